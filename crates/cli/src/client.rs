@@ -1,4 +1,4 @@
-//! The commands that call a server, each a client of the public API. Refusals become exit codes.
+//! Runs the commands that call a server through the public API, and maps refusals to exit codes.
 
 mod about;
 mod ask;
@@ -49,7 +49,7 @@ pub(crate) use session::token;
 use std::process::ExitCode;
 pub(crate) use unread::unread;
 
-/// Follows a job of a server in this process until it ends. This terminal is the only one that can answer its agent.
+/// Follows a job of this process's own server until it ends. Only this terminal can answer the job's agent.
 pub(crate) async fn follow(
     screen: Screen,
     url: &str,
@@ -180,7 +180,7 @@ impl Command {
             Self::Contexts(contexts) => contexts.run(&screen),
             Self::Completions(completions) => completions.run(&screen, program),
             Self::Help(help) => help.run(&screen, program),
-            // A stack is found with AWS credentials, and may have no context yet.
+            // AWS credentials find a stack, which may have no context yet.
             Self::Doctor(doctor) if doctor.stack().is_some() => doctor.run_on_stack(global, &screen).await,
             Self::Init(init) if init.stack().is_some() => init.run_on_stack(global, &screen).await,
             remote => return remote.ask(global, screen).await,

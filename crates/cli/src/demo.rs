@@ -1,7 +1,5 @@
-//! `pullyard demo`: three tickets become pull requests, and a review a revised commit, with everything embedded.
-//!
-//! The demo is a client like any other: it speaks to the public API, and believes nothing that `git`
-//! does not show it.
+//! `pullyard demo`: turns three tickets into pull requests and a review into a commit, with everything embedded.
+//! The demo uses the public API like any other client, and verifies the results with `git`.
 
 mod agent;
 mod evidence;
@@ -20,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How a program ends that was interrupted, to a shell.
+/// Exit code of an interrupted program in a shell.
 const INTERRUPTED: u8 = 130;
 
 /// Watch three tickets become pull requests and a review a revision, on this machine only.
@@ -59,7 +57,7 @@ impl Demo {
     }
 
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        // Heard from before there is a folder: who interrupts it while it starts is left with nothing, either.
+        // Listen before creating the folder, so that an interrupt during the start also deletes it.
         let mut ends = Ends::listen()?;
         let cast = self.cast();
         let mut screen = Screen::new(self.json, cast.is_ai());
@@ -83,7 +81,7 @@ impl Demo {
                 complain("interrupted: the demo ends once it has started, or at once if it is interrupted again");
                 tokio::select! {
                     started = &mut starts => (started?, true),
-                    // What it had started ends with this process.
+                    // The embedded services and the runners end with this process.
                     _ = ends.next() => return Ok(ExitCode::from(INTERRUPTED)),
                 }
             }
@@ -107,7 +105,7 @@ impl Demo {
         };
         if self.stay && matches!(&ended, Ok(code) if *code == ExitCode::SUCCESS) {
             screen.stays(local.api_url(), &local.forge().url(), &folder);
-            // Interrupting is how one leaves here, and no failure.
+            // An interrupt is the normal end here and not a failure.
             ends.next().await;
         }
         local.shutdown().await;
@@ -129,20 +127,19 @@ impl Demo {
     }
 }
 
-/// Says so to whoever may be there still: a terminal that was closed is no reason to fail.
+/// Best effort: the terminal may be closed.
 fn complain(words: &str) {
     let _ = writeln!(std::io::stderr(), "{words}");
 }
 
-/// Looks at what was claimed with `git`, then merges the first pull request.
+/// Verifies the results with `git`, then merges the first pull request.
 async fn finish(local: &Local, screen: &mut Screen, cast: Cast, claims: &[evidence::Expected]) -> anyhow::Result<()> {
     evidence::check(local, screen, claims).await?;
     let first = claims.first().context("the story has no pull request")?;
     story::Teller::new(local, screen, cast)?.it_is_merged(local, first).await
 }
 
-/// The local system, with this very program as its runner. Where this process is killed, its runners remove the folder
-/// that is named apart.
+/// Starts the local system with this program as its runner. If this process is killed, its runners delete `removed`.
 async fn start(folder: &Path, removed: Option<&Path>) -> anyhow::Result<Local> {
     let program = std::env::current_exe().context("failed to find this program")?;
     let runner = vec![program.display().to_string(), "runner".into(), "run-job".into()];
@@ -154,7 +151,7 @@ async fn start(folder: &Path, removed: Option<&Path>) -> anyhow::Result<Local> {
     Ok(Local::start(options).await?)
 }
 
-/// An existing folder may hold somebody's work, so only a new or empty one is taken.
+/// Accepts only a new or empty folder, because another one may contain the user's work.
 pub(crate) fn new_folder(folder: &PathBuf) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
     let mut entries = std::fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))?;

@@ -1,4 +1,4 @@
-//! Free disk space.
+//! Reads the free disk space.
 
 use std::path::Path;
 

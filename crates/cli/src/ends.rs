@@ -1,4 +1,4 @@
-//! Signals that end a long-running command: SIGINT, SIGTERM, SIGHUP.
+//! Receives the signals that end a long-running command: SIGINT, SIGTERM, SIGHUP.
 
 use std::io::{self, IsTerminal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -13,7 +13,7 @@ pub(crate) enum End {
 pub(crate) struct Ends {
     interrupt: Signal,
     terminate: Signal,
-    /// None without a terminal: `nohup` must keep working.
+    /// `None` without a terminal, so that `nohup` works.
     hang_up: Option<Signal>,
 }
 

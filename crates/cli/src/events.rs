@@ -1,4 +1,4 @@
-//! `pullyard events`: files for `sam local invoke` against a running `pullyard up`.
+//! `pullyard events`: prepares files for `sam local invoke` against a running `pullyard up`.
 
 mod sign;
 
@@ -11,7 +11,7 @@ use sign::Sign;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The services that functions call themselves. S3's signed links are followed outside the container.
+/// Services that the functions call. S3 is absent, because its signed URLs are used outside the container.
 const CALLED: [&str; 4] = [
     "PULLYARD_DYNAMODB_ENDPOINT",
     "PULLYARD_SQS_ENDPOINT",

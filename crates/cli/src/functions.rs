@@ -1,5 +1,4 @@
-//! The functions inside this program, for tests that run them in processes of their own: those must not depend on a
-//! second program having been built.
+//! Runs one function in a process of its own, so that tests need no second program.
 
 use std::process::ExitCode;
 

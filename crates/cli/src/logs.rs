@@ -11,7 +11,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 fn filter() -> Targets {
-    // The embedded DynamoDB warns about every refused condition, which are normal here.
+    // The embedded DynamoDB warns about each refused condition, which is normal here.
     telemetry::filter("info,dynoxide=error")
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn to_file(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One file a day, the last seven.
+/// Writes one file per day and keeps the last seven.
 pub(crate) fn to_folder(folder: &Path) -> anyhow::Result<()> {
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)

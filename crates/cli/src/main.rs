@@ -1,4 +1,4 @@
-//! `pullyard`: the command line.
+//! The program `pullyard`: parses the command line and runs a command.
 
 mod client;
 mod demo;
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         Command::Runner(runner) => runtime.block_on(runner.run()),
         Command::Function(function) => runtime.block_on(function.run()),
     };
-    // Do not wait for threads that block on a disk.
+    // Do not wait for threads that block on the disk.
     runtime.shutdown_background();
     ended.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -1,4 +1,4 @@
-//! `pullyard runner …`: the runner inside this program, so that the embedded ECS needs no second binary.
+//! `pullyard runner …`: runs the runner inside this program, so that the embedded ECS needs no second binary.
 
 use pullyard_local::TaskEnvironment;
 use std::path::Path;
@@ -18,7 +18,7 @@ impl Runner {
     }
 }
 
-/// The command of a runner that ends with this process, and then deletes `folder`.
+/// Adds flags that make a runner end with this process, and then delete `folder`.
 pub(crate) fn ending_with_us(mut runner: Vec<String>, folder: Option<&Path>) -> Vec<String> {
     runner.extend(["--parent".to_owned(), std::process::id().to_string()]);
     if let Some(folder) = folder.and_then(Path::to_str) {

@@ -1,4 +1,4 @@
-//! The temporary folder of `demo` or `try`, and cleanup of abandoned ones.
+//! Creates the temporary folder of `demo` or `try`, and removes abandoned ones.
 
 use std::fs;
 use std::io;
@@ -8,10 +8,9 @@ use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Marks temporary folders: a folder kept by the user may have a similar name.
+/// Marks temporary folders, because a folder kept by the user may have a similar name.
 const MARK: &str = "temporary";
 
-/// Removed when it is dropped.
 pub(crate) struct Folder(TempDir);
 
 impl Folder {
@@ -21,7 +20,7 @@ impl Folder {
 }
 
 impl Drop for Folder {
-    /// Tries again for a second: a thread that is still ending may write into it meanwhile.
+    /// Retries for one second, because a thread that is still ending may write into the folder.
     fn drop(&mut self) {
         for _ in 0..50 {
             match fs::remove_dir_all(self.path()) {
@@ -42,7 +41,7 @@ fn folder_in(temporary: &Path, prefix: &str) -> io::Result<TempDir> {
     let owner = fs::symlink_metadata(made.path())?.uid();
     for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
         let is_named_so = entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
-        // Only our own folders: another user could replace theirs by a link.
+        // Only our own folders, because another user could replace theirs by a link.
         let is_ours = entry.metadata().is_ok_and(|about| about.is_dir() && about.uid() == owner);
         let is_marked = is_named_so && is_ours && entry.path().join(MARK).exists();
         if is_marked && pullyard_local::is_abandoned(&entry.path()) {
@@ -52,7 +51,7 @@ fn folder_in(temporary: &Path, prefix: &str) -> io::Result<TempDir> {
     Ok(made)
 }
 
-/// Best effort, each entry by itself: the secrets must go even if an agent's files cannot.
+/// Best effort, entry by entry: the secrets must go even if an agent's files cannot be deleted.
 fn remove(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());

@@ -1,4 +1,4 @@
-//! `pullyard try`: runs one job on a real repository from this machine, with an embedded system in a temporary folder.
+//! `pullyard try`: runs one job on a real repository, with an embedded system in a temporary folder.
 
 use crate::client::{self, Exit, Fault, Global, Screen};
 use crate::ends::{End, Ends};
@@ -87,7 +87,7 @@ impl Try {
             "run `pullyard up` in a container or virtual machine instead",
         )?;
         let token = self.token(&screen).await?;
-        // Before the folder is created, so that it is deleted on any signal.
+        // Listen before creating the folder, so that any signal deletes it.
         let mut ends = Ends::listen().map_err(|error| said(error.into()))?;
         let temporary;
         let folder = match &self.keep {
@@ -108,8 +108,7 @@ impl Try {
             local = Local::start(options) => local.map_err(|error| said(error.into()))?,
             end = ends.next() => return Ok(interrupted(&screen, end, "no agent was started")),
         };
-        // The agent stops with this command. Signals are handled here only: a task may start the agent before `work`
-        // follows it.
+        // The agent stops with this command. Listen only here: a task may start the agent before `work` follows it.
         let ended = tokio::select! {
             biased;
             ended = self.work(Screen::new(global), &local, token) => ended,
@@ -203,7 +202,7 @@ impl Try {
     }
 }
 
-/// Silent for other signals: their sender does not read this terminal.
+/// Prints nothing for other signals, because their sender does not read this terminal.
 fn interrupted(screen: &Screen, end: End, consequence: &str) -> ExitCode {
     if end == End::Interrupt {
         screen.note(&format!("interrupted: {consequence}"));

@@ -1,6 +1,5 @@
 //! `pullyard up`: runs the whole system on this machine.
-//!
-//! Chooses data folder and addresses, prints the four lines, and handles the end; `pullyard-local` does the rest.
+//! Chooses data folder and addresses, prints four lines and handles the end; `pullyard-local` does the rest.
 
 mod context;
 mod faults;
@@ -72,7 +71,7 @@ impl Up {
     }
 
     async fn serve(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
-        // From the start, so that an interrupted start also shuts down in order.
+        // Listen from the start, so that an interrupted start also shuts down in order.
         let mut ends =
             Ends::listen().map_err(|error| Fault::new(Exit::Failed, format!("can't listen to signals: {error}")))?;
         let data = folder::prepare(&self.data)?;
@@ -163,8 +162,8 @@ fn addresses(listen: Option<&str>, data: &Path) -> Result<(String, String), Faul
     Ok((api, forge))
 }
 
-/// Tries the next ports if the default is taken. A random port is the last resort: the address is kept, and may be
-/// taken at the next start.
+/// Tries the next ports if the default is taken. A random port is the last resort, because the address is stored and
+/// may be taken at the next start.
 async fn start(options: Options) -> Result<Local, Error> {
     if Addresses::last(&options.data)?.is_some() {
         return Local::start(options).await;
@@ -182,7 +181,7 @@ fn forge_at(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 
-/// Only loopback addresses: the embedded services have no password, and nothing is encrypted.
+/// Accepts only loopback addresses, because the embedded services have no password and no encryption.
 fn loopback(told: &str) -> Result<String, Fault> {
     let whole = if told.contains(':') { told.to_owned() } else { format!("{told}:7878") };
     let found: Vec<SocketAddr> = whole

@@ -1,4 +1,4 @@
-//! `pullyard status`, `version`.
+//! `pullyard status` and `version`: shows the server, the token, counts of jobs, and versions.
 
 use super::fault::Fault;
 use super::session::Session;
@@ -24,7 +24,7 @@ impl Status {
         let token = session.api.own_token().await?;
         let (project, missing) = match session.project().await {
             Ok(project) => (Some(project), None),
-            // Server and token are what it is about; a name that was mistyped is still a fault.
+            // Show server and token even without a project. A project that the user named must exist.
             Err(fault) if session.named_none() => (None, Some(fault)),
             Err(fault) => return Err(fault),
         };

@@ -1,4 +1,4 @@
-//! Asks a person on the terminal: confirmations, answers, hidden values.
+//! Prompts on the terminal: confirmations, answers, hidden values.
 
 use super::fault::{Exit, Fault};
 use super::screen::{Screen, tame};
@@ -38,8 +38,7 @@ pub(super) fn answer(screen: &Screen, what: &str) -> Result<Option<String>, Faul
     Ok(Some(line.trim().to_owned()))
 }
 
-/// Reads a secret from a hidden prompt, or from stdin. Never from an argument, which other users of this machine can
-/// see.
+/// Reads a secret from a hidden prompt or stdin. Other users of this machine could see an argument.
 pub(super) fn hidden(screen: &Screen, what: &str, most: usize) -> Result<String, Fault> {
     let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't read {what}: {error}"));
     if io::stdin().is_terminal() {
@@ -49,7 +48,7 @@ pub(super) fn hidden(screen: &Screen, what: &str, most: usize) -> Result<String,
         return rpassword::prompt_password(format!("{}: ", tame(what))).map_err(unread);
     }
     let mut bytes = Vec::new();
-    // Two more bytes for the line end, one more to notice excess.
+    // Two more bytes for the line end, one more to detect excess.
     io::stdin().lock().take(most as u64 + 3).read_to_end(&mut bytes).map_err(unread)?;
     let text = String::from_utf8(bytes).map_err(|_| Fault::usage(format!("{what} is not UTF-8 text")))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);

@@ -1,5 +1,4 @@
-//! `pullyard breakers`: model accounts that are not used for a while, as their limit is used up or their provider
-//! fails.
+//! `pullyard breakers`: lists and closes the breakers of model accounts.
 
 use super::fault::Fault;
 use super::session::Session;

@@ -1,4 +1,4 @@
-//! `pullyard budgets`: a project's daily limits, and today's usage.
+//! `pullyard budgets`: shows and sets a project's daily limits, and shows today's usage.
 
 use super::fault::Fault;
 use super::session::Session;
@@ -114,7 +114,7 @@ fn limit_in_usd(text: &str) -> Result<Limit<u64>, String> {
     if text == "none" { Ok(Limit(None)) } else { micros(text).map(|most| Limit(Some(most))) }
 }
 
-/// Dollars to the millionth, never through a float. Units: millionths of a US dollar.
+/// Parses dollars with up to six decimals, never through a float. Units: millionths of a US dollar.
 pub(crate) fn micros(text: &str) -> Result<u64, String> {
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

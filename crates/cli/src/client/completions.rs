@@ -1,4 +1,4 @@
-//! `pullyard completions`.
+//! `pullyard completions`: prints a completion script for a shell.
 
 use super::fault::Fault;
 use super::screen::Screen;

@@ -1,4 +1,4 @@
-//! The user's contexts: servers, tokens and default projects, in one file that only its owner can read.
+//! Stores the user's contexts (server, token, default project) in one file that only its owner can read.
 
 use super::fault::{Exit, Fault};
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ impl Config {
         let Some(path) = path() else { return Ok(Self::default()) };
         match fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).map_err(|error| {
-                // Leave out the whole error: it quotes the line, which may contain a token.
+                // Omit the full error: it quotes the line, which may contain a token.
                 Fault::new(Exit::Failed, format!("can't understand {}: {}", path.display(), error.message()))
                     .help("correct the file, or remove it and sign in again")
             }),
@@ -71,11 +71,11 @@ fn path() -> Option<PathBuf> {
     Some(config.join("pullyard").join("config.toml"))
 }
 
-/// Writes a second file and renames it, so that it is never half written, and never readable by others.
+/// Writes a second file and renames it: the file is always complete, and only its owner can read it.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    // With the process id, as two commands may write at once.
+    // The process id, because two commands may write at once.
     let mut half = path.as_os_str().to_owned();
     half.push(format!(".{}", std::process::id()));
     let _ = fs::remove_file(&half);

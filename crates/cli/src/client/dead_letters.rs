@@ -1,4 +1,4 @@
-//! `pullyard dlq`: dead letters.
+//! `pullyard dlq`: lists, shows, redrives and drops dead letters.
 
 use super::fault::{Exit, Fault};
 use super::screen::Colour;
@@ -12,7 +12,7 @@ use pullyard_protocol::dead_letter::{DeadLetter, MOST_NAMED, MoveDeadLetters, Mo
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-/// Bounds `--all`, in case letters arrive as fast as they are moved.
+/// Limits `--all` in case messages arrive as fast as they are moved.
 const MOST_ROUNDS: usize = 100;
 
 /// List, show, send back and drop messages that failed too often.
@@ -189,7 +189,7 @@ async fn show(session: &Session, said: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A function that never ran has no log.
+/// An undelivered event may have no log, because the function may never have run.
 fn where_why_stands(queue: Queue, id: &MessageId) -> String {
     let of_death = "if the tasks function failed, its log says why; if it had no room, look at its Throttles in \
                     CloudWatch, and if it was not reached, at FailedInvocations of the rule that ends in \

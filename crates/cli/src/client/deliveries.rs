@@ -1,4 +1,4 @@
-//! `pullyard deliveries`: events that arrived, and the decisions about them.
+//! `pullyard deliveries`: lists, shows, replays and recovers deliveries.
 
 mod list;
 mod simulate;

@@ -1,4 +1,4 @@
-//! `pullyard doctor`: checks everything between this machine and a pull request, without changing anything.
+//! `pullyard doctor`: checks everything between this machine and a pull request; changes nothing.
 
 mod project;
 mod stack;
@@ -19,7 +19,7 @@ use tokio::process::Command;
 
 /// Signatures and deadlines tolerate only a few minutes.
 const SKEW: Duration = Duration::from_secs(60);
-/// For worktrees. Units: bytes.
+/// Minimum for worktrees. Units: bytes.
 const LITTLE_ROOM: u64 = 1 << 30;
 const ENDS_SOON: Duration = Duration::from_secs(7 * 86_400);
 const GIT_LIMIT: Duration = Duration::from_secs(10);
@@ -98,8 +98,7 @@ fn show(screen: &Screen, finding: &Finding) -> Result<(), Fault> {
     }
 }
 
-/// All checks, in the order from here to a pull request. Skips those that depend on a failed one: one cause, one
-/// finding.
+/// Runs the checks in the order from here to a pull request. Skips those that depend on a failed one.
 async fn examine(session: &Session) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(data) = &session.data {

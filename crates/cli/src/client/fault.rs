@@ -6,10 +6,10 @@ use pullyard_protocol::Problem;
 use pullyard_protocol::client::Error;
 use std::process::ExitCode;
 
-/// The exit codes of every command, besides 0.
+/// Exit codes of all commands, apart from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Server, network or unexpected errors; or a confirmation was refused.
+    /// An error of the server or the network, an unexpected error, or a refused confirmation.
     Failed = 1,
     Usage = 2,
     Refused = 3,
@@ -114,12 +114,12 @@ impl From<Error> for Fault {
 
 fn problem_fault(problem: Box<Problem>) -> Fault {
     let exit = match problem.status {
-        // A gateway's error says nothing about the request.
+        // A gateway's error is not an answer to the request.
         _ if problem.code == "gateway" => Exit::Failed,
         401 | 403 => Exit::NotAllowed,
         404 => Exit::NotFound,
         412 => Exit::Changed,
-        // A taken name is no guard's refusal.
+        // A taken name is not a guard's refusal.
         409 if problem.code != "taken" => Exit::Refused,
         400 => Exit::Usage,
         422 if problem.code == "invalid" => Exit::Usage,

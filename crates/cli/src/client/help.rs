@@ -1,4 +1,4 @@
-//! `pullyard help`: for a command, or a topic.
+//! `pullyard help`: prints the help of a command or a topic.
 
 use super::fault::Fault;
 use super::screen::Screen;

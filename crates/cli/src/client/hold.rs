@@ -1,4 +1,4 @@
-//! `pullyard hold`, `release`: stops and resumes new jobs in projects.
+//! `pullyard hold` and `release`: stops and resumes new jobs in projects.
 
 use super::fault::Fault;
 use super::session::Session;

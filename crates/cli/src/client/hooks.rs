@@ -1,4 +1,4 @@
-//! `pullyard hooks`: webhooks at forges.
+//! `pullyard hooks`: installs, verifies, repairs and removes webhooks at forges.
 
 use super::ask::confirm;
 use super::fault::Fault;
@@ -297,7 +297,7 @@ async fn check(session: &Session, names: Vec<HookName>, repair: bool) -> Result<
 
 fn shown(session: &Session, check: &HookCheck) -> Result<(), Fault> {
     let (hook, now) = (&check.hook, words::now());
-    // No forge returns a hook's secret; a valid delivery proves that it matches.
+    // Forges never return a hook's secret; only a valid delivery proves that it matches.
     let verified = hook.verified_at.map_or_else(|| Cell::same("no delivery yet"), |at| words::when(at, now));
     let state = match check.drifts.len() {
         0 => "as it should be".to_owned(),

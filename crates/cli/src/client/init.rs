@@ -1,5 +1,4 @@
-//! `pullyard init`: connects GitHub as a new App, in one visit of a browser.
-//!
+//! `pullyard init`: creates a GitHub App and connects it, in one visit of a browser.
 //! The App's key never reaches this machine: GitHub gives the browser a code, and the server exchanges it.
 
 mod loopback;
@@ -98,7 +97,7 @@ impl Init {
         let public = self.base_url.as_deref().or(session.url.starts_with("https://").then_some(session.url.as_str()));
         let public = public.map(manifest::public).transpose()?;
         self.must_be_free(session).await?;
-        // Before GitHub creates anything: the App's hook needs a project.
+        // Check before GitHub creates anything: the App's hook needs a project.
         let hook = match &public {
             Some(base_url) => self.hook(session, base_url).await?,
             None => None,
@@ -174,7 +173,7 @@ impl Init {
         }))
     }
 
-    /// Checks the name before GitHub creates an App that could not be connected.
+    /// Fails if the name is taken, before GitHub creates an App that could not be connected.
     async fn must_be_free(&self, session: &Session) -> Result<(), Fault> {
         match session.api.integration(&self.id).await.map_err(Fault::from) {
             Ok(there) => Err(Fault::new(Exit::Refused, format!("there is an integration {} already", there.id))
@@ -198,7 +197,7 @@ impl Init {
         Ok(())
     }
 
-    /// The code works once, and GitHub shows a key once: the remaining steps depend on how far it came.
+    /// GitHub accepts the code once and shows the key once. The help covers an App that exists after the failure.
     fn failed(&self, site: &Site, error: pullyard_protocol::client::Error) -> Fault {
         Fault::from(error).help(format!(
             "if GitHub made the App, generate a private key on its page ({}), store it and a webhook secret with \

@@ -1,4 +1,4 @@
-//! `pullyard integrations`.
+//! `pullyard integrations`: connects, lists, tests and removes forges.
 
 use super::ask::confirm;
 use super::fault::Fault;
@@ -12,7 +12,7 @@ use pullyard_protocol::client::Error;
 use pullyard_protocol::integration::{ConnectGitHubApp, CreateIntegration, Integration};
 use std::process::ExitCode;
 
-/// Longer than any typed name. Units: characters.
+/// Longer than any name that a user types. Units: characters.
 const LONGEST_TYPED: usize = 32;
 
 /// Connect forges.
@@ -137,7 +137,7 @@ impl Integrations {
 fn not_connected(error: Error, request: &CreateIntegration) -> Fault {
     let secret = &request.token_secret;
     let help = match error.code() {
-        // It may be the token itself: do not repeat it.
+        // The value may be the token itself: do not print it.
         Some("secret_missing" | "invalid") if !secret.contains('/') && secret.chars().count() > LONGEST_TYPED => Some(
             "name a secret, never the token: `pullyard secrets set NAME` asks for it, and prints what names it"
                 .to_owned(),

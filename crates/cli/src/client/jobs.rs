@@ -1,4 +1,4 @@
-//! `pullyard jobs`: one file per subcommand.
+//! `pullyard jobs`: parses the subcommands, each in a file of its own.
 
 pub(super) mod answer;
 mod artifacts;

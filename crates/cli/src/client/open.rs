@@ -1,4 +1,4 @@
-//! `pullyard open`: the pages in a browser, signed in.
+//! `pullyard open`: opens the pages in a browser, signed in.
 
 use super::config::keep_beside;
 use super::fault::Fault;
@@ -40,10 +40,8 @@ impl Open {
     }
 }
 
-/// Opens the link with the desktop's program, if any. The link is printed, too.
-///
-/// The program gets a local page that redirects: arguments are visible to all users, and the link signs its first user
-/// in.
+/// Opens the link with the desktop's program, if there is one. The program gets a local page that redirects to the
+/// link: all users can read arguments, and the link signs its first user in.
 pub(crate) fn open(url: &str) -> bool {
     let Ok(page) = keep_beside("sign-in.html", &leading_to(url)) else { return false };
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };

@@ -26,7 +26,7 @@ pub(super) async fn read<T>(
         all.found.extend(page.found);
         all.next = page.next;
         all.looked_back_to = page.looked_back_to.or(all.looked_back_to);
-        // A page that is not full reached the server's search limit.
+        // A page that is not full ended at the server's search limit.
         if all.next.is_none() || all.found.len() >= wanted || found < left.min(PAGE) {
             return Ok(all);
         }

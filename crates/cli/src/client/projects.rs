@@ -1,4 +1,4 @@
-//! `pullyard projects`.
+//! `pullyard projects`: lists, shows and creates projects.
 
 use super::fault::Fault;
 use super::session::Session;

@@ -1,4 +1,4 @@
-//! `pullyard pulls`, `link` and `unlink`, and names of pull requests.
+//! `pullyard pulls`, `link` and `unlink`: lists pull requests, links them to tickets, and resolves their names.
 
 mod revise;
 
@@ -176,7 +176,7 @@ fn said(session: &Session, pull: &PullRequest) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A URL's host must be the repository's forge: another forge may have a repository of the same name.
+/// The host in a URL must match the repository's forge: another forge may have a repository of the same name.
 async fn find(session: &Session, text: &str, integration: Option<IntegrationId>) -> Result<PullRequestQuery, Fault> {
     let unknown = || Fault::usage(format!("{text} names no pull request")).help(PULL_REQUEST_NAMES);
     let name = PullRequestName::parse(text).ok_or_else(unknown)?;
@@ -195,7 +195,7 @@ async fn find(session: &Session, text: &str, integration: Option<IntegrationId>)
     let Some(host) = &name.host else { return Ok(PullRequestQuery { project, repository, number, integration }) };
     let connected = match session.api.repositories(&project).await.map_err(Fault::from) {
         Ok(found) => found.repositories,
-        // The token may create jobs but not read: let the server decide.
+        // The token may create jobs but not read. Let the server decide.
         Err(fault) if fault.exit() == Exit::NotAllowed => {
             return Ok(PullRequestQuery { project, repository, number, integration });
         }

@@ -1,4 +1,4 @@
-//! `pullyard repos`.
+//! `pullyard repos`: connects, configures, tests, lists and removes repositories.
 
 mod commands;
 mod local;

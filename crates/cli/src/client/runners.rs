@@ -1,4 +1,4 @@
-//! `pullyard runners`.
+//! `pullyard runners`: lists, shows, drains, resumes and deletes runners.
 
 use super::ask;
 use super::fault::Fault;
@@ -74,7 +74,7 @@ impl Runners {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let command = self.command.unwrap_or(Command::List);
         if let Some(runner) = command.runner().filter(|runner| check_name(runner).is_err()) {
-            // Gateways decode paths, so no URL can contain it.
+            // Gateways decode paths, so no URL can contain such a name.
             return Err(Fault::not_found(format!("there is no runner {runner}")).help("`pullyard runners` lists them"));
         }
         match command {

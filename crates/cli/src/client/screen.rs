@@ -1,4 +1,4 @@
-//! Output: data on stdout, messages on stderr.
+//! Writes data to stdout and messages to stderr.
 
 use super::Global;
 use super::fault::{Exit, Fault, is_nothing};
@@ -143,17 +143,17 @@ impl Screen {
     }
 }
 
-/// Removes everything that a terminal would interpret, and line breaks.
+/// Removes line breaks and everything that a terminal would interpret.
 pub(super) fn tame(text: &str) -> String {
     clipped(text, usize::MAX)
 }
 
 fn talk(line: &str) {
-    // The reader may be gone.
+    // Best effort: the reader may be gone.
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// As in POSIX, the first set variable decides.
+/// As in POSIX, the first variable that is set decides.
 fn speaks_utf8() -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let locale = set.into_iter().flatten().next().unwrap_or_default().to_lowercase();

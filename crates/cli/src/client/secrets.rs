@@ -1,4 +1,4 @@
-//! `pullyard secrets`: values are written, never read.
+//! `pullyard secrets`: sets, rotates and lists secrets; never reads values.
 
 use super::fault::Fault;
 use super::session::Session;
@@ -125,8 +125,7 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
     Ok(())
 }
 
-/// Warns about a value that cannot be a token. The purpose is unknown here: private keys and Codex's JSON are
-/// multi-line, and a webhook's secret may be any text.
+/// Warns about a value that cannot be a token. Private keys, JSON and webhook secrets are not tokens and are skipped.
 fn unlike_a_token(name: &SecretName, value: &str) -> Option<String> {
     let has_lines = value.contains("-----BEGIN ") || value.trim_start().starts_with('{');
     let is_other = has_lines || name.as_str().starts_with("hook-");

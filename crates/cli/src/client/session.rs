@@ -1,4 +1,4 @@
-//! A command's session: server, token, project, and resolving ids.
+//! Resolves the server, the token, the project and ids for a command.
 
 use super::Global;
 use super::config::{Config, Signed};
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 pub(super) const LOCAL: &str = "http://127.0.0.1:7878";
 
-/// How far back a short id is looked up. Units: pages of 50.
+/// How far back a short id is searched. Units: pages of 50.
 const PAGES: usize = 4;
 
 pub(super) struct Session {
@@ -32,7 +32,7 @@ struct Found {
 }
 
 impl Session {
-    /// Flags and environment first, then the context. A context's token and project are only used for its own server.
+    /// Flags and environment override the context. A context's token and project are only used for its own server.
     pub(super) fn open(global: &Global, screen: Screen) -> Result<Self, (Screen, Fault)> {
         match Self::found(global) {
             Ok(Found { api, url, data, project }) => {
@@ -94,7 +94,7 @@ impl Session {
         }
     }
 
-    /// An empty list may be due to a mistyped project.
+    /// Verifies the project behind an empty list, because its name may be mistyped.
     pub(super) async fn known_if(&self, empty: bool, project: &ProjectId) -> Result<(), Fault> {
         if empty {
             self.api.project(project).await?;

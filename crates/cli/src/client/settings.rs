@@ -1,4 +1,4 @@
-//! `pullyard settings`: a project's settings as `KEY=VALUE`, written over the revision that was read.
+//! `pullyard settings`: shows settings and writes them as `KEY=VALUE`, over the revision that was read.
 
 use super::fault::Fault;
 use super::session::Session;

@@ -1,4 +1,4 @@
-//! `pullyard login`, `logout`, `contexts`.
+//! `pullyard login`, `logout` and `contexts`: saves, removes and selects contexts.
 
 use super::config::{Config, Signed};
 use super::fault::{Exit, Fault};

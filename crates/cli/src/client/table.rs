@@ -1,4 +1,4 @@
-//! Tables and fact lists: cut to the terminal for people, whole and tab-separated for programs.
+//! Prints tables and fact lists: cut to a terminal's width, or whole and tab-separated for programs.
 
 use super::fault::Fault;
 use super::screen::{Colour, Screen, tame};
@@ -122,7 +122,7 @@ impl Table {
         fields.collect::<Vec<_>>().join(GAP)
     }
 
-    /// Each column gets its widest cell, then the widest text columns are cut until all fits.
+    /// Gives each column its widest cell, then cuts the widest text columns until all fit.
     fn widths(&self, width: usize) -> Vec<usize> {
         let widest = |at: usize, column: &Column| {
             let cells = self.rows.iter().filter_map(|(cells, _)| cells.get(at)).map(|cell| cell.shown.width());

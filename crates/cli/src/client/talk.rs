@@ -1,4 +1,4 @@
-//! Reads typed lines while a job is followed, and sends them to its agent.
+//! Sends typed lines to the agent while a job is followed.
 
 use super::ask::is_asked;
 use super::fault::{Exit, Fault};
@@ -28,7 +28,7 @@ impl Talk {
         Self { typed, shown: None }
     }
 
-    /// Shows a question once. Errors: there is no terminal to answer it, and the job would wait for days.
+    /// Shows a question once. Errors: no terminal can answer the question; the job would wait for days.
     pub(super) fn show(&mut self, screen: &Screen, job: &Job) -> Result<(), Fault> {
         let Some(Question { text, at }) = job.question.as_ref().filter(|_| job.status == Status::AwaitingInput) else {
             return Ok(());
@@ -78,7 +78,7 @@ impl Talk {
     }
 }
 
-/// On a thread of its own, so that a blocked read does not delay the exit.
+/// Reads on a thread of its own, so that a blocked read does not delay the exit.
 fn lines() -> UnboundedReceiver<String> {
     let (typed, lines) = unbounded_channel();
     std::thread::spawn(move || {

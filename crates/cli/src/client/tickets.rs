@@ -1,4 +1,4 @@
-//! `pullyard tickets`.
+//! `pullyard tickets`: lists, shows, creates, edits and moves tickets.
 
 use super::fault::{Exit, Fault};
 use super::session::Session;
@@ -155,7 +155,7 @@ impl Done {
     }
 }
 
-/// A refusal concerns only the job: the ticket was changed. An edit requests no job.
+/// A refusal concerns only the job; the ticket was changed. An edit requests no job, so it cannot be refused one.
 fn answered(session: &Session, answer: &TicketAnswer, done: Done) -> Result<ExitCode, Fault> {
     let TicketAnswer { ticket, decision } = answer;
     let screen = &session.screen;

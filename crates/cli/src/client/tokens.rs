@@ -1,4 +1,4 @@
-//! `pullyard tokens`.
+//! `pullyard tokens`: creates, lists and revokes tokens.
 
 use super::fault::{Exit, Fault};
 use super::screen::Colour;
@@ -254,14 +254,14 @@ async fn meant(session: &Session, which: &str) -> Result<Token, Fault> {
     if found.iter().any(|token| token.state != TokenState::Revoked) {
         found.retain(|token| token.state != TokenState::Revoked);
     }
-    // Revoking a revoked one changes nothing, so any of them will do.
+    // If all are revoked, any of them will do: revoking it again changes nothing.
     let more = found.iter().skip(1).any(|token| token.state != TokenState::Revoked);
     match found.into_iter().next() {
         Some(token) if !more => Ok(token),
         Some(token) => Err(Fault::usage(format!("{which} means more than one token, {} among them", token.id))
             .help("name one by its id; `pullyard tokens list` shows them")),
         None => {
-            // Do not print a whole token.
+            // The input may be a whole token: do not print it.
             let which = if which.len() > 40 { "of that name" } else { which };
             Err(Fault::new(Exit::NotFound, format!("there is no token {which}"))
                 .help("`pullyard tokens list` lists them"))

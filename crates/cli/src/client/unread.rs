@@ -1,4 +1,4 @@
-//! Handles a command line that cannot be parsed: help or wrong usage.
+//! Handles a command line that clap cannot parse: prints help or the usage error.
 
 use super::fault::Fault;
 use clap::error::ErrorKind;
@@ -8,12 +8,12 @@ use std::process::ExitCode;
 pub(crate) fn unread(error: &clap::Error, line: &mut clap::Command) -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-    // With flags set by the environment, clap would report a missing command instead of printing the help.
+    // With flags from the environment, clap would report a missing command instead of printing the help.
     if words.is_empty() && error.kind() == ErrorKind::MissingSubcommand {
         let _ = write!(io::stderr(), "{}", line.render_help());
         return code;
     }
-    // The reader may be gone.
+    // Best effort: the reader may be gone.
     let _ = error.print();
     let json = words.iter().take_while(|word| *word != "--").any(|word| word == "--json");
     if error.use_stderr()

@@ -1,4 +1,4 @@
-//! `pullyard jobs watch`: a job's events as they come, until it ends.
+//! `pullyard jobs watch`: prints a job's events as they arrive, until the job ends.
 
 use super::fault::{Exit, Fault};
 use super::screen::{Colour, Screen, tame};
@@ -14,7 +14,7 @@ use pullyard_protocol::job::Job;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// As often as a watched runner sends; less often while it is silent.
+/// Polls as often as a watched runner sends events, and less often while the runner is silent.
 pub(super) fn look_again(heard: bool) -> Duration {
     Duration::from_millis(if heard { 500 } else { 1_000 })
 }
@@ -89,7 +89,7 @@ impl Told {
 fn state(job: &Job) -> String {
     let word = words::status_word(job.status);
     match &job.waits {
-        // Its sentence counts seconds: do not repeat it.
+        // Print the code: the sentence counts seconds and would repeat.
         Some(waits) if job.attempt == 0 => format!("{word}: {}", waits.code.replace('_', " ")),
         Some(waits) => format!("{word} after attempt {}: {}", job.attempt, waits.code.replace('_', " ")),
         None if job.cancel.is_some() => format!("{word}: to be cancelled"),

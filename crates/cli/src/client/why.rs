@@ -15,7 +15,7 @@ use pullyard_protocol::ticket::Ticket;
 use serde::Serialize;
 use std::process::ExitCode;
 
-/// How far back a ticket's deliveries are searched. Units: pages that search 500 deliveries each.
+/// How far back a ticket's deliveries are searched. Units: pages, each of 500 searched deliveries.
 const PAGES: usize = 4;
 
 /// Say in one sentence why a job, a ticket, a pull request or a delivery is as it is.
@@ -46,7 +46,7 @@ impl Why {
     }
 }
 
-/// A ticket's key may look like anything, so try it first.
+/// Tries the ticket first, because a ticket's key may have any form.
 async fn ticket_or_job(session: &Session, what: &str) -> Result<(), Fault> {
     let project = session.project().await?;
     if let Ok(key) = what.parse::<TicketKey>() {
@@ -74,7 +74,7 @@ async fn job(session: &Session, before: &str, id: &JobId) -> Result<(), Fault> {
     say(session, &format!("{before}{}", why.sentence), &words::about_job(&why.help, id), &why)
 }
 
-/// In this order: its active job, what it waits for, why it got none, how the last one ended, the last decision.
+/// Explains the first that exists: the active job, the wait, a later refusal, the last job, the last decision.
 async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Result<(), Fault> {
     if let Some(active) = &ticket.active_job {
         return job(session, &format!("Job {}: ", active.short()), active).await;

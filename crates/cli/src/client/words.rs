@@ -1,4 +1,4 @@
-//! Texts for states, times and lengths.
+//! Formats states, times, lengths and amounts.
 
 use super::screen::{Colour, Screen};
 use super::table::Cell;
@@ -86,7 +86,7 @@ pub(super) fn bytes(size: u64) -> Cell {
     Cell::new(shown, size.to_string())
 }
 
-/// `$0.42`, `about $0.42` if estimated, a dash if unknown; in millionths for programs.
+/// `$0.42`, `about $0.42` if estimated, a dash if unknown. Piped output is in millionths.
 pub(super) fn dollars(micros: Option<u64>, about: Option<u64>) -> Cell {
     let Some(micros) = micros else { return Cell::maybe(None::<&str>) };
     let digits = if micros < 10_000 { 4 } else { 2 };

@@ -1,4 +1,4 @@
-//! The demo's repository: a few text files, and the script that plays the agent.
+//! The demo's repository: a few text files, and the script that acts as the agent.
 
 use pullyard_domain::agent::{self, Agent};
 use std::time::Duration;
@@ -43,8 +43,8 @@ pub(super) const FILES: [(&str, &str, bool); 4] = [
     ("agent.sh", SCRIPT, true),
 ];
 
-/// Applies the last `In FILE replace OLD with NEW` line of the prompt, and prints events. Fails on a missing file,
-/// missing words or an unknown ticket. POSIX `sh` and `awk` only.
+/// Applies the last `In FILE replace OLD with NEW` line of the prompt, and prints events. Fails if the line, the file
+/// or the text is missing. Uses only POSIX `sh` and `awk`.
 const SCRIPT: &str = r#"#!/bin/sh
 # The agent of Pullyard's demo: a script, no AI. It reads the prompt from its standard input and
 # understands one kind of line, of which the last counts: what a reviewer says comes after the ticket.

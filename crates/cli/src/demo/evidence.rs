@@ -1,4 +1,4 @@
-//! Verifies the demo's claims in a fresh clone from the forge.
+//! Verifies the demo's results in a fresh clone from the forge.
 
 use super::agent::REPOSITORY;
 use super::screen::Screen;

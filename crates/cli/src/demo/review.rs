@@ -1,5 +1,4 @@
-//! The demo's second half: a review leads to another commit, a second one waits for its hour, and the pull request is
-//! merged.
+//! The demo's second half: a review leads to another commit, the next review is held, the pull request is merged.
 
 use super::agent::REPOSITORY;
 use super::evidence::Expected;

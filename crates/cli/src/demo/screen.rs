@@ -1,4 +1,4 @@
-//! The demo's output: steps as lines for people, or one JSON document.
+//! Prints the demo's steps as lines, or as one JSON document.
 
 use serde::Serialize;
 use serde_json::json;
@@ -33,7 +33,7 @@ impl Screen {
     fn line(&self, text: &str) {
         if !self.silent {
             let mut out = std::io::stdout().lock();
-            // The reader may be gone; the record is still written.
+            // Best effort: the reader may be gone, and the record is still written.
             let _ = writeln!(out, "{text}").and_then(|()| out.flush());
         }
     }

@@ -1,4 +1,4 @@
-//! The demo's three tickets, through the public API.
+//! Runs the demo's three tickets through the public API.
 
 use super::agent::{Cast, FILES, REPOSITORY};
 use super::evidence::Expected;
@@ -47,7 +47,7 @@ pub(super) async fn tell(local: &Local, screen: &mut Screen, cast: Cast) -> anyh
     let mut teller = Teller::new(local, screen, cast)?;
     teller.set_up(local).await?;
     let mut first = teller.a_ticket_becomes_a_pull_request().await?;
-    // An AI may guess the meaning of a ticket with a wrong file name.
+    // An AI may find the right file despite the wrong name in the ticket.
     let second = if is_ai { None } else { Some(teller.a_failure_is_mended().await?) };
     let third = teller.an_edit_starts_nothing().await?;
     teller.a_review_becomes_a_commit(local, &mut first).await?;
@@ -130,7 +130,7 @@ impl Teller<'_> {
         self.screen.ticket(key.as_str(), title);
         let description = "In `README.md` replace `A small shop` with `The Acme shop`";
         let before = self.api.jobs(&self.project, None).await?.jobs.len();
-        // In whole seconds, as some tools send: both events get the same time.
+        // Whole seconds, as some tools send: both events get the same time.
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let at = Timestamp::from_millis(i64::try_from(now.as_secs())? * 1_000);
         let told = self.tell_event(at, &key, "tool-1", title, description).await?;

@@ -94,7 +94,7 @@ fn body_of(event: &Value) -> Result<Vec<u8>, Fault> {
     BASE64.decode(body).map_err(|error| Fault::usage(format!("the event's body is not base64: {error}")))
 }
 
-/// API Gateway lower-cases header names; events written by hand may not.
+/// Ignores case: API Gateway lower-cases header names, but events written by hand may not.
 fn set_header(event: &mut Value, name: &str, value: String) -> Result<(), Fault> {
     let headers = event.get_mut("headers").and_then(Value::as_object_mut);
     let headers = headers.ok_or_else(|| {

@@ -33,7 +33,7 @@ pub(super) fn of_start(error: Error, data: &Path) -> Fault {
     }
 }
 
-/// This address cannot be changed: clones and pull requests contain it.
+/// The forge's address cannot change, because clones and pull requests contain it.
 fn is_forge(address: &str, data: &Path) -> bool {
     matches!(Addresses::last(data), Ok(Some(last)) if last.forge == address)
 }

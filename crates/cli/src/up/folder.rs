@@ -1,4 +1,4 @@
-//! The data folder: private, and never committed by accident.
+//! Prepares the data folder: private, and never committed by accident.
 
 use super::faults::disk_full;
 use crate::client::{Exit, Fault};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// Time services make smaller corrections.
+/// Corrections by time services are smaller.
 const JUMP: Duration = Duration::from_secs(60);
 /// Units: bytes.
 const NEARLY_FULL: u64 = 256 << 20;
@@ -21,7 +21,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Compares with the last run: after the clock was set back, everything due is late.
+    /// Compares with the last run: if the clock was set back, everything due is late.
     pub(super) fn begin(data: &Path, screen: &Screen) -> Self {
         let clock = Self { file: data.join("last-seen"), wall: SystemTime::now(), steady: Instant::now() };
         let last = fs::read_to_string(&clock.file).ok().and_then(|text| text.trim().parse().ok());

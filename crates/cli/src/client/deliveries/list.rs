@@ -1,4 +1,4 @@
-//! `pullyard deliveries list`: the ledger, with filters.
+//! `pullyard deliveries list`: lists the ledger, with filters.
 
 use crate::client::fault::Fault;
 use crate::client::jobs::moment;
@@ -143,7 +143,7 @@ fn verdict(word: &str) -> Result<Verdict, String> {
     })
 }
 
-/// Not checked against a list: the server may be newer.
+/// Accepts any code, because the server may be newer.
 fn code(word: &str) -> Result<String, String> {
     let code = word.trim().to_lowercase().replace('-', "_");
     let good = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');

@@ -1,6 +1,5 @@
-//! `pullyard deliveries simulate`: replays the guards over the ledger with other settings.
-//!
-//! Changes nothing. Each delivery is decided by itself, without the effects that an earlier one would have had.
+//! `pullyard deliveries simulate`: runs the guards over the ledger with other settings; changes nothing. Decides each
+//! delivery by itself, without the effects of earlier ones.
 
 use super::super::fault::Fault;
 use super::super::session::Session;

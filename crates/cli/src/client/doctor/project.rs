@@ -1,4 +1,4 @@
-//! `doctor`'s checks of a project: whether its tickets become jobs, and whether runners claim them.
+//! Checks a project for `pullyard doctor`: whether its tickets become jobs, and whether runners claim them.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;

@@ -1,4 +1,4 @@
-//! `pullyard doctor --stack`: checks a stack from the AWS account to the webhooks.
+//! `pullyard doctor --stack`: checks a stack, from the AWS account to the webhooks.
 
 use super::{Account, projects, sentence, sentence_of, show_all, token};
 use crate::client::fault::Fault;
@@ -22,7 +22,7 @@ pub(super) async fn run(account: Account, global: &Global, screen: &Screen) -> R
     let findings = match Aws::connect(account.region, account.profile).await {
         Err(error) => vec![missing(&error)],
         Ok(aws) => match Stack::find(&aws, &name).await {
-            // The clock first: it may be the cause of everything else.
+            // Check the clock first, because it may be the cause of the error.
             Err(error) => doctor::clock(&aws).into_iter().chain([missing(&error)]).collect(),
             Ok(stack) => examine(&aws, &stack, global).await?,
         },
@@ -137,7 +137,7 @@ async fn in_use(session: &Session, stack: &Stack) -> Vec<String> {
 #[derive(Default)]
 struct Needs {
     models: Vec<ModelNeed>,
-    /// A project is missing because the API did not list its repositories; its own check reports that.
+    /// True if the API did not list the repositories of some project. That project's own check reports it.
     is_partial: bool,
 }
 
@@ -210,7 +210,7 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
                         HookKind::App {} => true,
                     }
             };
-            // A hook serves the projects that existed when it was installed.
+            // A hook serves the projects that existed at its installation.
             let tells = |hook: &&Hook| hook.project == project.id || hook.others.contains(&project.id);
             let Some(hook) = hooks.iter().filter(covers).find(tells) else {
                 let sentence = match hooks.iter().find(covers) {
@@ -234,7 +234,7 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
                      `pullyard repos ingress {} poll --project {}`.",
                     session.url, repository.integration, repository.name, project.id
                 );
-                // Without revisions only tickets matter, and those arrive another way.
+                // Without revisions only tickets matter, and they arrive another way.
                 return Ok(match project.settings.revise_on_review {
                     true => Finding::wrong("hook", sentence, help),
                     false => Finding::warning("hook", sentence, help),

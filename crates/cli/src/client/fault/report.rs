@@ -1,4 +1,4 @@
-//! Prints an error.
+//! Prints errors.
 
 use super::Fault;
 use crate::client::screen::Screen;
@@ -12,13 +12,13 @@ impl Fault {
         }
         self.say(screen);
         if screen.is_json() {
-            // The reader may be gone; the exit code stays.
+            // Best effort: the reader may be gone, and the exit code stays.
             let _ = screen.json(&self.document());
         }
         exit
     }
 
-    /// On stderr only: with `--json`, stdout already has its one document.
+    /// Prints only to stderr: with `--json`, stdout already has its one document.
     pub(in crate::client) fn after_the_answer(self, screen: &Screen) -> ExitCode {
         self.say(screen);
         self.exit.into()

@@ -1,4 +1,4 @@
-//! The manifest of an App, and GitHub's addresses around it.
+//! Builds the manifest of an App, and GitHub's URLs for Apps.
 
 use crate::client::fault::Fault;
 use pullyard_forge::features::{EVENTS, Workflows, of_app};

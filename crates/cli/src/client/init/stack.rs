@@ -1,7 +1,6 @@
 //! `pullyard init --stack`: sets up a deployed stack up to its first project.
-//!
-//! Each step keeps existing things, so that an interrupted run can be repeated. The token is saved here before it is
-//! written to the stack, so that no admin token is ever lost.
+//! Each step keeps existing items, so that an interrupted run can be repeated. The token is saved here before it is
+//! written to the stack, so that no admin token is lost.
 
 use crate::client::config::{Config, Signed};
 use crate::client::doctor::Account;

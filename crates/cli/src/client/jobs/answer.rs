@@ -1,4 +1,4 @@
-//! `pullyard jobs answer` and `pullyard jobs send`: sends text to a job's agent.
+//! `pullyard jobs answer` and `send`: sends text to a job's agent.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;

@@ -1,4 +1,4 @@
-//! `pullyard jobs artifacts` and `jobs diff`: lists and downloads artifacts.
+//! `pullyard jobs artifacts` and `diff`: lists and downloads artifacts.
 
 use super::{job_or_attempt, known_attempt};
 use crate::client::fault::{Exit, Fault};
@@ -133,7 +133,7 @@ fn listed(session: &Session, artifacts: Vec<Artifact>, of: &str) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the bytes to a file or stdout. With `--json` prints only metadata, and requires a file for the bytes.
+/// Writes an artifact to a file or stdout. With `--json`, prints only metadata and requires a file.
 async fn fetched(session: &Session, id: &JobId, one: &Artifact, out: Option<&Path>) -> Result<ExitCode, Fault> {
     let screen = &session.screen;
     if screen.is_json() && out.is_none() {
@@ -152,7 +152,7 @@ async fn fetched(session: &Session, id: &JobId, one: &Artifact, out: Option<&Pat
         Fault::new(Exit::Failed, format!("can't write {}: {error}", out.display()))
             .help("name another file with --out, in a folder that you may write to")
     };
-    // Write a second file and rename it, so that a partial file never has the final name.
+    // Rename a complete file, so that a partial one never has the final name.
     let half = half_of(out);
     let mut file = File::create(&half).map_err(unwritten)?;
     let came = copied(&mut download, one, &mut file, unwritten).await;

@@ -1,4 +1,4 @@
-//! `pullyard jobs cancel`.
+//! `pullyard jobs cancel`: cancels jobs.
 
 use crate::client::fault::{Exit, Fault};
 use crate::client::screen::Screen;
@@ -78,7 +78,7 @@ impl Cancel {
             job = session.api.job(id).await?;
         }
         if job.status != Status::Cancelled {
-            // It completed or failed first: the server says which.
+            // The job completed or failed first. The server's refusal reports which.
             return Err(session.api.cancel_job(id, request).await.map_or_else(Fault::from, |_| Fault::unread()));
         }
         said(&session.screen, &job);

@@ -1,4 +1,4 @@
-//! `pullyard jobs checks`: results of the checks.
+//! `pullyard jobs checks`: shows the results of a job's checks.
 
 use super::{job_or_attempt, known_attempt};
 use crate::client::fault::Fault;

@@ -1,4 +1,4 @@
-//! `pullyard jobs create`, and printing decisions about new jobs.
+//! `pullyard jobs create`: requests a job and prints the decision.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;
@@ -53,7 +53,7 @@ impl Create {
     }
 }
 
-/// Prints a decision, and follows the job if wanted. With `--json` prints only the last document.
+/// Prints a decision, and follows the job if wanted. With `--json`, prints only the last document.
 pub(in crate::client) async fn decided(session: &Session, decision: &Decision, wait: bool) -> Result<ExitCode, Fault> {
     let screen = &session.screen;
     let followed = decision.job.as_ref().filter(|_| wait);

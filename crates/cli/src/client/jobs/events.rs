@@ -1,4 +1,4 @@
-//! `pullyard jobs events`: all events, one line each.
+//! `pullyard jobs events`: prints all events, one per line.
 
 use crate::client::fault::{Exit, Fault};
 use crate::client::screen::Screen;

@@ -1,4 +1,4 @@
-//! `pullyard jobs list`: jobs by filter, once or repeatedly.
+//! `pullyard jobs list`: lists jobs by filter, once or repeatedly.
 
 use super::show::{place, took};
 use crate::client::fault::{Exit, Fault};
@@ -66,7 +66,7 @@ impl List {
 
     async fn again_and_again(&self, session: &Session) -> Result<ExitCode, Fault> {
         loop {
-            // Read before clearing the screen, so that the old page stays while loading.
+            // Load before clearing the screen, so that the old page stays visible.
             let page = self.page(session).await?;
             session.screen.clear()?;
             self.show(session, page)?;

@@ -1,4 +1,4 @@
-//! `pullyard jobs logs`: readable text of the events.
+//! `pullyard jobs logs`: prints a job's events as readable text.
 
 use super::events::as_json;
 use crate::client::fault::{Exit, Fault};
@@ -132,8 +132,8 @@ impl Used {
         self.tell(screen, self.so_far.clone());
     }
 
-    /// The total from the attempt's record. Without one, e.g. of an old runner, the end of the only start; several ends
-    /// are only parts.
+    /// Prints the total of the attempt's record. Without a record, as from an old runner, prints the final usage if the
+    /// agent started once: after several starts, each final usage is only a part.
     async fn tell_in_all(&mut self, session: &Session, job: &JobId) -> Result<(), Fault> {
         if self.so_far.is_none() {
             return Ok(());
@@ -207,7 +207,7 @@ fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Like `tame`, but keeps leading spaces, which matter in code and diffs.
+/// Like `tame`, but keeps the indentation of code and diffs.
 pub(super) fn tame_line(line: &str) -> String {
     let indent = line.chars().take_while(|c| matches!(c, ' ' | '\t')).collect::<String>();
     format!("{indent}{}", tame(line))

@@ -1,4 +1,4 @@
-//! `pullyard jobs pause` and `pullyard jobs continue`.
+//! `pullyard jobs pause` and `continue`: pauses a job and resumes it.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;

@@ -1,4 +1,4 @@
-//! `pullyard jobs provenance` and `jobs context`: agent, cost, prompt and commits of each attempt.
+//! `pullyard jobs provenance` and `context`: shows agent, cost and commits of each attempt, and the prompt.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;
@@ -77,7 +77,7 @@ pub(super) async fn context(session: &Session, id: &JobId) -> Result<ExitCode, F
     if screen.is_json() {
         screen.json(&context)?;
     } else {
-        // Line by line: ticket text may contain terminal escapes.
+        // Clean each line, because ticket text may contain terminal escapes.
         context.prompt.lines().try_for_each(|line| screen.out(&super::logs::tame_line(line)))?;
     }
     Ok(ExitCode::SUCCESS)

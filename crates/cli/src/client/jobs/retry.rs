@@ -1,4 +1,4 @@
-//! `pullyard jobs retry`.
+//! `pullyard jobs retry`: repeats an ended job as a new job.
 
 use super::create::decided;
 use crate::client::fault::Fault;

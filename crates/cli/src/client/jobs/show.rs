@@ -1,4 +1,4 @@
-//! `pullyard jobs show`, and texts for a job's parts.
+//! `pullyard jobs show`: shows a job.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;

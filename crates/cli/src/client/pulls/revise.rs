@@ -1,4 +1,4 @@
-//! `pullyard revise`.
+//! `pullyard revise`: requests a revision of a pull request.
 
 use super::Which;
 use crate::client::fault::{Exit, Fault};
@@ -61,7 +61,7 @@ impl Revise {
     }
 }
 
-/// Prints nothing without --json: there is no job yet, and the active one is another.
+/// Waits for the job of a held request, if wanted. The active job is another, so its id is not printed.
 async fn held(session: &Session, decision: &Decision, wait: bool) -> Result<ExitCode, Fault> {
     let screen = &session.screen;
     screen.note(&decision.sentence);
@@ -102,7 +102,7 @@ fn read(file: &Path) -> Result<String, Fault> {
     let what = file.display();
     let failed = |error: std::io::Error| Fault::new(Exit::Failed, format!("can't read {what}: {error}"));
     let mut bytes = Vec::new();
-    // Four bytes per character at most, and one more to notice excess.
+    // At most four bytes per character, and one more to detect excess.
     let most = LONGEST_MESSAGE as u64 * 4 + 1;
     if file == Path::new("-") {
         std::io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(failed)?;

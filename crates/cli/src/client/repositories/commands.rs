@@ -1,4 +1,4 @@
-//! `pullyard repos set`, and the same flags of `repos add`: agent and commands of a repository.
+//! `pullyard repos set`, and its flags in `repos add`: sets a repository's agent and commands.
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;

@@ -1,4 +1,4 @@
-//! Connects a repository on this machine, for a server on this machine.
+//! Connects a repository on this machine to a server on this machine.
 
 use crate::client::fault::{Exit, Fault};
 use crate::client::session::Session;

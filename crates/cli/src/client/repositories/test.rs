@@ -1,4 +1,4 @@
-//! `pullyard repos test`: one row per feature, then the result and help.
+//! `pullyard repos test`: prints one row per feature, then the result and help.
 
 use crate::client::fault::Fault;
 use crate::client::screen::Colour;
