@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Exit code of an interrupted program in a shell.
 const INTERRUPTED: u8 = 130;
 
 /// Watch three tickets become pull requests and a review a revision, on this machine only.
@@ -132,7 +131,6 @@ fn complain(words: &str) {
     let _ = writeln!(std::io::stderr(), "{words}");
 }
 
-/// Verifies the results with `git`, then merges the first pull request.
 async fn finish(local: &Local, screen: &mut Screen, cast: Cast, claims: &[evidence::Expected]) -> anyhow::Result<()> {
     evidence::check(local, screen, claims).await?;
     let first = claims.first().context("the story has no pull request")?;

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-/// Units: bytes.
 pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
     let stat = nix::sys::statvfs::statvfs(folder).ok()?;
     #[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "they are u32 on macOS")]

@@ -26,7 +26,6 @@ pub(crate) fn to_file(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes one file per day and keeps the last seven.
 pub(crate) fn to_folder(folder: &Path) -> anyhow::Result<()> {
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)

@@ -87,7 +87,7 @@ impl Try {
             "run `pullyard up` in a container or virtual machine instead",
         )?;
         let token = self.token(&screen).await?;
-        // Listen before creating the folder, so that any signal deletes it.
+        // Listen before creating the folder, so that it is deleted after any signal.
         let mut ends = Ends::listen().map_err(|error| said(error.into()))?;
         let temporary;
         let folder = match &self.keep {

@@ -162,8 +162,7 @@ fn addresses(listen: Option<&str>, data: &Path) -> Result<(String, String), Faul
     Ok((api, forge))
 }
 
-/// Tries the next ports if the default is taken. A random port is the last resort, because the address is stored and
-/// may be taken at the next start.
+/// Tries the next ports if the default is taken. A random port is the last resort: it may be taken at the next start.
 async fn start(options: Options) -> Result<Local, Error> {
     if Addresses::last(&options.data)?.is_some() {
         return Local::start(options).await;

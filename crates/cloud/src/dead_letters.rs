@@ -13,8 +13,7 @@ use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-/// How long messages stay hidden if this process dies. Longer than any request, but short, because a concurrent look
-/// misses hidden messages.
+/// How long messages stay hidden if this process dies. Short, because a concurrent look misses hidden messages.
 const HIDDEN: Duration = Duration::from_secs(30);
 
 /// Long polling queries all of SQS's servers, so an empty answer means an empty queue. Units: seconds.
@@ -25,7 +24,6 @@ const BATCH: i32 = 10;
 #[derive(Clone, Debug)]
 pub struct Lane {
     pub queue_url: String,
-    /// `None` if unknown to this process.
     pub dead_url: Option<String>,
 }
 
@@ -43,7 +41,7 @@ pub struct DeadMessage {
     pub body: String,
     /// In a FIFO queue, the time of the last failure.
     pub sent_at: Option<Timestamp>,
-    /// Number of receives, which includes looks.
+    /// Includes receives by looks.
     pub received: u32,
     group: Option<String>,
     attributes: HashMap<String, MessageAttributeValue>,
@@ -83,9 +81,8 @@ impl DeadLetters {
         self.dead_url(queue).is_ok()
     }
 
-    /// Receives at most `most` messages, until the wanted ones are found or the queue is empty. A FIFO group shows only
-    /// its first ten messages. Call [`put_back`](Self::put_back) afterwards.
-    /// Errors: `NoDeadLetters` when this process does not know the queue.
+    /// Receives up to `most` messages until the wanted ones are found; call [`put_back`](Self::put_back) afterwards. A
+    /// FIFO group shows only its first ten. Errors: `NoDeadLetters` when this process does not know the queue.
     pub async fn look(&self, queue: Queue, wanted: Wanted<'_>, most: usize) -> Result<Look, Error> {
         let mut look = Look::default();
         loop {
@@ -134,10 +131,9 @@ impl DeadLetters {
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(read).collect())
     }
 
-    /// Sends a message back to its source queue, then deletes it here. Without a source queue it only deletes the
-    /// message, which the caller has processed.
-    /// Idempotent: after a crash in between, both queues have the message, and a second send is harmless. The group
-    /// stays the same to keep the order. The deduplication id is new, because the queue may remember the old one.
+    /// Sends a message back to its source queue, then deletes it here. Without a source queue it is only deleted.
+    /// Idempotent: a crash in between leaves the message in both queues, which is harmless. The group keeps the order.
+    /// The deduplication id is new, because the queue may remember the old one.
     pub async fn redrive(&self, queue: Queue, message: &DeadMessage) -> Result<(), Error> {
         let Some(lane) = self.lane(queue) else { return self.delete(queue, message).await };
         let fresh = message.group.as_ref().map(|_| format!("{:032x}", rand::random::<u128>()));

@@ -1,5 +1,4 @@
-//! Builds a service client at its first use. Every function has all clients but uses few, and each client costs time
-//! and memory in a cold start.
+//! Builds a service client at its first use, because an unused client would cost time and memory in a cold start.
 
 use std::fmt;
 use std::ops::Deref;

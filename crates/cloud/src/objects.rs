@@ -1,5 +1,5 @@
-//! Presigns URLs of the artifacts bucket and reads object sizes, without an SDK for three requests. A URL has this
-//! process's permissions and expires with its credentials at the latest.
+//! Presigns URLs of the artifacts bucket and reads object sizes, without an SDK for three requests.
+//! A URL has this process's permissions and expires with its credentials at the latest.
 
 use crate::Error;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
@@ -30,7 +30,6 @@ const TYPE: &str = "application/octet-stream";
 pub struct Objects {
     address: String,
     region: String,
-    /// This function's name, for the bucket's access log.
     app: Option<String>,
     credentials: Option<SharedCredentialsProvider>,
     http: Arc<OnceLock<reqwest::Client>>,

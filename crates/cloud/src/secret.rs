@@ -34,12 +34,11 @@ pub struct Secrets {
     client: Lazy<aws_sdk_secretsmanager::Client>,
     cache: Arc<Mutex<HashMap<String, Kept>>>,
     versions: Arc<Mutex<HashMap<String, versions::KeptVersions>>>,
-    /// Missing names and the times of their lookups. Few, because only webhooks and admin requests look up versions.
+    /// Missing names and the times of their lookups. Few: only webhooks and admin requests look up versions.
     absent: Arc<Mutex<HashMap<String, Duration>>>,
     /// Allows one refetch of versions at a time.
     refetching: Arc<tokio::sync::Mutex<()>>,
     steady: Steady,
-    /// KMS key for new secrets; `None` for the key of AWS.
     kms_key: Option<String>,
 }
 
@@ -142,8 +141,8 @@ impl Secrets {
         }
     }
 
-    /// Lists a page of the secrets with this prefix, and the cursor of the next page. A page before the last may be
-    /// empty.
+    /// Lists one page of the secrets with this prefix, and the next page's cursor. A page may be empty but not the
+    /// last.
     /// Errors: `BadCursor` for a cursor that no page returned.
     pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<(Vec<SecretSeen>, Option<String>), Error> {
         let named = Filter::builder().key(FilterNameStringType::Name).values(prefix).build();

@@ -6,7 +6,6 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Receives of a message before SQS moves it to the dead-letter queue.
 const TRIES: u32 = 5;
 
 /// SQS's maximum. Units: seconds.

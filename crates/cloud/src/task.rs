@@ -118,8 +118,7 @@ impl Tasks {
         }
     }
 
-    /// Idempotent: by the client token `{job}-{attempt}-{dispatch}`, on which all parameters depend. A repeat returns
-    /// the same task.
+    /// Idempotent: by the client token, on which all parameters depend; a repeat returns the same task.
     /// Source: <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>.
     pub async fn run(&self, start: &Start<'_>) -> Result<Started, Error> {
         let mut container = ContainerOverride::builder().name(&self.container);
@@ -167,8 +166,7 @@ impl Tasks {
         Ok(judged(reason))
     }
 
-    /// Lists the job's tasks that have not stopped, of all starts. ECS's lists lag and may miss a task that just
-    /// started.
+    /// Lists the job's tasks that have not stopped, of all starts. ECS's lists lag and may miss a new task.
     pub async fn of(&self, job: &JobId) -> Result<Vec<String>, Error> {
         let call = self.client.list_tasks().cluster(&self.cluster).started_by(job.as_str());
         let listed = call.send().await.map_err(|error| Error::unavailable("list the tasks of a job", error))?;
@@ -191,9 +189,8 @@ impl Tasks {
     }
 }
 
-/// `None` if the error is not about this start.
-/// A conflict means that an earlier request for this start had other parameters. A retry could create two tasks, so the
-/// start is refused; the next start has another number.
+/// `None` if the error is not about this start. A conflict, from an earlier request with other parameters, is refused:
+/// a retry could create two tasks, and the next start has another number.
 fn refused(error: Option<&RunTaskError>) -> Option<Started> {
     let error = error?;
     let meta = aws_sdk_ecs::error::ProvideErrorMetadata::meta(error);

@@ -34,8 +34,8 @@ struct Container {
 }
 
 impl TaskStateChange {
-    /// Returns the stop of a job's task; `None` for other events. Events may repeat and reorder, but none follows a
-    /// stop.
+    /// Returns the stop of a job's task, else `None`. Events may repeat and arrive out of order, but a stop is the last
+    /// one.
     pub fn stopped(self) -> Option<TaskStopped> {
         let detail = self.detail;
         let job = detail.started_by.and_then(|by| JobId::new(by).ok());

@@ -1,12 +1,11 @@
-//! Keeps the trace and the lineage of the running invocation for the messages that it sends. Task-local, because no use
-//! case depends on them.
+//! Keeps the trace and the lineage of the running invocation, task-local, for the messages that it sends.
 
 use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
 use pullyard_domain::trace::TraceId;
 use std::collections::HashMap;
 
-/// Lambda's loop counter for a chain of messages, from the header of an invocation. Lambda stops a chain after about
-/// sixteen calls of one function. The format is internal to Lambda, so the text is forwarded unparsed.
+/// Lambda's loop counter, which stops a chain of messages after about sixteen calls of one function. The format is
+/// internal to Lambda, so the text is forwarded unparsed.
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage(String);

@@ -84,8 +84,7 @@ fn sent(operation: &'static str, call: SendMessageFluentBuilder) -> impl Future<
     }
 }
 
-/// Escapes two characters that SQS refuses. Keys, branches and messages may contain them; JSON has them only in
-/// strings.
+/// Escapes two characters that SQS refuses; JSON contains them only in strings.
 /// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>.
 fn body(wakeup: &impl Serialize) -> Result<String, Error> {
     let json = serde_json::to_string(wakeup).map_err(|error| Error::unavailable("write a wake-up", error))?;

@@ -54,7 +54,6 @@ pub struct Endpoints {
     pub s3: Option<String>,
 }
 
-/// `_HANDLER`: the name of this function in Lambda.
 pub fn handler() -> Option<String> {
     std::env::var("_HANDLER").ok().filter(|name| !name.is_empty())
 }
@@ -157,10 +156,8 @@ impl Config {
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
-/// Limits each call to AWS, per try and in total, with the SDK's jittered back-off. No call streams, so a try includes
-/// the whole response.
-/// The SDK's stalled-stream protection also has five seconds. It is off, because chance would decide which of the two
-/// errors a call returns.
+/// Limits each call to AWS, per try and in total, with the SDK's jittered back-off. A try includes the whole response.
+/// The SDK's stalled-stream protection is off: with the same five seconds, chance would decide which error occurs.
 pub fn bounded(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
     let limits = TimeoutConfig::builder()
         .connect_timeout(CONNECT_WITHIN)
@@ -173,8 +170,7 @@ pub fn bounded(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
-/// SDK configuration for services on this machine, which accept any credentials. A proxy could not reach them, so it
-/// uses plain HTTP without one.
+/// SDK configuration for services on this machine. They accept any credentials; a proxy could not reach them.
 pub async fn embedded(region: &'static str, key: &str, secret: &str) -> SdkConfig {
     on_this_machine(None, region, key, secret).await
 }

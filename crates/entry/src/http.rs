@@ -45,8 +45,8 @@ pub async fn invoke(router: Router, event: Value) -> Result<Value, String> {
     serde_json::to_value(response).map_err(|error| error.to_string())
 }
 
-/// Encodes the path again, because API Gateway's HTTP APIs decode it in both payload formats and the router expects it
-/// encoded. Source: <https://github.com/honojs/hono/issues/2156>.
+/// Encodes the path again: API Gateway's HTTP APIs decode it, but the router expects it encoded.
+/// Source: <https://github.com/honojs/hono/issues/2156>.
 fn encoded_anew(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
     if let LambdaRequest::ApiGatewayV2(request) = &mut event.payload
         && let Some(path) = &mut request.raw_path

@@ -1,7 +1,5 @@
-//! Shared parts of all functions: configuration, authentication, request parsing, problem documents, message batches,
-//! logs and metrics.
-//! A function is a library that converts its trigger to one use case. Lambda and the local system run the same library
-//! with the same events.
+//! Shared parts of all functions, such as configuration, authentication, request parsing, problems, logs and metrics.
+//! A function is a library that converts its trigger to one use case; Lambda and the local system run the same one.
 
 pub mod auth;
 pub mod config;

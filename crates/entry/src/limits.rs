@@ -1,6 +1,5 @@
-//! Checks the texts of requests where a request becomes domain values; the same limits for ticket tools and the board.
-//! A text may be stored in table items of at most 400 KB, in prompts and on pages. A job's frozen context contains a
-//! ticket's text together with a user's message.
+//! Checks the texts of requests, which end up in table items of at most 400 KB, in prompts and on pages. Ticket tools
+//! and the board have the same limits. A job's context contains a ticket's text and a user's message together.
 
 use crate::strict::Fault;
 use pullyard_domain::id::JobId;
@@ -107,7 +106,7 @@ pub fn runner(request: &RegisterRequest) -> Result<(), Fault> {
     active(&request.active)
 }
 
-/// Includes a few jobs whose end the runner has not received.
+/// Checks a runner's active jobs, which include a few whose end the runner has not received.
 pub fn active(jobs: &BTreeSet<JobId>) -> Result<(), Fault> {
     if jobs.len() > ACTIVE {
         return fault("/active", format!("use at most {ACTIVE} jobs"));

@@ -11,8 +11,7 @@ use std::fmt::Display;
 use std::time::Instant;
 
 /// Processes each message of a batch in its sender's trace, with a log line of its own.
-/// An unreadable body fails alone; the queue retries it until its redrive policy applies. In a FIFO queue, a failed
-/// message defers the rest of its group.
+/// An unreadable body fails alone. In a FIFO queue, a failed message defers the rest of its group.
 pub async fn each<M, E, F>(function: &'static str, event: SqsEvent, act: impl Fn(M) -> F) -> SqsBatchResponse
 where
     M: DeserializeOwned,

@@ -6,9 +6,7 @@ use crate::Context;
 use pullyard_control::{Count, Round};
 use serde_json::{Map, Value, json};
 
-/// Target of the tracing events that are metrics.
 pub const TARGET: &str = "pullyard_metrics";
-/// Field of a metric event that contains the whole line.
 pub(crate) const FIELD: &str = "emf";
 pub const NAMESPACE: &str = "Pullyard";
 /// The only dimension: CloudWatch charges for each combination of values.

@@ -19,8 +19,8 @@ pub struct Query<T>(pub T);
 
 const ELSEWHERE: &str = "-";
 
-/// The ticket's key from the path, or from the query if a path cannot contain it ([`TicketKey::fits_a_path`]). Errors:
-/// 404 when the two differ.
+/// The ticket's key from the path, or from the query if a path cannot contain it ([`TicketKey::fits_a_path`]).
+/// Errors: 404 when the two differ.
 pub fn ticket_named(path: TicketKey, query: Option<TicketKey>) -> Result<TicketKey, Problem> {
     match query {
         None => Ok(path),

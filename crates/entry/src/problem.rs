@@ -147,7 +147,6 @@ impl From<Error> for Problem {
                 let failed = error.to_string();
                 let failed = failed.trim_end_matches('.');
                 let (sentence, help, secs) = match error.rest() {
-                    // The forge responded, and its response contains the time to wait.
                     Some(rest) => {
                         let sentence = format!("The forge wants rest: it failed to {failed}.");
                         (sentence, "Try again after that.", u32::try_from(rest.as_secs()).unwrap_or(u32::MAX).max(1))

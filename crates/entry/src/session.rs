@@ -17,8 +17,7 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// `None` if the cookie is missing, forged or expired, or if its token is expired or revoked.
-    /// Writes: the token's last use.
+    /// `None` if the cookie or its token is missing, forged, expired or revoked. Writes: the token's last use.
     pub async fn of(ctx: &Context, headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let Some(cookie) = cookie(headers, &cookie_name(&ctx.api_url)) else { return Ok(None) };
         let now = ctx.clock.now();
@@ -67,8 +66,7 @@ fn set(url: &str, value: &str, secs: u64) -> String {
     format!("{}={value}; Path=/; Max-Age={secs}; HttpOnly; SameSite=Strict{secure}", cookie_name(url))
 }
 
-/// With TLS, the prefix `__Host-` restricts the cookie to this host. Without TLS, browsers share cookies between ports,
-/// so the name contains the port.
+/// `__Host-` restricts the cookie to this host. Without TLS, browsers share cookies between ports: add the port.
 fn cookie_name(url: &str) -> String {
     if url.starts_with("https://") {
         return "__Host-pullyard".into();

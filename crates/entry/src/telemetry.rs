@@ -15,13 +15,12 @@ use tracing_subscriber::{Layer, Registry, fmt};
 pub fn start() {
     // CloudWatch stores the time of each line.
     if tracing_subscriber::registry().with(layer(std::io::stdout, filter("info"), Times::Left)).try_init().is_err() {
-        // A test or a host has already started logging.
         tracing::debug!("logging was started before");
     }
 }
 
-/// The filter of `RUST_LOG`, or `default` if it is unset or invalid. It only has levels by target: filters on spans and
-/// fields need regular expressions, which slow down every cold start.
+/// The filter of `RUST_LOG`, or `default` if it is unset or invalid. Only levels by target are supported: other filters
+/// need regular expressions, which slow down every cold start.
 pub fn filter(default: &str) -> Targets {
     let wanted = |text: &str| text.parse::<Targets>().ok();
     let told = config::logged().as_deref().and_then(wanted);

@@ -6,7 +6,6 @@ use pullyard_protocol::Problem;
 use pullyard_protocol::client::Error;
 use std::process::ExitCode;
 
-/// Exit codes of all commands, apart from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// An error of the server or the network, an unexpected error, or a refused confirmation.
@@ -15,7 +14,6 @@ pub(crate) enum Exit {
     Refused = 3,
     NotAllowed = 4,
     NotFound = 5,
-    /// The watched job failed or was cancelled.
     Ended = 6,
     Changed = 8,
     Interrupted = 130,

@@ -14,7 +14,6 @@ use std::process::ExitCode;
 
 const MOST_OTHERS: usize = 50;
 
-/// Exit code of `verify` for a drift.
 const DRIFT: u8 = 3;
 
 const NONE: &str = "There is no hook. Make one with `pullyard hooks install`; its help has examples.";

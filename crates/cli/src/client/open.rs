@@ -40,8 +40,8 @@ impl Open {
     }
 }
 
-/// Opens the link with the desktop's program, if there is one. The program gets a local page that redirects to the
-/// link: all users can read arguments, and the link signs its first user in.
+/// Opens the link with the desktop's program, if there is one. The program gets a local page that redirects: arguments
+/// are visible to all users, and the link signs its first user in.
 pub(crate) fn open(url: &str) -> bool {
     let Ok(page) = keep_beside("sign-in.html", &leading_to(url)) else { return false };
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };

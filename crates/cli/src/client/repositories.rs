@@ -191,7 +191,7 @@ impl Repos {
     }
 }
 
-/// Makes the first repository the project's default, unless a concurrent change set one.
+/// Makes the first repository the project's default, unless a concurrent change has set one.
 async fn make_default_if_only(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<(), Fault> {
     let mut before = session.api.told_project(project).await?;
     let default = &mut before.settings["default_repository"];

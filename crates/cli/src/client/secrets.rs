@@ -125,7 +125,7 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
     Ok(())
 }
 
-/// Warns about a value that cannot be a token. Private keys, JSON and webhook secrets are not tokens and are skipped.
+/// Warns about a value that cannot be a token. Skips private keys, JSON and webhook secrets.
 fn unlike_a_token(name: &SecretName, value: &str) -> Option<String> {
     let has_lines = value.contains("-----BEGIN ") || value.trim_start().starts_with('{');
     let is_other = has_lines || name.as_str().starts_with("hook-");

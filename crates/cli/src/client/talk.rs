@@ -28,7 +28,7 @@ impl Talk {
         Self { typed, shown: None }
     }
 
-    /// Shows a question once. Errors: no terminal can answer the question; the job would wait for days.
+    /// Shows a question once. Errors: without a terminal for the answer, because the job would wait for days.
     pub(super) fn show(&mut self, screen: &Screen, job: &Job) -> Result<(), Fault> {
         let Some(Question { text, at }) = job.question.as_ref().filter(|_| job.status == Status::AwaitingInput) else {
             return Ok(());

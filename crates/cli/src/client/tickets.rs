@@ -155,7 +155,7 @@ impl Done {
     }
 }
 
-/// A refusal concerns only the job; the ticket was changed. An edit requests no job, so it cannot be refused one.
+/// A refusal concerns only the job; the ticket was changed. An edit requests no job.
 fn answered(session: &Session, answer: &TicketAnswer, done: Done) -> Result<ExitCode, Fault> {
     let TicketAnswer { ticket, decision } = answer;
     let screen = &session.screen;

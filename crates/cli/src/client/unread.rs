@@ -13,7 +13,6 @@ pub(crate) fn unread(error: &clap::Error, line: &mut clap::Command) -> ExitCode 
         let _ = write!(io::stderr(), "{}", line.render_help());
         return code;
     }
-    // Best effort: the reader may be gone.
     let _ = error.print();
     let json = words.iter().take_while(|word| *word != "--").any(|word| word == "--json");
     if error.use_stderr()

@@ -74,7 +74,7 @@ async fn job(session: &Session, before: &str, id: &JobId) -> Result<(), Fault> {
     say(session, &format!("{before}{}", why.sentence), &words::about_job(&why.help, id), &why)
 }
 
-/// Explains the first that exists: the active job, the wait, a later refusal, the last job, the last decision.
+/// Explains the first that applies: the active job, the wait, a later refusal, the last job, the last decision.
 async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Result<(), Fault> {
     if let Some(active) = &ticket.active_job {
         return job(session, &format!("Job {}: ", active.short()), active).await;

@@ -14,8 +14,7 @@ const KEPT_FOR: Duration = Duration::from_secs(300);
 /// Limits the fetches that wrong signatures cause, because anyone can send them.
 const REFETCHED_EVERY: Duration = Duration::from_secs(10);
 
-/// Limits lookups of a missing secret, because anyone can cause them. Short, because an operator waits after setting
-/// it.
+/// Limits lookups of a missing secret, which anyone can cause. Short, because an operator may just have set it.
 const ABSENT_FOR: Duration = Duration::from_secs(10);
 
 const READ: &str = "read a version of a secret";
@@ -35,7 +34,7 @@ impl std::fmt::Debug for Version {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versions {
     pub current: Version,
-    /// `None` when Secrets Manager has deleted it.
+    /// `None` when Secrets Manager has no previous version.
     pub previous: Option<Version>,
 }
 
@@ -53,9 +52,8 @@ struct Refetch {
 }
 
 impl Secrets {
-    /// Returns versions that are at most five minutes old.
-    /// Errors: `NoSecret` when the secret is missing or empty, or was within the last ten seconds. Anyone can cause
-    /// lookups, and each call of the service costs money.
+    /// Returns versions that are at most five minutes old. Errors: `NoSecret` when the secret is missing or empty, or
+    /// was within the last ten seconds: anyone can cause lookups, and each one costs money.
     pub async fn versions(&self, name: &str) -> Result<Versions, Error> {
         let fresh = |kept: &KeptVersions| (self.age(kept.since) < KEPT_FOR).then(|| kept.versions.clone());
         if let Some(versions) = self.lock_versions().get(name).and_then(fresh) {
@@ -73,11 +71,9 @@ impl Secrets {
         self.fetch_versions(name, None).await
     }
 
-    /// Returns versions newer than `unfit`, for a signature that `unfit` does not match. `None` if a fetch within the
-    /// last ten seconds found none.
+    /// Returns versions newer than `unfit`, which did not match a signature. `None` if a fetch in the last ten seconds
+    /// found none. Callers wait for one fetch, so that all deliveries with a rotated secret are accepted.
     /// Errors: `NoSecret` when the secret is missing or empty; `Unavailable` for ten seconds after a failed fetch.
-    /// One caller fetches and the others wait for the result. Otherwise only the first of many deliveries with a
-    /// rotated secret would be accepted.
     pub async fn refetched_versions(&self, name: &str, unfit: &Versions) -> Result<Option<Versions>, Error> {
         let _turn = self.refetching.lock().await;
         let now = (self.steady)();

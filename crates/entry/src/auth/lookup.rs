@@ -7,11 +7,10 @@ use pullyard_domain::token::is_use_worth_noting;
 use pullyard_store::{Token, TokenKind};
 use std::time::Duration;
 
-/// Limit for the background write of `last_used`.
 const NOTE: Duration = Duration::from_secs(3);
 
 /// Returns the token if it is of this kind and valid now. Reads consistently, so that a revoked token fails at once.
-/// Writes: the token's last use, as [`note_use`] does. Errors: 401 for any invalid token; 503 without the table.
+/// Writes: the token's last use. Errors: 401 for any invalid token; 503 when the table is unavailable.
 pub async fn stored_for(ctx: &Context, text: &str, kind: TokenKind) -> Result<Token, Problem> {
     if !text.starts_with(kind.prefix()) {
         return Err(Problem::not_signed_in());

@@ -1,5 +1,5 @@
-//! Shares one HTTPS connector among all AWS clients of a process. By default each client builds a connector and parses
-//! all root certificates twice, six times the necessary work of a cold start.
+//! Shares one HTTPS connector among all AWS clients of a process. By default, each client builds a connector and parses
+//! all root certificates twice: six times the necessary work in a cold start.
 
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;

@@ -22,7 +22,6 @@ const fn variable(
 
 const ALL_FUNCTIONS: &str = "all";
 
-/// In the order in which `Config` reads them.
 pub const VARIABLES: &[Variable] = &[
     variable("PULLYARD_TABLE", "name", None, ALL_FUNCTIONS, "The table; people's secrets begin with it, too."),
     variable("PULLYARD_DISPATCH_QUEUE_URL", "URL", None, "all that make or sweep jobs", "The queue that starts tasks."),

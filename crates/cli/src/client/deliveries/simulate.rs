@@ -1,5 +1,4 @@
-//! `pullyard deliveries simulate`: runs the guards over the ledger with other settings; changes nothing. Decides each
-//! delivery by itself, without the effects of earlier ones.
+//! `pullyard deliveries simulate`: decides each delivery of the ledger by itself with other settings; changes nothing.
 
 use super::super::fault::Fault;
 use super::super::session::Session;

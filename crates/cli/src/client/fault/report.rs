@@ -12,7 +12,7 @@ impl Fault {
         }
         self.say(screen);
         if screen.is_json() {
-            // Best effort: the reader may be gone, and the exit code stays.
+            // Best effort: the reader may be gone.
             let _ = screen.json(&self.document());
         }
         exit

@@ -1,6 +1,5 @@
 //! `pullyard init --stack`: sets up a deployed stack up to its first project.
-//! Each step keeps existing items, so that an interrupted run can be repeated. The token is saved here before it is
-//! written to the stack, so that no admin token is lost.
+//! Steps keep existing items and can be repeated. The token is saved here first, so that no admin token is lost.
 
 use crate::client::config::{Config, Signed};
 use crate::client::doctor::Account;
@@ -20,7 +19,6 @@ use pullyard_protocol::secret::SetSecret;
 use serde::Serialize;
 use std::process::ExitCode;
 
-/// Limit of Secrets Manager. Units: bytes.
 const LARGEST: usize = 65_536;
 
 /// What a stack begins with.

@@ -132,8 +132,8 @@ impl Used {
         self.tell(screen, self.so_far.clone());
     }
 
-    /// Prints the total of the attempt's record. Without a record, as from an old runner, prints the final usage if the
-    /// agent started once: after several starts, each final usage is only a part.
+    /// Prints the total of the attempt's record. Without one, prints the final usage of the agent's only start: after
+    /// several starts, each final usage is only a part.
     async fn tell_in_all(&mut self, session: &Session, job: &JobId) -> Result<(), Fault> {
         if self.so_far.is_none() {
             return Ok(());
