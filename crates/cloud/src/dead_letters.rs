@@ -13,7 +13,8 @@ use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-/// How long messages stay hidden if this process dies. Short, because a concurrent look misses hidden messages.
+/// How long messages stay hidden if this process dies. Longer than any request, but short, because a concurrent look
+/// misses hidden messages.
 const HIDDEN: Duration = Duration::from_secs(30);
 
 /// Long polling queries all of SQS's servers, so an empty answer means an empty queue. Units: seconds.
@@ -131,7 +132,8 @@ impl DeadLetters {
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(read).collect())
     }
 
-    /// Sends a message back to its source queue, then deletes it here. Without a source queue it is only deleted.
+    /// Sends a message back to its source queue, then deletes it here. A message without a source queue is only deleted,
+    /// because the caller has processed it.
     /// Idempotent: a crash in between leaves the message in both queues, which is harmless. The group keeps the order.
     /// The deduplication id is new, because the queue may remember the old one.
     pub async fn redrive(&self, queue: Queue, message: &DeadMessage) -> Result<(), Error> {

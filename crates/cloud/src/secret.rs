@@ -141,8 +141,7 @@ impl Secrets {
         }
     }
 
-    /// Lists one page of the secrets with this prefix, and the next page's cursor. A page may be empty but not the
-    /// last.
+    /// Lists one page of secrets with this prefix, and the next page's cursor. A page before the last may be empty.
     /// Errors: `BadCursor` for a cursor that no page returned.
     pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<(Vec<SecretSeen>, Option<String>), Error> {
         let named = Filter::builder().key(FilterNameStringType::Name).values(prefix).build();

@@ -34,8 +34,7 @@ struct Container {
 }
 
 impl TaskStateChange {
-    /// Returns the stop of a job's task, else `None`. Events may repeat and arrive out of order, but a stop is the last
-    /// one.
+    /// The stop of a job's task, else `None`. Events may repeat and arrive out of order, but none follows a stop.
     pub fn stopped(self) -> Option<TaskStopped> {
         let detail = self.detail;
         let job = detail.started_by.and_then(|by| JobId::new(by).ok());

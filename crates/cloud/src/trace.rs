@@ -4,7 +4,7 @@ use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttrib
 use pullyard_domain::trace::TraceId;
 use std::collections::HashMap;
 
-/// Lambda's loop counter, which stops a chain of messages after about sixteen calls of one function. The format is
+/// Lambda's loop counter. Lambda stops a chain of messages after about sixteen calls of one function. The format is
 /// internal to Lambda, so the text is forwarded unparsed.
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -45,7 +45,7 @@ pub async fn invoke(router: Router, event: Value) -> Result<Value, String> {
     serde_json::to_value(response).map_err(|error| error.to_string())
 }
 
-/// Encodes the path again: API Gateway's HTTP APIs decode it, but the router expects it encoded.
+/// Encodes the path again: API Gateway's HTTP APIs decode it, but the router expects an encoded path.
 /// Source: <https://github.com/honojs/hono/issues/2156>.
 fn encoded_anew(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
     if let LambdaRequest::ApiGatewayV2(request) = &mut event.payload

@@ -12,7 +12,7 @@ use tracing::{Instrument, Span};
 /// Limit for a logged id from outside. Units: bytes.
 const LONGEST: usize = 200;
 
-/// Runs an invocation in its span and writes its metrics. The local system passes no request id, so it gets a new one.
+/// Runs an invocation in its span and writes its metrics. A local one without a request id gets a new id.
 pub fn run<F: Future>(
     function: &'static str,
     ctx: &Context,

@@ -1,5 +1,5 @@
 //! `pullyard init --stack`: sets up a deployed stack up to its first project.
-//! Steps keep existing items and can be repeated. The token is saved here first, so that no admin token is lost.
+//! Steps keep existing items and can be repeated. The token is saved locally first, so that none is lost.
 
 use crate::client::config::{Config, Signed};
 use crate::client::doctor::Account;
