@@ -132,8 +132,8 @@ impl DeadLetters {
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(read).collect())
     }
 
-    /// Sends a message back to its source queue, then deletes it here. A message without a source queue is only deleted,
-    /// because the caller has processed it.
+    /// Sends a message back to its source queue, then deletes it here. Without a source queue, the caller has processed
+    /// the message, so it is only deleted.
     /// Idempotent: a crash in between leaves the message in both queues, which is harmless. The group keeps the order.
     /// The deduplication id is new, because the queue may remember the old one.
     pub async fn redrive(&self, queue: Queue, message: &DeadMessage) -> Result<(), Error> {
