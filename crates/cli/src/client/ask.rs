@@ -38,7 +38,7 @@ pub(super) fn answer(screen: &Screen, what: &str) -> Result<Option<String>, Faul
     Ok(Some(line.trim().to_owned()))
 }
 
-/// Reads a secret from a hidden prompt or stdin. Other users of this machine could see an argument.
+/// Reads a secret from a hidden prompt or stdin. An argument would be visible to other users of this machine.
 pub(super) fn hidden(screen: &Screen, what: &str, most: usize) -> Result<String, Fault> {
     let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't read {what}: {error}"));
     if io::stdin().is_terminal() {

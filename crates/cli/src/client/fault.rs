@@ -14,6 +14,7 @@ pub(crate) enum Exit {
     Refused = 3,
     NotAllowed = 4,
     NotFound = 5,
+    /// The watched job failed or was cancelled.
     Ended = 6,
     Changed = 8,
     Interrupted = 130,

@@ -123,7 +123,7 @@ impl Init {
         };
         let request = MakeGitHubApp { id: self.id.clone(), api_url: site.api_url(), code: callback.code.clone() };
         let made = session.api.make_github_app(&request).await;
-        // The server has stored the key or failed for good: answer the browser now.
+        // Answer the browser now: the server has stored the key or failed permanently.
         let (status, message) = match &made {
             Ok(made) => (StatusCode::OK, format!("The App is connected as {}. You can close this page.", made.id)),
             Err(_) => (StatusCode::BAD_GATEWAY, "The App could not be connected. The terminal says why.".to_owned()),

@@ -19,6 +19,7 @@ use pullyard_protocol::secret::SetSecret;
 use serde::Serialize;
 use std::process::ExitCode;
 
+/// Limit of Secrets Manager. Units: bytes.
 const LARGEST: usize = 65_536;
 
 /// What a stack begins with.
