@@ -1,6 +1,4 @@
-//! The whole embedded AWS as one value: what runs, where, and its end.
-//!
-//! Owns start order and shutdown; each service lives in its own file.
+//! Starts and stops the embedded AWS services.
 
 use std::path::PathBuf;
 
@@ -13,26 +11,25 @@ use crate::sqs::{self, Sqs};
 
 pub const REGION: &str = "us-east-1";
 pub const ACCOUNT: &str = "000000000000";
-/// The access key id for clients; S3 alone checks signatures.
+/// The access key id for clients; only S3 checks signatures.
 pub const ACCESS_KEY_ID: &str = "local";
-/// The secret access key for clients.
 pub const SECRET_ACCESS_KEY: &str = "local";
 
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The folder of what DynamoDB, Secrets Manager and S3 keep; none keeps it in memory.
+    /// Folder for the data of DynamoDB, Secrets Manager and S3; `None` stores it in memory.
     pub data: Option<PathBuf>,
     pub tasks: ecs::Options,
 }
 
-/// Where each service listens: `http` URLs without a trailing slash.
+/// The services' `http` URLs, without a trailing slash.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     pub dynamodb: String,
     pub sqs: String,
     pub secretsmanager: String,
     pub ecs: String,
-    /// S3, with the bucket as the first part of the path.
+    /// S3 with path-style addresses: the bucket is the first segment.
     pub s3: String,
 }
 
@@ -47,19 +44,16 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Starts every service, each on a loopback port of its own.
+    /// Starts every service, each on its own loopback port.
     ///
-    /// # Errors
-    /// A port that can't be bound, a folder that can't be made, a database that can't be opened.
+    /// Errors: a port cannot be bound, a folder cannot be created, or the database cannot be opened.
     pub async fn start(options: Options) -> Result<Self, Error> {
         Self::start_on(options, None).await
     }
 
-    /// The same on five consecutive ports from `first_port`: DynamoDB, SQS, Secrets Manager, ECS, S3. A service whose
-    /// port is taken listens on any free one.
+    /// Like `start`, on five consecutive ports from `first_port`: DynamoDB, SQS, Secrets Manager, ECS, S3.
     ///
-    /// # Errors
-    /// As above.
+    /// A service whose port is in use listens on a free one.
     pub async fn start_on(options: Options, first_port: Option<u16>) -> Result<Self, Error> {
         let port = |offset: u16| first_port.and_then(|first| first.checked_add(offset));
         let data = options.data.as_deref();
@@ -83,13 +77,13 @@ impl Aws {
         &self.endpoints
     }
 
-    /// The region every service answers for.
+    /// The region of every service.
     #[must_use]
     pub fn region(&self) -> &'static str {
         REGION
     }
 
-    /// The tasks: events, scripted failures.
+    /// The ECS service: its events and scripted failures.
     #[must_use]
     pub fn ecs(&self) -> &Ecs {
         &self.ecs
@@ -100,18 +94,18 @@ impl Aws {
         &self.sqs.queues
     }
 
-    /// The buckets: making one, faults on order.
+    /// The S3 service: creates buckets and injects faults.
     #[must_use]
     pub fn s3(&self) -> &Buckets {
         &self.s3.buckets
     }
 
-    /// Ends every service and leaves the tasks as they are, as a crash of the host would.
+    /// Stops every service but leaves the tasks running, as a crash of the host would.
     pub async fn abandon(self) {
         self.ecs.abandon().await;
     }
 
-    /// Kills running tasks, then ends every service; bounded by the tasks' stop timeout.
+    /// Kills running tasks within their stop timeout, then stops every service.
     pub async fn shutdown(mut self) {
         self.ecs.shutdown().await;
         tokio::join!(

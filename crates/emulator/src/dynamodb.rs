@@ -1,6 +1,4 @@
-//! DynamoDB on a loopback port, by dynoxide.
-//!
-//! Owns where the data lives and the port. Tables are made by whoever uses them, over the protocol.
+//! Runs dynoxide as DynamoDB on a loopback port.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -12,10 +10,9 @@ use crate::Error;
 use crate::server::{self, Server};
 use crate::tap;
 
-/// The database file inside the data folder.
 const FILE: &str = "dynamodb.sqlite";
 
-/// DynamoDB itself promises no more than a few days.
+/// Interval of the TTL sweep; DynamoDB itself deletes expired items within a few days.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug)]
@@ -26,10 +23,10 @@ pub(crate) struct DynamoDb {
 }
 
 impl DynamoDb {
-    /// Serves from a folder, or from memory when there is none.
+    /// Serves from a folder, or from memory without one.
     pub(crate) async fn start(data: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
         let database = open(data)?;
-        // Before anybody is served: what is written from now on is not looked at for an hour.
+        // Sweep before serving requests; the next sweep follows an hour later.
         forget(&database).await;
         let (listener, address) = server::bind("DynamoDB", None).await?;
         let server = Server::spawn(|stop| async move {
@@ -42,7 +39,8 @@ impl DynamoDb {
                 never = forgetting => match never {},
             }
         });
-        // dynoxide allows requests from every web page (CORS), so a port that pages can know is a tap, which refuses them.
+        // dynoxide allows requests from every web page (CORS). A fixed port can be guessed by pages, so it gets a
+        // `tap`, which refuses them.
         let (address, tap) = match port {
             None => (address, None),
             Some(port) => {
@@ -53,7 +51,7 @@ impl DynamoDb {
         Ok(Self { url: format!("http://{address}"), server, tap })
     }
 
-    /// Whoever comes from now on finds nobody; what is under way is finished.
+    /// Stops accepting connections, then finishes open requests.
     pub(crate) async fn stop(&mut self) {
         if let Some(tap) = &mut self.tap {
             tap.stop().await;
@@ -62,8 +60,7 @@ impl DynamoDb {
     }
 }
 
-/// Deletes what its tables' time to live is over for, as DynamoDB does: some time after, at the latest with the
-/// next start. Without it a system that is kept running grows for ever.
+/// Deletes items whose time to live is over, because a long-running system would grow without limit.
 async fn forget_expired(database: Database) -> Infallible {
     loop {
         tokio::time::sleep(FORGET_EVERY).await;
@@ -87,7 +84,7 @@ fn open(data: Option<&Path>) -> Result<Database, Error> {
     };
     std::fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
     let path = folder.join(FILE);
-    // The library takes its path as text.
+    // The library takes its path as a `&str`.
     match path.to_str() {
         Some(text) => Database::new(text).map_err(|error| failed(Some(&path), error.to_string())),
         None => Err(failed(Some(&path), "the path is not UTF-8".to_owned())),

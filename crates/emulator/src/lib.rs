@@ -1,7 +1,7 @@
-//! The embedded AWS: DynamoDB, SQS, Secrets Manager, S3 and ECS on loopback ports, and Lambda's triggers.
+//! The embedded AWS: DynamoDB, SQS, Secrets Manager, S3 and ECS on loopback ports, and Lambda triggers.
 //!
-//! Owns generic AWS pieces for local runs and tests; each service speaks its own wire protocol.
-//! It knows nothing of the program that runs on it: no table, queue or task is named here.
+//! Each service serves its own wire protocol, for local runs and tests. The crate is generic: it names no table, queue
+//! or task.
 
 pub mod ecs;
 pub mod lambda;

@@ -1,7 +1,6 @@
-//! DynamoDB in memory, called as a function: no port, no thread, no time of its own.
+//! DynamoDB in memory, called as a function: without a port, thread or timer.
 //!
-//! For whoever decides itself when each call is answered. It speaks the wire protocol's bodies, so whatever talks to
-//! the service talks to this.
+//! For callers that control when each call is answered. Bodies are those of the wire protocol, so every client works.
 
 use dynoxide::Database;
 use dynoxide::errors::DynoxideError;
@@ -10,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::Error;
 
-/// A DynamoDB that answers when it is called. Clones are the same one.
+/// An in-memory DynamoDB; clones share its data.
 #[derive(Clone)]
 pub struct MemoryDynamoDb(Database);
 
@@ -26,7 +25,7 @@ impl MemoryDynamoDb {
         Ok(Self(Database::memory().map_err(failed)?))
     }
 
-    /// Does one call: the operation as `X-Amz-Target` names it, and the bodies as they are on the wire.
+    /// Executes one call: `operation` as in `X-Amz-Target`, bodies as on the wire. Returns status and body.
     #[must_use]
     pub fn call(&self, operation: &str, body: &[u8]) -> (u16, String) {
         let db = &self.0;

@@ -1,12 +1,10 @@
-//! Moments and random ids as AWS writes them on the wire.
-//!
-//! Owns formatting only; whoever needs a moment takes it once and passes it on.
+//! Formats times and random ids as AWS does on the wire.
 
 use rand::RngExt as _;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A moment of the wall clock.
+/// A wall-clock time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment(OffsetDateTime);
 
@@ -15,10 +13,10 @@ impl Moment {
         Self(OffsetDateTime::now_utc())
     }
 
-    /// Units: seconds since the epoch with milliseconds as the fraction, as in JSON 1.1 answers.
+    /// Units: seconds since the epoch with milliseconds as the fraction, as in JSON 1.1 responses.
     pub(crate) fn epoch_secs(self) -> f64 {
         let millis = u32::from(self.0.millisecond());
-        // Seconds of this era fit f64 exactly; the fraction is rounded to a millisecond.
+        // Present-day seconds fit `f64` exactly; the fraction has milliseconds.
         self.0.unix_timestamp() as f64 + f64::from(millis) / 1000.0
     }
 
@@ -48,7 +46,7 @@ impl Moment {
     }
 }
 
-/// `2026-11-20T08:15:28.123Z` out of epoch seconds: EventBridge details write times as text.
+/// `2026-11-20T08:15:28.123Z` from epoch seconds; EventBridge details contain times as text.
 pub(crate) fn rfc3339_of(epoch_secs: f64) -> String {
     let nanos = (epoch_secs * 1000.0).round() as i128 * 1_000_000;
     OffsetDateTime::from_unix_timestamp_nanos(nanos)
@@ -62,7 +60,7 @@ pub(crate) fn random_hex() -> String {
     format!("{:032x}", rand::rng().random::<u128>())
 }
 
-/// A random version-4 UUID, the id of requests and EventBridge events.
+/// A random version-4 UUID for requests and EventBridge events.
 pub(crate) fn random_uuid() -> String {
     let bits = rand::rng().random::<u128>();
     let bits = bits & !(0xf << 76) & !(0b11 << 62) | (0x4 << 76) | (0b10 << 62);

@@ -1,8 +1,6 @@
-//! S3 on a loopback port: objects that are put, looked at and got by signed addresses.
+//! S3 on a loopback port: PUT, HEAD and GET of objects with presigned URLs.
 //!
-//! Owns the port, the answers of the three requests, and what makes S3 refuse one: a signature that is wrong, over or
-//! about something else, a size or a checksum that does not fit. Signatures are checked by rustack's verifier. Where
-//! objects lie is in `shelf`. Not here: requests that are signed by a header, parts, versions, ranges, lists.
+//! rustack verifies signatures. Header signatures, multipart uploads, versions, ranges and lists are not emulated.
 
 mod shelf;
 
@@ -27,14 +25,13 @@ use crate::server::{self, Server};
 use crate::{ACCESS_KEY_ID, Error, SECRET_ACCESS_KEY, moment};
 use shelf::{About, Object, Shelf};
 
-/// The largest object that is taken: far less than S3's, far more than anybody puts here. Units: bytes.
+/// Size limit of an object, far below S3's. Units: bytes.
 const LARGEST: usize = 1 << 30;
-/// As S3 says it: no key is longer. Units: bytes.
+/// Length limit of a key in S3. Units: bytes.
 const LONGEST_KEY: usize = 1_024;
-/// S3 itself promises no more than a day or so.
+/// Interval of the expiry sweep; S3 itself deletes expired objects within about a day.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
-/// A running S3.
 #[derive(Debug)]
 pub(crate) struct S3 {
     pub(crate) url: String,
@@ -42,7 +39,7 @@ pub(crate) struct S3 {
     pub(crate) buckets: Buckets,
 }
 
-/// The buckets. Clones are the same ones.
+/// The buckets; clones share them.
 #[derive(Clone)]
 pub struct Buckets(Arc<Inner>);
 
@@ -55,11 +52,11 @@ struct Inner {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The next request is answered with 503 `SlowDown`.
+    /// Answers the next request with 503 `SlowDown`.
     SlowDown,
-    /// The next object is stored, and its answer is lost.
+    /// Stores the next object but loses the response.
     LostAnswer,
-    /// The next upload is cut: nothing of it is stored, and the connection ends.
+    /// Cuts the next upload: stores no part and closes the connection.
     CutUpload,
 }
 
@@ -70,10 +67,9 @@ impl std::fmt::Debug for Buckets {
 }
 
 impl Buckets {
-    /// Makes a bucket, or finds it; its objects are deleted when they are so old.
+    /// Creates a bucket if it is missing; its objects expire at the age `kept`.
     ///
-    /// # Errors
-    /// Its folder can't be made.
+    /// Errors: the bucket's folder cannot be created.
     pub fn make(&self, bucket: &str, kept: Option<Duration>) -> Result<(), Error> {
         self.0.shelf.make(bucket)?;
         lock(&self.0.made).insert(bucket.to_owned(), kept);
@@ -112,7 +108,7 @@ fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl S3 {
-    /// Serves from a folder, or from memory when there is none.
+    /// Serves from a folder, or from memory without one.
     pub(crate) async fn start(data: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
         let (listener, address) = server::bind("S3", port).await?;
         let buckets = Buckets(Arc::new(Inner {
@@ -140,7 +136,7 @@ impl S3 {
     }
 }
 
-/// Why S3 does not do it.
+/// An error response of S3: status, code, message.
 struct Refused(StatusCode, &'static str, String);
 
 impl IntoResponse for Refused {
@@ -169,7 +165,7 @@ async fn answer(State(buckets): State<Buckets>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let is_head = parts.method == Method::HEAD;
     let answered = answered(&buckets, &parts, body).await.unwrap_or_else(IntoResponse::into_response);
-    // An answer to HEAD says nothing but its head, whatever it is.
+    // An error response to HEAD has no body.
     if is_head && !answered.status().is_success() { answered.map(|_| Body::empty()) } else { answered }
 }
 
@@ -219,7 +215,6 @@ async fn put(buckets: &Buckets, parts: &Parts, body: Body, bucket: &str, key: &s
         return refuse(StatusCode::LENGTH_REQUIRED, "MissingContentLength", "You must provide Content-Length.");
     }
     if buckets.is_due(&[Fault::CutUpload]).is_some() {
-        // As whoever sends it sees a connection that breaks.
         return Ok(broken());
     }
     let Ok(bytes) = to_bytes(body, LARGEST).await else {
@@ -240,13 +235,13 @@ async fn put(buckets: &Buckets, parts: &Parts, body: Body, bucket: &str, key: &s
     Ok((StatusCode::OK, headers).into_response())
 }
 
-/// An answer that promises one byte and breaks before it, and the connection with it.
+/// A response that declares one byte and fails before sending it, which closes the connection.
 fn broken() -> Response {
     Response::new(Body::new(Limited::new(Full::new(Bytes::from_static(b"never")), 1)))
 }
 
 fn get(buckets: &Buckets, parts: &Parts, query: &Query, bucket: &str, key: &str) -> Result<Response, Refused> {
-    // Whether a key is there S3 says only to who may list the bucket, and a signed address of one object may not.
+    // S3 reveals a missing key only to callers that may list the bucket; a presigned URL does not allow this.
     let missing = || Refused(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied".into());
     let (about, length, body) = if parts.method == Method::HEAD {
         let (about, length) = buckets.0.shelf.about(bucket, key)?.ok_or_else(missing)?;
@@ -269,12 +264,12 @@ fn get(buckets: &Buckets, parts: &Parts, query: &Query, bucket: &str, key: &str)
     Ok((headers, body).into_response())
 }
 
-/// S3's own are of another hash; nobody may rely on which.
+/// S3 uses another hash; clients must not rely on the kind.
 fn etag(about: &About) -> String {
     format!("\"{}\"", about.sha256.chars().filter(char::is_ascii_alphanumeric).take(32).collect::<String>())
 }
 
-/// The parameters of an address, decoded.
+/// The decoded query parameters of a URL.
 struct Query(HashMap<String, String>);
 
 impl Query {
@@ -288,7 +283,7 @@ impl Query {
     }
 }
 
-/// What `%XX` stands for. What is no such thing stays as it is.
+/// Decodes `%XX`; invalid escapes stay unchanged.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

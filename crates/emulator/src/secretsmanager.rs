@@ -1,8 +1,7 @@
-//! Secrets Manager on a loopback port, by rustack, with a file for what it would forget.
+//! Secrets Manager on a loopback port: rustack in memory, with a file for restarts.
 //!
-//! Owns the port, the HTTP edge and the file. Rustack keeps everything in memory; so every call that changes
-//! a secret is answered only once the present value of every secret is on disk, and a start sets them again.
-//! Kept are names, values, the values before them and the time of the last change, not older versions, tags or policies.
+//! A changing call is answered after the values of all secrets are on disk; a start restores them. The file has names,
+//! current and previous values and times of change, but no older versions, tags or policies.
 
 mod kept;
 
@@ -28,10 +27,10 @@ use tokio::sync::Mutex;
 use crate::server::{self, Server};
 use crate::{ACCOUNT, Error, REGION, moment};
 
-/// The operations that change which values there are.
+/// Operations that change the set of values.
 const CHANGES: [&str; 5] = ["CreateSecret", "PutSecretValue", "UpdateSecret", "DeleteSecret", "RestoreSecret"];
 
-/// The largest answer that is read here: a page of the list.
+/// Size limit of a response body read here, which is at most one page of the list. Units: bytes.
 const LARGEST: usize = 4 << 20;
 
 #[derive(Debug)]
@@ -42,14 +41,13 @@ pub(crate) struct SecretsManager {
 
 struct Edge {
     handler: RustackSecretsManagerHandler,
-    /// Held while something changes, so that two changes are not kept in the wrong order; with it, what the
-    /// file has.
+    /// The content of the file; locked during a change, so that changes are written in order.
     kept: Mutex<Secrets>,
     disk: Option<Disk>,
 }
 
 impl SecretsManager {
-    /// Serves what `folder` has kept; without one, an empty Secrets Manager that forgets.
+    /// Serves the secrets stored in `folder`; without a folder, secrets are lost at exit.
     pub(crate) async fn start(folder: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
         let (listener, address) = server::bind("Secrets Manager", port).await?;
         let provider = RustackSecretsManager::new(SecretsManagerConfig {
@@ -89,7 +87,7 @@ async fn answer(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Bytes) 
     match edge.keep(&mut kept, changed.as_deref()).await {
         Ok(()) => answer,
         Err(error) => {
-            // The caller tries again, and the next change keeps this one too.
+            // The caller retries, and the next successful write includes this change.
             tracing::error!(error = %error, "a secret could not be kept");
             let fault = json!({ "__type": "InternalServiceError", "message": "the secret could not be kept" });
             (StatusCode::INTERNAL_SERVER_ERROR, fault.to_string()).into_response()
@@ -106,7 +104,7 @@ impl Edge {
         answered.unwrap_or_else(|error| error_to_response(&error, &moment::random_uuid())).map(Body::new)
     }
 
-    /// A call of our own; none if it was refused.
+    /// Calls an operation internally; returns `None` if it was refused.
     async fn ask(&self, operation: &str, body: Value) -> Option<Value> {
         let target = HeaderValue::from_str(&format!("secretsmanager.{operation}")).ok()?;
         let answer = self.call(&HeaderMap::from_iter([(header(), target)]), body.to_string().into()).await;
@@ -114,7 +112,7 @@ impl Edge {
         serde_json::from_slice(&to_bytes(body, LARGEST).await.ok()?).ok()
     }
 
-    /// The list with the times of changes that an earlier process saw.
+    /// Lists the secrets with times of change from before this process.
     async fn listed(&self, headers: &HeaderMap, body: Bytes) -> Response {
         let kept = self.kept.lock().await;
         let (head, body) = self.call(headers, body).await.into_parts();
@@ -139,7 +137,7 @@ impl Edge {
         answer
     }
 
-    /// Sets again what was kept.
+    /// Restores stored secrets in rustack.
     async fn set(&self, secrets: Secrets) -> std::io::Result<()> {
         let mut kept = self.kept.lock().await;
         for (name, secret) in &secrets {
@@ -158,7 +156,7 @@ impl Edge {
                 (None, Some(bytes)) => create["SecretBinary"] = json!(bytes),
                 (None, None) => {}
             }
-            // Going on without it would forget it with the next change.
+            // Fail instead of skipping the secret, because the next write would drop it from the file.
             let operation = if secret.previous.is_some() { "PutSecretValue" } else { "CreateSecret" };
             let set = self.ask(operation, create).await;
             set.ok_or_else(|| std::io::Error::other(format!("the secret {name} can't be set again")))?;
@@ -167,8 +165,8 @@ impl Edge {
         Ok(())
     }
 
-    /// Writes down what there is now. Only the secret that was changed has a new time: this process set all
-    /// others when it started.
+    /// Writes the current secrets to the file. Only the changed secret gets rustack's time, because rustack dates all
+    /// others with the start of this process.
     async fn keep(&self, kept: &mut Secrets, changed: Option<&str>) -> std::io::Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let unread = || std::io::Error::other("the secrets can't be listed");
@@ -181,12 +179,12 @@ impl Edge {
             let page = self.ask("ListSecrets", list).await.ok_or_else(unread)?;
             for entry in page.get("SecretList").and_then(Value::as_array).into_iter().flatten() {
                 let Some(name) = entry.get("Name").and_then(Value::as_str) else { continue };
-                // One without a value yet has nothing to answer.
+                // A secret may have no value yet.
                 let value = self.ask("GetSecretValue", json!({ "SecretId": name })).await.unwrap_or_default();
                 let word = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
                 let (secret_string, secret_binary) = (word("SecretString"), word("SecretBinary"));
                 let before = json!({ "SecretId": name, "VersionStage": "AWSPREVIOUS" });
-                // Its refusal says that there is none.
+                // A refusal means that no previous version exists.
                 let before = self.ask("GetSecretValue", before).await.unwrap_or_default();
                 let word_before = |field: &str| before.get(field).and_then(Value::as_str).map(str::to_owned);
                 let previous = word_before("VersionId")
@@ -215,7 +213,7 @@ impl Edge {
     }
 }
 
-/// The secret that a call is about: its name, or its ARN.
+/// Returns the secret that a request names, by name or ARN.
 fn named(body: &[u8]) -> Option<String> {
     let body = serde_json::from_slice::<Value>(body).ok()?;
     ["Name", "SecretId"].iter().find_map(|field| body.get(field)?.as_str().map(str::to_owned))

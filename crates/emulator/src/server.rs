@@ -1,6 +1,4 @@
-//! One loopback HTTP server: bound first, served in the background, stopped in a bounded time.
-//!
-//! Owns the port and the task; what is answered belongs to each service.
+//! A loopback HTTP server that runs in the background and stops within a time limit.
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -14,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 
-/// How long open requests may take to finish once a stop was asked for.
+/// Time for open requests to finish after a stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Opens a loopback port: the preferred one, or any free port if that is taken.
+/// Binds the preferred loopback port, or a free one if it is in use.
 pub(crate) async fn bind(service: &'static str, preferred: Option<u16>) -> Result<(TcpListener, SocketAddr), Error> {
     let bound = async {
         let listener = match TcpListener::bind(("127.0.0.1", preferred.unwrap_or(0))).await {
@@ -32,7 +30,7 @@ pub(crate) async fn bind(service: &'static str, preferred: Option<u16>) -> Resul
     bound.await.map_err(|source| Error::Bind { service, source })
 }
 
-/// A server that runs in the background; dropping it asks it to stop.
+/// A background server; dropping it requests a stop.
 #[derive(Debug)]
 pub(crate) struct Server {
     cancel: CancellationToken,
@@ -40,7 +38,6 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves a router until stopped.
     pub(crate) fn router(listener: TcpListener, router: Router) -> Self {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         Self::spawn(|stop| async move {
@@ -51,7 +48,7 @@ impl Server {
         })
     }
 
-    /// Runs whatever serves until its token is cancelled.
+    /// Spawns a server that runs until its token is cancelled.
     pub(crate) fn spawn<F>(serve: impl FnOnce(CancellationToken) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -61,7 +58,7 @@ impl Server {
         Self { cancel, task: Some(task) }
     }
 
-    /// Stops accepting, lets open requests finish within the grace, then gives up on them.
+    /// Stops accepting, then waits at most `GRACE` for open requests.
     pub(crate) async fn stop(&mut self) {
         self.cancel.cancel();
         if let Some(mut task) = self.task.take()

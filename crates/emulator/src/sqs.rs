@@ -1,7 +1,6 @@
-//! SQS on a loopback port, in memory, by rustack.
+//! Runs rustack as SQS on a loopback port, in memory.
 //!
-//! Owns the port, the HTTP edge and a door for callers inside this process.
-//! A restart loses every message; timers (visibility, delay) may be up to a second late.
+//! A restart loses every message. Visibility timeouts and delays may end up to a second late.
 
 mod refused;
 mod traces;
@@ -28,7 +27,7 @@ use serde_json::{Value, json};
 use crate::server::{self, Server};
 use crate::{ACCOUNT, Error, REGION, moment};
 
-/// A door to the queues for callers inside this process.
+/// An in-process client of the queues.
 #[derive(Clone)]
 pub struct Sqs {
     handler: Arc<RustackSqsHandler>,
@@ -40,23 +39,20 @@ impl fmt::Debug for Sqs {
     }
 }
 
-/// An error answer of SQS.
+/// An error response of SQS.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("call SQS {operation}: {kind}: {message}")]
 pub struct CallError {
-    /// The operation that was called.
     pub operation: String,
-    /// The `__type` of the answer.
+    /// The `__type` of the response.
     pub kind: String,
-    /// The message of the answer.
     pub message: String,
 }
 
 impl Sqs {
     /// Calls an operation (`SendMessage`, `ReceiveMessage` …) with its JSON 1.0 request.
     ///
-    /// # Errors
-    /// Whatever SQS answers over HTTP with a status that is not a success.
+    /// Errors: SQS answered with an error status.
     pub async fn call(&self, operation: &str, request: &Value) -> Result<Value, CallError> {
         let failed =
             |kind: &str, message: String| CallError { operation: operation.to_owned(), kind: kind.to_owned(), message };
@@ -138,9 +134,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Serves an SQS without queues.
     pub(crate) async fn start(port: Option<u16>) -> Result<Self, Error> {
-        // Bound first, because the port is part of every queue URL.
+        // Bind first, because the port is part of every queue URL.
         let (listener, address) = server::bind("SQS", port).await?;
         let provider = Arc::new(RustackSqs::new(SqsConfig {
             skip_signature_validation: true,
@@ -150,13 +145,13 @@ impl Service {
             port: address.port(),
         }));
         let queues = Sqs { handler: Arc::new(RustackSqsHandler::new(Arc::clone(&provider))) };
-        // Clients that take the queue URL for the endpoint post to its path.
+        // Clients that use the queue URL as endpoint post to its path.
         let router =
             Router::new().route("/", post(answer)).route("/{account}/{queue}", post(answer)).with_state(queues.clone());
         Ok(Self { url: format!("http://{address}"), queues, provider, server: Server::router(listener, router) })
     }
 
-    /// Ends the queues first, so that open long polls end with them.
+    /// Stops the queues first, which ends open long polls.
     pub(crate) async fn shutdown(mut self) {
         self.provider.shutdown_all().await;
         self.server.stop().await;

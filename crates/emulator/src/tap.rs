@@ -1,5 +1,4 @@
-//! A tap before DynamoDB, whose server is not ours: every byte passes unchanged, except for a request that a web page
-//! sent, which ends its connection.
+//! A TCP proxy in front of dynoxide: passes bytes unchanged, and closes the connection if a web page sends a request.
 
 use std::net::SocketAddr;
 
@@ -9,12 +8,12 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::Error;
 use crate::server::{self, Server};
 
-/// The longest head of a request.
+/// Size limit of a request head. Units: bytes.
 const LONGEST_HEAD: usize = 64 << 10;
-/// The largest request that DynamoDB accepts.
+/// DynamoDB's size limit of a request. Units: bytes.
 const LARGEST: usize = 16 << 20;
 
-/// Serves a tap on the preferred port and returns its address.
+/// Starts the proxy on the preferred port, or on a free one, and returns its address.
 pub(crate) async fn start(name: &'static str, port: u16, behind: SocketAddr) -> Result<(SocketAddr, Server), Error> {
     let (listener, address) = server::bind(name, Some(port)).await?;
     let server = Server::spawn(|stop| async move {
@@ -29,7 +28,7 @@ pub(crate) async fn start(name: &'static str, port: u16, behind: SocketAddr) -> 
 async fn accept(listener: TcpListener, behind: SocketAddr) {
     loop {
         match listener.accept().await {
-            // It ends with the connection to the service, or with its caller's.
+            // The task ends when either side closes its connection.
             Ok((caller, _)) => drop(tokio::spawn(pass(caller, behind))),
             Err(error) => {
                 tracing::warn!(%error, "a connection to an embedded service was not accepted");
@@ -41,7 +40,7 @@ async fn accept(listener: TcpListener, behind: SocketAddr) {
 
 async fn pass(caller: TcpStream, behind: SocketAddr) {
     let Ok(callee) = TcpStream::connect(behind).await else { return };
-    // Two hops that wait for more bytes each would make every call slow.
+    // Disable Nagle's algorithm: two hops that wait for more bytes would delay every call.
     let _ = (caller.set_nodelay(true), callee.set_nodelay(true));
     let (mut asked, mut answer) = caller.into_split();
     let (mut answered, mut ask) = callee.into_split();
@@ -57,7 +56,7 @@ async fn pass(caller: TcpStream, behind: SocketAddr) {
     };
     let back = tokio::io::copy(&mut answered, &mut answer);
     tokio::select! {
-        // Its caller may have ended its half and still read the answer.
+        // The client may have closed its sending half and still read the response.
         forth = async { match forth.await { Ok(()) => std::future::pending().await, Err(error) => error } } => {
             tracing::debug!(error = %forth, "a connection to an embedded service broke");
         }
@@ -65,17 +64,16 @@ async fn pass(caller: TcpStream, behind: SocketAddr) {
     }
 }
 
-/// The requests of one connection.
 #[derive(Debug, Default)]
 struct Requests {
-    /// The beginning of a head that is not complete.
+    /// The start of an incomplete head.
     head: Vec<u8>,
-    /// How much of a body is still to come.
+    /// Bytes of the current body that are still to come.
     body: usize,
 }
 
 impl Requests {
-    /// Checks the next bytes. A request that can't be followed is an error, because a page could hide in it.
+    /// Checks the next bytes. A request that cannot be parsed is an error, because a page's request could hide in it.
     fn check(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
         while !bytes.is_empty() {
             let (body, rest) = bytes.split_at(self.body.min(bytes.len()));
@@ -93,7 +91,7 @@ impl Requests {
     }
 }
 
-/// The length of the body behind this head.
+/// Returns the length of the body after this head.
 fn body_of(head: &str) -> Result<usize, &'static str> {
     let mut length = 0;
     for (name, value) in head.lines().skip(1).filter_map(|line| line.split_once(':')) {

@@ -1,6 +1,4 @@
-//! A start on a folder with tasks of an earlier life: each is taken up where that life left it.
-//!
-//! Owns what becomes of them. Whether a process is still the same, the process itself tells.
+//! Adopts the tasks that an earlier process left in the folder.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,20 +12,20 @@ use super::{disk, lifecycle, run};
 
 const RESTARTED: &str = "The host of the task was restarted.";
 
-/// Takes up every task of a folder; what can't be read is logged and left as it is.
+/// Adopts every task in a folder; logs and skips unreadable ones.
 ///
-/// Idempotent: nothing changes for a task that runs or has stopped.
+/// Idempotent: a running or stopped task does not change.
 pub(super) async fn everything(tasks: &Arc<Tasks>, folder: &Path) -> io::Result<()> {
     let mut records = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let folder = entry?.path();
         match read(&folder) {
             Ok((id, record)) => records.push((folder, id, record)),
-            // Not the content: it may carry secrets.
+            // Omit the content: it may contain secrets.
             Err(error) => tracing::warn!(folder = %folder.display(), %error, "an ECS task can't be taken up"),
         }
     }
-    // As they were started, as far as the clock tells, so that a client token finds them in that order.
+    // Sort by creation time: `remember` must see the tasks of a client token in that order.
     records.sort_by(|(_, _, one), (_, _, other)| one.task.created_at.total_cmp(&other.task.created_at));
     for (folder, id, record) in records {
         take_up(tasks, folder, id, record).await;
@@ -35,7 +33,6 @@ pub(super) async fn everything(tasks: &Arc<Tasks>, folder: &Path) -> io::Result<
     Ok(())
 }
 
-/// The id and the state of the task of a folder.
 fn read(folder: &Path) -> io::Result<(String, Record)> {
     let record: Record = serde_json::from_slice(&disk::load(folder)?).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
@@ -56,7 +53,7 @@ async fn take_up(tasks: &Arc<Tasks>, folder: PathBuf, id: String, record: Record
         cluster: record.cluster.clone(),
         family: record.family.clone(),
         folder,
-        // Only a start needs it, and this task is never started again.
+        // Only a start needs it, and an adopted task is never started again.
         environment: Vec::new(),
         starts: true,
         stop: tasks.closing.child_token(),
@@ -68,7 +65,7 @@ async fn take_up(tasks: &Arc<Tasks>, folder: PathBuf, id: String, record: Record
         return;
     }
     if desired == Status::Stopped {
-        // The stop that was asked for goes on.
+        // Continue a stop that was requested before the restart.
         task.stop.cancel();
     }
     match process.and_then(|mark| Process::adopt(mark, &task.id)) {
@@ -77,7 +74,8 @@ async fn take_up(tasks: &Arc<Tasks>, folder: PathBuf, id: String, record: Record
             tasks.lives.spawn(life);
         }
         None => {
-            // Dead when it says so: of a crash between a start and its record only the process tells.
+            // Kill remaining processes before recording the stop. A crash between a spawn and its record leaves a
+            // process that the record does not contain.
             process::kill_remains(&task.id).await;
             let code = match last {
                 Status::Running => StopCode::EssentialContainerExited,

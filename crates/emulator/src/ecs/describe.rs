@@ -1,4 +1,4 @@
-//! DescribeTasks and ListTasks: reading without changing.
+//! Answers DescribeTasks and ListTasks.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::names::{cluster_name, last_segment, task_arn};
 use super::record::Status;
 use super::tasks::Tasks;
 
-/// The most tasks of one call.
+/// ECS's limit of tasks per call.
 const MOST: usize = 100;
 
 #[derive(Debug, Deserialize)]
@@ -18,7 +18,7 @@ pub(super) struct DescribeRequest {
     tasks: Vec<String>,
 }
 
-/// Answers DescribeTasks; what is not there is a failure `MISSING` in a 200.
+/// Answers DescribeTasks; a missing task is a `MISSING` failure in a 200 response.
 pub(super) async fn describe(tasks: &Tasks, request: DescribeRequest) -> Result<Value, Failure> {
     let cluster = cluster_name(request.cluster.as_deref())?;
     if request.tasks.is_empty() {
@@ -52,12 +52,12 @@ pub(super) struct ListRequest {
     next_token: Option<String>,
 }
 
-/// Answers ListTasks, ordered by id; the desired status is RUNNING unless another is asked for.
+/// Answers ListTasks, ordered by id; `desiredStatus` defaults to RUNNING.
 pub(super) async fn list(tasks: &Tasks, request: ListRequest) -> Result<Value, Failure> {
     let cluster = cluster_name(request.cluster.as_deref())?;
     let wanted = match request.desired_status.as_deref() {
         None | Some("RUNNING") => Status::Running,
-        // ECS accepts PENDING and finds nothing: no task is ever meant to stay pending.
+        // ECS accepts PENDING and finds no task: no task has this desired status.
         Some("PENDING") => Status::Pending,
         Some("STOPPED") => Status::Stopped,
         Some(_) => return Err(Failure::invalid_parameter("Invalid desiredStatus.")),
@@ -69,7 +69,7 @@ pub(super) async fn list(tasks: &Tasks, request: ListRequest) -> Result<Value, F
     let mut arns = Vec::new();
     let mut next_token = None;
     for task in tasks.list() {
-        // The token is the last id of the page before; tasks are never forgotten.
+        // The token is the last id of the previous page.
         let seen = request.next_token.as_deref().is_some_and(|last| task.id.as_str() <= last);
         let other = request.family.as_deref().is_some_and(|family| family != task.family);
         if seen || other || task.cluster != cluster {

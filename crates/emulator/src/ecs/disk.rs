@@ -1,25 +1,22 @@
-//! `task.json`: the state of one task, replaced whole at each transition.
-//!
-//! Owns atomic replacement and who may read it. What is in it belongs to the record.
+//! Reads and atomically replaces `task.json`, the state of one task.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-/// Makes the folder of a task, for its owner only: overrides carry secrets.
+/// Creates a task's folder for its owner only, because overrides contain secrets.
 pub(super) fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Reads `<folder>/task.json`.
 pub(super) fn load(folder: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(folder.join("task.json"))
 }
 
-/// Replaces `<folder>/task.json`: a crash leaves the old state or the new one, never a part.
+/// Replaces `<folder>/task.json`; after a crash the old or the new state is complete.
 ///
-/// Writes: a temporary file, synced, then renamed; the folder is synced so that the rename stays.
+/// Writes: a temporary file, synced and renamed. The folder is synced to make the rename durable.
 pub(super) fn save(folder: &Path, json: &[u8]) -> io::Result<()> {
     let temporary = folder.join("task.json.new");
     let mut file = File::create(&temporary)?;

@@ -1,6 +1,4 @@
-//! "ECS Task State Change": the EventBridge envelope and who gets it.
-//!
-//! Owns subscribers. Delivery to a function, with its retries, belongs to `lambda::events`.
+//! Publishes "ECS Task State Change" events to subscribers; `lambda::events` delivers them to functions.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -25,13 +23,14 @@ impl Events {
         receiver
     }
 
-    /// From now on state changes are lost on their way, or no longer.
+    /// Starts or stops dropping all state changes.
     pub(super) fn lose(&self, lost: bool) {
         self.lost.store(lost, Ordering::Relaxed);
     }
 
-    /// Tells every subscriber, and forgets those that are gone; says whether any is left. What is lost on its way
-    /// counts as told.
+    /// Sends the event to every subscriber and removes closed ones.
+    ///
+    /// Returns whether a subscriber remains; an event dropped by `lose` counts as delivered.
     pub(super) fn publish(&self, task: &Description) -> bool {
         if self.lost.load(Ordering::Relaxed) {
             return true;

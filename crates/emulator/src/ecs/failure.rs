@@ -1,12 +1,11 @@
-//! Error answers of the ECS API.
+//! Error responses of the ECS API.
 
 use serde::de::DeserializeOwned;
 
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// An exception of the API.
     Exception { kind: &'static str, message: String, resource_ids: Vec<String> },
-    /// No answer at all: the connection closes.
+    /// Closes the connection without a response.
     AnswerLost,
 }
 

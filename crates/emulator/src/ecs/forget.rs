@@ -1,7 +1,6 @@
-//! Stopped tasks are forgotten after a while, as AWS forgets them after an hour: a host that runs for
-//! months keeps its memory and its disk.
+//! Deletes old stopped tasks, which would otherwise fill memory and disk; AWS deletes them after an hour.
 //!
-//! A task whose end nobody was told stays: who subscribes next is to hear of it.
+//! A task whose end has not been announced is retained for the next subscriber.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use crate::moment::Moment;
 
 const LOOK_EVERY: Duration = Duration::from_secs(3_600);
 
-/// Looks now and then, until the host ends.
+/// Deletes old tasks once per interval until the service shuts down or is abandoned.
 pub(super) async fn now_and_then(tasks: Arc<Tasks>) {
     loop {
         old(&tasks).await;
@@ -24,9 +23,9 @@ pub(super) async fn now_and_then(tasks: Arc<Tasks>) {
     }
 }
 
-/// Forgets what stopped long enough ago: the task, its folder, and the client token it was started with.
+/// Deletes expired tasks, their folders and their client tokens.
 async fn old(tasks: &Tasks) {
-    // Held over all of it: a call that repeats a token finds the task whole, or starts another.
+    // Hold the lock for the whole pass: a repeated RunTask finds all tasks of its token, or starts new ones.
     let mut tokens = tasks.tokens.lock().await;
     let before = Moment::now().epoch_secs() - tasks.options.forget_after.as_secs_f64();
     for task in tasks.list() {

@@ -1,6 +1,4 @@
-//! The life of one task: PROVISIONING, PENDING, RUNNING, STOPPED.
-//!
-//! Owns the order of the transitions. Who asks for a stop is elsewhere; it is noticed here.
+//! Runs one task through PROVISIONING, PENDING, RUNNING and STOPPED.
 
 use std::sync::Arc;
 
@@ -9,10 +7,10 @@ use super::record::{Record, Status, StopCode};
 use super::tasks::{Task, Tasks};
 use crate::moment::Moment;
 
-/// The stop reason of tasks that end with the emulator.
+/// The stop reason of tasks that the emulator's shutdown stops.
 pub(super) const SHUTDOWN: &str = "The embedded ECS shut down";
 
-/// Lives a task that was recorded as PROVISIONING to its end.
+/// Runs a task recorded as PROVISIONING until it stops.
 pub(super) async fn live(tasks: Arc<Tasks>, task: Arc<Task>) {
     match pause(&tasks, &task).await {
         Pause::Over => {}
@@ -31,7 +29,7 @@ pub(super) async fn live(tasks: Arc<Tasks>, task: Arc<Task>) {
     }
 }
 
-/// Lives a task that was recorded as RUNNING to its end.
+/// Follows a task recorded as RUNNING until it stops.
 pub(super) async fn follow(tasks: Arc<Tasks>, task: Arc<Task>, mut process: Process) {
     let ending = async {
         tokio::select! {
@@ -69,7 +67,7 @@ async fn pause(tasks: &Tasks, task: &Task) -> Pause {
     }
 }
 
-/// A task that stays where it is.
+/// Waits for a stop without starting the task.
 async fn stuck(tasks: &Tasks, task: &Task) -> Pause {
     tokio::select! {
         biased;
@@ -78,10 +76,10 @@ async fn stuck(tasks: &Tasks, task: &Task) -> Pause {
     }
 }
 
-/// Starts the child and records it as RUNNING, or ends the task when it can't or mustn't start.
+/// Starts the child and records it as RUNNING, or ends the task if it cannot start or must not.
 ///
-/// The record is locked over all of it: a stop comes before or after the start, never between, and
-/// a child that asks the metadata endpoint who it is waits until it is recorded as running.
+/// The record stays locked, so that a stop comes before or after the start. A child that queries the metadata endpoint
+/// waits until it is recorded as running.
 async fn start(tasks: &Tasks, task: &Task) -> Option<Process> {
     let mut record = task.record.lock().await;
     if record.task.desired_status == Status::Stopped {
@@ -123,7 +121,7 @@ fn ended(task: &Task, record: &mut Record, exit_code: Option<i32>) {
     for container in &mut record.task.containers {
         container.exit_code = exit_code;
     }
-    // Without a StopTask only the end of the whole ECS cancels.
+    // StopTask has recorded its own cause already; otherwise only a shutdown cancels.
     if task.stop.is_cancelled() {
         record.task.end(StopCode::UserInitiated, SHUTDOWN);
     } else {

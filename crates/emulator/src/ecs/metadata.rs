@@ -1,6 +1,4 @@
-//! The task metadata endpoint, version 4, that a task finds in its environment.
-//!
-//! Owns the answers to `/v4/<task>` and `/v4/<task>/task`; statistics are deliberately not here.
+//! Serves the task metadata endpoint, version 4, without statistics.
 
 use std::sync::Arc;
 
@@ -28,7 +26,7 @@ pub(super) async fn task(State(tasks): State<Arc<Tasks>>, Path(id): Path<String>
     })))
 }
 
-/// The one container of the asking task.
+/// The only container of the task.
 pub(super) async fn container(
     State(tasks): State<Arc<Tasks>>,
     Path(id): Path<String>,

@@ -1,9 +1,8 @@
 //! ECS on a loopback port: a task is a child process with its own process group, logs and state file.
 //!
-//! Owns the service handle and its options. One cluster is as good as another: a task belongs to
-//! the cluster it was started on and is found only there. Task definitions are given at the start
-//! and have one revision. Tasks outlive a crash of the host: the next start on the folder takes them up.
-//! Services, task sets and capacity are deliberately not here.
+//! A task belongs to the cluster that started it; clusters need no creation. Task definitions are fixed at startup and
+//! have one revision. Tasks survive a crash of the host: the next start on the folder adopts them. Services, task sets
+//! and capacity are not emulated.
 
 mod adopt;
 mod describe;
@@ -39,19 +38,18 @@ use tasks::Tasks;
 
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Each task gets a folder `tasks/<task id>` in here.
+    /// Parent of the folders `tasks/<task id>`.
     pub dir: PathBuf,
     pub definitions: Vec<TaskDefinition>,
-    /// How long a task stays in each of PROVISIONING and PENDING.
+    /// Time that a task spends in each of PROVISIONING and PENDING.
     pub transition: Duration,
-    /// How long a stopped task has between SIGTERM and SIGKILL.
+    /// Time between SIGTERM and SIGKILL.
     pub stop_timeout: Duration,
-    /// How long a stopped task is remembered, with what it printed.
+    /// Time after which a stopped task and its logs are deleted.
     pub forget_after: Duration,
 }
 
 impl Options {
-    /// Short transitions, three seconds to stop, a day to be remembered.
     #[must_use]
     pub fn new(dir: PathBuf, definitions: Vec<TaskDefinition>) -> Self {
         Self {
@@ -64,14 +62,13 @@ impl Options {
     }
 }
 
-/// A task definition with one container, revision 1.
 #[derive(Clone, Debug)]
 pub struct TaskDefinition {
-    /// The family, as RunTask names it.
+    /// The family in RunTask requests.
     pub family: String,
-    /// The container, as overrides name it.
+    /// The container name in overrides.
     pub container: String,
-    /// The program and its arguments; a container override's `command` replaces all of it.
+    /// The program and its arguments; a container override's `command` replaces all of them.
     pub command: Vec<String>,
     pub environment: Vec<(String, String)>,
 }
@@ -84,10 +81,9 @@ pub struct Ecs {
 }
 
 impl Ecs {
-    /// Takes up the tasks in its folder, then serves the definitions on a loopback port.
+    /// Adopts the tasks in its folder, then serves the definitions on a loopback port.
     ///
-    /// # Errors
-    /// The folder of the tasks can't be made or read, or no port can be bound.
+    /// Errors: the task folder cannot be created or read, or no port can be bound.
     pub async fn start(options: Options) -> Result<Self, Error> {
         Self::start_on(options, None).await
     }
@@ -114,10 +110,9 @@ impl Ecs {
         &self.url
     }
 
-    /// Subscribes to the state changes from now on, as whole EventBridge envelopes.
+    /// Subscribes to future state changes, as complete EventBridge envelopes.
     ///
-    /// Ends that nobody was told, in this life or an earlier one, are told again, to all subscribers:
-    /// delivery is at least once.
+    /// Unannounced ends, also of an earlier process, are sent again to all subscribers: delivery is at least once.
     #[must_use]
     pub fn events(&self) -> UnboundedReceiver<Value> {
         let receiver = self.tasks.events.subscribe();
@@ -131,17 +126,17 @@ impl Ecs {
         receiver
     }
 
-    /// Decides the next RunTask calls, one outcome each, after those already waiting.
+    /// Queues outcomes for the next RunTask calls, one per call.
     pub fn script(&self, outcomes: Vec<Outcome>) {
         self.tasks.script.extend(outcomes);
     }
 
-    /// From now on state changes are lost on their way, or no longer.
+    /// Starts or stops dropping all state changes.
     pub fn lose_events(&self, lost: bool) {
         self.tasks.events.lose(lost);
     }
 
-    /// How many tasks have not stopped.
+    /// The number of tasks that have not stopped.
     pub async fn running(&self) -> usize {
         let mut running = 0;
         for task in self.tasks.list() {
@@ -150,13 +145,13 @@ impl Ecs {
         running
     }
 
-    /// Stops every task as StopTask would, waits for their ends, then closes the port.
+    /// Stops every task like StopTask, waits for their ends, then closes the port.
     pub async fn shutdown(mut self) {
         stop::everything(&self.tasks).await;
         self.server.stop().await;
     }
 
-    /// Closes the port and leaves every task as it is, as a crash of the host would.
+    /// Closes the port and leaves every task running, as a crash of the host would.
     pub async fn abandon(mut self) {
         self.server.stop().await;
         stop::following(&self.tasks).await;
@@ -164,7 +159,7 @@ impl Ecs {
 }
 
 impl Drop for Ecs {
-    /// Without a shutdown the tasks still end, only nobody waits for it.
+    /// Also stops the tasks without `shutdown`, but does not wait for their ends.
     fn drop(&mut self) {
         self.tasks.closing.cancel();
     }

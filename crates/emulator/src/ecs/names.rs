@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use crate::{ACCOUNT, REGION};
 
-/// The cluster's short name; the cluster `default` when none is named.
+/// Returns the cluster's short name, or `default` without one.
 pub(super) fn cluster_name(cluster: Option<&str>) -> Result<String, Failure> {
     let name = last_segment(cluster.unwrap_or("default"));
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
@@ -17,7 +17,7 @@ pub(super) fn task_arn(cluster: &str, id: &str) -> String {
     format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{cluster}/{id}")
 }
 
-/// The last part of an ARN, or the whole of a plain id.
+/// Returns the last part of an ARN, or a plain id unchanged.
 pub(super) fn last_segment(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }

@@ -1,7 +1,4 @@
-//! One child process and its descendants.
-//!
-//! Starts it with only a few inherited variables, recognises it after a restart of the
-//! parent, and kills it with its descendants, as the end of a container does.
+//! Starts, recognises and kills a task's child process and its descendants.
 
 use std::fs::File;
 use std::io;
@@ -18,21 +15,20 @@ use tokio::process::{Child, Command};
 use super::names::last_segment;
 use super::record::ProcessMark;
 
-/// Variables that a task inherits from the emulator's process.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "USER"];
 
-/// How often a running task is checked for new members.
+/// Interval at which a running task is checked for new members.
 ///
-/// A process that leaves the group, clears its environment and loses its parent between two checks is not found.
+/// A process escapes if it leaves the group, clears its environment and loses its parent between two checks.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often a process that is no child is checked.
+/// Poll interval for the end of an adopted process.
 const POLL: Duration = Duration::from_millis(200);
 
-/// Every process of a task has this variable. Its value ends with the task's id.
+/// Variable in every process of a task; its value ends with the task's id.
 pub(super) const METADATA_URI: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
-/// A started child, the leader of its process group.
+/// A started process that leads its process group.
 #[derive(Debug)]
 pub(super) struct Process {
     leader: Leader,
@@ -41,16 +37,16 @@ pub(super) struct Process {
     over: bool,
 }
 
-/// The task ends with this process.
+/// The process whose end is the end of the task.
 #[derive(Debug)]
 enum Leader {
     Child(Child),
-    /// Started by an earlier run of this program: it can be watched, not waited for.
+    /// Started by an earlier emulator process: it can be polled, but not waited for.
     Adopted(ProcessMark),
 }
 
 impl Leader {
-    /// Waits for the end. Only a child's exit code is known.
+    /// Waits for the end; only a child's exit code is known.
     async fn wait(&mut self) -> io::Result<Option<i32>> {
         match self {
             Self::Child(child) => child.wait().await.map(|status| Some(exit_code(status))),
@@ -65,7 +61,7 @@ impl Leader {
 }
 
 impl Process {
-    /// Starts a program whose output goes to files of the folder.
+    /// Starts a program and writes its output to files in the folder.
     pub(super) fn spawn(
         command: &[String],
         environment: &[(String, String)],
@@ -86,7 +82,7 @@ impl Process {
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .env(METADATA_URI, metadata_uri)
             .stdin(Stdio::null())
-            // Files, not pipes: a task that outlives its parent must still be able to print.
+            // Use files, not pipes: a task that outlives its parent must still be able to print.
             .stdout(File::create(folder.join("stdout.log"))?)
             .stderr(File::create(folder.join("stderr.log"))?)
             .process_group(0);
@@ -104,23 +100,23 @@ impl Process {
         })
     }
 
-    /// Adopts a process of an earlier run, if it is still the same.
+    /// Adopts a process of an earlier emulator process if `mark` still matches.
     pub(super) fn adopt(mark: ProcessMark, task: &str) -> Option<Self> {
         let group = living(&mark)?;
         Some(Self { leader: Leader::Adopted(mark), group, members: Members::of(Some(group), task), over: false })
     }
 
-    /// Lets the process run alone.
+    /// Drops the handle without killing the process.
     pub(super) fn leave(mut self) {
         self.over = true;
     }
 
-    /// How to recognise the child after a restart of the parent.
+    /// Identifies the child after a restart of the parent.
     pub(super) fn mark(&self) -> ProcessMark {
         ProcessMark { pid: self.group.as_raw().unsigned_abs(), start_mark: start_mark(self.group) }
     }
 
-    /// Waits for the end, then kills what is left. Returns the exit code, if known.
+    /// Waits for the end, kills remaining members and returns the exit code, if known.
     pub(super) async fn wait(&mut self) -> io::Result<Option<i32>> {
         let mut looks = tokio::time::interval(LOOK);
         let code = loop {
@@ -134,7 +130,7 @@ impl Process {
         Ok(code)
     }
 
-    /// SIGTERM to the group, SIGKILL to every member after the timeout. Returns the exit code.
+    /// Sends SIGTERM to the group, then SIGKILL to every member after the timeout. Returns the exit code.
     pub(super) async fn terminate(&mut self, timeout: Duration) -> io::Result<Option<i32>> {
         self.members.look();
         signal_group(self.group, Signal::SIGTERM);
@@ -146,20 +142,19 @@ impl Process {
     }
 }
 
-/// SIGKILL to what is left of a task whose process is gone or was never recorded.
+/// Kills the remaining processes of a task whose process ended or was never recorded.
 ///
-/// It is found only by the metadata URI, because the group's number may have been reused.
+/// They are found only by the metadata URI, because the group id may have been reused.
 pub(super) async fn kill_remains(task: &str) {
     Members::of(None, task).kill().await;
 }
 
-/// The processes of one task.
 #[derive(Debug)]
 struct Members {
     group: Option<Pid>,
-    /// The task's id, which marks the members.
+    /// The task's id; members have it in their metadata URI.
     task: String,
-    /// Members at the last check: a dead leader does not show its descendants.
+    /// Members at the last check: once the leader is dead, its descendants cannot be found through it.
     known: Vec<Member>,
 }
 
@@ -172,15 +167,15 @@ impl Members {
         self.known = self.living();
     }
 
-    /// SIGKILL to the group and to members with a group or session of their own.
+    /// Sends SIGKILL to the group and to members with their own group or session.
     ///
-    /// Repeated until none is found, because a member may fork meanwhile.
+    /// Repeats until no member is left, because a member may fork between check and kill.
     async fn kill(&mut self) {
         for _ in 0..100 {
-            // Before the group is killed, while the leader still shows its children.
+            // Look before killing the group: the leader still shows its children.
             self.look();
             for member in &self.known {
-                // It may be gone already.
+                // The process may have ended already.
                 let _gone = kill(member.pid, Signal::SIGKILL);
             }
             if let Some(group) = self.group {
@@ -194,9 +189,9 @@ impl Members {
         tracing::warn!(task = self.task, "processes of an ECS task survive SIGKILL");
     }
 
-    /// The living members: the known ones, the group, marked processes, and their descendants.
+    /// Returns the living known members, the group, processes with the task's URI, and their descendants.
     ///
-    /// Without `/proc` only the group is known.
+    /// Without `/proc` the list is empty.
     fn living(&self) -> Vec<Member> {
         let Ok(table) = std::fs::read_dir("/proc") else {
             return Vec::new();
@@ -226,7 +221,7 @@ impl Members {
 }
 
 impl Drop for Process {
-    /// A host that ends without a shutdown ends its tasks.
+    /// Kills the group of a process that neither ended nor was released by `leave`.
     fn drop(&mut self) {
         if !self.over {
             signal_group(self.group, Signal::SIGKILL);
@@ -234,31 +229,29 @@ impl Drop for Process {
     }
 }
 
-/// Signals a group. The leader may be reaped already: while a member lives, the number is not
-/// reused.
+/// Signals a group. Its id is not reused while a member lives, even if the leader is reaped.
 fn signal_group(group: Pid, signal: Signal) {
     match killpg(group, signal) {
-        // macOS answers EPERM for a group of zombies.
         Ok(()) | Err(Errno::ESRCH | Errno::EPERM) => {}
         Err(error) => tracing::warn!(%error, "an ECS task could not be signalled"),
     }
 }
 
-/// 128 + n after signal n, as a container runtime reports it.
+/// 128 + n after signal n, as container runtimes report it.
 fn exit_code(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
 }
 
-/// Boot id and start time: with the pid they identify one process. Linux only.
+/// Boot id and start time, which identify one process together with the pid. Linux only.
 fn start_mark(pid: Pid) -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let stat = Stat::read(pid.as_raw())?;
     Some(format!("{}/{}", boot.trim(), stat.start))
 }
 
-/// The group of a marked process, if that process lives.
+/// Returns the group of a marked process if that process lives.
 ///
-/// Without a start time it counts as dead, because a later process may have its pid.
+/// A mark without a start time counts as dead, because a later process may have its pid.
 fn living(mark: &ProcessMark) -> Option<Pid> {
     let pid = i32::try_from(mark.pid).ok()?;
     let stat = Stat::read(pid)?;
@@ -267,7 +260,7 @@ fn living(mark: &ProcessMark) -> Option<Pid> {
     (same && !stat.is_over()).then_some(pid)
 }
 
-/// A process that cannot be confused with a later one.
+/// A process, identified even if its pid is reused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Member {
     pid: Pid,
@@ -282,13 +275,13 @@ struct Entry {
 }
 
 impl Entry {
-    /// A living process. Dead ones need no kill.
+    /// Reads a living process; dead ones need no kill.
     fn read(pid: i32, task: &str) -> Option<Self> {
         let stat = Stat::read(pid)?;
         if stat.is_over() {
             return None;
         }
-        // Processes of other users are unreadable, and not ours.
+        // The environment of other users' processes is unreadable; they are not members.
         let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         Some(Self {
             member: Member { pid: Pid::from_raw(pid), start: stat.start },
@@ -299,38 +292,37 @@ impl Entry {
     }
 }
 
-/// Whether a variable is the metadata URI of a task. The port differs after a restart of the parent.
+/// Whether a variable is the task's metadata URI. Compares only the id: the port changes with a restart.
 fn is_mark(pair: &[u8], task: &str) -> bool {
     let text = std::str::from_utf8(pair).unwrap_or_default();
     let uri = text.strip_prefix(METADATA_URI).and_then(|rest| rest.strip_prefix('='));
     uri.is_some_and(|uri| last_segment(uri) == task)
 }
 
-/// Facts of `/proc/<pid>/stat`.
+/// Fields of `/proc/<pid>/stat`.
 struct Stat {
     state: String,
     parent: i32,
     group: i32,
-    /// Units: ticks since the boot.
+    /// Units: ticks since boot.
     start: String,
 }
 
 impl Stat {
     fn read(pid: i32) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // Counted after the command's closing bracket, because the command may have spaces.
+        // Count fields after the closing bracket, because the command may contain spaces.
         let (_, after) = stat.rsplit_once(')')?;
         let mut fields = after.split_whitespace();
         Some(Self {
             state: fields.next()?.to_owned(),
             parent: fields.next()?.parse().ok()?,
             group: fields.next()?.parse().ok()?,
-            // Field 22 of the line.
             start: fields.nth(16)?.to_owned(),
         })
     }
 
-    /// Dead, perhaps not reaped yet.
+    /// Whether the process is dead, reaped or not.
     fn is_over(&self) -> bool {
         matches!(self.state.as_str(), "Z" | "X")
     }

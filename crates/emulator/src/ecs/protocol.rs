@@ -1,6 +1,4 @@
-//! JSON 1.1 of ECS: which operation was called, and how answers and errors look on the wire.
-//!
-//! Owns no task; each operation has its own file.
+//! Dispatches ECS operations and encodes responses and errors as JSON 1.1.
 
 use std::sync::Arc;
 
@@ -20,7 +18,7 @@ const PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
 
 pub(super) async fn answer(State(tasks): State<Arc<Tasks>>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default().to_owned();
-    // Detached: a client that hangs up must not leave a call half done.
+    // Spawned: the call completes even if the client disconnects.
     let called = tokio::spawn(async move { call(&tasks, &target, &body).await }).await;
     match called {
         Ok(Ok(answer)) => respond(StatusCode::OK, &answer),
@@ -64,7 +62,7 @@ fn respond(status: StatusCode, answer: &Value) -> Response {
     response
 }
 
-/// A body that breaks at its first frame: hyper closes the connection before it has sent the head.
+/// A body that fails at its first frame, so that hyper closes the connection before it sends the head.
 fn lost() -> Response {
     let too_long = Full::new(Bytes::from_static(b"lost"));
     Response::new(Body::new(Limited::new(too_long, 1)))

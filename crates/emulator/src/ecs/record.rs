@@ -1,13 +1,11 @@
-//! What is known of one task: the shape of the API, and what only the emulator needs.
-//!
-//! Owns the fields and their spelling. When they change is the life cycle's business.
+//! The state of one task: the fields of the API and those of the emulator.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::moment::{Moment, rfc3339_of};
 
-/// The statuses a task passes through here, in order.
+/// The emulated statuses in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(super) enum Status {
@@ -35,7 +33,7 @@ pub(super) enum StopCode {
     UserInitiated,
 }
 
-/// A task as DescribeTasks shows it.
+/// A task in the form of DescribeTasks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Description {
@@ -66,7 +64,6 @@ pub(super) struct Description {
     pub(super) version: u64,
 }
 
-/// The one container of a task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Container {
@@ -74,23 +71,23 @@ pub(super) struct Container {
     pub(super) task_arn: String,
     pub(super) name: String,
     pub(super) last_status: Status,
-    /// Absent while it runs and when it never started; 128 + n after signal n.
+    /// Absent while the container runs and if it never started; 128 + n after signal n.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) exit_code: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
 }
 
-/// A process, recognisable after a restart of the parent even if its pid was given out again.
+/// Identifies a process after a restart of the parent, even if its pid is reused.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ProcessMark {
     pub(super) pid: u32,
-    /// Boot id and start time in ticks; absent where the system doesn't tell.
+    /// Boot id and start time in ticks; absent where the system does not provide them.
     pub(super) start_mark: Option<String>,
 }
 
-/// The whole state of a task, as `task.json` keeps it.
+/// The content of `task.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Record {
@@ -98,18 +95,16 @@ pub(super) struct Record {
     pub(super) family: String,
     pub(super) cluster: String,
     pub(super) client_token: Option<String>,
-    /// The whole call of that token, to tell a repeated call from another one.
+    /// The request that used the token, to distinguish a repetition from another request.
     pub(super) request: Option<Value>,
-    /// The program with its arguments.
     pub(super) command: Vec<String>,
     pub(super) process: Option<ProcessMark>,
-    /// Whether a subscriber was sent the event of the end; until then it is announced after each restart.
+    /// Whether a subscriber received the stop event; until then it is announced to each new subscriber.
     #[serde(default)]
     pub(super) announced: bool,
 }
 
 impl Description {
-    /// Moves the task and its container to a status.
     pub(super) fn enter(&mut self, status: Status) {
         self.last_status = status;
         for container in &mut self.containers {
@@ -117,7 +112,7 @@ impl Description {
         }
     }
 
-    /// Ends the task; a cause that was recorded before (a stop the user asked for) stays.
+    /// Ends the task, but retains a cause that was recorded before, such as StopTask.
     pub(super) fn end(&mut self, code: StopCode, reason: &str) {
         self.enter(Status::Stopped);
         self.desired_status = Status::Stopped;
@@ -128,12 +123,11 @@ impl Description {
         self.stopped_reason.get_or_insert_with(|| reason.to_owned());
     }
 
-    /// The JSON of the API.
     pub(super) fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_else(|_| json!({}))
     }
 
-    /// The `detail` of its state-change event: the same, with times as text.
+    /// The `detail` of a state-change event: the API's JSON with times as text.
     pub(super) fn to_detail(&self) -> Value {
         let mut detail = match self.to_json() {
             Value::Object(fields) => fields,

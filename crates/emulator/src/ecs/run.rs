@@ -1,6 +1,4 @@
-//! RunTask: the checks of its parameters, the client token, and the birth of tasks.
-//!
-//! Owns names (clusters, definitions, ARNs) as requests give them. The task's life is elsewhere.
+//! Answers RunTask: validates parameters, applies the client token and creates tasks.
 
 use std::sync::Arc;
 
@@ -61,7 +59,7 @@ struct Variable {
 
 /// Answers RunTask.
 ///
-/// Idempotent: by `clientToken`; the same token with other parameters is a ConflictException.
+/// Idempotent: by `clientToken`; the same token with other parameters fails with ConflictException.
 pub(super) async fn answer(tasks: &Arc<Tasks>, body: &[u8]) -> Result<Value, Failure> {
     let whole: Value = parse(body)?;
     let request: Request = parse(body)?;
@@ -99,9 +97,9 @@ fn refusal(outcome: Outcome) -> Option<Result<Value, Failure>> {
     }
 }
 
-/// Starts under a token, or finds what was started under it.
+/// Starts tasks under a token, or returns the tasks started under it before.
 async fn once(tasks: &Arc<Tasks>, plan: Plan, token: String, mut request: Value) -> Result<Vec<Arc<Task>>, Failure> {
-    // A call without a cluster and one that names the default are the same call.
+    // A request without a cluster equals a request that names the default.
     if let Some(fields) = request.as_object_mut() {
         fields.insert("cluster".to_owned(), Value::String(plan.cluster.clone()));
     }
@@ -122,7 +120,7 @@ async fn once(tasks: &Arc<Tasks>, plan: Plan, token: String, mut request: Value)
     Ok(started)
 }
 
-/// Knows the call of a task of an earlier life again; call it in the order of their start.
+/// Restores the client token of an adopted task. Must be called in the order of the tasks' starts.
 pub(super) async fn remember(tasks: &Tasks, task: &Arc<Task>) {
     let record = task.record.lock().await;
     if let (Some(token), Some(request)) = (&record.client_token, &record.request) {
@@ -132,7 +130,7 @@ pub(super) async fn remember(tasks: &Tasks, task: &Arc<Task>) {
     }
 }
 
-/// A call that passed every check.
+/// A request that passed every check.
 struct Plan {
     cluster: String,
     definition: TaskDefinition,
@@ -175,7 +173,7 @@ impl Plan {
                     container.name.unwrap_or_default()
                 )));
             }
-            // Later pairs win when the child's environment is put together.
+            // Of equal names, the later pair wins in the child's environment.
             environment.extend(container.environment.into_iter().map(|pair| (pair.name, pair.value)));
             command = container.command.filter(|command| !command.is_empty()).unwrap_or(command);
         }
@@ -195,7 +193,7 @@ impl Plan {
     }
 }
 
-/// The one provider of a strategy; more than one would need weights to be played, too.
+/// Returns the strategy's provider. Several providers would need weights, which are not emulated.
 fn capacity_provider(request: &Request) -> Result<Option<String>, Failure> {
     let [of] = request.capacity_provider_strategy.as_slice() else {
         return match request.capacity_provider_strategy.len() {
@@ -214,7 +212,7 @@ fn capacity_provider(request: &Request) -> Result<Option<String>, Failure> {
     }
 }
 
-/// Overrides as a task shows them: always with their list, even when none were given.
+/// Adds the lists that a described task always has.
 fn echoed(mut overrides: Value) -> Value {
     if let Some(fields) = overrides.as_object_mut() {
         fields.entry("containerOverrides").or_insert_with(|| json!([]));
@@ -232,7 +230,6 @@ fn check_length(name: &str, text: Option<&str>, most: usize) -> Result<(), Failu
     }
 }
 
-/// Finds a definition by family, family:revision or ARN.
 fn definition<'a>(tasks: &'a Tasks, wanted: Option<&str>) -> Result<&'a TaskDefinition, Failure> {
     let wanted = wanted.unwrap_or_default();
     if wanted.is_empty() {
@@ -248,7 +245,7 @@ fn definition<'a>(tasks: &'a Tasks, wanted: Option<&str>) -> Result<&'a TaskDefi
         .ok_or_else(|| Failure::client("TaskDefinition not found."))
 }
 
-/// A client token and the whole call it came with.
+/// A client token with its complete request.
 type Call<'a> = (&'a str, &'a Value);
 
 async fn start(tasks: &Arc<Tasks>, plan: Plan, call: Option<Call<'_>>) -> Result<Vec<Arc<Task>>, Failure> {
@@ -257,7 +254,7 @@ async fn start(tasks: &Arc<Tasks>, plan: Plan, call: Option<Call<'_>>) -> Result
         let task = Arc::new(birth(tasks, &plan, call));
         let record = task.record.lock().await;
         let made = disk::make(&task.folder).is_ok();
-        // On disk before it is answered or lives.
+        // Save the task before it runs and before the response.
         if !made || !task.save(&record).await {
             return Err(Failure::exception("ServerException", "The task could not be recorded."));
         }

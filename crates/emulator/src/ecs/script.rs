@@ -1,13 +1,10 @@
-//! Scripted answers of RunTask, for tests of what callers do when a start fails.
-//!
-//! Owns the queue of outcomes; the answers themselves are made where RunTask is answered.
+//! Queues scripted outcomes of RunTask, for tests of a caller's handling of failed starts.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The task starts, as without a script.
     Start,
     /// 200 with the failure `RESOURCE:MEMORY`.
     ResourceMemory,
@@ -15,15 +12,15 @@ pub enum Outcome {
     CapacityUnavailable,
     /// `ThrottlingException`.
     Throttled,
-    /// `InvalidParameterException` "Rate exceeded", the other face of throttling.
+    /// `InvalidParameterException` "Rate exceeded", another form of throttling.
     RateExceeded,
-    /// 200 with this failure, and no task.
+    /// 200 with this failure reason and no task.
     Failure(&'static str),
-    /// An error of this code with these words.
+    /// An error with this code and message.
     Exception(&'static str, &'static str),
-    /// The task is answered, and stays PENDING until somebody stops it.
+    /// The task is created but stays PENDING until it is stopped.
     NeverStarts,
-    /// The task starts, but the connection closes without an answer.
+    /// The task starts, but the connection closes without a response.
     AnswerLost,
 }
 
@@ -35,7 +32,7 @@ impl Script {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(outcomes);
     }
 
-    /// The outcome of the call being answered.
+    /// Takes the outcome for the current call.
     pub(super) fn next(&self) -> Outcome {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or(Outcome::Start)
     }

@@ -1,6 +1,4 @@
-//! StopTask, and the stop of everything at the end.
-//!
-//! Owns the wish to stop; the killing happens in the task's own life.
+//! Answers StopTask and stops all tasks at shutdown; the lifecycle does the killing.
 
 use std::sync::Arc;
 
@@ -23,7 +21,7 @@ pub(super) struct Request {
 
 /// Answers StopTask.
 ///
-/// Idempotent: a task that is stopping or has stopped is answered as it is.
+/// Idempotent: a stopping or stopped task is returned unchanged.
 pub(super) async fn answer(tasks: &Tasks, request: Request) -> Result<Value, Failure> {
     let cluster = cluster_name(request.cluster.as_deref())?;
     let wanted = request.task.unwrap_or_default();
@@ -35,18 +33,18 @@ pub(super) async fn answer(tasks: &Tasks, request: Request) -> Result<Value, Fai
     Ok(json!({ "task": description.to_json() }))
 }
 
-/// Stops every task and waits until all are dead; bounded by the stop timeout of each.
+/// Stops every task and waits until all are dead, bounded by the stop timeout.
 pub(super) async fn everything(tasks: &Arc<Tasks>) {
     for task in tasks.list() {
         ask(tasks, &task, SHUTDOWN).await;
     }
-    // Also for tasks that a late call has started since.
+    // Also stops tasks that a late RunTask has started after the loop above.
     tasks.closing.cancel();
     tasks.lives.close();
     tasks.lives.wait().await;
 }
 
-/// Ends all that follows the tasks, but no task and no process.
+/// Ends the background work of the service but leaves tasks and processes running.
 pub(super) async fn following(tasks: &Tasks) {
     tasks.abandoned.cancel();
     tasks.lives.close();

@@ -1,6 +1,4 @@
-//! Every task there is, and the one way a task's state changes.
-//!
-//! Owns the registry and the order lock, disk, memory, event. What changes when is elsewhere.
+//! The registry of tasks, and the only way to change a task's state: lock, change, save, publish.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -17,22 +15,21 @@ use super::record::{Description, Record, Status};
 use super::script::Script;
 use super::{Options, disk};
 
-/// The tasks and what they share.
+/// All tasks and their shared state.
 #[derive(Debug)]
 pub(super) struct Tasks {
     pub(super) options: Options,
     pub(super) url: String,
     pub(super) events: Events,
     pub(super) script: Script,
-    /// Where tasks live, also when who asks is outside of it.
+    /// The runtime for background work; `Ecs::events` may be called outside of a runtime.
     pub(super) runtime: Handle,
-    /// Follows each task's life, so that a shutdown can wait for all of them.
+    /// Tracks background work, so that a shutdown can wait for it.
     pub(super) lives: TaskTracker,
-    /// The parent of every task's `stop`.
     pub(super) closing: CancellationToken,
-    /// Cancelled once the tasks are to be left alone, as they are.
+    /// Cancelled when the emulator stops but the tasks continue.
     pub(super) abandoned: CancellationToken,
-    /// Held over one RunTask: two calls with one token must not both start.
+    /// Locked during a RunTask with a token, so that two calls with the same token cannot both start.
     pub(super) tokens: tokio::sync::Mutex<Tokens>,
     all: Mutex<BTreeMap<String, Arc<Task>>>,
 }
@@ -43,12 +40,12 @@ pub(super) struct Task {
     pub(super) cluster: String,
     pub(super) family: String,
     pub(super) folder: PathBuf,
-    /// What the child gets beside the few inherited variables.
+    /// Variables of the child in addition to the inherited ones.
     pub(super) environment: Vec<(String, String)>,
     pub(super) starts: bool,
-    /// Cancelled once the task is to stop.
+    /// Cancelled when the task must stop.
     pub(super) stop: CancellationToken,
-    /// Held while a change is written, so that versions reach disk and subscribers in order.
+    /// Locked until a change is saved and published, so that versions arrive in order.
     pub(super) record: tokio::sync::Mutex<Record>,
 }
 
@@ -96,10 +93,9 @@ impl Task {
         self.record.lock().await.task.clone()
     }
 
-    /// Changes the state: a higher version, on disk, then in memory, then told.
+    /// Changes the state, raises its version, saves and publishes it.
     ///
-    /// Writes: `task.json`. A disk that refuses is logged and the task lives on in memory,
-    /// because a child that runs can't be taken back.
+    /// Writes: `task.json`. A failed write is logged and the task continues, because its child already runs.
     pub(super) async fn change(&self, events: &Events, change: impl FnOnce(&mut Record)) -> Description {
         let mut record = self.record.lock().await;
         self.change_locked(&mut record, events, change).await
@@ -118,7 +114,7 @@ impl Task {
         record.task.clone()
     }
 
-    /// Tells how the task ended, if nobody was there to be told before.
+    /// Publishes the task's end unless a subscriber received it before.
     pub(super) async fn announce(&self, events: &Events) {
         let mut record = self.record.lock().await;
         if record.task.last_status == Status::Stopped && !record.announced {
@@ -126,7 +122,7 @@ impl Task {
         }
     }
 
-    /// Tells the state as it is, and keeps whether anybody was told the end.
+    /// Publishes the state and records whether its end was delivered.
     async fn tell(&self, record: &mut Record, events: &Events) {
         let told = events.publish(&record.task);
         if told && record.task.last_status == Status::Stopped {
@@ -135,11 +131,11 @@ impl Task {
         }
     }
 
-    /// Writes the state as it is.
+    /// Saves the state and returns whether that succeeded.
     pub(super) async fn save(&self, record: &Record) -> bool {
         let folder = self.folder.clone();
         let json = serde_json::to_vec_pretty(record).unwrap_or_default();
-        // A sync takes milliseconds: not on a thread that serves requests.
+        // A sync takes milliseconds; do not block a thread that serves requests.
         let saved = tokio::task::spawn_blocking(move || disk::save(&folder, &json)).await;
         match saved {
             Ok(Ok(())) => true,
@@ -152,10 +148,9 @@ impl Task {
     }
 }
 
-/// Which call each client token was used for, kept as long as its tasks.
+/// The request of each client token, kept as long as one of its tasks.
 pub(super) type Tokens = HashMap<String, Used>;
 
-/// A call that was answered.
 #[derive(Debug)]
 pub(super) struct Used {
     pub(super) request: Value,
@@ -163,7 +158,7 @@ pub(super) struct Used {
 }
 
 impl Used {
-    /// Without a task that is forgotten; false once none is left.
+    /// Removes a deleted task; returns false if no task is left.
     pub(super) fn lose(&mut self, id: &str) -> bool {
         self.tasks.retain(|task| task.id != id);
         !self.tasks.is_empty()

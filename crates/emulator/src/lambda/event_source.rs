@@ -1,8 +1,7 @@
-//! A Lambda event-source mapping of an SQS queue, with partial batch responses.
+//! Emulates a Lambda event-source mapping of an SQS queue, with partial batch responses.
 //!
-//! Owns polling, the event and the deletes. What fails is not touched: it becomes visible again by
-//! the queue's own visibility timeout and goes to its dead-letter queue by its own redrive policy.
-//! Groups of a FIFO queue stay in order because the queue gives out nothing of a group in flight.
+//! Failed messages are not touched: the queue's visibility timeout and redrive policy apply. FIFO groups stay in order
+//! because the queue returns no message of a group in flight.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use crate::{ACCOUNT, REGION};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The most records of one invocation; 1 to 10 here.
+    /// Maximum records per invocation, 1 to 10.
     pub batch_size: u8,
     pub concurrency: usize,
 }
@@ -30,16 +29,15 @@ impl Default for Options {
     }
 }
 
-/// A running event-source mapping.
 #[derive(Debug)]
 pub struct EventSource {
     invoker: Arc<Invoker>,
     background: Background,
 }
 
-/// Polls a queue and invokes a function with what comes.
+/// Polls a queue and invokes a function with each batch.
 ///
-/// Drop stops it once the current invocations are over and their records deleted.
+/// Dropping the handle stops polling after the current invocations and their deletes.
 #[must_use]
 pub fn poll(sqs: &Sqs, queue_url: &str, options: Options, function: Function) -> EventSource {
     let invoker = Arc::new(Invoker::new(function));
@@ -66,13 +64,13 @@ impl EventSource {
         self.invoker.started()
     }
 
-    /// Stops polling and waits for the invocations that run, and for their deletes.
+    /// Stops polling and waits for running invocations and their deletes.
     pub async fn shutdown(self) {
         self.background.shutdown().await;
     }
 }
 
-/// One of the concurrent loops; it never holds more than one batch.
+/// One of the concurrent loops; each handles one batch at a time.
 struct Poller {
     sqs: Sqs,
     queue_url: String,
@@ -84,7 +82,7 @@ struct Poller {
 impl Poller {
     async fn run(self) {
         loop {
-            // What a poll takes in the instant it is dropped becomes visible again, as on AWS.
+            // Messages received by a dropped poll become visible again, as on AWS.
             let received = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
@@ -94,7 +92,7 @@ impl Poller {
                 Ok(messages) if messages.is_empty() => {}
                 Ok(messages) => self.deliver(messages).await,
                 Err(error) => {
-                    // AWS disables nothing for a queue that is not there; it asks again.
+                    // AWS does not disable the mapping of a missing queue; it polls again.
                     tracing::warn!(%error, queue = self.queue_url, "an SQS queue could not be polled");
                     tokio::select! {
                         () = self.stop.cancelled() => return,
@@ -148,7 +146,7 @@ fn queue_arn(queue_url: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
 }
 
-/// A received message as a record of the event: the same fields in another spelling.
+/// Converts a received message to a record of the event: the same fields in another spelling.
 fn record(message: &Value, source: &str) -> Value {
     let mut attributes = Map::new();
     if let Some(Value::Object(given)) = message.get("MessageAttributes") {
@@ -183,10 +181,10 @@ fn record(message: &Value, source: &str) -> Value {
     record
 }
 
-/// The records to delete after a response.
+/// Returns the records to delete after a response.
 ///
-/// Nothing reported means all are done; a report that makes no sense means none is, as on AWS. In a
-/// FIFO queue what follows a failure in its group stays as well, so that the group keeps its order.
+/// Without reported failures, all records are deleted. An invalid report fails the whole batch, as on AWS. In a FIFO
+/// queue, records after a failure in the same group are retained to preserve the order.
 fn done<'a>(records: &'a [Value], response: &Value) -> Vec<&'a Value> {
     let reported = match response.get("batchItemFailures") {
         None | Some(Value::Null) => return records.iter().collect(),

@@ -1,6 +1,4 @@
-//! An EventBridge rule: each event of a source is delivered to a function.
-//!
-//! Owns delivery and its retries, in the order of the source. Filtering is deliberately not here.
+//! Emulates an EventBridge rule: delivers each event of a source to a function, in order and without a filter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +11,9 @@ use super::Function;
 use super::invoke::Invoker;
 use super::trigger::Background;
 
-/// How often one event is tried before it is given up; AWS tries for a day.
+/// Attempts per event before it is dropped; EventBridge retries for a day.
 const TRIES: u32 = 6;
-/// The pause after the first failure; it doubles with each further one.
+/// Pause after the first failure; doubles with each further failure.
 const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
@@ -26,7 +24,7 @@ pub struct Rule {
 
 /// Delivers every event to a function until the source ends.
 ///
-/// Drop stops it once the current invocation is over; events not yet delivered are lost.
+/// Dropping the handle stops delivery after the current invocation; undelivered events are lost.
 #[must_use]
 pub fn forward(mut events: UnboundedReceiver<Value>, function: Function) -> Rule {
     let invoker = Arc::new(Invoker::new(function));
@@ -56,7 +54,7 @@ impl Rule {
         self.invoker.started()
     }
 
-    /// Stops delivering and waits for the invocation that runs.
+    /// Stops delivery and waits for the running invocation.
     pub async fn shutdown(self) {
         self.background.shutdown().await;
         self.invoker.idle().await;

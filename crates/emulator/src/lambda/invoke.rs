@@ -1,7 +1,6 @@
-//! One function with its invocations counted and followed.
+//! Runs a function in separate tasks and counts its invocations.
 //!
-//! Owns isolation: an invocation ends by itself even when its caller has gone, and a panic in it is
-//! its error, as the Lambda runtime has it.
+//! As in the Lambda runtime, an invocation continues if its caller disconnects, and a panic becomes an error.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +27,6 @@ impl Invoker {
         Self { function, started: AtomicU64::new(0), running: TaskTracker::new() }
     }
 
-    /// Invokes the function with a whole event.
     pub(super) async fn invoke(&self, event: Value) -> Result<Value, String> {
         self.started.fetch_add(1, Ordering::SeqCst);
         let function = Function::clone(&self.function);
@@ -40,7 +38,7 @@ impl Invoker {
         self.started.load(Ordering::SeqCst)
     }
 
-    /// Waits until no invocation runs.
+    /// Waits until no invocation is running.
     pub(super) async fn idle(&self) {
         self.running.close();
         self.running.wait().await;

@@ -1,7 +1,6 @@
-//! What calls a Lambda function: an HTTP API, an SQS queue, a schedule, an EventBridge rule.
+//! Lambda triggers: an HTTP API, an SQS queue, a schedule, an EventBridge rule.
 //!
-//! Owns the triggers, generic over a function of whole events to whole responses. How a function
-//! runs is its own business; limits of memory are deliberately not here.
+//! A function maps a complete event to a complete response; its memory is not limited.
 
 pub mod event_source;
 pub mod events;
@@ -20,5 +19,5 @@ use serde_json::Value;
 /// A boxed future, the same type as `futures::future::BoxFuture<'static, T>`.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A function: a whole Lambda event in, a whole Lambda response or the error's message out.
+/// A function: receives a Lambda event, returns a Lambda response or an error message.
 pub type Function = Arc<dyn Fn(Value) -> BoxFuture<Result<Value, String>> + Send + Sync>;

@@ -1,7 +1,7 @@
-//! EventBridge Scheduler: a function invoked at a fixed rate.
+//! Emulates EventBridge Scheduler: invokes a function at a fixed rate.
 //!
-//! Owns the clock and the event. A failed invocation is logged and not retried: the next tick comes.
-//! Ticks don't overlap; one that is late moves those behind it.
+//! A failed invocation is logged and not retried, because the next tick follows. Ticks do not overlap; a late tick
+//! delays the later ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +21,9 @@ pub struct Schedule {
     background: Background,
 }
 
-/// Invokes a function each period; the first time after one period.
+/// Invokes a function once per period, first after one period.
 ///
-/// Drop stops it once the current invocation is over.
+/// Dropping the handle stops the schedule after the current invocation.
 #[must_use]
 pub fn every(period: Duration, function: Function) -> Schedule {
     let invoker = Arc::new(Invoker::new(function));
@@ -31,7 +31,7 @@ pub fn every(period: Duration, function: Function) -> Schedule {
     let background = Background::spawn(move |stop| {
         let stop = stop.clone();
         vec![async move {
-            // Tokio refuses a period of zero.
+            // Tokio rejects a period of zero.
             let period = period.max(Duration::from_millis(1));
             let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -51,10 +51,9 @@ pub fn every(period: Duration, function: Function) -> Schedule {
 }
 
 impl Schedule {
-    /// Invokes the function now, beside the clock, and gives its answer.
+    /// Invokes the function now, independently of the schedule, and returns its response.
     ///
-    /// # Errors
-    /// The function's own.
+    /// Errors: the error of the function.
     pub async fn fire(&self) -> Result<Value, String> {
         self.invoker.invoke(event()).await
     }
@@ -64,7 +63,7 @@ impl Schedule {
         self.invoker.started()
     }
 
-    /// Stops the clock and waits for the invocations that run.
+    /// Stops the schedule and waits for running invocations.
     pub async fn shutdown(self) {
         self.background.shutdown().await;
         self.invoker.idle().await;

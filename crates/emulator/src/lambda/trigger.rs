@@ -1,13 +1,11 @@
-//! A trigger that runs in the background until its handle goes.
-//!
-//! Owns the end: the token is cancelled, the loops finish their current invocation and return.
+//! Background loops of a trigger; they finish their current invocation when stopped.
 
 use std::future::Future;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// The background half of a trigger; dropping it stops the loops without waiting.
+/// Dropping it stops the loops without waiting.
 #[derive(Debug)]
 pub(super) struct Background {
     stop: CancellationToken,
@@ -15,7 +13,7 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// Runs loops that return once the token is cancelled.
+    /// Spawns loops that return once the token is cancelled.
     pub(super) fn spawn<F>(loops: impl FnOnce(&CancellationToken) -> Vec<F>) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -25,11 +23,11 @@ impl Background {
         Self { stop, loops }
     }
 
-    /// Stops the loops and waits until they have returned.
+    /// Stops the loops and waits for their return.
     pub(super) async fn shutdown(mut self) {
         self.stop.cancel();
         for running in std::mem::take(&mut self.loops) {
-            // Only a panic of a loop itself ends it otherwise, and it is over then, too.
+            // An error means that the loop panicked; it has ended in both cases.
             let _over = running.await;
         }
     }

@@ -1,6 +1,6 @@
-//! Where objects lie: a file each, with a line of what is known of it before its bytes; or memory.
+//! Stores objects in memory or in files; a file has a JSON line of metadata before the bytes.
 //!
-//! A file is written beside its place, synced and renamed, so that an object is there whole or not at all.
+//! Files are written under a temporary name, synced and renamed: an object is complete or absent.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -18,7 +18,6 @@ use crate::{Error, moment};
 pub(super) struct About {
     pub(super) content_type: String,
     pub(super) disposition: Option<String>,
-    /// Base64.
     pub(super) sha256: String,
 }
 
@@ -28,7 +27,7 @@ pub(super) struct Object {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Objects by bucket and key, with when they were put.
+/// Objects with their upload times, by bucket and key.
 type Kept = BTreeMap<(String, String), (Object, SystemTime)>;
 
 pub(super) enum Shelf {
@@ -87,7 +86,7 @@ impl Shelf {
         }
     }
 
-    /// What is known of an object, and its size.
+    /// Returns an object's metadata and size.
     pub(super) fn about(&self, bucket: &str, key: &str) -> io::Result<Option<(About, u64)>> {
         match self {
             Self::Memory(_) => Ok(self.get(bucket, key)?.map(|Object { about, bytes }| (about, bytes.len() as u64))),
@@ -102,7 +101,7 @@ impl Shelf {
         }
     }
 
-    /// Deletes what is so old, and says how much that was.
+    /// Deletes objects older than `kept` and returns their number.
     pub(super) fn forget(&self, bucket: &str, kept: Duration) -> io::Result<usize> {
         let is_old = |at: SystemTime| at.elapsed().is_ok_and(|age| age > kept);
         match self {
@@ -127,7 +126,7 @@ impl Shelf {
     }
 }
 
-/// The first line of an object's file; the key is for whoever looks into the folder.
+/// The first line of an object's file; `key` is only for a person who inspects the folder.
 #[derive(Serialize, Deserialize)]
 struct Head {
     key: String,
@@ -147,7 +146,7 @@ fn opened(path: &Path) -> io::Result<Option<(About, BufReader<File>)>> {
     Ok(Some((head.about, file)))
 }
 
-/// A file's name for any key: a hash, so that no key leads anywhere and none is too long.
+/// Hashes a key to a file name, which cannot leave the folder and has a fixed length.
 fn name_of(key: &str) -> String {
     Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

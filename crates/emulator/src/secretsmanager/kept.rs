@@ -1,4 +1,4 @@
-//! The file that secrets are kept in: their present values and those before, readable by its owner only, replaced whole.
+//! Stores current and previous secret values in a file, replaced atomically and readable by its owner only.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One secret as the file has it; the fields are the wire's.
+/// A secret in the file, with the field names of the wire.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Kept {
@@ -16,12 +16,12 @@ pub(super) struct Kept {
     pub(super) secret_string: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) secret_binary: Option<String>,
-    /// The value before, and the names of both versions: whoever rotates goes by them.
+    /// The previous value and its version id, which a rotation needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<Version>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) version_id: Option<String>,
-    /// As `ListSecrets` says it.
+    /// The time in the format of `ListSecrets`.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub(super) last_changed_date: Value,
 }
@@ -48,10 +48,10 @@ impl Disk {
         &self.path
     }
 
-    /// What was kept; nothing if there is no file yet.
+    /// Returns the stored secrets, or an empty map without a file.
     pub(super) fn read(&self) -> io::Result<Secrets> {
         match fs::read(&self.path) {
-            // The parser's own words may quote a value.
+            // The parser's message may contain a value.
             Ok(json) => serde_json::from_slice(&json)
                 .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not a list of secrets")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Secrets::new()),
@@ -59,10 +59,10 @@ impl Disk {
         }
     }
 
-    /// Written beside, synced and renamed: whoever was told that a secret is set finds it after a crash.
+    /// Writes a temporary file, syncs and renames it, so that an acknowledged change survives a crash.
     pub(super) fn write(&self, secrets: &Secrets) -> io::Result<()> {
         let half = self.path.with_extension("json.new");
-        // What a crash left there may have other rights.
+        // A file left by a crash may have other permissions.
         let _ = fs::remove_file(&half);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);

@@ -1,4 +1,4 @@
-//! Messages that SQS refuses and rustack takes: characters in their text, and what names their group and themselves.
+//! Refuses messages with characters, group ids or deduplication ids that SQS refuses and rustack accepts.
 //!
 //! Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>.
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 const NAMES: [&str; 2] = ["MessageGroupId", "MessageDeduplicationId"];
 
-/// The code and the words of a refusal. None: nothing here speaks against the request.
+/// Returns the code and message of a refusal, or `None` for an acceptable request.
 pub(super) fn of(operation: &str, request: &Value) -> Option<(&'static str, String)> {
     if operation != "SendMessage" {
         return None;
@@ -33,7 +33,7 @@ pub(super) fn of(operation: &str, request: &Value) -> Option<(&'static str, Stri
     })
 }
 
-/// A character that XML 1.0 may have.
+/// Whether XML 1.0 allows the character.
 fn may_be_sent(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }

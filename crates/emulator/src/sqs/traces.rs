@@ -1,14 +1,14 @@
-//! The `AWSTraceHeader` of messages, which rustack takes and forgets.
+//! Carries the `AWSTraceHeader` of messages, which rustack accepts and drops.
 //!
-//! It travels as a message attribute of a name of its own, put in before rustack sees the message and taken out
-//! after it gives the message out: a poller may have the message before its sender has an answer.
+//! The header travels as a message attribute, added before rustack stores the message and removed on receive. It must
+//! be inside the message, because a poller may receive it before the sender has a response.
 
 use serde_json::{Value, json};
 
 const NAME: &str = "AWSTraceHeader";
 const CARRIER: &str = "emulated-trace-header";
 
-/// A request as rustack is to see it. None: as it came.
+/// Returns the request for rustack, or `None` if it needs no change.
 pub(super) fn asked(operation: &str, request: &Value) -> Option<Value> {
     let mut request = request.clone();
     match operation {
@@ -26,10 +26,10 @@ pub(super) fn asked(operation: &str, request: &Value) -> Option<Value> {
     Some(request)
 }
 
-/// The answer as the caller is to see it, who asked `request`.
+/// Restores the response for the caller that sent `request`.
 pub(super) fn answered(operation: &str, request: &Value, answer: &mut Value) {
     if operation == "SendMessage" {
-        // It is of the attributes that rustack saw.
+        // rustack computed this digest with the added attribute.
         forget(answer, "MD5OfMessageAttributes");
     }
     let wanted = ["MessageSystemAttributeNames", "AttributeNames"].iter().any(|list| {

@@ -1,7 +1,6 @@
-//! An API Gateway HTTP API in front of functions: every request passes as a Lambda event.
+//! Emulates an API Gateway HTTP API: routes each request to a function as a Lambda event.
 //!
-//! Owns routing, the limits and the gateway's own answers. The two translations have their own
-//! files. Stages, authorisers, CORS and TLS are deliberately not here.
+//! Stages, authorisers, CORS and TLS are not emulated.
 
 mod request;
 mod response;
@@ -26,19 +25,19 @@ use super::Function;
 use super::invoke::Invoker;
 use crate::server::Server;
 
-/// The largest body an HTTP API takes.
+/// Body limit of an HTTP API.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
-/// How much of a body that is too large is read off, so that the client gets to see the answer.
+/// Bytes of an oversized body that are still read, so that the client receives the 413 response.
 const MAX_DRAINED_BYTES: usize = 16 * MAX_BODY_BYTES;
-/// How long an HTTP API waits for its function.
+/// Time limit of an HTTP API for its function.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
 pub struct Route {
     pub method: Option<Method>,
-    /// The path's beginning in whole segments: `/api` takes `/api` and `/api/x` but not `/apix`.
+    /// Path prefix in complete segments: `/api` matches `/api` and `/api/x` but not `/apix`.
     pub prefix: String,
-    /// It takes no longer path, as a route without `{proxy+}`.
+    /// Matches only `prefix` itself, like a route without `{proxy+}`.
     pub exact: bool,
     pub function: Function,
 }
@@ -49,7 +48,7 @@ impl std::fmt::Debug for Route {
     }
 }
 
-/// A running HTTP API; dropping it stops it once the open requests are answered.
+/// A running HTTP API; dropping it stops it after the open requests.
 #[derive(Debug)]
 pub struct Gateway {
     inner: Arc<Inner>,
@@ -61,7 +60,7 @@ pub fn serve(listener: TcpListener, routes: Vec<Route>) -> Gateway {
     serve_with_timeout(listener, routes, TIMEOUT)
 }
 
-/// Serves routes with another time limit for the functions than the 30 seconds of AWS.
+/// Like `serve`, but with another time limit for functions than the 30 seconds of AWS.
 #[must_use]
 pub fn serve_with_timeout(listener: TcpListener, routes: Vec<Route>, timeout: Duration) -> Gateway {
     let port = listener.local_addr().map_or(0, |address| address.port());
@@ -76,7 +75,7 @@ impl Gateway {
         self.inner.routes.iter().map(|target| target.invoker.started()).sum()
     }
 
-    /// How many invocations were begun by route, as `POST /prefix` or `ANY /prefix`.
+    /// Number of started invocations by route, such as `POST /prefix` or `ANY /prefix`.
     #[must_use]
     pub fn invocations_by_route(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
@@ -86,7 +85,7 @@ impl Gateway {
         counts
     }
 
-    /// Stops accepting, answers the open requests, waits for the invocations that run.
+    /// Stops accepting, answers open requests, and waits for running invocations.
     pub async fn shutdown(mut self) {
         self.server.stop().await;
         for target in &self.inner.routes {
@@ -105,7 +104,7 @@ struct Inner {
 #[derive(Debug)]
 struct Target {
     method: Option<Method>,
-    /// Without a trailing slash; empty for everything.
+    /// Without a trailing slash; empty matches every path.
     prefix: String,
     exact: bool,
     invoker: Invoker,
@@ -135,7 +134,7 @@ impl Target {
 }
 
 impl Inner {
-    /// The longest prefix wins; between equals the one that names the method.
+    /// Selects the longest matching prefix; of equal ones, the route with a method.
     fn route(&self, method: &Method, path: &str) -> Option<&Target> {
         self.routes
             .iter()
@@ -206,7 +205,7 @@ async fn read(mut body: Body) -> Read {
     Read::Whole(whole.freeze())
 }
 
-/// An answer of the gateway itself.
+/// A response of the gateway itself.
 fn own(status: StatusCode, message: &str) -> Response {
     let mut response = Response::new(Body::from(json!({ "message": message }).to_string()));
     *response.status_mut() = status;

@@ -1,4 +1,4 @@
-//! An HTTP request as the Lambda event of payload format 2.0.
+//! Converts an HTTP request to a Lambda event of payload format 2.0.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,10 +12,9 @@ use serde_json::{Map, Value, json};
 use crate::ACCOUNT;
 use crate::moment::{Moment, random_hex};
 
-/// The id of the one API.
 const API: &str = "local";
 
-/// Headers of one connection, which a gateway doesn't pass on.
+/// Hop-by-hop headers, which a gateway does not forward.
 const OF_THE_CONNECTION: [&str; 7] =
     ["connection", "expect", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
 
@@ -78,20 +77,21 @@ pub(super) fn event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> Val
     event
 }
 
-/// A path as an HTTP API hands it on: decoded, and cut where a question mark comes to light
-/// (<https://github.com/honojs/hono/issues/2156>, <https://github.com/middleapi/standard-server/pull/93>).
+/// Decodes a path and cuts it at a decoded question mark, as HTTP APIs do.
+///
+/// Source: <https://github.com/honojs/hono/issues/2156>, <https://github.com/middleapi/standard-server/pull/93>.
 fn path(sent: &str) -> String {
     let mut path = unescaped(sent.bytes());
     path.truncate(path.find('?').unwrap_or(path.len()));
     path
 }
 
-/// Names in lower case, duplicates joined; cookies go to a list of their own.
+/// Returns headers with lower-case names and joined duplicates, and the cookies as a separate list.
 fn headers(given: &HeaderMap, body: &[u8], client: IpAddr, port: u16) -> (Map<String, Value>, Vec<String>) {
     let mut joined: BTreeMap<String, String> = BTreeMap::new();
     let mut cookies = Vec::new();
     for (name, value) in given {
-        // Header values are bytes; those beyond ASCII come as Latin-1, one character each.
+        // Header values are bytes; bytes beyond ASCII are read as Latin-1.
         let value: String = match value.to_str() {
             Ok(text) => text.to_owned(),
             Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
@@ -123,14 +123,14 @@ fn join(joined: &mut BTreeMap<String, String>, name: &str, value: &str) {
         .or_insert_with(|| value.to_owned());
 }
 
-/// A new trace of AWS X-Ray.
+/// A new AWS X-Ray trace id.
 fn trace_id() -> String {
     let secs = Moment::now().epoch_millis() / 1000;
     let random = random_hex();
     format!("Root=1-{secs:08x}-{}", random.get(..24).unwrap_or_default())
 }
 
-/// The decoded query; values of one name are joined by commas.
+/// Decodes the query; several values of a name are joined by commas.
 fn parameters(query: &str) -> BTreeMap<String, String> {
     let mut joined = BTreeMap::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -140,12 +140,12 @@ fn parameters(query: &str) -> BTreeMap<String, String> {
     joined
 }
 
-/// `+` and `%xx` undone.
+/// Decodes `+` and `%xx`.
 fn decoded(text: &str) -> String {
     unescaped(text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }))
 }
 
-/// `%xx` undone; a `%` without two digits stays what it is.
+/// Decodes `%xx`; a `%` without two digits stays unchanged.
 fn unescaped(bytes: impl Iterator<Item = u8>) -> String {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
     let bytes = bytes.collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! A function's answer of payload format 2.0 as an HTTP response.
+//! Converts a function's response of payload format 2.0 to an HTTP response.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TRANSFER_ENCODING};
@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-/// The HTTP response, or what is wrong with the answer.
+/// Returns the HTTP response, or the defect of the function's response.
 ///
-/// An answer without `statusCode` is itself the body of a 200, as API Gateway has it.
+/// A response without `statusCode` is the body of a 200, as in API Gateway.
 pub(super) fn http(answer: Value) -> Result<Response, &'static str> {
     let Some(status) = answer.get("statusCode") else {
         let text = match answer {
@@ -31,7 +31,7 @@ pub(super) fn http(answer: Value) -> Result<Response, &'static str> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     for (name, value) in headers_of(&answer)? {
-        // The length is that of the body that is really sent.
+        // hyper sets the length of the body that is really sent.
         if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
             headers.append(name, value);
         }
@@ -57,7 +57,7 @@ fn body(answer: &Value) -> Result<Body, &'static str> {
     }
 }
 
-/// All headers; where a name has several values they win over its single one.
+/// Returns all headers; `multiValueHeaders` override `headers` of the same name.
 fn headers_of(answer: &Value) -> Result<Vec<(HeaderName, HeaderValue)>, &'static str> {
     let fields = |name: &str| answer.get(name).and_then(Value::as_object).into_iter().flatten();
     let mut headers = Vec::new();
