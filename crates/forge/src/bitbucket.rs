@@ -1,4 +1,4 @@
-//! Calls Bitbucket Cloud's REST API: addresses and bodies of the requests.
+//! Sends requests to Bitbucket Cloud's REST API.
 
 mod answers;
 mod comments;
@@ -39,7 +39,7 @@ const ACCOUNT: &str = "the token's account";
 
 const USER_SCOPE: &str = "read:user:bitbucket";
 
-/// True for Bitbucket's message about calls that access tokens may not make.
+/// Recognises Bitbucket's message about calls that access tokens may not make.
 fn is_for_nobody(message: &str) -> bool {
     message.to_lowercase().contains("not accessible by this authentication mechanism")
 }
@@ -48,18 +48,17 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', r#"\""#))
 }
 
-/// A client of Bitbucket Cloud; cheap to clone.
-/// Bitbucket names repositories and accounts by UUID; our numeric ids are hashes of these and survive renames.
+/// A client of Bitbucket Cloud; cheap to clone. Numeric ids are hashes of Bitbucket's UUIDs and survive renames.
 #[derive(Clone, Debug)]
 pub struct Bitbucket {
     client: Client,
-    /// The token belongs to an account, not to a repository, a project or a workspace.
+    /// An API token belongs to an account, an access token to a repository, project or workspace.
     is_api_token: bool,
 }
 
 impl Bitbucket {
     /// Makes no call. The token is an access token, or `E-MAIL:API-TOKEN`.
-    /// Errors: `Settings` when the address or the token is malformed.
+    /// Errors: `Settings` for a malformed address or token.
     pub fn new(endpoint: Endpoint, token: Token) -> Result<Self, Error> {
         let login = Login::new(&token)?;
         let is_api_token = login.is_api_token();
@@ -74,12 +73,10 @@ impl Bitbucket {
     pub async fn account(&self) -> Result<Account, Error> {
         let address = self.client.address(&["user"]);
         let answer = match self.client.get::<AccountAnswer>(address, ACCOUNT, Tries::Three).await {
-            // Access tokens may not call this, whether or not they are valid. Seen with status 403; the text decides,
-            // not the status.
+            // Valid access tokens may not call this either. Report a 401 with this text like the 403 that was observed.
             Err(Error::Denied { message, .. }) if is_for_nobody(&message) => {
                 return Err(Error::Forbidden { what: ACCOUNT.to_owned(), message });
             }
-            // An API token always has an account, so a 403 means that the token lacks the scope.
             Err(Error::Forbidden { message, .. }) if self.is_api_token => {
                 let message = match message.contains(USER_SCOPE) {
                     true => message,
@@ -87,7 +84,7 @@ impl Bitbucket {
                 };
                 return Err(Error::Denied { host: self.client.host.clone(), message });
             }
-            // An API token without the e-mail address is sent as an access token, which Bitbucket does not know.
+            // Without the e-mail address an API token is sent as an access token, which Bitbucket rejects.
             Err(Error::Denied { host, message }) => {
                 let message = format!("{message} (an API token is written E-MAIL:API-TOKEN, an access token alone)");
                 return Err(Error::Denied { host, message });
@@ -115,7 +112,7 @@ impl Bitbucket {
         let address = self.address(repository, &["refs", "branches", name]);
         match self.client.get::<BranchAnswer>(address, full_name, Tries::Three).await {
             Ok(answer) => Ok(Some(Branch::from(answer)).filter(|branch| branch.name == name)),
-            // A missing branch and a missing repository have the same status; the repository's own answer decides.
+            // A missing branch and a missing repository return the same status, so query the repository.
             Err(Error::NotFound { .. }) => {
                 let address = self.address(repository, &[]);
                 self.client.get::<IgnoredAny>(address, full_name, Tries::Three).await.map(|_| None)
@@ -144,7 +141,7 @@ impl Bitbucket {
         Ok(PullRequest::preferred(found, preferred_base))
     }
 
-    /// Pull requests from a branch of the repository itself in one of Bitbucket's states, newest first.
+    /// Lists pull requests in this state from a branch of the repository itself, newest first.
     async fn of_branch(
         &self,
         repository: RepositoryName<'_>,
@@ -160,15 +157,15 @@ impl Bitbucket {
             .append_pair("pagelen", pull_requests::PER_PAGE);
         let what = format!("{}/{}", repository.owner, repository.name);
         let page: PageAnswer<PullRequestAnswer> = self.client.get(address, &what, tries).await?;
-        // A fork may have a branch of the same name.
+        // Forks may have a branch of the same name.
         let ours = page.values.into_iter().filter(PullRequestAnswer::is_from_here).map(PullRequest::from);
         let mut found: Vec<PullRequest> = ours.filter(|pull| pull.head_branch == head_branch).collect();
         found.sort_by_key(|pull| std::cmp::Reverse(pull.number));
         Ok(found)
     }
 
-    /// Bitbucket's `POST /repositories/{workspace}/{repo_slug}/pullrequests`.
-    /// If the branch has an open pull request to the same base, Bitbucket overwrites its title and text and returns it.
+    /// Bitbucket overwrites title and text of an open pull request with the same head and base, and returns it.
+    /// Source: `POST /repositories/{workspace}/{repo_slug}/pullrequests`.
     pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {
         let address = self.address(RepositoryName::parse(full_name)?, &["pullrequests"]);
         let body = json!({
@@ -195,7 +192,7 @@ impl Bitbucket {
                 Err(error) => error,
             };
             tried += 1;
-            // Creating is safe to repeat because each round looks first and finds a pull request whose answer was lost.
+            // Safe to repeat: each round searches first and finds a pull request whose response was lost.
             match repeat::pause_after(&error, tried) {
                 Some(pause) => self.client.pause(pause).await,
                 None => return Err(error),
@@ -214,8 +211,8 @@ impl Bitbucket {
             return Ok(pull);
         }
         match self.create_pull_request(full_name, new).await {
-            // Bitbucket was seen to overwrite a pull request created by a concurrent call. If it starts to refuse, that
-            // pull request is found here; for any other refusal there is none.
+            // Bitbucket overwrites a pull request created by a concurrent call. Search again in case it refuses
+            // instead.
             Err(error @ Error::Refused { .. }) => {
                 self.find(repository, &new.head, base, Tries::One).await?.ok_or(error)
             }

@@ -1,5 +1,4 @@
-//! One HTTP call: limits, redirects, retries, and the error of each status. Differences between forges are in
-//! [`Caller`].
+//! Sends one HTTP request with limits, redirects and retries, and maps each status to an error.
 
 use std::{
     error::Error as _,
@@ -19,18 +18,17 @@ use crate::{
     stand_in::{Exchange, StandIn},
 };
 
-/// Per try, with redirects and body.
+/// Time limit per try, with redirects and body.
 const TRY_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-/// A frozen function notices late that the server closed an idle connection; a write sent into one may or may not have
-/// arrived. So connections expire early.
+/// Short, because a frozen function notices late that the server closed an idle connection, and may lose a write.
 const IDLE_LIMIT: Duration = Duration::from_secs(15);
 const MAX_REDIRECTS: u32 = 3;
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
-/// For a rate limit without a duration; GitHub's documentation recommends it.
+/// Pause for a rate limit without a duration, as GitHub's documentation recommends.
 const DEFAULT_REST: Duration = Duration::from_secs(60);
 
-/// For calls inside a request with a short deadline.
+/// Time limit per try inside a request with a short deadline.
 const SHORT_LIMIT: Duration = Duration::from_secs(3);
 
 pub(crate) trait Caller: Clone {
@@ -46,11 +44,11 @@ pub(crate) trait Caller: Clone {
 #[derive(Default)]
 pub(crate) struct Proof {
     pub(crate) header: Option<HeaderValue>,
-    /// Redacted if the response repeats them.
+    /// Redacted in errors if the response repeats them.
     pub(crate) secrets: Vec<Token>,
 }
 
-/// More than one try only where repeating is safe.
+/// More than one try is allowed only for calls that are safe to repeat.
 #[derive(Clone, Copy)]
 pub(crate) enum Tries {
     One,
@@ -110,7 +108,7 @@ impl Answer {
 }
 
 impl<C: Caller> Client<C> {
-    /// Makes no call. Errors: `Settings` when the address is malformed.
+    /// Makes no call. Errors: `Settings` for a malformed address.
     pub(crate) fn build(endpoint: &Endpoint, caller: C) -> Result<Self, Error> {
         let refuse = |reason: &str| Error::Settings { reason: reason.to_owned() };
         let api_url: Url = endpoint.api_url.parse().map_err(|_| refuse("the API's address is not a URL"))?;
@@ -138,7 +136,7 @@ impl<C: Caller> Client<C> {
 
     pub(crate) fn address(&self, segments: &[&str]) -> Url {
         let mut address = self.api_url.clone();
-        // Never an error: http and https URLs have paths.
+        // Never fails: http and https URLs have paths.
         if let Ok(mut path) = address.path_segments_mut() {
             path.pop_if_empty().extend(segments);
         }
@@ -159,7 +157,7 @@ impl<C: Caller> Client<C> {
         Ok((self.read(&answer)?, answer.headers))
     }
 
-    /// One try: after a fault it is unknown whether the request arrived.
+    /// Sends once: after a failure it is unknown whether the request arrived.
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         address: Url,
@@ -191,7 +189,7 @@ impl<C: Caller> Client<C> {
 
     pub(crate) async fn order(&self, method: Method, address: Url, what: &str, tries: Tries) -> Result<(), Error> {
         match self.call(method, &address, None, what, tries).await {
-            // Accepted, to be done soon.
+            // The forge accepted the request and will execute it soon.
             Err(Error::Unexpected { status: 202, .. }) | Ok(_) => Ok(()),
             Err(error) => Err(error),
         }
@@ -220,7 +218,6 @@ impl<C: Caller> Client<C> {
                 Err(error) => error,
             };
             tried += 1;
-            // A 202 means "not ready" for a GET, but "accepted" for a write.
             let taken = method != Method::GET && matches!(error, Error::Unexpected { status: 202, .. });
             let pause = match tries {
                 Tries::Three if !taken => repeat::pause_after(&error, tried),
@@ -274,7 +271,7 @@ impl<C: Caller> Client<C> {
                 _ => return self.collect(response, secrets).await,
             };
             let status = response.status();
-            // A renamed repository answers 301 to reads and 307 to writes.
+            // A renamed repository redirects reads with 301 and writes with 307.
             let target = target.to_str().ok().and_then(|target| address.join(target).ok());
             address = match target {
                 _ if method != Method::GET => Err("it redirects; was the repository renamed?"),
@@ -320,7 +317,7 @@ impl<C: Caller> Client<C> {
     fn judge(&self, answer: Answer, what: &str) -> Result<Answer, Error> {
         let host = || self.host.clone();
         let what = || what.to_owned();
-        // Redact before cutting, or the first part of a token could remain.
+        // Redact before truncating; otherwise the first part of a token could remain.
         let body = || answer.redact(&String::from_utf8_lossy(&answer.body)).into_bytes();
         let message = || C::message(&body());
         Err(match answer.status {
@@ -360,7 +357,7 @@ fn unexpected(status: StatusCode, message: &str) -> Error {
 }
 
 fn connections(to_this_machine: bool) -> Result<reqwest::Client, reqwest::Error> {
-    // No credentials or forge headers here: clients of several forges share it.
+    // No credentials or forge headers here: the clients of several forges share it.
     let headers = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static("pullyard"))]);
     let http = reqwest::Client::builder()
         .default_headers(headers)
@@ -368,7 +365,7 @@ fn connections(to_this_machine: bool) -> Result<reqwest::Client, reqwest::Error>
         .pool_idle_timeout(IDLE_LIMIT)
         // reqwest would turn a redirected POST into a GET.
         .redirect(redirect::Policy::none());
-    // A proxy cannot reach this machine's own addresses.
+    // A proxy cannot reach loopback addresses.
     if to_this_machine { http.no_proxy() } else { http }.build()
 }
 
@@ -378,7 +375,7 @@ fn is_loopback(address: &Url) -> bool {
     host == "localhost" || literal.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
-/// The innermost cause: reqwest's own message only says that something failed.
+/// Returns the innermost cause, because reqwest's own message has no details.
 fn innermost(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     let mut words = None;

@@ -1,4 +1,4 @@
-//! Comments in the conversation of an issue or a pull request, not on a line.
+//! Comments on an issue or a whole pull request, not on lines.
 
 use crate::{Actor, Time};
 

@@ -22,8 +22,7 @@ impl Endpoint {
     }
 }
 
-/// Connections shared by all copies: a client per call would load the root certificates and repeat the TLS handshake
-/// each time.
+/// Connections shared by all copies, so that root certificates and TLS sessions are not loaded for each call.
 #[derive(Clone, Debug, Default)]
 pub struct Connections(Arc<Inner>);
 
@@ -34,8 +33,7 @@ struct Inner {
 }
 
 impl Connections {
-    /// No network: the closures answer each exchange (`None` for a lost one) and end each pause. For simulations, which
-    /// control time.
+    /// Replaces the network for simulations: closures answer each exchange (`None` if lost) and end each pause.
     pub fn standing_in(
         exchange: impl Fn(Exchange) -> Awaited<Exchanged> + Send + Sync + 'static,
         pause: impl Fn(Duration) -> Awaited<()> + Send + Sync + 'static,

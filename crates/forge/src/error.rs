@@ -1,4 +1,4 @@
-//! Errors of a call to a forge, by what a person would do about them.
+//! Errors of calls to a forge, by cause.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ pub enum Error {
     /// The endpoint or the token is malformed.
     #[error("use the forge's settings: {reason}")]
     Settings { reason: String },
-    /// No response: no DNS name, no connection, or a timeout.
+    /// No response: DNS failure, no connection, or a timeout.
     #[error("reach {host}: {reason}")]
     Unreachable { host: String, reason: String },
     /// The token is unknown or expired (401).
     #[error("be let in by {host}: {message}")]
     Denied { host: String, message: String },
-    /// The token is known but may not do this (403).
+    /// The token is valid but lacks the permission (403).
     #[error("get permission for {what}: {message}")]
     Forbidden { what: String, message: String },
     /// Missing, deleted, or hidden from the token (404, 410).
@@ -58,7 +58,7 @@ impl Error {
         }
     }
 
-    /// Time to wait before the next call, if the forge limits us.
+    /// Pause that the forge requests before the next call.
     pub fn rest(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } => Some(*retry_after),
@@ -66,12 +66,11 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later. Before repeating a write, check whether it was done: only the answer
-    /// may be lost.
+    /// Whether the call may succeed later. Check before repeating a write: perhaps only its response was lost.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::RateLimited { .. } => true,
-            // 202: GitHub is still computing the answer. 500: a repeated call usually succeeds.
+            // 202: GitHub is still computing the response. 500: a retry usually succeeds.
             Self::Unexpected { status, .. } => matches!(status, 202 | 500 | 502 | 503 | 504),
             Self::Settings { .. }
             | Self::Denied { .. }

@@ -1,5 +1,5 @@
-//! Permissions that each feature needs at GitHub and Bitbucket.
-//! The manifest of an App, the tokens of attempts, `pullyard repos test` and docs/forges.md follow this table.
+//! The permissions that each feature needs at GitHub and Bitbucket.
+//! The App manifest, the tokens of attempts, `pullyard repos test` and docs/forges.md follow these tables.
 
 mod grants;
 mod verdict;
@@ -26,15 +26,11 @@ pub type Grant = (&'static str, Level);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feature {
-    /// Find the repository, and read a reviewer's permission.
     Look,
     Push,
-    /// Push changes of files under `.github/workflows`.
     Workflows,
-    /// Open pull requests, read reviews, answer comments, request another review.
     PullRequests,
     Threads,
-    /// Read commands in comments and labels, and write the comment with the decision.
     Comments,
     Statuses,
     Hooks,
@@ -43,11 +39,11 @@ pub enum Feature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     Always,
-    /// Jobs of a repository that is connected with `--workflows`.
+    /// Needed by jobs of a repository connected with `--workflows`.
     OfRepository,
-    /// No job: without it, only the feature is missing.
+    /// No job needs it; only the feature is missing without it.
     Optional,
-    /// `hooks install` with a token. An App has its own webhook for all repositories.
+    /// Needed by `hooks install` with a token; an App has its own webhook.
     OfTokens,
 }
 

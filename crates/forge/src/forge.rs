@@ -1,4 +1,4 @@
-//! The supported forges and their common calls; each call's details are in the forge's own module.
+//! The calls that all forges support, dispatched to the forge's client.
 
 mod hooks;
 mod reviews;
@@ -16,7 +16,7 @@ fn unsupported<T>(what: &str) -> Result<T, Error> {
 }
 
 impl Forge {
-    /// Errors: `Denied` when the token is wrong.
+    /// Errors: `Denied` for a wrong token.
     pub async fn account(&self) -> Result<Account, Error> {
         match self {
             Self::GitHub(github) => github.account().await,
@@ -24,8 +24,8 @@ impl Forge {
         }
     }
 
-    /// Also finds a renamed repository: use the answer's `full_name` from then on.
-    /// Errors: `NotFound` when it does not exist or the token may not see it.
+    /// Also finds a renamed repository; use the returned `full_name` from then on.
+    /// Errors: `NotFound` for a missing repository, or one hidden from the token.
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
         match self {
             Self::GitHub(github) => github.repository(full_name).await,
@@ -47,7 +47,7 @@ impl Forge {
         }
     }
 
-    /// The newest merged pull request of the branch; the branch itself may be deleted.
+    /// Returns the branch's newest merged pull request; the branch may be deleted.
     pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         match self {
             Self::GitHub(github) => github.merged_pull_request(full_name, head_branch).await,
@@ -55,8 +55,8 @@ impl Forge {
         }
     }
 
-    /// Not idempotent: after a transient error the pull request may exist. Where the branch has one to the same base,
-    /// Bitbucket overwrites its title and text instead.
+    /// Not idempotent: after a transient error the pull request may exist.
+    /// Bitbucket overwrites title and text of an existing one with the same base.
     /// Errors: `Refused`, for example for a branch without new commits.
     pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {
         match self {
@@ -65,8 +65,8 @@ impl Forge {
         }
     }
 
-    /// Idempotent: by repository and head branch, also when a person has changed the base.
-    /// Errors: `Refused` when the forge refuses to create one.
+    /// Idempotent: by repository and head branch, even if a user has changed the base.
+    /// Errors: `Refused` if the forge refuses to create it.
     pub async fn find_or_create_pull_request(
         &self,
         full_name: &str,

@@ -1,4 +1,4 @@
-//! Calls GitHub's REST API: addresses and bodies of the requests.
+//! Sends requests to GitHub's REST API.
 
 mod access;
 mod answers;
@@ -41,13 +41,13 @@ pub struct GitHub {
 }
 
 impl GitHub {
-    /// Makes no call. Errors: `Settings` when the address or the token is malformed.
+    /// Makes no call. Errors: `Settings` for a malformed address or token.
     pub fn new(endpoint: Endpoint, token: Token) -> Result<Self, Error> {
         Ok(Self { client: Client::new(&endpoint, token)? })
     }
 
-    /// Calls as the App itself, for its own webhook; each request has its own JWT.
-    /// Errors: `Settings` when the address is malformed.
+    /// Authenticates as the App itself, for its own webhook, with a new JWT per request.
+    /// Errors: `Settings` for a malformed address.
     pub fn as_app(app: &GitHubApp) -> Result<Self, Error> {
         Ok(Self { client: app.client()? })
     }
@@ -74,9 +74,9 @@ impl GitHub {
         let segments = ["repos", repository.owner, repository.name, "branches", name];
         let address = self.client.address(&segments);
         match self.client.get::<BranchAnswer>(address, full_name, Tries::Three).await {
-            // A renamed branch redirects to its new name; git does not follow that.
+            // GitHub redirects a renamed branch to its new name, but git does not follow.
             Ok(answer) => Ok(Some(Branch::from(answer)).filter(|branch| branch.name == name)),
-            // A missing branch and a missing repository have the same status and differ only in the message.
+            // A missing branch and a missing repository differ only in the message.
             Err(Error::NotFound { message, .. }) if message == "Branch not found" => Ok(None),
             Err(error) => Err(error),
         }
@@ -91,7 +91,7 @@ impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/pulls`.
     pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         let repository = RepositoryName::parse(full_name)?;
-        // The list includes those closed without a merge; newest first.
+        // The list is newest first and includes pull requests closed without a merge.
         let closed = self.of_branch(repository, head_branch, "closed", Tries::Three).await?;
         Ok(closed.into_iter().find(|pull| pull.state == PullRequestState::Merged))
     }
@@ -122,8 +122,7 @@ impl GitHub {
             .append_pair("per_page", "100");
         let what = format!("{owner}/{name}");
         let answers: Vec<PullRequestAnswer> = self.client.get(address, &what, tries).await?;
-        // GitHub lists everything when it cannot parse the filter, so filter again. A fork may have a branch of the
-        // same name.
+        // GitHub ignores a filter that it cannot parse, so filter again. Forks may have a branch of the same name.
         let ours = answers.into_iter().filter(PullRequestAnswer::is_from_here).map(PullRequest::from);
         Ok(ours.filter(|pull| pull.head_branch == head_branch).collect())
     }
@@ -156,8 +155,8 @@ impl GitHub {
                 Err(error) => error,
             };
             tried += 1;
-            // Creating is safe to repeat because each round looks first and finds a pull request whose answer was lost.
-            // One created by a concurrent call may also cause a refusal before it is listed.
+            // Safe to repeat: each round searches first and finds a pull request whose response was lost. One from a
+            // concurrent call may cause a refusal before it is listed.
             let pause =
                 if refusal::says_it_exists(&error) { repeat::pause(tried) } else { repeat::pause_after(&error, tried) };
             match pause {

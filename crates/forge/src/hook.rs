@@ -1,34 +1,34 @@
-//! Webhooks as the forge stores them, and their deliveries.
+//! Webhooks stored by a forge, and their deliveries.
 
 use crate::webhook::Secret;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HookScope {
     Repository(String),
-    /// An organisation or a workspace; receives the events of its repositories.
+    /// An organisation or a workspace; its webhook receives the events of all its repositories.
     Organisation(String),
-    /// The webhook of the App that calls, see [`GitHub::as_app`](crate::GitHub::as_app). It has no id, so any id works;
-    /// it cannot be created or deleted, and its events are settings of the App.
+    /// The webhook of the calling App, see [`GitHub::as_app`](crate::GitHub::as_app). It has no id, so any id works. It
+    /// cannot be created or deleted, and its events are settings of the App.
     App,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hook {
-    /// Unique on its forge; a hash of the UUID on Bitbucket; 0 for an App's.
+    /// Unique per forge; on Bitbucket a hash of the UUID; 0 for an App.
     pub id: u64,
-    /// Empty for an App's without a URL.
+    /// Empty if an App has no URL.
     pub url: String,
-    /// Event names; `*` for all. Empty for an App's, where GitHub does not return them.
+    /// Event names, or `*` for all. Empty for an App, because GitHub does not return them.
     pub events: Vec<String>,
     pub active: bool,
     pub json: bool,
     pub has_secret: bool,
     pub verifies_tls: bool,
-    /// Status of the last response; repositories' webhooks on GitHub only.
+    /// Status of the last response; only for repository webhooks on GitHub.
     pub last_code: Option<u16>,
 }
 
-/// All settings at once, because GitHub removes a secret that an edit omits. The caller checks the secret's length.
+/// All settings together, because GitHub removes a secret that an edit omits. The caller checks the secret's length.
 #[derive(Clone, Debug)]
 pub struct HookSettings {
     pub url: String,
@@ -39,7 +39,7 @@ pub struct HookSettings {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The forge's word; `OK` when the receiver accepted it.
+    /// The forge's status text; `OK` if the receiver accepted the delivery.
     pub status: String,
     /// 0 without a response.
     pub status_code: u16,

@@ -1,6 +1,5 @@
-//! Client of the forges' REST APIs, and parser of their webhook deliveries.
-//! This crate handles limits, retries, redirects and refusals. It runs no git, stores nothing and decides nothing about
-//! jobs.
+//! Client of the forges' REST APIs and parser of their webhook deliveries.
+//! Handles limits, retries, redirects and refusals, but runs no git, stores no data and knows no jobs.
 
 mod actor;
 mod bitbucket;

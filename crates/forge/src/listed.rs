@@ -1,6 +1,6 @@
-//! Results of calls that return pages.
+//! Results of paginated calls.
 
-/// Longer lists are cut and marked with `more`.
+/// Longer lists are truncated and marked with `more`.
 pub(crate) const MAX_PAGES: u32 = 10;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,6 @@ impl<T> Listed<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T, Next> {
     pub found: Vec<T>,
-    /// `None` at the end.
+    /// `None` on the last page.
     pub next: Option<Next>,
 }

@@ -1,4 +1,4 @@
-//! Parses names so that only plain path segments reach a URL.
+//! Validates names, so that only plain path segments reach a URL.
 
 use crate::Error;
 
@@ -9,7 +9,7 @@ pub(crate) struct RepositoryName<'a> {
 }
 
 impl<'a> RepositoryName<'a> {
-    /// Errors: `NotFound` for an impossible name, as from the forge itself.
+    /// Errors: `NotFound` for an invalid name, as from the forge itself.
     pub(crate) fn parse(full_name: &'a str) -> Result<Self, Error> {
         let plain = |part: &str| {
             !matches!(part, "" | "." | "..")
@@ -25,8 +25,8 @@ impl<'a> RepositoryName<'a> {
     }
 }
 
-/// An account's name as a path segment; an App's account is `name[bot]`.
-/// Errors: `NotFound` for an impossible name, as from the forge itself.
+/// Validates an account's name; an App's account is `name[bot]`.
+/// Errors: `NotFound` for an invalid name, as from the forge itself.
 pub(crate) fn account_name(login: &str) -> Result<&str, Error> {
     let name = login.strip_suffix("[bot]").unwrap_or(login);
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
@@ -36,13 +36,12 @@ pub(crate) fn account_name(login: &str) -> Result<&str, Error> {
     })
 }
 
-/// A branch as a path segment; `None` for `.`, `..` and the empty name, which would change the URL.
+/// Returns `None` for `.`, `..` and the empty name, which would change the URL.
 pub(crate) fn branch_name(name: &str) -> Option<&str> {
     Some(name).filter(|name| !matches!(*name, "" | "." | ".."))
 }
 
-/// A commit's hash or its prefix as a path segment.
-/// Errors: `NotFound` for an impossible hash, as from the forge itself.
+/// Validates a commit hash or its prefix. Errors: `NotFound` for an invalid hash, as from the forge itself.
 pub(crate) fn commit_name<'a>(sha: &'a str, what: &str) -> Result<&'a str, Error> {
     let plain = !sha.is_empty() && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
     plain

@@ -1,12 +1,11 @@
-//! Permissions of an account in a repository.
+//! An account's permission in a repository.
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     pub permission: Permission,
-    /// The role's name, such as `maintain` or a custom one; often finer than the permission.
+    /// The role, such as `maintain` or a custom one; often finer than the permission.
     pub role: String,
-    /// Account that has this login now; `None` when the forge does not return it. Compare it, because a login may
-    /// change owners.
+    /// Current account of the login, if the forge returns it. Compare it, because logins may change owners.
     pub account: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Pull requests as the forge returns them, and the one to create.
+//! Pull requests of a forge, existing and new.
 
 use crate::{Actor, Time};
 
@@ -6,13 +6,13 @@ use crate::{Actor, Time};
 pub struct PullRequest {
     pub number: u64,
     pub url: String,
-    /// Newest commit known to the forge; its first twelve characters in Bitbucket's lists.
+    /// Newest commit known to the forge; only twelve characters in Bitbucket's lists.
     pub head_sha: String,
     pub head_branch: String,
-    /// Repository of the head branch, another one for a fork; `None` when it was deleted.
+    /// Repository of the head branch, which may be a fork; `None` if deleted.
     pub head_repository: Option<u64>,
     pub base_branch: String,
-    /// Repository of the base branch; `None` in webhooks, which name the repository themselves.
+    /// Repository of the base branch; `None` in webhooks, which have a repository of their own.
     pub base_repository: Option<BaseRepository>,
     pub state: PullRequestState,
     pub draft: bool,
@@ -31,7 +31,7 @@ impl PullRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseRepository {
     pub id: u64,
-    /// `owner/name` now, if the forge returns it: differs from the requested name after a rename.
+    /// Current `owner/name`, if the forge returns it; differs from the requested name after a rename.
     pub full_name: Option<String>,
 }
 
@@ -42,7 +42,7 @@ pub enum PullRequestState {
     Merged,
 }
 
-/// A pull request to create. Both branches are in the repository itself, never in a fork.
+/// A pull request to create; both branches are in the same repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPullRequest {
     /// GitHub's limit is 256 characters.

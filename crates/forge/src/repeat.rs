@@ -1,4 +1,4 @@
-//! Decides whether a failed call is retried, and after which pause.
+//! Decides whether to retry a failed call, and after which pause.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::Error;
 
 const MAX_TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// A longer rest is returned to the caller, which can do other work until then.
+/// A longer pause is returned to the caller, which can do other work in the meantime.
 const MAX_REST: Duration = Duration::from_secs(5);
 
 pub(crate) fn pause_after(error: &Error, tried: u32) -> Option<Duration> {
@@ -25,7 +25,7 @@ pub(crate) fn pause(tried: u32) -> Option<Duration> {
         return None;
     }
     let longest = FIRST_PAUSE * 2_u32.pow(tried.saturating_sub(1));
-    // Jitter, so that calls that failed together do not return together.
+    // Jitter prevents calls that failed together from retrying together.
     Some(rand::random_range(longest / 2..=longest))
 }
 

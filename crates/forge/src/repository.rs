@@ -2,9 +2,9 @@
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
-    /// The forge's id, which survives renames; may be larger than 2^53.
+    /// The forge's id; survives renames and may exceed 2^53.
     pub id: u64,
-    /// `owner/name` now: differs from the requested name after a rename.
+    /// Current `owner/name`; differs from the requested name after a rename.
     pub full_name: String,
     pub default_branch: String,
     pub clone_url: String,

@@ -2,25 +2,25 @@
 
 use crate::{Actor, Time};
 
-/// A verdict with a summary; its comments on lines are a separate call.
+/// A verdict with a summary; comments on lines need a separate call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Review {
-    /// Unique on its forge, on Bitbucket within its pull request; may be larger than 2^53.
+    /// Unique per forge, on Bitbucket per pull request; may exceed 2^53.
     pub id: u64,
     pub state: ReviewState,
-    /// The summary now; empty when there is none, and in Bitbucket's lists.
+    /// The current summary; always empty in Bitbucket's lists.
     pub body: String,
     /// Bitbucket only: the comments that form the summary, in order.
     pub parts: Vec<Part>,
-    /// Reviewed commit; `None` when the forge no longer knows it, and on Bitbucket.
+    /// Reviewed commit; `None` on Bitbucket or if the forge has forgotten it.
     pub commit: Option<String>,
     pub submitted_at: Option<Time>,
     pub updated_at: Option<Time>,
-    /// The page of the review; on Bitbucket of the pull request.
+    /// The page of the review, on Bitbucket of the pull request.
     pub url: String,
     pub author: Option<Actor>,
-    /// GitHub's relation of the author to the repository, such as `MEMBER`; empty on Bitbucket. Wrong for private
-    /// members of an organisation: read the permission instead.
+    /// GitHub's relation of the author to the repository, such as `MEMBER`; empty on Bitbucket. It is wrong for private
+    /// members of an organisation, so read the permission instead.
     pub author_association: String,
 }
 
@@ -48,14 +48,14 @@ pub(crate) fn body_of(parts: &[Part]) -> String {
 pub enum ReviewState {
     ChangesRequested,
     Approved,
-    /// No verdict; each reply in a thread also creates one.
+    /// No verdict; each reply in a thread also creates such a review.
     Commented,
     Dismissed,
     Pending,
 }
 
 impl ReviewState {
-    /// GitHub's word is lower case in webhooks and upper case elsewhere.
+    /// GitHub uses lower case in webhooks and upper case elsewhere.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         let words = [
             ("changes_requested", Self::ChangesRequested),
@@ -71,22 +71,22 @@ impl ReviewState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReviewComment {
     pub id: u64,
-    /// `None` for comments older than GitHub's reviews, and on Bitbucket unless read for one review.
+    /// `None` for comments older than GitHub's reviews; on Bitbucket set only by `review_comments`.
     pub review: Option<u64>,
-    /// First comment of its thread; `None` for the first one itself.
+    /// First comment of the thread; `None` for that comment itself.
     pub in_reply_to: Option<u64>,
     pub path: String,
     pub lines: Lines,
     pub side: Side,
     pub author: Option<Actor>,
     pub body: String,
-    /// May be earlier than the review's submission; on Bitbucket earlier or later.
+    /// May be earlier than the review, on Bitbucket also later.
     pub created_at: Time,
     pub updated_at: Time,
     pub url: String,
-    /// Commit of its present position; empty on Bitbucket.
+    /// Commit of the current position; empty on Bitbucket.
     pub commit: String,
-    /// Commit on which it was written; empty on Bitbucket.
+    /// Commit that was commented on; empty on Bitbucket.
     pub original_commit: String,
 }
 
@@ -98,7 +98,7 @@ pub enum Lines {
         start: Option<u64>,
         end: u64,
     },
-    /// Lines of the original commit, removed by a later one.
+    /// Lines of the original commit that a later commit removed.
     Original {
         start: Option<u64>,
         end: u64,
@@ -117,9 +117,9 @@ pub struct Thread {
     pub resolved: bool,
     pub outdated: bool,
     pub path: String,
-    /// Line in the newest commit; `None` when it is gone or the thread is about the file.
+    /// Line in the newest commit; `None` if removed, or for a thread on the file.
     pub line: Option<u64>,
-    /// Oldest first; the first one identifies the thread in REST.
+    /// Oldest first; the first id identifies the thread in REST.
     pub comments: Vec<u64>,
     pub more_comments: bool,
 }

@@ -1,10 +1,10 @@
-//! Replaces the network between us and a forge: closures answer each exchange and each pause. For simulations.
+//! Replaces the network in simulations: closures answer each exchange and each pause.
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 pub type Awaited<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Status and body; `None` for a lost exchange.
+/// Status and body; `None` if the exchange was lost.
 pub type Exchanged = Option<(u16, Vec<u8>)>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

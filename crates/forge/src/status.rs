@@ -3,16 +3,15 @@
 /// GitHub's limit. Units: characters.
 const MAX_DESCRIPTION: usize = 140;
 
-/// A later status of the same context replaces it.
+/// A later status with the same context replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitStatus {
     pub state: CommitState,
-    /// The name shown, such as `pullyard`; Bitbucket's limit is 40 characters.
+    /// The displayed name, such as `pullyard`; Bitbucket's limit is 40 characters.
     pub context: String,
     pub description: String,
     pub target_url: Option<String>,
-    /// Head branch of the pull request without `refs/heads/`. Bitbucket needs it to show the status there; GitHub
-    /// ignores it.
+    /// Head branch without `refs/heads/`, which Bitbucket needs to show the status on the pull request.
     pub branch: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! A forge token whose `Debug` output is redacted. Its format is not checked: length and alphabet have changed before.
+//! A forge token with redacted `Debug` output; its format is not validated, because forges have changed it before.
 
 use reqwest::header::HeaderValue;
 

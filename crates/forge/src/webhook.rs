@@ -1,6 +1,5 @@
-//! Verifies and parses webhook deliveries, without IO or a clock; decides nothing about jobs.
-//! Headers are not signed, so a body counts only if it has the shape of its claimed event. Ids inside the body identify
-//! repeated deliveries.
+//! Verifies and parses webhook deliveries, without IO or a clock.
+//! Headers are not signed, so a body must have the shape of its claimed event; ids in the body identify repetitions.
 
 mod bitbucket;
 mod event;

@@ -1,13 +1,13 @@
 //! Formats a forge's messages for our errors.
 
-/// Longer messages are HTML pages, not reasons.
+/// Longer messages are usually HTML pages.
 pub(crate) const MAX_CHARACTERS: usize = 500;
 
 pub(crate) fn told(message: Option<&str>) -> String {
     shorten(message.filter(|message| !message.trim().is_empty()).unwrap_or("no reason given"))
 }
 
-/// One line, lower case at the start and no full stop, to follow a colon.
+/// Formats text to follow a colon: one line, lower-case first letter, no full stop.
 pub(crate) fn in_sentence(sentence: &str) -> String {
     let words = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
     let words = words.trim_end_matches('.');

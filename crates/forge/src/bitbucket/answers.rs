@@ -1,4 +1,4 @@
-//! Bitbucket's responses, with the fields that we read.
+//! Bitbucket's responses, reduced to the fields that we read.
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -17,7 +17,7 @@ pub(super) struct AccountAnswer {
 }
 
 impl AccountAnswer {
-    /// The display name; not unique, and no URL accepts it, so calls use the UUID.
+    /// The display name. It is not unique and works in no URL, so calls use the UUID.
     fn login(&self) -> String {
         let names = [&self.nickname, &self.display_name, &self.uuid];
         let name = names.into_iter().flatten().find(|name| !name.trim().is_empty());
@@ -101,7 +101,7 @@ impl RepositoryAnswer {
     }
 }
 
-/// Bitbucket puts the caller's name into the URL.
+/// Removes the caller's name, which Bitbucket adds to the URL.
 fn without_user(address: &str) -> Option<String> {
     let mut address: Url = address.parse().ok()?;
     address.set_username("").ok()?;
@@ -165,7 +165,7 @@ struct EndRepositoryAnswer {
 }
 
 impl PullRequestAnswer {
-    /// Whether the head branch is in the base repository, as far as known.
+    /// Whether the head branch is in the base repository; true if the base repository is unknown.
     pub(super) fn is_from_here(&self) -> bool {
         match (&self.source.repository, &self.destination.repository) {
             (Some(source), Some(destination)) => id_of(&source.uuid) == id_of(&destination.uuid),

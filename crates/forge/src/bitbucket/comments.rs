@@ -1,4 +1,4 @@
-//! Reads and writes comments; Bitbucket has one list for those on lines and those below the pull request.
+//! Reads and writes comments; Bitbucket lists comments on lines and on the whole pull request together.
 
 use std::collections::HashMap;
 
@@ -21,14 +21,14 @@ pub(super) struct CommentAnswer {
     pub(super) updated_on: Option<Time>,
     content: Option<ContentAnswer>,
     pub(super) user: Option<AccountAnswer>,
-    /// Still listed if it has replies.
+    /// Deleted comments with replies are still listed.
     #[serde(default)]
     deleted: bool,
     /// Part of an unsubmitted review; visible only to its author.
     #[serde(default)]
     pending: bool,
     parent: Option<ParentAnswer>,
-    /// Position on a line or a file; absent below the pull request.
+    /// Position on a line or a file; `None` for a comment on the whole pull request.
     inline: Option<InlineAnswer>,
     resolution: Option<IgnoredAny>,
     #[serde(default)]
@@ -83,23 +83,23 @@ impl From<CommentAnswer> for Comment {
 
 pub(super) struct Beginning {
     pub(super) id: u64,
-    /// Position of the thread; `None` below the pull request.
+    /// Position of the thread; `None` for the whole pull request.
     pub(super) inline: Option<InlineAnswer>,
     pub(super) resolved: bool,
 }
 
-/// By comment id. A reply may answer a reply and need not repeat the position.
+/// Maps comment ids to the first comments of their threads. A reply may answer a reply and may omit the position.
 pub(super) fn beginnings(all: &[CommentAnswer]) -> HashMap<u64, Beginning> {
     let by_id: HashMap<u64, &CommentAnswer> = all.iter().map(|comment| (comment.id, comment)).collect();
     let beginning = |comment: &CommentAnswer| {
         let (mut id, mut inline) = (comment.id, comment.inline.as_ref());
         let (mut resolved, mut parent) = (comment.resolution.is_some(), comment.parent.as_ref());
-        // Bounded by the number of comments, in case parents form a cycle.
+        // The number of comments limits the loop in case parents form a cycle.
         for _ in all {
             let Some(answered) = parent else { break };
             id = answered.id;
             let above = by_id.get(&id).copied();
-            // Where a parent is no longer listed, its replies may have the position.
+            // If a parent is no longer listed, its replies may still have the position.
             inline = above.and_then(|above| above.inline.as_ref()).or(inline);
             resolved |= above.is_some_and(|above| above.resolution.is_some());
             parent = above.and_then(|above| above.parent.as_ref());
@@ -110,7 +110,8 @@ pub(super) fn beginnings(all: &[CommentAnswer]) -> HashMap<u64, Beginning> {
 }
 
 impl Bitbucket {
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`, oldest first.
+    /// Lists all comments, oldest first.
+    /// Source: `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`.
     pub(super) async fn all_comments(&self, full_name: &str, number: u64) -> Result<Listed<CommentAnswer>, Error> {
         let address = self.comments_address(full_name, number)?;
         let what = format!("the comments of pull request {number} of {full_name}");
@@ -139,7 +140,7 @@ impl Bitbucket {
         let address = self.address(RepositoryName::parse(full_name)?, &segments);
         let what = format!("comment {comment} of pull request {number} of {full_name}");
         let answer: CommentAnswer = self.client.send(Method::PUT, address, &what, &written(body), Tries::Three).await?;
-        // Bitbucket still returns a deleted comment and accepts edits.
+        // Bitbucket returns deleted comments and accepts edits of them.
         match answer.deleted {
             true => Err(Error::NotFound { what, message: "it was deleted".to_owned() }),
             false => Ok(answer.into()),

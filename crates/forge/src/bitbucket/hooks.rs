@@ -1,4 +1,4 @@
-//! Webhooks of a repository or a workspace. Bitbucket sends no ping and its API has no deliveries.
+//! Manages webhooks of a repository or workspace; Bitbucket sends no ping, and its API lists no deliveries.
 
 use reqwest::{Method, Url};
 use serde::Deserialize;
@@ -80,7 +80,7 @@ impl Bitbucket {
         self.client.list(self.hook_address(place, None), &place.what(), PER_PAGE).await
     }
 
-    /// Searches the list, because the API looks up by UUID and we store a hash.
+    /// Searches the list, because the API requires the UUID and we store its hash.
     async fn hook(&self, place: &Place<'_>, hook: u64) -> Result<HookAnswer, Error> {
         let all = self.all_hooks(place).await?.found;
         all.into_iter().find(|one| id_of(&one.uuid) == hook).ok_or_else(|| Error::NotFound {
@@ -101,18 +101,17 @@ impl Bitbucket {
         Ok(answer.into())
     }
 
-    /// Bitbucket's `PUT /repositories/{workspace}/{repo_slug}/hooks/{uid}` and `PUT
-    /// /workspaces/{workspace}/hooks/{uid}`.
-    /// The description in Bitbucket's list stays.
+    /// Preserves the description of the webhook.
+    /// Source: `PUT /repositories/{workspace}/{repo_slug}/hooks/{uid}`, `PUT /workspaces/{workspace}/hooks/{uid}`.
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
         let place = Place::of(scope)?;
-        // Before the first call, so that an invalid secret changes nothing.
+        // Validate the secret before the first call.
         let mut body = whole(settings)?;
         let there = self.hook(&place, hook).await?;
         if let Some(description) = there.description.filter(|description| !description.trim().is_empty()) {
             body["description"] = description.into();
         }
-        // The API's reference omits this field, so it is sent only where the response contains it.
+        // The API reference omits this field, so send it only if the response has it.
         if there.skip_cert_verification.is_some() {
             body["skip_cert_verification"] = false.into();
         }

@@ -7,13 +7,13 @@ use crate::Time;
 /// Largest integer that every JSON parser reads exactly.
 const LARGEST: u64 = (1 << 53) - 1;
 
-/// The first eight bytes of the SHA-256 of the normalised UUID, below 2^53.
+/// The first eight bytes of the SHA-256 of the normalised UUID, reduced below 2^53.
 pub(crate) fn id_of(uuid: &str) -> u64 {
     number(Sha256::digest(plain(uuid).as_bytes()).iter())
 }
 
-/// Id of a verdict, which Bitbucket does not number: webhooks and the activity give the same result. The first eight
-/// bytes of a SHA-256, below 2^53; unique within the pull request.
+/// Derives the id of a verdict, which Bitbucket does not number. Webhooks and the activity yield the same id.
+/// Unique within the pull request; below 2^53.
 pub(crate) fn review_id(pull_request: u64, account_uuid: &str, date: Time) -> u64 {
     let mut hash = Sha256::new();
     for part in [pull_request.to_string(), plain(account_uuid), date.millis().to_string()] {

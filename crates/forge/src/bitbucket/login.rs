@@ -12,9 +12,8 @@ use crate::{
     call::{Caller, Proof},
 };
 
-/// User and password for git.
-/// An access token of a repository, a project or a workspace has no prefix; an API token has its account's e-mail
-/// address and a colon before it.
+/// Returns the user and password for git.
+/// An API token starts with its account's e-mail address and a colon; an access token has no prefix.
 pub fn bitbucket_git_login(token: &str) -> (&'static str, &str) {
     match token.split_once(':') {
         Some((_mail, api_token)) => ("x-bitbucket-api-token-auth", api_token),
@@ -49,7 +48,7 @@ impl Login {
         Ok(Self { header, secrets: vec![Token::new(basic), secret] })
     }
 
-    /// An access token is the only secret; an API token adds its encoded header.
+    /// Only an API token adds its encoded header to the secrets.
     pub(super) fn is_api_token(&self) -> bool {
         self.secrets.len() > 1
     }

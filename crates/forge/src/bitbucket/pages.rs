@@ -1,4 +1,4 @@
-//! Reads lists page by page, up to a limit.
+//! Reads paginated lists up to a page limit.
 
 use reqwest::Url;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -13,7 +13,7 @@ pub(super) struct PageAnswer<T> {
 }
 
 impl Client {
-    /// `per_page` because Bitbucket's limit differs from list to list.
+    /// `per_page` is an argument because Bitbucket's limit differs by list.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
         mut address: Url,
@@ -42,7 +42,7 @@ impl Client {
         Ok(Listed { found, more: true })
     }
 
-    /// `Err` for a URL outside this API: never send the token to another host.
+    /// Rejects URLs outside this API, so that the token is never sent to another host.
     fn here(&self, address: &str) -> Result<Url, Error> {
         let address: Option<Url> = address.parse().ok();
         let is_nobodys = |address: &Url| address.username().is_empty() && address.password().is_none();

@@ -1,4 +1,4 @@
-//! Participants of a pull request and their current verdicts.
+//! Reads the participants of a pull request and their current verdicts.
 
 use serde::Deserialize;
 
@@ -75,7 +75,8 @@ impl PeopleAnswer {
 }
 
 impl Bitbucket {
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}`; lists omit participants.
+    /// Reads a single pull request, because lists omit participants.
+    /// Source: `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}`.
     pub(super) async fn people(
         &self,
         full_name: &str,

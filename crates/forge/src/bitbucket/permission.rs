@@ -12,8 +12,8 @@ struct PermissionAnswer {
 }
 
 impl Bitbucket {
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}` for the UUID, then `GET
-    /// /workspaces/{workspace}/permissions/repositories/{repo_slug}`, for administrators only.
+    /// Reads the UUID from the pull request, then the permission, which only administrators can read.
+    /// Source: `GET /workspaces/{workspace}/permissions/repositories/{repo_slug}`.
     pub async fn permission(&self, full_name: &str, number: u64, account: &Actor) -> Result<Access, Error> {
         let repository = RepositoryName::parse(full_name)?;
         let what = format!("what {} may do in {full_name}", account.login);
@@ -28,14 +28,14 @@ impl Bitbucket {
         let asked: Result<Listed<PermissionAnswer>, Error> = self.client.pages(address, &what, Tries::Short).await;
         let (permission, role) = match asked {
             Ok(all) => match strongest(&all.found, account.id) {
-                // The pages that were not read may grant more.
+                // Unread pages may grant more.
                 (permission, _) if all.more && permission < Permission::Write => {
                     return Err(self.client.not_understood("the list of permissions does not end"));
                 }
                 found => found,
             },
             Err(error) if is_for_administrators(&error) => match people.is_reviewer(account.id) {
-                // Only accounts that may write can add reviewers.
+                // Only accounts with write permission can add reviewers.
                 true => (Permission::Write, "reviewer".to_owned()),
                 false => (Permission::Read, "participant".to_owned()),
             },
@@ -53,7 +53,7 @@ fn is_for_administrators(error: &Error) -> bool {
     }
 }
 
-/// Accounts without permission are not in the list.
+/// Returns the strongest permission; the list omits accounts without one.
 fn strongest(all: &[PermissionAnswer], account: u64) -> (Permission, String) {
     let is_theirs = |known: &&PermissionAnswer| known.user.as_ref().and_then(AccountAnswer::id) == Some(account);
     let read = |known: &PermissionAnswer| {

@@ -36,13 +36,13 @@ struct SummaryAnswer {
 
 #[derive(Deserialize)]
 struct ReviewerAnswer {
-    /// Required: a reviewer without a UUID would be removed by the PUT, so parsing fails instead.
+    /// Required: a PUT would remove a reviewer without a UUID, so parsing must fail.
     uuid: String,
 }
 
 impl Bitbucket {
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}` has twelve characters of
-    /// the hash; `GET /repositories/{workspace}/{repo_slug}/commit/{commit}` returns all.
+    /// Reads the pull request, which has twelve characters of the hash, then the commit for the full hash.
+    /// Source: `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}` and `/commit/{commit}`.
     pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
         let repository = RepositoryName::parse(full_name)?;
         let address = self.address(repository, &["pullrequests", &number.to_string()]);
@@ -54,7 +54,7 @@ impl Bitbucket {
             let address = self.address(repository, &["commit", &pull.head_sha]);
             match self.client.get::<CommitAnswer>(address, &what, Tries::Three).await {
                 Ok(commit) if commit.hash.starts_with(&pull.head_sha) => pull.head_sha = commit.hash,
-                // The commit is a fork's, or its branch was deleted.
+                // The commit is in a fork, or its branch was deleted.
                 Ok(_) | Err(Error::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -71,7 +71,7 @@ impl Bitbucket {
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
         let address = self.address(RepositoryName::parse(full_name)?, &["pullrequests", &number.to_string()]);
         let what = format!("the text of pull request {number} of {full_name}");
-        // A PUT without the reviewers removes them.
+        // A PUT without reviewers removes them.
         let now = self.written(full_name, number).await?;
         let reviewers: Vec<_> = now.reviewers.iter().map(|reviewer| json!({ "uuid": reviewer.uuid })).collect();
         let body = json!({
@@ -81,7 +81,7 @@ impl Bitbucket {
             "close_source_branch": now.close_source_branch,
             "draft": now.draft,
         });
-        // One try: before a retry the caller must read again, because the text may have been edited.
+        // No retry: the text may have changed, so the caller must read it again first.
         self.client.send::<IgnoredAny>(Method::PUT, address, &what, &body, Tries::One).await?;
         Ok(())
     }

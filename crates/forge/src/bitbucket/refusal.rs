@@ -40,7 +40,7 @@ pub(super) fn reason(body: &[u8]) -> String {
             reasons.extend(new.map(|fault| format!("{name}: {}", in_sentence(fault))));
         }
     }
-    // For a missing scope `detail` is an object, not a text.
+    // `detail` is an object if a scope is missing.
     if let Some(detail) = error.get("detail").and_then(Value::as_str).filter(|detail| !detail.trim().is_empty()) {
         reasons.push(in_sentence(detail));
     }
@@ -52,7 +52,7 @@ fn error(body: &[u8]) -> Value {
     parsed.get("error").cloned().unwrap_or_default()
 }
 
-/// All texts, recursively: a field has a list of errors or nested fields.
+/// Collects texts recursively: a field has a list of errors or nested fields.
 fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
     match value {
         Value::String(text) => found.push(text),

@@ -1,8 +1,8 @@
 //! Derives reviews, which Bitbucket does not have, from verdicts and comments.
-//! The activity contains the verdicts; the participants show which still hold. A repository may reset requests for
-//! changes on each push: a request followed by a push still counts, even if its author now has no verdict.
-//! A request includes its author's comments since their previous request. Comments after the last request belong to it,
-//! because many authors explain afterwards; when another request follows, they belong to that one.
+//! The activity contains all verdicts; the participants show the current ones. A repository may reset change requests
+//! on each push, so a request followed by a push counts even if its author has no current verdict.
+//! A change request includes its author's comments since their previous request. Later comments also belong to it,
+//! because many authors explain afterwards, unless the author makes another request.
 
 use serde::Deserialize;
 
@@ -20,10 +20,9 @@ use crate::{
     review::body_of,
 };
 
-/// The last line of our comments. If our token belongs to a reviewer, our comments would count as theirs.
+/// Starts the last line of our comments. Without it, our comments would count as the review of our token's account.
 const MARK: &str = "[//]: # (pullyard:";
 
-/// Entries of other kinds have none of these fields.
 #[derive(Deserialize)]
 struct ActivityAnswer {
     changes_requested: Option<SaidAnswer>,
@@ -62,7 +61,7 @@ struct Said {
 }
 
 impl Said {
-    /// `None` without a time or a UUID, as for deleted accounts: such a verdict cannot be identified again.
+    /// Returns `None` without a time or a UUID (deleted account), because the verdict has no stable id.
     fn read(number: u64, verdict: Verdict, answer: SaidAnswer) -> Option<Self> {
         let (at, user) = (answer.date?, answer.user?);
         Some(Self { id: review_id(number, user.uuid.as_deref()?, at), verdict, author: user.actor()?, at })
@@ -91,9 +90,9 @@ impl Said {
         }
     }
 
-    /// Whether a push may have reset the request: a push followed it and its author did not approve since. A request
-    /// withdrawn after a push looks the same and also counts, as extra work is better than a lost request.
-    /// Bitbucket has one verdict per account, so the last request decides for earlier ones.
+    /// Whether a push may have reset the request: a push followed, and the author has not approved since.
+    /// A request withdrawn after a push also counts, because extra work is better than a lost request.
+    /// The author's last request decides for earlier ones, because Bitbucket stores one verdict per account.
     fn may_have_been_taken_away(&self, history: &History) -> bool {
         let is_theirs = |other: &&Said| other.author.id == self.author.id;
         let theirs = || history.said.iter().filter(is_theirs);
@@ -105,13 +104,13 @@ impl Said {
 
 struct History {
     said: Vec<Said>,
-    /// Last change of the head commit; `None` if not seen.
+    /// Time of the last change of the head commit in the activity.
     pushed: Option<Time>,
     more: bool,
 }
 
 impl History {
-    /// True if a participant requests changes and the activity lacks it: the activity lags behind webhooks.
+    /// Whether the activity lacks a participant's change request. It lags behind webhooks.
     fn is_behind(&self, people: &PeopleAnswer) -> bool {
         let is_told = |account: u64| {
             self.said.iter().any(|said| said.verdict == Verdict::AsksForChanges && said.author.id == account)
@@ -139,7 +138,7 @@ fn said(number: u64, activity: Vec<ActivityAnswer>) -> Vec<Said> {
     };
     let mut found: Vec<Said> = activity.into_iter().flat_map(read).collect();
     found.sort_by_key(|said| (said.at, said.id));
-    // Entries added while the list is read shift it, so the last one of a page may also be the first of the next.
+    // New entries shift the list between pages, so an entry may appear on two pages.
     found.dedup_by_key(|said| said.id);
     found
 }
@@ -151,7 +150,7 @@ struct Window {
 }
 
 impl Window {
-    /// `None` for an approval, which has no comments.
+    /// Returns `None` for an approval, which has no comments.
     fn of(one: &Said, all: &[Said]) -> Option<Self> {
         if one.verdict != Verdict::AsksForChanges {
             return None;
@@ -163,7 +162,7 @@ impl Window {
         Some(Self { author: one.author.id, after, until })
     }
 
-    /// Whether an existing, unresolved comment belongs to the request and is not ours.
+    /// Whether the comment exists, is unresolved, belongs to the request and was not written by us.
     fn has(&self, comment: &CommentAnswer, beginning: &Beginning) -> bool {
         let at = comment.created_on;
         comment.is_there()
@@ -196,7 +195,7 @@ fn missing(what: &str) -> Error {
     Error::NotFound { what: what.to_owned(), message: "the activity has none of this id".to_owned() }
 }
 
-/// For a review that the complete activity lacks: its id came from a webhook, and Bitbucket removes withdrawn verdicts.
+/// Represents a verdict known from a webhook but missing in the complete activity: Bitbucket removes withdrawn ones.
 fn forgotten(id: u64) -> Review {
     Review {
         id,
@@ -215,7 +214,7 @@ fn forgotten(id: u64) -> Review {
 impl Bitbucket {
     pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listed<Review>, Error> {
         let what = format!("the reviews of pull request {number} of {full_name}");
-        // Before the participants: a verdict given in between is then missing instead of appearing as withdrawn.
+        // Read the activity before the participants: a verdict given in between is then missing instead of `Dismissed`.
         let history = self.history(full_name, number, &what).await?;
         if history.said.is_empty() {
             return Ok(Listed { found: Vec::new(), more: history.more });
@@ -262,12 +261,12 @@ impl Bitbucket {
         };
         let all = self.all_comments(full_name, number).await?;
         let found = on_lines(&all.found, Some(review), |comment, beginning| window.has(comment, beginning));
-        // Without a previous request in the part that was read, these may include an earlier request's comments.
+        // If the activity was cut before the previous request, these may include its comments.
         Ok(Listed { found, more: all.more || (history.more && window.after.is_none()) })
     }
 
-    /// Bitbucket's `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/activity`, newest first; a
-    /// long one lacks its oldest entries.
+    /// Reads the activity, newest first; a long one is cut at its oldest entries.
+    /// Source: `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/activity`.
     async fn history(&self, full_name: &str, number: u64, what: &str) -> Result<History, Error> {
         let repository = RepositoryName::parse(full_name)?;
         let address = self.address(repository, &["pullrequests", &number.to_string(), "activity"]);

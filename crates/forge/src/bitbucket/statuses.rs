@@ -26,15 +26,15 @@ impl Bitbucket {
                 CommitState::Error => "STOPPED",
             },
             "description": status.shortened(),
-            // Bitbucket requires a URL, so the commit's page is the fallback.
+            // Bitbucket requires a URL.
             "url": status.target_url.clone().unwrap_or_else(|| format!("https://bitbucket.org/{full_name}/commits/{sha}")),
         });
-        // Without a branch, the pull request may not show the commit's status.
+        // Without a branch, Bitbucket may not show the status on the pull request.
         if let Some(branch) = &status.branch {
             body["refname"] = json!(branch);
         }
         let address = self.address(repository, &["commit", sha, "statuses", "build"]);
-        // The same status twice has no effect, so it may be retried.
+        // Retrying is safe: setting the same status twice has no effect.
         self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, Tries::Three).await?;
         Ok(())
     }

@@ -72,13 +72,13 @@ fn threads(all: &[CommentAnswer], name_of: impl Fn(u64) -> String, more: bool) -
     for comment in all.iter().filter(|comment| comment.is_there()) {
         let Some(Beginning { id, inline: Some(inline), resolved }) = beginnings.get(&comment.id) else { continue };
         let thread = found.entry(*id).or_insert_with(|| Thread {
-            // Reply to the first comment that still exists: Bitbucket does not document replies to a deleted one.
+            // Reply to the first existing comment: Bitbucket does not document replies to a deleted one.
             id: name_of(comment.id),
             resolved: *resolved,
             outdated: inline.is_outdated(),
             path: inline.path.clone(),
             line: inline.to.filter(|_| !inline.is_outdated()),
-            // The first comment identifies the thread even when it was deleted.
+            // The first comment identifies the thread even if it was deleted.
             comments: vec![*id],
             more_comments: more,
         });
@@ -101,8 +101,8 @@ impl Bitbucket {
         Ok(Listed { found: threads(&found, name_of, more), more })
     }
 
-    /// A thread is `WORKSPACE/SLUG/PULL-REQUEST/FIRST-COMMENT`.
-    /// Bitbucket's `POST /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`.
+    /// A thread id is `WORKSPACE/SLUG/PULL-REQUEST/FIRST-COMMENT`.
+    /// Source: `POST /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`.
     pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
         let parts = || {
             let (rest, comment) = thread.rsplit_once('/')?;

@@ -1,10 +1,10 @@
-//! The permissions that an App requests, and those that a token gets.
+//! Selects the permissions of an App and of tokens.
 
 use super::{Feature, Level, Need, Row, TABLE};
 use crate::Permissions;
 use std::collections::BTreeMap;
 
-/// Events that an App subscribes to. GitHub sends `installation` and `installation_repositories` without it.
+/// Events that an App subscribes to. `installation` and `installation_repositories` arrive without a subscription.
 pub const EVENTS: [&str; 7] = [
     "issue_comment",
     "issues",
@@ -18,7 +18,7 @@ pub const EVENTS: [&str; 7] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workflows {
     Change,
-    /// The forge refuses such a push.
+    /// The forge refuses pushes that change workflows.
     Keep,
 }
 
@@ -30,14 +30,14 @@ pub fn of_app(workflows: Workflows) -> Permissions {
     }))
 }
 
-/// Minimum of an App: the permissions of every job, and those of comments.
+/// Minimum for an App: the permissions of every job, and reading comments.
 pub fn least_of_app() -> Permissions {
     let mut least = collect(TABLE.iter().filter(|row| row.need == Need::Always));
     least.insert("issues".into(), Level::Read.code().into());
     least
 }
 
-/// For an attempt's token: only what its runner does.
+/// Permissions of an attempt's token: only those of its runner.
 pub fn of_attempt(workflows: Workflows) -> Permissions {
     collect(TABLE.iter().filter(|row| match row.feature {
         Feature::Push | Feature::PullRequests => true,
@@ -46,7 +46,7 @@ pub fn of_attempt(workflows: Workflows) -> Permissions {
     }))
 }
 
-/// For the control plane's own token, as far as granted; never includes pushing.
+/// Granted permissions for the control plane's own token; never includes pushing.
 pub fn of_control(granted: &Permissions) -> Permissions {
     let wanted = [("metadata", Level::Read), ("contents", Level::Read), ("pull_requests", Level::Write)];
     let more = [("issues", Level::Write), ("statuses", Level::Write), ("repository_hooks", Level::Write)];

@@ -21,7 +21,7 @@ enum Role {
 pub enum Verdict {
     Works,
     Missing(String),
-    /// Only a write would show it; with the permissions it needs.
+    /// Only a write could verify it; contains the permissions that the feature needs.
     Untold(String),
     Needless(&'static str),
 }
@@ -67,14 +67,14 @@ fn judge_token(row: &Row, token: &TokenAccess) -> Verdict {
     }
 }
 
-/// Whether a visible Bitbucket repository shows its pull requests.
+/// Whether the token can read pull requests of a visible Bitbucket repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BitbucketPulls {
     Readable,
     Hidden,
 }
 
-/// Bitbucket has no call that lists a token's scopes, so a missing right to write shows only when it is used.
+/// Bitbucket cannot list a token's scopes, so a missing write scope shows only at a write.
 pub fn judge_on_bitbucket(row: &Row, pulls: BitbucketPulls) -> Verdict {
     let needs = row.permissions.iter().map(|(name, level)| format!("{}:{name}", level.code()));
     let needs = needs.collect::<Vec<_>>().join(" and ");
@@ -93,7 +93,7 @@ fn role_of(token: &TokenAccess) -> Role {
     }
 }
 
-/// The least role that a token's account needs for the feature.
+/// The minimum role of the token's account for the feature.
 fn needed_role(row: &Row) -> Role {
     match row.feature {
         Feature::Look => Role::Reader,

@@ -1,15 +1,15 @@
-//! Webhooks of a forge and their deliveries.
+//! Manages webhooks of a forge and lists their deliveries.
 
 use crate::{Delivery, Error, Hook, HookScope, HookSettings, Listed};
 
 use super::{Forge, unsupported};
 
-/// Bitbucket shows its deliveries on pages only.
+/// Bitbucket shows deliveries only on its website.
 const DELIVERIES: &str = "list what was delivered";
 
 impl Forge {
-    /// Webhooks of a repository, an organisation (a workspace on Bitbucket) or an App.
-    /// Errors: `NotFound` also when the token may not see them; `Unsupported` for an App on Bitbucket.
+    /// Lists webhooks of a repository, an organisation (on Bitbucket a workspace) or an App.
+    /// Errors: `NotFound`, also if the token may not list them; `Unsupported` for an App on Bitbucket.
     pub async fn hooks(&self, scope: &HookScope) -> Result<Listed<Hook>, Error> {
         match self {
             Self::GitHub(github) => github.hooks(scope).await,
@@ -18,8 +18,7 @@ impl Forge {
     }
 
     /// Not idempotent: after a transient error the webhook may exist.
-    /// Errors: `Refused` when one with the same URL and events exists, and for an App; `Settings` for a secret that the
-    /// forge does not accept.
+    /// Errors: `Refused` for an App and for a duplicate of URL and events; `Settings` for an invalid secret.
     pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
         match self {
             Self::GitHub(github) => github.create_hook(scope, settings).await,
@@ -35,7 +34,7 @@ impl Forge {
         }
     }
 
-    /// Idempotent: a missing webhook counts as deleted. Errors: `Refused` for an App's.
+    /// Idempotent: a missing webhook counts as deleted. Errors: `Refused` for an App.
     pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.delete_hook(scope, hook).await,
@@ -43,8 +42,7 @@ impl Forge {
         }
     }
 
-    /// The latest deliveries of any outcome, newest first, at most 100.
-    /// Errors: `Unsupported` on Bitbucket.
+    /// Returns up to 100 deliveries, newest first. Errors: `Unsupported` on Bitbucket.
     pub async fn deliveries(&self, scope: &HookScope, hook: u64) -> Result<Vec<Delivery>, Error> {
         match self {
             Self::GitHub(github) => github.deliveries(scope, hook).await,

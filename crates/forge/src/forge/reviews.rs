@@ -1,4 +1,4 @@
-//! Pull requests, their reviews, comments and commit statuses on a forge.
+//! Calls for pull requests, reviews, comments and commit statuses.
 
 use crate::{
     Access, Actor, Comment, CommitStatus, Error, Listed, Page, PullRequest, Reply, Review, ReviewComment, Thread,
@@ -14,8 +14,7 @@ impl Forge {
         }
     }
 
-    /// The description of a pull request, empty where it has none. Errors: `NotFound` when there is no such pull
-    /// request.
+    /// Returns the description, or an empty text. Errors: `NotFound` for a missing pull request.
     pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
         match self {
             Self::GitHub(github) => github.pull_request_text(full_name, number).await,
@@ -23,10 +22,9 @@ impl Forge {
         }
     }
 
-    /// Not idempotent, and not conditional: no forge compares with the text that was read, so a concurrent edit is lost
-    /// (GitHub keeps it in the edit history).
-    /// Bitbucket also overwrites title, reviewers, draft and close-branch settings with the values read just before.
-    /// Errors: `Forbidden` when the token may not, `Refused` when the text is too long.
+    /// Not idempotent and not conditional: a concurrent edit is lost, though GitHub retains it in the edit history.
+    /// Bitbucket also overwrites title, reviewers, draft and close-branch settings with values read just before.
+    /// Errors: `Forbidden` without permission, `Refused` for a text that is too long.
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.edit_pull_request_text(full_name, number, text).await,
@@ -34,7 +32,8 @@ impl Forge {
         }
     }
 
-    /// One page of open, closed and merged pull requests, from 1, newest update first. A pull request that changes in between may be on two pages or on none.
+    /// Returns a page, starting at 1, of pull requests in any state, most recently updated first.
+    /// A pull request updated between two calls may be on both pages or on none.
     pub async fn pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
         match self {
             Self::GitHub(github) => github.pull_requests(full_name, page).await,
@@ -42,20 +41,20 @@ impl Forge {
         }
     }
 
-    /// Requests reviews, also from accounts that gave one. Does nothing on Bitbucket.
-    /// Idempotent: by account. Errors: `Refused` for the author and for accounts without access to the repository.
+    /// Requests reviews, also from accounts that already reviewed. Does nothing on Bitbucket.
+    /// Idempotent: by account. Errors: `Refused` for the author and for accounts without access.
     pub async fn request_reviewers(&self, full_name: &str, number: u64, logins: &[&str]) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.request_reviewers(full_name, number, logins).await,
-            // Bitbucket notifies its reviewers of each push. Adding one would replace the whole list by UUID and lose
-            // concurrent edits, and display names are not unique.
+            // Bitbucket notifies reviewers of each push. Adding one would replace the whole list and lose concurrent
+            // edits; also, display names are not unique.
             Self::Bitbucket(_) => Ok(()),
         }
     }
 
-    /// Reviews now, oldest first, without unknown verdicts.
-    /// On Bitbucket they come from the activity: a long one is read from its end, deleted accounts are left out, a
-    /// withdrawn or replaced verdict is `Dismissed`, and bodies are empty; use [`review`](Self::review) for the body.
+    /// Lists reviews, oldest first, without unknown verdicts.
+    /// On Bitbucket a long activity is cut at its oldest entries, and deleted accounts are omitted. Withdrawn or
+    /// replaced verdicts are `Dismissed`. Bodies are empty; call `review` for the body.
     pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listed<Review>, Error> {
         match self {
             Self::GitHub(github) => github.reviews(full_name, number).await,
@@ -63,9 +62,9 @@ impl Forge {
         }
     }
 
-    /// On Bitbucket the body of a request for changes is the author's unresolved comments since their previous request,
-    /// up to this one if another follows, else up to now; ours are left out.
-    /// Errors: `NotFound` when it does not exist; on Bitbucket only if the activity is too long to be read completely.
+    /// On Bitbucket the body contains the author's unresolved comments between the previous and this request, without
+    /// ours. For the latest request, it contains all comments up to now.
+    /// Errors: `NotFound`; on Bitbucket only if the activity is too long to be read completely.
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
         match self {
             Self::GitHub(github) => github.review(full_name, number, review).await,
@@ -73,7 +72,7 @@ impl Forge {
         }
     }
 
-    /// Comments on lines that belong to a review. On Bitbucket: the same author and period as for the review's body.
+    /// Comments on lines in a review. Bitbucket: by the same author and period as the review's body.
     pub async fn review_comments(
         &self,
         full_name: &str,
@@ -86,7 +85,7 @@ impl Forge {
         }
     }
 
-    /// All comments on lines, oldest first; Bitbucket does not say which review each belongs to.
+    /// All comments on lines, oldest first; Bitbucket does not return their reviews.
     pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listed<ReviewComment>, Error> {
         match self {
             Self::GitHub(github) => github.comments(full_name, number).await,
@@ -102,7 +101,7 @@ impl Forge {
     }
 
     /// Not idempotent: after a transient error the reply may exist.
-    /// Errors: `NotFound` when the thread is gone; `Refused` when the forge refuses it.
+    /// Errors: `NotFound` for a missing thread; `Refused` by the forge.
     pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
         match self {
             Self::GitHub(github) => github.reply(thread, body).await,
@@ -110,7 +109,7 @@ impl Forge {
         }
     }
 
-    /// Comments below an issue or pull request, oldest first, without those on lines.
+    /// Comments on an issue or a whole pull request, oldest first, without those on lines.
     pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listed<Comment>, Error> {
         match self {
             Self::GitHub(github) => github.issue_comments(full_name, number).await,
@@ -126,7 +125,7 @@ impl Forge {
         }
     }
 
-    /// Idempotent: by the comment. Errors: `NotFound` when it was deleted.
+    /// Idempotent: by comment. Errors: `NotFound` for a deleted comment.
     pub async fn edit_comment(&self, full_name: &str, number: u64, comment: u64, body: &str) -> Result<Comment, Error> {
         match self {
             Self::GitHub(github) => github.edit_comment(full_name, comment, body).await,
@@ -134,7 +133,7 @@ impl Forge {
         }
     }
 
-    /// Idempotent: by commit and context. A description that is too long is cut.
+    /// Idempotent: by commit and context. Truncates a long description.
     pub async fn set_status(&self, full_name: &str, sha: &str, status: &CommitStatus) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.set_status(full_name, sha, status).await,
@@ -142,12 +141,12 @@ impl Forge {
         }
     }
 
-    /// An account's access to the repository. On Bitbucket it must take part in the pull request.
-    /// Each call takes at most 3 s and is never retried. GitHub is called by login; Bitbucket by UUID, which the pull
-    /// request supplies. Where Bitbucket hides permissions because our token is no administrator's, a reviewer counts
-    /// as `Write`, since only writers can add reviewers, and others as `Read`.
-    /// Errors: `NotFound` when the repository or the account is missing; on GitHub also when the token may not read
-    /// permissions; on Bitbucket also when the account takes no part.
+    /// Reads an account's access to the repository. On Bitbucket the account must participate in the pull request.
+    /// Each call takes at most 3 s and is never retried. GitHub identifies the account by login, Bitbucket by UUID.
+    /// Bitbucket shows permissions to administrators only. Otherwise a reviewer counts as `Write`, because only writers
+    /// can add reviewers, and others count as `Read`.
+    /// Errors: `NotFound` for a missing repository or account, on GitHub also if the token may not read permissions, on
+    /// Bitbucket also for an account that does not participate.
     pub async fn permission(&self, full_name: &str, number: u64, account: &Actor) -> Result<Access, Error> {
         match self {
             Self::GitHub(github) => github.permission(full_name, &account.login).await,

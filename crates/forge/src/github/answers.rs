@@ -1,4 +1,4 @@
-//! GitHub's responses, with the fields that we read.
+//! GitHub's responses, reduced to the fields that we read.
 
 use serde::Deserialize;
 
@@ -107,7 +107,7 @@ impl From<EndRepositoryAnswer> for BaseRepository {
 }
 
 impl PullRequestAnswer {
-    /// Whether the head branch is in the base repository, as far as known.
+    /// Whether the head branch is in the base repository; true if the base repository is unknown.
     pub(super) fn is_from_here(&self) -> bool {
         match (&self.head.repo, &self.base.repo) {
             (Some(head), Some(base)) => head.id == base.id,

@@ -1,5 +1,4 @@
-//! Calls that a GitHub App makes, each with a JWT signed by the App's key. The caller chooses permissions and caches
-//! tokens.
+//! Calls of a GitHub App, authenticated with a JWT; the caller chooses permissions and caches tokens.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,10 +13,10 @@ use super::{
 };
 use crate::{Account, Endpoint, Error, Token, names::RepositoryName};
 
-/// Permission names with `read`, `write` or `admin`.
+/// Permission names with the level `read`, `write` or `admin`.
 pub type Permissions = BTreeMap<String, String>;
 
-/// GitHub's limit for an installation token.
+/// GitHub's lifetime limit for an installation token.
 const LONGEST_LIFE: Duration = Duration::from_secs(3_600);
 
 #[derive(Clone, Debug)]
@@ -36,16 +35,16 @@ pub enum Only<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
     pub id: u64,
-    /// Issuer of the JWTs; older servers have none.
+    /// Issuer of the JWTs; older servers do not return it.
     pub client_id: Option<String>,
-    /// Its bot is `SLUG[bot]`.
+    /// The App's bot is `SLUG[bot]`.
     pub slug: String,
     pub html_url: String,
-    /// Requested by the App; an installation may have accepted fewer.
+    /// Permissions that the App requests; an installation may have accepted fewer.
     pub permissions: Permissions,
-    /// Without events that GitHub sends to every App.
+    /// Subscribed events, without those that GitHub sends to every App.
     pub events: Vec<String>,
-    /// The settings page, for changes that the API does not offer.
+    /// The settings page, for changes that the API does not support.
     pub settings_url: String,
 }
 
@@ -64,7 +63,7 @@ pub struct InstallationToken {
     pub expires_in: Duration,
 }
 
-/// A newly created App; GitHub returns these secrets once.
+/// A new App; GitHub returns its secrets only once.
 pub struct ConvertedApp {
     pub id: u64,
     pub html_url: String,
@@ -80,21 +79,19 @@ impl std::fmt::Debug for ConvertedApp {
 
 impl GitHubApp {
     /// Makes no call. `issuer` is the client id or the App's id.
-    /// Errors: `Settings` when the key is malformed.
+    /// Errors: `Settings` for a malformed key.
     pub fn new(endpoint: Endpoint, issuer: impl Into<String>, pem: &str) -> Result<Self, Error> {
         Ok(Self { endpoint, issuer: issuer.into(), key: AppKey::from_pem(pem)? })
     }
 
-    /// Source: `GET /app`.
-    /// Errors: `Denied` when the key is not, or no longer, the App's.
+    /// Source: `GET /app`. Errors: `Denied` if the key does not belong to the App.
     pub async fn app(&self) -> Result<App, Error> {
         let client = self.client()?;
         let answer: AppAnswer = client.get(client.address(&["app"]), "the App", Tries::Three).await?;
         answer.app(&client)
     }
 
-    /// Source: `GET /repos/{o}/{r}/installation`.
-    /// Errors: `NotFound` when the App is not installed there.
+    /// Source: `GET /repos/{o}/{r}/installation`. Errors: `NotFound` if the App is not installed there.
     pub async fn installation_of(&self, full_name: &str) -> Result<Installation, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let client = self.client()?;
@@ -104,9 +101,9 @@ impl GitHubApp {
         Ok(answer.into())
     }
 
-    /// A token limited to this repository and these permissions.
-    /// Source: `POST /app/installations/{id}/access_tokens`.
-    /// Errors: `Refused` when the installation has fewer permissions.
+    /// Creates a token limited to this repository and these permissions.
+    /// Source: `POST /app/installations/{id}/access_tokens`. Errors: `Refused` if the installation has fewer
+    /// permissions.
     pub async fn installation_token(
         &self,
         installation: u64,
@@ -118,12 +115,12 @@ impl GitHubApp {
         let asked_at = seconds_now();
         let body = match only {
             Only::Id(id) => json!({ "repository_ids": [id], "permissions": permissions }),
-            // GitHub wants the name without its owner.
+            // GitHub expects the name without its owner.
             Only::Name(name) => {
                 json!({ "repositories": [RepositoryName::parse(name)?.name], "permissions": permissions })
             }
         };
-        // Retrying is not worthwhile: a token whose response was lost expires by itself.
+        // No retry here: a token whose response was lost expires by itself.
         let answer: TokenAnswer = client.post(address, "a token of the App's installation", &body).await?;
         Ok(InstallationToken { expires_in: life(&answer.expires_at, asked_at)?, token: Token::new(answer.token) })
     }
@@ -136,8 +133,7 @@ impl GitHubApp {
             let answer: super::answers::AccountAnswer = client.get(address, &login, Tries::Three).await?;
             Ok(answer.into())
         };
-        // Anonymously first. github.com limits anonymous calls by address and a private server refuses them, so the
-        // App's own credentials are the fallback.
+        // Try anonymously first. github.com limits anonymous calls by IP address, and private servers refuse them.
         match ask(Client::anonymous(&self.endpoint)?).await {
             Err(
                 Error::Denied { .. } | Error::Forbidden { .. } | Error::NotFound { .. } | Error::RateLimited { .. },
@@ -151,9 +147,8 @@ impl GitHubApp {
     }
 }
 
-/// Exchanges a manifest's code, valid once and for one hour, for the new App.
-/// Source: `POST /app-manifests/{code}/conversions`.
-/// Errors: `NotFound` when the code was used or has expired.
+/// Exchanges a manifest's code for the new App; a code works once, within an hour.
+/// Source: `POST /app-manifests/{code}/conversions`. Errors: `NotFound` for a used or expired code.
 pub async fn convert_manifest(endpoint: &Endpoint, code: &str) -> Result<ConvertedApp, Error> {
     let client = Client::anonymous(endpoint)?;
     let address = client.address(&["app-manifests", code, "conversions"]);
@@ -205,7 +200,7 @@ fn settings_url(html_url: &str, slug: &str, owner: Option<OwnerAnswer>) -> Strin
 impl AppAnswer {
     fn app(self, client: &Client) -> Result<App, Error> {
         let Self { id, client_id, slug, html_url, owner, permissions, events } = self;
-        // GitHub's schema allows a missing slug; such an App is unusable.
+        // GitHub's schema allows a missing slug.
         let slug = slug.filter(|slug| !slug.is_empty());
         let slug = slug.ok_or_else(|| client.not_understood("the App has no slug"))?;
         let settings_url = settings_url(&html_url, &slug, owner);
@@ -238,7 +233,7 @@ struct TokenAnswer {
 
 #[derive(Deserialize)]
 struct ConversionAnswer {
-    // Only required fields: GitHub returns the key once, so a parse error would lose it.
+    // Keep required fields to a minimum: GitHub returns the key once, and a parse error would lose it.
     id: u64,
     #[serde(default)]
     html_url: String,
@@ -246,7 +241,7 @@ struct ConversionAnswer {
     webhook_secret: Option<String>,
 }
 
-/// Clamped to GitHub's limit, because our clocks may differ.
+/// Returns the lifetime, clamped to GitHub's limit because clocks may differ.
 fn life(expires_at: &str, asked_at: u64) -> Result<Duration, Error> {
     let instant = time::OffsetDateTime::parse(expires_at, &time::format_description::well_known::Rfc3339);
     let instant =

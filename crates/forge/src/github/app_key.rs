@@ -1,4 +1,4 @@
-//! An App's private key, which only signs JWTs.
+//! Signs JWTs with an App's private key.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use serde_json::json;
 
 use crate::{Error, Token};
 
-/// Allowed difference between our clock and GitHub's. Units: seconds.
+/// Tolerated clock difference between us and GitHub. Units: seconds.
 const SKEW: u64 = 60;
-/// GitHub's limit is ten minutes. Units: seconds.
+/// Lifetime of a JWT; GitHub's limit is ten minutes. Units: seconds.
 const LIFE: u64 = 540;
 
 #[derive(Clone)]
@@ -24,8 +24,7 @@ impl std::fmt::Debug for AppKey {
 }
 
 impl AppKey {
-    /// Parses PKCS#1, GitHub's format, or PKCS#8.
-    /// Errors: `Settings`, without any of the text.
+    /// Parses PKCS#1, which GitHub issues, or PKCS#8. Errors: `Settings`, without any of the input.
     pub(super) fn from_pem(pem: &str) -> Result<Self, Error> {
         let refuse = |reason: &str| Error::Settings { reason: format!("the App's private key {reason}") };
         let pair = match PrivateKeyDer::from_pem_slice(pem.as_bytes()) {
@@ -37,10 +36,10 @@ impl AppKey {
         pair.map(|pair| Self(Arc::new(pair))).map_err(|_| refuse("is no RSA key of 2048 bits or more"))
     }
 
-    /// `id` must be new for each JWT.
+    /// `id` must be unique per JWT.
     pub(super) fn jwt(&self, issuer: &str, now: u64, id: u128) -> Result<Token, Error> {
         let head = json!({ "alg": "RS256", "typ": "JWT" });
-        // GitHub documents the App's id as a number; both kinds of issuer work as text.
+        // GitHub documents the App's id as a number, but accepts both kinds of issuer as text.
         let issued_at = now.saturating_sub(SKEW);
         let claims = json!({ "iat": issued_at, "exp": issued_at + LIFE, "iss": issuer, "jti": format!("{id:032x}") });
         let part = |value: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());

@@ -1,4 +1,4 @@
-//! GitHub's headers, pages and GraphQL on top of [`call`](crate::call).
+//! Adds GitHub's headers, pagination and GraphQL to [`call`](crate::call).
 
 use reqwest::{
     Method, StatusCode, Url,
@@ -60,7 +60,7 @@ impl Client {
         Self::build(endpoint, Credential::Nobody)
     }
 
-    /// One page of a list and the URL of the next one, of which only the query is used.
+    /// Returns a page of a list and the URL of the next one.
     pub(super) async fn get_page<T: DeserializeOwned>(
         &self,
         address: &Url,
@@ -70,13 +70,13 @@ impl Client {
         Ok((self.read(&answer)?, pages::next(&answer.headers)))
     }
 
-    /// All pages of a list, up to a limit.
+    /// Reads all pages of a list, up to a limit.
     pub(super) async fn list<T: DeserializeOwned>(&self, address: Url, what: &str) -> Result<Listed<T>, Error> {
         let mut found = Vec::new();
         for page in 1..=MAX_PAGES {
             let mut address = address.clone();
             address.query_pairs_mut().append_pair("per_page", pages::PER_PAGE).append_pair("page", &page.to_string());
-            // The link only shows that a next page exists; its URL is built here.
+            // Build the URL here; the link only shows that a next page exists.
             let (items, next): (Vec<T>, _) = self.get_page(&address, what).await?;
             found.extend(items);
             if next.is_none() {

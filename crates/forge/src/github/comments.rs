@@ -1,4 +1,4 @@
-//! Reads, creates and edits comments below a pull request.
+//! Reads, creates and edits comments on a whole pull request.
 
 use reqwest::Method;
 use serde::Deserialize;

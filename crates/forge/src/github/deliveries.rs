@@ -1,4 +1,4 @@
-//! The latest deliveries of a webhook.
+//! Lists the latest deliveries of a webhook.
 
 use serde::Deserialize;
 
@@ -21,13 +21,12 @@ impl From<DeliveryAnswer> for Delivery {
 }
 
 impl GitHub {
-    /// Source: `GET /repos/{owner}/{repo}/hooks/{hook_id}/deliveries`.
-    /// Source: `GET /orgs/{org}/hooks/{hook_id}/deliveries`.
-    /// Source: `GET /app/hook/deliveries`.
+    /// Source: `GET /repos/{owner}/{repo}/hooks/{hook_id}/deliveries`, `GET /orgs/{org}/hooks/{hook_id}/deliveries`,
+    /// `GET /app/hook/deliveries`.
     pub async fn deliveries(&self, scope: &HookScope, hook: u64) -> Result<Vec<Delivery>, Error> {
         let place = Place::of(scope)?;
         let mut address = self.hook_address(&place, Some(hook), &["deliveries"]);
-        // The filter for failures is not used: it omits deliveries without a response.
+        // Do not use the failure filter: it omits deliveries without a response.
         address.query_pairs_mut().append_pair("per_page", pages::PER_PAGE);
         let (answers, _): (Vec<DeliveryAnswer>, _) = self.client.get_page(&address, &place.what()).await?;
         Ok(answers.into_iter().map(Delivery::from).collect())

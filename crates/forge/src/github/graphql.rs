@@ -1,4 +1,4 @@
-//! GitHub's GraphQL API: its address and the meaning of its errors.
+//! GraphQL addresses and error mapping.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{Error, words::in_sentence};
 
-/// `/graphql` on github.com, `/api/graphql` on a GitHub Enterprise Server.
+/// `/graphql` on github.com, `/api/graphql` on GitHub Enterprise Server.
 pub(super) fn address(api_url: &Url) -> Url {
     let mut address = api_url.clone();
     let path = api_url.path().trim_end_matches('/');
@@ -50,7 +50,7 @@ impl<T> Said<T> {
             Some("NOT_FOUND") => Error::NotFound { what, message },
             Some("FORBIDDEN" | "INSUFFICIENT_SCOPES") => Error::Forbidden { what, message },
             Some("RATE_LIMITED" | "RATE_LIMIT") => Error::RateLimited { host: host.to_owned(), retry_after: rest() },
-            // Internal errors of GitHub also arrive with status 200.
+            // GitHub's internal errors also have status 200.
             Some("INTERNAL" | "SERVICE_UNAVAILABLE") => Error::Unexpected { status: 503, message },
             _ => Error::Refused { reason: message },
         })

@@ -48,7 +48,7 @@ impl From<ConfigAnswer> for Hook {
             events: Vec::new(),
             active: true,
             json: config.content_type == "json",
-            // GitHub returns stars for a secret.
+            // GitHub returns asterisks for a secret.
             has_secret: config.secret.is_some_and(|secret| !secret.is_empty()),
             // GitHub returns a number or a string.
             verifies_tls: !matches!(&config.insecure_ssl, Some(word) if *word == json!("1") || *word == json!(1)),
@@ -95,9 +95,7 @@ impl GitHub {
         self.client.address(&segments)
     }
 
-    /// Source: `GET /repos/{owner}/{repo}/hooks`.
-    /// Source: `GET /orgs/{org}/hooks`.
-    /// Source: `GET /app/hook/config`.
+    /// Source: `GET /repos/{owner}/{repo}/hooks`, `GET /orgs/{org}/hooks`, `GET /app/hook/config`.
     pub async fn hooks(&self, scope: &HookScope) -> Result<Listed<Hook>, Error> {
         let place = Place::of(scope)?;
         if let Place::App = place {
@@ -114,8 +112,7 @@ impl GitHub {
         Ok(answers.filter_map(|answer| Some(answer.into())))
     }
 
-    /// Source: `POST /repos/{owner}/{repo}/hooks`.
-    /// Source: `POST /orgs/{org}/hooks`.
+    /// Source: `POST /repos/{owner}/{repo}/hooks`, `POST /orgs/{org}/hooks`.
     pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
         let place = made_by_us(scope, "made")?;
         let mut body = whole(settings)?;
@@ -124,9 +121,8 @@ impl GitHub {
         Ok(answer.into())
     }
 
-    /// Source: `PATCH /repos/{owner}/{repo}/hooks/{hook_id}`.
-    /// Source: `PATCH /orgs/{org}/hooks/{hook_id}`.
-    /// Source: `PATCH /app/hook/config`.
+    /// Source: `PATCH /repos/{owner}/{repo}/hooks/{hook_id}`, `PATCH /orgs/{org}/hooks/{hook_id}`, `PATCH
+    /// /app/hook/config`.
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
         let place = Place::of(scope)?;
         let what = place.what();
@@ -142,8 +138,7 @@ impl GitHub {
         Ok(answer.into())
     }
 
-    /// Source: `DELETE /repos/{owner}/{repo}/hooks/{hook_id}`.
-    /// Source: `DELETE /orgs/{org}/hooks/{hook_id}`.
+    /// Source: `DELETE /repos/{owner}/{repo}/hooks/{hook_id}`, `DELETE /orgs/{org}/hooks/{hook_id}`.
     pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
         let place = made_by_us(scope, "deleted")?;
         let address = self.hook_address(&place, Some(hook), &[]);
@@ -154,7 +149,7 @@ impl GitHub {
     }
 }
 
-/// GitHub has no call to create or delete an App's webhook.
+/// GitHub's API cannot create or delete an App's webhook.
 fn made_by_us<'a>(scope: &'a HookScope, done: &str) -> Result<Place<'a>, Error> {
     match Place::of(scope)? {
         Place::App => Err(Error::Refused { reason: format!("the hook of an App can't be {done} by a call") }),

@@ -1,4 +1,4 @@
-//! Parses the links between the pages of a list.
+//! Parses pagination links.
 
 use reqwest::{
     Url,

@@ -37,7 +37,7 @@ impl GitHub {
         let address = self.client.address(&["repos", owner, name, "pulls", &number.to_string()]);
         let what = format!("the text of pull request {number} of {full_name}");
         let body = json!({ "body": text });
-        // One try: before a retry the caller must read again, because the text may have been edited.
+        // No retry: the text may have changed, so the caller must read it again first.
         self.client.send::<IgnoredAny>(Method::PATCH, address, &what, &body, Tries::One).await?;
         Ok(())
     }
@@ -65,7 +65,7 @@ impl GitHub {
         let segments = ["repos", owner, name, "pulls", &number.to_string(), "requested_reviewers"];
         let what = format!("pull request {number} of {full_name}");
         let body = json!({ "reviewers": logins });
-        // Requesting a reviewer twice has no effect, so it may be retried.
+        // Retrying is safe: requesting a reviewer twice has no effect.
         let address = self.client.address(&segments);
         self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, Tries::Three).await?;
         Ok(())

@@ -12,12 +12,12 @@ pub(super) fn message(body: &[u8]) -> String {
     told(parsed.get("message").and_then(Value::as_str))
 }
 
-/// Reasons of a 422: the entries of `errors`, else the message.
+/// Returns the reasons of a 422: the entries of `errors`, or the message without them.
 pub(super) fn reason(body: &[u8]) -> String {
     let parsed = serde_json::from_slice::<Value>(body).unwrap_or_default();
     let reasons: Vec<String> = match parsed.get("errors") {
         Some(Value::Array(faults)) => faults.iter().filter_map(fault).collect(),
-        // Some routes return one string instead of a list.
+        // Some endpoints return one string instead of a list.
         Some(single) => fault(single).into_iter().collect(),
         None => Vec::new(),
     };
@@ -43,7 +43,7 @@ fn fault(fault: &Value) -> Option<String> {
 }
 
 pub(super) fn says_it_exists(error: &Error) -> bool {
-    // GitHub's code is `custom`, so only the text identifies it.
+    // GitHub's code is only `custom`, so check the text.
     matches!(error, Error::Refused { reason } if reason.contains("pull request already exists"))
 }
 

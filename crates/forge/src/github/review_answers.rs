@@ -1,4 +1,4 @@
-//! GitHub's responses about reviews, with the fields that we read.
+//! GitHub's responses about reviews, reduced to the fields that we read.
 
 use serde::Deserialize;
 
@@ -19,7 +19,7 @@ pub(super) struct ReviewAnswer {
 }
 
 impl ReviewAnswer {
-    /// `None` for an unknown verdict.
+    /// Returns `None` for an unknown verdict.
     pub(super) fn into_review(self) -> Option<Review> {
         Some(Review {
             id: self.id,

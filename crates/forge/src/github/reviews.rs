@@ -42,8 +42,8 @@ impl GitHub {
         let segments = ["repos", owner, name, "pulls", &number_text, "reviews", &review_text, "comments"];
         let what = format!("the comments of review {review} of pull request {number} of {full_name}");
         let mut answers: Listed<ReviewCommentAnswer> = self.client.list(self.client.address(&segments), &what).await?;
-        // The line fields are optional in this list; the list of all comments of the pull request has them, so read it
-        // only when they are missing.
+        // Line fields are optional in this list. If some are missing, read them from the pull request's list of
+        // comments.
         if answers.found.iter().any(|answer| !answer.is_placed()) {
             let mut placed = self.comment_answers(full_name, number).await?.found;
             placed.retain(|answer| answer.review() == Some(review) && answer.is_placed());

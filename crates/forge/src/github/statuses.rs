@@ -30,7 +30,7 @@ impl GitHub {
             body["target_url"] = url.as_str().into();
         }
         let address = self.client.address(&["repos", owner, name, "statuses", sha]);
-        // The same status twice has no effect, so it may be retried.
+        // Retrying is safe: setting the same status twice has no effect.
         self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, Tries::Three).await?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Review threads, which only the GraphQL API has.
+//! Reads review threads and replies to them with GraphQL; the REST API has no threads.
 
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ struct CommentPart {
     url: String,
 }
 
-/// The older `databaseId` has 32 bits and overflows; this one is a number in a string.
+/// Parses a number in a string; the older `databaseId` has 32 bits and overflows.
 fn big<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let value = Value::deserialize(deserializer)?;
     let id = value.as_u64().or_else(|| value.as_str()?.parse().ok());

@@ -7,12 +7,12 @@ use crate::{Error, names::RepositoryName};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenAccess {
-    /// `None` when the token is not a classic one.
+    /// `None` unless the token is a classic one.
     pub scopes: Option<Vec<String>>,
     pub private: bool,
-    /// The account's right, not the token's.
+    /// The permission of the account; the token may have less.
     pub account_may_push: bool,
-    /// The account's right, not the token's.
+    /// The permission of the account; the token may have less.
     pub account_may_administer: bool,
     pub unreadable: Vec<Right>,
 }
@@ -57,13 +57,12 @@ struct RoleAnswer {
 
 impl GitHub {
     /// Source: `GET /repos/{o}/{r}` with its headers, then one small list of each kind.
-    /// Errors: `NotFound` when the token may not see the repository.
+    /// Errors: `NotFound` for a repository hidden from the token.
     pub async fn access(&self, full_name: &str) -> Result<TokenAccess, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let address = self.client.address(&["repos", owner, name]);
         let (answer, headers) =
             self.client.get_with_headers::<RepositoryAnswer>(address, full_name, Tries::Three).await?;
-        // An empty list also means a classic token.
         let scopes = headers.get("x-oauth-scopes").and_then(|scopes| scopes.to_str().ok()).map(|scopes| {
             scopes.split(',').map(|scope| scope.trim().to_owned()).filter(|scope| !scope.is_empty()).collect()
         });
@@ -77,7 +76,7 @@ impl GitHub {
         ];
         let mut unreadable = Vec::new();
         for (right, path) in lists {
-            // Disabled issues are unreadable for every token.
+            // No token can read disabled issues.
             if right == Right::Issues && answer.has_issues == Some(false) {
                 continue;
             }
@@ -87,7 +86,7 @@ impl GitHub {
             match self.client.get::<serde::de::IgnoredAny>(address, full_name, Tries::Three).await {
                 Ok(_) => {}
                 Err(Error::Forbidden { .. } | Error::NotFound { .. }) => unreadable.push(right),
-                // Not the token's fault: the repository has no commit.
+                // The repository is empty; this does not depend on the token.
                 Err(Error::Unexpected { status: 409, .. } | Error::Refused { .. }) => {}
                 Err(error) => return Err(error),
             }

@@ -1,4 +1,4 @@
-//! Parses Bitbucket Cloud's deliveries; ids are the same as from its API.
+//! Parses Bitbucket Cloud's deliveries; ids match those of its API.
 
 use super::{
     event::{
@@ -31,7 +31,7 @@ pub(super) fn said(event: &str, body: &At<'_>) -> Result<Event, Unreadable> {
     Ok(said.unwrap_or_else(|| Event::Ignored { event: event.to_owned(), action: None }))
 }
 
-/// A verdict without text: its comments are events of their own.
+/// The verdict has no text: its comments arrive as separate events.
 fn review(event: &str, body: &At<'_>, action: ReviewAction) -> Result<Event, Unreadable> {
     shape::about_at_bitbucket(body, event, &["changes_request", "pullrequest"])?;
     let (request, at) = (body.field("changes_request")?, body.field("pullrequest")?);
@@ -68,8 +68,8 @@ fn review(event: &str, body: &At<'_>, action: ReviewAction) -> Result<Event, Unr
     })))
 }
 
-/// Whether the participants in the same body confirm the request. A withdrawn request has the same fields and differs
-/// only in the event's name, which is not signed.
+/// Whether the participants in the same body confirm the request. A withdrawn request differs only in the event's name,
+/// which is not signed.
 fn still_asks(pull_request: &At<'_>, uuid: Option<&str>) -> Result<bool, Unreadable> {
     let (Some(people), Some(uuid)) = (pull_request.maybe("participants")?, uuid) else { return Ok(true) };
     for person in people.each()? {
@@ -81,7 +81,7 @@ fn still_asks(pull_request: &At<'_>, uuid: Option<&str>) -> Result<bool, Unreada
     Ok(true)
 }
 
-/// An edited comment has the same fields. Its id is the same too, so it causes no second decision.
+/// An edited comment has the same fields and id, so it causes no second decision.
 fn comment(event: &str, body: &At<'_>) -> Result<Option<Event>, Unreadable> {
     shape::about_at_bitbucket(body, event, &["comment", "pullrequest"])?;
     let (at, pull_request) = (body.field("comment")?, body.field("pullrequest")?);

@@ -1,10 +1,10 @@
-//! Events of a delivery, with the fields that we use.
+//! Events of a delivery, reduced to the fields that we use.
 
 use crate::{Actor, Comment, PullRequest, Review};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Sent when the webhook is created or tested.
+    /// GitHub sends it when a webhook is created or tested.
     Ping {
         /// GitHub's schema allows it to be absent.
         hook: Option<u64>,
@@ -33,7 +33,7 @@ pub struct ReviewEvent {
     pub review: Review,
     pub pull_request: PullRequest,
     pub repository: RepositoryName,
-    /// For a dismissal not the review's author.
+    /// Not the review's author if another account dismissed it.
     pub sender: Actor,
     pub installation: Option<u64>,
 }
@@ -81,7 +81,7 @@ pub struct CommentEvent {
     pub number: u64,
     pub is_pull_request: bool,
     pub repository: RepositoryName,
-    /// Not always the comment's author.
+    /// May differ from the comment's author.
     pub sender: Actor,
     pub installation: Option<u64>,
 }
@@ -104,12 +104,12 @@ pub struct RepositoryEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepositoryChange {
     Renamed {
-        /// Old name, without its owner.
+        /// Old name without the owner.
         from: String,
     },
     Transferred,
     Deleted,
-    /// The signed body does not confirm the event's name, so the forge must be called.
+    /// The signed body does not confirm the event, so the forge must be queried.
     PerhapsDeleted,
 }
 

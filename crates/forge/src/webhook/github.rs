@@ -51,7 +51,7 @@ fn review(body: &At<'_>) -> Result<Option<Event>, Unreadable> {
         _ => return Ok(None),
     };
     let at = body.field("review")?;
-    // GitHub's schema allows any word; ignore unknown verdicts.
+    // GitHub's schema allows any text; ignore unknown verdicts.
     let Some(state) = ReviewState::parse(at.field("state")?.text()?) else { return Ok(None) };
     let review = Review {
         id: at.field("id")?.id()?,
@@ -199,7 +199,7 @@ fn repositories(body: &At<'_>, list: &str) -> Result<Vec<RepositoryName>, Unread
     let Some(list) = body.maybe(list)? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for repository in list.each()? {
-        // GitHub's schema allows removed repositories without an id; skip those.
+        // GitHub's schema allows removed repositories without an id.
         if repository.maybe("id")?.is_some() {
             found.push(the_repository(&repository)?);
         }
@@ -209,7 +209,7 @@ fn repositories(body: &At<'_>, list: &str) -> Result<Vec<RepositoryName>, Unread
 
 fn the_pull_request(at: &At<'_>) -> Result<PullRequest, Unreadable> {
     let (head, base, state) = (at.field("head")?, at.field("base")?, at.field("state")?);
-    // A review's event has no `merged`.
+    // `pull_request_review` events lack `merged`.
     let merged = at.maybe("merged_at")?.is_some() || at.maybe("merged")?.map_or(Ok(false), |merged| merged.flag())?;
     Ok(PullRequest {
         number: at.field("number")?.id()?,

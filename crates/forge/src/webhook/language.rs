@@ -1,4 +1,4 @@
-//! Which forge sent a delivery, and which event names it may use.
+//! The forge of a delivery, and the event names that it allows.
 
 /// Longer than any forge's event name.
 const MAX_NAME_BYTES: usize = 64;
@@ -6,7 +6,7 @@ const MAX_NAME_BYTES: usize = 64;
 /// The forge whose headers and bodies a delivery uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
-    /// `X-GitHub-Event` names the event, `action` in the body the change.
+    /// `X-GitHub-Event` names the event, `action` in the body names the change.
     GitHub,
     /// `X-Event-Key` names both.
     Bitbucket,

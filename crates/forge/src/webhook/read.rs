@@ -10,8 +10,8 @@ use super::{
     value::{At, Unreadable},
 };
 
-/// `event_header` is the header's event name, `body` the verified bytes.
-/// Unknown fields, events and actions are ignored, because forges add some.
+/// `event_header` is the event name from the header, `body` the verified bytes.
+/// Ignores unknown fields, events and actions, because forges add some.
 /// Errors: `Unreadable` for a body without the shape of its claimed event.
 pub fn parse(language: Language, event_header: &str, body: &[u8]) -> Result<Event, Unreadable> {
     let whole = |fault: &str| Unreadable { pointer: String::new(), fault: fault.to_owned() };

@@ -1,10 +1,10 @@
-//! Verifies that a body has the shape of its event.
-//! Headers are not signed: without this check, a signed body replayed under another event's name would be accepted, a
-//! deleted star as a deleted repository.
+//! Verifies that a body has the shape of its claimed event.
+//! Headers are not signed: without this check, a signed body could be replayed as another event. For example, a deleted
+//! star could count as a deleted repository.
 
 use super::value::{At, Unreadable};
 
-/// Subjects of GitHub's events that share a field with an event that we read.
+/// Subjects of GitHub events that share a field with an event we parse.
 const SUBJECTS: [&str; 12] = [
     "alert",
     "commit",
@@ -20,7 +20,7 @@ const SUBJECTS: [&str; 12] = [
     "zen",
 ];
 
-/// Subjects of Bitbucket's events. `changes` counts as one because two events differ in nothing else.
+/// Subjects of Bitbucket events. `changes` is included because two events differ in no other field.
 const AT_BITBUCKET: [&str; 9] =
     ["approval", "changes", "changes_request", "comment", "commit_status", "fork", "issue", "pullrequest", "push"];
 
@@ -38,7 +38,7 @@ const INSTALLATION: [&str; 9] = [
     "enterprise",
 ];
 
-/// Requires exactly these subjects. Other fields are ignored because forges add some.
+/// Requires exactly these subjects. Other fields are ignored, because forges add some.
 pub(super) fn about(body: &At<'_>, event: &str, subjects: &[&str]) -> Result<(), Unreadable> {
     only_of(&SUBJECTS, body, event, subjects)
 }
@@ -57,7 +57,7 @@ fn only_of(all: &[&str], body: &At<'_>, event: &str, subjects: &[&str]) -> Resul
     }
 }
 
-/// With no subject but the repository, only the listed fields are allowed, as nothing else identifies the event.
+/// Allows only the listed fields, because repository events have no other distinguishing subject.
 pub(super) fn about_a_repository(body: &At<'_>) -> Result<(), Unreadable> {
     only(body, "repository", &ENVELOPE)
 }
@@ -77,7 +77,7 @@ fn only(body: &At<'_>, event: &str, listed: &[&str]) -> Result<(), Unreadable> {
 }
 
 fn foreign(body: &At<'_>, event: &str, field: &str) -> Unreadable {
-    // Error messages repeat a field's name only if it is plain, because it comes from the body.
+    // The name comes from the body, so repeat it only if it is plain.
     let plain = field.len() <= 40 && field.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let field = if plain { format!("the field {field}") } else { "a field".to_owned() };
     body.fault(format!("it has {field}, which a {event} event never has"))

@@ -1,4 +1,4 @@
-//! Webhook signatures of GitHub and Bitbucket: HMAC-SHA256 of the raw body, keyed with the webhook's secret.
+//! Creates and verifies webhook signatures: HMAC-SHA256 of the raw body with the webhook's secret.
 
 use std::fmt;
 
@@ -19,14 +19,13 @@ impl Secret {
         std::str::from_utf8(&self.0).ok().filter(|secret| !secret.is_empty())
     }
 
-    /// In the format of GitHub's `X-Hub-Signature-256` and Bitbucket's `X-Hub-Signature`.
+    /// Uses the format of GitHub's `X-Hub-Signature-256` and Bitbucket's `X-Hub-Signature`.
     pub fn sign(&self, body: &[u8]) -> String {
         let code = self.code(body).finalize().into_bytes();
         format!("{PREFIX}{}", data_encoding::HEXLOWER.encode(&code))
     }
 
     fn code(&self, body: &[u8]) -> Hmac<Sha256> {
-        // Never an error: HMAC accepts keys of any length.
         let mut code = match Hmac::<Sha256>::new_from_slice(&self.0) {
             Ok(code) => code,
             Err(_) => unreachable!("HMAC takes keys of any length"),
@@ -54,8 +53,8 @@ pub enum SignatureFault {
 
 const PREFIX: &str = "sha256=";
 
-/// Index of the secret that made the signature.
-/// Tries every secret in constant time, so that timing reveals nothing. An empty secret matches nothing.
+/// Returns the index of the matching secret; an empty secret never matches.
+/// Tries every secret in constant time, so that timing reveals no information.
 pub fn verify(secrets: &[Secret], body: &[u8], signature: Option<&str>) -> Result<usize, SignatureFault> {
     let signature = signature.filter(|signature| !signature.is_empty()).ok_or(SignatureFault::Missing)?;
     let digits = signature.strip_prefix(PREFIX).ok_or(SignatureFault::Malformed)?;

@@ -1,10 +1,9 @@
-//! Reads a JSON body with errors that name the position and never the content.
+//! Reads a JSON body; errors contain the position but never the content.
 
 use serde_json::{Map, Value};
 
 use crate::Time;
 
-/// Never contains values of the body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("read the body at {pointer:?}: {fault}")]
 pub struct Unreadable {
