@@ -1,4 +1,4 @@
-//! Permissions in a repository: a person's role, or the permissions of an App's token.
+//! Permissions in a repository: the role of a user, or the permissions of an App's token.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     users::{Account, Member, Reach},
 };
 
-/// The role of an account; each includes the ones before it.
+/// The role of an account; a role includes all lower ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -35,7 +35,7 @@ impl Role {
         }
     }
 
-    /// GitHub's older `permission`, which has only four values.
+    /// GitHub's older `permission` field, which has four values.
     pub fn permission(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -101,7 +101,7 @@ pub enum May {
 pub enum Allowed {
     Yes,
     No,
-    /// A 404 instead of a 403.
+    /// Answer 404 instead of 403.
     Hidden,
 }
 

@@ -1,4 +1,4 @@
-//! Renders objects as GitHub's JSON, with every field that the published schema requires.
+//! Renders objects as GitHub's JSON, with every field that its schema requires.
 
 mod accounts;
 mod commits;
@@ -18,7 +18,7 @@ fn link(href: impl Into<String>) -> Value {
     json!({ "href": href.into() })
 }
 
-/// GitHub's value is unreliable for private members, so clients must not depend on it.
+/// Constant, because GitHub's value is unreliable for private members and clients must not depend on it.
 const ASSOCIATION: &str = "CONTRIBUTOR";
 
 fn merged(mut one: Value, other: Value) -> Value {

@@ -1,6 +1,4 @@
 //! The forge's clock: real time plus an offset set by the host.
-//!
-//! GitHub's times are RFC 3339 in UTC with whole seconds, Bitbucket's have microseconds.
 
 use std::{
     sync::{
@@ -36,8 +34,8 @@ impl Clock {
         write(self.time())
     }
 
-    /// Unique to the millisecond: Bitbucket's verdicts have no id, and clients that identify them by time may keep
-    /// milliseconds only.
+    /// Returns the time in microseconds, as on Bitbucket; each call returns a new millisecond.
+    /// Bitbucket's verdicts have no id, so clients may identify them by time in milliseconds.
     pub fn moment(&self) -> String {
         let now = i64::try_from(self.time().unix_timestamp_nanos() / 1_000).unwrap_or_default();
         let mut last = self.last_moment.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +63,7 @@ pub fn unix_secs_of(text: &str) -> i64 {
 }
 
 fn write(time: OffsetDateTime) -> String {
-    // Cannot fail for a UTC time of this millennium.
+    // Cannot fail for a present-day UTC time.
     time.replace_nanosecond(0).ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
 }
 

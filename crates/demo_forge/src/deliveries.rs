@@ -1,4 +1,4 @@
-//! Calls hooks, once, and keeps each request and response for three days, as GitHub does. Only loopback addresses.
+//! Calls hooks at loopback addresses once, and records requests and responses for three days, as GitHub does.
 
 use std::{
     collections::BTreeMap,
@@ -30,7 +30,7 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 pub struct DeliveryRecord {
     pub id: u64,
     pub hook: u64,
-    /// The same for every attempt of an event.
+    /// Equal for all deliveries of an event.
     pub guid: String,
     pub delivered_at: String,
     pub redelivery: bool,
@@ -48,12 +48,11 @@ pub struct DeliveryRecord {
     pub received: String,
 }
 
-/// Injected faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryFault {
     NotSent,
     Forgotten,
-    /// Sent, but recorded as timed out.
+    /// The request is sent, but recorded as timed out.
     AnswerLost,
 }
 
@@ -78,9 +77,9 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// Loads recorded deliveries; skips a truncated last line.
+    /// Loads recorded deliveries and skips a truncated last line.
     pub fn load(dir: &Path) -> Result<Self, Error> {
-        // Owner names have no dots, so this name is free.
+        // No repository owner has a dot in its name, so the name is free.
         let dir = dir.join("deliveries.d");
         std::fs::create_dir_all(&dir).map_err(Error::storage(&dir))?;
         let mut kept: BTreeMap<u64, Vec<Arc<DeliveryRecord>>> = BTreeMap::new();
@@ -119,7 +118,7 @@ impl Deliveries {
         self.dir.join(format!("{hook}.jsonl"))
     }
 
-    /// Writes: one line at the end of the hook's file.
+    /// Writes: a line at the end of the hook's file.
     fn keep(&self, record: DeliveryRecord) -> Result<(), Error> {
         let path = self.path(record.hook);
         let mut line =
@@ -150,7 +149,7 @@ impl Deliveries {
     }
 }
 
-/// In a separate task: the event's cause does not wait for hooks.
+/// Sends in a separate task, so that the caller does not wait for hooks.
 pub fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: Parcel) -> Result<(), Error> {
     let id = shared.ids.next()?;
     let fault = shared.extension.delivery_fault();
@@ -173,7 +172,7 @@ pub fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: Parcel) -> Result<()
     Ok(())
 }
 
-/// Decrements the count however the task ends.
+/// Decrements the count even if the task is cancelled or panics.
 struct Done(Arc<Shared>);
 
 impl Drop for Done {

@@ -1,10 +1,10 @@
-//! Maps line numbers: within a pull request's diff, and across a later push.
+//! Maps line numbers within a pull request's diff and across a later push.
 
 use crate::record::Side;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Line {
-    /// Counted from the line after the first hunk header, as on GitHub.
+    /// GitHub's position, counted from the line after the first hunk header.
     position: u64,
     old: Option<u64>,
     new: Option<u64>,
@@ -84,11 +84,11 @@ impl FileDiff {
     }
 }
 
-/// The new number of a line, given a diff without context; `None` when the line changed.
+/// Returns the new number of a line in a diff without context, or `None` if the line changed.
 pub(crate) fn follow(change: &str, line: u64) -> Option<u64> {
     let mut moved = i64::try_from(line).ok()?;
     for ((old, removed), (_, added)) in change.lines().filter_map(hunk_ranges) {
-        // Without removed lines, git names the line above the insertion.
+        // Without removed lines, git's header names the line above the insertion.
         let first = if removed == 0 { old + 1 } else { old };
         if line < first {
             break;

@@ -1,34 +1,29 @@
-//! Errors of the demo forge. HTTP refusals are in `rest::refusal`.
+//! Errors of the demo forge; `rest::refusal` has those of the REST API.
 
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The pages ask for no password, so the listener must be on a loopback address.
+    /// The listener must be on a loopback address, because the pages need no password.
     #[error("serve {address}: the demo forge serves loopback addresses only")]
     NotLoopback {
-        /// The bound address.
         address: SocketAddr,
     },
     /// `git` could not be started, or lacks `http-backend`.
     #[error("start {program}: is git installed?")]
     GitMissing {
-        /// The program's name.
         program: String,
         #[source]
         source: io::Error,
     },
     #[error("run git {command}: {reason}")]
     GitFailed {
-        /// The subcommand, without its arguments.
         command: String,
         reason: String,
     },
-    /// A git command timed out and was killed.
     #[error("run git {command} within {} s", limit.as_secs())]
     GitTimedOut {
-        /// The subcommand, without its arguments.
         command: String,
         limit: Duration,
     },
@@ -38,40 +33,34 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// A damaged or foreign record.
     #[error("understand {}", path.display())]
     RecordUnreadable {
-        /// The record's path.
         path: PathBuf,
         #[source]
         source: serde_json::Error,
     },
     #[error("use the name {name:?}: {reason}")]
     InvalidName {
-        /// The invalid name.
         name: String,
         reason: &'static str,
     },
     #[error("create {full_name}: it exists already")]
     RepositoryExists {
-        /// The repository.
         full_name: String,
     },
     #[error("serve {}: {reason}", path.display())]
     NotARepository {
-        /// The folder.
         path: PathBuf,
         reason: &'static str,
     },
     #[error("find the user {login}")]
     UserMissing {
-        /// The login.
         login: String,
     },
-    /// Refused by the forge's rules.
+    /// The forge's rules refuse the action.
     #[error("{what}: {reason}")]
     NotDone {
-        /// The step, as a verb phrase.
+        /// The action as a verb phrase.
         what: &'static str,
         reason: String,
     },

@@ -1,4 +1,4 @@
-//! Publishes events in GitHub's webhook format to its hooks, and to the extension for other formats.
+//! Publishes events to GitHub webhooks, and to the extension for other formats.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The interface for extensions: routes, callers, listeners and faults. The fake forge, which only tests link, uses it.
+//! The interface of the fake forge, which only tests link: routes, callers, listeners and faults.
 
 use std::{any::Any, collections::BTreeMap, fmt::Debug, io, sync::Arc};
 
@@ -28,7 +28,7 @@ pub enum Occurrence<'a> {
         review: &'a ReviewRecord,
         action: &'a str,
     },
-    /// On a line or on the whole.
+    /// A comment on a line or on the whole pull request.
     Comment {
         pull: &'a Pull,
         id: u64,
@@ -74,7 +74,7 @@ pub trait Extension: Any + Debug + Send + Sync {
         ready(None).boxed()
     }
 
-    /// The App that signed this claim, or the text of the refusal.
+    /// Returns the App that signed the JWT, or the message of the refusal.
     fn app<'a>(&'a self, _shared: &'a Shared, _claim: &'a str) -> BoxFuture<'a, Result<u64, String>> {
         ready(Err("Bad credentials".to_owned())).boxed()
     }

@@ -38,7 +38,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 pub struct Options {
     pub dir: PathBuf,
     pub listener: TcpListener,
-    /// Admins of every repository.
+    /// Administrators of every repository.
     pub users: Vec<User>,
     pub extension: Arc<dyn Extension>,
 }
@@ -91,7 +91,7 @@ impl DemoForge {
         if !address.ip().is_loopback() {
             return Err(Error::NotLoopback { address });
         }
-        // Absolute, since git's children run in other folders.
+        // Git's children run in other folders, so the path must be absolute.
         let dir = std::path::absolute(&dir).map_err(Error::storage(&dir))?;
         tokio::fs::create_dir_all(&dir).await.map_err(Error::storage(&dir))?;
         let git = Arc::new(Git::find(&dir).await?);
@@ -119,7 +119,7 @@ impl DemoForge {
             .merge(extension.routes())
             .merge(rest::graphql_route())
             .with_state(shared.clone());
-        // Before routing, as it may change the path.
+        // `by_id` may change the path, so it must run before routing.
         let routes =
             Router::new().fallback_service(routes).layer(middleware::from_fn_with_state(shared.clone(), rest::by_id));
         let (stop, stopped) = oneshot::channel();
@@ -146,10 +146,10 @@ impl DemoForge {
         &self.shared
     }
 
-    /// Creates a repository with one commit of these files: path, contents, executable.
+    /// Creates a repository with one commit of `files`: path, contents, executable.
     ///
-    /// Writes: the bare repository and its record under the folder.
-    /// Errors: `RepositoryExists`, `InvalidName`, or git and the disk fail.
+    /// Writes: the bare repository and its record.
+    /// Errors: `RepositoryExists`, `InvalidName`, or a failure of git or the disk.
     pub async fn create_repository(
         &self,
         full_name: &str,
@@ -166,7 +166,7 @@ impl DemoForge {
         Some(self.shared.describe(&entry))
     }
 
-    /// Waits a few seconds for open requests, then ends their git processes. Idempotent.
+    /// Waits up to five seconds for open requests, then stops their git processes. Idempotent.
     pub async fn shutdown(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Running { stop, mut server, over }) = running else {
@@ -176,7 +176,7 @@ impl DemoForge {
         if timeout(STOP_LIMIT, &mut server).await.is_err() {
             server.abort();
         }
-        // Ends transfers that are still running: the host process may exit next, and could not stop them any more.
+        // Stop running transfers now: the host process may exit next and could not stop them.
         drop(over);
         let _ = timeout(STOP_LIMIT, self.shared.git.rest()).await;
     }
@@ -200,7 +200,6 @@ impl Shared {
         }
     }
 
-    /// Writes: the forge's record.
     pub async fn put_member(&self, member: Member) -> Result<(), Error> {
         let added = member.clone();
         let stored = self.state.change(|state| {
@@ -213,16 +212,16 @@ impl Shared {
         Ok(())
     }
 
-    /// Renames or transfers a repository; the old name redirects.
+    /// Renames or transfers a repository; the old name redirects to the new one.
     ///
-    /// Writes: the old name in the forge's record, then the repository's own.
+    /// Writes: the repository's record, then the old name in the forge's record.
     pub async fn rename(self: &Arc<Self>, entry: &Arc<Entry>, by: &Actor, full_name: &str) -> Result<(), Error> {
         let (old_owner, old_name) = (entry.owner(), entry.name());
         self.repositories.rename(entry, full_name).await?;
         let (old, new) = (names::lookup_key(&old_owner, &old_name), full_name.to_ascii_lowercase());
         let moved = self.state.change(|state| {
             state.moved.insert(old, entry.id);
-            // An existing repository's name does not redirect.
+            // The name of an existing repository must not redirect.
             state.moved.remove(&new);
             Ok::<_, Error>(())
         });
@@ -240,7 +239,7 @@ impl Shared {
         Ok(())
     }
 
-    /// GitHub's hooks receive no event.
+    /// Sends no event to GitHub's hooks.
     pub async fn delete(self: &Arc<Self>, entry: &Arc<Entry>, by: &Account) -> Result<(), Error> {
         self.repositories.delete(entry).await?;
         self.extension.publish(self, entry, by, Occurrence::Deleted).await;

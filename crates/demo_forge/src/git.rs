@@ -1,5 +1,5 @@
-//! Runs git: programs, environment, time limits and common queries. Never through a shell; from HTTP callers accepts
-//! only hexadecimal ids, and paths where git allows nothing else.
+//! Runs git without a shell, with a time limit and a fixed environment.
+//! Arguments from HTTP callers are only hexadecimal ids, or paths where git accepts nothing else.
 
 use std::{
     collections::BTreeMap,
@@ -21,8 +21,8 @@ use crate::{Error, group::Group};
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 const MAX_STDERR_BYTES: u64 = 16 * 1024;
 
-/// The only configuration that git reads. `safe.directory`: the folder may be mounted from another user. `gc`: no
-/// process outlives a push. `hideRefs`, `maxInputSize`: as on GitHub.
+/// The only configuration that git reads. `safe.directory` allows a folder of another user; without `gc`, no process
+/// outlives a push. `hideRefs` and `maxInputSize` are as on GitHub.
 const CONFIG: &str = "\
 [safe]
 \tdirectory = *
@@ -48,7 +48,7 @@ pub struct Git {
     /// large.
     git: PathBuf,
     http_backend: PathBuf,
-    /// Each running git holds a receiver.
+    /// Each running git process has a receiver.
     at_work: watch::Sender<()>,
 }
 
@@ -66,7 +66,7 @@ impl Output {
     }
 
     pub fn success(self) -> Result<Self, Error> {
-        // A truncated answer closes the pipe, which kills git: no failure.
+        // Truncation closes the pipe and thereby kills git; this is not a failure.
         if self.code == Some(0) || self.truncated { Ok(self) } else { Err(self.failure()) }
     }
 
@@ -87,7 +87,7 @@ fn on_path() -> PathBuf {
 
 impl Git {
     pub async fn find(dir: &Path) -> Result<Self, Error> {
-        // Owner names have no dots, so this name is free.
+        // No repository owner has a dot in its name, so the name is free.
         let config = dir.join("server.gitconfig");
         tokio::fs::write(&config, CONFIG).await.map_err(Error::storage(&config))?;
         let (home, at_work) = (dir.to_owned(), watch::Sender::new(()));
@@ -117,11 +117,11 @@ impl Git {
         self.at_work.closed().await;
     }
 
-    /// With an empty environment and a process group of its own.
+    /// Creates a command with a minimal environment and its own process group.
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear();
-        // Git finds its own programs by PATH, and Windows needs SYSTEMROOT for sockets.
+        // Git finds its programs by PATH; Windows needs SYSTEMROOT for sockets.
         for name in ["PATH", "SYSTEMROOT"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -164,7 +164,7 @@ impl Git {
         let talk = async {
             let write = async move {
                 if let Some(mut stdin) = stdin {
-                    // If git stops reading early, stderr says why.
+                    // If git stops reading early, stderr has the reason.
                     let _ = stdin.write_all(input).await;
                 }
             };
@@ -257,7 +257,7 @@ impl Git {
     }
 }
 
-/// Reads up to the limit, then closes the pipe, so that the child ends.
+/// Reads up to the limit, then closes the pipe, which ends the child.
 async fn read_up_to(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Result<Vec<u8>> {
     let mut read = Vec::new();
     if let Some(pipe) = pipe {

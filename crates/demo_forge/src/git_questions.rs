@@ -1,4 +1,4 @@
-//! Longer git queries: diffs, file lists, commits and merges.
+//! Git queries for diffs, file lists, commits and merges.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ pub struct Identity<'a> {
     pub email: &'a str,
 }
 
-/// The only form in which callers may name a commit.
+/// Whether the text is a full object id, the only form in which callers may name a commit.
 pub fn is_object_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -160,7 +160,7 @@ impl Git {
         Ok(output.text().trim().to_owned())
     }
 
-    /// Moves a branch if it still points to `old`; false if it moved.
+    /// Moves a branch if it still points to `old`; returns false otherwise.
     pub async fn move_branch(&self, dir: &Path, branch: &str, new: &str, old: &str) -> Result<bool, Error> {
         let name = format!("refs/heads/{branch}");
         Ok(self.complete(Some(dir), &["update-ref", &name, new, old], &[], 1024).await?.code == Some(0))

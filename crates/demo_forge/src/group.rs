@@ -1,4 +1,4 @@
-//! A running git with all processes that it starts. The group is killed only when git is dropped while running.
+//! A running git with its child processes; dropping it sends SIGTERM to the group of an unfinished git.
 
 use nix::{
     sys::signal::{Signal, killpg},
@@ -9,12 +9,12 @@ use tokio::{process::Child, sync::watch};
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) child: Child,
-    /// Dropped after the group was told to end; shutdown waits for that.
+    /// Dropped after the signal was sent; the shutdown waits for it.
     _at_work: watch::Receiver<()>,
 }
 
 impl Group {
-    /// The child must lead a group; `at_work` counts it until it is dropped.
+    /// The child must lead a process group.
     pub(crate) fn new(child: Child, at_work: &watch::Sender<()>) -> Self {
         Self { child, _at_work: at_work.subscribe() }
     }
@@ -22,9 +22,9 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // A child that was not waited for keeps its id, dead or alive, so the group cannot be another process's.
+        // The pid stays reserved until the child is reaped, so the group cannot belong to another process.
         let Some(leader) = self.child.id().and_then(|id| i32::try_from(id).ok()) else { return };
-        // Git removes its locks on SIGTERM. A leftover lock would refuse every later push to its branch.
+        // On SIGTERM git removes its locks; a leftover lock would block later pushes to its branch.
         let _ = killpg(Pid::from_raw(leader), Signal::SIGTERM);
     }
 }

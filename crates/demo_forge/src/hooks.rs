@@ -1,4 +1,4 @@
-//! Rules of webhooks: validation, recipients, pings.
+//! Validates webhooks and selects the recipients of events.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     state::{Face, HookRecord, TargetKind},
 };
 
-/// GitHub supports more, and refuses unknown ones.
+/// GitHub supports more events, and refuses unknown ones.
 const EVENTS: &[&str] = &[
     "*",
     "check_run",
@@ -74,7 +74,7 @@ fn check(hook: &HookRecord) -> Result<(), Objection> {
         return Err(Objection::Invalid("content_type", "content_type is json or form".to_owned()));
     }
     match hook.events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
-        // Extensions check events of their own hooks.
+        // Extensions validate the events of their own hooks.
         Some(event) if hook.face == Face::GitHub => {
             Err(Objection::Invalid("events", format!("The event {event:?} is not known")))
         }
@@ -98,9 +98,9 @@ fn apply(hook: &mut HookRecord, settings: Settings) {
     hook.active = active.unwrap_or(hook.active);
 }
 
-/// Creates a hook, and pings it on GitHub's API.
+/// Creates a hook and, on GitHub, pings it.
 ///
-/// Writes: the forge's record, on GitHub's API if the target has no hook with the same address and events in common.
+/// Writes: the forge's record, on GitHub only if no hook of the target has the same URL and a common event.
 pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) -> Result<HookRecord, Objection> {
     if settings.url.is_none() {
         return Err(Objection::Invalid("url", "url wasn't supplied".to_owned()));
@@ -130,7 +130,7 @@ pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) ->
                 && known.url == added.url
                 && known.events.iter().any(|event| added.events.contains(event))
         };
-        // Bitbucket accepts a second one, and calls both.
+        // Bitbucket accepts a duplicate and calls both.
         if target.face == Face::GitHub && state.hooks.iter().any(twin) {
             return Err(Objection::Exists);
         }
@@ -210,7 +210,7 @@ pub async fn ping(shared: &Arc<Shared>, hook: &HookRecord) -> Result<(), Error> 
     deliveries::send(shared, hook.clone(), parcel)
 }
 
-/// Repeats a delivery unchanged, with its guid.
+/// Repeats a delivery with the same guid and payload.
 pub fn redeliver(shared: &Arc<Shared>, hook: &HookRecord, earlier: &DeliveryRecord) -> Result<(), Error> {
     let parcel = Parcel {
         guid: earlier.guid.clone(),
@@ -280,7 +280,7 @@ fn guid() -> String {
     [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
 }
 
-/// GitHub never returns the secret.
+/// Renders a hook; GitHub never returns the secret.
 pub async fn shown(shared: &Shared, hook: &HookRecord) -> Value {
     let newest = shared.deliveries.of(hook.id, shared.clock.unix_secs()).into_iter().next();
     let last = match newest {

@@ -13,14 +13,11 @@ use crate::{
 };
 
 impl DemoForge {
-    /// Adds a user without a role, or replaces the one with the same id.
-    ///
-    /// Writes: the forge's record.
+    /// Adds a user without a role, or replaces the user with the same id.
     pub async fn add_user(&self, user: User, kind: AccountKind) -> Result<(), Error> {
         self.shared.put_member(Member { user, kind, reach: Reach::ByRole }).await
     }
 
-    /// Writes: the repository's record.
     pub async fn set_role(&self, full_name: &str, login: &str, role: Role) -> Result<(), Error> {
         let entry = self.entry(full_name).await?;
         let id = self.member(login)?.user.id;
@@ -30,7 +27,7 @@ impl DemoForge {
         entry.replace(&mut record, changed).await
     }
 
-    /// Commits these files to a branch, like a push by this user. A new branch starts at the default branch.
+    /// Commits files to a branch like a push by this user. A new branch starts at the default branch.
     pub async fn commit(
         &self,
         full_name: &str,
@@ -73,7 +70,7 @@ impl DemoForge {
         self.shared.delete(&entry, &owner).await
     }
 
-    /// Moves the clock: deliveries and tokens expire.
+    /// Advances the clock, so that deliveries and tokens expire.
     pub fn advance(&self, by: Duration) {
         self.shared.clock.put_forward(by);
     }
@@ -92,9 +89,7 @@ impl DemoForge {
         self.shared.users.by_login(login).ok_or_else(|| Error::UserMissing { login: login.to_owned() })
     }
 
-    /// Sets the next pull request's number, unless it was used already.
-    ///
-    /// Writes: the repository's record.
+    /// Raises the number of the next pull request; never lowers it.
     pub async fn number_pull_requests_from(&self, full_name: &str, next: u64) -> Result<(), Error> {
         let entry = self.entry(full_name).await?;
         let mut record = entry.record.lock().await;

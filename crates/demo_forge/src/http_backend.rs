@@ -1,6 +1,4 @@
-//! Runs a request through `git http-backend`, a CGI program, streaming both ways.
-//!
-//! `smart_http` checks permissions before.
+//! Streams a request through the CGI program `git http-backend`; `smart_http` has checked permissions.
 
 use std::{io, path::Path, process::Stdio, time::Duration};
 
@@ -49,13 +47,12 @@ pub(crate) struct Call<'a> {
     pub(crate) service: Service,
     pub(crate) exchange: Exchange,
     pub(crate) root: &'a Path,
-    /// `/owner/name.git`, built from checked names.
+    /// `/owner/name.git`, from validated names.
     pub(crate) repository: String,
     pub(crate) user: &'a str,
     pub(crate) headers: &'a HeaderMap,
-    /// Closed at shutdown.
     pub(crate) over: watch::Receiver<()>,
-    /// Runs after git ends and before the caller gets the answer.
+    /// Runs after git ends, before the response ends.
     pub(crate) afterwards: Afterwards,
 }
 
@@ -81,7 +78,7 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
     };
     for (header, variable) in [
         ("content-type", "CONTENT_TYPE"),
-        // A large push is chunked, without a length: git then reads to the end.
+        // A large push is chunked and has no length; git then reads to the end.
         ("content-length", "CONTENT_LENGTH"),
         ("content-encoding", "HTTP_CONTENT_ENCODING"),
         ("git-protocol", "GIT_PROTOCOL"),
@@ -94,10 +91,10 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
     let git = started.map_err(|source| Error::GitMissing { program: "git-http-backend".to_owned(), source })?;
     let (head_sender, head) = oneshot::channel();
     let (chunk_sender, chunks) = mpsc::channel(1);
-    // In a separate task, so that the time limit also holds when the caller stops reading.
+    // Spawned, so that the time limit applies even if the client stops reading.
     tokio::spawn(attend(git, (body, call.afterwards), head_sender, chunk_sender, call.over));
     let Ok(head) = head.await else {
-        // The caller hung up, the time limit passed, or the forge stops.
+        // The client disconnected, the time limit passed, or the forge is stopping.
         return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
     };
     let head = head?;
@@ -111,8 +108,8 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
 type HeadSender = oneshot::Sender<Result<Head, Error>>;
 type ChunkSender = mpsc::Sender<io::Result<Bytes>>;
 
-/// Ends git and its children when it is done, at the time limit, or at shutdown. If the caller hangs up, a completely
-/// received push continues, as at other forges.
+/// Stops git and its children when done, at the time limit, or at shutdown.
+/// If the client disconnects, a completely received push continues, as on other forges.
 async fn attend(
     mut git: Group,
     (body, afterwards): (Body, Afterwards),
@@ -130,15 +127,15 @@ async fn attend(
             })
         }
         () = chunks.closed() => {
-            // It might wait for more input. Its child does the push.
+            // `http-backend` may still wait for input; its child performs the push.
             let _ = git.child.start_kill();
             tokio::select! {
-                // All children hold stderr open, so its end is the end of all.
+                // Every child has stderr open, so EOF means that all have ended.
                 _ = timeout(TRANSFER_LIMIT, drained(&mut stderr)) => {}
                 _ = over.changed() => return,
             }
             drop(git);
-            // Git may have finished before or after the hang-up.
+            // Git may have finished the push in spite of the disconnect.
             afterwards.await;
             return;
         }
@@ -147,13 +144,13 @@ async fn attend(
     drop(git);
     afterwards.await;
     if let Err(error) = result {
-        // A partial answer must not look complete.
+        // A partial response must not appear complete.
         let _ = chunks.send(Err(error)).await;
     }
 }
 
-/// Sends the request and the answer at the same time: git may answer before it has read everything. The answer ends
-/// after the child, so that everything is on disk by then.
+/// Sends request and response concurrently, because git may respond before it has read everything.
+/// The response ends after the child, so that everything is on disk by then.
 async fn transfer(
     child: &mut Child,
     stderr: &mut ChildStderr,
@@ -173,8 +170,7 @@ async fn transfer(
     };
     let (answered, complaints) = tokio::select! {
         talked = talk => talked,
-        // git 2.47: `http-backend` waits for the promised length for ever, in a busy loop, when its input ends early.
-        // It has to be killed.
+        // If input ends early, `http-backend` of git 2.47 waits for the declared length forever, in a busy loop.
         error = ask => return Err(error),
     };
     if let (Err(error), Some(head)) = (&answered, head) {
@@ -184,7 +180,7 @@ async fn transfer(
     answered?;
     let status = child.wait().await?;
     if !status.success() {
-        // A refused request is normal, and the caller has the reason.
+        // A refused request is normal; the response has the reason.
         tracing::debug!(reason = complaints, "git http-backend ended with {status}");
     }
     Ok(())
@@ -213,7 +209,7 @@ async fn pump(body: Body, mut stdin: ChildStdin) -> io::Result<()> {
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(io::Error::other)?;
         if stdin.write_all(&chunk).await.is_err() {
-            // Git has read enough; its answer says why.
+            // Git stopped reading early; its response has the reason.
             return Ok(());
         }
     }
@@ -223,7 +219,7 @@ async fn pump(body: Body, mut stdin: ChildStdin) -> io::Result<()> {
 async fn complaints(stderr: &mut ChildStderr) -> String {
     let mut read = Vec::new();
     let _ = (&mut *stderr).take(MAX_STDERR_BYTES).read_to_end(&mut read).await;
-    // Git must never block on stderr.
+    // Drain stderr, so that git never blocks on it.
     drained(stderr).await;
     String::from_utf8_lossy(&read).trim().to_owned()
 }
@@ -263,7 +259,7 @@ async fn read_head(stdout: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Head>
         }
         let name = name.parse::<HeaderName>().map_err(|_| malformed("a header's name is odd"))?;
         let value = HeaderValue::from_str(value).map_err(|_| malformed("a header's value is odd"))?;
-        // Hyper frames the body itself.
+        // hyper sets the length itself.
         if name != CONTENT_LENGTH {
             head.headers.append(name, value);
         }

@@ -1,4 +1,4 @@
-//! Unique ids, also after restarts. Blocks of ids are reserved on disk; a crash skips the rest of a block.
+//! Creates ids that are unique across restarts: blocks are reserved on disk, and a crash skips the rest of a block.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,7 +17,7 @@ pub struct Ids {
 
 impl Ids {
     pub fn load(dir: &Path) -> Result<Self, Error> {
-        // Owner names have no dots, so this name is free.
+        // No repository owner has a dot in its name, so the name is free.
         let path = dir.join("ids.next");
         let reserved = match std::fs::read_to_string(&path) {
             Ok(text) => text.trim().parse().unwrap_or(FIRST_ID),
@@ -27,7 +27,7 @@ impl Ids {
         Ok(Self { path, state: Mutex::new((reserved, reserved)) })
     }
 
-    /// Odd and above 2^53: a client that stores ids as doubles loses them.
+    /// Returns an odd id above 2^53, which clients cannot store as a double.
     pub fn next(&self) -> Result<u64, Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.0 >= state.1 {

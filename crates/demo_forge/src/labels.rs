@@ -13,9 +13,9 @@ pub(crate) async fn of(shared: &Shared, entry: &Entry, number: u64) -> Option<Ve
     Some(pull.labels.iter().filter_map(find).map(|label| answers::label(shared, entry, label)).collect())
 }
 
-/// Sets labels, creating missing ones. False when there is no such pull request.
+/// Adds labels and creates missing ones. Returns false if the pull request is missing.
 ///
-/// Idempotent: a label that is set already causes no event.
+/// Idempotent: an existing label causes no event.
 pub(crate) async fn add(
     shared: &Arc<Shared>,
     entry: &Entry,

@@ -1,9 +1,8 @@
-//! A small forge for demos and tests: real git over HTTP, and the parts of GitHub's REST API, GraphQL and webhooks that
-//! opening and reviewing a pull request needs, with GitHub's refusals.
+//! A small forge for demos and tests, with git over HTTP.
 //!
-//! Stores bare repositories, reviews and hooks in one folder, and serves pages without a password: so it listens on and
-//! calls loopback addresses only. It knows nothing of Pullyard. `extension` is the interface of the fake forge, which
-//! only tests link.
+//! It implements the parts of GitHub's REST API, GraphQL and webhooks that a pull request and its reviews need.
+//! Repositories, reviews and hooks are stored in one folder. The pages need no password, so the forge uses only
+//! loopback addresses. `extension` is the interface of the fake forge, which only tests link.
 
 #![expect(missing_docs, reason = "the public modules serve one crate of this workspace")]
 

@@ -1,6 +1,6 @@
-//! Serves an existing repository in place, by a symbolic link and a record beside it.
+//! Serves an existing repository in place, through a symbolic link and a record next to the link.
 //!
-//! A running forge finds new links by itself, so other processes may add them at any time.
+//! A running forge discovers new links, so other processes may add them at any time.
 
 use crate::Error;
 use crate::names::FullName;
@@ -11,11 +11,11 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Serves the repository at `path`, bare or a checkout, as `full_name`; returns its default branch.
+/// Serves the repository at `path`, bare or a checkout, as `full_name`. Returns its default branch.
 ///
-/// Writes: a symbolic link and a record, both only if absent.
-/// Idempotent: the same link again changes nothing; an incomplete link is completed.
-/// Errors: `InvalidName`; `NotARepository`; `RepositoryExists` when the name is another repository's.
+/// Writes: a symbolic link and a record, if absent.
+/// Idempotent: an existing link is unchanged; an incomplete one is completed.
+/// Errors: `InvalidName`; `NotARepository`; `RepositoryExists` if the name belongs to another repository.
 pub fn link(dir: &Path, full_name: &str, path: &Path) -> Result<String, Error> {
     let name = FullName::parse(full_name)?;
     let git_dir = git_dir(path)?;
@@ -65,7 +65,7 @@ fn head_branch(git_dir: &Path, path: &Path) -> Result<String, Error> {
     })
 }
 
-/// Random: a counter would need a lock between processes.
+/// Random, because a counter would need a lock between processes.
 fn random_id() -> u64 {
     let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
     FIRST_ID + (random >> 8)

@@ -34,14 +34,14 @@ pub enum Merging {
         sha: String,
     },
     Missing,
-    /// 405 with GitHub's text.
+    /// Answered with 405 and GitHub's text.
     NotMergeable(&'static str),
     Moved(&'static str),
 }
 
-/// Merges, unless a branch moved meanwhile.
+/// Merges unless head or base have moved.
 ///
-/// Writes: the base branch, if it still is where it was; then the record.
+/// Writes: the base branch, if it has not moved; then the record.
 pub async fn merge(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -87,7 +87,7 @@ pub async fn merge(
     drop(record);
     let pull = Pull { record: stored, ..pull };
     events::pull_request(shared, entry, actor, &pull, "closed", json!({})).await;
-    // Updates other pull requests with the same base.
+    // Update other pull requests with this base.
     pushes::take_up(shared, entry, actor).await?;
     Ok(Merging::Done { sha })
 }

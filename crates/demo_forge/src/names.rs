@@ -1,4 +1,4 @@
-//! Validates repository, branch and file names at creation. Names from HTTP are only looked up, never part of a path.
+//! Validates names of repositories, branches and files at creation; later names from HTTP are only looked up.
 
 use crate::Error;
 
@@ -7,7 +7,7 @@ pub(crate) struct FullName {
     pub(crate) name: String,
 }
 
-/// Would hide the forge's own routes.
+/// Owners that would hide the forge's own routes.
 const RESERVED_OWNERS: &[&str] = &["api", "apps", "organizations", "settings"];
 
 impl FullName {
@@ -32,7 +32,7 @@ impl FullName {
         if !name_fits {
             return Err(refuse("a repository has up to 100 letters, digits, '-', '_' and inner '.'"));
         }
-        // Clients append `.git`; the forge uses the others.
+        // Clients append `.git`; the forge uses the other suffixes.
         if [".git", ".json", ".new"].iter().any(|suffix| name.to_ascii_lowercase().ends_with(suffix)) {
             return Err(refuse("a repository may not end in .git, .json or .new"));
         }
@@ -40,7 +40,7 @@ impl FullName {
     }
 }
 
-/// Case-insensitive, with an optional `.git`, as on GitHub.
+/// Ignores case and a final `.git`, as GitHub does.
 pub(crate) fn lookup_key(owner: &str, name: &str) -> String {
     let name = name.strip_suffix(".git").unwrap_or(name);
     format!("{owner}/{name}").to_ascii_lowercase()
@@ -66,7 +66,7 @@ pub(crate) fn check_branch(branch: &str) -> Result<(), Error> {
 
 pub(crate) fn check_file(path: &str) -> Result<(), Error> {
     let part_fits = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
-    // `git fast-import` would treat a leading quote as quoting.
+    // `git fast-import` treats a leading quote as quoting.
     let fits = path.split('/').all(part_fits)
         && !path.starts_with('"')
         && !path.contains('\\')

@@ -1,4 +1,4 @@
-//! Rules of comments on a whole pull request. Only Bitbucket has replies to them.
+//! Creates and edits comments on a whole pull request; only Bitbucket has replies to them.
 
 use std::sync::Arc;
 

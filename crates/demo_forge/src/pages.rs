@@ -1,4 +1,4 @@
-//! HTML pages: the list, and one pull request. No password, no script, one form. All text is escaped.
+//! HTML pages without password or script: the list, and each pull request with a review form.
 
 mod html;
 mod review;
@@ -81,7 +81,7 @@ async fn list(html: &mut Html, shared: &Shared, entry: &Entry) -> Result<(), Abs
     Ok(())
 }
 
-/// With `.diff` after the number, the change as plain text.
+/// A number with the suffix `.diff` returns the diff as plain text.
 pub async fn pull_request(
     State(shared): State<Arc<Shared>>,
     Path((owner, name, number)): Path<(String, String, String)>,
@@ -104,14 +104,14 @@ async fn plain_diff(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Respo
     let (base, head) = (&pull.base_sha, &pull.head_sha);
     let diff = shared.git.diff(&entry.git_dir(), base, head, MAX_PLAIN_DIFF_BYTES).await?;
     if diff.truncated {
-        // A truncated diff must not look complete.
+        // A truncated diff must not appear complete.
         return Err(Absent::TooLarge);
     }
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
     Ok((headers, diff.stdout).into_response())
 }
 
-/// Hides comments on lines of their own, as GitHub does.
+/// Hides HTML comments that fill a line; GitHub shows none.
 fn shown(words: &str) -> String {
     words.split_inclusive('\n').filter(|line| !is_comment(line)).collect()
 }

@@ -1,4 +1,4 @@
-//! People's actions on a pull request, for a host that plays them.
+//! Actions of users on a pull request, for a host that simulates them.
 
 use crate::{
     DemoForge, Error,
@@ -28,9 +28,7 @@ pub struct Look {
 }
 
 impl DemoForge {
-    /// Returns the review's id.
-    ///
-    /// Errors: `NotDone` with the forge's reason.
+    /// Returns the review's id. Errors: `NotDone` with the forge's reason.
     pub async fn request_changes(
         &self,
         full_name: &str,

@@ -1,4 +1,4 @@
-//! Rules of pull requests: opening, changing, and their current commits.
+//! Opens and changes pull requests, and finds their current commits.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -49,7 +49,7 @@ pub enum Objection {
         base: String,
         head: String,
     },
-    /// Cannot be reopened, for this reason.
+    /// The pull request cannot be reopened.
     StateStays(String),
 }
 
@@ -59,8 +59,8 @@ pub struct Change {
     pub state: Option<PullState>,
 }
 
-/// Writes: the repository's record, on the condition that no open pull request has the same head and base; concurrent
-/// calls wait for each other.
+/// Writes: the repository's record, if no open pull request has the same head and base. Concurrent calls are
+/// serialised.
 pub async fn open(shared: &Arc<Shared>, entry: &Entry, author: &Actor, proposal: Proposal) -> Result<Outcome, Error> {
     let (git, git_dir) = (&shared.git, entry.git_dir());
     let mut record = entry.record.lock().await;
@@ -131,7 +131,7 @@ pub async fn open(shared: &Arc<Shared>, entry: &Entry, author: &Actor, proposal:
     Ok(Outcome::Stored(Box::new(pull)))
 }
 
-/// Writes: the repository's record; reopening on the condition that the branch still exists and contains the old head.
+/// Writes: the repository's record; reopens only if the branch exists and contains the old head.
 pub async fn change(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -185,7 +185,7 @@ pub async fn change(
     Ok(Outcome::Stored(Box::new(pull)))
 }
 
-/// A closed pull request keeps its commits.
+/// Records the final commits.
 pub fn close(pull: &mut PullRecord, branches: &BTreeMap<String, String>) {
     let last = live(pull.clone(), branches);
     pull.head_sha = last.head_sha;
@@ -246,9 +246,7 @@ pub enum Touched<T> {
     Missing,
 }
 
-/// Changes one pull request; an error of `change` stores nothing.
-///
-/// Writes: the repository's record, under its lock.
+/// Changes one pull request under the record's lock; an error of `change` stores nothing.
 pub async fn touch<T, E: From<Error>>(
     shared: &Shared,
     entry: &Entry,
@@ -279,7 +277,7 @@ pub fn live(record: PullRecord, branches: &BTreeMap<String, String>) -> Pull {
     Pull { record, head_sha, base_sha }
 }
 
-/// There are no forks, so another owner's branch does not exist.
+/// Returns `None` for another owner, because the forge has no forks.
 fn own_branch<'a>(entry: &Entry, head: &'a str) -> Option<&'a str> {
     match head.split_once(':') {
         None => Some(head),

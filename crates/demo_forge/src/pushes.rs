@@ -1,4 +1,4 @@
-//! Applies pushes to pull requests: new heads, outdated comments, closed and merged ones.
+//! Applies pushes to pull requests: updates heads and comments, and closes or merges.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
 
 /// Writes: the repository's record, if a branch of an open pull request moved.
 ///
-/// Idempotent: by the recorded commits; a second call finds nothing new.
+/// Idempotent: by the recorded commits.
 pub(crate) async fn take_up(shared: &Arc<Shared>, entry: &Entry, by: &Actor) -> Result<(), Error> {
     let git_dir = entry.git_dir();
     let mut record = entry.record.lock().await;
@@ -44,7 +44,7 @@ pub(crate) async fn take_up(shared: &Arc<Shared>, entry: &Entry, by: &Actor) -> 
         }
         if base_moved && shared.git.is_ancestor(&git_dir, &head, &base).await? {
             let at = pull.updated_at.clone();
-            // Keep the old base: otherwise the pull request would show no change.
+            // Keep the old base; otherwise the pull request would show no change.
             pull.state = PullState::Closed;
             pull.closed_at = Some(at.clone());
             pull.merged = Some(MergeRecord { at, by: by.account.clone(), sha: base });
@@ -71,7 +71,7 @@ pub(crate) async fn take_up(shared: &Arc<Shared>, entry: &Entry, by: &Actor) -> 
     Ok(())
 }
 
-/// Maps each commented line to the new head; a changed line becomes outdated.
+/// Maps commented lines to the new head; comments on changed lines become outdated.
 async fn outdate(shared: &Shared, entry: &Entry, pull: &mut PullRecord, head: &str) -> Result<(), Error> {
     let git_dir = entry.git_dir();
     let mut changes = BTreeMap::new();

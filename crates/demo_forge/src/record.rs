@@ -1,4 +1,4 @@
-//! The stored data of one repository, a JSON file beside it. Branches and commits are always read from git.
+//! The record of a repository, a JSON file next to it; branches and commits are read from git.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ pub struct RepositoryRecord {
     pub default_branch: String,
     pub next_number: u64,
     pub pulls: Vec<PullRecord>,
-    // The following fields are missing in folders of older forges.
+    // Records of older versions lack the following fields.
     #[serde(default)]
     pub roles: BTreeMap<u64, Role>,
     #[serde(default)]
@@ -36,7 +36,7 @@ pub struct PullRecord {
     pub base: String,
     pub state: PullState,
     pub draft: bool,
-    /// The last known commits, for a deleted branch or closed pull request.
+    /// The last known commit, used once the branch is deleted or the pull request is closed.
     pub head_sha: String,
     pub base_sha: String,
     pub author_id: u64,
@@ -48,7 +48,7 @@ pub struct PullRecord {
     pub merged: Option<MergeRecord>,
     #[serde(default)]
     pub labels: Vec<String>,
-    /// Requested reviewers who have not reviewed since.
+    /// Requested reviewers without a review since the request.
     #[serde(default)]
     pub requested: Vec<u64>,
     #[serde(default)]
@@ -61,10 +61,10 @@ pub struct PullRecord {
     pub resolved: BTreeMap<u64, Account>,
     #[serde(default)]
     pub fork: Option<u64>,
-    /// Bitbucket keeps requested reviewers after their review.
+    /// Reviewers who have reviewed; Bitbucket still lists them as reviewers.
     #[serde(default)]
     pub answered: Vec<u64>,
-    /// Bitbucket's replies: to a comment on the whole, or to a reply.
+    /// Parents of Bitbucket's replies, which may answer a whole-pull-request comment or a reply.
     #[serde(default)]
     pub parents: BTreeMap<u64, u64>,
     /// Bitbucket still lists deleted comments.
@@ -80,7 +80,7 @@ impl PullRecord {
         self.requested.retain(|asked| *asked != of);
     }
 
-    /// The last approval or request for changes, unless it was dismissed.
+    /// The last approval or change request, unless dismissed.
     pub fn verdict_of(&self, account: u64) -> Option<&ReviewRecord> {
         let verdicts = self.reviews.iter().filter(|review| review.author.id == account && review.verdict().is_some());
         let last = verdicts.max_by(|one, other| one.submitted_at.cmp(&other.submitted_at));
@@ -113,7 +113,7 @@ pub struct StatusRecord {
     pub target_url: Option<String>,
     pub creator: Account,
     pub created_at: String,
-    /// Shown by Bitbucket instead of the key, which is GitHub's context.
+    /// Bitbucket shows this name instead of the key; the key is GitHub's context.
     #[serde(default)]
     pub name: Option<String>,
     #[serde(default)]
@@ -137,7 +137,7 @@ impl ReviewRecord {
     pub fn verdict(&self) -> Option<ReviewState> {
         match self.state {
             ReviewState::Approved | ReviewState::ChangesRequested => Some(self.state),
-            // Unknown in folders of older forges.
+            // Records of older versions lack the dismissed state.
             ReviewState::Dismissed => Some(self.dismissed.unwrap_or(ReviewState::ChangesRequested)),
             ReviewState::Pending | ReviewState::Commented => None,
         }
@@ -169,7 +169,7 @@ pub struct LineCommentRecord {
     pub body: String,
     pub path: String,
     pub side: Side,
-    /// Null once a push changed the lines.
+    /// `None` after a push changed the lines.
     pub line: Option<u64>,
     pub start_line: Option<u64>,
     pub original_line: u64,
@@ -177,7 +177,7 @@ pub struct LineCommentRecord {
     pub position: Option<u64>,
     pub original_position: u64,
     pub diff_hunk: String,
-    /// The newest commit that still has the lines.
+    /// The newest commit that contains the lines.
     pub commit: String,
     pub original_commit: String,
     pub created_at: String,
@@ -237,7 +237,7 @@ pub async fn load<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
     serde_json::from_slice(&bytes).map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })
 }
 
-/// Writes: the record as a whole; a crash leaves either the old or the new one.
+/// Writes: the record atomically.
 pub async fn save<T: Serialize>(record: &T, path: &Path) -> Result<(), Error> {
     let bytes = serde_json::to_vec_pretty(record)
         .map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })?;
@@ -260,7 +260,7 @@ impl RepositoryRecord {
         newest
     }
 
-    /// Writes: the record as a whole, only if there is none. Of concurrent writers one wins.
+    /// Writes: the record atomically, if absent; one concurrent writer wins.
     pub fn save_if_absent(&self, path: &Path) -> Result<(), Error> {
         let bytes = serde_json::to_vec_pretty(self)
             .map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })?;

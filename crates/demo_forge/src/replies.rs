@@ -1,4 +1,4 @@
-//! Replies to comments on lines. On GitHub each belongs to the thread's first comment.
+//! Creates replies to comments on lines. On GitHub all replies belong to the first comment of the thread.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub async fn on_a_line(
     let changed = pulls::touch(shared, entry, number, |pull| {
         let pending: Vec<u64> =
             pull.reviews.iter().filter(|review| review.state == ReviewState::Pending).map(|review| review.id).collect();
-        // The first comment may have been deleted: any other of its thread has the line.
+        // The first comment may be deleted, but every comment of the thread has the line.
         let before = pull
             .comments
             .iter()

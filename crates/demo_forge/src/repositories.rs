@@ -1,4 +1,4 @@
-//! Stores and finds repositories. Paths come from names validated at creation; a caller's name is only looked up.
+//! Stores and finds repositories; paths come only from names that were validated at creation.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use crate::{
     record::{self, RepositoryRecord},
 };
 
-/// Not representable as a double, so that a client that parses ids as floating point fails here and not on GitHub.
+/// Not representable as a double: a client that parses ids as floating point fails here, before it uses GitHub.
 pub const FIRST_ID: u64 = 9_007_199_254_740_993;
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Entry {
     pub id: u64,
     pub default_branch: String,
     place: Lock<Place>,
-    /// Held while a pull request is checked and stored, so that concurrent callers cannot both be first.
+    /// Locked while a pull request is checked and stored, so that concurrent callers cannot create two.
     pub record: Mutex<RepositoryRecord>,
 }
 
@@ -80,7 +80,7 @@ impl Entry {
         format!("{owner}/{name}")
     }
 
-    /// Stores the changed record before making it visible.
+    /// Saves the changed record, then makes it visible.
     pub async fn replace(&self, current: &mut RepositoryRecord, changed: RepositoryRecord) -> Result<(), Error> {
         let place = self.place();
         if place.gone {
@@ -120,10 +120,10 @@ impl Repositories {
                 let name = FullName::parse(&record.full_name)?;
                 let key = names::lookup_key(&name.owner, &name.name);
                 let entry = Entry::new(dir, name, record);
-                // A record without its repository is left by an interrupted creation.
+                // An interrupted creation leaves a record without a repository.
                 let place = entry.place();
                 if place.record_path == path && place.git_dir.is_dir() {
-                    // Keep an existing entry: its lock may be held.
+                    // Keep an existing entry, because its lock may be held.
                     self.entries.write().await.entry(key).or_insert_with(|| Arc::new(entry));
                 }
             }
@@ -156,8 +156,8 @@ impl Repositories {
         self.entries.read().await.values().find(|entry| entry.id == id).cloned()
     }
 
-    /// Writes: the new record, then the repository's folder moves, then the old record goes; an interruption leaves one
-    /// complete name, and the other without its repository.
+    /// Writes: the new record; then moves the folder and deletes the old record. After an interruption one name is
+    /// complete, and the other has no repository.
     pub async fn rename(&self, entry: &Arc<Entry>, full_name: &str) -> Result<(), Error> {
         let name = FullName::parse(full_name)?;
         let key = names::lookup_key(&name.owner, &name.name);
@@ -187,7 +187,7 @@ impl Repositories {
         Ok(())
     }
 
-    /// Of a linked repository only the link is deleted.
+    /// Deletes only the link of a linked repository.
     pub async fn delete(&self, entry: &Arc<Entry>) -> Result<(), Error> {
         let mut entries = self.entries.write().await;
         let _record = entry.record.lock().await;
@@ -195,7 +195,7 @@ impl Repositories {
         if place.gone {
             return Ok(());
         }
-        // The record first: without it the repository is not loaded again.
+        // Delete the record first: without it the repository is not loaded again.
         tokio::fs::remove_file(&place.record_path).await.map_err(Error::storage(&place.record_path))?;
         entry.place.write().unwrap_or_else(PoisonError::into_inner).gone = true;
         entries.remove(&names::lookup_key(&place.owner, &place.name));
@@ -233,7 +233,7 @@ impl Repositories {
         };
         let entry = Entry::new(&self.dir, name, record.clone());
 
-        // Built under another name and moved last, so that an interrupted creation is neither served nor in the way.
+        // Build under another name and rename last: an interrupted creation is then not served and can be repeated.
         let place = entry.place();
         let draft = self.dir.join(&place.owner).join(format!("{}.new", place.name));
         if draft.exists() {

@@ -1,4 +1,4 @@
-//! GitHub's REST API under `/api/v3`: routes and authentication.
+//! Routes of GitHub's REST API under `/api/v3`.
 
 pub mod caller;
 mod conversation;
@@ -33,7 +33,7 @@ pub fn routes(added: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
         .merge(about_hooks())
         .route("/graphql", post(graphql::answer))
         .fallback(async || Refusal::not_found())
-        // GitHub never answers "method not allowed".
+        // GitHub returns 404 instead of "method not allowed".
         .method_not_allowed_fallback(async || Refusal::not_found())
 }
 
@@ -102,7 +102,7 @@ fn about_hooks() -> Router<Arc<Shared>> {
 #[derive(Clone)]
 pub struct Asked(pub Uri);
 
-/// `/repositories/{id}/…` works under any name; redirects lead there.
+/// Rewrites `/repositories/{id}/…`, the target of redirects, to the repository's current name.
 pub async fn by_id(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     const START: &str = "/api/v3/repositories/";
     let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();

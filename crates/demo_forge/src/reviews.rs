@@ -1,4 +1,4 @@
-//! Rules of reviews: permissions, and lines that can be commented on.
+//! Creates, edits and dismisses reviews; checks permissions and commented lines.
 
 use std::sync::Arc;
 
@@ -284,7 +284,7 @@ async fn reviewed_commit(
     Ok(named.to_owned())
 }
 
-/// Other pathspecs are refused: git would take `.` for all files.
+/// Refuses other pathspecs: git would interpret `.` as all files.
 fn is_path(path: &str) -> bool {
     path.len() <= MAX_PATH_BYTES
         && path.split('/').all(|part| !matches!(part, "" | "." | ".."))

@@ -1,4 +1,4 @@
-//! Git's smart HTTP protocol: access checks, then `git http-backend`.
+//! Git's smart HTTP protocol: checks access, then runs `git http-backend`.
 
 use std::sync::Arc;
 
@@ -119,7 +119,7 @@ async fn serve(
     })
 }
 
-/// Updates pull requests before the push is answered.
+/// Updates pull requests before the response to a push.
 fn afterwards(shared: &Arc<Shared>, entry: &Arc<Entry>, actor: &Actor, what: (Service, Exchange)) -> Afterwards {
     if !matches!(what, (Service::ReceivePack, Exchange::Call)) {
         return Box::pin(std::future::ready(()));
@@ -132,7 +132,7 @@ fn afterwards(shared: &Arc<Shared>, entry: &Arc<Entry>, actor: &Actor, what: (Se
     })
 }
 
-/// Git follows redirects of the first request, as with GitHub.
+/// Git follows redirects of its first request, also on GitHub.
 async fn moved(
     shared: &Shared,
     (owner, name): (&str, &str),

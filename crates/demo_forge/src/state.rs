@@ -1,4 +1,4 @@
-//! The stored data beside repositories: users, hooks and old names, in one file.
+//! The forge's record in one file: users, hooks and old repository names.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ pub enum TargetKind {
     Integration,
 }
 
-/// The API through which an object was created, which determines its format.
+/// The API that created an object, which determines its format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Face {
@@ -38,7 +38,7 @@ pub enum Face {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookRecord {
     pub id: u64,
-    /// Only visible through this API. Hooks of an older forge are GitHub's.
+    /// The only API that shows the hook; hooks in older records are GitHub's.
     #[serde(default)]
     pub face: Face,
     pub kind: TargetKind,
@@ -72,7 +72,7 @@ impl<R: Clone + Default + Serialize + DeserializeOwned> State<R> {
         read(&*self.record.lock().await)
     }
 
-    /// Writes: the record, only when `change` returns `Ok`; it is on disk before it is visible.
+    /// Writes: the record, only if `change` succeeds; it is on disk before it is visible.
     pub async fn change<T, E: From<Error>>(&self, change: impl FnOnce(&mut R) -> Result<T, E>) -> Result<T, E> {
         let mut record = self.record.lock().await;
         let mut changed = record.clone();

@@ -1,4 +1,4 @@
-//! Users and authentication: Basic for git, Bearer or `token` for REST.
+//! Users and authentication: Basic for git, `Bearer` or `token` for REST.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -46,7 +46,7 @@ pub struct Account {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reach {
-    /// An admin of every repository, given by the host.
+    /// Administrator of every repository.
     Everywhere,
     ByRole,
 }
@@ -67,7 +67,7 @@ impl Member {
 
 pub enum Credentials {
     Missing,
-    /// Unknown; may be an App's token.
+    /// Unknown to the forge; may be an App's token.
     Other(String),
     Of(Box<Member>),
 }
@@ -76,7 +76,7 @@ pub enum Credentials {
 pub struct Users(RwLock<Vec<Member>>);
 
 impl Users {
-    /// The host's users replace stored ones: their tokens may have changed.
+    /// The host's users replace stored users with the same id, because tokens may have changed.
     pub fn new(named: Vec<User>, remembered: Vec<Member>) -> Self {
         let named = named.into_iter().map(|user| Member { user, kind: AccountKind::User, reach: Reach::Everywhere });
         let mut members: Vec<Member> = named.collect();
@@ -110,7 +110,7 @@ impl Users {
         self.search(<[Member]>::to_vec)
     }
 
-    /// Any user name, with the token as the password.
+    /// Accepts any user name, with the token as password.
     pub fn by_basic(&self, headers: &HeaderMap) -> Credentials {
         self.identify(headers, password)
     }
@@ -132,8 +132,7 @@ impl Users {
             .and_then(|header| header.split_once(' '))
             .and_then(|(scheme, value)| token(scheme, value.trim()))
             .unwrap_or_default();
-        // An empty token never matches, even for a user who has one by mistake. Constant time is not needed for a local
-        // demo.
+        // An empty token never matches. Constant time is unnecessary for a local demo.
         let member = self
             .search(|members| members.iter().find(|member| !token.is_empty() && member.user.token == token).cloned());
         member.map_or(Credentials::Other(token), |member| Credentials::Of(Box::new(member)))

@@ -10,11 +10,11 @@ use crate::{
     users::{Account, AccountKind, Member},
 };
 
-/// A simple user. A deleted account keeps its last login.
+/// Renders a simple user; a deleted account retains its last login.
 pub fn account(shared: &Shared, account: &Account) -> Value {
     let known = shared.users.by_id(account.id).map(|member| member.account());
     let Account { id, login, kind } = known.as_ref().unwrap_or(account);
-    // For `[` and `]` of an App's account.
+    // An App's login contains `[` and `]`.
     let path = login.replace('[', "%5B").replace(']', "%5D");
     let url = format!("{}/api/v3/users/{path}", shared.url);
     let under = |rest: &str| format!("{url}/{rest}");
@@ -67,7 +67,7 @@ pub fn owner(shared: &Shared, login: &str) -> Account {
     Account { id: id_of_organization(login), login: login.to_owned(), kind: AccountKind::Organization }
 }
 
-/// Organisations are not stored, so their ids are a hash of the name (FNV-1a).
+/// Hashes the name (FNV-1a), because organisations are not stored.
 pub(super) fn id_of_organization(login: &str) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325_u64;
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

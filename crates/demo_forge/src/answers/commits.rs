@@ -38,7 +38,7 @@ pub fn commit(shared: &Shared, entry: &Entry, commit: &Commit) -> Value {
                 "verified": false, "reason": "unsigned", "signature": null, "payload": null, "verified_at": null,
             },
         },
-        // No account has an e-mail address here.
+        // Accounts have no e-mail addresses here, so no account matches.
         "author": null,
         "committer": null,
         "parents": parents,

@@ -141,7 +141,7 @@ async fn measure(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Size, cr
         PullState::Open => match shared.git.merge_tree(&git_dir, base, head).await {
             Ok(Merged::Tree(_)) => Some(true),
             Ok(Merged::Conflict) => Some(false),
-            // An older git cannot tell; GitHub often does not know yet, either.
+            // Unknown with an older git; GitHub often returns null as well.
             Err(_) => None,
         },
     };

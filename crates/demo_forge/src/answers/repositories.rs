@@ -1,4 +1,4 @@
-//! Renders repositories with their many URLs.
+//! Renders repositories.
 
 use serde_json::{Value, json};
 

@@ -43,7 +43,7 @@ pub fn review(shared: &Shared, entry: &Entry, number: u64, review: &ReviewRecord
     answer
 }
 
-/// In webhooks the state is lower case, and an empty summary is null.
+/// Differs from the REST form: the state is lower case, and an empty summary is null.
 pub fn review_in_webhook(shared: &Shared, entry: &Entry, number: u64, told: &ReviewRecord) -> Value {
     let mut answer = review(shared, entry, number, told);
     answer["state"] = json!(state(told.state).to_ascii_lowercase());

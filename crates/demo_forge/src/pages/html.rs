@@ -1,4 +1,4 @@
-//! Builds HTML in which text cannot become markup.
+//! Builds HTML with escaped text.
 
 use axum::{
     http::header,

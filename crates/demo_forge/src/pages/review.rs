@@ -1,4 +1,4 @@
-//! The page's list of reviews, and its review form.
+//! Renders reviews and the review form.
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ async fn statuses(html: &mut Html, entry: &Entry, head: &str) {
     }
 }
 
-/// Without a role one cannot review, and authors can only comment.
+/// Offers accounts that may read. The author is last, because authors can only comment.
 pub(super) async fn form(html: &mut Html, shared: &Shared, entry: &Entry, pull: &PullRecord) {
     if pull.state == PullState::Closed {
         return;
@@ -126,7 +126,7 @@ pub(super) struct Filled {
     comment: String,
 }
 
-/// CSRF protection: browsers send the origin of a form's page.
+/// CSRF protection: browsers send the origin of the form's page.
 pub fn is_own(shared: &Shared, headers: &HeaderMap) -> bool {
     let origin = headers.get(header::ORIGIN);
     let Some(origin) = origin else { return true };
@@ -169,7 +169,7 @@ pub(super) async fn submit(
     Ok(Redirect::to(&format!("/{}/pull/{number}", entry.full_name())))
 }
 
-/// Browsers send CRLF.
+/// Removes the carriage returns that browsers send.
 fn unix(text: &str) -> String {
     text.trim().replace("\r\n", "\n")
 }

@@ -1,4 +1,4 @@
-//! Extracts the caller of a REST request. An invalid token is refused before any lookup.
+//! Extracts the caller of a REST request; refuses an invalid token before any lookup.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
 
 pub struct Caller {
     who: Who,
-    /// Method and path after the repository, for a redirect.
+    /// Method and path are stored for redirects.
     method_is_get: bool,
     path: String,
 }
@@ -72,7 +72,7 @@ impl Caller {
         }
     }
 
-    /// Repositories are private: 404 without a token, as on GitHub.
+    /// Repositories are private, so the response without a token is 404, as on GitHub.
     pub async fn repository(
         self,
         shared: &Shared,
@@ -97,7 +97,7 @@ impl Caller {
             Allowed::Yes => Ok((*actor, entry)),
             Allowed::Hidden => Err(Refusal::not_found()),
             Allowed::No if matches!(actor.may, May::Granted(_)) => Err(Refusal::not_accessible()),
-            // Hide hooks from anyone but admins.
+            // Only administrators may know about hooks.
             Allowed::No if need.permission == Need::HOOKS_READ.permission => Err(Refusal::not_found()),
             Allowed::No => Err(Refusal::role_too_low(need.role)),
         }

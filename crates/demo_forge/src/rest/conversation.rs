@@ -1,4 +1,4 @@
-//! Routes around a pull request: requested reviewers, comments on the whole, labels, and its issue.
+//! Routes for requested reviewers, comments on whole pull requests, labels and issues.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Parses JSON bodies, with GitHub's complaints and length limits.
+//! Parses JSON bodies with GitHub's messages and length limits.
 
 use serde_json::{Map, Value};
 
@@ -21,7 +21,7 @@ impl Fields {
         }
     }
 
-    /// `None` when the field is left out, `Some(None)` when it is null.
+    /// Returns `None` for a missing field, `Some(None)` for null.
     pub fn text(&self, name: &str) -> Result<Option<Option<String>>, Refusal> {
         match self.0.get(name) {
             None => Ok(None),

@@ -1,4 +1,4 @@
-//! Routes of webhooks and their deliveries.
+//! Routes for webhooks and their deliveries.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -102,7 +102,7 @@ fn settings(body: &[u8]) -> Result<Settings, Refusal> {
     Ok(Settings {
         description: None,
         url: config.text("url")?.flatten(),
-        // As on GitHub, a configuration without a secret removes it.
+        // As on GitHub, a configuration without a secret removes the secret.
         secret: fields.get("config").map(|_| config.text("secret").map(Option::flatten)).transpose()?,
         content_type: config.text("content_type")?.flatten(),
         insecure_ssl: insecure_ssl(&config),
@@ -165,7 +165,7 @@ fn item(delivery: &DeliveryRecord) -> Value {
     })
 }
 
-/// As on GitHub, `status=failure` means 400 to 599: deliveries without a response are in neither half.
+/// As on GitHub, `status=failure` means 400 to 599; neither filter matches deliveries without a response.
 fn fits(wanted: Option<&str>, delivery: &DeliveryRecord) -> bool {
     match wanted {
         Some("success") => (200..400).contains(&delivery.status_code),

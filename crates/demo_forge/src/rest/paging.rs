@@ -1,4 +1,4 @@
-//! Pages of a list, with the `Link` header.
+//! Paginates lists with the `Link` header.
 
 use axum::{
     Json,
@@ -58,7 +58,7 @@ impl Paging {
         (headers, all.into_iter().skip(skipped).take(self.per_page).collect())
     }
 
-    /// For lists that grow at the front; ordered by `id`, largest first.
+    /// Paginates a list ordered by descending `id`, to which newer entries may be added between pages.
     pub fn cut_at_cursor<T>(&self, shared: &Shared, all: Vec<T>, id: impl Fn(&T) -> u64) -> (HeaderMap, Vec<T>) {
         let below = self.cursor.as_deref().and_then(|cursor| cursor.strip_prefix("v1_")?.parse().ok());
         let mut left: Vec<T> = all.into_iter().filter(|one| below.is_none_or(|below: u64| id(one) < below)).collect();

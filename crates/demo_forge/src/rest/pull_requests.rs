@@ -1,4 +1,4 @@
-//! Routes of pull requests.
+//! Routes for pull requests.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ pub(crate) async fn list(
     let (_, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
     let state = wanted.state()?;
     let owner = entry.owner();
-    // GitHub ignores a head without its owner and lists everything. So do we: clients must cope.
+    // Like GitHub, ignore a head without an owner and list everything, because clients must handle this.
     let head = wanted.head.as_deref().and_then(|head| head.split_once(':'));
     let fits = |pull: &Pull| {
         state.is_none_or(|state| pull.record.state == state)

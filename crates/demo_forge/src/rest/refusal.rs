@@ -93,7 +93,7 @@ impl Refusal {
         Self { errors, ..Self::plain(StatusCode::UNPROCESSABLE_ENTITY, "Validation Failed") }
     }
 
-    /// For reviews and reviewers, GitHub sends sentences instead of objects.
+    /// For reviews and reviewers, GitHub returns sentences instead of objects.
     pub fn unprocessable(sentence: impl Into<String>) -> Self {
         let errors = vec![Value::String(sentence.into())];
         Self { errors, ..Self::plain(StatusCode::UNPROCESSABLE_ENTITY, "Unprocessable Entity") }
@@ -134,7 +134,7 @@ impl Refusal {
         Self::plain(StatusCode::CONFLICT, words)
     }
 
-    /// Other methods than `GET` must be preserved.
+    /// Redirects; 307 preserves methods other than GET.
     pub fn moved(url: String, is_get: bool) -> Self {
         let status = if is_get { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };
         let words = if is_get { "Moved Permanently" } else { "Temporary Redirect" };

@@ -1,4 +1,4 @@
-//! Routes of accounts, repositories, collaborators and branches.
+//! Routes for accounts, repositories, collaborators and branches.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub(crate) async fn repository(
 ) -> Result<Json<Value>, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::METADATA).await?;
     let mut shown = answers::full_repository(&shared, &entry);
-    // The account's role, whatever its token allows; an App's token has no account.
+    // The role of the account, independent of its token's permissions. An App's token has no account.
     let role = match actor.may {
         May::Everything => Some(Role::Admin),
         May::ByRole => Some(entry.record.lock().await.role_of(actor.account.id)),

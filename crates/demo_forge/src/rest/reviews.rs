@@ -1,4 +1,4 @@
-//! Routes of reviews and comments on lines.
+//! Routes for reviews and comments on lines.
 
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ impl About {
     }
 }
 
-/// Dismissals require the right to push.
+/// Dismissals require push permission.
 pub(crate) struct Dismissing(About);
 
 impl FromRequestParts<Arc<Shared>> for Dismissing {
@@ -188,7 +188,7 @@ pub(crate) async fn dismiss(Dismissing(about): Dismissing, body: Bytes) -> Resul
     Ok(about.review(of.0, &review))
 }
 
-/// Outdated comments lack `line` here, but have null in the pull request's list.
+/// Omits `line` of outdated comments; the pull request's list has null instead.
 pub(crate) async fn comments_of(about: About, paging: Paging) -> Result<Response, Refusal> {
     let (pull, id) = (about.pull().await?, about.id()?);
     let review = pull.reviews.iter().find(|review| review.id == id && sees(&about.actor, review));

@@ -1,4 +1,4 @@
-//! Routes of commit statuses.
+//! Routes for commit statuses.
 
 use std::sync::Arc;
 
