@@ -1,5 +1,4 @@
 //! Serves an existing repository in place, through a symbolic link and a record next to the link.
-//!
 //! A running forge discovers new links, so other processes may add them at any time.
 
 use crate::Error;

@@ -52,7 +52,6 @@ impl Aws {
     }
 
     /// Like `start`, on five consecutive ports from `first_port`: DynamoDB, SQS, Secrets Manager, ECS, S3.
-    ///
     /// A service whose port is in use listens on a free one.
     pub async fn start_on(options: Options, first_port: Option<u16>) -> Result<Self, Error> {
         let port = |offset: u16| first_port.and_then(|first| first.checked_add(offset));
@@ -77,13 +76,11 @@ impl Aws {
         &self.endpoints
     }
 
-    /// The region of every service.
     #[must_use]
     pub fn region(&self) -> &'static str {
         REGION
     }
 
-    /// The ECS service: its events and scripted failures.
     #[must_use]
     pub fn ecs(&self) -> &Ecs {
         &self.ecs
@@ -94,7 +91,6 @@ impl Aws {
         &self.sqs.queues
     }
 
-    /// The S3 service: creates buckets and injects faults.
     #[must_use]
     pub fn s3(&self) -> &Buckets {
         &self.s3.buckets

@@ -84,7 +84,6 @@ fn open(data: Option<&Path>) -> Result<Database, Error> {
     };
     std::fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
     let path = folder.join(FILE);
-    // The library takes its path as a `&str`.
     match path.to_str() {
         Some(text) => Database::new(text).map_err(|error| failed(Some(&path), error.to_string())),
         None => Err(failed(Some(&path), "the path is not UTF-8".to_owned())),

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-/// A cause that prevents the embedded AWS from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("bind a loopback port for {service}")]

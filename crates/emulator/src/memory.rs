@@ -1,5 +1,4 @@
 //! DynamoDB in memory, called as a function: without a port, thread or timer.
-//!
 //! For callers that control when each call is answered. Bodies are those of the wire protocol, so every client works.
 
 use dynoxide::Database;

@@ -4,7 +4,6 @@ use rand::RngExt as _;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A wall-clock time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment(OffsetDateTime);
 

@@ -1,5 +1,4 @@
 //! S3 on a loopback port: PUT, HEAD and GET of objects with presigned URLs.
-//!
 //! rustack verifies signatures. Header signatures, multipart uploads, versions, ranges and lists are not emulated.
 
 mod shelf;
@@ -136,7 +135,6 @@ impl S3 {
     }
 }
 
-/// An error response of S3: status, code, message.
 struct Refused(StatusCode, &'static str, String);
 
 impl IntoResponse for Refused {
@@ -269,7 +267,6 @@ fn etag(about: &About) -> String {
     format!("\"{}\"", about.sha256.chars().filter(char::is_ascii_alphanumeric).take(32).collect::<String>())
 }
 
-/// The decoded query parameters of a URL.
 struct Query(HashMap<String, String>);
 
 impl Query {

@@ -1,5 +1,4 @@
 //! Secrets Manager on a loopback port: rustack in memory, with a file for restarts.
-//!
 //! A changing call is answered after the values of all secrets are on disk; a start restores them. The file has names,
 //! current and previous values and times of change, but no older versions, tags or policies.
 

@@ -1,5 +1,4 @@
 //! Runs rustack as SQS on a loopback port, in memory.
-//!
 //! A restart loses every message. Visibility timeouts and delays may end up to a second late.
 
 mod refused;
@@ -39,7 +38,6 @@ impl fmt::Debug for Sqs {
     }
 }
 
-/// An error response of SQS.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("call SQS {operation}: {kind}: {message}")]
 pub struct CallError {

@@ -73,7 +73,7 @@ impl Bitbucket {
     pub async fn account(&self) -> Result<Account, Error> {
         let address = self.client.address(&["user"]);
         let answer = match self.client.get::<AccountAnswer>(address, ACCOUNT, Tries::Three).await {
-            // Valid access tokens may not call this either. Report a 401 with this text like the 403 that was observed.
+            // Bitbucket refuses this call even to valid access tokens. Map a 401 with this text like the observed 403.
             Err(Error::Denied { message, .. }) if is_for_nobody(&message) => {
                 return Err(Error::Forbidden { what: ACCOUNT.to_owned(), message });
             }

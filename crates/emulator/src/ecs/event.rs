@@ -23,13 +23,11 @@ impl Events {
         receiver
     }
 
-    /// Starts or stops dropping all state changes.
     pub(super) fn lose(&self, lost: bool) {
         self.lost.store(lost, Ordering::Relaxed);
     }
 
     /// Sends the event to every subscriber and removes closed ones.
-    ///
     /// Returns whether a subscriber remains; an event dropped by `lose` counts as delivered.
     pub(super) fn publish(&self, task: &Description) -> bool {
         if self.lost.load(Ordering::Relaxed) {

@@ -1,5 +1,4 @@
 //! Deletes old stopped tasks, which would otherwise fill memory and disk; AWS deletes them after an hour.
-//!
 //! A task whose end has not been announced is retained for the next subscriber.
 
 use std::sync::Arc;

@@ -7,7 +7,6 @@ use super::record::{Record, Status, StopCode};
 use super::tasks::{Task, Tasks};
 use crate::moment::Moment;
 
-/// The stop reason of tasks that the emulator's shutdown stops.
 pub(super) const SHUTDOWN: &str = "The embedded ECS shut down";
 
 /// Runs a task recorded as PROVISIONING until it stops.
@@ -77,7 +76,6 @@ async fn stuck(tasks: &Tasks, task: &Task) -> Pause {
 }
 
 /// Starts the child and records it as RUNNING, or ends the task if it cannot start or must not.
-///
 /// The record stays locked, so that a stop comes before or after the start. A child that queries the metadata endpoint
 /// waits until it is recorded as running.
 async fn start(tasks: &Tasks, task: &Task) -> Option<Process> {

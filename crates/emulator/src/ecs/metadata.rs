@@ -26,7 +26,6 @@ pub(super) async fn task(State(tasks): State<Arc<Tasks>>, Path(id): Path<String>
     })))
 }
 
-/// The only container of the task.
 pub(super) async fn container(
     State(tasks): State<Arc<Tasks>>,
     Path(id): Path<String>,

@@ -1,5 +1,4 @@
 //! ECS on a loopback port: a task is a child process with its own process group, logs and state file.
-//!
 //! A task belongs to the cluster that started it; clusters need no creation. Task definitions are fixed at startup and
 //! have one revision. Tasks survive a crash of the host: the next start on the folder adopts them. Services, task sets
 //! and capacity are not emulated.
@@ -111,7 +110,6 @@ impl Ecs {
     }
 
     /// Subscribes to future state changes, as complete EventBridge envelopes.
-    ///
     /// Unannounced ends, also of an earlier process, are sent again to all subscribers: delivery is at least once.
     #[must_use]
     pub fn events(&self) -> UnboundedReceiver<Value> {

@@ -18,7 +18,6 @@ use super::record::ProcessMark;
 const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "USER"];
 
 /// Interval at which a running task is checked for new members.
-///
 /// A process escapes if it leaves the group, clears its environment and loses its parent between two checks.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -28,7 +27,6 @@ const POLL: Duration = Duration::from_millis(200);
 /// Variable in every process of a task; its value ends with the task's id.
 pub(super) const METADATA_URI: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
-/// A started process that leads its process group.
 #[derive(Debug)]
 pub(super) struct Process {
     leader: Leader,
@@ -143,7 +141,6 @@ impl Process {
 }
 
 /// Kills the remaining processes of a task whose process ended or was never recorded.
-///
 /// They are found only by the metadata URI, because the group id may have been reused.
 pub(super) async fn kill_remains(task: &str) {
     Members::of(None, task).kill().await;
@@ -168,7 +165,6 @@ impl Members {
     }
 
     /// Sends SIGKILL to the group and to members with their own group or session.
-    ///
     /// Repeats until no member is left, because a member may fork between check and kill.
     async fn kill(&mut self) {
         for _ in 0..100 {
@@ -190,7 +186,6 @@ impl Members {
     }
 
     /// Returns the living known members, the group, processes with the task's URI, and their descendants.
-    ///
     /// Without `/proc` the list is empty.
     fn living(&self) -> Vec<Member> {
         let Ok(table) = std::fs::read_dir("/proc") else {
@@ -250,7 +245,6 @@ fn start_mark(pid: Pid) -> Option<String> {
 }
 
 /// Returns the group of a marked process if that process lives.
-///
 /// A mark without a start time counts as dead, because a later process may have its pid.
 fn living(mark: &ProcessMark) -> Option<Pid> {
     let pid = i32::try_from(mark.pid).ok()?;
@@ -299,7 +293,6 @@ fn is_mark(pair: &[u8], task: &str) -> bool {
     uri.is_some_and(|uri| last_segment(uri) == task)
 }
 
-/// Fields of `/proc/<pid>/stat`.
 struct Stat {
     state: String,
     parent: i32,

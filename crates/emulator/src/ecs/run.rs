@@ -57,8 +57,6 @@ struct Variable {
     value: String,
 }
 
-/// Answers RunTask.
-///
 /// Idempotent: by `clientToken`; the same token with other parameters fails with ConflictException.
 pub(super) async fn answer(tasks: &Arc<Tasks>, body: &[u8]) -> Result<Value, Failure> {
     let whole: Value = parse(body)?;
@@ -245,7 +243,6 @@ fn definition<'a>(tasks: &'a Tasks, wanted: Option<&str>) -> Result<&'a TaskDefi
         .ok_or_else(|| Failure::client("TaskDefinition not found."))
 }
 
-/// A client token with its complete request.
 type Call<'a> = (&'a str, &'a Value);
 
 async fn start(tasks: &Arc<Tasks>, plan: Plan, call: Option<Call<'_>>) -> Result<Vec<Arc<Task>>, Failure> {

@@ -10,7 +10,6 @@ pub enum Outcome {
     ResourceMemory,
     /// 200 with the failure "Capacity is unavailable at this time…".
     CapacityUnavailable,
-    /// `ThrottlingException`.
     Throttled,
     /// `InvalidParameterException` "Rate exceeded", another form of throttling.
     RateExceeded,
@@ -32,7 +31,6 @@ impl Script {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(outcomes);
     }
 
-    /// Takes the outcome for the current call.
     pub(super) fn next(&self) -> Outcome {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or(Outcome::Start)
     }

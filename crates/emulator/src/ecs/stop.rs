@@ -19,8 +19,6 @@ pub(super) struct Request {
     reason: Option<String>,
 }
 
-/// Answers StopTask.
-///
 /// Idempotent: a stopping or stopped task is returned unchanged.
 pub(super) async fn answer(tasks: &Tasks, request: Request) -> Result<Value, Failure> {
     let cluster = cluster_name(request.cluster.as_deref())?;

@@ -15,7 +15,6 @@ use super::record::{Description, Record, Status};
 use super::script::Script;
 use super::{Options, disk};
 
-/// All tasks and their shared state.
 #[derive(Debug)]
 pub(super) struct Tasks {
     pub(super) options: Options,

@@ -1,5 +1,4 @@
 //! Emulates a Lambda event-source mapping of an SQS queue, with partial batch responses.
-//!
 //! Failed messages are not touched: the queue's visibility timeout and redrive policy apply. FIFO groups stay in order
 //! because the queue returns no message of a group in flight.
 
@@ -36,7 +35,6 @@ pub struct EventSource {
 }
 
 /// Polls a queue and invokes a function with each batch.
-///
 /// Dropping the handle stops polling after the current invocations and their deletes.
 #[must_use]
 pub fn poll(sqs: &Sqs, queue_url: &str, options: Options, function: Function) -> EventSource {
@@ -182,7 +180,6 @@ fn record(message: &Value, source: &str) -> Value {
 }
 
 /// Returns the records to delete after a response.
-///
 /// Without reported failures, all records are deleted. An invalid report fails the whole batch, as on AWS. In a FIFO
 /// queue, records after a failure in the same group are retained to preserve the order.
 fn done<'a>(records: &'a [Value], response: &Value) -> Vec<&'a Value> {

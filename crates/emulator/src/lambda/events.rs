@@ -23,7 +23,6 @@ pub struct Rule {
 }
 
 /// Delivers every event to a function until the source ends.
-///
 /// Dropping the handle stops delivery after the current invocation; undelivered events are lost.
 #[must_use]
 pub fn forward(mut events: UnboundedReceiver<Value>, function: Function) -> Rule {

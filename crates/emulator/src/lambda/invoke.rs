@@ -1,5 +1,4 @@
 //! Runs a function in separate tasks and counts its invocations.
-//!
 //! As in the Lambda runtime, an invocation continues if its caller disconnects, and a panic becomes an error.
 
 use std::fmt;

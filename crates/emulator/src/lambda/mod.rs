@@ -1,5 +1,4 @@
 //! Lambda triggers: an HTTP API, an SQS queue, a schedule, an EventBridge rule.
-//!
 //! A function maps a complete event to a complete response; its memory is not limited.
 
 pub mod event_source;

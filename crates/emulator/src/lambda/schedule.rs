@@ -1,5 +1,4 @@
 //! Emulates EventBridge Scheduler: invokes a function at a fixed rate.
-//!
 //! A failed invocation is logged and not retried, because the next tick follows. Ticks do not overlap; a late tick
 //! delays the later ones.
 
@@ -22,7 +21,6 @@ pub struct Schedule {
 }
 
 /// Invokes a function once per period, first after one period.
-///
 /// Dropping the handle stops the schedule after the current invocation.
 #[must_use]
 pub fn every(period: Duration, function: Function) -> Schedule {
@@ -52,8 +50,6 @@ pub fn every(period: Duration, function: Function) -> Schedule {
 
 impl Schedule {
     /// Invokes the function now, independently of the schedule, and returns its response.
-    ///
-    /// Errors: the error of the function.
     pub async fn fire(&self) -> Result<Value, String> {
         self.invoker.invoke(event()).await
     }

@@ -1,5 +1,4 @@
 //! Stores objects in memory or in files; a file has a JSON line of metadata before the bytes.
-//!
 //! Files are written under a temporary name, synced and renamed: an object is complete or absent.
 
 use std::collections::BTreeMap;

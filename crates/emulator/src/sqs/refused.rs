@@ -1,5 +1,4 @@
 //! Refuses messages with characters, group ids or deduplication ids that SQS refuses and rustack accepts.
-//!
 //! Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>.
 
 use serde_json::Value;

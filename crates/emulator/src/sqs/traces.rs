@@ -1,5 +1,4 @@
 //! Carries the `AWSTraceHeader` of messages, which rustack accepts and drops.
-//!
 //! The header travels as a message attribute, added before rustack stores the message and removed on receive. It must
 //! be inside the message, because a poller may receive it before the sender has a response.
 

@@ -93,7 +93,6 @@ fn role_of(token: &TokenAccess) -> Role {
     }
 }
 
-/// The minimum role of the token's account for the feature.
 fn needed_role(row: &Row) -> Role {
     match row.feature {
         Feature::Look => Role::Reader,

@@ -70,7 +70,6 @@ impl Client {
         Ok((self.read(&answer)?, pages::next(&answer.headers)))
     }
 
-    /// Reads all pages of a list, up to a limit.
     pub(super) async fn list<T: DeserializeOwned>(&self, address: Url, what: &str) -> Result<Listed<T>, Error> {
         let mut found = Vec::new();
         for page in 1..=MAX_PAGES {

@@ -121,8 +121,8 @@ impl GitHub {
         Ok(answer.into())
     }
 
-    /// Source: `PATCH /repos/{owner}/{repo}/hooks/{hook_id}`, `PATCH /orgs/{org}/hooks/{hook_id}`, `PATCH
-    /// /app/hook/config`.
+    /// Source: `PATCH /repos/{owner}/{repo}/hooks/{hook_id}`, `PATCH /orgs/{org}/hooks/{hook_id}`,
+    /// `PATCH /app/hook/config`.
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
         let place = Place::of(scope)?;
         let what = place.what();

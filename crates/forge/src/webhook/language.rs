@@ -3,7 +3,6 @@
 /// Longer than any forge's event name.
 const MAX_NAME_BYTES: usize = 64;
 
-/// The forge whose headers and bodies a delivery uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
     /// `X-GitHub-Event` names the event, `action` in the body names the change.

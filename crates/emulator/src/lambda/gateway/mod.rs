@@ -1,5 +1,4 @@
 //! Emulates an API Gateway HTTP API: routes each request to a function as a Lambda event.
-//!
 //! Stages, authorisers, CORS and TLS are not emulated.
 
 mod request;
@@ -205,7 +204,6 @@ async fn read(mut body: Body) -> Read {
     Read::Whole(whole.freeze())
 }
 
-/// A response of the gateway itself.
 fn own(status: StatusCode, message: &str) -> Response {
     let mut response = Response::new(Body::from(json!({ "message": message }).to_string()));
     *response.status_mut() = status;

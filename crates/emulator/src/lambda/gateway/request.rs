@@ -123,7 +123,6 @@ fn join(joined: &mut BTreeMap<String, String>, name: &str, value: &str) {
         .or_insert_with(|| value.to_owned());
 }
 
-/// A new AWS X-Ray trace id.
 fn trace_id() -> String {
     let secs = Moment::now().epoch_millis() / 1000;
     let random = random_hex();

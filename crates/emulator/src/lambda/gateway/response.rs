@@ -9,7 +9,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 /// Returns the HTTP response, or the defect of the function's response.
-///
 /// A response without `statusCode` is the body of a 200, as in API Gateway.
 pub(super) fn http(answer: Value) -> Result<Response, &'static str> {
     let Some(status) = answer.get("statusCode") else {
