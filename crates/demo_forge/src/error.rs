@@ -8,6 +8,7 @@ pub enum Error {
     /// The listener must be on a loopback address, because the pages need no password.
     #[error("serve {address}: the demo forge serves loopback addresses only")]
     NotLoopback {
+        /// The bound address.
         address: SocketAddr,
     },
     /// `git` could not be started, or lacks `http-backend`.
@@ -19,11 +20,13 @@ pub enum Error {
     },
     #[error("run git {command}: {reason}")]
     GitFailed {
+        /// The subcommand without its arguments.
         command: String,
         reason: String,
     },
     #[error("run git {command} within {} s", limit.as_secs())]
     GitTimedOut {
+        /// The subcommand without its arguments.
         command: String,
         limit: Duration,
     },
@@ -41,20 +44,24 @@ pub enum Error {
     },
     #[error("use the name {name:?}: {reason}")]
     InvalidName {
+        /// The rejected name.
         name: String,
         reason: &'static str,
     },
     #[error("create {full_name}: it exists already")]
     RepositoryExists {
+        /// `owner/name` of the existing repository.
         full_name: String,
     },
     #[error("serve {}: {reason}", path.display())]
     NotARepository {
+        /// The folder to be linked.
         path: PathBuf,
         reason: &'static str,
     },
     #[error("find the user {login}")]
     UserMissing {
+        /// The unknown login.
         login: String,
     },
     /// The forge's rules refuse the action.

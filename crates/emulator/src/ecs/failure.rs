@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 
 #[derive(Debug)]
 pub(super) enum Failure {
+    /// An exception of the API.
     Exception { kind: &'static str, message: String, resource_ids: Vec<String> },
     /// Closes the connection without a response.
     AnswerLost,
