@@ -1,4 +1,4 @@
-//! Runs the agent of one attempt until it has done its work or failed for good.
+//! Runs the agent of one attempt until its work is done or it fails for good.
 //!
 //! `once` runs one start, `classify` judges its end, `watch` checks limits. `adapter` hides the kinds of agents:
 //! `claude_code`, `codex`, `command`.
@@ -70,32 +70,31 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use watch::{Limits, Spent};
 
-/// Tells a session that it was interrupted.
+/// Prompt for a session whose connection to the model broke.
 const GO_ON: &str = "The connection to the model broke off. Go on with the task from where you were.";
-/// Tells a session that ended its work about new messages.
+/// Prompt for a session that ended its work before it read new messages.
 pub(crate) const HEED: &str =
     "You ended your work, and it is not published yet. Do first what follows from what people said.";
-/// Tells a session that asked something about new messages: they may be the answer.
+/// Prompt for a session whose question came before it read new messages. They may contain the answer.
 const UNASKED: &str = "You asked something that nobody has seen yet, because people had said something before. Go on \
                        with what they said, and ask again if you still have to.";
-/// Tells a new session that an earlier one is lost.
+/// Added to the prompt of a new session when an earlier one is lost.
 const BEGIN_AGAIN: &str = "\n\nAn earlier session on this task broke off; files in this folder may already hold a \
                            part of its work. Look at them first.";
 
-/// The chosen agent, found before anything is changed.
+/// The agent to run, chosen before the runner changes anything.
 pub(crate) enum Chosen {
     Known(Installed),
-    /// The command of the repository's settings, which may be in the repository.
+    /// The command from the repository's settings. Its program may be a file of the repository.
     Command,
 }
 
 impl Chosen {
-    /// Whether it reads messages of people while it works.
+    /// Whether the agent reads messages of users while it works.
     pub(crate) fn hears_people(&self) -> bool {
         matches!(self, Self::Known(_))
     }
 
-    /// Its capability.
     pub(crate) fn capability(&self) -> &'static str {
         match self {
             Self::Known(installed) => installed.known.capability(),
@@ -103,7 +102,7 @@ impl Chosen {
         }
     }
 
-    /// Agent and isolation, as people read them.
+    /// Agent, version and isolation, for display.
     pub(crate) fn words(&self, isolation: Isolation) -> String {
         let version = match self {
             Self::Known(installed) => format!(" {}", installed.version),
@@ -117,13 +116,12 @@ impl Chosen {
 pub(crate) struct GoesOn {
     /// The agent's id of the session.
     pub(crate) session: String,
-    /// The prompt.
     pub(crate) prompt: String,
-    /// Tokens that it used before.
+    /// Tokens that the session used before.
     pub(crate) tokens: Tokens,
 }
 
-/// The input of a run.
+/// The inputs of `run`.
 pub(crate) struct Run<'a> {
     pub(crate) assignment: &'a Assignment,
     /// The session to continue. `None` starts a new one.
@@ -138,10 +136,10 @@ pub(crate) struct Run<'a> {
     /// The base branch and its commit.
     pub(crate) base: (&'a str, &'a str),
     pub(crate) isolation: Isolation,
-    /// When the attempt's time ends.
+    /// The end of the attempt's time.
     pub(crate) until: Instant,
     pub(crate) namespace: ProcessNamespace,
-    /// Time that the agent has to stop by itself.
+    /// Time for the agent to stop by itself.
     pub(crate) grace: Duration,
     /// Pauses before further starts.
     pub(crate) waits: &'a Waits,
@@ -149,10 +147,10 @@ pub(crate) struct Run<'a> {
     pub(crate) working: &'a Working,
 }
 
-/// Finds the agent that the assignment asks for. With `auto` it is the one that left the checkpoint, if it is usable
+/// Finds the agent that the assignment requires. `auto` prefers the agent that wrote the checkpoint, if it is usable
 /// here.
 ///
-/// Errors: `AgentMissing` with its name.
+/// Errors: `AgentMissing`, with the names of the agents that were tried.
 pub(crate) async fn choose(
     assignment: &Assignment,
     left_by: Option<&str>,
@@ -164,7 +162,7 @@ pub(crate) async fn choose(
         "command" => return Ok(Chosen::Command),
         "auto" => {
             let mut all = Known::ALL.to_vec();
-            // The agent that began continues, if possible.
+            // Prefer the agent that began the work.
             all.sort_by_key(|known| Some(known.capability()) != began);
             all
         }
@@ -174,7 +172,7 @@ pub(crate) async fn choose(
     for known in &candidates {
         match probe(*known, environment).await {
             Ok(installed) if known.has_key(environment) => return Ok(Chosen::Known(installed)),
-            // It reports itself that it is not signed in, unless another agent is.
+            // An agent without a key is the last resort. Once started, it reports that it is not signed in.
             Ok(installed) => keyless = keyless.or(Some(installed)),
             Err(reason) => tracing::warn!("{} can't be used: {reason}", known.name()),
         }
@@ -187,7 +185,7 @@ pub(crate) async fn choose(
     Err(Failure::AgentMissing { agent, runner: "the runner".into() }.into())
 }
 
-/// Runs the agent to its end.
+/// Runs the agent, with further starts, until its work is done or a `Stop` ends it.
 pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environment<'_>) -> Result<(), Stop> {
     let mut adapter = adapter_of(run, chosen, environment)?;
     let instructions = instructions(run, adapter.as_ref()).await?;
@@ -209,11 +207,11 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
         if let Some(failure) = limits.used_up(&spent) {
             return Err(failure.into());
         }
-        // A command reads messages when it asks, and at its start.
+        // A `command` agent gets messages only in its prompt: at its start, and after a question.
         let hears = match &session {
             _ if !adapter.says_its_end() => Vec::new(),
             Some(_) => run.people.unheard().await?,
-            // This session has not read what another one heard.
+            // A new session has read no message, so it gets all of them.
             None => run.people.unheard().await.map(|_| run.people.said())?,
         };
         let told = with_unheard(&prompt, &hears);
@@ -250,7 +248,8 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
         run.tally.note(&end.record, &spent);
         match judge(run, adapter.as_ref(), &end, &limits, &spent).await? {
             Verdict::Done => {
-                // A known agent that asked while it worked went on without the answer.
+                // A known agent that asks a question during its work continues without an answer, so only its file
+                // counts.
                 let asked = match end.record.asked.filter(|_| !adapter.says_its_end()) {
                     Some(question) => Some(question),
                     None => left_question(run).await,
@@ -262,9 +261,9 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
                 further = if asked.is_some() { UNASKED } else { HEED };
             }
             Verdict::Stopped(stop) => return Err(stop),
-            // With new messages it may not need what was denied.
+            // New messages may make the denied tool unnecessary.
             Verdict::Failed(failure @ Failure::PermissionDenied { .. }) => {
-                // Its question may be about the denial.
+                // The agent's question may concern the denied tool.
                 let asked = left_question(run).await;
                 if !is_to_hear_more(run).await? {
                     return Err(asked.map_or_else(|| failure.into(), Stop::Asks));
@@ -295,26 +294,26 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
     }
 }
 
-/// Whether there are messages that the agent has not read, and a turn is left for them.
+/// Whether unread messages exist and the limits allow a turn for them.
 async fn is_to_hear_more(run: &Run<'_>) -> Result<bool, Stop> {
     let hears = !run.people.unheard().await?.is_empty();
     Ok(hears && !is_used_up(run.events, run.tally, run.assignment))
 }
 
-/// The question that an agent left in a file. It becomes an event as well.
+/// Loads the question that the agent left in a file, and adds it as an event.
 async fn left_question(run: &Run<'_>) -> Option<String> {
     let question = left::question(run.git, run.workspace).await?;
     run.events.add(Said::words(EventKind::Question, question.as_str()));
     Some(question)
 }
 
-/// The prompt of a further session.
+/// The prompt of a new session after an earlier one.
 fn begin_again(run: &Run<'_>, adapter: &dyn Adapter) -> String {
     let look = if adapter.says_its_end() { BEGIN_AGAIN } else { "" };
     format!("{}{look}", run.assignment.prompt)
 }
 
-/// Whether limits leave the agent no turn for new messages. Its work is used without them.
+/// Whether the limits leave no turn for new messages; logs that. The agent's work is used without them.
 pub(crate) fn is_used_up(events: &Events, tally: &Tally, assignment: &Assignment) -> bool {
     let Some(failure) = used_up(tally, assignment) else { return false };
     let words = format!("The agent did not hear what people said last. {}", failure.sentence());
@@ -331,7 +330,6 @@ fn limits(assignment: &Assignment) -> Limits {
     Limits { stall: Duration::from_secs(allowed.stall_secs), turns: allowed.turns, cost: allowed.cost_usd_micros }
 }
 
-/// The driver of the chosen agent.
 fn adapter_of(run: &Run<'_>, chosen: &Chosen, environment: &Environment<'_>) -> Result<Box<dyn Adapter>, Stop> {
     Ok(match chosen {
         Chosen::Known(installed) => match installed.known {
@@ -350,18 +348,18 @@ fn adapter_of(run: &Run<'_>, chosen: &Chosen, environment: &Environment<'_>) -> 
     })
 }
 
-/// It is not there, and why.
+/// Logs the reason and returns `AgentMissing`.
 fn missing(events: &Events, agent: &str, reason: &dyn std::fmt::Display) -> Stop {
     events.add(Said::words(EventKind::Log, format!("The agent could not be started: {reason}.")));
     Failure::AgentMissing { agent: agent.to_owned(), runner: "the runner".into() }.into()
 }
 
-/// What the repository tells agents, for one that does not read it from the files that are worked on.
+/// The instructions of the base branch that this agent gets.
 async fn instructions(run: &Run<'_>, adapter: &dyn Adapter) -> Result<String, Stop> {
     let names = adapter.instruction_files();
     let read = instructions::of_base(run.git, &run.workspace.repository(), run.base, names).await;
     let told = read.map_err(|fault| fault.of_workspace())?;
-    // Once in an attempt: where an agent worked before, it was said, and the base is the same.
+    // Log skipped files once per attempt. The base is the same for every agent run.
     let is_first = run.tally.told().0.is_none();
     for sentence in told.left_out.into_iter().filter(|_| is_first) {
         run.events.add(Said::words(EventKind::Log, sentence));
@@ -369,7 +367,7 @@ async fn instructions(run: &Run<'_>, adapter: &dyn Adapter) -> Result<String, St
     Ok(told.text)
 }
 
-/// What every agent's environment has: nothing of ours is inherited beyond it.
+/// The environment of every agent. Agents inherit no other variables of the runner.
 fn common_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'static str, OsString)> {
     let assignment = run.assignment;
     let ticket = assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str());
@@ -383,21 +381,20 @@ fn common_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'st
         ("PULLYARD_TICKET", ticket.into()),
     ]);
     if let Some(resume) = &assignment.resume {
-        // Of use to a program that keeps what it learned somewhere else.
+        // A program may store its own state under this name.
         let session = resume.session.as_deref().unwrap_or(assignment.job.as_str());
         common.extend([("PULLYARD_SESSION", session.into())]);
     }
     common
 }
 
-/// The kind of its work, as programs read it.
+/// The kind of work, by its name on the wire.
 pub(crate) fn kind_of(assignment: &Assignment) -> String {
-    // The name on the wire is the name for the agent.
     let name = serde_json::to_value(assignment.kind).ok();
     name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// What the end of a start means, with everything that is known of it.
+/// Classifies the end of a start.
 async fn judge(
     run: &Run<'_>,
     adapter: &dyn Adapter,
@@ -407,7 +404,7 @@ async fn judge(
 ) -> Result<Verdict, Stop> {
     let record = &end.record;
     let denied = record.denied.as_deref();
-    // What stopped it is told first, whatever became of its files: they may be gone, or their disk full.
+    // After a stop, skip the check for changes: the files may be gone or the disk full.
     let changed = if denied.is_some() && end.stopped.is_none() {
         commit::is_changed(run.git, run.workspace, run.assignment.kind).await?
     } else {
@@ -432,7 +429,7 @@ async fn judge(
     }))
 }
 
-/// The runner's own time: for limits of a model's account that end after so long.
+/// The runner's clock, for account limits that end after a duration.
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

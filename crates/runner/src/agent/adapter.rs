@@ -1,5 +1,6 @@
-//! Interface of agents: the command line, the meaning of lines, how to stop and to
-//! resume. It does not decide when to start or stop, or what an end means.
+//! Interface to each kind of agent: how to start it, read it, stop it and resume it.
+//!
+//! Other modules decide when to start or stop, and how to judge an end.
 
 use super::sign::{Sign, Tokens};
 use super::start::Start;
@@ -9,28 +10,27 @@ use std::path::PathBuf;
 
 /// The driver of one kind of agent, for all starts of one attempt.
 pub(super) trait Adapter: Send {
-    /// Its capability: `claude_code`, `codex`, `command`.
+    /// `claude_code`, `codex` or `command`.
     fn capability(&self) -> &'static str;
 
     fn name(&self) -> &'static str;
 
     fn program(&self) -> PathBuf;
 
-    /// The version of its program.
     fn version(&self) -> Option<String>;
 
-    /// It resumes a session of an earlier attempt with this usage, which is not this attempt's.
+    /// Called before a session is resumed, with the tokens that it used before. They do not count again.
     fn goes_on(&mut self, _tokens: Tokens) {}
 
-    /// Writes its configuration and returns the launch.
+    /// Writes the agent's configuration and returns how to launch it.
     ///
     /// Writes: its own folder below the agent's home.
     fn prepare(&mut self, start: &Start<'_>) -> io::Result<Launch>;
 
-    /// Instruction files of the base branch. It does not read those in the tree by itself.
+    /// Files whose content on the base branch the agent gets as instructions. It ignores its worktree's copies.
     fn instruction_files(&self) -> &'static [&'static str];
 
-    /// Whether it reports its end, so that an exit code alone proves nothing.
+    /// Whether the agent reports its end. If so, an exit code alone is no proof.
     fn says_its_end(&self) -> bool;
 }
 
@@ -41,28 +41,27 @@ pub(super) struct Launch {
     pub(super) input: Vec<u8>,
     pub(super) input_ends: InputEnds,
     pub(super) reader: Box<dyn Reader>,
-    /// Reads what it writes elsewhere.
+    /// Reads the files that the agent writes besides its output.
     pub(super) meter: Option<Box<dyn Meter>>,
 }
 
 pub(super) enum InputEnds {
-    /// At once, after the prompt.
+    /// Immediately after the prompt.
     AfterPrompt,
-    /// When it reported its end and took up all inputs. Until then it may get more.
+    /// After the agent reported its end and took up all inputs. Until then it accepts further inputs.
     AfterItsEnd(Box<dyn Voice>),
 }
 
-/// How to send to an agent that reads while it works. Its reader may learn facts for this.
+/// Encodes input for an agent that reads while it works.
 pub(super) trait Voice: Send {
-    /// Asks it to send no further request; `None` if it sends none.
+    /// A request to send no further model request; `None` if the agent has no such request.
     fn interrupt(&mut self) -> Option<Vec<u8>>;
 
-    /// Messages with a mark, which its lines repeat when the model gets them. `None` if it is not ready:
-    /// its reader sends them later.
+    /// Encodes messages with a mark. The agent's lines repeat the mark when the model gets the messages.
     fn tell(&mut self, words: &str, mark: &str) -> Vec<u8>;
 }
 
-/// Reads the lines of one start. Unknown lines become `raw`.
+/// Parses the lines of one start. Unknown lines become `raw` events.
 pub(super) trait Reader: Send {
     fn read(&mut self, line: &[u8]) -> Vec<Sign>;
 }
@@ -71,6 +70,6 @@ pub(super) trait Reader: Send {
 pub(super) trait Meter: Send {
     fn look(&mut self) -> Vec<Sign>;
 
-    /// The same after its end.
+    /// The last look, after the agent's end.
     fn finish(&mut self) -> Vec<Sign>;
 }

@@ -1,4 +1,4 @@
-//! When an agent that could not reach its model is started again, and how that is told.
+//! Waits before an agent that could not reach its model is started again, and announces the wait.
 
 use super::classify::Transient;
 use super::waits::Waits;
@@ -11,7 +11,7 @@ use pullyard_domain::text::Span;
 use pullyard_protocol::event::EventKind;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// The further starts of one attempt, however often its agent is told something more: the tally counts them.
+/// Limits the further starts of a whole attempt, because the tally counts them.
 pub(super) struct Again<'a> {
     waits: &'a Waits,
     tally: &'a Tally,
@@ -22,9 +22,9 @@ impl<'a> Again<'a> {
         Self { waits, tally }
     }
 
-    /// Waits before the next start, tells so, and is cut off by orders and the end of the time.
+    /// Announces the pause before the next start and waits. Orders and the end of the attempt's time interrupt it.
     ///
-    /// Errors: all further starts are used up; the wait was cut off.
+    /// Errors: no further start is left; the pause was interrupted.
     pub(super) async fn wait(&self, transient: Transient, run: &Run<'_>) -> Result<(), Stop> {
         let wall_secs = run.assignment.limits.wall_secs;
         let tell = |words| run.events.add(Said::words(EventKind::Log, words));

@@ -1,29 +1,31 @@
-//! What an agent is told, so that its program takes nothing in it for an order of its own: the text comes from tickets,
-//! reviews and people.
+//! Escapes text from tickets, reviews and users, so that an agent's program expands no reference in it.
 //!
-//! Measured with Claude Code 2.1.197 and 2.1.330 and with Codex 0.169.0: the one reads every file whose path stands
-//! behind an `@`, from anywhere on its machine, and sends it to the model; it does what a text that begins with `/`
-//! names. The other tells the model the instructions of each skill whose name stands behind a `$`, of the repository or
-//! of its home, in a fence and a quote as well. Neither has a switch against it in all of these versions.
+//! Measured with Claude Code 2.1.197 and 2.1.330, and with Codex 0.169.0:
+//! - Claude Code sends the model every file whose path follows an `@`, from anywhere on the machine. It also runs the
+//!   command that a leading `/` names.
+//! - Codex sends the model the instructions of each skill whose name follows a `$`, even in a fence or a quote. It
+//!   searches the repository and its own home.
+//!
+//! No switch that turns this off exists in all of these versions.
 
 use std::borrow::Cow;
 
-/// Has no width and breaks no line. To neither program is it a space, a part of a name, or nothing.
+/// Invisible, and breaks no line. Both programs count it as a character that is neither a space nor part of a name.
 const JOINER: char = '\u{2060}';
 
-/// What an agent is told first, where there is one in what follows.
+/// The first paragraph of an escaped text.
 const NOTE: &str = "In what follows, an invisible character (a word joiner, U+2060) stands beside some of the signs \
                     `@`, `$` and `/`, so that no program expands what was only written. It is not a part of the text: \
                     read it as if it were not there, and write it into nothing.";
 
-/// Behind these marks of sentences Claude Code takes an `@` as well.
+/// Claude Code also expands an `@` directly after these punctuation marks.
 const MARKS: [char; 4] = ['\u{3002}', '\u{3001}', '\u{ff1f}', '\u{ff01}'];
 
-/// Names that are variables to Codex, and never skills, in any letters.
+/// Names that Codex treats as variables and never as skills, in any case.
 const VARIABLES: [&str; 11] =
     ["PATH", "HOME", "USER", "SHELL", "PWD", "TMPDIR", "TEMP", "TMP", "LANG", "TERM", "XDG_CONFIG_HOME"];
 
-/// The text as Claude Code expands nothing in it; as it is, where there is nothing.
+/// Escapes a text for Claude Code. A text without references is returned unchanged.
 pub(super) fn for_claude_code(text: &str) -> Cow<'_, str> {
     let command =
         text.find(|c: char| !is_space(c)).filter(|at| text.get(*at..).is_some_and(|rest| rest.starts_with('/')));
@@ -41,26 +43,26 @@ pub(super) fn for_claude_code(text: &str) -> Cow<'_, str> {
     with_joiners(text, &places)
 }
 
-/// The text as Codex expands nothing in it; as it is, where there is nothing.
+/// Escapes a text for Codex. A text without references is returned unchanged.
 pub(super) fn for_codex(text: &str) -> Cow<'_, str> {
     let behind = text.match_indices('$').map(|(at, sign)| at + sign.len());
     let places: Vec<usize> = behind.filter(|at| text.get(*at..).is_some_and(may_name_skill)).collect();
     with_joiners(text, &places)
 }
 
-/// What JavaScript takes for a space, and no less.
+/// Covers at least the whitespace of JavaScript.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || c == '\u{feff}'
 }
 
-/// Whether a name begins here that may be a skill's.
+/// Whether the text begins with a possible name of a skill.
 fn may_name_skill(rest: &str) -> bool {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':');
     let name = rest.split(|c: char| !is_of_name(c)).next().unwrap_or_default();
     !name.is_empty() && !VARIABLES.iter().any(|variable| variable.eq_ignore_ascii_case(name))
 }
 
-/// With the note, and a joiner at each of these places, which are in their order.
+/// Prepends the note and inserts a joiner at each of these offsets, which are in ascending order.
 fn with_joiners<'t>(text: &'t str, places: &[usize]) -> Cow<'t, str> {
     if places.is_empty() {
         return Cow::Borrowed(text);

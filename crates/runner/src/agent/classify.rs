@@ -1,10 +1,11 @@
 //! Judges the end of one start: a pure function of everything that is known about it.
 //!
-//! An agent's own words alone prove nothing. It has done its work if nobody stopped it, it reported success, its exit
-//! code is 0, and nothing kept it from working. A failure is classified by the mark on its last line, then by the
-//! provider's status, then by words. Unknown ends are failures without another start. A limit of the account and
-//! trouble of the provider hold up other jobs. They are believed only of an agent that ended as it does when it fails:
-//! a tool can write to the same streams.
+//! An agent's report alone proves no success. The agent's work is done if the runner did not stop it, it reported
+//! success, it exited with 0, and no denied tool kept it from working. A failure is classified by the mark on the
+//! agent's last line, then by the provider's status, then by its text. Unknown ends are failures without another start.
+//!
+//! Account limits and provider trouble also hold up other jobs. They are believed only with the exit code of a failing
+//! agent, because a tool can write to the same streams.
 
 mod bare;
 
@@ -17,42 +18,41 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
 
-/// EX_TEMPFAIL: any program may use it to ask for another try.
+/// EX_TEMPFAIL: any program may use it to request another try.
 const TRY_AGAIN: i32 = 75;
-/// The mark of an agent that was interrupted in a tool or an answer. We kill an agent that we interrupt, so it was
-/// somebody else.
+/// Marks of an agent that was interrupted in a tool or an answer. The runner kills an agent that it interrupts, so
+/// another process did it.
 const INTERRUPTED: [&str; 2] = ["aborted_tools", "aborted_streaming"];
-/// A crash prints its stack after its message. Units: lines.
+/// How many last lines of a crash are examined: a crash prints its stack after its message.
 const LAST_LINES: usize = 20;
 const SIGKILL: i32 = 9;
-/// The same exit code from a process below another one.
+/// SIGKILL, as a parent process reports it for its child.
 const KILLED: i32 = 128 + SIGKILL;
 /// The exit code with which every known agent reports its own failure.
 const FAILED_EXIT: i32 = 1;
 
-/// What is known about the end of a start.
+/// Everything that is known about the end of a start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended<'a> {
     pub(super) agent: &'a str,
-    /// Whether its protocol has a last line, so that the exit code alone proves nothing.
+    /// Whether the agent reports its end. If so, the exit code alone is no proof.
     pub(super) says_its_end: bool,
-    /// Why it was stopped.
+    /// Why the runner stopped it, if it did.
     pub(super) stopped: Option<&'a Stop>,
     pub(super) exit: Exit,
     pub(super) terminal: Option<&'a Terminal>,
-    /// The first tool that was denied, in all starts.
+    /// The first denied tool of all starts.
     pub(super) denied: Option<&'a str>,
     /// The end of its standard error.
     pub(super) stderr: &'a str,
     pub(super) last_words: &'a str,
-    /// Whether files changed.
+    /// Whether the agent changed files.
     pub(super) changed: bool,
-    /// The model, if known.
     pub(super) model: Option<&'a str>,
-    /// Its limits: requests to the model, and millionths of a US dollar.
+    /// Limits on requests to the model and on cost. Units: requests, and millionths of a US dollar.
     pub(super) turns: Option<u32>,
     pub(super) cost: Option<u64>,
-    /// Its cost in all starts. Units: millionths of a US dollar.
+    /// Upper bound of the cost of all starts. Units: millionths of a US dollar.
     pub(super) spent: u64,
     pub(super) now: Timestamp,
 }
@@ -60,7 +60,7 @@ pub(super) struct Ended<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Verdict {
     Done,
-    /// It was stopped; its words about that do not matter.
+    /// The runner stopped the agent, whose own report is then ignored.
     Stopped(Stop),
     Again(Transient),
     /// The session to continue does not exist.
@@ -140,16 +140,17 @@ fn failed(ended: &Ended<'_>) -> Failure {
     }
 }
 
-/// An end that the agent itself calls a failure.
+/// Classifies an end that the agent itself reports as a failure.
 fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
     let words = terminal.words.as_str();
-    // Not by standard error, which any program that it ran may write: its own last line counts.
+    // Ignore standard error, to which any program of the agent may write. The agent's own last line counts.
     if is_session_lost(words) {
         return Verdict::SessionLost;
     }
     let meaning = meaning(terminal);
     if meaning.is_some_and(Meaning::holds_others) && ended.exit != Exit::Code(FAILED_EXIT) {
-        // The model answered afterwards, it was killed, or another program wrote this: another start will show.
+        // The model answered afterwards, the agent was killed, or another program wrote this line. Another start will
+        // show.
         let doubtful = format!("said that it failed, and ended with {}", ended.exit);
         return Verdict::Again(Transient::of_agent(ended, &doubtful));
     }
@@ -168,7 +169,7 @@ fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
         Some(Meaning::SlowDown) => return Verdict::Again(Transient::slow_down()),
         Some(Meaning::Overloaded) => return Verdict::Again(Transient::overloaded()),
         Some(Meaning::Unreachable) => {
-            // Uncut: it is cut after secrets are removed.
+            // Not cut here: secrets are removed first.
             return Verdict::Again(Transient::unreachable(words));
         }
         None => failed(ended),
@@ -192,7 +193,7 @@ enum Meaning {
 }
 
 impl Meaning {
-    /// Other jobs of this account wait as well.
+    /// Whether other jobs of this account must wait as well.
     fn holds_others(self) -> bool {
         matches!(self, Self::Limit | Self::SlowDown | Self::Overloaded | Self::Unreachable)
     }
@@ -208,12 +209,12 @@ fn meaning(terminal: &Terminal) -> Option<Meaning> {
         .or_else(|| by_bare_word(terminal))
 }
 
-/// Whether the agent itself says that its account or provider was the reason.
+/// Whether the agent's report blames its account or its provider.
 pub(super) fn is_of_the_account(terminal: &Terminal) -> bool {
     !terminal.well && meaning(terminal).is_some_and(Meaning::holds_others)
 }
 
-/// The meaning of its mark, if that is unambiguous.
+/// The meaning of the agent's mark, if it is unambiguous.
 fn by_mark(terminal: &Terminal) -> Option<Meaning> {
     if let Some((_, meaning)) = MARKS.iter().find(|(mark, _)| terminal.is_marked(mark)) {
         return Some(*meaning);
@@ -224,7 +225,7 @@ fn by_mark(terminal: &Terminal) -> Option<Meaning> {
     if LOST_CONNECTION.iter().any(|mark| terminal.is_marked(mark)) {
         return Some(Meaning::Unreachable);
     }
-    // Both say only that the provider is at fault.
+    // These marks only blame the provider.
     if terminal.is_marked("rate_limit") {
         return Some(too_many(terminal));
     }
@@ -246,7 +247,7 @@ fn by_status(terminal: &Terminal) -> Option<Meaning> {
     })
 }
 
-/// The meaning of "too many requests" without further detail.
+/// The meaning of "too many requests" without further details.
 fn too_many(terminal: &Terminal) -> Meaning {
     let is_limit = matches!(terminal.status, None | Some(429)) && is_limit_reached(&terminal.words);
     if is_limit { Meaning::Limit } else { Meaning::SlowDown }
@@ -261,7 +262,7 @@ const MARKS: &[(&str, Meaning)] = &[
     ("authentication_failed", Meaning::Auth),
     ("model_not_found", Meaning::Model),
     ("refusal", Meaning::Refused),
-    // Error kinds of Claude Code 2.1.330. The first was measured; the others are described in that program.
+    // Error kinds of Claude Code 2.1.330. The first was measured; the others were read in the program.
     ("org_disabled_credential", Meaning::Auth),
     ("api_key_auth_disabled", Meaning::Auth),
     ("invalid_credential_header", Meaning::Auth),
@@ -276,12 +277,12 @@ const MARKS: &[(&str, Meaning)] = &[
     ("message_over_context_limit", Meaning::Context),
     ("safety_monitor_blocked", Meaning::Refused),
 ];
-/// Error kinds of failed requests of Claude Code 2.1.330: host not reached or connection broken, timeout, stalled
-/// answer, and the machine slept. The first was measured; the others were read in the program.
+/// Error kinds of failed requests of Claude Code 2.1.330: unreachable host or broken connection, timeout, stalled
+/// answer, sleeping machine. The first was measured; the others were read in the program.
 const LOST_CONNECTION: &[&str] = &["connection_failed", "no_response", "stream_idle_timeout", "computer_slept"];
 const SESSION_LOST: &[&str] = &["no conversation found with session id", "no rollout found for thread id"];
 const RESUME_FAILED: &str = "thread/resume failed";
-/// Codex's words if the session's file is missing or unreadable. It stays so.
+/// Codex's text for a missing or unreadable session file. Another start does not help.
 const UNREADABLE: &[&str] = &[
     "failed to resolve rollout path",
     "failed to load rollout",
@@ -298,9 +299,9 @@ const LIMIT: &[&str] = &[
     "session limit",
     "weekly limit",
 ];
-/// One sentence of Claude Code denies that it is such a limit.
+/// Claude Code uses this phrase to deny a usage limit.
 const NO_LIMIT: &[&str] = &["not your usage limit"];
-/// Words of a limit that ends within a moment.
+/// Text about a rate limit, which ends within moments.
 const A_RATE: &[&str] = &["rate limit", "per minute", "per second"];
 const UNREACHABLE: &[&str] = &[
     "unable to connect",
@@ -318,17 +319,17 @@ const UNREACHABLE: &[&str] = &[
     "api error: failed to parse json",
     "api error: json parse error",
     "api error: api returned an empty or malformed response",
-    // Codex with a subscription that does not reach ChatGPT.
+    // Codex with a subscription, when ChatGPT is unreachable.
     "workspace routing discovery",
 ];
 
-/// Words of runtimes about a broken connection, in crashes only.
+/// Text of language runtimes about a broken connection. Used for crashes only.
 const BROKEN: &[&str] = &["socket hang up", "eai_again", "econnrefused", "connection reset"];
-/// Words of crashes that every further start would repeat.
+/// Text of crashes that every further start would repeat.
 const NO_MEMORY: &[&str] = &["out of memory", "cannot allocate memory", "enomem", "memory allocation of"];
 
-/// Words of agents, most certain first. Each is long enough not to occur in an address or id, because an unknown end
-/// would then be tried again.
+/// Text of agents, most certain first. Each phrase is too long to occur in an address or an id. A false match would
+/// retry an unknown end.
 const WORDS: &[(Meaning, &[&str])] = &[
     (
         Meaning::Billing,
@@ -347,7 +348,7 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "invalid api key",
             "not logged in",
             "failed to authenticate",
-            // Older versions of Claude Code have no mark for it.
+            // Older versions of Claude Code have no mark for this.
             "belongs to a disabled organization",
             "401 unauthorized",
             "403 forbidden",
@@ -395,8 +396,8 @@ const WORDS: &[(Meaning, &[&str])] = &[
     (Meaning::Unreachable, UNREACHABLE),
 ];
 
-/// Whether a process that ended without a word crashed by itself. The kernel sends SIGKILL when memory is short, and so do
-/// people.
+/// Whether a process that ended without a report crashed by itself. SIGKILL is no crash: the kernel sends it when
+/// memory is short, and users send it.
 fn is_crash(exit: Exit) -> bool {
     match exit {
         Exit::Code(code) => code != 0 && code != KILLED,
@@ -405,8 +406,8 @@ fn is_crash(exit: Exit) -> bool {
     }
 }
 
-/// Whether the last lines of a crash blame the provider or the network. Any program of the agent may have printed them,
-/// so this only causes further starts and never holds up other jobs.
+/// Whether the last lines of a crash blame the provider or the network. Any program of the agent may have printed them.
+/// So they only cause further starts and never hold up other jobs.
 fn speaks_of_what_passes(stderr: &str) -> bool {
     let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default().join("\n");
@@ -425,7 +426,7 @@ fn speaks_of_what_passes(stderr: &str) -> bool {
 fn is_session_lost(words: &str) -> bool {
     has(words, SESSION_LOST)
         || UNREADABLE.iter().any(|reason| has_in_line(words, RESUME_FAILED, reason))
-        // Any port or file may be "in use" as well.
+        // A port or a file may be "in use" as well.
         || has_in_line(words, "session id ", "is already in use")
 }
 
@@ -435,8 +436,8 @@ fn is_limit(words: &str) -> bool {
     is_named && !has(words, NO_LIMIT)
 }
 
-/// "You've reached your Fable 5 limit": limits of models. Other limits read alike, so it counts only if nothing more
-/// certain is known.
+/// Limits of models: "You've reached your Fable 5 limit". Other limits read alike, so this counts only without more
+/// certain evidence.
 fn is_limit_reached(words: &str) -> bool {
     has_in_line(words, "reached your ", "limit") && !has(words, A_RATE) && !has(words, NO_LIMIT)
 }
@@ -450,9 +451,9 @@ fn by_words(words: &str) -> Option<Meaning> {
     if !is_sure && is_limit_reached(words) { Some(Meaning::Limit) } else { known }
 }
 
-/// The meaning of a single word, if nothing more certain is known: at most that a later start may succeed.
+/// The meaning of a lone status or `timeout`, without more certain evidence. It causes at most another start.
 fn by_bare_word(terminal: &Terminal) -> Option<Meaning> {
-    // The provider's status is more certain than a word: what it refused may mention a timeout.
+    // The provider's status is more certain: a text about a refused request may mention a timeout.
     if terminal.status.is_some() {
         return None;
     }
@@ -469,7 +470,7 @@ fn has(words: &str, known: &[&str]) -> bool {
     known.iter().any(|known| words.contains(known))
 }
 
-/// Whether one line has `one` and `other` in this order.
+/// Whether one line contains `first` and, after it, `then`.
 fn has_in_line(words: &str, first: &str, then: &str) -> bool {
     let words = words.to_lowercase();
     words.lines().any(|line| line.split_once(first).is_some_and(|(_, rest)| rest.contains(then)))

@@ -1,5 +1,7 @@
-//! Claude Code: how it is started so that nothing but the model is called, nothing of the repository
-//! decides over it, and it can be asked to stop between two requests. What its lines mean is in `lines`.
+//! Starts Claude Code so that it calls the model only, ignores the repository's settings, and can stop between
+//! requests.
+//!
+//! `lines` parses its output.
 
 mod lines;
 
@@ -16,11 +18,11 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-/// What it may use: files and commands in its own machine, and nothing that calls out, waits for a clock
-/// or moves its work to another folder.
+/// Tools for files and commands on its own machine. It gets no tool that calls out, waits for a clock or moves its work
+/// to another folder.
 const TOOLS: &str = "Bash,Edit,Glob,Grep,NotebookEdit,Read,Task,TaskCreate,TaskGet,TaskList,TaskUpdate,TodoWrite,Write";
 
-/// No call-out but to the model, no memory, nothing in the background that outlives the run.
+/// Settings that allow calls to the model only, no memory, and no background work that outlives the run.
 const PINNED: &[(&str, &str)] = &[
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
     ("DISABLE_AUTOUPDATER", "1"),
@@ -30,26 +32,26 @@ const PINNED: &[(&str, &str)] = &[
     ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
     ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1"),
     ("CLAUDE_CODE_DISABLE_CRON", "1"),
-    // Else it tells its model what others wrote into the newest commits, and how to commit.
+    // Otherwise its prompt contains the newest commits, which others wrote, and how to commit.
     ("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS", "1"),
-    // Those that know it read no file that a prompt names; for the others see `as_words`.
+    // Versions that know this variable read no file that a prompt names. `as_words` covers the others.
     ("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1"),
-    // It has all its tools at once. Else 2.1.330 offers its model one more that does nothing, in the place of others.
+    // Offer all tools at once. Otherwise 2.1.330 gives its model an extra tool without function in place of others.
     ("ENABLE_TOOL_SEARCH", "false"),
-    // It says in its own time when its account's limit ends.
+    // It reports the end of an account limit in its local time.
     ("TZ", "UTC"),
-    // We try again as well, after longer, and tell people.
+    // The runner retries as well, after longer pauses, and reports that to users.
     ("CLAUDE_CODE_MAX_RETRIES", "3"),
     ("API_TIMEOUT_MS", "600000"),
-    // Builds and tests take longer than the two minutes that it gives a command by itself.
+    // Builds and tests take longer than its default of two minutes for a command.
     ("BASH_DEFAULT_TIMEOUT_MS", "300000"),
     ("BASH_MAX_TIMEOUT_MS", "1800000"),
 ];
 
-/// The longest argument that Linux takes is 128 KiB.
+/// Linux limits one argument to 128 KiB.
 const MOST_INSTRUCTIONS_BYTES: usize = 96 * 1024;
 
-/// Claude Code as this machine has it.
+/// The driver of the installed Claude Code.
 pub(super) struct ClaudeCode {
     installed: Installed,
     env: Vec<(&'static str, OsString)>,
@@ -81,10 +83,9 @@ impl Adapter for ClaudeCode {
     }
 
     fn prepare(&mut self, start: &Start<'_>) -> io::Result<Launch> {
-        // It finds a session again only with the same folder of settings and the same working folder.
+        // It finds a session again only with the same settings folder and the same working folder.
         let config = start.home.join("claude");
-        // An agent that was started before may have put a file or a link in its place. Then its session is lost, which
-        // it says itself.
+        // An earlier agent may have put a file or a link here. It is removed, and Claude Code reports the lost session.
         private_folder(&config)?;
         let mut args: Vec<OsString> = [
             "-p",
@@ -94,7 +95,7 @@ impl Adapter for ClaudeCode {
             "stream-json",
             "--verbose",
             "--include-partial-messages",
-            // It says when the model is told what people say.
+            // It repeats each input when the model gets it.
             "--replay-user-messages",
             // The repository's own settings may run hooks, start servers and send the key elsewhere.
             "--setting-sources",
@@ -109,7 +110,7 @@ impl Adapter for ClaudeCode {
         ]
         .map(OsString::from)
         .to_vec();
-        // One argument each, so that no value can be taken for an option.
+        // Name and value form one argument, so that no value is parsed as an option.
         let mut option = |name: &str, value: String| args.push(OsString::from(format!("{name}={value}")));
         match start.session {
             Some(session) => option("--resume", session.to_owned()),
@@ -151,7 +152,7 @@ impl Adapter for ClaudeCode {
     }
 }
 
-/// What it is told while it works: one message after the other, whatever it does.
+/// Encodes messages for a working Claude Code, which accepts them at any time.
 struct Messages;
 
 impl Voice for Messages {
@@ -167,7 +168,7 @@ impl Voice for Messages {
     }
 }
 
-/// What somebody says, as one line of its input. It passes over an id that its session has already.
+/// A user message as one line of input. Claude Code skips an id that its session already has.
 fn message(words: &str, id: &str) -> Vec<u8> {
     let message = json!({
         "type": "user",

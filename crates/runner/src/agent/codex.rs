@@ -26,32 +26,32 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What every run of ours has.
+/// Options of every run.
 const ALWAYS: [&str; 10] = [
     "--disable",
     "plugins",
     "--disable",
     "unbounded_connection_retries",
-    // With a subscription, what its account is connected to would be the agent's as well, and what draws for it.
+    // With a subscription, the agent would also get the account's connected apps and image generation.
     "--disable",
     "apps",
     "--disable",
     "image_generation",
-    // Commands of the agent don't see the model's key.
+    // The agent's commands must not see the model's key.
     "-c",
     "shell_environment_policy.inherit=\"core\"",
 ];
 
-/// Codex as this machine has it.
+/// The driver of the installed Codex.
 pub(super) struct Codex {
     installed: Installed,
     env: Vec<(&'static str, OsString)>,
     key: Option<OsString>,
     url: Option<String>,
-    /// A file that holds a subscription's tokens.
+    /// A file with a subscription's tokens.
     auth: Option<PathBuf>,
     prices: Prices,
-    /// What earlier starts counted, so that no token is counted twice.
+    /// The usage of earlier starts, so that no token counts twice.
     counted: Arc<Mutex<Rollouts>>,
 }
 
@@ -92,15 +92,15 @@ impl Adapter for Codex {
     }
 
     fn prepare(&mut self, start: &Start<'_>) -> io::Result<Launch> {
-        // Not below the folder for temporary files: it makes no helpers there.
+        // Codex creates no helpers below a folder for temporary files.
         let home = start.home.join("codex");
-        // An agent that was started before may have put a link in its place, and a secret would be written elsewhere.
+        // An earlier agent may have put a link here, which would lead a secret elsewhere.
         private_folder(&home)?;
         let sign_in = match (&self.key, &self.auth) {
             (Some(_), _) => config::SignIn::Key { url: self.url.as_deref() },
             (None, Some(auth)) => {
                 let own = home.join("auth.json");
-                // Once: what it got in their place since counts, and the first ones may be spent.
+                // Copied once: Codex renews the tokens in this file, and the original ones may be used up.
                 if own.symlink_metadata().is_err() {
                     copy_secret(auth, &own)?;
                 }
@@ -108,12 +108,12 @@ impl Adapter for Codex {
             }
             (None, None) => config::SignIn::Nothing,
         };
-        // Anew: here it may have put a link, a pipe or a folder.
+        // An earlier agent may have put a link, a pipe or a folder here. `private_file` replaces it.
         let settings = config::file(&sign_in, start.instructions, start.tree);
         private_file(&home.join("config.toml"), settings.as_bytes())?;
         let mut env = self.env.clone();
         env.push(("CODEX_HOME", home.clone().into()));
-        // It says in its own time when its account's limit ends.
+        // Codex reports the end of an account limit in its local time.
         env.push(("TZ", "UTC".into()));
         env.extend(self.key.clone().map(|key| (OPENAI_KEY, key)));
         let sessions = home.join("sessions");
@@ -146,7 +146,7 @@ impl Adapter for Codex {
     }
 }
 
-/// Its own sandbox where nothing else is around it; in a container it could not even be made.
+/// Codex's own sandbox, unless the runner is isolated from outside. In a container it cannot be created.
 fn sandbox(isolation: Isolation) -> &'static str {
     match isolation {
         Isolation::None => "workspace-write",
@@ -173,7 +173,7 @@ fn exec(start: &Start<'_>) -> Vec<OsString> {
     args.into_iter().map(OsString::from).collect()
 }
 
-/// A copy that only this user can read, from its first byte on.
+/// Copies a file. Only this user can read the copy, from its first byte on.
 fn copy_secret(from: &Path, to: &Path) -> io::Result<()> {
     let secret = fs::read(from).map_err(|error| {
         io::Error::new(error.kind(), format!("{CODEX_AUTH} names {}, which can't be read: {error}", from.display()))

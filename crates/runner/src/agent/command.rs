@@ -1,5 +1,6 @@
-//! The `command` agent: any program that reads its prompt from standard input. What its lines mean is in
-//! `line`, and what it says of its own use comes to in `own_count`.
+//! The `command` agent: any program that reads its prompt from standard input.
+//!
+//! `line` parses its output, `own_count` adds up the usage that it reports.
 
 use super::adapter::{Adapter, InputEnds, Launch, Reader};
 use super::line::{self, Stream};
@@ -58,7 +59,7 @@ impl Adapter for CommandAgent {
     }
 }
 
-/// Each line by itself, and what those of kind `usage` come to.
+/// Parses each line by itself, and adds up its `usage` lines.
 #[derive(Default)]
 struct Lines {
     count: OwnCount,

@@ -1,4 +1,4 @@
-//! How much room an attempt's folder takes, looked at while something works in it, and once more when it has ended.
+//! Measures the size of an attempt's folder, while a program works in it and after its end.
 
 use pullyard_domain::failure::Failure;
 use std::collections::HashSet;
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long passes between two looks: at least, at most, and so many times as long as the last one took, so that a
-/// large folder is not walked all the time.
+/// Limits of the pause between two measurements. Within them, the pause is `PAUSES` times as long as the last
+/// measurement, so that a large folder is not walked all the time.
 const AT_LEAST: Duration = Duration::from_secs(3);
 const AT_MOST: Duration = Duration::from_secs(30);
 const PAUSES: u32 = 20;
 const MIB: u64 = 1024 * 1024;
 
-/// Waits until a folder is larger than its limit; for ever without one.
+/// Waits until a folder exceeds its limit; forever without a limit.
 pub(crate) async fn too_large(folder: PathBuf, limit_mib: Option<u64>) -> Failure {
     if limit_mib.is_none() {
         return std::future::pending().await;
@@ -28,11 +28,11 @@ pub(crate) async fn too_large(folder: PathBuf, limit_mib: Option<u64>) -> Failur
     }
 }
 
-/// Whether a folder is larger than its limit now.
+/// Returns a failure if a folder exceeds its limit now.
 pub(crate) async fn passed(folder: &Path, limit_mib: Option<u64>) -> Option<Failure> {
     let limit = limit_mib?;
     let folder = folder.to_owned();
-    // A folder that can't be walked is somebody else's to report.
+    // Other code reports a folder that cannot be walked.
     let size = tokio::task::spawn_blocking(move || size(&folder)).await.unwrap_or(0);
     (size > limit.saturating_mul(MIB)).then(|| {
         let size = format!("{} MiB", size.div_ceil(MIB));
@@ -44,14 +44,13 @@ fn pause(took: Duration) -> Duration {
     took.saturating_mul(PAUSES).clamp(AT_LEAST, AT_MOST)
 }
 
-/// What everything in a folder takes on its disk: links are not followed, and of a file that has several names each
-/// but the first takes nothing. Units: bytes.
+/// Disk usage of a folder. Links are not followed, and a file with several names counts once. Units: bytes.
 fn size(folder: &Path) -> u64 {
     let (mut sum, mut folders) = (0_u64, vec![folder.to_owned()]);
     let mut counted = HashSet::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            // Of the link itself; what is gone by now takes no room.
+            // Metadata of the entry itself, not of a link's target. An entry that is gone takes no space.
             let Ok(about) = entry.metadata() else { continue };
             if about.is_dir() {
                 folders.push(entry.path());

@@ -1,34 +1,33 @@
-//! The one place where agents' drivers read this process's environment: what every agent inherits, where
-//! programs are looked for, and the keys of models. Nothing else of it ever reaches an agent.
+//! Reads this process's environment for the drivers of agents. No other code reads it for them.
+//!
+//! Agents get the inherited variables, the search path for programs and the keys of models, and no other variable.
 
 use crate::git::NETWORK_ENVIRONMENT;
 use std::ffi::OsString;
 
-/// Names the program of Claude Code; without it, it is looked for in the path.
+/// The variable that names Claude Code's program. Without it, `PATH` is searched.
 pub(crate) const CLAUDE_CODE: &str = "PULLYARD_CLAUDE_CODE";
 pub(crate) const CODEX: &str = "PULLYARD_CODEX";
-/// An `auth.json` of a Codex that is signed in.
+/// The variable that names the `auth.json` of a signed-in Codex.
 pub(crate) const CODEX_AUTH: &str = "PULLYARD_CODEX_AUTH";
-/// What models cost that our own table doesn't know.
+/// Prices of models that the built-in list lacks.
 pub(crate) const CODEX_PRICES: &str = "PULLYARD_CODEX_PRICES";
-/// How long is waited before an agent is started again; a flag of `run-job` reads it.
+/// Pauses before an agent is started again. A flag of `run-job` reads them.
 const RETRIES: &str = "PULLYARD_AGENT_RETRY_SECS";
-/// The key of Claude Code's model.
 pub(super) const ANTHROPIC_KEY: &str = "ANTHROPIC_API_KEY";
 /// The token of a subscription, instead of a key.
 pub(super) const CLAUDE_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
-/// What Claude Code needs to reach its model. The first and the last are secrets.
+/// Variables that Claude Code needs to reach its model. The first and the last are secrets.
 pub(super) const CLAUDE_KEYS: &[&str] = &[ANTHROPIC_KEY, "ANTHROPIC_BASE_URL", CLAUDE_TOKEN];
-/// The key of Codex's model.
 pub(super) const OPENAI_KEY: &str = "OPENAI_API_KEY";
 pub(super) const OPENAI_URL: &str = "OPENAI_BASE_URL";
 
-/// How much of the environment every agent gets from ours.
+/// Variables that every agent inherits from the runner.
 const INHERITED: &[&str] = &["PATH", "LANG", "LC_ALL"];
-/// Who the operator trusts to be the model's provider, as programs on Node.js are told.
+/// Certificates that the operator trusts for the model's provider, as Node.js programs read them.
 const CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
 
-/// The variables that agents' drivers read: what starts a job's process hands them on, and nobody else gets them.
+/// The variables that drivers of agents read. A program that starts `run-job` passes them on to it only.
 pub fn agent_variables() -> impl Iterator<Item = &'static str> {
     [CLAUDE_CODE, CODEX, CODEX_AUTH, CODEX_PRICES, RETRIES, OPENAI_KEY, OPENAI_URL, CERTIFICATES]
         .into_iter()
@@ -48,7 +47,7 @@ impl<'a> Environment<'a> {
         Self(read)
     }
 
-    /// A variable; one that is set to nothing is not set.
+    /// A variable; an empty one counts as unset.
     pub(crate) fn get(&self, name: &str) -> Option<OsString> {
         (self.0)(name).filter(|value| !value.is_empty())
     }
@@ -57,7 +56,7 @@ impl<'a> Environment<'a> {
         self.those(INHERITED)
     }
 
-    /// The way to the network, for agents that speak to a model themselves.
+    /// Network settings, for agents that call a model themselves.
     pub(super) fn network(&self) -> Vec<(&'static str, OsString)> {
         let mut found = self.those(NETWORK_ENVIRONMENT);
         found.extend(self.those(&[CERTIFICATES]));

@@ -6,12 +6,12 @@ pub(super) fn turns(limit: u32) -> Failure {
     Failure::TurnLimit { limit: u64::from(limit) }
 }
 
-/// It spent all it may. Units: millionths of a US dollar.
+/// Units: millionths of a US dollar.
 pub(super) fn cost(spent: u64, limit: u64) -> Failure {
     Failure::CostLimit { spent: dollars(spent), limit: dollars(limit) }
 }
 
-/// An amount as people write it: whole cents, and more digits only below a cent.
+/// Formats an amount: whole cents, and more digits only below a cent.
 pub(super) fn dollars(micros: u64) -> String {
     if micros > 0 && micros < 10_000 {
         return format!("${}.{:06}", micros / 1_000_000, micros % 1_000_000);

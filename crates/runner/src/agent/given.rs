@@ -1,5 +1,4 @@
-//! The keys that the control plane gave for the agent's model: they come before those of the runner's own
-//! environment, because somebody chose them for this very project.
+//! Model keys from the control plane. They precede the runner's own keys, because a user chose them for this project.
 
 use super::environment::{ANTHROPIC_KEY, CLAUDE_TOKEN, CODEX_AUTH, OPENAI_KEY};
 use crate::git::workspace::disk::private_file;
@@ -9,7 +8,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-/// They and where the one that is a file goes.
+/// The keys, and the path for a key that is a file.
 #[derive(Default)]
 pub(crate) struct Given {
     keys: Vec<ModelCredential>,
@@ -17,13 +16,13 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    /// `auth` is where the `auth.json` of a Codex goes, in the attempt's own folder.
+    /// `auth` is the path for the `auth.json` of a Codex, in the attempt's own folder.
     pub(crate) fn new(keys: Vec<ModelCredential>, auth: PathBuf) -> Self {
         Self { keys, auth }
     }
 
-    /// A variable as the agent's driver shall see it. A key of one kind hides the runner's own keys of the same
-    /// agent: two would leave it to the agent which of them is billed.
+    /// The value of a variable for the agent's driver. One given key hides all own keys of the runner for the same
+    /// agent. With two keys, the agent would choose which one is billed.
     pub(crate) fn read(&self, name: &str, ours: impl Fn(&str) -> Option<OsString>) -> Option<OsString> {
         let Some(agent) = agent_of(name) else { return ours(name) };
         let mut for_it = self.keys.iter().filter(|given| given.key.is_for(agent)).peekable();
@@ -34,9 +33,9 @@ impl Given {
         Some(if given.key == ModelKey::CodexAuth { self.auth.clone().into() } else { given.value.clone().into() })
     }
 
-    /// Writes the one that is a file.
+    /// Stores the key that is a file.
     ///
-    /// Writes: the file, for its owner only.
+    /// Writes: `auth`, readable by its owner only.
     pub(crate) fn put_down(&self) -> io::Result<()> {
         let Some(auth) = self.keys.iter().find(|given| given.key == ModelKey::CodexAuth) else { return Ok(()) };
         private_file(&self.auth, auth.value.as_bytes())

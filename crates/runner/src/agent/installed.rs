@@ -1,7 +1,7 @@
-//! Which agents this machine has: found by their settings or in the path, and asked for their version.
+//! Finds the agents on this machine, by their settings or in `PATH`, and queries their versions.
 //!
-//! What npm puts into the path may be a stub that says that its program was never unpacked, or a script
-//! that needs another program; the program itself lies beside it, and is what is started.
+//! The file that npm puts into `PATH` may be a stub whose program was never unpacked, or a script that needs another
+//! program. The program itself is in a package next to it, and the runner starts that file.
 
 use super::codex::version::check_version;
 use super::environment::{self, Environment};
@@ -14,14 +14,14 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// How long a program may take to say what it is: the first start after a reboot reads all of it.
+/// Time limit for `--version`: the first start after a reboot reads the whole program.
 const SAY_LIMIT: Duration = Duration::from_secs(20);
-/// How long it may take to end after that.
+/// Time limit for its exit after that.
 const STOP_GRACE: Duration = Duration::from_secs(1);
-/// Nobody's version or help is longer.
+/// No program's version output is longer.
 const MAX_SAID_BYTES: u64 = 64 * 1024;
 
-/// An agent with a command line of its own.
+/// An agent whose command line the runner knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
     ClaudeCode,
@@ -29,7 +29,7 @@ pub(crate) enum Known {
 }
 
 impl Known {
-    /// In the order in which `auto` takes them.
+    /// In the order in which `auto` prefers them.
     pub(crate) const ALL: [Self; 2] = [Self::ClaudeCode, Self::Codex];
 
     pub(crate) fn capability(self) -> &'static str {
@@ -46,7 +46,7 @@ impl Known {
         }
     }
 
-    /// The setting that names its program.
+    /// The variable that names its program.
     pub(crate) fn setting(self) -> &'static str {
         match self {
             Self::ClaudeCode => environment::CLAUDE_CODE,
@@ -54,7 +54,7 @@ impl Known {
         }
     }
 
-    /// What it signs in with; any one of these will do.
+    /// Variables with which it signs in. One of the two is enough.
     pub(crate) fn keys(self) -> [&'static str; 2] {
         match self {
             Self::ClaudeCode => ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"],
@@ -85,11 +85,12 @@ impl Known {
 pub(crate) struct Installed {
     pub(crate) known: Known,
     pub(crate) program: PathBuf,
-    /// The version that it says.
     pub(crate) version: String,
 }
 
-/// Finds an agent and asks for its version, or says why it can't be used, as a fragment of a sentence.
+/// Finds an agent and queries its version.
+///
+/// Errors: the reason why it cannot be used, as a fragment of a sentence.
 pub(crate) async fn probe(known: Known, environment: &Environment<'_>) -> Result<Installed, String> {
     let program = native(known, locate(known, environment)?);
     let version = version(&program, environment).await?;
@@ -99,7 +100,7 @@ pub(crate) async fn probe(known: Known, environment: &Environment<'_>) -> Result
     Ok(Installed { known, program, version })
 }
 
-/// The file that the setting or the path names.
+/// The file that the setting or `PATH` names.
 fn locate(known: Known, environment: &Environment<'_>) -> Result<PathBuf, String> {
     let path = environment.get("PATH");
     match environment.get(known.setting()) {
@@ -115,7 +116,7 @@ fn locate(known: Known, environment: &Environment<'_>) -> Result<PathBuf, String
     }
 }
 
-/// The program that a package of npm brought along for this machine, where the file is of such a package.
+/// The native program for this machine from the file's npm package, or the file itself.
 fn native(known: Known, found: PathBuf) -> PathBuf {
     let (scope, name) = known.package();
     let Ok(real) = found.canonicalize() else { return found };
@@ -130,7 +131,7 @@ fn native(known: Known, found: PathBuf) -> PathBuf {
     brought.into_iter().filter_map(|dir| program_of(known, &dir)).find(|file| runs_here(file)).unwrap_or(found)
 }
 
-/// The program in a package made for one platform.
+/// The program in a package for one platform.
 fn program_of(known: Known, package: &Path) -> Option<PathBuf> {
     match known {
         Known::ClaudeCode => program::usable(package.join("claude")),
@@ -141,7 +142,7 @@ fn program_of(known: Known, package: &Path) -> Option<PathBuf> {
     }
 }
 
-/// A program for another C library has an interpreter that this machine lacks.
+/// Whether the C library of the file exists here: a dynamic build for musl needs musl's loader.
 fn runs_here(file: &Path) -> bool {
     let musl = file.components().any(|part| part.as_os_str().to_string_lossy().ends_with("-musl"));
     let is_static = file.to_string_lossy().contains("/vendor/");
@@ -163,13 +164,12 @@ fn architecture() -> &'static str {
     }
 }
 
-/// The first line that has a number in it.
 async fn version(program: &Path, environment: &Environment<'_>) -> Result<String, String> {
     let said = version_output(program, environment).await?;
     number(&said).ok_or_else(|| format!("{} said no version", program.display()))
 }
 
-/// Runs the program with `--version` and returns its output. Its environment has no key.
+/// Runs the program with `--version` and returns its output. The environment has no key.
 async fn version_output(program: &Path, environment: &Environment<'_>) -> Result<String, String> {
     let shown = program.display();
     let mut command = Command::new(program);
@@ -202,7 +202,7 @@ async fn version_output(program: &Path, environment: &Environment<'_>) -> Result
     }
 }
 
-/// The first word that is a version.
+/// The first word that looks like a version.
 fn number(said: &str) -> Option<String> {
     let is_version = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
     said.split_whitespace().find(is_version).map(|word| word.chars().take(64).collect())

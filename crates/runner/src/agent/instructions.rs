@@ -1,25 +1,26 @@
-//! What a repository tells agents: `CLAUDE.md` and `AGENTS.md` of its base branch. Those of the branch that
-//! is worked on may be a stranger's, and are files like any other.
+//! Loads a repository's instructions for agents: `CLAUDE.md` and `AGENTS.md` of its base branch.
+//!
+//! A stranger may have written these files on the working branch, where they are files like any other.
 
 use crate::git::{Call, Fault, Git};
 use std::path::Path;
 
-/// What is told of each file. Units: bytes.
+/// How much of each file the agent gets. Units: bytes.
 const LARGEST: usize = 64 * 1024;
 
-/// A larger file is not read at all: it is the repository's to say how large, and no instruction. Units: bytes.
+/// A larger file is skipped: the repository controls its size, and no instructions are that long. Units: bytes.
 const LARGEST_READ: u64 = 1024 * 1024;
 
-/// What agents are told by files of the base branch.
+/// The instructions of the base branch.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// The files, one after the other; empty where there are none.
+    /// The files, one after the other; empty if there are no files.
     pub(super) text: String,
-    /// What was left out of them, each in a sentence for people.
+    /// A sentence for the log about each skipped file.
     pub(super) left_out: Vec<String>,
 }
 
-/// The files that an agent of this kind is told of.
+/// Loads the instruction files with these names.
 pub(super) async fn of_base(
     git: &Git,
     repository: &Path,
@@ -31,13 +32,13 @@ pub(super) async fn of_base(
     for name in names {
         let call = Call::new(["ls-tree", "-z", "-l", commit, name]).repository(repository);
         let listed = git.line(call).await?;
-        // `mode type id size<tab>name`; only of a plain file, since a link names another one.
+        // The format is `mode type id size<tab>name`. Only a plain file counts, because a link names another file.
         let mut about = listed.split_ascii_whitespace();
         let (mode, id) = (about.next().unwrap_or_default(), about.nth(1).unwrap_or_default());
         if !mode.starts_with("100") || id.is_empty() {
             continue;
         }
-        // Of what git does not have it knows no size; reading that fails.
+        // Git reports no size for an object that it lacks. Reading that object fails.
         let size: u64 = about.next().and_then(|size| size.parse().ok()).unwrap_or_default();
         if size > LARGEST_READ {
             left_out.push(format!(

@@ -1,5 +1,4 @@
-//! Lines that are a JSON object each, as far as they mean the same whichever agent writes them. What an object means
-//! is its driver's business.
+//! Parses lines that are JSON objects, for all agents. Each driver interprets the objects itself.
 
 use super::sign::Sign;
 use crate::api::said::Said;
@@ -7,7 +6,7 @@ use pullyard_protocol::event::EventKind;
 use serde_json::Value;
 use std::path::Path;
 
-/// What a line says: what its object `means`; another line is passed on as it came, and an empty one says nothing.
+/// Passes the object of a line to `means`. Other text becomes a `raw` event; an empty line gives no sign.
 pub(super) fn signs(line: &[u8], means: impl FnOnce(&Value) -> Vec<Sign>) -> Vec<Sign> {
     let words = String::from_utf8_lossy(line);
     let words = words.trim();
@@ -20,7 +19,7 @@ pub(super) fn signs(line: &[u8], means: impl FnOnce(&Value) -> Vec<Sign>) -> Vec
     }
 }
 
-/// An object that nobody knows.
+/// The event for an unknown object.
 pub(super) fn raw(object: &Value) -> Sign {
     Sign::Said(Said { data: Some(object.clone()), ..Said::new(EventKind::Raw) })
 }
@@ -29,7 +28,7 @@ pub(super) fn text<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
     object.get(name).and_then(Value::as_str)
 }
 
-/// A file of the repository as people name it.
+/// The path of a file relative to the worktree, if the file is inside.
 pub(super) fn inside(tree: &Path, path: &str) -> String {
     let inner = Path::new(path).strip_prefix(tree).ok().and_then(Path::to_str);
     inner.unwrap_or(path).to_owned()

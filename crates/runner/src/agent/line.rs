@@ -1,7 +1,7 @@
-//! What a line of the `command` agent means.
+//! Parses a line of the `command` agent.
 //!
-//! A JSON object on standard output with a known `kind` is that event; one with another `kind` is passed
-//! on as `raw`; any other line is `text`. Standard error is `log`.
+//! On standard output, a JSON object with a known `kind` becomes that event, and with another `kind` a `raw` event. Any
+//! other line is `text`. Standard error is `log`.
 
 use crate::api::said::Said;
 use pullyard_protocol::event::EventKind;
@@ -13,7 +13,7 @@ pub(super) enum Stream {
     Err,
 }
 
-/// The event of a line; none for an empty line.
+/// The event of a line; `None` for an empty line.
 pub(super) fn read(stream: Stream, line: &[u8]) -> Option<Said> {
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end();
@@ -38,7 +38,7 @@ pub(super) fn read(stream: Stream, line: &[u8]) -> Option<Said> {
     Some(Said::words(EventKind::Text, text))
 }
 
-/// What an agent may say. Phases and logs are the runner's.
+/// The kinds of events that an agent may report. Phases and logs are the runner's.
 fn known(kind: &str) -> Option<EventKind> {
     Some(match kind {
         "text" => EventKind::Text,
@@ -68,7 +68,7 @@ fn of_object(kind: EventKind, mut object: Map<String, Value>) -> Said {
     said
 }
 
-/// A kind as it stands on the wire.
+/// The name of a kind on the wire.
 pub(super) fn kind_name(kind: EventKind) -> String {
     let name = serde_json::to_value(kind).ok();
     name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()

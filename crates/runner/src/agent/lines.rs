@@ -1,10 +1,9 @@
-//! Lines from a pipe, in bounded memory: a longer line is cut, its rest skipped, and no part of a secret left at the
-//! cut.
+//! Reads lines from a pipe in bounded memory. A longer line is cut, without a part of a secret at the cut.
 
 use crate::secrets::redact::Redactor;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-/// No line is kept longer than this.
+/// Longest line. The rest is skipped. Units: bytes.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 pub(super) struct Lines<R> {
@@ -18,8 +17,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Self { pipe: BufReader::with_capacity(64 * 1024, pipe), most: MAX_BYTES, redactor: redactor.clone() }
     }
 
-    /// The next line without its end; the last one may have none. A pipe that breaks has ended. A line that is cut has
-    /// no secret, nor the beginning of one: nobody who looks at it later could tell.
+    /// The next line without its newline, which the last line may lack. A broken pipe counts as its end. A cut line
+    /// contains no secret and no beginning of a secret, because later code could not recognize a part.
     pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
         let mut line = Vec::new();
         let (mut begun, mut is_cut) = (false, false);

@@ -1,5 +1,6 @@
-//! Runs one start of an agent: starts it, listens, enforces limits, stops it, and kills all its processes before it
-//! returns. `classify` judges its end, `agent` starts it again.
+//! Runs one start of an agent: starts it, reads its output, enforces limits, stops it, and kills all its processes.
+//!
+//! `classify` judges its end, `agent` starts it again.
 
 mod input;
 mod listen;
@@ -31,45 +32,45 @@ use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
 
-/// How long the last output is read after all processes ended. Nothing holds the pipe open by then, so this is the time
-/// of a busy machine for a line of megabytes.
+/// Time limit for reading the last output after all processes ended. No process holds the pipe open by then. A busy
+/// machine may need this long for a line of megabytes.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(30);
 /// How often the agent's files are read while it prints nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// The same when the next answer may pass a limit: after a failed call Codex prints nothing, and asks its model
-/// again 20 to 40 ms after the answer is in its files.
+/// The same when the next answer may exceed a limit. After a failed call Codex prints no line, and sends its next
+/// request 20 to 40 ms after the answer is in its files.
 const NEAR_EVERY: Duration = Duration::from_millis(10);
-/// How long an agent may take to end after its input is closed.
+/// Time limit for an agent to exit after its input is closed.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy)]
 pub(super) struct Bounds<'a> {
-    /// When the attempt's time ends, and how much it was.
+    /// The end of the attempt's time, and its total.
     pub(super) until: Instant,
     pub(super) wall_secs: u64,
-    /// Time that the agent has to stop by itself.
+    /// Time for the agent to stop by itself.
     pub(super) grace: Duration,
     pub(super) namespace: ProcessNamespace,
     pub(super) orders: &'a Orders,
     pub(super) people: &'a People<'a>,
-    /// Number of the newest input in its prompt.
+    /// The number of the newest input in the prompt.
     pub(super) told: u32,
     pub(super) limits: Limits,
     pub(super) spent: Spent,
-    /// Limit of its work folder. Units: MiB.
+    /// Limit of the work folder. Units: MiB.
     pub(super) disk_mib: Option<u64>,
 }
 
 pub(super) struct End {
     pub(super) exit: Exit,
-    /// Why it was stopped.
+    /// Why the runner stopped it, if it did.
     pub(super) stopped: Option<Stop>,
     pub(super) record: Record,
 }
 
 /// Runs the program to its end.
 ///
-/// Errors: it could not be started, or its processes could not be killed.
+/// Errors: the program could not be started, or its processes could not be killed.
 pub(super) async fn run(
     program: &Path,
     launch: Launch,
@@ -129,7 +130,7 @@ pub(super) async fn run(
     if let Err(outlived) = stray::ended(stopped, strays) {
         tracing::error!(error = %outlived, "failed to {outlived}");
         workspace.keep_for_the_next_look();
-        // It may still write, so nothing of it is published.
+        // A surviving process may still write, so the attempt publishes no work.
         return Err(Failure::WorkspaceFailed { reason: outlived.reason("the agent") }.into());
     }
     input.hears(&shared.record(), &bounds);
@@ -138,11 +139,11 @@ pub(super) async fn run(
         events.add(said);
     }
     if let Some(terminal) = ending.let_go {
-        // Its reaction to the stop is not its end.
+        // The agent's reaction to the stop is not its end.
         record.terminal = Some(terminal);
     }
     let stopped = match ending.stopped {
-        // It may have filled its folder since the last check.
+        // The folder may have grown since the last check.
         None => disk::passed(workspace.root(), bounds.disk_mib).await.map(Stop::from),
         stopped => stopped,
     };
@@ -153,11 +154,11 @@ pub(super) async fn run(
 struct Ending {
     exit: Exit,
     stopped: Option<Stop>,
-    /// Its end, if it was stopped before a turn that no limit allows.
+    /// The agent's reported end, if the runner stopped it because no limit allows another turn.
     let_go: Option<Terminal>,
 }
 
-/// Its usage, as counted outside its lines.
+/// The agent's usage, as counted outside its lines.
 struct Counted {
     meter: Option<Box<dyn Meter>>,
     look_every: Duration,
@@ -185,7 +186,7 @@ async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, 
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut near_looks = interval_at(Instant::now() + counted.near_every, counted.near_every);
     near_looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Until then an agent whose input was closed because of silence may end by itself.
+    // Until then, an agent may exit by itself after its input was closed because of silence.
     let mut may_leave_until = Instant::now();
     loop {
         let (silent_until, passed, is_near, close_at, let_go, said, tell_at) = {
@@ -207,14 +208,14 @@ async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, 
             events.add(said);
         }
         if let_go.is_some() {
-            // Its work is done, and a further input would pass a limit.
+            // The agent's work is done, and another input would exceed a limit.
             return Ending { exit: Exit::Code(0), stopped: None, let_go };
         }
         if let Some(failure) = passed {
             return stop(failure.into());
         }
         if close_at.is_some_and(|at| at <= Instant::now()) {
-            // It reported its end, and waits only for this.
+            // The agent reported its end, and waits only for its input to close.
             input.close();
         }
         tokio::select! {
@@ -230,12 +231,12 @@ async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, 
             failure = &mut too_large => return stop(failure.into()),
             () = sleep_until(silent_until) => {
                 let record = shared.record();
-                // It may have spoken in between.
+                // The agent may have printed a line in between.
                 if bounds.limits.silent_until(&record) <= Instant::now() {
                     if record.terminal.is_none() || !input.close() {
                         return stop(bounds.limits.stalled(&record).into());
                     }
-                    // It reported its end before, and may wait only for the end of its input.
+                    // The agent reported its end before, and may wait only for its input to close.
                     may_leave_until = later(Instant::now(), bounds.limits.silence(&record));
                 }
             }
@@ -245,7 +246,7 @@ async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, 
                 input.tell(&words, bounds.people);
                 spoken.set(bounds.people.speak());
             }
-            // This line may end a tool, and the model is next: count its usage first.
+            // This line may end a tool, and the next request follows, so count the usage first.
             () = shared.changed() => look(&mut counted.meter, events, shared).await,
             _ = looks.tick(), if counted.meter.is_some() => look(&mut counted.meter, events, shared).await,
             _ = near_looks.tick(), if is_near && counted.meter.is_some() => {
@@ -255,7 +256,7 @@ async fn supervise(child: &mut Child, input: &mut Input, counted: &mut Counted, 
     }
 }
 
-/// Reads new content of its files, on a blocking thread.
+/// Reads new content of the agent's files on a blocking thread.
 async fn look(meter: &mut Option<Box<dyn Meter>>, events: &Events, shared: &Shared) {
     let Some(mut looking) = meter.take() else { return };
     let looked = tokio::task::spawn_blocking(move || {
@@ -268,10 +269,10 @@ async fn look(meter: &mut Option<Box<dyn Meter>>, events: &Events, shared: &Shar
     }
 }
 
-/// Asks the agent to send no further request, and waits: an agent that is only told to
-/// end may send one more.
+/// Requests that the agent sends no further model request, and waits. An agent that is merely terminated may send
+/// another.
 async fn interrupt(child: &mut Child, shared: &Shared, input: &mut Input, grace: Duration) {
-    // It may go on with an input at once; it has ended all the same.
+    // The agent may continue with an input immediately; its end counts nevertheless.
     let ends = shared.record().ends;
     if input.interrupt() {
         let stopped = async {
@@ -284,7 +285,7 @@ async fn interrupt(child: &mut Child, shared: &Shared, input: &mut Input, grace:
             _ = timeout(grace, stopped) => {}
         }
     }
-    // An input that it has not taken up would be another request.
+    // An input that the agent has not taken up would cause another request.
     let takes_more = {
         let record = shared.record();
         input.has_more(&record) || record.works_again

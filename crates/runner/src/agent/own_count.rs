@@ -1,34 +1,34 @@
-//! What a `command` used in one start, as it says itself by its lines of kind `usage`.
+//! Adds up the usage that a `command` agent reports in one start, in its lines of kind `usage`.
 //!
-//! Two counts are kept apart: the newest sums so far, and what the lines without `so_far` add up to. The larger one
-//! counts, number by number, so that nothing counts twice where somebody says both. A number that is none, or larger
-//! than anybody's, is as if it had not been said. What the sums mean for limits is decided in `watch`, not here.
+//! There are two counts: the newest totals (`so_far`), and the sum of the lines without `so_far`. For each number the
+//! larger count applies, so that an agent that reports both is not counted twice. Invalid and implausibly large numbers
+//! are ignored. `watch` applies limits to the result.
 
 use super::sign::{Sum, Tokens};
 use crate::api::said::Said;
 use pullyard_protocol::event::EventKind;
 use serde_json::Value;
 
-/// The most that a budget may name. Units: millionths of a US dollar.
+/// The largest possible budget. Units: millionths of a US dollar.
 const MOST_MICROS: u64 = 1_000_000_000_000;
-/// More than anybody's model reads or writes in a start.
+/// More than any model reads or writes in a start.
 const MOST_TOKENS: u64 = 1_000_000_000_000;
-/// The same of its answers.
+/// More than any model answers in a start.
 const MOST_TURNS: u64 = 1_000_000;
 
-/// One start's count. A line that is read changes it.
+/// The count of one start.
 #[derive(Debug, Default)]
 pub(super) struct OwnCount {
-    /// What lines without `so_far` add up to.
+    /// The sum of the lines without `so_far`.
     added: Numbers,
     so_far: Numbers,
-    /// It said its last word, and has begun nothing since.
+    /// The agent reported its result and began no tool since.
     has_ended: bool,
     sum: Option<Sum>,
 }
 
 impl OwnCount {
-    /// What it used by now, where this changed what is known of that.
+    /// The usage so far, if this event changed it.
     pub(super) fn note(&mut self, said: &Said) -> Option<Sum> {
         let before = self.sum;
         match said.kind {
@@ -46,7 +46,7 @@ impl OwnCount {
         let says_sums = match data.get("so_far") {
             None | Some(Value::Bool(false)) => false,
             Some(Value::Bool(true)) => true,
-            // Nobody can tell which of both it is.
+            // Ambiguous, so the line is ignored.
             Some(_) => return,
         };
         if numbers == Numbers::default() {
@@ -62,7 +62,7 @@ impl OwnCount {
     }
 }
 
-/// Numbers of a line, or of several. What was not said is none.
+/// The numbers of one or several lines; `None` for unreported ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Numbers {
     turns: Option<u64>,
@@ -85,7 +85,7 @@ impl Numbers {
         }
     }
 
-    /// Each number of either one; of what both have, what `both` makes of it.
+    /// Merges two sets of numbers. `both` combines a number that both have.
     fn with(self, other: Self, both: fn(u64, u64) -> u64) -> Self {
         let of = |one: Option<u64>, other: Option<u64>| match (one, other) {
             (Some(one), Some(other)) => Some(both(one, other)),
@@ -100,7 +100,7 @@ impl Numbers {
         }
     }
 
-    /// As a record has them: sums are bounded as each number is.
+    /// Converts to a `Sum`, whose totals have the same limits as single numbers.
     fn sum(self) -> Sum {
         let tokens = |count: Option<u64>| count.unwrap_or_default().min(MOST_TOKENS);
         let input = tokens(self.input);

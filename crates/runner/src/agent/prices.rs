@@ -23,11 +23,11 @@ fn rows() -> impl Iterator<Item = &'static str> {
     LIST.lines().filter(|row| !row.is_empty() && !row.starts_with('#'))
 }
 
-/// Tokens as they are billed.
+/// Tokens, as they are billed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) tokens: Tokens,
-    /// Of the input that came from no cache: the part that was written to one.
+    /// The part of the uncached input that was written to a cache.
     pub(super) cache_write: u64,
 }
 
@@ -41,7 +41,7 @@ impl AddAssign for Count {
 impl Sub for Count {
     type Output = Self;
 
-    /// Never below zero, as for the tokens alone.
+    /// Saturates at zero.
     fn sub(self, less: Self) -> Self {
         Self { tokens: self.tokens - less.tokens, cache_write: self.cache_write.saturating_sub(less.cache_write) }
     }
@@ -76,7 +76,7 @@ impl Rates {
 #[derive(Clone, Copy, Debug)]
 struct Price {
     short: Rates,
-    /// The prices of a request with more input than this. Units: tokens.
+    /// The rates of a request with more input than this. Units: tokens.
     long: Option<(u64, Rates)>,
 }
 
@@ -89,16 +89,15 @@ impl Price {
     }
 }
 
-/// The list, with the operator's prices above it.
+/// The list and the operator's prices, which take precedence.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Prices {
     by_operator: BTreeMap<String, Price>,
 }
 
 impl Prices {
-    /// With the operator's `MODEL=INPUT/CACHED/OUTPUT,…` in US dollars for a million tokens. Three more amounts are for
-    /// long requests. A cache write costs a quarter more than input. Entries that cannot be parsed are skipped and
-    /// logged.
+    /// Parses the operator's `MODEL=INPUT/CACHED/OUTPUT,…` in US dollars for a million tokens. Three more amounts apply
+    /// to long requests. A cache write costs a quarter more than input. Invalid entries are skipped and logged.
     pub(super) fn with_operators(setting: &str) -> Self {
         let mut by_operator = BTreeMap::new();
         for entry in setting.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
@@ -112,14 +111,14 @@ impl Prices {
         Self { by_operator }
     }
 
-    /// What one request to this model cost; none for a model without a price. Units: millionths of a US dollar.
+    /// The cost of one request to this model; `None` without a price. Units: millionths of a US dollar.
     pub(super) fn cost(&self, model: &str, count: Count) -> Option<u64> {
         let price = find(&self.by_operator, model).or_else(|| find(&LISTED, model))?;
         Some(price.cost(count))
     }
 
-    /// What it cost at the highest price known, for limits on models without a price: a limit that stops too early is
-    /// safe. Units: millionths of a US dollar.
+    /// The cost at the highest known price, for limits on models without a price: stopping too early is safe. Units:
+    /// millionths of a US dollar.
     pub(super) fn highest_cost(&self, count: Count) -> u64 {
         let all = LISTED.values().chain(self.by_operator.values());
         all.map(|price| price.cost(count)).max().unwrap_or(u64::MAX)

@@ -1,5 +1,6 @@
-//! Which file the agent's program is. A name is looked up in the path, a relative path in the worktree,
-//! which is somebody else's: nothing in it may lead out of it.
+//! Finds the agent's program: a name in `PATH`, a relative path in the worktree.
+//!
+//! The content of the worktree is not trusted, so a relative path must not lead out of the worktree.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -8,7 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The program's file, or why there is none, as a fragment of a sentence.
+/// The program's file.
+///
+/// Errors: the reason why there is none, as a fragment of a sentence.
 pub(crate) fn find(named: &str, tree: &Path, path: Option<&OsStr>) -> Result<PathBuf, String> {
     if named.is_empty() || named.contains('\0') {
         return Err("its name is empty or has a zero in it".into());
@@ -26,7 +29,7 @@ pub(crate) fn find(named: &str, tree: &Path, path: Option<&OsStr>) -> Result<Pat
         }
         return usable(file).ok_or_else(|| format!("{named} is not an executable file"));
     }
-    // Relative folders in the path would be folders of the repository.
+    // A relative folder in `PATH` would be a folder of the repository.
     let folders = std::env::split_paths(path.unwrap_or_default());
     folders
         .filter(|folder| folder.is_absolute())
@@ -39,8 +42,8 @@ pub(super) fn usable(file: PathBuf) -> Option<PathBuf> {
     (about.is_file() && about.permissions().mode() & 0o111 != 0 && has_interpreter(&file)).then_some(file)
 }
 
-/// A script whose interpreter is not there can't be started: the system says so only when it is too late to
-/// tell it from an agent's own end. What can't be read is taken for a program.
+/// Whether a script's interpreter exists. Otherwise the failed start cannot be distinguished from the agent's own end.
+/// An unreadable file counts as a program.
 fn has_interpreter(file: &Path) -> bool {
     let mut begin = [0; 256];
     let read = File::open(file).and_then(|mut file| file.read(&mut begin)).unwrap_or_default();

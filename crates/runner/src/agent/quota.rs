@@ -1,4 +1,4 @@
-//! Parses when an account's limit ends from the words of its provider.
+//! Parses the end of an account's limit from the provider's text.
 
 use pullyard_domain::time::Timestamp;
 
@@ -7,8 +7,8 @@ const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-/// Words before a time, each with whether the time needs to name its zone. Claude Code writes `resets 3pm (UTC)` in the
-/// zone that it names; Codex writes `try again at 3:05 PM` in its own zone, which the runner sets to UTC.
+/// Phrases before a time, and whether the time must name its zone. Claude Code writes `resets 3pm (UTC)`. Codex writes
+/// `try again at 3:05 PM` in its own zone, which the runner sets to UTC.
 const BEFORE: [(&str, bool); 6] = [
     ("again at ", false),
     ("again in ", false),
@@ -17,10 +17,10 @@ const BEFORE: [(&str, bool); 6] = [
     ("access on ", false),
     ("until ", false),
 ];
-/// The longest wait that is believed. Units: milliseconds.
+/// The longest accepted wait. Units: milliseconds.
 const LONGEST: i64 = 366 * DAY;
 
-/// The parts of a time as words name them.
+/// The parts of a time in a text.
 #[derive(Debug, Default)]
 struct Parts {
     year: Option<i64>,
@@ -29,12 +29,12 @@ struct Parts {
     day: Option<i64>,
     /// Units: minutes after midnight.
     clock: Option<i64>,
-    /// A length from now on. Units: milliseconds.
+    /// A duration from now. Units: milliseconds.
     length: i64,
     names_utc: bool,
 }
 
-/// A date, a time of day or a length in the words; a time of day is the next one in UTC.
+/// Parses a date, a time of day or a duration. A time of day means its next occurrence in UTC.
 pub(super) fn end_in(words: &str, now: Timestamp) -> Option<Timestamp> {
     let lower = words.to_ascii_lowercase();
     let (text, needs_zone) =
@@ -54,8 +54,8 @@ pub(super) fn end_in(words: &str, now: Timestamp) -> Option<Timestamp> {
             if let Some(year) = parts.year {
                 return on_day(year, month, day, minutes);
             }
-            // Without a year it is the first such day that is not long past. On New Year's Day a day of the last year
-            // may just have passed.
+            // Without a year, take the first such day that is not long past. On New Year's Day it may be a day of the
+            // previous year.
             let year = now.day().get(..4)?.parse::<i64>().ok()?;
             let is_ahead = |end: &Timestamp| end.millis() + DAY > now.millis();
             [year - 1, year, year + 1].into_iter().filter_map(|year| on_day(year, month, day, minutes)).find(is_ahead)
@@ -64,7 +64,7 @@ pub(super) fn end_in(words: &str, now: Timestamp) -> Option<Timestamp> {
     }
 }
 
-/// Reads parts up to the first word that is none.
+/// Parses parts up to the first unknown word.
 fn parse(text: &str) -> Option<Parts> {
     let mut parts = Parts::default();
     let is_between = |c: char| c.is_whitespace() || ",()".contains(c);
@@ -119,7 +119,7 @@ fn iso_date(word: &str) -> Option<((i64, usize, i64), Option<i64>)> {
     Some(((year, month, day), clock))
 }
 
-/// `3pm`, `3:05pm`, `3:05 pm` and `15:05`, which is UTC by the word behind it. Units: minutes after midnight.
+/// `3pm`, `3:05pm`, `3:05 pm`, and `15:05` before the word `utc`. Units: minutes after midnight.
 fn clock_of(word: &str, next: &str) -> Option<i64> {
     let (clock, half) = match ["am", "pm"].into_iter().find_map(|half| Some((word.strip_suffix(half)?, half))) {
         Some((clock, half)) if clock.contains(':') => (clock.to_owned(), half),
@@ -145,8 +145,8 @@ fn on_day(year: i64, month: usize, day: i64, minutes: i64) -> Option<Timestamp> 
     Some(Timestamp::from_millis(midnight.millis() + minutes * MINUTE))
 }
 
-/// The next time of this minute of a day. The words may be an hour old, so a minute within the last hour is not
-/// tomorrow's.
+/// The next occurrence of this minute of a day. The text may be an hour old, so a minute within the last hour means
+/// today.
 fn next_at(minutes: i64, now: Timestamp) -> Timestamp {
     let ahead = (minutes * MINUTE - now.millis() % DAY + HOUR).rem_euclid(DAY) - HOUR;
     Timestamp::from_millis(now.millis() + ahead)

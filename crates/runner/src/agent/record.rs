@@ -1,5 +1,4 @@
-//! What is known about one start of an agent so far, for the watchdogs and for
-//! the judgement at the end.
+//! Facts about one start of an agent so far, for limits and for judging its end.
 
 use super::classify::is_of_the_account;
 use super::line::{Stream, kind_name};
@@ -13,16 +12,16 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How much of standard error is kept.
+/// How much of the end of standard error is stored. Units: bytes.
 const TAIL_BYTES: usize = 8 * 1024;
-/// How much of a last word is kept. Secrets are removed before it is quoted, so a cut here would leave a part of one.
-/// Units: bytes.
+/// Longest stored message. Secrets are removed later, so a short cut could hide a part of one from the search. Units:
+/// bytes.
 const LONGEST_WORD: usize = 64 * 1024;
 
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) last: Instant,
-    /// Since then it only repeats requests to its model.
+    /// Since `last` the agent only repeats requests to its model.
     pub(super) tries_again: bool,
     pub(super) last_event: String,
     pub(super) tools: BTreeSet<String>,
@@ -31,15 +30,15 @@ pub(super) struct Record {
     pub(super) session: Option<String>,
     pub(super) model: Option<String>,
     pub(super) turns: u32,
-    /// The last answer asked for tools, or a tool answered since.
+    /// The last answer called tools, or a tool answered since.
     pub(super) more_follows: bool,
     pub(super) used: Tokens,
-    /// Its cost, if known. Units: millionths of a US dollar.
+    /// The cost, if known. Units: millionths of a US dollar.
     pub(super) cost: Option<u64>,
     pub(super) cost_at_most: u64,
-    /// The cost that is shown while it works. No limit uses it.
+    /// The cost for display while the agent works. No limit uses it.
     pub(super) cost_so_far: CostSoFar,
-    /// The date of the price list, if the cost is ours and not the agent's.
+    /// The date of the price list, if the runner computed the cost.
     pub(super) prices_of: Option<String>,
     /// The newest count of an agent that reports totals.
     pub(super) own_sum: Option<Sum>,
@@ -47,19 +46,18 @@ pub(super) struct Record {
     pub(super) heard: Vec<String>,
     /// Marks of inputs on their way to the model.
     taken_up: Vec<String>,
-    /// Its question, if nothing followed it.
+    /// The agent's question, if no output followed it.
     pub(super) asked: Option<String>,
     pub(super) terminal: Option<Terminal>,
-    /// The first denied tool of all turns: each end reports only its own.
+    /// The first denied tool of all turns. Each end reports only its own.
     pub(super) denied: Option<String>,
     pub(super) ends: u32,
     pub(super) ended_at: Option<Instant>,
-    /// How often its model spoke, at least once per answer.
+    /// How often the model spoke, at least once for each answer.
     spoken: u32,
     spoken_at_end: u32,
-    /// Another turn began afterwards, for inputs that came too late.
+    /// Another turn began after the end, for late inputs.
     pub(super) works_again: bool,
-    /// The end of its standard error.
     pub(super) stderr: String,
     out: String,
     err: String,
@@ -70,11 +68,11 @@ pub(super) struct Record {
 pub(super) enum CostSoFar {
     #[default]
     Unknown,
-    /// By the agent's word, or by the model's price.
+    /// Reported by the agent, or computed from the model's price.
     Known(u64),
-    /// An estimate until the agent reports it.
+    /// An estimate until the agent reports the cost.
     About(u64),
-    /// An upper bound: the model has no known price.
+    /// An upper bound, because the model has no known price.
     AtMost(u64),
 }
 
@@ -114,7 +112,7 @@ impl Record {
 
     fn note(&mut self, sign: &Sign, now: Instant) {
         match sign {
-            // Facts from files, and words after the end, are no sign of life.
+            // Facts from files and totals after the end are no sign of life.
             Sign::Used(_) | Sign::Cost(_) | Sign::CostAtMost(_) | Sign::CostAbout(_) | Sign::Model(_) => {}
             Sign::TriesAgain(_) => self.tries_again = true,
             _ => {
@@ -130,7 +128,7 @@ impl Record {
             Sign::ToolBegan(id) => {
                 self.tools.insert(id.clone());
             }
-            // Whoever asked is next, whoever spoke last: a subagent ends with words of its own.
+            // The caller of the tool is next, even if a subagent spoke last.
             Sign::ToolEnded(id) => self.more_follows |= self.tools.remove(id) && !self.answered,
             Sign::ToolsEnded => self.tools.clear(),
             Sign::Answered(answered) => self.answered = *answered,
@@ -141,7 +139,7 @@ impl Record {
             Sign::Counted => self.counts(),
             Sign::TakenUp(mark) => {
                 self.taken_up.push(mark.clone());
-                // It begins another turn.
+                // After an end, this input begins another turn.
                 self.works_again = self.terminal.is_some();
             }
             Sign::MoreFollows => self.more_follows = true,
@@ -159,7 +157,7 @@ impl Record {
                 if let Some(cost) = sum.cost {
                     self.costs(cost);
                 }
-                // Only its own last word says which answer was the last.
+                // Only the agent's own result shows which answer was the last.
                 self.more_follows = sum.goes_on;
                 self.own_sum = Some(*sum);
             }
@@ -170,8 +168,8 @@ impl Record {
                 self.spoken_at_end = self.spoken;
                 self.works_again = false;
                 self.denied = self.denied.take().or_else(|| terminal.denied.first().cloned());
-                // A second end belongs to a turn for late inputs, and the first failure stays. A failure of the account yields to any
-                // other, because nothing else can go wrong after it.
+                // A second end comes from a turn for late inputs, and the first failure stays. Exception: an account
+                // failure yields to another failure, which could not follow a real one.
                 let stays = self.terminal.as_ref().is_some_and(|known| {
                     let gives_way = is_of_the_account(known) && !terminal.well && !is_of_the_account(terminal);
                     !known.well && !gives_way
@@ -188,14 +186,14 @@ impl Record {
         self.more_follows = false;
     }
 
-    /// Its model answers, with every input so far.
+    /// The model answers, with every input so far.
     fn spoke(&mut self) {
         self.spoken = self.spoken.saturating_add(1);
         self.works_again = self.terminal.is_some();
         self.heard.append(&mut self.taken_up);
     }
 
-    /// It reports its cost so far. Units: millionths of a US dollar.
+    /// The agent reports its cost so far. Units: millionths of a US dollar.
     fn costs(&mut self, cost: u64) {
         self.cost = Some(cost);
         self.cost_at_most = self.cost_at_most.max(cost);
@@ -229,8 +227,7 @@ impl Record {
         }
     }
 
-    /// The estimated cost beyond what the agent reported, if it ended early. Units: millionths of a
-    /// US dollar.
+    /// The estimated cost beyond the reported cost, if the agent ended early. Units: millionths of a US dollar.
     pub(super) fn unsaid_cost(&self) -> Option<u64> {
         match self.cost_so_far {
             CostSoFar::About(about) => {
@@ -240,17 +237,17 @@ impl Record {
         }
     }
 
-    /// It reported its end and began no other turn.
+    /// The agent reported its end and began no other turn.
     pub(super) fn has_ended(&self) -> bool {
         self.terminal.is_some() && !self.works_again
     }
 
-    /// It ended well, and its model has answered nothing since.
+    /// The agent ended well, and its model has not spoken since.
     pub(super) fn has_ended_well(&self) -> bool {
         self.terminal.as_ref().is_some_and(|terminal| terminal.well) && self.spoken == self.spoken_at_end
     }
 
-    /// It ended, or reported its end more often than `often`.
+    /// The agent ended, or reported more ends than `ends`.
     pub(super) fn has_ended_since(&self, ends: u32) -> bool {
         self.has_ended() || self.ends > ends
     }
@@ -260,21 +257,20 @@ impl Record {
         !self.tools.is_empty() && !self.answered
     }
 
-    /// The input with this mark is sent to the model.
+    /// The input with this mark was sent to the model.
     pub(super) fn has_taken_up(&self, mark: &str) -> bool {
         self.taken_up.iter().chain(&self.heard).any(|known| known == mark)
     }
 
-    /// Its last words, up to the last line. Errors beat output, and its own report of its end beats both.
+    /// The agent's last message. Its own report of its end wins over standard error, and standard error over output.
     pub(super) fn last_words(&self) -> String {
-        // One sentence, however many lines it has.
         let own = self.terminal.as_ref().map(|terminal| one_line(&terminal.words)).unwrap_or_default();
         let words = [&own, &self.err, &self.out].into_iter().find(|words| !words.is_empty());
         words.map_or_else(|| "it said nothing".into(), String::clone)
     }
 }
 
-/// The end of a text, from the beginning of a line. A last line that is too long keeps its beginning.
+/// The end of a text, from the beginning of a line. If the last line is too long, the beginning of that line.
 fn last_of(text: &str) -> String {
     let text = text.trim_end();
     let from = text.ceil_char_boundary(text.len().saturating_sub(LONGEST_WORD));
@@ -295,7 +291,7 @@ fn one_line(words: &str) -> String {
     first_of(words.trim()).split(['\r', '\n']).collect::<Vec<_>>().join(" ")
 }
 
-/// A record with several listeners.
+/// A record that several tasks share.
 #[derive(Clone)]
 pub(super) struct Shared(Arc<Inner>);
 
@@ -309,16 +305,14 @@ impl Shared {
         Self(Arc::new(Inner { record: Mutex::new(Record::new(Instant::now())), changed: Notify::new() }))
     }
 
-    /// Notes what a line or a look showed.
     pub(super) fn note(&self, sign: &Sign) {
         self.record().note(sign, Instant::now());
         self.0.changed.notify_one();
     }
 
-    /// Notes a line of standard error.
     pub(super) fn note_error(&self, line: &str, said: &Said) {
         let mut record = self.record();
-        // During a retry of its model, the line is about that.
+        // During a retry of the model's request, the line is about the retry.
         if !record.tries_again {
             record.last = Instant::now();
         }
@@ -328,7 +322,7 @@ impl Shared {
         self.0.changed.notify_one();
     }
 
-    /// It was not read for this long because events could not be sent. That is not its own silence.
+    /// Excludes a time in which events could not be sent, so the runner did not read. The agent was not silent then.
     pub(super) fn held_up(&self, time: Duration) {
         let mut record = self.record();
         record.last = (record.last + time).min(Instant::now());

@@ -1,26 +1,24 @@
-//! Which files an agent's session is made of, and where they must lie for the agent to find it again: in another
-//! attempt its home and its work folder are others. What is in them, and how they get from one to the other, is not
-//! known here.
+//! Lists the files of an agent's session, and where they belong in another attempt, whose home and worktree differ.
 //!
-//! Claude Code looks for a session below the name of its work folder; Codex looks through all days. Both were seen to
-//! go on from these files alone, with other settings and in another folder (`tests/agents`).
+//! Claude Code looks for a session below the name of its work folder; Codex searches all days. Both resume from these
+//! files alone, with other settings and in another folder (tested in `tests/agents`).
 
 use super::installed::Known;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What the names of Claude Code's list of tasks begin with.
+/// The prefix of files of Claude Code's task list.
 const TASKS: &str = "tasks/";
-/// An id is used in names: it is nothing but one.
+/// Ids become parts of paths, so they are checked. Units: bytes.
 const LONGEST_ID: usize = 64;
-/// Year, month and day, and the file; or a folder of the session's own with folders in it.
+/// Depth of folders: year, month, day and file, or nested folders of the session itself.
 const DEEPEST: u32 = 4;
 const MOST_FILES: usize = 500;
-/// Claude Code cuts longer names, and says in its own way what was cut.
+/// Claude Code shortens longer names in its own way. Units: bytes.
 const LONGEST_FOLDER: usize = 200;
 
-/// A session of an agent that an attempt has, or is to have.
+/// A session of an agent, existing or to be restored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionOf<'a> {
     known: Known,
@@ -36,7 +34,7 @@ pub(crate) struct SessionFile {
 }
 
 impl<'a> SessionOf<'a> {
-    /// None for an agent that keeps no session in files that we know, and for an id that is none.
+    /// `None` for an agent without known session files, and for an invalid id.
     pub(crate) fn new(agent: &str, (home, tree): (&'a Path, &'a Path), id: &'a str) -> Option<Self> {
         let known = Known::ALL.into_iter().find(|known| known.capability() == agent)?;
         let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
@@ -44,7 +42,7 @@ impl<'a> SessionOf<'a> {
         plain.then_some(Self { known, home, tree, id })
     }
 
-    /// The folders below the home that its files are in, each with what their names begin with.
+    /// The folders of the session's files below the home, each with the prefix of its names.
     fn folders(&self) -> Vec<(&'static str, PathBuf)> {
         match self.known {
             Known::ClaudeCode => vec![
@@ -55,7 +53,7 @@ impl<'a> SessionOf<'a> {
         }
     }
 
-    /// Whether a file of this name is one of its own.
+    /// Whether a file of this name belongs to the session.
     fn has(&self, name: &str) -> bool {
         match self.known {
             Known::ClaudeCode => {
@@ -70,7 +68,7 @@ impl<'a> SessionOf<'a> {
         }
     }
 
-    /// Where a file of this name belongs; nowhere if it is none of the session's.
+    /// The path for a file of this name; `None` if it does not belong to the session.
     pub(crate) fn place(&self, name: &str) -> Option<PathBuf> {
         let plain = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
         let folders = self.folders().into_iter().rev();
@@ -79,12 +77,12 @@ impl<'a> SessionOf<'a> {
         Some(self.home.join(folder).join(name))
     }
 
-    /// Its files as the agent left them; links and the like left out. None when it has not begun.
+    /// Lists the session's files without links and special files. Empty before the session begins.
     pub(crate) fn files(&self) -> io::Result<Vec<SessionFile>> {
         let mut files = Vec::new();
         for (begins, folder) in self.folders() {
             let mut root = self.home.to_owned();
-            // The agent may have put something else there.
+            // The agent may have replaced a folder.
             let is_there = folder.iter().all(|part| {
                 root.push(part);
                 fs::symlink_metadata(&root).is_ok_and(|about| about.is_dir())
@@ -120,7 +118,7 @@ impl<'a> SessionOf<'a> {
     }
 }
 
-/// What Claude Code makes of the path of its work folder.
+/// The folder name that Claude Code derives from the path of its work folder.
 fn name_of(tree: &Path) -> String {
     let name = tree.to_string_lossy();
     let mut name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();

@@ -1,6 +1,6 @@
-//! The meaning of an agent's lines, the same for all agents: events for people, and facts about the run.
+//! Signs: the parsed meaning of an agent's lines, the same for all agents. A sign is an event, or a fact about the run.
 //!
-//! `classify` and `watch` decide what a fact means for the job.
+//! `classify` and `watch` decide how a fact affects the job.
 
 use crate::api::said::Said;
 use pullyard_domain::time::Timestamp;
@@ -10,30 +10,26 @@ use std::ops::{AddAssign, Sub};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Sign {
     Said(Said),
-    /// Like `Said`, but it only repeats a request to its model, which is no sign of
-    /// life.
+    /// Like `Said`, but the agent only repeats a request to its model, which is no sign of life.
     TriesAgain(Said),
     /// No event, but a sign of life.
     Alive,
-    /// Like `Alive`, for a part of a message that comes whole later.
+    /// Like `Alive`, for a part of a message that arrives as a whole later.
     Piece,
-    /// The id of the session.
     Session(String),
-    /// The model.
     Model(String),
-    /// A tool runs. Until it ends, silence is a stall only after a longer time.
+    /// A tool began. Until it ends, the limit on silence is longer.
     ToolBegan(String),
     ToolEnded(String),
-    /// The agent speaks again: every tool has ended.
+    /// The agent speaks again, so every tool has ended.
     ToolsEnded,
-    /// Whether every call of the model has its answer, so that the model is next. Other tools may still
-    /// run.
+    /// Whether every call of the model has its answer, so that the model is next. Other tools may still run.
     Answered(bool),
     /// The next request to the model contains the input with this mark.
     TakenUp(String),
     /// The model answered a request.
     Turn,
-    /// The same, learned from files.
+    /// Like `Turn`, but from files.
     Counted,
     /// The answer asks for tools, so another request follows.
     MoreFollows,
@@ -41,12 +37,11 @@ pub(super) enum Sign {
     Used(Tokens),
     /// The cost of this start so far. Units: millionths of a US dollar.
     Cost(u64),
-    /// An upper bound of it, if the price is unknown.
+    /// An upper bound of the cost, if the price is unknown.
     CostAtMost(u64),
-    /// An estimate for display, until the exact cost or a bound is known; `None` if there is
-    /// none.
+    /// An estimate for display, until the exact cost or a bound is known; `None` without an estimate.
     CostAbout(Option<u64>),
-    /// The total usage of this start, by an agent that counts it.
+    /// The total usage of this start, from an agent that counts it.
     Sum(Sum),
     /// The agent's report of its end.
     Ended(Terminal),
@@ -54,10 +49,10 @@ pub(super) enum Sign {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tokens {
-    /// Read, including cached ones.
+    /// Including cached tokens.
     pub(crate) input: u64,
     pub(crate) cached: u64,
-    /// Written, including those of reasoning.
+    /// Including reasoning tokens.
     pub(crate) output: u64,
 }
 
@@ -72,7 +67,7 @@ impl AddAssign for Tokens {
 impl Sub for Tokens {
     type Output = Self;
 
-    /// Never negative: a smaller count is a new one.
+    /// Saturates at zero: a smaller count is a new one.
     fn sub(self, less: Self) -> Self {
         Self {
             input: self.input.saturating_sub(less.input),
@@ -87,26 +82,26 @@ impl Sub for Tokens {
 pub(super) struct Sum {
     pub(super) turns: u32,
     pub(super) tokens: Tokens,
-    /// If it reports that. Units: millionths of a US dollar.
+    /// If reported. Units: millionths of a US dollar.
     pub(super) cost: Option<u64>,
-    /// Whether it may use more.
+    /// Whether the agent may use more.
     pub(super) goes_on: bool,
-    /// Whether its line becomes an event as well.
+    /// Whether the agent's own event already reports exactly this sum.
     pub(super) is_told: bool,
 }
 
-/// An agent's report of its end. It proves nothing alone.
+/// An agent's report of its end, which alone proves no success.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Terminal {
     pub(super) well: bool,
-    /// Its code for the end: `error_max_turns`, `prompt_too_long`, `billing_error`.
+    /// Codes for the end, such as `error_max_turns`, `prompt_too_long` or `billing_error`.
     pub(super) marks: Vec<String>,
     /// The provider's status code.
     pub(super) status: Option<u16>,
     pub(super) words: String,
     /// Tools that were denied in this turn.
     pub(super) denied: Vec<String>,
-    /// When the account's limit ends, if it is a field of its own.
+    /// The end of the account's limit, if reported in a field of its own.
     pub(super) limit_until: Option<Timestamp>,
 }
 
@@ -116,7 +111,7 @@ impl Terminal {
     }
 }
 
-/// Dollars to millionths of a dollar; `None` if it is no amount.
+/// Converts dollars to millionths of a dollar; `None` for an invalid amount.
 pub(super) fn micros(dollars: f64) -> Option<u64> {
     let micros = dollars * 1e6;
     // Larger than any bill, and small enough for exact floats.

@@ -1,8 +1,6 @@
-//! What an agent has used so far, told to whoever looks on while it works: the sums of the attempt, once the model
-//! has answered, and not more often than people read.
+//! Reports an attempt's usage while its agent works: after each answer of the model, and at most every `TELL_EVERY`.
 //!
-//! Nothing is counted here, and nothing rests on what is told: what the attempt took is kept in `tally`, what it may
-//! take in `watch`.
+//! The reports are for display only. `tally` stores the usage, and `watch` enforces limits.
 
 use super::prices;
 use super::record::{CostSoFar, Record};
@@ -15,26 +13,26 @@ use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How much time is between two of these. A model seldom answers sooner, but several agents of an agent do, and each
-/// event is kept for as long as its job.
+/// Pause between two reports. A model rarely answers faster, but several subagents do, and each event is stored as long
+/// as its job.
 pub(super) const TELL_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct SoFar {
     spent: Spent,
     told: (Tokens, CostSoFar),
-    /// Nothing more is told before.
+    /// The earliest time of the next report.
     not_before: Instant,
     every: Duration,
 }
 
 impl SoFar {
-    /// Nothing of this start, after what earlier ones used.
+    /// A start without usage, after starts that used `spent`.
     pub(super) fn new(spent: &Spent, every: Duration) -> Self {
         Self { spent: *spent, told: (Tokens::default(), CostSoFar::Unknown), not_before: Instant::now(), every }
     }
 
-    /// When something is to be told; never while there is nothing new. An answer is new with its tokens, which may come
-    /// after its words. An agent that says its own sums has told those of its first start.
+    /// When a report is due; `None` without new usage. An answer counts with its tokens, which may arrive after its
+    /// text. An agent that counts its own totals reports the totals of its first start itself.
     pub(super) fn due(&self, record: &Record) -> Option<Instant> {
         let used = match record.own_sum {
             Some(sum) => !sum.is_told || self.spent != Spent::default(),
@@ -49,7 +47,7 @@ impl SoFar {
         Some(self.said(record))
     }
 
-    /// What is still to be told when the start has ended.
+    /// The last report after the end of the start, if usage changed.
     pub(super) fn last(&mut self, record: &Record) -> Option<Said> {
         self.due(record)?;
         Some(self.said(record))

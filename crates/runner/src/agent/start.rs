@@ -1,22 +1,22 @@
-//! What a driver is told about one start of its agent.
+//! The input for one start of an agent.
 
 use crate::options::Isolation;
 use std::path::Path;
 
 pub(super) struct Start<'a> {
-    /// What is asked of it: the whole task, or that it goes on.
+    /// The whole task, or a request to continue.
     pub(super) prompt: &'a str,
     pub(super) instructions: &'a str,
-    /// The session to go on with; a new one without.
+    /// The session to continue. `None` begins a new one.
     pub(super) session: Option<&'a str>,
-    /// The model to ask for.
+    /// The requested model.
     pub(super) model: Option<&'a str>,
     pub(super) turns_left: Option<u32>,
-    /// How much may still be spent. Units: millionths of a US dollar.
+    /// The rest of the budget. Units: millionths of a US dollar.
     pub(super) cost_left: Option<u64>,
-    /// The agent's home, which is this attempt's alone.
+    /// The agent's home, used by this attempt only.
     pub(super) home: &'a Path,
-    /// The files that it works on.
+    /// The worktree.
     pub(super) tree: &'a Path,
     pub(super) isolation: Isolation,
 }

@@ -1,5 +1,4 @@
-//! What an attempt's agent was and took, kept up to date while it works: told with the finish, whatever the
-//! end.
+//! Records the agent and the usage of an attempt while it works, so that every finish can report them.
 
 use super::adapter::Adapter;
 use super::prices;
@@ -22,18 +21,18 @@ struct Told {
     spent: Spent,
     base_commit: Option<String>,
     prompt_sha256: Option<Sha256Hex>,
-    /// It was started without a session: the one that it names is a new one.
+    /// The agent was started without a session, so it names a new one.
     anew: bool,
-    /// What sessions used that the one of its work took the place of.
+    /// Tokens of earlier sessions that the current one replaced.
     of_others: Tokens,
-    /// How often it was started again after what may pass.
+    /// Number of further starts after transient faults.
     further_starts: usize,
-    /// The first tool that it was not allowed to use since it began with its task, or with what came after that.
+    /// The first denied tool since the agent began this task or its latest inputs.
     denied: Option<String>,
 }
 
 impl Tally {
-    /// An agent is about to work on this commit, for a job that was frozen with the prompt of this hash.
+    /// An agent is about to work on this commit, for a job whose prompt has this hash.
     pub(crate) fn begins(&self, base_commit: &str, prompt_sha256: Option<Sha256Hex>) {
         let mut told = self.lock();
         told.base_commit = Some(base_commit.to_owned());
@@ -41,7 +40,7 @@ impl Tally {
         told.denied = None;
     }
 
-    /// The agent is started once more, to go on in this session or to begin one.
+    /// The agent is started to continue this session or to begin a new one.
     pub(super) fn starts(&self, adapter: &dyn Adapter, isolation: Isolation, session: Option<&str>) {
         let mut told = self.lock();
         told.anew = session.is_none();
@@ -67,7 +66,7 @@ impl Tally {
         work.starts = work.starts.saturating_add(1);
     }
 
-    /// What it has taken by now, in all starts.
+    /// Notes the usage of all starts.
     pub(super) fn note(&self, record: &Record, spent: &Spent) {
         let mut told = self.lock();
         if told.anew && record.session.is_some() {
@@ -87,57 +86,52 @@ impl Tally {
         }
     }
 
-    /// How often it was started again in this attempt after what may pass.
     pub(super) fn further_starts(&self) -> usize {
         self.lock().further_starts
     }
 
-    /// It is started again once more, after what may pass.
     pub(super) fn starts_further(&self) {
         self.lock().further_starts += 1;
     }
 
-    /// The first tool that it was not allowed to use, with what its newest start says: what one before was not allowed
-    /// to do, this one may have gone without. An answer to what it asked changes nothing of that.
+    /// The first denied tool, including the newest start. A later start may have worked around an earlier denial. An
+    /// answer to the agent's question does not reset it.
     pub(super) fn denied(&self, of_start: Option<String>) -> Option<String> {
         let mut told = self.lock();
         told.denied = told.denied.take().or(of_start);
         told.denied.clone()
     }
 
-    /// Its agent says that this session is not there any more.
+    /// The agent reported that this session no longer exists.
     pub(super) fn loses(&self, session: &str) {
         if let Some(work) = &mut self.lock().work {
             work.session.take_if(|named| named.as_str() == session);
         }
     }
 
-    /// What it has taken so far, in all that was asked of it.
     pub(super) fn spent(&self) -> Spent {
         self.lock().spent
     }
 
-    /// What the session of its work has used in this attempt: what others used before it is no part of that.
+    /// Tokens of the current session in this attempt, without earlier sessions.
     pub(crate) fn tokens_of_session(&self) -> Tokens {
         let told = self.lock();
         told.spent.tokens - told.of_others
     }
 
-    /// This commit was made of its work.
     pub(crate) fn made(&self, commit: &str) {
         if let Some(work) = &mut self.lock().work {
             work.commit = Some(commit.to_owned());
         }
     }
 
-    /// A check of its work has ended.
     pub(crate) fn checked(&self, run: CheckRun) {
         if let Some(work) = &mut self.lock().work {
             work.checks.push(run);
         }
     }
 
-    /// For the finish: what worked, and what that cost in millionths of a US dollar, what is only about right included.
+    /// The agent and its cost for the finish, including estimates. Units: millionths of a US dollar.
     pub(crate) fn told(&self) -> (Option<Work>, Option<u64>) {
         let told = self.lock().clone();
         (told.work, told.spent.cost)

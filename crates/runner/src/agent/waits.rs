@@ -1,8 +1,8 @@
-//! How long is waited before an agent starts again.
+//! Pauses before an agent starts again.
 
 use std::time::Duration;
 
-/// How long is waited before each further start; there are no more than that.
+/// The pause before each further start. Their number limits the further starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waits(pub(super) Vec<Duration>);
 
@@ -12,7 +12,7 @@ impl Default for Waits {
     }
 }
 
-/// Reads waits such as `30,60,90`: seconds, at most ten of them, none for no further start.
+/// Parses pauses such as `30,60,90`, in seconds: at most ten. An empty text allows no further start.
 pub(crate) fn waits(text: &str) -> Result<Waits, String> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     let read: Result<Vec<u64>, _> = parts.map(str::parse).collect();

@@ -1,7 +1,7 @@
-//! Which limit an agent has passed. Who stops it then, and how, is in `once`.
+//! Decides which limit an agent has exceeded. `once` stops the agent.
 //!
-//! A limit on turns or cost stops before the next request to the model: an agent that has just given its
-//! last answer is let go, whatever that answer cost.
+//! A limit on turns or cost applies before the next request to the model. An agent that just gave its last answer may
+//! end, whatever that answer cost.
 
 use super::exceeded::{cost, turns};
 use super::record::Record;
@@ -12,18 +12,18 @@ use pullyard_domain::text::Span;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How many times as long as a stall a tool may be silent. At the default, 45 minutes: Claude Code itself ends a
+/// How many times longer a running tool may be silent. At the default this is 45 minutes; Claude Code itself ends a
 /// command after 30.
 const TOOLS_STALL: u32 = 3;
 
-/// What an agent may use up, beside the time of the attempt.
+/// The agent's limits besides the time of the attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Without any sign of life, while it is the model that is waited for.
+    /// Longest time without a sign of life while the model is next.
     pub(super) stall: Duration,
-    /// Requests to the model, in all starts.
+    /// Requests to the model, over all starts.
     pub(super) turns: Option<u32>,
-    /// In all starts. Units: millionths of a US dollar.
+    /// Over all starts. Units: millionths of a US dollar.
     pub(super) cost: Option<u64>,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Spent {
 }
 
 impl Spent {
-    /// With what one more start used up.
+    /// Adds the usage of one more start.
     pub(super) fn add(&mut self, record: &Record) {
         self.turns = self.turns.saturating_add(record.turns);
         self.tokens += record.used;
@@ -48,8 +48,8 @@ impl Spent {
         self.cost_at_most = self.cost_at_most.saturating_add(record.cost_at_most);
     }
 
-    /// The same once it has ended: of what its agent did not come to say, about what it cost counts. Until then it may
-    /// still say it.
+    /// Adds the usage of a start that ended. An estimate replaces cost that the agent did not report. Before the end,
+    /// the agent may still report it.
     pub(super) fn add_ended(&mut self, record: &Record) {
         self.add(record);
         if let Some(unsaid) = record.unsaid_cost() {
@@ -69,7 +69,7 @@ impl Limits {
         self.cost.map(|most| most.saturating_sub(spent.cost_at_most))
     }
 
-    /// The limit that allows no further request, before a start.
+    /// The exhausted limit, before a start.
     pub(super) fn used_up(&self, spent: &Spent) -> Option<Failure> {
         match (self.turns, self.cost) {
             (Some(limit), _) if spent.turns >= limit => Some(turns(limit)),
@@ -78,9 +78,9 @@ impl Limits {
         }
     }
 
-    /// The limit that allows no further request, while an agent works.
+    /// The exhausted limit that stops a working agent.
     pub(super) fn passed(&self, spent: &Spent, record: &Record) -> Option<Failure> {
-        // A tool that is waited for may be an agent of the agent, whose last answer asks for nothing more.
+        // A running tool may be a subagent, whose own last answer calls no tool.
         let asks_again = record.more_follows || record.waits_for_a_tool();
         if record.has_ended() || !asks_again {
             return None;
@@ -88,8 +88,7 @@ impl Limits {
         self.used_up_with(spent, record)
     }
 
-    /// Whether the next answer may be one too many to ask again after: of the turns it is the last one, of the cost half
-    /// is used up.
+    /// Whether the next answer may exhaust a limit: one turn is left, or half the cost is used.
     pub(super) fn are_near(&self, spent: &Spent, record: &Record) -> bool {
         let mut sum = *spent;
         sum.add(record);
@@ -97,7 +96,7 @@ impl Limits {
         turns || self.cost.is_some_and(|most| sum.cost_at_most >= most / 2)
     }
 
-    /// Whether an agent that ended well has no turn left for what people said too late for its last one.
+    /// Whether an agent that ended well has no turn left for messages that came too late for its last one.
     pub(super) fn leave_no_turn(&self, spent: &Spent, record: &Record) -> bool {
         record.has_ended_well() && self.used_up_with(spent, record).is_some()
     }
@@ -108,13 +107,13 @@ impl Limits {
         self.used_up(&sum)
     }
 
-    /// How long silence is no stall: longer while a tool runs, which may have nothing to say.
+    /// The allowed silence. It is longer while a tool runs, which may print no output.
     pub(super) fn silence(&self, record: &Record) -> Duration {
         if record.waits_for_a_tool() { self.stall.saturating_mul(TOOLS_STALL) } else { self.stall }
     }
 
-    /// What so long a silence is: the provider's, where the agent came to nothing but to ask it again. That its account
-    /// is to be left alone does not follow: a tool can write such a line, and hold its agent up.
+    /// The failure after too long a silence. It is the provider's if the agent only repeated its request. Other jobs of
+    /// the account are not held up, because a tool can print such a line and block its agent.
     pub(super) fn stalled(&self, record: &Record) -> Failure {
         let (limit, event) = (Span::from(self.silence(record)), record.last_event.clone());
         if record.tries_again { Failure::ProviderStalled { limit, event } } else { Failure::Stalled { limit, event } }

@@ -1,20 +1,21 @@
-//! What an agent's words on its failure say in one word alone: a status of the provider, or `timeout`.
+//! Finds a lone status of the provider, or `timeout`, in an agent's text about its failure.
 //!
-//! Both count as whole words, and a number only where it is said to be a status: addresses, ids, lines and counts stand
-//! among these words, too, and what nobody knows would be tried again.
+//! Both count as whole words only, and a number only if the text marks it as a status. The text also contains
+//! addresses, ids, lines and counts. A false match would retry an unknown end.
 
-/// What a number behind it is a status by, whatever follows.
+/// A number after one of these is a status.
 const BEFORE: [&str; 3] = ["http", "status", "code"];
-/// What a number before it is a status by.
+/// A number before one of these is a status.
 const BEHIND: [&str; 3] = ["error", "response", "status"];
-/// What may follow on a status, its own reason among it: another word there is what is counted.
+/// Words that may follow a status, such as its reason. Any other word is the thing that the number counts.
 const GOES_ON: [&str; 8] = ["bad", "from", "gateway", "internal", "overloaded", "service", "too", "while"];
-/// What a mark before a status belongs to: behind any other word stands a count, a setting or a line.
+/// Words that introduce a status with a colon, the first also without one. Other words introduce a count, a setting or
+/// a line.
 const TELLS: [&str; 4] = ["error", "failed", "http", "status"];
-/// What timed out, where that is said before the word.
+/// Things that time out, as written before `timeout`.
 const TIMED_OUT: [&str; 4] = ["connection", "gateway", "read", "request"];
 
-/// The first status of a refused or failed request that is told: `HTTP 503`, `status code: 429`, `a 502 response`,
+/// The first status of a refused or failed request in the text: `HTTP 503`, `status code: 429`, `a 502 response`,
 /// `Error: 529`.
 pub(super) fn status(words: &str) -> Option<u16> {
     words.lines().find_map(|line| {
@@ -27,8 +28,8 @@ pub(super) fn status(words: &str) -> Option<u16> {
     })
 }
 
-/// Whether it says that something timed out: by that word alone, or of a request or a connection. A setting or a program
-/// has that name as well.
+/// Whether the text reports a timeout: by that word alone, or after a request or a connection. Settings and programs
+/// have that name as well.
 pub(super) fn says_timeout(words: &str) -> bool {
     words.lines().any(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -50,7 +51,7 @@ fn is_status(before: Option<&str>, number: &str, behind: Option<&str>) -> bool {
     if before.is_some_and(names_it) {
         return true;
     }
-    // Of what stands behind a mark it says nothing.
+    // A word after punctuation does not qualify the number.
     let behind = behind.filter(|_| number.ends_with(|c: char| c.is_ascii_digit()));
     if behind.is_some_and(|word| is_one_of(word, &BEHIND)) {
         return true;
@@ -65,7 +66,7 @@ fn is_one_of(word: &str, known: &[&str]) -> bool {
     known.iter().any(|known| plain(word).eq_ignore_ascii_case(known))
 }
 
-/// Without the marks of its sentence. Quotes stay: what stands in them is a name.
+/// Without the punctuation of its sentence. Quotes stay, because quoted text is a name.
 fn plain(word: &str) -> &str {
     word.trim_matches(|c: char| "()[].,:;!".contains(c))
 }

@@ -1,8 +1,10 @@
-//! What a line of Claude Code's `stream-json` means.
+//! Parses lines of Claude Code's `stream-json`.
 //!
-//! Its traps are known here: a message comes once for each of its blocks under the same id, numbers of
-//! tokens in it are not final, a failed request is a message of a model that doesn't exist, `success`
-//! stands beside `is_error`, and what a result says in all may be of earlier starts as well.
+//! Its quirks:
+//! - A message arrives once for each of its blocks, under the same id. Its token counts are not final.
+//! - A failed request arrives as a message of a model that does not exist.
+//! - A result can have both `success` and `is_error`.
+//! - The totals of a result may include earlier starts.
 
 use crate::agent::adapter::Reader;
 use crate::agent::json_lines::{self, inside, raw, text};
@@ -15,33 +17,33 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The model of messages that it writes itself about what went wrong.
+/// The model of messages that Claude Code itself writes about a failure.
 const SYNTHETIC: &str = "<synthetic>";
 
 pub(super) struct Lines {
     tree: PathBuf,
-    /// Messages of the model that were counted: each comes once for each of its blocks.
+    /// Ids of counted messages, because a message arrives once for each block.
     messages: BTreeSet<String>,
     calls: BTreeMap<String, String>,
-    /// Calls of the agent's own last answer that were not answered yet; not those of its agents.
+    /// Unanswered calls of the agent's own last answer, without calls of subagents.
     open: BTreeSet<String>,
-    /// Tokens told of so far.
+    /// Tokens reported so far.
     told: Tokens,
-    /// The model of the answer that is on its way, by the call whose agent it is for; the agent's own has none.
+    /// The model of each answer in progress, by the tool call of its subagent. The agent itself has an empty key.
     models: BTreeMap<String, String>,
-    /// About what its answers cost since it said so itself, and what it said; none where a price is not known.
+    /// The last reported cost plus the estimate for later answers; `None` if a price is unknown.
     about: Option<u64>,
-    /// What its results said was used since the one before each, in sum.
+    /// Sum of the usage that each result reported since the result before it.
     stated: Stated,
-    /// What the message about what went wrong was marked with.
+    /// The error kind of the newest message about a failure.
     error: Option<String>,
-    /// When the account's limit ends, where it said so.
+    /// The reported end of the account's limit.
     limit_until: Option<Timestamp>,
 }
 
 struct Stated {
     tokens: Tokens,
-    /// None where it did not say what something cost. Units: millionths of a US dollar.
+    /// `None` if a result did not report a cost. Units: millionths of a US dollar.
     cost: Option<u64>,
 }
 
@@ -69,7 +71,7 @@ impl Lines {
                 [Some(Sign::Alive), session, model].into_iter().flatten().collect()
             }
             Some("api_retry") => vec![Sign::TriesAgain(told(retry_words(object), object))],
-            // Its model is asked: that says nothing of an answer, and comes at once after what does.
+            // A new request to the model is no sign of an answer. It follows immediately after lines that are.
             Some("status") if text(object, "status") == Some("requesting") => Vec::new(),
             Some("status" | "task_started" | "task_notification" | "task_progress") => vec![Sign::Alive],
             _ => vec![raw(object)],
@@ -88,8 +90,8 @@ impl Lines {
         let is_own = text(object, "parent_tool_use_id").is_none();
         if text(message, "id").is_none_or(|id| self.messages.insert(id.to_owned())) {
             if is_own {
-                // The model is asked with answers to all its calls. One without was of an answer whose stream broke,
-                // and which it gave anew: nothing runs for it.
+                // A new answer means that the model got results for all earlier calls. An open call is from an answer
+                // whose stream broke and which the model repeated. No tool runs for it.
                 signs.extend(std::mem::take(&mut self.open).into_iter().map(Sign::ToolEnded));
             }
             signs.push(Sign::Turn);
@@ -111,7 +113,7 @@ impl Lines {
                 .into_iter()
                 .collect(),
             Some("tool_use") => self.call(block),
-            // Nobody but the model reads its thoughts.
+            // Thoughts are not reported.
             Some("thinking" | "redacted_thinking") => Vec::new(),
             _ => vec![raw(block)],
         }
@@ -138,7 +140,7 @@ impl Lines {
         let Some(message) = object.get("message") else { return vec![raw(object)] };
         let mut signs = vec![Sign::Alive];
         if object.get("isReplay").and_then(Value::as_bool) == Some(true) {
-            // Our own words, as they go to the model.
+            // A replayed input of the runner, which now goes to the model.
             signs.extend(text(object, "uuid").map(|mark| Sign::TakenUp(mark.to_owned())));
             return signs;
         }
@@ -182,7 +184,7 @@ impl Lines {
         signs
     }
 
-    /// Parts of messages on their way: they prove life, and know the tokens that the message itself doesn't.
+    /// Parts of messages. They are signs of life, and have the token counts that the message lacks.
     fn stream(&mut self, object: &Value) -> Vec<Sign> {
         let event = object.get("event").unwrap_or(&Value::Null);
         if text(event, "type") == Some("content_block_delta") {
@@ -203,7 +205,7 @@ impl Lines {
         signs
     }
 
-    /// What one answer used. About what it cost comes first: with its tokens the whole of it is there.
+    /// The usage of one answer. The cost comes first, because an answer counts as complete with its tokens.
     fn used(&mut self, whose: &str, usage: &Value) -> [Sign; 2] {
         let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
         let (cached, cache_write) = (count("cache_read_input_tokens"), count("cache_creation_input_tokens"));
@@ -216,12 +218,11 @@ impl Lines {
         [Sign::CostAbout(self.about), Sign::Used(used)]
     }
 
-    /// What this start used and cost by now, as far as its result says.
+    /// Tokens and cost of this start so far, by its result.
     ///
-    /// `usage` is zero in some ends; what it counts by model is right in all. By 2.1.330 that goes on from what the
-    /// session had used before this start, and so does its cost: there, what it counted since its last result is told
-    /// apart, and of this start alone. 2.1.197 knows nothing of that, begins anew with each start, and says nothing but
-    /// zeros where its own loop breaks.
+    /// `usage` is zero in some ends; the counts by model are right in all. In 2.1.330, those counts and the cost
+    /// include earlier usage of the session. A separate field covers this start since its last result. 2.1.197 lacks
+    /// that field, counts from zero in each start, and reports zeros when its own loop breaks.
     fn total(&mut self, object: &Value) -> (Tokens, Option<u64>) {
         if let Some(models) = since_last(object) {
             let cost = models_of(models).try_fold(0_u64, |sum, model| {
@@ -233,15 +234,15 @@ impl Lines {
             return (self.stated.tokens, self.stated.cost);
         }
         if object.get("result_index").is_some() {
-            // A result of something that broke leaves it out, and its sums may be of the whole session: what cost
-            // something since the last one is known about, and no better.
+            // A result after a failure lacks the field, and its totals may cover the whole session. The reported cost
+            // is then right only if no answer came since the last result.
             return (self.told, self.stated.cost.filter(|stated| self.about == Some(*stated)));
         }
         let cost = object.get("total_cost_usd").and_then(Value::as_f64).and_then(micros);
         let models = object.get("modelUsage");
         let counts_none = models.is_none_or(|models| models_of(models).next().is_none());
         if counts_none && (self.told != Tokens::default() || self.about > Some(0)) {
-            // Its zeros take back nothing that is known.
+            // Zeros do not override known usage.
             return (self.told, cost.filter(|cost| *cost > 0));
         }
         (models.map(tokens_of).unwrap_or_default(), cost)
@@ -296,8 +297,8 @@ impl Lines {
 
     fn limit(&mut self, object: &Value) -> Vec<Sign> {
         let about = object.get("rate_limit_info").unwrap_or(&Value::Null);
-        // The end of a limit is told as well while there is room in it; only one that rejects explains a failure, and
-        // no longer once a later report says otherwise. An account that draws on extra usage is answered all the same.
+        // The end of a limit is also reported while the limit still allows requests. Only a rejection explains a
+        // failure, and a later report replaces an earlier one. An account with extra usage is not rejected.
         let draws_on_more = about.get("isUsingOverage").and_then(Value::as_bool) == Some(true);
         let rejects = text(about, "status") == Some("rejected") && !draws_on_more;
         let seconds = about.get("resetsAt").and_then(Value::as_i64).filter(|_| rejects);
@@ -325,7 +326,7 @@ fn blocks(message: &Value) -> impl Iterator<Item = &Value> {
     message.get("content").and_then(Value::as_array).into_iter().flatten()
 }
 
-/// What it counted by model since its last result, or since it began. Older ones don't say it.
+/// The counts by model since the last result, or since the start. Older versions lack them.
 fn since_last(object: &Value) -> Option<&Value> {
     object.get("model_usage_since_last_result").filter(|models| models.is_object())
 }
@@ -339,7 +340,7 @@ fn tokens_of(by_model: &Value) -> Tokens {
     for model in models_of(by_model) {
         let count = |name: &str| model.get(name).and_then(Value::as_u64).unwrap_or(0);
         let cached = count("cacheReadInputTokens");
-        // Anybody may write such a line: no number in it is too large to be added.
+        // Any program may print such a line, so the sum saturates.
         let input = count("inputTokens").saturating_add(cached).saturating_add(count("cacheCreationInputTokens"));
         total += Tokens { input, cached, output: count("outputTokens") };
     }

@@ -1,15 +1,15 @@
-//! Codex's `config.toml`, written anew for each start.
+//! Writes Codex's `config.toml` for one start.
 
 use serde_json::json;
 use std::path::Path;
 
-/// How Codex proves to the model who it is.
+/// How Codex authenticates to the model.
 pub(super) enum SignIn<'a> {
-    /// By a key in its environment, at OpenAI or where the address says.
+    /// By a key in its environment, at OpenAI or at this address.
     Key { url: Option<&'a str> },
     /// By the tokens in its own folder.
     Subscription,
-    /// Not at all: it will say so itself.
+    /// Not at all. Codex reports that itself.
     Nothing,
 }
 
@@ -31,11 +31,11 @@ pub(super) fn file(sign_in: &SignIn<'_>, instructions: &str, tree: &Path) -> Str
         file.push_str("model_provider = \"pullyard\"\n");
     }
     file.push_str("\n[analytics]\nenabled = false\n");
-    // Nor do skills in the folder, which it finds in one that is untrusted as well.
+    // Skills in the worktree must not instruct the agent either. Codex finds them in an untrusted folder as well.
     file.push_str("\n[skills]\ninclude_instructions = false\n");
-    // Its own settings in the repository would count for a folder that is trusted, and one of which nothing is said a
-    // server trusts by itself. Measured: `thread/start` then writes `trust_level = "trusted"` into this file, starts
-    // the repository's MCP servers and tells AGENTS.md in spite of `project_doc_max_bytes`. `exec` does none of that.
+    // In a trusted folder the repository's own settings would apply, and a server trusts an unlisted folder by itself.
+    // Measured: `thread/start` writes `trust_level = "trusted"` into this file, starts the repository's MCP servers,
+    // and sends AGENTS.md despite `project_doc_max_bytes`. `exec` does not.
     file.push_str(&format!("\n[projects.{}]\ntrust_level = \"untrusted\"\n", quoted(&tree.to_string_lossy())));
     if let SignIn::Key { url } = sign_in {
         file.push_str(&format!(
@@ -47,7 +47,7 @@ pub(super) fn file(sign_in: &SignIn<'_>, instructions: &str, tree: &Path) -> Str
     file
 }
 
-/// A basic string of TOML: what JSON escapes, TOML reads, but for one character.
+/// A basic string of TOML. It escapes like JSON, except for one character.
 fn quoted(text: &str) -> String {
     json!(text).to_string().replace('\u{7f}', "\\u007f")
 }

@@ -1,16 +1,16 @@
-//! What Codex counts, and how many of its calls are followed.
+//! Token counts of Codex, and limits on its tracked calls.
 
 use crate::agent::prices::Count;
 use crate::agent::sign::Tokens;
 use serde_json::Value;
 
-/// What a call of the model may be called: what stands between Codex and its model may keep some thousand bytes of its
-/// own in there. Units: bytes.
+/// Longest tracked id of a call. A proxy between Codex and its model may store some thousand bytes in the id. Units:
+/// bytes.
 pub(super) const LONGEST_CALL: usize = 16 * 1024;
-/// More calls are never under way at once: with the longest names, that is 16 MiB.
+/// Most tracked calls; Codex never runs more at once. With the longest ids, they take 16 MiB.
 pub(super) const MOST_CALLS: usize = 1024;
 
-/// A count as it stands in its lines and in its files.
+/// Parses a count, which has the same form in lines and in session files.
 pub(super) fn count_of(usage: &Value) -> Count {
     let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
     let (input, cached, output) = (count("input_tokens"), count("cached_input_tokens"), count("output_tokens"));

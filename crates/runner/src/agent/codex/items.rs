@@ -9,12 +9,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The items of one start, in their order.
 pub(super) struct Items {
     tree: PathBuf,
-    /// Which start it is: numbers of items, and ids of calls, may begin anew with each.
+    /// Number of the start. Item numbers and ids of calls may begin again with each start.
     start: u32,
-    /// Those that are under way: what anybody may print is not remembered without a limit.
+    /// Items in progress. Their number is limited, because any program may print such lines.
     begun: BTreeSet<String>,
     last_message: String,
 }
@@ -24,7 +23,7 @@ impl Items {
         Self { tree: tree.to_owned(), start, begun: BTreeSet::new(), last_message: String::new() }
     }
 
-    /// What an item says that begins, goes on, or has ended; nothing of one that nobody knows.
+    /// Parses an item that begins, continues or ended; `None` for an unknown type.
     pub(super) fn item(&mut self, item: &Value, ended: bool) -> Option<Vec<Sign>> {
         let id = text(item, "id").unwrap_or_default();
         let id = if self.start > 1 { format!("{id}.{}", self.start) } else { id.to_owned() };
@@ -33,7 +32,7 @@ impl Items {
             Some("agent_message") if ended => {
                 let words = text(item, "text").unwrap_or_default();
                 self.last_message = words.to_owned();
-                // It speaks when its tools have answered: one whose end was never told ended, too.
+                // The model answers only after its tools, so a tool without a reported end has ended as well.
                 self.begun.clear();
                 signs.extend([Sign::ToolsEnded, Sign::Said(Said::words(EventKind::Text, words))]);
             }
@@ -43,15 +42,15 @@ impl Items {
             Some("error") => {
                 signs.push(Sign::Said(Said::words(EventKind::Log, text(item, "message").unwrap_or_default())));
             }
-            // Thoughts are the model's own; the rest comes once more when it is whole.
+            // Thoughts are not reported. The others arrive again when they are complete.
             Some("reasoning" | "agent_message" | "todo_list") => {}
             _ => return None,
         }
         Some(signs)
     }
 
-    /// The signs of a call that begins, unless they were given already. One that no Codex makes, by its name or their
-    /// number, is told and not waited for.
+    /// The signs of a call that begins, unless it is already tracked. A call with an impossible id, or beyond the
+    /// limit, is reported but not tracked.
     fn begin(&mut self, id: &str, said: Said) -> Vec<Sign> {
         if self.begun.contains(id) {
             return Vec::new();
@@ -117,7 +116,7 @@ impl Items {
         signs
     }
 
-    /// Any other tool: what it was asked and what it answered go along as they came.
+    /// Any other tool. Its input and its result are passed on unchanged.
     fn tool(&mut self, item: &Value, id: String, ended: bool) -> Vec<Sign> {
         let name = text(item, "tool").or_else(|| text(item, "type")).map(str::to_owned);
         let said = Said { name: name.clone(), data: Some(item.clone()), ..Said::new(EventKind::ToolCall) };
@@ -135,7 +134,7 @@ impl Items {
     }
 }
 
-/// The end of a turn.
+/// The signs for the end of a turn.
 pub(super) fn ended(terminal: Terminal) -> Vec<Sign> {
     let data = Some(json!({ "well": terminal.well }));
     let said = Said { data, ..Said::words(EventKind::Result, terminal.words.clone()) };

@@ -1,8 +1,9 @@
-//! What a line of `codex exec --json` means.
+//! Parses lines of `codex exec --json`.
 //!
-//! Its traps are known here: an item of the type `error` is a warning, an `error` line is progress as often
-//! as it is an end, the same command may be told at its end only or not at all, and its tokens are those of
-//! the whole thread.
+//! Its quirks:
+//! - An item of type `error` is a warning, and an `error` line is often only progress.
+//! - A command may be reported at its end only, or not at all.
+//! - Token counts cover the whole thread.
 
 use super::count::count_of;
 use super::items::{Items, ended};
@@ -16,7 +17,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How an `error` begins that tells of a new try: "Reconnecting... 1/3 (…)".
+/// The beginning of an `error` line about a retry: "Reconnecting... 1/3 (…)".
 const AGAIN: &str = "Reconnecting...";
 
 pub(super) struct Lines {
@@ -26,7 +27,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn new(tree: &Path, counted: Arc<Mutex<Rollouts>>) -> Self {
-        // Its numbers of items begin anew with each start.
+        // Item numbers begin again with each start.
         let start = counted.lock().unwrap_or_else(PoisonError::into_inner).starts();
         Self { items: Items::new(tree, start), counted }
     }
@@ -58,7 +59,7 @@ impl Reader for Lines {
                 let words = text(error, "message").unwrap_or_default().to_owned();
                 ended(Terminal { words, ..Terminal::default() })
             }
-            // Not an end: it tells so of each new try as well. The end is the failed turn that follows.
+            // Not an end: a retry causes such a line too. A failed turn follows a real end.
             Some("error") => {
                 let words = text(object, "message").unwrap_or_default();
                 let said = Said::words(EventKind::Log, words);

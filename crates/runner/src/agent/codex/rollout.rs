@@ -1,8 +1,9 @@
-//! Reads the session files that Codex writes while it works. They have the tokens of every request, before its last
-//! line has the sum, and the answers to tool calls. Limits on turns, cost and silence depend on
-//! them.
+//! Reads the session files that Codex writes while it works.
 //!
-//! The agent's commands can write these files too: links are not followed, nothing blocks, and only counts are
+//! They contain the tokens of every request, before its last line has the sum, and the answers to tool calls. The
+//! limits on turns, cost and silence depend on them.
+//!
+//! The agent's commands can write these files too. So links are not followed, reads never block, and only counts are
 //! used.
 
 use super::count::{LONGEST_CALL, MOST_CALLS, count_of};
@@ -21,16 +22,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Year, month, day and file.
+/// Depth of the folders: year, month, day and file.
 const DEEPEST: u32 = 4;
-/// The lines with the usage of a request.
+/// The type of a line with the usage of a request.
 const USAGE: &str = "token_usage_record";
 /// Most files and folders that are read.
 const MOST_FILES: usize = 256;
-/// Most bytes per file and look.
+/// Most bytes that one look reads from a file.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
 
-/// What was read of an attempt's files, over all starts.
+/// Facts from an attempt's session files, over all starts.
 #[derive(Debug, Default)]
 pub(super) struct Rollouts {
     starts: u32,
@@ -39,25 +40,25 @@ pub(super) struct Rollouts {
     counted: Count,
     /// The model of the newest turn.
     model: Option<String>,
-    /// Since the last counted request the model asked for a tool.
+    /// Whether the model called a tool since the last counted request.
     asks: bool,
     /// Calls of this start without an answer.
     unanswered: BTreeSet<String>,
-    /// Whether any answer was seen: old versions write none, which proves nothing.
+    /// Whether any answer was seen. Old versions write none, so a missing answer proves little.
     has_answers: bool,
     answered: bool,
     records: u32,
     used: Tokens,
     cost: u64,
     is_at_most: bool,
-    /// Whether a part of it uses the price list.
+    /// Whether the cost uses the price list.
     by_list: bool,
-    /// The thread's total by the last line of this start.
+    /// The thread's total in the last line of this start.
     thread: Option<Count>,
 }
 
 impl Rollouts {
-    /// A start begins. Content from before the first start is not this attempt's.
+    /// Begins a start. Content from before the first start is skipped, because an earlier attempt wrote it.
     pub(super) fn begin(&mut self, sessions: &Path) {
         if self.starts == 0 {
             let files = files(sessions).into_iter();
@@ -70,12 +71,12 @@ impl Rollouts {
         self.unanswered.clear();
     }
 
-    /// The thread is new: usage of others is no part of its total.
+    /// Begins a new thread, whose total excludes other threads.
     pub(super) fn begin_thread(&mut self) {
         self.counted = Count::default();
     }
 
-    /// The thread's usage before this attempt, which its total includes.
+    /// Sets the thread's usage before this attempt. The thread's total includes it.
     pub(super) fn goes_on(&mut self, tokens: Tokens) {
         self.counted.tokens = tokens;
     }
@@ -84,7 +85,6 @@ impl Rollouts {
         self.starts
     }
 
-    /// The tokens of the whole thread over all starts.
     pub(super) fn note_thread(&mut self, count: Count) {
         self.thread = Some(count);
     }
@@ -103,7 +103,7 @@ impl Rollouts {
                 }
             }
         }
-        // After all lines of this look: the next call may be among them.
+        // Decide after all lines of this look, because the next call may be among them.
         let answered = self.has_answers && self.unanswered.is_empty();
         if answered != self.answered {
             self.answered = answered;
@@ -157,7 +157,7 @@ impl Rollouts {
         signs.push(if self.is_at_most { Sign::CostAtMost(self.cost) } else { Sign::Cost(self.cost) });
     }
 
-    /// The end of a start: without files, the last line has the thread's total.
+    /// Ends a start. Without usage in the files, the thread's total from the last line counts.
     fn finish(&mut self, prices: &Prices) -> Vec<Sign> {
         let mut signs = Vec::new();
         if let Some(thread) = self.thread.filter(|_| self.records == 0) {
@@ -184,7 +184,7 @@ impl Rollouts {
     }
 }
 
-/// Reads the files of one start.
+/// Reads the session files of one start.
 pub(super) struct Look {
     sessions: PathBuf,
     counted: Arc<Mutex<Rollouts>>,
@@ -210,7 +210,7 @@ impl Meter for Look {
     }
 }
 
-/// The session files, without links.
+/// Lists the session files, without links.
 fn files(sessions: &Path) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![(sessions.to_owned(), DEEPEST)]);
     let mut looked = 0;
@@ -230,16 +230,16 @@ fn files(sessions: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// New whole lines of a file, and the new position.
+/// The new complete lines of a file, and the position after them.
 struct Read {
     new: Vec<u8>,
     end: u64,
 }
 
-/// The content of a file from a position up to its last whole line. A line that exceeds the limit of a look is
-/// not Codex's, and is skipped.
+/// Reads a file from a position up to its last complete line. Skips a line beyond the limit of a look, which Codex does
+/// not write.
 fn whole_lines(file: &Path, from: u64, most: u64) -> io::Result<Read> {
-    // A pipe in its place must not block.
+    // A pipe in the file's place must not block.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let mut file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(file)?;
     if !file.metadata()?.is_file() {

@@ -9,7 +9,7 @@ const OLDEST: Version = ((0, 148, 0), true);
 /// The version of a build from sources, which may know every feature.
 const BUILT_BY_HAND: (u64, u64, u64) = (0, 0, 0);
 
-/// Whether the runner can start a Codex of this version. A version that cannot be parsed passes: its first job shows.
+/// Checks whether the runner can start a Codex of this version. An unknown form passes: the first job shows.
 ///
 /// Errors: the reason, as a fragment of a sentence.
 pub(in crate::agent) fn check_version(version: &str) -> Result<(), String> {

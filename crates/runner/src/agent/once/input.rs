@@ -1,4 +1,4 @@
-//! The agent's input: its prompt, messages of people, a request to stop, and the end.
+//! The agent's input: its prompt, messages of users, a request to stop, and the end.
 
 use super::Bounds;
 use crate::agent::adapter::{InputEnds, Voice};
@@ -14,16 +14,15 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long an agent that reported its end may take to begin with an input. Later inputs go to
-/// the next start.
+/// Time for an agent that reported its end to begin with an input. Later inputs go to the next start.
 const TAKE_UP_LIMIT: Duration = Duration::from_secs(5);
 
-/// The agent's standard input, on a task of its own: an agent that never reads its prompt must not stop us
-/// from reading its output. Closed when this is dropped.
+/// The agent's standard input, written by a task of its own. An agent that never reads its prompt must not block the
+/// reading of its output. Dropping this closes the input.
 pub(super) struct Input {
     further: Option<UnboundedSender<Vec<u8>>>,
     voice: Option<Box<dyn Voice>>,
-    /// Inputs while it works: marks with the number of the newest input.
+    /// Inputs sent while the agent works: mark, and number of the newest input.
     told: Vec<(String, u32)>,
     told_at: Option<Instant>,
     writer: Option<AbortOnDropHandle<()>>,
@@ -40,18 +39,18 @@ impl Input {
         }
     }
 
-    /// Asks for no further request. Returns whether that is possible.
+    /// Requests that the agent sends no further model request. Returns whether that is possible.
     pub(super) fn interrupt(&mut self) -> bool {
         let (Some(further), Some(voice)) = (&self.further, &mut self.voice) else { return false };
         voice.interrupt().is_some_and(|interrupt| further.send(interrupt).is_ok())
     }
 
-    /// Whether it reads more than its prompt and has not ended.
+    /// Whether the agent reads more than its prompt, and its input is open.
     pub(super) fn may_be_told(&self) -> bool {
         self.further.is_some() && self.voice.is_some()
     }
 
-    /// Sends messages. Its lines tell whether it reads them; the others go to the next start.
+    /// Sends messages. The agent's lines show which of these it reads; the others go to the next start.
     pub(super) fn tell(&mut self, words: &[Words], people: &People<'_>) {
         let (Some(further), Some(voice)) = (&self.further, &mut self.voice) else { return };
         let mark = ids::uuid();
@@ -62,18 +61,18 @@ impl Input {
         }
     }
 
-    /// Whether it has an input that its model does not know yet.
+    /// Whether an input has not reached the model yet.
     pub(super) fn has_more(&self, record: &Record) -> bool {
         self.told.iter().any(|(mark, _)| !record.has_taken_up(mark))
     }
 
-    /// Whether it has an input that its model has not answered.
+    /// Whether the model has not answered an input yet.
     pub(super) fn has_unheard(&self, record: &Record) -> bool {
         self.told.iter().any(|(mark, _)| !record.heard.contains(mark))
     }
 
-    /// When the input may be closed after the agent's end. It takes up a late input in another
-    /// turn, and can be asked to stop only while this is open.
+    /// When the input may be closed after the agent's end. A late input causes another turn, and the agent can be
+    /// interrupted only while its input is open.
     pub(super) fn waited_for_until(&self, record: &Record) -> Option<Instant> {
         let ended_at = record.ended_at.filter(|_| record.has_ended())?;
         Some(match self.told_at {
@@ -82,7 +81,7 @@ impl Input {
         })
     }
 
-    /// Notes what the agent has read.
+    /// Reports which inputs the agent has read.
     pub(super) fn hears(&self, record: &Record, bounds: &Bounds<'_>) {
         if record.turns > 0 {
             bounds.people.heard(bounds.told);
@@ -92,7 +91,7 @@ impl Input {
         }
     }
 
-    /// Closes the input and takes back what was not read.
+    /// Closes the input and discards unwritten content.
     pub(super) fn ends(&mut self) {
         self.close();
         self.writer = None;

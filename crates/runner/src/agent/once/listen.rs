@@ -1,4 +1,4 @@
-//! What an agent says: each line of its pipes without secrets, and what it means.
+//! Reads an agent's pipes: removes private keys from each line and derives its signs.
 
 use crate::agent::adapter::Reader;
 use crate::agent::line::{self, Stream};
@@ -13,7 +13,7 @@ use tokio::io::AsyncRead;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How fast an agent is read: no faster than what it says can be sent, until it has ended or is stopped.
+/// Slows the reading of an agent to the rate at which events can be sent, until the agent ends or is stopped.
 #[derive(Clone)]
 pub(super) struct Pace {
     shared: Shared,
@@ -25,7 +25,7 @@ impl Pace {
         Self { shared: shared.clone(), over: CancellationToken::new() }
     }
 
-    /// From here on its last words are read, and nothing holds them up.
+    /// From now on the last output is read without delay.
     pub(super) fn ends(&self) {
         self.over.cancel();
     }
@@ -57,7 +57,8 @@ pub(super) fn listen(
     let shared = pace.shared.clone();
     each_line(pipe, events, pace, move |line, kept, events| {
         let signs = reader.read(line);
-        // A secret is known only whole, and each line is looked at alone: what comes once more is kept only then.
+        // A key is recognized only as a whole, and each line is examined alone. A part of a message is not recorded,
+        // because the message arrives again as a whole.
         let is_piece = signs.contains(&Sign::Piece);
         let mut shows = Shows::All;
         let unkeyed = signs.into_iter().map(|sign| match sign {
@@ -81,7 +82,7 @@ pub(super) fn listen_to_errors(
     let shared = pace.shared.clone();
     each_line(pipe, events, pace, move |line, kept, events| {
         let mut shows = Shows::All;
-        // What its end means is judged by what it said, which stays here.
+        // The end is classified by the original text, which stays on this machine.
         let said = line::read(Stream::Err, line).map(|said| (said.text.clone(), kept.said(said, &mut shows)));
         if let Some(line) = kept.line(line, shows) {
             events.raw(&line);
@@ -93,7 +94,7 @@ pub(super) fn listen_to_errors(
     })
 }
 
-/// Hands over each line of a pipe, with what is known of keys in it so far, until the pipe ends.
+/// Calls `heard` for each line of a pipe until the pipe ends, with the state of keys that span lines.
 fn each_line(
     pipe: impl AsyncRead + Unpin + Send + 'static,
     events: &Events,
@@ -111,7 +112,7 @@ fn each_line(
     }))
 }
 
-/// What one pipe says, without the private keys whose lines come one by one.
+/// Removes private keys from one pipe's output, where their lines arrive one by one.
 #[derive(Default)]
 struct Unkeyed {
     lines: Block,
@@ -121,14 +122,14 @@ struct Unkeyed {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shows {
     All,
-    /// Lines of a key stand in one.
+    /// A text contains lines of a key.
     Part,
 }
 
 impl Unkeyed {
-    /// A line as it came; none where it would show what was left out of its texts.
+    /// The raw line; `None` if it would show a removed part of its texts.
     fn line<'l>(&mut self, line: &'l [u8], shows: Shows) -> Option<Cow<'l, [u8]>> {
-        // One of JSON is no line of a key, whatever it tells of one.
+        // A JSON line is no line of a key, even if it mentions one.
         let clean = match std::str::from_utf8(line) {
             Ok(text) if !text.trim_start().starts_with('{') => self.lines.clean(text),
             _ => return (shows == Shows::All).then_some(Cow::Borrowed(line)),
