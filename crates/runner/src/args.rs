@@ -1,5 +1,4 @@
-//! `run-job` on a command line: its flags, each with an environment name, and the one secret that only
-//! comes from the environment. What is done with them is in `job`.
+//! The flags of `run-job`, each with an environment name. Its only secret comes from the environment.
 
 use crate::agent::waits::{Waits, waits};
 use crate::options::{Afterwards, Isolation, Options, ProcessNamespace};
@@ -10,7 +9,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the bootstrap token stands. Never a flag: every user of a machine can read argument lists.
+/// The variable with the bootstrap token. Never a flag, because every user of a machine can read argument lists.
 const BOOTSTRAP: &str = "PULLYARD_BOOTSTRAP";
 
 /// Run one job, then exit.
@@ -75,9 +74,9 @@ pub struct RunJob {
 }
 
 impl RunJob {
-    /// Runs the job these flags name.
+    /// Runs the job of these flags.
     ///
-    /// Errors: the bootstrap token is missing, or what [`run_job`](crate::run_job) fails with.
+    /// Errors: the bootstrap token is missing, or any error of [`run_job`](crate::run_job).
     pub async fn run(self) -> Result<Exit, Error> {
         hide_from_children();
         crate::process::stray::adopt_orphans();
@@ -115,8 +114,8 @@ impl RunJob {
     }
 }
 
-/// Every value of an environment whose name says that it is a secret, and what stands before the hosts of addresses in
-/// all of them: the way through a proxy is no secret, and its password is.
+/// The values of secret variables, and credentials in addresses of all variables. A proxy's address is no secret, but
+/// its password is.
 fn secrets(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
     let texts = variables.filter_map(|(name, value)| Some((name, value.into_string().ok()?)));
     let secrets = texts.flat_map(|(name, value)| {
@@ -129,9 +128,8 @@ fn secrets(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<String>
     secrets.collect()
 }
 
-/// Every child is started with an environment made for it, so none inherits the bootstrap token. On
-/// Linux a child of the same user could still read it, and the lease, out of `/proc` of its parent:
-/// a process that may not be dumped may not be read there either. (Root may, whatever is done.)
+/// Prevents children from reading the bootstrap token and the lease. Children get an environment without the token. But
+/// on Linux, a child of the same user could read both in `/proc` of a dumpable parent. Root can always read them.
 pub(crate) fn hide_from_children() {
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_dumpable(false) {

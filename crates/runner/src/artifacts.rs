@@ -1,7 +1,6 @@
-//! Artifacts of an attempt. Each is a file first, and is uploaded in the background,
-//! one at a time.
+//! Stores artifacts of an attempt: each is a file first, then uploaded in the background, one at a time.
 //!
-//! A lost artifact fails no job: the log says so. `record` makes the agent's output, `patch` the patch.
+//! A lost artifact fails no job, and the log reports it. `record` writes the agent's output, `patch` the patch.
 
 mod body;
 pub(crate) mod record;
@@ -22,7 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Places reserved for the patch, the record, the last word and a checkpoint, which come late.
+/// Places reserved for late artifacts: the patch, the record, the last message and a checkpoint.
 const SPARED: usize = 8;
 /// Total size of the numerous kinds, so that the largest of the others fit. Units: bytes.
 const LARGEST_OF_MANY: u64 = 64 << 20;
@@ -56,16 +55,16 @@ enum Rank {
     OneOfMany,
 }
 
-/// Places and bytes taken so far.
+/// Used places and bytes.
 #[derive(Default)]
 struct Taken {
     places: usize,
-    /// By the numerous kinds.
+    /// Bytes of the numerous kinds.
     bytes_of_many: u64,
 }
 
 impl Taken {
-    /// Errors: why there is no place.
+    /// Errors: the reason why there is no place.
     fn take(&mut self, rank: Rank, size: u64) -> Result<(), &'static str> {
         if size > LARGEST {
             return Err("it is too large");
@@ -93,16 +92,14 @@ impl Taken {
 pub(crate) struct Artifacts(Arc<Shared>);
 
 struct Shared {
-    /// Set when the attempt has a workspace; nothing is kept before.
+    /// Set when the attempt has a workspace. No artifact is stored before.
     folder: OnceLock<PathBuf>,
     /// At most [`MOST`] entries wait. They are paths, so the bytes are on disk.
     handed_in: UnboundedSender<Handed>,
-    /// The agent's newest last word.
+    /// The agent's newest last message.
     last_word: Mutex<Option<PathBuf>>,
     taken: Mutex<Taken>,
-    /// Entries handed in so far.
     count: AtomicUsize,
-    /// Entries done so far.
     done: watch::Sender<usize>,
     /// Checkpoints handed in and not done.
     checkpoints: AtomicUsize,
@@ -110,8 +107,8 @@ struct Shared {
     lost_checkpoint: AtomicBool,
 }
 
-/// Whether people or the next attempt look for this kind. The result of a check says
-/// whether its output was kept.
+/// Whether users or the next attempt look for this kind. The result of a check itself shows whether its output was
+/// stored.
 fn is_looked_for(kind: Kind) -> bool {
     match kind {
         Kind::Patch | Kind::FinalMessage | Kind::AgentOutput | Kind::Checkpoint => true,
@@ -123,7 +120,6 @@ fn not_kept(name: &str, why: &str) -> String {
     format!("{name} is not kept: {why}.")
 }
 
-/// The message about a lost checkpoint.
 fn work_not_kept(because: &str) -> String {
     format!("What the agent did so far is not kept, because {because}.")
 }
@@ -144,7 +140,7 @@ impl Artifacts {
         (Self(Arc::new(shared)), waiting)
     }
 
-    /// Sets the folder. From now on artifacts are kept.
+    /// Sets the folder. From now on artifacts are stored.
     pub(crate) fn open(&self, folder: PathBuf) -> io::Result<()> {
         private_dirs(&folder)?;
         // A second call is a bug; the first folder stays.
@@ -157,8 +153,7 @@ impl Artifacts {
         self.0.folder.get().map(|folder| folder.join(name))
     }
 
-    /// Waits for the uploads, with a limit. Returns the message about a checkpoint that was not uploaded
-    /// in time.
+    /// Waits for the uploads, within a limit. Returns a message if a checkpoint was not uploaded in time.
     pub(crate) async fn flush(&self, limit: Duration) -> Option<String> {
         let wanted = self.0.count.load(Ordering::Relaxed);
         let mut done = self.0.done.subscribe();
@@ -176,7 +171,7 @@ impl Artifacts {
         self.0.checkpoints.load(Ordering::Acquire) == 0 && self.0.lost_checkpoint.load(Ordering::Relaxed)
     }
 
-    /// Keeps a text. Returns whether it did; empty texts are not kept.
+    /// Stores a text. Returns whether it did; empty texts are skipped.
     pub(crate) fn keep(&self, kind: Kind, name: &str, words: &str) -> bool {
         let Some(path) = self.file(name).filter(|_| !words.trim().is_empty()) else { return false };
         match File::create(&path).and_then(|mut file| file.write_all(words.as_bytes())) {
@@ -193,19 +188,18 @@ impl Artifacts {
         }
     }
 
-    /// The agent's last word, from the newest part of the record that has one.
+    /// The agent's last message, from the newest part of the record that has one.
     pub(crate) async fn last_word(&self) -> Option<String> {
         let file = self.0.last_word.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         tokio::fs::read_to_string(file).await.ok()
     }
 
-    /// Hands in a file of the folder. Returns whether it is kept: files may be too large, too many or
-    /// empty.
+    /// Hands in a file of the folder. Returns whether it is accepted: it may be too large, empty, or one too many.
     pub(crate) fn hand_in(&self, kind: Kind, name: &str) -> bool {
         self.hand_in_as(kind, name, if kind == Kind::CheckOutput { Rank::OneOfMany } else { Rank::Own })
     }
 
-    /// Like `keep_file`, for large outputs beside the record.
+    /// Like `hand_in`, for large outputs next to the record.
     fn hand_in_beside(&self, name: &str) -> bool {
         self.hand_in_as(Kind::AgentOutput, name, Rank::OneOfMany)
     }
@@ -237,8 +231,8 @@ impl Artifacts {
         }
     }
 
-    /// Logs that something is not kept, if people look for it. The caller may hold the record's lock, so nothing is
-    /// recorded here.
+    /// Logs that an artifact is not stored, if users look for it. The caller may hold the record's lock, so this
+    /// records no event.
     pub(crate) fn not_kept(&self, kind: Kind, name: &str, why: &str) {
         tracing::warn!(name, "an artifact was not kept: {why}");
         if is_looked_for(kind) {
@@ -256,7 +250,6 @@ impl Artifacts {
     }
 }
 
-/// Size and hash of a file.
 fn measured(path: &Path) -> io::Result<(u64, Sha256Hex)> {
     let mut file = File::open(path)?;
     let (mut hash, mut size, mut piece) = (Sha256::new(), 0, vec![0; 64 * 1024]);

@@ -1,10 +1,9 @@
-//! A checkpoint: what an attempt that rests or breaks off leaves, so that another one can go on from it on any
-//! machine. The agent's session, as far as its agent keeps one in files; its work, as a patch on the commit that it
-//! started from; and what is known of both.
+//! Checkpoints: what an attempt stores so that another one can continue on any machine.
 //!
-//! It is one archive (`archive`), made by `keep` and kept as an artifact of the attempt, got by `fetch` and taken up
-//! by `take`. Without one the agent begins again, and the log says why; only a job that asks for its session or none
-//! fails for want of it.
+//! A checkpoint has the agent's session, if it consists of files, the work as a patch, and facts about both. `keep`
+//! makes the archive (`archive`) and stores it as an artifact, `fetch` downloads it, `take` restores it.
+//!
+//! Without a checkpoint the agent begins again, and the log reports why. Only a job that requires its session fails.
 
 mod archive;
 mod fetch;
@@ -20,19 +19,18 @@ use crate::agent::sign::Tokens;
 use pullyard_domain::id::JobId;
 use serde::{Deserialize, Serialize};
 
-/// The form of what is in the archive. Another one is not read.
+/// Version of the archive's format. Other versions are rejected.
 const FORMAT: u32 = 1;
-/// What is known of it.
+/// The file with an `About`.
 const ABOUT: &str = "about.json";
-/// The work, as git says it.
+/// The work as a patch.
 const PATCH: &str = "work.patch";
-/// The agent's words for reviewers.
+/// The agent's replies to reviewers.
 const REPLIES: &str = "replies.json";
-/// The folder of the session's files.
 const SESSION: &str = "session";
-/// The name of the artifact, but for a number.
+/// The artifact's name, without its number.
 const NAME: &str = "checkpoint";
-/// The most of `about.json` that is read. Units: bytes.
+/// Longest `about.json` that is read. Units: bytes.
 const LARGEST_ABOUT: u64 = 64 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,21 +38,21 @@ struct About {
     format: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     job: Option<JobId>,
-    /// The agent that worked: what jobs ask for it by.
+    /// The capability of the agent that worked.
     agent: String,
-    /// The agent's own id of the session; none where it keeps none.
+    /// The agent's id of the session, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<String>,
     /// How many of the job's inputs the session has read.
     read: u32,
     #[serde(default)]
     tokens: Tokens,
-    /// The work folder of then: the session speaks of it.
+    /// The former worktree, which the session mentions.
     tree: String,
     /// The commit that the work started from.
     start: String,
     branch: String,
-    /// The hash of the task, to tell whether it is still the same.
+    /// Hash of the prompt, which detects a changed task.
     task: String,
 }
 

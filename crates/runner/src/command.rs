@@ -1,4 +1,4 @@
-//! The runner's commands, the same in `pullyard-runner` and behind `pullyard runner`.
+//! The runner's commands, shared by `pullyard-runner` and `pullyard runner`.
 
 use crate::daemon::{Check, Config, Start};
 use crate::{Error, RunJob};
@@ -20,10 +20,9 @@ pub enum Command {
 }
 
 impl Command {
-    /// Does it; `this` are the arguments with which this program runs the runner's commands.
-    /// Returns the exit code.
+    /// Runs the command and returns the exit code. `this` holds the arguments that lead to the runner's commands.
     ///
-    /// Errors: what `run-job` fails with; every other command says itself what is wrong.
+    /// Errors: the errors of `run-job`. Every other command prints its errors itself.
     pub async fn run(self, this: &[&str]) -> Result<u8, Error> {
         match self {
             Self::Start(start) => {

@@ -1,7 +1,6 @@
-//! The daemon: a self-hosted runner that registers, is heard, claims jobs and runs each as a process of
-//! its own, which outlives it.
+//! The daemon of a self-hosted runner: registers, sends heartbeats, claims jobs and runs each in its own process.
 //!
-//! Deliberately not here: how a job is run (`run-job` does that, in the child), and which job is given.
+//! These processes outlive the daemon. `run-job` runs the job, and the control plane chooses it.
 
 mod agents;
 mod args;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// An instant so much later. A length from the wire may be any number; beyond a decade, all are the same.
+/// A later instant. Durations from the wire may be huge, so they are limited to a decade.
 pub(crate) fn later(at: Instant, length: Duration) -> Instant {
     const DECADE: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
     at + length.min(DECADE)

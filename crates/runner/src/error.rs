@@ -1,9 +1,9 @@
-//! Why the runner itself could not do its part. How a job fails is not here: that is `Failure`.
+//! Errors of the runner itself. The failure of a job is a `Failure`.
 
 use pullyard_protocol::client;
 use std::path::PathBuf;
 
-/// Why a run ended without the control plane knowing how the attempt ended.
+/// Why a run ended before the control plane knew the attempt's end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The environment has no bootstrap token.
@@ -12,20 +12,20 @@ pub enum Error {
     /// The folder of the runner's state can't be used.
     #[error("use {}", dir.display())]
     StateFolder { dir: PathBuf, source: std::io::Error },
-    /// Another process on this machine is the runner of this name.
+    /// Another process on this machine is the runner with this name.
     #[error("be the runner `{name}`: another process on this machine is, with {}; give this one another --name", dir.display())]
     AlreadyRuns {
         name: String,
-        /// The folder that it holds.
+        /// The folder that it locked.
         dir: PathBuf,
     },
-    /// The client could not be made.
+    /// The client could not be created.
     #[error("speak to the control plane")]
     Client(#[source] client::Error),
-    /// The operating system would not tell us of signals.
+    /// The operating system rejected a signal handler.
     #[error("listen for signals")]
     Signals(#[source] std::io::Error),
-    /// A random id was not an id.
+    /// A random id was invalid.
     #[error("make an id")]
     Id(#[source] pullyard_domain::id::BadId),
     /// The attempt could not be started.
@@ -34,7 +34,7 @@ pub enum Error {
     /// The control plane refused the finish for good.
     #[error("have the finish accepted")]
     FinishRefused(#[source] client::Error),
-    /// The finish could not be delivered in time; it stands in the outbox for the next run.
+    /// The finish could not be delivered in time. It stays in the outbox for the next run.
     #[error("deliver the finish")]
     FinishUndelivered(#[source] client::Error),
 }

@@ -1,8 +1,7 @@
-//! Runs git in an environment of its own, without hooks and helpers, with a time limit,
-//! and kills it with all its children when it is no longer needed.
+//! Runs git in its own environment, without hooks and helpers, with a time limit.
 //!
-//! The forge's token is only in the environment of commands that talk to the forge:
-//! not in an argument, not in a file.
+//! A git that is no longer needed is killed with all its children. Only commands that talk to the forge get its token,
+//! in their environment: never in an argument or a file.
 
 pub(crate) mod blobs;
 pub(crate) mod commit;
@@ -43,7 +42,7 @@ const LOCAL_LIMIT: Duration = Duration::from_secs(600);
 const NETWORK_LIMIT: Duration = Duration::from_secs(1_800);
 /// Time for git to remove its lock files when it is stopped.
 const STOP_GRACE: Duration = Duration::from_secs(1);
-/// Longest output that is kept.
+/// Longest stored error output.
 const MAX_STDERR_BYTES: u64 = 64 * 1024;
 
 /// Settings that no repository can change: they override its own configuration.
@@ -53,7 +52,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("core.untrackedCache", "false"),
     // Replace objects could show another tree of a commit.
     ("core.commitGraph", "false"),
-    // A commit's name is looked up in no file.
+    // Git must not search files for a commit's name.
     ("core.warnAmbiguousRefs", "false"),
     ("core.askPass", ""),
     ("credential.helper", ""),
@@ -75,7 +74,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("http.lowSpeedTime", "60"),
 ];
 
-/// Environment variables about the way to the network.
+/// Variables about access to the network.
 pub(crate) const NETWORK_ENVIRONMENT: &[&str] = &[
     "http_proxy",
     "https_proxy",
@@ -92,11 +91,10 @@ pub(crate) const NETWORK_ENVIRONMENT: &[&str] = &[
 /// Git for one repository at one forge.
 pub(crate) struct Git {
     url: String,
-    /// The account of its token, as git needs it.
+    /// The user name that belongs to the token.
     user: &'static str,
     token: String,
     author: Author,
-    /// Signs published commits.
     signing_key: Option<String>,
     /// Removes secrets from git's output.
     redactor: Redactor,
@@ -141,7 +139,6 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// The folder with the files.
     pub(crate) fn tree(mut self, dir: &'a Path) -> Self {
         self.tree = Some(dir);
         self
@@ -153,7 +150,7 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// Keeps at most this much of the output. Units: bytes.
+    /// Limits the returned output. Units: bytes.
     pub(crate) fn at_most(mut self, most: u64) -> Self {
         self.most = most;
         self
@@ -183,13 +180,13 @@ impl<'a> Call<'a> {
 }
 
 impl Git {
-    /// `url` is cloned; `token` authenticates as GitHub wants it.
+    /// `url` is the clone address. `token` authenticates as GitHub requires.
     pub(crate) fn new(url: &str, token: &str) -> Self {
         let (url, token, redactor) = (url.to_owned(), token.to_owned(), Redactor::new([]));
         Self { url, user: "x-access-token", token, author: Author::default(), signing_key: None, redactor }
     }
 
-    /// Authenticates as this kind of forge wants it.
+    /// Authenticates as this kind of forge requires.
     pub(crate) fn at(self, kind: ForgeKind) -> Self {
         match kind {
             ForgeKind::GitHub => self,
@@ -201,18 +198,17 @@ impl Git {
         }
     }
 
-    /// Commits as somebody else, and signs if there is a key.
+    /// Sets the author, and the key for signing if there is one.
     pub(crate) fn committing(self, author: Option<Author>, signing_key: Option<String>) -> Self {
         Self { author: author.unwrap_or_default(), signing_key, ..self }
     }
 
-    /// Removes secrets from everything that is logged or reported: git's words, and those of the forge that it
-    /// repeats.
+    /// Removes secrets from all logged and reported output. Git may repeat text of the forge.
     pub(crate) fn without_secrets(self, redactor: &Redactor) -> Self {
         Self { redactor: redactor.clone(), ..self }
     }
 
-    /// The failure if a commit for publishing was not made.
+    /// The failure if the commit to publish could not be created.
     pub(crate) fn of_commit(&self, fault: &Fault) -> Failure {
         if self.signing_key.is_some() { fault.of_signing() } else { fault.of_workspace() }
     }
@@ -266,7 +262,6 @@ impl Git {
         }
     }
 
-    /// Returns one line of output.
     pub(crate) async fn line(&self, call: Call<'_>) -> Result<String, Fault> {
         let said = self.run(call).await?;
         Ok(String::from_utf8_lossy(&said).trim().to_owned())
@@ -358,7 +353,6 @@ pub(crate) fn password_of(kind: ForgeKind, token: &str) -> &str {
     }
 }
 
-/// Settings as environment variables.
 fn configuration(settings: &[(String, String)]) -> Vec<(String, String)> {
     let count = ("GIT_CONFIG_COUNT".to_owned(), settings.len().to_string());
     let pairs = settings.iter().enumerate().flat_map(|(n, (name, value))| {
@@ -377,10 +371,10 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Resul
     Ok(said)
 }
 
-/// The settings of the runner's own repository, written anew before each use.
+/// Writes the settings of the runner's own repository. Called before each use.
 pub(crate) async fn seal(repository: &Path, objects_of: Option<&Path>) -> std::io::Result<()> {
     const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
-    // A link in place of one of them could lead elsewhere.
+    // A link in place of a folder could lead elsewhere.
     for folder in ["info", "objects", "objects/info"].map(|folder| repository.join(folder)) {
         if !is_folder(&folder).await {
             remove(&folder).await?;
@@ -406,13 +400,13 @@ pub(crate) async fn seal(repository: &Path, objects_of: Option<&Path>) -> std::i
     Ok(())
 }
 
-/// Writes a file anew. What is there is removed first: it may lead elsewhere or block.
+/// Writes a new file. An old one is removed first, because it may lead elsewhere or block.
 pub(crate) async fn put(path: &Path, content: &[u8]) -> std::io::Result<()> {
     remove(path).await?;
     tokio::fs::write(path, content).await
 }
 
-/// Whether it is a folder and no link to one.
+/// Whether the path is a folder and not a link.
 pub(crate) async fn is_folder(path: &Path) -> bool {
     tokio::fs::symlink_metadata(path).await.is_ok_and(|about| about.is_dir())
 }
@@ -443,7 +437,7 @@ pub(crate) async fn commit_of(git: &Git, repository: &Path, reference: &str) -> 
     let call = Call::new(["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]);
     match git.line(call.repository(repository)).await {
         Ok(id) => Ok(Some(id)),
-        // Git does not say why it failed: the revision is missing, or is no commit.
+        // Git gives no reason if the revision is missing or is no commit.
         Err(Fault::Failed { words, .. }) if words.trim().is_empty() || words.contains("expected commit type") => {
             Ok(None)
         }

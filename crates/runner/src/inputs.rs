@@ -1,4 +1,4 @@
-//! What people want of a running job: cancel, pause, messages, answers.
+//! Input of users to a running job: cancel, pause, messages, answers.
 
 pub(crate) mod orders;
 pub(crate) mod people;

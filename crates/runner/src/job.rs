@@ -1,4 +1,4 @@
-//! One attempt of a job, from its claim to its finish. The phases between are in `work`.
+//! Runs one attempt of a job, from its claim to its finish. `work` has the phases in between.
 
 pub(crate) mod beside;
 pub(crate) mod checks;
@@ -69,7 +69,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
     let outbox = Outbox::in_dir(&options.work_dir);
     outbox.deliver_earlier().await;
 
-    // Before the claim is sent, so that our time limit ends before the server's.
+    // Start our clock before sending the claim, so that our time limit ends before the server's.
     let began = Instant::now();
     let assignment = match start(&options, &orders).await? {
         Started::Ours(assignment) => assignment,
@@ -150,7 +150,7 @@ fn redactor(options: &Options, lease: &str) -> Redactor {
     redactor
 }
 
-/// The end that this runner reports. `Err`: nothing to report, because the process stops or the lease is lost.
+/// The end to report. `Err`: there is no report, because the process stops or the lease is lost.
 fn said(ended: Result<FinishResult, Stop>) -> Result<Said, Order> {
     match ended {
         Ok(result) => Ok(Said::Ends((FinishOutcome::Completed, None, Some(result)))),

@@ -1,5 +1,6 @@
-//! What an agent leaves for people: files in its worktree, which is a stranger's. They are opened without following
-//! anything, and have a size.
+//! Reads files that an agent leaves in its worktree for users.
+//!
+//! The worktree is not trusted, so links are not followed and sizes are limited.
 
 use crate::git::workspace::Workspace;
 use crate::git::{Call, Git};
@@ -13,10 +14,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// The largest question that is read; more than this is no question. Units: bytes.
+/// A larger file is no question. Units: bytes.
 const LARGEST_QUESTION: u64 = 64 * 1024;
 
-/// Whether such a file is the agent's own: what the repository itself has there is nobody's word.
+/// Whether the file is the agent's own. A file that the repository tracks is not.
 pub(crate) async fn is_the_agents(git: &Git, workspace: &Workspace, path: &str) -> bool {
     let (tree, repository) = (workspace.tree(), workspace.repository());
     if let Err(fault) = workspace.seal(None).await {
@@ -28,13 +29,12 @@ pub(crate) async fn is_the_agents(git: &Git, workspace: &Workspace, path: &str) 
     listed.is_ok_and(|listed| listed.is_empty())
 }
 
-/// A file as the agent left it.
 pub(crate) fn read(tree: &Path, path: &str, largest: u64) -> io::Result<String> {
     let (folder, name) = opened(tree, path)?;
     text(&folder, name, largest)
 }
 
-/// What the agent asks, if it left a question. It is asked once: the file is taken away.
+/// The agent's question, if it left a question. The file is removed, so that the question is sent once.
 pub(crate) async fn question(git: &Git, workspace: &Workspace) -> Option<String> {
     if !is_the_agents(git, workspace, QUESTION_FILE).await {
         return None;
@@ -58,7 +58,7 @@ fn take(tree: &Path, path: &str, largest: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// Its folder. Opened one step at a time, so that no link leads elsewhere.
+/// Opens the file's folder one step at a time, so that no link leads elsewhere.
 fn opened<'a>(tree: &Path, path: &'a str) -> io::Result<(OwnedFd, &'a str)> {
     let (folder, name) = path.split_once('/').unwrap_or((".", path));
     let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_DIRECTORY;
@@ -66,7 +66,7 @@ fn opened<'a>(tree: &Path, path: &'a str) -> io::Result<(OwnedFd, &'a str)> {
     Ok((openat(&tree, folder, flags, Mode::empty())?, name))
 }
 
-/// No pipe keeps us waiting.
+/// Does not block on a pipe.
 fn text(folder: &OwnedFd, name: &str, largest: u64) -> io::Result<String> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let file = File::from(openat(folder, name, flags, Mode::empty())?);

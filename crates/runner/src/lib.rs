@@ -1,9 +1,10 @@
-//! The runner: takes one job, lets an agent work on it in a worktree of its own, pushes what the agent
-//! made, opens the pull request, and tells the control plane how it ended. Around that, the daemon of a
-//! self-hosted runner, which claims jobs and runs each in a process of its own.
+//! The runner: runs one job and reports its end to the control plane.
 //!
-//! Deliberately not here: which job is run when, what an ending means for the ticket, and every call
-//! of a forge's REST API (crate `pullyard-forge`). It speaks to the control plane only over the wire.
+//! It lets an agent work in a worktree, pushes the work, and opens the pull request. The daemon of a self-hosted runner
+//! claims jobs and runs each in a process of its own.
+//!
+//! Other crates decide which job runs when, and what an end means for the ticket; `pullyard-forge` calls the forge's
+//! REST API. The runner talks to the control plane only over the wire.
 
 mod agent;
 mod api;

@@ -1,4 +1,4 @@
-//! `pullyard-runner`: the command line of the runner. Everything it does is in the library.
+//! `pullyard-runner`: the command line of the runner. The library does everything.
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ struct Line {
     command: pullyard_runner::Command,
 }
 
-/// What `RUST_LOG` wants written: levels by target and no more, as everywhere in Pullyard.
+/// The levels by target from `RUST_LOG`. As everywhere in Pullyard, no other filters are supported.
 fn wanted() -> Targets {
     let told = std::env::var("RUST_LOG").ok().filter(|told| !told.is_empty()).and_then(|told| told.parse().ok());
     told.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
@@ -27,7 +27,7 @@ fn main() -> anyhow::Result<ExitCode> {
     tracing_subscriber::registry().with(lines.with_filter(wanted())).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(command.run(&[]));
-    // A thread that waits for a disk must not keep the process.
+    // A thread that waits for a disk must not keep the process alive.
     runtime.shutdown_background();
     match code {
         Ok(code) => Ok(ExitCode::from(code)),

@@ -1,4 +1,4 @@
-//! What a run is told from outside, checked.
+//! The checked options of a run.
 
 use crate::agent::waits::Waits;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
@@ -16,7 +16,6 @@ pub enum Isolation {
 }
 
 impl Isolation {
-    /// As it is written on a command line.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -35,53 +34,47 @@ pub enum ProcessNamespace {
     Off,
 }
 
-/// Everything a run needs to know.
 #[derive(Clone)]
 pub struct Options {
-    /// The control plane's base URL.
     pub api_url: String,
-    /// The job.
     pub job: JobId,
-    /// The number of the attempt.
     pub attempt: u32,
     /// Exchanged for the lease at the start. A secret.
     pub bootstrap: String,
-    /// The claim that the runner made for this attempt; a new one without a runner.
+    /// The daemon's claim for this attempt; created if there is no daemon.
     pub claim: Option<ClaimId>,
-    /// The runner's process that claimed it; a new one without a runner.
+    /// The daemon process that made the claim; created if there is no daemon.
     pub instance: Option<InstanceId>,
-    /// Mirrors, worktrees and the outbox; may be kept from run to run and shared between runs.
+    /// Mirrors, worktrees and the outbox. Runs can share it and use it again.
     pub work_dir: PathBuf,
-    /// Without one, a job that writes is refused.
+    /// Without isolation, a job that writes is refused.
     pub isolation: Option<Isolation>,
     /// The ECS container metadata endpoint.
     pub metadata_uri: Option<String>,
     /// Whether the agent gets a process namespace.
     pub process_namespace: ProcessNamespace,
-    /// What the environment of this process calls secrets: the agent may find them, and nobody is told.
+    /// Secrets of this process's environment. The agent may find them, so they are redacted everywhere.
     pub secrets: Vec<String>,
-    /// How long the agent may take to stop by itself before it is killed.
+    /// Time for the agent to stop by itself before it is killed.
     pub stop_grace: Duration,
-    /// How long is waited before an agent that could not reach its model is started again.
+    /// Pauses before an agent that could not reach its model is started again.
     pub agent_waits: Waits,
-    /// How long a bucket that is away is tried again with what an attempt leaves for the next one.
+    /// How long an unreachable bucket is retried for a checkpoint.
     pub bucket_away: Duration,
-    /// What becomes of the worktree afterwards.
     pub worktree: Afterwards,
-    /// Lines are kept as the agent printed them.
+    /// Whether the agent's raw lines are stored.
     pub raw_capture: bool,
-    /// What the start was part of.
+    /// The trace that the start belongs to.
     pub trace: Option<TraceId>,
-    /// The number of the process that this run ends with; it outlives whoever started it without.
+    /// The process with which this run ends. Without it, the run outlives its parent.
     pub parent: Option<u32>,
 }
 
-/// What becomes of a worktree when its attempt has ended.
+/// What happens to a worktree after its attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Afterwards {
-    /// It is removed.
     Removed,
-    /// It stays until the next run on this machine, to be looked at.
+    /// For inspection, until the next run on this machine.
     Kept,
 }
 

@@ -1,4 +1,4 @@
-//! Processes: groups, namespaces, signals, and what outlives an agent.
+//! Processes: groups, namespaces, signals, and processes that outlive an agent.
 
 pub(crate) mod enclosure;
 pub(crate) mod group;

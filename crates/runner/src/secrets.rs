@@ -1,4 +1,4 @@
-//! Tokens, and taking secrets out of what leaves this machine.
+//! Tokens, and the removal of secrets from everything that leaves this machine.
 
 pub(crate) mod access;
 pub(crate) mod minted;

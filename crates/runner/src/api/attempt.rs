@@ -1,4 +1,4 @@
-//! What the steps of an attempt share: calls to the control plane, and limits.
+//! The state of an attempt that its phases share: calls to the control plane, and limits.
 
 use crate::agent::environment::Environment;
 use crate::agent::given::Given as Secrets;
@@ -84,8 +84,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Runs a step after the push was granted. A cancel comes too late, and the step has a limit
-    /// of its own.
+    /// Runs a step after the push was granted. A cancel comes too late, and the step has a limit of its own.
     pub(crate) async fn unless_grave<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
         tokio::select! {
             biased;
@@ -104,7 +103,7 @@ impl Attempt<'_> {
         self.begins(Phase::Executing, None, agent).await
     }
 
-    /// Asks for the right to push the work of an agent that has read this many inputs.
+    /// Requests the right to push, for an agent that has read this many inputs.
     pub(crate) async fn begins_to_push(&self, told: Option<u32>) -> Result<StatusAnswer, Stop> {
         self.begins(Phase::Syncing, told, None).await
     }
@@ -128,7 +127,7 @@ impl Attempt<'_> {
     pub(crate) async fn credentials(&self) -> Result<Credentials, Stop> {
         let repository = &self.assignment.repository;
         let refused = |error: &Error| match error.code() {
-            // The forge gives no token, or its secret is missing: the job is not at fault.
+            // The forge refuses a token, or its secret is missing: the job is not at fault.
             Some("forge_refused" | "secret_missing") => {
                 Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() }
             }
@@ -157,14 +156,13 @@ impl Attempt<'_> {
             for said in [&mut work.model, &mut work.version, &mut work.prices_of].into_iter().flatten() {
                 *said = self.redactor.text(&untrusted::visible(said)).into_owned();
             }
-            // A redacted session id would identify nothing.
+            // A redacted session id would identify no session.
             work.session = work.session.take().filter(|id| self.redactor.text(&untrusted::visible(id)) == id.as_str());
         }
         (work, spent)
     }
 
-    /// A variable of the job's environment, or of ours. If it names a file of tokens, the redactor learns
-    /// them.
+    /// A variable of the job's environment, or of the runner's. If it names a file of tokens, the redactor learns them.
     pub(crate) fn reads(&self, given: &Secrets, name: &str) -> Option<OsString> {
         let value = given.read(name, |name| Environment::ours().get(name));
         let named = value.as_ref().filter(|_| is_name_of_file_of_secrets(name));
@@ -175,7 +173,7 @@ impl Attempt<'_> {
         value
     }
 
-    /// Waits for the agent's work, and learns tokens that it gets meanwhile.
+    /// Waits for the agent's work, and learns tokens that the agent renews until then.
     pub(crate) async fn learning<T>(&self, workspace: &Workspace, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         let done = loop {
@@ -199,7 +197,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Yields, after events and artifacts are stored: then the lease is gone. A cancel interrupts the waiting.
+    /// Yields the job, after storing events and artifacts, because the lease ends with it. A cancel interrupts the
+    /// storing.
     pub(crate) async fn give_back(&self, request: &YieldRequest) -> Result<YieldAnswer, Stop> {
         tokio::select! {
             biased;
@@ -233,7 +232,7 @@ impl Attempt<'_> {
 
     /// The newest checkpoint of an earlier attempt, and whether a newer one is missing.
     ///
-    /// Errors: `Failed` if the control plane cannot give it.
+    /// Errors: `Failed` if the control plane cannot provide it.
     pub(crate) async fn checkpoint(&self) -> Result<CheckpointAnswer, Stop> {
         self.insist(async || self.client.checkpoint().await).await
     }
@@ -243,7 +242,7 @@ impl Attempt<'_> {
         self.insist_or(call, |error| Failure::Unknown { last_words: error.to_string() }).await
     }
 
-    /// Like `insist`, with the meaning of a final refusal.
+    /// Like `insist`, with a failure for a final refusal.
     async fn insist_or<T>(
         &self,
         call: impl AsyncFn() -> Result<T, Error>,

@@ -1,4 +1,4 @@
-//! The container metadata endpoint of ECS: which task we are.
+//! Queries the container metadata endpoint of ECS for the runner's own task.
 //!
 //! Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html>.
 
@@ -13,7 +13,7 @@ struct Task {
     arn: String,
 }
 
-/// The ARN of our task. Without one the job runs all the same, so every fault is only told.
+/// The ARN of the runner's task. A job runs without it as well, so an error is only logged.
 pub(crate) async fn task_arn(metadata_uri: &str) -> Option<String> {
     match ask(metadata_uri).await {
         Ok(task) => Some(task.arn),

@@ -1,4 +1,4 @@
-//! The finish: how the attempt ended, kept on disk first, then sent until it is answered.
+//! Delivers the finish: stores it on disk first, then sends it until it is answered.
 
 use crate::api::outbox::{self, Delivered, Letter, Outbox};
 use crate::inputs::orders::{Order, Orders};
@@ -7,9 +7,9 @@ use pullyard_protocol::client;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How long the control plane may be out of reach at the end.
+/// Time limit for an unreachable control plane.
 const LIMIT: Duration = Duration::from_secs(600);
-/// How long the finish is still tried when the process was told to end: ECS waits for thirty seconds.
+/// Time limit after SIGTERM: ECS waits for thirty seconds.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Delivers the finish.
@@ -17,7 +17,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 /// Writes: the outbox before the first call; removed when the answer came.
 /// Idempotent: by the finish id in the letter.
 pub(crate) async fn finish(outbox: &Outbox, letter: Letter, orders: &Orders) -> Result<Exit, Error> {
-    // A disk that can't keep it is no reason not to send it.
+    // Send the finish even if it could not be stored.
     let kept = match outbox.keep(&letter) {
         Ok(path) => Some(path),
         Err(error) => {
@@ -28,7 +28,7 @@ pub(crate) async fn finish(outbox: &Outbox, letter: Letter, orders: &Orders) -> 
     let patience = async {
         tokio::select! {
             () = sleep(LIMIT) => {}
-            // A signal long ago, too: then this is a short try.
+            // The signal may have come long ago. Then this is a short try.
             _ = orders.at_least(Order::Shutdown) => sleep(SHUTDOWN_LIMIT).await,
         }
     };

@@ -1,4 +1,4 @@
-//! Random ids: the shape of a ULID's 26 characters, all of them random; and UUIDs, where a program wants them.
+//! Creates random ids: 26 random characters in the form of a ULID, and UUIDs for programs that require them.
 
 use crate::Error;
 use pullyard_domain::id::{ClaimId, FinishId, InstanceId};

@@ -1,7 +1,7 @@
-//! The outbox: a finish stands on disk before it is sent, until the control plane has answered for good.
+//! The outbox: stores a finish on disk until the control plane has given a final answer.
 //!
-//! It survives the process: the next run in the same work folder delivers what an earlier one could not.
-//! How long one finish is tried is decided by the caller.
+//! The next run in the same work folder delivers finishes of earlier processes. Callers limit how long a finish is
+//! retried.
 
 use crate::api::retry::{BackOff, Refusal, refusal};
 use pullyard_domain::id::JobId;
@@ -17,12 +17,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tokio::time::{sleep, timeout};
 
-/// How long earlier finishes may hold up a new job.
+/// Time limit for earlier finishes before a new job.
 const EARLIER_LIMIT: Duration = Duration::from_secs(15);
-/// A lease is long over then, and so is the job.
+/// By then the lease and the job are long over.
 const TOO_OLD: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// A finish and everything that is needed to send it.
+/// A finish and everything needed to send it.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Letter {
     pub(crate) api_url: String,
@@ -34,14 +34,13 @@ pub(crate) struct Letter {
     pub(crate) trace: Option<TraceId>,
 }
 
-/// What became of a letter that was answered for good.
+/// The final answer to a letter.
 #[derive(Debug)]
 pub(crate) enum Delivered {
-    /// The attempt ended as it says.
     Accepted,
-    /// Somebody else had ended it; a result was noted all the same.
+    /// The attempt had ended otherwise before. A result was stored nevertheless.
     Late,
-    /// It will never be accepted.
+    /// The letter will never be accepted.
     Refused(Error),
 }
 
@@ -55,7 +54,7 @@ impl Outbox {
         Self { dir: work_dir.join("outbox") }
     }
 
-    /// Keeps a letter, readable by nobody else: it has the lease in it.
+    /// Stores a letter, readable by its owner only, because it contains the lease.
     pub(crate) fn keep(&self, letter: &Letter) -> io::Result<PathBuf> {
         let mut dirs = fs::DirBuilder::new();
         dirs.recursive(true).mode(0o700).create(&self.dir)?;
@@ -71,12 +70,12 @@ impl Outbox {
         Ok(path)
     }
 
-    /// Delivers what earlier runs left, as well as it goes in a short time.
+    /// Delivers letters of earlier runs, within a short time.
     pub(crate) async fn deliver_earlier(&self) {
         self.deliver_others(&|_| false).await;
     }
 
-    /// The same, but for the attempts that deliver their own.
+    /// The same, except for attempts that deliver their own letters.
     pub(crate) async fn deliver_others(&self, delivers_its_own: &(impl Fn(&(JobId, u32)) -> bool + Sync)) {
         let all = async {
             for path in self.letters() {
@@ -115,7 +114,7 @@ impl Outbox {
         }
     }
 
-    /// The attempts whose finish was not delivered yet.
+    /// Attempts with an undelivered finish.
     pub(crate) fn waiting(&self) -> BTreeSet<(JobId, u32)> {
         self.letters().iter().filter_map(|path| attempt_of(path)).collect()
     }
@@ -131,13 +130,13 @@ impl Outbox {
     }
 }
 
-/// Whose letter it is: `{job}-{attempt}-{finish}.json`, and no job has a dash.
+/// The attempt of a letter, by its name `{job}-{attempt}-{finish}.json`. An id of a job has no dash.
 fn attempt_of(path: &Path) -> Option<(JobId, u32)> {
     let mut parts = path.file_stem()?.to_str()?.splitn(3, '-');
     Some((JobId::new(parts.next()?).ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Removes a letter. One that is gone was delivered by a run beside us.
+/// Removes a letter. If it is gone, a concurrent run delivered it.
 pub(crate) fn forget(path: &Path) {
     if let Err(error) = fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound
@@ -155,7 +154,7 @@ fn forget_if_old(path: &Path) {
     }
 }
 
-/// Sends a letter until it is answered for good.
+/// Sends a letter until it has a final answer.
 pub(crate) async fn deliver_at_last(letter: &Letter) -> Delivered {
     let mut back_off = BackOff::new();
     loop {

@@ -1,6 +1,7 @@
-//! Reporting: events go out in numbered batches, and a heartbeat when there are none, on a task of its
-//! own that waits for neither git nor the agent. What comes back (`want`, a lost lease) becomes an order, and how many
-//! inputs people gave is noted.
+//! Sends events in numbered batches, and heartbeats when there are no events.
+//!
+//! A task of its own sends them, which waits for neither git nor the agent. Answers contain orders (`want`, a lost
+//! lease) and the number of inputs.
 
 mod queue;
 mod sender;
@@ -19,10 +20,10 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How often who is held up says so, at least.
+/// Longest interval between two reports of a delay.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// Takes events; cheap to clone.
+/// Accepts events; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Events(Arc<Shared>);
 
@@ -31,16 +32,16 @@ struct Shared {
     state: Mutex<State>,
     record: OnceLock<Record>,
     changed: Notify,
-    /// The sender has been answered, or has ended.
+    /// The sender got an answer, or has ended.
     answered: Notify,
-    /// There is more room than before, or nobody sends any more.
+    /// The queue has more space, or the sender has ended.
     room: Notify,
 }
 
 struct State {
     queue: Queue,
     in_flight: bool,
-    /// Don't wait for more to send together.
+    /// Send now instead of waiting for a full batch.
     hurry: bool,
     ended: bool,
 }
@@ -57,7 +58,7 @@ impl Shared {
         })
     }
 
-    /// The next batch, which is on its way from here on.
+    /// The next batch, which is in flight from now on.
     fn take(&self, first: u64, now: Instant) -> Vec<Event> {
         let batch = {
             let mut state = self.state();
@@ -74,8 +75,8 @@ impl Shared {
 }
 
 impl Events {
-    /// Takes an event: without secrets from here on. It is recorded whole, where something records, and sent cut,
-    /// but only then, or half of a secret could stay.
+    /// Adds an event without its secrets. A record gets it whole, and the control plane gets it cut. Cutting comes
+    /// last, because half of a secret would not be recognized.
     pub(crate) fn add(&self, said: Said) {
         let said = self.0.redactor.said(said);
         let said = match self.0.record.get() {
@@ -86,8 +87,8 @@ impl Events {
         self.0.changed.notify_one();
     }
 
-    /// Waits while more waits to be sent than should, and tells each bit of that time; not for ever, as an outage of the
-    /// control plane stops no agent: after that the oldest words are left out.
+    /// Waits while the queue is too full, and reports each part of the delay. The wait is limited, because an outage of
+    /// the control plane must not stop an agent. After that the oldest text is dropped.
     pub(crate) async fn has_room(&self, held_up: impl Fn(Duration)) {
         loop {
             let room = self.0.room.notified();
@@ -102,24 +103,23 @@ impl Events {
         }
     }
 
-    /// Takes a line as the agent printed it, but for secrets.
+    /// Records a line as the agent printed it, without secrets.
     pub(crate) fn raw(&self, line: &[u8]) {
         if let Some(record) = self.0.record.get().filter(|record| record.is_raw()) {
             record.raw(self.0.redactor.line(&String::from_utf8_lossy(line)).as_bytes());
         }
     }
 
-    /// What takes secrets out of all that comes here.
     pub(crate) fn redactor(&self) -> &Redactor {
         &self.0.redactor
     }
 
-    /// From now on events are recorded, too. Once in an attempt.
+    /// Starts recording events. Once per attempt.
     pub(crate) fn record(&self, record: Record) {
         let _ = self.0.record.set(record);
     }
 
-    /// Nothing more is recorded: what was is handed in.
+    /// Ends the record and hands in its files.
     pub(crate) fn end_record(&self) {
         if let Some(record) = self.0.record.get() {
             record.end();
@@ -132,7 +132,7 @@ impl Events {
         }
     }
 
-    /// Sends what is waiting, for at most this long.
+    /// Sends all waiting events, within a limit.
     pub(crate) async fn flush(&self, limit: Duration) {
         let shared = &self.0;
         shared.state().hurry = true;
@@ -156,14 +156,14 @@ impl Events {
     }
 }
 
-/// For tests of who says what: nobody sends it.
+/// For tests: events that are never sent.
 #[cfg(test)]
 impl Events {
     pub(crate) fn unsent() -> Self {
         Self(Shared::new(Redactor::new([])))
     }
 
-    /// What was said since this was asked last, once there is something.
+    /// The events since the last call, once there are any.
     pub(crate) async fn said(&self) -> Vec<Event> {
         loop {
             let said = self.0.state().queue.take(1, Instant::now());
@@ -175,7 +175,7 @@ impl Events {
     }
 }
 
-/// For tests of who is held up: more waits now than should.
+/// For tests of delays: fills the queue.
 #[cfg(test)]
 impl Events {
     pub(crate) fn fill(&self) {
@@ -183,26 +183,25 @@ impl Events {
         (0..100).for_each(|_| self.add(text()));
     }
 
-    /// A part of it is sent.
     pub(crate) fn send_some(&self) {
         (0..60).for_each(|_| drop(self.0.take(1, Instant::now())));
     }
 }
 
-/// Where it is noted what answers say.
+/// Where the sender notes the control plane's answers.
 pub(crate) struct Heeds {
     pub(crate) orders: Orders,
     pub(crate) given: Given,
 }
 
-/// The task that sends; it ends when this is dropped.
+/// The sending task, which ends when this is dropped.
 pub(crate) struct Reporter {
     events: Events,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Reporter {
-    /// Begins to report, with a heartbeat at least this often.
+    /// Starts reporting, with a heartbeat at least this often.
     pub(crate) fn start(client: AttemptClient, heartbeat: Duration, heeds: Heeds, redactor: Redactor) -> Self {
         let shared = Shared::new(redactor);
         let sender = sender::Sender::new(shared.clone(), client, heartbeat, heeds);
@@ -213,7 +212,6 @@ impl Reporter {
         &self.events
     }
 
-    /// Sends what is waiting, for at most this long.
     pub(crate) async fn flush(&self, limit: Duration) {
         self.events.flush(limit).await;
     }

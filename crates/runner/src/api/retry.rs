@@ -1,5 +1,4 @@
-//! Retries of calls to the control plane and forges, and what a refusal of the control plane means for the
-//! attempt.
+//! Retries calls to the control plane and to forges, and classifies refusals of the control plane.
 
 use pullyard_protocol::client::Error;
 use rand::RngExt;
@@ -11,7 +10,7 @@ use tokio::time::{Instant, sleep};
 pub(crate) enum Refusal {
     /// Another attempt has the job.
     LeaseLost,
-    /// The job is to stop.
+    /// The job must stop.
     Unwanted,
     /// The call will never succeed.
     Final,
@@ -58,8 +57,8 @@ pub(crate) async fn while_away<T, E>(
     while_it_rests(limit, |error| is_away(error).then_some(Duration::ZERO), attempt).await
 }
 
-/// Like `while_away`, for a side that may name a pause (`rest`; `None` for final failures). If the pause exceeds
-/// the time, the call is not repeated.
+/// Like `while_away`, for a service that may name a pause; `None` means a final failure. The call is not repeated if
+/// the pause exceeds the limit.
 pub(crate) async fn while_it_rests<T, E>(
     limit: Duration,
     rest: impl Fn(&E) -> Option<Duration>,

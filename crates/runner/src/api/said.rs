@@ -1,12 +1,12 @@
-//! One thing that was said or done, before it has a number. `cut` gives it a size that every table can keep.
+//! An event before it has a number. `cut` limits its size, so that the table can store it.
 
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
 
-/// Longer words are cut, and say so.
+/// Longer text is cut, with a mark.
 pub(crate) const MAX_TEXT_BYTES: usize = 64 * 1024;
 const MAX_NAME_BYTES: usize = 1024;
-/// Larger data is left out, and says so.
+/// Larger data is replaced by its size.
 pub(crate) const MAX_DATA_BYTES: usize = 64 * 1024;
 
 /// An event without number and age.
@@ -29,7 +29,7 @@ impl Said {
         Self { text: Some(text.into()), ..Self::new(kind) }
     }
 
-    /// A phase of the runner begins.
+    /// The event at the beginning of a phase.
     pub(crate) fn phase(name: &str) -> Self {
         Self { name: Some(name.to_owned()), ..Self::new(EventKind::Phase) }
     }
@@ -46,7 +46,7 @@ impl Said {
         self
     }
 
-    /// Names the artifact that has what the event leaves out.
+    /// Names the artifact that has the content which this event lacks.
     pub(crate) fn refers_to(&mut self, artifact: Option<String>) {
         let Some(artifact) = artifact else { return };
         match &mut self.data {
@@ -58,7 +58,7 @@ impl Said {
         }
     }
 
-    /// About how much room it takes. Units: bytes.
+    /// The approximate size in memory. Units: bytes.
     pub(crate) fn size(&self) -> usize {
         let texts = [&self.text, &self.name, &self.path, &self.call];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
@@ -66,7 +66,7 @@ impl Said {
     }
 }
 
-/// At most `most` bytes, cut between characters, with a mark that says what is missing.
+/// Cuts a text between characters to at most `most` bytes, and adds a mark with its size.
 fn cut(mut text: String, most: usize) -> String {
     if text.len() <= most {
         return text;

@@ -1,4 +1,4 @@
-//! The start: the bootstrap token is exchanged for the assignment and its lease.
+//! Claims the attempt: exchanges the bootstrap token for a lease and the assignment.
 
 use crate::api::ecs;
 use crate::api::ids;
@@ -10,19 +10,19 @@ use pullyard_protocol::client::AttemptClient;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long the control plane may be out of reach at the start.
+/// Time limit for an unreachable control plane.
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) enum Started {
     Ours(Box<Assignment>),
     NotOurs,
-    /// We were told to end meanwhile.
+    /// A signal arrived before the answer.
     Stopped,
 }
 
 /// Claims the attempt.
 ///
-/// Idempotent: by the claim id, a runner's or made once here, so that a lost answer is asked for again.
+/// Idempotent: by the claim id, from the daemon or created here once. A claim with a lost answer can be repeated.
 pub(crate) async fn start(options: &Options, orders: &Orders) -> Result<Started, Error> {
     let task = match &options.metadata_uri {
         Some(uri) => ecs::task_arn(uri).await,
@@ -34,7 +34,7 @@ pub(crate) async fn start(options: &Options, orders: &Orders) -> Result<Started,
         task,
     };
     tokio::select! {
-        // A claim that nobody is left to work on is not made.
+        // Do not claim a job that this process would not run.
         biased;
         _ = orders.at_least(Order::Shutdown) => Ok(Started::Stopped),
         started = ask(options, &request) => started,

@@ -1,4 +1,4 @@
-//! A file as the body of a request: read as it is sent, so that a large one takes no memory.
+//! Streams a file as the body of a request, so that a large file takes no memory.
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -8,10 +8,8 @@ use std::task::{Context, Poll, ready};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// How much is read at once.
 const PIECE: usize = 64 * 1024;
 
-/// A file of known size.
 pub(super) struct FileBody {
     file: File,
     left: u64,
@@ -39,10 +37,10 @@ impl Body for FileBody {
         }
         let read = piece.filled();
         if read.is_empty() {
-            // Somebody made it shorter: what was promised can't be sent.
+            // The file became shorter than announced.
             return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
         }
-        // Somebody made it longer: what was promised is sent.
+        // The file may have become longer. Only the announced size is sent.
         let most = usize::try_from(this.left).unwrap_or(usize::MAX).min(read.len());
         this.left = this.left.saturating_sub(most as u64);
         let bytes = Bytes::copy_from_slice(read.get(..most).unwrap_or_default());

@@ -1,9 +1,8 @@
-//! What the agent and its tools said, as one file: an event on each line, whole where the events that are sent are
-//! cut; what is too large for a line of its own stands beside it. An attempt that wanted to rest and went on has
-//! another file for what came after.
+//! Records an agent's events in a file: one event per line, whole where the sent events are cut.
 //!
-//! Everything comes here as it goes to the events, so what is hidden there is hidden here, too. Lines as the agent
-//! printed them are kept only where an operator wants that.
+//! Outputs that are too large for a line get files of their own. An attempt that continues after it tried to yield
+//! begins another file. Events are recorded as they are sent, so their secrets are already removed. The agent's raw
+//! lines are stored only if the operator enables that.
 
 use super::Artifacts;
 use crate::api::said::{MAX_DATA_BYTES, MAX_TEXT_BYTES, Said};
@@ -18,16 +17,16 @@ use tokio::time::Instant;
 const OUTPUT: &str = "agent-output.jsonl";
 const PAYLOAD: &str = "provider-payload.txt";
 const LAST_WORD: &str = "final-message.md";
-/// So many large outputs stand beside the log; room is left for the outputs of checks.
+/// Most outputs with files of their own, so that places remain for the outputs of checks.
 const MOST_BESIDE: usize = 24;
-/// How large they are together, for the same reason. Units: bytes.
+/// Total size of these outputs, for the same reason. Units: bytes.
 const LARGEST_BESIDE: u64 = 32 << 20;
-/// Room for the line that says that there was none.
+/// Space for the line that reports a full file. Units: bytes.
 const LAST_LINE: u64 = 1_024;
-/// A last word is read by people. Units: bytes.
+/// Longest last message, because users read it. Units: bytes.
 const LONGEST_WORD: usize = 1024 * 1024;
 
-/// Whether lines are kept as the agent printed them.
+/// Whether the agent's raw lines are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RawCapture {
     Off,
@@ -41,7 +40,7 @@ pub(crate) struct Record(Arc<Mutex<Open>>);
 struct Open {
     artifacts: Artifacts,
     raw: RawCapture,
-    /// Which file it is, from 1.
+    /// Number of the file, from 1.
     part: u32,
     began: Instant,
     output: Option<Lines>,
@@ -49,7 +48,7 @@ struct Open {
     beside: usize,
     /// Units: bytes.
     size_beside: u64,
-    /// The agent's last word, and whether it said that it is one.
+    /// The agent's last message, and whether it is its result.
     last_word: Option<(bool, String)>,
 }
 
@@ -82,7 +81,7 @@ impl Record {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what is sent as an event, and names in it what had to be put beside.
+    /// Records an event. An output that is too large becomes an artifact, which the returned event names.
     pub(crate) fn note(&self, said: Said) -> Said {
         if said.kind == EventKind::Phase {
             return said;
@@ -90,19 +89,18 @@ impl Record {
         self.open().note(said)
     }
 
-    /// Lines are wanted as the agent printed them.
+    /// Whether raw lines are stored.
     pub(crate) fn is_raw(&self) -> bool {
         self.open().payload.is_some()
     }
 
-    /// Notes a line as the agent printed it, where that is wanted.
     pub(crate) fn raw(&self, line: &[u8]) {
         if let Some(payload) = &mut self.open().payload {
             payload.add(line);
         }
     }
 
-    /// The agent has ended: what was recorded is handed in.
+    /// Ends this part after the agent's end, and hands in its files.
     pub(crate) fn end(&self) {
         let mut open = self.open();
         let (output, payload) = (open.output.take(), open.payload.take());
@@ -121,14 +119,13 @@ impl Record {
         }
     }
 
-    /// The agent begins again after all: what comes now is recorded, too.
+    /// The agent begins again, so another part begins.
     pub(crate) fn goes_on(&self) {
         self.open().next_part();
     }
 }
 
 impl Open {
-    /// The name of a file of this part.
     fn name(&self, name: &str) -> String {
         match name.split_once('.') {
             Some((name, ending)) if self.part > 1 => format!("{name}-{}.{ending}", self.part),
@@ -181,7 +178,7 @@ impl Open {
         said
     }
 
-    /// Keeps a large output as an artifact of its own, if there is room for one.
+    /// Stores a large output as an artifact of its own, if there is space.
     fn beside(&mut self, ending: &str, text: &str) -> Option<String> {
         let size = self.size_beside.saturating_add(text.len() as u64);
         if self.beside >= MOST_BESIDE || size > LARGEST_BESIDE || self.output.is_none() {
@@ -221,13 +218,13 @@ impl Lines {
     fn write(&mut self, line: &[u8]) {
         let written = self.file.write_all(line).and_then(|()| self.file.write_all(b"\n"));
         if let Err(error) = written {
-            // A full disk is the job's own trouble; the record just ends here.
+            // A full disk is the job's own problem. Only the record ends here.
             tracing::warn!(error = %error, "a record of the agent's output broke off: {error}");
             self.full = true;
         }
     }
 
-    /// False if nothing of it can be used.
+    /// Returns whether the file is usable.
     fn finish(mut self) -> bool {
         self.file.flush().is_ok()
     }

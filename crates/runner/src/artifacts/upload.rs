@@ -1,7 +1,7 @@
-//! One artifact on its way: a place, the bytes, and that they are there.
+//! Uploads one artifact: reserves a place, sends the bytes, and confirms them.
 //!
-//! Each step may be repeated: the place is found again by its name, the same bytes replace themselves, and what is
-//! there is there. A cut in between leaves a place without bytes, which nobody is sent to.
+//! Each step can be repeated: the place is found by its name, and the same bytes replace themselves. A crash in between
+//! leaves a place without bytes, to which no reader is sent.
 
 use super::body::FileBody;
 use super::{Kept, measured};
@@ -16,14 +16,14 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How often the bytes are sent at least.
+/// Number of tries, unless a retry time is given.
 const TRIES: u32 = 4;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// A slower line than this is no line. Units: bytes a second.
+/// The slowest accepted connection. Units: bytes per second.
 const SLOWEST: u64 = 100_000;
 const LEAST_LIMIT: Duration = Duration::from_secs(20);
 
-/// Why something was not kept.
+/// Why an artifact was not uploaded.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failed {
     #[error("read it: {0}")]
@@ -35,13 +35,13 @@ pub(super) enum Failed {
 }
 
 impl Failed {
-    /// The attempt is not ours any more: nothing else will be kept, either.
+    /// Whether the attempt lost its lease, so that no other upload succeeds either.
     pub(super) fn is_for_all(&self) -> bool {
         matches!(self, Self::Plane(error) if matches!(refusal(error), Refusal::LeaseLost | Refusal::Unwanted))
     }
 }
 
-/// Uploads it. What the next attempt goes on from is sent again for as long as a bucket that is away is waited for.
+/// Uploads an artifact. A checkpoint is retried for `away`, because the next attempt continues from it.
 pub(super) async fn upload(client: &AttemptClient, kept: Kept, away: Duration) -> Result<(), Failed> {
     let path = kept.path.clone();
     let lasts = if kept.kind == Kind::Checkpoint { away } else { Duration::ZERO };
@@ -50,7 +50,7 @@ pub(super) async fn upload(client: &AttemptClient, kept: Kept, away: Duration) -
     let request = ReserveArtifact { kind: kept.kind, name: kept.name, size_bytes, sha256 };
     let (since, mut tries, mut back_off) = (Instant::now(), 1, BackOff::new());
     loop {
-        // Anew each time: an address ends, and what was put without an answer needs none.
+        // Reserve in each try: the address expires, and bytes that arrived without an answer need none.
         match once(client, &request, &kept.path).await {
             Err(failed) if is_passing(&failed) && (tries < TRIES || since.elapsed() < lasts) => {
                 sleep(back_off.next()).await;
@@ -64,7 +64,7 @@ pub(super) async fn upload(client: &AttemptClient, kept: Kept, away: Duration) -
 fn is_passing(failed: &Failed) -> bool {
     match failed {
         Failed::Unreadable(_) => false,
-        // A place where nothing is yet: the bytes are sent again.
+        // The place has no bytes yet, so they are sent again.
         Failed::Plane(error) => refusal(error) == Refusal::Transient || error.code() == Some("artifact_missing"),
         Failed::Bucket(_) => true,
     }
@@ -79,12 +79,12 @@ async fn once(client: &AttemptClient, request: &ReserveArtifact, path: &Path) ->
 }
 
 async fn put(url: &str, headers: &BTreeMap<String, String>, path: &Path, size: u64) -> Result<(), Failed> {
-    // Never the address: it is a credential.
+    // Without the address, which is a credential.
     let failed = |error: reqwest::Error| Failed::Bucket(causes(&error.without_url()));
     let limit = LEAST_LIMIT + Duration::from_secs(size / SLOWEST);
     let mut http = reqwest::Client::builder().timeout(limit).connect_timeout(CONNECT_LIMIT).redirect(Policy::none());
     if url.starts_with("http://127.0.0.1:") {
-        // A proxy can't reach this machine from inside it.
+        // A proxy cannot reach this machine's loopback address.
         http = http.no_proxy();
     }
     let body = reqwest::Body::wrap(FileBody::new(tokio::fs::File::open(path).await?, size));
@@ -92,7 +92,7 @@ async fn put(url: &str, headers: &BTreeMap<String, String>, path: &Path, size: u
     let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
     let answer = request.body(body).send().await.map_err(failed)?;
     let status = answer.status();
-    // To its end: an answer that breaks off is no answer.
+    // Read the answer to its end, because a broken answer proves no success.
     let said = answer.text().await.map_err(failed)?;
     if status.is_success() {
         return Ok(());

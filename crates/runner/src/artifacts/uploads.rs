@@ -1,4 +1,4 @@
-//! Uploads what is handed in, one after the other.
+//! Uploads artifacts one after the other.
 
 use super::{Artifacts, Handed, LONGEST_REASON, is_looked_for, not_kept, upload, work_not_kept};
 use crate::api::reporter::Events;
@@ -11,15 +11,15 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The task that uploads; it ends when this is dropped.
+/// The uploading task, which ends when this is dropped.
 pub(crate) struct Uploads {
     artifacts: Artifacts,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Uploads {
-    /// Begins to upload what is handed in, and to say what is not kept of it: of a checkpoint the next attempt may begin
-    /// again for want of it. A bucket that is away is waited for so long with one.
+    /// Starts uploading, and logs each artifact that is not stored. Without a checkpoint, the next attempt may begin
+    /// again, so its upload is retried for `away`.
     pub(crate) fn start(client: AttemptClient, events: Events, away: Duration) -> Self {
         let (artifacts, waiting) = Artifacts::new();
         let task = tokio::spawn(one_by_one((client, away), waiting, artifacts.clone(), events));
@@ -51,7 +51,7 @@ async fn one_by_one(
                 match uploaded {
                     Ok(()) => tracing::debug!(kind = kind.as_str(), name = %name, "an artifact was uploaded"),
                     Err(failed) => {
-                        // Whoever took the attempt over keeps its own.
+                        // The attempt that has the lease now stores its own artifacts.
                         lost = failed.is_for_all();
                         let shown = kind.as_str();
                         tracing::warn!(kind = shown, name = %name, error = %failed, "an artifact was not kept: {failed}");
@@ -68,7 +68,7 @@ async fn one_by_one(
             Handed::Not(words) => say(words),
         }
         if is_checkpoint {
-            // Whoever sees that it is done with sees what became of it.
+            // Last, so that a reader that sees no open checkpoint also sees whether it was lost.
             artifacts.0.checkpoints.fetch_sub(1, Ordering::Release);
         }
         artifacts.0.done.send_modify(|done| *done += 1);

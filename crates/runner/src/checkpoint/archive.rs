@@ -1,7 +1,7 @@
-//! A checkpoint's file: plain files with plain names, packed by tar and zstd, within limits on both sides.
+//! Packs and unpacks a checkpoint: plain files in tar and zstd, within limits.
 //!
-//! What is unpacked came over a bucket from an agent's machine. Nothing but regular files is taken, under names that
-//! lead nowhere else, each once, and no more than the limits say, however small it was packed.
+//! An archive comes from an agent's machine over a bucket, so its content is not trusted. Only regular files with
+//! plain, unique names are unpacked, and only up to the limits.
 
 use crate::git::workspace::disk::private_dirs;
 use std::fs::{self, File, OpenOptions};
@@ -10,18 +10,17 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use tar::{Archive, Builder, EntryType, Header};
 
-/// How large all files of a checkpoint may be together. Units: bytes.
+/// Total size of a checkpoint's files. Units: bytes.
 pub(super) const LARGEST_UNPACKED: u64 = 256 << 20;
-/// How many there may be.
 pub(super) const MOST_FILES: usize = 1_000;
-/// What the oldest form of tar has room for; longer names take forms that can do more than name.
+/// Longest name in the oldest tar format. Longer names need extensions, which can do more than name a file.
 const LONGEST_NAME: usize = 100;
-/// Packed well enough; more takes longer than it saves.
+/// Higher levels take longer than they save.
 const LEVEL: i32 = 3;
-/// What unpacking may keep in memory, as a power of two. Units: bytes.
+/// Memory for unpacking, as a power of two. Units: bytes.
 const WINDOW_LOG: u32 = 27;
 
-/// Why a checkpoint is not packed or unpacked.
+/// Why a checkpoint cannot be packed or unpacked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
     #[error("it is too large")]
@@ -34,7 +33,7 @@ pub(super) enum Fault {
     Io(#[from] io::Error),
 }
 
-/// Packs every file of a folder, at most so many bytes of them in all.
+/// Packs all files of a folder into at most `most` bytes.
 pub(super) fn pack(folder: &Path, to: &Path, most: u64) -> Result<(), Fault> {
     let mut names = Vec::new();
     list(folder, Path::new(""), &mut names)?;
@@ -60,13 +59,13 @@ pub(super) fn pack(folder: &Path, to: &Path, most: u64) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Unpacks into a folder that is empty.
+/// Unpacks into an empty folder.
 pub(super) fn unpack(from: &Path, folder: &Path) -> Result<(), Fault> {
     let mut decoder = zstd::Decoder::new(BufReader::new(File::open(from)?).into_inner())?;
     decoder.window_log_max(WINDOW_LOG)?;
     let mut archive = Archive::new(decoder.take(LARGEST_UNPACKED + (MOST_FILES as u64 + 2) * 1_024));
     let mut left = LARGEST_UNPACKED;
-    // Raw: nothing that one entry says of the next is listened to.
+    // Raw mode: an entry cannot change how the next one is read.
     for (count, entry) in archive.entries()?.raw(true).enumerate() {
         let mut entry = entry?;
         if count >= MOST_FILES {
@@ -88,13 +87,12 @@ pub(super) fn unpack(from: &Path, folder: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A relative name of ordinary parts, which leads nowhere else.
 fn plain(name: &[u8]) -> Result<PathBuf, Fault> {
     let name = std::str::from_utf8(name).map_err(|_| Fault::Odd)?;
     if is_plain(name) { Ok(name.into()) } else { Err(Fault::Odd) }
 }
 
-/// Whether a file may stand under this name in a checkpoint.
+/// Whether a checkpoint may contain a file of this name: a relative name that leads nowhere else.
 pub(super) fn is_plain(name: &str) -> bool {
     let odd = |part: &str| part.is_empty() || part == "." || part == "..";
     name.len() <= LONGEST_NAME
@@ -125,7 +123,7 @@ fn too_large(error: io::Error) -> Fault {
     if error.kind() == io::ErrorKind::FileTooLarge { Fault::TooLarge } else { error.into() }
 }
 
-/// Refuses what would make the file too large.
+/// A writer that fails beyond a size.
 struct Limited<W> {
     inner: W,
     left: u64,

@@ -1,4 +1,4 @@
-//! Getting the newest checkpoint of an earlier attempt: from the bucket, and believed by its hash alone.
+//! Downloads the newest checkpoint of an earlier attempt, and verifies its hash.
 
 use super::lost::Lost;
 use crate::api::attempt::Attempt;
@@ -17,7 +17,7 @@ use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// A slower line than this is no line. Units: bytes a second.
+/// The slowest accepted connection. Units: bytes per second.
 const SLOWEST: u64 = 100_000;
 const LEAST_LIMIT: Duration = Duration::from_secs(20);
 
@@ -39,10 +39,10 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// Downloads the newest checkpoint into a file and returns the attempt that kept it; none where none was kept. Retries
-/// for this long while the bucket is away.
+/// Downloads the newest checkpoint into a file and returns the attempt that stored it; `None` if there is none. Retries
+/// within `limit` while the bucket is unreachable.
 ///
-/// Errors: what stops the attempt; inside, why there is no checkpoint.
+/// Errors: a stop of the attempt; inside, why there is no checkpoint.
 pub(super) async fn fetch(this: &Attempt<'_>, to: &Path, limit: Duration) -> Result<Result<Option<u32>, Lost>, Stop> {
     let is_away = |failed: &Failed| match failed {
         Failed::Passing(reason) => {
@@ -60,10 +60,10 @@ pub(super) async fn fetch(this: &Attempt<'_>, to: &Path, limit: Duration) -> Res
 }
 
 async fn once(this: &Attempt<'_>, to: &Path) -> Result<Option<u32>, Failed> {
-    // Asked again in each try, because the address expires.
+    // Request it in each try, because the address expires.
     let answer = match this.checkpoint().await {
         Ok(answer) => answer,
-        // An older control plane keeps none.
+        // An older control plane stores no checkpoints.
         Err(Stop::Failed(_)) => return Ok(None),
         Err(stop) => return Err(Failed::Stopped(stop)),
     };
@@ -80,18 +80,18 @@ async fn once(this: &Attempt<'_>, to: &Path) -> Result<Option<u32>, Failed> {
 }
 
 async fn download(checkpoint: &Checkpoint, to: &Path) -> Result<(), Failed> {
-    // Never the address: it is a credential.
+    // Without the address, which is a credential.
     let failed = |error: reqwest::Error| Failed::Passing(causes(&error.without_url()));
     let limit = LEAST_LIMIT + Duration::from_secs(checkpoint.size_bytes / SLOWEST);
     let mut http = reqwest::Client::builder().timeout(limit).connect_timeout(CONNECT_LIMIT).redirect(Policy::none());
     if checkpoint.get_url.starts_with("http://127.0.0.1:") {
-        // A proxy can't reach this machine from inside it.
+        // A proxy cannot reach this machine's loopback address.
         http = http.no_proxy();
     }
     let mut answer = http.build().map_err(failed)?.get(&checkpoint.get_url).send().await.map_err(failed)?;
     if !answer.status().is_success() {
         let said = format!("the bucket answered {}", answer.status());
-        // What is gone does not come back. Any other refusal may be of somebody in between, or of a key of ours.
+        // A missing object does not return. Other refusals may come from a proxy, or concern our key.
         return Err(match answer.status() {
             StatusCode::NOT_FOUND | StatusCode::GONE => {
                 Failed::ForGood(Lost::NotKept(format!("it could not be fetched: {said}")))

@@ -1,4 +1,4 @@
-//! Making a checkpoint when an attempt rests or breaks off. Its agent is gone by then, with all that it started.
+//! Makes a checkpoint when an attempt yields or breaks off, after its agent and all processes ended.
 
 use super::archive::{self, LARGEST_UNPACKED};
 use super::working::Known;
@@ -27,16 +27,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long it may take where nothing presses.
+/// Time limit without time pressure.
 pub(crate) const REST_LIMIT: Duration = Duration::from_secs(120);
-/// The same after a failure: one at the end of the time is waited for a minute, uploads included.
+/// Time limit after a failure. At the end of an attempt's time, the control plane waits a minute, uploads included.
 pub(crate) const FAILED_LIMIT: Duration = Duration::from_secs(15);
-/// The same when the process was told to end.
+/// Time limit after SIGTERM.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
 enum Not {
     Nothing,
-    /// Something is in the way, in words that follow "because".
+    /// An obstacle, as text that follows "because".
     Because(String),
 }
 
@@ -60,8 +60,8 @@ fn too_large() -> Not {
     Not::Because(format!("it is larger than {packed} MiB packed or {unpacked} MiB unpacked"))
 }
 
-/// Makes the checkpoint and hands it in, unless an order comes that leaves no time for one, or one of the same work was
-/// handed in before; one of that whose upload failed is handed in once more. Where it can't be made, an event says why.
+/// Makes a checkpoint and hands it in, unless an urgent order arrives or the same work was handed in before. A
+/// checkpoint whose upload failed is handed in again. If none can be made, an event reports why.
 ///
 /// Writes: the attempt's own folders.
 pub(crate) async fn keep(this: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
@@ -72,14 +72,14 @@ pub(crate) async fn keep(this: &Attempt<'_>, workspace: &Workspace, limit: Durat
     }
 }
 
-/// The same when this process was told to end.
+/// The same after SIGTERM.
 pub(crate) async fn keep_at_shutdown(this: &Attempt<'_>, workspace: &Workspace) {
     keep_within(this, workspace, SHUTDOWN_LIMIT).await;
 }
 
 async fn keep_within(this: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
     if let Some(name) = this.working.kept() {
-        // A second one of it could only take the place of one that got there.
+        // A second checkpoint of the same work could only replace an uploaded one.
         if this.artifacts.has_lost_checkpoint() {
             this.artifacts.hand_in_again(&name);
         }
@@ -103,7 +103,7 @@ async fn keep_within(this: &Attempt<'_>, workspace: &Workspace, limit: Duration)
     this.events.add(Said::words(EventKind::Log, words));
 }
 
-/// The name of the artifact.
+/// Returns the name of the artifact.
 async fn make(this: &Attempt<'_>, workspace: &Workspace) -> Result<String, Not> {
     this.learn_changed(workspace);
     let Some(work) = this.told().0 else { return Err(Not::Nothing) };
@@ -126,7 +126,7 @@ async fn make(this: &Attempt<'_>, workspace: &Workspace) -> Result<String, Not> 
             about.session = match copy_session(&work.agent, (&home, &tree), &id, &to, &redactor)? {
                 Copied::Whole => Some(id),
                 Copied::Nothing => None,
-                // The work is worth more than nothing.
+                // Store the work without the session.
                 Copied::Sealed(fault) => {
                     fs::remove_dir_all(&to)?;
                     without = Some(fault);
@@ -139,7 +139,7 @@ async fn make(this: &Attempt<'_>, workspace: &Workspace) -> Result<String, Not> 
         }
         private_file(&folder.join(ABOUT), &serde_json::to_vec(&about).map_err(io::Error::from)?)?;
         let packed = archive::pack(&folder, &file, LARGEST);
-        // It was a copy; the archive is what counts.
+        // The folder was only a copy for the archive.
         let _ = fs::remove_dir_all(&folder);
         packed?;
         Ok::<_, Not>(without)
@@ -168,21 +168,21 @@ fn about(this: &Attempt<'_>, workspace: &Workspace, known: &Known, work: &Work) 
     }
 }
 
-/// The work as a patch on what it started from, if there is any.
+/// Stores the work as a patch against its start, if there is any.
 async fn keep_work(this: &Attempt<'_>, workspace: &Workspace, known: &Known, folder: &Path) -> Result<(), Not> {
-    // Nothing here speaks to the forge.
+    // No command here talks to the forge.
     let git = Git::new(&this.assignment.repository.clone_url, "").without_secrets(&this.redactor);
     let (repository, start) = (workspace.repository(), known.target.start.as_str());
     let because = |what: &str| Not::Because(what.to_owned());
     let made = match &known.tree {
-        // Checks ran since it was written down.
+        // Checks have run since, and may have changed the repository's settings.
         Some(tree) => match workspace.seal(Some(&known.mirror)).await {
             Ok(()) => Ok(tree.clone()),
             Err(fault) => Err(Stop::Failed(fault.of_workspace())),
         },
         None => {
             let made = commit::tree(&git, workspace, &known.mirror, &known.target, this.assignment).await;
-            // They are not kept either.
+            // The checkpoint omits these folders as well.
             left_out::tell(this, workspace);
             made
         }
@@ -212,7 +212,7 @@ async fn keep_work(this: &Attempt<'_>, workspace: &Workspace, known: &Known, fol
     if fs::metadata(&file)?.len() > LARGEST_UNPACKED {
         return Err(too_large());
     }
-    // It has to apply, so nothing can be taken out of it: nor of what stands around a change.
+    // The patch must apply, so no secret can be removed, not even from lines around a change.
     let search = this.redactor.search();
     let has_one = tokio::task::spawn_blocking(move || patch::has_secret(&file, Lines::All, search));
     if has_one.await.map_err(io::Error::from)?? {
@@ -224,7 +224,7 @@ async fn keep_work(this: &Attempt<'_>, workspace: &Workspace, known: &Known, fol
 enum Copied {
     Whole,
     Nothing,
-    /// It has a secret that can't be taken out.
+    /// A secret is in content that cannot be changed.
     Sealed(transcript::Fault),
 }
 
@@ -232,7 +232,7 @@ fn copy_session(agent: &str, at: (&Path, &Path), id: &str, folder: &Path, redact
     let Some(session) = SessionOf::new(agent, at, id) else { return Ok(Copied::Nothing) };
     let unreadable = |error: io::Error| Not::Because(format!("the session can't be read: {error}"));
     let mut files = session.files().map_err(unreadable)?;
-    // A name is in the archive as it is, and under another one nobody would find the file again.
+    // Skip names with a secret: the archive has names unchanged, and the agent would not find a renamed file.
     files.retain(|file| redactor.text(&file.name) == file.name.as_str());
     let mut left = LARGEST_UNPACKED;
     for file in &files {

@@ -8,15 +8,14 @@ use pullyard_domain::text::clipped;
 use pullyard_protocol::event::EventKind;
 use std::io;
 
-/// The most of a reason that is said. Units: characters.
+/// Longest reason in a message. Units: characters.
 const LONGEST_REASON: usize = 200;
 
-/// Why an earlier session is not resumed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Lost {
     #[error("{0}")]
     NotKept(String),
-    /// It may be in the bucket: a retry resumes it.
+    /// The checkpoint may be in the bucket, so a retry may resume it.
     #[error("it could not be fetched: {0}")]
     Unreachable(String),
     #[error("it can't be read: {0}")]
@@ -28,7 +27,7 @@ pub(super) enum Lost {
 }
 
 impl Lost {
-    /// As people read it.
+    /// The reason for a message.
     pub(super) fn words(&self) -> String {
         clipped(&self.to_string(), LONGEST_REASON)
     }
@@ -52,12 +51,12 @@ impl Lost {
     }
 }
 
-/// An error of a file: the machine's own, unless it is of what was fetched, which may have a name twice, a folder where
-/// a file belongs, or not what it must have.
+/// Classifies an error of a file. It is the machine's own, unless the fetched content caused it, such as a duplicate
+/// name or a folder in place of a file.
 pub(super) fn of_file(error: &io::Error) -> Lost {
     use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound};
     let by_content = matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory | NotFound);
-    // What a decoder finds wrong is no error of the system.
+    // A decoder's error is no error of the system.
     if error.raw_os_error().is_some() && !by_content {
         Lost::Unreachable(error.to_string())
     } else {

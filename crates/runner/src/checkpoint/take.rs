@@ -1,6 +1,6 @@
-//! Restores what an earlier attempt left: its work in a fresh worktree on the same commit, and its session for the
-//! agent. If something is missing, the log says so and the agent begins again. A job that requires the session fails
-//! instead.
+//! Restores a checkpoint: the work in a fresh worktree on the same commit, and the session for the agent.
+//!
+//! If a part is missing, the log reports it and the agent begins again. A job that requires the session fails instead.
 
 use super::archive;
 use super::fetch::fetch;
@@ -56,9 +56,7 @@ pub(crate) struct Found {
 }
 
 enum State {
-    /// None was expected.
     Nothing,
-    /// One was expected and is missing.
     Lost(Lost),
     There(Box<There>),
 }
@@ -82,14 +80,13 @@ pub(crate) struct Taken {
 /// A session of an earlier attempt, restored for its agent.
 #[derive(Clone, Debug)]
 pub(crate) struct TakenSession {
-    /// The agent's id of the session.
     pub(crate) id: String,
     /// How many of the job's inputs it has read.
     pub(crate) read: u32,
     pub(crate) tokens: Tokens,
-    /// The work folder that it mentions.
+    /// The worktree that the session mentions.
     pub(crate) tree: String,
-    /// It began with the task as it is now.
+    /// Whether its task is the current one.
     pub(crate) same_task: bool,
 }
 
@@ -121,7 +118,7 @@ impl Earlier {
         }))
     }
 
-    /// The agent that left it.
+    /// The agent that wrote the checkpoint.
     pub(crate) fn agent(&self) -> Option<&str> {
         match &self.0 {
             Got::There { about, .. } => Some(&about.agent),
@@ -130,7 +127,7 @@ impl Earlier {
     }
 }
 
-/// Whether the attempt rested, so that a checkpoint must exist.
+/// Whether an earlier attempt yielded, so that a checkpoint must exist.
 fn is_expected(this: &Attempt<'_>) -> bool {
     this.assignment.resume.as_ref().is_some_and(|resume| resume.agent.is_some())
 }
@@ -161,7 +158,7 @@ impl Found {
         if target.adopted.is_some() {
             return found(State::Nothing, false);
         }
-        // An unreadable checkpoint may have held one.
+        // An unreadable checkpoint may contain a session.
         let may_have_session = matches!(chosen, Chosen::Known(_));
         let (about, folder, attempt) = match earlier.0 {
             Got::Nothing => return found(State::Nothing, false),
@@ -170,14 +167,14 @@ impl Found {
         };
         let (mut lost, mut session) = (None, about.session.is_some());
         if about.agent != chosen.capability() {
-            // Another agent's session is of no use.
+            // An agent cannot use another agent's session.
             session &= assignment.agent.capability == AUTO;
             lost = Some(Lost::OtherAgent(clipped(&about.agent, LONGEST_NAME)));
         } else if about.session.is_none() && !matches!(chosen, Chosen::Command) {
             lost = Some(Lost::NotKept("no session was kept".into()));
         }
         if folder.join(PATCH).exists() && was_pushed(git, mirror, &about, target).await? {
-            // Nothing is lost: the work is already where the agent begins.
+            // The agent already begins with the pushed work.
             return found(State::Lost(Lost::DoesNotFit("it was pushed".into())), false);
         }
         if folder.join(PATCH).exists() && !rebase(git, mirror, &about, target).await? {
@@ -187,7 +184,7 @@ impl Found {
         found(State::There(Box::new(There { about, folder, attempt, lost })), session)
     }
 
-    /// Like `look`, for a job that does not require a session.
+    /// Fails if the job requires its session and the session is lost.
     fn unless_it_ends(self, this: &Attempt<'_>) -> Result<Self, Stop> {
         let (lost, there) = match &self.state {
             State::Nothing => (None, None),
@@ -202,8 +199,7 @@ impl Found {
 
     /// Restores work and session, and logs the result. The worktree must be set up.
     ///
-    /// Errors: `SessionLost` and `SessionUnreachable` if the job requires a session that does not
-    /// fit.
+    /// Errors: `SessionLost` and `SessionUnreachable` if the job requires a session that does not fit.
     pub(crate) async fn restore(&self, this: &Attempt<'_>, git: &Git, workspace: &Workspace) -> Result<Taken, Stop> {
         let (taken, lost, there) = match &self.state {
             State::Nothing => return Ok(Taken::default()),
@@ -247,7 +243,6 @@ fn whose(this: &Attempt<'_>, there: Option<&There>) -> String {
     agent.map_or_else(String::new, |agent| format!(" of `{}`", clipped(agent, LONGEST_NAME)))
 }
 
-/// Unpacks the checkpoint and reads its description.
 fn read(packed: &Path, folder: &Path) -> Result<About, Lost> {
     let unreadable = |error: io::Error| of_file(&error);
     private_dirs(folder).map_err(unreadable)?;
@@ -263,11 +258,11 @@ fn read(packed: &Path, folder: &Path) -> Result<About, Lost> {
     if about.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
         return Err(Lost::Unreadable("a newer runner kept it".into()));
     }
-    // Parsed from its text once more, which has positions.
+    // Parse the text itself, so that an error has a position.
     serde_json::from_str(&text).map_err(not_understood)
 }
 
-/// What is wrong and where. The error's own words quote what an agent's machine sent.
+/// Describes a parse error by its position. The error's own message would quote content from an agent's machine.
 fn not_understood(error: serde_json::Error) -> Lost {
     let wrong = match error.classify() {
         Category::Io => "it breaks",
@@ -278,7 +273,7 @@ fn not_understood(error: serde_json::Error) -> Lost {
     Lost::Unreadable(format!("`{ABOUT}`: {wrong}, at line {}, column {}", error.line(), error.column()))
 }
 
-/// Whether the branch already has the work, of an attempt that died between push and finish: it would not apply twice.
+/// Whether the branch already has the work, because an attempt died between push and finish. It would not apply twice.
 /// Pushes of this job are adopted earlier.
 async fn was_pushed(git: &Git, mirror: &Mirror, about: &About, target: &Target) -> Result<bool, Stop> {
     let (Some(job), Some(_)) = (&about.job, &target.pull_request) else { return Ok(false) };
@@ -300,8 +295,8 @@ async fn is_there(git: &Git, mirror: &Mirror, commit: &str) -> Result<bool, Stop
     Ok(found.map_err(|fault| Stop::Failed(fault.of_workspace()))?.as_deref() == Some(commit))
 }
 
-/// Sets the target to the work's commit. If the branch moved since, the push notices it and puts the work on top.
-/// `false` if the commit is not reachable any more.
+/// Sets the target to the work's commit. If the branch moved since, the push rebases the work. Returns `false` if the
+/// commit is not reachable any more.
 async fn rebase(git: &Git, mirror: &Mirror, about: &About, target: &mut Target) -> Result<bool, Stop> {
     let start = about.start.as_str();
     if *start == target.start {
@@ -334,7 +329,7 @@ async fn put_back(this: &Attempt<'_>, git: &Git, workspace: &Workspace, there: &
     let (tree, repository, patch) = (workspace.tree(), workspace.repository(), folder.join(PATCH));
     let has_work = patch.exists();
     if has_work {
-        // All or nothing, and only in the worktree. Git runs no program for it.
+        // `git apply` changes all files or none, only in the worktree, and runs no program.
         let args = ["apply", "--binary", "--whitespace=nowarn", "--"].map(Into::into);
         let args = args.into_iter().chain([patch.into_os_string()]);
         let applied = git.run(Call::new(args).repository(&repository).tree(&tree)).await;
@@ -370,7 +365,7 @@ async fn put_back(this: &Attempt<'_>, git: &Git, workspace: &Workspace, there: &
     Ok(Taken { session: Some(session), has_work })
 }
 
-/// The home is new: nobody has written in it yet.
+/// Moves the session's files into the agent's home, which is still empty.
 fn put_session_back(session: &SessionOf<'_>, from: &Path, below: &str) -> io::Result<()> {
     for entry in fs::read_dir(from.join(below))? {
         let entry = entry?;

@@ -1,7 +1,7 @@
-//! Copying a session's files without the secrets that stand in them.
+//! Copies a session's files without their secrets.
 //!
-//! Lines of JSON are cleaned value by value, so that they stay lines of JSON. What a model's provider has signed or
-//! sealed can't be changed: the provider would refuse the whole session.
+//! Lines of JSON are cleaned value by value, so that they stay valid. Values that a model's provider signed or
+//! encrypted cannot change, because the provider would refuse the session.
 
 use super::archive::LARGEST_UNPACKED;
 use crate::secrets::redact::Redactor;
@@ -13,9 +13,9 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// The name of what is signed: a thought.
+/// Names of signed values.
 const SIGNED: &[&str] = &["thinking"];
-/// Names of what only the provider can read: in so many letters of chance anything may look like a token.
+/// Names of encrypted values, whose random letters may look like a token.
 const SEALED: &[&str] = &["signature", "encrypted_content"];
 
 /// Why a file is not copied.
@@ -29,9 +29,9 @@ pub(super) enum Fault {
     Io(#[from] io::Error),
 }
 
-/// Copies a file that an agent wrote; how large it was.
+/// Copies a file that an agent wrote. Returns its size. Units: bytes.
 pub(super) fn copy(from: &Path, to: &Path, redactor: &Redactor) -> Result<u64, Fault> {
-    // A link or a pipe in its place must neither lead elsewhere nor hold us up.
+    // A link or a pipe in its place must neither lead elsewhere nor block.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(from)?;
     let about = file.metadata()?;
@@ -64,11 +64,11 @@ fn lines(from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> Resul
         match serde_json::from_slice::<Value>(&line) {
             Ok(value) => match cleaned(&value, redactor)? {
                 Some(clean) => writeln!(to, "{clean}")?,
-                // In a value that a later one of the same name hides: who reads the line sees the later one alone.
+                // The secret is in a value that a later value of the same name hides. The parsed line no longer has it.
                 None if hides_one(&line, redactor) => writeln!(to, "{value}")?,
                 None => to.write_all(&line)?,
             },
-            // The last one may have broken off.
+            // The last line may be incomplete.
             Err(_) => to.write_all(redactor.text(&String::from_utf8_lossy(&line)).as_bytes())?,
         }
         line.clear();
@@ -76,12 +76,12 @@ fn lines(from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> Resul
     Ok(to.flush()?)
 }
 
-/// Whether a secret stands in a line whose value has none.
+/// Whether the line has a secret, although its parsed value has none.
 fn hides_one(line: &[u8], redactor: &Redactor) -> bool {
     matches!(redactor.text(&String::from_utf8_lossy(line)), Cow::Owned(_))
 }
 
-/// The value without secrets; none if it has none.
+/// The value without secrets; `None` if it has no secret.
 fn cleaned(value: &Value, redactor: &Redactor) -> Result<Option<Value>, Fault> {
     let mut clean = value.clone();
     redactor.value_but(&mut clean, SEALED);
@@ -93,7 +93,7 @@ fn cleaned(value: &Value, redactor: &Redactor) -> Result<Option<Value>, Fault> {
     Ok(Some(clean).filter(|clean| clean != value))
 }
 
-/// The texts in it that have one of these names.
+/// All texts with one of these names.
 fn named<'v>(value: &'v Value, names: &[&str]) -> Vec<&'v str> {
     match value {
         Value::Array(values) => values.iter().flat_map(|value| named(value, names)).collect(),

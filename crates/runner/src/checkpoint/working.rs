@@ -1,4 +1,4 @@
-//! What is known of an attempt for its checkpoint.
+//! Facts about an attempt for its checkpoint, once an agent is about to work.
 
 use crate::agent::sign::Tokens;
 use crate::git::target::Target;
@@ -6,7 +6,6 @@ use crate::git::workspace::mirror::Mirror;
 use pullyard_domain::job::Work;
 use std::sync::{Mutex, PoisonError};
 
-/// What is to be known of an attempt for its checkpoint, once an agent is about to work.
 #[derive(Debug, Default)]
 pub(crate) struct Working(Mutex<Option<Known>>);
 
@@ -14,65 +13,64 @@ pub(crate) struct Working(Mutex<Option<Known>>);
 pub(super) struct Known {
     pub(super) mirror: Mirror,
     pub(super) target: Target,
-    /// The session that was taken up, how much it had read and used; none once it is lost.
+    /// The resumed session, the inputs that it had read, and its tokens. `None` once the session is lost.
     pub(super) before: Option<(String, u32, Tokens)>,
     pub(super) told: u32,
-    /// Git's tree of the work, where it was written down since the agent ended: checks may have changed files.
+    /// Git's tree of the work, if written since the agent ended. Checks may have changed files since.
     pub(super) tree: Option<String>,
     pub(super) made: u32,
-    /// The name of the newest that was handed in, if nobody has worked since.
+    /// The newest checkpoint that was handed in, if no agent has worked since.
     pub(super) kept: Option<String>,
 }
 
 impl Working {
-    /// An agent is about to work, on what earlier ones left.
+    /// An agent is about to work.
     pub(crate) fn begins(&self, mirror: &Mirror, target: &Target, before: Option<(String, u32, Tokens)>) {
         let (mirror, target) = (mirror.clone(), target.clone());
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(Known { mirror, target, before, told: 0, tree: None, made: 0, kept: None });
     }
 
-    /// It begins, and is told so many of the job's inputs.
+    /// The agent begins, with this many of the job's inputs in its prompt.
     pub(crate) fn tells(&self, inputs: u32) {
         if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             (known.told, known.tree, known.kept) = (inputs, None, None);
         }
     }
 
-    /// While it worked, it heard what people said up to this input.
+    /// The working agent has read the inputs up to this number.
     pub(crate) fn hears(&self, input: u32) {
         if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             known.told = known.told.max(input);
         }
     }
 
-    /// This session is not there any more: the next attempt would look for it in vain.
+    /// Forgets a session that no longer exists, so that the next attempt does not look for it.
     pub(crate) fn loses(&self, session: &str) {
         if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             known.before.take_if(|(before, ..)| before.as_str() == session);
         }
     }
 
-    /// It has ended, and this is git's tree of what it made.
+    /// The agent ended, and its work is this tree of git.
     pub(crate) fn made(&self, tree: &str) {
         if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             known.tree = Some(tree.to_owned());
         }
     }
 
-    /// What the session of this work has used in all attempts; in this one so many tokens.
+    /// The tokens of the work's session in all attempts, including `tokens` of this one.
     pub(crate) fn used(&self, work: &Work, tokens: Tokens) -> Tokens {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.as_ref().map_or_else(Tokens::default, |known| known.used(work, tokens))
     }
 
-    /// How many inputs the session has read of which an agent told.
+    /// How many inputs the agent's session has read.
     pub(crate) fn read(&self, session: Option<&str>) -> u32 {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         known.map_or(0, |known| known.read(session))
     }
 
-    /// A checkpoint of it was handed in under this name.
     pub(super) fn keeps(&self, name: String) {
         if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             known.kept = Some(name);
@@ -92,7 +90,7 @@ impl Working {
 }
 
 impl Known {
-    /// One that did not come to say its name has not read what it was told.
+    /// A session whose id was never reported has not read its prompt.
     pub(super) fn read(&self, session: Option<&str>) -> u32 {
         match (session, &self.before) {
             (None, Some((_, read, _))) => *read,

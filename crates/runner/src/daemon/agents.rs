@@ -1,11 +1,10 @@
-//! Which agents this machine can drive: what is advertised when nobody says otherwise, and what people are
-//! shown of it.
+//! Finds the agents that this machine can drive, as default capabilities and for display.
 
 use crate::agent::environment::Environment;
 use crate::agent::installed::{Installed, Known, probe};
 use std::collections::BTreeSet;
 
-/// One kind of agent, looked for on this machine.
+/// One kind of agent on this machine.
 pub(crate) struct Found {
     known: Known,
     installed: Result<Installed, String>,
@@ -21,7 +20,7 @@ pub(crate) async fn find(environment: &Environment<'_>) -> Vec<Found> {
     found
 }
 
-/// What jobs may ask of this machine: `command` always, and each agent that is installed and has a key.
+/// The default capabilities: `command`, each installed agent with a key, and `auto` if there is such an agent.
 pub(crate) fn capabilities(found: &[Found]) -> BTreeSet<String> {
     let able = found.iter().filter(|one| one.installed.is_ok() && one.has_key).map(|one| one.known.capability());
     let able: BTreeSet<&str> = able.collect();
@@ -34,7 +33,7 @@ impl Found {
         self.known.name()
     }
 
-    /// What is so of it. It is wrong where the operator said that jobs may ask for it.
+    /// The agent's state for `check`. `Err` if the operator named the agent and it does not work.
     pub(crate) fn words(&self, named: &BTreeSet<String>) -> Result<String, String> {
         let keys = self.known.keys().join(" or ");
         let (words, works) = match (&self.installed, self.has_key) {
@@ -46,7 +45,7 @@ impl Found {
         if wanted && !works { Err(words) } else { Ok(words) }
     }
 
-    /// Program and version, for a table of settings; and which setting names it.
+    /// The agent's row in the table of settings.
     pub(crate) fn row(&self) -> [String; 3] {
         let value = match &self.installed {
             Ok(installed) => self.place(installed),

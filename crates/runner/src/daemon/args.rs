@@ -1,5 +1,6 @@
-//! `start`, `check` and `config` on a command line. Every flag has an environment name (`names`), and
-//! values are checked in `settings`, so that a flag and a variable are refused in the same words.
+//! The flags of `start`, `check` and `config`. `names` has their environment names.
+//!
+//! `settings` checks the values, so that a flag and a variable cause the same errors.
 
 use super::life::{self, Ended};
 use super::names::Given;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// The exit code of a setting that can't be used.
+/// The exit code for an invalid setting.
 const WRONG_USAGE: u8 = 2;
 
 /// The settings of a runner.
@@ -122,7 +123,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// Runs the daemon; `this` are this program's arguments up to its `run-job`. Returns the exit code.
+    /// Runs the daemon and returns the exit code. `this` holds this program's arguments up to `run-job`.
     pub async fn run(self, this: &[&str]) -> u8 {
         hide_from_children();
         let Read { mut settings, faults, unused, .. } = self.flags.read();
@@ -184,7 +185,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Checks everything. Returns the exit code: 1 if something is wrong.
+    /// Prints all checks. Returns the exit code: 1 if one fails.
     pub async fn run(self) -> u8 {
         check::run(&self.flags.read()).await
     }
@@ -198,7 +199,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Shows everything. Returns the exit code: 2 if something can't be used.
+    /// Prints all settings. Returns the exit code: 2 if one is invalid.
     pub async fn run(self) -> u8 {
         let read = self.flags.read();
         show::config(&read, &agents::find(&Environment::ours()).await);
@@ -206,7 +207,6 @@ impl Config {
     }
 }
 
-/// Says why, where people look.
 fn complain(sentence: &str) {
     eprintln!("error: {sentence}");
 }

@@ -1,4 +1,4 @@
-//! Whether this machine can be a runner, each line with its reason. Nothing is registered or claimed.
+//! Checks whether this machine can be a runner, without registering or claiming.
 
 use super::agents;
 use super::settings::{Read, Settings};
@@ -16,14 +16,14 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Mirrors and worktrees with less than this are bound to fail.
+/// Mirrors and worktrees need more space than this.
 const LEAST_FREE_GIB: f64 = 1.0;
 const GIB: f64 = 1_073_741_824.0;
 const SERVER_LIMIT: Duration = Duration::from_secs(15);
 
 type Found = Result<String, String>;
 
-/// Checks and shows everything. The exit code.
+/// Prints the result of every check. Returns the exit code.
 pub(crate) async fn run(read: &Read) -> u8 {
     let settings = &read.settings;
     let git = Git::new("", "");
@@ -62,7 +62,7 @@ async fn version(git: &Git) -> Found {
     }
 }
 
-/// A repository and a commit, in the work folder, and the helper for http.
+/// Whether git can create a repository and a commit in the work folder, and has its helper for HTTPS.
 async fn works(git: &Git, work_dir: &Path) -> Found {
     let words = |fault: git::Fault| fault.reason();
     private_dirs(work_dir).map_err(|error| error.to_string())?;
@@ -83,7 +83,7 @@ async fn works(git: &Git, work_dir: &Path) -> Found {
     found
 }
 
-/// Nothing is wrong without it, where no project signs its commits.
+/// Never an error: only projects that sign their commits need `ssh-keygen`.
 fn signing() -> Found {
     let path = Environment::ours().get("PATH");
     Ok(match find_program("ssh-keygen", Path::new("/"), path.as_deref()) {
@@ -92,7 +92,7 @@ fn signing() -> Found {
     })
 }
 
-/// The runner has to verify that nothing of an agent runs any more before it publishes its work.
+/// The runner must verify that no process of an agent is alive before it publishes work.
 fn processes() -> Found {
     match stray::seen().map_err(|error| format!("failed to {error}"))? {
         Some(count) => Ok(format!("{count} are seen through /proc")),
@@ -112,7 +112,7 @@ fn writable(work_dir: &Path) -> Found {
 
 fn free(work_dir: &Path) -> Found {
     let about = nix::sys::statvfs::statvfs(work_dir).map_err(|error| error.to_string())?;
-    // Floating, because the width of these numbers differs from system to system.
+    // Floating point, because the width of these integers differs between systems.
     let gib = about.blocks_available() as f64 * about.fragment_size() as f64 / GIB;
     let words = format!("{gib:.1} GiB");
     if gib >= LEAST_FREE_GIB { Ok(words) } else { Err(format!("{words}: mirrors and worktrees want at least 1 GiB")) }
@@ -133,11 +133,11 @@ async fn server(settings: &Settings) -> Found {
     if settings.api_url.is_empty() {
         return Err("no address is set".into());
     }
-    // The route asks for no credential, and gets none of ours.
+    // The route needs no credential, so the runner's token is not sent.
     let client = Operator::new(&settings.api_url, "-").map_err(|error| error.to_string())?;
     match timeout(SERVER_LIMIT, client.version()).await {
         Err(_) => Err(format!("{} did not answer within {} s", settings.api_url, SERVER_LIMIT.as_secs())),
-        // What a server says is a sentence of its own.
+        // A problem from a server is a sentence of its own.
         Ok(Err(error @ client::Error::Problem(_))) => Err(format!("{}: {error}", settings.api_url)),
         Ok(Err(error)) => Err(format!("failed to {error}")),
         Ok(Ok(server)) if server.protocol != PROTOCOL => Err(format!(

@@ -1,8 +1,7 @@
-//! One `run-job` process: started, remembered, known again by a later daemon, waited for and stopped.
+//! One `run-job` process: starts it, records it, finds it again in a later daemon, waits for it and stops it.
 //!
-//! Its standard input is a file that is locked as long as the process lives, and the file's lock belongs
-//! to the open file, not to us: whoever finds it free knows that the process is gone, whatever became of
-//! its number and of whoever started it. When to start and to stop is decided elsewhere.
+//! The process's standard input is a locked file. The lock belongs to the open file, not to the daemon, so a free lock
+//! proves that the process is gone. Neither a reused process id nor the death of its parent matters.
 
 use super::disk;
 use super::record::{Key, Record};
@@ -25,11 +24,11 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
-/// How often a process that is not our child is asked whether it lives.
+/// How often the lock of an earlier daemon's process is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// All that a child gets of our own environment, with what agents need to reach their models. Never a
-/// runner's token: what runs jobs knows one job.
+/// Variables that a child inherits, besides the variables for agents. Never a runner token, because a process that runs
+/// jobs knows one job.
 const INHERITED: &[&str] = &[
     "PATH",
     "HOME",
@@ -47,8 +46,8 @@ const INHERITED: &[&str] = &[
 ];
 
 impl Record {
-    /// Asks the process to end, if its lock, among those of these jobs, says that it lives: where the kernel does not
-    /// tell when a process began, its number alone may be another's by now.
+    /// Sends SIGTERM if the process holds its lock. Where the kernel does not report when a process began, its id alone
+    /// may belong to another process.
     pub(crate) fn terminate(&self, jobs: &Path) {
         let Some(pid) = self.pid.filter(|pid| began(*pid) == self.began) else {
             return;
@@ -63,7 +62,7 @@ impl Record {
 }
 
 pub(crate) struct Starter {
-    /// The program with its arguments, up to and with `run-job`.
+    /// The program and its arguments, including `run-job`.
     pub(crate) command: Vec<OsString>,
     pub(crate) api_url: String,
     pub(crate) work_dir: PathBuf,
@@ -77,19 +76,17 @@ pub(crate) struct Starter {
 
 pub(crate) enum Living {
     Child(Child),
-    /// An earlier daemon's: known by its lock.
+    /// A process of an earlier daemon, with the path of its lock.
     Adopted(PathBuf),
 }
 
-/// How a process ended, as far as that can be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     Well,
-    /// With a code that says the runner failed, or by a signal that it did not expect.
+    /// With a code for a failed runner, or by an unexpected signal.
     Badly(i32),
 }
 
-/// What of our own environment is set, and meant for whoever runs a job.
 fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
     let names = INHERITED.iter().chain(NETWORK_ENVIRONMENT).copied().chain(agent::agent_variables());
     names.filter_map(|name| Some((name, std::env::var_os(name)?)))
@@ -98,7 +95,7 @@ fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
 impl Starter {
     /// Starts the process of a claimed job.
     ///
-    /// Writes: the record before the start, so that a process that is not remembered is not there.
+    /// Writes: the record before the start, so that no process lacks a record.
     pub(crate) fn start(&self, claimed: &ClaimedJob, claim_id: &ClaimId) -> io::Result<(Record, Living)> {
         let (job, attempt) = (claimed.job.clone(), claimed.attempt);
         let mut record = Record { job, attempt, claim_id: claim_id.clone(), pid: None, began: None };
@@ -134,12 +131,12 @@ impl Starter {
             .env("PULLYARD_INSTANCE", self.instance.as_str())
             .env("PULLYARD_WORK_DIR", &self.work_dir)
             .env("PULLYARD_STOP_GRACE_SECS", self.stop_grace.as_secs().to_string())
-            // The life line.
+            // The lock that proves that the process is alive.
             .stdin(Stdio::from(lock))
-            // A file, not a pipe: whoever outlives us must still be able to write.
+            // A file instead of a pipe, because the process may outlive the daemon.
             .stdout(log.try_clone()?)
             .stderr(log)
-            // What is sent to our group, such as a Ctrl-C, is not meant for it.
+            // Signals to the daemon's group, such as Ctrl-C, must not reach the process.
             .process_group(0);
         if let Some(isolation) = self.isolation {
             command.env("PULLYARD_ISOLATION", isolation.word());
@@ -160,11 +157,11 @@ impl Living {
         match self {
             Self::Child(mut child) => match child.wait().await {
                 Ok(status) => match status.code().or_else(|| status.signal().map(|signal| 128 + signal)) {
-                    // 143: it was told to stop, and did.
+                    // 143: the process stopped after SIGTERM.
                     Some(0 | 143) => Ended::Well,
                     code => Ended::Badly(code.unwrap_or(-1)),
                 },
-                // It is over, and a look for what another job left has taken its status.
+                // The process ended, and the cleanup of another job already collected its status.
                 Err(_) => Ended::Well,
             },
             Self::Adopted(lock) => {
@@ -177,7 +174,7 @@ impl Living {
     }
 }
 
-/// What an earlier daemon left: the processes that live, and the attempts that don't.
+/// The living processes of an earlier daemon, and the attempts whose process ended.
 pub(crate) fn remembered(jobs: &Path) -> (Vec<(Record, Living)>, Vec<Key>) {
     let (mut living, mut dead) = (Vec::new(), Vec::new());
     let listing = fs::read_dir(jobs).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -201,7 +198,7 @@ pub(crate) fn forget(jobs: &Path, key: &Key) {
 }
 
 fn is_held(lock: &Path) -> bool {
-    // Not created: a lock that is not there is nobody's.
+    // Without creating it: no process holds a missing lock.
     File::open(lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
 }
 
@@ -217,11 +214,11 @@ fn lock_of(jobs: &Path, key: &Key) -> PathBuf {
     jobs.join(format!("{}.lock", name_of(key)))
 }
 
-/// When a process began: ticks since the boot. Linux only; elsewhere its lock alone proves that it lives, which is
-/// looked at before it is signalled.
+/// When a process began, in ticks since boot. Linux only. Elsewhere only the lock proves that a process is alive, and
+/// it is checked before a signal.
 fn began(pid: i32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Counted after the name's closing bracket, since the name may hold spaces: field 22 of the line.
+    // Field 22 of the line, counted after the name's closing bracket, because the name may contain spaces.
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(19).map(str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! The one loop that claims, for all slots: claims of one runner never race one another.
+//! Claims jobs for all slots in one loop, so that claims of one runner never race.
 
 use super::heart::bounded;
 use super::pace;
@@ -14,12 +14,12 @@ use pullyard_protocol::runner::{ClaimAnswer, ClaimRequest, ClaimedJob};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How often a claim whose answer was lost is still asked for when nothing more shall be taken.
+/// Tries to repeat a claim with a lost answer after the daemon stopped claiming.
 const LAST_TRIES: u32 = 3;
 
-/// Claims until nothing more shall be taken.
+/// Claims jobs until the daemon stops claiming.
 ///
-/// Idempotent: by the claim's id, which stands on disk until its job is remembered.
+/// Idempotent: by the claim's id, which is on disk until its job is recorded.
 pub(crate) async fn run(world: &World) {
     if let Err(error) = claim(world).await {
         let sentence = format!("The runner failed to {}.", causes(&error));
@@ -38,7 +38,7 @@ async fn claim(world: &World) -> Result<(), Error> {
             () = world.state().leaving() => break,
             () = async { sleep(pause).await; free(world).await } => {}
         }
-        // Never cut off: the answer that is not waited for may be a job.
+        // Never interrupted, because an ignored answer could be a job.
         let asked = ask(world, &id).await;
         match asked {
             Ok(answer) => {
@@ -47,7 +47,7 @@ async fn claim(world: &World) -> Result<(), Error> {
                 }
                 (told, failures) = (Duration::from_millis(answer.poll_ms), 0);
                 if answer.spent {
-                    // Its job ended before we heard of it, or before its process came up.
+                    // Its job ended before the answer arrived, or before its process started.
                     tracing::info!("a claim's job is over already; the next one has another id");
                     id = world.home.next_claim()?;
                 }
@@ -86,7 +86,7 @@ async fn claim(world: &World) -> Result<(), Error> {
     if failures > 0 { settle(world, id).await } else { Ok(()) }
 }
 
-/// Asks for what a claim with a lost answer may have brought: a job that nobody runs would be lost.
+/// Repeats a claim with a lost answer, because its job would otherwise have no process.
 async fn settle(world: &World, mut id: ClaimId) -> Result<(), Error> {
     for failures in 1..=LAST_TRIES {
         match ask(world, &id).await {
@@ -103,7 +103,7 @@ async fn settle(world: &World, mut id: ClaimId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Waits for a slot, and for nobody to mind.
+/// Waits for a free slot and for the end of a drain.
 async fn free(world: &World) {
     let slots = usize::try_from(world.settings.slots).unwrap_or(usize::MAX);
     world.state().until(|now| now.running.len() < slots && !now.told_to_drain).await;
@@ -115,19 +115,20 @@ async fn ask(world: &World, id: &ClaimId) -> Result<ClaimAnswer, client::Error> 
     bounded(world.settings.poll_timeout, &world.settings.api_url, call).await
 }
 
-/// Starts the process of a claimed job, unless an earlier daemon has. Whether it runs.
+/// Starts the process of a claimed job, unless an earlier daemon did. Returns whether it runs.
 fn taken(world: &World, claimed: &ClaimedJob, id: &mut ClaimId) -> Result<bool, Error> {
     let ClaimedJob { job, attempt, .. } = claimed;
     let key = (job.clone(), *attempt);
     if !world.state().look(|now| now.running.contains_key(&key)) {
-        // The disk and the new process may take their time: the heartbeats have a thread of their own then.
+        // The disk and the start may be slow, so let the heartbeats run on another thread.
         match tokio::task::block_in_place(|| world.jobs.starter.start(claimed, id)) {
             Ok((record, living)) => {
                 tracing::info!(job.id = %job, attempt, pid = record.pid, "{job} runs, attempt {attempt}");
                 world.jobs.watch(record, living);
             }
             Err(error) => {
-                // The same claim brings the same job again; in the end the heartbeats give it up.
+                // The same claim returns the same job again. In the end the heartbeats, which do not list it, give it
+                // up.
                 tracing::error!(job.id = %job, attempt, error = %error, "the process of {job} could not be started: {error}");
                 world.state().change(|now| now.failures = now.failures.saturating_add(1));
                 return Ok(false);

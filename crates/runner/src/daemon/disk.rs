@@ -1,4 +1,4 @@
-//! Files that a crash leaves whole: written beside, synced, renamed. Readable by nobody else.
+//! Reads and writes files that survive a crash: a draft is synced, then renamed. Only their owner can read them.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,7 +19,7 @@ pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     }
 }
 
-/// Reads a file; `None` when there is none or it is not what was written.
+/// Reads a file; `None` if it is missing or invalid.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     match fs::read(path).map(|text| serde_json::from_slice(&text)) {
         Ok(Ok(value)) => Some(value),

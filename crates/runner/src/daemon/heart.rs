@@ -1,4 +1,4 @@
-//! The heartbeats: on a task of their own, which never waits for work. What they say is in `state`.
+//! Sends heartbeats on a task of its own, which never waits for work. `state` has their content.
 
 use super::pace;
 use super::refusals::{Asked, Meaning, meaning};
@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// However much changes, the control plane is not called more often.
+/// Shortest pause, even if the state changes often.
 const LEAST: Duration = Duration::from_secs(1);
-/// Unheard, the runner speaks again within this.
+/// Longest pause after a failed heartbeat.
 const UNHEARD: Duration = Duration::from_secs(10);
 
 #[derive(Clone, PartialEq)]
@@ -28,12 +28,12 @@ impl Said {
     }
 }
 
-/// Speaks until the runner can't be this runner any more.
+/// Sends heartbeats until this process can no longer be the runner.
 pub(crate) async fn run(world: &World) {
     let offline_after = Duration::from_secs(world.registered.offline_after_secs);
     let (mut heard, mut failures, mut feared) = (Instant::now(), 0_u32, false);
     loop {
-        // Counted from before the request: the control plane's count begins later.
+        // Start the clock before the request; the control plane starts its own later.
         let sent = Instant::now();
         let said = world.state().look(Said::of);
         let told = match speak(world, &said, false).await {
@@ -81,7 +81,7 @@ pub(crate) async fn run(world: &World) {
     }
 }
 
-/// The last words of this process. Whether they were heard.
+/// Sends the last heartbeat of this process. Returns whether it was answered.
 pub(crate) async fn last(world: &World) -> bool {
     let said = world.state().look(Said::of);
     match speak(world, &Said { draining: true, ..said }, true).await {

@@ -1,7 +1,7 @@
-//! The folder in which one runner remembers itself from process to process.
+//! The folder with the state of one runner, which outlives the runner's processes.
 //!
-//! Owns who may use it (one process at a time), the instance and the claim's id. The jobs in it are
-//! `child`'s. No secret is ever written here.
+//! It has a lock for one process at a time, the instance, and the claim's id. `child` owns the records of jobs. No
+//! secret is ever written here.
 
 use super::disk;
 use crate::Error;
@@ -14,10 +14,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The folder, held by this process.
+/// The folder, locked by this process.
 pub(crate) struct Home {
     dir: PathBuf,
-    /// This process, as the control plane knows it.
     pub(crate) instance: InstanceId,
     _held: File,
 }
@@ -38,11 +37,11 @@ struct Pending {
 }
 
 impl Home {
-    /// Takes the folder of the runner of this name.
+    /// Locks the folder of the runner with this name.
     ///
-    /// Whoever holds the lock is the only process, so an instance that stands here belongs to a process
-    /// that died without its last heartbeat: this process goes on as the same instance, which the
-    /// control plane takes for a repeat. Otherwise the instance is new.
+    /// Only one process holds the lock. So a stored instance belongs to a process that died without its last heartbeat.
+    /// This process continues with that instance, and the control plane treats it as a repeat. Otherwise the instance
+    /// is new.
     pub(crate) fn take(work_dir: &Path, name: &str, api_url: &str) -> Result<Self, Error> {
         let dir = work_dir.join("runners").join(format!("{name}.runner"));
         let failed = |error: io::Error| Error::StateFolder { dir: dir.clone(), source: error };
@@ -79,7 +78,7 @@ impl Home {
         self.dir.join("logs")
     }
 
-    /// The id of the claim to make: the one that may have lost its answer, even in an earlier process.
+    /// The id of the next claim. An id whose answer may be lost is used again, even by a later process.
     pub(crate) fn claim(&self) -> Result<ClaimId, Error> {
         if let Some(Pending { claim_id }) = disk::read(&self.claim_file()) {
             return Ok(claim_id);
@@ -87,7 +86,7 @@ impl Home {
         self.next_claim()
     }
 
-    /// A new id, once the last one has brought a job that is remembered.
+    /// Stores a new id, once the job of the last claim is recorded.
     pub(crate) fn next_claim(&self) -> Result<ClaimId, Error> {
         let pending = Pending { claim_id: ids::claim()? };
         disk::write(&self.claim_file(), &pending)
@@ -99,7 +98,7 @@ impl Home {
         self.dir.join("claim.json")
     }
 
-    /// The control plane has been told that this process is over: the next one is a new instance.
+    /// The control plane knows that this process ended, so the next process is a new instance.
     pub(crate) fn left(&self) {
         disk::remove(&self.dir.join("instance.json"));
         disk::remove(&self.claim_file());
@@ -112,8 +111,8 @@ impl Known {
     }
 }
 
-/// Locks a file, and waits a second at most: a child that was just born holds what its parent held until
-/// its own program begins.
+/// Locks a file, and waits for at most a second. A new child holds its parent's locks until it executes its own
+/// program.
 fn locked_soon(file: &File) -> Result<(), TryLockError> {
     const TRIES: u32 = 20;
     for _ in 1..TRIES {
@@ -125,13 +124,13 @@ fn locked_soon(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// This machine since its start: after a reboot nothing of an earlier process can be alive.
+/// This machine since its boot, because no earlier process survives a reboot.
 fn machine() -> String {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     format!("{}/{}", host_name().unwrap_or_default(), boot.trim())
 }
 
-/// The machine's name, as far as it has one.
+/// The machine's name, if it has a name.
 pub(crate) fn host_name() -> Option<String> {
     let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
     (!name.is_empty()).then_some(name)

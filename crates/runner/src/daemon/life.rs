@@ -1,4 +1,4 @@
-//! The daemon from its start to its end: what it takes over, what it waits for, and how it leaves.
+//! The daemon from start to end: takes over jobs, waits, and leaves.
 
 use super::child::{self, Starter};
 use super::heart::{self, bounded};
@@ -23,22 +23,22 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// How much longer than an agent a process may take to stop.
 const STOP_MARGIN: Duration = Duration::from_secs(20);
-/// How long the last finishes may hold up the end.
+/// Time limit for the last finishes.
 const LAST_LETTERS: Duration = Duration::from_secs(10);
-/// How long the last heartbeat may.
+/// Time limit for the last heartbeat.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
 pub(crate) struct Plan {
     pub(crate) settings: Settings,
     pub(crate) take: Take,
     pub(crate) idle_timeout: Option<Duration>,
-    /// The program that runs one job, without `run-job` for this very program.
+    /// The program that runs one job, and its arguments.
     pub(crate) command: Vec<OsString>,
 }
 
 pub(crate) struct Ended {
     pub(crate) code: u8,
-    /// Why, if people should know.
+    /// The reason, if users should see it.
     pub(crate) sentence: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl Signals {
         })
     }
 
-    /// The next one, as the exit code of who it ends.
+    /// Waits for the next signal. Returns its exit code.
     async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.terminate.recv() => 143,
@@ -64,9 +64,9 @@ impl Signals {
     }
 }
 
-/// Is the runner until told to stop.
+/// Runs the daemon until it is stopped.
 ///
-/// Idempotent: what an earlier process of this runner left alive is gone on with.
+/// Idempotent: it takes over the living processes of an earlier daemon.
 pub(crate) async fn run(plan: Plan) -> Result<Ended, Error> {
     let Plan { settings, take, idle_timeout, command } = plan;
     let mut signals = Signals::listen()?;
@@ -90,10 +90,10 @@ pub(crate) async fn run(plan: Plan) -> Result<Ended, Error> {
     Ok(ended)
 }
 
-/// Finds what an earlier process of this runner left.
+/// Takes over the jobs of an earlier process of this runner.
 async fn take_over(settings: &Settings, home: &Home, command: Vec<OsString>) -> Result<Arc<Jobs>, Error> {
     let unusable = |source| Error::StateFolder { dir: settings.work_dir.clone(), source };
-    // Children run in folders of their own.
+    // An absolute path, because children run in other folders.
     let work_dir = settings.work_dir.canonicalize().map_err(unusable)?;
     let jobs = Arc::new(Jobs {
         state: State::new(),
@@ -127,7 +127,7 @@ async fn take_over(settings: &Settings, home: &Home, command: Vec<OsString>) -> 
     Ok(jobs)
 }
 
-/// Registers, however long the control plane is out of reach.
+/// Registers, and retries for as long as the control plane is unreachable.
 async fn register(settings: &Settings, home: &Home, client: &RunnerClient, state: &State) -> Result<Registered, Fall> {
     let mut failures = 0;
     loop {
@@ -202,12 +202,12 @@ async fn live(world: &Arc<World>, signals: &mut Signals, idle_timeout: Option<Du
     if world.state().look(|now| !now.undelivered.is_empty()) {
         let _ = timeout(LAST_LETTERS, world.jobs.deliver()).await;
     }
-    // Never two at once: the last one is the last.
+    // No other heartbeat may follow the last one.
     heart.abort();
     let _ = heart.await;
     if let Some(Fall { code, sentence }) = world.state().look(|now| now.fallen.clone()) {
         if code != SIGNED_OUT {
-            // Whoever comes next is not this process going on.
+            // The next process does not continue this one.
             world.home.left();
         }
         return Ended { code, sentence: Some(sentence) };
@@ -218,7 +218,7 @@ async fn live(world: &Arc<World>, signals: &mut Signals, idle_timeout: Option<Du
     Ended { code, sentence: None }
 }
 
-/// Tells every process to end, and gives them time for it, unless a third signal comes.
+/// Sends SIGTERM to every process and waits for them, until a limit or a third signal.
 async fn stop(world: &World, signals: &mut Signals) {
     let running: Vec<_> = world.state().look(|now| now.running.values().cloned().collect());
     tracing::warn!(count = running.len(), "told to stop again: {} jobs are stopped", running.len());
@@ -233,7 +233,7 @@ async fn stop(world: &World, signals: &mut Signals) {
     }
 }
 
-/// Waits until nothing has run for so long.
+/// Waits until no job has run for this long.
 async fn idle(world: &World, limit: Option<Duration>) {
     let Some(limit) = limit else {
         return std::future::pending().await;

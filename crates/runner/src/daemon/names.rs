@@ -1,23 +1,23 @@
-//! Every setting's names: its flag, our environment name, and the names under which other runners
-//! know it. Where a value comes from is found here; what it must be is in `settings`.
+//! The names of every setting: its flag, its environment name, and its names in other runners.
+//!
+//! This module finds where a value comes from, and `settings` checks the value.
 
 use std::collections::BTreeMap;
 
 #[derive(Debug)]
 pub(crate) struct Named {
-    /// Its flag, which is its name in sentences too.
+    /// The flag, which messages use as well.
     pub(crate) flag: &'static str,
-    /// Environment names, the first that is set wins.
+    /// Environment names; the first that is set wins.
     pub(crate) environment: &'static [&'static str],
 }
 
-/// A setting with these names.
 const fn named(flag: &'static str, environment: &'static [&'static str]) -> Named {
     Named { flag, environment }
 }
 
 pub(crate) const API_URL: Named = named("--api-url", &["PULLYARD_API_URL", "RUNNER_SERVER_URL"]);
-/// A secret, so without a flag: every user of a machine can read argument lists.
+/// Without a flag, because every user of a machine can read argument lists.
 pub(crate) const TOKEN: Named = named("", &["PULLYARD_RUNNER_TOKEN", "RUNNER_TOKEN"]);
 pub(crate) const TOKEN_FILE: Named = named("--token-file", &["PULLYARD_RUNNER_TOKEN_FILE"]);
 pub(crate) const NAME: Named = named("--name", &["PULLYARD_RUNNER_NAME", "RUNNER_NAME"]);
@@ -60,7 +60,7 @@ pub(crate) const ALL: &[Named] = &[
 
 const NO_CONTAINERS: &str = "this runner starts no containers yet: run it in one, and say --isolation external";
 
-/// Names of other runners that change nothing here, each with its reason.
+/// Settings of other runners that change nothing here, each with the reason.
 pub(crate) const UNUSED: &[(&str, &str)] = &[
     ("RUNNER_CLONE_DEPTH", "a mirror keeps each repository once, so a job fetches only what is new"),
     ("RUNNER_USER_ID", "the runner token says for whom it works"),
@@ -74,23 +74,21 @@ pub(crate) const UNUSED: &[(&str, &str)] = &[
     ("DOCKER_POOL_SIZE", NO_CONTAINERS),
 ];
 
-/// A value and where it came from.
+/// A value and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) value: String,
     pub(crate) from: String,
 }
 
-/// What was said on the command line and in the environment.
+/// Values from the command line and the environment.
 pub(crate) struct Given<'a> {
-    /// By flag.
     pub(crate) flags: BTreeMap<&'static str, String>,
-    /// By name.
     pub(crate) environment: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Given<'_> {
-    /// The value of a setting; one that is set to nothing says nothing.
+    /// The value of a setting. An empty value counts as unset.
     pub(crate) fn find(&self, named: &Named) -> Option<Found> {
         let flag = self.flags.get(named.flag).map(|value| Found { value: value.clone(), from: named.flag.to_owned() });
         let said = |value: &String| !value.trim().is_empty();
@@ -102,13 +100,13 @@ impl Given<'_> {
         })
     }
 
-    /// The names that are set and change nothing.
+    /// Names that are set and change nothing.
     pub(crate) fn unused(&self) -> Vec<(&'static str, &'static str)> {
         UNUSED.iter().copied().filter(|(name, _)| (self.environment)(name).is_some()).collect()
     }
 }
 
-/// The flag or, without one, the name to set.
+/// The flag and the environment name, for messages.
 impl Named {
     pub(crate) fn to_set(&self) -> String {
         let name = self.environment.first().copied().unwrap_or_default();

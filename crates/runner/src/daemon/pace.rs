@@ -1,20 +1,20 @@
-//! How long to wait: pure functions of what was told and of one random number.
+//! Computes pauses: pure functions of the server's value and a random number.
 
 use std::time::Duration;
 
-/// No pause after failures is longer.
+/// The longest pause after failures.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 const FIRST: Duration = Duration::from_millis(500);
 
-/// A length within a quarter of itself, so that runners that started together do not stay together.
+/// Varies a duration by up to a quarter, so that runners that started together drift apart.
 ///
-/// `random` is evenly spread over 0 to 1.
+/// `random` is uniform between 0 and 1.
 pub(crate) fn jittered(length: Duration, random: f64) -> Duration {
     let random = if random.is_finite() { random.clamp(0.0, 1.0) } else { 0.5 };
     Duration::try_from_secs_f64(length.as_secs_f64() * (0.75 + random / 2.0)).unwrap_or(length)
 }
 
-/// The pause after so many failures in a row: doubling, jittered, never above [`LONGEST`].
+/// The pause after a number of failures in a row: doubling, with jitter, at most [`LONGEST`].
 pub(crate) fn back_off(failures: u32, random: f64) -> Duration {
     let Some(doublings) = failures.checked_sub(1) else {
         return Duration::ZERO;
@@ -23,14 +23,13 @@ pub(crate) fn back_off(failures: u32, random: f64) -> Duration {
     jittered(FIRST.saturating_mul(factor).min(LONGEST), random).min(LONGEST)
 }
 
-/// The pause before a claim: what the server asks for, or more if the operator wants more; after
-/// failures at least their pause.
+/// The pause before a claim: the server's, or the operator's if longer. After failures it is at least their back-off.
 pub(crate) fn before_claim(told: Duration, wished: Option<Duration>, failures: u32, random: f64) -> Duration {
     let poll = told.max(wished.unwrap_or_default());
     jittered(poll, random).max(back_off(failures, random))
 }
 
-/// How soon to be heard again: as the server asks, or sooner if the operator wants that.
+/// The pause before a heartbeat: the server's, or the operator's if shorter.
 pub(crate) fn heartbeat(told: Duration, wished: Option<Duration>) -> Duration {
     told.min(wished.unwrap_or(told)).max(Duration::from_secs(1))
 }

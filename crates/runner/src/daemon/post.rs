@@ -1,11 +1,11 @@
-//! Finishes that their own processes could not deliver, delivered from beside.
+//! Delivers finishes that their own processes could not deliver.
 
 use super::pace;
 use super::world::Jobs;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How often the outbox is looked into: a `run-job` beside us may have left something.
+/// How often the outbox is checked, because a separate `run-job` may leave a finish there.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(jobs: &Jobs) {

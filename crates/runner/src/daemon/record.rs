@@ -1,19 +1,19 @@
-//! What is remembered of a job's process.
+//! The stored record of a job's process.
 
 use pullyard_domain::id::{ClaimId, JobId};
 use serde::{Deserialize, Serialize};
 
 pub(crate) type Key = (JobId, u32);
 
-/// What is remembered of a process on disk. No secret: the bootstrap token is only in its environment.
+/// Contains no secret: the bootstrap token is only in the process's environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) job: JobId,
     pub(crate) attempt: u32,
     pub(crate) claim_id: ClaimId,
-    /// Absent when we died between the start and its record.
+    /// `None` if the daemon died between the start and this record.
     pub(crate) pid: Option<i32>,
-    /// When the process began, as the kernel tells it; with the number it names one process.
+    /// When the process began, as the kernel reports it. With the id it identifies one process.
     pub(crate) began: Option<String>,
 }
 

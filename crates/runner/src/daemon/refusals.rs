@@ -1,9 +1,9 @@
-//! What a refusal of the control plane means for the runner: later again, not now, or never more.
+//! Classifies a refusal of the control plane for the runner: retry later, not now, or never.
 
 use super::state::Fall;
 use pullyard_protocol::client::Error;
 
-/// The exit codes, the same as the command line's.
+/// Exit codes, the same as the command line's.
 pub(crate) const REFUSED: u8 = 3;
 pub(crate) const SIGNED_OUT: u8 = 4;
 pub(crate) const MISSING: u8 = 5;
@@ -19,17 +19,17 @@ pub(crate) enum Asked {
 pub(crate) enum Meaning {
     Later,
     NotNow,
-    /// This process can't be this runner.
+    /// This process can no longer be the runner.
     Never(Fall),
 }
 
-/// Reads a failed call of the runner with this name.
+/// Classifies a failed call of the runner with this name.
 pub(crate) fn meaning(error: &Error, asked: Asked, name: &str) -> Meaning {
     let Error::Problem(problem) = error else {
-        // Whatever a proxy puts in our way is gone some time.
+        // A proxy's fault passes.
         return Meaning::Later;
     };
-    // A token is refused by us or by nobody: what stands between may say so while it starts.
+    // Only the control plane can refuse a token. A gateway may send the same status while it starts.
     if problem.code == "gateway" {
         return Meaning::Later;
     }
@@ -63,7 +63,7 @@ pub(crate) fn meaning(error: &Error, asked: Asked, name: &str) -> Meaning {
             REFUSED,
             format!("The control plane has no self-hosted runners: {detail} Is it older than this runner?"),
         ),
-        // A person deleted it. To register again would undo that.
+        // A user deleted the runner, and registering again would undo that.
         (404, _) => never(MISSING, format!("The runner `{name}` was deleted. Start this again to register it anew.")),
         (408 | 425 | 429 | 500.., _) => Meaning::Later,
         _ if asked == Asked::Claim => Meaning::NotNow,

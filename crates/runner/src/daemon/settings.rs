@@ -1,4 +1,4 @@
-//! What the runner was told, checked: every value with where it came from, and every fault at once.
+//! Parses and checks the settings: every value with its source, and all faults at once.
 
 use super::home::host_name;
 use super::names::{self, Found, Given, Named};
@@ -7,12 +7,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// More slots than this are refused by the control plane.
+/// The control plane refuses more slots.
 const MOST_SLOTS: u32 = 12;
-/// The agents that this release can drive.
+/// Agents that this release can drive.
 const DRIVEN: &[&str] = &["auto", "claude_code", "codex", "command"];
 
-/// One setting as `config` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
@@ -20,7 +19,7 @@ pub(crate) struct Row {
     pub(crate) from: String,
 }
 
-/// A setting that can't be used: a sentence.
+/// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) sentence: String,
@@ -34,7 +33,7 @@ pub(crate) struct Read {
     pub(crate) unused: Vec<(&'static str, &'static str)>,
 }
 
-/// The values. What has faults has a value that is not used.
+/// The values. A setting with a fault has a value that is not used.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) api_url: String,
@@ -43,14 +42,14 @@ pub(crate) struct Settings {
     pub(crate) slots: u32,
     pub(crate) labels: BTreeSet<String>,
     pub(crate) capabilities: BTreeSet<String>,
-    /// The operator named them; else the machine's programs decide.
+    /// Whether the operator named the capabilities. Otherwise the installed agents decide.
     pub(crate) capabilities_named: bool,
     pub(crate) work_dir: PathBuf,
     pub(crate) isolation: Option<Isolation>,
-    /// Never sooner than the control plane asks.
+    /// Never shorter than the control plane's interval.
     pub(crate) poll_interval: Option<Duration>,
     pub(crate) poll_timeout: Duration,
-    /// Never later than the control plane asks.
+    /// Never longer than the control plane's interval.
     pub(crate) heartbeat_interval: Option<Duration>,
     pub(crate) request_timeout: Duration,
     pub(crate) keep_logs: usize,
@@ -58,7 +57,6 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads everything that was given.
     pub(crate) fn read(given: &Given<'_>) -> Read {
         let mut reader = Reader { given, rows: Vec::new(), faults: Vec::new() };
         let settings = Self {
@@ -224,7 +222,7 @@ impl Reader<'_> {
         };
         match found.value.as_str() {
             "none" => Some(Isolation::None),
-            // Other runners name the kind of boundary; to us each is the operator's word that there is one.
+            // Other runners name the kind of boundary. Each name is the operator's promise that there is a boundary.
             "external" | "container" | "jail" | "vm" => Some(Isolation::External),
             other => {
                 self.fault(format!("{} is {other}: use `external` or `none`.", found.from));
@@ -234,7 +232,7 @@ impl Reader<'_> {
     }
 }
 
-/// What may be shown of a secret: what people see of it elsewhere, too.
+/// The part of a secret that other commands show as well.
 fn hidden(secret: &str) -> String {
     match secret.get(..8) {
         Some(prefix) if secret.starts_with("rnt_") && secret.len() >= 32 => format!("{prefix}…"),
@@ -242,10 +240,10 @@ fn hidden(secret: &str) -> String {
     }
 }
 
-/// A folder that outlives a reboot, where there is one.
+/// A folder that survives a reboot, if there is one.
 fn default_work_dir(environment: &dyn Fn(&str) -> Option<String>) -> PathBuf {
     let folder = |name: &str| environment(name).filter(|dir| dir.starts_with('/')).map(PathBuf::from);
-    // systemd names the folder of a unit so.
+    // systemd sets this variable for a unit.
     folder("STATE_DIRECTORY")
         .or_else(|| Some(folder("XDG_STATE_HOME")?.join("pullyard-runner")))
         .or_else(|| Some(folder("HOME")?.join(".local/state/pullyard-runner")))
@@ -258,7 +256,7 @@ fn as_name(host: &str) -> String {
     if name.is_empty() { "runner".into() } else { name }
 }
 
-/// A length of time such as `90`, `90s`, `15m` or `2h`.
+/// Parses a duration such as `90`, `90s`, `15m` or `2h`.
 pub(crate) fn length(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = text.get(digits.len()..).unwrap_or_default();

@@ -18,7 +18,7 @@ pub(crate) fn config(read: &Read, agents: &[Found]) {
     }
 }
 
-/// Columns as wide as their widest cell.
+/// Prints columns as wide as their widest cell.
 pub(crate) fn table(rows: &[[String; 3]]) {
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let (first, second) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
@@ -27,7 +27,7 @@ pub(crate) fn table(rows: &[[String; 3]]) {
     }
 }
 
-/// One line; whoever stopped reading does not want it.
+/// Prints a line. A closed pipe is no error.
 pub(crate) fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -1,38 +1,36 @@
-//! What the parts of the daemon share: which jobs run, and whether more may be taken.
+//! The state that the daemon's tasks share: which jobs run, and whether more may be claimed.
 //!
-//! It is a level that everybody can wait on; nobody sends messages. Processes and files are elsewhere.
+//! Tasks wait for a state and send no messages.
 
 use super::record::{Key, Record};
 use pullyard_domain::id::JobId;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::watch;
 
-/// Why this process can't go on as this runner.
+/// Why this process can no longer be the runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fall {
     pub(crate) code: u8,
     pub(crate) sentence: String,
 }
 
-/// The state at one moment.
 #[derive(Debug, Default)]
 pub(crate) struct Now {
-    /// The attempts whose processes live.
+    /// Attempts whose process is alive.
     pub(crate) running: BTreeMap<Key, Record>,
-    /// The attempts that are over and whose finish still waits in the outbox.
+    /// Ended attempts whose finish is still in the outbox.
     pub(crate) undelivered: BTreeSet<Key>,
-    /// People want nothing more to be taken, for now.
+    /// The control plane pauses claims.
     pub(crate) told_to_drain: bool,
-    /// Nothing more is taken by this process.
+    /// This process claims no more jobs.
     pub(crate) leaving: bool,
-    /// This process can't be the runner any more.
     pub(crate) fallen: Option<Fall>,
     /// Attempts in a row whose process could not be started or failed.
     pub(crate) failures: u32,
 }
 
 impl Now {
-    /// What is said to be running: an attempt whose finish was not heard yet is not a crashed one.
+    /// The jobs that heartbeats report. An attempt with an undelivered finish must not look like a crashed one.
     pub(crate) fn active(&self) -> BTreeSet<JobId> {
         self.running.keys().chain(&self.undelivered).map(|(job, _)| job.clone()).collect()
     }
@@ -49,7 +47,7 @@ impl State {
         at(&self.0.borrow())
     }
 
-    /// Changes it, and wakes whoever waits.
+    /// Changes the state, and wakes all waiting tasks.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Now) -> T) -> T {
         let mut result = None;
         self.0.send_modify(|now| result = Some(change(now)));
@@ -60,7 +58,6 @@ impl State {
         }
     }
 
-    /// Waits until it is so.
     pub(crate) async fn until(&self, is_so: impl FnMut(&Now) -> bool) {
         let mut changes = self.0.subscribe();
         if changes.wait_for(is_so).await.is_err() {
@@ -69,7 +66,6 @@ impl State {
         }
     }
 
-    /// Waits until nothing more is to be taken.
     pub(crate) async fn leaving(&self) {
         self.until(|now| now.leaving).await;
     }
@@ -78,7 +74,7 @@ impl State {
         self.change(|now| now.leaving = true);
     }
 
-    /// This process can't go on; the first reason stays.
+    /// Leaves for this reason. The first reason stays.
     pub(crate) fn fall(&self, fall: Fall) {
         tracing::error!(reason = %fall.sentence, "{}", fall.sentence);
         self.change(|now| {

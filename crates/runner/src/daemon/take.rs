@@ -1,12 +1,10 @@
 //! How many jobs a runner takes.
 
-/// How much is taken before the runner ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Take {
-    /// What one claim brings, be it nothing.
+    /// The result of one claim, even if it is no job.
     Once,
-    /// One job.
     One,
-    /// Whatever comes.
+    /// Unlimited jobs.
     All,
 }

@@ -1,5 +1,4 @@
-//! What every part of the registered daemon holds, and the two things that several of them do: start
-//! watching a process, and see that an attempt is over.
+//! The state of the registered daemon, and two common steps: watch a process, and handle the end of an attempt.
 
 use super::child::{Ended, Living, Starter, forget};
 use super::home::Home;
@@ -15,7 +14,6 @@ use pullyard_protocol::client::RunnerClient;
 use pullyard_protocol::runner::Registered;
 use std::sync::Arc;
 
-/// The jobs of this runner and their processes.
 pub(crate) struct Jobs {
     pub(crate) state: State,
     pub(crate) starter: Starter,
@@ -42,11 +40,11 @@ impl World {
 }
 
 impl Jobs {
-    /// Counts a process, and waits for its end beside everything else.
+    /// Adds a process to the state, and waits for its end on a task.
     pub(crate) fn watch(self: &Arc<Self>, record: Record, living: Living) {
         let (key, jobs) = (record.key(), Arc::clone(self));
         self.state.change(|now| now.running.insert(key.clone(), record));
-        // It ends with the process; when we end before it, the next daemon takes over.
+        // The task ends with the process. If the daemon ends first, the next daemon takes over.
         tokio::spawn(async move {
             let ended = living.wait().await;
             let (job, attempt) = &key;
@@ -56,13 +54,13 @@ impl Jobs {
                     tracing::warn!(job.id = %job, attempt, code, "the process of {job} failed with {code}: see its log");
                 }
             }
-            // Its slot is given back once nothing of it works any more.
+            // The slot becomes free once no process of the job is left.
             Workspace::kill_remains(&jobs.starter.work_dir, job, *attempt).await;
             jobs.over(&key, ended);
         });
     }
 
-    /// An attempt has no process any more.
+    /// Handles an attempt without a process.
     fn over(&self, key: &Key, ended: Ended) {
         let undelivered = self.outbox.waiting().contains(key);
         self.state.change(|now| {
@@ -77,7 +75,7 @@ impl Jobs {
         }
     }
 
-    /// Delivers what no living process delivers itself.
+    /// Delivers the finishes of attempts without a process.
     pub(crate) async fn deliver(&self) {
         let running = |key: &Key| self.state.look(|now| now.running.contains_key(key));
         self.outbox.deliver_others(&running).await;

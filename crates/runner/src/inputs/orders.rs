@@ -1,19 +1,19 @@
-//! What stops an attempt from outside: people, a lost lease, or a signal.
-//! A level, not a message: every step checks it, and a graver order replaces a lighter one.
+//! Orders that stop an attempt from outside: a user's, a lost lease, or a signal.
+//!
+//! An order is a state that every step checks, and a more urgent order replaces it.
 
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Why an attempt stops early, by gravity.
+/// Why an attempt stops early, from least to most urgent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Order {
     /// Pause: the attempt yields.
     Pause,
     /// Cancel: the attempt reports its end.
     Cancel,
-    /// The lease is lost.
     LeaseLost,
-    /// This process was told to end.
+    /// This process must end.
     Shutdown,
 }
 
@@ -26,7 +26,7 @@ impl Orders {
         Self(Arc::new(watch::Sender::new(None)))
     }
 
-    /// Sets an order, unless a graver one is set.
+    /// Sets an order, unless a more urgent one is set.
     pub(crate) fn give(&self, order: Order) {
         self.0.send_if_modified(|now| {
             let graver = *now < Some(order);
@@ -41,12 +41,12 @@ impl Orders {
         self.at_least(Order::Pause).await
     }
 
-    /// Waits for an order that stops even a push. A cancel comes too late for one.
+    /// Waits for an order that stops even a push. A cancel does not.
     pub(crate) async fn grave(&self) -> Order {
         self.at_least(Order::LeaseLost).await
     }
 
-    /// Waits for the order to end the process.
+    /// Waits for an order of at least this urgency.
     pub(crate) async fn at_least(&self, least: Order) -> Order {
         let mut orders = self.0.subscribe();
         loop {

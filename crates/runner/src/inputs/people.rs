@@ -1,5 +1,4 @@
-//! Messages of people to a working agent: how this process learns of them, and how many the agent
-//! has read.
+//! Messages of users to a working agent: fetches them, and counts how many the agent has read.
 //!
 //! The agent has read a message once its model answered after it. Until then the next start repeats it, in this attempt
 //! or another one. `agent::adapter` knows how an agent gets a message, `agent` when.
@@ -24,13 +23,13 @@ pub(crate) struct People<'a> {
 }
 
 struct State {
-    /// Number of the newest known message.
+    /// The newest known message, by number.
     known: u32,
     /// Messages since the agent's task was written.
     said: Vec<Input>,
-    /// Number of the newest message that the agent has read.
+    /// The newest message that the agent has read.
     heard: u32,
-    /// Number of the newest message that is an event.
+    /// The newest message with an event.
     shown: u32,
 }
 
@@ -107,7 +106,6 @@ impl<'a> People<'a> {
     }
 }
 
-/// Number of the newest of these.
 pub(crate) fn newest(inputs: &[Input]) -> u32 {
     inputs.iter().map(|input| input.seq).max().unwrap_or(0)
 }
@@ -122,7 +120,7 @@ pub(crate) fn while_it_works(inputs: &[Input]) -> String {
     words
 }
 
-/// The text of these messages before, or instead of, a prompt.
+/// A prompt, followed by the text of these messages.
 pub(crate) fn with_unheard(prompt: &str, inputs: &[Input]) -> String {
     let mut words = prompt.to_owned();
     if !inputs.is_empty() {

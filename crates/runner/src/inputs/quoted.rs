@@ -1,6 +1,6 @@
-//! Quotes what people and agents said.
+//! Quotes text of users and agents.
 
-/// Each line behind a `>`, so that nothing said in it reads as ours.
+/// Begins each line with `>`, so that no quoted text looks like the runner's own.
 pub(crate) fn quoted(text: &str) -> String {
     text.lines().map(|line| format!("> {line}")).collect::<Vec<_>>().join("\n")
 }

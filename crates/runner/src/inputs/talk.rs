@@ -1,7 +1,6 @@
-//! The conversation of a job over all attempts: questions of its agent and messages of people. Also how an attempt
-//! yields for a pause or a question.
+//! The conversation of a job over all attempts: its agent's questions and users' messages. Also yields the job.
 //!
-//! A resumed session gets what is new. A new session gets the whole conversation in its prompt.
+//! A resumed session gets only new messages. A new session gets the whole conversation in its prompt.
 
 use crate::agent::GoesOn;
 use crate::agent::sign::Tokens;
@@ -24,7 +23,6 @@ use std::fmt::Write;
 pub(crate) struct Talk {
     prompt: String,
     inputs: Vec<Input>,
-    /// The session to resume.
     session: Option<TakenSession>,
     /// Text about branches that conflict with the work.
     conflicts: String,
@@ -33,7 +31,7 @@ pub(crate) struct Talk {
 pub(crate) enum Asked {
     /// The job waits for the answer, and the attempt is over.
     Waits,
-    /// The answer is here: the attempt goes on with this text.
+    /// The answer exists, and the attempt continues with this text.
     Answered(String),
 }
 
@@ -92,22 +90,20 @@ impl Talk {
         Some(GoesOn { session: session.id.clone(), prompt, tokens: session.tokens })
     }
 
-    /// The resumed session, how much it had read, and its tokens.
     pub(crate) fn before(&self) -> Option<(String, u32, Tokens)> {
         self.session.as_ref().map(|session| (session.id.clone(), session.read, session.tokens))
     }
 
-    /// Adds a message.
     pub(crate) fn goes_further(&mut self, said: Vec<Input>) {
         self.inputs.extend(said);
     }
 
-    /// How many inputs an agent with this text has read.
+    /// How many inputs an agent with this conversation has read.
     pub(crate) fn read(&self) -> u32 {
         self.inputs.last().map_or(0, |last| last.seq)
     }
 
-    /// The agent asks something: the attempt yields, unless there is a message that the agent has not read.
+    /// Yields with the agent's question, unless there is a message that the agent has not read.
     pub(crate) async fn asks(
         &mut self,
         this: &Attempt<'_>,
@@ -133,7 +129,7 @@ impl Talk {
     }
 }
 
-/// The text for the agent in its own session, if it has one.
+/// The prompt for the agent's own session, if it has a session.
 pub(crate) fn goes_on_with(this: &Attempt<'_>, words: &str) -> Option<GoesOn> {
     let work = this.tally.told().0?;
     let (tokens, session) = (this.working.used(&work, this.tally.tokens_of_session()), work.session?);
@@ -151,7 +147,7 @@ pub(crate) async fn pauses(this: &Attempt<'_>, workspace: Option<&Workspace>) ->
     this.give_back(&request).await.map(drop)
 }
 
-/// Ends early: stores a checkpoint if another attempt may use it.
+/// Ends early, and stores a checkpoint if another attempt may use it.
 pub(crate) async fn breaks_off(this: &Attempt<'_>, workspace: Option<&Workspace>, stop: Stop) -> Stop {
     if let Some(workspace) = workspace {
         match &stop {

@@ -1,5 +1,6 @@
-//! Runs a command of the project beside its agent: without secrets, with a time limit,
-//! and without any process left when it returns. `setup` and `checks` decide what runs when.
+//! Runs a command of the project without secrets, with a time limit, and without leaving a process behind.
+//!
+//! `setup` and `checks` decide which commands run.
 
 mod output;
 
@@ -50,7 +51,7 @@ pub(crate) struct Line<'a> {
     pub(crate) line: &'a str,
     pub(crate) call: &'a str,
     pub(crate) limit: Duration,
-    /// How much output is kept. Units: bytes.
+    /// Limit of the stored output. Units: bytes.
     pub(crate) most: usize,
 }
 
@@ -61,28 +62,26 @@ pub(crate) struct Ran {
     pub(crate) stopped: Option<Stop>,
     pub(crate) took: Duration,
     pub(crate) output: String,
-    /// The middle of the output was not kept.
+    /// Whether the middle of the output was dropped.
     pub(crate) truncated: bool,
 }
 
 impl Ran {
-    /// The program could not be started.
     fn not_started(why: &str, took: Duration) -> Self {
         let output = format!("{why}\n");
         Self { exit: Some(Exit::Code(NOT_STARTED)), stopped: None, took, output, truncated: false }
     }
 
-    /// Whether it ended with exit code 0.
     pub(crate) fn is_well(&self) -> bool {
         self.exit == Some(Exit::Code(0))
     }
 }
 
 impl Beside<'_> {
-    /// Runs a command to its end, or to the attempt's, and reports it.
+    /// Runs a command until it ends or is stopped, and reports it.
     ///
-    /// Errors: `CommandNotAllowed`, and processes that could not be killed. Orders and the attempt's limits are part of
-    /// the result, because people want to see the output until then.
+    /// Errors: `CommandNotAllowed`, and processes that could not be killed. A result that an order or a limit stopped
+    /// is no error, because its output is shown.
     pub(crate) async fn run(&self, line: Line<'_>) -> Result<Ran, Stop> {
         let words = self.policy.words(line.line);
         let words = words.map_err(|_| Failure::CommandNotAllowed { command: line.line.to_owned() })?;
@@ -132,7 +131,7 @@ impl Beside<'_> {
             .process_group(0)
             .kill_on_drop(true);
         let spawned = command.spawn();
-        // Our end of the pipe would keep it open.
+        // Close our end of the pipe, which would keep it open.
         drop(command);
         let mut child = match spawned {
             Ok(child) => child,
@@ -149,7 +148,7 @@ impl Beside<'_> {
         if let Err(outlived) = stray::ended(stopped, strays) {
             tracing::error!(error = %outlived, "failed to {outlived}");
             self.workspace.keep_for_the_next_look();
-            // It may still write, so nothing of it is published.
+            // A surviving process may still write, so the attempt publishes no work.
             return Err(Failure::WorkspaceFailed { reason: outlived.reason("a command") }.into());
         }
         let (output, truncated) = match timeout(LAST_WORDS_LIMIT, reader).await {
@@ -158,7 +157,7 @@ impl Beside<'_> {
         };
         let (exit, stopped) = match ended {
             Ok(exit) => {
-                // It may have filled the folder since the last check.
+                // The folder may have grown since the last check.
                 let passed = disk::passed(self.workspace.root(), self.this.assignment.limits.disk_mib).await;
                 (exit, passed.map(Stop::from))
             }
@@ -184,7 +183,7 @@ impl Beside<'_> {
         }
     }
 
-    /// The environment of a command: a home that is not the agent's, and no secrets.
+    /// A home other than the agent's, and no secrets.
     fn environment(&self) -> Result<Vec<(&'static str, OsString)>, Stop> {
         let assignment = self.this.assignment;
         let ticket = assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str());

@@ -1,5 +1,6 @@
-//! Checking the agent's work before it is published: all of the project's checks, told and kept one by one, and
-//! what their failures mean. Running one is in `beside`, the agent's repair in `job`.
+//! Checks the agent's work before it is published: runs the project's checks and decides about failures.
+//!
+//! `beside` runs a command, `made` lets the agent repair its work.
 
 use crate::agent;
 use crate::api::attempt::Attempt;
@@ -16,17 +17,17 @@ use pullyard_domain::text::{self, Span};
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 
-/// What is to be done with work that was checked.
+/// The next step after the checks.
 pub(crate) enum Checked {
     Publish(Results),
-    /// The agent is to mend it, and is told this.
+    /// The agent repairs the work, with this prompt.
     Repair(String),
 }
 
-/// How often an attempt's work was checked, and sent back for that.
+/// How often an attempt's work was checked, and returned to the agent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rounds {
-    /// What was checked, passed or not.
+    /// Including failed checks.
     pub(crate) checked: u32,
     pub(crate) repaired: u32,
 }
@@ -39,7 +40,7 @@ impl Results {
         &self.0
     }
 
-    /// What the commit says of it; nothing where nothing was checked.
+    /// The verdict for the commit; `None` without checks.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         if self.0.is_empty() {
             return None;
@@ -48,9 +49,9 @@ impl Results {
     }
 }
 
-/// Runs every check, and decides what follows. `goes_on` says that the work is for a pull request that is open.
+/// Runs every check and decides the next step. `goes_on`: the work is for a pull request that is open.
 ///
-/// Errors: `ChecksFailed`, `ChecksTimedOut`, and whatever ends the attempt.
+/// Errors: `ChecksFailed`, `ChecksTimedOut`, and everything else that ends the attempt.
 pub(crate) async fn check(
     beside: &Beside<'_>,
     checks: &Checks,
@@ -73,7 +74,7 @@ pub(crate) async fn check(
         };
         let ran = beside.run(Line { line, call: &call, limit, most }).await?;
         if let Some(stop) = &ran.stopped {
-            // It came to no result.
+            // A stopped check has no result.
             keep(this, &call, &ran);
             return Err(stop.clone());
         }
@@ -88,7 +89,7 @@ pub(crate) async fn check(
     let failure = failure(first, rounds.repaired, limit);
     let said = |words: String| this.events.add(Said::words(EventKind::Log, words));
     if checks.repair && rounds.repaired == 0 {
-        // What it can't mend any more is judged as it is: to start it would end the attempt by its limit.
+        // Without budget the agent is not started: its limit would end the attempt. The work is judged unrepaired.
         let Some(limit) = agent::used_up(&this.tally, this.assignment) else {
             said(format!("{} The agent gets what the checks printed, and mends its work.", failure.sentence()));
             return Ok(Checked::Repair(repair_prompt(&failed)));
@@ -102,13 +103,13 @@ pub(crate) async fn check(
     Err(failure.into())
 }
 
-/// Keeps what a check printed. The name of the artifact, if it is kept.
+/// Stores a check's output. Returns the name of the artifact, if stored.
 fn keep(this: &Attempt<'_>, call: &str, ran: &Ran) -> Option<String> {
     let name = format!("{call}.txt");
     this.artifacts.keep(Kind::CheckOutput, &name, &ran.output).then_some(name)
 }
 
-/// What came of a check that ended by itself or at its limit; keeps what it printed.
+/// The result of a check that ended by itself or at its limit. Stores its output.
 fn told(this: &Attempt<'_>, line: &str, (round, call): (u32, &str), ran: &Ran) -> CheckRun {
     let (outcome, exit_code, signal) = match ran.exit {
         None => (CheckOutcome::TimedOut, None, None),

@@ -1,5 +1,4 @@
-//! The agent works, its work is checked, repaired once if a check failed, and becomes one
-//! commit.
+//! Runs the agent, checks its work, lets the agent repair it once, and creates one commit.
 
 use crate::Options;
 use crate::agent::environment::Environment;
@@ -32,36 +31,34 @@ use pullyard_protocol::event::EventKind;
 
 pub(crate) struct Made {
     pub(crate) commit: String,
-    /// Git's tree; `None` if an earlier attempt made it.
+    /// `None` if an earlier attempt made the commit.
     tree: Option<String>,
     rounds: Rounds,
     times: u32,
     pub(crate) words: Words,
     pub(crate) results: Results,
-    /// Folders that are no part of it.
+    /// Folders that the commit omits.
     pub(crate) left_out: Vec<Folder>,
 }
 
 impl Made {
-    /// Made and pushed by an earlier attempt.
     pub(crate) fn before(commit: &str) -> Self {
         let (commit, rounds, left_out) = (commit.to_owned(), Rounds::default(), Vec::new());
         Self { commit, tree: None, rounds, times: 0, words: Words::default(), results: Results::default(), left_out }
     }
 
-    /// Whether new messages start another round: the agent reads them.
+    /// Whether new messages lead to another round, because the agent can read them.
     pub(crate) fn is_told(&self, chosen: &Chosen) -> bool {
         self.tree.is_some() && chosen.hears_people()
     }
 }
 
-/// The context of an agent's work.
 pub(crate) struct Work<'a> {
     pub(crate) this: &'a Attempt<'a>,
     pub(crate) options: &'a Options,
     pub(crate) isolation: Isolation,
     pub(crate) prepared: &'a Prepared<'a>,
-    /// Runs the project's commands, if it has any.
+    /// If the project has commands.
     pub(crate) beside: Option<&'a Beside<'a>>,
     pub(crate) taken: &'a Taken,
 }
@@ -69,18 +66,18 @@ pub(crate) struct Work<'a> {
 impl Work<'_> {
     /// Makes, checks and commits the work.
     ///
-    /// Errors: `Rests` if the job yields with a question, and whatever ends the attempt.
+    /// Errors: `Rests` if the job yields with a question, and everything else that ends the attempt.
     pub(crate) async fn make(&self, talk: &mut Talk) -> Result<Made, Stop> {
         self.make_from(talk, None, (Rounds::default(), 1)).await
     }
 
-    /// New messages arrived before the push: the agent works again. The work stays as it is if no limit leaves the
-    /// agent a turn.
+    /// Runs the agent again after new messages before the push. If no limit leaves the agent a turn, the work is
+    /// unchanged.
     pub(crate) async fn go_further(&self, talk: &mut Talk, made: Made) -> Result<Made, Stop> {
         let Self { this, prepared, .. } = *self;
         let newer = this.inputs(talk.read()).await?;
         if newer.is_empty() {
-            // Asking again would never end.
+            // Another request would get the same answer forever.
             let last_words = "the control plane counts more inputs than it has".into();
             return Err(Failure::Unknown { last_words }.into());
         }
@@ -88,7 +85,7 @@ impl Work<'_> {
             talk.goes_further(newer);
             return Ok(made);
         }
-        // The count may be late.
+        // The reported count may arrive later.
         this.given.note(newest(&newer));
         this.events.record_goes_on();
         this.events.add(Said::words(EventKind::Log, "People said something before the work was published."));
@@ -111,7 +108,7 @@ impl Work<'_> {
         let (tree, results, left_out) = loop {
             self.work(talk, further.as_deref()).await?;
             let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await;
-            // The folder may contain the work, above all if nothing else changed.
+            // The folder may contain the work, especially if there is no other change.
             let left_out = left_out::tell(this, workspace);
             let tree = tree?;
             this.working.made(&tree);
@@ -121,8 +118,8 @@ impl Work<'_> {
             };
             workspace.set_aside().await.map_err(|error| Fault::Disk(error).of_workspace())?;
             let checked = checks::check(beside, &commands.checks, rounds, target.pull_request.is_some()).await;
-            // The repository's commands may have written settings into our repository, and signing and pushing
-            // follow.
+            // The repository's commands may have written settings into our repository, which signing and pushing use
+            // next.
             let sealed = workspace.seal(Some(mirror)).await;
             let checked = checked?;
             sealed.map_err(|fault| fault.of_workspace())?;
@@ -151,7 +148,7 @@ impl Work<'_> {
         Ok(Made { commit, tree: Some(tree), rounds, times, words, results, left_out })
     }
 
-    /// Runs the agent until it asks nothing more.
+    /// Runs the agent until it has no further question.
     async fn work(&self, talk: &mut Talk, further: Option<&str>) -> Result<(), Stop> {
         let Self { this, options, isolation, prepared, taken, .. } = *self;
         let Prepared { access, chosen, given, target, workspace, .. } = prepared;
@@ -200,7 +197,7 @@ impl Work<'_> {
     }
 }
 
-/// Keeps the patch against the start of the attempt. It is for people: with a secret removed it may not apply.
+/// Stores the patch against the attempt's start for users. With a secret removed it may not apply.
 async fn keep_patch(
     this: &Attempt<'_>,
     (git, workspace, target): (&Git, &Workspace, &Target),

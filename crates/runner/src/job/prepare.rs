@@ -24,7 +24,7 @@ use pullyard_protocol::event::EventKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long reads from the forge are retried: long enough for a restart of the forge.
+/// Time limit for retrying reads from the forge. Covers a restart of the forge.
 const SOURCE_AWAY: Duration = Duration::from_secs(20);
 
 pub(crate) struct Prepared<'a> {
@@ -55,7 +55,7 @@ pub(super) async fn prepare<'a>(
     let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
     let mut earlier = None;
     if agent.capability == AUTO && *checkpoint && !adopts {
-        // With agent `auto`, only the checkpoint says which agent worked.
+        // With agent `auto`, only the checkpoint shows which agent worked.
         let made = workspace.insert(Workspace::make(&work_dir(options)?, job, *attempt).await.map_err(failed)?);
         earlier = Some(Earlier::get(this, made, options.bucket_away).await?);
     }
@@ -119,8 +119,7 @@ async fn pull_request_to_work_on(this: &Attempt<'_>, forge: &Forge) -> Result<Op
     while_away(SOURCE_AWAY, is_away, look).await
 }
 
-/// Replaces `workspace_failed` for a job that must resume its session: a retry of `workspace_failed` would start a new
-/// session.
+/// Replaces `WorkspaceFailed` for a job that must resume its session, because a retry would start a new session.
 pub(super) fn keeps_session(this: &Attempt<'_>, stop: Stop) -> Stop {
     match stop {
         Stop::Failed(Failure::WorkspaceFailed { reason }) if may_bind(this) => {

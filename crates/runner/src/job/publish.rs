@@ -1,4 +1,4 @@
-//! The push of a commit, once the control plane grants it.
+//! Pushes a commit, once the control plane grants it.
 
 use super::prepare::Prepared;
 use crate::api::attempt::Attempt;
@@ -10,8 +10,8 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
 use tokio::time::{Instant, timeout_at};
 
-/// Asks the control plane for the right to push, then pushes. `None`: new input arrived that the agent has not read;
-/// `told` is the number of inputs that it read.
+/// Requests the right to push, then pushes. `None`: a new input arrived that the agent has not read. `told` is the
+/// number of inputs that it read.
 pub(super) async fn publish(
     this: &Attempt<'_>,
     prepared: &Prepared<'_>,

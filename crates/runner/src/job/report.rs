@@ -1,4 +1,4 @@
-//! What follows the push: the pull request, the answers to the review, the result.
+//! Opens or updates the pull request after the push, answers the review, and returns the result.
 
 use super::prepare::Prepared;
 use crate::Isolation;
@@ -15,10 +15,9 @@ use pullyard_domain::published::{self, Checked as Checks};
 use pullyard_forge::{PullRequest, PullRequestState};
 use pullyard_protocol::attempt::FinishResult;
 
-/// Opens the pull request, or renews its text, and answers the review.
+/// Opens the pull request or updates its text, and answers the review.
 ///
-/// An adopted commit, and one of a person, are described by what stands in the commit: how it was made and checked is
-/// not known here.
+/// An adopted commit, or a user's commit, is described by its own content: how it was made and checked is unknown.
 pub(super) async fn report(
     this: &Attempt<'_>,
     isolation: Isolation,
@@ -28,7 +27,7 @@ pub(super) async fn report(
 ) -> Result<FinishResult, Stop> {
     let assignment = this.assignment;
     if published.by == By::ThisAttempt {
-        // The push may have rebased the commit onto commits of other people.
+        // The push may have rebased the commit onto commits of others.
         this.tally.made(&published.commit);
     }
     let Prepared { access: Access { git, forge, .. }, target, workspace, .. } = prepared;
@@ -55,7 +54,7 @@ pub(super) async fn report(
     };
     let is_open = |pull: &&PullRequest| pull.state == PullRequestState::Open;
     if let Some(pull) = target.pull_request.as_ref().filter(is_open).filter(|_| published.by != By::Somebody) {
-        // The renewed description is ready before reviewers are asked again. A commit of a person gets none.
+        // Update the description before requesting another review. A user's commit gets no update.
         let (commit, words) = (published.commit.as_str(), pull_request::of_commit(&said));
         let renewal = Renewal { forge, number: pull.number, commit, words: &words };
         let renewed = async {

@@ -1,7 +1,7 @@
-//! Setting up the worktree before the agent: the project's commands, one after the other.
+//! Runs the project's setup commands in the worktree before the agent starts.
 //!
-//! What setup makes is there for the agent and is no part of its change: files of the repository that it changed
-//! are put back, and new ones that the repository does not ignore are kept out of the commit.
+//! The agent can use the results of setup, but its change excludes them. Changed files of the repository are restored.
+//! New files that the repository does not ignore are excluded from the commit.
 
 use crate::api::said::Said;
 use crate::git::nested;
@@ -17,12 +17,12 @@ use std::fmt::Write;
 use std::time::Duration;
 
 const OUTPUT: &str = "setup-output.txt";
-/// How much of each command's output is kept. Units: bytes.
+/// Limit of each command's stored output. Units: bytes.
 const MOST: usize = 1024 * 1024;
 
-/// Runs the commands, until one fails.
+/// Runs the commands until one fails.
 ///
-/// Errors: `SetupFailed`, `CommandNotAllowed`, and whatever ends the attempt.
+/// Errors: `SetupFailed`, `CommandNotAllowed`, and everything else that ends the attempt.
 pub(crate) async fn run(
     beside: &Beside<'_>,
     setup: &Setup,
@@ -59,7 +59,7 @@ pub(crate) async fn run(
             break;
         }
     }
-    // However it ended. The commands themselves may hold what nobody is to read.
+    // Store the output in any case. The commands themselves may contain secrets.
     let all = beside.this.redactor.text(&all);
     beside.this.artifacts.keep(Kind::SetupOutput, OUTPUT, &all);
     match ended {
@@ -75,16 +75,16 @@ fn of_workspace(fault: Fault) -> Failure {
     fault.of_workspace()
 }
 
-/// Makes the tree what it was for git, so that only what the agent does is a change.
+/// Restores git's view of the worktree, so that only the agent's work is a change.
 async fn put_back(beside: &Beside<'_>, (git, mirror): (&Git, &Mirror), start: &str) -> Result<(), Fault> {
     let workspace = beside.workspace;
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    // The commands run the repository's own programs, which find ours.
+    // The commands run programs of the repository, which can find our repository.
     workspace.seal(Some(mirror)).await?;
     nested::make_way(workspace).await?;
-    // What was touched only is not written again, and nothing is built anew for it.
+    // Files with new times but old content are not written again, so they need no rebuild.
     git.run(Call::new(["update-index", "-q", "--refresh"]).repository(&repository).tree(&tree)).await?;
-    // The branch is where it was. `reset` would look for one of the commit's name.
+    // The branch has not moved. `reset` would search for a branch with the commit's name.
     git.run(Call::new(["read-tree", "--reset", "-u", start]).repository(&repository).tree(&tree)).await?;
     let args = ["ls-files", "-z", "--others", "--exclude-standard", "--directory", "--no-empty-directory"];
     let made = git.run(Call::new(args).repository(&repository).tree(&tree)).await?;

@@ -35,7 +35,7 @@ pub(super) async fn work(
     report(this, isolation, &prepared, &made, published).await
 }
 
-/// Goes on from the commit that an earlier attempt pushed. No agent works, and nothing is checked again.
+/// Continues from the commit that an earlier attempt pushed, without an agent and without checks.
 async fn adopt(this: &Attempt<'_>, prepared: &mut Prepared<'_>, commit: &str) -> Result<(Made, Published), Stop> {
     this.bounded(this.begins_to_work(None)).await?;
     this.working.begins(&prepared.mirror, &prepared.target, None);
@@ -85,7 +85,7 @@ async fn make(
     }
 }
 
-/// The token may have expired while the agent worked.
+/// Renews access, because the token may have expired while the agent worked.
 async fn renew_access(this: &Attempt<'_>, prepared: &mut Prepared<'_>) -> Result<(), Stop> {
     if prepared.access.ends {
         prepared.access = this.bounded(access::ask(this)).await?;

@@ -1,5 +1,7 @@
-//! Events that wait to be sent, in bounded memory. An agent that prints faster than events can be sent is delayed for a
-//! moment; then its oldest words are dropped, and one event says how many.
+//! Queues events for sending, in bounded memory.
+//!
+//! An agent that prints faster than events can be sent is delayed for a moment. After that its oldest text is dropped,
+//! and one event reports how many.
 
 use crate::api::said::Said;
 use pullyard_protocol::event::{Event, EventKind};
@@ -7,13 +9,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Most waiting events.
+/// Size at which events are dropped.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// How many are left after dropping.
+/// Size after dropping.
 const ROOM_BYTES: usize = 6 * 1024 * 1024;
-/// From this many on, the agent is delayed.
+/// Size at which the agent is delayed.
 const FULL_BYTES: usize = 4 * 1024 * 1024;
-/// Longest delay in a row.
 const HOLDS_UP_FOR: Duration = Duration::from_secs(30);
 /// Size at which a batch is closed.
 pub(super) const BATCH_BYTES: usize = 64 * 1024;
@@ -22,7 +23,7 @@ const BATCH_EVENTS: usize = 1_000;
 pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
     bytes: usize,
-    /// Since when too many wait.
+    /// Since when the queue is too full.
     full_since: Option<Instant>,
 }
 
@@ -34,7 +35,7 @@ struct Waiting {
 
 enum What {
     Said(Said),
-    /// The place of dropped events.
+    /// The number of dropped events, at their place.
     LeftOut(u64),
 }
 
@@ -51,7 +52,7 @@ impl Queue {
         self.bytes >= BATCH_BYTES || self.waiting.len() >= BATCH_EVENTS
     }
 
-    /// Until when the agent is delayed, unless there is room before.
+    /// Until when the agent is delayed, unless space becomes free earlier.
     pub(super) fn holds_up_until(&self) -> Option<Instant> {
         self.full_since.map(|since| since + HOLDS_UP_FOR)
     }
@@ -67,7 +68,7 @@ impl Queue {
             self.make_room(|kind| !is_waited_for(kind));
         }
         if self.bytes > MAX_BYTES {
-            // Memory is bounded whatever the agent does.
+            // Memory stays bounded even if only important events wait.
             self.make_room(|kind| kind != EventKind::Phase);
         }
         if self.bytes > FULL_BYTES {
@@ -81,7 +82,7 @@ impl Queue {
         let mut kept = VecDeque::with_capacity(self.waiting.len());
         for waiting in self.waiting.drain(..) {
             let gone = match &waiting.what {
-                // Reported with the new ones.
+                // Counted together with the new ones.
                 What::LeftOut(n) => *n,
                 What::Said(said) if self.bytes > ROOM_BYTES && may_go(said.kind) => 1,
                 What::Said(_) => {
@@ -136,8 +137,7 @@ impl Queue {
     }
 }
 
-/// Whether an event matters to others: messages, questions, the last word, and
-/// usage.
+/// Whether an event is important: a phase, a message, a question, a result or usage.
 fn is_waited_for(kind: EventKind) -> bool {
     matches!(kind, EventKind::Phase | EventKind::Question | EventKind::Steer | EventKind::Usage | EventKind::Result)
 }

@@ -1,7 +1,7 @@
-//! The sender's loop: when a batch is due, and what its answer means.
+//! The sender's loop: decides when a batch is due, and handles its answer.
 //!
-//! What a batch tells never changes once it was sent: a repeat must be a repeat, or the server drops lines. Only how long
-//! ago its events happened does, as that is counted from when it is sent.
+//! A repeated batch must have the same content, or the server drops lines. Only the ages of its events change, because
+//! they count from the sending.
 
 use super::{Heeds, Shared};
 use crate::api::retry::{BackOff, Refusal, refusal};
@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Until the server has said how often it wants to hear.
+/// Interval until the server sets one.
 const FIRST_SEND_EVERY: Duration = Duration::from_millis(500);
-/// However eager the server is.
+/// Lower limit of the server's interval.
 const SHORTEST_SEND_EVERY: Duration = Duration::from_millis(20);
 
-/// However the server was set: nobody calls in a tight loop, and nobody is silent for hours.
+/// Limits of the server's heartbeat interval, against a tight loop and against silence for hours.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
 const LONGEST_HEARTBEAT: Duration = Duration::from_secs(600);
 
@@ -65,7 +65,7 @@ impl Sender {
         }
     }
 
-    /// Waits until there is enough to send, or it has waited long enough, or a heartbeat is due.
+    /// Waits until a batch is full, the send interval is over, or a heartbeat is due.
     async fn until_due(&self, last: Instant) {
         let heartbeat = last + self.heartbeat;
         let due = (last + self.send_every).min(heartbeat);
@@ -88,7 +88,7 @@ impl Sender {
         }
     }
 
-    /// Sends one batch, whose events are as old as they say at `aged`, until it is answered.
+    /// Sends one batch until it is answered. The ages of its events are relative to `aged`.
     async fn deliver(&mut self, events: Vec<Event>, mut aged: Instant) -> ControlFlow<()> {
         let mut request = EventsRequest { first_seq: self.next_seq, events, inputs: self.heeds.given.heard() };
         let mut back_off = BackOff::new();
@@ -111,7 +111,7 @@ impl Sender {
                         return ControlFlow::Break(());
                     }
                     Refusal::Final if is_a_note(&request) => {
-                        // Neither the events nor a word about them; the heartbeat goes on.
+                        // The server accepts neither the events nor a note about them. The heartbeat continues.
                         return ControlFlow::Continue(());
                     }
                     Refusal::Final => {
@@ -142,7 +142,7 @@ impl Sender {
     }
 }
 
-/// The server counts back from when a batch comes: after an outage its events would stand among newer ones.
+/// Raises the ages. The server counts back from the arrival, so after an outage the events would appear too new.
 fn grow_older(events: &mut [Event], by: Duration) {
     let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
     for event in events {
@@ -150,7 +150,7 @@ fn grow_older(events: &mut [Event], by: Duration) {
     }
 }
 
-/// What the server has not taken of a batch, or the number that follows it.
+/// The events that the server has not stored, or else the number after the batch.
 fn rest_of(mut request: EventsRequest, next_seq: u64) -> Result<u64, EventsRequest> {
     let end = request.first_seq + request.events.len() as u64;
     if next_seq >= end || request.events.is_empty() {
@@ -161,7 +161,7 @@ fn rest_of(mut request: EventsRequest, next_seq: u64) -> Result<u64, EventsReque
     Err(request)
 }
 
-/// What a note about refused events begins with.
+/// The prefix of a note about refused events.
 const NOTE: &str = "[pullyard] ";
 
 fn note_about(request: &EventsRequest) -> Vec<Event> {
@@ -179,7 +179,7 @@ fn note_about(request: &EventsRequest) -> Vec<Event> {
     }]
 }
 
-/// Nothing, or one note: there is nothing smaller to try.
+/// Whether the batch is empty or one note, so that no smaller batch is possible.
 fn is_a_note(request: &EventsRequest) -> bool {
     match request.events.as_slice() {
         [] => true,

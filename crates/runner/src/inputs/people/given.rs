@@ -1,18 +1,16 @@
-//! How many inputs people gave a job, and how many its agent heard.
+//! Counts the inputs of a job, and those that its agent has read.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
-/// How many inputs the control plane reported, and how many of
-/// them the agent has read.
 #[derive(Clone, Debug)]
 pub(crate) struct Given(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
     given: watch::Sender<u32>,
-    /// How many of them the agent has read; `None` before the first.
+    /// Inputs that the agent has read; `None` before the first.
     heard: Mutex<Option<u32>>,
 }
 
@@ -34,7 +32,7 @@ impl Given {
         *self.0.given.borrow()
     }
 
-    /// How many the agent has read, for the next events.
+    /// For the next batch of events.
     pub(crate) fn heard(&self) -> Option<u32> {
         *self.0.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }

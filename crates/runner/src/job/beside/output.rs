@@ -1,4 +1,4 @@
-//! What is kept of a command's output: without secrets, and of too much of it the beginning and the end.
+//! Stores a command's output without secrets, and only the beginning and end of a long one.
 
 use crate::secrets::redact::Stream;
 use std::collections::VecDeque;
@@ -9,7 +9,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Of which at most so many bytes are kept.
+    /// Stores at most `most` bytes.
     pub(super) fn new(stream: Stream, most: usize) -> Self {
         Self { stream, bytes: Ends { half: most / 2, head: Vec::new(), tail: VecDeque::new(), left_out: 0 } }
     }
@@ -19,7 +19,7 @@ impl Kept {
         self.bytes.keep(&clean);
     }
 
-    /// The whole as text, and whether something of it is missing.
+    /// The output as text, and whether a part is missing.
     pub(super) fn end(self) -> (String, bool) {
         let Self { stream, mut bytes } = self;
         bytes.keep(&stream.end());
@@ -27,9 +27,9 @@ impl Kept {
     }
 }
 
-/// The beginning and the end of what may be too much.
+/// The beginning and the end of a long output.
 struct Ends {
-    /// How much of each. Units: bytes.
+    /// Limit of each of the two. Units: bytes.
     half: usize,
     head: Vec<u8>,
     tail: VecDeque<u8>,
