@@ -102,7 +102,6 @@ impl Chosen {
         }
     }
 
-    /// Agent, version and isolation, for display.
     pub(crate) fn words(&self, isolation: Isolation) -> String {
         let version = match self {
             Self::Known(installed) => format!(" {}", installed.version),
@@ -114,14 +113,12 @@ impl Chosen {
 
 /// A session to continue, of an earlier attempt or of this one.
 pub(crate) struct GoesOn {
-    /// The agent's id of the session.
     pub(crate) session: String,
     pub(crate) prompt: String,
     /// Tokens that the session used before.
     pub(crate) tokens: Tokens,
 }
 
-/// The inputs of `run`.
 pub(crate) struct Run<'a> {
     pub(crate) assignment: &'a Assignment,
     /// The session to continue. `None` starts a new one.
@@ -136,19 +133,15 @@ pub(crate) struct Run<'a> {
     /// The base branch and its commit.
     pub(crate) base: (&'a str, &'a str),
     pub(crate) isolation: Isolation,
-    /// The end of the attempt's time.
     pub(crate) until: Instant,
     pub(crate) namespace: ProcessNamespace,
-    /// Time for the agent to stop by itself.
     pub(crate) grace: Duration,
-    /// Pauses before further starts.
     pub(crate) waits: &'a Waits,
     pub(crate) tally: &'a Tally,
     pub(crate) working: &'a Working,
 }
 
-/// Finds the agent that the assignment requires. `auto` prefers the agent that wrote the checkpoint, if it is usable
-/// here.
+/// Finds the required agent. `auto` prefers the agent that wrote the checkpoint, if it is usable here.
 ///
 /// Errors: `AgentMissing`, with the names of the agents that were tried.
 pub(crate) async fn choose(
@@ -162,7 +155,6 @@ pub(crate) async fn choose(
         "command" => return Ok(Chosen::Command),
         "auto" => {
             let mut all = Known::ALL.to_vec();
-            // Prefer the agent that began the work.
             all.sort_by_key(|known| Some(known.capability()) != began);
             all
         }
@@ -248,8 +240,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &Chosen, environment: &Environmen
         run.tally.note(&end.record, &spent);
         match judge(run, adapter.as_ref(), &end, &limits, &spent).await? {
             Verdict::Done => {
-                // A known agent that asks a question during its work continues without an answer, so only its file
-                // counts.
+                // A known agent continues without an answer, so only the question in its file counts.
                 let asked = match end.record.asked.filter(|_| !adapter.says_its_end()) {
                     Some(question) => Some(question),
                     None => left_question(run).await,
@@ -307,7 +298,6 @@ async fn left_question(run: &Run<'_>) -> Option<String> {
     Some(question)
 }
 
-/// The prompt of a new session after an earlier one.
 fn begin_again(run: &Run<'_>, adapter: &dyn Adapter) -> String {
     let look = if adapter.says_its_end() { BEGIN_AGAIN } else { "" };
     format!("{}{look}", run.assignment.prompt)
@@ -348,7 +338,6 @@ fn adapter_of(run: &Run<'_>, chosen: &Chosen, environment: &Environment<'_>) -> 
     })
 }
 
-/// Logs the reason and returns `AgentMissing`.
 fn missing(events: &Events, agent: &str, reason: &dyn std::fmt::Display) -> Stop {
     events.add(Said::words(EventKind::Log, format!("The agent could not be started: {reason}.")));
     Failure::AgentMissing { agent: agent.to_owned(), runner: "the runner".into() }.into()
@@ -394,7 +383,6 @@ pub(crate) fn kind_of(assignment: &Assignment) -> String {
     name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// Classifies the end of a start.
 async fn judge(
     run: &Run<'_>,
     adapter: &dyn Adapter,

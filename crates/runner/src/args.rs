@@ -74,8 +74,6 @@ pub struct RunJob {
 }
 
 impl RunJob {
-    /// Runs the job of these flags.
-    ///
     /// Errors: the bootstrap token is missing, or any error of [`run_job`](crate::run_job).
     pub async fn run(self) -> Result<Exit, Error> {
         hide_from_children();
@@ -114,8 +112,7 @@ impl RunJob {
     }
 }
 
-/// The values of secret variables, and credentials in addresses of all variables. A proxy's address is no secret, but
-/// its password is.
+/// Values of secret variables, and credentials in all addresses: a proxy's address is no secret, but its password is.
 fn secrets(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
     let texts = variables.filter_map(|(name, value)| Some((name, value.into_string().ok()?)));
     let secrets = texts.flat_map(|(name, value)| {

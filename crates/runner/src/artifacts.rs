@@ -28,7 +28,6 @@ const LARGEST_OF_MANY: u64 = 64 << 20;
 /// Longest reason in a message. Units: characters.
 const LONGEST_REASON: usize = 200;
 
-/// A file to upload.
 #[derive(Debug)]
 struct Kept {
     kind: Kind,
@@ -55,7 +54,6 @@ enum Rank {
     OneOfMany,
 }
 
-/// Used places and bytes.
 #[derive(Default)]
 struct Taken {
     places: usize,
@@ -96,7 +94,6 @@ struct Shared {
     folder: OnceLock<PathBuf>,
     /// At most [`MOST`] entries wait. They are paths, so the bytes are on disk.
     handed_in: UnboundedSender<Handed>,
-    /// The agent's newest last message.
     last_word: Mutex<Option<PathBuf>>,
     taken: Mutex<Taken>,
     count: AtomicUsize,
@@ -107,8 +104,7 @@ struct Shared {
     lost_checkpoint: AtomicBool,
 }
 
-/// Whether users or the next attempt look for this kind. The result of a check itself shows whether its output was
-/// stored.
+/// Whether users or the next attempt look for this kind. A check's result itself shows whether its output is stored.
 fn is_looked_for(kind: Kind) -> bool {
     match kind {
         Kind::Patch | Kind::FinalMessage | Kind::AgentOutput | Kind::Checkpoint => true,
@@ -231,8 +227,7 @@ impl Artifacts {
         }
     }
 
-    /// Logs that an artifact is not stored, if users look for it. The caller may hold the record's lock, so this
-    /// records no event.
+    /// Logs that a file is not stored, if users look for it. The caller may hold the record's lock: records no event.
     pub(crate) fn not_kept(&self, kind: Kind, name: &str, why: &str) {
         tracing::warn!(name, "an artifact was not kept: {why}");
         if is_looked_for(kind) {

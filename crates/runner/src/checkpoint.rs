@@ -21,9 +21,7 @@ use serde::{Deserialize, Serialize};
 
 /// Version of the archive's format. Other versions are rejected.
 const FORMAT: u32 = 1;
-/// The file with an `About`.
 const ABOUT: &str = "about.json";
-/// The work as a patch.
 const PATCH: &str = "work.patch";
 /// The agent's replies to reviewers.
 const REPLIES: &str = "replies.json";
@@ -40,7 +38,6 @@ struct About {
     job: Option<JobId>,
     /// The capability of the agent that worked.
     agent: String,
-    /// The agent's id of the session, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<String>,
     /// How many of the job's inputs the session has read.
@@ -56,7 +53,6 @@ struct About {
     task: String,
 }
 
-/// The SHA-256 of a task, in hex.
 pub(crate) fn hash_of(task: &str) -> String {
     use sha2::{Digest, Sha256};
     Sha256::digest(task).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -42,7 +42,6 @@ const LOCAL_LIMIT: Duration = Duration::from_secs(600);
 const NETWORK_LIMIT: Duration = Duration::from_secs(1_800);
 /// Time for git to remove its lock files when it is stopped.
 const STOP_GRACE: Duration = Duration::from_secs(1);
-/// Longest stored error output.
 const MAX_STDERR_BYTES: u64 = 64 * 1024;
 
 /// Settings that no repository can change: they override its own configuration.
@@ -50,7 +49,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("core.untrackedCache", "false"),
-    // Replace objects could show another tree of a commit.
+    // Git believes a commit graph more than a commit, and a planted one could name another tree.
     ("core.commitGraph", "false"),
     // Git must not search files for a commit's name.
     ("core.warnAmbiguousRefs", "false"),
@@ -88,7 +87,6 @@ pub(crate) const NETWORK_ENVIRONMENT: &[&str] = &[
     "GIT_SSL_CAINFO",
 ];
 
-/// Git for one repository at one forge.
 pub(crate) struct Git {
     url: String,
     /// The user name that belongs to the token.
@@ -96,7 +94,6 @@ pub(crate) struct Git {
     token: String,
     author: Author,
     signing_key: Option<String>,
-    /// Removes secrets from git's output.
     redactor: Redactor,
 }
 
@@ -144,13 +141,12 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// An index other than the repository's.
     pub(crate) fn index(mut self, file: &'a Path) -> Self {
         self.index = Some(file);
         self
     }
 
-    /// Limits the returned output. Units: bytes.
+    /// Limits the returned output; the rest is read and dropped. Units: bytes.
     pub(crate) fn at_most(mut self, most: u64) -> Self {
         self.most = most;
         self
@@ -208,7 +204,6 @@ impl Git {
         Self { redactor: redactor.clone(), ..self }
     }
 
-    /// The failure if the commit to publish could not be created.
     pub(crate) fn of_commit(&self, fault: &Fault) -> Failure {
         if self.signing_key.is_some() { fault.of_signing() } else { fault.of_workspace() }
     }

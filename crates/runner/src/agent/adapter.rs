@@ -1,6 +1,4 @@
 //! Interface to each kind of agent: how to start it, read it, stop it and resume it.
-//!
-//! Other modules decide when to start or stop, and how to judge an end.
 
 use super::sign::{Sign, Tokens};
 use super::start::Start;
@@ -36,7 +34,6 @@ pub(super) trait Adapter: Send {
 
 pub(super) struct Launch {
     pub(super) args: Vec<OsString>,
-    /// Additional environment.
     pub(super) env: Vec<(&'static str, OsString)>,
     pub(super) input: Vec<u8>,
     pub(super) input_ends: InputEnds,
@@ -46,7 +43,6 @@ pub(super) struct Launch {
 }
 
 pub(super) enum InputEnds {
-    /// Immediately after the prompt.
     AfterPrompt,
     /// After the agent reported its end and took up all inputs. Until then it accepts further inputs.
     AfterItsEnd(Box<dyn Voice>),

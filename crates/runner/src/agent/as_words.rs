@@ -1,12 +1,8 @@
 //! Escapes text from tickets, reviews and users, so that an agent's program expands no reference in it.
 //!
-//! Measured with Claude Code 2.1.197 and 2.1.330, and with Codex 0.169.0:
-//! - Claude Code sends the model every file whose path follows an `@`, from anywhere on the machine. It also runs the
-//!   command that a leading `/` names.
-//! - Codex sends the model the instructions of each skill whose name follows a `$`, even in a fence or a quote. It
-//!   searches the repository and its own home.
-//!
-//! No switch that turns this off exists in all of these versions.
+//! Measured with Claude Code 2.1.197 and 2.1.330, and Codex 0.169.0. No switch in all of these turns it off:
+//! - Claude Code sends its model any file on the machine whose path follows an `@`, and runs a leading `/` command.
+//! - Codex sends it the instructions of each skill of the repository or its home whose name follows a `$`, even quoted.
 
 use std::borrow::Cow;
 

@@ -20,8 +20,7 @@ use pullyard_domain::time::Timestamp;
 
 /// EX_TEMPFAIL: any program may use it to request another try.
 const TRY_AGAIN: i32 = 75;
-/// Marks of an agent that was interrupted in a tool or an answer. The runner kills an agent that it interrupts, so
-/// another process did it.
+/// Marks of an interrupted agent. The runner kills an agent that it interrupts, so another process did it.
 const INTERRUPTED: [&str; 2] = ["aborted_tools", "aborted_streaming"];
 /// How many last lines of a crash are examined: a crash prints its stack after its message.
 const LAST_LINES: usize = 20;
@@ -31,7 +30,6 @@ const KILLED: i32 = 128 + SIGKILL;
 /// The exit code with which every known agent reports its own failure.
 const FAILED_EXIT: i32 = 1;
 
-/// Everything that is known about the end of a start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended<'a> {
     pub(super) agent: &'a str,
@@ -43,10 +41,8 @@ pub(super) struct Ended<'a> {
     pub(super) terminal: Option<&'a Terminal>,
     /// The first denied tool of all starts.
     pub(super) denied: Option<&'a str>,
-    /// The end of its standard error.
     pub(super) stderr: &'a str,
     pub(super) last_words: &'a str,
-    /// Whether the agent changed files.
     pub(super) changed: bool,
     pub(super) model: Option<&'a str>,
     /// Limits on requests to the model and on cost. Units: requests, and millionths of a US dollar.
@@ -140,7 +136,6 @@ fn failed(ended: &Ended<'_>) -> Failure {
     }
 }
 
-/// Classifies an end that the agent itself reports as a failure.
 fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
     let words = terminal.words.as_str();
     // Ignore standard error, to which any program of the agent may write. The agent's own last line counts.
@@ -149,8 +144,7 @@ fn went_wrong(ended: &Ended<'_>, terminal: &Terminal) -> Verdict {
     }
     let meaning = meaning(terminal);
     if meaning.is_some_and(Meaning::holds_others) && ended.exit != Exit::Code(FAILED_EXIT) {
-        // The model answered afterwards, the agent was killed, or another program wrote this line. Another start will
-        // show.
+        // The model answered later, the agent was killed, or another program wrote this. Another start shows.
         let doubtful = format!("said that it failed, and ended with {}", ended.exit);
         return Verdict::Again(Transient::of_agent(ended, &doubtful));
     }
@@ -214,7 +208,6 @@ pub(super) fn is_of_the_account(terminal: &Terminal) -> bool {
     !terminal.well && meaning(terminal).is_some_and(Meaning::holds_others)
 }
 
-/// The meaning of the agent's mark, if it is unambiguous.
 fn by_mark(terminal: &Terminal) -> Option<Meaning> {
     if let Some((_, meaning)) = MARKS.iter().find(|(mark, _)| terminal.is_marked(mark)) {
         return Some(*meaning);
@@ -328,8 +321,7 @@ const BROKEN: &[&str] = &["socket hang up", "eai_again", "econnrefused", "connec
 /// Text of crashes that every further start would repeat.
 const NO_MEMORY: &[&str] = &["out of memory", "cannot allocate memory", "enomem", "memory allocation of"];
 
-/// Text of agents, most certain first. Each phrase is too long to occur in an address or an id. A false match would
-/// retry an unknown end.
+/// Text of agents, most certain first. A shorter phrase could match an address or an id, and retry an unknown end.
 const WORDS: &[(Meaning, &[&str])] = &[
     (
         Meaning::Billing,
@@ -396,8 +388,7 @@ const WORDS: &[(Meaning, &[&str])] = &[
     (Meaning::Unreachable, UNREACHABLE),
 ];
 
-/// Whether a process that ended without a report crashed by itself. SIGKILL is no crash: the kernel sends it when
-/// memory is short, and users send it.
+/// Whether a process crashed by itself. SIGKILL is no crash: the kernel sends it without memory, or a user sends it.
 fn is_crash(exit: Exit) -> bool {
     match exit {
         Exit::Code(code) => code != 0 && code != KILLED,
@@ -436,8 +427,7 @@ fn is_limit(words: &str) -> bool {
     is_named && !has(words, NO_LIMIT)
 }
 
-/// Limits of models: "You've reached your Fable 5 limit". Other limits read alike, so this counts only without more
-/// certain evidence.
+/// "You've reached your Fable 5 limit": a limit of a model. Other limits read alike, so better evidence precedes.
 fn is_limit_reached(words: &str) -> bool {
     has_in_line(words, "reached your ", "limit") && !has(words, A_RATE) && !has(words, NO_LIMIT)
 }
@@ -470,7 +460,6 @@ fn has(words: &str, known: &[&str]) -> bool {
     known.iter().any(|known| words.contains(known))
 }
 
-/// Whether one line contains `first` and, after it, `then`.
 fn has_in_line(words: &str, first: &str, then: &str) -> bool {
     let words = words.to_lowercase();
     words.lines().any(|line| line.split_once(first).is_some_and(|(_, rest)| rest.contains(then)))

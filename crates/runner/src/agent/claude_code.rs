@@ -1,7 +1,4 @@
-//! Starts Claude Code so that it calls the model only, ignores the repository's settings, and can stop between
-//! requests.
-//!
-//! `lines` parses its output.
+//! Starts Claude Code so that it calls only its model, ignores the repository's settings, and can be interrupted.
 
 mod lines;
 
@@ -18,8 +15,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-/// Tools for files and commands on its own machine. It gets no tool that calls out, waits for a clock or moves its work
-/// to another folder.
+/// Tools for files and commands. None calls out, waits for a clock, or moves the work to another folder.
 const TOOLS: &str = "Bash,Edit,Glob,Grep,NotebookEdit,Read,Task,TaskCreate,TaskGet,TaskList,TaskUpdate,TodoWrite,Write";
 
 /// Settings that allow calls to the model only, no memory, and no background work that outlives the run.
@@ -51,7 +47,6 @@ const PINNED: &[(&str, &str)] = &[
 /// Linux limits one argument to 128 KiB.
 const MOST_INSTRUCTIONS_BYTES: usize = 96 * 1024;
 
-/// The driver of the installed Claude Code.
 pub(super) struct ClaudeCode {
     installed: Installed,
     env: Vec<(&'static str, OsString)>,

@@ -26,7 +26,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Options of every run.
 const ALWAYS: [&str; 10] = [
     "--disable",
     "plugins",
@@ -42,7 +41,6 @@ const ALWAYS: [&str; 10] = [
     "shell_environment_policy.inherit=\"core\"",
 ];
 
-/// The driver of the installed Codex.
 pub(super) struct Codex {
     installed: Installed,
     env: Vec<(&'static str, OsString)>,
@@ -154,7 +152,6 @@ fn sandbox(isolation: Isolation) -> &'static str {
     }
 }
 
-/// Arguments of `codex exec`.
 fn exec(start: &Start<'_>) -> Vec<OsString> {
     let mut args = vec!["exec"];
     if start.session.is_some() {

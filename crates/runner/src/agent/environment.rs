@@ -1,6 +1,4 @@
-//! Reads this process's environment for the drivers of agents. No other code reads it for them.
-//!
-//! Agents get the inherited variables, the search path for programs and the keys of models, and no other variable.
+//! Reads this process's environment for agents, which get no other variables: search path, settings and model keys.
 
 use crate::git::NETWORK_ENVIRONMENT;
 use std::ffi::OsString;
@@ -22,7 +20,6 @@ pub(super) const CLAUDE_KEYS: &[&str] = &[ANTHROPIC_KEY, "ANTHROPIC_BASE_URL", C
 pub(super) const OPENAI_KEY: &str = "OPENAI_API_KEY";
 pub(super) const OPENAI_URL: &str = "OPENAI_BASE_URL";
 
-/// Variables that every agent inherits from the runner.
 const INHERITED: &[&str] = &["PATH", "LANG", "LC_ALL"];
 /// Certificates that the operator trusts for the model's provider, as Node.js programs read them.
 const CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
@@ -34,7 +31,6 @@ pub fn agent_variables() -> impl Iterator<Item = &'static str> {
         .chain(CLAUDE_KEYS.iter().copied())
 }
 
-/// The environment that drivers read.
 #[derive(Clone, Copy)]
 pub(crate) struct Environment<'a>(&'a (dyn Fn(&str) -> Option<OsString> + Sync));
 

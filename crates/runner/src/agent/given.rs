@@ -8,7 +8,6 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-/// The keys, and the path for a key that is a file.
 #[derive(Default)]
 pub(crate) struct Given {
     keys: Vec<ModelCredential>,
@@ -33,9 +32,7 @@ impl Given {
         Some(if given.key == ModelKey::CodexAuth { self.auth.clone().into() } else { given.value.clone().into() })
     }
 
-    /// Stores the key that is a file.
-    ///
-    /// Writes: `auth`, readable by its owner only.
+    /// Writes: `auth` with the key that is a file, readable by its owner only.
     pub(crate) fn put_down(&self) -> io::Result<()> {
         let Some(auth) = self.keys.iter().find(|given| given.key == ModelKey::CodexAuth) else { return Ok(()) };
         private_file(&self.auth, auth.value.as_bytes())

@@ -21,7 +21,6 @@ const STOP_GRACE: Duration = Duration::from_secs(1);
 /// No program's version output is longer.
 const MAX_SAID_BYTES: u64 = 64 * 1024;
 
-/// An agent whose command line the runner knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
     ClaudeCode,
@@ -100,7 +99,6 @@ pub(crate) async fn probe(known: Known, environment: &Environment<'_>) -> Result
     Ok(Installed { known, program, version })
 }
 
-/// The file that the setting or `PATH` names.
 fn locate(known: Known, environment: &Environment<'_>) -> Result<PathBuf, String> {
     let path = environment.get("PATH");
     match environment.get(known.setting()) {
@@ -131,7 +129,6 @@ fn native(known: Known, found: PathBuf) -> PathBuf {
     brought.into_iter().filter_map(|dir| program_of(known, &dir)).find(|file| runs_here(file)).unwrap_or(found)
 }
 
-/// The program in a package for one platform.
 fn program_of(known: Known, package: &Path) -> Option<PathBuf> {
     match known {
         Known::ClaudeCode => program::usable(package.join("claude")),
@@ -202,7 +199,6 @@ async fn version_output(program: &Path, environment: &Environment<'_>) -> Result
     }
 }
 
-/// The first word that looks like a version.
 fn number(said: &str) -> Option<String> {
     let is_version = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
     said.split_whitespace().find(is_version).map(|word| word.chars().take(64).collect())

@@ -11,7 +11,6 @@ const LARGEST: usize = 64 * 1024;
 /// A larger file is skipped: the repository controls its size, and no instructions are that long. Units: bytes.
 const LARGEST_READ: u64 = 1024 * 1024;
 
-/// The instructions of the base branch.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// The files, one after the other; empty if there are no files.
@@ -20,7 +19,6 @@ pub(super) struct Told {
     pub(super) left_out: Vec<String>,
 }
 
-/// Loads the instruction files with these names.
 pub(super) async fn of_base(
     git: &Git,
     repository: &Path,

@@ -19,7 +19,6 @@ pub(super) fn signs(line: &[u8], means: impl FnOnce(&Value) -> Vec<Sign>) -> Vec
     }
 }
 
-/// The event for an unknown object.
 pub(super) fn raw(object: &Value) -> Sign {
     Sign::Said(Said { data: Some(object.clone()), ..Said::new(EventKind::Raw) })
 }

@@ -68,7 +68,6 @@ fn of_object(kind: EventKind, mut object: Map<String, Value>) -> Said {
     said
 }
 
-/// The name of a kind on the wire.
 pub(super) fn kind_name(kind: EventKind) -> String {
     let name = serde_json::to_value(kind).ok();
     name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()

@@ -32,8 +32,7 @@ use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
 
-/// Time limit for reading the last output after all processes ended. No process holds the pipe open by then. A busy
-/// machine may need this long for a line of megabytes.
+/// Time limit for the last output after all processes ended: a busy machine may need it for a line of megabytes.
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(30);
 /// How often the agent's files are read while it prints nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -48,7 +47,6 @@ pub(super) struct Bounds<'a> {
     /// The end of the attempt's time, and its total.
     pub(super) until: Instant,
     pub(super) wall_secs: u64,
-    /// Time for the agent to stop by itself.
     pub(super) grace: Duration,
     pub(super) namespace: ProcessNamespace,
     pub(super) orders: &'a Orders,
@@ -57,19 +55,15 @@ pub(super) struct Bounds<'a> {
     pub(super) told: u32,
     pub(super) limits: Limits,
     pub(super) spent: Spent,
-    /// Limit of the work folder. Units: MiB.
     pub(super) disk_mib: Option<u64>,
 }
 
 pub(super) struct End {
     pub(super) exit: Exit,
-    /// Why the runner stopped it, if it did.
     pub(super) stopped: Option<Stop>,
     pub(super) record: Record,
 }
 
-/// Runs the program to its end.
-///
 /// Errors: the program could not be started, or its processes could not be killed.
 pub(super) async fn run(
     program: &Path,
@@ -150,7 +144,6 @@ pub(super) async fn run(
     Ok(End { exit: ending.exit, stopped, record })
 }
 
-/// How the agent's process ended.
 struct Ending {
     exit: Exit,
     stopped: Option<Stop>,
@@ -158,7 +151,6 @@ struct Ending {
     let_go: Option<Terminal>,
 }
 
-/// The agent's usage, as counted outside its lines.
 struct Counted {
     meter: Option<Box<dyn Meter>>,
     look_every: Duration,
@@ -166,7 +158,6 @@ struct Counted {
     so_far: SoFar,
 }
 
-/// The fixed facts of a start.
 struct Around<'a> {
     enclosure: &'a Enclosure,
     shared: &'a Shared,
@@ -269,8 +260,7 @@ async fn look(meter: &mut Option<Box<dyn Meter>>, events: &Events, shared: &Shar
     }
 }
 
-/// Requests that the agent sends no further model request, and waits. An agent that is merely terminated may send
-/// another.
+/// Requests that no further model request is sent, and waits. An agent that is merely terminated may send one.
 async fn interrupt(child: &mut Child, shared: &Shared, input: &mut Input, grace: Duration) {
     // The agent may continue with an input immediately; its end counts nevertheless.
     let ends = shared.record().ends;

@@ -16,7 +16,6 @@ const MOST_TOKENS: u64 = 1_000_000_000_000;
 /// More than any model answers in a start.
 const MOST_TURNS: u64 = 1_000_000;
 
-/// The count of one start.
 #[derive(Debug, Default)]
 pub(super) struct OwnCount {
     /// The sum of the lines without `so_far`.

@@ -23,7 +23,6 @@ fn rows() -> impl Iterator<Item = &'static str> {
     LIST.lines().filter(|row| !row.is_empty() && !row.starts_with('#'))
 }
 
-/// Tokens, as they are billed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) tokens: Tokens,

@@ -1,6 +1,4 @@
-//! Finds the agent's program: a name in `PATH`, a relative path in the worktree.
-//!
-//! The content of the worktree is not trusted, so a relative path must not lead out of the worktree.
+//! Finds the agent's program: a name in `PATH`, or a relative path that does not leave the untrusted worktree.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -9,9 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The program's file.
-///
-/// Errors: the reason why there is none, as a fragment of a sentence.
+/// Errors: the reason, as a fragment of a sentence.
 pub(crate) fn find(named: &str, tree: &Path, path: Option<&OsStr>) -> Result<PathBuf, String> {
     if named.is_empty() || named.contains('\0') {
         return Err("its name is empty or has a zero in it".into());

@@ -20,7 +20,6 @@ const BEFORE: [(&str, bool); 6] = [
 /// The longest accepted wait. Units: milliseconds.
 const LONGEST: i64 = 366 * DAY;
 
-/// The parts of a time in a text.
 #[derive(Debug, Default)]
 struct Parts {
     year: Option<i64>,
@@ -54,8 +53,7 @@ pub(super) fn end_in(words: &str, now: Timestamp) -> Option<Timestamp> {
             if let Some(year) = parts.year {
                 return on_day(year, month, day, minutes);
             }
-            // Without a year, take the first such day that is not long past. On New Year's Day it may be a day of the
-            // previous year.
+            // Without a year, take the first such day that is not long past, even in the previous year.
             let year = now.day().get(..4)?.parse::<i64>().ok()?;
             let is_ahead = |end: &Timestamp| end.millis() + DAY > now.millis();
             [year - 1, year, year + 1].into_iter().filter_map(|year| on_day(year, month, day, minutes)).find(is_ahead)
@@ -145,8 +143,7 @@ fn on_day(year: i64, month: usize, day: i64, minutes: i64) -> Option<Timestamp> 
     Some(Timestamp::from_millis(midnight.millis() + minutes * MINUTE))
 }
 
-/// The next occurrence of this minute of a day. The text may be an hour old, so a minute within the last hour means
-/// today.
+/// The next occurrence of this minute of a day, or one within the last hour, because the text may be that old.
 fn next_at(minutes: i64, now: Timestamp) -> Timestamp {
     let ahead = (minutes * MINUTE - now.millis() % DAY + HOUR).rem_euclid(DAY) - HOUR;
     Timestamp::from_millis(now.millis() + ahead)

@@ -14,8 +14,7 @@ use tokio::time::Instant;
 
 /// How much of the end of standard error is stored. Units: bytes.
 const TAIL_BYTES: usize = 8 * 1024;
-/// Longest stored message. Secrets are removed later, so a short cut could hide a part of one from the search. Units:
-/// bytes.
+/// Longest stored message. Secrets are removed later, so a cut must not split one. Units: bytes.
 const LONGEST_WORD: usize = 64 * 1024;
 
 #[derive(Clone, Debug)]
@@ -237,7 +236,6 @@ impl Record {
         }
     }
 
-    /// The agent reported its end and began no other turn.
     pub(super) fn has_ended(&self) -> bool {
         self.terminal.is_some() && !self.works_again
     }
@@ -252,12 +250,10 @@ impl Record {
         self.has_ended() || self.ends > ends
     }
 
-    /// A tool is next, not the model.
     pub(super) fn waits_for_a_tool(&self) -> bool {
         !self.tools.is_empty() && !self.answered
     }
 
-    /// The input with this mark was sent to the model.
     pub(super) fn has_taken_up(&self, mark: &str) -> bool {
         self.taken_up.iter().chain(&self.heard).any(|known| known == mark)
     }
@@ -291,7 +287,6 @@ fn one_line(words: &str) -> String {
     first_of(words.trim()).split(['\r', '\n']).collect::<Vec<_>>().join(" ")
 }
 
-/// A record that several tasks share.
 #[derive(Clone)]
 pub(super) struct Shared(Arc<Inner>);
 

@@ -8,7 +8,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The prefix of files of Claude Code's task list.
 const TASKS: &str = "tasks/";
 /// Ids become parts of paths, so they are checked. Units: bytes.
 const LONGEST_ID: usize = 64;
@@ -18,7 +17,6 @@ const MOST_FILES: usize = 500;
 /// Claude Code shortens longer names in its own way. Units: bytes.
 const LONGEST_FOLDER: usize = 200;
 
-/// A session of an agent, existing or to be restored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionOf<'a> {
     known: Known,

@@ -33,7 +33,6 @@ pub(super) enum Sign {
     Counted,
     /// The answer asks for tools, so another request follows.
     MoreFollows,
-    /// Further tokens of this start.
     Used(Tokens),
     /// The cost of this start so far. Units: millionths of a US dollar.
     Cost(u64),
@@ -43,7 +42,6 @@ pub(super) enum Sign {
     CostAbout(Option<u64>),
     /// The total usage of this start, from an agent that counts it.
     Sum(Sum),
-    /// The agent's report of its end.
     Ended(Terminal),
 }
 
@@ -77,7 +75,6 @@ impl Sub for Tokens {
     }
 }
 
-/// The total usage of a start, by the agent's own count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) turns: u32,
@@ -96,7 +93,6 @@ pub(super) struct Terminal {
     pub(super) well: bool,
     /// Codes for the end, such as `error_max_turns`, `prompt_too_long` or `billing_error`.
     pub(super) marks: Vec<String>,
-    /// The provider's status code.
     pub(super) status: Option<u16>,
     pub(super) words: String,
     /// Tools that were denied in this turn.

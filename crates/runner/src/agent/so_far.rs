@@ -13,14 +13,12 @@ use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Pause between two reports. A model rarely answers faster, but several subagents do, and each event is stored as long
-/// as its job.
+/// Pause between two reports: several subagents answer faster, and each event is stored as long as its job.
 pub(super) const TELL_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct SoFar {
     spent: Spent,
     told: (Tokens, CostSoFar),
-    /// The earliest time of the next report.
     not_before: Instant,
     every: Duration,
 }

@@ -9,14 +9,12 @@ pub(super) struct Start<'a> {
     pub(super) instructions: &'a str,
     /// The session to continue. `None` begins a new one.
     pub(super) session: Option<&'a str>,
-    /// The requested model.
     pub(super) model: Option<&'a str>,
     pub(super) turns_left: Option<u32>,
     /// The rest of the budget. Units: millionths of a US dollar.
     pub(super) cost_left: Option<u64>,
     /// The agent's home, used by this attempt only.
     pub(super) home: &'a Path,
-    /// The worktree.
     pub(super) tree: &'a Path,
     pub(super) isolation: Isolation,
 }

@@ -66,7 +66,6 @@ impl Tally {
         work.starts = work.starts.saturating_add(1);
     }
 
-    /// Notes the usage of all starts.
     pub(super) fn note(&self, record: &Record, spent: &Spent) {
         let mut told = self.lock();
         if told.anew && record.session.is_some() {
@@ -94,15 +93,13 @@ impl Tally {
         self.lock().further_starts += 1;
     }
 
-    /// The first denied tool, including the newest start. A later start may have worked around an earlier denial. An
-    /// answer to the agent's question does not reset it.
+    /// The first denied tool, including the newest start. Neither a later start nor an answer resets it.
     pub(super) fn denied(&self, of_start: Option<String>) -> Option<String> {
         let mut told = self.lock();
         told.denied = told.denied.take().or(of_start);
         told.denied.clone()
     }
 
-    /// The agent reported that this session no longer exists.
     pub(super) fn loses(&self, session: &str) {
         if let Some(work) = &mut self.lock().work {
             work.session.take_if(|named| named.as_str() == session);

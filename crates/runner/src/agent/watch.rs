@@ -12,11 +12,9 @@ use pullyard_domain::text::Span;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How many times longer a running tool may be silent. At the default this is 45 minutes; Claude Code itself ends a
-/// command after 30.
+/// How many times longer a tool may be silent: 45 minutes by default. Claude Code itself ends a command after 30.
 const TOOLS_STALL: u32 = 3;
 
-/// The agent's limits besides the time of the attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Longest time without a sign of life while the model is next.
@@ -37,7 +35,6 @@ pub(super) struct Spent {
 }
 
 impl Spent {
-    /// Adds the usage of one more start.
     pub(super) fn add(&mut self, record: &Record) {
         self.turns = self.turns.saturating_add(record.turns);
         self.tokens += record.used;

@@ -36,7 +36,6 @@ const REST_ARTIFACTS_LIMIT: Duration = Duration::from_secs(120);
 
 /// Token files of signed-in agents, below their home.
 const SIGNED_IN: [&str; 2] = ["codex/auth.json", "claude/.credentials.json"];
-/// How often these files are read.
 const LEARN_EVERY: Duration = Duration::from_secs(1);
 /// Larger files are no token files. Units: bytes.
 const LARGEST_SIGNED_IN: u64 = 256 * 1024;
@@ -93,12 +92,10 @@ impl Attempt<'_> {
         }
     }
 
-    /// Reports that a phase begins.
     pub(crate) async fn begin(&self, phase: Phase) -> Result<StatusAnswer, Stop> {
         self.begins(phase, None, None).await
     }
 
-    /// Reports that an agent starts, with its name and isolation.
     pub(crate) async fn begins_to_work(&self, agent: Option<String>) -> Result<StatusAnswer, Stop> {
         self.begins(Phase::Executing, None, agent).await
     }
@@ -197,8 +194,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Yields the job, after storing events and artifacts, because the lease ends with it. A cancel interrupts the
-    /// storing.
+    /// Yields the job after storing events and artifacts, because the lease ends then. A cancel interrupts the storing.
     pub(crate) async fn give_back(&self, request: &YieldRequest) -> Result<YieldAnswer, Stop> {
         tokio::select! {
             biased;
@@ -237,7 +233,6 @@ impl Attempt<'_> {
         self.insist(async || self.client.checkpoint().await).await
     }
 
-    /// Repeats a call until it has a final answer.
     async fn insist<T>(&self, call: impl AsyncFn() -> Result<T, Error>) -> Result<T, Stop> {
         self.insist_or(call, |error| Failure::Unknown { last_words: error.to_string() }).await
     }

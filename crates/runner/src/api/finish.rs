@@ -12,8 +12,6 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// Time limit after SIGTERM: ECS waits for thirty seconds.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 
-/// Delivers the finish.
-///
 /// Writes: the outbox before the first call; removed when the answer came.
 /// Idempotent: by the finish id in the letter.
 pub(crate) async fn finish(outbox: &Outbox, letter: Letter, orders: &Orders) -> Result<Exit, Error> {

@@ -1,7 +1,6 @@
 //! The outbox: stores a finish on disk until the control plane has given a final answer.
 //!
-//! The next run in the same work folder delivers finishes of earlier processes. Callers limit how long a finish is
-//! retried.
+//! The next run in the same work folder delivers finishes of earlier processes. Callers limit the retries.
 
 use crate::api::retry::{BackOff, Refusal, refusal};
 use pullyard_domain::id::JobId;
@@ -22,7 +21,6 @@ const EARLIER_LIMIT: Duration = Duration::from_secs(15);
 /// By then the lease and the job are long over.
 const TOO_OLD: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// A finish and everything needed to send it.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Letter {
     pub(crate) api_url: String,
@@ -34,13 +32,11 @@ pub(crate) struct Letter {
     pub(crate) trace: Option<TraceId>,
 }
 
-/// The final answer to a letter.
 #[derive(Debug)]
 pub(crate) enum Delivered {
     Accepted,
     /// The attempt had ended otherwise before. A result was stored nevertheless.
     Late,
-    /// The letter will never be accepted.
     Refused(Error),
 }
 
@@ -114,7 +110,6 @@ impl Outbox {
         }
     }
 
-    /// Attempts with an undelivered finish.
     pub(crate) fn waiting(&self) -> BTreeSet<(JobId, u32)> {
         self.letters().iter().filter_map(|path| attempt_of(path)).collect()
     }
@@ -154,7 +149,6 @@ fn forget_if_old(path: &Path) {
     }
 }
 
-/// Sends a letter until it has a final answer.
 pub(crate) async fn deliver_at_last(letter: &Letter) -> Delivered {
     let mut back_off = BackOff::new();
     loop {

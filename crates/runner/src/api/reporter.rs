@@ -1,7 +1,6 @@
 //! Sends events in numbered batches, and heartbeats when there are no events.
 //!
-//! A task of its own sends them, which waits for neither git nor the agent. Answers contain orders (`want`, a lost
-//! lease) and the number of inputs.
+//! The sending task waits for neither git nor the agent. Answers contain orders and the number of inputs.
 
 mod queue;
 mod sender;
@@ -103,7 +102,6 @@ impl Events {
         }
     }
 
-    /// Records a line as the agent printed it, without secrets.
     pub(crate) fn raw(&self, line: &[u8]) {
         if let Some(record) = self.0.record.get().filter(|record| record.is_raw()) {
             record.raw(self.0.redactor.line(&String::from_utf8_lossy(line)).as_bytes());
@@ -119,7 +117,6 @@ impl Events {
         let _ = self.0.record.set(record);
     }
 
-    /// Ends the record and hands in its files.
     pub(crate) fn end_record(&self) {
         if let Some(record) = self.0.record.get() {
             record.end();

@@ -5,12 +5,10 @@ use rand::RngExt;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// The meaning of a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// Another attempt has the job.
     LeaseLost,
-    /// The job must stop.
     Unwanted,
     /// The call will never succeed.
     Final,

@@ -9,7 +9,6 @@ const MAX_NAME_BYTES: usize = 1024;
 /// Larger data is replaced by its size.
 pub(crate) const MAX_DATA_BYTES: usize = 64 * 1024;
 
-/// An event without number and age.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Said {
     pub(crate) kind: EventKind,
@@ -29,7 +28,6 @@ impl Said {
         Self { text: Some(text.into()), ..Self::new(kind) }
     }
 
-    /// The event at the beginning of a phase.
     pub(crate) fn phase(name: &str) -> Self {
         Self { name: Some(name.to_owned()), ..Self::new(EventKind::Phase) }
     }

@@ -20,8 +20,6 @@ pub(crate) enum Started {
     Stopped,
 }
 
-/// Claims the attempt.
-///
 /// Idempotent: by the claim id, from the daemon or created here once. A claim with a lost answer can be repeated.
 pub(crate) async fn start(options: &Options, orders: &Orders) -> Result<Started, Error> {
     let task = match &options.metadata_uri {

@@ -26,7 +26,6 @@ const LAST_LINE: u64 = 1_024;
 /// Longest last message, because users read it. Units: bytes.
 const LONGEST_WORD: usize = 1024 * 1024;
 
-/// Whether the agent's raw lines are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RawCapture {
     Off,
@@ -40,7 +39,6 @@ pub(crate) struct Record(Arc<Mutex<Open>>);
 struct Open {
     artifacts: Artifacts,
     raw: RawCapture,
-    /// Number of the file, from 1.
     part: u32,
     began: Instant,
     output: Option<Lines>,
@@ -52,7 +50,6 @@ struct Open {
     last_word: Option<(bool, String)>,
 }
 
-/// A file that grows line by line up to a limit.
 struct Lines {
     file: BufWriter<File>,
     size: u64,
@@ -60,7 +57,6 @@ struct Lines {
 }
 
 impl Record {
-    /// Begins to record into the folder of these artifacts.
     pub(crate) fn begin(artifacts: &Artifacts, raw: RawCapture) -> Self {
         let mut open = Open {
             artifacts: artifacts.clone(),
@@ -89,7 +85,6 @@ impl Record {
         self.open().note(said)
     }
 
-    /// Whether raw lines are stored.
     pub(crate) fn is_raw(&self) -> bool {
         self.open().payload.is_some()
     }

@@ -23,7 +23,6 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const SLOWEST: u64 = 100_000;
 const LEAST_LIMIT: Duration = Duration::from_secs(20);
 
-/// Why an artifact was not uploaded.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failed {
     #[error("read it: {0}")]

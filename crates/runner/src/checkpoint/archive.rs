@@ -20,7 +20,6 @@ const LEVEL: i32 = 3;
 /// Memory for unpacking, as a power of two. Units: bytes.
 const WINDOW_LOG: u32 = 27;
 
-/// Why a checkpoint cannot be packed or unpacked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
     #[error("it is too large")]

@@ -39,8 +39,7 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// Downloads the newest checkpoint into a file and returns the attempt that stored it; `None` if there is none. Retries
-/// within `limit` while the bucket is unreachable.
+/// Downloads the newest checkpoint and returns its attempt, or `None`. `limit` bounds the retries of a failing bucket.
 ///
 /// Errors: a stop of the attempt; inside, why there is no checkpoint.
 pub(super) async fn fetch(this: &Attempt<'_>, to: &Path, limit: Duration) -> Result<Result<Option<u32>, Lost>, Stop> {

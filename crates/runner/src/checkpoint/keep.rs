@@ -72,7 +72,6 @@ pub(crate) async fn keep(this: &Attempt<'_>, workspace: &Workspace, limit: Durat
     }
 }
 
-/// The same after SIGTERM.
 pub(crate) async fn keep_at_shutdown(this: &Attempt<'_>, workspace: &Workspace) {
     keep_within(this, workspace, SHUTDOWN_LIMIT).await;
 }
@@ -103,7 +102,6 @@ async fn keep_within(this: &Attempt<'_>, workspace: &Workspace, limit: Duration)
     this.events.add(Said::words(EventKind::Log, words));
 }
 
-/// Returns the name of the artifact.
 async fn make(this: &Attempt<'_>, workspace: &Workspace) -> Result<String, Not> {
     this.learn_changed(workspace);
     let Some(work) = this.told().0 else { return Err(Not::Nothing) };
@@ -139,7 +137,6 @@ async fn make(this: &Attempt<'_>, workspace: &Workspace) -> Result<String, Not> 
         }
         private_file(&folder.join(ABOUT), &serde_json::to_vec(&about).map_err(io::Error::from)?)?;
         let packed = archive::pack(&folder, &file, LARGEST);
-        // The folder was only a copy for the archive.
         let _ = fs::remove_dir_all(&folder);
         packed?;
         Ok::<_, Not>(without)

@@ -27,7 +27,6 @@ pub(super) enum Lost {
 }
 
 impl Lost {
-    /// The reason for a message.
     pub(super) fn words(&self) -> String {
         clipped(&self.to_string(), LONGEST_REASON)
     }

@@ -71,13 +71,10 @@ struct There {
 
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
-    /// The session to resume.
     pub(crate) session: Option<TakenSession>,
-    /// Whether work of an earlier attempt is in the worktree.
     pub(crate) has_work: bool,
 }
 
-/// A session of an earlier attempt, restored for its agent.
 #[derive(Clone, Debug)]
 pub(crate) struct TakenSession {
     pub(crate) id: String,
@@ -142,8 +139,8 @@ pub(crate) fn may_bind(this: &Attempt<'_>) -> bool {
 impl Found {
     /// Examines the checkpoint, and sets the target to the commit of its work.
     ///
-    /// Errors: `SessionLost` and `SessionUnreachable` if the job requires a session that is known to be unavailable,
-    /// before anything is set up.
+    /// Errors: `SessionLost` and `SessionUnreachable` if a required session is known to be unavailable, before the
+    /// setup.
     pub(crate) async fn look(
         this: &Attempt<'_>,
         (git, mirror): (&Git, &Mirror),
@@ -167,7 +164,7 @@ impl Found {
         };
         let (mut lost, mut session) = (None, about.session.is_some());
         if about.agent != chosen.capability() {
-            // An agent cannot use another agent's session.
+            // A job that names its agent does not require another agent's session.
             session &= assignment.agent.capability == AUTO;
             lost = Some(Lost::OtherAgent(clipped(&about.agent, LONGEST_NAME)));
         } else if about.session.is_none() && !matches!(chosen, Chosen::Command) {
@@ -236,7 +233,6 @@ impl Found {
     }
 }
 
-/// The agent's name after a noun, if known.
 fn whose(this: &Attempt<'_>, there: Option<&There>) -> String {
     let asked = this.assignment.resume.as_ref().and_then(|resume| resume.agent.as_ref());
     let agent = there.map(|there| &there.about.agent).or(asked);
@@ -295,8 +291,7 @@ async fn is_there(git: &Git, mirror: &Mirror, commit: &str) -> Result<bool, Stop
     Ok(found.map_err(|fault| Stop::Failed(fault.of_workspace()))?.as_deref() == Some(commit))
 }
 
-/// Sets the target to the work's commit. If the branch moved since, the push rebases the work. Returns `false` if the
-/// commit is not reachable any more.
+/// Sets the target to the work's commit; `false` if it is unreachable. The push rebases if the branch moved since.
 async fn rebase(git: &Git, mirror: &Mirror, about: &About, target: &mut Target) -> Result<bool, Stop> {
     let start = about.start.as_str();
     if *start == target.start {

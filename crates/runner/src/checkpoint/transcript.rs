@@ -18,7 +18,6 @@ const SIGNED: &[&str] = &["thinking"];
 /// Names of encrypted values, whose random letters may look like a token.
 const SEALED: &[&str] = &["signature", "encrypted_content"];
 
-/// Why a file is not copied.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
     #[error("a secret stands in the model's own thoughts, which can't be changed")]
@@ -93,7 +92,6 @@ fn cleaned(value: &Value, redactor: &Redactor) -> Result<Option<Value>, Fault> {
     Ok(Some(clean).filter(|clean| clean != value))
 }
 
-/// All texts with one of these names.
 fn named<'v>(value: &'v Value, names: &[&str]) -> Vec<&'v str> {
     match value {
         Value::Array(values) => values.iter().flat_map(|value| named(value, names)).collect(),

@@ -52,7 +52,6 @@ impl Working {
         }
     }
 
-    /// The agent ended, and its work is this tree of git.
     pub(crate) fn made(&self, tree: &str) {
         if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             known.tree = Some(tree.to_owned());
@@ -65,7 +64,6 @@ impl Working {
         known.as_ref().map_or_else(Tokens::default, |known| known.used(work, tokens))
     }
 
-    /// How many inputs the agent's session has read.
     pub(crate) fn read(&self, session: Option<&str>) -> u32 {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         known.map_or(0, |known| known.read(session))

@@ -4,7 +4,6 @@ use crate::agent::environment::Environment;
 use crate::agent::installed::{Installed, Known, probe};
 use std::collections::BTreeSet;
 
-/// One kind of agent on this machine.
 pub(crate) struct Found {
     known: Known,
     installed: Result<Installed, String>,
@@ -45,7 +44,6 @@ impl Found {
         if wanted && !works { Err(words) } else { Ok(words) }
     }
 
-    /// The agent's row in the table of settings.
     pub(crate) fn row(&self) -> [String; 3] {
         let value = match &self.installed {
             Ok(installed) => self.place(installed),

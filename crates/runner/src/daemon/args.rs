@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// The exit code for an invalid setting.
 const WRONG_USAGE: u8 = 2;
 
 /// The settings of a runner.

@@ -27,8 +27,7 @@ use tokio::time::sleep;
 /// How often the lock of an earlier daemon's process is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Variables that a child inherits, besides the variables for agents. Never a runner token, because a process that runs
-/// jobs knows one job.
+/// Variables that a child inherits, besides the ones for agents. Never a runner token: a child knows only its job.
 const INHERITED: &[&str] = &[
     "PATH",
     "HOME",
@@ -46,8 +45,7 @@ const INHERITED: &[&str] = &[
 ];
 
 impl Record {
-    /// Sends SIGTERM if the process holds its lock. Where the kernel does not report when a process began, its id alone
-    /// may belong to another process.
+    /// Sends SIGTERM if the process holds its lock. Some systems do not report when it began, and ids are reused.
     pub(crate) fn terminate(&self, jobs: &Path) {
         let Some(pid) = self.pid.filter(|pid| began(*pid) == self.began) else {
             return;
@@ -93,8 +91,6 @@ fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
 }
 
 impl Starter {
-    /// Starts the process of a claimed job.
-    ///
     /// Writes: the record before the start, so that no process lacks a record.
     pub(crate) fn start(&self, claimed: &ClaimedJob, claim_id: &ClaimId) -> io::Result<(Record, Living)> {
         let (job, attempt) = (claimed.job.clone(), claimed.attempt);
@@ -214,8 +210,7 @@ fn lock_of(jobs: &Path, key: &Key) -> PathBuf {
     jobs.join(format!("{}.lock", name_of(key)))
 }
 
-/// When a process began, in ticks since boot. Linux only. Elsewhere only the lock proves that a process is alive, and
-/// it is checked before a signal.
+/// When a process began, in ticks since boot. Linux only; elsewhere only the lock proves that it is alive.
 fn began(pid: i32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // Field 22 of the line, counted after the name's closing bracket, because the name may contain spaces.

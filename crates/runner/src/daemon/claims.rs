@@ -17,8 +17,6 @@ use tokio::time::sleep;
 /// Tries to repeat a claim with a lost answer after the daemon stopped claiming.
 const LAST_TRIES: u32 = 3;
 
-/// Claims jobs until the daemon stops claiming.
-///
 /// Idempotent: by the claim's id, which is on disk until its job is recorded.
 pub(crate) async fn run(world: &World) {
     if let Err(error) = claim(world).await {
@@ -127,8 +125,7 @@ fn taken(world: &World, claimed: &ClaimedJob, id: &mut ClaimId) -> Result<bool, 
                 world.jobs.watch(record, living);
             }
             Err(error) => {
-                // The same claim returns the same job again. In the end the heartbeats, which do not list it, give it
-                // up.
+                // The same claim returns this job again. In the end the heartbeats, which lack it, give it up.
                 tracing::error!(job.id = %job, attempt, error = %error, "the process of {job} could not be started: {error}");
                 world.state().change(|now| now.failures = now.failures.saturating_add(1));
                 return Ok(false);

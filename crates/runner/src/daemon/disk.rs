@@ -34,7 +34,6 @@ fn told<T>(path: &Path, error: &dyn std::error::Error) -> Option<T> {
     None
 }
 
-/// Removes a file that may be gone.
 pub(crate) fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound

@@ -104,7 +104,6 @@ async fn speak(world: &World, said: &Said, last: bool) -> Result<pullyard_protoc
     bounded(limit, &world.settings.api_url, world.client.heartbeat(world.runner(), &request)).await
 }
 
-/// A call and its repeats within a limit.
 pub(crate) async fn bounded<T>(
     limit: Duration,
     url: &str,

@@ -14,14 +14,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The folder, locked by this process.
 pub(crate) struct Home {
     dir: PathBuf,
     pub(crate) instance: InstanceId,
     _held: File,
 }
 
-/// The runner as the control plane knows it.
 #[derive(PartialEq, Serialize, Deserialize)]
 struct Known {
     instance: InstanceId,
@@ -37,11 +35,10 @@ struct Pending {
 }
 
 impl Home {
-    /// Locks the folder of the runner with this name.
+    /// Locks the folder of the runner with this name, for one process at a time.
     ///
-    /// Only one process holds the lock. So a stored instance belongs to a process that died without its last heartbeat.
-    /// This process continues with that instance, and the control plane treats it as a repeat. Otherwise the instance
-    /// is new.
+    /// A stored instance therefore belongs to a process that died without its last heartbeat. This process continues
+    /// with it, and the control plane treats it as a repeat. Otherwise the instance is new.
     pub(crate) fn take(work_dir: &Path, name: &str, api_url: &str) -> Result<Self, Error> {
         let dir = work_dir.join("runners").join(format!("{name}.runner"));
         let failed = |error: io::Error| Error::StateFolder { dir: dir.clone(), source: error };
@@ -111,8 +108,7 @@ impl Known {
     }
 }
 
-/// Locks a file, and waits for at most a second. A new child holds its parent's locks until it executes its own
-/// program.
+/// Locks a file, waiting up to a second: a new child holds its parent's locks until it executes its program.
 fn locked_soon(file: &File) -> Result<(), TryLockError> {
     const TRIES: u32 = 20;
     for _ in 1..TRIES {
@@ -130,7 +126,6 @@ fn machine() -> String {
     format!("{}/{}", host_name().unwrap_or_default(), boot.trim())
 }
 
-/// The machine's name, if it has a name.
 pub(crate) fn host_name() -> Option<String> {
     let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
     (!name.is_empty()).then_some(name)

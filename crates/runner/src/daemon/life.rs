@@ -38,7 +38,6 @@ pub(crate) struct Plan {
 
 pub(crate) struct Ended {
     pub(crate) code: u8,
-    /// The reason, if users should see it.
     pub(crate) sentence: Option<String>,
 }
 
@@ -64,8 +63,6 @@ impl Signals {
     }
 }
 
-/// Runs the daemon until it is stopped.
-///
 /// Idempotent: it takes over the living processes of an earlier daemon.
 pub(crate) async fn run(plan: Plan) -> Result<Ended, Error> {
     let Plan { settings, take, idle_timeout, command } = plan;
@@ -90,7 +87,6 @@ pub(crate) async fn run(plan: Plan) -> Result<Ended, Error> {
     Ok(ended)
 }
 
-/// Takes over the jobs of an earlier process of this runner.
 async fn take_over(settings: &Settings, home: &Home, command: Vec<OsString>) -> Result<Arc<Jobs>, Error> {
     let unusable = |source| Error::StateFolder { dir: settings.work_dir.clone(), source };
     // An absolute path, because children run in other folders.
@@ -233,7 +229,6 @@ async fn stop(world: &World, signals: &mut Signals) {
     }
 }
 
-/// Waits until no job has run for this long.
 async fn idle(world: &World, limit: Option<Duration>) {
     let Some(limit) = limit else {
         return std::future::pending().await;

@@ -1,6 +1,4 @@
-//! The names of every setting: its flag, its environment name, and its names in other runners.
-//!
-//! This module finds where a value comes from, and `settings` checks the value.
+//! The flag and the environment names of every setting, and the source of its value. `settings` checks the value.
 
 use std::collections::BTreeMap;
 
@@ -74,14 +72,12 @@ pub(crate) const UNUSED: &[(&str, &str)] = &[
     ("DOCKER_POOL_SIZE", NO_CONTAINERS),
 ];
 
-/// A value and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) value: String,
     pub(crate) from: String,
 }
 
-/// Values from the command line and the environment.
 pub(crate) struct Given<'a> {
     pub(crate) flags: BTreeMap<&'static str, String>,
     pub(crate) environment: &'a dyn Fn(&str) -> Option<String>,

@@ -19,11 +19,9 @@ pub(crate) enum Asked {
 pub(crate) enum Meaning {
     Later,
     NotNow,
-    /// This process can no longer be the runner.
     Never(Fall),
 }
 
-/// Classifies a failed call of the runner with this name.
 pub(crate) fn meaning(error: &Error, asked: Asked, name: &str) -> Meaning {
     let Error::Problem(problem) = error else {
         // A proxy's fault passes.

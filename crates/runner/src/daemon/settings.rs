@@ -9,7 +9,6 @@ use std::time::Duration;
 
 /// The control plane refuses more slots.
 const MOST_SLOTS: u32 = 12;
-/// Agents that this release can drive.
 const DRIVEN: &[&str] = &["auto", "claude_code", "codex", "command"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +18,6 @@ pub(crate) struct Row {
     pub(crate) from: String,
 }
 
-/// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) sentence: String,

@@ -47,7 +47,6 @@ impl State {
         at(&self.0.borrow())
     }
 
-    /// Changes the state, and wakes all waiting tasks.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Now) -> T) -> T {
         let mut result = None;
         self.0.send_modify(|now| result = Some(change(now)));

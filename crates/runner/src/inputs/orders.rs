@@ -17,7 +17,6 @@ pub(crate) enum Order {
     Shutdown,
 }
 
-/// The current order, shared by all steps.
 #[derive(Clone, Debug)]
 pub(crate) struct Orders(Arc<watch::Sender<Option<Order>>>);
 

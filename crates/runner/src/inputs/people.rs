@@ -16,7 +16,6 @@ use std::fmt::Write;
 use std::future::pending;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The messages of a job, from an agent's first start to its last.
 pub(crate) struct People<'a> {
     this: &'a Attempt<'a>,
     state: Mutex<State>,
@@ -90,7 +89,6 @@ impl<'a> People<'a> {
         state.shown = inputs.iter().map(|input| input.seq).fold(state.shown, u32::max);
     }
 
-    /// Notes that the agent has read the messages up to this number.
     pub(crate) fn heard(&self, input: u32) {
         let mut state = self.state();
         if input > state.heard {
@@ -100,7 +98,6 @@ impl<'a> People<'a> {
         self.this.given.note_heard(state.heard);
     }
 
-    /// All messages since the agent's task was written.
     pub(crate) fn said(&self) -> Vec<Input> {
         self.state().said.clone()
     }
@@ -110,7 +107,6 @@ pub(crate) fn newest(inputs: &[Input]) -> u32 {
     inputs.iter().map(|input| input.seq).max().unwrap_or(0)
 }
 
-/// The text of these messages for a working agent.
 pub(crate) fn while_it_works(inputs: &[Input]) -> String {
     let mut words = String::new();
     for Input { by, text, .. } in inputs {

@@ -136,7 +136,6 @@ pub(crate) fn goes_on_with(this: &Attempt<'_>, words: &str) -> Option<GoesOn> {
     Some(GoesOn { session, prompt: words.to_owned(), tokens })
 }
 
-/// Yields for a pause, after storing a checkpoint.
 pub(crate) async fn pauses(this: &Attempt<'_>, workspace: Option<&Workspace>) -> Result<(), Stop> {
     this.events.end_record();
     if let Some(workspace) = workspace {

@@ -78,8 +78,6 @@ impl Ran {
 }
 
 impl Beside<'_> {
-    /// Runs a command until it ends or is stopped, and reports it.
-    ///
     /// Errors: `CommandNotAllowed`, and processes that could not be killed. A result that an order or a limit stopped
     /// is no error, because its output is shown.
     pub(crate) async fn run(&self, line: Line<'_>) -> Result<Ran, Stop> {

@@ -17,7 +17,6 @@ use pullyard_domain::text::{self, Span};
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 
-/// The next step after the checks.
 pub(crate) enum Checked {
     Publish(Results),
     /// The agent repairs the work, with this prompt.
@@ -27,7 +26,6 @@ pub(crate) enum Checked {
 /// How often an attempt's work was checked, and returned to the agent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rounds {
-    /// Including failed checks.
     pub(crate) checked: u32,
     pub(crate) repaired: u32,
 }

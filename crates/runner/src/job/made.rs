@@ -58,21 +58,17 @@ pub(crate) struct Work<'a> {
     pub(crate) options: &'a Options,
     pub(crate) isolation: Isolation,
     pub(crate) prepared: &'a Prepared<'a>,
-    /// If the project has commands.
     pub(crate) beside: Option<&'a Beside<'a>>,
     pub(crate) taken: &'a Taken,
 }
 
 impl Work<'_> {
-    /// Makes, checks and commits the work.
-    ///
     /// Errors: `Rests` if the job yields with a question, and everything else that ends the attempt.
     pub(crate) async fn make(&self, talk: &mut Talk) -> Result<Made, Stop> {
         self.make_from(talk, None, (Rounds::default(), 1)).await
     }
 
-    /// Runs the agent again after new messages before the push. If no limit leaves the agent a turn, the work is
-    /// unchanged.
+    /// Runs the agent again for messages that came before the push. If limits leave it no turn, the work is unchanged.
     pub(crate) async fn go_further(&self, talk: &mut Talk, made: Made) -> Result<Made, Stop> {
         let Self { this, prepared, .. } = *self;
         let newer = this.inputs(talk.read()).await?;
@@ -118,8 +114,7 @@ impl Work<'_> {
             };
             workspace.set_aside().await.map_err(|error| Fault::Disk(error).of_workspace())?;
             let checked = checks::check(beside, &commands.checks, rounds, target.pull_request.is_some()).await;
-            // The repository's commands may have written settings into our repository, which signing and pushing use
-            // next.
+            // The repository's commands may have changed our repository's settings, which signing and pushing use next.
             let sealed = workspace.seal(Some(mirror)).await;
             let checked = checked?;
             sealed.map_err(|fault| fault.of_workspace())?;

@@ -107,7 +107,6 @@ fn work_dir(options: &Options) -> Result<PathBuf, Failure> {
     options.work_dir.canonicalize().map_err(failed)
 }
 
-/// The pull request that the job revises or continues.
 async fn pull_request_to_work_on(this: &Attempt<'_>, forge: &Forge) -> Result<Option<PullRequest>, Stop> {
     let Assignment { repository, revises, continues, .. } = this.assignment;
     let look = async || match (revises, continues) {

@@ -10,8 +10,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::job::Want;
 use tokio::time::{Instant, timeout_at};
 
-/// Requests the right to push, then pushes. `None`: a new input arrived that the agent has not read. `told` is the
-/// number of inputs that it read.
+/// Requests the right to push, then pushes. `None`: there is an input beyond the `told` ones that the agent has read.
 pub(super) async fn publish(
     this: &Attempt<'_>,
     prepared: &Prepared<'_>,

@@ -15,8 +15,6 @@ use pullyard_domain::published::{self, Checked as Checks};
 use pullyard_forge::{PullRequest, PullRequestState};
 use pullyard_protocol::attempt::FinishResult;
 
-/// Opens the pull request or updates its text, and answers the review.
-///
 /// An adopted commit, or a user's commit, is described by its own content: how it was made and checked is unknown.
 pub(super) async fn report(
     this: &Attempt<'_>,

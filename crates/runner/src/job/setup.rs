@@ -20,8 +20,6 @@ const OUTPUT: &str = "setup-output.txt";
 /// Limit of each command's stored output. Units: bytes.
 const MOST: usize = 1024 * 1024;
 
-/// Runs the commands until one fails.
-///
 /// Errors: `SetupFailed`, `CommandNotAllowed`, and everything else that ends the attempt.
 pub(crate) async fn run(
     beside: &Beside<'_>,

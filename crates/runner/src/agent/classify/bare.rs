@@ -9,14 +9,12 @@ const BEFORE: [&str; 3] = ["http", "status", "code"];
 const BEHIND: [&str; 3] = ["error", "response", "status"];
 /// Words that may follow a status, such as its reason. Any other word is the thing that the number counts.
 const GOES_ON: [&str; 8] = ["bad", "from", "gateway", "internal", "overloaded", "service", "too", "while"];
-/// Words that introduce a status with a colon, the first also without one. Other words introduce a count, a setting or
-/// a line.
+/// Words that introduce a status with a colon, the first also without. Others introduce a count or a setting.
 const TELLS: [&str; 4] = ["error", "failed", "http", "status"];
 /// Things that time out, as written before `timeout`.
 const TIMED_OUT: [&str; 4] = ["connection", "gateway", "read", "request"];
 
-/// The first status of a refused or failed request in the text: `HTTP 503`, `status code: 429`, `a 502 response`,
-/// `Error: 529`.
+/// The first status of a failed request, such as `HTTP 503`, `status code: 429`, `a 502 response` or `Error: 529`.
 pub(super) fn status(words: &str) -> Option<u16> {
     words.lines().find_map(|line| {
         let words: Vec<&str> = line.split(|c: char| c.is_whitespace() || c == '=').collect();
@@ -28,8 +26,7 @@ pub(super) fn status(words: &str) -> Option<u16> {
     })
 }
 
-/// Whether the text reports a timeout: by that word alone, or after a request or a connection. Settings and programs
-/// have that name as well.
+/// Whether `timeout` is alone or follows a request or a connection. Settings and programs have that name too.
 pub(super) fn says_timeout(words: &str) -> bool {
     words.lines().any(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();

@@ -27,7 +27,6 @@ pub(super) struct Lines {
     calls: BTreeMap<String, String>,
     /// Unanswered calls of the agent's own last answer, without calls of subagents.
     open: BTreeSet<String>,
-    /// Tokens reported so far.
     told: Tokens,
     /// The model of each answer in progress, by the tool call of its subagent. The agent itself has an empty key.
     models: BTreeMap<String, String>,
@@ -37,7 +36,6 @@ pub(super) struct Lines {
     stated: Stated,
     /// The error kind of the newest message about a failure.
     error: Option<String>,
-    /// The reported end of the account's limit.
     limit_until: Option<Timestamp>,
 }
 
@@ -113,7 +111,6 @@ impl Lines {
                 .into_iter()
                 .collect(),
             Some("tool_use") => self.call(block),
-            // Thoughts are not reported.
             Some("thinking" | "redacted_thinking") => Vec::new(),
             _ => vec![raw(block)],
         }

@@ -3,7 +3,6 @@
 use serde_json::json;
 use std::path::Path;
 
-/// How Codex authenticates to the model.
 pub(super) enum SignIn<'a> {
     /// By a key in its environment, at OpenAI or at this address.
     Key { url: Option<&'a str> },

@@ -4,8 +4,7 @@ use crate::agent::prices::Count;
 use crate::agent::sign::Tokens;
 use serde_json::Value;
 
-/// Longest tracked id of a call. A proxy between Codex and its model may store some thousand bytes in the id. Units:
-/// bytes.
+/// Longest tracked id of a call. A proxy may store some thousand bytes in the id. Units: bytes.
 pub(super) const LONGEST_CALL: usize = 16 * 1024;
 /// Most tracked calls; Codex never runs more at once. With the longest ids, they take 16 MiB.
 pub(super) const MOST_CALLS: usize = 1024;

@@ -49,8 +49,7 @@ impl Items {
         Some(signs)
     }
 
-    /// The signs of a call that begins, unless it is already tracked. A call with an impossible id, or beyond the
-    /// limit, is reported but not tracked.
+    /// The signs of a new call. A call with an impossible id, or beyond the limit, is reported but not tracked.
     fn begin(&mut self, id: &str, said: Said) -> Vec<Sign> {
         if self.begun.contains(id) {
             return Vec::new();
@@ -134,7 +133,6 @@ impl Items {
     }
 }
 
-/// The signs for the end of a turn.
 pub(super) fn ended(terminal: Terminal) -> Vec<Sign> {
     let data = Some(json!({ "well": terminal.well }));
     let said = Said { data, ..Said::words(EventKind::Result, terminal.words.clone()) };

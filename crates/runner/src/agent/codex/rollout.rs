@@ -1,10 +1,8 @@
 //! Reads the session files that Codex writes while it works.
 //!
-//! They contain the tokens of every request, before its last line has the sum, and the answers to tool calls. The
-//! limits on turns, cost and silence depend on them.
-//!
-//! The agent's commands can write these files too. So links are not followed, reads never block, and only counts are
-//! used.
+//! They have the tokens of every request, earlier than its last line, and the answers to tool calls. The limits on
+//! turns, cost and silence depend on them. The agent's commands can write these files too, so links are not followed,
+//! reads never block, and only counts are used.
 
 use super::count::{LONGEST_CALL, MOST_CALLS, count_of};
 use crate::agent::adapter::Meter;
@@ -26,7 +24,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 const DEEPEST: u32 = 4;
 /// The type of a line with the usage of a request.
 const USAGE: &str = "token_usage_record";
-/// Most files and folders that are read.
 const MOST_FILES: usize = 256;
 /// Most bytes that one look reads from a file.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
@@ -38,7 +35,6 @@ pub(super) struct Rollouts {
     read: BTreeMap<PathBuf, u64>,
     /// The count of this thread, over all starts.
     counted: Count,
-    /// The model of the newest turn.
     model: Option<String>,
     /// Whether the model called a tool since the last counted request.
     asks: bool,
@@ -184,7 +180,6 @@ impl Rollouts {
     }
 }
 
-/// Reads the session files of one start.
 pub(super) struct Look {
     sessions: PathBuf,
     counted: Arc<Mutex<Rollouts>>,
@@ -230,14 +225,12 @@ fn files(sessions: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The new complete lines of a file, and the position after them.
 struct Read {
     new: Vec<u8>,
     end: u64,
 }
 
-/// Reads a file from a position up to its last complete line. Skips a line beyond the limit of a look, which Codex does
-/// not write.
+/// Reads a file up to its last complete line. Skips a line beyond the limit of a look, which is not Codex's.
 fn whole_lines(file: &Path, from: u64, most: u64) -> io::Result<Read> {
     // A pipe in the file's place must not block.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;

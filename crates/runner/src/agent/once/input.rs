@@ -17,8 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// Time for an agent that reported its end to begin with an input. Later inputs go to the next start.
 const TAKE_UP_LIMIT: Duration = Duration::from_secs(5);
 
-/// The agent's standard input, written by a task of its own. An agent that never reads its prompt must not block the
-/// reading of its output. Dropping this closes the input.
+/// The agent's standard input, written by its own task, so that an unread prompt never blocks reading. Closed on drop.
 pub(super) struct Input {
     further: Option<UnboundedSender<Vec<u8>>>,
     voice: Option<Box<dyn Voice>>,
@@ -97,7 +96,6 @@ impl Input {
         self.writer = None;
     }
 
-    /// Closes the input. Returns whether it was open.
     pub(super) fn close(&mut self) -> bool {
         self.further.take().is_some()
     }

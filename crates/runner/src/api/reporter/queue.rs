@@ -1,7 +1,7 @@
 //! Queues events for sending, in bounded memory.
 //!
-//! An agent that prints faster than events can be sent is delayed for a moment. After that its oldest text is dropped,
-//! and one event reports how many.
+//! An agent that prints too fast is delayed for a moment. After that its oldest text is dropped, and an event counts
+//! it.
 
 use crate::api::said::Said;
 use pullyard_protocol::event::{Event, EventKind};
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// Size at which events are dropped.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// Size after dropping.
+/// Size after dropping, so that not every event drops more.
 const ROOM_BYTES: usize = 6 * 1024 * 1024;
 /// Size at which the agent is delayed.
 const FULL_BYTES: usize = 4 * 1024 * 1024;
@@ -23,7 +23,6 @@ const BATCH_EVENTS: usize = 1_000;
 pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
     bytes: usize,
-    /// Since when the queue is too full.
     full_since: Option<Instant>,
 }
 

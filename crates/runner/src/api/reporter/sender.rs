@@ -1,7 +1,6 @@
 //! The sender's loop: decides when a batch is due, and handles its answer.
 //!
-//! A repeated batch must have the same content, or the server drops lines. Only the ages of its events change, because
-//! they count from the sending.
+//! A repeated batch must have the same content, or the server drops lines. Only its ages grow, from send to send.
 
 use super::{Heeds, Shared};
 use crate::api::retry::{BackOff, Refusal, refusal};
@@ -161,7 +160,6 @@ fn rest_of(mut request: EventsRequest, next_seq: u64) -> Result<u64, EventsReque
     Err(request)
 }
 
-/// The prefix of a note about refused events.
 const NOTE: &str = "[pullyard] ";
 
 fn note_about(request: &EventsRequest) -> Vec<Event> {
