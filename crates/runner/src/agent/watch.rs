@@ -1,7 +1,7 @@
 //! Decides which limit an agent has exceeded. `once` stops the agent.
 //!
 //! A limit on turns or cost applies before the next request to the model. An agent that just gave its last answer may
-//! end, whatever that answer cost.
+//! end, even if that answer exceeded the limit.
 
 use super::exceeded::{cost, turns};
 use super::record::Record;

@@ -137,10 +137,9 @@ pub(crate) fn may_bind(this: &Attempt<'_>) -> bool {
 }
 
 impl Found {
-    /// Examines the checkpoint, and sets the target to the commit of its work.
+    /// Examines the checkpoint before the setup, and sets the target to the commit of its work.
     ///
-    /// Errors: `SessionLost` and `SessionUnreachable` if a required session is known to be unavailable, before the
-    /// setup.
+    /// Errors: `SessionLost` and `SessionUnreachable` if a required session is known to be unavailable.
     pub(crate) async fn look(
         this: &Attempt<'_>,
         (git, mirror): (&Git, &Mirror),

@@ -1,7 +1,6 @@
 //! Queues events for sending, in bounded memory.
 //!
-//! An agent that prints too fast is delayed for a moment. After that its oldest text is dropped, and an event counts
-//! it.
+//! An agent that prints too fast is delayed for a moment. Then its oldest text is dropped, and one event counts it.
 
 use crate::api::said::Said;
 use pullyard_protocol::event::{Event, EventKind};
