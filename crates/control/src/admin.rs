@@ -1,4 +1,4 @@
-//! What operators do: forges, repositories, tokens, secrets, dead letters.
+//! Use cases of operators: forges, repositories, tokens, secrets, dead letters.
 
 pub(crate) mod connect_app;
 pub(crate) mod dead_letters;

@@ -1,4 +1,4 @@
-//! The clock: the machine's, the machine's moved forward by a test, or a simulated one.
+//! The clock of the machine, possibly moved forward by a test, or a simulated clock.
 
 use pullyard_domain::time::Timestamp;
 use std::fmt;
@@ -41,7 +41,7 @@ impl Clock {
         start.plus(Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst)))
     }
 
-    /// Monotonic time since the process started. For ages of cached values: unlike `now`, it is never adjusted.
+    /// Monotonic time since the process started, for ages of cached values. Unlike `now`, it is never adjusted.
     pub fn steady(&self) -> Duration {
         let machine = if self.standing.is_some() { Duration::ZERO } else { BEGAN.elapsed() };
         machine + Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst))
@@ -59,12 +59,13 @@ impl Clock {
         }
     }
 
-    /// `None` after `limit` of real time. A simulated clock never times out: a busy machine must not change the result.
+    /// Returns `None` after `limit` of real time. A simulated clock never times out, so a slow machine changes no
+    /// result.
     pub(crate) async fn within<T>(&self, limit: Duration, doing: impl Future<Output = T>) -> Option<T> {
         if self.standing.is_some() { Some(doing.await) } else { tokio::time::timeout(limit, doing).await.ok() }
     }
 
-    /// A unique lower-case id; a simulated clock counts.
+    /// Returns a unique lower-case id. A simulated clock counts up.
     pub(crate) fn ulid(&self) -> String {
         let ulid = match &self.standing {
             Some(standing) => ulid::Ulid::from(u128::from(standing.made.fetch_add(1, Ordering::SeqCst))),

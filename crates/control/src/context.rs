@@ -40,16 +40,16 @@ pub struct Parts {
     pub forge_tokens: ForgeTokens,
     pub clock: Clock,
     pub key_secret: String,
-    /// Prefix of this deployment's secret names. Only secrets of users have their kind's folder after it.
+    /// Prefix of this deployment's secret names. In names of users' secrets, the folder of their kind follows.
     pub secret_root: String,
     pub api_url: String,
-    /// The isolation of tasks: a container each, or none.
+    /// How tasks are isolated: one container each, or not.
     pub task_isolation: String,
-    /// The deployment named in metrics; without it no metrics are written.
+    /// The deployment named in metrics. Without it no metrics are written.
     pub deployment: Option<String>,
 }
 
-/// Result of sending a hint. Most callers ignore it: the sweeper repeats a lost hint.
+/// Result of sending a hint. Most callers ignore it, because the sweeper repeats lost hints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hint {
     Sent,
@@ -98,7 +98,7 @@ impl Context {
         Keys::new(&secret)
     }
 
-    /// Sends a hint to start a task, or to stop one that was left. The sweeper covers a lost hint.
+    /// Sends a hint to start a job's task, or to stop the tasks of a cancelled job.
     pub(crate) async fn wake_job(&self, job: &JobId) {
         let wakeup = JobWakeup { job: job.clone() };
         if let Err(error) = self.hint(self.wakeups.wake_job(&wakeup)).await {
@@ -140,7 +140,7 @@ impl Context {
     }
 }
 
-/// Counts the retries of a decision whose facts were stale.
+/// Counts and delays the retries of a decision whose facts were stale.
 pub(crate) struct Rounds {
     subject: String,
     clock: Clock,
@@ -148,11 +148,11 @@ pub(crate) struct Rounds {
 }
 
 impl Rounds {
-    /// Backs off, with jitter, before the facts are read again.
+    /// Backs off with jitter before the facts are read again.
     ///
-    /// Errors: `Contended` after too many rounds. The final write is not made. Earlier writes may exist: a ticket's
-    /// text, a frozen context, a class, a ledger entry that is not final. They are harmless, and the same call again
-    /// reuses or replaces them.
+    /// Errors: `Contended` after too many rounds. The final write was not made. Earlier writes, such as a ticket's
+    /// text, a frozen context, a class or a ledger entry that is not final, are harmless: a repeated call reuses or
+    /// replaces them.
     pub(crate) async fn again(&mut self) -> Result<(), Error> {
         self.tried += 1;
         if self.tried >= ROUNDS {

@@ -14,30 +14,28 @@ pub enum Error {
     Store(#[from] pullyard_store::Error),
     #[error(transparent)]
     Cloud(#[from] pullyard_cloud::Error),
-    /// A secret for the agents' models is missing or empty.
+    /// The secret for the agent's model is missing or empty.
     #[error("find the secret {name} for the agent's model")]
     NoModelSecret {
-        /// The secret's name.
         name: String,
     },
     /// The secret that signs commits is missing or empty.
     #[error("find the secret {name} that signs commits")]
     NoSigningSecret {
-        /// The secret's name.
         name: String,
     },
     #[error("ask the forge: {0}")]
     Forge(#[from] pullyard_forge::Error),
-    /// Concurrent writers kept changing the subject. For writes made before the final one see `Rounds::again`.
+    /// Concurrent writers kept changing the subject. `Rounds::again` lists earlier writes that may exist.
     #[error("change {subject}: others kept changing it")]
     Contended {
         /// The item's key, id or name.
         subject: String,
     },
-    /// A time limit passed, or would pass. Work in progress stops as after a crash.
+    /// A time limit has passed or would pass. Work in progress stops as in a crash.
     #[error("{what} within {} s", .within.as_secs())]
     TooSlow {
-        /// The step, as a verb phrase.
+        /// The step as a verb phrase.
         what: &'static str,
         within: Duration,
     },
@@ -49,7 +47,6 @@ pub enum Error {
     },
     #[error("take the name {name}: another {what} has it")]
     Taken {
-        /// A noun, such as "ticket".
         what: &'static str,
         name: String,
     },
@@ -61,28 +58,26 @@ pub enum Error {
     },
     #[error("change it: somebody else did first")]
     ChangedMeanwhile {
-        /// The current revision.
         revision: u64,
     },
     #[error("repeat the request: its key was used for another one")]
     KeyReused,
-    /// The same request created a token before; a token is shown once.
+    /// The same request created this token before. A token is shown only once.
     #[error("show the token {token} again")]
     TokenShown {
-        /// Id of the existing token.
         token: TokenId,
     },
     #[error("act for the attempt: another one holds the job, or it has ended")]
     LeaseLost {
-        /// The result was stored all the same.
+        /// The late result was stored nevertheless.
         recorded: bool,
     },
     #[error("do this while the job is {}", .0.words())]
     WrongStatus(Status),
-    /// The job's state does not allow what the user requests.
+    /// The job's state does not allow the user's request.
     #[error("change the job: {}", .0.code())]
     Denied(Denial),
-    /// A cancel or pause is requested.
+    /// A cancel or pause was requested.
     #[error("go on: the job is to stop")]
     Unwanted,
     #[error("let the runner in: {}", .0.sentence())]
@@ -92,7 +87,7 @@ pub enum Error {
     /// The token is forged, expired or of another kind.
     #[error("accept the token")]
     BadProof,
-    /// Stored data is inconsistent; a person must look.
+    /// Stored data is inconsistent; an operator must repair it.
     #[error("understand the table: {0}")]
     Inconsistent(String),
 }
@@ -113,7 +108,7 @@ impl Error {
             NotNow::LeaseLost => Self::LeaseLost { recorded: false },
             NotNow::Status(status) => Self::WrongStatus(status),
             NotNow::Unwanted => Self::Unwanted,
-            // Callers handle these where they can occur; here they are a bug.
+            // Callers handle these where they can occur. Here they indicate a bug.
             NotNow::NewerInput | NotNow::TooMany => Self::Inconsistent("an input was not expected".into()),
             NotNow::Already => Self::Inconsistent("a repeat was not recognised".into()),
             NotNow::NotBefore(until) => Self::Inconsistent(format!("it may be pushed until {until}, now it is {now}")),
@@ -121,7 +116,7 @@ impl Error {
     }
 }
 
-/// The error as people read it, for a field of the table.
+/// Formats an error for display, for a field in the table.
 pub(crate) fn said(error: &Error) -> String {
     pullyard_domain::text::clipped(&format!("failed to {error}"), 300)
 }

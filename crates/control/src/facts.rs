@@ -1,4 +1,4 @@
-//! Loads the facts of a decision, with strong reads: most refusals are not verified by a write.
+//! Loads the facts of a decision. Reads are strong, because no write verifies most refusals.
 
 use crate::{Context, Error};
 use pullyard_domain::budget::{Day, Today};
@@ -36,7 +36,7 @@ async fn first_answer(ctx: &Context, event: &TicketEvent) -> Result<Option<First
     }))
 }
 
-/// A project's usage of today. Skips the read without a budget.
+/// Loads a project's usage of today. A project without a budget needs no read.
 pub(crate) async fn today(ctx: &Context, project: Option<&Project>, now: Timestamp) -> Result<Today, Error> {
     let day = Day::of(now);
     let stored = match project.filter(|project| project.settings.budget.is_set()) {
@@ -60,7 +60,7 @@ pub(crate) async fn repository_fact(
     })
 }
 
-/// The repository of a retried job, by id, even if renamed. If it was removed, the repository that now has its name.
+/// Finds the repository of a retried job by id, even if renamed. If it was removed, looks up the name instead.
 pub(crate) async fn repository_of_retry(
     ctx: &Context,
     project: &Project,
@@ -73,7 +73,7 @@ pub(crate) async fn repository_of_retry(
     }
 }
 
-/// The stored text, for events without one; the key as title if there is none.
+/// Loads the stored text, for an event without one. Falls back to the key as title.
 async fn stored_text(ctx: &Context, event: &TicketEvent) -> Result<TicketText, Error> {
     let stored = ctx.store.ticket_text(&event.project, &event.key).await?;
     Ok(stored

@@ -1,4 +1,4 @@
-//! Creates a forge client, with a stored or an App's token. Tokens of attempts are minted in `attempt::credentials`.
+//! Creates forge clients with a stored token or an App's token. `attempt::credentials` mints the tokens of attempts.
 
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
@@ -48,7 +48,7 @@ pub(crate) async fn forge_at(
     client(ctx, kind, api_url, read(ctx, token_secret).await?)
 }
 
-/// The token's account. Bitbucket access tokens may not read it; they get a placeholder.
+/// Returns the token's account, or a placeholder for a Bitbucket access token, which may not read its account.
 pub(crate) async fn account_of(forge: &Forge) -> Result<Account, Error> {
     match (forge.account().await, forge) {
         (Ok(account), _) => Ok(Account { id: account.id, login: account.login }),
@@ -57,7 +57,7 @@ pub(crate) async fn account_of(forge: &Forge) -> Result<Account, Error> {
     }
 }
 
-/// Errors: `Invalid` for an organisation's hook with an App, and an App's hook without one.
+/// Errors: `Invalid` for an organisation's hook with an App, or an App's hook without an App.
 pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Forge, Error> {
     match (&integration.auth, &hook.kind) {
         (_, HookKind::App {}) => match app_of(ctx, integration).await? {
@@ -79,7 +79,7 @@ pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook
     }
 }
 
-/// The repository with this id in the first of the hook's projects that still has it.
+/// Returns the repository with this id from the first project of the hook that has it.
 pub(crate) async fn repository_of_hook(ctx: &Context, hook: &Hook, id: u64) -> Result<Option<Repository>, Error> {
     for project in hook.projects() {
         if let Some(known) = ctx.store.repository(project, &hook.integration, id).await? {
@@ -99,9 +99,9 @@ pub(crate) async fn app_of(ctx: &Context, integration: &Integration) -> Result<O
     }
 }
 
-/// Mints an installation token for one repository, with the permissions that `wanted` derives from the granted ones.
+/// Mints an installation token for one repository. `wanted` derives its permissions from the granted ones.
 ///
-/// Errors: the forge's; `Forbidden` when less was granted than is wanted, or the App was switched off.
+/// Errors: `Forge`, with `Forbidden` if a wanted permission was not granted or the installation is suspended.
 pub(crate) async fn mint(
     ctx: &Context,
     integration: &Integration,
@@ -146,7 +146,7 @@ async fn read(ctx: &Context, secret: &str) -> Result<Token, Error> {
     token_in(ctx, secret).await?.map_err(unusable)
 }
 
-/// The token in a secret, or why its value is invalid, without quoting it.
+/// Reads the token in a secret. The inner error explains an invalid value without quoting it.
 pub(crate) async fn token_in(ctx: &Context, secret: &str) -> Result<Result<Token, String>, Error> {
     let value = ctx.secrets.get(secret).await?;
     Ok(match flaw_of_token(&value) {

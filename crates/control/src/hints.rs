@@ -1,10 +1,11 @@
-//! Sends hints after a write, within a time limit: the write's answer must not wait long for a queue.
+//! Sends hints after a write, within a time limit, so that a slow queue does not delay the answer.
 
 use crate::tally::Count;
 use crate::{Context, Error};
 use std::time::Duration;
 
-/// Time limit for all hints of one call. The sweeper repeats the rest; some callers must answer within ten seconds.
+/// Time limit for all hints of one call, because some callers must answer within ten seconds. The sweeper repeats the
+/// rest.
 const TOGETHER: Duration = Duration::from_secs(5);
 
 /// Time limit for one hint, so that the next ones have time left.
@@ -18,7 +19,7 @@ impl Context {
         }
     }
 
-    /// Errors: that of the queue; `TooSlow`.
+    /// Errors: `Cloud`; `TooSlow`.
     pub(crate) async fn hint(
         &self,
         sending: impl Future<Output = Result<(), pullyard_cloud::Error>>,

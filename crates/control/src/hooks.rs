@@ -1,4 +1,4 @@
-//! Webhooks at forges: install, compare, repair, remove.
+//! Installs, compares, repairs and removes webhooks at forges.
 
 mod app;
 mod compare;

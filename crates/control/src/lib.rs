@@ -1,8 +1,7 @@
 //! The use cases: load facts, decide in the domain, write once, send hints.
 //!
-//! One public async function per file. Business rules are in the domain; HTTP, Lambda and SDK types are in the
-//! functions. Every use case may be repeated, and may crash after any line: the remaining work is derivable from the
-//! table and found by [`sweep`].
+//! Business rules are in the domain; HTTP, Lambda and SDK types are in the functions. Every use case may be repeated,
+//! and may crash after any line: [`sweep`] finds the remaining work in the table.
 
 pub mod attempt {
     pub(crate) mod breaker;

@@ -1,7 +1,7 @@
-//! Looks at connected repositories for what no webhook told.
+//! Polls connected repositories for events that no webhook delivered.
 //!
-//! A look finds reviews, `/pullyard revise` comments, closed, merged and reopened pull requests, and moved heads. It
-//! cannot find labels: a label is known by who set it and when, which a forge's lists do not tell.
+//! Finds reviews, `/pullyard revise` comments, closed, merged and reopened pull requests, and moved heads. Labels
+//! cannot be polled: a forge's lists do not show who set a label and when.
 
 mod round;
 
@@ -17,25 +17,24 @@ use pullyard_store::{WorkKey, Write};
 use round::{Found, problem_of};
 use std::time::Duration;
 
-/// After this long `poll_now` begins no further look: one may take half a minute, and its caller waits.
+/// Time after which `poll_now` starts no further repository: each may take half a minute, and the caller waits.
 const BEGINS_WITHIN: Duration = Duration::from_secs(5);
 
-/// What `poll_now` did.
+/// Result of `poll_now`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Looked {
     pub repositories: usize,
-    /// Repositories that are due, and that the sweeper looks at.
+    /// Due repositories that are left to the sweeper.
     pub waiting: usize,
-    /// Pull requests that were compared.
     pub pull_requests: usize,
     /// Reviews and comments that no webhook had delivered.
     pub reviews: usize,
     pub problems: Vec<String>,
 }
 
-/// Idempotent: reviews are known by their ids.
-/// Errors: the table's. A refusal by the forge is noted. After an error that no retry fixes, the repository is put off,
-/// longer each time until a look succeeds: otherwise every sweep would send it again.
+/// Idempotent: by the ids of reviews.
+/// Errors: `Store`. A refusal by the forge is stored. After a permanent error the repository is put off, longer each
+/// time until a poll succeeds; otherwise every sweep would send it again.
 pub async fn poll_repository(
     ctx: &Context,
     project: &ProjectId,
@@ -66,10 +65,10 @@ async fn poll_if_due(
     look(ctx, poll).await.map(drop)
 }
 
-/// Looks at once at every repository that a hook tells of.
+/// Polls all repositories of a hook now.
 ///
-/// Idempotent: reviews are known by their ids.
-/// Errors: `NotFound`; `Contended`; the table's. What a forge refuses is among the problems.
+/// Idempotent: by the ids of reviews.
+/// Errors: `NotFound`; `Contended`; `Store`. A forge's refusal is one of the problems.
 pub async fn poll_now(ctx: &Context, name: &HookName, since: Option<Timestamp>) -> Result<Looked, Error> {
     let hook = ctx.store.hook(name).await?;
     let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
@@ -110,7 +109,7 @@ async fn repositories_of(ctx: &Context, hook: &Hook) -> Result<Vec<Repository>, 
     Ok(all)
 }
 
-/// Makes the next look due now, and has it begin at `since` where that is earlier. `None` for a repository that is gone.
+/// Makes the next poll due now, and lets it start at `since` if that is earlier. `None` if the repository is gone.
 async fn make_due(ctx: &Context, repository: &Repository, since: Option<Timestamp>) -> Result<Option<Poll>, Error> {
     let mut rounds = ctx.rounds(&repository.name);
     loop {
@@ -132,10 +131,10 @@ async fn make_due(ctx: &Context, repository: &Repository, since: Option<Timestam
     }
 }
 
-/// One look. `None`: somebody else looks, or changed how.
+/// Polls once. `None` if another process polls, or changed the settings.
 async fn look(ctx: &Context, mut poll: Poll) -> Result<Option<Found>, Error> {
     let integration = ctx.store.integration(&poll.integration).await?;
-    // Stored before the forge is called: a look that fails or is killed must not begin again at once.
+    // Stored before calling the forge, so that a poll that fails or is killed does not start again at once.
     let every = integration.as_ref().map(|integration| look_every(poll.ingress, integration.kind));
     poll.next = ctx.clock.now().plus(every.unwrap_or(pullyard_domain::hook::RECOVER_EVERY));
     poll.not_before = None;
@@ -155,13 +154,13 @@ async fn look(ctx: &Context, mut poll: Poll) -> Result<Option<Found>, Error> {
         }
     };
     poll.tries = 0;
-    // Stale: the next look compares again.
+    // Stale is harmless: the next poll compares again.
     ctx.store.put_poll(&poll).await?;
     Ok(Some(Found { problem: poll.look.problem, ..found }))
 }
 
-/// Idempotent: a level.
-/// Errors: `Contended`; the table's.
+/// Idempotent: by the value.
+/// Errors: `Contended`; `Store`.
 pub async fn set_ingress(ctx: &Context, repository: &Repository, ingress: Ingress) -> Result<Poll, Error> {
     let mut rounds = ctx.rounds(&repository.name);
     loop {

@@ -18,25 +18,25 @@ pub struct ExistingApp {
     pub webhook_secret: String,
 }
 
-/// Creates an App from a manifest's code, and stores its key and webhook secret, which GitHub shows only once.
+/// Creates a GitHub App from a manifest's code, and connects it.
 ///
-/// Writes: two secrets named by the App, before anything else is done; INTEGRATION, if absent.
-/// Not repeatable: the code works once. After a later failure use [`connect_app`]; the key is stored first.
-/// Errors: the forge's; `Taken`; `Invalid` for an App without a webhook secret, and for a name that another forge had.
+/// Writes: two secrets named by the App, first, because GitHub shows them only once; INTEGRATION, if absent.
+/// Not repeatable: the code works once. After a later failure call [`connect_app`] with the stored key.
+/// Errors: `Forge`; `Taken`; `Invalid` for an App without a webhook secret, or a name that another forge had.
 pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &str) -> Result<Integration, Error> {
     let api_url = usable(api_url)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if code.is_empty() || code.len() > 200 || !code.bytes().all(plain) {
         return Err(Error::Invalid { pointer: "/code", fault: "this is no code of a manifest".into() });
     }
-    // Check the name before the code is used up, while another name can still be chosen.
+    // Check the name while the code is unused, so that the user can still choose another name.
     if ctx.store.integration(&id).await?.is_some() {
         return Err(Error::Taken { what: "integration", name: id.to_string() });
     }
     was_no_other(ctx, &id, &api_url).await?;
     let made = convert_manifest(&endpoint(ctx, &api_url), code).await?;
     let (app_id, page) = (made.id, &made.html_url);
-    // Secret names contain the App's id, so no other App's key is ever replaced.
+    // A secret's name contains the App's id, so no other App's key is replaced.
     let named = |what: &str| {
         SecretName::new(format!("github-app-{app_id}-{what}")).map_err(|bad| Error::Inconsistent(bad.to_string()))
     };
@@ -55,9 +55,9 @@ pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &st
     connect_app(ctx, id, &api_url, app).await
 }
 
-/// Idempotent: the same integration again is a repeat.
-/// Errors: the forge's; `NoSecret`; `Invalid` when the key is another App's, and for a name that another forge had;
-/// `Taken`.
+/// Idempotent: connecting the same integration again returns it.
+/// Errors: `Forge`; `Cloud` with `NoSecret`; `Taken`; `Invalid` for another App's key, or a name that another forge
+/// had.
 pub async fn connect_app(
     ctx: &Context,
     id: IntegrationId,
@@ -69,7 +69,6 @@ pub async fn connect_app(
     for (secret, pointer) in [(&key_secret, "/key_secret"), (&webhook_secret, "/webhook_secret")] {
         may_name(ctx, SecretKind::Forge, secret, pointer)?;
     }
-    // Check the name before calling the forge: the result does not depend on it.
     if let Some(there) = ctx.store.integration(&id).await?
         && !matches!(there.auth, Auth::App { app_id: known, .. } if known == app_id)
     {

@@ -1,6 +1,6 @@
 //! Lists, redrives and drops dead letters. The log has the error of each message under its id.
 //!
-//! A task's death event has no queue to return to: a redrive runs the function's use case directly.
+//! The event of a stopped task has no queue of its own, so a redrive also runs its use case directly.
 
 use crate::jobs::task_stopped::task_stopped;
 use crate::{Context, Error};
@@ -14,10 +14,10 @@ const SHOWN: usize = 50;
 
 const SEARCHED: usize = 1_000;
 
-/// Truncates the shown body. Units: characters.
+/// Limit of the shown body. Units: characters.
 const LONGEST_BODY: usize = 4_000;
 
-/// Truncates an unparsable event further, as it may contain secrets. Units: characters.
+/// Limit for an event that cannot be parsed and may contain secrets. Units: characters.
 const LONGEST_START: usize = 100;
 
 #[derive(Clone, Debug)]
@@ -25,10 +25,10 @@ pub struct Letter {
     pub id: MessageId,
     pub queue: Queue,
     pub sent_at: Option<Timestamp>,
-    /// How often it was received, listings included.
+    /// Receive count, including listings.
     pub received: u32,
     pub message: Message,
-    /// The body as text, truncated, without control characters.
+    /// The body without control characters, truncated.
     pub body: String,
 }
 
@@ -41,9 +41,9 @@ pub struct Letters {
 #[derive(Clone, Debug, Default)]
 pub struct Moved {
     pub done: Vec<Letter>,
-    /// Letters that cannot be redriven because this version cannot parse them or their subject.
+    /// Letters that stay in the queue, because this version cannot parse them or their subject.
     pub unreadable: Vec<Letter>,
-    /// Letters that were not found: gone, in another reader's visibility timeout, or beyond the search limit.
+    /// Letters that are gone, received by another reader, or beyond the search limit.
     pub missing: Vec<MessageId>,
 }
 
@@ -53,16 +53,14 @@ pub enum Order {
     Drop,
 }
 
-/// Up to a page per queue. Queues unknown to this process are skipped, unless requested by name.
-///
-/// Errors: a queue's.
+/// Lists up to a page per queue. Skips queues unknown to this process, unless requested by name.
 pub async fn dead_letters(ctx: &Context, queue: Option<Queue>) -> Result<Letters, Error> {
     let of = async |one: Queue| match queue {
         Some(only) if only != one => Ok(Letters::default()),
         None if !ctx.dead_letters.knows(one) => Ok(Letters::default()),
         _ => of_queue(ctx, one).await,
     };
-    // Concurrently: an empty queue takes a second of long polling.
+    // Concurrently, because an empty queue takes a second of long polling.
     let (dispatch, effects, undelivered) =
         tokio::join!(of(Queue::Dispatch), of(Queue::Effects), of(Queue::Undelivered));
     let mut all = dispatch?;
@@ -85,7 +83,7 @@ async fn of_queue(ctx: &Context, queue: Queue) -> Result<Letters, Error> {
     Ok(Letters { letters, more })
 }
 
-/// Errors: `NotFound`, also while another reader has received it; a queue's.
+/// Errors: `NotFound`, also while another reader has received the letter; `Cloud`.
 pub async fn dead_letter(ctx: &Context, id: &MessageId) -> Result<Letter, Error> {
     for queue in known(ctx) {
         let ids = [id.clone()].into();
@@ -99,11 +97,10 @@ pub async fn dead_letter(ctx: &Context, id: &MessageId) -> Result<Letter, Error>
     Err(Error::NotFound { what: "dead letter", name: id.to_string() })
 }
 
-/// Redrives these letters, or drops them. A redriven death is recorded.
+/// Redrives or drops letters. A redriven task death is recorded.
 ///
-/// Idempotent: a repeated redrive sends a hint twice and records a death once; a letter moved by an earlier call is
-/// `missing`.
-/// Errors: a queue's, or the table's; letters processed before the error stay processed.
+/// Idempotent: a repeat may send a hint twice, but records a death once. Letters moved before are `missing`.
+/// Errors: `Cloud`, `Store`. Letters processed before the error stay processed.
 pub async fn move_dead_letters(ctx: &Context, ids: &BTreeSet<MessageId>, order: Order) -> Result<Moved, Error> {
     let mut moved = Moved::default();
     let mut left = ids.clone();
@@ -150,7 +147,7 @@ async fn do_one(
             return Ok(false);
         }
         (Order::Redrive, said) => {
-            // Record the death before deleting the letter: a crash in between repeats the recording, which is harmless.
+            // Record the death before deleting the letter. A crash in between only repeats the recording.
             if let Message::Death(_, stopped) = said {
                 match task_stopped(ctx, stopped).await {
                     Ok(()) => {}
@@ -188,7 +185,7 @@ fn letter(queue: Queue, message: &DeadMessage) -> Letter {
     }
 }
 
-/// Our messages contain no secrets; ECS events contain the task's environment, including its token.
+/// Omits the unparsed fields of an ECS event: they contain the task's environment with its token.
 fn shown(queue: Queue, body: &str) -> String {
     if queue != Queue::Undelivered {
         return body.to_owned();

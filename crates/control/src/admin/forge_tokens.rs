@@ -1,4 +1,4 @@
-//! Caches the control plane's own App tokens in memory: one per repository, minted once for concurrent callers.
+//! Caches the control plane's own App tokens in memory, one per repository.
 
 use crate::{Clock, Error};
 use pullyard_domain::id::IntegrationId;
@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Tokens are not handed out during this time before expiry, so that started work can finish.
+/// A token this close to its expiry is not handed out, so that started work can finish.
 const MARGIN: Duration = Duration::from_secs(300);
-/// Number of cached repositories above which unused ones are dropped.
+/// Number of repositories above which unused entries are dropped.
 const MOST: usize = 1_000;
 
-/// Integration, App issuer, repository id. An integration may be reconnected as another App.
+/// Integration, App issuer, repository id. The issuer changes if an integration is reconnected as another App.
 pub(crate) type Of = (IntegrationId, Option<String>, u64);
 type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
 
@@ -39,7 +39,7 @@ impl ForgeTokens {
         mint: impl AsyncFnOnce() -> Result<InstallationToken, Error>,
     ) -> Result<Token, Error> {
         let slot = self.slot(of);
-        // Concurrent callers wait here for the one that mints.
+        // One caller mints a token; concurrent callers wait here for it.
         let mut kept = slot.lock().await;
         if let Some(kept) = kept.as_ref().filter(|kept| clock.now() < kept.until) {
             return Ok(kept.token.clone());
@@ -52,7 +52,7 @@ impl ForgeTokens {
     }
 
     fn slot(&self, of: Of) -> Slot {
-        // Every insert is complete, so the map of a poisoned lock is valid.
+        // Every insert is complete, so the map behind a poisoned lock is valid.
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= MOST {
             slots.retain(|_, slot| Arc::strong_count(slot) > 1);

@@ -1,4 +1,4 @@
-//! Holds and releases a project. While held it starts no jobs and queues the requests.
+//! Holds and releases a project. A held project starts no jobs, and its ticket entries wait.
 
 use crate::context::Hint;
 use crate::facts::today;
@@ -9,21 +9,21 @@ use pullyard_domain::project::{Project, Settings};
 use pullyard_store::{WorkKey, Write};
 use std::time::Duration;
 
-/// How many waiting tickets are woken at once, oldest entry first; the sweeper wakes more a minute later.
+/// Limit of tickets woken at once, oldest entry first. The sweeper wakes more a minute later.
 const AT_ONCE: i32 = 100;
 
-/// Time limit for waking: an unreachable queue takes seconds per message.
+/// Time limit for waking tickets. If the queue is unreachable, each message takes seconds.
 pub(crate) const WAKES_FOR: Duration = Duration::from_secs(3);
 
-/// Writes: PROJECT if `rev` is the one seen.
-/// Idempotent: a held project stays as it is, with the first requester's name.
+/// Writes: PROJECT if `rev` is unchanged.
+/// Idempotent: a held project keeps the first requester's name and reason.
 /// Errors: `NotFound`; `Invalid`; `Contended`.
 pub async fn hold_project(ctx: &Context, id: &ProjectId, by: &str, reason: &str) -> Result<Project, Error> {
     change(ctx, id, |settings| settings.held(by, reason)).await
 }
 
-/// Writes: PROJECT if `rev` is the one seen; then hints, which the sweeper sends again if they are lost.
-/// Idempotent: a project that is not held stays as it is.
+/// Writes: PROJECT if `rev` is unchanged; then hints, which the sweeper repeats if they are lost.
+/// Idempotent: a project that is not held does not change.
 /// Errors: `NotFound`; `Contended`.
 pub async fn release_project(ctx: &Context, id: &ProjectId) -> Result<Project, Error> {
     let released = change(ctx, id, Settings::released).await?;
@@ -31,7 +31,6 @@ pub async fn release_project(ctx: &Context, id: &ProjectId) -> Result<Project, E
     Ok(released)
 }
 
-/// Errors: `NotFound`.
 pub async fn budget_of(ctx: &Context, id: &ProjectId) -> Result<(Project, Today), Error> {
     let found = ctx.store.project(id).await?;
     let project = found.ok_or_else(|| Error::NotFound { what: "project", name: id.to_string() })?;
@@ -68,7 +67,7 @@ pub(crate) async fn wake_held(ctx: &Context, project: &Project) {
     .await;
 }
 
-/// Wakes the tickets that wait for this project, if it may start jobs; returns how many.
+/// Wakes tickets that wait for this project, unless it is held. Returns their number.
 pub(crate) async fn take_up_held(ctx: &Context, project: &Project) -> Result<u32, Error> {
     if project.settings.held_by.is_some() {
         return Ok(0);
@@ -77,7 +76,7 @@ pub(crate) async fn take_up_held(ctx: &Context, project: &Project) -> Result<u32
     if waiting.is_empty() {
         return Ok(0);
     }
-    // No more than the budget has room for, so that the oldest get it.
+    // Wake only as many as the budget allows, so that the oldest entries get it.
     let room = project.settings.budget.room(&today(ctx, Some(project), ctx.clock.now()).await?);
     let (mut woken, began) = (0, ctx.clock.steady());
     for key in waiting.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {

@@ -15,8 +15,8 @@ use pullyard_domain::removal::name_of_another;
 use pullyard_domain::secret::SecretKind;
 use pullyard_store::Write;
 
-/// Idempotent: the same project again is a repeat.
-/// Errors: `Invalid` settings; `Taken` when there is another project of that name.
+/// Idempotent: creating the same project again returns it.
+/// Errors: `Invalid` settings; `Taken` if a different project has the id.
 pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings: Settings) -> Result<Project, Error> {
     let settings = settings.tidied();
     check(ctx, &settings)?;
@@ -51,9 +51,9 @@ pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, rev
     }
 }
 
-/// Idempotent: the same integration again is a repeat.
-/// Errors: the forge's; `NoSecret`; `Invalid` for a value that can be no token, and for a name that another forge had;
-/// `Taken`.
+/// Idempotent: connecting the same integration again returns it.
+/// Errors: `Forge`; `Cloud` with `NoSecret`; `Taken`; `Invalid` for a malformed token, or a name that another forge
+/// had.
 pub async fn connect_forge(
     ctx: &Context,
     id: IntegrationId,
@@ -62,7 +62,7 @@ pub async fn connect_forge(
     token_secret: String,
 ) -> Result<Integration, Error> {
     let api_url = usable(api_url)?;
-    // The secret's value is sent to that address.
+    // The secret's value is sent to this address.
     may_name(ctx, SecretKind::Forge, &token_secret, "/token_secret")?;
     was_no_other(ctx, &id, &api_url).await?;
     if let Err(flaw) = token_in(ctx, &token_secret).await? {
@@ -81,7 +81,7 @@ pub async fn connect_forge(
     }
 }
 
-/// Refuses a name that was used for another forge before.
+/// Refuses a name under which another forge was connected before.
 pub(crate) async fn was_no_other(ctx: &Context, id: &IntegrationId, api_url: &str) -> Result<(), Error> {
     let former = ctx.store.former_address(id).await?;
     match name_of_another(id, former.as_deref(), api_url) {
@@ -94,12 +94,12 @@ pub(crate) async fn was_no_other(ctx: &Context, id: &IntegrationId, api_url: &st
 pub struct RepositoryWork {
     pub agent: Agent,
     pub workflows: bool,
-    /// Commands around the agent that replace the project's.
+    /// Setup and check commands that replace the project's.
     pub commands: OwnCommands,
 }
 
-/// Idempotent: the same repository again replaces its settings.
-/// Errors: the forge's; `NotFound` (project, integration); `Invalid`; `Taken`.
+/// Idempotent: adding the same repository again replaces its settings.
+/// Errors: `Forge`; `NotFound` (project, integration); `Invalid`; `Taken`.
 pub async fn add_repository(
     ctx: &Context,
     project: &ProjectId,
@@ -142,7 +142,7 @@ pub async fn add_repository(
         let known = ctx.store.poll(project, &repository.integration, repository.id).await?;
         let new = known.is_none().then(|| Poll::new(&repository, ctx.clock.now()));
         if ctx.store.put_repository(&repository, new.as_ref()).await? == Write::Applied {
-            // The forge has just shown it: if it counted as gone, it is polled again.
+            // The forge just returned the repository. If it was marked as gone, poll it again.
             back(ctx, &repository, asked).await?;
             return Ok(repository);
         }
@@ -150,12 +150,12 @@ pub async fn add_repository(
         if named.is_some_and(|other| (other.integration, other.id) != (repository.integration.clone(), repository.id)) {
             return Err(Error::Taken { what: "repository", name: repository.name.to_string() });
         }
-        // Somebody else connected the same repository meanwhile.
+        // Another process connected the same repository in between.
         rounds.again().await?;
     }
 }
 
-/// Validates an API address to which tokens may be sent; strips the trailing slash.
+/// Validates an API address that will receive tokens, and strips the trailing slash.
 pub(crate) fn usable(api_url: &str) -> Result<String, Error> {
     let api_url = api_url.trim_end_matches('/').to_owned();
     if !(api_url.starts_with("https://") || api_url.starts_with("http://127.0.0.1:")) {
@@ -202,7 +202,7 @@ fn of_agent(field: &str) -> &'static str {
     }
 }
 
-/// Git sends the forge's token to the clone URL, so it must be on the forge's own host, with the scheme of its API.
+/// Git sends the forge's token to the clone URL, so the URL needs the forge's own host and the scheme of its API.
 fn may_clone_from(api_url: &str, clone_url: &str) -> bool {
     let parts = |url: &str| {
         let (scheme, rest) = url.split_once("://")?;

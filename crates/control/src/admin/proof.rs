@@ -1,5 +1,5 @@
-//! Tokens that are verified without a read: an HMAC-SHA256 each. A bootstrap token is derived from stored values only,
-//! so that a repeated RunTask has the same parameters.
+//! Signs tokens with HMAC-SHA256 and verifies them without a read. A bootstrap token contains stored values only, so
+//! that a repeated RunTask has the same parameters.
 
 use crate::Error;
 use data_encoding::BASE64URL_NOPAD;
@@ -15,7 +15,7 @@ const BOOTSTRAP: &str = "pyb_";
 const LEASE: &str = "pyl_";
 const SIGN_IN: &str = "pyc_";
 const SESSION: &str = "pys_";
-/// A key shorter than the hash would weaken it.
+/// A key shorter than the hash would weaken the HMAC.
 const SHORTEST_KEY: usize = 32;
 const LONGEST: usize = 1_024;
 
@@ -30,12 +30,12 @@ pub struct Bootstrap {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignInCode {
     pub token: String,
-    /// Unique, so that the code can be used only once.
+    /// Unique, so that the code works only once.
     pub nonce: String,
     pub expires: Timestamp,
 }
 
-/// A signed-in browser. Its rights are read from the table, by its token.
+/// A signed-in browser. Each request reads the rights of its token from the table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     pub token: String,
@@ -43,7 +43,7 @@ pub struct Session {
     pub expires: Timestamp,
 }
 
-/// The signing key. No `Debug`, so that it reaches no log.
+/// The signing key. `Debug` omits it, so that it reaches no log.
 #[derive(Clone)]
 pub struct Keys(Hmac<Sha256>);
 
@@ -72,7 +72,7 @@ impl Keys {
         if now < bootstrap.expires { Ok(bootstrap) } else { Err(Error::BadProof) }
     }
 
-    /// The lease of a claimed attempt. The table decides whether the attempt still holds its job.
+    /// Signs the lease of a claimed attempt. Only the table shows whether the attempt still holds its job.
     pub fn lease(&self, fence: &Fence) -> Result<String, Error> {
         self.seal(LEASE, fence)
     }
@@ -85,7 +85,7 @@ impl Keys {
         self.seal(SIGN_IN, code)
     }
 
-    /// Verifies a sign-in code and its expiry. The table decides whether it was used.
+    /// Verifies a sign-in code and its expiry. Only the table shows whether the code was used.
     pub(crate) fn read_sign_in_code(&self, code: &str, now: Timestamp) -> Result<SignInCode, Error> {
         let code: SignInCode = self.open(SIGN_IN, code)?;
         if now < code.expires { Ok(code) } else { Err(Error::BadProof) }
@@ -117,7 +117,7 @@ impl Keys {
         serde_json::from_slice(&json).map_err(|_| Error::BadProof)
     }
 
-    /// The kind is part of the signed bytes, so that a bootstrap token cannot pass for a lease.
+    /// Signs the kind with the body, so that a bootstrap token cannot pass for a lease.
     fn mac(&self, kind: &str, body: &str) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
         mac.update(kind.as_bytes());

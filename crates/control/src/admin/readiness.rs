@@ -1,4 +1,4 @@
-//! Reports whether the deployment works, and its current load, from the sweeper's item.
+//! Reports from the sweeper's item whether the deployment works, and its current load.
 
 use crate::{Context, Error};
 use pullyard_domain::gauges::{Gauges, Sweeping, sweeping};
@@ -10,7 +10,6 @@ pub struct Snapshot {
     pub gauges: Option<Gauges>,
 }
 
-/// Errors: the table's.
 pub async fn readiness(ctx: &Context) -> Result<Sweeping, Error> {
     let last = ctx.store.sweeps().await.inspect_err(|error| {
         tracing::warn!(error = %error, "the table could not be read");

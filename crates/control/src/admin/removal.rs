@@ -1,4 +1,4 @@
-//! Shared checks before a removal: reads lists until the domain finds a use. Lists may lag behind recent writes.
+//! Shared checks before a removal. The lists that they read may lag behind recent writes.
 
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
@@ -8,7 +8,7 @@ use pullyard_domain::job::Job;
 
 pub(crate) const TOGETHER: i32 = 100;
 
-/// Checks the project's newest jobs, up to a limit. An older suspended job is not found, and continues.
+/// Checks about `most` of the project's newest jobs. An older suspended job is missed and can still continue.
 pub(crate) async fn kept_by_newest_jobs(
     ctx: &Context,
     project: &ProjectId,

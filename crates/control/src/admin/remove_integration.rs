@@ -1,7 +1,5 @@
-//! Disconnects a forge.
-//!
-//! The checks are for users: after a concurrent write, reconnecting the forge under its name repairs everything, and no
-//! other forge can be connected under that name.
+//! Disconnects a forge. The checks are best effort: after a concurrent write, reconnecting the forge under its name
+//! repairs everything, and no other forge can get that name.
 
 use crate::admin::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs};
 use crate::{Context, Error};
@@ -11,13 +9,12 @@ use pullyard_domain::project::Integration;
 use pullyard_domain::removal::{forge_kept_by_hook, forge_kept_by_job, forge_kept_by_repository};
 use pullyard_store::Write;
 
-/// How many of each project's newest jobs are checked. The repository checks cover the rest.
+/// Newest jobs checked per project. Older jobs were checked when their repository was removed.
 const MOST_JOBS: usize = 200;
 
-/// Writes: as `Store::remove_integration` does.
-/// Idempotent: a repeat is `NotFound`.
-/// Errors: `NotFound`; `Denied` while a repository, a hook or an active job uses it; `Contended`; `Store` if one of
-/// them cannot be parsed.
+/// Writes: see `Store::remove_integration`.
+/// Idempotent: a repeat returns `NotFound`.
+/// Errors: `NotFound`; `Contended`; `Denied` while a repository, hook or active job uses the forge or is unreadable.
 pub async fn remove_integration(ctx: &Context, id: &IntegrationId) -> Result<Integration, Error> {
     let mut rounds = ctx.rounds(id);
     loop {
@@ -35,7 +32,7 @@ pub async fn remove_integration(ctx: &Context, id: &IntegrationId) -> Result<Int
     }
 }
 
-/// A use of the forge that the lists show. Repositories first: removing them removes most other uses.
+/// Returns a use of the forge. Repositories come first, because removing them removes most other uses.
 async fn kept(ctx: &Context, forge: &IntegrationId) -> Result<Option<Denial>, Error> {
     let projects = projects(ctx).await?;
     for project in &projects {

@@ -1,4 +1,4 @@
-//! Removes a repository from its project. The checks are for users: a job continues with its frozen context.
+//! Removes a repository from its project. The checks are best effort: a job continues with its frozen context.
 
 use crate::admin::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs};
 use crate::{Context, Error};
@@ -15,14 +15,14 @@ const MOST_JOBS: usize = 2_000;
 #[derive(Clone, Debug)]
 pub struct RemovedRepository {
     pub repository: Repository,
-    /// It was the project's default repository, which is now unset.
+    /// The repository was the project's default, which is now unset.
     pub was_default: bool,
 }
 
-/// Writes: as `Store::remove_repository` does.
-/// Idempotent: a repeat is `NotFound`.
-/// Errors: `NotFound` (project, repository); `Denied` while it has an active job, an open pull request with a ticket,
-/// or a hook of its own, or while one of those jobs or pull requests, or any hook, can't be read; `Contended`.
+/// Writes: see `Store::remove_repository`.
+/// Idempotent: a repeat returns `NotFound`.
+/// Errors: `NotFound` (project, repository); `Contended`; `Denied` while it has an active job, an open pull request
+/// with a ticket or a hook of its own, or if one of these jobs or pull requests, or any hook, is unreadable.
 pub async fn remove_repository(
     ctx: &Context,
     project: &ProjectId,
@@ -39,8 +39,8 @@ pub async fn remove_repository(
         if let Some(denial) = kept(ctx, &repository).await? {
             return Err(Error::Denied(denial));
         }
-        // Settings last: if they do not name the repository, they are no condition of the write, and the checks take a
-        // while.
+        // Load the settings last: the checks take a while, and settings with another default are no condition of the
+        // write.
         let (names, poll, stored) = tokio::try_join!(
             ctx.store.repository_names(&repository),
             ctx.store.poll(project, &repository.integration, repository.id),

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 const LONGEST_OVERLAP: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// The accepted version is recorded before the new value is written: after a crash, no older value is ever accepted.
+/// Records the accepted version before writing the new value, so that a crash cannot make an older value valid.
 ///
-/// Idempotent: by the value; the present value again changes nothing.
-/// Errors: `Invalid`; `Cloud` with `NoSecret` for one that was never set; `Contended`.
+/// Idempotent: by the value; the current value again changes nothing.
+/// Errors: `Invalid`; `Contended`; `Cloud` with `NoSecret` for a secret that was never set.
 pub async fn rotate_secret(
     ctx: &Context,
     name: &SecretName,

@@ -1,5 +1,5 @@
-//! Sets and lists users' secrets. Names have a prefix per kind: a user cannot replace the signing key or a foreign
-//! secret, and a function's role can be limited to one kind.
+//! Sets and lists users' secrets. A prefix per kind keeps users from replacing the signing key or a foreign secret, and
+//! lets a function's role cover one kind only.
 
 use crate::{Context, Error};
 use data_encoding::BASE64URL_NOPAD;
@@ -18,8 +18,8 @@ pub struct UserSecret {
     pub set_at: Option<Timestamp>,
 }
 
-/// Idempotent: the same value again is the same.
-/// Errors: `Invalid` for a value that can't be stored; Secrets Manager's.
+/// Idempotent: by the value.
+/// Errors: `Invalid` for a value that cannot be stored; `Cloud`.
 pub async fn set_secret(ctx: &Context, kind: SecretKind, name: &SecretName, value: &str) -> Result<UserSecret, Error> {
     let secret = whole_name(ctx, kind, name, value)?;
     ctx.secrets.put(&secret, value).await?;
@@ -38,7 +38,7 @@ pub(crate) fn whole_name(ctx: &Context, kind: SecretKind, name: &SecretName, val
     Ok(secret)
 }
 
-/// The value is sent to an address that the user chooses, or given to jobs: allow only users' secrets of this kind.
+/// Allows only users' secrets of this kind, because the value goes to an address that the user chooses or to jobs.
 pub(crate) fn may_name(ctx: &Context, kind: SecretKind, secret: &str, pointer: &'static str) -> Result<(), Error> {
     let prefix = format!("{}{}", ctx.secret_root, kind.folder());
     if secret == ctx.key_secret || !secret.starts_with(&prefix) {
@@ -51,9 +51,9 @@ pub(crate) fn may_name(ctx: &Context, kind: SecretKind, secret: &str, pointer: &
     Ok(())
 }
 
-/// A page of the users' secrets, and the next cursor. A page may be empty without being the last.
+/// Returns a page of users' secrets and the next cursor. An empty page need not be the last.
 pub async fn secrets(ctx: &Context, after: Option<&str>) -> Result<(Vec<UserSecret>, Option<String>), Error> {
-    // Encoded: Secrets Manager's cursors are not URL-safe.
+    // Encoded, because Secrets Manager's cursors are not URL-safe.
     let read = |cursor: &str| String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok();
     let after = after.map(|cursor| read(cursor).ok_or(pullyard_cloud::Error::BadCursor)).transpose()?;
     let (seen, next) = ctx.secrets.list(&ctx.secret_root, after.as_deref()).await?;

@@ -1,5 +1,5 @@
-//! Signs a browser in: by a link that works once, or by an API token. A session is a sealed cookie that names a token,
-//! which is read at every request: revoking it ends the session.
+//! Signs a browser in, with a single-use link or an API token. The session is a sealed cookie that names a token. Each
+//! request reads the token, so revoking it ends the session.
 
 use crate::admin::proof::{Session, SignInCode};
 use crate::{Context, Error};
@@ -13,19 +13,19 @@ const SESSION_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 #[derive(Clone)]
 pub struct SignInLink {
-    /// A credential: not for logs.
+    /// Contains a credential: never log it.
     pub url: String,
     pub expires_in: Duration,
 }
 
 #[derive(Clone)]
 pub struct SignedIn {
-    /// The session's cookie. A credential: not for logs.
+    /// The session's cookie, a credential: never log it.
     pub cookie: String,
     pub expires_in: Duration,
 }
 
-/// Creates a sign-in link for the API token of this hash. Stores nothing; its use is stored.
+/// Creates a sign-in link for the API token with this hash. Nothing is stored until the link is used.
 pub async fn sign_in_link(ctx: &Context, token: String) -> Result<SignInLink, Error> {
     let nonce = ulid::Ulid::generate().to_string().to_lowercase();
     let code = SignInCode { token, nonce, expires: ctx.clock.now().plus(LINK_FOR) };
@@ -34,10 +34,9 @@ pub async fn sign_in_link(ctx: &Context, token: String) -> Result<SignInLink, Er
     Ok(SignInLink { url, expires_in: LINK_FOR })
 }
 
-/// Signs a browser in with a link's code, which is used up.
+/// Signs a browser in and uses up the link's code. After a crash behind the write, the user needs another link.
 ///
-/// Errors: `BadProof` when the code is forged, expired or used, or when its token is gone. After a crash behind the
-/// write, the link is used up without a session: create another.
+/// Errors: `BadProof` if the code is forged, expired or used, or its token is not valid.
 pub async fn sign_in(ctx: &Context, code: &str) -> Result<SignedIn, Error> {
     let now = ctx.clock.now();
     let code = ctx.keys().await?.read_sign_in_code(code, now)?;
@@ -48,7 +47,7 @@ pub async fn sign_in(ctx: &Context, code: &str) -> Result<SignedIn, Error> {
     }
 }
 
-/// Errors: `BadProof` when there is no such token, or it has expired or was revoked.
+/// Errors: `BadProof` if the token does not exist, has expired or was revoked.
 pub async fn sign_in_with_token(ctx: &Context, token: String) -> Result<SignedIn, Error> {
     current_token(ctx, &token).await?.ok_or(Error::BadProof)?;
     session(ctx, token, ctx.clock.now()).await
@@ -59,7 +58,7 @@ async fn session(ctx: &Context, token: String, now: Timestamp) -> Result<SignedI
     Ok(SignedIn { cookie: ctx.keys().await?.session(&session)?, expires_in: SESSION_FOR })
 }
 
-/// The valid API token of this hash. Read strongly: a revocation acts at once.
+/// Returns the valid API token with this hash. A strong read, so that a revocation takes effect at once.
 pub async fn current_token(ctx: &Context, hash: &str) -> Result<Option<Token>, Error> {
     let now = ctx.clock.now();
     Ok(ctx.store.token(hash).await?.filter(|token| token.kind == TokenKind::Api && token.is_good(now)))

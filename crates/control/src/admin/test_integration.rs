@@ -9,12 +9,12 @@ use pullyard_domain::project::{Account, Integration};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tested {
     Works,
-    /// It belongs to another account, such as a person's instead of the bot's.
+    /// The token belongs to another account, such as a person's instead of the bot's.
     Another(Account),
     Refused(String),
 }
 
-/// Errors: `NotFound`; those of our own services. A forge's error is an answer.
+/// Errors: `NotFound`, `Store`, `Cloud`. A forge's error is part of the result.
 pub async fn test_integration(ctx: &Context, id: &IntegrationId) -> Result<Tested, Error> {
     let Some(integration) = ctx.store.integration(id).await? else {
         return Err(Error::NotFound { what: "integration", name: id.to_string() });

@@ -12,13 +12,13 @@ use pullyard_forge::{Error as Refusal, Forge};
 pub enum RepositoryTested {
     Seen(Vec<(&'static Row, Verdict)>),
     Unseen {
-        /// Reads after "failed to".
+        /// Completes "failed to …".
         why: String,
         help: String,
     },
 }
 
-/// Errors: `NotFound`; those of our own services. A forge's error is an answer.
+/// Errors: `NotFound`, `Store`, `Cloud`, and `Forge` if transient. A lasting error of the forge is part of the result.
 pub async fn test_repository(
     ctx: &Context,
     project: &ProjectId,
@@ -73,7 +73,7 @@ fn judged(access: &GitHubAccess, workflows: Workflows) -> Vec<(&'static Row, Ver
     TABLE.iter().map(|row| (row, judge(row, access, workflows))).collect()
 }
 
-/// Whether pull requests are readable, too. Bitbucket does not tell what a token may write.
+/// Checks that pull requests are readable. Bitbucket does not show a token's write permissions.
 async fn pulls_seen(forge: &Forge, name: &str) -> Result<BitbucketPulls, Refusal> {
     forge.repository(name).await?;
     match forge.pull_requests(name, 1).await {

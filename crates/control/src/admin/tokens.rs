@@ -9,7 +9,7 @@ use pullyard_store::{Request, Token, Write};
 use sha2::{Digest, Sha256};
 
 pub struct MadeToken {
-    /// The token itself. Never in a log.
+    /// The token itself: never log it.
     pub text: String,
     pub stored: Token,
 }
@@ -24,8 +24,8 @@ pub fn token_hash(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }
 
-/// Idempotent: with a key, by caller and key, for 24 hours: a repeat creates no second token. The first one cannot be
-/// shown again, so the repeat is `TokenShown`.
+/// Idempotent: with a key, by caller and key, for 24 hours. A repeat creates no token and returns `TokenShown`, because
+/// a token is shown only once.
 /// Errors: `Invalid`; `NotFound` (project); `TokenShown`; `KeyReused`; `Contended`.
 pub async fn create_token(
     ctx: &Context,
@@ -68,7 +68,7 @@ async fn refuse_repeat(ctx: &Context, request: Option<&Request>, now: Timestamp)
 }
 
 fn made(new: &NewToken, caller: &Requester, now: Timestamp) -> MadeToken {
-    // The thread's generator is cryptographic, seeded by the operating system.
+    // The thread's generator is cryptographic and seeded by the operating system.
     let text = format!("{}{}", new.kind.prefix(), hex(&rand::random::<[u8; 32]>()));
     let stored = Token {
         hash: token_hash(&text),
@@ -87,7 +87,7 @@ fn made(new: &NewToken, caller: &Requester, now: Timestamp) -> MadeToken {
     MadeToken { text, stored }
 }
 
-/// A page of all tokens, newest first, and the next cursor. Includes revoked and expired ones.
+/// Returns a page of all tokens, newest first, and the next cursor. Includes revoked and expired ones.
 pub async fn tokens(ctx: &Context, after: Option<&str>, limit: i32) -> Result<(Vec<Token>, Option<String>), Error> {
     let (hashes, next) = ctx.store.token_hashes(after, limit).await?;
     let mut tokens = Vec::with_capacity(hashes.len());
@@ -97,7 +97,7 @@ pub async fn tokens(ctx: &Context, after: Option<&str>, limit: i32) -> Result<(V
     Ok((tokens, next))
 }
 
-/// Idempotent: a revoked token is revoked again.
+/// Idempotent: a revoked token stays revoked.
 /// Errors: `NotFound`.
 pub async fn revoke_token(ctx: &Context, id: &TokenId, caller: &Requester) -> Result<Token, Error> {
     let missing = || Error::NotFound { what: "token", name: id.to_string() };

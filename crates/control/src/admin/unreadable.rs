@@ -6,7 +6,7 @@ use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::id::{DeliveryId, EventId, ProjectId};
 use sha2::{Digest, Sha256};
 
-/// Idempotent: by caller and content; the same broken call again is the same entry.
+/// Idempotent: by caller and content; the same body again has the same entry.
 pub async fn record_unreadable(
     ctx: &Context,
     caller: &str,

@@ -1,6 +1,5 @@
-//! Opens breakers: model accounts that are not used for a while.
-//!
-//! A breaker is written before its job. A missing breaker costs one more attempt; a needless one expires.
+//! Opens the breaker of a model account. It is written before the job: a needless breaker expires, a missing one would
+//! cost another attempt.
 
 use crate::tally::Count;
 use crate::{Context, Error};
@@ -19,7 +18,7 @@ pub(crate) async fn capability_of(ctx: &Context, job: &Job) -> Result<String, Er
     Ok(context.repository.agent.capability)
 }
 
-/// Writes: BREAKER as `Store::put_breaker` does.
+/// Writes: see `Store::put_breaker`.
 /// Idempotent: by job and attempt.
 pub(crate) async fn shut(
     ctx: &Context,

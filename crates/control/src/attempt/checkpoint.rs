@@ -7,7 +7,7 @@ use pullyard_domain::artifact::{Artifact, WhyMissing};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Fence, goes_on_from};
 
-/// Limit of retries followed. Jobs without an agent do not count: they may have failed for lack of this checkpoint.
+/// Limit of retries followed. A job whose agent never ran does not count: it may have failed without this checkpoint.
 const MOST_RETRIES: usize = 3;
 const MOST_JOBS: usize = 50;
 
@@ -23,7 +23,7 @@ pub struct Checkpoint {
     pub job: JobId,
     pub attempt: u32,
     pub artifact: Artifact,
-    /// Short-lived download address. A credential.
+    /// Short-lived download address, a credential.
     pub address: String,
 }
 
@@ -34,8 +34,7 @@ pub struct Missing {
     pub why: WhyMissing,
 }
 
-/// The newest downloadable checkpoint of an earlier attempt or retried job. A newer one that is not is reported
-/// missing.
+/// Returns the newest downloadable checkpoint of an earlier attempt or retried job, and a newer one as missing.
 ///
 /// Errors: `LeaseLost`.
 pub async fn checkpoint(ctx: &Context, fence: &Fence) -> Result<Left, Error> {

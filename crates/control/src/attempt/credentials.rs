@@ -1,4 +1,4 @@
-//! The credentials of an attempt, while it holds its job. An App's token is minted per call and never stored.
+//! Hands out the credentials of an attempt while it holds its job. An App's token is minted per call and never stored.
 
 use super::load_trusted;
 use crate::forge::{endpoint, mint};
@@ -26,8 +26,8 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// Errors: `LeaseLost`; `NoSecret` when a secret of the integration is missing, `NoModelSecret` when one for the
-/// agent's model is, `NoSigningSecret` when the key for commits is; the forge's.
+/// Errors: `LeaseLost`; `Forge`; for a missing secret `Cloud` with `NoSecret` (of the integration), `NoModelSecret` or
+/// `NoSigningSecret`.
 pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Error> {
     let job = load_trusted(ctx, fence).await?;
     let integration = ctx.store.integration(&job.integration).await?;
@@ -43,7 +43,7 @@ pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Er
     Ok(Credentials { forge_token, expires_in, model, signing_key })
 }
 
-/// The current project, if the job needs one of its secrets; other jobs skip the read.
+/// Loads the project if the job needs one of its secrets; other jobs skip the read.
 async fn of_project(ctx: &Context, job: &Job) -> Result<Option<Project>, Error> {
     if job.adopts.is_some() || job.policy.model_of.is_none() && !job.policy.signs {
         return Ok(None);
@@ -88,7 +88,7 @@ async fn minted(
 ) -> Result<(Arc<str>, Option<Duration>), Error> {
     let repository = match ctx.store.repository(&job.project, &job.integration, job.repository).await? {
         Some(repository) => Some(repository),
-        // The repository was removed while the job was being created; use the job's frozen copy.
+        // The repository was removed while the job was created; use the job's frozen copy.
         None => ctx.store.context(&job.id, &job.context).await?.map(|context| context.repository),
     };
     let Repository { name, workflows, .. } =
@@ -97,7 +97,7 @@ async fn minted(
     let only = Only::Id(job.repository);
     let InstallationToken { token, expires_in } =
         mint(ctx, integration, &name, only, |_| of_attempt(workflows)).await?;
-    // The attempt may have been superseded meanwhile; its runner must not receive a new token.
+    // If the attempt lost its job during the mint, its runner must not receive the token.
     if let Err(lost) = load_trusted(ctx, fence).await {
         if let Err(error) = revoke_installation_token(&endpoint(ctx, &integration.api_url), token).await {
             tracing::warn!(job.id = %job.id, error = %error, "a token that nobody got was not revoked; it ends by itself");

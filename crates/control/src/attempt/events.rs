@@ -16,10 +16,10 @@ pub struct Heard {
     pub inputs: u32,
 }
 
-/// Stores a batch of events, and the number of inputs that the agent has read.
+/// Stores a batch of events, and the number of inputs that the agent has read. A batch that races the loss of its lease
+/// may still be stored, harmlessly, under its own attempt.
 ///
-/// A batch that races the loss of its lease may be stored; it belongs to its own attempt, which is harmless.
-/// Idempotent: by attempt and first number; the first batch stored stays.
+/// Idempotent: by attempt and first number; the first stored batch wins.
 /// Errors: `LeaseLost`.
 pub async fn record_events<E: Serialize>(
     ctx: &Context,

@@ -22,11 +22,11 @@ pub struct Finish {
     pub work: Option<Work>,
 }
 
-/// Ends an attempt and its job. If the model's account is unavailable, the job waits instead (`breaker.rs`).
+/// Ends an attempt and its job. If the model's account is unavailable, the job waits instead (see `breaker.rs`).
 ///
 /// Idempotent: by the finish's id.
-/// Errors: `LeaseLost` when the attempt no longer holds the job. A late result is still stored and its pull request
-/// linked (`recorded`): without the link, every later review of it would be refused.
+/// Errors: `LeaseLost` if the attempt no longer holds the job. A late result is still stored (`recorded`) and its pull
+/// request linked; without the link, every later review would be refused.
 pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Status, Error> {
     let mut rounds = ctx.rounds(&fence.job);
     loop {
@@ -34,8 +34,8 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
         let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
-        // An adopting job calls no model. An older runner starts an agent for it, without a key: no sign about the
-        // account.
+        // An adopting job needs no model. An older runner starts an agent without a key, whose failure proves nothing
+        // about the account.
         let asks_its_model = job.adopts.is_none() && job.held_by(fence).is_ok();
         if let Some((failure, trouble)) = trouble_of(&finish.end).filter(|_| asks_its_model) {
             match waits(ctx, &job, fence, finish, (failure, &trouble)).await? {
@@ -69,7 +69,7 @@ fn trouble_of(end: &End) -> Option<(&Failure, Trouble)> {
     }
 }
 
-/// Opens the breaker, then requeues the job, or ends it if it has waited too long. `None`: the job has changed.
+/// Opens the breaker, then requeues the job, or ends it if it has waited too long. Returns `None` if the job changed.
 ///
 /// Idempotent: a repeat finds the breaker opened by this attempt, and the job requeued by this finish.
 async fn waits(
@@ -111,8 +111,8 @@ async fn keep_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) ->
     Ok(noted)
 }
 
-/// Links the pull request of a late result, and shows it on its ticket, so that the next job continues it. Both are one
-/// write: the runner may not report again.
+/// Links a late result's pull request and shows it on the ticket, so that the next job continues it. One write, because
+/// the runner may not report again.
 async fn link(ctx: &Context, job: &Job) -> Result<(), Error> {
     let mut rounds = ctx.rounds(&job.id);
     while let Some(pull_request) = pull_request_of(ctx, job).await? {
@@ -138,7 +138,7 @@ async fn showing(ctx: &Context, job: &Job) -> Result<Option<Ticket>, Error> {
     let (Some(key), Some(link)) = (&job.ticket, link_of(job)) else { return Ok(None) };
     let ticket = ctx.store.ticket(&job.project, key).await?.filter(|ticket| ticket.pull_request.is_none());
     Ok(ticket.map(|mut ticket| {
-        // A status change that was synced is not requested again; a pending one stays pending.
+        // Keep a pending status change, but do not request a synced one again.
         let status = ticket.wanted.status.clone().filter(|_| ticket.is_unsynced());
         ticket.want(status, ticket.wanted.badge, Some(link));
         ticket

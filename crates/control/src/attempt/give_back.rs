@@ -10,21 +10,20 @@ use pullyard_store::{Proof, Write};
 pub struct GivesBack {
     /// The reason, and the state from which the next attempt resumes.
     pub yielded: Yielded,
-    /// Known or estimated cost. Units: millionths of a US dollar.
     pub spent_usd_micros: Option<u64>,
-    /// The agent and its usage; none if no agent began, or for an older runner.
+    /// The agent and its usage. `None` if no agent began, or from an older runner.
     pub work: Option<Work>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GaveBack {
     Over(Status),
-    /// The agent has not read the newest input: the attempt continues.
+    /// The attempt continues, because the agent has not read the newest input.
     NewerInput,
 }
 
 /// Idempotent: by the id of `yielded`.
-/// Errors: `LeaseLost` when the attempt does not hold the job any more; `WrongStatus` where it may not stop.
+/// Errors: `LeaseLost` if the attempt no longer holds the job; `WrongStatus` if it may not stop now.
 pub async fn give_back(ctx: &Context, fence: &Fence, gives: &GivesBack) -> Result<GaveBack, Error> {
     let GivesBack { yielded, spent_usd_micros, work } = gives;
     let took = Took { work: work.as_ref(), spent_usd_micros: *spent_usd_micros };

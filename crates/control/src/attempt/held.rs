@@ -4,14 +4,14 @@ use crate::runner::trusted;
 use crate::{Context, Error};
 use pullyard_domain::job::{Fence, Job};
 
-/// Errors: `LeaseLost` when another attempt or none holds it.
+/// Errors: `LeaseLost` if the attempt does not hold the job.
 pub(crate) async fn load_held(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
     let job = ctx.store.job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })?;
     job.held_by(fence).map_err(|refusal| Error::refused(refusal, ctx.clock.now()))?;
     Ok(job)
 }
 
-/// Loads a job and checks that the attempt holds it and its runner is still trusted. For calls that hand out secrets.
+/// Like `load_held`, but also checks that the runner is still trusted. For calls that hand out secrets.
 pub(crate) async fn load_trusted(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
     let job = load_held(ctx, fence).await?;
     if let Some(run) = &job.run {

@@ -9,18 +9,17 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progressed {
     pub want: Want,
-    /// Only for Syncing: for how long from now the lease cannot be ended by others.
+    /// Remaining time in which no other process can end the lease. Only for Syncing.
     pub push_for: Option<Duration>,
-    /// Syncing has not begun: there are inputs that the agent has not read.
+    /// Syncing has not begun, because the agent has not read all inputs.
     pub goes_on: bool,
 }
 
 /// Stores the phase of an attempt.
 ///
-/// Syncing does not begin while a pause is requested (the answer then has no `push_for`), nor while there are more
-/// inputs than `told`, which is none for an agent that reads none.
-/// Idempotent: the present phase again is a repeat. Repeating Syncing returns the time that is left, and never extends
-/// it.
+/// Syncing does not begin while a pause is requested; the answer then has no `push_for`. It does not begin either while
+/// the job has more inputs than `told`, the number that the agent has read; `None` skips this check.
+/// Idempotent: the current phase again is a repeat. Repeating Syncing returns the remaining time and never extends it.
 /// Errors: `LeaseLost`, `WrongStatus`, `Unwanted` (only for Syncing).
 pub async fn progress(ctx: &Context, fence: &Fence, to: Status, told: Option<u32>) -> Result<Progressed, Error> {
     let mut rounds = ctx.rounds(&fence.job);
@@ -40,7 +39,7 @@ pub async fn progress(ctx: &Context, fence: &Fence, to: Status, told: Option<u32
         };
         let next = match decided {
             Ok(next) => next,
-            // A requested pause takes precedence over the push; the answer says that Syncing has not begun.
+            // A requested pause takes precedence over the push. The answer has no `push_for`, so Syncing has not begun.
             Err(NotNow::Unwanted) if job.want == Want::Pause => return Ok(answer(&job)),
             Err(NotNow::NewerInput) => return Ok(Progressed { goes_on: true, ..answer(&job) }),
             Err(NotNow::Already) => return Ok(answer(&job)),

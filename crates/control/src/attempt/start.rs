@@ -17,24 +17,24 @@ pub struct Assignment {
     pub job: Job,
     pub context: prompt::Context,
     pub integration: Integration,
-    /// How the agent is isolated from its host, for the pull request's text.
+    /// The agent's isolation from its host, for the text of the pull request.
     pub isolation: String,
     pub inputs: Vec<Input>,
-    /// The earlier jobs whose review comments this retry may find answered.
+    /// Earlier jobs that may have answered the review comments of this retry.
     pub retries: Vec<JobId>,
     pub lease: String,
 }
 
 impl std::fmt::Debug for Assignment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Leave out the lease: it must not reach a log.
+        // Omit the lease, which must not reach a log.
         let (job, attempt) = (&self.job.id, self.job.attempt);
         f.debug_struct("Assignment").field("job", job).field("attempt", &attempt).finish_non_exhaustive()
     }
 }
 
-/// Idempotent: by `claim`; repeating it returns the same assignment and lease.
-/// Errors: `LeaseLost` when another task was quicker, `WrongStatus`, `Unwanted`.
+/// Idempotent: by `claim`; a repeat returns the same assignment and lease.
+/// Errors: `LeaseLost` if another task was faster; `WrongStatus`; `Unwanted`.
 pub async fn start(
     ctx: &Context,
     bootstrap: &Bootstrap,
@@ -50,7 +50,7 @@ pub async fn start(
             return Err(Error::NotFound { what: "job", name: bootstrap.job.to_string() });
         };
         if claim.task.is_none() && job.dispatch.number == bootstrap.dispatch {
-            // Such a task could not read its own ARN from ECS; without it, its death would go unnoticed.
+            // The task could not read its ARN from ECS. Use the stored one, or its death would go unnoticed.
             claim.task.clone_from(&job.dispatch.task);
         }
         match job.claimed(&claim, now) {
@@ -84,7 +84,7 @@ pub async fn start(
     })
 }
 
-/// The jobs whose work a revise job repeats, newest first: they may have answered its reviewers.
+/// Returns the jobs that a revise job retries, newest first.
 async fn earlier(ctx: &Context, job: &Job) -> Result<Vec<JobId>, Error> {
     let mut all = Vec::new();
     let mut next = job.retry_of.clone().filter(|_| job.kind == Kind::Revise);

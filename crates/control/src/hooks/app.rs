@@ -1,4 +1,4 @@
-//! Reports the settings of an App that its hook needs but GitHub's API cannot change, with a link to the page.
+//! Reports settings of an App that its hook needs, but that only GitHub's settings page can change.
 
 use super::drift::{Drift, drift};
 use crate::forge::app_of;
@@ -39,7 +39,7 @@ pub(super) fn missing(app: &App) -> Drift {
     drift("missing", format!("The App has no webhook; switch it on at {}.", app.settings_url), false)
 }
 
-/// The API does not show whether an App's hook is active; a hook without any delivery may be inactive.
+/// The API does not show whether an App's hook is active. A hook without any delivery may be inactive.
 pub(super) fn silent(app: &App) -> Drift {
     let sentence = format!("Nothing was delivered yet; whether its webhook is active stands at {}.", app.settings_url);
     drift("silent", sentence, false)

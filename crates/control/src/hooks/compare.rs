@@ -16,12 +16,11 @@ use pullyard_forge::Delivery;
 use pullyard_store::{HookHeard, Write};
 use std::collections::BTreeSet;
 
-/// A hook with its observed state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookView {
     pub hook: Hook,
     pub heard: HookHeard,
-    /// Until when the previous secret is accepted.
+    /// Until this time the previous secret is accepted, too.
     pub old_secret_until: Option<Timestamp>,
 }
 
@@ -35,7 +34,7 @@ pub async fn view(ctx: &Context, hook: Hook) -> Result<HookView, Error> {
     Ok(HookView { hook, heard, old_secret_until })
 }
 
-/// Errors: `NotFound`; the table's. A refusal by the forge is reported as a drift.
+/// Errors: `NotFound`, `Store`. Any other failure is reported as a drift.
 pub async fn verify_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Vec<Drift>), Error> {
     let hook = ctx.store.hook(name).await?;
     let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
@@ -49,8 +48,8 @@ pub async fn verify_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
     Ok((view, drifts))
 }
 
-/// Idempotent: the same settings again change nothing.
-/// Errors: `NotFound`, `Forge`, `Contended`; `Invalid` for a secret that the forge does not take.
+/// Idempotent: a repeat sends the same settings.
+/// Errors: `NotFound`, `Forge`, `Contended`; `Invalid` for a secret that the forge does not accept.
 pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Vec<Drift>), Error> {
     let mut rounds = ctx.rounds(name);
     loop {
@@ -78,7 +77,7 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
         None => None,
     };
     let one = match settings {
-        // An App has only this hook, whatever its address.
+        // An App has exactly one hook, regardless of its address.
         Some(_) => there.first(),
         None => {
             let by_id = there.iter().find(|one| Some(one.id) == hook.forge_id);
@@ -116,7 +115,7 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
             drifts.extend(settings.as_ref().filter(|_| never).map(app::silent));
             drifts.extend(failing(&newest));
         }
-        // Failure to list deliveries is no fault of the hook.
+        // A failure to list deliveries is no fault of the hook.
         Err(error) => {
             drifts.push(drift("deliveries", format!("Its deliveries can't be listed: failed to {error}."), false));
         }

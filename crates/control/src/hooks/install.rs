@@ -30,16 +30,16 @@ pub struct NewHook {
     pub target: Target,
     /// The webhook function's address as the forge reaches it.
     pub base_url: String,
-    /// A person creates it at the forge; only the table is written.
+    /// Only the table is written, because a user creates the hook at the forge.
     pub by_hand: bool,
 }
 
 /// Installs a hook: stores it, then creates it at the forge, or updates an existing one with the same address.
 ///
-/// Idempotent: by name; a repeat repairs differences at the forge. Two concurrent installs end with the later one's
-/// settings: a stale writer updates the forge again.
-/// Errors: `NotFound` (project, integration), `Taken` when the name is another hook's, `Invalid`, also for an App's at
-/// a forge without Apps and for a secret that the forge does not take, `Forge`, `Contended`.
+/// Idempotent: by name; a repeat repairs differences at the forge. Of two concurrent installs the later one wins: a
+/// stale writer updates the forge again.
+/// Errors: `NotFound` (project, integration); `Forge`; `Contended`; `Taken` if the name belongs to another hook;
+/// `Invalid` for an App's hook at a forge without Apps, or a secret that the forge does not accept.
 pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     for project in std::iter::once(&new.home).chain(&new.others) {
         if ctx.store.project(project).await?.is_none() {
@@ -87,7 +87,7 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
         }
         let forge_id = tell(ctx, &integration, &hook).await?;
         let told = Hook { forge_id, ..hook };
-        // Written even if unchanged: of two concurrent installs, the last must store the secret that the forge has.
+        // Write even if unchanged: a concurrent install is then stale and updates the forge again.
         if ctx.store.put_hook(&told).await? == Write::Applied {
             tracing::info!(hook = %told.name, of = told.kind.words(), "a hook is installed");
             return Ok(Hook { rev: told.rev + 1, ..told });
@@ -96,9 +96,9 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     }
 }
 
-/// Creates the forge's hook, or updates the one with our address. An App has exactly one hook, made with it.
+/// Creates the hook at the forge, or updates the one with our address. An App's only hook can just be updated.
 ///
-/// Errors: `Forge`; `Invalid` for an App that has no hook, and for a secret that the forge does not take.
+/// Errors: `Forge`; `Invalid` for an App without a hook, or a secret that the forge does not accept.
 pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Option<u64>, Error> {
     let forge = forge_of_hook(ctx, integration, hook).await?;
     let scope = scope_of(ctx, hook).await?;
@@ -120,16 +120,16 @@ pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Hook) 
     Ok(Some(told.id))
 }
 
-/// Removes a hook, at its forge first, and any hook there with its address: a leftover would get a 404 for ever.
+/// Removes a hook and, at its forge, any hook with its address, which would otherwise get a 404 for ever.
 ///
 /// Idempotent: a hook that is missing at the forge is no error.
-/// Errors: `NotFound`; `Forge`, unless `keep_at_forge`; `Contended`.
+/// Errors: `NotFound`; `Contended`; `Forge`, unless `keep_at_forge`.
 pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) -> Result<(), Error> {
     let mut rounds = ctx.rounds(name);
     loop {
         let hook = ctx.store.hook(name).await?;
         let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
-        // An App's hook cannot be deleted by the API.
+        // The API cannot delete an App's hook.
         let is_deletable = !matches!(hook.kind, HookKind::App {});
         if is_deletable && !keep_at_forge {
             let integration = integration_of(ctx, &hook.integration).await?;
@@ -153,7 +153,7 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
     }
 }
 
-/// The forge's id of the hook with our address: an active one first, then the oldest. `None` if absent or unknown.
+/// Returns the forge's id of the hook with our address: an active one if possible, then the oldest.
 async fn at_address(forge: &Forge, scope: &HookScope, hook: &Hook) -> Result<Option<u64>, pullyard_forge::Error> {
     let Some(url) = hook.url() else { return Ok(None) };
     let there = forge.hooks(scope).await?.found;
@@ -165,7 +165,7 @@ async fn at_address(forge: &Forge, scope: &HookScope, hook: &Hook) -> Result<Opt
 async fn by_address(forge: &Forge, scope: &HookScope, hook: &Hook) -> Result<Option<u64>, Error> {
     match (at_address(forge, scope, hook).await, scope) {
         (Ok(id), _) => Ok(id),
-        // The forge also answers 404 when the token may not list hooks; only the repository tells the cases apart.
+        // A 404 may also mean that the token may not list hooks. Reading the repository distinguishes the two.
         (Err(error @ NotFound { .. }), HookScope::Repository(name)) => match forge.repository(name).await {
             Err(NotFound { .. }) => Ok(None),
             _ => Err(error.into()),
@@ -179,7 +179,7 @@ pub(super) async fn integration_of(ctx: &Context, id: &IntegrationId) -> Result<
     found.ok_or_else(|| Error::NotFound { what: "integration", name: id.to_string() })
 }
 
-/// Errors: `Invalid` for one without an address, and for a secret that the forge does not take.
+/// Errors: `Invalid` for a hook without an address, or a secret that the forge does not accept.
 async fn settings_of(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<HookSettings, Error> {
     let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
     let versions = ctx.secrets.fresh_versions(&secret).await?;
@@ -195,7 +195,7 @@ async fn settings_of(ctx: &Context, integration: &Integration, hook: &Hook) -> R
 fn made(ctx: &Context, new: &NewHook, kind: HookKind, integration: &Integration) -> Result<Hook, Error> {
     let secret = match (&kind, &integration.auth) {
         (HookKind::App {}, Auth::App { webhook_secret, .. }) => {
-            // The forge created the secret with the App, and keeps signing with it.
+            // The forge created this secret with the App, and signs with it.
             webhook_secret.rsplit('/').next().unwrap_or(webhook_secret).to_owned()
         }
         (HookKind::App {}, Auth::Token { .. }) => {
@@ -239,7 +239,7 @@ fn same(one: &HookKind, other: &HookKind) -> bool {
     }
 }
 
-/// Errors: `Invalid` for an existing secret that is too long for the forge.
+/// Errors: `Invalid` if an existing secret is too long for the forge.
 async fn has_room_for(ctx: &Context, kind: ForgeKind, secret: &SecretName) -> Result<(), Error> {
     if longest_secret(kind).is_none() {
         return Ok(());
@@ -254,7 +254,7 @@ async fn has_room_for(ctx: &Context, kind: ForgeKind, secret: &SecretName) -> Re
     }
 }
 
-/// Creates the hook's secret if it does not exist. Never replaces one.
+/// Creates the hook's secret if absent; never replaces one.
 async fn have_secret(ctx: &Context, hook: &Hook) -> Result<(), Error> {
     let name = ctx.secret_name(SecretKind::Forge, &hook.secret);
     match ctx.secrets.fresh_versions(&name).await {

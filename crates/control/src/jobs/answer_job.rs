@@ -8,10 +8,11 @@ use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::job::{AttemptEnd, Job};
 use pullyard_store::{Proof, Write};
 
-/// Stores an input of a job. A waiting or paused job becomes ready; a running agent reads it as soon as it can.
+/// Stores an input of a job. A waiting or paused job becomes Ready; a running agent reads it as soon as it can.
 ///
-/// Idempotent: with a key, by caller and key: a repeat stores no second input.
-/// Errors: `NotFound`; `Denied` when it has ended, is being cancelled, or takes no more; `KeyReused`; `Contended`.
+/// Idempotent: with a key, by caller and key; a repeat stores no second input.
+/// Errors: `NotFound`; `KeyReused`; `Contended`; `Denied` if the job has ended, is being cancelled or has too many
+/// inputs.
 pub async fn answer_job(
     ctx: &Context,
     id: &JobId,
@@ -19,7 +20,7 @@ pub async fn answer_job(
     caller: &Requester,
     key: Option<EventId>,
 ) -> Result<Job, Error> {
-    // Without a caller's key, a generated one lets a retry of this loop recognise its own write.
+    // Without a key from the caller, a generated one lets a later round recognise its own write.
     let key = format!("{}#{}", caller.id, key.map_or_else(|| ctx.clock.ulid(), |key| key.to_string()));
     let mut rounds = ctx.rounds(id);
     loop {

@@ -1,6 +1,5 @@
-//! Artifacts of attempts. The row is written first, then the object, then the `stored` mark.
-//!
-//! A crash in between leaves a row without an object, or an object without a mark; the next reader checks the bucket.
+//! Stores artifacts of attempts: the row first, then the object, then the `stored` mark. After a crash in between, the
+//! next reader checks the bucket.
 
 use crate::attempt::load_held;
 use crate::runner::trusted;
@@ -18,12 +17,11 @@ pub struct Place {
     pub upload: Option<Upload>,
 }
 
-/// Reserves a place for an artifact of the attempt that holds the job.
+/// Reserves an id and an upload address for an artifact of the attempt that holds the job. No fence: an attempt that is
+/// losing its lease may still get one, under its own number.
 ///
-/// Not fenced by the job's revision: an attempt that loses its lease at this moment may still get a place, under its
-/// own number.
-/// Idempotent: by kind and name; a repeat gets a fresh address while nothing was seen there.
-/// Errors: `LeaseLost`; `Artifact` when a limit is reached, or another artifact has the name.
+/// Idempotent: by kind and name; a repeat gets a new address until the object is stored.
+/// Errors: `LeaseLost`; `Artifact` if a limit is reached or another artifact has the name.
 pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &Offer) -> Result<Place, Error> {
     let job = load_held(ctx, fence).await?;
     if let Some(run) = &job.run {
@@ -55,7 +53,7 @@ pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &Offer) -> Re
 }
 
 /// Idempotent: by the artifact.
-/// Errors: `LeaseLost`; `NotFound` when the attempt has no such place; `Artifact` when nothing is there.
+/// Errors: `LeaseLost`; `NotFound` if the id was not reserved; `Artifact` if the object is missing.
 pub async fn artifact_stored(ctx: &Context, fence: &Fence, id: &ArtifactId) -> Result<(), Error> {
     load_held(ctx, fence).await?;
     let kept = ctx.store.artifacts(&fence.job, fence.attempt).await?.ok_or_else(|| missing(id))?;
@@ -67,7 +65,7 @@ pub async fn artifacts_of(ctx: &Context, job: &JobId) -> Result<Vec<(u32, Artifa
     Ok(kept.into_iter().flat_map(|kept| kept.kept.into_iter().map(move |one| (kept.attempt, one))).collect())
 }
 
-/// Errors: `NotFound`; `Artifact` when its bytes never came.
+/// Errors: `NotFound`; `Artifact` if the object was never uploaded.
 pub async fn artifact_address(ctx: &Context, job: &JobId, id: &ArtifactId) -> Result<String, Error> {
     let kept = kept_by(ctx, job).await?.into_iter().find(|kept| kept.find(id).is_some());
     let kept = kept.ok_or_else(|| missing(id))?;
@@ -76,7 +74,7 @@ pub async fn artifact_address(ctx: &Context, job: &JobId, id: &ArtifactId) -> Re
     Ok(ctx.objects.download(&key, &artifact).await?)
 }
 
-/// The newest uploaded checkpoint with its address; and whether a newer one was never uploaded.
+/// Returns the newest uploaded checkpoint with its address, and whether a newer one was never uploaded.
 pub(crate) async fn checkpoint_of(
     ctx: &Context,
     kept: &Artifacts,
@@ -108,7 +106,7 @@ fn missing(id: &ArtifactId) -> Error {
     Error::NotFound { what: "artifact", name: id.to_string() }
 }
 
-/// Leaves out expired rows that DynamoDB has not deleted yet: the bucket may have dropped their objects.
+/// Omits expired rows that DynamoDB has not deleted yet, because the bucket may have deleted their objects.
 async fn kept_by(ctx: &Context, job: &JobId) -> Result<Vec<Artifacts>, Error> {
     let now = ctx.clock.now();
     let mut all = ctx.store.all_artifacts(job).await?;

@@ -7,12 +7,11 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Cancel, Job, NotNow};
 use pullyard_store::{Proof, Write};
 
-/// Cancels a job. A job without an attempt ends at once; otherwise its runner stops it, or the sweeper after a time
-/// limit.
+/// Cancels a job. Without an attempt it ends at once; otherwise its runner stops it, or the sweeper after a time limit.
+/// A task that starts later is refused its claim and exits.
 ///
-/// The dispatcher stops its tasks later. A task that starts anyway is refused its claim and exits.
-/// Idempotent: a job that is cancelled, or being cancelled, stays as it is, with the first requester's name.
-/// Errors: `NotFound`; `Denied` when it has ended otherwise; `Contended`.
+/// Idempotent: a job that is cancelled, or being cancelled, keeps the first requester's name.
+/// Errors: `NotFound`; `Contended`; `Denied` if the job ended otherwise.
 pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str>) -> Result<Job, Error> {
     let mut rounds = ctx.rounds(id);
     loop {

@@ -7,8 +7,8 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::{AttemptEnd, Job, NotNow};
 use pullyard_store::{Proof, Write};
 
-/// Idempotent: a job that is not paused stays as it is.
-/// Errors: `NotFound`; `Denied` when it waits for an answer, is being cancelled or has ended; `Contended`.
+/// Idempotent: a job that is not paused does not change.
+/// Errors: `NotFound`; `Contended`; `Denied` if the job waits for an answer, is being cancelled or has ended.
 pub async fn continue_job(ctx: &Context, id: &JobId, by: &str) -> Result<Job, Error> {
     let mut rounds = ctx.rounds(id);
     loop {

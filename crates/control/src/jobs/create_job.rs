@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 pub struct JobRequest {
     pub project: ProjectId,
     pub ticket: Option<TicketKey>,
-    /// The prompt, in addition to or instead of the ticket's text.
+    /// The prompt, in addition to the ticket's text or instead.
     pub instructions: Option<String>,
     pub repository: Option<RepositoryName>,
     pub base: Option<String>,
@@ -32,19 +32,19 @@ pub struct JobRequest {
     pub retry_of: Option<Job>,
 }
 
-/// Serializes only the id: the hash of a request must not change when the stored job does.
+/// Serializes only the id, so that changes of the stored job do not change the hash of the request.
 fn by_id<S: Serializer>(job: &Option<Job>, to: S) -> Result<S::Ok, S::Error> {
     job.as_ref().map(|job| &job.id).serialize(to)
 }
 
 #[derive(Clone, Debug)]
 pub struct Requester {
-    /// The credential's id, to which idempotency keys belong.
+    /// The credential's id, the scope of idempotency keys.
     pub id: String,
     pub name: String,
 }
 
-/// Idempotent: with a key, by caller and key: the same request again gets `repeat` and the first job.
+/// Idempotent: with a key, by caller and key; the same request again returns `repeat` and the first job.
 /// Errors: `NotFound` (project, ticket), `Invalid`, `KeyReused`, `Contended`.
 pub async fn create_job(
     ctx: &Context,
@@ -62,12 +62,12 @@ pub async fn create_job(
             return Ok(first);
         }
         if let Some(answer) = decide_once(ctx, request, caller, &id, key.as_ref()).await? {
-            // The guard may have refused because of the very job that this key created concurrently.
+            // The guard may have refused because of the job that a concurrent call with this key created.
             let made = answer.job.as_ref() == Some(&id);
             let first = if made { None } else { repeat(ctx, key.as_ref(), now).await? };
             return Ok(first.unwrap_or(answer));
         }
-        // The write may have been applied although its answer was lost; that looks like stale facts.
+        // A write whose answer was lost looks like stale facts, so check whether it was applied.
         if ctx.store.job(&id).await?.is_some() {
             let reason = Reason::Accepted { job: id.clone() };
             return Ok(Answer { delivery: DeliveryId::of_request(&id), reason, job: Some(id) });
@@ -171,7 +171,6 @@ async fn decide_once(
     })
 }
 
-/// A job without a ticket needs a prompt and a repository from the caller.
 fn without_ticket(
     project: &pullyard_domain::project::Project,
     fact: &RepositoryFact,
@@ -208,7 +207,7 @@ async fn repeat(ctx: &Context, key: Option<&Request>, now: Timestamp) -> Result<
     Ok(Some(Answer { delivery: DeliveryId::of_request(&job), reason, job: Some(job) }))
 }
 
-/// Hash of a request: the same key with other content is refused.
+/// Hash of a request. A key with other content is refused.
 pub(crate) fn content_of(asked: &impl Serialize) -> String {
     let json = serde_json::to_vec(asked).unwrap_or_default();
     Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect()

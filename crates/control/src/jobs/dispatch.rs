@@ -1,4 +1,4 @@
-//! Starts a task for a Ready job, and stops the tasks of a cancelled one. Nothing else calls ECS for tasks.
+//! Starts a task for a Ready job, and stops the tasks of a cancelled one. No other module calls ECS for tasks.
 
 use crate::admin::proof::Bootstrap;
 use crate::tally::Count;
@@ -18,9 +18,9 @@ pub enum Dispatched {
     Nothing,
 }
 
-/// Starts a task for a Ready job; stops the tasks of a cancelled one.
+/// Stores the start, then calls RunTask. The start's number is part of the client token, so a repeat requests the same
+/// task.
 ///
-/// The start is stored before RunTask, with a number that is part of the client token: a repeat asks for the same task.
 /// Idempotent: by that number; stopping a task is repeatable.
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
     let mut rounds = ctx.rounds(job);
@@ -55,7 +55,7 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
                 tracing::info!(job.id = %next.id, "a job waits until its model's account may be asked again");
                 return Ok(Dispatched::PutOff);
             }
-            // A start without an answer was given up; the next one is due later.
+            // A start got no answer and was given up. The next one is due later.
             Write::Applied if !next.dispatch.starting => {
                 ctx.tally().add(Count::TaskStartFailed);
                 return Ok(Dispatched::PutOff);
@@ -69,11 +69,11 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
 
 enum MayStart {
     Now,
-    /// The breaker of its model is open. `None` if the job has recorded that.
+    /// The breaker of the job's model is open. `None` if the job has recorded that.
     Waits(Option<Box<Job>>),
 }
 
-/// Checks the breaker of the job's model. Only a project that names the account can have one.
+/// Checks the breaker of the job's model. Without an account named by the project there is none.
 async fn may_start(ctx: &Context, job: &Job) -> Result<MayStart, Error> {
     let capability = job.policy.model_of.as_ref().filter(|_| job.adopts.is_none());
     let Some(capability) = capability else { return Ok(MayStart::Now) };
@@ -90,9 +90,9 @@ async fn may_start(ctx: &Context, job: &Job) -> Result<MayStart, Error> {
 
 enum Begin {
     Nothing,
-    /// A start was stored; whether RunTask was called is unknown.
+    /// A start was stored, but RunTask may not have been called.
     Repeat,
-    /// The next start, or giving up one without an answer.
+    /// The next start, or the end of one that got no answer.
     Write(Box<Job>),
 }
 
@@ -126,7 +126,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
         job: job.id.clone(),
         attempt,
         dispatch: number,
-        // Derived from stored values only: a repeat must have the same parameters.
+        // Stored values only, so that a repeat has the same parameters.
         expires: job.dispatch.due.plus(START_WITHIN),
     };
     let token = ctx.keys().await?.bootstrap(&bootstrap)?;
@@ -168,7 +168,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
 /// Stores the task's ARN. Best effort: without it, a death before the claim is noticed only when the start is due.
 async fn name(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) {
     let to = |job: &Job| job.start_named(attempt, number, arn);
-    // Usually the job is unchanged since the start. A later cancel finds the ARN.
+    // Usually the job has not changed since the start. A later cancel then finds the ARN.
     if let Ok(next) = to(begun)
         && matches!(ctx.store.update_job(&next).await, Ok(Write::Applied))
     {
@@ -180,7 +180,7 @@ async fn name(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) 
     stop_if_cancelled(ctx, &begun.id, arn).await;
 }
 
-/// Stops the task of a job that was cancelled during RunTask, when the cancel did not know the ARN yet.
+/// Stops the task of a job that was cancelled during RunTask, before the ARN was known.
 async fn stop_if_cancelled(ctx: &Context, job: &JobId, arn: &str) {
     let cancelled = matches!(ctx.store.job(job).await, Ok(Some(job)) if job.status == Status::Cancelled);
     if cancelled && let Err(error) = ctx.tasks.stop(arn, "its job was cancelled").await {
@@ -188,7 +188,7 @@ async fn stop_if_cancelled(ctx: &Context, job: &JobId, arn: &str) {
     }
 }
 
-/// Errors: a task that could not be stopped; the message is retried. Such a task is refused at its next call and exits.
+/// Errors: a task was not stopped; the message is retried. Such a task is refused at its next call and exits.
 async fn stop_left(ctx: &Context, job: &Job) -> Result<(), Error> {
     let mut tasks = job.last_tasks().map(str::to_owned).collect::<Vec<_>>();
     if tasks.is_empty() {

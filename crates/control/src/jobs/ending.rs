@@ -11,7 +11,7 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Ended, Proof, Write};
 
-/// The runner's report on its work, for the attempt's record. Empty if the runner did not end it.
+/// The runner's report on its work, for the attempt's record. Empty if another process ended the attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Took<'a> {
     pub(crate) work: Option<&'a Work>,
@@ -19,7 +19,8 @@ pub(crate) struct Took<'a> {
     pub(crate) spent_usd_micros: Option<u64>,
 }
 
-/// Writes an ended job with its ticket, attempt and pull request, or nothing. `proof` is a condition on its runner.
+/// Writes an ended job with its ticket, attempt and pull request in one transaction. `proof` is a condition on its
+/// runner.
 pub(crate) async fn write_end(
     ctx: &Context,
     before: &Job,
@@ -30,7 +31,7 @@ pub(crate) async fn write_end(
     write_told_end(ctx, before, ended, Took::default(), proof, now).await
 }
 
-/// Like `write_end`, for a job ended by a pull request event: writes the pull request with it.
+/// Like `write_end`, for a job that a pull request event ends. Writes that pull request, too.
 pub(crate) async fn write_called_off(
     ctx: &Context,
     before: &Job,
@@ -41,7 +42,6 @@ pub(crate) async fn write_called_off(
     write(ctx, before, ended, (Took::default(), Some(heard)), Proof::Nothing, now).await
 }
 
-/// Like `write_end`, with the runner's report.
 pub(crate) async fn write_told_end(
     ctx: &Context,
     before: &Job,
@@ -75,7 +75,7 @@ async fn write(
             let is_locked = |ticket: &Ticket| ticket.active_job.as_ref() == Some(&ended.id);
             let ticket = ctx.store.ticket(&ended.project, key).await?.filter(is_locked);
             match ticket.map(|ticket| ticket_after(ended, &ticket)) {
-                // The settings are not part of the write's condition: a concurrent change may count before or after.
+                // The settings are no condition of the write: a concurrent change may count or not.
                 Some(ticket) => Some(shown(ctx, ticket).await?),
                 None => None,
             }
@@ -83,7 +83,7 @@ async fn write(
     };
     let pull_request = match (ended.pull_request(), heard) {
         (Some(_), Some(heard)) => Some(pull_request_after(ended, heard)),
-        // The pull request is older than the job, so it exists whatever the job's result.
+        // The pull request is older than the job, so it exists even if the job has no result.
         (Some(id), None) => {
             let stored = pull_request_of(ctx, ended).await?;
             let stored = if stored.is_some() { stored } else { ctx.store.pull_request(&id).await? };
@@ -92,7 +92,7 @@ async fn write(
         (None, _) => pull_request_of(ctx, ended).await?,
     };
     let returned = match ended.returned() {
-        // The budget of a past day may be deleted; nothing reads it.
+        // The budget of a past day may be deleted, because it is not read again.
         Some(returned) if ctx.store.budget(&returned.project, returned.day).await?.is_some() => Some(returned),
         _ => None,
     };
@@ -110,7 +110,7 @@ async fn write(
         .await?;
     if written == Write::Applied {
         if let Some(key) = ended.ticket.as_ref().filter(|_| ticket.is_none()) {
-            // By invariant the ticket is locked by this job; had the job ended meanwhile, its revision would refuse the
+            // By invariant this job locks the ticket. If the job had already ended, its revision would have refused the
             // write.
             tracing::warn!(job.id = %ended.id, ticket = %key, "the ticket of a job that ended was not locked by it");
         }
@@ -139,12 +139,12 @@ async fn write(
     Ok(written)
 }
 
-/// Sets a board ticket's status in the same write: the board is the table, so settling has nothing to send.
+/// Updates a board ticket in the same write. The board is in the table, so settling has no tool to call.
 pub(crate) async fn shown(ctx: &Context, ticket: Ticket) -> Result<Ticket, Error> {
     if !ticket.is_unsynced() {
         return Ok(ticket);
     }
-    // Without its project it stays due, and settling reports the problem.
+    // Without its project the ticket stays due, and settling reports the problem.
     Ok(match ctx.store.project(&ticket.project).await? {
         Some(project) => ticket.shown_at_once(&project.settings),
         None => ticket,
@@ -165,7 +165,7 @@ pub(crate) fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Opt
     Some(Attempt { job, number, run, ended_at: now, ended, work: None, spent_usd_micros: None })
 }
 
-/// The link of a job's pull request. A link of another ticket stays: a lost link must not keep the job from ending.
+/// Returns the link of a job's pull request. Another ticket's link does not change and does not block the job's end.
 pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<PullRequest>, Error> {
     let Some(result) = &job.result else { return Ok(None) };
     let id = result.pull_request(&job.integration, job.repository);
@@ -182,7 +182,7 @@ pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<P
         let repository = ctx.store.repository(&job.project, &job.integration, job.repository).await?;
         let repository = match repository {
             Some(repository) => Some(repository),
-            // The repository was removed while the job was being created. Without a name the link could not be listed.
+            // The repository was removed while the job was created. A link without a name could not be listed.
             None => ctx.store.context(&job.id, &job.context).await?.map(|context| context.repository),
         };
         pull_request.repository_name = repository.map(|repository| repository.name);

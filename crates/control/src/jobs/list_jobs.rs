@@ -15,7 +15,7 @@ const TOGETHER: usize = 100;
 pub struct JobList {
     pub jobs: Vec<JobView>,
     pub next: Option<String>,
-    /// Creation time of the oldest job read: every match up to it is on this page.
+    /// Creation time of the oldest job read. This page has all matches back to it.
     pub looked_back_to: Option<Timestamp>,
 }
 

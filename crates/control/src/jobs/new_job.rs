@@ -34,9 +34,9 @@ struct Prepared {
     pull_request: Option<PullRequest>,
 }
 
-/// Creates a job, with its ticket's lock and its ledger entry (`entry`), in one transaction.
+/// Creates a job with its ticket's lock and its ledger entry in one transaction.
 ///
-/// Writes: as `Store::trigger` does; before that the context, which stays unused if the job is then not created.
+/// Writes: the context, which stays unused if the job is not created; then see `Store::trigger`.
 /// Idempotent: by the job's id.
 pub(crate) async fn make(
     ctx: &Context,
@@ -62,7 +62,7 @@ pub(crate) async fn make(
     Ok(written)
 }
 
-/// Writes: as `Store::create_ticket` does; before that the context, as above.
+/// Writes: the context, as above; then see `Store::create_ticket`.
 /// Idempotent: by the ticket's key.
 pub(crate) async fn make_with_ticket(
     ctx: &Context,
@@ -85,7 +85,6 @@ pub(crate) async fn make_with_ticket(
     Ok(written)
 }
 
-/// Writes: the context, which stays unused if the job is then not created.
 async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
     let labels = new.ticket.map(|(_, text)| text.runner_labels()).unwrap_or_default();
     let mut plan = Plan {
@@ -144,7 +143,7 @@ async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
     Ok(prepared)
 }
 
-/// Plans the retry of a revision as a revision, while its pull request is open. Reuses its frozen review texts.
+/// Plans the retry of a revision as a revision while its pull request is open. Reuses the frozen review texts.
 async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket) -> Result<Option<Prepared>, Error> {
     let (Some(id), Some(revises)) = (of.pull_request(), &of.revises) else { return Ok(None) };
     let Some(review) = &revises.review else { return Ok(None) };
@@ -160,7 +159,7 @@ async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket
     let Some(linked) = linked.filter(open) else { return Ok(None) };
     let (mut job, mut ticket, pull_request) = plan_revision(plan, ticket, &linked, Revision { review, head: None });
     if let Some(context) = ctx.store.context(&of.id, &of.context).await? {
-        // Only the review texts stay frozen. The repository's old name may belong to another one.
+        // Only the review texts stay frozen, because another repository may have this repository's old name.
         let (commands, author) = (JobCommands::of(plan.settings, plan.repository), Author::of(plan.settings));
         let repository = Repository { agent: context.repository.agent, ..plan.repository.clone() };
         let context = prompt::Context { commands, author, repository, ..context };

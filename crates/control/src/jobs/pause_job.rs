@@ -7,8 +7,8 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::{AttemptEnd, Job, NotNow, Pause};
 use pullyard_store::{Proof, Write};
 
-/// Idempotent: a paused job, or one being paused, stays as it is, with the first requester's name.
-/// Errors: `NotFound`; `Denied` where it can't be paused; `Contended`.
+/// Idempotent: a job that is paused, or being paused, keeps the first requester's name.
+/// Errors: `NotFound`; `Contended`; `Denied` if the job cannot be paused.
 pub async fn pause_job(ctx: &Context, id: &JobId, by: &str) -> Result<Job, Error> {
     let mut rounds = ctx.rounds(id);
     loop {

@@ -9,7 +9,7 @@ use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place, Status};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Proof, Write};
 
-/// Writes a requeued job; or its end or pause, if that was requested.
+/// Writes a requeued job, or its end or pause if one was requested.
 pub(crate) async fn write_requeue(
     ctx: &Context,
     before: &Job,
@@ -43,7 +43,7 @@ pub(crate) async fn write_told_requeue(
     if written == Write::Applied {
         ctx.tally().add(Count::JobRequeued);
         tracing::warn!(job.id = %job.id, attempt = before.attempt, failure = failure.code(), "a job was put back");
-        // A job that waits for a model is woken by the sweeper.
+        // The sweeper wakes a job that waits for a model.
         if job.place == Place::Fargate && !job.waits_long(now) {
             ctx.wake_job(&job.id).await;
         }

@@ -1,4 +1,4 @@
-//! Writes that a job is suspended or resumes.
+//! Writes the suspension or resumption of a job.
 
 use crate::jobs::ending::{Took, shown, write_told_end};
 use crate::{Context, Error};
@@ -7,8 +7,8 @@ use pullyard_domain::outcome::ticket_while;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Proof, Rested, Write};
 
-/// Writes a job that was suspended, resumed, ended or given an input, with its ticket, attempt and input, or nothing.
-/// `ended` is how its attempt ended, if it did.
+/// Writes a job that was suspended, resumed, ended or given an input, with ticket, attempt and input, in one
+/// transaction. `ended` describes the end of its attempt, if that ended.
 pub(crate) async fn write_rest(
     ctx: &Context,
     before: &Job,

@@ -9,8 +9,8 @@ use pullyard_domain::job::{Job, may_be_retried};
 
 /// Retries a failed or cancelled job with the same instructions and the ticket's current text.
 ///
-/// Idempotent: with a key, like any job request.
-/// Errors: `NotFound` (job, ticket), `Denied` when it has not failed, `KeyReused`, `Contended`.
+/// Idempotent: with a key, like `create_job`.
+/// Errors: `NotFound` (job, ticket), `KeyReused`, `Contended`; `Denied` if the job has not failed.
 pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Option<EventId>) -> Result<Answer, Error> {
     let Some(job) = ctx.store.job(of).await? else {
         return Err(Error::NotFound { what: "job", name: of.to_string() });
@@ -43,7 +43,7 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
     create_job(ctx, &request, caller, key).await
 }
 
-/// The repository's name of a job without a context; from its pull request if the repository was removed.
+/// Finds the repository's name for a job without a context, if necessary through its pull request.
 async fn repository_name(ctx: &Context, job: &Job) -> Result<RepositoryName, Error> {
     if let Some(known) = ctx.store.repository(&job.project, &job.integration, job.repository).await? {
         return Ok(known.name);

@@ -6,9 +6,9 @@ use pullyard_domain::job::NotNow;
 use pullyard_domain::task_stopped::TaskStopped;
 use pullyard_store::Write;
 
-/// A task that stopped before its claim is started again; one that held its job leaves a little time for a late finish.
+/// Restarts a job whose task stopped before its claim. A job that was claimed gets a little time for a late finish.
 ///
-/// Idempotent: by the task; a repeat finds it noted.
+/// Idempotent: by the task.
 pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Error> {
     let mut rounds = ctx.rounds(&stopped.job);
     loop {
@@ -17,7 +17,7 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
             return Ok(());
         };
         if job.status.is_terminal() {
-            // The usual case: it stopped because its job ended.
+            // Usually the task stopped because its job ended.
             return Ok(());
         }
         let unclaimed = job.awaits(&stopped.arn);
@@ -31,7 +31,7 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
                 }
                 return Ok(());
             }
-            // It may have claimed meanwhile. Retry: no other event reports this death.
+            // The task may have claimed concurrently. Retry, because no other event reports this death.
             Ok(_) => rounds.again().await?,
             Err(NotNow::LeaseLost | NotNow::Already) => return Ok(()),
             Err(refusal) => return Err(Error::refused(refusal, now)),

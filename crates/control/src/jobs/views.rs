@@ -1,4 +1,4 @@
-//! Views of jobs and tickets for readers, composed of several items.
+//! Views of jobs and tickets, composed of several items.
 
 use crate::corrupt::skip_corrupt;
 use crate::runner::Waits;
@@ -50,7 +50,7 @@ pub struct JobEvents<E> {
     pub events: Vec<(u32, Timestamp, E)>,
     /// Attempt and number of the last event; the cursor of the next page.
     pub cursor: (u32, u64),
-    /// The job has ended and this reaches its last event.
+    /// The job has ended, and this page reaches its last event.
     pub end: bool,
 }
 
@@ -78,7 +78,7 @@ pub(crate) async fn view(ctx: &Context, job: Job, waits: &mut Waits) -> Result<J
     })
 }
 
-/// The last known state of a job's pull request. `None` if it is unreadable or belongs to another project by now.
+/// The last known state of a job's pull request. `None` if it is unreadable or now belongs to another project.
 pub async fn state_of_made(ctx: &Context, job: &Job) -> Result<Option<PullRequestState>, Error> {
     let Some(result) = &job.result else { return Ok(None) };
     let (integration, repository) = (job.integration.clone(), job.repository);
@@ -122,7 +122,7 @@ async fn with_text(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
     Ok(TicketView { ticket, text: text.map(|stored| stored.text).unwrap_or_default(), waits, pull_request: None })
 }
 
-/// Skips those that are unreadable or belong to another project by now.
+/// Skips pull requests that are unreadable or now belong to another project.
 async fn add_states(ctx: &Context, views: &mut [TicketView]) -> Result<(), Error> {
     let ids: BTreeSet<_> = views.iter().filter_map(TicketView::shows).cloned().collect();
     let mut known = BTreeMap::new();
@@ -158,7 +158,7 @@ pub async fn ticket_views(
 
 const BATCHES: i32 = 20;
 
-/// Events after `cursor` (attempt, number). Gapless while the attempt runs: a missing batch is waited for.
+/// Events after `cursor` (attempt, number). While the attempt runs, the list ends before a missing batch.
 pub async fn events_of<E: DeserializeOwned>(
     ctx: &Context,
     id: &JobId,
@@ -178,7 +178,7 @@ pub async fn events_of<E: DeserializeOwned>(
             if running && batch.first > seq + 1 {
                 break;
             }
-            // Batches may overlap; the numbers seen first count.
+            // Batches may overlap; skip numbers that were read before.
             let said_before = usize::try_from((seq + 1).saturating_sub(batch.first)).unwrap_or(usize::MAX);
             seq = seq.max(batch.first + batch.events.len() as u64 - 1);
             let new = batch.events.into_iter().skip(said_before);
@@ -192,7 +192,7 @@ pub async fn events_of<E: DeserializeOwned>(
     }
 }
 
-/// Marks the job as watched: its runner then sends events sooner. Best effort; the next page repeats it.
+/// Marks the job as watched, so that its runner sends events sooner. Best effort; the next page repeats it.
 async fn note_watched(ctx: &Context, job: &Job) {
     let Some(until) = job.watch(ctx.clock.now()) else { return };
     if let Err(error) = ctx.store.note_watched(&job.id, until).await {

@@ -1,4 +1,4 @@
-//! One look at a repository: compares pull requests that we know with their forge.
+//! Polls one repository: compares its linked pull requests with the forge.
 
 use crate::corrupt::skip_corrupt;
 use crate::error::said;
@@ -19,17 +19,17 @@ use pullyard_forge::{PullRequest as Told, Review, ReviewState};
 use pullyard_store::Error as StoreError;
 use std::time::Duration;
 
-/// A round reads at most this many pages of the forge's list, and begins none after this time.
+/// Limits for reading the forge's list: the number of pages, and the time after which no further page is read.
 const MOST_PAGES: u32 = 5;
 const PAGES_WITHIN: Duration = Duration::from_secs(5);
 
-/// Time limits of a round and of one pull request. The function is stopped after a minute, and what was not stored by
-/// then is compared again.
+/// Time limits of a round and of one pull request. The function is stopped after a minute, and unstored comparisons are
+/// repeated.
 const ROUND: Duration = Duration::from_secs(15);
 const ONE: Duration = Duration::from_secs(15);
 
-/// How far the forge's clock and ours may be apart. Also the time in which a review may come before its pull request
-/// is linked to a ticket.
+/// Allowed difference between the forge's clock and ours. A review may also arrive this long before its pull request is
+/// linked to a ticket.
 const APART: Duration = Duration::from_secs(600);
 
 const PASSED_OVER: &str = "more pull requests changed than a look reads of the list, and the older of them were passed \
@@ -48,16 +48,16 @@ struct Round<'a> {
     repository: &'a Repository,
     reach: Reach,
     started: Timestamp,
-    /// Reviews from before this were seen.
+    /// Earlier rounds have seen reviews from before this time.
     since: Timestamp,
     found: Found,
     look: Look,
     compared: Vec<u64>,
 }
 
-/// Compares changed pull requests, then, if that is due, all open ones, from where the last round stopped.
+/// Compares changed pull requests. If due, then compares all open ones, from where the last round stopped.
 ///
-/// Errors: the table's.
+/// Errors: `Store`.
 pub(super) async fn look(ctx: &Context, integration: &Integration, poll: &Poll) -> Result<(Found, Look), Error> {
     let known = &poll.look;
     let repository = ctx.store.repository(&poll.project, &poll.integration, poll.repository).await?;
@@ -102,12 +102,12 @@ impl Round<'_> {
         PullRequestId { integration: self.integration.id.clone(), repository: self.repository.id, number }
     }
 
-    /// Adds what the forge's list names to the pull requests that are to be compared.
+    /// Adds the changed pull requests in the forge's list to those to compare.
     async fn list_changed(&mut self) -> Result<(), Error> {
         let since = self.look.listed.or(self.look.since).unwrap_or(self.started).minus(APART);
         let mut numbers = Vec::new();
         let listed = in_time(self.integration, self.changed_since(since, &mut numbers)).await;
-        // Also of a list that broke off: what it named is compared, and the whole of it is read again.
+        // Use the numbers of a list that failed midway, too. The next round reads the whole list again.
         let mut has_room = true;
         for number in numbers {
             if !self.look.changed.contains(&number) {
@@ -137,12 +137,12 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Adds the linked pull requests that changed since then, the latest first; whether older ones were passed over.
+    /// Collects linked pull requests that changed after `since`, newest first. Returns whether older ones were skipped.
     async fn changed_since(&self, since: Timestamp, numbers: &mut Vec<u64>) -> Result<bool, Error> {
         let forge = forge_of(self.ctx, self.integration, self.repository).await?;
         let began = self.ctx.clock.now();
         for page in 1..=MOST_PAGES {
-            // A list that is cut counts as read; one that takes too long would be as long the next time.
+            // Treat a cut list as read, because a slow list would be as slow the next time.
             if page > 1 && self.ctx.clock.now().since(began) >= PAGES_WITHIN {
                 break;
             }
@@ -169,11 +169,11 @@ impl Round<'_> {
         Ok(true)
     }
 
-    /// What fails, or can't be decided yet, is kept for the next round, behind the others.
+    /// Compares the listed pull requests. Failed and undecided ones go to the end of the next round's list.
     async fn compare_changed(&mut self) -> Result<(), Error> {
         let mut left = std::mem::take(&mut self.look.changed).into_iter();
         let mut again = Vec::new();
-        // At least one: a list that takes all of the time must not keep every round from comparing.
+        // Compare at least one, even if reading the list took all the time.
         while self.compared.is_empty() || !(self.is_over() || self.is_full()) {
             let Some(number) = left.next() else { break };
             if !self.compare(number).await? {
@@ -184,7 +184,8 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Once it has compared all of them without a problem, everything from before it began was seen.
+    /// Compares open pull requests. If all were compared without a problem, `since` moves to the start of that
+    /// comparison.
     async fn compare_open(&mut self) -> Result<(), Error> {
         let page = i32::from(most_compared(self.integration.kind));
         loop {
@@ -215,7 +216,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Whether it is done with this one.
+    /// Returns whether the pull request needs no further comparison.
     async fn compare(&mut self, number: u64) -> Result<bool, Error> {
         self.found.pull_requests += 1;
         self.compared.push(number);
@@ -254,7 +255,7 @@ impl Round<'_> {
             let event = review_event(Source::Poll, None, Asks::Changes {}, review, now.clone(), self.ctx.clock.now());
             self.decide_missed(&linked, &event, &mut compared).await?;
         }
-        // Last, so that reviews are decided also while the forge does not list the comments.
+        // Last, so that a failure to list comments does not block reviews.
         for comment in forge.issue_comments(name.as_str(), id.number).await?.found {
             let Some(event) = comment_event(&comment, now.clone()) else { continue };
             self.decide_missed(&linked, &event, &mut compared).await?;
@@ -262,7 +263,7 @@ impl Round<'_> {
         Ok(compared)
     }
 
-    /// Decides a review or comment that the ledger has no answer to.
+    /// Decides a review or comment that has no answer in the ledger.
     async fn decide_missed(
         &self,
         linked: &PullRequest,
@@ -292,9 +293,9 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// The repository's name as the forge tells it with a pull request. A new name is stored.
+    /// Returns the repository's name from the forge's answer. Stores a new name.
     ///
-    /// Errors: `Taken` if another repository has our repository's name by now: nothing of the answer is ours.
+    /// Errors: `Taken` if another repository now has the stored name, so that the answer is about that one.
     async fn name_in(&self, told: &Told) -> Result<RepositoryName, Error> {
         let known = self.repository;
         let Some(base) = &told.base_repository else { return Ok(known.name.clone()) };
@@ -310,13 +311,13 @@ impl Round<'_> {
 #[derive(Default)]
 struct Compared {
     reviews: usize,
-    /// Why one could not be decided yet: the forge did not say what its author may do.
+    /// Why a review or comment is undecided: the forge did not return its author's permission.
     undecided: Option<String>,
 }
 
-/// The error, if the round goes on after it and tells it. Contention and an unreadable item are about one pull request.
+/// Returns an error after which the round continues. Contention and an unreadable item affect one pull request only.
 ///
-/// Errors: the table's others.
+/// Errors: any other `Store` error.
 pub(super) fn problem_of(error: Error) -> Result<Error, Error> {
     match error {
         Error::Store(error) if !matches!(error, StoreError::Contended { .. } | StoreError::Corrupt { .. }) => {
@@ -326,7 +327,7 @@ pub(super) fn problem_of(error: Error) -> Result<Error, Error> {
     }
 }
 
-/// Ends a step that takes too long: the forge would not answer the next call either, and the others wait.
+/// Stops a step that takes too long, so that an unresponsive forge does not use up the round.
 async fn in_time<T>(integration: &Integration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     match tokio::time::timeout(ONE, step).await {
         Ok(done) => done,
@@ -334,8 +335,8 @@ async fn in_time<T>(integration: &Integration, step: impl Future<Output = Result
     }
 }
 
-/// The reviews that still ask for changes: an approval of the same person takes earlier ones back. Where a person has
-/// one request at a time, only the last one counts.
+/// Returns the reviews that still request changes. A later approval by the same user withdraws earlier requests. If the
+/// forge has one request per user, only the last one counts.
 fn standing(kind: ForgeKind, reviews: &[Review]) -> impl Iterator<Item = &Review> {
     let asks = |review: &&Review| review.state == ReviewState::ChangesRequested;
     let overrules = move |state: ReviewState| match state {
