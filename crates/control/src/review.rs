@@ -1,7 +1,7 @@
-//! Reviews: from an event or a user's request to a revise job, or the reason for none.
+//! Reviews: from an event or a user's request to a revise job, or to the reason for none.
 //!
-//! [`decide_review`] decides an event, [`settle_reviews`] decides stored reviews when their ticket is free,
-//! [`admit_job`] reads their texts before a job may start, [`tell_pull_request`] shows the result.
+//! [`decide_review`] decides an event, [`settle_reviews`] decides stored reviews once their ticket is free,
+//! [`admit_job`] reads their texts before a job starts, and [`tell_pull_request`] shows the result.
 
 mod admit;
 mod changed;

@@ -28,13 +28,13 @@ use std::collections::BTreeSet;
 
 #[derive(Clone, Debug)]
 pub struct RunnerToken {
-    /// Its hash; identifies the runner together with the name.
+    /// The token's hash, which identifies the runner together with its name.
     pub hash: String,
     /// Permitted projects; `None` means all.
     pub projects: Option<BTreeSet<ProjectId>>,
 }
 
-/// A runner of this token. Another token's runner is `NotFound`.
+/// Loads a runner of this token. Another token's runner is `NotFound`.
 async fn own(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Runner, Error> {
     let runner = ctx.store.runner(id).await?.filter(|runner| runner.token == token.hash);
     runner.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })
@@ -45,7 +45,6 @@ async fn own_member(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result
     member.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })
 }
 
-/// Whether the token of this hash still lets a runner work.
 pub(crate) async fn token_state(ctx: &Context, hash: &str) -> Result<Token, Error> {
     let now = ctx.clock.now();
     let good = ctx.store.token(hash).await?.is_some_and(|token| {

@@ -1,4 +1,5 @@
-//! Sweeps everything that is due, in one bounded round. A failing item is put off, so that it cannot block the others.
+//! Sweeps everything that is due, in one bounded round. Failing items are put off, so that they do not block the
+//! others.
 
 mod gauges;
 mod held;
@@ -32,9 +33,9 @@ const PER_SHARD: usize = 25;
 
 const READY_EVERY: Duration = Duration::from_secs(60);
 
-/// Each part has a time limit and handles its own read errors; the next round does the rest.
+/// Runs a scheduled round. Each part has a time limit and handles its own read errors; the next round does the rest.
 ///
-/// Idempotent: every step is a conditional write or a hint; concurrent sweepers are harmless.
+/// Idempotent: each step is a conditional write or a hint, so concurrent sweepers are harmless.
 pub async fn sweep(ctx: &Context) -> Round {
     go_round(ctx, Limits::SCHEDULED).await
 }
@@ -43,7 +44,7 @@ pub async fn sweep_by_hand(ctx: &Context) -> Round {
     go_round(ctx, Limits::BY_HAND).await
 }
 
-/// Runners in every round, waiting jobs and gauges once a minute: both are read whole.
+/// Sweeps runners in every round. Waiting jobs and gauges need complete reads, so they follow once a minute only.
 ///
 /// Writes: the note of the round, unless a later one is stored.
 async fn go_round(ctx: &Context, limits: Limits) -> Round {
@@ -52,10 +53,10 @@ async fn go_round(ctx: &Context, limits: Limits) -> Round {
     let (mut report, mut faults) = (Report::default(), Faults::default());
     let (mut scheduled, mut gauges) = (Scheduled::default(), Gauges::default());
     let read = time.one("read the note of the last round", ctx.store.sweeps()).await;
-    // Without a readable note, or with one from a wrong clock, no runner is judged by its silence.
+    // Without a readable note, or with a note from a wrong clock, no runner is judged by its silence.
     let last = read.as_ref().ok().and_then(Option::as_ref).filter(|last| last.at <= now.plus(AHEAD));
     let since = watched_since(last.and_then(|last| Some((last.at, last.since?))), now);
-    // First, so that silences are judged a minute apart, however long the rest takes.
+    // First, so that silences are judged a minute apart, regardless of the other parts.
     faults.note(Box::pin(sweep_runners(ctx, time, since, &mut gauges, &mut report)).await);
     for shard in in_turn(now) {
         faults.note(Box::pin(of_shard(ctx, shard, time, &mut scheduled, &mut report)).await);
@@ -71,7 +72,7 @@ async fn go_round(ctx: &Context, limits: Limits) -> Round {
         faults.note(Box::pin(sweep_ready(ctx, time, &mut gauges, &mut report)).await);
         faults.note(Box::pin(sweep_held(ctx, time, &mut gauges, &mut report)).await);
         faults.note(scheduled.count(ctx, time, &mut gauges).await);
-        // A round by hand has less time: its omissions must not postpone the next check by a minute.
+        // A manual round has less time. The parts that it skips must not wait another minute.
         if faults.none() || limits == Limits::SCHEDULED {
             round.ready_at = now;
         }
@@ -83,7 +84,7 @@ async fn go_round(ctx: &Context, limits: Limits) -> Round {
             round.gauges = Some(gauges.of_a_part(gauges::of_before(ctx, time, &read).await, now));
         }
     }
-    // Noted last: a failed read of the note does not affect the counts, which would be lost with it.
+    // Last, because the counts do not depend on the note, and a failed read must not lose them.
     faults.note(read);
     let noted = time.last("note a sweep", ctx.store.put_sweeps(&round)).await;
     let is_noted = noted.is_ok();
@@ -105,7 +106,7 @@ async fn of_shard(
     report: &mut Report,
 ) -> Result<(), Error> {
     let now = ctx.clock.now();
-    // Read even without time to process it: all rows are counted.
+    // Read even without time for processing, because all rows are counted.
     let read = ctx.store.scheduled(shard, gauges::PER_SHARD);
     let rows = time.before(time.limits.ready, "read what is due", read).await?;
     scheduled.note(&rows, now);
@@ -186,13 +187,13 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
         let (written, done) = match step(&job, now) {
             Step::Nothing => return Ok(Done::Nothing),
             Step::Admit => {
-                // Another function may call forges; it judges the job again.
+                // Another function may call forges. It checks the job again.
                 ctx.wakeups.admit_job(&JobWakeup { job: job.id.clone() }).await?;
                 return Ok(Done::Admit);
             }
             Step::Start if replace(ctx, &job).await? => return Ok(Done::Start),
             Step::Start | Step::StartAnew(_) => {
-                // Only the dispatcher starts tasks; it judges the job again.
+                // Only the dispatcher starts tasks. It checks the job again.
                 ctx.wakeups.wake_job(&JobWakeup { job: job.id.clone() }).await?;
                 return Ok(Done::Start);
             }

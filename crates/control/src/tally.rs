@@ -24,13 +24,13 @@ counts! {
     DeliveryInvalid,
     SignatureRefused,
     TaskStarted,
-    /// A start was refused, postponed, or died before its claim.
+    /// A start was refused or postponed, or the task died before its claim.
     TaskStartFailed,
     JobCompleted,
     JobFailed,
     JobCancelled,
     JobRequeued,
-    /// The breaker of a model's account was opened: its limit is used up, or its provider keeps failing.
+    /// A model account's breaker was opened: its limit is used up, or its provider keeps failing.
     ModelLeftAlone,
     WakeupLost,
     /// An item of the table that this version cannot parse was skipped.
@@ -53,7 +53,7 @@ impl Tally {
         }
     }
 
-    /// Counts a decision. A queued one is counted when it is decided.
+    /// Counts a decision. A queued review is counted when it is decided.
     pub fn decided(&self, reason: &Reason) {
         if matches!(reason, Reason::Queued { .. }) {
             return;
@@ -77,7 +77,7 @@ impl Tally {
         }
     }
 
-    /// Takes and resets the counts; concurrent callers share them without overlap.
+    /// Takes and resets the counts. Concurrent callers get separate shares.
     pub fn take(&self) -> Vec<(Count, u64)> {
         let taken = Count::ALL.iter().zip(&self.0).map(|(what, count)| (*what, count.swap(0, Ordering::Relaxed)));
         taken.filter(|(_, count)| *count > 0).collect()

@@ -23,7 +23,7 @@ use pullyard_forge::webhook::{Event, Language, parse};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// The forge client tries three times ten seconds, which exceeds the function's limit.
+/// The forge client tries three times ten seconds, longer than the function may run.
 const FORGE_WITHIN: Duration = Duration::from_secs(8);
 
 #[derive(Clone, Copy)]
@@ -36,7 +36,6 @@ pub struct Call<'a> {
     pub delivery: Option<&'a str>,
     /// `X-Hub-Signature-256`, `X-Hub-Signature`.
     pub signature: Option<&'a str>,
-    /// The signed bytes.
     pub body: &'a [u8],
 }
 
@@ -59,9 +58,8 @@ pub enum Received {
     Decided(Answer),
 }
 
-/// Idempotent: reviews by their own ids, everything else by hook and body, over all sources and repeats.
-/// Errors: the table's, the secrets' and the forge's; the forge then lists the delivery as failed, and it is requested
-/// again.
+/// Idempotent: reviews by their ids, other deliveries by hook and body, across all sources and repeats.
+/// Errors: `Store`, `Cloud`, `Forge`. The forge then lists the delivery as failed, and it is requested again.
 pub async fn receive(ctx: &Context, call: &Call<'_>) -> Result<Received, Error> {
     let Ok(name) = HookName::new(call.hook) else { return Ok(Received::UnknownHook) };
     let hook = ctx.store.hook(&name).await?.filter(|hook| hook.forge == call.forge);
@@ -117,7 +115,7 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
                 let forge = forge_of(ctx, &integration, &connected).await?;
                 Ok::<_, Error>(forge.pull_request(connected.name.as_str(), command.number).await?)
             };
-            // The forge waits ten seconds for our answer. After a failure polling finds the comment.
+            // The forge waits ten seconds for our answer. After a failure, polling finds the comment.
             let asked = tokio::time::timeout(FORGE_WITHIN, asked).await;
             let pull_request = asked.unwrap_or_else(|_| Err(too_slow(&integration, FORGE_WITHIN)))?;
             decide(ctx, &reach, &command.on(hook, shown_name(call), &pull_request)).await?
@@ -138,10 +136,10 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
             if let Some(known) = ctx.store.review(&pull_request, &review).await?
                 && reach.includes(&known.project)
             {
-                // Stale: another project has it by now.
+                // Stale is harmless: the review belongs to another project now.
                 ctx.store.note_review_edited(&pull_request, &review, &known.project).await?;
             }
-            // Otherwise it is not stored, or other projects'. It will be read with the edited text, unmarked.
+            // An unknown review, or another project's, is read later with the edited text and without the mark.
             note(ctx, hook, call, Reason::EditedReview {}, None).await?
         }
         Told::Nothing { event } => {
@@ -152,7 +150,6 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
 }
 
 async fn decide(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
-    // Boxed: the future of the whole decision is large, and has several call sites.
     Box::pin(decide_or_queue(ctx, reach, event)).await
 }
 
@@ -174,7 +171,7 @@ fn reach_of(hook: &Hook) -> Reach {
     Reach { hook: Some(hook.name.clone()), home: hook.home.clone(), others: hook.others.clone() }
 }
 
-/// The refusal of a repository's hook that reports about another repository: its secret does not authorise that.
+/// Refuses a delivery of a repository's hook about another repository, which the hook's secret does not authorise.
 fn foreign(hook: &Hook, event: &Event) -> Option<Reason> {
     let (id, name) = repository_of(event)?;
     if hook.may_tell_of(id) {
@@ -203,7 +200,7 @@ fn subject(seen: &SeenPullRequest) -> ReviewSubject {
     }
 }
 
-/// Records a delivery that is no review. The same body again is the same entry.
+/// Records a delivery that is no review. The same body again has the same entry.
 async fn note(
     ctx: &Context,
     hook: &Hook,
@@ -217,7 +214,7 @@ async fn note(
         .or_else(|| EventId::new(clipped(&format!("sha256:{hash}"), 40)).ok())
         .ok_or_else(|| Error::Inconsistent("a hash is no event id".into()))?;
     let delivery = entry(ctx, hook, id.clone(), event, reason.clone().clipped(), review).await?;
-    // Never stale: only reviews have final answers.
+    // Never stale, because only reviews have final answers.
     ctx.store.record(&delivery).await?;
     ctx.tally().decided(&reason);
     tracing::info!(

@@ -18,10 +18,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 use std::sync::LazyLock;
 
-/// Built at the first call, once per process; the same for every caller.
+/// Built at the first call, once per process.
 static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
 
-/// A description of the API as OpenAPI has it.
+/// The API as an OpenAPI document.
 #[derive(JsonSchema)]
 #[schemars(inline, transparent)]
 pub(crate) struct Document(#[expect(dead_code, reason = "only its schema is used")] serde_json::Map<String, Value>);
@@ -53,8 +53,7 @@ pub fn document() -> Value {
     openapi::described(|| elsewhere(crate::described()), SAID, of_path)
 }
 
-/// The tickets function's routes with their types; that function parses bodies by hand, so that it can record
-/// unreadable ones in the ledger.
+/// Adds the tickets function's route with its types. That function parses bodies itself, to record unreadable ones.
 fn elsewhere(routes: ApiRouter<Context>) -> ApiRouter<Context> {
     async fn ticket_event(_: Caller<scope::Tickets>, _: Strict<TicketEvent>) -> Result<Json<Decision>, Problem> {
         Err(Problem::not_found("This route belongs to another function."))
@@ -67,7 +66,7 @@ fn of_path(schemas: &mut SchemaGenerator, name: &str) -> Schema {
         "owner" | "name" => json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$" }),
         "integration" => schemas.subschema_for::<IntegrationId>(),
         "project" => schemas.subschema_for::<ProjectId>(),
-        // Other keys are sent in the query.
+        // Keys with other characters are sent in the query.
         "key" => json_schema!({ "type": "string", "pattern": r"^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}$" }),
         "hook" => schemas.subschema_for::<HookName>(),
         "message" => schemas.subschema_for::<MessageId>(),

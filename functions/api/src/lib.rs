@@ -40,7 +40,7 @@ use routes::{
     job_orders, jobs, meta, metrics, projects, pulls, repository_test, runners, secrets, sign_in, tickets, tokens,
 };
 
-/// The git commit for `/v1/version`. The program supplies it, so that a new commit does not rebuild this crate.
+/// The git commit for `/v1/version`. The program passes it in, so that a new commit does not rebuild this crate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Commit(pub(crate) &'static str);
 
@@ -49,8 +49,8 @@ pub fn router(ctx: Context, commit: &'static str) -> Router {
     http::logged("api", &ctx, http::finished(routes.with_state(ctx.clone())))
 }
 
-/// The table of routes, for a router and for the OpenAPI document; both have functions of the same names. The document
-/// is not built with the router, because it would cost milliseconds in each cold start.
+/// The table of routes, for the router and the OpenAPI document, which have functions of the same names. The router
+/// does not build the document, because that would cost milliseconds in each cold start.
 macro_rules! routes {
     ($router:expr, $route:ident, $kind:ident $(:: $inner:ident)?) => {{
         use $kind $(:: $inner)? ::routing::{delete, get, post, put};

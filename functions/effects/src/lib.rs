@@ -1,5 +1,5 @@
-//! Processes effects in order: ticket updates, review reads, texts on pull requests, deferred reviews. The FIFO queue
-//! has at most one in flight per ticket, job or pull request.
+//! Processes effects in order: ticket updates, review reads, texts on pull requests, polls, deferred reviews. The FIFO
+//! queue has at most one in flight per ticket, job or pull request.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use pullyard_control::review::{Reach, admit_job, decide_review, tell_pull_request};

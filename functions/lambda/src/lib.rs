@@ -1,5 +1,5 @@
-//! All functions in one program; the handler's name selects one.
-//! This crate sets up logs, configuration, context and Lambda's loop. Each function's code is in its own package.
+//! All functions in one program; the handler's name selects one. This crate sets up logs, configuration, context and
+//! Lambda's loop. Each function's code is in its own package.
 
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -49,7 +49,7 @@ impl Function {
 
     pub async fn run(self) -> Result<(), Error> {
         telemetry::start();
-        // Boxed, as are the loops below: large futures are expensive to compile.
+        // Boxed, like the loops below: large futures are slow to compile.
         let ctx = Box::pin(Config::from_env()?.connect()).await;
         let ctx = &ctx;
         match self {

@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-// One thread, because an environment has one event at a time and mostly waits; a second would cost start-up time and
-// memory.
+// One thread, because an environment handles one event at a time. A second would cost start-up time and memory.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match pullyard_functions::run().await {

@@ -1,4 +1,4 @@
-//! The request of a revise job: its frozen reviews and a person's message, as text only.
+//! Shows the request of a revise job: its frozen reviews and the user's message, as text only.
 
 use crate::fault::Fault;
 use crate::text::{Text, block, line, web};
@@ -34,7 +34,7 @@ pub(crate) struct Comment {
     pub(crate) text: Text,
 }
 
-/// `None` for other jobs, and until the reviews were read from the forge.
+/// Returns `None` for other jobs, and until the reviews were read from the forge.
 pub(crate) async fn of(ctx: &Context, view: &JobView) -> Result<Option<Asked>, Fault> {
     let job = &view.job;
     if job.revises.is_none() || job.context.is_empty() {

@@ -1,4 +1,4 @@
-//! Style, script and icon at URLs with a hash of their content, so that browsers cache them for ever.
+//! Serves style, script and icon at URLs with a hash of their content, so that browsers cache them for ever.
 
 use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};

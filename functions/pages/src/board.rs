@@ -41,8 +41,7 @@ struct Board {
     empty: bool,
     next: Option<String>,
     refresh: u32,
-    /// Key of the cards' forms. Outside the list, which the script replaces when it changes, because each response has
-    /// a new key.
+    /// Key of the cards' forms. Outside the list: the script replaces a changed list, and each response has a new key.
     once: String,
 }
 
@@ -161,7 +160,7 @@ fn shown(card: &control::Card, statuses: &[String], own: &Statuses) -> Card {
     }
 }
 
-/// A key may be any text: one that a path cannot contain, or `new`, goes into the query.
+/// A key may be any text. A key that a path cannot contain, or `new`, goes into the query.
 pub(crate) fn address_of(project: &ProjectId, key: &TicketKey) -> String {
     if key.fits_a_path() && key.as_str() != "new" {
         format!("/tickets/{key}?project={project}")
@@ -174,7 +173,7 @@ pub(crate) fn move_address_of(project: &ProjectId, key: &TicketKey) -> String {
     address_of(project, key).replacen('?', "/move?", 1)
 }
 
-/// The key if the title has nothing visible, because a link needs text.
+/// Falls back to the key if no character of the title is visible, because a link needs text.
 pub(crate) fn titled(view: &TicketView) -> Text {
     let title = line(&view.text.title);
     if title.is_empty() { line(view.ticket.key.as_str()) } else { title }
@@ -189,7 +188,7 @@ pub(crate) fn pull_request(view: &TicketView) -> Option<Pull> {
     })
 }
 
-/// Every other status, including closing ones, which have no column while empty.
+/// Lists every other status, including closing ones, which have no column while empty.
 pub(crate) fn moves(ticket: &Ticket, statuses: &[String], own: &Statuses) -> Vec<Move> {
     let closed = own.closed.iter().filter(|status| !statuses.contains(status));
     let others = statuses.iter().chain(closed).filter(|status| **status != ticket.status);

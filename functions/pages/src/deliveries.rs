@@ -46,7 +46,7 @@ struct Deliveries {
     fault: Option<Fault>,
     filtered: bool,
     rows: Vec<Row>,
-    /// The day of the oldest entry read, when there are older ones.
+    /// The day of the oldest entry read, if there are older ones.
     back_to: Option<String>,
     later: bool,
     newest: String,

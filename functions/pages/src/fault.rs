@@ -15,7 +15,7 @@ pub(crate) struct Fault {
     pub(crate) code: String,
     pub(crate) sentence: Text,
     pub(crate) help: Help,
-    /// Text of the failed form, so that the visitor does not have to type it again.
+    /// Text of the failed form, so that the visitor need not type it again.
     written: Option<String>,
     signed_in: bool,
 }

@@ -6,7 +6,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 
-/// A description of the API's maximum size with every byte percent-encoded. Units: bytes.
+/// The API's longest description with every byte percent-encoded. Units: bytes.
 pub(crate) const LARGEST: usize = 768 * 1_024;
 
 pub(crate) struct Form<T>(pub(crate) T);
@@ -32,7 +32,6 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
     }
 }
 
-/// Trimmed; `None` for an empty field.
 pub(crate) fn given(field: &str) -> Option<String> {
     let field = field.trim();
     (!field.is_empty()).then(|| field.to_owned())

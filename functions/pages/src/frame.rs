@@ -50,7 +50,7 @@ pub(crate) fn go(to: &str) -> Response {
     }
 }
 
-/// A path of our own, else the board, so that no redirect leaves the site.
+/// Returns a path of our own, otherwise the board, so that no redirect leaves the site.
 pub(crate) fn own_path(path: Option<&str>) -> &str {
     let own = |path: &&str| {
         let first = path.strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'));

@@ -1,4 +1,4 @@
-//! Protects all pages: headers against injected scripts, and a check against forms of other sites.
+//! Protects all pages with headers against injected scripts, and with a check against forms of other sites.
 
 use crate::fault::Fault;
 use axum::extract::{Request, State};
@@ -16,7 +16,7 @@ pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
     let set = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not `no-referrer`: browsers would then send our own forms with `Origin: null`.
+        // With `no-referrer`, browsers would send our own forms with `Origin: null`.
         (header::REFERRER_POLICY, "same-origin"),
     ];
     for (name, value) in set {
@@ -26,7 +26,7 @@ pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// Another site's form would act with the visitor's rights.
+/// A form of another site would act with the visitor's rights.
 pub(crate) async fn refuse_foreign_forms(State(ctx): State<Context>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if reads || is_own(request.headers(), &ctx.api_url) {
@@ -41,19 +41,19 @@ pub(crate) async fn refuse_foreign_forms(State(ctx): State<Context>, request: Re
     .into_response()
 }
 
-/// Browsers send the origin of a request; a request without one is not a browser's form.
+/// Checks the origin that browsers send. A request without one is refused.
 fn is_own(headers: &HeaderMap, url: &str) -> bool {
     let said = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     if let Some(site) = said("sec-fetch-site") {
         return site == "same-origin";
     }
     let Some(origin) = said("origin") else { return false };
-    // The gateway's own name may differ from the one that browsers use.
+    // The gateway's own name may differ from the name that browsers use.
     let host = origin.split_once("://").map(|(_, host)| host);
     origin == url.trim_end_matches('/') || (host.is_some() && host == said("host"))
 }
 
-/// After a click on another site the browser withholds our `SameSite` cookie until the next request from our own page.
+/// After a click on another site, the browser withholds our `SameSite` cookie until a request from our own page.
 pub(crate) fn came_from_elsewhere(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site")
 }

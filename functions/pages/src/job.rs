@@ -24,7 +24,7 @@ use pullyard_entry::{Path, Problem, Query};
 use pullyard_protocol::event::Event;
 use serde::Deserialize;
 
-/// Events on the first page; the script, or a link, loads the rest at once.
+/// Events on the first page. The script, or a link, loads the rest.
 const FIRST: usize = 2_000;
 
 /// Attempt and number of the last event seen.
@@ -32,7 +32,7 @@ const CURSOR: HeaderName = HeaderName::from_static("pullyard-cursor");
 
 const BEGIN: (u32, u64) = (1, 0);
 
-/// When the script polls again. Units: milliseconds; 0 is never.
+/// Delay until the script polls again. Units: milliseconds; 0 is never.
 const NEXT: HeaderName = HeaderName::from_static("pullyard-next");
 
 #[derive(Deserialize)]
@@ -48,7 +48,6 @@ struct JobPage {
     asked: Option<asked::Asked>,
     kept: Option<kept::Kept>,
     entries: Vec<Entry>,
-    /// Usage of a running job's agent; may be empty.
     used: String,
     later: bool,
     rest: Option<String>,
@@ -59,7 +58,7 @@ struct JobPage {
 #[template(path = "job_fragment.html")]
 struct JobFragment {
     head: Head,
-    /// Only until the first event is seen, because reviews are read before an attempt begins.
+    /// Only until the first event, because reviews are read before an attempt begins.
     asked: Option<asked::Asked>,
     kept: Option<kept::Kept>,
     entries: Vec<Entry>,
@@ -96,8 +95,8 @@ struct Head {
     may_answer: bool,
     /// When the agent will read a message that is sent now.
     hears: Option<&'static str>,
-    /// Kind of the message form: empty, `answer`, or `say` with the status that its text depends on. The script
-    /// replaces the form when it changes.
+    /// Kind of the message form, which the script replaces on a change: empty, `answer`, or `say` with the job's
+    /// status.
     speaks: String,
     may_retry: bool,
     held: bool,
@@ -165,7 +164,7 @@ impl Head {
     }
 }
 
-/// It waits for a runner or is being worked on, without a pending request.
+/// The job waits for a runner or is being worked on, without a pending request.
 fn may_pause(job: &Job) -> bool {
     let at_work = matches!(job.status, Status::Ready | Status::Claimed | Status::Preparing | Status::Executing);
     at_work && job.pause.is_none() && job.cancel.is_none()
@@ -193,7 +192,7 @@ pub(crate) async fn show(
         let read = control::events_of::<Event>(&visit.ctx, &id, begin).await?;
         let live = Live::new(&view, &read.events, read.cursor, read.end);
         let head = Head::new(&view, became, &visit);
-        // Polls happen each second; without new events nothing new can be stored, so skip the read.
+        // Polls come every second. Without new events there are no new artifacts, so skip the read.
         let quiet = view.job.status.is_active() && read.events.is_empty();
         let kept = if quiet { None } else { kept::of(&visit.ctx, &id).await? };
         // An ended job shows usage in the attempt's record or in a row.
@@ -225,7 +224,6 @@ pub(crate) async fn show(
     let kept = kept::of(&visit.ctx, &id).await?;
     let head = Head::new(&view, became, &visit);
     let title = format!("{} {}", view.job.id.short(), view.title);
-    // An ended job shows usage in the attempt's record or in a row.
     let unsaid = kept.as_ref().filter(|_| head.ended_for_good).map(|kept| kept.unsaid.as_slice()).unwrap_or_default();
     let seen = if after.is_some() { begin.0 } else { 0 };
     let entries = log::entries(&view.job, &events, seen, unsaid);

@@ -1,4 +1,4 @@
-//! Artifacts and attempts of a job, on its page; and the redirect to one artifact.
+//! Shows artifacts and attempts on the page of a job, and redirects to an artifact.
 
 use crate::fault::Fault;
 use crate::text::{Text, line};

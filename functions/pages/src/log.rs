@@ -17,7 +17,7 @@ pub(crate) struct Entry {
     pub(crate) exact: String,
     pub(crate) look: Look,
     pub(crate) call: Option<Text>,
-    /// Artifacts with the full text, if it was too large for the log.
+    /// Artifacts with the full text, if that was too large for the log.
     pub(crate) whole: Vec<Whole>,
 }
 
@@ -53,8 +53,8 @@ pub(crate) enum Look {
     },
 }
 
-/// Newest usage of the running attempt. Empty if an attempt other than `seen` has begun and reported none; `None` if
-/// nothing is new.
+/// Returns the newest usage of the running attempt. Empty if an attempt other than `seen` has begun and reported none;
+/// `None` without a change.
 pub(crate) fn used_so_far(events: &[(u32, Timestamp, Event)], seen: u32) -> Option<String> {
     let newest = events.last()?.0;
     let of_attempt = events.iter().rev().take_while(|(attempt, ..)| *attempt == newest);
@@ -70,8 +70,8 @@ fn newest_used(events: &[(u32, Timestamp, Event)], attempts: &[u32]) -> Vec<usiz
     attempts.iter().filter_map(newest).collect()
 }
 
-/// Adds a heading where an attempt begins, except for `seen`. For the attempts in `unsaid` their newest usage is a row
-/// too, because no record contains it.
+/// Adds a heading where an attempt other than `seen` begins. The newest usage of an attempt in `unsaid` becomes a row,
+/// because no record contains it.
 pub(crate) fn entries(job: &Job, events: &[(u32, Timestamp, Event)], seen: u32, unsaid: &[u32]) -> Vec<Entry> {
     let stays = newest_used(events, unsaid);
     let mut entries: Vec<Entry> = Vec::new();
@@ -94,7 +94,7 @@ pub(crate) fn entries(job: &Job, events: &[(u32, Timestamp, Event)], seen: u32, 
             entries.push(row(format!("a{attempt}"), Look::Head(line(&format!("Attempt {attempt}")))));
         }
         if event.used_so_far().is_some() && !stays.contains(&at) {
-            // Usage is shown above the log, or in the attempt's record.
+            // Usage is shown above the log or in the attempt's record.
             continue;
         }
         let id = format!("e{number}.{}", event.seq);
@@ -130,7 +130,7 @@ pub(crate) fn entries(job: &Job, events: &[(u32, Timestamp, Event)], seen: u32, 
     entries
 }
 
-/// The artifact with the full text, as the runner named it; its page reports if it was not stored.
+/// Links the artifact with the full text, as the runner named it. Its page reports if it was not stored.
 fn whole(job: &JobId, attempt: u32, event: &Event) -> Option<Whole> {
     let name = ArtifactName::new(event.data.as_ref()?["artifact"].as_str()?).ok()?;
     let id = ArtifactId::of(job, attempt, Kind::AgentOutput, &name);

@@ -31,7 +31,6 @@ pub(crate) struct Reviews {
     pub(crate) once: String,
 }
 
-/// `None` for a ticket without a linked pull request.
 pub(crate) async fn reviews(visit: &Visit, ticket: &Ticket) -> Result<Option<Reviews>, Fault> {
     let Some(view) = review::pull_request_of(&visit.ctx, ticket).await? else { return Ok(None) };
     let pull = view.pull_request;

@@ -36,7 +36,7 @@ pub(crate) struct Asked {
     to: Option<String>,
 }
 
-/// A page with one button, or with a field for a token. GET does not use up the link, because previews follow links.
+/// Shows one button, or a field for a token. GET does not use up the link, because previews follow links.
 pub(crate) async fn show(
     State(ctx): State<Context>,
     headers: HeaderMap,

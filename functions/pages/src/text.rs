@@ -1,10 +1,9 @@
-//! Text from outside, made safe to display.
-//! Templates escape markup; this module handles control characters, bidirectional overrides, terminal escape sequences
-//! and very long lines.
+//! Makes text from outside safe to display. Templates escape markup; this module handles control characters,
+//! bidirectional overrides, terminal escape sequences and very long lines.
 
 use std::fmt;
 
-/// Safe to display; templates escape it as any other value.
+/// Text that is safe to display; templates escape it as any other value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text(String);
 
@@ -56,7 +55,7 @@ pub fn block(text: &str) -> Text {
     Text(bounded(&tamed(text)))
 }
 
-/// Terminal output: drops escape sequences; a carriage return begins a line.
+/// Cleans terminal output: drops escape sequences; a carriage return begins a line.
 pub fn output(text: &str) -> Text {
     Text(bounded(&tamed(&without_escapes(text))))
 }
@@ -73,14 +72,13 @@ pub fn encoded(text: &str) -> String {
     out
 }
 
-/// `None` unless the scheme is http or https, so that no link runs a script.
+/// Returns `None` unless the scheme is http or https, so that no link runs a script.
 pub fn web(url: &str) -> Option<String> {
     let web = url.starts_with("https://") || url.starts_with("http://");
     (web && !url.contains(|c: char| c.is_control() || c.is_whitespace())).then(|| url.to_owned())
 }
 
-/// Replaces control characters by their pictures and bidirectional overrides by their names; drops characters without
-/// width.
+/// Replaces control characters and bidirectional overrides by visible text, and drops characters without width.
 fn tamed(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.replace("\r\n", "\n").chars() {

@@ -169,7 +169,7 @@ async fn written(visit: &Visit, project: &Project, form: Written, fault: Option<
     Ok(page(status, &shown))
 }
 
-/// The next number after the tickets with the project's own prefix; a suggestion.
+/// Suggests the number after the tickets with the project's own prefix.
 async fn next_key(visit: &Visit, project: &ProjectId) -> Result<String, Fault> {
     let prefix = format!("{}-", project.as_str().to_uppercase());
     let (keys, _) = visit.ctx.store.ticket_keys(project, None, 1_000).await.map_err(Error::from)?;
@@ -226,8 +226,7 @@ pub(crate) struct Put {
     once: String,
 }
 
-/// Moves a ticket and redirects back with the decision. Two clicks of one button are one move; another button of the
-/// same page is another.
+/// Moves a ticket and redirects back with the decision. Two clicks on one button are one move.
 pub(crate) async fn put(
     visit: Visit,
     key: Result<Path<TicketKey>, Problem>,

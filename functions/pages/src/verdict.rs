@@ -1,4 +1,4 @@
-//! One line about a decision, shown after a form was sent. Read from the ledger, so that reloading shows the same.
+//! Shows one line about a decision after a form was sent. Read from the ledger, so that reloading shows the same.
 
 use crate::fault::Fault;
 use crate::text::{self, Help, Text, line};
@@ -15,7 +15,7 @@ pub(crate) struct Line {
     pub(crate) job: Option<String>,
 }
 
-/// `None` for another project's entry.
+/// Returns `None` for an entry of another project.
 pub(crate) async fn said(
     visit: &Visit,
     project: &ProjectId,

@@ -14,7 +14,7 @@ use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::Project;
 use pullyard_entry::Visitor;
 
-/// `Accept` of the script's requests for changes only.
+/// `Accept` header of the script's requests for changes only.
 pub(crate) const FRAGMENT: &str = "text/html; fragment";
 
 const PROJECTS: i32 = 100;
@@ -48,7 +48,7 @@ impl FromRequestParts<Context> for Visit {
     }
 }
 
-/// Redirects to the sign-in page and back; after a click on another site, first to a page of ours, which gets the
+/// Redirects to the sign-in page and back. After a click on another site, first shows our own page, which gets the
 /// cookie.
 fn stranger(parts: &Parts) -> Response {
     if is_fragment(parts) {

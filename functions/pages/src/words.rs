@@ -10,7 +10,7 @@ use pullyard_domain::time::Timestamp;
 use pullyard_domain::why;
 use std::time::Duration;
 
-/// A state as word, shape and colour together, for readers who do not see one of them.
+/// A state as word, shape and colour, for readers who cannot see one of these.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pill {
     pub(crate) word: &'static str,
@@ -68,7 +68,6 @@ pub(crate) fn badge(badge: Badge) -> Pill {
     Pill { word: badge.words(), shape: "cross", path: CROSS, tone: "bad" }
 }
 
-/// The sentence of a job that waits, asks or failed.
 pub(crate) fn sentence(view: &JobView) -> Option<Text> {
     let JobView { job, waits, now, .. } = view;
     let quiet = job.status.is_active() || matches!(job.status, Status::Completed | Status::Cancelled);

@@ -1,5 +1,5 @@
-//! `POST /v1/tickets/events`: decides events of ticket tools.
-//! A separate function, so that many ticket events cannot starve the runners' calls.
+//! `POST /v1/tickets/events`: decides events of ticket tools. A separate function, so that many ticket events cannot
+//! block the runners' calls.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -20,7 +20,7 @@ pub fn router(ctx: Context) -> Router {
     http::logged("tickets", &ctx, http::finished(routes))
 }
 
-/// `200` with any decision, also a refusal. An unreadable body is an error that is also recorded in the ledger.
+/// `200` with any decision, including a refusal. An unreadable body is an error that the ledger records, too.
 async fn ticket_event(
     State(ctx): State<Context>,
     caller: Caller<scope::Tickets>,
@@ -61,7 +61,7 @@ async fn note(ctx: &Context, caller: &Caller<scope::Tickets>, body: &[u8], reaso
         .ok()
         .and_then(|body| ProjectId::new(body.get("project")?.as_str()?).ok())
         .filter(|project| caller.may_touch(project).is_ok());
-    // Without a readable project the entry goes to the project `unreadable`.
+    // Without a readable project, the entry belongs to the project `unreadable`.
     let project = named.or_else(|| ProjectId::new("unreadable").ok());
     if let Some(project) = project {
         control::record_unreadable(ctx, &caller.id, &project, body, reason).await?;

@@ -1,6 +1,6 @@
-//! `POST /webhooks/github/{hook}` and `POST /webhooks/bitbucket/{hook}`: decides deliveries of forges.
-//! A separate function, so that many deliveries starve no other call. It passes on the raw bytes, since the signature
-//! covers them, and never logs headers or bodies.
+//! `POST /webhooks/github/{hook}` and `POST /webhooks/bitbucket/{hook}`: decides deliveries of forges. A separate
+//! function, so that many deliveries block no other call. It passes on the raw bytes, which the signature covers, and
+//! never logs headers or bodies.
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
@@ -16,7 +16,7 @@ use pullyard_entry::{Problem, http, invocation};
 use pullyard_protocol::decision::Decision;
 use serde_json::json;
 
-/// Lambda's limit is 6 MB with base64 and envelope; GitHub's 25 MB never reach a function. Units: bytes.
+/// Lambda's limit is 6 MB with base64 and envelope, so GitHub's 25 MB never reach a function. Units: bytes.
 const LARGEST: usize = 5 * 1024 * 1024;
 
 pub fn router(ctx: Context) -> Router {
@@ -62,8 +62,8 @@ async fn of_bitbucket(
     delivery(&ctx, ForgeKind::Bitbucket, &hook, &headers, request).await
 }
 
-/// `200` with any decision, `202` for a deferred one. Errors make the forge list the delivery as failed, so that it can
-/// be redelivered.
+/// `200` with any decision, `202` for a queued review. After an error, the forge lists the delivery as failed and can
+/// redeliver it.
 async fn delivery(
     ctx: &Context,
     forge: ForgeKind,

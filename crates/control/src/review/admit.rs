@@ -1,4 +1,4 @@
-//! Reads and freezes the texts of a job's reviews; only then may it start. It waits for an unreachable forge.
+//! Reads and freezes the texts of a job's reviews before the job may start. Waits while the forge is unreachable.
 
 use super::owed::{covered_with, first_of, have_wait, owed, take_over};
 use super::read::Unread;
@@ -33,9 +33,9 @@ pub enum Admitted {
     Nothing,
 }
 
-/// Idempotent: a job that is not Pending needs nothing; frozen contexts are named by their content.
-/// Errors: only those of our own services; the forge's are stored on the job. After an error that no retry fixes, the
-/// job is put off, longer each time: otherwise every sweep would send it again.
+/// Idempotent: only a Pending job changes; frozen contexts are named by their content.
+/// Errors: `Store`, `Cloud`; errors of the forge are stored on the job. After a permanent error the job is put off,
+/// longer each time; otherwise every sweep would send it again.
 pub async fn admit_job(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
     match admit_if_due(ctx, id).await {
         Err(error) if !error.is_transient() => {
@@ -92,7 +92,7 @@ fn tries_of(job: &Job) -> u32 {
     job.waits.as_ref().map_or(0, |waits| waits.tries)
 }
 
-/// An implement job can work without reviews, and must not wait for ever.
+/// An implement job can work without reviews and must not wait for ever.
 fn may_go_on_alone(read: &Read, job: &Job) -> bool {
     job.kind == Kind::Implement
         && match read {
@@ -102,8 +102,8 @@ fn may_go_on_alone(read: &Read, job: &Job) -> bool {
         }
 }
 
-/// Starts a job without its unreadable reviews, which wait for its end. If some are assigned to this job already, it
-/// waits for them or fails with them: no other job would get them.
+/// Starts a job without its unreadable reviews, which then wait for its end. If some are already assigned to this job,
+/// it waits or fails instead, because no other job would read them.
 async fn alone(ctx: &Context, job: &Job, read: Read) -> Result<Read, Error> {
     let may_be_answered = matches!(read, Read::Silent | Read::Unavailable | Read::Fault(_));
     if let Some(id) = job.reviewed().filter(|_| may_be_answered) {
@@ -150,11 +150,10 @@ enum Read {
     Context(Box<prompt::Context>),
     Closed(PullRequestState),
     Dismissed,
-    /// All its reviews are still empty after the waiting time.
+    /// All reviews are still empty after the waiting time.
     Silent,
-    /// The forge refuses for good.
+    /// The forge refuses permanently.
     Unavailable,
-    /// Retry later.
     Fault(ContextFault),
 }
 
@@ -170,12 +169,12 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         ctx.store.ticket_text(&job.project, key),
     )?;
     let mut told = BTreeSet::new();
-    // The covered reviews, and those that the job takes over once their texts are read.
+    // The covered reviews, and the owed ones, which the job takes over once their texts are read.
     let (first, mut covered, owed) = match job.kind {
         Kind::Revise => {
             let first = first_of(ctx, job).await?;
             let covered: Vec<Review> = covered(&first, &all).into_iter().cloned().collect();
-            // First, since later steps may end the job: its reviews' ledger entries must name it.
+            // First, because later steps may end the job, and its reviews' ledger entries must name it.
             conclude(ctx, job, &id, &covered, &mut told).await?;
             (first, covered, Vec::new())
         }
@@ -206,7 +205,7 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
             return Ok(job.silent(asked, ctx.clock.now()).map_or(Read::Silent, Read::Fault));
         }
         Err(Stopped::Unread(Unread::Forge(error))) => return Ok(unread(&job.id, &error, ctx.clock.now())),
-        // Our credentials are missing or denied; the job waits up to a day for them.
+        // Our credentials are missing or denied. The job waits up to a day for them.
         Err(Stopped::Ours(Error::Cloud(error))) => {
             return Ok(Read::Fault(ContextFault::Away { reason: causes(&error) }));
         }
@@ -243,7 +242,7 @@ async fn frozen(ctx: &Context, job: &Job) -> Result<Option<prompt::Context>, Err
     if job.context.is_empty() { Ok(None) } else { Ok(ctx.store.context(&job.id, &job.context).await?) }
 }
 
-/// Sets the job in the ledger entries of its reviews. `told` collects those done.
+/// Sets the job in the ledger entries of its reviews. `told` collects the reviews already done.
 async fn conclude(
     ctx: &Context,
     job: &Job,
@@ -256,7 +255,7 @@ async fn conclude(
             continue;
         }
         let entry = DeliveryId::of_review(&review.project, id, &review.id);
-        // Most reviews created their job themselves, and a refused conditional write costs as much as a successful one.
+        // Most entries name their job already, and a refused conditional write costs as much as a successful one.
         if ctx.store.delivery(&entry).await?.is_some_and(|told| told.job.is_some()) {
             continue;
         }
@@ -265,12 +264,11 @@ async fn conclude(
     Ok(())
 }
 
-/// Sets the job in the ledger entries of its unread reviews before it ends, since later nothing would.
+/// Sets the job in the ledger entries of its unread reviews. It runs before the job's end is written, because no later
+/// step would do it; after a crash the job is still Pending.
 ///
-/// Idempotent: runs before the end is written, so that a crash leaves a pending job.
-///
-/// If another process writes the end meanwhile, the next job may take over a review concurrently. An entry is set once,
-/// and repeats are answered from the review, so none names a wrong job.
+/// Idempotent: each entry is set once, and repeats are answered from the review. No entry names a wrong job, even if
+/// another process ends the job and the next job takes over a review concurrently.
 pub(crate) async fn name_unread(ctx: &Context, job: &Job) -> Result<(), Error> {
     let Some(id) = job.reviewed() else { return Ok(()) };
     let read = async {

@@ -16,10 +16,11 @@ pub enum Changed {
     Noted,
 }
 
-/// Records a pull request's state. A closed one ends its revise job in the same write; its waiting reviews are settled.
+/// Records a pull request's state. If it is closed, also ends its revise job in the same write and settles its waiting
+/// reviews.
 ///
-/// Idempotent: ordered by the forge's time; every call that finds it closed requests the end of the job and the
-/// settling again. No further call is needed: waiting reviews are settled at the end of their hour, too.
+/// Idempotent: ordered by the forge's time. Each call for a closed pull request ends the job and settles again. After a
+/// crash, the end of their hour settles waiting reviews.
 pub async fn pull_request_changed(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Result<Changed, Error> {
     let mut rounds = ctx.rounds(&seen.id);
     let (linked, changed) = loop {
@@ -46,7 +47,8 @@ pub async fn pull_request_changed(ctx: &Context, reach: &Reach, seen: &SeenPullR
     Ok(changed)
 }
 
-/// Writes the end of its job with it: a closed pull request leaves the index of open ones, so no later round would.
+/// Also writes the end of its job: a closed pull request leaves the index of open ones, so no later round would find
+/// it.
 async fn note(ctx: &Context, heard: &PullRequest) -> Result<Write, Error> {
     let to_stop = match heard.state {
         PullRequestState::Open => None,
@@ -99,7 +101,7 @@ async fn write(ctx: &Context, linked: &PullRequest, job: &Job, next: &Job) -> Re
     Ok(written)
 }
 
-/// Settles waiting reviews now instead of at the end of their hour. After a crash here, the hour's end does it.
+/// Settles waiting reviews now. After a crash here, the end of their hour does it.
 async fn settle_now(ctx: &Context, linked: &PullRequest) -> Result<(), Error> {
     let Some(key) = &linked.ticket else { return Ok(()) };
     let mut rounds = ctx.rounds(key);

@@ -17,16 +17,16 @@ use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::QueuedReview;
 use pullyard_store::{TriggerReview, WaitsForJob, Write};
 
-/// Idempotent: by the review's id, over all sources; a repeat gets the first answer.
-/// Errors: `Contended` when concurrent writers kept changing its ticket. Nothing of the review is stored, and the call
-/// may be made again.
+/// Idempotent: by the review's id, across all sources; a repeat gets the first answer.
+/// Errors: `Contended` if concurrent writers kept changing the ticket. The review is then not stored, and the caller
+/// may try again.
 pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.rounds(&event.pull_request.id);
-    // Boxed, as below: all these futures would be on the caller's stack.
+    // Boxed, as below: otherwise all these futures are on the caller's stack.
     let mut loaded = Box::pin(load(ctx, reach, event, vouched(event))).await?;
     loop {
         if tells_news(&loaded, event) {
-            // First: the stored state decides about a waiting review, and this news may not arrive again.
+            // First, because the stored state decides about waiting reviews, and this change may not be reported again.
             Box::pin(pull_request_changed(ctx, reach, &event.pull_request)).await?;
             loaded = Box::pin(load(ctx, reach, event, loaded.facts.permission)).await?;
         }
@@ -40,7 +40,7 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
     }
 }
 
-/// Decides from loaded facts. Asks the forge about the author at most once, when that guard's turn comes.
+/// Decides from loaded facts. Requests the author's permission from the forge at most once, when its guard is reached.
 async fn decided(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Result<Decision, Error> {
     let own = || JobId::of_review(&event.pull_request.id, &event.review);
     let job = loaded.review.as_ref().map_or_else(own, Review::next_job);
@@ -51,7 +51,7 @@ async fn decided(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Res
                 let Some(repository) = &loaded.repository else {
                     return Err(Error::Inconsistent("an author was asked about without a repository".into()));
                 };
-                // The other facts are not reloaded: the write refuses them if they changed.
+                // The other facts are not reloaded, because the write is refused if they changed.
                 let number = event.pull_request.id.number;
                 let asked = ask_now(ctx, &loaded.integration, repository, number, &event.author).await;
                 loaded.facts.permission = Some(asked);
@@ -60,7 +60,7 @@ async fn decided(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Res
     }
 }
 
-/// The event carries a change of the pull request's state that was not recorded yet.
+/// Whether the event has a change of the pull request's state that is not recorded yet.
 fn tells_news(loaded: &Loaded, event: &ReviewEvent) -> bool {
     let seen = &event.pull_request;
     loaded.pull_request.as_ref().is_some_and(|linked| {
@@ -68,7 +68,7 @@ fn tells_news(loaded: &Loaded, event: &ReviewEvent) -> bool {
     })
 }
 
-/// `decide_review` for a caller that cannot retry: a contended review is queued, and answered with `Queued`.
+/// Like `decide_review`, for a caller that cannot retry: a contended review is queued, and the answer is `Queued`.
 pub async fn decide_or_queue(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
     match decide_review(ctx, reach, event).await {
         Err(error) if is_contended(&error) => {
@@ -92,7 +92,7 @@ fn is_contended(error: &Error) -> bool {
     matches!(error, Error::Contended { .. } | Error::Store(pullyard_store::Error::Contended { .. }))
 }
 
-/// A user of our own API is authorised by the token.
+/// The API token authorises a user of our own API.
 fn vouched(event: &ReviewEvent) -> Option<Permission> {
     (event.source == Source::Person).then_some(Permission::Write)
 }
@@ -126,11 +126,11 @@ async fn apply(
     }
     let is_for_people = is_for_people(&decision.reason);
     if !remembered {
-        // Show it first: once in the ledger, no later round returns to it.
+        // Show the refusal first: once it is in the ledger, no later round returns to it.
         if is_for_people && tell_refusal(ctx, loaded, &decision.reason).await? == Write::Stale {
             return Ok(None);
         }
-        // Stale: another process decided the same review finally. A waiting review already has its entry.
+        // Stale: another process decided the review finally. A waiting review already has its entry.
         if ctx.store.record(&delivery).await? == Write::Stale {
             return Ok(None);
         }
@@ -206,7 +206,7 @@ struct Wait {
     held: bool,
 }
 
-/// One write with its mark on the ticket: otherwise, after a crash, nothing would settle the review.
+/// One write with the mark on the ticket: a review without a mark would never be settled after a crash.
 async fn remember(
     ctx: &Context,
     event: &ReviewEvent,
@@ -222,7 +222,7 @@ async fn remember(
     let remembering = ticket.remembering(&pull_request.id, opens_at);
     let marked = Ticket { held: remembering.held || wait.held, ..remembering };
     let written = if matches!(loaded.facts.stored, Some(Known::Deferred {})) {
-        // A repeat: at most the ticket's time changes. A ticket linked to the pull request later is not concerned.
+        // A repeat changes at most the time on the ticket that the review waits for, not on a ticket linked later.
         let is_its = |waits: &Review| waits.project == ticket.project && waits.ticket == ticket.key;
         if marked == *ticket || !loaded.review.as_ref().is_some_and(is_its) {
             return Ok(Write::Applied);
@@ -233,13 +233,13 @@ async fn remember(
         // Makes a concurrent final refusal of the same review stale.
         let review = &waits.after(loaded.review.as_ref());
         let is_request = matches!(event.asks, Asks::Revision { .. });
-        // A request may shorten the wait of others, so it needs the condition on the ticket.
+        // A request may shorten the wait of other reviews, so it needs the condition on the ticket.
         match ticket.active_job.as_ref().filter(|_| !is_request) {
             Some(job) => {
                 let wait = WaitsForJob { review, from: None, delivery: Some(delivery), job, opens_at };
                 match ctx.store.wait_for_job(&wait).await? {
                     Write::Applied => Write::Applied,
-                    // The job ended, or an older version wrote the ticket: write over the ticket as read.
+                    // The job ended, or an older version wrote the ticket: write over the revision that was read.
                     Write::Stale => ctx.store.remember_review(review, delivery, &marked).await?,
                 }
             }
@@ -252,7 +252,7 @@ async fn remember(
     Ok(written)
 }
 
-/// Strangers, our own comments and events that ask for nothing get no visible answer.
+/// Strangers, our own comments and irrelevant events get no visible answer.
 fn is_for_people(reason: &Reason) -> bool {
     matches!(
         reason,
@@ -269,9 +269,9 @@ fn is_for_people(reason: &Reason) -> bool {
     )
 }
 
-/// Stores a refusal to be shown on the pull request.
+/// Stores a refusal to be shown on the pull request. `Stale` means that the pull request changed, so decide again.
 ///
-/// Idempotent: the same refusal is not stored twice. Stale: the pull request changed, and the decision may have.
+/// Idempotent: the same refusal is not stored twice.
 async fn tell_refusal(ctx: &Context, loaded: &Loaded, reason: &Reason) -> Result<Write, Error> {
     let Some(known) = &loaded.pull_request else { return Ok(Write::Applied) };
     let mut linked = known.clone();
@@ -333,7 +333,7 @@ fn delivery_of(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) -> Deliver
     });
     seen.truncate(MOST_SEEN);
     let facts = pullyard_domain::review::guard::ReviewFacts {
-        // Omitted: it may be long and does not affect the decision.
+        // Omitted, because the message may be long and does not affect the decision.
         asks: match &event.asks {
             Asks::Revision { .. } => Asks::Revision { message: None },
             asks => asks.clone(),

@@ -23,7 +23,7 @@ impl Reach {
         Self { hook: None, home: project, others: Vec::new() }
     }
 
-    /// `None` without projects. The first one is the home.
+    /// Returns `None` without projects. The first one is the home.
     pub fn over(hook: Option<HookName>, projects: Vec<ProjectId>) -> Option<Self> {
         let mut projects = projects.into_iter();
         let home = projects.next()?;
@@ -41,7 +41,7 @@ impl Reach {
 
 pub(super) struct Loaded {
     pub(super) facts: ReviewFacts,
-    /// Its ledger entry; in another project's ledger if the review belongs to another project of the hook.
+    /// The review's ledger entry, possibly in the ledger of another project of the hook.
     pub(super) first: Option<Delivery>,
     pub(super) project: Option<Project>,
     pub(super) repository: Option<Repository>,
@@ -51,7 +51,6 @@ pub(super) struct Loaded {
     pub(super) review: Option<Review>,
 }
 
-/// Errors: `NotFound` for an integration that is gone.
 pub(super) async fn load(
     ctx: &Context,
     reach: &Reach,
@@ -74,12 +73,12 @@ pub(super) async fn load(
     };
     let stored_as = match &stored {
         Some(review) if reach.includes(&review.project) => known(ctx, review).await?,
-        // The review belongs to a project outside the hook's reach: its result is not revealed and not overwritten.
+        // The review's project is outside the hook's reach: do not reveal or overwrite its result.
         Some(review) if pull_request.is_some() => known(ctx, review).await?.is_some().then_some(Known::Elsewhere {}),
         _ => None,
     };
     let first = match (&stored, &stored_as) {
-        // The pull request was linked to another project's ticket before; that project's ledger has the entry.
+        // Before, the pull request was linked to another project's ticket, so the entry is in that project's ledger.
         (Some(review), Some(Known::Started { .. } | Known::Deferred {}))
             if first.is_none() && review.project != decided_for =>
         {
@@ -104,7 +103,7 @@ pub(super) async fn load(
         repository: event.pull_request.repository.clone(),
         connected: place.repository.is_some(),
         number: id.number,
-        // The newer state by the forge's time, whatever arrived first.
+        // The state with the newer time of the forge, regardless of the order of arrival.
         state: linked_state.map_or(event.pull_request.state, |linked| linked.state),
         permission,
         ticket: ticket_facts(place.project.as_ref(), ticket.as_ref(), pull_request.as_ref()),
@@ -123,7 +122,7 @@ pub(super) async fn load(
     })
 }
 
-/// The code and job of a final answer; or of any answer while the review waits.
+/// Returns code and job of a final answer, or of any answer while the review waits.
 fn lasting(first: Option<&Delivery>, stored: Option<&Known>) -> Option<(String, Option<JobId>)> {
     let waits = stored == Some(&Known::Deferred {});
     let lasting = first.filter(|first| first.reason.is_final() || waits);
@@ -193,7 +192,7 @@ async fn place_of(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Resul
     Ok(home)
 }
 
-/// The result of a review; follows the chain of reviews that absorbed it.
+/// Returns the result of a review. Follows the chain of reviews that absorbed it.
 async fn known(ctx: &Context, review: &Review) -> Result<Option<Known>, Error> {
     let state = match &review.state {
         ReviewState::Absorbed { .. } => {
@@ -204,9 +203,9 @@ async fn known(ctx: &Context, review: &Review) -> Result<Option<Known>, Error> {
     };
     Ok(match state {
         ReviewState::Started { job } => Some(Known::Started { job }),
-        // The end of the chain is absent only if the absorbing review is gone: then this one still waits.
+        // If the absorbing review is gone, the chain has no end, and this review still waits.
         ReviewState::Deferred {} | ReviewState::Absorbed { .. } => Some(Known::Deferred {}),
-        // A deliberate redelivery is decided again.
+        // A redelivery is deliberate, so a refused review is decided again.
         ReviewState::Refused { .. } => None,
     })
 }

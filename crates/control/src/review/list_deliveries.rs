@@ -19,7 +19,7 @@ const TOGETHER: usize = 100;
 pub struct DeliveryList {
     pub deliveries: Vec<Delivery>,
     pub next: Option<String>,
-    /// Time of the oldest entry read: every match up to it is on this page.
+    /// Time of the oldest entry read. This page has all matches back to it.
     pub looked_back_to: Option<Timestamp>,
 }
 

@@ -1,5 +1,5 @@
-//! Finds a ticket's unanswered reviews for its next job. A review is assigned only after its text was read; a job that
-//! starts without it, or ends before, leaves it to the next one.
+//! Finds a ticket's unanswered reviews for its next job. A review is assigned only after its text was read. If a job
+//! starts without it, or ends before, the next job gets it.
 
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
@@ -14,7 +14,6 @@ use pullyard_domain::ticket::LastOutcome;
 use pullyard_store::{WaitsForJob, Write};
 use std::collections::BTreeSet;
 
-/// Concurrency: a pull request has as many jobs as revisions.
 const AT_ONCE: usize = 16;
 
 const MOST_RETRIES: usize = 50;
@@ -30,8 +29,8 @@ pub(super) async fn owed(ctx: &Context, job: &Job, all: &[Review]) -> Result<Vec
     Ok(unanswered(all, &job.project, key, &unfinished).into_iter().cloned().collect())
 }
 
-/// Ended jobs of this ticket whose reviews pass to its next job. `first` owns this job's own reviews. An unreadable job
-/// is skipped: it must not block every new job of the pull request.
+/// Returns ended jobs of this ticket whose reviews pass to its next job, except `first`, which owns the reviews of this
+/// job. Skips an unreadable job, so that it does not block every new job of the pull request.
 pub(super) async fn unfinished(
     ctx: &Context,
     job: &Job,
@@ -59,7 +58,7 @@ pub(super) async fn readable_job(ctx: &Context, id: &JobId) -> Result<Option<Job
     Ok(skip_corrupt(ctx, ctx.store.job(id).await)?.flatten())
 }
 
-/// The ticket's last job with an agent, if it did not complete; the first of its retries.
+/// If the ticket's last job with an agent did not complete, returns the first of its retries.
 async fn last_undone(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<JobId>, Error> {
     let last = ctx.store.ticket(project, key).await?.and_then(|ticket| ticket.last_job);
     let Some(last) = last.filter(|last| last.outcome != LastOutcome::Completed) else { return Ok(None) };
@@ -88,7 +87,7 @@ pub(super) fn covered_with(job: &JobId, all: &[Review], taken: &[Review]) -> Vec
     covered(job, &all).into_iter().cloned().collect()
 }
 
-/// Returns those assigned. A review that was redelivered meanwhile is decided on its own.
+/// Returns the assigned reviews. A review that was redelivered concurrently is decided on its own.
 pub(super) async fn take_over(ctx: &Context, job: &JobId, owed: &[Review]) -> Result<Vec<Review>, Error> {
     let mut taken = Vec::with_capacity(owed.len());
     for review in owed {
@@ -99,7 +98,8 @@ pub(super) async fn take_over(ctx: &Context, job: &JobId, owed: &[Review]) -> Re
     Ok(taken)
 }
 
-/// Unassigns a failed job's review where reviews do not wait: after another job completes, it would never be read.
+/// Unassigns a failed job's review where reviews do not wait. Otherwise no job would read it after the next completed
+/// one.
 async fn give_back(ctx: &Context, review: &Review) -> Result<(), Error> {
     let Some(id) = review.job() else { return Ok(()) };
     let by = ctx.store.job(id).await?;
@@ -109,7 +109,7 @@ async fn give_back(ctx: &Context, review: &Review) -> Result<(), Error> {
     Ok(())
 }
 
-/// Idempotent: each is reassigned once; a repeat finds the rest.
+/// Idempotent: each review is reassigned once; a repeat continues with the rest.
 pub(super) async fn have_wait(ctx: &Context, job: &Job, id: &PullRequestId, all: &[Review]) -> Result<(), Error> {
     let Some(project) = ctx.store.project(&job.project).await? else { return Ok(()) };
     for review in owed(ctx, job, all).await? {
@@ -117,7 +117,7 @@ pub(super) async fn have_wait(ctx: &Context, job: &Job, id: &PullRequestId, all:
             give_back(ctx, &review).await?;
             continue;
         };
-        // The entry of a review that had a job names that job for good.
+        // If the review had a job, its entry keeps naming that job.
         let entry = match review.job() {
             None => ctx.store.delivery(&DeliveryId::of_review(&review.project, id, &review.id)).await?,
             Some(_) => None,

@@ -1,4 +1,4 @@
-//! Asks the forge whether an account may start jobs for a repository, with a cache.
+//! Checks at the forge whether an account may start jobs for a repository, and caches the answer.
 
 use crate::forge::forge_of;
 use crate::{Context, Error};
@@ -16,20 +16,19 @@ const BELIEVED: Duration = Duration::from_secs(600);
 
 const MOST: usize = 10_000;
 
-/// Forge, repository, pull request (only where the answer depends on it), account.
+/// Integration, repository, pull request (only where the answer depends on it), account.
 type Question = (IntegrationId, u64, Option<u64>, u64);
 
 type Slot = Arc<Mutex<Option<(Permission, Timestamp)>>>;
 
-/// Cache of this process. Many reviews by one person cause one request.
 #[derive(Debug, Default)]
 pub struct Permissions {
     known: Mutex<HashMap<Question, Slot>>,
 }
 
-/// Takes a few seconds at most. Only answers are cached, not failures.
+/// Takes a few seconds at most. Caches answers, but not failures.
 ///
-/// Errors: `Forge` if it did not answer, `Cloud` if its token could not be read.
+/// Errors: `Forge` if it did not answer; `Cloud` if its token could not be read.
 pub(super) async fn ask(
     ctx: &Context,
     integration: &Integration,
@@ -39,7 +38,7 @@ pub(super) async fn ask(
 ) -> Result<Permission, Error> {
     let of = match integration.kind {
         ForgeKind::GitHub => None,
-        // Where the token cannot read permissions, being a reviewer of the pull request counts.
+        // If the token cannot read permissions, being a reviewer of the pull request counts.
         ForgeKind::Bitbucket => Some(number),
     };
     let question = (integration.id.clone(), repository.id, of, author.id);
@@ -50,7 +49,7 @@ pub(super) async fn ask(
         }
         known.entry(question).or_default().clone()
     };
-    // Held during the request, so that concurrent callers share the answer.
+    // Locked during the request, so that concurrent callers share the answer.
     let mut answer = slot.lock().await;
     let now = ctx.clock.now();
     if let Some((permission, at)) = *answer
@@ -61,7 +60,7 @@ pub(super) async fn ask(
     let forge = forge_of(ctx, integration, repository).await?;
     let account = Actor { id: author.id, login: author.login.clone(), is_bot: author.bot };
     let access = forge.permission(repository.name.as_str(), number, &account).await?;
-    // The login may have been reassigned since the review.
+    // Since the review, the login may have been assigned to another account.
     let same = access.account.is_none_or(|account| account == author.id);
     let permission = match access.permission {
         Access::Admin | Access::Write if same => Permission::Write,

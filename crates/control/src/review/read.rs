@@ -12,13 +12,14 @@ use pullyard_forge::{Forge, Lines, ReviewComment, Side};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-/// A review's update within this time of its submission is the forge's own.
+/// An update this soon after submission comes from the forge and is not an edit.
 const SAME: Duration = Duration::from_secs(2);
 
 pub(super) enum Unread {
     Closed(PullRequestState),
     Dismissed,
-    /// All reviews are empty. On Bitbucket the text may follow the verdict; an agent without instructions wastes money.
+    /// All reviews are empty. On Bitbucket the text may follow the verdict, and an agent without instructions wastes
+    /// money.
     Silent {
         asked: Timestamp,
     },
@@ -43,7 +44,7 @@ pub(super) async fn read_pull_request(
     }
 }
 
-/// Reviews that request changes without a job, or with an `unfinished` one: those meant by a user's request.
+/// Reads reviews that request changes and have no job or an `unfinished` one. A user's request means these.
 pub(super) async fn read_unanswered(
     forge: &Forge,
     repository: &str,
@@ -56,7 +57,7 @@ pub(super) async fn read_unanswered(
     Ok(listed.found.into_iter().filter(|review| asks(review) && !is_taken(review.id, known, unfinished)).collect())
 }
 
-/// Reads the `covered` reviews with all comments. Omits dismissed reviews, and comments that an earlier agent received.
+/// Reads the `covered` reviews with all comments. Omits dismissed reviews and comments that an earlier agent received.
 pub(super) async fn read_reviews(
     forge: &Forge,
     repository: &str,
@@ -80,7 +81,7 @@ pub(super) async fn read_reviews(
         let frozen = frozen(review, comments.found);
         reviews.push(FrozenReview { edited: frozen.edited || *edited, ..frozen });
     }
-    // A user's request is an instruction by itself.
+    // A user's request is an instruction in itself.
     if !told.is_empty() && covered.iter().all(|review| review.request.is_none()) {
         if reviews.is_empty() {
             return Err(Unread::Dismissed);
@@ -142,7 +143,7 @@ fn login(actor: Option<&forge::Actor>) -> String {
 
 fn frozen(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
     let submitted_at = review.submitted_at.map_or(Timestamp::from_millis(0), time_of);
-    // A review's own edits are only visible in webhooks; those of comments always are.
+    // Edits of a review are visible in webhooks only; edits of comments always are.
     let changed = |at: forge::Time, since: Timestamp| time_of(at) > since.plus(SAME);
     FrozenReview {
         id: review.id,
@@ -173,7 +174,7 @@ fn frozen(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
                     },
                     author: login(comment.author.as_ref()),
                     text: comment.body,
-                    // On Bitbucket a comment may be written after its verdict.
+                    // On Bitbucket a comment may be created after its verdict.
                     edited: changed(comment.updated_at, submitted_at.max(time_of(comment.created_at))),
                     url: comment.url,
                 }

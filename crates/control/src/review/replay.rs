@@ -33,7 +33,7 @@ pub async fn replay(ctx: &Context, id: &DeliveryId) -> Result<Answer, Error> {
                 previous_status: facts.previous_status.clone(),
                 key: key.clone(),
                 status: facts.status.clone(),
-                // The event's text is the ticket's by now, or older.
+                // The ticket now has this event's text or a newer one.
                 text: None,
             };
             Box::pin(move_ticket(ctx, &event)).await

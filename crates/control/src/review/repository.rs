@@ -1,4 +1,4 @@
-//! Records that a repository was renamed, transferred or deleted. Its id, and so every link, stays.
+//! Records that a repository was renamed, transferred or deleted. Its id does not change, so every link stays valid.
 
 use super::facts::Reach;
 use crate::forge::forge_of;
@@ -11,10 +11,10 @@ use pullyard_domain::time::Timestamp;
 use pullyard_forge::webhook::{RepositoryChange, RepositoryEvent};
 use pullyard_store::Write;
 
-/// Records a change of a repository. The name comes from a request to the forge: a late delivery has an old one.
+/// Records a change of a repository. Reads its name from the forge, because a late delivery has an old name.
 ///
-/// Idempotent: a recorded state stays; a deletion is recorded with the time of its latest report.
-/// Errors: `Forge` when it does not answer; the delivery is then requested again.
+/// Idempotent: a recorded state stays; a deletion has the time of its latest report.
+/// Errors: `Forge` if it does not answer; the delivery is then requested again.
 pub(crate) async fn repository_changed(
     ctx: &Context,
     reach: &Reach,
@@ -31,7 +31,7 @@ pub(crate) async fn repository_changed(
                 said = "deleted";
                 gone(ctx, &known, ctx.clock.now()).await?;
             }
-            // This event is not signed proof of a deletion: ask the forge.
+            // The event does not prove a deletion, so check with the forge.
             RepositoryChange::PerhapsDeleted => {
                 said = "deleted";
                 rename(ctx, known, &event.repository.full_name).await?;
@@ -56,7 +56,7 @@ async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Erro
     let forge = forge_of(ctx, &integration, &known).await?;
     let asked = ctx.clock.now();
     let found = match forge.repository(told).await {
-        // The name may be unused at a forge without redirects. If another repository has the known name, ours is gone.
+        // Without redirects, the event's name may be unknown. If another repository has the stored name, ours is gone.
         Err(pullyard_forge::Error::NotFound { .. }) if known.name.as_str() != told => {
             match forge.repository(known.name.as_str()).await {
                 Ok(found) if found.id != known.id => {
@@ -82,10 +82,11 @@ async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Erro
     back(ctx, &known, asked).await
 }
 
-/// Takes over a new name seen in a forge's answer: the rename event may be lost, and the old name may be reused.
+/// Stores a new name from a forge's answer, because the rename event may be lost and the old name may be reused.
 ///
-/// Idempotent: a recorded name stays. A 404 under the new name is ignored: only an event reports a deletion.
-/// Errors: `Forge` when it does not answer; the next look has the same answer.
+/// Idempotent: a recorded name stays.
+/// Errors: `Forge`. A 404 for the new name is an error, too: only an event reports a deletion. The next poll tries
+/// again.
 pub(crate) async fn name_learnt(
     ctx: &Context,
     reach: &Reach,
@@ -116,7 +117,7 @@ async fn take_name(ctx: &Context, known: Repository, found: &pullyard_forge::Rep
         let next = Repository {
             name: name.clone(),
             default_branch: found.default_branch.clone(),
-            // Only on the same host: git sends our token there.
+            // Only on the same host, because git sends our token there.
             clone_url: match same_host(&known.clone_url, &found.clone_url) {
                 true => found.clone_url.clone(),
                 false => known.clone_url.clone(),
@@ -138,7 +139,7 @@ async fn take_name(ctx: &Context, known: Repository, found: &pullyard_forge::Rep
     }
 }
 
-/// Marks a repository as gone; it stays connected, since old jobs refer to it.
+/// Marks a repository as gone. It stays connected, because old jobs refer to it.
 async fn gone(ctx: &Context, repository: &Repository, since: Timestamp) -> Result<(), Error> {
     let Repository { project, integration, id, .. } = repository;
     let mut rounds = ctx.rounds(id);
@@ -153,7 +154,7 @@ async fn gone(ctx: &Context, repository: &Repository, since: Timestamp) -> Resul
     }
 }
 
-/// Clears the mark after the forge returned the repository, unless it is newer than the request (`asked`).
+/// Clears the mark after the forge returned the repository, unless the mark is newer than the request (`asked`).
 pub(crate) async fn back(ctx: &Context, repository: &Repository, asked: Timestamp) -> Result<(), Error> {
     let Repository { project, integration, id, .. } = repository;
     let mut rounds = ctx.rounds(id);

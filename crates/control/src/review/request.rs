@@ -64,12 +64,12 @@ fn request_id(caller: &Requester, key: Option<&EventId>) -> ReviewId {
 }
 
 /// Idempotent: an existing link stays.
-/// Errors: `NotFound` (project, repository, ticket, pull request), `Denied` when it is linked to another ticket,
-/// `Invalid` for one that was closed, merged or comes from a fork, `Forge`, `Contended`.
+/// Errors: `NotFound` (project, repository, ticket, pull request); `Forge`; `Contended`; `Denied` if it is linked to
+/// another ticket; `Invalid` if it was closed, merged or comes from a fork.
 pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullRequest, Error> {
     let Looked { repository, seen, from_fork, .. } = look_at(ctx, named).await?;
     if from_fork {
-        // We cannot push to a fork, and its text is untrusted.
+        // Jobs cannot push to a fork, and its text is untrusted.
         let fault = format!("{}#{} comes from a fork, where nothing can be pushed to", seen.repository, seen.id.number);
         return Err(Error::Invalid { pointer: "/number", fault });
     }
@@ -118,7 +118,7 @@ pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullR
     }
 }
 
-/// Idempotent: an unlinked one stays so.
+/// Idempotent: a pull request without a link does not change.
 /// Errors: `NotFound` (project, repository), `Contended`.
 pub async fn unlink(ctx: &Context, named: &Named) -> Result<Option<TicketKey>, Error> {
     let repository = repository_of(ctx, named).await?;
@@ -147,7 +147,6 @@ pub async fn unlink(ctx: &Context, named: &Named) -> Result<Option<TicketKey>, E
     }
 }
 
-/// Errors: `NotFound` (project, repository).
 pub async fn repository_of(ctx: &Context, named: &Named) -> Result<Repository, Error> {
     if ctx.store.project(&named.project).await?.is_none() {
         return Err(Error::NotFound { what: "project", name: named.project.to_string() });

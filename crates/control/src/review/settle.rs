@@ -16,7 +16,7 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Conclusion, TriggerReview, Write};
 
-/// Idempotent: changes only waiting reviews, and the ticket over the revision read before; a new waiting one raises it.
+/// Idempotent: changes only waiting reviews, over the ticket's revision. A new waiting review raises the revision.
 pub(crate) async fn settle_reviews(
     ctx: &Context,
     project: &Project,
@@ -89,7 +89,7 @@ pub(crate) async fn settle_reviews(
     Ok(Done::of(written))
 }
 
-/// Refuses waiting reviews. After a crash, the rest still wait, and the ticket is still marked.
+/// Refuses waiting reviews. After a crash, the other reviews still wait, and the ticket still has its mark.
 async fn refuse(
     ctx: &Context,
     linked: Option<PullRequest>,
@@ -140,7 +140,6 @@ async fn facts_of(
     let name = repository.as_ref().map(|repository| repository.name.clone());
     let name = name.or_else(|| linked.and_then(|linked| linked.repository_name.clone()));
     let Some(name) = name else {
-        // Removed before any event had its name.
         return Err(Error::Inconsistent(format!("{id} has no name")));
     };
     let now = ctx.clock.now();
@@ -177,7 +176,7 @@ async fn tell(ctx: &Context, seen: PullRequest, reason: &Reason) -> Result<(), E
             ctx.wake_pull_request(&linked.id).await;
             return Ok(());
         }
-        // Usually a concurrent write that marked the earlier note as shown.
+        // Usually a concurrent write marked the earlier note as shown.
         rounds.again().await?;
         match ctx.store.pull_request(&linked.id).await? {
             Some(again) if again.note_version == version => linked = again,

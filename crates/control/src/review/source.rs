@@ -1,6 +1,5 @@
-//! Reads the reviews of a job from its forge.
-//!
-//! A user's job also takes over unanswered reviews and requests; a Bitbucket review's job its author's earlier ones.
+//! Reads the reviews of a job from its forge. A job requested by a user also takes over unanswered reviews and
+//! requests. The job of a Bitbucket review takes over its author's earlier reviews.
 
 use super::owed::{readable_job, unfinished};
 use super::permission::ask;
@@ -58,7 +57,7 @@ impl Source<'_> {
         let name = self.repository.name.as_str();
         let pull = read_pull_request(self.forge, name, id.number).await?;
         let takes = takes_unanswered(self.integration.kind, covered);
-        // Also if it took some before: an earlier process may have crashed in between.
+        // Also if the job took some before, because an earlier process may have crashed in between.
         if self.job.kind == Kind::Revise && takes != Takes::Nothing {
             let mut unfinished = unfinished(self.ctx, self.job, self.first, all).await?;
             if takes == Takes::Earlier {
@@ -69,7 +68,7 @@ impl Source<'_> {
             found.retain(|review| {
                 takes.has(own, review.author.as_ref().map(|author| author.id), review.submitted_at.map(time_of))
             });
-            // Take none before all permissions are known: the forge may fail in between.
+            // Check all permissions before taking any review, because the forge may fail in between.
             let mut admitted = self.admitted(id, found, all).await?;
             if let Some(key) = self.job.ticket.as_ref().filter(|_| takes == Takes::All) {
                 let requests = unanswered_requests(all, &self.job.project, key, &unfinished);
@@ -81,14 +80,14 @@ impl Source<'_> {
             }
             covered.extend(absorbed_by(&taken, all).into_iter().cloned());
             covered.extend(taken);
-            // In the order that a restart would read them: the newest request last.
+            // In the order of a restart: the newest request last.
             covered.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
         }
         let before = self.told_before(covered, all).await?;
         Ok(read_reviews(self.forge, name, pull, covered, &before).await?)
     }
 
-    /// The jobs of these authors' earlier requests that were cancelled before reading them.
+    /// Lists the jobs of these authors' earlier requests that were cancelled before an agent read them.
     async fn unheard(&self, covered: &[Review], all: &[Review]) -> Result<Vec<JobId>, Error> {
         let mut unheard = Vec::new();
         for id in told_before(self.integration.kind, covered, all) {
@@ -97,7 +96,7 @@ impl Source<'_> {
         Ok(unheard)
     }
 
-    /// Comments handled by completed jobs of these authors' earlier requests.
+    /// Collects the comments that completed jobs of these authors' earlier requests handled.
     async fn told_before(&self, covered: &[Review], all: &[Review]) -> Result<ToldBefore, Error> {
         let mut told = ToldBefore::default();
         for id in told_before(self.integration.kind, covered, all) {
@@ -110,7 +109,7 @@ impl Source<'_> {
         Ok(told)
     }
 
-    /// The reviews whose authors may start jobs, assigned to this job. Stored reviews had that check before.
+    /// Assigns reviews to this job if their authors may start jobs. Stored reviews passed that check before.
     async fn admitted(
         &self,
         id: &PullRequestId,
@@ -136,7 +135,7 @@ impl Source<'_> {
                     request: None,
                     at: self.ctx.clock.now(),
                     version: 0,
-                    // The first of the retries owns them: those of a failed retry would be lost.
+                    // The first of the retries owns them, because a failed retry would lose them.
                     state: ReviewState::Started { job: self.first.clone() },
                     edited: false,
                     had: None,
@@ -146,7 +145,7 @@ impl Source<'_> {
         Ok(admitted)
     }
 
-    /// Errors: the forge does not answer for now. A lasting refusal skips the review only.
+    /// Errors: the forge does not answer now. A lasting refusal skips this review only.
     async fn permitted(&self, number: u64, review: &pullyard_forge::Review) -> Result<Option<Author>, Error> {
         let Some(author) = &review.author else { return Ok(None) };
         let author = Author { id: author.id, login: author.login.clone(), bot: author.is_bot };
@@ -170,7 +169,7 @@ impl Source<'_> {
     }
 }
 
-/// A retry would get the same answer.
+/// Whether a retry would get the same answer.
 fn is_lasting(error: &pullyard_forge::Error) -> bool {
     matches!(error.meaning(), Meaning::Missing | Meaning::Denied | Meaning::Refused)
 }

@@ -10,7 +10,7 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
 
-/// Plans the job of a review. The texts are read later: an unreachable forge must not lose the review.
+/// Plans the job of a review. The texts are read later, so that an unreachable forge does not lose the review.
 #[expect(clippy::too_many_arguments, reason = "each is one item of the transaction that follows")]
 pub(super) async fn plan(
     ctx: &Context,
@@ -23,7 +23,7 @@ pub(super) async fn plan(
     now: Timestamp,
 ) -> Result<(Job, Ticket, PullRequest), Error> {
     let repository = &repository.clone().under(&project.settings);
-    // Fargate ignores labels, and moving a job to runners later derives them from the frozen context.
+    // Fargate ignores labels. A job that moves to runners later gets them from its frozen context.
     let labels = match Place::of(project.settings.compute) {
         Place::Runners => labels(ctx, project, ticket).await?,
         Place::Fargate => BTreeSet::new(),

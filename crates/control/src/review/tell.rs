@@ -1,4 +1,4 @@
-//! Shows a job's state on its pull request: as a commit status, or as one comment where statuses are not permitted.
+//! Shows a job's state on its pull request, as a commit status, or as one comment where statuses are not permitted.
 
 use crate::forge::forge_of;
 use crate::sweep::put_off::put_off;
@@ -17,8 +17,8 @@ use pullyard_store::{WorkKey, Write};
 
 const CONTEXT: &str = "pullyard";
 
-/// Idempotent: a status replaces the one of the same name, and our comment is found by its marker.
-/// Errors: a forge that is unreachable; retried later, less often each time.
+/// Idempotent: a status replaces the one with its name; our comment is found by its marker.
+/// Errors: after any error but `Contended`, the pull request is put off, longer each time.
 pub async fn tell_pull_request(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
     match tell(ctx, id).await {
         Err(error) if !matches!(error, Error::Contended { .. }) => {
@@ -47,7 +47,7 @@ async fn tell(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
             let place = Place { integration: &integration, repository: &repository, linked: &linked };
             told.comment = place.write(ctx, &words).await?;
         }
-        // Stale: there is a newer note, or the head moved; the next round writes it.
+        // Stale: a newer note exists, or the head moved. The next round writes it.
         if ctx.store.update_pull_request(&told).await? == Write::Applied {
             return Ok(());
         }
@@ -66,7 +66,7 @@ async fn words(ctx: &Context, linked: &PullRequest) -> Result<Option<Words>, Err
     Ok(match &linked.note {
         None => None,
         Some(Note::Decision { reason }) => Some(decided(reason)),
-        // The write that ends a job replaces this note, so the job is still running.
+        // The job's end replaces this note, so the job is still running.
         Some(Note::Job { job, stage: Some(Stage::Begun) }) => Some(on_page(ctx, job, working(job))),
         Some(Note::Job { job, .. }) => {
             let of = ctx.store.job(job).await?;
@@ -82,7 +82,7 @@ fn on_page(ctx: &Context, job: &JobId, words: Words) -> Words {
 fn decided(reason: &Reason) -> Words {
     let state = match reason.verdict() {
         Verdict::Held => CommitState::Pending,
-        // Not pending or failed: a refusal must not block the merge.
+        // Neither pending nor failed, because a refusal must not block the merge.
         _ => CommitState::Success,
     };
     Words { state, sentence: reason.sentence(), help: Some(reason.help()), page: None }
@@ -101,7 +101,7 @@ fn stands(job: &Job, now: Timestamp) -> Words {
             let head: String = result.head.chars().take(7).collect();
             (CommitState::Success, format!("Job {short} revised {files} in {head}."), None)
         }
-        // The standard explanation: the job may have pushed, and reviewers look here.
+        // The full explanation, because the job may have pushed, and reviewers read this.
         (Status::Failed | Status::Cancelled, _) => {
             let state = if job.status == Status::Failed { CommitState::Failure } else { CommitState::Error };
             let (sentence, help) = why(job, None, None, now);
@@ -162,7 +162,7 @@ impl Place<'_> {
             Some(id) => forge.edit_comment(repository, number, id, &body).await.map(|_| id),
             None => forge.create_comment(repository, number, &body).await.map(|comment| comment.id),
         };
-        // A comment found by its marker alone may be a copy of another author.
+        // A comment found by its marker alone may be another author's copy.
         let is_gone = |meaning: Meaning| {
             meaning == Meaning::Missing || meaning == Meaning::Denied && self.linked.comment.is_none()
         };
@@ -175,7 +175,7 @@ impl Place<'_> {
             Ok(id) => Ok(Some(id)),
             Err(error) => match error.meaning() {
                 Meaning::Missing | Meaning::Denied | Meaning::Refused => {
-                    // A retry would be refused as well; the ledger has the answer.
+                    // A retry would be refused, too; the ledger has the answer.
                     tracing::warn!(pull_request = %self.linked.id, error = %error, "nothing may be said on a pull request");
                     Ok(self.linked.comment)
                 }

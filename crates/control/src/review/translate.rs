@@ -1,6 +1,5 @@
-//! Translates a forge's delivery into an event of ours.
-//!
-//! Ids come from the signed body, so two hooks that tell the same produce the same.
+//! Translates a forge's delivery into our own event. Ids come from the signed body, so that two hooks produce the same
+//! id for one event.
 
 use super::read::{state_of, time_of};
 use pullyard_domain::delivery::Source;
@@ -17,30 +16,27 @@ use pullyard_forge::webhook::{
 use pullyard_forge::{Actor, Comment, PullRequest, Review, ReviewState};
 use sha2::{Digest, Sha256};
 
-/// The label that asks for a revision. Bitbucket has none.
+/// The label that requests a revision. Bitbucket has no labels.
 const LABEL: &str = "pullyard:revise";
 
-/// The beginning of a comment that asks for a revision.
+/// The beginning of a comment that requests a revision.
 const COMMAND: [&str; 2] = ["/pullyard", "revise"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// A review or request with everything that the decision needs.
+    /// A review or request with all data for a decision.
     Review(Box<ReviewEvent>),
     /// A request whose pull request must be read first.
     Comment(Box<Command>),
-    /// A review was edited. It gets a ledger entry of its own, so that it does not replace
-    /// the review's.
+    /// An edit of a review. A ledger entry of its own keeps it from replacing the review's entry.
     Edited {
         pull_request: PullRequestId,
         review: ReviewId,
     },
-    /// News of a pull request.
     PullRequest {
         seen: Box<SeenPullRequest>,
         event: String,
     },
-    /// A repository was renamed or is gone.
     Repository(RepositoryEvent),
     Ping,
     Nothing {
@@ -49,8 +45,8 @@ pub(crate) enum Told {
 }
 
 impl Told {
-    /// The same with the forge's own word, so that people find it there. `name` is from the header:
-    /// GitHub's lacks the action, which is in the body.
+    /// Uses the forge's own event name, so that users find it there. Only Bitbucket's header `name` contains the
+    /// action.
     pub(crate) fn named(self, forge: ForgeKind, name: &str) -> Self {
         match (forge, self) {
             (ForgeKind::Bitbucket, Self::PullRequest { seen, .. }) => {
@@ -62,7 +58,6 @@ impl Told {
     }
 }
 
-/// A comment that asks for a revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Command {
     pub(crate) review: ReviewId,
@@ -76,7 +71,6 @@ pub(crate) struct Command {
 }
 
 impl Command {
-    /// The request, after its pull request was read.
     pub(crate) fn on(self, hook: &Hook, delivery: Option<EventId>, pull_request: &PullRequest) -> ReviewEvent {
         ReviewEvent {
             source: Source::Webhook,
@@ -91,7 +85,7 @@ impl Command {
     }
 }
 
-/// The repository of a delivery; `None` if it is about several.
+/// Returns the repository of a delivery, or `None` if it concerns several.
 pub(crate) fn repository_of(event: &Event) -> Option<(u64, &str)> {
     let named = match event {
         Event::Review(event) => &event.repository,
@@ -103,7 +97,7 @@ pub(crate) fn repository_of(event: &Event) -> Option<(u64, &str)> {
     Some((named.id, &named.full_name))
 }
 
-/// Translates a delivery of this hook. `delivery` is the forge's id of it, for display.
+/// Translates a delivery of this hook. `delivery` is the forge's id, for display.
 ///
 /// Errors: `BadId` for an impossible repository name.
 pub(crate) fn translate(hook: &Hook, delivery: Option<EventId>, event: Event, now: Timestamp) -> Result<Told, BadId> {
@@ -132,7 +126,6 @@ pub(crate) fn translate(hook: &Hook, delivery: Option<EventId>, event: Event, no
     })
 }
 
-/// A forge's review from a delivery or from its list.
 pub(crate) fn review_event(
     source: Source,
     delivery: Option<EventId>,
@@ -153,8 +146,8 @@ pub(crate) fn review_event(
     }
 }
 
-/// The event of a comment below a pull request, as read from the forge. `None`: it is no command, or its author's
-/// account is deleted. The id is the webhook's, so both make one job.
+/// Returns the event of a comment read from the forge, with the same id as from a webhook, so that both create one job.
+/// `None` if it is no command, or its author's account is deleted.
 pub(crate) fn comment_event(comment: &Comment, pull_request: SeenPullRequest) -> Option<ReviewEvent> {
     let (message, author) = (asked(&comment.body)?, comment.author.as_ref()?);
     Some(ReviewEvent {
@@ -173,7 +166,6 @@ fn clipped_message(message: &str) -> Option<String> {
     (!message.is_empty()).then(|| message.chars().take(LONGEST_MESSAGE).collect())
 }
 
-/// A pull request as its forge tells it.
 pub(crate) fn seen(
     integration: pullyard_domain::id::IntegrationId,
     repository: u64,
@@ -202,7 +194,7 @@ fn pull_request(hook: &Hook, delivery: Option<EventId>, event: PullRequestEvent)
         PullRequestAction::Synchronize { .. } => news("synchronize", seen),
         PullRequestAction::Labeled { label } if label == LABEL => {
             let author = author(event.sender.as_ref());
-            // The body has no id for adding a label; its time and author identify it.
+            // The body has no id for an added label, so its time and author identify it.
             let mut hash = Sha256::new();
             for part in [seen.id.to_string(), author.id.to_string(), seen.updated_at.millis().to_string()] {
                 hash.update((part.len() as u64).to_be_bytes());
@@ -250,7 +242,7 @@ fn comment(event: CommentEvent) -> Result<Told, BadId> {
     })))
 }
 
-/// The text after the command; `None` if it is no command.
+/// Returns the text after the command, or `None` if the comment is no command.
 pub(crate) fn asked(body: &str) -> Option<String> {
     let (first, rest) = body.split_once('\n').unwrap_or((body, ""));
     let mut words = first.split_whitespace();
@@ -263,7 +255,7 @@ pub(crate) fn asked(body: &str) -> Option<String> {
 }
 
 fn author(actor: Option<&Actor>) -> Author {
-    // GitHub shows deleted accounts under this name, which nobody can have.
+    // GitHub shows deleted accounts under this name, which no account can have.
     actor.map_or_else(
         || Author { id: 0, login: "ghost".into(), bot: false },
         |actor| Author { id: actor.id, login: actor.login.clone(), bot: actor.is_bot },

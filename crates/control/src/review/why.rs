@@ -23,7 +23,7 @@ pub struct PullRequestView {
     pub help: String,
 }
 
-/// Errors: `NotFound` (project, repository); one that is not linked is an answer.
+/// Errors: `NotFound` (project, repository). An unlinked pull request is no error.
 pub async fn pull_request_view(ctx: &Context, named: &Named) -> Result<PullRequestView, Error> {
     let repository = repository_of(ctx, named).await?;
     let id = PullRequestId { integration: repository.integration, repository: repository.id, number: named.number };
@@ -58,7 +58,7 @@ pub async fn pull_request_views(
     let mut views = Vec::with_capacity(ids.len());
     for (id, _) in ids {
         let linked = ctx.store.pull_request(&id).await?;
-        // The index also contains open ones without a ticket.
+        // The index also contains pull requests without a ticket.
         if let Some(linked) = linked.filter(|linked| linked.ticket.is_some()) {
             views.push(view(ctx, linked).await?);
         }
@@ -104,7 +104,7 @@ async fn view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView, Err
     Ok(PullRequestView { pull_request: linked, job, deferred_until, sentence, help })
 }
 
-/// The answer to a permitted reviewer's request for changes if it came now.
+/// Explains how a permitted reviewer's request for changes would be decided now.
 async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, String), Error> {
     let repository = ctx.store.repository(&linked.project, &linked.id.integration, linked.id.repository).await?;
     let name = linked.repository_name.clone().or(repository.map(|repository| repository.name));
@@ -132,7 +132,7 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
     };
     let loaded = load(ctx, &Reach::of(linked.project.clone()), &event, Some(Permission::Write)).await?;
     Ok(match decide(&loaded.facts, JobId::of_review(&linked.id, &event.review)) {
-        // Rephrased: the reason's sentence is about an existing review.
+        // Rephrased, because the reason's sentence is about an existing review.
         Verdict::Decided(Decision { reason: Reason::HeldUntil { ago, time }, .. }) => {
             let (label, left) = (linked.label(), Span::from(time.since(loaded.facts.now)));
             (

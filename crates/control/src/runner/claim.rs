@@ -14,13 +14,13 @@ use pullyard_store::Write;
 #[derive(Clone)]
 pub struct Claimed {
     pub job: Job,
-    /// `run-job` exchanges it for the assignment.
+    /// A token that `run-job` exchanges for the assignment.
     pub bootstrap: String,
 }
 
 impl std::fmt::Debug for Claimed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Leave out the bootstrap token: it must not reach a log.
+        // Omit the bootstrap token, which must not reach a log.
         let (job, attempt) = (&self.job.id, self.job.attempt);
         f.debug_struct("Claimed").field("job", job).field("attempt", &attempt).finish_non_exhaustive()
     }
@@ -30,15 +30,15 @@ impl std::fmt::Debug for Claimed {
 pub enum Answer {
     Job(Box<Claimed>),
     Nothing,
-    /// This claim already had a job, which the runner no longer holds.
+    /// This claim got a job before, and the runner no longer holds it.
     Spent,
 }
 
-/// Claims the first Ready job that a runner may take: adopting ones first, then the oldest; after a lost race, a random
-/// one of the oldest.
+/// Claims a Ready job for a runner: adopting jobs first, then the oldest. After a lost race, tries a random one of the
+/// oldest.
 ///
 /// Idempotent: by `claim`; a repeat returns the same job, and never a second one.
-/// Errors: `NotFound`; `Runner` when another process has taken over or the runner is being removed.
+/// Errors: `NotFound`; `Runner` if another process has replaced this one, or the runner is being removed.
 pub async fn claim(
     ctx: &Context,
     token: &RunnerToken,

@@ -7,15 +7,15 @@ use pullyard_store::Write;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Finish the present jobs and claim none.
+    /// Finish the current jobs and claim none.
     Drain {
         by: String,
     },
     Resume,
 }
 
-/// Idempotent: a wanted drain stays as first requested.
-/// Errors: `NotFound`; `Runner` when it is being removed.
+/// Idempotent: a drain stays as first requested.
+/// Errors: `NotFound`; `Runner` if the runner is being removed.
 pub async fn command(ctx: &Context, id: &RunnerId, command: &Command) -> Result<Runner, Error> {
     let mut rounds = ctx.rounds(id);
     loop {

@@ -7,7 +7,7 @@ use pullyard_domain::runner::{Heartbeat, Presence, Runner};
 use pullyard_store::Write;
 
 /// Idempotent: a repeat stores a slightly later time.
-/// Errors: `NotFound`; `Runner` when another process has taken over or the runner is being removed.
+/// Errors: `NotFound`; `Runner` if another process has replaced this one, or the runner is being removed.
 pub async fn heartbeat(ctx: &Context, token: &RunnerToken, id: &RunnerId, said: &Heartbeat) -> Result<Runner, Error> {
     let mut rounds = ctx.rounds(id);
     loop {

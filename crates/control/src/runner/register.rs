@@ -36,7 +36,7 @@ impl Registration {
 }
 
 /// Idempotent: by the process; a repeat updates its active jobs and profile.
-/// Errors: `Runner` when another process lives, the name is taken, or the runner is being removed; `Invalid`.
+/// Errors: `Invalid`; `Runner` if another process is alive, the name is taken, or the runner is being removed.
 pub async fn register(ctx: &Context, token: &RunnerToken, new: &Registration) -> Result<Runner, Error> {
     new.check()?;
     let id = RunnerId::of(&token.hash, &new.name);

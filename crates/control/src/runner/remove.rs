@@ -11,9 +11,9 @@ pub enum Removed {
     Begun,
 }
 
-/// The sweeper takes away the runner's jobs. Without a job it is removed at once.
+/// Removes a runner, at once if it has no job. Otherwise the sweeper takes its jobs away first.
 ///
-/// Idempotent: a repeat continues the removal; a removed one is `NotFound`.
+/// Idempotent: a repeat continues the removal; afterwards the runner is `NotFound`.
 pub async fn remove(ctx: &Context, id: &RunnerId) -> Result<Removed, Error> {
     let mut rounds = ctx.rounds(id);
     loop {
@@ -27,7 +27,7 @@ pub async fn remove(ctx: &Context, id: &RunnerId) -> Result<Removed, Error> {
             }
             tracing::info!(runner = %id, name = %runner.name, "a runner is being removed");
         }
-        // Refused while it has a slot; the sweeper removes it after the last one.
+        // Refused while the runner has a slot; the sweeper removes it after the last one.
         return Ok(match ctx.store.remove_runner(&runner).await? {
             Write::Applied => Removed::Gone,
             Write::Stale => Removed::Begun,

@@ -1,4 +1,4 @@
-//! Checks that a self-hosted runner may still work, when an attempt requests something.
+//! Checks that a runner may still work when its attempt requests something.
 
 use super::token_state;
 use crate::{Context, Error};
@@ -6,7 +6,7 @@ use pullyard_domain::job::Run;
 use pullyard_domain::runner::Presence;
 use pullyard_domain::runner::sweep::Token;
 
-/// Refuses the lease of an attempt whose runner was removed or whose token was revoked, until the sweeper ends it.
+/// The lease is lost once the runner is removed or its token revoked, even before the sweeper ends the attempt.
 pub(crate) async fn trusted(ctx: &Context, run: &Run) -> Result<(), Error> {
     let Some(id) = &run.runner else { return Ok(()) };
     let lost = || Error::LeaseLost { recorded: false };

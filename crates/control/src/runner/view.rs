@@ -32,7 +32,7 @@ pub async fn runners(ctx: &Context) -> Result<Vec<Member>, Error> {
     Ok(members)
 }
 
-/// A runner by its id or name, read strongly.
+/// Finds a runner by id or name, with a strong read.
 pub async fn runner(ctx: &Context, said: &str) -> Result<Member, Error> {
     let missing = || Error::NotFound { what: "runner", name: said.to_owned() };
     let by_id = RunnerId::new(said).ok();
@@ -45,7 +45,7 @@ pub async fn runner(ctx: &Context, said: &str) -> Result<Member, Error> {
     ctx.store.member(&id).await?.ok_or_else(missing)
 }
 
-/// Explains what jobs wait for; reads the runners at most once for all of them.
+/// Explains what jobs wait for. Reads the runners at most once for all jobs.
 #[derive(Default)]
 pub(crate) struct Waits {
     members: Option<Vec<Member>>,

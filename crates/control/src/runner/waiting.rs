@@ -1,4 +1,4 @@
-//! Lists the jobs that wait for a runner. Index rows are suggestions: each job is read strongly before its claim.
+//! Lists the jobs that wait for a runner. Index rows may be outdated, so each job is read strongly before its claim.
 
 use super::RunnerToken;
 use crate::{Context, Error};
@@ -18,7 +18,6 @@ pub(super) struct Class {
 }
 
 impl Class {
-    /// The breakers that its jobs depend on with this runner.
     fn accounts(&self, runner: &RunnerId) -> Vec<BreakerId> {
         asked(self.needs.key, &self.needs.capability, &self.project, Some(runner))
     }
@@ -52,7 +51,7 @@ async fn all_projects(ctx: &Context) -> Result<Vec<ProjectId>, Error> {
     }
 }
 
-/// Tries the oldest job first, then a random one of the oldest. Reads more when those are gone.
+/// Tries the oldest job first, then a random one of the oldest. Reads more when these are gone.
 pub(super) struct Seeker<'a> {
     ctx: &'a Context,
     claim: &'a ClaimId,
@@ -69,7 +68,7 @@ impl<'a> Seeker<'a> {
         Self { ctx, claim, runner, classes, widths: WIDTHS.iter(), candidates: Vec::new(), more: true, tried: 0 }
     }
 
-    /// A refused job stays a candidate until a read shows that it is gone: the refusal may be about the runner.
+    /// A refused job stays a candidate until a read shows that it is gone, because the refusal may concern the runner.
     pub(super) async fn next(&mut self) -> Result<Option<Job>, Error> {
         while self.tried < MOST_TRIES {
             let at = pick(self.claim, self.tried, self.candidates.len());
@@ -107,7 +106,8 @@ impl<'a> Seeker<'a> {
             let breakers: Vec<&Breaker> = breakers.iter().filter(|breaker| asked.contains(&breaker.id)).collect();
             let may =
                 |row: &Candidate| row.only_adopts() || keeps_back(breakers.iter().copied(), &row.job, now).is_none();
-            // Adopting jobs sort first, so while the breaker is open, all rows after a blocked one are blocked as well.
+            // Adopting jobs sort first. While the breaker is open, all rows after a blocked one are therefore blocked,
+            // too.
             let all_wait =
                 breakers.iter().any(|breaker| now < breaker.until) && rows.last().is_some_and(|row| !may(row));
             more |= rows.len() >= width && !all_wait;

@@ -1,4 +1,4 @@
-//! Counts what the deployment is doing. The index has no job status, so the first few due jobs are read: a running job
+//! Counts the work of the deployment. The index has no job status, so only the first due jobs are read: a running job
 //! is due late, at its time limit.
 
 use super::time::Time;
@@ -8,9 +8,9 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Sweeps, WorkKey};
 
-/// Keys read per shard: the read costs half a unit at least, which covers as many.
+/// Keys read per shard. A read costs at least half a unit, which covers as many.
 pub(super) const PER_SHARD: i32 = 40;
-/// Limit of jobs read per snapshot. Units: each costs a read unit or two.
+/// Limit of jobs read per snapshot. Units: each costs one or two read units.
 const LOOKS: usize = 10;
 
 #[derive(Debug, Default)]
@@ -32,7 +32,6 @@ impl Scheduled {
         }
     }
 
-    /// Errors: `TooSlow`: some were not read.
     pub(super) async fn count(mut self, ctx: &Context, time: &Time<'_>, gauges: &mut Gauges) -> Result<(), Error> {
         self.jobs.sort();
         gauges.more |= self.more;
@@ -52,7 +51,7 @@ impl Scheduled {
     }
 }
 
-/// The previous snapshot, for a round that skipped a part. Reads it again if the first read of the note failed.
+/// Returns the previous snapshot, for a round that skipped a part. Repeats the read of the note if it failed.
 pub(super) async fn of_before(ctx: &Context, time: &Time<'_>, last: &Result<Option<Sweeps>, Error>) -> Option<Gauges> {
     match last {
         Ok(last) => last.as_ref().and_then(|last| last.gauges.clone()),

@@ -1,4 +1,4 @@
-//! Wakes entries that wait for their project, after a lost wake-up, a raised budget, returned dollars, or midnight.
+//! Wakes entries that wait for their project, after a lost wake-up, a raised or refunded budget, or midnight.
 
 use super::projects::all_in_turn;
 use super::report::Report;
@@ -8,10 +8,9 @@ use crate::{Context, Error};
 use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::ProjectId;
 
-/// Entries counted per project: the read costs half a unit at least, which covers as many.
+/// Entries counted per project. A read costs at least half a unit, which covers as many.
 const COUNTED: i32 = 30;
 
-/// Errors: the list of projects, or `TooSlow`: some were not reached.
 pub(super) async fn sweep_held(
     ctx: &Context,
     time: &Time<'_>,

@@ -1,4 +1,4 @@
-//! Lists all projects, starting with another one each minute, so that each has its turn when time is short.
+//! Lists all projects, starting with another one each minute, so that each gets its turn when time is short.
 
 use super::time::Time;
 use crate::{Context, Error};
@@ -8,7 +8,6 @@ use std::time::Duration;
 
 const PAGE: i32 = 100;
 
-/// Errors: the table's; `TooSlow`.
 pub(super) async fn all_in_turn(ctx: &Context, time: &Time<'_>, until: Duration) -> Result<Vec<ProjectId>, Error> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
@@ -25,7 +24,7 @@ pub(super) async fn all_in_turn(ctx: &Context, time: &Time<'_>, until: Duration)
     Ok(all)
 }
 
-/// The first index of this minute: multiples of the golden ratio spread evenly over any count.
+/// The first index of this minute. Multiples of the golden ratio spread evenly over any count.
 fn first_of(count: usize, now: Timestamp) -> usize {
     let minute = u64::try_from(now.millis() / 60_000).unwrap_or_default();
     let share = u128::from(minute.wrapping_mul(0x9E37_79B9_7F4A_7C15));

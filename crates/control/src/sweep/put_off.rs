@@ -7,7 +7,8 @@ use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::sweep::back_off;
 use pullyard_store::{Error as StoreError, WorkKey};
 
-/// Puts an item off, longer each time, with the reason where it has a field. An unreadable item is only moved.
+/// Puts an item off, longer each time, and stores the reason if the item has a field for it. Only moves unreadable
+/// items.
 pub(crate) async fn put_off(ctx: &Context, key: &WorkKey, why: Option<&Error>) {
     let put_off = match key {
         WorkKey::Job(job) => put_job_off(ctx, job).await,
@@ -29,7 +30,7 @@ pub(crate) async fn put_off(ctx: &Context, key: &WorkKey, why: Option<&Error>) {
     }
 }
 
-// Stale is fine for all of them: the concurrent write moved the item.
+// Stale is harmless in all of these: the concurrent write moved the item.
 
 async fn put_job_off(ctx: &Context, job: &JobId) -> Result<(), Error> {
     if let Some(mut job) = ctx.store.job(job).await? {

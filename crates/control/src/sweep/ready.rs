@@ -1,4 +1,4 @@
-//! Sweeps the Ready jobs of runners: untaken or misplaced ones. They have no due time, so they are listed by class.
+//! Sweeps the Ready jobs of runners that are unclaimed or misplaced. Without a due time, they are listed by class.
 
 use super::projects::all_in_turn;
 use super::report::Report;
@@ -17,10 +17,9 @@ use pullyard_domain::wait::Wait;
 use pullyard_store::{Error as StoreError, Proof, Write};
 
 const HEADS: usize = 25;
-/// Jobs counted per class: the read costs half a unit at least, which covers as many.
+/// Jobs counted per class. A read costs at least half a unit, which covers as many.
 const COUNTED: i32 = 40;
 
-/// Errors: the list of projects, or `TooSlow`: some were not reached.
 pub(super) async fn sweep_ready(
     ctx: &Context,
     time: &Time<'_>,
@@ -33,7 +32,6 @@ pub(super) async fn sweep_ready(
         time.still(until, "see to the waiting jobs of runners")?;
         match of_project(ctx, time, &id, gauges, &mut waits, report).await {
             Ok(()) => {}
-            // No time is left for the next ones either.
             Err(error @ Error::TooSlow { .. }) if time.is_over(until) => return Err(error),
             Err(error) => {
                 report.failed += 1;
@@ -53,7 +51,7 @@ async fn of_project(
     waits: &mut Waits,
     report: &mut Report,
 ) -> Result<(), Error> {
-    // Read once for all its jobs; the next round sees changes.
+    // Read once for all jobs of the project; the next round sees changes.
     let until = time.limits.ready;
     let Some(project) = time.before(until, "read a project", ctx.store.project(id)).await? else { return Ok(()) };
     for class in time.before(until, "read the classes of a project", ctx.store.classes(&project.id)).await? {
@@ -110,7 +108,7 @@ async fn look(
     report.looked_at += 1;
     let now = ctx.clock.now();
     let compute = project.settings.compute;
-    // Only giving up needs the reason, which reads the runners.
+    // Only giving up needs the reason, which requires reading the runners.
     let why = match waiting(&job, compute, "", now) {
         Waiting::GiveUp(_) => waits.of(ctx, &job, now).await?.map(|wait: Wait| wait.sentence()).unwrap_or_default(),
         _ => String::new(),
@@ -130,7 +128,7 @@ async fn look(
     Ok((job.status == Status::Ready).then_some(job.ready_since))
 }
 
-/// Writes: JOB if `rev` is the one seen; CLASS first, if it is to wait for runners.
+/// Writes: JOB if `rev` is unchanged; CLASS first, if the job moves to runners.
 pub(super) async fn replace(ctx: &Context, job: &Job) -> Result<bool, Error> {
     let Some(project) = ctx.store.project(&job.project).await? else { return Ok(false) };
     match elsewhere(job, project.settings.compute, ctx.clock.now()) {
@@ -143,7 +141,7 @@ async fn place_anew(ctx: &Context, job: &Job, place: Place) -> Result<bool, Erro
     let now = ctx.clock.now();
     let Ok(mut next) = job.placed(place, now) else { return Ok(false) };
     if place == Place::Runners {
-        // A job planned for Fargate may have a class without labels.
+        // The class of a job planned for Fargate may lack labels.
         let context = ctx.store.context(&job.id, &job.context).await?;
         let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
         let labels = context.ticket.as_ref().map(|(_, text)| text.runner_labels()).unwrap_or_default();

@@ -12,9 +12,9 @@ pub struct Report {
     pub tickets: u32,
     pub admitted: u32,
     pub pull_requests: u32,
-    /// Hooks and repositories sent to be compared with the forge.
+    /// Repositories sent to be polled.
     pub looks: u32,
-    /// Items that needed nothing: the index lagged, or another process was faster.
+    /// Items without work: the index lagged, or another process was faster.
     pub nothing: u32,
     pub failed: u32,
     pub offline: u32,
@@ -69,13 +69,12 @@ impl Report {
 #[must_use]
 pub struct Round {
     pub report: Report,
-    /// The round, or a later one, is stored in the table: the sign of life.
+    /// The table has the note of this round or a later one, which proves that the sweeper is alive.
     pub noted: bool,
     pub fault: Option<Error>,
 }
 
 impl Round {
-    /// Errors: the first failed part.
     pub fn whole(self) -> Result<Report, Error> {
         match self.fault {
             None => Ok(self.report),
@@ -84,7 +83,7 @@ impl Round {
     }
 }
 
-/// Collects failures of parts that all run regardless: returns the first, logs the others.
+/// Collects failures of parts that all run. Returns the first and logs the others.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     first: Option<Error>,
@@ -111,7 +110,6 @@ impl Faults {
         self.first.is_none()
     }
 
-    /// Errors: the first failure.
     pub(super) fn told(self) -> Result<(), Error> {
         self.first.map_or(Ok(()), Err)
     }

@@ -17,13 +17,13 @@ use pullyard_store::{Proof, Store, Write};
 use std::collections::HashMap;
 use tokio::sync::Mutex;
 
-/// Concurrency: a thousand runners may need a few calls of some milliseconds each in one round.
+/// Concurrency: each of a thousand runners may need a few calls of some milliseconds in one round.
 const AT_ONCE: usize = 16;
 
 /// Steps of one runner in one round: Offline, loss of its jobs, removal.
 const STEPS: usize = 3;
 
-/// Checks every runner, as time permits. A silence before `since` may be the sweeper's own downtime and does not count.
+/// Checks every runner, as time permits. Silence before `since` does not count, as the sweeper may have been down.
 pub(super) async fn sweep_runners(
     ctx: &Context,
     time: &Time<'_>,
@@ -120,7 +120,6 @@ async fn sweep_runner(
                 return Ok(());
             }
         }
-        // Judge the next step by the stored state.
         match ctx.store.runner(&runner.id).await? {
             Some(next) if next != runner => runner = next,
             _ => return Ok(()),
@@ -129,12 +128,12 @@ async fn sweep_runner(
     Ok(())
 }
 
-/// Reads each token once per round, and none for runners without jobs.
+/// Reads each token once per round. Runners without jobs need no token.
 async fn token_of(ctx: &Context, runner: &Runner, tokens: &Tokens) -> Result<Token, Error> {
     if runner.slots.is_empty() {
         return Ok(Token::Good);
     }
-    // Held during the read, so that concurrent callers share it.
+    // Locked during the read, so that concurrent callers share it.
     let mut tokens = tokens.lock().await;
     if let Some(known) = tokens.get(&runner.token) {
         return Ok(*known);
@@ -144,7 +143,7 @@ async fn token_of(ctx: &Context, runner: &Runner, tokens: &Tokens) -> Result<Tok
     Ok(token)
 }
 
-/// Takes one job from a runner, unless it may be pushing or sent a heartbeat meanwhile.
+/// Takes one job from a runner, unless the runner may be pushing or has just sent a heartbeat.
 async fn lose(
     ctx: &Context,
     runner: &Runner,
@@ -156,7 +155,7 @@ async fn lose(
     let now = ctx.clock.now();
     let job = ctx.store.job(id).await?;
     let Some(job) = job.filter(|job| sweep::holds(job, runner, slot)) else {
-        // A slot without its job; no transaction of ours leaves that behind, but repair it.
+        // A slot without its job. No transaction of ours causes this, but repair it.
         if ctx.store.drop_slot(runner, id, slot).await? == Write::Applied {
             tracing::warn!(job.id = %id, runner = %runner.id, "a slot of a job that is not held was emptied");
         }
@@ -165,10 +164,10 @@ async fn lose(
     let proof = match loss {
         Loss::Silent => Proof::Offline { epoch: runner.epoch },
         Loss::NoProcess => Proof::HeardLast { epoch: runner.epoch, at: runner.last_heartbeat },
-        // No later heartbeat undoes either.
+        // No later heartbeat changes this.
         Loss::Deleted | Loss::TokenDead => Proof::Nothing,
     };
-    // Stale is fine: the job ended, or the runner was heard; the next round judges again.
+    // Stale is harmless: the job ended, or the runner sent a heartbeat. The next round judges again.
     match lost(&job, loss.failure(runner, now), now) {
         JobStep::Requeue(failure) => {
             let next = job.requeued(now).map_err(|refusal| Error::refused(refusal, now))?;

@@ -1,13 +1,12 @@
-//! Time limits of a round, its parts and its calls, so that a slow one cannot take the others' turn.
-//!
-//! The limits of parts use the context's steady clock; those of calls use real time.
+//! Time limits of a round, its parts and its calls, so that a slow part does not block the others. Limits of parts use
+//! the context's steady clock, limits of calls use real time.
 
 use crate::{Clock, Error};
 use pullyard_domain::due::SHARDS;
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
-/// Until when each part may start something, counted from the round's beginning. Unused time goes to the later parts.
+/// Time until which each part may start a step, from the beginning of the round. Later parts get unused time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
     pub(super) runners: Duration,
@@ -22,9 +21,9 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Ends before the next round, a minute later. Without this round's note the next one would ignore silent runners.
+    /// Ends before the next round, a minute later. Without this round's note, that one would ignore silent runners.
     pub(super) const SCHEDULED: Self = Self::of_secs([8, 22, 36, 42, 6, 58]);
-    /// For a round by hand: the API function is stopped after 28 s.
+    /// For a manual round: the API function is stopped after 28 s.
     pub(super) const BY_HAND: Self = Self::of_secs([3, 8, 13, 17, 4, 27]);
 
     const fn of_secs([runners, due, ready, held, one, end]: [u64; 6]) -> Self {
@@ -65,7 +64,7 @@ impl Time<'_> {
         if self.is_over(until) { Err(Error::TooSlow { what, within: until }) } else { Ok(()) }
     }
 
-    /// Errors: its own; `TooSlow`.
+    /// Errors: that of the call; `TooSlow`.
     pub(super) async fn one<T, E>(
         &self,
         what: &'static str,
@@ -77,7 +76,6 @@ impl Time<'_> {
         self.within(self.limits.one, what, doing).await
     }
 
-    /// Errors: its own; `TooSlow`.
     pub(super) async fn before<T, E>(
         &self,
         until: Duration,
@@ -91,7 +89,6 @@ impl Time<'_> {
         self.one(what, doing).await
     }
 
-    /// Errors: its own; `TooSlow`.
     pub(super) async fn last<T, E>(
         &self,
         what: &'static str,
@@ -112,7 +109,7 @@ impl Time<'_> {
     where
         Error: From<E>,
     {
-        // Boxed: the future of an end is large, and has many call sites here.
+        // Boxed: the future of a job's end is large and has many call sites here.
         match self.clock.within(limit, Box::pin(doing)).await {
             Some(done) => Ok(done?),
             None => Err(Error::TooSlow { what, within: limit }),
@@ -120,7 +117,7 @@ impl Time<'_> {
     }
 }
 
-/// The shards of the index, starting with another one each minute, so that each has its turn when time is short.
+/// The shards of the index, starting with another one each minute, so that each gets its turn when time is short.
 pub(super) fn in_turn(now: Timestamp) -> impl Iterator<Item = u8> {
     let minute = now.millis() / 60_000;
     let first = u8::try_from(minute % i64::from(SHARDS)).unwrap_or_default();

@@ -61,10 +61,9 @@ impl Changes {
 
 /// Creates a ticket on the board, in one write with ledger entry and job.
 ///
-/// Idempotent: with a key, by caller, project and key, for 24 hours: the same request again gets `repeat` and the
-/// first job, and moves nothing, wherever the ticket is by then. Without one, by the ticket's key: a repeat is
-/// `Taken`.
-/// Errors: `NotFound` without its project; `Taken` when there is a ticket of that key; `KeyReused`; `Contended`.
+/// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns `repeat` and the first job, and
+/// moves nothing. Without a key, by the ticket's key: a repeat is `Taken`.
+/// Errors: `NotFound` (project); `Taken`; `KeyReused`; `Contended`.
 pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Error> {
     let NewTicket { project, key, text, status, caller, request } = new;
     let request = request.map(|own| Request {
@@ -98,7 +97,7 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
             return Ok(own(&event, first));
         }
         if facts.ticket.is_some() {
-            // Another call with the same key may have created it after the first lookup.
+            // A concurrent call with the same key may have created it after the first lookup.
             let taken = || Error::Taken { what: "ticket", name: key.to_string() };
             return repeat(ctx, request.as_ref()).await?.ok_or_else(taken);
         }
@@ -142,9 +141,9 @@ pub struct Move {
 }
 
 /// Idempotent: with a key, by caller, project and key, while its ledger entry exists: a repeat returns `repeat` and
-/// moves nothing. If the first call crashed after its ledger entry, the repeat completes it, unless a newer event of
-/// the ticket exists. Without a key each call is a new move.
-/// Errors: `NotFound` when there is no such ticket; `KeyReused`.
+/// moves nothing. If the first call crashed after its ledger entry, a repeat completes it, unless the ticket has a
+/// newer event. Without a key each call is a new move.
+/// Errors: `NotFound` (ticket); `KeyReused`.
 pub async fn put_ticket(ctx: &Context, wanted: Move) -> Result<Answer, Error> {
     let Move { project, key, status, caller, request } = wanted;
     let ticket = existing(ctx, &project, &key).await?;
@@ -160,7 +159,7 @@ pub async fn put_ticket(ctx: &Context, wanted: Move) -> Result<Answer, Error> {
                 let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };
                 return Ok(Answer { delivery: first.id, reason, job: first.job });
             }
-            // Use the time of the first call: later events are newer.
+            // Use the time of the first call, so that later events are newer.
             moved.occurred_at = same.occurred_at;
         }
     }
@@ -169,9 +168,9 @@ pub async fn put_ticket(ctx: &Context, wanted: Move) -> Result<Answer, Error> {
 
 /// Edits a ticket's text, in one write with the ledger entry. Never starts a job. Concurrent edits both apply.
 ///
-/// Idempotent: with a key, by caller, project and key, for 24 hours: the same request again gets `repeat` and
-/// changes nothing, even if the ticket changed since. Without a key each call is a new edit.
-/// Errors: `NotFound` when there is no such ticket; `KeyReused`; `Contended`: nothing is stored then.
+/// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns `repeat` and changes nothing.
+/// Without a key each call is a new edit.
+/// Errors: `NotFound` (ticket); `KeyReused`; `Contended`, with nothing stored.
 pub async fn edit_ticket(ctx: &Context, wanted: Edit) -> Result<Answer, Error> {
     let Edit { project, key, changes, caller, request } = wanted;
     let request = request.map(|own| Request {
@@ -197,7 +196,7 @@ pub async fn edit_ticket(ctx: &Context, wanted: Edit) -> Result<Answer, Error> {
             return Ok(own(&event, first));
         }
         let decision = guard::decide(&event, &facts);
-        // A concurrent move between the two reads could make this a trigger; an edit never starts a job.
+        // A concurrent move between the two reads could make this a trigger, but an edit never starts a job.
         if decision.follow != Follow::Trigger {
             let delivery = delivery_of(&event, &facts, &decision.reason);
             let edited = Edited {
@@ -230,7 +229,7 @@ async fn repeat(ctx: &Context, request: Option<&Request>) -> Result<Option<Answe
     Ok(Some(Answer { delivery: first.id, reason, job: first.job }))
 }
 
-/// The answer stored by an earlier round of this call, whose write looked stale: its event id is unique to this call.
+/// Returns the answer stored by an earlier round of this call, whose event id is unique and whose write looked stale.
 fn own(event: &TicketEvent, stored: &FirstAnswer) -> Answer {
     let job = match &stored.reason {
         Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.clone()),
@@ -244,8 +243,8 @@ async fn existing(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result
     found.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })
 }
 
-/// A board event. Later than the ticket's last event, even if a tool's clock is ahead or both happen in one
-/// millisecond: otherwise a repeat that completes an older move could pass for the newest one.
+/// Creates a board event, later than the ticket's last event even if a tool's clock is ahead. Otherwise a repeat that
+/// completes an older move could pass for the newest event.
 fn event(ticket: &Ticket, now: Timestamp, status: String, text: Option<TicketText>, actor: String) -> TicketEvent {
     TicketEvent {
         source: Source::Board,

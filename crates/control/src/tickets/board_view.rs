@@ -47,7 +47,7 @@ pub async fn board_view(
 
 const SHOWN: usize = 20;
 
-/// A ticket's newest jobs: those among the project's newest 500, the active one and the last ended one.
+/// Lists a ticket's jobs: those among the project's newest 500, the active one and the last ended one.
 pub async fn jobs_of_ticket(ctx: &Context, ticket: &Ticket) -> Result<Vec<JobView>, Error> {
     let mine = JobFilter { ticket: Some(ticket.key.clone()), ..JobFilter::default() };
     let mut views = list_jobs(ctx, &ticket.project, &mine, None, SHOWN).await?.jobs;

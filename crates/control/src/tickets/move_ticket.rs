@@ -22,12 +22,12 @@ pub struct Answer {
 /// Decides a ticket event, stores the ticket's new state, and creates a job if every guard passes.
 ///
 /// Idempotent: by event id; a repeated event returns the first decision.
-/// Errors: `Contended` if the ticket changed during every round. No job exists then; the event's text, an unused frozen
-/// context and a ledger entry that is not final may. The same call decides again over them.
+/// Errors: `Contended` if the ticket changed during every round. No job exists then, and the same call may be repeated.
+/// The event's text, an unused context and a ledger entry that is not final may exist.
 pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.rounds(&event.key);
     let (mut facts, mut text) = facts_of(ctx, event).await?;
-    // Later rounds may find the answer of an earlier round; only an answer found now is older than this call.
+    // Only an answer found by this first read is older than the call. Later rounds may find the call's own.
     let came_again = facts.first.is_some().then_some(facts.now);
     loop {
         if let (Some(at), Some(first)) = (came_again, &mut facts.first)
@@ -36,7 +36,7 @@ pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, E
             first.seen.push(at);
         }
         let decision = guard::decide(event, &facts);
-        // Boxed: the future of a whole trigger would be on the caller's stack.
+        // Boxed: otherwise the future of a whole trigger is on the caller's stack.
         if let Some(answer) = Box::pin(apply(ctx, event, &facts, &text, decision)).await? {
             ctx.tally().decided(&answer.reason);
             return Ok(answer);
@@ -57,14 +57,14 @@ async fn apply(
     if let Reason::Repeat { .. } = decision.reason {
         ctx.store.note_repeat(&delivery.id, facts.now).await?;
         let first = ctx.store.delivery(&delivery.id).await?.map(|first| first.job);
-        // After the ledger entry expired, the job's id is still derivable.
+        // The job's id can be derived even after the ledger entry expired.
         let first = first.unwrap_or_else(|| Some(JobId::of_entry(&event.project, &event.key, &event.entry())));
         return Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job: first }));
     }
     let written = match decision.follow {
         Follow::Nothing => ctx.store.record(&delivery).await?,
         Follow::Snapshot => {
-            // The ledger first: its facts hold the previous status if this must be decided again.
+            // The ledger first: its facts hold the previous status for a repeated decision.
             let written = ctx.store.record(&delivery).await?;
             if written == Write::Applied {
                 ctx.store.store_text(event).await?;
@@ -76,14 +76,15 @@ async fn apply(
                 (Write::Applied, _) => {
                     ctx.store.snapshot(event).await?;
                     if facts.ticket.as_ref().is_some_and(|ticket| ticket.held) {
-                        // It may have left the status that its queued entry waits for. A release would find that, too.
+                        // The ticket may have left the status that its queued entry waits for. A release would notice
+                        // that, too.
                         ctx.wake_ticket(&event.project, &event.key).await;
                     }
                     Write::Applied
                 }
             }
         }
-        // The text first, so that a crash leaves no entry whose text is missing.
+        // The text first, so that a crash leaves no entry without its text.
         Follow::EnterAgain => {
             ctx.store.store_text(event).await?;
             let again = Ticket { again: Some(event.entry()), held: false, ..seen(event, facts) };
@@ -126,7 +127,7 @@ pub(crate) fn answered(event: &TicketEvent, delivery: Delivery, reason: Reason) 
     Answer { delivery: delivery.id, reason, job }
 }
 
-/// Creates the job of an accepted entry, with its ticket's lock and its ledger entry, in one transaction.
+/// Creates the job of an accepted entry, with its ticket's lock and ledger entry, in one transaction.
 pub(crate) async fn trigger(
     ctx: &Context,
     facts: &Facts,
@@ -172,7 +173,7 @@ fn seen(event: &TicketEvent, facts: &Facts) -> Ticket {
 }
 
 pub(crate) fn delivery_of(event: &TicketEvent, facts: &Facts, reason: &Reason) -> Delivery {
-    // When decided again, it keeps its first arrival time.
+    // A repeated decision keeps the first arrival time.
     let (at, mut seen) = facts.first.as_ref().map_or((facts.now, Vec::new()), |first| (first.at, first.seen.clone()));
     seen.truncate(MOST_SEEN);
     Delivery {

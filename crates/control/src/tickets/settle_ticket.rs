@@ -20,10 +20,10 @@ pub struct Settled {
     pub reviewed: bool,
 }
 
-/// Level-triggered: reads the ticket, not the message, so duplicate and late wake-ups are harmless.
+/// Reads the ticket and not the message, so that duplicate and late wake-ups are harmless.
 ///
 /// Idempotent: by the ticket's revision.
-/// Errors: a ticket that can't be settled is put off, longer each time.
+/// Errors: after any error but `Contended`, the ticket is put off, longer each time.
 pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Settled, Error> {
     match settle(ctx, project, key).await {
         Err(error) if !matches!(error, Error::Contended { .. }) => {
@@ -94,7 +94,7 @@ impl Done {
 
 /// Decides the entry that was queued during the last job or a hold.
 async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Settings) -> Result<Done, Error> {
-    // The ledger has the source; the queued entry only has the parts of the job's id.
+    // The ledger has the source; the queued entry has only the parts of the job's id.
     let told = ctx.store.delivery(&DeliveryId::of_ticket_event(&ticket.project, &entry.event)).await?;
     let (source, facts) = told.map_or((Source::TicketTool, None), |told| (told.source, told.facts));
     let event = TicketEvent {
@@ -110,12 +110,12 @@ async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Setting
     };
     let (facts, text) = facts_of(ctx, &event).await?;
     if facts.ticket.as_ref().is_none_or(|now| now.rev != ticket.rev) {
-        // Not every answer is verified by a write of the ticket; an outdated one could claim that an entry waits.
+        // Not every decision is verified by a write of the ticket. An outdated one could record that an entry waits.
         return Ok(Done::Stale);
     }
     let decision = decide_again(&event, &facts);
     let delivery = delivery_of(&event, &facts, &decision.reason);
-    // Status and text may be newer than the entry; keep them.
+    // Keep the status and text, which may be newer than the entry.
     let entered = Ticket { last_entry: Some(entry.clone()), ..ticket.clone() };
     let written = match decision.follow {
         Follow::Trigger => trigger(ctx, &facts, &text, entered, &delivery).await?,

@@ -1,4 +1,4 @@
-//! Counts accepted and refused deliveries. Anyone can send, so the table is written once a minute per hook and process.
+//! Counts accepted and refused deliveries. Anyone can send, so each hook is written once a minute per process.
 
 use super::entry;
 use crate::{Context, Error};
@@ -10,7 +10,7 @@ use pullyard_store::Write;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// By hook and its creation time: a new hook may have the same name. Only existing hooks are added.
+/// Keyed by hook and creation time, because a new hook may reuse the name. Only existing hooks are added.
 #[derive(Debug, Default)]
 pub struct Strangers(Mutex<HashMap<(HookName, Timestamp), Noted>>);
 
@@ -64,7 +64,7 @@ pub(super) async fn note_refused(ctx: &Context, hook: &Hook, reason: &Reason) ->
     }
     let all = ctx.store.hook_heard(hook).await?.refused;
     let id = DeliveryId::of_webhook(&hook.name, &format!("{} {}", reason.code(), now.day()));
-    // Refused deliveries have no trusted id; show the count instead.
+    // Refused deliveries have no trusted id, so show the count instead.
     let event = EventId::new(format!("{all} not let in so far"))
         .map_err(|_| Error::Inconsistent("a number is no event id".into()))?;
     let delivery = entry(ctx, hook, id, event, reason.clone(), None).await?;

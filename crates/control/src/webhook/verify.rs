@@ -9,10 +9,10 @@ use pullyard_domain::hook::Hook;
 use pullyard_domain::secret::SecretKind;
 use pullyard_forge::webhook::{Secret, SignatureFault, verify};
 
-/// A malformed call is refused before any secret is read. A signature that does not match may belong to a new secret:
-/// it is fetched again, at most once in ten seconds per hook, since anyone can send.
+/// Refuses a malformed call before reading a secret. If no secret matches, fetches newer ones, at most once in ten
+/// seconds per hook, because anyone can send.
 pub(super) async fn verified(ctx: &Context, hook: &Hook, call: &Call<'_>) -> Result<Result<(), Reason>, Error> {
-    // With no secrets, a well-formed signature yields `Wrong`.
+    // Without secrets, a well-formed signature yields `Wrong`.
     if verify(&[], call.body, call.signature) != Err(SignatureFault::Wrong) {
         return Ok(Err(Reason::SignatureMissing {}));
     }

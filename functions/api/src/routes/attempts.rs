@@ -1,4 +1,4 @@
-//! Calls of one attempt's runner.
+//! Routes for the runner of one attempt.
 
 use axum::Json;
 use axum::extract::State;
@@ -95,7 +95,7 @@ fn limits_on_the_wire(policy: &domain::Policy) -> Limits {
     }
 }
 
-/// Only comments that the prompt contained, so that the agent answers no other.
+/// Only comments of the prompt, so that the agent answers no other.
 fn revises_on_the_wire(revises: domain::Revises, review: Option<&ReviewContext>, retries: Vec<JobId>) -> Revises {
     let reviews = review.map(|context| context.reviews.as_slice()).unwrap_or_default();
     let told = review.map(ReviewContext::told).unwrap_or_default();
@@ -175,12 +175,12 @@ pub(crate) async fn credentials(
     Ok(Json(Credentials { forge_token: forge_token.to_string(), expires_in_secs, model, signing_key }))
 }
 
-/// Which inputs are asked for.
+/// Selects inputs.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct InputsQuery {
-    /// Those after this number.
+    /// Only inputs after this number.
     #[serde(default)]
     after: u32,
 }
@@ -251,7 +251,6 @@ pub(crate) async fn finish(
 
 fn end_of(request: &FinishRequest) -> Result<End, Problem> {
     let result = request.result.as_ref().map(result).transpose()?;
-    // Clipped, because it is stored in the job's item and shown on pages.
     let failure = request.failure.clone().map(Failure::clipped);
     match (request.outcome, result, failure) {
         (FinishOutcome::Completed, Some(result), None) => Ok(End::Completed(result)),
@@ -264,7 +263,7 @@ fn end_of(request: &FinishRequest) -> Result<End, Problem> {
     }
 }
 
-/// Bounded, because it is stored in the job's item and shown on pages.
+/// Bounds the result, because it is stored in the job's item and shown on pages.
 fn result(result: &wire::FinishResult) -> Result<JobResult, Error> {
     let invalid = |pointer, fault: &str| Err(Error::Invalid { pointer, fault: fault.into() });
     let hex = matches!(result.head.len(), 40 | 64) && result.head.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,5 +1,5 @@
-//! Breakers of model accounts. A project's requires access to the project, a runner's access to all projects, because
-//! the runner's token decides which it serves.
+//! Breakers of model accounts. A project's breaker requires access to the project. A runner's requires access to all
+//! projects, because the runner's token decides which it serves.
 
 use axum::Json;
 use axum::extract::State;

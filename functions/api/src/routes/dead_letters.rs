@@ -1,4 +1,4 @@
-//! Messages that failed too often. They belong to the deployment, so who sees them may touch every project.
+//! Messages that failed too often. They belong to the deployment, so callers need access to all projects.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,16 +10,15 @@ use pullyard_protocol::dead_letter::{DeadLetter, DeadLetters, MoveDeadLetters, M
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Of which queue; all when left out.
+/// Selects a queue; all queues by default.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct Of {
-    /// Only of this queue.
+    /// Only messages of this queue.
     queue: Option<Queue>,
 }
 
-/// Messages that failed too often.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -30,7 +29,6 @@ pub(crate) async fn list(
     Ok(Json(DeadLetters { letters: shown_all(letters), more }))
 }
 
-/// One of them.
 pub(crate) async fn show(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -40,7 +38,6 @@ pub(crate) async fn show(
     Ok(Json(shown(control::dead_letter(&ctx, &message).await?)))
 }
 
-/// Sends messages back to the queues that they failed in; deaths of tasks are noted.
 pub(crate) async fn redrive(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
@@ -50,7 +47,6 @@ pub(crate) async fn redrive(
     moved(&ctx, &request, Order::Redrive).await
 }
 
-/// Deletes messages for good.
 pub(crate) async fn drop(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

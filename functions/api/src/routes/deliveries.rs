@@ -1,4 +1,4 @@
-//! The ledger.
+//! Lists, shows and replays entries of the ledger.
 
 use crate::wire;
 use axum::Json;
@@ -20,31 +20,31 @@ const PAGE: usize = 50;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// A page of the ledger. Verdicts and codes are separated by commas, times are RFC 3339.
+/// A page of the ledger. Verdicts and codes are separated by commas; times are RFC 3339.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct Page {
-    /// Whose.
+    /// The project.
     project: ProjectId,
-    /// Of this day in UTC, as 2026-11-20; not together with `since` and `until`.
+    /// Only this day in UTC, such as 2026-11-20. Excludes `since` and `until`.
     #[schemars(regex(pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"))]
     day: Option<String>,
-    /// With one of these answers.
+    /// Only entries with one of these verdicts.
     verdict: Option<String>,
-    /// For one of these reasons.
+    /// Only entries with one of these reason codes.
     code: Option<String>,
-    /// About this ticket.
+    /// Only entries about this ticket.
     ticket: Option<TicketKey>,
-    /// About this pull request: `acme/app#7`, its address, or `#7` of any repository.
+    /// Only entries about this pull request: `acme/app#7`, its URL, or `#7` in any repository.
     pull_request: Option<String>,
-    /// Came at this time or later; the ledger keeps 30 days.
+    /// Only entries from this time on; the ledger keeps 30 days.
     #[schemars(with = "Option<Timestamp>")]
     since: Option<String>,
-    /// Came before this time.
+    /// Only entries before this time.
     #[schemars(with = "Option<Timestamp>")]
     until: Option<String>,
-    /// At most so many.
+    /// The maximum number of entries.
     #[schemars(range(min = 1, max = 50))]
     limit: Option<usize>,
     /// The cursor of an earlier page.

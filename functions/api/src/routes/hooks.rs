@@ -1,4 +1,4 @@
-//! Our webhooks. Callers need access to every project that a webhook serves.
+//! Manages our webhooks. Callers need access to every project that a webhook serves.
 
 use super::page::{After, PAGE};
 use axum::Json;
@@ -13,12 +13,12 @@ use pullyard_protocol::hook as wire;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// What becomes of the forge's side.
+/// Options for removing a webhook.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct Removal {
-    /// Only our side is forgotten: for a forge that does not let us in any more.
+    /// Removes the webhook here only, for a forge that no longer accepts our calls.
     #[serde(default)]
     keep_at_forge: bool,
 }
@@ -78,7 +78,6 @@ pub(crate) async fn show(
     Ok(Json(shown(control::view(&ctx, hook).await?)))
 }
 
-/// Creates a webhook here and at its forge, or repairs the existing one.
 pub(crate) async fn install(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

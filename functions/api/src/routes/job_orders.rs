@@ -11,7 +11,7 @@ use pullyard_entry::{Caller, Key, Path, Problem, Strict, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::job::{AnswerJob, CancelJob, ContinueJob, Job, PauseJob, RetryJob};
 
-/// `200` when it has ended, `202` when its runner has to stop it, `409` when it ended otherwise.
+/// `200` if the job has ended, `202` if its runner must stop it first, `409` if it ended otherwise.
 pub(crate) async fn cancel(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
@@ -26,7 +26,7 @@ pub(crate) async fn cancel(
     Ok(if over { Accepted::Done(job) } else { Accepted::Soon(job) })
 }
 
-/// `200` when it is paused, `202` when its runner has to stop, `409` where it cannot be paused.
+/// `200` if the job is paused, `202` if its runner must stop first, `409` if it cannot be paused.
 pub(crate) async fn pause(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
@@ -40,7 +40,7 @@ pub(crate) async fn pause(
     Ok(if stands { Accepted::Done(job) } else { Accepted::Soon(job) })
 }
 
-/// Continues a paused job, or cancels a pause that its runner has not yet executed.
+/// Continues a paused job, or withdraws a pause that its runner has not executed yet.
 pub(crate) async fn go_on(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
@@ -65,7 +65,6 @@ pub(crate) async fn answer(
     Ok(Json(wire::job(control::job_view(&ctx, &job).await?)))
 }
 
-/// Creates a job with the work of an ended one; answers as [`create`](super::jobs::create) does.
 pub(crate) async fn retry(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,

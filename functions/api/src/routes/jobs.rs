@@ -23,24 +23,24 @@ use std::time::Duration;
 
 const PAGE: usize = 50;
 
-/// A page of a project's jobs. Statuses are separated by commas, times are RFC 3339.
+/// A page of a project's jobs. Statuses are separated by commas; times are RFC 3339.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct Page {
-    /// Whose.
+    /// The project.
     project: ProjectId,
-    /// One of these statuses.
+    /// Only jobs with one of these statuses.
     status: Option<String>,
-    /// Of this ticket.
+    /// Only jobs of this ticket.
     ticket: Option<TicketKey>,
-    /// Made at this time or later.
+    /// Only jobs created at this time or later.
     #[schemars(with = "Option<Timestamp>")]
     since: Option<String>,
-    /// Made before this time.
+    /// Only jobs created before this time.
     #[schemars(with = "Option<Timestamp>")]
     until: Option<String>,
-    /// At most so many.
+    /// The maximum number of jobs.
     #[schemars(range(min = 1, max = 50))]
     limit: Option<usize>,
     /// The cursor of an earlier page.
@@ -96,7 +96,7 @@ pub(crate) async fn create(
     answered(control::create_job(&ctx, &request, &caller.requester(), key).await?)
 }
 
-/// Unlike in the ledger, a guard's refusal is an error here, because the caller wants a job.
+/// A guard's refusal is an error here, unlike in the ledger, because the caller wants a job.
 pub(crate) fn answered(answer: Answer) -> Result<Made<Decision>, Problem> {
     match answer.reason.verdict() {
         Verdict::Accepted => Ok(Made::Now(wire::decision(answer))),

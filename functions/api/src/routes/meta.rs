@@ -15,7 +15,7 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok".into() })
 }
 
-/// Verifies the table and the sweeper's last run. The reason for a failed read is only logged.
+/// Checks the table and the sweeper's last run. The reason for a failed read is only logged.
 pub(crate) async fn readyz(State(ctx): State<Context>) -> Result<Json<Readiness>, Problem> {
     let fault = match control::readiness(&ctx).await {
         Ok(Sweeping::OnTime) => {
@@ -44,7 +44,7 @@ pub(crate) async fn sweep(
 ) -> Result<Json<SweepReport>, Problem> {
     caller.may_touch_all()?;
     let control::Round { report, noted, fault } = control::sweep_by_hand(&ctx).await;
-    // Failed parts are included in the report. Without even a stored round there is only the error.
+    // The report includes failed parts. Without a stored round, the answer is the error alone.
     if let Some(fault) = fault.filter(|_| !noted) {
         return Err(fault.into());
     }

@@ -1,4 +1,4 @@
-//! `GET /metrics`: the sweeper's last snapshot in Prometheus's format. Costs one read per call.
+//! `GET /metrics`: the sweeper's last snapshot in the Prometheus format. Costs one read per call.
 //! Source: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>.
 
 use aide::generate::GenContext;
@@ -37,7 +37,7 @@ pub(crate) async fn show(State(ctx): State<Context>, caller: Caller<scope::Read>
     Ok(Exposition(exposition(&control::snapshot(&ctx).await?, ctx.clock.now())))
 }
 
-/// Before the first snapshot the counts are absent: an unknown count is not zero.
+/// Before the first snapshot the counts are absent, because an unknown count is not zero.
 fn exposition(snapshot: &Snapshot, now: Timestamp) -> String {
     let mut text = Text::default();
     text.gauge("pullyard_build_info", "The release that answers.");
@@ -92,7 +92,7 @@ impl Text {
         self.sample(name, &[], value);
     }
 
-    /// Label values are our own ids and words, without quotes, backslashes or line ends.
+    /// Label values are our own ids and constants, without quotes, backslashes or line ends.
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Into<u64>) {
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 pub(crate) const PAGE: i32 = 50;
 
-/// Where to go on reading.
+/// The position from which a list continues.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]

@@ -29,7 +29,7 @@ fn repository(repository: pullyard_domain::project::Repository) -> Repository {
     }
 }
 
-/// Filtered after the read, so a page may be empty and not the last.
+/// Filtered after the read, so an empty page need not be the last.
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
@@ -64,7 +64,7 @@ pub(crate) async fn show(
     Ok(Json(shown(found.ok_or_else(|| Problem::not_found(format!("There is no project {project}.")))?)))
 }
 
-/// Only if the revision in `If-Match` is the present one.
+/// `If-Match` must contain the current revision.
 pub(crate) async fn set_settings(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

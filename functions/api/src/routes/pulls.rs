@@ -22,7 +22,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct Page {
-    /// Whose.
+    /// The project.
     project: ProjectId,
     /// The cursor of an earlier page.
     after: Option<String>,
@@ -33,14 +33,14 @@ pub(crate) struct Page {
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct Which {
-    /// Whose.
+    /// The project.
     project: ProjectId,
-    /// Of this connected repository.
+    /// The connected repository.
     repository: RepositoryName,
-    /// Its number.
+    /// The number of the pull request.
     #[schemars(range(min = 1, max = PULL_REQUEST))]
     number: u64,
-    /// On this forge; needed only where several have a repository of that name.
+    /// The forge; needed only if several have a repository of that name.
     integration: Option<IntegrationId>,
 }
 
@@ -55,8 +55,8 @@ impl Which {
     }
 }
 
-/// `201` for a new job, `200` for a repeated request, `202` when it waits for the running job, `409` with the code of
-/// the guard that refuses.
+/// `201` for a new job, `200` for a repeated request, `202` if it waits for the running job, `409` with the guard's
+/// code.
 pub(crate) async fn revise(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,

@@ -82,7 +82,7 @@ pub(crate) async fn claim(
     Ok(Json(ClaimAnswer { job, spent, poll_ms: poll_ms() }))
 }
 
-/// `None` for a runner that serves none of the caller's projects.
+/// Returns `None` for a runner that serves no project of the caller.
 fn shown<S>(caller: &Caller<S>, member: Member, now: Timestamp) -> Option<Runner> {
     let Member { runner, profile } = member;
     let visible = match &profile.projects {
@@ -126,14 +126,14 @@ pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>
     Ok(Json(RunnerList { runners }))
 }
 
-/// By id or name; a runner that the caller may not see counts as missing.
+/// Finds a runner by id or name. A runner that the caller may not see counts as missing.
 async fn visible<S>(ctx: &Context, caller: &Caller<S>, said: &str) -> Result<(Member, Runner), Problem> {
     let member = control::runner(ctx, said).await?;
     let shown = shown(caller, member.clone(), ctx.clock.now());
     shown.map(|shown| (member, shown)).ok_or_else(|| Problem::not_found(format!("There is no runner {said}.")))
 }
 
-/// The caller must have access to all projects of the runner.
+/// Requires access to all projects of the runner.
 async fn commanded(ctx: &Context, caller: &Caller<scope::Admin>, said: &str) -> Result<RunnerId, Problem> {
     let (member, _) = visible(ctx, caller, said).await?;
     match &member.profile.projects {
@@ -166,7 +166,7 @@ pub(crate) async fn command(
     Ok(Json(visible(&ctx, &caller, id.as_str()).await?.1))
 }
 
-/// `200` when it is removed, `202` when its jobs are requeued first.
+/// `200` if the runner is removed, `202` if its jobs are requeued first.
 pub(crate) async fn remove(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

@@ -1,4 +1,4 @@
-//! Secrets that people set; no answer contains a value.
+//! Sets, lists and rotates users' secrets. No answer contains a value.
 
 use super::page::After;
 use axum::Json;

@@ -1,4 +1,4 @@
-//! Links that sign in a browser.
+//! Creates links that sign in a browser.
 
 use axum::extract::State;
 use pullyard_control::{self as control, Context};

@@ -19,21 +19,20 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct Page {
-    /// Whose.
+    /// The project.
     project: ProjectId,
     /// The cursor of an earlier page.
     after: Option<String>,
 }
 
-/// A ticket's key is unique in its project only.
+/// The project of a ticket, because a key is unique only in its project.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct In {
-    /// Whose ticket.
+    /// The ticket's project.
     project: ProjectId,
-    /// The ticket, where a path can't carry its key: one with more than letters, digits and `-._~`. In the path stands
-    /// `-` then.
+    /// The ticket's key, if it has other characters than letters, digits and `-._~`. The path then has `-` instead.
     key: Option<TicketKey>,
 }
 
@@ -93,7 +92,7 @@ pub(crate) async fn show(
     Ok(Json(wire::ticket(control::ticket_view(&ctx, &project, &key).await?)))
 }
 
-/// The move succeeds whatever the decision about a job is.
+/// The move succeeds regardless of the decision about a job.
 pub(crate) async fn put(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,

@@ -34,7 +34,7 @@ fn shown(token: StoredToken, now: Timestamp) -> Token {
     }
 }
 
-/// Requires access to all projects; otherwise a limited token could create an unlimited one.
+/// Requires access to all projects, because a limited token could otherwise create an unlimited one.
 pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,

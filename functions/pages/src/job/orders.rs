@@ -41,7 +41,7 @@ pub(crate) async fn go_on(visit: Visit, id: Result<Path<JobId>, Problem>) -> Res
     Ok(go(&format!("/jobs/{id}")))
 }
 
-/// `once` of the form makes a second click a repeat.
+/// With `once`, a second click is a repeat.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Answer {
