@@ -43,7 +43,6 @@ pub struct Parts {
     /// Prefix of this deployment's secret names. In names of users' secrets, the folder of their kind follows.
     pub secret_root: String,
     pub api_url: String,
-    /// How tasks are isolated: one container each, or not.
     pub task_isolation: String,
     /// The deployment named in metrics. Without it no metrics are written.
     pub deployment: Option<String>,
@@ -149,10 +148,9 @@ pub(crate) struct Rounds {
 
 impl Rounds {
     /// Backs off with jitter before the facts are read again.
-    ///
     /// Errors: `Contended` after too many rounds. The final write was not made. Earlier writes, such as a ticket's
-    /// text, a frozen context, a class or a ledger entry that is not final, are harmless: a repeated call reuses or
-    /// replaces them.
+    /// text, a frozen context, a class or a ledger entry that is not final, are harmless: a repeated call replaces
+    /// them.
     pub(crate) async fn again(&mut self) -> Result<(), Error> {
         self.tried += 1;
         if self.tried >= ROUNDS {

@@ -14,14 +14,14 @@ pub enum Error {
     Store(#[from] pullyard_store::Error),
     #[error(transparent)]
     Cloud(#[from] pullyard_cloud::Error),
-    /// The secret for the agent's model is missing or empty.
     #[error("find the secret {name} for the agent's model")]
     NoModelSecret {
+        /// The secret is missing or empty.
         name: String,
     },
-    /// The secret that signs commits is missing or empty.
     #[error("find the secret {name} that signs commits")]
     NoSigningSecret {
+        /// The secret is missing or empty.
         name: String,
     },
     #[error("ask the forge: {0}")]
@@ -47,6 +47,7 @@ pub enum Error {
     },
     #[error("take the name {name}: another {what} has it")]
     Taken {
+        /// A noun, such as "ticket".
         what: &'static str,
         name: String,
     },
@@ -58,13 +59,14 @@ pub enum Error {
     },
     #[error("change it: somebody else did first")]
     ChangedMeanwhile {
+        /// The current revision.
         revision: u64,
     },
     #[error("repeat the request: its key was used for another one")]
     KeyReused,
-    /// The same request created this token before. A token is shown only once.
     #[error("show the token {token} again")]
     TokenShown {
+        /// The token that the same request created before. A token is shown only once.
         token: TokenId,
     },
     #[error("act for the attempt: another one holds the job, or it has ended")]
@@ -74,7 +76,6 @@ pub enum Error {
     },
     #[error("do this while the job is {}", .0.words())]
     WrongStatus(Status),
-    /// The job's state does not allow the user's request.
     #[error("change the job: {}", .0.code())]
     Denied(Denial),
     /// A cancel or pause was requested.

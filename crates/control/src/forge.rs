@@ -100,7 +100,6 @@ pub(crate) async fn app_of(ctx: &Context, integration: &Integration) -> Result<O
 }
 
 /// Mints an installation token for one repository. `wanted` derives its permissions from the granted ones.
-///
 /// Errors: `Forge`, with `Forbidden` if a wanted permission was not granted or the installation is suspended.
 pub(crate) async fn mint(
     ctx: &Context,

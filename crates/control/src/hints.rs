@@ -4,8 +4,7 @@ use crate::tally::Count;
 use crate::{Context, Error};
 use std::time::Duration;
 
-/// Time limit for all hints of one call, because some callers must answer within ten seconds. The sweeper repeats the
-/// rest.
+/// Time limit for all hints of one call. The sweeper repeats the rest; some callers must answer within ten seconds.
 const TOGETHER: Duration = Duration::from_secs(5);
 
 /// Time limit for one hint, so that the next ones have time left.

@@ -20,14 +20,12 @@ use std::time::Duration;
 /// Time after which `poll_now` starts no further repository: each may take half a minute, and the caller waits.
 const BEGINS_WITHIN: Duration = Duration::from_secs(5);
 
-/// Result of `poll_now`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Looked {
     pub repositories: usize,
     /// Due repositories that are left to the sweeper.
     pub waiting: usize,
     pub pull_requests: usize,
-    /// Reviews and comments that no webhook had delivered.
     pub reviews: usize,
     pub problems: Vec<String>,
 }

@@ -1,5 +1,4 @@
-//! Sweeps everything that is due, in one bounded round. Failing items are put off, so that they do not block the
-//! others.
+//! Sweeps everything that is due, in one bounded round. Failing items are put off, so that they do not block others.
 
 mod gauges;
 mod held;
@@ -34,7 +33,6 @@ const PER_SHARD: usize = 25;
 const READY_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs a scheduled round. Each part has a time limit and handles its own read errors; the next round does the rest.
-///
 /// Idempotent: each step is a conditional write or a hint, so concurrent sweepers are harmless.
 pub async fn sweep(ctx: &Context) -> Round {
     go_round(ctx, Limits::SCHEDULED).await
@@ -45,7 +43,6 @@ pub async fn sweep_by_hand(ctx: &Context) -> Round {
 }
 
 /// Sweeps runners in every round. Waiting jobs and gauges need complete reads, so they follow once a minute only.
-///
 /// Writes: the note of the round, unless a later one is stored.
 async fn go_round(ctx: &Context, limits: Limits) -> Round {
     let time = &Time::begin(&ctx.clock, limits);

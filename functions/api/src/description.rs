@@ -18,7 +18,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 use std::sync::LazyLock;
 
-/// Built at the first call, once per process.
 static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
 
 /// The API as an OpenAPI document.

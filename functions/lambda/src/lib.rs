@@ -1,5 +1,5 @@
-//! All functions in one program; the handler's name selects one. This crate sets up logs, configuration, context and
-//! Lambda's loop. Each function's code is in its own package.
+//! All functions in one program, selected by the handler's name. Logs, configuration, context and Lambda's loop are
+//! here.
 
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};

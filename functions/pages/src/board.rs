@@ -76,7 +76,6 @@ pub(crate) struct Pull {
     pub(crate) ended: Option<&'static str>,
 }
 
-/// The value is sent unchanged; the label may differ.
 pub(crate) struct Move {
     pub(crate) status: String,
     pub(crate) words: Text,

@@ -95,8 +95,7 @@ struct Head {
     may_answer: bool,
     /// When the agent will read a message that is sent now.
     hears: Option<&'static str>,
-    /// Kind of the message form, which the script replaces on a change: empty, `answer`, or `say` with the job's
-    /// status.
+    /// Kind of the message form, which the script replaces on a change: empty, `answer`, or `say` with the status.
     speaks: String,
     may_retry: bool,
     held: bool,

@@ -133,7 +133,6 @@ pub(crate) async fn show(visit: Visit, names: Result<Path<(JobId, ArtifactId)>, 
         Ok(found) => found.ok_or_else(gone)?,
         Err(error) => return Err(Error::from(error).into()),
     };
-    // Another project's artifact counts as missing.
     if !visit.visitor.may_touch(&found.project) {
         return Err(gone());
     }

@@ -53,8 +53,7 @@ pub(crate) enum Look {
     },
 }
 
-/// Returns the newest usage of the running attempt. Empty if an attempt other than `seen` has begun and reported none;
-/// `None` without a change.
+/// Returns the newest usage of the running attempt. Empty if a new attempt has reported none; `None` without a change.
 pub(crate) fn used_so_far(events: &[(u32, Timestamp, Event)], seen: u32) -> Option<String> {
     let newest = events.last()?.0;
     let of_attempt = events.iter().rev().take_while(|(attempt, ..)| *attempt == newest);
@@ -94,7 +93,6 @@ pub(crate) fn entries(job: &Job, events: &[(u32, Timestamp, Event)], seen: u32, 
             entries.push(row(format!("a{attempt}"), Look::Head(line(&format!("Attempt {attempt}")))));
         }
         if event.used_so_far().is_some() && !stays.contains(&at) {
-            // Usage is shown above the log or in the attempt's record.
             continue;
         }
         let id = format!("e{number}.{}", event.seq);

@@ -15,7 +15,6 @@ pub(crate) struct Line {
     pub(crate) job: Option<String>,
 }
 
-/// Returns `None` for an entry of another project.
 pub(crate) async fn said(
     visit: &Visit,
     project: &ProjectId,

@@ -48,8 +48,7 @@ impl FromRequestParts<Context> for Visit {
     }
 }
 
-/// Redirects to the sign-in page and back. After a click on another site, first shows our own page, which gets the
-/// cookie.
+/// Redirects to the sign-in page and back. After a click on another site, first shows our own page to get the cookie.
 fn stranger(parts: &Parts) -> Response {
     if is_fragment(parts) {
         return StatusCode::UNAUTHORIZED.into_response();

@@ -1,5 +1,4 @@
-//! `POST /v1/tickets/events`: decides events of ticket tools. A separate function, so that many ticket events cannot
-//! block the runners' calls.
+//! `POST /v1/tickets/events`: decides events of ticket tools, separately, so that they cannot block the runners' calls.
 
 use axum::Router;
 use axum::extract::{Request, State};

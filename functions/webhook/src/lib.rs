@@ -62,8 +62,7 @@ async fn of_bitbucket(
     delivery(&ctx, ForgeKind::Bitbucket, &hook, &headers, request).await
 }
 
-/// `200` with any decision, `202` for a queued review. After an error, the forge lists the delivery as failed and can
-/// redeliver it.
+/// `200` with any decision, `202` for a queued review. After an error, the forge can redeliver the failed delivery.
 async fn delivery(
     ctx: &Context,
     forge: ForgeKind,

@@ -22,7 +22,7 @@ pub struct ExistingApp {
 ///
 /// Writes: two secrets named by the App, first, because GitHub shows them only once; INTEGRATION, if absent.
 /// Not repeatable: the code works once. After a later failure call [`connect_app`] with the stored key.
-/// Errors: `Forge`; `Taken`; `Invalid` for an App without a webhook secret, or a name that another forge had.
+/// Errors: `Forge`; `Taken`; `Invalid` for an App without a webhook secret, or another forge's former name.
 pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &str) -> Result<Integration, Error> {
     let api_url = usable(api_url)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -56,8 +56,7 @@ pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &st
 }
 
 /// Idempotent: connecting the same integration again returns it.
-/// Errors: `Forge`; `Cloud` with `NoSecret`; `Taken`; `Invalid` for another App's key, or a name that another forge
-/// had.
+/// Errors: `Forge`; `Cloud` with `NoSecret`; `Taken`; `Invalid` for another App's key, or another forge's former name.
 pub async fn connect_app(
     ctx: &Context,
     id: IntegrationId,

@@ -28,7 +28,6 @@ pub struct Letter {
     /// Receive count, including listings.
     pub received: u32,
     pub message: Message,
-    /// The body without control characters, truncated.
     pub body: String,
 }
 

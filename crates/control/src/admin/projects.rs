@@ -52,8 +52,7 @@ pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, rev
 }
 
 /// Idempotent: connecting the same integration again returns it.
-/// Errors: `Forge`; `Cloud` with `NoSecret`; `Taken`; `Invalid` for a malformed token, or a name that another forge
-/// had.
+/// Errors: `Forge`; `Cloud` with `NoSecret`; `Taken`; `Invalid` for a malformed token, or another forge's former name.
 pub async fn connect_forge(
     ctx: &Context,
     id: IntegrationId,
@@ -94,7 +93,6 @@ pub(crate) async fn was_no_other(ctx: &Context, id: &IntegrationId, api_url: &st
 pub struct RepositoryWork {
     pub agent: Agent,
     pub workflows: bool,
-    /// Setup and check commands that replace the project's.
     pub commands: OwnCommands,
 }
 
@@ -150,7 +148,6 @@ pub async fn add_repository(
         if named.is_some_and(|other| (other.integration, other.id) != (repository.integration.clone(), repository.id)) {
             return Err(Error::Taken { what: "repository", name: repository.name.to_string() });
         }
-        // Another process connected the same repository in between.
         rounds.again().await?;
     }
 }

@@ -43,7 +43,6 @@ pub struct Session {
     pub expires: Timestamp,
 }
 
-/// The signing key. `Debug` omits it, so that it reaches no log.
 #[derive(Clone)]
 pub struct Keys(Hmac<Sha256>);
 
@@ -72,7 +71,7 @@ impl Keys {
         if now < bootstrap.expires { Ok(bootstrap) } else { Err(Error::BadProof) }
     }
 
-    /// Signs the lease of a claimed attempt. Only the table shows whether the attempt still holds its job.
+    /// Signs the lease of a claimed attempt. Only the table shows whether it still holds its job.
     pub fn lease(&self, fence: &Fence) -> Result<String, Error> {
         self.seal(LEASE, fence)
     }
@@ -85,7 +84,6 @@ impl Keys {
         self.seal(SIGN_IN, code)
     }
 
-    /// Verifies a sign-in code and its expiry. Only the table shows whether the code was used.
     pub(crate) fn read_sign_in_code(&self, code: &str, now: Timestamp) -> Result<SignInCode, Error> {
         let code: SignInCode = self.open(SIGN_IN, code)?;
         if now < code.expires { Ok(code) } else { Err(Error::BadProof) }

@@ -15,7 +15,6 @@ const MOST_JOBS: usize = 2_000;
 #[derive(Clone, Debug)]
 pub struct RemovedRepository {
     pub repository: Repository,
-    /// The repository was the project's default, which is now unset.
     pub was_default: bool,
 }
 
@@ -39,8 +38,7 @@ pub async fn remove_repository(
         if let Some(denial) = kept(ctx, &repository).await? {
             return Err(Error::Denied(denial));
         }
-        // Load the settings last: the checks take a while, and settings with another default are no condition of the
-        // write.
+        // Load the settings last, because the checks take a while and the write has no condition on other settings.
         let (names, poll, stored) = tokio::try_join!(
             ctx.store.repository_names(&repository),
             ctx.store.poll(project, &repository.integration, repository.id),

@@ -35,7 +35,6 @@ pub async fn sign_in_link(ctx: &Context, token: String) -> Result<SignInLink, Er
 }
 
 /// Signs a browser in and uses up the link's code. After a crash behind the write, the user needs another link.
-///
 /// Errors: `BadProof` if the code is forged, expired or used, or its token is not valid.
 pub async fn sign_in(ctx: &Context, code: &str) -> Result<SignedIn, Error> {
     let now = ctx.clock.now();

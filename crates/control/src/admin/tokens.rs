@@ -24,8 +24,7 @@ pub fn token_hash(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }
 
-/// Idempotent: with a key, by caller and key, for 24 hours. A repeat creates no token and returns `TokenShown`, because
-/// a token is shown only once.
+/// Idempotent: with a key, by caller and key, for 24 hours; a token is shown only once, so a repeat is `TokenShown`.
 /// Errors: `Invalid`; `NotFound` (project); `TokenShown`; `KeyReused`; `Contended`.
 pub async fn create_token(
     ctx: &Context,

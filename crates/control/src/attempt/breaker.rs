@@ -1,5 +1,4 @@
-//! Opens the breaker of a model account. It is written before the job: a needless breaker expires, a missing one would
-//! cost another attempt.
+//! Opens the breaker of a model account, before its job is written: a missing breaker would cost another attempt.
 
 use crate::tally::Count;
 use crate::{Context, Error};

@@ -14,7 +14,6 @@ const MOST_JOBS: usize = 50;
 #[derive(Clone, Debug)]
 pub struct Left {
     pub checkpoint: Option<Checkpoint>,
-    /// A newer checkpoint that was reserved but cannot be downloaded.
     pub missing: Option<Missing>,
 }
 
@@ -35,7 +34,6 @@ pub struct Missing {
 }
 
 /// Returns the newest downloadable checkpoint of an earlier attempt or retried job, and a newer one as missing.
-///
 /// Errors: `LeaseLost`.
 pub async fn checkpoint(ctx: &Context, fence: &Fence) -> Result<Left, Error> {
     let (mut of, now) = (load_trusted(ctx, fence).await?, ctx.clock.now());

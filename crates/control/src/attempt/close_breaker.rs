@@ -11,8 +11,7 @@ pub async fn breakers(ctx: &Context) -> Result<Vec<Breaker>, Error> {
     Ok(standing)
 }
 
-/// Closes a breaker early and returns whether it was open. Fargate jobs notice within five minutes, runners at their
-/// next claim.
+/// Closes a breaker early. Jobs on Fargate notice within five minutes, runners at their next claim.
 ///
 /// Writes: BREAKER deleted if unchanged since the read.
 /// Idempotent: by the account; a missing breaker is no error.

@@ -26,8 +26,7 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// Errors: `LeaseLost`; `Forge`; for a missing secret `Cloud` with `NoSecret` (of the integration), `NoModelSecret` or
-/// `NoSigningSecret`.
+/// Errors: `LeaseLost`; `Forge`; for a missing secret `NoModelSecret`, `NoSigningSecret` or `Cloud` with `NoSecret`.
 pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Error> {
     let job = load_trusted(ctx, fence).await?;
     let integration = ctx.store.integration(&job.integration).await?;
@@ -43,7 +42,6 @@ pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Er
     Ok(Credentials { forge_token, expires_in, model, signing_key })
 }
 
-/// Loads the project if the job needs one of its secrets; other jobs skip the read.
 async fn of_project(ctx: &Context, job: &Job) -> Result<Option<Project>, Error> {
     if job.adopts.is_some() || job.policy.model_of.is_none() && !job.policy.signs {
         return Ok(None);

@@ -14,7 +14,6 @@ use pullyard_store::{Proof, Write};
 
 #[derive(Clone, Debug)]
 pub struct Finish {
-    /// Chosen by the runner, so that a repeat gets the same answer.
     pub id: FinishId,
     pub end: End,
     /// Known or estimated cost. Units: millionths of a US dollar.
@@ -34,8 +33,8 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
         let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
-        // An adopting job needs no model. An older runner starts an agent without a key, whose failure proves nothing
-        // about the account.
+        // An adopting job needs no model, but an older runner starts an agent without a key. Ignore that agent's
+        // failure.
         let asks_its_model = job.adopts.is_none() && job.held_by(fence).is_ok();
         if let Some((failure, trouble)) = trouble_of(&finish.end).filter(|_| asks_its_model) {
             match waits(ctx, &job, fence, finish, (failure, &trouble)).await? {
@@ -70,7 +69,6 @@ fn trouble_of(end: &End) -> Option<(&Failure, Trouble)> {
 }
 
 /// Opens the breaker, then requeues the job, or ends it if it has waited too long. Returns `None` if the job changed.
-///
 /// Idempotent: a repeat finds the breaker opened by this attempt, and the job requeued by this finish.
 async fn waits(
     ctx: &Context,

@@ -8,7 +8,6 @@ use pullyard_store::{Proof, Write};
 
 #[derive(Clone, Debug)]
 pub struct GivesBack {
-    /// The reason, and the state from which the next attempt resumes.
     pub yielded: Yielded,
     pub spent_usd_micros: Option<u64>,
     /// The agent and its usage. `None` if no agent began, or from an older runner.

@@ -39,7 +39,6 @@ pub async fn progress(ctx: &Context, fence: &Fence, to: Status, told: Option<u32
         };
         let next = match decided {
             Ok(next) => next,
-            // A requested pause takes precedence over the push. The answer has no `push_for`, so Syncing has not begun.
             Err(NotNow::Unwanted) if job.want == Want::Pause => return Ok(answer(&job)),
             Err(NotNow::NewerInput) => return Ok(Progressed { goes_on: true, ..answer(&job) }),
             Err(NotNow::Already) => return Ok(answer(&job)),

@@ -84,7 +84,6 @@ pub async fn start(
     })
 }
 
-/// Returns the jobs that a revise job retries, newest first.
 async fn earlier(ctx: &Context, job: &Job) -> Result<Vec<JobId>, Error> {
     let mut all = Vec::new();
     let mut next = job.retry_of.clone().filter(|_| job.kind == Kind::Revise);

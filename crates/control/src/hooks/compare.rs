@@ -115,7 +115,6 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
             drifts.extend(settings.as_ref().filter(|_| never).map(app::silent));
             drifts.extend(failing(&newest));
         }
-        // A failure to list deliveries is no fault of the hook.
         Err(error) => {
             drifts.push(drift("deliveries", format!("Its deliveries can't be listed: failed to {error}."), false));
         }

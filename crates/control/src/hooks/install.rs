@@ -36,8 +36,7 @@ pub struct NewHook {
 
 /// Installs a hook: stores it, then creates it at the forge, or updates an existing one with the same address.
 ///
-/// Idempotent: by name; a repeat repairs differences at the forge. Of two concurrent installs the later one wins: a
-/// stale writer updates the forge again.
+/// Idempotent: by name; a repeat repairs differences at the forge. A stale concurrent install updates the forge again.
 /// Errors: `NotFound` (project, integration); `Forge`; `Contended`; `Taken` if the name belongs to another hook;
 /// `Invalid` for an App's hook at a forge without Apps, or a secret that the forge does not accept.
 pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
@@ -87,7 +86,8 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
         }
         let forge_id = tell(ctx, &integration, &hook).await?;
         let told = Hook { forge_id, ..hook };
-        // Write even if unchanged: a concurrent install is then stale and updates the forge again.
+        // Write even if unchanged: a concurrent install is then stale and updates the forge again, so the last writer
+        // wins.
         if ctx.store.put_hook(&told).await? == Write::Applied {
             tracing::info!(hook = %told.name, of = told.kind.words(), "a hook is installed");
             return Ok(Hook { rev: told.rev + 1, ..told });
@@ -97,7 +97,6 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
 }
 
 /// Creates the hook at the forge, or updates the one with our address. An App's only hook can just be updated.
-///
 /// Errors: `Forge`; `Invalid` for an App without a hook, or a secret that the forge does not accept.
 pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Option<u64>, Error> {
     let forge = forge_of_hook(ctx, integration, hook).await?;
@@ -239,7 +238,6 @@ fn same(one: &HookKind, other: &HookKind) -> bool {
     }
 }
 
-/// Errors: `Invalid` if an existing secret is too long for the forge.
 async fn has_room_for(ctx: &Context, kind: ForgeKind, secret: &SecretName) -> Result<(), Error> {
     if longest_secret(kind).is_none() {
         return Ok(());

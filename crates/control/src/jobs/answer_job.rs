@@ -11,8 +11,7 @@ use pullyard_store::{Proof, Write};
 /// Stores an input of a job. A waiting or paused job becomes Ready; a running agent reads it as soon as it can.
 ///
 /// Idempotent: with a key, by caller and key; a repeat stores no second input.
-/// Errors: `NotFound`; `KeyReused`; `Contended`; `Denied` if the job has ended, is being cancelled or has too many
-/// inputs.
+/// Errors: `NotFound`; `KeyReused`; `Contended`; `Denied` if the job has ended, is being cancelled or accepts no more.
 pub async fn answer_job(
     ctx: &Context,
     id: &JobId,

@@ -8,7 +8,6 @@ use pullyard_domain::job::{Cancel, Job, NotNow};
 use pullyard_store::{Proof, Write};
 
 /// Cancels a job. Without an attempt it ends at once; otherwise its runner stops it, or the sweeper after a time limit.
-/// A task that starts later is refused its claim and exits.
 ///
 /// Idempotent: a job that is cancelled, or being cancelled, keeps the first requester's name.
 /// Errors: `NotFound`; `Contended`; `Denied` if the job ended otherwise.

@@ -18,9 +18,7 @@ pub enum Dispatched {
     Nothing,
 }
 
-/// Stores the start, then calls RunTask. The start's number is part of the client token, so a repeat requests the same
-/// task.
-///
+/// Stores the start, then calls RunTask. Its client token contains the start's number, so a repeat is the same task.
 /// Idempotent: by that number; stopping a task is repeatable.
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
     let mut rounds = ctx.rounds(job);
@@ -40,7 +38,6 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
                 MayStart::Waits(None) => return Ok(Dispatched::PutOff),
                 MayStart::Now => {
                     let mut next = *next;
-                    // Stored with the start, so that a repeated RunTask has the same parameters.
                     next.dispatch.trace = trace::current();
                     next
                 }
@@ -126,7 +123,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
         job: job.id.clone(),
         attempt,
         dispatch: number,
-        // Stored values only, so that a repeat has the same parameters.
+        // Stored values only, so that a repeated RunTask has the same parameters.
         expires: job.dispatch.due.plus(START_WITHIN),
     };
     let token = ctx.keys().await?.bootstrap(&bootstrap)?;

@@ -19,8 +19,7 @@ pub(crate) struct Took<'a> {
     pub(crate) spent_usd_micros: Option<u64>,
 }
 
-/// Writes an ended job with its ticket, attempt and pull request in one transaction. `proof` is a condition on its
-/// runner.
+/// Writes an ended job with its ticket, attempt and pull request in one transaction, if `proof` holds for its runner.
 pub(crate) async fn write_end(
     ctx: &Context,
     before: &Job,
@@ -110,7 +109,7 @@ async fn write(
         .await?;
     if written == Write::Applied {
         if let Some(key) = ended.ticket.as_ref().filter(|_| ticket.is_none()) {
-            // By invariant this job locks the ticket. If the job had already ended, its revision would have refused the
+            // By invariant this job locks the ticket: if it had already ended, its revision would have refused the
             // write.
             tracing::warn!(job.id = %ended.id, ticket = %key, "the ticket of a job that ended was not locked by it");
         }

@@ -20,7 +20,6 @@ pub struct JobList {
 }
 
 /// Reads at most 500 jobs, then returns how far back it read and a cursor.
-///
 /// Errors: `BadCursor` for a cursor that this version did not issue.
 pub async fn list_jobs(
     ctx: &Context,

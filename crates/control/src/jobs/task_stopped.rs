@@ -7,7 +7,6 @@ use pullyard_domain::task_stopped::TaskStopped;
 use pullyard_store::Write;
 
 /// Restarts a job whose task stopped before its claim. A job that was claimed gets a little time for a late finish.
-///
 /// Idempotent: by the task.
 pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Error> {
     let mut rounds = ctx.rounds(&stopped.job);

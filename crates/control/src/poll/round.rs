@@ -23,13 +23,12 @@ use std::time::Duration;
 const MOST_PAGES: u32 = 5;
 const PAGES_WITHIN: Duration = Duration::from_secs(5);
 
-/// Time limits of a round and of one pull request. The function is stopped after a minute, and unstored comparisons are
-/// repeated.
+/// Time limits of a round and of one pull request. The function is stopped after a minute, and the rest is repeated.
 const ROUND: Duration = Duration::from_secs(15);
 const ONE: Duration = Duration::from_secs(15);
 
-/// Allowed difference between the forge's clock and ours. A review may also arrive this long before its pull request is
-/// linked to a ticket.
+/// Allowed difference between the forge's clock and ours, and allowed time between a review and its pull request's
+/// link.
 const APART: Duration = Duration::from_secs(600);
 
 const PASSED_OVER: &str = "more pull requests changed than a look reads of the list, and the older of them were passed \
@@ -56,7 +55,6 @@ struct Round<'a> {
 }
 
 /// Compares changed pull requests. If due, then compares all open ones, from where the last round stopped.
-///
 /// Errors: `Store`.
 pub(super) async fn look(ctx: &Context, integration: &Integration, poll: &Poll) -> Result<(Found, Look), Error> {
     let known = &poll.look;
@@ -184,8 +182,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Compares open pull requests. If all were compared without a problem, `since` moves to the start of that
-    /// comparison.
+    /// Compares open pull requests. After a complete comparison without a problem, `since` becomes its start.
     async fn compare_open(&mut self) -> Result<(), Error> {
         let page = i32::from(most_compared(self.integration.kind));
         loop {
@@ -220,7 +217,6 @@ impl Round<'_> {
     async fn compare(&mut self, number: u64) -> Result<bool, Error> {
         self.found.pull_requests += 1;
         self.compared.push(number);
-        // Boxed: the future of a whole decision is large.
         match in_time(self.integration, Box::pin(self.compared(&self.id(number)))).await {
             Ok(compared) => {
                 self.found.reviews += compared.reviews;
@@ -294,7 +290,6 @@ impl Round<'_> {
     }
 
     /// Returns the repository's name from the forge's answer. Stores a new name.
-    ///
     /// Errors: `Taken` if another repository now has the stored name, so that the answer is about that one.
     async fn name_in(&self, told: &Told) -> Result<RepositoryName, Error> {
         let known = self.repository;
@@ -316,7 +311,6 @@ struct Compared {
 }
 
 /// Returns an error after which the round continues. Contention and an unreadable item affect one pull request only.
-///
 /// Errors: any other `Store` error.
 pub(super) fn problem_of(error: Error) -> Result<Error, Error> {
     match error {

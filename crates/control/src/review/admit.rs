@@ -266,7 +266,6 @@ async fn conclude(
 
 /// Sets the job in the ledger entries of its unread reviews. It runs before the job's end is written, because no later
 /// step would do it; after a crash the job is still Pending.
-///
 /// Idempotent: each entry is set once, and repeats are answered from the review. No entry names a wrong job, even if
 /// another process ends the job and the next job takes over a review concurrently.
 pub(crate) async fn name_unread(ctx: &Context, job: &Job) -> Result<(), Error> {

@@ -16,9 +16,8 @@ pub enum Changed {
     Noted,
 }
 
-/// Records a pull request's state. If it is closed, also ends its revise job in the same write and settles its waiting
+/// Records a pull request's state. If it is closed, also ends its revise job, in the same write, and settles its
 /// reviews.
-///
 /// Idempotent: ordered by the forge's time. Each call for a closed pull request ends the job and settles again. After a
 /// crash, the end of their hour settles waiting reviews.
 pub async fn pull_request_changed(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Result<Changed, Error> {
@@ -47,8 +46,7 @@ pub async fn pull_request_changed(ctx: &Context, reach: &Reach, seen: &SeenPullR
     Ok(changed)
 }
 
-/// Also writes the end of its job: a closed pull request leaves the index of open ones, so no later round would find
-/// it.
+/// Also writes the end of its job: a closed pull request leaves the index of open ones, and no later round finds it.
 async fn note(ctx: &Context, heard: &PullRequest) -> Result<Write, Error> {
     let to_stop = match heard.state {
         PullRequestState::Open => None,

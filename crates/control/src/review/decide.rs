@@ -18,8 +18,7 @@ use pullyard_domain::wakeup::QueuedReview;
 use pullyard_store::{TriggerReview, WaitsForJob, Write};
 
 /// Idempotent: by the review's id, across all sources; a repeat gets the first answer.
-/// Errors: `Contended` if concurrent writers kept changing the ticket. The review is then not stored, and the caller
-/// may try again.
+/// Errors: `Contended` if concurrent writers kept changing the ticket. The review is then not stored; try again.
 pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.rounds(&event.pull_request.id);
     // Boxed, as below: otherwise all these futures are on the caller's stack.
@@ -270,7 +269,6 @@ fn is_for_people(reason: &Reason) -> bool {
 }
 
 /// Stores a refusal to be shown on the pull request. `Stale` means that the pull request changed, so decide again.
-///
 /// Idempotent: the same refusal is not stored twice.
 async fn tell_refusal(ctx: &Context, loaded: &Loaded, reason: &Reason) -> Result<Write, Error> {
     let Some(known) = &loaded.pull_request else { return Ok(Write::Applied) };

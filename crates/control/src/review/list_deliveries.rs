@@ -30,7 +30,6 @@ struct Place {
 }
 
 /// Reads at most 500 entries, then returns how far back it read and a cursor.
-///
 /// Errors: `BadCursor` for a cursor that this version did not issue.
 pub async fn list_deliveries(
     ctx: &Context,

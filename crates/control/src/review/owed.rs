@@ -98,8 +98,7 @@ pub(super) async fn take_over(ctx: &Context, job: &JobId, owed: &[Review]) -> Re
     Ok(taken)
 }
 
-/// Unassigns a failed job's review where reviews do not wait. Otherwise no job would read it after the next completed
-/// one.
+/// Unassigns a failed job's review where reviews do not wait. After another completed job it would never be read.
 async fn give_back(ctx: &Context, review: &Review) -> Result<(), Error> {
     let Some(id) = review.job() else { return Ok(()) };
     let by = ctx.store.job(id).await?;

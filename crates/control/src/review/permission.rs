@@ -27,7 +27,6 @@ pub struct Permissions {
 }
 
 /// Takes a few seconds at most. Caches answers, but not failures.
-///
 /// Errors: `Forge` if it did not answer; `Cloud` if its token could not be read.
 pub(super) async fn ask(
     ctx: &Context,

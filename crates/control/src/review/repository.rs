@@ -85,8 +85,7 @@ async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Erro
 /// Stores a new name from a forge's answer, because the rename event may be lost and the old name may be reused.
 ///
 /// Idempotent: a recorded name stays.
-/// Errors: `Forge`. A 404 for the new name is an error, too: only an event reports a deletion. The next poll tries
-/// again.
+/// Errors: `Forge`, also for a 404 under the new name: only an event reports a deletion. The next poll tries again.
 pub(crate) async fn name_learnt(
     ctx: &Context,
     reach: &Reach,

@@ -169,7 +169,6 @@ impl Source<'_> {
     }
 }
 
-/// Whether a retry would get the same answer.
 fn is_lasting(error: &pullyard_forge::Error) -> bool {
     matches!(error.meaning(), Meaning::Missing | Meaning::Denied | Meaning::Refused)
 }

@@ -1,5 +1,4 @@
-//! Translates a forge's delivery into our own event. Ids come from the signed body, so that two hooks produce the same
-//! id for one event.
+//! Translates a forge's delivery into our own event. Ids come from the signed body, so two hooks produce the same id.
 
 use super::read::{state_of, time_of};
 use pullyard_domain::delivery::Source;
@@ -45,8 +44,7 @@ pub(crate) enum Told {
 }
 
 impl Told {
-    /// Uses the forge's own event name, so that users find it there. Only Bitbucket's header `name` contains the
-    /// action.
+    /// Uses the forge's own event name, which users find there. Only Bitbucket's header `name` contains the action.
     pub(crate) fn named(self, forge: ForgeKind, name: &str) -> Self {
         match (forge, self) {
             (ForgeKind::Bitbucket, Self::PullRequest { seen, .. }) => {
@@ -98,7 +96,6 @@ pub(crate) fn repository_of(event: &Event) -> Option<(u64, &str)> {
 }
 
 /// Translates a delivery of this hook. `delivery` is the forge's id, for display.
-///
 /// Errors: `BadId` for an impossible repository name.
 pub(crate) fn translate(hook: &Hook, delivery: Option<EventId>, event: Event, now: Timestamp) -> Result<Told, BadId> {
     Ok(match event {

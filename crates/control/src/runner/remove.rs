@@ -12,7 +12,6 @@ pub enum Removed {
 }
 
 /// Removes a runner, at once if it has no job. Otherwise the sweeper takes its jobs away first.
-///
 /// Idempotent: a repeat continues the removal; afterwards the runner is `NotFound`.
 pub async fn remove(ctx: &Context, id: &RunnerId) -> Result<Removed, Error> {
     let mut rounds = ctx.rounds(id);

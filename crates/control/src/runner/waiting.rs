@@ -106,8 +106,7 @@ impl<'a> Seeker<'a> {
             let breakers: Vec<&Breaker> = breakers.iter().filter(|breaker| asked.contains(&breaker.id)).collect();
             let may =
                 |row: &Candidate| row.only_adopts() || keeps_back(breakers.iter().copied(), &row.job, now).is_none();
-            // Adopting jobs sort first. While the breaker is open, all rows after a blocked one are therefore blocked,
-            // too.
+            // Adopting jobs sort first. While the breaker is open, all rows after a blocked row are therefore blocked.
             let all_wait =
                 breakers.iter().any(|breaker| now < breaker.until) && rows.last().is_some_and(|row| !may(row));
             more |= rows.len() >= width && !all_wait;

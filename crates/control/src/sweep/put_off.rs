@@ -7,8 +7,7 @@ use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::sweep::back_off;
 use pullyard_store::{Error as StoreError, WorkKey};
 
-/// Puts an item off, longer each time, and stores the reason if the item has a field for it. Only moves unreadable
-/// items.
+/// Puts an item off, longer each time, with the reason if it has a field for it. Only moves an unreadable item.
 pub(crate) async fn put_off(ctx: &Context, key: &WorkKey, why: Option<&Error>) {
     let put_off = match key {
         WorkKey::Job(job) => put_job_off(ctx, job).await,

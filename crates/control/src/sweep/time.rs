@@ -64,7 +64,6 @@ impl Time<'_> {
         if self.is_over(until) { Err(Error::TooSlow { what, within: until }) } else { Ok(()) }
     }
 
-    /// Errors: that of the call; `TooSlow`.
     pub(super) async fn one<T, E>(
         &self,
         what: &'static str,

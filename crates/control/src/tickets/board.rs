@@ -37,7 +37,6 @@ pub struct Edit {
     pub request: Option<EventId>,
 }
 
-/// The fields to change; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Changes {
     pub title: Option<String>,

@@ -55,8 +55,7 @@ impl Which {
     }
 }
 
-/// `201` for a new job, `200` for a repeated request, `202` if it waits for the running job, `409` with the guard's
-/// code.
+/// `201` for a new job, `200` for a repeat, `202` if it waits for the running job, `409` with the code of the guard.
 pub(crate) async fn revise(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
