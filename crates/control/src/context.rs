@@ -149,8 +149,7 @@ pub(crate) struct Rounds {
 impl Rounds {
     /// Backs off with jitter before the facts are read again.
     /// Errors: `Contended` after too many rounds. The final write was not made. Earlier writes, such as a ticket's
-    /// text, a frozen context, a class or a ledger entry that is not final, are harmless: a repeated call replaces
-    /// them.
+    /// text, a frozen context, a class or a non-final ledger entry, are harmless: a repeated call replaces them.
     pub(crate) async fn again(&mut self) -> Result<(), Error> {
         self.tried += 1;
         if self.tried >= ROUNDS {

@@ -117,7 +117,7 @@ impl Error {
     }
 }
 
-/// Formats an error for display, for a field in the table.
+/// Formats an error for display in a field of the table.
 pub(crate) fn said(error: &Error) -> String {
     pullyard_domain::text::clipped(&format!("failed to {error}"), 300)
 }

@@ -18,7 +18,6 @@ impl Context {
         }
     }
 
-    /// Errors: `Cloud`; `TooSlow`.
     pub(crate) async fn hint(
         &self,
         sending: impl Future<Output = Result<(), pullyard_cloud::Error>>,

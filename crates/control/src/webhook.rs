@@ -23,7 +23,7 @@ use pullyard_forge::webhook::{Event, Language, parse};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// The forge client tries three times ten seconds, longer than the function may run.
+/// Limit for the forge: its client would try three times ten seconds, longer than the function may run.
 const FORGE_WITHIN: Duration = Duration::from_secs(8);
 
 #[derive(Clone, Copy)]

@@ -1,5 +1,4 @@
-//! All functions in one program, selected by the handler's name. Logs, configuration, context and Lambda's loop are
-//! here.
+//! All functions in one program, selected by the handler's name, with their logs, configuration, context and loop.
 
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};

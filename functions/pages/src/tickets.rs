@@ -28,7 +28,6 @@ pub(crate) struct Asked {
     said: Option<DeliveryId>,
 }
 
-/// A key is unique only in its project.
 #[derive(Deserialize)]
 pub(crate) struct In {
     project: ProjectId,

@@ -104,7 +104,6 @@ pub(crate) fn when(at: Timestamp, now: Timestamp) -> When {
     When { said, exact: at.to_string() }
 }
 
-/// `1 file`, `2 files`.
 pub(crate) fn count(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }

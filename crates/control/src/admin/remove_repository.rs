@@ -38,7 +38,7 @@ pub async fn remove_repository(
         if let Some(denial) = kept(ctx, &repository).await? {
             return Err(Error::Denied(denial));
         }
-        // Load the settings last, because the checks take a while and the write has no condition on other settings.
+        // Load the settings last: the checks take long, and the write checks only settings that name the repository.
         let (names, poll, stored) = tokio::try_join!(
             ctx.store.repository_names(&repository),
             ctx.store.poll(project, &repository.integration, repository.id),

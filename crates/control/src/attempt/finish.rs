@@ -33,8 +33,7 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
         let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
-        // An adopting job needs no model, but an older runner starts an agent without a key. Ignore that agent's
-        // failure.
+        // An adopting job needs no model. An older runner starts its agent without a key; ignore that failure.
         let asks_its_model = job.adopts.is_none() && job.held_by(fence).is_ok();
         if let Some((failure, trouble)) = trouble_of(&finish.end).filter(|_| asks_its_model) {
             match waits(ctx, &job, fence, finish, (failure, &trouble)).await? {

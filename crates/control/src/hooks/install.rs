@@ -86,8 +86,7 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
         }
         let forge_id = tell(ctx, &integration, &hook).await?;
         let told = Hook { forge_id, ..hook };
-        // Write even if unchanged: a concurrent install is then stale and updates the forge again, so the last writer
-        // wins.
+        // Write even if unchanged: a concurrent install is then stale and updates the forge again.
         if ctx.store.put_hook(&told).await? == Write::Applied {
             tracing::info!(hook = %told.name, of = told.kind.words(), "a hook is installed");
             return Ok(Hook { rev: told.rev + 1, ..told });
@@ -96,7 +95,8 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     }
 }
 
-/// Creates the hook at the forge, or updates the one with our address. An App's only hook can just be updated.
+/// Creates the hook at the forge, or updates the one with our address. An App's hook already exists and is only
+/// updated.
 /// Errors: `Forge`; `Invalid` for an App without a hook, or a secret that the forge does not accept.
 pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Option<u64>, Error> {
     let forge = forge_of_hook(ctx, integration, hook).await?;
@@ -119,7 +119,7 @@ pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Hook) 
     Ok(Some(told.id))
 }
 
-/// Removes a hook and, at its forge, any hook with its address, which would otherwise get a 404 for ever.
+/// Removes a hook, first at its forge with any hook of the same address, which would otherwise get a 404 for ever.
 ///
 /// Idempotent: a hook that is missing at the forge is no error.
 /// Errors: `NotFound`; `Contended`; `Forge`, unless `keep_at_forge`.
@@ -178,7 +178,6 @@ pub(super) async fn integration_of(ctx: &Context, id: &IntegrationId) -> Result<
     found.ok_or_else(|| Error::NotFound { what: "integration", name: id.to_string() })
 }
 
-/// Errors: `Invalid` for a hook without an address, or a secret that the forge does not accept.
 async fn settings_of(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<HookSettings, Error> {
     let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
     let versions = ctx.secrets.fresh_versions(&secret).await?;

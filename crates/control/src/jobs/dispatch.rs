@@ -18,7 +18,7 @@ pub enum Dispatched {
     Nothing,
 }
 
-/// Stores the start, then calls RunTask. Its client token contains the start's number, so a repeat is the same task.
+/// Stores the start, then calls RunTask with the start's number in the client token, so that a repeat is the same task.
 /// Idempotent: by that number; stopping a task is repeatable.
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
     let mut rounds = ctx.rounds(job);
@@ -38,6 +38,7 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
                 MayStart::Waits(None) => return Ok(Dispatched::PutOff),
                 MayStart::Now => {
                     let mut next = *next;
+                    // Stored with the start, so that a repeated RunTask has the same parameters.
                     next.dispatch.trace = trace::current();
                     next
                 }
@@ -70,7 +71,7 @@ enum MayStart {
     Waits(Option<Box<Job>>),
 }
 
-/// Checks the breaker of the job's model. Without an account named by the project there is none.
+/// Checks the breaker of the job's model. Only a project that names the account can have one.
 async fn may_start(ctx: &Context, job: &Job) -> Result<MayStart, Error> {
     let capability = job.policy.model_of.as_ref().filter(|_| job.adopts.is_none());
     let Some(capability) = capability else { return Ok(MayStart::Now) };

@@ -91,7 +91,7 @@ async fn write(
         (None, _) => pull_request_of(ctx, ended).await?,
     };
     let returned = match ended.returned() {
-        // The budget of a past day may be deleted, because it is not read again.
+        // The budget of a past day may be deleted already; it is not read again.
         Some(returned) if ctx.store.budget(&returned.project, returned.day).await?.is_some() => Some(returned),
         _ => None,
     };
@@ -109,7 +109,7 @@ async fn write(
         .await?;
     if written == Write::Applied {
         if let Some(key) = ended.ticket.as_ref().filter(|_| ticket.is_none()) {
-            // By invariant this job locks the ticket: if it had already ended, its revision would have refused the
+            // This job locks the ticket by invariant: if it had ended before, its revision would have refused the
             // write.
             tracing::warn!(job.id = %ended.id, ticket = %key, "the ticket of a job that ended was not locked by it");
         }

@@ -27,8 +27,7 @@ const PAGES_WITHIN: Duration = Duration::from_secs(5);
 const ROUND: Duration = Duration::from_secs(15);
 const ONE: Duration = Duration::from_secs(15);
 
-/// Allowed difference between the forge's clock and ours, and allowed time between a review and its pull request's
-/// link.
+/// Allowed difference between the forge's clock and ours, or between a review and the link of its pull request.
 const APART: Duration = Duration::from_secs(600);
 
 const PASSED_OVER: &str = "more pull requests changed than a look reads of the list, and the older of them were passed \
@@ -55,7 +54,6 @@ struct Round<'a> {
 }
 
 /// Compares changed pull requests. If due, then compares all open ones, from where the last round stopped.
-/// Errors: `Store`.
 pub(super) async fn look(ctx: &Context, integration: &Integration, poll: &Poll) -> Result<(Found, Look), Error> {
     let known = &poll.look;
     let repository = ctx.store.repository(&poll.project, &poll.integration, poll.repository).await?;

@@ -16,8 +16,7 @@ pub enum Changed {
     Noted,
 }
 
-/// Records a pull request's state. If it is closed, also ends its revise job, in the same write, and settles its
-/// reviews.
+/// Records a pull request's state. If closed, it also ends the revise job in the same write and settles the reviews.
 /// Idempotent: ordered by the forge's time. Each call for a closed pull request ends the job and settles again. After a
 /// crash, the end of their hour settles waiting reviews.
 pub async fn pull_request_changed(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Result<Changed, Error> {

@@ -18,8 +18,7 @@ const SAME: Duration = Duration::from_secs(2);
 pub(super) enum Unread {
     Closed(PullRequestState),
     Dismissed,
-    /// All reviews are empty. On Bitbucket the text may come after the verdict; an agent without instructions wastes
-    /// money.
+    /// All reviews are empty. On Bitbucket the text may follow the verdict. An agent without instructions wastes money.
     Silent {
         asked: Timestamp,
     },

@@ -18,7 +18,6 @@ use sha2::{Digest, Sha256};
 /// The label that requests a revision. Bitbucket has no labels.
 const LABEL: &str = "pullyard:revise";
 
-/// The beginning of a comment that requests a revision.
 const COMMAND: [&str; 2] = ["/pullyard", "revise"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]

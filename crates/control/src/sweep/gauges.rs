@@ -1,5 +1,5 @@
-//! Counts the deployment's work. The index has no job status, so the first due jobs are read: running ones are due
-//! late.
+//! Counts the work of the deployment. The index has no job status, so the first due jobs are read: a running job is due
+//! late, at its time limit.
 
 use super::time::Time;
 use crate::{Context, Error};

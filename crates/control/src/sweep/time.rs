@@ -21,7 +21,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Ends before the next round, a minute later. Without this round's note, that one would ignore silent runners.
+    /// Ends before the next round, a minute later. Without this round's note, the next one would ignore silent runners.
     pub(super) const SCHEDULED: Self = Self::of_secs([8, 22, 36, 42, 6, 58]);
     /// For a manual round: the API function is stopped after 28 s.
     pub(super) const BY_HAND: Self = Self::of_secs([3, 8, 13, 17, 4, 27]);
@@ -59,7 +59,6 @@ impl Time<'_> {
         self.left(until).is_zero()
     }
 
-    /// Errors: `TooSlow`.
     pub(super) fn still(&self, until: Duration, what: &'static str) -> Result<(), Error> {
         if self.is_over(until) { Err(Error::TooSlow { what, within: until }) } else { Ok(()) }
     }

@@ -76,8 +76,7 @@ async fn apply(
                 (Write::Applied, _) => {
                     ctx.store.snapshot(event).await?;
                     if facts.ticket.as_ref().is_some_and(|ticket| ticket.held) {
-                        // The ticket may have left the status that its queued entry waits for. A release would also
-                        // notice that.
+                        // The ticket may have left the status of its queued entry. A release would notice that, too.
                         ctx.wake_ticket(&event.project, &event.key).await;
                     }
                     Write::Applied

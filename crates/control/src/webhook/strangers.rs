@@ -1,4 +1,4 @@
-//! Counts accepted and refused deliveries. Anyone can send, so each hook is written once a minute per process.
+//! Counts accepted and refused deliveries. Anyone can send, so a process writes each hook at most once a minute.
 
 use super::entry;
 use crate::{Context, Error};
