@@ -59,8 +59,7 @@ impl Clock {
         }
     }
 
-    /// Returns `None` after `limit` of real time. A simulated clock has no timeout: a slow machine must not change
-    /// results.
+    /// Returns `None` after `limit` of real time. A simulated clock has no timeout: a slow machine changes no result.
     pub(crate) async fn within<T>(&self, limit: Duration, doing: impl Future<Output = T>) -> Option<T> {
         if self.standing.is_some() { Some(doing.await) } else { tokio::time::timeout(limit, doing).await.ok() }
     }

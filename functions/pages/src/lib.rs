@@ -1,6 +1,6 @@
 //! The web pages, rendered on the server. Every page works with plain HTML forms and links; a small script adds live
-//! text and dragging. Pages have no rules: they use the API's use cases and views. Text from outside reaches a template
-//! only as [`text::Text`].
+//! text and dragging. Pages have no rules: they use the API's use cases. Foreign text reaches a template only as
+//! [`text::Text`].
 
 mod asked;
 mod assets;

@@ -199,7 +199,7 @@ fn of_agent(field: &str) -> &'static str {
     }
 }
 
-/// Git sends the forge's token to the clone URL, so the URL needs the forge's own host and the scheme of its API.
+/// Git sends the forge's token to the clone URL. It must have the forge's own host and the scheme of its API.
 fn may_clone_from(api_url: &str, clone_url: &str) -> bool {
     let parts = |url: &str| {
         let (scheme, rest) = url.split_once("://")?;

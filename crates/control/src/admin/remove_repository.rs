@@ -21,7 +21,7 @@ pub struct RemovedRepository {
 /// Writes: see `Store::remove_repository`.
 /// Idempotent: a repeat returns `NotFound`.
 /// Errors: `NotFound` (project, repository); `Contended`; `Denied` while it has an active job, an open pull request
-/// with a ticket or a hook of its own, or if one of these jobs or pull requests, or any hook, is unreadable.
+/// with a ticket, or a hook of its own. An unreadable job, pull request or hook also counts.
 pub async fn remove_repository(
     ctx: &Context,
     project: &ProjectId,

@@ -95,8 +95,7 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     }
 }
 
-/// Creates the hook at the forge, or updates the one with our address. An App's hook already exists and is only
-/// updated.
+/// Creates the hook at the forge, or updates the one with our address. An App's hook exists already.
 /// Errors: `Forge`; `Invalid` for an App without a hook, or a secret that the forge does not accept.
 pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Option<u64>, Error> {
     let forge = forge_of_hook(ctx, integration, hook).await?;

@@ -109,7 +109,7 @@ async fn write(
         .await?;
     if written == Write::Applied {
         if let Some(key) = ended.ticket.as_ref().filter(|_| ticket.is_none()) {
-            // This job locks the ticket by invariant: if it had ended before, its revision would have refused the
+            // This job locks the ticket by invariant: an earlier end would have changed its revision and refused the
             // write.
             tracing::warn!(job.id = %ended.id, ticket = %key, "the ticket of a job that ended was not locked by it");
         }

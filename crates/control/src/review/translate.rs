@@ -142,8 +142,8 @@ pub(crate) fn review_event(
     }
 }
 
-/// Returns the event of a comment read from the forge, with the same id as from a webhook, so that both create one job.
-/// `None` if it is no command, or its author's account is deleted.
+/// Returns the event of a comment read from the forge. Its id is the webhook's, so that both create one job. `None` if
+/// the comment is no command, or its author's account is deleted.
 pub(crate) fn comment_event(comment: &Comment, pull_request: SeenPullRequest) -> Option<ReviewEvent> {
     let (message, author) = (asked(&comment.body)?, comment.author.as_ref()?);
     Some(ReviewEvent {
