@@ -1,4 +1,4 @@
-//! Asks git about many blobs at once, and reads what it says of them.
+//! Reads the beginnings of many blobs from git.
 
 use crate::git::{Call, Fault, Git};
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,17 +6,15 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// So much is read together, by one process: what it says is in memory. A larger blob is read by itself, and the most of
-/// it thrown away. Units: bytes.
+/// Limit for the blobs that one process reads, because its output is in memory. A larger blob is read alone, and only
+/// its beginning is stored. Units: bytes.
 const TOGETHER: usize = 16 * 1024 * 1024;
-/// What git says of a blob beside what is in it: its name, its kind and its size. Units: bytes.
+/// Upper limit for the line before each blob: id, type and size. Units: bytes.
 const ABOUT: usize = 128;
-/// Has git say what `sizes` reads of the blobs that it is told.
 const ASK_SIZES: [&str; 2] = ["cat-file", "--batch-check=%(objectname) %(objectsize)"];
-/// Has git say what `contents` reads of the blobs that it is told.
 const ASK_CONTENTS: [&str; 2] = ["cat-file", "--batch"];
 
-/// What `of` makes of the beginning of each blob that git has, which is no longer than `most`. Units: bytes.
+/// Applies `of` to the beginning of each existing blob. Reads at most `most` of each. Units: bytes.
 pub(crate) async fn each<T>(
     git: &Git,
     repository: &Path,
@@ -44,13 +42,13 @@ pub(crate) async fn each<T>(
     Ok(found)
 }
 
-/// How blobs are read: each group by one process, and what is too large for that by itself.
+/// Blobs grouped by process. A blob that is too large for a group is in `alone`.
 struct Groups<'a> {
     together: Vec<BTreeSet<&'a [u8]>>,
     alone: Vec<&'a [u8]>,
 }
 
-/// What git does not have is by itself, so that it says so.
+/// A missing blob is in `alone`, so that git reports an error for it.
 fn grouped<'a>(blobs: &BTreeSet<&'a [u8]>, sizes: &BTreeMap<&[u8], usize>) -> Groups<'a> {
     let (mut together, mut alone, mut group, mut room) = (Vec::new(), Vec::new(), BTreeSet::new(), TOGETHER);
     for &blob in blobs {
@@ -76,7 +74,6 @@ fn beginning(content: &[u8], most: usize) -> &[u8] {
     content.get(..most).unwrap_or(content)
 }
 
-/// The blobs as git is told them, each on a line.
 fn lines(blobs: &BTreeSet<&[u8]>) -> Vec<u8> {
     blobs.iter().flat_map(|blob| [*blob, b"\n"]).flatten().copied().collect()
 }
@@ -91,7 +88,7 @@ fn sizes(said: &[u8]) -> BTreeMap<&[u8], usize> {
         .collect()
 }
 
-/// What is in each blob, up to the first that git does not have.
+/// The content of each blob, up to the first one that is missing.
 fn contents(mut said: &[u8]) -> BTreeMap<&[u8], &[u8]> {
     let mut found = BTreeMap::new();
     while let Some(end) = said.iter().position(|byte| *byte == b'\n') {

@@ -1,8 +1,8 @@
-//! Makes one commit of what the agent left in its tree.
+//! Creates one commit from the files that the agent wrote.
 //!
-//! Commits of the agent are not kept: it was told to make none, and they could have any
-//! author, message and trailers. Their content is in the tree, and so in our commit. Ignored files stay out, even
-//! if the agent committed them.
+//! Commits of the agent are dropped: it was instructed to create none, and they could have any author, message and
+//! trailers. Their content is in the tree, and thus in the runner's commit. Ignored files are excluded, even if the
+//! agent committed them.
 
 use crate::git::nested::inner::{Inner, make_way, settle, told_apart};
 use crate::git::target::Target;
@@ -24,9 +24,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 const TICKET_TRAILER: &str = "Pullyard-Ticket";
-/// The trailer with the agent's name.
 const AGENT_TRAILER: &str = "Pullyard-Agent";
-/// The trailer about failed checks, for attempts that adopt the commit.
+/// The trailer about the checks. An attempt that adopts the commit reads it.
 pub(crate) const CHECKS_TRAILER: &str = "Pullyard-Checks";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,18 +43,16 @@ impl Verdict {
     }
 }
 
-/// The parts of a commit message.
 pub(crate) struct About<'a> {
     pub(crate) assignment: &'a Assignment,
-    /// The agent, in our words: an agent's own words could contain keywords that close
-    /// issues.
+    /// The agent's fixed name. Text from the agent could contain keywords that close issues.
     pub(crate) agent: Option<&'a str>,
     pub(crate) checks: Option<Verdict>,
     /// The ticket's text may contain a secret.
     pub(crate) redactor: &'a Redactor,
 }
 
-/// Writes the tree. Returns its id.
+/// Writes the tree, and returns its id.
 ///
 /// Errors: `NoChanges` if the tree is unchanged.
 pub(crate) async fn tree(
@@ -70,7 +67,7 @@ pub(crate) async fn tree(
     workspace.seal(Some(mirror)).await.map_err(failed)?;
     let (submodules, left_out) = settle(git, workspace).await.map_err(failed)?;
 
-    // Submodules stay as they are: their repositories are the agent's, and git would run in them.
+    // Exclude submodules: the agent controls their repositories, and git would run in them.
     let mut paths = b".\0".to_vec();
     let mut leave = |path: &OsStr| {
         paths.extend_from_slice(b":(exclude,top,literal)");
@@ -79,14 +76,14 @@ pub(crate) async fn tree(
     };
     let left = left_out.iter().filter(|left| !left.is_ignored).map(|left| &left.folder);
     submodules.iter().chain(left).for_each(|path| leave(path.as_os_str()));
-    // Texts for people are no work.
+    // The question and the replies are not part of the work.
     leave(OsStr::new(QUESTION_FILE));
     if assignment.kind == Kind::Revise {
         leave(OsStr::new(REPLIES_FILE));
     }
-    // Callers report them if nothing changed.
+    // The caller reports excluded folders even if nothing changed.
     workspace.leave_out(left_out);
-    // The agent decides how many there are: perhaps more than fit into arguments.
+    // The paths may not fit into arguments, because the agent decides how many there are.
     let add = Call::new(["add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"]).input(&paths);
     git.run(add.repository(&repository).tree(&tree)).await.map_err(failed)?;
     let made = git.line(Call::new(["write-tree"]).repository(&repository)).await.map_err(failed)?;
@@ -100,7 +97,6 @@ pub(crate) async fn tree(
     Ok(made)
 }
 
-/// Commits a tree onto the target's start. Returns the commit.
 pub(crate) async fn commit(
     git: &Git,
     workspace: &Workspace,
@@ -114,16 +110,15 @@ pub(crate) async fn commit(
     git.line(call).await.map_err(|fault| git.of_commit(&fault).into())
 }
 
-/// Whether our commit's trailer says that its checks failed.
 pub(crate) async fn failed_checks(git: &Git, repository: &Path, commit: &str) -> bool {
     let format = format!("--format=%(trailers:key={CHECKS_TRAILER},valueonly)");
     let said = git.line(Call::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository)).await;
-    // Unknown counts as failed: a draft is easily made ready.
+    // On an error, assume failed checks: a reviewer can easily mark a draft as ready.
     said.map_or(true, |said| said.lines().any(|word| word.trim() == Verdict::Failed.word()))
 }
 
-/// The agent of a commit, if an attempt of this job made it. Anyone who may push can write
-/// trailers, so only names of a fixed list count.
+/// The agent of a commit, if an attempt of this job created it. Every user with push access can write trailers, so only
+/// names of a fixed list count.
 pub(crate) async fn agent_of(git: &Git, repository: &Path, commit: &str, job: &JobId) -> Option<&'static str> {
     let [jobs, agents] =
         [JOB_TRAILER, AGENT_TRAILER].map(|key| format!("%(trailers:key={key},valueonly,separator=%x20)"));
@@ -132,19 +127,17 @@ pub(crate) async fn agent_of(git: &Git, repository: &Path, commit: &str, job: &J
     agent_said(&said.ok()?, job)
 }
 
-/// The same from the values of both trailers, one per line.
 fn agent_said(said: &str, job: &JobId) -> Option<&'static str> {
     let (jobs, agents) = said.split_once('\n')?;
     let is_of_job = jobs.split_whitespace().any(|made| made.split('/').next() == Some(job.as_str()));
-    // Two values count as none.
+    // A trailer with two values is ignored.
     WORKERS.into_iter().find(|agent| is_of_job && agents.trim() == *agent)
 }
 
-/// Resets the files to such a tree, except ignored ones: changes by later commands are
-/// no part of the work.
+/// Resets the files to a tree, except ignored files: changes by later commands are not part of the work.
 pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Result<(), Stop> {
     let (files, repository) = (workspace.tree(), workspace.repository());
-    // Above all, nothing may be removed elsewhere.
+    // The seal also ensures that no file elsewhere is removed.
     workspace.seal(None).await.map_err(|fault| fault.of_workspace())?;
     workspace.set_aside().await.map_err(|error| Fault::Disk(error).of_workspace())?;
     make_way(workspace).await.map_err(|fault| fault.of_workspace())?;
@@ -158,14 +151,13 @@ pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Res
     Ok(())
 }
 
-/// Whether there may be something to commit, without writing a tree.
+/// Whether there may be changes to commit, found without writing a tree.
 pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: Kind) -> Result<bool, Stop> {
     let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
     let (tree, repository) = (workspace.tree(), workspace.repository());
     workspace.seal(None).await.map_err(failed)?;
     make_way(workspace).await.map_err(failed)?;
     let Inner { submodules, left_out, .. } = told_apart(git, workspace).await.map_err(failed)?;
-    // Excluded files are no change.
     let outside: HashSet<PathBuf> = left_out.into_iter().map(|left| left.folder).chain(submodules).collect();
     let is_work = |path: &[u8]| {
         let path = Path::new(OsStr::from_bytes(path));
@@ -173,7 +165,7 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: Kind) -> 
             path == Path::new(QUESTION_FILE) || (kind == Kind::Revise && path == Path::new(REPLIES_FILE));
         !path.as_os_str().is_empty() && !is_for_people && !path.ancestors().any(|above| outside.contains(above))
     };
-    // Earlier work is in the index only.
+    // The work of an earlier attempt is only in the index.
     let earlier = &["diff-index", "-z", "--cached", "--name-only", "HEAD", "--"][..];
     let now = &["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"][..];
     for args in [earlier, now] {
@@ -188,9 +180,9 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: Kind) -> 
 fn message(about: &About<'_>) -> String {
     let About { assignment, agent, checks, redactor } = *about;
     let title = redactor.text(&assignment.pull_request.title);
-    // One line: text after an empty line could look like our trailer.
+    // Join all lines: text after an empty line could look like a trailer of the runner.
     let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
-    // A secret may become whole when its words are on one line.
+    // Joined lines may form a whole secret, so redact again.
     let title = redactor.text(&title).into_owned();
     let title = if title.is_empty() { "Work of a Pullyard job".into() } else { title };
     let title = if assignment.kind == Kind::Revise { format!("Revise {title}") } else { title };
@@ -207,7 +199,6 @@ fn message(about: &About<'_>) -> String {
     message
 }
 
-/// The size of a commit against its base.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) files: u32,
@@ -215,7 +206,7 @@ pub(crate) struct Size {
     pub(crate) deletions: u32,
 }
 
-/// Counts what a reviewer sees. If counting fails, a pushed job does not fail.
+/// Counts the changes that a reviewer sees. An error is only logged, because the job is already pushed.
 pub(crate) async fn size(git: &Git, repository: &Path, base: &str, head: &str) -> Size {
     let range = format!("{base}...{head}");
     let args =
@@ -234,7 +225,6 @@ fn counted(numstat: &[u8]) -> Size {
     for line in numstat.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
         let line = String::from_utf8_lossy(line);
         let mut fields = line.split('\t');
-        // Binary files have dashes.
         let mut number = || fields.next().and_then(|field| field.parse::<u32>().ok()).unwrap_or(0);
         size.files += 1;
         size.insertions = size.insertions.saturating_add(number());

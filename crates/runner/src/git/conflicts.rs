@@ -1,6 +1,5 @@
-//! Where what an agent begins with no longer goes together with the branches beside it: the one that its work goes to,
-//! and that of a pull request that moved since its work began. The agent is told which files those are before it
-//! begins. What stands there in the end is for the push and for reviewers to find.
+//! Finds files where the start of the work conflicts with the base branch, or with a pull request's branch that moved.
+//! The agent receives their names in its prompt. The push and the reviewers find conflicts that remain at the end.
 
 use crate::api::attempt::Attempt;
 use crate::api::said::Said;
@@ -15,13 +14,13 @@ use pullyard_protocol::event::EventKind;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long it may take before the agent begins without it: a repository can be made to keep git busy for long.
+/// Time limit, after which the agent starts without the list. A repository can make git work for very long.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-/// What the agent is told, and whoever looks on; empty where everything goes together. What can't be found out is no
-/// reason to fail: the push finds out as well.
+/// Returns the prompt about conflicts, empty if there are none, and adds an event for each branch. Git errors are only
+/// logged, because the push detects conflicts as well.
 ///
-/// Writes: objects, and the index of the runner's own repository where there is earlier work.
+/// Writes: objects, and the index of the runner's own repository if there is earlier work.
 pub(crate) async fn look(
     this: &Attempt<'_>,
     (git, mirror, workspace): (&Git, &Mirror, &Workspace),
@@ -55,9 +54,9 @@ pub(crate) async fn look(
     told.join("\n")
 }
 
-/// The branches that have something which the work doesn't begin with, and where they are.
+/// The branches that contain commits which the work does not start from, with their heads.
 async fn branches(git: &Git, mirror: &Mirror, target: &Target) -> Result<Vec<(String, String)>, Fault> {
-    // There is nothing left to do for an agent.
+    // The job adopts a commit, so no agent will run.
     if target.adopted.is_some() {
         return Ok(Vec::new());
     }
@@ -70,8 +69,7 @@ async fn branches(git: &Git, mirror: &Mirror, target: &Target) -> Result<Vec<(St
     Ok(all)
 }
 
-/// A commit that nobody will see, with the work of an earlier attempt; none where that changed nothing, or can't be
-/// told.
+/// An unpublished commit with the work of an earlier attempt; `None` if it changed nothing, or on an error.
 async fn with_work(
     this: &Attempt<'_>,
     (git, mirror, workspace): (&Git, &Mirror, &Workspace),
@@ -83,7 +81,7 @@ async fn with_work(
     git.line(call.input(b"A side of a merge\n").repository(&repository).commits()).await.ok()
 }
 
-/// The files that git could not merge by itself.
+/// The files that git could not merge.
 async fn files(git: &Git, repository: &Path, theirs: &str, ours: &str) -> Result<Vec<String>, Fault> {
     let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", theirs, ours];
     match git.run(Call::new(args).repository(repository)).await {

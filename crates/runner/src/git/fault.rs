@@ -1,18 +1,17 @@
-//! How git fails, and which failure of the job that is. Git has no codes: its words, in the C locale,
-//! are all there is.
+//! Errors of git, and the job failures that follow.
+//! Git has no error codes, so its messages in the C locale are parsed.
 
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::text::clipped;
 use std::time::Duration;
 
-/// A git command that did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    /// It could not be started or listened to.
+    /// Git could not be started, or its output could not be read.
     #[error("start git")]
     Missing(#[source] std::io::Error),
-    /// A file around it could not be read or written.
+    /// A file that git needs could not be read or written.
     #[error("use the work folder")]
     Disk(#[source] std::io::Error),
     #[error("git {command} within {} s", limit.as_secs())]
@@ -22,7 +21,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// Why it failed, in one line for people.
+    /// The cause in one line, for users.
     pub(crate) fn reason(&self) -> String {
         match self {
             Self::Missing(error) => format!("git could not be started: {error}"),
@@ -37,7 +36,6 @@ impl Fault {
         }
     }
 
-    /// The failure of a job whose source could not be fetched.
     pub(crate) fn of_source(&self, forge: &str, repo: &RepositoryName) -> Failure {
         let words = match self {
             Self::Failed { words, .. } => words.to_lowercase(),
@@ -62,7 +60,7 @@ impl Fault {
             "error: 404",
             "' not found",
             "does not appear to be a git repository",
-            // A server that answers, with something else.
+            // A server answered, but not with the git protocol.
             "is this a git repository?",
             "invalid server response",
         ]) {
@@ -72,7 +70,7 @@ impl Fault {
         }
     }
 
-    /// Whether it is the machine's own: its disk, its git or its time, and not what git was to do.
+    /// Whether the machine is the cause: its disk, its git or a time limit.
     pub(crate) fn is_of_machine(&self) -> bool {
         match self {
             Self::Missing(_) | Self::Disk(_) | Self::TimedOut { .. } => true,
@@ -83,18 +81,17 @@ impl Fault {
         }
     }
 
-    /// The failure of a job whose folder could not be worked with.
     pub(crate) fn of_workspace(&self) -> Failure {
         Failure::WorkspaceFailed { reason: self.reason() }
     }
 }
 
-/// What went wrong at an address, without the address: a sentence has no room for both, and names the repository.
+/// The message without the URL. There is no space for both, and the failure names the repository.
 fn without_address(line: &str) -> &str {
     line.strip_prefix("unable to access '").and_then(|rest| rest.split_once("': ")).map_or(line, |(_, why)| why)
 }
 
-/// The line that says most: the fatal one, else an error, else the forge's, else the last.
+/// The most specific line: a fatal one, else an error, else one from the forge, else the last.
 fn telling_line(words: &str) -> Option<&str> {
     let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     ["fatal: ", "error: ", "remote: error: ", "remote: "]

@@ -1,4 +1,4 @@
-//! Tells which folders are no part of the work.
+//! Reports the folders that are excluded from the work.
 
 use crate::api::attempt::Attempt;
 use crate::api::said::Said;
@@ -8,11 +8,10 @@ use pullyard_domain::prompt::untrusted::visible;
 use pullyard_domain::published::left_out::{Folder, in_words};
 use pullyard_protocol::event::EventKind;
 
-/// Tells whoever follows the job which folders are no part of the work, where these are others than it was told before.
-/// Those that there are now.
+/// Returns the excluded folders. If they changed since the last call and are not empty, also adds an event.
 pub(crate) fn tell(this: &Attempt<'_>, workspace: &Workspace) -> Vec<Folder> {
     let folder = |left: &LeftOut| {
-        // A secret is taken out while it is whole.
+        // Redact the whole path, before it is cut.
         let path = this.redactor.text(&visible(&left.folder.to_string_lossy())).into_owned();
         Folder { path, what: left.what }
     };

@@ -1,5 +1,6 @@
-//! Finds out what a repository inside an agent's tree is, by its `.git`. The agent writes that, so it permits nothing, and
-//! git never runs there. `inner` decides what becomes of the folder.
+//! Classifies a repository inside the agent's tree by its `.git`.
+//! The agent controls that, so it permits nothing, and git never runs there. `inner` decides what happens to the
+//! folder.
 
 pub(crate) mod inner;
 mod listed;
@@ -14,22 +15,21 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// More of a repository's settings is not read. Units: bytes.
+/// Limit for reading a repository's configuration. Units: bytes.
 const LARGEST: u64 = 64 * 1024;
 
-/// A folder of the tree that is no part of the work.
+/// A folder of the tree that is excluded from the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LeftOut {
     pub(crate) folder: PathBuf,
     pub(crate) what: Nested,
-    /// The repository ignores it as well.
+    /// The project's repository ignores it as well.
     pub(crate) is_ignored: bool,
 }
 
-/// What a repository inside the tree is a copy of, by its `.git`; none where the agent began it there.
-///
-/// A `.git` file leads to a repository elsewhere, as of a working tree or a submodule. A `.git` folder is a clone if its
-/// settings name a remote.
+/// Classifies a repository inside the tree as a copy of another one; `None` if the agent created it there. A `.git`
+/// file points to a repository elsewhere, as in a worktree or a submodule. A `.git` folder is a clone if its
+/// configuration has a remote.
 pub(crate) fn copy_of(git: &Path) -> Option<Nested> {
     let about = fs::symlink_metadata(git).ok()?;
     if about.is_file() {
@@ -47,7 +47,7 @@ fn names_a_remote(settings: &str) -> bool {
     })
 }
 
-/// A plain file; no link is followed, and no pipe waited for.
+/// Reads a regular file. Follows no link and does not wait for a pipe.
 fn content(path: &Path) -> Option<Vec<u8>> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file = File::options().read(true).custom_flags(flags.bits()).open(path).ok()?;

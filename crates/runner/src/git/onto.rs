@@ -1,5 +1,6 @@
-//! Our one commit on top of what somebody else pushed meanwhile. It is made of objects alone: no worktree, no
-//! hooks, no rebase that could stop half way. What it is put on stays as it is.
+//! Replays the runner's commit on top of commits that another user pushed.
+//! It works on objects only, without a worktree or hooks, so no rebase can stop half way. The other commits are not
+//! changed.
 
 use crate::git::{Call, Fault, Git};
 use crate::stop::Stop;
@@ -7,7 +8,7 @@ use pullyard_domain::failure::Failure;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The repository it is done in, and the branch for the words about it.
+/// The repository, and the branch that a failure names.
 pub(crate) struct Onto<'a> {
     pub(crate) git: &'a Git,
     pub(crate) repository: &'a Path,
@@ -15,14 +16,14 @@ pub(crate) struct Onto<'a> {
 }
 
 impl Onto<'_> {
-    /// What `commit` changed against its parent `start`, as a commit on `head` with the same message; none
-    /// if `head` has it already.
+    /// Applies the changes between `start` and `commit` to `head`, as a commit with the same message. `None` if `head`
+    /// has them already.
     ///
     /// Errors: `Conflict`.
     pub(crate) async fn replay(&self, start: &str, commit: &str, head: &str) -> Result<Option<String>, Stop> {
         let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
-        // Two changes of one tree, whatever the histories look like that they come from: a person may have
-        // rewritten theirs. Naming the base to git instead takes git 2.40.
+        // Merge two changes of one tree. The histories do not matter, because a user may have rewritten a branch.
+        // Passing the base to git instead requires git 2.40.
         let base = self.tree_of(start, &[]).await.map_err(failed)?;
         let theirs = self.tree_of(head, &["-p", &base]).await.map_err(failed)?;
         let ours = self.tree_of(commit, &["-p", &base]).await.map_err(failed)?;
@@ -40,7 +41,7 @@ impl Onto<'_> {
         self.git.line(call).await.map(Some).map_err(|fault| self.git.of_commit(&fault).into())
     }
 
-    /// A commit that nobody will see, with the tree of another.
+    /// An unpublished commit with the tree of another commit.
     async fn tree_of(&self, commit: &str, parents: &[&str]) -> Result<String, Fault> {
         let tree = format!("{commit}^{{tree}}");
         let args = ["commit-tree", &tree].into_iter().chain(parents.iter().copied());
@@ -58,8 +59,7 @@ impl Onto<'_> {
     }
 }
 
-/// The files that `merge-tree` names. It says by its output that it came to a tree with conflicts in it: the tree, then
-/// the files.
+/// The files with conflicts that `merge-tree` lists. On a conflict it prints a tree id, then the files.
 pub(crate) fn conflicting(fault: &Fault) -> Option<BTreeSet<String>> {
     let Fault::Failed { stdout, .. } = fault else {
         return None;

@@ -1,4 +1,4 @@
-//! What a commit changed, as a patch in a file: it may be more than fits into memory.
+//! Writes the changes between two commits to a patch file, because they may not fit into memory.
 
 use crate::git::{Call, Fault, Git};
 use crate::secrets::redact::{Search, Stream};
@@ -8,17 +8,16 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// How much is read at once. Units: bytes.
 const PIECE: usize = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Binaries {
-    /// Everything, as `git apply` takes it.
+    /// Binary files are complete, as `git apply` requires.
     Whole,
     Named,
 }
 
-/// Writes it as `git apply` takes it, but for binary files that are only named.
+/// Writes a patch for `git apply`. With `Binaries::Named`, binary files are only mentioned.
 pub(crate) async fn write(
     git: &Git,
     repository: &Path,
@@ -33,8 +32,8 @@ pub(crate) async fn write(
     diff(git, repository, range, (how, None), file).await
 }
 
-/// Whether a secret of the job stands in what was changed, in what goes as well: in binary files, too, of which a patch
-/// has an encoding that hides it.
+/// Whether added or removed lines contain a secret of the job. Includes binary files: a patch for `git apply` encodes
+/// them, which would hide a secret.
 pub(crate) async fn changes_a_secret(
     git: &Git,
     repository: &Path,
@@ -43,7 +42,7 @@ pub(crate) async fn changes_a_secret(
 ) -> Result<bool, Fault> {
     let file = repository.join("changed.diff");
     write_text(git, repository, range, None, &file).await?;
-    // It may be a lot, and limits and orders count meanwhile.
+    // The patch may be large. Time limits and orders are handled while it is searched.
     let looked = tokio::task::spawn_blocking(move || {
         let found = has_secret(&file, Lines::All, search);
         let _ = fs::remove_file(&file);
@@ -52,8 +51,7 @@ pub(crate) async fn changes_a_secret(
     looked.await.map_err(io::Error::from).flatten().map_err(Fault::Disk)
 }
 
-/// Writes it to be looked through: binary files as text, or what is in them would not be seen, and nothing around a
-/// change; of one file alone where it is named.
+/// Writes a patch for a search: binary files as text, and no context lines. With `name`, only this file.
 pub(crate) async fn write_text(
     git: &Git,
     repository: &Path,
@@ -71,7 +69,7 @@ async fn diff(
     (how, name): (&[&str], Option<&[u8]>),
     file: &Path,
 ) -> Result<(), Fault> {
-    // Whatever stands there leads nowhere else.
+    // An existing entry could be a link to another place.
     if let Err(error) = fs::remove_file(file).or_else(unless_missing) {
         return Err(Fault::Disk(error));
     }
@@ -92,8 +90,8 @@ fn unless_missing(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
-/// Copies a patch without the secrets that its lines hold: those that go and those around a change are the
-/// repository's, and may have been there before. Where one stood, what is left does not apply any more.
+/// Copies a patch and redacts the secrets in all lines. Removed lines and context lines may contain secrets that were
+/// in the repository before. A redacted part no longer applies.
 pub(crate) fn without_secrets(patch: &Path, to: &Path, mut stream: Stream) -> io::Result<()> {
     let (mut from, mut to) = (File::open(patch)?, File::create(to)?);
     let mut piece = vec![0; PIECE];
@@ -109,12 +107,11 @@ pub(crate) fn without_secrets(patch: &Path, to: &Path, mut stream: Stream) -> io
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lines {
     All,
-    /// As one text: a secret in base64 goes on over several. A header of a file that begins alike has no secret in it
-    /// that its name hasn't.
+    /// The added lines, joined into one text, because a secret in base64 may span several lines. The header of a file
+    /// also starts with `+`, but only contains its name.
     Added,
 }
 
-/// Whether a secret of the job stands in a patch.
 pub(crate) fn has_secret(patch: &Path, lines: Lines, mut search: Search) -> io::Result<bool> {
     let mut from = File::open(patch)?;
     let (mut piece, mut added) = (vec![0; PIECE], Added::default());
@@ -131,7 +128,7 @@ pub(crate) fn has_secret(patch: &Path, lines: Lines, mut search: Search) -> io::
     }
 }
 
-/// Where in its lines a patch is that comes in pieces.
+/// Extracts the added lines of a patch that arrives in pieces.
 #[derive(Default)]
 struct Added {
     adds: bool,

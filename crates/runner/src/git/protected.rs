@@ -1,7 +1,7 @@
-//! Rejects work that would store in git, as plain content, a file that its repository keeps in Git LFS or encrypted.
+//! Rejects work that would commit the plain content of a file that is in Git LFS or encrypted in the repository.
 //!
-//! The runner runs no filter of a repository, because a filter is a program that the repository names. So an agent sees
-//! the pointer or the cipher, and whatever it writes in its place would be in git's history for good.
+//! The runner runs no filter of a repository, because a filter is a program that the repository names. An agent thus
+//! sees the pointer or the cipher text, and its replacement would stay in git's history.
 
 use crate::api::attempt::Attempt;
 use crate::api::said::Said;
@@ -14,16 +14,15 @@ use pullyard_domain::prompt::untrusted::{code, visible};
 use pullyard_protocol::event::EventKind;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Of so many files git is asked at once: its answer is in memory.
+/// Number of files in one call to git, because its output is in memory.
 const AT_ONCE: usize = 4_096;
-/// So many files are named in the log.
 const NAMED: usize = 20;
 /// Units: characters.
 const LONGEST_PATH: usize = 200;
-/// SOPS writes its own part at the end of a file. Units: bytes.
+/// Limit for reading a blob. SOPS writes its metadata at the end of a file. Units: bytes.
 const LARGEST: usize = 1024 * 1024;
 
-/// How the files of each program begin. OpenSSL's is transcrypt's as well.
+/// How the files of each program begin. transcrypt uses the header of OpenSSL.
 const HEADERS: [(&[u8], &str); 10] = [
     (b"version https://git-lfs.github.com/spec/", "Git LFS"),
     (b"version https://hawser.github.com/spec/", "Git LFS"),
@@ -36,12 +35,10 @@ const HEADERS: [(&[u8], &str); 10] = [
     (b"-----BEGIN PGP MESSAGE-----", "OpenPGP"),
     (b"$ANSIBLE_VAULT;", "Ansible Vault"),
 ];
-/// A value that SOPS encrypted, whatever the file's format.
+/// The beginning of a value that SOPS encrypted, in every file format.
 const VALUE_OF_SOPS: &[u8] = b"ENC[AES256_GCM,data:";
-/// The filter of Git LFS.
 const LFS: &[u8] = b"lfs";
 
-/// A file that is there after a change.
 #[derive(Debug, PartialEq, Eq)]
 struct Changed<'a> {
     path: &'a [u8],
@@ -51,14 +48,13 @@ struct Changed<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protection {
-    /// An empty file has nothing to protect: filters leave it empty.
+    /// An empty file has no content to protect, and filters keep it empty.
     Empty,
     By(&'static str),
     Plain,
 }
 
-/// Looks at what a tree, which is in the repository's index and in the worktree, changes of the commit that the work
-/// starts from.
+/// Checks the changes between the start commit and a tree, which is in the repository's index and in the worktree.
 ///
 /// Errors: `ProtectedContent` with the first file that would be plain content.
 pub(crate) async fn look(
@@ -68,7 +64,7 @@ pub(crate) async fn look(
     range: (&str, &str),
 ) -> Result<(), Stop> {
     let plain = plain_files(git, workspace, range).await.map_err(|fault| fault.of_workspace())?;
-    // Secrets are redacted in the whole path, before it is cut.
+    // Redact the whole path, before it is cut.
     let clean = |name: &[u8]| this.redactor.text(&visible(&String::from_utf8_lossy(name))).into_owned();
     let Some((path, by)) = plain.first() else { return Ok(()) };
     let names: Vec<_> = plain.iter().take(NAMED).map(|(path, _)| code(&clean(path), LONGEST_PATH)).collect();
@@ -81,7 +77,7 @@ pub(crate) async fn look(
     Err(Failure::ProtectedContent { path: clean(path), by: clean(by) }.into())
 }
 
-/// The files that must not be committed as they are, each with what protects it.
+/// The files that must not be committed, each with the program that protects it.
 async fn plain_files(
     git: &Git,
     workspace: &Workspace,
@@ -91,8 +87,8 @@ async fn plain_files(
     let args = ["diff-tree", "-r", "-z", "--raw", "--find-renames=100%", "--end-of-options", start, tree, "--"];
     let said = git.run(Call::new(args).repository(&repository)).await?;
     let changed = changed(&said);
-    // The attributes of the start count as well: whoever removes the pattern together with the cipher would have the
-    // file in plain content all the same.
+    // Also apply the attributes of the start commit, in case the change removes the pattern together with the cipher
+    // text.
     let index_before = repository.join("index-of-start");
     let asks_before = names_attributes(&said);
     if asks_before {
@@ -125,13 +121,13 @@ async fn plain_files(
     Ok(plain)
 }
 
-/// What should protect a file that is plain content now, by its content before or by its filters.
+/// The program that should protect a file which is plain content now: from its old content, or from its filters.
 fn protector<'a>(
     file: &Changed<'_>,
     mut filters: impl Iterator<Item = &'a [u8]>,
     protections: &BTreeMap<Vec<u8>, Protection>,
 ) -> Option<&'a [u8]> {
-    // A blob that git does not have is not known to be protected.
+    // A blob that git does not have counts as plain.
     let protection = |blob: &[u8]| protections.get(blob).copied().unwrap_or(Protection::Plain);
     if protection(file.now) != Protection::Plain {
         return None;
@@ -140,7 +136,8 @@ fn protector<'a>(
     if let Some(Protection::By(program)) = before {
         return Some(program.as_bytes());
     }
-    // A file whose plain content is in Git LFS's patterns already may change: its history has it.
+    // Files that were plain content before may change, even if a pattern of Git LFS matches: the history has them
+    // already.
     filters.find(|filter| encrypts(filter) || (*filter == LFS && before != Some(Protection::Plain)))
 }
 
@@ -152,7 +149,7 @@ fn protection(content: &[u8]) -> Protection {
     if content.is_empty() {
         return Protection::Empty;
     }
-    // An editor may have put its mark or empty lines before an armour: age and OpenPGP read it all the same.
+    // An editor may have added a byte order mark or empty lines before an armour. age and OpenPGP still read it.
     let text = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content).trim_ascii_start();
     match HEADERS.iter().find(|(header, _)| text.starts_with(header)) {
         Some((_, program)) => Protection::By(program),
@@ -161,14 +158,14 @@ fn protection(content: &[u8]) -> Protection {
     }
 }
 
-/// Beside the values, SOPS encrypts its code over the whole file. Where only that one is left, all values are plain.
+/// SOPS also encrypts a MAC over the whole file. If it is the only encrypted value, all others are plain.
 fn is_of_sops(content: &[u8]) -> bool {
     let values = content.windows(VALUE_OF_SOPS.len()).filter(|window| *window == VALUE_OF_SOPS);
     let is_cut = content.len() >= LARGEST;
     values.take(2).count() > usize::from(!is_cut) && (is_cut || content.windows(4).any(|window| window == b"sops"))
 }
 
-/// Parses `diff-tree --raw -z`, without deleted files, links, submodules and files that kept their content.
+/// Parses `diff-tree --raw -z`. Omits deleted files, links, submodules, and files with unchanged content.
 fn changed(said: &[u8]) -> Vec<Changed<'_>> {
     let mut parts = said.split(|byte| *byte == 0);
     let mut all = Vec::new();
@@ -189,13 +186,12 @@ fn changed(said: &[u8]) -> Vec<Changed<'_>> {
     all
 }
 
-/// Whether `diff-tree -z` names a file of attributes.
 fn names_attributes(said: &[u8]) -> bool {
     let file = b".gitattributes";
     said.split(|byte| *byte == 0).any(|part| part == file || part.ends_with(b"/.gitattributes"))
 }
 
-/// The filter of each path that has one, from `check-attr -z`.
+/// The filter of each path that has one, from the output of `check-attr -z`.
 fn filters(said: &[u8]) -> BTreeMap<&[u8], &[u8]> {
     let mut parts = said.split(|byte| *byte == 0);
     let mut found = BTreeMap::new();

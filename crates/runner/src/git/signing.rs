@@ -1,8 +1,6 @@
-//! Signing commits with a project's SSH key: the key is a file only while git signs, when no agent runs, and what
-//! git says of a key that does not work is put into words.
-//!
-//! Git has no way to sign without a file or an agent of its own; it starts `ssh-keygen -Y sign`, which OpenSSH has
-//! since 8.2.
+//! Signs commits with a project's SSH key, and explains why a key does not work.
+//! The key is a file only while git signs, when no agent runs. Git starts `ssh-keygen -Y sign` of OpenSSH 8.2 or later,
+//! which needs a key file or an SSH agent.
 
 use super::Fault;
 use crate::git::workspace::disk::private_file;
@@ -10,14 +8,13 @@ use pullyard_domain::failure::Failure;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The key as a file that only this user can read; gone when this is dropped.
+/// The key as a file that only this user can read; deleted on drop.
 pub(super) struct KeyFile(PathBuf);
 
 impl KeyFile {
-    /// Writes it into a repository of the runner's own.
     pub(super) fn put(repository: &Path, key: &str) -> io::Result<Self> {
         let file = Self(repository.join("signing-key"));
-        // OpenSSH takes no key whose last line has no end, and none with the ends of lines of Windows.
+        // OpenSSH rejects a key without a final line break, and one with line breaks of Windows.
         let key: String = key.trim().lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
         private_file(&file.0, key.as_bytes())?;
         Ok(file)
@@ -38,7 +35,6 @@ impl Drop for KeyFile {
 }
 
 impl Fault {
-    /// The failure of a commit that was to be signed.
     pub(crate) fn of_signing(&self) -> Failure {
         let Self::Failed { words, .. } = self else { return self.of_workspace() };
         let says = |phrase: &str| words.contains(phrase);

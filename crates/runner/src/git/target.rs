@@ -1,4 +1,4 @@
-//! The target of the work: branch, start commit, and the branch's head that the push expects.
+//! Chooses the branch, the start commit, and the head that the push expects.
 
 use crate::git::trailers::JOB_TRAILER;
 use crate::git::workspace::mirror::Mirror;
@@ -10,28 +10,23 @@ use pullyard_forge::{Forge, PullRequest, PullRequestState};
 use pullyard_protocol::attempt::{AssignedRepository, Assignment, Continues, Revises};
 use std::path::Path;
 
-/// How many of a branch's newest commits are searched for an attempt's commit.
+/// Number of newest commits of a branch that are searched for the job's commit.
 const LOOKED_AT: u32 = 200;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// The branch to push.
     pub(crate) branch: String,
-    /// The commit that the work starts from.
     pub(crate) start: String,
-    /// The base branch and its commit.
     pub(crate) base_branch: String,
     pub(crate) base: String,
-    /// The branch's head that the push expects; `None` for a new branch.
     pub(crate) expected: Option<String>,
-    /// The open pull request to continue. For an adopted commit also a merged one.
+    /// The open pull request to continue. For an adopted commit it may also be merged.
     pub(crate) pull_request: Option<PullRequest>,
-    /// A commit that an earlier attempt of this job pushed before it died: no agent is needed.
-    /// Others may have pushed on top of it.
+    /// A commit that an earlier attempt of this job pushed before it died. No agent is needed. Other users may have
+    /// pushed on top.
     pub(crate) adopted: Option<String>,
 }
 
-/// The pull request to continue, if the forge says that it is open.
 pub(crate) async fn open_pull_request(
     forge: &Forge,
     repository: &AssignedRepository,
@@ -62,7 +57,7 @@ pub(crate) async fn revised_pull_request(
         PullRequestState::Closed => return Err(closed("closed").into()),
         PullRequestState::Merged => return Err(closed("merged").into()),
     }
-    // A branch of the same name here is another branch, perhaps the default branch.
+    // A branch with the same name in this repository is a different one, perhaps the default branch.
     let here = forge.repository(name).await.map_err(failed)?.id;
     if pull.head_repository.is_some_and(|id| id != here) {
         let reason = "the branch of the pull request is in another repository".into();
@@ -74,7 +69,6 @@ pub(crate) async fn revised_pull_request(
     Ok(pull)
 }
 
-/// The failure behind a refused read.
 fn of_forge(error: &pullyard_forge::Error, repository: &AssignedRepository) -> Failure {
     use pullyard_forge::Error;
     let (forge, repo) = (repository.forge_name(), repository.name.clone());
@@ -87,7 +81,7 @@ fn of_forge(error: &pullyard_forge::Error, repository: &AssignedRepository) -> F
     }
 }
 
-/// Decides from fetched data. The forge is asked only to learn whether the work was merged.
+/// Decides from fetched data. Calls the forge only to learn whether the work was merged.
 pub(crate) async fn choose(
     git: &Git,
     forge: &Forge,
@@ -102,7 +96,7 @@ pub(crate) async fn choose(
         let reason = format!("`{branch}` can't be a branch");
         return Err(Failure::WorkspaceFailed { reason }.into());
     }
-    // People may change a pull request's base branch.
+    // A user may have changed the base branch of the pull request.
     let revised = open.as_ref().filter(|_| assignment.revises.is_some());
     let base_branch = revised.map_or(&assignment.base, |pull| &pull.base_branch).clone();
     let missing = || Failure::BaseBranchMissing { repo: repo.clone(), branch: base_branch.clone() };
@@ -121,7 +115,7 @@ pub(crate) async fn choose(
         let ours = commit_of_job(git, mirror.dir(), &head, &base, &assignment.job).await.map_err(workspace_failed)?;
         if let Some(ours) = ours {
             return Ok(Target {
-                // The push asks again whether another branch exists.
+                // For another branch, the push searches for its pull request again.
                 pull_request: open.filter(|_| pushed_to == branch),
                 branch: pushed_to.to_owned(),
                 start: head.clone(),
@@ -133,14 +127,14 @@ pub(crate) async fn choose(
         }
     }
     if assignment.adopts {
-        // It may be merged in between.
+        // The work may have been merged since.
         let merged = newest_of_job(git, mirror.dir(), &[base.as_str()], &assignment.job).await;
         if let Some(ours) = merged.map_err(workspace_failed)? {
             let Some(pull) = merged_pull_request(forge, assignment).await? else {
                 let (pr, state) = (format!("What an earlier attempt pushed to `{branch}`"), "merged".into());
                 return Err(Failure::PullRequestClosed { pr, state }.into());
             };
-            // Its changes are against the commit before it.
+            // Compare with the parent commit, because the base contains the work.
             let before = git::commit_of(git, mirror.dir(), &format!("{ours}^")).await.map_err(workspace_failed)?;
             return Ok(Target {
                 branch: assignment.branch.clone(),
@@ -152,20 +146,20 @@ pub(crate) async fn choose(
                 adopted: Some(ours),
             });
         }
-        // Somebody made the branch. The control plane knows how that attempt was lost.
+        // Another user created the branch. The control plane records how the earlier attempt was lost.
         return Err(Failure::NothingPushed {}.into());
     }
     let start = match (&head, &open) {
         (Some(head), Some(_)) => head.clone(),
         (None, Some(_)) => return Err(Failure::BranchDeleted { branch }.into()),
-        // The push would be refused, so refuse before an agent works.
+        // The push would be refused, so fail before an agent works.
         (Some(_), None) => return Err(Failure::BranchTaken { branch }.into()),
         (None, None) => base.clone(),
     };
     Ok(Target { branch, start, base_branch, base, expected: head, pull_request: open, adopted: None })
 }
 
-/// The merged pull request of the job's own branch. One that the job continues is linked already.
+/// The merged pull request of the job's own branch. A pull request that the job revises is linked already.
 async fn merged_pull_request(forge: &Forge, assignment: &Assignment) -> Result<Option<PullRequest>, Stop> {
     if assignment.revises.is_some() {
         return Ok(None);
@@ -175,9 +169,8 @@ async fn merged_pull_request(forge: &Forge, assignment: &Assignment) -> Result<O
     found.map_err(|error| of_forge(&error, repository).into())
 }
 
-/// The branches that an earlier attempt of this job may have pushed to, ours first. People may have closed or
-/// reopened the pull request in between, and each attempt uses what is open when it
-/// begins.
+/// The branches to which an earlier attempt of this job may have pushed, the current branch first. Each attempt uses
+/// the pull request that is open when it starts, and users may close or reopen it between attempts.
 fn pushed_to<'a>(branch: &'a str, assignment: &'a Assignment) -> impl Iterator<Item = &'a str> {
     let own = (assignment.revises.is_none()).then_some(assignment.branch.as_str());
     let continued = assignment.continues.as_ref().map(|continues| continues.branch.as_str());
@@ -185,13 +178,13 @@ fn pushed_to<'a>(branch: &'a str, assignment: &'a Assignment) -> impl Iterator<I
     std::iter::once(branch).chain(others.into_iter().flatten().filter(move |other| *other != branch))
 }
 
-/// The head of another branch at the forge, if it exists and is a valid name.
+/// The head of another branch at the forge, if the name is valid and the branch exists.
 async fn head_of(git: &Git, mirror: &Mirror, branch: &str) -> Result<Option<String>, Fault> {
     if git::is_branch_name(git, branch).await? { mirror.branch(git, branch).await } else { Ok(None) }
 }
 
-/// The newest commit between `base` and `head` whose trailer names an attempt of this job.
-/// Others may have pushed since, so it need not be the head.
+/// The newest commit between `base` and `head` whose trailer names an attempt of this job. It is not always the head,
+/// because other users may have pushed since.
 pub(crate) async fn commit_of_job(
     git: &Git,
     repository: &Path,
@@ -203,7 +196,6 @@ pub(crate) async fn commit_of_job(
     newest_of_job(git, repository, &[head, not.as_str()], job).await
 }
 
-/// The newest commit of these revisions that an attempt of this job made.
 async fn newest_of_job(git: &Git, repository: &Path, revisions: &[&str], job: &JobId) -> Result<Option<String>, Fault> {
     let format = format!("--format=%H %(trailers:key={JOB_TRAILER},valueonly,separator=%x20)");
     let most = format!("--max-count={LOOKED_AT}");

@@ -1,4 +1,4 @@
-//! Trailers of our commits that several files read.
+//! Defines the trailer by which an attempt recognises its job's commits.
 
-/// Names the job and attempt that made a commit: an attempt recognises its job's earlier push by it.
+/// Contains the job and the attempt that created a commit.
 pub(crate) const JOB_TRAILER: &str = "Pullyard-Job";

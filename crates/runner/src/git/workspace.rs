@@ -1,9 +1,8 @@
-//! The folders of one attempt.
+//! Creates, seals and removes the folders of one attempt.
 //!
-//! The agent works in a tree with a repository of its own. The runner commits and pushes from another
-//! repository that the agent does not know, so that nothing in the agent's `.git` (settings,
-//! hooks, commits, remotes) reaches commands that have the forge's token. Both borrow objects
-//! from the mirror.
+//! The agent works in a tree with its own repository. The runner commits and pushes from a second repository, whose
+//! place the agent does not know. Settings, hooks, commits and remotes in the agent's `.git` thus never reach commands
+//! that have the forge's token. Both repositories borrow objects from the mirror.
 
 mod aside;
 pub(crate) mod disk;
@@ -31,45 +30,39 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// The folder whose name in the environment marks an attempt's processes.
+/// This folder's path in the environment marks the processes of an attempt.
 const TEMPORARY: &str = "tmp";
-/// The runner's own repository. Git processes that outlived us are marked by it as well.
+/// The runner's own repository. Its path marks git processes that outlived the runner.
 const REPOSITORY: &str = "git";
-/// Locked while worktrees are made and stale ones removed.
+/// Lock file: held while worktrees are created and stale ones are removed.
 const MAKING: &str = ".making";
-/// Locked while the attempt of a worktree lives.
+/// Lock file: held while the attempt of a worktree runs.
 const LIVING: &str = "lock";
 
-/// How often a busy folder is checked, with pauses. Starting a process takes a few
-/// milliseconds.
+/// How often a busy folder is checked. Starting a process takes a few milliseconds.
 const LOOKS: u32 = 5;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// The folders of one attempt, locked.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     root: PathBuf,
-    /// Processes of it may run that could not be killed.
     outlived: AtomicBool,
-    /// The state to which the runner's repository is reset before each use.
+    /// The state to which `seal` resets the runner's repository.
     kept: Mutex<Kept>,
-    /// Folders of the tree that are no part of the work.
     aside: Arc<Mutex<Aside>>,
     _living: File,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checkout<'a> {
-    /// The branch of the work.
     pub(crate) branch: &'a str,
-    /// The commit of the tree.
+    /// The commit to check out.
     pub(crate) start: &'a str,
-    /// The base branch and its commit.
     pub(crate) base: (&'a str, &'a str),
 }
 
 impl Workspace {
-    /// Creates the folders, and removes those of dead attempts with their processes.
+    /// Creates the folders. First kills the processes of dead attempts and removes their folders.
     pub(crate) async fn make(work_dir: &Path, job: &JobId, attempt: u32) -> io::Result<Self> {
         let all = work_dir.join("worktrees");
         let folder = all.clone();
@@ -80,8 +73,8 @@ impl Workspace {
         });
         let _making = making.await?;
         let root = all.join(format!("{job}-{attempt}"));
-        // A process that is just starting inherits locks for a moment, even released ones: a busy folder may be free at the
-        // next check.
+        // A starting process inherits locks for a moment, even released ones. A busy folder may be free at the next
+        // check.
         let mut looks_left = LOOKS;
         loop {
             remove_stale(&all).await;
@@ -104,7 +97,7 @@ impl Workspace {
             return Err(busy("what an earlier process of this attempt left is still there"));
         }
         let workspace = Self {
-            // Git and the agent run in folders of their own.
+            // Git and the agent run in other folders, so the path must be absolute.
             root: root.canonicalize()?,
             outlived: AtomicBool::new(false),
             kept: Mutex::new(Kept::default()),
@@ -121,7 +114,6 @@ impl Workspace {
         &self.root
     }
 
-    /// The path of an attempt's folder, whether it exists or not.
     pub(crate) fn root_in(work_dir: &Path, job: &JobId, attempt: u32) -> PathBuf {
         work_dir.join("worktrees").join(format!("{job}-{attempt}"))
     }
@@ -134,12 +126,12 @@ impl Workspace {
         self.root.join("home")
     }
 
-    /// The home of the project's own commands, without anything of the agent.
+    /// The home folder for the project's commands. It contains no files of the agent.
     pub(crate) fn home_of_commands(&self) -> PathBuf {
         self.root.join("home-of-commands")
     }
 
-    /// Excludes these paths, separated by zeros, from the commit and from the agent's `git status`.
+    /// Excludes paths from the commit and from the agent's `git status`. `paths` is separated by zero bytes.
     pub(crate) async fn exclude(&self, paths: &[u8]) -> io::Result<()> {
         let lines = paths.split(|byte| *byte == 0).filter(|path| !path.is_empty()).flat_map(excluding);
         let lines: Vec<u8> = lines.collect();
@@ -147,7 +139,7 @@ impl Workspace {
         if lines.is_empty() {
             return Ok(());
         }
-        // The repository's programs ran by now: links that they created here are not followed.
+        // The repository's programs have run by now and may have created links here. Do not follow them.
         for dir in [self.repository(), self.tree().join(".git")] {
             if !git::is_folder(&dir).await {
                 continue;
@@ -162,9 +154,9 @@ impl Workspace {
         Ok(())
     }
 
-    /// Kills what is left of an attempt whose own process died.
+    /// Kills the remaining processes of an attempt whose runner died.
     pub(crate) async fn kill_remains(work_dir: &Path, job: &JobId, attempt: u32) {
-        // By the name that the attempt used. Without the folder nothing was started in it.
+        // The attempt used the canonical path as its mark. Without the folder, it started no process.
         if let Ok(root) = Self::root_in(work_dir, job, attempt).canonicalize()
             && let Err(error) = stray::end_marked(&root.join(TEMPORARY), &root.join(REPOSITORY)).await
         {
@@ -176,7 +168,6 @@ impl Workspace {
         self.root.join(TEMPORARY)
     }
 
-    /// Artifacts until they are uploaded.
     pub(crate) fn artifacts(&self) -> PathBuf {
         self.root.join("artifacts")
     }
@@ -188,8 +179,8 @@ impl Workspace {
     pub(crate) async fn check_out(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), Fault> {
         let (tree, repository) = (self.tree(), git::init_bare(git, self.repository()).await?);
         git::seal(&repository, Some(mirror.dir())).await.map_err(Fault::Disk)?;
-        // The index remembers each file, so that only touched files are read again
-        // and files that git would write differently today do not change.
+        // The index stores the times of files. With it, git reads only touched files again, and reports no file as
+        // changed that it would write differently today.
         let call = Call::new(["reset", "--hard", "--quiet", at.start]);
         git.run(Call::new(["update-ref", "--no-deref", "HEAD", at.start]).repository(&repository)).await?;
         git.run(call.repository(&repository).tree(&tree)).await?;
@@ -203,8 +194,8 @@ impl Workspace {
         self.remember().await.map_err(Fault::Disk)
     }
 
-    /// Makes the runner's git skip submodules: it would read repositories that an agent left there, with their settings,
-    /// and could block on pipes.
+    /// Makes the runner's git skip submodules. An agent may have put repositories there: git would read them with their
+    /// settings, and could block on pipes.
     async fn pass_over_submodules(&self, git: &Git) -> Result<(), Fault> {
         let (tree, repository) = (self.tree(), self.repository());
         let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
@@ -223,7 +214,7 @@ impl Workspace {
     /// Resets the runner's repository to its state before foreign code ran: settings, HEAD, index and excludes. Each of
     /// them could hide work or name a program.
     ///
-    /// Errors: `Disk`, also if one of our folders, or the mirror, was replaced or is a link.
+    /// Errors: `Disk`, also if the mirror or a folder of the attempt was replaced or is a link.
     pub(crate) async fn seal(&self, mirror: Option<&Mirror>) -> Result<(), Fault> {
         let sealed = async {
             let folders = [self.root.clone(), self.tree(), self.repository()];
@@ -243,7 +234,7 @@ impl Workspace {
         sealed.await.map_err(Fault::Disk)
     }
 
-    /// Stores the index: no foreign code has run since it was sealed.
+    /// Stores the index. Call this only if no foreign code ran since `seal`.
     pub(crate) async fn remember(&self) -> io::Result<()> {
         let repository = self.repository();
         let index = on_disk(move || Index::of(&repository)).await?;
@@ -255,7 +246,7 @@ impl Workspace {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The agent's repository: same files and history, no remote, no credentials, no hooks.
+    /// Creates the agent's repository: same files and history, no remote, no credentials, no hooks.
     async fn give_repository(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), Fault> {
         let dir = git::init_bare(git, self.tree().join(".git")).await?;
         git::seal(&dir, Some(mirror.dir())).await.map_err(Fault::Disk)?;
@@ -272,13 +263,12 @@ impl Workspace {
         write.await.map_err(Fault::Disk)
     }
 
-    /// Notes that processes of the attempt could not be killed. Its folders stay, so that the next attempt finds these
-    /// processes.
+    /// Records that processes of the attempt could not be killed. Its folders then stay, so that the next attempt finds
+    /// the processes.
     pub(crate) fn keep_for_the_next_look(&self) {
         self.outlived.store(true, Ordering::Relaxed);
     }
 
-    /// Removes the folders, unless they are to be kept.
     pub(crate) async fn end(self, afterwards: Afterwards) {
         if self.outlived.load(Ordering::Relaxed) {
             let root = self.root.display();
@@ -300,7 +290,7 @@ impl Workspace {
     }
 }
 
-/// The line that makes git exclude exactly this path. A path with a line break has none.
+/// The line that makes git exclude exactly this path. Empty for a path with a line break.
 fn excluding(path: &[u8]) -> Vec<u8> {
     if path.contains(&b'\n') {
         return Vec::new();
@@ -316,7 +306,7 @@ fn excluding(path: &[u8]) -> Vec<u8> {
     line
 }
 
-/// An agent that commits against its instructions must not fail.
+/// Without a user name and e-mail address, a commit by the agent would fail.
 const AGENT_CONFIG: &str = "\
 [core]
 \trepositoryformatversion = 0
@@ -327,18 +317,18 @@ const AGENT_CONFIG: &str = "\
 \temail = agent@localhost
 ";
 
-/// Removes worktrees whose process is gone: their lock is free. Processes that it left are killed first: an agent
-/// that outlived its runner would go on writing and asking its model.
+/// Removes the worktrees of dead runners, which no longer hold their lock. Kills their processes first: a surviving
+/// agent would write files and call its model.
 async fn remove_stale(all: &Path) {
     let all = all.to_owned();
     for (root, lock) in on_disk(move || stale(&all)).await.unwrap_or_default() {
         if let Err(error) = stray::end_marked(&root.join(TEMPORARY), &root.join(REPOSITORY)).await {
-            // They may still write; the next attempt tries again.
+            // The processes may still write. The next attempt tries again.
             tracing::error!(error = %error, "failed to {error}");
             continue;
         }
         let removed = on_disk(move || remove::tree(&root)).await;
-        // Until here the same attempt could not begin again.
+        // Until here, the lock prevents a second start of the same attempt.
         drop(lock);
         if let Err(error) = removed {
             tracing::warn!(error = %error, "a stale worktree could not be removed: {error}");

@@ -1,5 +1,4 @@
-//! Repositories inside the tree. The walk also removes what would block
-//! git.
+//! Finds repositories inside the agent's tree, and removes files on which git would block.
 
 use super::listed::{path_of, submodules};
 use super::{LeftOut, copy_of};
@@ -13,12 +12,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The repository's files and the folders above them, from `git ls-files --stage -z`.
+/// The tracked files and all folders above them, from the output of `git ls-files --stage -z`.
 fn places(listed: &[u8]) -> HashSet<&[u8]> {
     let mut places = HashSet::new();
     for path in listed.split(|byte| *byte == 0).filter_map(path_of) {
         let mut place = Some(path);
-        // Folders above a known one are known.
         while let Some(known) = place.filter(|place| places.insert(*place)) {
             place = known.iter().rposition(|byte| *byte == b'/').and_then(|end| known.get(..end));
         }
@@ -26,26 +24,23 @@ fn places(listed: &[u8]) -> HashSet<&[u8]> {
     places
 }
 
-/// Prepares the tree for git: everything is readable, and nothing blocks.
+/// Prepares the tree for git: makes everything readable, and removes files on which git would block.
 pub(crate) async fn make_way(workspace: &Workspace) -> Result<(), Fault> {
     let root = workspace.tree();
     let walk = tokio::task::spawn_blocking(move || inner_repositories(&root, &HashSet::new())).await;
     walk.map_err(std::io::Error::from).flatten().map(drop).map_err(Fault::Disk)
 }
 
-/// The repositories inside the tree.
 pub(crate) struct Inner {
-    /// Submodules, which stay.
     pub(crate) submodules: HashSet<PathBuf>,
-    /// Folders that are left out of the commit.
     pub(crate) left_out: Vec<LeftOut>,
-    /// `.git` of repositories whose files are work. They are removed.
+    /// `.git` of repositories whose files belong to the work. These are removed.
     plain: Vec<PathBuf>,
 }
 
-/// Handles the repositories inside the tree. Git would record only a link to an unknown commit,
-/// and run in them with their settings. Returns submodules and folders that are left out of the
-/// commit.
+/// Removes the `.git` of repositories inside the tree whose files belong to the work. Otherwise git would record a link
+/// to an unknown commit, or run there with that repository's settings. Returns the submodules, and the folders to
+/// exclude.
 pub(crate) async fn settle(git: &Git, workspace: &Workspace) -> Result<(HashSet<PathBuf>, Vec<LeftOut>), Fault> {
     let Inner { submodules, left_out, plain } = told_apart(git, workspace).await?;
     let root = workspace.tree();
@@ -60,7 +55,7 @@ struct Repository {
     place: Place,
 }
 
-/// Finds the repositories inside the tree, and changes none.
+/// Finds the repositories inside the tree without changing them.
 pub(crate) async fn told_apart(git: &Git, workspace: &Workspace) -> Result<Inner, Fault> {
     let (root, repository) = (workspace.tree(), workspace.repository());
     let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
@@ -84,15 +79,14 @@ pub(crate) async fn told_apart(git: &Git, workspace: &Workspace) -> Result<Inner
     Ok(Inner { submodules, left_out, plain })
 }
 
-/// Sorts folders into those that are left out and those whose `.git` goes. Repositories inside a folder that is left
-/// out belong to it.
+/// Separates the folders to exclude from the repositories whose `.git` is removed. A repository inside an excluded
+/// folder is part of that folder.
 fn sorted_out(mut all: Vec<Repository>) -> (Vec<LeftOut>, Vec<PathBuf>) {
-    // A folder precedes its content.
     all.sort_by(|one, other| one.git.parent().cmp(&other.git.parent()));
     let (mut left_out, mut plain) = (Vec::<LeftOut>::new(), Vec::new());
     for Repository { git, copy, place } in all {
         let folder = git.parent().unwrap_or(Path::new(""));
-        // It can only be inside the last folder that was left out.
+        // Each folder precedes its content, so only the last excluded folder can contain this one.
         if left_out.last().is_some_and(|left| folder.starts_with(&left.folder)) {
             continue;
         }
@@ -107,11 +101,11 @@ fn sorted_out(mut all: Vec<Repository>) -> (Vec<LeftOut>, Vec<PathBuf>) {
     (left_out, plain)
 }
 
-/// The folders with one of these that the repository ignores.
+/// The parent folders of these `.git` entries that the project's repository ignores.
 async fn ignored(git: &Git, workspace: &Workspace, found: &[PathBuf]) -> Result<HashSet<PathBuf>, Fault> {
     let mut asked = Vec::new();
     for folder in found.iter().filter_map(|path| path.parent()) {
-        // A name alone could be a pattern.
+        // Without the prefix, git could read a name as a pattern.
         asked.extend_from_slice(b"./");
         asked.extend_from_slice(folder.as_os_str().as_bytes());
         asked.push(0);
@@ -126,15 +120,15 @@ async fn ignored(git: &Git, workspace: &Workspace, found: &[PathBuf]) -> Result<
             let paths = said.split(|byte| *byte == 0).filter_map(|path| path.strip_prefix(b"./"));
             Ok(paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect())
         }
-        // None of them, or git failed: then none counts as ignored.
+        // Git also exits with an error if no path is ignored. If git failed, no path counts as ignored.
         Err(Fault::Failed { .. }) => Ok(HashSet::new()),
         Err(fault) => Err(fault),
     }
 }
 
-/// The repositories inside the tree, found by their `.git`. The walk makes everything readable, because git omits
-/// unreadable folders, and removes pipes, sockets and devices, because git would block on them. It also enters
-/// repositories and ignored folders.
+/// Finds the repositories inside the tree by their `.git`, also in other repositories and in ignored folders. Makes
+/// everything readable, because git omits unreadable folders. Removes pipes, sockets and devices, because git would
+/// block on them.
 ///
 /// Errors: `InvalidFilename` for a folder that is too deep.
 fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
@@ -146,7 +140,7 @@ fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<V
             Ok(listing) => listing,
             Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(too_deep()),
             Err(error) => {
-                // It belongs to another user, so nothing of the agent is in it.
+                // The folder belongs to another user, so it contains no work of the agent.
                 tracing::warn!(error = %error, "a folder of the worktree can't be read: {error}");
                 continue;
             }
@@ -155,14 +149,14 @@ fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<V
             let entry = entry?;
             let path = folder.join(entry.file_name());
             let kind = entry.file_type()?;
-            // Some disks ignore case.
+            // Some file systems ignore case.
             let is_git = entry.file_name().as_bytes().eq_ignore_ascii_case(b".git");
             let is_own = is_git && folder.as_os_str().is_empty();
             if is_git && !is_own {
                 found.push(path.clone());
             }
             if kind.is_dir() {
-                // The agent's own repository, which the runner's git does not read.
+                // The agent's own repository. The runner's git does not read it.
                 let is_own_git = is_own && entry.file_name() == ".git";
                 if !is_own_git && !keep.contains(&path) {
                     folders.push(path);
@@ -185,7 +179,6 @@ fn too_deep() -> std::io::Error {
     std::io::Error::new(ErrorKind::InvalidFilename, "folders in the worktree are too deep")
 }
 
-/// Makes a folder or file readable to its owner.
 fn make_readable(path: &Path) {
     let Ok(about) = std::fs::symlink_metadata(path) else { return };
     let (needed, given) = match about.is_dir() {

@@ -1,4 +1,4 @@
-//! Reads what `git ls-files --stage -z` lists.
+//! Parses the output of `git ls-files --stage -z`.
 
 use std::collections::HashSet;
 use std::ffi::OsString;

@@ -1,5 +1,6 @@
-//! Folders of the tree that are no part of the work. The project's checks run without them, since what is published is
-//! what was checked; an agent that works on finds them where it left them.
+//! Moves the folders that are excluded from the work out of the tree, and back.
+//! The project's checks run without them, because exactly the checked tree is published. An agent that continues finds
+//! them in their old place.
 
 use super::disk::{on_disk, private_dirs, private_folder, stands};
 use super::{Workspace, remove};
@@ -10,29 +11,27 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Where they are meanwhile, in the attempt's folder, each by its number.
+/// Holds the moved folders, each named by its number. It is in the attempt's folder.
 const ASIDE: &str = "aside";
 
 #[derive(Debug, Default)]
 pub(super) struct Aside {
-    /// As the last look at the tree found them.
+    /// The excluded folders at the last scan of the tree.
     found: Vec<LeftOut>,
     told: Vec<LeftOut>,
     moved: Vec<PathBuf>,
 }
 
 impl Workspace {
-    /// Notes which folders are no part of the work.
     pub(crate) fn leave_out(&self, found: Vec<LeftOut>) {
         self.aside().found = found;
     }
 
-    /// The folders that are no part of the work.
     pub(crate) fn left_out(&self) -> Vec<LeftOut> {
         self.aside().found.clone()
     }
 
-    /// Whether they are others than when this was asked before: then people are told, once.
+    /// Whether the excluded folders changed since the last call. Each change is reported once.
     pub(crate) fn leaves_out_others(&self) -> bool {
         let mut aside = self.aside();
         let is_news = aside.told != aside.found;
@@ -40,7 +39,7 @@ impl Workspace {
         is_news
     }
 
-    /// Takes them out of the tree, but for what the repository ignores anyway. Repeating it does what is left to do.
+    /// Moves the excluded folders out of the tree, except ignored ones. Idempotent: a repeated call continues.
     pub(crate) async fn set_aside(&self) -> io::Result<()> {
         let (tree, to, aside) = (self.tree(), self.root.join(ASIDE), Arc::clone(&self.aside));
         on_disk(move || {
@@ -59,7 +58,7 @@ impl Workspace {
             }
             for folder in folders {
                 rename(&tree.join(&folder), &numbered(&to, number))?;
-                // At once: whoever repeats this must not take it for nothing.
+                // Record each move at once, so that a repeated call does not remove the folder.
                 locked(&aside).moved.push(folder);
                 number += 1;
             }
@@ -68,20 +67,20 @@ impl Workspace {
         .await
     }
 
-    /// Puts them back where they were, the last one first. Repeating it does what is left to do.
+    /// Moves the folders back, the last one first. Idempotent: a repeated call continues.
     pub(crate) async fn put_left_out_back(&self) -> io::Result<()> {
         let (tree, from, aside) = (self.tree(), self.root.join(ASIDE), Arc::clone(&self.aside));
         on_disk(move || {
             let moved = locked(&aside).moved.clone();
             for (number, folder) in moved.iter().enumerate().rev() {
-                // Nothing is removed elsewhere.
+                // Ensure that no entry outside the tree is removed.
                 stands(&tree)?;
                 let above = folder.parent().unwrap_or(Path::new(""));
                 make_folders(&tree, above)?;
                 make_writable(&tree.join(above));
                 let to = tree.join(folder);
                 let from = numbered(&from, number);
-                // What is there was put back already.
+                // If `from` is missing, an earlier call has moved it back.
                 if fs::symlink_metadata(&from).is_ok() {
                     remove::entry(&to)?;
                 }
@@ -109,7 +108,7 @@ fn numbered(folder: &Path, number: usize) -> PathBuf {
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let done = match fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            // What stands above a folder is written in it.
+            // A rename changes the `..` entry of the folder, so the folder must be writable too.
             [Some(from), from.parent()].into_iter().flatten().for_each(make_writable);
             fs::rename(from, to)
         }
@@ -121,17 +120,17 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a folder writable to its owner: an agent may have closed it.
+/// Makes a folder writable for its owner, because an agent may have removed the permission.
 fn make_writable(folder: &Path) {
     let Ok(about) = fs::symlink_metadata(folder) else { return };
     let mode = about.permissions().mode() & 0o7777;
     if about.is_dir() && mode & 0o700 != 0o700 {
-        // What is another's can't be changed, and says so when it is moved.
+        // This fails for a folder of another user. The later move reports the error.
         let _ = fs::set_permissions(folder, Permissions::from_mode(mode | 0o700));
     }
 }
 
-/// Makes the folders of a path below the tree. What a check put in the place of one may lead elsewhere, and goes.
+/// Creates the folders of a path below the tree. Replaces links, because they may point elsewhere.
 fn make_folders(tree: &Path, path: &Path) -> io::Result<()> {
     let mut at = tree.to_owned();
     for part in path.components() {

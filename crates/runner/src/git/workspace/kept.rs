@@ -1,5 +1,5 @@
-//! What the runner's own repository has to have when it is used, as nothing but we ourselves made it. Kept in memory:
-//! whatever lies on the disk is within reach of what an attempt runs.
+//! Restores the runner's repository before each use, from a copy in memory.
+//! The processes of an attempt can write to the disk, so a copy there would not be safe.
 
 use super::disk::{private_file, private_folder};
 use super::remove;
@@ -11,22 +11,19 @@ use std::time::SystemTime;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kept {
-    /// The commit that the tree began at, once it was checked out.
     pub(super) head: Option<String>,
     pub(super) mirror: Option<PathBuf>,
     pub(super) index: Option<Arc<Index>>,
-    /// The lines by which paths are kept out of the commit.
+    /// The lines of `info/exclude`.
     pub(super) exclude: Vec<u8>,
 }
 
-/// What git knows of the tree's files.
-///
-/// Of an index that is made anew git knows no file's time: it would read all of them again, and take what it would write
-/// otherwise today, the ends of lines of old files above all, for changes.
+/// The index of the runner's repository. A new index has no times of files, so git would read every file again. It
+/// would also report files as changed that it would write differently today, such as old files with other line endings.
 #[derive(Debug)]
 pub(super) struct Index {
     content: Vec<u8>,
-    /// A file that was written after its index is looked at again.
+    /// Git reads a file again if it was written after its index.
     written: SystemTime,
 }
 
@@ -42,13 +39,13 @@ impl Index {
 }
 
 impl Kept {
-    /// Writes all of it anew, whatever stands there. `info` is a folder by now, or nothing.
+    /// Replaces all files of the state. `info` is a folder by now, or missing.
     pub(super) fn put_back(&self, repository: &Path) -> io::Result<()> {
-        // Whoever held the locks is dead, or never was; and we make no working trees, by which a branch would be taken.
+        // The owners of these locks are dead. `worktrees` could mark a branch as in use; the runner creates none.
         for foreign in ["index.lock", "HEAD.lock", "worktrees"] {
             remove::entry(&repository.join(foreign))?;
         }
-        // No branch is here but what one push looks at. Git reads all of them, whatever it is asked.
+        // Git reads all refs in each command. The only ref here is a temporary one of a push.
         remove::entry(&repository.join("packed-refs"))?;
         let refs = repository.join("refs");
         remove::entry(&refs)?;

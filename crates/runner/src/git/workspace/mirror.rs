@@ -1,7 +1,7 @@
-//! The mirror of one repository: a bare copy of its branches, shared by every attempt on the machine.
+//! Maintains the mirror of a repository: a bare copy of its branches, shared by all attempts on the machine.
 //!
-//! Only its objects and branches are kept. It is fetched under a lock, never collected, and never
-//! written to by an attempt, which only takes away what an agent put among its objects.
+//! It has only objects and branches. It is fetched under a lock and never garbage-collected. Attempts write nothing to
+//! it; they only remove entries that an agent put among its objects.
 
 use super::disk::{lock_file, on_disk, private_dirs, stands};
 use super::remove;
@@ -14,20 +14,18 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Names where else objects are.
 const ALTERNATES: &str = "objects/info/alternates";
 
-/// A repository's branches as they were when it was fetched.
 #[derive(Clone, Debug)]
 pub(crate) struct Mirror {
     dir: PathBuf,
 }
 
 impl Mirror {
-    /// Brings the mirror of git's repository up to date.
+    /// Fetches all branches into the mirror. Waits while another attempt fetches the same repository, so the caller
+    /// must apply a time limit.
     ///
-    /// Waits for another attempt that fetches the same repository; whoever calls has a limit.
-    /// Errors: `Disk` for our side; what git says for the other.
+    /// Errors: `Disk` for local causes, otherwise the error of git.
     pub(crate) async fn fetched(git: &Git, work_dir: &Path) -> Result<Self, Fault> {
         let mirrors = work_dir.join("mirrors");
         private_dirs(&mirrors).map_err(Fault::Disk)?;
@@ -35,15 +33,15 @@ impl Mirror {
         let lock = lock_file(&mirrors.join(format!("{name}.lock"))).map_err(Fault::Disk)?;
         wait_for(&lock).await.map_err(Fault::Disk)?;
         let dir = mirrors.join(format!("{name}.git"));
-        // An agent that found it may have put a pipe in the place of anything that git reads, from its settings on.
+        // An agent that found the mirror may have replaced files that git reads by pipes, even its settings.
         let read = dir.clone();
         on_disk(move || remove::odd(&read)).await.map_err(Fault::Disk)?;
-        // Repeating it heals what a killed process left half made.
+        // A repeated `init` repairs a repository if a killed process created it only in part.
         let dir = git::init_bare(git, dir).await?.canonicalize().map_err(Fault::Disk)?;
         git::seal(&dir, None).await.map_err(Fault::Disk)?;
         remove_locks_of_the_dead(&dir);
-        // Git fetches into no branch that a working tree shows. We make none here; an agent may have.
-        // And it borrows no objects.
+        // Git does not fetch into a branch that a worktree uses, and an agent may have created one. The mirror borrows
+        // no objects.
         for foreign in ["worktrees", ALTERNATES] {
             remove::entry(&dir.join(foreign)).map_err(Fault::Disk)?;
         }
@@ -71,9 +69,9 @@ impl Mirror {
     }
 }
 
-/// Takes away from among a mirror's objects what git would wait for, and whatever names others that it would wait at.
+/// Removes entries among a mirror's objects on which git would block, and the list of other object folders.
 ///
-/// Errors: also when a link stands in the place of the mirror, or of its objects.
+/// Errors: also if a link replaced the mirror or its objects.
 pub(super) fn clean_objects(mirror: &Path) -> io::Result<()> {
     let objects = mirror.join("objects");
     stands(&objects)?;
@@ -85,7 +83,7 @@ fn name_of(url: &str) -> String {
     Sha256::digest(url).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Polls: a thread that blocks on a lock could not be stopped.
+/// Polls, because a thread that blocks on a lock could not be stopped.
 async fn wait_for(lock: &File) -> io::Result<()> {
     loop {
         match lock.try_lock() {
@@ -96,7 +94,7 @@ async fn wait_for(lock: &File) -> io::Result<()> {
     }
 }
 
-/// Git's own lock files. We hold the lock of the mirror, so whoever made them is dead.
+/// Removes git's own lock files. The caller holds the mirror's lock, so the processes that created them are dead.
 fn remove_locks_of_the_dead(dir: &Path) {
     for name in ["packed-refs.lock", "HEAD.lock", "config.lock"] {
         let _ = fs::remove_file(dir.join(name));

@@ -1,17 +1,16 @@
-//! Removing a folder that an agent wrote in, whatever it did to the permissions and however deep it is; and what git
-//! would wait for.
+//! Removes folders that an agent wrote, of any depth and with any permissions, and files on which git would block.
 
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// What is deeper is brought up before it is removed, which takes an open file and a piece of the stack for each level.
+/// Deeper folders are moved up before removal, because removal needs an open file and stack space for each level.
 const DEEPEST: usize = 64;
-/// So is what has a longer path below the folder, and where git looks it goes. Units: bytes.
+/// Limit for a path below the folder. `open_up` moves a longer one up, `odd` removes it. Units: bytes.
 const LONGEST: usize = 512;
 
-/// Removes everything in and under it; never follows a link.
+/// Removes a folder and its content. Never follows a link.
 pub(super) fn tree(dir: &Path) -> io::Result<()> {
     open_up(dir);
     match fs::remove_dir_all(dir) {
@@ -20,7 +19,7 @@ pub(super) fn tree(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes whatever stands there, if anything does; never what a link leads to.
+/// Removes the entry at this path, if there is one. Never removes the target of a link.
 pub(crate) fn entry(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(about) if about.is_dir() => tree(path),
@@ -30,9 +29,10 @@ pub(crate) fn entry(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes what is in and under a folder and neither a file nor a folder: git would wait for a pipe in the place of a
-/// file that it reads, and a link may lead to one. So is what stands in the place of the folder itself, and folders
-/// with longer paths than git needs: in the end nobody could look into them. Repeating it does what is left to do.
+/// Removes entries under a folder that are neither files nor folders, because git would block on a pipe or a link to
+/// one. Also removes `dir` itself if it is no folder, and folders with longer paths than git needs: a path that is too
+/// long cannot be opened.
+/// Idempotent: a repeated call continues.
 pub(super) fn odd(dir: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
         return entry(dir);
@@ -44,10 +44,10 @@ pub(super) fn odd(dir: &Path) -> io::Result<()> {
             tree(&folder)?;
             continue;
         }
-        // Whoever put it there may have closed the folder behind it.
+        // An agent may have removed the permissions of the folder.
         unlock(&folder);
         let listing = match fs::read_dir(&folder) {
-            // Others may use it.
+            // Another process uses the folder too, and may have removed the entry.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             listing => listing?,
         };
@@ -64,7 +64,7 @@ pub(super) fn odd(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a folder, and all in it, such that it can be removed. What can't be made so is found when it is removed.
+/// Changes `dir` and its content so that they can be removed. Reports no errors: the removal fails later.
 fn open_up(dir: &Path) {
     if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
         return;
