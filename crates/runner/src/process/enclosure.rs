@@ -1,9 +1,7 @@
-//! What an agent's processes can't leave: a process namespace, where this machine can make one.
-//!
-//! When the first process of a namespace ends, the kernel ends all others in it: those that left their group
-//! and session, that wiped their environment, that were forked a moment ago. Where there is none, `stray`
-//! looks for them. `tether` ends that first process, or the agent where there is no namespace, when we die.
-//!
+//! Runs an agent in a process namespace, if this machine supports one.
+//! When the first process of a namespace ends, the kernel kills all others. This includes processes that left their
+//! group and session, cleared their environment, or were just forked. Without a namespace, `stray` searches for them.
+//! When the runner dies, `tether` kills the first process, or the agent if there is no namespace.
 //! Source: pid_namespaces(7), unshare(1) of util-linux from 2.38 on (`--kill-child`, `--map-current-user`).
 
 mod tether;
@@ -17,22 +15,21 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-/// How long making a namespace may take. Units: seconds.
+/// Time limit for creating a namespace.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 const UNSHARE: &str = "unshare";
-/// With the rights of root, and without: then in a user namespace as well, in which nobody gets more rights
-/// than they have, `sudo` included.
+/// As root, and as another user. The latter needs a user namespace too, in which no process gains rights, even with
+/// `sudo`.
 const WAYS: [&[&str]; 2] =
     [NAMESPACE, &["--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--mount-proc"]];
 const NAMESPACE: &[&str] = &["--pid", "--fork", "--kill-child", "--mount-proc"];
-/// The first process of a namespace is not ended by signals that it does not catch, so the agent is not the
-/// first: a shell is, that waits for it. What follows keeps the shell from becoming the agent; its own words
-/// about how the agent ended go nowhere.
+/// The first process of a namespace does not end by signals that it does not catch. A shell is therefore the first, and
+/// waits for the agent. `exit` keeps the shell from becoming the agent. The shell's own messages are discarded.
 const FIRST: [&str; 3] = ["/bin/sh", "-c", "exec 3>&2 2>/dev/null; (exec \"$0\" \"$@\" 2>&3 3>&-); exit $?"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Enclosure {
-    /// How a process namespace is made, where one is.
+    /// Arguments of `unshare`, if this machine supports namespaces.
     namespace: Option<&'static [&'static str]>,
     tethered: bool,
 }
@@ -55,7 +52,7 @@ impl std::fmt::Display for Exit {
 }
 
 impl Enclosure {
-    /// What this machine has; tried once for each process of ours.
+    /// Determines what this machine supports; probed once per process.
     pub(crate) async fn of_this_machine(wanted: ProcessNamespace) -> Self {
         static FOUND: OnceCell<Enclosure> = OnceCell::const_new();
         match wanted {
@@ -84,14 +81,15 @@ impl Enclosure {
 
     async fn works(self) -> bool {
         let mut command = self.command(Path::new("/bin/sh"));
-        // It must be one of its own, or nothing would end with it.
+        // The parent must be process 1 of a new namespace. Otherwise no process would end with it.
         command.args(["-c", "[ \"$PPID\" = 1 ]"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let Ok(mut child) = command.spawn() else { return false };
         matches!(timeout(PROBE_LIMIT, child.wait()).await, Ok(Ok(status)) if status.success())
     }
 
-    /// A command that runs the program in it. Signals are for its process group: its leader may not be the program.
+    /// A command that runs the program in the enclosure. Send signals to its process group: the leader may be another
+    /// program.
     pub(crate) fn command(self, program: &Path) -> Command {
         let first = if self.namespace.is_some() { Path::new(UNSHARE) } else { program };
         let mut command = if self.tethered { tether::command(first) } else { Command::new(first) };
@@ -101,7 +99,7 @@ impl Enclosure {
         command
     }
 
-    /// How the program ended: the shell that waits for it tells of a signal as shells do.
+    /// How the program ended. The waiting shell reports a signal as an exit code above 128.
     pub(crate) fn end_of(self, status: ExitStatus) -> Exit {
         match (self.namespace, status.code(), status.signal()) {
             (Some(_), Some(code @ 129..=192), _) => Exit::Signal(code - 128),

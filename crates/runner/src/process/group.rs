@@ -1,7 +1,5 @@
-//! A process group of ours: signalled as a whole, killed when forgotten, and found empty in the end.
-//!
-//! Deliberately nothing about processes that left their group: a namespace holds those (`enclosure`), or they are
-//! looked for (`stray`).
+//! Controls a process group: signals it, kills it on drop, and verifies that it is empty.
+//! Processes that left their group are handled by `enclosure`, in a namespace, and by `stray`, with a search.
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
@@ -12,11 +10,10 @@ use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::{Instant, sleep};
 
-/// How long processes may take to be gone after SIGKILL.
+/// Time for processes to end after SIGKILL.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Processes of a group outlived SIGKILL.
 #[derive(Debug, thiserror::Error)]
 #[error("stop every process of the group {group}")]
 pub(crate) struct StillAlive {
@@ -31,20 +28,19 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// The child's group, or `None` when the child has already been waited for.
+    /// Returns `None` if the child has already been waited for.
     pub(crate) fn of(child: &Child) -> Option<Self> {
         let id = i32::try_from(child.id()?).ok()?;
         Some(Self { id: Pid::from_raw(id), emptied: false })
     }
 
-    /// Stops the whole group: SIGTERM, up to `grace` of waiting, SIGKILL, and a look whether it is empty.
-    /// The exit status of the leader, if it could be learned.
+    /// Stops the group: SIGTERM, then SIGKILL after `grace`. Verifies that the group is empty, and returns the exit
+    /// status of the leader, if known.
     pub(crate) async fn stop(&mut self, leader: &mut Child, grace: Duration) -> Result<Option<ExitStatus>, StillAlive> {
         for (signal, limit) in [(Signal::SIGTERM, grace), (Signal::SIGKILL, KILL_LIMIT)] {
             if self.is_empty(leader) {
                 break;
             }
-            // No such group: the look below finds that out as well.
             let _ = killpg(self.id, signal);
             let until = Instant::now() + limit;
             while !self.is_empty(leader) && Instant::now() < until {
@@ -54,26 +50,26 @@ impl Group {
         if self.is_empty(leader) { Ok(leader.try_wait().ok().flatten()) } else { Err(StillAlive { group: self.id }) }
     }
 
-    /// Looks whether nothing of the group is alive, and remembers it: the number may be another's soon.
+    /// Whether no process of the group is alive. Stores a positive result, because the id may be reused soon.
     fn is_empty(&mut self, leader: &mut Child) -> bool {
         if self.emptied {
             return true;
         }
-        // While the leader is not waited for, its group is there.
+        // The group exists until its leader is waited for.
         if !matches!(leader.try_wait(), Ok(Some(_)) | Err(_)) {
             return false;
         }
         self.reap();
         self.emptied = match killpg(self.id, None) {
             Err(Errno::ESRCH) => true,
-            // macOS says so of a group of zombies.
+            // macOS returns this for a group of zombies.
             Err(Errno::EPERM) if cfg!(target_os = "macos") => true,
             _ => only_zombies(self.id),
         };
         self.emptied
     }
 
-    /// As process 1 of a container we inherit orphans, and nobody else would wait for them.
+    /// As process 1 of a container, the runner inherits orphans and must wait for them.
     fn reap(&self) {
         let members = Pid::from_raw(-self.id.as_raw());
         while let Ok(status) = waitpid(members, Some(WaitPidFlag::WNOHANG)) {
@@ -92,7 +88,7 @@ impl Drop for Group {
     }
 }
 
-/// Whether everything left of a group is dead and only waits for its parent to notice.
+/// Whether all remaining processes of the group are dead and wait for their parent.
 #[cfg(target_os = "linux")]
 fn only_zombies(group: Pid) -> bool {
     let Ok(processes) = std::fs::read_dir("/proc") else {
@@ -102,12 +98,12 @@ fn only_zombies(group: Pid) -> bool {
     !processes.flatten().any(|process| {
         let stat = match std::fs::read(process.path().join("stat")) {
             Ok(stat) => stat,
-            // It says nothing about the process: it may be one of them.
+            // The process is unknown, so it may belong to the group.
             Err(error) if is_for_want(&error) => return true,
-            // It is gone, or none.
+            // The process is gone, or the entry is no process.
             Err(_) => return false,
         };
-        // `pid (name) state parent group …`; the name may contain anything, even brackets, and what is no text.
+        // `pid (name) state parent group …`. The name may contain any bytes, even brackets.
         let stat = String::from_utf8_lossy(&stat);
         let mut fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ');
         let state = fields.next();
@@ -116,7 +112,7 @@ fn only_zombies(group: Pid) -> bool {
     })
 }
 
-/// Whether nothing could be read for want of files or memory.
+/// Whether the read failed because files or memory ran out.
 #[cfg(target_os = "linux")]
 fn is_for_want(error: &std::io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);

@@ -1,8 +1,7 @@
-//! Ends a run with the process that started it, where nobody else is left to hear of the job: `try` and `demo` have the
-//! control plane in their own process, while jobs of `up` and of a runner outlive theirs.
-//!
-//! Looked at once a second, which needs nothing of the system: an orphan gets another parent everywhere, on a Mac as
-//! well. PR_SET_PDEATHSIG is Linux's alone, and fires when the thread ends that started us.
+//! Stops a run when the process that started it is gone.
+//! `try` and `demo` contain the control plane, so their jobs must end with them. Jobs of `up` and of a runner outlive
+//! that process. Checks the parent's id once a second, which works on all systems, also on macOS. PR_SET_PDEATHSIG
+//! exists only on Linux, and fires when the thread ends that started this process.
 
 use crate::git::workspace::remove_entry;
 use crate::inputs::orders::{Order, Orders};
@@ -15,13 +14,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Whether the process with this number is our parent no more.
 fn is_gone(parent: u32) -> bool {
-    // Its number was told by itself: it may have died before we could ask.
+    // The parent passed its own id. It may have died before this process started.
     parent_id() != parent
 }
 
-/// Looks until dropped; that the parent is gone is told as SIGTERM is.
+/// Checks until dropped. If the parent is gone, gives the same order as SIGTERM.
 pub(crate) fn watch(parent: u32, orders: Orders) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(async move {
         while !is_gone(parent) {
@@ -32,20 +30,20 @@ pub(crate) fn watch(parent: u32, orders: Orders) -> AbortOnDropHandle<()> {
     }))
 }
 
-/// Removes the folder of a parent that is gone: a forge's token is in it, and nobody comes back for it.
+/// Removes the folder of a dead parent. It contains a token of the forge, and no other process removes it.
 pub(crate) fn remove_folder_of(parent: u32, folder: &Path) {
     if is_gone(parent) {
         remove_each(folder);
     }
 }
 
-/// Each by itself: what can't be removed of an agent's keeps no secret beside it.
+/// Removes each entry separately, so that an entry which cannot be removed does not prevent the removal of a secret.
 fn remove_each(folder: &Path) {
-    // An agent may have put a link in its place: what that leads to is not ours, and the link alone goes.
+    // An agent may have replaced the folder by a link. Only the link is removed, not its target.
     let is_folder = fs::symlink_metadata(folder).is_ok_and(|about| about.is_dir());
     let listing = if is_folder { fs::read_dir(folder).ok() } else { None };
     let entries = listing.into_iter().flatten().flatten().map(|entry| entry.path());
-    // Another run of the same parent may have been there before.
+    // Another run of the same parent may have removed the folder before.
     for path in entries.chain([folder.to_owned()]) {
         if let Err(error) = remove_entry(&path) {
             tracing::warn!(error = %error, "{} could not be removed: {error}", path.display());

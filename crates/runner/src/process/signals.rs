@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT become an order, so that every step ends what it started before the process does.
+//! Converts SIGTERM and SIGINT into an order, so that every step can stop its work before the process ends.
 
 use crate::Error;
 use crate::inputs::orders::{Order, Orders};

@@ -1,9 +1,8 @@
-//! Kills processes of an attempt that outlived its agent's process group: build daemons, or our own git after we were
-//! killed during a push.
-//!
-//! On Linux they are found in `/proc`: by a mark in their environment, as descendants of a marked process, and, in a
-//! process that runs one job, as its children, because it adopts orphans. `enclosure` leaves none. On other
-//! systems only the process group is killed, so a daemon that left its group survives.
+//! Kills processes of an attempt that outlived the agent's process group, such as build daemons.
+//! Also kills the runner's own git if the runner was killed during a push. On Linux, `/proc` shows these processes: by
+//! a mark in their environment, and as descendants of a marked process. A process that runs one job adopts orphans, so
+//! it also finds them as its children. `enclosure` leaves none. On other systems only the process group is killed, so a
+//! daemon that left its group survives.
 
 mod proc;
 
@@ -17,13 +16,12 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long they may take to end.
+/// Time limit for the processes to end.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long the last killed ones may take.
+/// Extra time for the processes that were killed last.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Processes of an attempt that did not end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Outlived {
     #[error("stop {0} processes that the agent left behind")]
@@ -35,7 +33,7 @@ pub(crate) enum Outlived {
 }
 
 impl Outlived {
-    /// The reason why nothing of such an attempt is published, for people.
+    /// Explains to users why the work of such an attempt is not published.
     pub(crate) fn reason(&self, of: &str) -> String {
         match self {
             Self::Alive(_) | Self::Group(_) => format!("processes of {of} could not be stopped"),
@@ -44,8 +42,7 @@ impl Outlived {
     }
 }
 
-/// Makes this process adopt orphans below it, so that they can be found. Only for a process that
-/// runs one job.
+/// Makes this process adopt orphans below it, so that they can be found. Only for a process that runs one job.
 pub(crate) fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
@@ -55,29 +52,27 @@ pub(crate) fn adopt_orphans() {
 
 struct Search {
     marks: Vec<Vec<u8>>,
-    /// Also every descendant of this process.
     all_below_us: bool,
 }
 
-/// Kills processes with this `TMPDIR`, which belongs to one attempt. If orphans are adopted, also every
-/// descendant. No other child of ours may be running.
+/// Kills processes with this `TMPDIR`, which belongs to one attempt. If this process adopts orphans, also kills every
+/// descendant. No other child of this process may be running.
 pub(crate) async fn end_all(temporary: &Path) -> Result<(), Outlived> {
     Search { marks: vec![mark_of(temporary)], all_below_us: adopts_orphans() }.end().await
 }
 
-/// Whether nothing is left of the group and of processes that left it.
+/// Whether the group and all processes that left it have ended.
 pub(crate) fn ended<T>(group: Result<T, StillAlive>, strays: Result<(), Outlived>) -> Result<(), Outlived> {
     group?;
     strays
 }
 
-/// Kills processes with this `TMPDIR`, and git in this repository of ours, with their descendants:
-/// those of an earlier attempt whose runner died.
+/// Kills the processes of an earlier attempt whose runner died: those with this `TMPDIR`, git in this repository of the
+/// runner, and their descendants.
 pub(crate) async fn end_marked(temporary: &Path, repository: &Path) -> Result<(), Outlived> {
     Search { marks: vec![mark_of(temporary), git_in(repository)], all_below_us: false }.end().await
 }
 
-/// How many processes are visible; `None` without `/proc`.
 pub(crate) fn seen() -> Result<Option<usize>, Unseen> {
     if cfg!(target_os = "linux") { Ok(Some(proc::look(&[], |_| ())?.len())) } else { Ok(None) }
 }
@@ -92,7 +87,7 @@ fn adopts_orphans() -> bool {
     false
 }
 
-/// Whether we have children that nothing else waits for, also as the first process of a container.
+/// Whether this process has children that no other process waits for, also as process 1 of a container.
 fn inherits_orphans() -> bool {
     adopts_orphans() || nix::unistd::getpid().as_raw() == 1
 }
@@ -109,7 +104,7 @@ impl Search {
         loop {
             let strays = match self.held() {
                 Ok(strays) => strays,
-                // An invisible process may be alive.
+                // A process that cannot be read may be alive.
                 Err(error) if Instant::now() > until => return Err(error.into()),
                 Err(_) => {
                     sleep(LOOK_EVERY).await;
@@ -125,9 +120,9 @@ impl Search {
                 Next::Gone => return Ok(()),
                 Next::LookAgain if !is_late => tokio::task::yield_now().await,
                 Next::LookAgain | Next::Kill => {
-                    // Youngest first: the kernel may continue a stopped process that loses its parent.
+                    // Kill the youngest first: the kernel may continue a stopped process that loses its parent.
                     for stray in strays.iter().rev() {
-                        // It may be gone, or not ours.
+                        // The process may be gone, or it is not a child.
                         let _ = kill(*stray, Signal::SIGKILL);
                         let _ = waitpid(*stray, Some(WaitPidFlag::WNOHANG));
                     }
@@ -135,7 +130,7 @@ impl Search {
                         return Err(Outlived::Alive(strays.len()));
                     }
                     if is_late {
-                        // A process that was just killed takes a moment.
+                        // A process needs a moment to end after SIGKILL.
                         (is_last, until) = (true, Instant::now() + LAST_LOOK);
                     }
                     sleep(LOOK_EVERY).await;
@@ -145,13 +140,12 @@ impl Search {
         }
     }
 
-    /// Finds them, and stops each at once: a stopped process forks no more, so the walk overtakes forks.
+    /// Finds the processes, and stops each at once. A stopped process does not fork, so the search overtakes forks.
     fn held(&self) -> Result<BTreeSet<Pid>, Unseen> {
         let (mut strays, mut roots) = (BTreeSet::new(), Vec::new());
         let mut hold = |pid: i32| {
             let pid = Pid::from_raw(pid);
             if strays.insert(pid) {
-                // It may have ended.
                 let _ = kill(pid, Signal::SIGSTOP);
             }
         };
@@ -169,7 +163,6 @@ fn mark_of(temporary: &Path) -> Vec<u8> {
     variable(b"TMPDIR=", temporary)
 }
 
-/// The mark of our own git and its helpers.
 fn git_in(repository: &Path) -> Vec<u8> {
     variable(b"GIT_DIR=", repository)
 }
@@ -182,12 +175,12 @@ fn variable(name: &[u8], value: &Path) -> Vec<u8> {
 enum Next {
     Gone,
     LookAgain,
-    /// All found processes are stopped, so nothing restarts those that die.
+    /// All found processes are stopped, so no process can restart another.
     Kill,
 }
 
-/// A walk through all processes takes time, and the next walk finds later forks. So only two empty walks prove
-/// that nothing is left, and only a walk without new ones proves that all are stopped.
+/// A search takes time, and only the next search finds later forks. Thus two empty searches prove that no process is
+/// left, and a search without new processes proves that all are stopped.
 fn next(before: Option<&BTreeSet<Pid>>, now: &BTreeSet<Pid>) -> Next {
     match before {
         Some(before) if now.is_empty() && before.is_empty() => Next::Gone,

@@ -1,5 +1,5 @@
-//! Whether a commit would publish a secret of its own job: a key that the agent wrote into a file is everybody's
-//! once it is pushed, whatever becomes of the pull request.
+//! Rejects a commit that contains a secret of its job.
+//! After a push, every user of the repository can read it, even if the pull request is closed.
 
 use crate::git::patch::{self, Lines};
 use crate::git::{Call, Git};
@@ -9,7 +9,7 @@ use pullyard_domain::failure::Failure;
 use std::io;
 use std::path::Path;
 
-/// Looks at what a commit adds to the one it starts from.
+/// Searches the lines that a commit adds to its start commit, and the names of the changed files.
 ///
 /// Errors: `SecretInChange` with the first such file.
 pub(crate) async fn look(
@@ -41,7 +41,7 @@ fn of(name: &[u8], redactor: &Redactor) -> Stop {
     Failure::SecretInChange { path: redactor.text(&String::from_utf8_lossy(name)).into_owned() }.into()
 }
 
-/// Whether a commit adds a secret, in the one file if it is named.
+/// Whether a commit adds a secret. With `name`, searches only this file.
 async fn adds_one(
     git: &Git,
     repository: &Path,
@@ -52,7 +52,7 @@ async fn adds_one(
     let file = repository.join("added.diff");
     patch::write_text(git, repository, range, name, &file).await.map_err(|fault| fault.of_workspace())?;
     let search = redactor.search();
-    // It may be a lot, and limits and orders count meanwhile.
+    // The patch may be large. Time limits and orders are handled while it is searched.
     let looked = tokio::task::spawn_blocking(move || {
         let found = patch::has_secret(&file, Lines::Added, search);
         let _ = std::fs::remove_file(&file);

@@ -1,4 +1,4 @@
-//! The pull request of a pushed branch: the continued one, else the open one, else a new one.
+//! Finds the pull request of a pushed branch: the continued one, else the open one, else a new one.
 
 use crate::api::retry::{rest, while_it_rests};
 use crate::git::target::Target;
@@ -15,34 +15,31 @@ use pullyard_protocol::attempt::{Assignment, FinishPullRequest};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Limit of all calls to the forge.
+/// Time limit for all calls to the forge.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How long the forge may be unreachable or demand a pause. GitHub's usual pause is a minute.
+/// Limit for an unreachable forge and for pauses that it demands. GitHub's usual pause is a minute.
 const AWAY: Duration = Duration::from_secs(90);
 
-/// Facts about our commit for the text.
+/// Facts about the commit for the text of its pull request.
 pub(crate) struct Said<'a> {
     pub(crate) commit: &'a str,
     /// The isolation of the agent, if it worked on this machine.
     pub(crate) isolation: Option<Isolation>,
-    /// The agent of the commit, if known.
     pub(crate) agent: Option<&'a str>,
     pub(crate) summary: Option<&'a str>,
-    /// The results of the checks. After failed ones it is a draft.
+    /// The results of the checks. After failed checks the pull request is a draft.
     pub(crate) checks: Checked<'a>,
-    /// The commit was put on top of commits of others after the checks ran.
+    /// The commit was replayed on top of other users' commits after the checks ran.
     pub(crate) on_top: bool,
-    /// Folders that are not in the commit.
     pub(crate) left_out: &'a [Folder],
-    /// Removes secrets, which the ticket's text may contain as well.
     pub(crate) redactor: &'a Redactor,
 }
 
-/// Finds or opens the pull request.
+/// Finds or opens the pull request of a branch that is already pushed.
 ///
 /// Idempotent: by the head branch.
-/// Errors: `PullRequestRefused`, `DraftRefused`, `PermissionMissing`. The branch is pushed by then.
+/// Errors: `PullRequestRefused`, `DraftRefused`, `PermissionMissing`.
 pub(crate) async fn find_or_open(
     forge: &Forge,
     target: &Target,
@@ -70,12 +67,11 @@ pub(crate) async fn find_or_open(
             let (forge, repo) = (assignment.repository.forge_name(), assignment.repository.name.clone());
             return Err(Failure::PermissionMissing { forge, repo, what: "open pull requests".into() }.into());
         }
-        // A repository that cannot have drafts, such as a private one of a free plan.
+        // Some repositories cannot have drafts, such as a private one of a free plan.
         Ok(Err(pullyard_forge::Error::Refused { reason })) if new.draft && is_of_draft(&reason) => {
             let forge = assignment.repository.forge_name();
             return Err(Failure::DraftRefused { forge, reason }.into());
         }
-        // The forge's reason, without its framing.
         Ok(Err(pullyard_forge::Error::Refused { reason })) => reason,
         Ok(Err(error)) => format!("failed to {error}"),
         Err(_) => "it did not answer in time".into(),
@@ -84,16 +80,16 @@ pub(crate) async fn find_or_open(
     Err(Failure::PullRequestRefused { forge, reason }.into())
 }
 
-/// Whether the forge's words are about drafts, not about a branch of that name.
+/// Whether the refusal is about drafts, and not about a branch of that name.
 fn is_of_draft(reason: &str) -> bool {
     let reason = reason.to_lowercase();
     reason.contains("draft pull request") || reason.split("; ").any(|said| said.starts_with("draft "))
 }
 
-/// The text of a new pull request, without secrets. `asked` is the agent that the job asks for.
+/// The text of a new pull request, without secrets. `asked` is the agent that the job requests.
 fn body(kind: ForgeKind, beginning: &str, asked: &str, said: &Said<'_>) -> String {
     let clean = |text: &str| said.redactor.text(text).into_owned();
-    // Before anything is cut, and after invisible characters are removed.
+    // Redact after invisible characters are removed and before text is cut.
     let summary = said.summary.map(|words| clean(&untrusted::visible(words)));
     let beginning = clean(beginning);
     let beginning = match said.isolation {
@@ -104,7 +100,7 @@ fn body(kind: ForgeKind, beginning: &str, asked: &str, said: &Said<'_>) -> Strin
         Some(agent) => published::worked(&beginning, asked, agent),
         None => beginning,
     };
-    // The text on one line is redacted again. The hash covers the part for the commit.
+    // Redact again, because lines were joined. Redact the part about the commit before its hash is computed.
     let opening = clean(&published::opening(&beginning, summary.as_deref()));
     let about = with_left_out(&published::checks(said.checks), said.left_out);
     format!("{opening}\n{}", newest::part(kind, said.commit, &clean(&about)))
@@ -119,7 +115,6 @@ pub(crate) fn of_commit(said: &Said<'_>) -> String {
     clean(&with_left_out(&published::newest(&newest), said.left_out))
 }
 
-/// The sentences about a commit and about what is not in it.
 fn with_left_out(said: &str, folders: &[Folder]) -> String {
     let parts = [said, &in_markdown(folders)].map(str::to_owned);
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")

@@ -1,11 +1,9 @@
-//! Publishes the commit, also if this attempt was replaced meanwhile.
+//! Pushes the commit, and finds its result even if another attempt has replaced this one.
+//! Git is killed well before another attempt may start. All attempts push with the same expected old head, so the forge
+//! accepts only one. An attempt whose push is refused adopts the commit of its own job on the branch. After a push
+//! without an answer, the branch is read for a while. That needs no grant, and nothing more is pushed.
 //!
-//! Git is killed well before another attempt may start. Every attempt pushes with the same expected old head, so the
-//! forge accepts one. An attempt whose push is refused adopts the commit of its own job on the branch.
-//!
-//! After a push whose answer is lost, the branch is read for a while. That needs no grant, and nothing more is pushed.
-//!
-//! If a person pushed to the pull request meanwhile, our commit goes on top of theirs (`onto`), once. Their commits are
+//! If another user pushed to the pull request, the commit is replayed once on top (`onto`). Other users' commits are
 //! never rewritten.
 
 use crate::api::retry::BackOff;
@@ -22,30 +20,28 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-/// Git is killed this long before our time ends: its last packet may still be on its way.
+/// Git is killed this long before the grant ends, because its last packet may still be in transit.
 const MARGIN: Duration = Duration::from_secs(30);
-/// The grant if the server names none.
+/// The grant if the control plane names none.
 const USUAL: Duration = Duration::from_secs(120);
-/// The ref that holds a foreign head while it is examined.
+/// Temporary ref for another head of the branch.
 const FOUND: &str = "refs/pullyard/found";
-/// Tries of a push that a forge which answers neither accepted nor refused.
+/// Limit for pushes that the forge answers but neither accepts nor refuses.
 const TRIES: u32 = 4;
-/// How long the branch is read after our time to push is over.
+/// How long the branch is read after the grant has ended.
 const LOOK_FOR: Duration = Duration::from_secs(90);
-/// Limit of one read.
 const LOOK_LIMIT: Duration = Duration::from_secs(20);
-/// Limit of a fetch of the branch's head: another try must fit.
+/// Time limit for fetching the branch's head. It leaves time for another try.
 const FETCH_LIMIT: Duration = Duration::from_secs(40);
-/// How often a forge must report the old head before that is believed.
+/// How often the forge must report the old head before the push counts as failed.
 const LOOKS: u32 = 6;
 
-/// When git must be done. `sent` is an instant before the status `syncing` was first sent.
+/// The time when git must be done. `sent` is an instant before the status `syncing` was first sent.
 pub(crate) fn deadline(sent: Instant, push_for_secs: Option<u64>) -> Instant {
     let granted = push_for_secs.map_or(USUAL, Duration::from_secs);
     later(sent, granted.saturating_sub(MARGIN))
 }
 
-/// A commit and its target.
 pub(crate) struct Push<'a> {
     pub(crate) git: &'a Git,
     pub(crate) repository: &'a Path,
@@ -56,12 +52,10 @@ pub(crate) struct Push<'a> {
     pub(crate) name: &'a RepositoryName,
 }
 
-/// The branch at the forge after publishing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Published {
-    /// The commit with the job's work.
     pub(crate) commit: String,
-    /// The head of the branch. Somebody may have pushed on top of an earlier attempt's commit.
+    /// The head of the branch. Another user may have pushed on top of an earlier attempt's commit.
     pub(crate) head: String,
     pub(crate) by: By,
 }
@@ -74,15 +68,15 @@ impl Published {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
-    /// This attempt: its commit, or the same change on top of commits of others.
+    /// This attempt pushed its commit, or the same change on top of other users' commits.
     ThisAttempt,
-    /// An earlier attempt of the job, by the commit's trailer.
+    /// An earlier attempt of the job pushed; its commit is known by the trailer.
     EarlierAttempt,
-    /// Somebody who pushed the same change. The commit is not ours.
+    /// Another user pushed the same change. The commit is not the job's.
     Somebody,
 }
 
-/// A commit, and the branch's head that it expects.
+/// A commit to push, and the head that the branch must have before.
 #[derive(Clone)]
 struct Change {
     commit: String,
@@ -90,17 +84,17 @@ struct Change {
 }
 
 enum Landed {
-    /// The commit, or one of an earlier attempt of this job, is on the branch, perhaps below other commits.
+    /// The commit, or one of an earlier attempt, is on the branch, perhaps below other commits.
     Ours(Published),
-    /// The branch is at another commit, which was fetched.
+    /// The branch has another head, which was fetched.
     Moved(String),
 }
 
 impl Push<'_> {
-    /// Pushes, and returns the state of the branch: our work, or that of an earlier attempt of this job. If
-    /// somebody pushed to the pull request meanwhile, our commit goes on top, once.
+    /// Pushes, and returns the state of the branch: the work of this attempt or of an earlier one. If another user
+    /// pushed to the pull request, the commit is replayed on top, once.
     ///
-    /// Errors: `HeadMoved` if they push again, `Conflict`, `BranchDeleted`, and refusals of the forge.
+    /// Errors: `HeadMoved` if the branch moves again, `Conflict`, `BranchDeleted`, and refusals of the forge.
     pub(crate) async fn publish(&self, until: Instant) -> Result<Published, Stop> {
         if until <= Instant::now() {
             return Err(self.rejected("no time was left for it").into());
@@ -109,7 +103,7 @@ impl Push<'_> {
         if let Ok(published) = timeout_at(until, self.attempt(&sent)).await {
             return published;
         }
-        // Dropping the future has killed git. The forge may have accepted what was sent by then.
+        // Dropping the future has killed git, but the forge may have accepted the push before.
         let sent = sent.into_inner().unwrap_or_else(PoisonError::into_inner);
         tracing::warn!(job.id = %self.job, "a push had no answer in its time; the branch is read");
         let unanswered = || Stop::from(self.rejected("it gave no answer in time"));
@@ -120,7 +114,7 @@ impl Push<'_> {
         landed.ok_or_else(unanswered)
     }
 
-    /// The result of a push whose answer was lost. `None` if the forge does not show it.
+    /// Finds the result of a push without an answer. `None` if the branch does not show it.
     async fn look(&self, sent: &Change) -> Result<Option<Published>, Stop> {
         let (mut back_off, mut looks) = (BackOff::new(), 0);
         loop {
@@ -132,11 +126,11 @@ impl Push<'_> {
                     Ok(Ok(Some(Landed::Ours(published)))) => return Ok(Some(published)),
                     Ok(Ok(Some(Landed::Moved(_)))) => return Ok(None),
                     Ok(Ok(None)) => return Err(self.deleted().into()),
-                    // The branch moved, and it is not known yet by whom.
+                    // The branch moved, but its author is not known yet.
                     Ok(Err(fault)) => tracing::warn!(error = %fault, "the branch could not be read: {fault}"),
                     Err(_) => {}
                 },
-                // The forge is away.
+                // The forge is unreachable.
                 Ok(Err(_)) | Err(_) => {}
             }
             if looks == LOOKS {
@@ -146,7 +140,7 @@ impl Push<'_> {
         }
     }
 
-    /// Notes in `sent` what it is about to push.
+    /// Stores each change in `sent` before its push.
     async fn attempt(&self, sent: &Mutex<Option<Change>>) -> Result<Published, Stop> {
         let first = Change { commit: self.commit.to_owned(), expected: self.target.expected.clone() };
         let head = match self.land(&first, sent).await? {
@@ -154,13 +148,13 @@ impl Push<'_> {
             Landed::Moved(head) => head,
         };
         if self.target.pull_request.is_none() {
-            // Somebody else created a branch with our name: we push nothing to it.
+            // Another user created a branch with this name, so push nothing to it.
             return Err(self.rejected("the branch has moved").into());
         }
         tracing::info!(job.id = %self.job, "somebody pushed meanwhile; the work is put on top of theirs");
         let onto = Onto { git: self.git, repository: self.repository, branch: &self.target.branch };
         let Some(commit) = onto.replay(&self.target.start, self.commit, &head).await? else {
-            // Theirs is the same change.
+            // The other user's commits contain the same change.
             return Ok(Published { commit: head.clone(), head, by: By::Somebody });
         };
         match self.land(&Change { commit, expected: Some(head) }, sent).await? {
@@ -180,7 +174,7 @@ impl Push<'_> {
                 return Ok(ours());
             };
             tracing::warn!(error = %fault, "a push was not accepted: {fault}");
-            // Perhaps only the answer was lost: ask the branch itself.
+            // Perhaps only the answer was lost, so read the branch.
             match self.remote_head().await {
                 Ok(Some(head)) if head == change.commit => return Ok(ours()),
                 Ok(None) if change.expected.is_some() => return Err(self.deleted().into()),
@@ -190,7 +184,7 @@ impl Push<'_> {
                         let reason = format!("the branch has moved, and {}", fault.reason());
                         return Err(self.rejected(&reason).into());
                     }
-                    // The owner is not known yet. It may be our commit, below commits of others.
+                    // The author is not known yet. The head may be this commit, below other users' commits.
                     Err(fault) => tracing::warn!(error = %fault, "the branch could not be read: {fault}"),
                 },
                 Ok(_) => {
@@ -198,7 +192,7 @@ impl Push<'_> {
                         return Err(refusal.into());
                     }
                 }
-                // The forge is away. Time is the limit, not the number of tries.
+                // The forge is unreachable. The time limit ends the loop, not the number of tries.
                 Err(_) => tried -= 1,
             }
             if tried == TRIES {
@@ -236,7 +230,7 @@ impl Push<'_> {
         Ok(heads.filter(|(_, name)| *name == reference).map(|(id, _)| id.to_owned()).next())
     }
 
-    /// Fetches the branch's head if it is not this change, and finds its author. `None` if the branch is gone.
+    /// Fetches the branch's head, and determines which attempt or user pushed it. `None` if the branch is gone.
     async fn there(&self, change: &Change) -> Result<Option<Landed>, Fault> {
         let refspec = format!("+{}:{FOUND}", git::branch_ref(&self.target.branch));
         let args = [
@@ -250,7 +244,7 @@ impl Push<'_> {
             &refspec,
         ];
         self.git.run(Call::new(args).repository(self.repository).reaching_forge()).await?;
-        // It may have moved again; what was fetched counts.
+        // The branch may have moved again; the fetched head counts.
         let Some(head) = git::commit_of(self.git, self.repository, FOUND).await? else {
             return Ok(None);
         };
@@ -272,26 +266,26 @@ impl Push<'_> {
         Failure::BranchDeleted { branch: self.target.branch.clone() }
     }
 
-    /// The forge's refusal, if its words are one.
+    /// Parses the forge's refusal. `None` if the push failed for another reason and may be tried again.
     fn refusal(&self, fault: &Fault) -> Option<Failure> {
         let Fault::Failed { stdout, words, .. } = fault else {
             return None;
         };
-        // A line `! <from>:<to> [remote rejected] (reason)` for the branch, words of the forge beside it.
+        // Git prints `! <from>:<to> [remote rejected] (reason)` for the branch, along with messages of the forge.
         let line = stdout.lines().find(|line| line.starts_with('!'));
         let all = format!("{words}\n{stdout}").to_lowercase();
         let says = |phrases: &[&str]| phrases.iter().any(|phrase| all.contains(phrase));
         if all.contains("workflow") && says(&["refusing to allow", "workflows` permission", "workflow` scope"]) {
             return Some(Failure::WorkflowPermission {});
         }
-        // A ref is locked or moved under our push: undecided.
+        // The ref was locked or has moved during the push, so the result is undecided.
         if says(&["cannot lock ref", "failed to update ref", "unable to lock", "internal server error"]) {
             return None;
         }
         if says(&["push cannot contain secrets", "secret detected", "push protection"]) {
             return Some(self.rejected(&secret(words)));
         }
-        // The last one is Bitbucket's.
+        // Bitbucket sends the last one.
         let protected = [
             "protected branch",
             "protected ref",
@@ -304,7 +298,7 @@ impl Push<'_> {
             let (branch, reason) = (self.target.branch.clone(), Quoted(rule(words).map(str::to_owned)));
             return Some(Failure::BranchProtected { branch, reason });
         }
-        // GitHub sends the first to a person's token and the second to an App's; Bitbucket sends the third.
+        // GitHub sends the first for a user's token and the second for an App's. Bitbucket sends the third.
         if all.contains("permission to ") && all.contains(" denied to ")
             || says(&["write access to repository not granted", "lack one or more required privilege scopes"])
         {
@@ -316,12 +310,12 @@ impl Push<'_> {
         }
         let line = line?;
         let reason = line.rsplit_once('(').map_or(line, |(_, reason)| reason.trim_end_matches(')'));
-        // The hook's own words tell more.
+        // The hook's own message is more specific.
         let said = |by: &str| {
             let lines = words.lines().filter_map(|line| line.trim().strip_prefix(by));
             lines.map(str::trim).find(|line| !line.is_empty())
         };
-        // Bitbucket's begin without a word that says what they are.
+        // Messages of Bitbucket have no `error:` prefix.
         let own_words = || said("remote: error: ").or_else(|| said("remote: "));
         let reason = if reason.contains("hook declined") { own_words().unwrap_or(reason) } else { reason };
         Some(self.rejected(reason))
@@ -337,8 +331,8 @@ fn of_forge(words: &str) -> impl Iterator<Item = &str> {
     lines.map(str::trim).filter(|line| !line.is_empty())
 }
 
-/// The rule that a push broke, in the forge's words. GitHub lists such rules below a heading, or says each as an error
-/// of its own, and may tell something else before, as that the repository has another name; Bitbucket has one line.
+/// The rule that a push broke, in the forge's own text. GitHub lists rules below a heading or sends each as an error.
+/// Unrelated messages may precede them, such as a new name of the repository. Bitbucket sends one line.
 fn rule(words: &str) -> Option<&str> {
     let is_heading =
         |line: &str| ["GH006", "GH013", "Review all repository rules"].iter().any(|say| line.contains(say));
@@ -347,7 +341,7 @@ fn rule(words: &str) -> Option<&str> {
     begins("- ").or_else(|| begins("error: ")).or(told.first().copied()).map(str::trim)
 }
 
-/// Where the forge found a secret, or what it says of it.
+/// The path of the secret that the forge found, or the forge's message.
 fn secret(words: &str) -> String {
     if let Some(path) = of_forge(words).find_map(|line| line.strip_prefix("path: ")) {
         return format!("it found a secret in {path}");

@@ -1,7 +1,5 @@
-//! Replies to reviewers after the push: one in each thread, and a new request for review.
-//!
-//! The work is done, so nothing here fails the job. Failures are in its events and
-//! counted in its result. Threads are never resolved: that is for their authors.
+//! Replies once in each review thread after the push, and requests the reviews again.
+//! The work is done, so an error does not fail the job; it is added to the events. Only authors resolve their threads.
 
 mod words;
 
@@ -23,18 +21,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Limit of all of it.
 const LIMIT: Duration = Duration::from_secs(180);
-/// Tries of a call to an unreachable forge.
 const TRIES: u32 = 4;
 
 pub(crate) struct Answers<'a> {
     pub(crate) forge: &'a Forge,
     pub(crate) revises: &'a Revises,
-    /// The commit that the replies name.
     pub(crate) commit: &'a str,
     pub(crate) words: &'a Words,
-    /// The agent of the commit, if known.
     pub(crate) agent: Option<&'a str>,
     /// No attempt of this job, or of the job that it retries, can have replied before.
     pub(crate) fresh: bool,
@@ -43,8 +37,7 @@ pub(crate) struct Answers<'a> {
 impl Answers<'_> {
     /// Replies in each thread, then requests reviews again. `None` without threads.
     ///
-    /// Idempotent: by the job's mark in the thread. Requesting a review twice
-    /// changes nothing.
+    /// Idempotent: by the job's marker in the thread. A repeated request for review changes nothing.
     pub(crate) async fn give(&self, this: &Attempt<'_>) -> Option<Replies> {
         let until = this.until.min(Instant::now() + LIMIT);
         let mut open: BTreeMap<u64, String> =
@@ -72,7 +65,7 @@ impl Answers<'_> {
         (all > 0).then(|| Replies { answered: count(all - open.len()), failed: count(open.len()) })
     }
 
-    /// Replies in `open` threads, and leaves those without a reply in it, with the reason. Returns a pause if
+    /// Replies in the `open` threads. Threads without a reply remain in `open`, with the reason. Returns a pause if
     /// another try may help.
     async fn answer(&self, this: &Attempt<'_>, open: &mut BTreeMap<u64, String>, fresh: bool) -> Option<Duration> {
         if open.is_empty() {
@@ -129,35 +122,33 @@ impl Answers<'_> {
         Ok((comments, threads))
     }
 
-    /// The text of a reply: the agent's words without secrets, if any, the commit, and
-    /// its agent.
+    /// The text of a reply: the agent's text without secrets, if any, the commit, and its agent.
     fn text(&self, thread: u64, redactor: &Redactor) -> String {
         let commit = published::short(self.commit);
         let of_thread = self.revises.comments.iter().filter(|comment| comment.thread == thread);
         let ids: BTreeSet<u64> = of_thread.map(|comment| comment.id).chain([thread]).collect();
-        // The agent's output names the model.
+        // This name contains the model, which comes from the agent's output.
         let clean = |agent| redactor.text(&untrusted::visible(agent)).into_owned();
         let by = self.agent.map(|agent| format!(" (agent: {})", clean(agent))).unwrap_or_default();
         match self.words.of(&ids, redactor) {
-            // The words may explain why something was not done.
+            // The text may explain why a change was not made.
             Some(words) => format!("In {commit}{by}:\n\n{words}"),
             None => format!("Done in {commit}{by}."),
         }
     }
 
-    /// Requests the reviews again.
     async fn ask_again(&self, this: &Attempt<'_>, until: Instant) {
         let name = this.assignment.repository.name.as_str();
         let reviewers: BTreeSet<&str> = self.revises.reviews.iter().map(|review| review.author.as_str()).collect();
         for reviewer in reviewers {
-            // One at a time: GitHub refuses all of them for one that is not allowed.
+            // Request each review separately: GitHub refuses all reviewers if one is not allowed.
             if let Err(error) = self.ask(name, reviewer, until).await {
                 say(this, &format!("{reviewer} was not asked to review again: failed to {error}."));
             }
         }
     }
 
-    /// Requests one review, with retries: a repeat changes nothing.
+    /// Requests one review. Retries are safe, because a repeated request changes nothing.
     async fn ask(&self, name: &str, reviewer: &str, until: Instant) -> Result<(), Error> {
         let mut back_off = BackOff::new();
         let mut tried = 1;
@@ -176,7 +167,6 @@ impl Answers<'_> {
     }
 }
 
-/// The threads with a reply of one of these jobs.
 fn answered(comments: &[ReviewComment], jobs: &BTreeSet<&JobId>) -> BTreeSet<u64> {
     let is_of_us = |body: &str| matches!(Marker::of(body), Some(Marker::Job(job)) if jobs.contains(&job));
     let of_us = comments.iter().filter(|comment| is_of_us(&comment.body));
@@ -184,7 +174,7 @@ fn answered(comments: &[ReviewComment], jobs: &BTreeSet<&JobId>) -> BTreeSet<u64
 }
 
 fn say(this: &Attempt<'_>, words: &str) {
-    // The log stays on this machine, but it quotes the forge.
+    // Redact for the local log too, because the message quotes the forge.
     let words = this.redactor.text(words).into_owned();
     tracing::warn!(job.id = %this.assignment.job, "{words}");
     this.events.add(Said::words(EventKind::Log, words));

@@ -1,9 +1,7 @@
-//! What ties a program to this process: the kernel kills it when we die, however we die. Nobody else would, where
-//! we are killed ourselves: an agent would go on asking its model, and writing, until the next run in its folder.
-//!
-//! It holds the program's first process alone, not what that started; a namespace ends with its first process.
-//! Only Linux has it, and it counts for the thread that starts the program: that thread is to live as long as we do.
-//!
+//! Ties a program to this process: the kernel kills the program when this process dies, even by SIGKILL.
+//! Otherwise an agent would call its model and write files until the next run in its folder. The kernel kills only the
+//! program's first process, not its children; a namespace ends with its first process. Only Linux supports this. It
+//! depends on the thread that starts the program, which must live as long as this process.
 //! Source: PR_SET_PDEATHSIG(2const), setpriv(1) of util-linux from 2.33 on.
 
 use std::path::Path;
@@ -13,13 +11,13 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-/// How long the first one may take.
+/// Time limit of the probe.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 const SETPRIV: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
-/// We may be dead before the kernel is asked, and then it tells nobody: an orphan goes no further.
+/// If this process dies before the kernel registers the request, no signal is sent. An orphan therefore exits.
 const UNLESS_ORPHANED: [&str; 3] = ["/bin/sh", "-c", "[ \"$PPID\" = \"$0\" ] || exit 1; exec \"$@\""];
 
-/// Whether programs can be tied to us; tried once for each process of ours.
+/// Whether this machine supports it; probed once per process.
 pub(super) async fn is_there() -> bool {
     static FOUND: OnceCell<bool> = OnceCell::const_new();
     *FOUND.get_or_init(works).await
@@ -39,7 +37,7 @@ async fn works() -> bool {
     works
 }
 
-/// A command that runs the program, which keeps the command's process number.
+/// A command that becomes the program and keeps its process id.
 pub(super) fn command(program: &Path) -> Command {
     let [setpriv, args @ ..] = SETPRIV;
     let mut command = Command::new(setpriv);

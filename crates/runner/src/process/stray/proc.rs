@@ -11,15 +11,12 @@ use std::fs::DirEntry;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 
-/// The parent of each process.
 type Parents = BTreeMap<i32, i32>;
 
-/// The processes of this machine cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("see which processes run: {0}")]
 pub(crate) struct Unseen(pub(super) String);
 
-/// Every descendant of these processes.
 pub(super) fn descendants(parents: &Parents, mut roots: Vec<i32>) -> BTreeSet<i32> {
     let mut below = BTreeSet::new();
     while let Some(root) = roots.pop() {
@@ -29,8 +26,8 @@ pub(super) fn descendants(parents: &Parents, mut roots: Vec<i32>) -> BTreeSet<i3
     below
 }
 
-/// Every process that runs. Calls `tell` with each whose environment has one of the marks (`NAME=VALUE`), as soon as it
-/// is read.
+/// Lists all running processes with their parents. Calls `tell` at once for each process whose environment has one of
+/// the marks (`NAME=VALUE`).
 pub(super) fn look(marks: &[Vec<u8>], mut tell: impl FnMut(i32)) -> Result<Parents, Unseen> {
     let unseen = |error: io::Error| Unseen(format!("/proc: {error}"));
     let reaps = inherits_orphans();
@@ -38,8 +35,7 @@ pub(super) fn look(marks: &[Vec<u8>], mut tell: impl FnMut(i32)) -> Result<Paren
     for entry in std::fs::read_dir("/proc").map_err(unseen)? {
         let Some((pid, state, parent)) = read(&entry.map_err(unseen)?)? else { continue };
         if matches!(state.as_str(), "Z" | "X") {
-            // Nothing of it runs. What is ours of them is waited for, so that none stay; where orphans do not come to
-            // us, each of ours has somebody who waits for it.
+            // The process is dead. Reap it if this process inherits orphans; otherwise each child has another waiter.
             if reaps {
                 let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
             }
@@ -53,7 +49,7 @@ pub(super) fn look(marks: &[Vec<u8>], mut tell: impl FnMut(i32)) -> Result<Paren
     Ok(parents)
 }
 
-/// Its number and its state; none if it is no process, gone meanwhile, or hidden from us because it is another user's.
+/// Id, state and parent. `None` if the entry is no process, is gone, or is hidden because another user owns it.
 fn read(entry: &DirEntry) -> Result<Option<(i32, String, i32)>, Unseen> {
     let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { return Ok(None) };
     let said = match unless_gone(std::fs::read(entry.path().join("stat"))) {
@@ -65,7 +61,7 @@ fn read(entry: &DirEntry) -> Result<Option<(i32, String, i32)>, Unseen> {
     Ok(process_of(&String::from_utf8_lossy(&said)).map(|(state, parent)| (pid, state, parent)))
 }
 
-/// `pid (name) state parent …`; the name may contain anything, even brackets, and what is no text.
+/// `pid (name) state parent …`. The name may contain any bytes, even brackets.
 fn process_of(stat: &str) -> Option<(String, i32)> {
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     let state = fields.next()?.to_owned();
@@ -77,18 +73,17 @@ fn is_marked(pid: i32, marks: &[Vec<u8>]) -> Result<bool, Unseen> {
     if marks.is_empty() {
         return Ok(false);
     }
-    // Empty for the dying.
+    // The environment of a dying process is empty.
     let environment = match unless_gone(std::fs::read(format!("/proc/{pid}/environ"))) {
         Ok(environment) => environment.unwrap_or_default(),
-        // It is another user's, or keeps it from everybody, as we ourselves do.
+        // Another user owns the process, or it hides its environment, as the runner itself does.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(false),
         Err(error) => return Err(Unseen(format!("/proc/{pid}/environ: {error}"))),
     };
     Ok(environment.split(|byte| *byte == 0).any(|variable| marks.iter().any(|mark| *mark == variable)))
 }
 
-/// What was read of a process; none if that is gone. Any other error says nothing about it: that no file can be opened
-/// any more, say.
+/// `None` if the process is gone. Any other error, such as too many open files, does not prove that.
 fn unless_gone(read: io::Result<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
     match read {
         Ok(said) => Ok(Some(said)),
@@ -98,7 +93,7 @@ fn unless_gone(read: io::Result<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// A system may show users nothing of one another's processes but that they are there (`hidepid=1`).
+/// With `hidepid=1`, a system hides everything about other users' processes except their existence.
 fn is_of_others(entry: &DirEntry) -> bool {
     entry.metadata().is_ok_and(|about| about.uid() != Uid::effective().as_raw())
 }

@@ -1,4 +1,5 @@
-//! What the agent wants said to reviewers: a file in its worktree, whose words are taken as untrusted as any other.
+//! Reads the agent's replies to reviewers from a file in its worktree.
+//! The text is untrusted.
 
 use crate::git::Git;
 use crate::git::workspace::Workspace;
@@ -10,27 +11,27 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// The largest file that is read. Units: bytes.
+/// Limit for the file. Units: bytes.
 const LARGEST: u64 = 256 * 1024;
-/// The most that is said in one thread. Units: characters.
+/// Limit for the reply in one thread. Units: characters.
 const LONGEST: usize = 4_000;
 
-/// Words for comments, by the comment's id.
+/// Reply texts by comment id.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Words(BTreeMap<u64, String>);
 
 impl Words {
-    /// The words for the comments of one thread without secrets, in the order of the comments.
+    /// The reply for one thread: the texts for its comments, in the order of the comments and without secrets.
     pub(super) fn of(&self, comments: &BTreeSet<u64>, redactor: &Redactor) -> Option<String> {
         let words: Vec<&str> = comments.iter().filter_map(|id| self.0.get(id).map(String::as_str)).collect();
-        // Before they are cut: half of a secret is none to the redactor.
+        // Redact before the text is cut: the redactor does not recognise half of a secret.
         (!words.is_empty()).then(|| untrusted::capped(&redactor.text(&words.join("\n\n")), LONGEST))
     }
 
     fn read(text: &str) -> Result<Self, serde_json::Error> {
         let told: BTreeMap<String, serde_json::Value> = serde_json::from_str(text)?;
         let words = told.iter().filter_map(|(id, words)| {
-            // Nothing that hides, and so no mark of ours either.
+            // Hidden characters are removed, and with them any marker of Pullyard.
             let words = untrusted::visible(words.as_str()?);
             Some((id.parse().ok()?, words.trim().to_owned())).filter(|(_, words)| !words.is_empty())
         });
@@ -38,8 +39,7 @@ impl Words {
     }
 }
 
-/// The agent's words, if it left any that can be read. A file that the repository itself has is nobody's
-/// answer.
+/// The agent's replies, if it wrote a readable file. A file that the repository itself contains is ignored.
 pub(crate) async fn words_of_agent(git: &Git, workspace: &Workspace) -> Words {
     if !left::is_the_agents(git, workspace, REPLIES_FILE).await {
         return Words::default();
@@ -49,7 +49,7 @@ pub(crate) async fn words_of_agent(git: &Git, workspace: &Workspace) -> Words {
     match read.map(|text| Words::read(&text)) {
         Ok(Ok(words)) => words,
         Ok(Err(error)) => {
-            // In its own words it quotes the text.
+            // The message of this error quotes the text, so log only its position.
             let (kind, line, column) = (error.classify(), error.line(), error.column());
             tracing::warn!(
                 ?kind,
@@ -67,12 +67,11 @@ pub(crate) async fn words_of_agent(git: &Git, workspace: &Workspace) -> Words {
     }
 }
 
-/// The file as the agent left it.
 pub(crate) fn text_of_agent(tree: &Path) -> io::Result<String> {
     left::read(tree, REPLIES_FILE, LARGEST)
 }
 
-/// Puts back what the agent of an earlier attempt left, where nothing stands.
+/// Restores the file that the agent of an earlier attempt wrote, unless a file exists.
 pub(crate) fn put_back(tree: &Path, text: &str) -> io::Result<()> {
     let (folder, name) = REPLIES_FILE.split_once('/').unwrap_or((".", REPLIES_FILE));
     let folder = tree.join(folder);
@@ -80,7 +79,7 @@ pub(crate) fn put_back(tree: &Path, text: &str) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    // Nobody is at work there, so what is a folder now stays one.
+    // No other process changes the folder now, so the result of this check stays true.
     if !std::fs::symlink_metadata(&folder)?.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
