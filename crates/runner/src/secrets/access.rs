@@ -1,5 +1,4 @@
-//! What an attempt proves itself with to its forge: the token that it is given, a newer one before its work
-//! is published where tokens end, and taking back what it was given when it is over.
+//! Requests an attempt's credentials, and configures git and the forge client with them.
 
 use crate::api::attempt::Attempt;
 use crate::git::Git;
@@ -10,16 +9,15 @@ use pullyard_domain::project::ForgeKind;
 use pullyard_forge::{Bitbucket, Forge, GitHub, Token};
 use pullyard_protocol::attempt::ModelCredential;
 
-/// The ways to the forge, with one token.
+/// Git and the client of the forge, with one token.
 pub(crate) struct Access {
     pub(crate) git: Git,
     pub(crate) forge: Forge,
-    /// The token ends some time, and a newer one is to be had.
+    /// The token expires, and a newer one can be requested.
     pub(crate) ends: bool,
     pub(crate) model: Vec<ModelCredential>,
 }
 
-/// Asks for a token, and makes the ways to the forge of it.
 pub(crate) async fn ask(this: &Attempt<'_>) -> Result<Access, Stop> {
     let credentials = this.credentials().await?;
     let repository = &this.assignment.repository;

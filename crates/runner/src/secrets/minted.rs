@@ -1,4 +1,4 @@
-//! Tokens that were made for one attempt.
+//! Stores the tokens that were created for one attempt, and revokes them.
 
 use pullyard_forge::{Endpoint, Token, revoke_installation_token};
 use pullyard_protocol::attempt::AssignedRepository;
@@ -6,27 +6,27 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long taking tokens back may hold up the end. Whatever is left ends by itself.
+/// Time limit for revoking tokens at the end. The remaining tokens expire.
 const GIVE_BACK_LIMIT: Duration = Duration::from_secs(3);
 
 pub(crate) fn endpoint(repository: &AssignedRepository) -> Endpoint {
     Endpoint::new(repository.api_url.clone())
 }
 
-/// The tokens that were made for this attempt alone: only GitHub makes such, for an App.
+/// Tokens that were created for this attempt only. Only GitHub has such tokens, for an App.
 #[derive(Default)]
 pub(crate) struct Minted(Mutex<Vec<String>>);
 
 impl Minted {
     pub(crate) fn note(&self, token: &str) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // An answer that was lost, and its repeat, may be the same.
+        // A request was repeated after a lost answer: both answers may contain the same token.
         if !all.iter().any(|known| known == token) {
             all.push(token.to_owned());
         }
     }
 
-    /// Takes them back at the forge, best effort: nobody needs them any more.
+    /// Revokes the tokens at the forge, best effort.
     pub(crate) async fn give_back(&self, repository: &AssignedRepository) {
         let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let endpoint = endpoint(repository);

@@ -1,8 +1,6 @@
-//! What nobody outside this machine may read is taken out of everything that leaves it: the secrets that
-//! this attempt was given, in the forms that programs write them in, and whatever has the shape of a
-//! well-known kind of token.
-//!
-//! Deliberately not here: what leaves the machine. Events pass here in `reporter`, the finish in `job`.
+//! Redacts secrets in everything that leaves this machine.
+//! These are the secrets that the attempt received, in the forms that programs write, and all texts with the shape of a
+//! well-known token. The callers decide what leaves the machine: `reporter` redacts events, `job` redacts the finish.
 
 mod addresses;
 mod block;
@@ -33,19 +31,18 @@ pub(crate) use block::Block;
 pub(crate) use names::{is_name_of_file_of_secrets, is_name_of_secret};
 pub(crate) use stream::{Search, Stream};
 
-/// How much an agent's own files may teach: each secret makes every look longer. Units: bytes.
+/// Limit for secrets from an agent's own files, because each secret makes every search slower. Units: bytes.
 const MOST_OF_AGENT: usize = 32 * 1024;
 
-/// What stands in a secret's place.
 pub(crate) const MARK: &str = "[redacted]";
 
-/// Takes secrets out of texts; cheap to clone, and all clones learn together.
+/// Redacts secrets in texts. Clones are cheap and share the known secrets.
 #[derive(Clone)]
 pub(crate) struct Redactor(Arc<RwLock<Known>>);
 
 struct Known {
     secrets: BTreeSet<String>,
-    /// What an agent's files taught. Units: bytes.
+    /// Total length of the secrets from an agent's files. Units: bytes.
     of_agent: usize,
     scanner: Arc<Scanner>,
 }
@@ -61,7 +58,6 @@ impl Known {
 }
 
 impl Redactor {
-    /// Knows the shapes of tokens, and these secrets.
     pub(crate) fn new(secrets: impl IntoIterator<Item = String>) -> Self {
         let secrets = secrets.into_iter().flat_map(|secret| credentials::of(&secret));
         let secrets: BTreeSet<String> = secrets.filter(|secret| forms::is_secret(secret)).collect();
@@ -69,18 +65,18 @@ impl Redactor {
         Self(Arc::new(RwLock::new(Known { secrets, of_agent: 0, scanner })))
     }
 
-    /// Takes this out as well from now on; of a file of credentials, its tokens. What is too short to be a secret
-    /// would blacken everything, and is not learned.
+    /// Adds a secret, or the tokens if it is a file of credentials. A value that is too short is ignored, because it
+    /// would match ordinary text.
     pub(crate) fn learn(&self, secret: &str) {
         self.learn_all(credentials::of(secret));
     }
 
-    /// Takes the tokens in such a file out as well. What is no such file holds none.
+    /// Adds the tokens of a file of credentials. Ignores any other text.
     pub(crate) fn learn_file(&self, text: &str) {
         self.learn_all(credentials::tokens(text).unwrap_or_default());
     }
 
-    /// The same of a file that is the agent's, up to [`MOST_OF_AGENT`] in all.
+    /// Like `learn_file` for a file that the agent can write, up to `MOST_OF_AGENT` in total.
     pub(crate) fn learn_file_of_agent(&self, text: &str) {
         let Some(tokens) = credentials::tokens(text) else { return };
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -106,7 +102,7 @@ impl Redactor {
         }
     }
 
-    /// A line as it was printed, without secrets. What changes colours is written out in one of JSON.
+    /// Redacts a line of output. In JSON, `\u001b` begins a terminal code, so it is decoded for the search.
     pub(crate) fn line<'t>(&self, line: &'t str) -> Cow<'t, str> {
         const WRITTEN: [&str; 2] = ["\\u001b", "\\u001B"];
         if line.contains('\u{1b}') || !WRITTEN.iter().any(|written| line.contains(written)) {
@@ -117,7 +113,7 @@ impl Redactor {
         self.text(&coloured).replace('\u{1b}', lower).into()
     }
 
-    /// A text that was cut, without secrets and without what may be the beginning of one that went on behind the cut.
+    /// Redacts a text that was cut, and removes an end that may be the beginning of a secret.
     pub(crate) fn beginning(&self, text: &[u8]) -> Vec<u8> {
         self.stream().push(text)
     }
@@ -132,8 +128,8 @@ impl Redactor {
         said
     }
 
-    /// The failure without secrets in its facts. What it quotes of an agent comes whole, so that no part of a secret
-    /// stays, and is its last line from here on.
+    /// Redacts the facts of a failure. An agent's output must be complete until here, so that no part of a secret
+    /// remains. Afterwards only its last line is returned.
     pub(crate) fn failure(&self, failure: Failure) -> Failure {
         let mut failure = self.without_secrets(failure);
         if let Failure::AgentFailed { last_words: said, .. }
@@ -155,7 +151,7 @@ impl Redactor {
         if facts == before {
             return failure;
         }
-        // A fact that was all secret may not read as what it was.
+        // Redaction may have changed a fact so that it no longer parses.
         serde_json::from_value(facts).unwrap_or_else(|_| Failure::Unknown { last_words: MARK.into() })
     }
 
@@ -163,23 +159,23 @@ impl Redactor {
         Stream::new(self.scanner())
     }
 
-    /// For a look into what comes in pieces, as [`Self::knows_one_in`] looks into the whole.
+    /// Like [`Self::knows_one_in`], for data that arrives in pieces.
     pub(crate) fn search(&self) -> Search {
         Search::new(self.scanner())
     }
 
-    /// Whether a secret that this attempt was given stands in it. The shapes of tokens don't count: a
-    /// repository may have examples of them.
+    /// Whether the bytes contain a secret of this attempt. Shapes of tokens do not count, because a repository may
+    /// contain examples.
     pub(crate) fn knows_one_in(&self, bytes: &[u8]) -> bool {
         self.scanner().has_exact(bytes)
     }
 
-    /// Takes secrets out of every text and number in it.
+    /// Redacts every text and number in the value, and the names of fields.
     pub(crate) fn value(&self, value: &mut Value) {
         self.value_but(value, &[]);
     }
 
-    /// The same but for the texts that have one of these names.
+    /// Like `value`, but skips the text fields with these names.
     pub(crate) fn value_but(&self, value: &mut Value, names: &[&str]) {
         match value {
             Value::String(text) => self.clean(text),

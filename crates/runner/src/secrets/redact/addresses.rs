@@ -1,15 +1,15 @@
-//! What stands before the hosts of addresses: who asks, and by what password. A variable that holds an address is not
-//! called a secret, and is none as a whole.
+//! Finds the credentials in URLs.
+//! The name of a variable with a URL does not mark a secret, and the whole URL is no secret.
 
-/// In the place of a password where the user is a token.
+/// The password if the user name is a token.
 const IS_USER: &str = "x-oauth-basic";
-/// Passwords as they came, which are everybody's, and words of texts.
+/// Default passwords, which are public, and ordinary terms.
 const OF_ALL: [&str; 3] = ["changeme", "password", "postgres"];
-/// A user without a password is a token from this length on, and below it a name. Units: bytes.
+/// A user name without a password counts as a token from this length on. Units: bytes.
 const SHORTEST_TOKEN: usize = 20;
 
-/// The credentials in a value's addresses, as they stand there and without percent signs: each password by itself, and
-/// with its user, as they are encoded together.
+/// Returns the credentials in a value's URLs, raw and percent-decoded. A password is returned alone and with its user,
+/// because both are encoded together.
 pub(crate) fn credentials_in_addresses(value: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, begin) in value.match_indices("://") {
@@ -35,12 +35,12 @@ fn ends_authority(c: char) -> bool {
     c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '<' | '>' | '\\')
 }
 
-/// Elsewhere the user is a name: whoever proves himself does so by a key.
+/// With any other scheme the user is only a name, because the login uses a key.
 fn is_web(before: &str) -> bool {
     before.ends_with("http") || before.ends_with("https")
 }
 
-/// What a text is without its percent signs; none if that is no text.
+/// Decodes percent signs; `None` if the result is not UTF-8.
 fn decoded(text: &str) -> Option<String> {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let [first, after @ ..] = rest {

@@ -1,5 +1,5 @@
-//! A private key that is told line by line: only its first line says that it is one, so what follows is taken out
-//! until its last one.
+//! Redacts a private key that arrives line by line.
+//! Only its first line identifies it, so every line up to its last one is redacted.
 
 use super::MARK;
 use super::scan::LONGEST_SHAPE;
@@ -8,26 +8,24 @@ use std::borrow::Cow;
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const LABEL_ENDS: &str = "-----";
-/// Its lines hold so much in one word; those of people don't. Units: characters.
+/// A line of a key contains a word of this length; ordinary text does not. Units: characters.
 const LINE_OF_KEY: usize = 24;
-/// A line of a key has at most so many words: a header, or what numbers it.
+/// Any other line of a key has at most this many words: a header or a line number.
 const MOST_WORDS: usize = 2;
-/// So many texts of others may stand between two lines of a key: what else writes into the pipe.
+/// Limit for unrelated texts between two lines of a key. Other programs may write into the same pipe.
 const MOST_OTHERS: usize = 8;
 
-/// The texts of one pipe, in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Block {
-    /// How much more may belong to the key that has begun. Units: bytes.
+    /// How much more may belong to the open key. Units: bytes.
     left: Option<usize>,
-    /// A line of it came.
     goes_on: bool,
-    /// Since then, texts that don't belong to it.
+    /// Unrelated texts since the last line of the key.
     others: usize,
 }
 
 impl Block {
-    /// The next text, without what belongs to a key that an earlier one began; borrowed if that is all of it.
+    /// Redacts the next text if it continues a key.
     pub(crate) fn clean<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
         let rest = match self.left {
             None => text,
@@ -38,7 +36,7 @@ impl Block {
                     self.goes_on |= is_line_of_key(text);
                     return if text.trim().is_empty() { text.into() } else { MARK.to_owned().into() };
                 }
-                // More of it may follow.
+                // More lines of the key may follow.
                 None if self.goes_on && self.others < MOST_OTHERS && begins(text).is_none() => {
                     self.others += 1;
                     return text.into();
@@ -57,7 +55,7 @@ impl Block {
         format!("{first}{kept}{last}").into()
     }
 
-    /// Whether a text belongs to the key that has begun; after one that did not, only what is sure to.
+    /// Whether a text belongs to the open key. After an unrelated text, only a certain line of a key does.
     fn takes(&self, text: &str) -> bool {
         if self.others == 0 { may_belong(text) } else { is_line_of_key(text) }
     }
@@ -68,7 +66,7 @@ fn after_end(text: &str) -> Option<&str> {
     label.split_once(LABEL_ENDS).map(|(_, rest)| rest)
 }
 
-/// Where a key begins that does not end here.
+/// The position of a key that begins in this text and does not end in it.
 fn begins(text: &str) -> Option<usize> {
     let at = text.rfind(BEGIN)?;
     let block = text.get(at + BEGIN.len()..)?;
@@ -76,12 +74,11 @@ fn begins(text: &str) -> Option<usize> {
     (label.ends_with("PRIVATE KEY") && !body.contains(END)).then_some(at)
 }
 
-/// Whether a text may be some lines of a key: in code and prose that only speak of one, more words follow.
+/// Whether a text may be lines of a key. Lines of code and prose contain more words.
 fn may_belong(text: &str) -> bool {
     text.lines().all(|line| line.split_whitespace().count() <= MOST_WORDS || is_line_of_key(line))
 }
 
-/// Whether a long word of base64 stands in it.
 fn is_line_of_key(text: &str) -> bool {
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
     text.as_bytes().split(|byte| !is_base64(byte)).any(|word| word.len() >= LINE_OF_KEY)

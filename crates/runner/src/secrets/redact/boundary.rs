@@ -1,26 +1,26 @@
-//! Whether a word begins at a place: after what is no letter, or after what escapes, encodes or colours a text
-//! and only ends with letters, such as `\n`, `%3A` and `\x1b[32m`.
+//! Decides whether a word can begin at a position.
+//! It can do so after a character that is no letter, and after an escape sequence that only ends with letters, such as
+//! `\n`, `%3A` and `\x1b[32m`.
 
-/// How much of what stands before a place is looked at. Units: bytes.
+/// How many bytes before a position are checked.
 pub(super) const CONTEXT: usize = 16;
 
 pub(super) fn is_after(before: &[u8]) -> bool {
     !before.last().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') || ends_escaped(before)
 }
 
-/// The same for a word of upper-case letters, which begins after a lower-case one as well.
+/// Like `is_after` for a word of upper-case letters, which may also begin after a lower-case letter.
 pub(super) fn is_after_another_case(before: &[u8]) -> bool {
     !before.last().is_some_and(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) || ends_escaped(before)
 }
 
-/// Whether the last letters and digits are those of an escape.
+/// Whether the last letters and digits belong to an escape sequence.
 fn ends_escaped(before: &[u8]) -> bool {
     let hex = |digits: &[&u8]| digits.iter().all(|digit| digit.is_ascii_hexdigit());
     match before {
         [.., b'%', a, b] | [.., b'\\', b'x', a, b] if hex(&[a, b]) => true,
         [.., b'\\', b'u', a, b, c, d] if hex(&[a, b, c, d]) => true,
         [.., b'\\', b'0', b'0'..=b'7', b'0'..=b'7'] | [.., b'\\', b'a'..=b'z' | b'0'] => true,
-        // Of a terminal: a bracket, numbers, and a letter.
         [rest @ .., b'A'..=b'Z' | b'a'..=b'z'] => {
             let numbers = rest.iter().rev().take_while(|byte| matches!(byte, b'0'..=b'9' | b';' | b':' | b'?')).count();
             rest.iter().rev().nth(numbers) == Some(&b'[')

@@ -1,26 +1,24 @@
-//! A form over several lines, base64 or the secret itself: what may stand between two of them, and how far a form goes
-//! on over that.
-//!
-//! `base64` makes lines of 76 characters, PEM of 64; JSON writes a line's end in two characters, a difference
-//! begins each line with a sign, and what shows a file with its number.
+//! Finds forms of a secret that continue over several lines, in base64 or as plain text.
+//! `base64` writes lines of 76 characters, PEM of 64. JSON writes a line break as two characters. A diff begins each
+//! line with a sign, and programs that print files with a number.
 
 use std::ops::Range;
 
-/// The longest that stands between two lines. Units: bytes.
+/// The longest separator between two lines. Units: bytes.
 const LONGEST_BREAK: usize = 24;
-/// The shortest line that anything makes. Units: characters.
+/// The shortest line that programs write. Units: characters.
 const SHORTEST_LINE: usize = 16;
-/// So many characters on both sides of a break show that it is one.
+/// Number of equal characters on both sides that prove a break.
 const PROOF: usize = 4;
 
-/// A part of a form that stands somewhere.
+/// A part of a form: its range `of` in the form, found in the range `at` of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) at: Range<usize>,
     pub(super) of: Range<usize>,
 }
 
-/// How long such a form may be with all its breaks. Units: bytes.
+/// The greatest length of a form with all its breaks. Units: bytes.
 pub(super) fn longest(form: &[u8]) -> usize {
     form.len() + most_breaks(form) * LONGEST_BREAK
 }
@@ -29,7 +27,7 @@ fn most_breaks(form: &[u8]) -> usize {
     form.len() / SHORTEST_LINE + 2
 }
 
-/// The line of the form that stands around a place, as far as it has no break. `from` is where the bytes begin.
+/// Extends a match at `place` to both sides, up to the next breaks. Does not read before `from`.
 pub(super) fn line(form: &[u8], bytes: &[u8], from: usize, (place, of): (usize, usize)) -> Part {
     let known = bytes.get(from..place).unwrap_or_default().iter().rev();
     let before = known.zip(form.get(..of).unwrap_or_default().iter().rev()).take_while(|(a, b)| a == b).count();
@@ -60,7 +58,7 @@ fn equal(one: Option<&[u8]>, other: Option<&[u8]>) -> usize {
     one.unwrap_or_default().iter().zip(other.unwrap_or_default()).take_while(|(a, b)| a == b).count()
 }
 
-/// The line that goes on with this one after a break.
+/// The line of the form that precedes this one, before a break.
 fn line_before(form: &[u8], bytes: &[u8], from: usize, line: &Part) -> Option<Part> {
     let (known, rest) = form.split_at_checked(line.of.start)?;
     let proof = known.get(known.len().saturating_sub(PROOF)..).filter(|proof| !proof.is_empty())?;
@@ -71,26 +69,26 @@ fn line_before(form: &[u8], bytes: &[u8], from: usize, line: &Part) -> Option<Pa
     })
 }
 
-/// The same line without its first character, where that may be the letter of an escape and of no form.
+/// The line without its first character, if that may be the letter of an escape sequence.
 fn without_escape(bytes: &[u8], line: &Part) -> Option<Part> {
     let around = bytes.get(line.at.start.checked_sub(1)?..)?;
     let is_escape = matches!(around, [b'\\', b'n' | b'r' | b't', ..]);
     is_escape.then(|| Part { at: line.at.start + 1..line.at.end, of: line.of.start + 1..line.of.end })
 }
 
-/// Where this rest of a form goes on, if a break begins at `from`.
+/// The position at which the rest of a form continues, if a break begins at `from`.
 fn after_break(bytes: &[u8], from: usize, rest: &[u8]) -> Option<usize> {
     let proof = rest.get(..PROOF).unwrap_or(rest);
     let mut to = from;
     while to - from <= LONGEST_BREAK && !proof.is_empty() {
         let left = bytes.get(to..)?;
         let (unit, begins) = unit(left).unwrap_or_default();
-        // What numbers and signs begin a line are characters of base64 as well: the first place that fits counts.
+        // Numbers and signs at the start of a line are base64 characters too, so the first match counts.
         if to > from && left.starts_with(proof) {
             return Some(to);
         }
         if unit == 0 || (to == from && !begins) {
-            // The last characters before the bytes end are not enough to be sure, and too few to matter alone.
+            // The last characters are too few to be certain, and too few to matter alone.
             return (to > from && !left.is_empty() && proof.starts_with(left)).then_some(to);
         }
         to += unit;
@@ -98,12 +96,11 @@ fn after_break(bytes: &[u8], from: usize, rest: &[u8]) -> Option<usize> {
     None
 }
 
-/// How long the part of a break is that begins here, and whether a break may begin with it.
+/// Length of the first part of a break, and whether a break may begin with it.
 fn unit(bytes: &[u8]) -> Option<(usize, bool)> {
     let (first, rest) = bytes.split_first()?;
     match first {
         b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\'' => Some((1, true)),
-        // As JSON writes it, and JSON in JSON.
         b'\\' => {
             let more = rest.iter().take_while(|byte| **byte == b'\\').count();
             let escapes = rest.get(more).is_some_and(|byte| matches!(byte, b'n' | b'r' | b't'));

@@ -1,7 +1,7 @@
-//! Secrets within which a terminal's colour changes, such as what `grep --color` prints of one that it was asked for a
-//! part of: from shortly before the first code of a terminal on, a text is looked through without its codes before it
-//! is looked through as it is, where a part of a token may pass for all of it. Codes within a secret go with it, all
-//! others stay.
+//! Finds secrets that contain terminal codes, as in the output of `grep --color`.
+//! From shortly before the first code on, a text is searched without its codes first. The search with codes comes
+//! second, because it may match only a part of a token. Codes inside a secret are redacted with it; all other codes
+//! remain.
 
 use super::MARK;
 use super::boundary::CONTEXT;
@@ -10,22 +10,22 @@ use super::scan::{Rests, Scanner, Text};
 use std::ops::Range;
 
 const ESCAPE: u8 = 0x1b;
-/// No code has more numbers. Units: bytes.
+/// Limit for the numbers of a code. Units: bytes.
 const LONGEST_NUMBERS: usize = 32;
-/// So much before the first code is looked through, or more where a known secret may be longer: a token may have begun
-/// there. Units: bytes.
+/// How much is searched before the first code, because a token may have begun there. Longer known secrets raise it.
+/// Units: bytes.
 const NEAR: usize = 4 * 1024;
 
 #[derive(Default)]
 pub(super) struct Colours {
     begun: bool,
     held: Vec<u8>,
-    /// The last of what is not held any more, without codes.
+    /// The last bytes that were passed on, without codes.
     before: Vec<u8>,
 }
 
 impl Colours {
-    /// Takes a piece; puts what is certain to hold no such secret behind what is there.
+    /// Adds a piece. Appends the bytes that contain no such secret to `clean`.
     pub(super) fn clean(&mut self, scanner: &Scanner, piece: &[u8], rests: Rests, clean: &mut Vec<u8>) {
         if self.begun {
             self.held.extend_from_slice(piece);
@@ -60,7 +60,7 @@ impl Colours {
         self.remember(part(0, certain));
     }
 
-    /// Before there was a code: passes on what stands far enough before the first one.
+    /// Handles a piece while no code was found: passes on the bytes that are far enough from the first code.
     fn pass(&mut self, scanner: &Scanner, piece: &[u8], rests: Rests, clean: &mut Vec<u8>) {
         let (first, before) = (first_escape(piece), self.held.len());
         self.begun = first.is_some();
@@ -82,7 +82,7 @@ impl Colours {
     }
 }
 
-/// The whole text without secrets in which a colour changes; none when it has none.
+/// Redacts a whole text; `None` if it contains no secret with a code.
 pub(super) fn redacted(scanner: &Scanner, bytes: &[u8]) -> Option<Vec<u8>> {
     first_escape(bytes)?;
     let mut clean = Vec::with_capacity(bytes.len());
@@ -90,20 +90,19 @@ pub(super) fn redacted(scanner: &Scanner, bytes: &[u8]) -> Option<Vec<u8>> {
     (clean != bytes).then_some(clean)
 }
 
-/// Few texts have one: to see that there is none is far faster than to look for where it is.
+/// Few texts contain an escape character, and `contains` is far faster than `position`.
 fn first_escape(bytes: &[u8]) -> Option<usize> {
     bytes.contains(&ESCAPE).then(|| bytes.iter().position(|byte| *byte == ESCAPE)).flatten()
 }
 
-/// A text and its codes apart.
 struct Plain {
     bytes: Vec<u8>,
-    /// Before which of the bytes each stood, and where in the text.
+    /// For each code, the position in `bytes` that it precedes, and its range in the text.
     codes: Vec<(usize, Range<usize>)>,
 }
 
 impl Plain {
-    /// Of a text up to a code at its end that is not whole yet.
+    /// Splits a text. Stops at an incomplete code at its end if more follows.
     fn of(text: &[u8], rests: Rests) -> Self {
         let (mut bytes, mut codes, mut at) = (Vec::with_capacity(text.len()), Vec::new(), 0);
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
@@ -126,13 +125,12 @@ impl Plain {
 }
 
 enum Begins {
-    /// A code of so many bytes.
     Code(usize),
     Open,
     Text,
 }
 
-/// A code is an escape, a bracket, numbers, and a letter; or names the letters that follow, as `tput sgr0` does.
+/// A code is an escape character, a bracket, numbers and a letter, or it selects a character set as `tput sgr0` does.
 fn begins(text: &[u8]) -> Begins {
     match text {
         [ESCAPE] | [ESCAPE, b'[' | b'('] => Begins::Open,

@@ -1,24 +1,23 @@
-//! What of a file of credentials is secret: an agent that is signed in keeps its tokens in one, beside dates, scopes
-//! and the names of plans, which are words that people write.
+//! Finds the tokens in a file of credentials.
+//! The file also contains ordinary text: dates, scopes and names of plans.
 
 use super::addresses::credentials_in_addresses;
 use super::names::is_name_of_secret;
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// More are no credentials of anybody: the file may be what an agent left. Units: values.
+/// Limit for the tokens of a file, because an agent may have written it. Units: values.
 const MOST: usize = 64;
-/// Longer is no token. Units: bytes.
+/// A longer value is no token. Units: bytes.
 const LONGEST: usize = 8 * 1024;
-/// How often the same four characters may stand in a token: in a long JSON Web Token some do a few times.
+/// How often a token may contain the same four characters. A long JSON Web Token repeats some a few times.
 const MOST_ALIKE: usize = 16;
-/// What files call a secret, and nobody a variable of the environment.
+/// Names of secrets in files. As environment variables they have another meaning.
 const SHORT_NAMES: &[&str] = &["pwd", "pin"];
-/// Shorter parts of a word with a digit in it are versions and sizes. Units: characters.
+/// Parts with a digit up to this length are versions and sizes. Units: characters.
 const LONGEST_NUMBER: usize = 4;
 
-/// The secrets in a value: of a JSON object its tokens, else all of it, line by line; and what its addresses have of
-/// credentials, by itself.
+/// The secrets in a value: the tokens of a JSON object, else the whole value. In addition, the credentials in its URLs.
 pub(super) fn of(value: &str) -> Vec<String> {
     let tokens = tokens(value).filter(|tokens| (1..MOST).contains(&tokens.len()));
     let mut secrets = tokens.unwrap_or_else(|| vec![value.to_owned()]);
@@ -26,7 +25,7 @@ pub(super) fn of(value: &str) -> Vec<String> {
     secrets
 }
 
-/// The tokens in a file, so many at most; none if it is no JSON object.
+/// The tokens in a file, at most `MOST`; `None` if it is no JSON object.
 pub(super) fn tokens(text: &str) -> Option<Vec<String>> {
     let read: Value = serde_json::from_str(text).ok().filter(Value::is_object)?;
     let mut tokens = Vec::new();
@@ -35,8 +34,8 @@ pub(super) fn tokens(text: &str) -> Option<Vec<String>> {
     Some(tokens)
 }
 
-/// Whether the same four characters stand in a text more often than in any token: wherever they stand in what is looked
-/// through, each of those places would be tried.
+/// Whether a text repeats four characters more often than any token. Such a text would slow down each search, which
+/// tries every place with these characters.
 pub(super) fn repeats_itself(text: &str) -> bool {
     let mut often = HashMap::<_, usize>::new();
     text.as_bytes().windows(4).any(|part| {
@@ -59,7 +58,7 @@ fn is_token(name: &str, text: &str) -> bool {
     text.len() <= LONGEST && (is_name_of_secret(name) || SHORT_NAMES.contains(&name) || !is_words(text))
 }
 
-/// Whether a text is made of words, as people write them: a date, an address, a scope, a plan, but no token.
+/// Whether a text is ordinary: a date, a URL, a scope or a plan, but no token.
 fn is_words(text: &str) -> bool {
     let is_word = |part: &str| {
         part.len() <= LONGEST_NUMBER || part.bytes().all(|byte| byte.is_ascii_alphabetic()) || is_time(part)
@@ -69,7 +68,7 @@ fn is_words(text: &str) -> bool {
         || text.split(['-', '_', ':', '.', '/', '@']).all(is_word)
 }
 
-/// The parts of a time that are longer: `21T05` and `123456789Z`.
+/// The longer parts of a time, such as `21T05` and `123456789Z`.
 fn is_time(part: &str) -> bool {
     part.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'T' | b'Z' | b'+'))
 }

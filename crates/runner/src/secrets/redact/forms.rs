@@ -1,5 +1,4 @@
-//! The forms in which programs write a secret: as it is, in base64 wherever it stands in what is encoded, in
-//! URLs, and quoted in JSON, in HTML and for a shell.
+//! Lists the forms in which programs write a secret: plain, in base64 at any offset, in URLs, in JSON, HTML and shells.
 
 use super::hex::Hex;
 use super::quoted;
@@ -8,13 +7,13 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// Shorter values are words that people write. Units: bytes.
+/// A shorter value is ordinary text. Units: bytes.
 const SHORTEST: usize = 8;
-/// Lines of a secret of many lines are secrets from this length on. Units: bytes.
+/// Each line of a secret is a secret too, from this length on. Units: bytes.
 const SHORTEST_LINE: usize = 32;
-/// A secret is looked for in several lines from this length on: nobody breaks a shorter one. Units: bytes.
+/// A secret is searched across lines from this length on, because programs do not break shorter ones. Units: bytes.
 const SHORTEST_BROKEN: usize = 16;
-/// How lines begin that all such keys have: labels, and the head of what OpenSSH writes. Work may well speak of them.
+/// How lines begin that all keys have: labels, and the header of OpenSSH. Code may well contain these.
 const OF_ALL_KEYS: [&str; 2] = ["-----", "b3BlbnNzaC1rZXktdjEA"];
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,25 +25,23 @@ pub(super) struct Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Breaks {
     Never,
-    /// It is the secret itself: its lines count together alone, since a part of one may be a word that people write.
+    /// The secret itself. Only the whole counts, because a part may be ordinary text.
     ToAWhole,
-    /// It is base64, a part of which counts as well.
+    /// Base64, a part of which counts as well.
     ToParts,
 }
 
-/// Whether a value is long enough to be looked for.
 pub(super) fn is_secret(value: &str) -> bool {
     value.trim().len() >= SHORTEST
 }
 
-/// Every form of a secret; all are at least as long as a secret has to be.
 pub(super) fn of(secret: &str) -> BTreeSet<Form> {
     let secret = secret.trim();
     let mut forms = BTreeSet::new();
     let is_own = |line: &&str| !OF_ALL_KEYS.iter().any(|begin| line.starts_with(begin));
     let lines = secret.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE).filter(is_own);
     for part in std::iter::once(secret).chain(lines) {
-        // One of several lines has breaks of its own.
+        // A secret with several lines has breaks of its own.
         let may_break = part.len() >= SHORTEST_BROKEN && !part.contains('\n');
         let breaks = if may_break { Breaks::ToAWhole } else { Breaks::Never };
         forms.insert(Form { bytes: part.as_bytes().to_vec(), breaks });
@@ -71,12 +68,12 @@ pub(super) fn of(secret: &str) -> BTreeSet<Form> {
     forms
 }
 
-/// What of the base64 of something that holds the secret is the secret's alone, when so many bytes modulo
-/// three stand before it: in `user:secret`, say.
+/// The base64 characters that depend on the secret alone if so many bytes, modulo three, precede it, as in
+/// `user:secret`.
 fn base64_after(before: usize, secret: &[u8]) -> (String, String) {
     let mut all = vec![0; before];
     all.extend_from_slice(secret);
-    // A character has six bits; the first ones hold bits of what stands before, the last one of what follows.
+    // A character has six bits. The first ones contain bits of the preceding bytes, the last one bits of the following.
     let first = (before * 8).div_ceil(6);
     let shared_end = usize::from(!all.len().is_multiple_of(3));
     let own = |encoded: String| {
@@ -86,17 +83,15 @@ fn base64_after(before: usize, secret: &[u8]) -> (String, String) {
     (own(STANDARD_NO_PAD.encode(&all)), own(URL_SAFE_NO_PAD.encode(&all)))
 }
 
-/// How a language writes a text into a URL.
 #[derive(Clone, Copy)]
 struct Style {
-    /// What it leaves as it is, beside letters, digits and `-._`.
+    /// Characters that it does not encode, in addition to letters, digits and `-._`.
     leaves: &'static str,
     space: &'static str,
 }
 
-/// Those of languages and browsers.
 const STYLES: [Style; 9] = [
-    // The strictest; and for queries.
+    // The strictest encoding, then the same for queries.
     Style { leaves: "", space: "%20" },
     Style { leaves: "", space: "+" },
     Style { leaves: "~", space: "%20" },
@@ -106,7 +101,7 @@ const STYLES: [Style; 9] = [
     // JavaScript's `encodeURIComponent` and `encodeURI`.
     Style { leaves: "~!*'()", space: "%20" },
     Style { leaves: "~!*'();,/?:@&=+$#", space: "%20" },
-    // What browsers send of a form, and what Python sends of one where it leaves the slash.
+    // Forms of browsers, and of Python if it does not encode the slash.
     Style { leaves: "*", space: "+" },
     Style { leaves: "~/", space: "+" },
 ];

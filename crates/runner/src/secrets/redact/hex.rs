@@ -1,4 +1,4 @@
-//! Letters of hexadecimal numbers.
+//! Letter case of hexadecimal numbers.
 
 #[derive(Clone, Copy)]
 pub(super) enum Hex {

@@ -1,6 +1,6 @@
-//! Names that say that what they name is a secret, by the habits of those who name things.
+//! Recognises names that mark a value as a secret, by common conventions.
 
-/// Words that say so wherever they stand in a name.
+/// Parts of a name that mark a secret at any position.
 const WORDS: &[&str] = &[
     "KEY",
     "KEYS",
@@ -20,11 +20,11 @@ const WORDS: &[&str] = &[
     "CREDS",
     "DSN",
 ];
-/// Names of where a shell is, and of a file whose tokens are learned: the paths are no secrets.
+/// Paths, which are no secrets: the shell's folders, and a file whose tokens are learned.
 const OF_PATHS: [&str; 3] = ["PWD", "OLDPWD", "PULLYARD_CODEX_AUTH"];
-/// What names end with that say so, also within a word.
+/// Endings of the last part that mark a secret, also within a longer word such as `ACCESSKEY`.
 const ENDINGS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "BOOTSTRAP"];
-/// Last words of names that say of a secret where it is, how it is called or what it is for.
+/// Last parts for information about a secret: its place, its name or its purpose.
 const ABOUT_ONE: &[&str] = &[
     "ACCOUNT",
     "ADDR",
@@ -76,18 +76,16 @@ const ABOUT_ONE: &[&str] = &[
     "VERSION",
 ];
 
-/// Whether an environment variable of this name holds the name of a file of secrets.
 pub(crate) fn is_name_of_file_of_secrets(name: &str) -> bool {
     name.to_ascii_uppercase().ends_with("_AUTH")
 }
 
-/// Whether an environment variable of this name holds a secret.
 pub(crate) fn is_name_of_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     if OF_PATHS.contains(&name.as_str()) {
         return false;
     }
-    // The second of several is one like the first.
+    // A number at the end does not matter: `TOKEN_2` is like `TOKEN`.
     let words = name.split(|c: char| !c.is_ascii_alphanumeric()).map(|word| word.trim_end_matches(char::is_numeric));
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     let Some(last) = words.last() else { return false };

@@ -1,15 +1,14 @@
-//! Parts of a text: plain ones and secrets.
+//! Splits a text into plain parts and secrets.
 
 use super::scan::{Found, Rests, Scanner, Text};
 use std::ops::Range;
 
-/// A part of what is certain.
 pub(super) enum Piece {
     Text(Range<usize>),
     Secret(Range<usize>),
 }
 
-/// Tells what is certain part by part; how many bytes that was.
+/// Passes each certain part to `tell`. Returns the number of certain bytes.
 pub(super) fn walk(scanner: &Scanner, text: Text<'_>, mut tell: impl FnMut(Piece)) -> usize {
     let (mut walk, mut at) = (scanner.walk(text), 0);
     loop {

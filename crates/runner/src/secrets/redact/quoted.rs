@@ -1,5 +1,4 @@
-//! How programs quote a text where not every character can stand: in JSON, in HTML and for a shell. Each language
-//! writes out other characters, and in another way.
+//! Quotes a text as programs in many languages do: in JSON, in HTML and for a shell.
 
 use super::hex::Hex;
 use std::fmt::Write;
@@ -14,11 +13,11 @@ pub(super) fn all(text: &str) -> Vec<String> {
     all
 }
 
-/// How a language quotes a text in JSON, beside what all of them write out.
+/// How a language escapes JSON, in addition to the escapes that all languages use.
 struct Json {
     slash: &'static str,
     by_number: &'static str,
-    /// It writes everything else that is not ASCII by its number as well.
+    /// Also escapes all characters that are not ASCII by number.
     only_ascii: bool,
 }
 
@@ -26,7 +25,7 @@ const JSON: [Json; 8] = [
     // Rust and JavaScript; Python.
     Json { slash: "/", by_number: "", only_ascii: false },
     Json { slash: "/", by_number: "", only_ascii: true },
-    // PHP, and as it is told to.
+    // PHP by default, and with its options.
     Json { slash: "\\/", by_number: "", only_ascii: true },
     Json { slash: "\\/", by_number: "", only_ascii: false },
     Json { slash: "\\/", by_number: "<>&'\"", only_ascii: true },
@@ -70,14 +69,12 @@ fn json(text: &str, style: &Json, hex: Hex) -> String {
     quoted
 }
 
-/// Characters, and what is written in their place.
 type Instead = &'static [(char, &'static str)];
 
-/// What everybody writes out in HTML.
 const MARKUP: Instead = &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;")];
 
 const HTML: [Instead; 10] = [
-    // In a text of XML, and in what stands between quotes there.
+    // XML: text, then attribute values.
     &[],
     &[('"', "&quot;")],
     &[('"', "&quot;"), ('\'', "&apos;")],
@@ -93,10 +90,9 @@ const HTML: [Instead; 10] = [
 ];
 
 const SHELL: [Instead; 3] = [
-    // Between single quotes, as shells write it, and as Python does.
+    // In single quotes: shells, then Python.
     &[('\'', r"'\''")],
     &[('\'', r#"'"'"'"#)],
-    // Between double ones.
     &[('\\', r"\\"), ('"', r#"\""#), ('$', r"\$"), ('`', r"\`")],
 ];
 

@@ -1,16 +1,16 @@
-//! Finds the forms of known secrets, and parts of those in base64, in time that depends on neither their number nor
-//! their length: only each fourth, eighth or sixteenth place of a text is looked at, and what stands there looked up
-//! among all that may stand in a form.
+//! Finds the forms of known secrets, and parts of base64 forms.
+//! The time depends neither on their number nor on their length. Only every fourth, eighth or sixteenth position of a
+//! text is sampled and looked up in an index of all forms.
 
 use super::broken;
 use super::forms::{Breaks, Form};
 use std::ops::Range;
 
-/// So many bytes are looked up at once.
+/// Number of bytes in one sample.
 const GRAM: usize = 4;
-/// How far apart places may be that are looked at, the farthest first.
+/// Distances between samples, the longest first.
 const STRIDES: [usize; 3] = [16, 8, 4];
-/// Less of a form says nothing of its secret. Units: characters.
+/// A shorter part of a form reveals no secret. Units: characters.
 const SHORTEST_PART: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,18 +19,16 @@ pub(super) enum Looks {
     ForTheWhole,
 }
 
-/// All forms, ready to be found.
 pub(super) struct Samples {
     forms: Vec<Form>,
     stride: usize,
-    /// A bit for everything that may stand somewhere, so that hardly anything else has to be looked up.
+    /// A bit for the hash of each gram, so that hardly any other sample has to be looked up.
     bits: Vec<u64>,
-    /// In the order of what stands there.
     places: Vec<Place>,
     longest: usize,
 }
 
-/// A place in a form.
+/// A gram and its position in a form.
 #[derive(Clone, Copy)]
 struct Place {
     gram: [u8; GRAM],
@@ -47,7 +45,7 @@ impl Samples {
         for (form, number) in forms.iter().zip(0..) {
             let grams = form.bytes.windows(GRAM).filter_map(|gram| gram.first_chunk().copied());
             let all = grams.zip(0..).map(|(gram, of)| Place { gram, form: number, of });
-            // Of what never breaks, the beginning is enough: its first place that is looked at, and what stands beside.
+            // If a form never breaks, its beginning is enough: the first sampled position and its neighbour.
             places.extend(all.take(if form.breaks == Breaks::Never { stride + GRAM } else { usize::MAX }));
         }
         places.sort_by_key(|place| place.gram);
@@ -62,12 +60,11 @@ impl Samples {
         Self { forms, stride, bits, places, longest }
     }
 
-    /// The longest that any of them is. Units: bytes.
     pub(super) fn longest(&self) -> usize {
         self.longest
     }
 
-    /// The first at or after `from`, and of several the longest.
+    /// The first match at or after `from`, and of several the longest.
     pub(super) fn next(&self, bytes: &[u8], from: usize, looks: Looks) -> Option<Range<usize>> {
         if self.places.is_empty() {
             return None;
@@ -94,7 +91,7 @@ impl Samples {
     fn around(&self, bytes: &[u8], from: usize, place: usize, looks: Looks) -> Option<Range<usize>> {
         let gram_at = |place: usize| bytes.get(place..).and_then(<[u8]>::first_chunk::<GRAM>).copied();
         let gram = gram_at(place)?;
-        // What is long enough goes on to one side at least.
+        // A match that is long enough also covers the next sample on one side.
         let sides = [place.checked_add(GRAM), place.checked_sub(GRAM)].into_iter().flatten();
         if self.stride > GRAM && !sides.filter_map(gram_at).any(|gram| self.may_be(gram)) {
             return None;
@@ -121,7 +118,7 @@ impl Samples {
             return bytes.get(start..)?.starts_with(&form.bytes).then(|| start..start + form.bytes.len());
         }
         let line = broken::line(&form.bytes, bytes, from, (place, of));
-        // A shorter one would be found at some places and not at others.
+        // A shorter line would be found at some positions and not at others.
         if line.of.len() < self.stride + GRAM - 1 {
             return None;
         }
@@ -132,7 +129,7 @@ impl Samples {
     }
 }
 
-/// Whether such a form, wherever it stands, has a place in it that is looked at: with a break, one of its two parts.
+/// Whether every occurrence of a form contains a sample. With a break, one of its two parts must.
 fn is_met(form: &Form, stride: usize) -> bool {
     let least = stride + GRAM - 1;
     let shortest = match form.breaks {
@@ -147,7 +144,7 @@ fn longest(form: &Form) -> usize {
     if form.breaks == Breaks::Never { form.bytes.len() } else { broken::longest(&form.bytes) }
 }
 
-/// Where the bit of a gram is, among so many words: a power of two.
+/// Word and bit for a gram. `words` is a power of two.
 fn bit_of(gram: [u8; GRAM], words: usize) -> (usize, u64) {
     let hash = u64::from(u32::from_le_bytes(gram)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
     (usize::try_from(hash >> 6).unwrap_or_default() & (words - 1), 1 << (hash & 63))

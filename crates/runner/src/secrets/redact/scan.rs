@@ -1,4 +1,4 @@
-//! Finds secrets in bytes: every form of the known ones, and whatever has the shape of a token.
+//! Finds secrets in bytes: all forms of the known ones, and texts with the shape of a token.
 
 use super::boundary::{self, CONTEXT};
 use super::forms::{self, Form};
@@ -10,25 +10,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// A token or a block that goes on for longer than this is cut here. Units: bytes.
+/// A longer token or block is cut here. Units: bytes.
 pub(super) const LONGEST_SHAPE: usize = 16 * 1024;
-/// The first part of a JSON Web Token is not longer. Units: bytes.
+/// Limit for the first part of a JSON Web Token. Units: bytes.
 const LONGEST_HEADER: usize = 1024;
-/// Nor is a label of PEM. Units: bytes.
+/// Limit for a label of PEM. Units: bytes.
 const LONGEST_LABEL: usize = 64;
 const DASHES: &[u8] = b"-----";
 /// The longest beginning of a shape. Units: bytes.
 const LONGEST_BEGIN: usize = 11;
-/// What is looked through like a line. Units: bytes.
+/// Limit for texts that are searched as a line. Units: bytes.
 const LONGEST_LINE: usize = 160;
-/// What is known, and shapes of two sorts.
+/// Kinds of matches: known secrets, and two groups of shapes.
 const KINDS: usize = 3;
 
-/// What shapes are found by. None when it can't be built: then everything is a secret.
+/// Finds the beginnings of shapes. If this cannot be built, every text counts as a secret.
 static BEGINS: LazyLock<Option<AllBegins>> = LazyLock::new(|| {
     Some(AllBegins {
         all: Begins::of(|shape| Some(shape.begins))?,
-        // The longer the shortest of them is, the faster they are found.
+        // The finder is faster if its shortest pattern is longer.
         apart: [
             Begins::of(|shape| Some(shape.by).filter(|by| by.len() < 4))?,
             Begins::of(|shape| Some(shape.by).filter(|by| by.len() >= 4))?,
@@ -37,21 +37,19 @@ static BEGINS: LazyLock<Option<AllBegins>> = LazyLock::new(|| {
 });
 
 struct AllBegins {
-    /// All at once, for a line: setting out to look for some costs more than looking.
+    /// All shapes, for a line: starting a search takes longer than the search itself.
     all: Begins,
-    /// In two sorts, for what is longer.
+    /// Two groups, for longer texts.
     apart: [Begins; 2],
 }
 
-/// The beginnings of some shapes.
 struct Begins {
     finder: AhoCorasick,
-    /// The shapes of each, and how far after their beginning it stands.
+    /// For each pattern its shapes, and its offset in their beginning.
     shapes: Vec<Vec<(&'static Shape, usize)>>,
 }
 
 impl Begins {
-    /// None when it can't be built.
     fn of(by: impl Fn(&Shape) -> Option<&'static str>) -> Option<Self> {
         let mut all: BTreeMap<&str, Vec<(&Shape, usize)>> = BTreeMap::new();
         for (shape, by) in SHAPES.iter().filter_map(|shape| Some((shape, by(shape)?))) {
@@ -62,7 +60,7 @@ impl Begins {
         Some(Self { finder: built.ok()?, shapes: all.into_values().collect() })
     }
 
-    /// The first that stands at or after `from`.
+    /// The first match at or after `from`.
     fn next(&self, text: Text<'_>, from: usize) -> Option<Seen> {
         let mut at = from;
         loop {
@@ -81,11 +79,10 @@ impl Begins {
     }
 }
 
-/// What a look for the next secret comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Secret(Range<usize>),
-    /// From here on it depends on what follows.
+    /// The result depends on the bytes that follow from here on.
     Open(usize),
     Nothing,
 }
@@ -99,7 +96,7 @@ pub(super) enum Rests {
 #[derive(Clone, Copy)]
 pub(super) struct Text<'a> {
     pub(super) bytes: &'a [u8],
-    /// The last of what stood before them.
+    /// The last bytes before `bytes`.
     pub(super) before: &'a [u8],
     pub(super) rests: Rests,
 }
@@ -114,7 +111,7 @@ impl Scanner {
         Self { known: Samples::of(forms.into_iter().collect()) }
     }
 
-    /// How much has to follow a place before it is certain that no known secret begins there. Units: bytes.
+    /// Bytes that must follow a position to exclude that a known secret begins there. Units: bytes.
     pub(super) fn lookahead(&self) -> usize {
         self.known.longest().max(LONGEST_BEGIN)
     }
@@ -123,12 +120,10 @@ impl Scanner {
         self.known.next(bytes, 0, Looks::ForTheWhole).is_some()
     }
 
-    /// A walk over all secrets in a text.
     pub(super) fn walk<'a>(&'a self, text: Text<'a>) -> Walk<'a> {
         Walk { scanner: self, text, ahead: [const { Ahead::Unknown }; KINDS] }
     }
 
-    /// The first of a kind at or after `from`.
     fn look(&self, kind: usize, text: Text<'_>, from: usize) -> Option<Seen> {
         let Some(begins) = &*BEGINS else {
             let all = from..text.bytes.len();
@@ -147,8 +142,8 @@ impl Scanner {
         Some(Seen { begin, secret: secret.map(|secret| self.with_what_stands_before(text, begin, secret)) })
     }
 
-    /// A secret that was found somewhat after its beginning: the password of a URL. One that stands between the two
-    /// goes with it, such as a token in the place of the user.
+    /// For a match that begins later than its shape, such as a URL's password. A secret between the two is included,
+    /// such as a token in place of the user.
     fn with_what_stands_before(&self, text: Text<'_>, begin: usize, found: Range<usize>) -> Range<usize> {
         let between = text.bytes.get(..found.start).filter(|_| begin + 1 < found.start);
         let between = between.map(|bytes| Text { bytes, rests: Rests::Ended, ..text });
@@ -161,9 +156,9 @@ impl Scanner {
 
 #[derive(Clone)]
 struct Seen {
-    /// Without what stands from here on it would not be found.
+    /// The match is found only if the search starts here or earlier.
     begin: usize,
-    /// None where it depends on what follows.
+    /// `None` if this depends on the bytes that follow.
     secret: Option<Range<usize>>,
 }
 
@@ -172,20 +167,19 @@ impl Seen {
         self.secret.as_ref().map_or(self.begin, |range| range.start)
     }
 
-    /// What comes first is least: of what begins at the same place, what is not certain, and then what is longer.
+    /// Orders matches by position. At the same position, an uncertain match comes first, then a longer one.
     fn order(&self) -> (usize, Reverse<usize>) {
         (self.start(), Reverse(self.secret.as_ref().map_or(usize::MAX, |range| range.end)))
     }
 }
 
-/// A walk over a text: what was found further on is not looked for again.
+/// Walks over the secrets in a text, and stores matches that are further ahead.
 pub(super) struct Walk<'a> {
     scanner: &'a Scanner,
     text: Text<'a>,
     ahead: [Ahead; KINDS],
 }
 
-/// The first of a kind from some place on.
 #[derive(Clone)]
 enum Ahead {
     Unknown,
@@ -193,11 +187,11 @@ enum Ahead {
 }
 
 impl Walk<'_> {
-    /// The first secret at or after `from`, which never goes back; of two that begin there, the longer one.
+    /// The first secret at or after `from`, the longer one of two at one position. `from` must not decrease.
     pub(super) fn next(&mut self, from: usize) -> Found {
         let Self { scanner, text, .. } = *self;
         for (kind, ahead) in self.ahead.iter_mut().enumerate() {
-            // What begins before it is behind.
+            // Search again if the stored match begins before `from`.
             if !matches!(ahead, Ahead::Known(seen) if seen.as_ref().is_none_or(|seen| seen.begin >= from)) {
                 *ahead = Ahead::Known(scanner.look(kind, text, from));
             }
@@ -211,7 +205,7 @@ impl Walk<'_> {
         };
         match &first.secret {
             Some(range) if range.start < certain => Found::Secret(range.clone()),
-            // What begins so late may also be a part of something that is longer, or that begins before it.
+            // So late, it may be a part of a longer secret, or of an earlier one.
             _ => Found::Open(first.begin.min(certain).max(from)),
         }
     }
@@ -256,8 +250,8 @@ fn of_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Seen> {
     enough.then(|| Seen { begin, secret: Some(begin..first + length) })
 }
 
-/// Whether the first of what follows shows that this is no such token: of hostile texts each byte may begin one, and
-/// not all of what follows is read for each.
+/// Whether the first bytes exclude a token. In a hostile text each byte may begin one, so the rest must not be read
+/// each time.
 fn is_surely_none(rest: Rest, after: &[u8]) -> bool {
     let ends = |byte: &u8| *byte == b'.' || !rest.takes(*byte);
     match rest {
@@ -287,7 +281,7 @@ fn may_stand(shape: &Shape, text: Text<'_>, start: usize) -> bool {
     if near.len() == CONTEXT || text.before.is_empty() { looks(near) } else { looks(&[text.before, near].concat()) }
 }
 
-/// How long the rest of a block is: to the dashes after its second label.
+/// The length of a block: to the dashes after its second label.
 fn pem(after: &[u8]) -> Option<usize> {
     const END: &[u8] = b"-----END ";
     let end = after.windows(END.len()).position(|part| part == END)? + END.len();

@@ -1,12 +1,11 @@
-//! The shapes of well-known kinds of token: how each begins, which characters follow, and how many at least.
-//!
-//! Source: GitHub's token formats (`ghs_` tokens may be over 500 characters long and have dots), and the
-//! published formats of the others. A shape that is too wide costs a readable word; one that is too narrow
-//! costs a secret.
+//! Defines the shapes of well-known tokens: how each begins, which characters follow, and how many at least.
+//! A shape that is too wide hides a readable word; a shape that is too narrow publishes a secret.
+//! Source: GitHub's token formats (`ghs_` tokens may be over 500 characters long and have dots), and the published
+//! formats of the others.
 
 pub(super) struct Shape {
     pub(super) begins: &'static str,
-    /// What of that it is found by: the part that other words have least, so that few are looked at in vain.
+    /// The part of `begins` to search for. It is rare in other text, so that few candidates are checked.
     pub(super) by: &'static str,
     pub(super) stands: Stands,
     pub(super) rest: Rest,
@@ -14,30 +13,30 @@ pub(super) struct Shape {
 
 #[derive(Clone, Copy)]
 pub(super) enum Stands {
-    /// Anywhere: its beginning is nothing else.
+    /// Anywhere, because other texts do not begin like this.
     Anywhere,
-    /// Where a word begins: it could be the end of one.
+    /// Only at the beginning of a word, because a word may end like this.
     AtAWord,
-    /// The same, among upper-case letters only.
+    /// Like `AtAWord`, but lower-case letters may precede it.
     AtACapital,
 }
 
 #[derive(Clone, Copy)]
 pub(super) enum Rest {
-    /// At least so many of letters, digits, `_` and `-`.
+    /// At least this many letters, digits, `_` and `-`.
     Word(usize),
     Dotted(usize),
-    /// At least so many letters and digits.
+    /// At least this many letters and digits.
     Plain(usize),
-    /// At least so many upper-case letters and digits.
+    /// At least this many upper-case letters and digits.
     Upper(usize),
-    /// Two words of at least so many characters, and a dot between them.
+    /// Two parts of at least this many characters, with a dot between them.
     Pair(usize, usize),
-    /// The rest of a JSON Web Token: dotted, with two dots at least.
+    /// The rest of a JSON Web Token: dotted, with at least two dots.
     WebToken,
-    /// Up to the end of a block of PEM.
+    /// Up to the end of a PEM block.
     Pem,
-    /// A user and a password before a host, of which the password goes.
+    /// User and password before a host. Only the password is redacted.
     UrlPassword,
 }
 
@@ -112,7 +111,7 @@ impl Rest {
             }
             Self::Plain(_) => byte.is_ascii_alphanumeric(),
             Self::Upper(_) => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
-            // These two end by what is in them; see `scan`.
+            // The content of these two defines their end; see `scan`.
             Self::Pem => true,
             Self::UrlPassword => {
                 !byte.is_ascii_whitespace() && !matches!(byte, b'/' | b'@' | b'"' | b'\'' | b'<' | b'>' | b'\\')

@@ -1,5 +1,5 @@
-//! Taking secrets out of what comes in pieces: a secret that two pieces share is found as well, because what
-//! may be its beginning is held until the rest is there.
+//! Redacts data that arrives in pieces.
+//! Bytes that may begin a secret are held until the rest arrives.
 
 use super::MARK;
 use super::boundary::CONTEXT;
@@ -12,7 +12,7 @@ pub(crate) struct Stream {
     scanner: Arc<Scanner>,
     colours: Colours,
     held: Vec<u8>,
-    /// The last of what is not held any more.
+    /// The last bytes that were returned.
     before: Vec<u8>,
 }
 
@@ -21,12 +21,11 @@ impl Stream {
         Self { scanner, colours: Colours::default(), held: Vec::new(), before: Vec::new() }
     }
 
-    /// Takes a piece; gives what is certain to hold no secret.
+    /// Adds a piece, and returns the bytes that certainly contain no secret.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Vec<u8> {
         self.clean(piece, Rests::More)
     }
 
-    /// The rest, when nothing follows.
     pub(crate) fn end(mut self) -> Vec<u8> {
         self.clean(&[], Rests::Ended)
     }
@@ -44,7 +43,7 @@ impl Stream {
     }
 }
 
-/// Whether a known secret stands in what comes in pieces.
+/// Searches for a known secret in data that arrives in pieces.
 pub(crate) struct Search {
     scanner: Arc<Scanner>,
     held: Vec<u8>,
@@ -55,7 +54,7 @@ impl Search {
         Self { scanner, held: Vec::new() }
     }
 
-    /// Takes a piece. Whether a secret ends in it.
+    /// Adds a piece, and returns whether a secret was found.
     pub(crate) fn push(&mut self, piece: &[u8]) -> bool {
         self.held.extend_from_slice(piece);
         let found = self.scanner.has_exact(&self.held);
@@ -64,7 +63,7 @@ impl Search {
     }
 }
 
-/// The whole text without secrets; none when it has none.
+/// Redacts a whole text; `None` if it contains no secret.
 pub(super) fn redacted(scanner: &Scanner, bytes: &[u8]) -> Option<Vec<u8>> {
     let uncoloured = colours::redacted(scanner, bytes);
     let bytes = uncoloured.as_deref().unwrap_or(bytes);
@@ -77,7 +76,7 @@ pub(super) fn redacted(scanner: &Scanner, bytes: &[u8]) -> Option<Vec<u8>> {
     Some(clean)
 }
 
-/// Writes what is certain, with a mark for each secret; how many bytes that was.
+/// Writes the certain bytes, with a mark for each secret. Returns the number of bytes that were processed.
 fn write(scanner: &Scanner, text: Text<'_>, clean: &mut Vec<u8>) -> usize {
     walk(scanner, text, |piece| {
         clean.extend_from_slice(match piece {
