@@ -1,21 +1,20 @@
-//! How the table can fail. A refused condition is not a failure: see [`crate::Write`].
+//! Defines the errors of the table.
+//! A refused condition is not an error: see [`crate::Write`].
 
 use pullyard_domain::text::causes;
 use std::error::Error as StdError;
 
-/// Why the table did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The table could not be reached, or answered with an error of its own.
+    /// The table could not be reached, or returned an error.
     #[error("{operation} in the table: {reason}")]
     Unavailable { operation: &'static str, reason: String, transient: bool },
-    /// Other writers kept touching the same items at the same time; nothing was stored.
+    /// Other writers kept changing the same items, so the write was not stored.
     #[error("{operation} in the table: other writers kept touching the same items")]
     Contended { operation: &'static str },
-    /// A cursor that no page gave.
     #[error("read the next page: the cursor is none that a page gave")]
     BadCursor,
-    /// A stored item is not what this version understands.
+    /// This version cannot parse a stored item.
     #[error("read the item {key}: {reason}")]
     Corrupt { key: String, reason: String },
 }
@@ -29,10 +28,10 @@ impl Error {
         }
     }
 
-    /// Any failure of the SDK that is not a refused condition. The SDK has tried again by itself.
+    /// Converts an SDK error that is not a refused condition. The SDK has already retried.
     pub(crate) fn unavailable(operation: &'static str, error: impl StdError + Send + Sync + 'static) -> Self {
         let reason = causes(&error);
-        // A request that can never succeed is our bug; everything else passes.
+        // A request that can never succeed is a bug; all other errors are transient.
         let transient = !reason.contains("ValidationException") && !reason.contains("AccessDenied");
         Self::Unavailable { operation, reason, transient }
     }

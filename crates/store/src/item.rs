@@ -1,8 +1,6 @@
-//! From the domain's values to items and back.
-//!
-//! An item is its value's fields, plus what the table itself needs: its key, the version of its shape,
-//! its row of the `work` index (always what the domain's `due` names for the whole value), its row of
-//! the `list` index, and when it may be deleted.
+//! Converts domain values to items and back.
+//! An item has the fields of its value, its key, the version of its shape, its rows of the `work` and `list` indexes,
+//! and its expiry. The domain's `due` always computes the row of `work` for the whole value.
 
 pub(crate) mod artifact;
 pub(crate) mod blob;
@@ -33,37 +31,33 @@ use std::time::Duration;
 
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
-/// The version of every item's shape.
 pub(crate) const SHAPE: u32 = 1;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// A value that is stored as one item.
 pub(crate) trait Stored: Serialize + DeserializeOwned {
     fn key(&self) -> Key;
 
-    /// Its row of the `work` index.
     fn due(&self) -> Option<Due> {
         None
     }
 
-    /// Its row of the `list` index.
     fn listed(&self) -> Option<(String, String)> {
         None
     }
 
-    /// When it may be deleted. Only for values that nothing else needs any more.
+    /// When it may be deleted. Only for values that are not needed any more.
     fn expires(&self) -> Option<Timestamp> {
         None
     }
 
-    /// Attributes that conditions look at and the value does not have.
+    /// Attributes that conditions use and the value lacks.
     fn extra(&self) -> Vec<(&'static str, AttributeValue)> {
         Vec::new()
     }
 }
 
-/// A value whose every write is a revision: written only over the revision that was read.
+/// A value that is only written over the revision that was read.
 pub(crate) trait Revised: Stored {
     /// The revision that was read; 0 if it was never stored.
     fn seen(&self) -> u64;
@@ -99,7 +93,7 @@ pub(crate) fn encode<T: Stored>(value: &T) -> Result<Attributes, Error> {
     Ok(item)
 }
 
-/// Absent says the same as null and costs nothing, however deep.
+/// Removes nulls at any depth. An absent attribute has the same meaning and costs nothing.
 fn drop_nulls(map: &mut Attributes) {
     map.retain(|_, value| !value.is_null());
     for value in map.values_mut() {
@@ -109,18 +103,16 @@ fn drop_nulls(map: &mut Attributes) {
     }
 }
 
-/// The value of an item.
 pub(crate) fn decode<T: DeserializeOwned>(item: Attributes, key: &Key) -> Result<T, Error> {
     serde_dynamo::from_item(item).map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })
 }
 
-/// An item under the key that stands in it.
+/// Like `decode`, with the key from the item itself.
 pub(crate) fn decoded<T: DeserializeOwned>(item: Attributes) -> Result<T, Error> {
     let key = key_of(&item);
     decode(item, &key)
 }
 
-/// The key that stands in an item.
 pub(crate) fn key_of(item: &Attributes) -> Key {
     let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
     Key { pk: word("pk"), sk: word("sk") }
@@ -131,7 +123,6 @@ impl Store {
         self.get_attributes(key).await?.map(|item| decode(item, key)).transpose()
     }
 
-    /// Reads one item strongly, as attributes.
     pub(crate) async fn get_attributes(&self, key: &Key) -> Result<Option<Attributes>, Error> {
         let answer = self
             .client
@@ -190,14 +181,14 @@ impl Stored for PullRequest {
     fn due(&self) -> Option<Due> {
         due::pull_request(self)
     }
-    /// Only while it is open: whoever compares with the forge asks for these.
+    /// Only open pull requests are listed, because these are compared with the forge.
     fn listed(&self) -> Option<(String, String)> {
         let open = self.state == PullRequestState::Open;
         open.then(|| (key::pull_request_list(&self.project), self.id.to_string()))
     }
 }
 
-/// Without `expires` while its pull request may still be open: a replayed delivery must find it.
+/// Has no `expires`: a replayed delivery must find the review while its pull request may still be open.
 impl Stored for Review {
     fn key(&self) -> Key {
         key::review(&self.pull_request, &self.id)

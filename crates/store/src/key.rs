@@ -1,4 +1,5 @@
-//! The keys of every item. Free text in a key is percent-encoded, so that no `#` in it can merge two keys.
+//! Defines the keys of all items.
+//! Free text in a key is percent-encoded, so that a `#` in it cannot merge two keys.
 
 use pullyard_domain::breaker::BreakerId;
 use pullyard_domain::budget::Day;
@@ -36,26 +37,24 @@ pub(crate) fn repository(project: &ProjectId, integration: &IntegrationId, id: u
     Key::new(format!("PROJECT#{project}"), format!("REPO#{integration}#{id}"))
 }
 
-/// Forges fold case in names, so the alias does too.
+/// Forges ignore the case of names, so the alias is in lower case.
 pub(crate) fn repository_name(project: &ProjectId, name: &RepositoryName) -> Key {
     Key::new(format!("PROJECT#{project}"), format!("{REPOSITORY_NAMES}{}", name.as_str().to_lowercase()))
 }
 
-/// What the sort keys of the names of a project's repositories begin with.
 pub(crate) const REPOSITORY_NAMES: &str = "REPONAME#";
 
 pub(crate) fn integration(integration: &IntegrationId) -> Key {
     Key::new(format!("INTEGRATION#{integration}"), "INTEGRATION")
 }
 
-/// What the row of a forge that was disconnected has, and no other.
+/// Only the item of a disconnected forge has this attribute.
 pub(crate) const GONE: &str = "gone";
 
 pub(crate) fn class(pool: &ProjectId, class: &ClassId) -> Key {
     Key::new(class_pool(pool), format!("CLASS#{class}"))
 }
 
-/// The partition of a project's classes.
 pub(crate) fn class_pool(pool: &ProjectId) -> String {
     format!("POOL#{pool}")
 }
@@ -88,17 +87,15 @@ pub(crate) fn artifacts(job: &JobId, attempt: u32) -> Key {
     Key::new(format!("JOB#{job}"), format!("{ARTIFACTS}{attempt:04}"))
 }
 
-/// What the sort keys of a job's attempts begin with.
 pub(crate) const ATTEMPTS: &str = "ATTEMPT#";
 
-/// What the sort keys of that which they keep begin with.
 pub(crate) const ARTIFACTS: &str = "ARTIFACTS#";
 
 pub(crate) fn input(job: &JobId, seq: u32) -> Key {
     Key::new(format!("JOB#{job}"), format!("INPUT#{seq:010}"))
 }
 
-/// Events stand in a partition of their own per attempt: their writes must not slow claim and finish.
+/// Each attempt's events have their own partition, so that their writes do not slow down claim and finish.
 pub(crate) fn events(job: &JobId, attempt: u32, first: u64) -> Key {
     Key::new(format!("EVENTS#{job}#{attempt:04}"), format!("{first:010}"))
 }
@@ -111,7 +108,6 @@ pub(crate) fn review(id: &PullRequestId, review: &ReviewId) -> Key {
     Key { sk: format!("{REVIEWS}{review}"), ..pull_request(id) }
 }
 
-/// What the sort keys of a pull request's reviews begin with.
 pub(crate) const REVIEWS: &str = "REVIEW#";
 
 /// The `list` partition of a project's open pull requests.
@@ -123,14 +119,12 @@ pub(crate) fn delivery(delivery: &DeliveryId) -> Key {
     Key::new(format!("DELIVERY#{delivery}"), "DELIVERY")
 }
 
-/// Over how many partitions the runners are spread.
 pub(crate) const RUNNER_SHARDS: u8 = 16;
 
 pub(crate) fn runner(runner: &RunnerId) -> Key {
     Key::new(runner_shard(pullyard_domain::due::shard(runner.as_str()) % RUNNER_SHARDS), runner.as_str())
 }
 
-/// What the partition keys of the runners' shards begin with.
 pub(crate) const RUNNERS: &str = "RUNNERS#";
 
 pub(crate) fn runner_shard(shard: u8) -> String {
@@ -145,7 +139,6 @@ pub(crate) fn runner_name(name: &str) -> Key {
     Key::new(format!("NAME#runner#{}", encoded(name)), "NAME")
 }
 
-/// The one item of the sweeper.
 pub(crate) fn sweeps() -> Key {
     Key::new("SWEEPER", "SWEEPER")
 }
@@ -154,7 +147,7 @@ pub(crate) fn token(hash: &str) -> Key {
     Key::new(format!("TOKEN#{hash}"), "TOKEN")
 }
 
-/// Which token was the first: the one item of its kind.
+/// The item that names the first token.
 pub(crate) fn first_token() -> Key {
     Key::new("FIRST", "FIRST")
 }
@@ -167,22 +160,19 @@ pub(crate) fn idempotency(caller: &str, key: &EventId) -> Key {
     Key::new(format!("IDEMPOTENCY#{}#{}", encoded(caller), encoded(key.as_str())), "IDEMPOTENCY")
 }
 
-/// What the partition keys of models' accounts that are left alone begin with.
 pub(crate) const BREAKERS: &str = "BREAKER#";
 
-/// No part of an account's name has a `#` or a `/` in it.
+/// The parts of an account's name contain neither `#` nor `/`.
 pub(crate) fn breaker(id: &BreakerId) -> Key {
     Key::new(format!("{BREAKERS}{}", id.to_string().replace('/', "#")), "BREAKER")
 }
 
-/// What the partition keys of webhooks begin with.
 pub(crate) const HOOKS: &str = "HOOK#";
 
 pub(crate) fn hook(name: &HookName) -> Key {
     Key::new(format!("{HOOKS}{name}"), "HOOK")
 }
 
-/// What the partition keys of looked-at repositories begin with.
 pub(crate) const POLLS: &str = "POLL#";
 
 pub(crate) fn poll(project: &ProjectId, integration: &IntegrationId, repository: u64) -> Key {
@@ -193,22 +183,18 @@ pub(crate) fn rotation(secret: &str) -> Key {
     Key::new(format!("ROTATION#{}", encoded(secret)), "ROTATION")
 }
 
-/// The `list` partition of all webhooks.
+/// The constants `*_LIST` are partitions of the `list` index.
 pub(crate) const HOOK_LIST: &str = "HOOK";
 
-/// The `list` partition of all models' accounts that are left alone.
 pub(crate) const BREAKER_LIST: &str = "BREAKER";
 
-/// The `list` partition of all connected forges.
 pub(crate) const INTEGRATION_LIST: &str = "INTEGRATION";
 
-/// The `list` partition of all projects.
 pub(crate) const PROJECT_LIST: &str = "PROJECT";
 
-/// The `list` partition of all tokens.
 pub(crate) const TOKEN_LIST: &str = "TOKEN";
 
-/// The row of an item in the `list` index: newest first when read backwards.
+/// A `list` partition in order of creation; read it backwards for the newest first.
 pub(crate) fn job_list(project: &ProjectId) -> String {
     format!("JOB#{project}")
 }
@@ -221,7 +207,7 @@ pub(crate) fn delivery_list(project: &ProjectId, day: &str) -> String {
     format!("DELIVERY#{project}#{day}")
 }
 
-/// A time as a sort key: fixed width, so that text sorts as time does.
+/// A time as a sort key of fixed width, so that the order of texts is the order of times.
 pub(crate) fn sortable(at: Timestamp) -> String {
     format!("{:015}", at.millis())
 }
@@ -241,7 +227,7 @@ pub(crate) fn held(project: &ProjectId) -> String {
     format!("HELD#{project}")
 }
 
-/// Everything but letters, digits, `-`, `.` and `_` as `%XX`.
+/// Encodes every byte except letters, digits, `-`, `.` and `_` as `%XX`.
 pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -254,7 +240,7 @@ pub(crate) fn encoded(text: &str) -> String {
     out
 }
 
-/// What `encoded` was made from; none for what it never makes.
+/// Reverses `encoded`; `None` for a text that it never returns.
 pub(crate) fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

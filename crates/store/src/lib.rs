@@ -1,11 +1,10 @@
-//! The table: the only room that knows its keys, its conditions and its transactions.
+//! Reads and writes the table.
+//! Only this crate knows its keys, conditions and transactions.
 //!
-//! A write takes the state that the domain computed from what was read, and proves in its condition
-//! that what was read is still there (`rev`). It never decides anything: a refused condition is told as
-//! [`Write::Stale`], and the caller reads and decides again. There is no Scan.
-//!
-//! Every item that needs a next step carries its row of the `work` index, computed by the domain from
-//! the whole item in the same write ([`item`]).
+//! A write stores a state that the domain computed. Its condition proves that the state which was read has not changed
+//! (`rev`). It decides nothing: a refused condition is returned as [`Write::Stale`], and the caller reads and decides
+//! again. The table is never scanned. Every item that needs a next step has a row of the `work` index. The domain
+//! computes the row from the whole item in the same write ([`item`]).
 
 mod error;
 mod item;
@@ -93,9 +92,9 @@ use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// It is stored, by this call or by an earlier one whose answer was lost.
+    /// The write is stored, by this call or by an earlier one whose answer was lost.
     Applied,
-    /// What it was computed from has changed: read and decide again.
+    /// The stored state has changed since it was read: read and decide again.
     Stale,
 }
 
@@ -106,14 +105,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// The table of this name, reached as `config` says; `endpoint` replaces AWS's own address.
+    /// Uses the table of this name, reached with `config`. `endpoint` replaces the address of AWS.
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>, table: impl Into<String>) -> Self {
         let mut builder = aws_sdk_dynamodb::config::Builder::from(config);
         builder.set_endpoint_url(endpoint.map(str::to_owned));
         Self { client: Client::from_conf(builder.build()), table: table.into() }
     }
 
-    /// Waits a little, in the way that the SDK waits between its own repeats.
+    /// Waits with the sleep function that the SDK uses between retries.
     async fn pause(&self, by: Duration) {
         match self.client.config().sleep_impl() {
             Some(sleep) => sleep.sleep(by).await,

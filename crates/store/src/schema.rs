@@ -1,4 +1,4 @@
-//! The table's shape: one owner, used to create it and to check the template.
+//! Defines the schema, used to create the table and to check the template.
 
 use crate::{Error, Store};
 use aws_sdk_dynamodb::types::{
@@ -6,13 +6,12 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType, TimeToLiveSpecification,
 };
 
-/// What is due, and what may be claimed.
+/// The index of items that are due, and of jobs that may be claimed.
 pub(crate) const WORK: &str = "work";
 pub(crate) const LIST: &str = "list";
-/// Attribute that DynamoDB deletes by. Units: epoch seconds. Readers compare it themselves.
+/// The attribute for DynamoDB's time to live. DynamoDB deletes late, so readers compare it. Units: epoch seconds.
 pub(crate) const EXPIRES: &str = "expires";
 
-/// Key attributes and their types.
 const ATTRIBUTES: [(&str, ScalarAttributeType); 6] = [
     ("pk", ScalarAttributeType::S),
     ("sk", ScalarAttributeType::S),
@@ -22,11 +21,11 @@ const ATTRIBUTES: [(&str, ScalarAttributeType); 6] = [
     ("ls", ScalarAttributeType::S),
 ];
 
-/// Both are sparse and carry keys only: an index suggests, the item decides.
+/// Both are sparse and contain only keys: an index suggests, the item decides.
 const INDEXES: [(&str, &str, &str); 2] = [(WORK, "wk", "ws"), (LIST, "lk", "ls")];
 
 impl Store {
-    /// Creates the table where there is none. On AWS the template does this; here the local system.
+    /// Creates the table if it is missing. Only the local system needs this; on AWS the template creates it.
     pub async fn create_table(&self) -> Result<(), Error> {
         let broken = |error| Error::unavailable("create the table", error);
         let mut call = self.client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);

@@ -1,8 +1,7 @@
-//! One conditional write, of one item or of several, all or nothing.
-//!
-//! A single action is sent as a plain write, which costs half. Several are sent as a transaction with a
-//! random token, so that the SDK's own repeat of it is a repeat. A refusal whose reasons include
-//! anything but a refused condition says nothing about the others: it is tried again, never interpreted.
+//! Writes one or several items under conditions, all or nothing.
+//! A single action is a plain write, which costs half. Several actions are a transaction with a random token, so that
+//! the SDK can repeat it safely. A cancellation with any reason except refused conditions proves nothing, so it is
+//! retried.
 
 use crate::item::{Attributes, Revised, Stored, encode};
 use crate::key::Key;
@@ -19,10 +18,9 @@ use rand::RngExt;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-/// How often a transaction is tried while others touch the same items.
+/// Tries of a transaction while other writers touch the same items.
 const TRIES: u32 = 6;
 
-/// A condition with its names and values.
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
     expression: String,
@@ -35,14 +33,13 @@ impl Condition {
         Self::of("attribute_not_exists(pk)")
     }
 
-    /// The item is the revision that was read, or still absent if none was.
+    /// The item has the revision that was read, or is still absent if none was.
     pub(crate) fn seen(rev: u64) -> Self {
         if rev == 0 { Self::absent() } else { Self::of("rev = :seen").value(":seen", number(rev)) }
     }
 
-    /// The revision that was read, of the very one that was read, or still absent if none was. An item that was
-    /// deleted begins at its first revision again, so what is made anew under its key is told apart by when it was:
-    /// `since` is the attribute that says so.
+    /// Like `seen`, for items that can be deleted and created again. A new item starts at its first revision, so its
+    /// creation time must match too: `since` is the attribute with that time.
     pub(crate) fn seen_of(rev: u64, since: &str, at: Timestamp) -> Self {
         match rev {
             0 => Self::absent(),
@@ -50,7 +47,7 @@ impl Condition {
         }
     }
 
-    /// It is the revision that was read, of the very one that was read, or it is gone.
+    /// Like `seen_of`, or the item is gone.
     pub(crate) fn seen_of_or_gone(rev: u64, since: &str, at: Timestamp) -> Self {
         Self::of(&format!("attribute_not_exists(pk) OR (rev = :seen AND {since} = :{since})"))
             .value(":seen", number(rev))
@@ -103,7 +100,7 @@ impl Action {
     }
 }
 
-/// A list of actions, each on another item.
+/// Actions on different items.
 pub(crate) struct Transaction {
     operation: &'static str,
     mark: Mark,
@@ -111,17 +108,17 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    /// `operation` reads after "failed to".
+    /// `operation` must read well after "failed to".
     pub(crate) fn new(operation: &'static str) -> Self {
         Self { operation, mark: Mark::random(), actions: Vec::new() }
     }
 
-    /// Puts the next revision of a value over the one that was read.
+    /// Puts the next revision of a value over the revision that was read.
     pub(crate) fn revise<T: Revised>(self, value: &T) -> Result<Self, Error> {
         self.revise_over(value, Condition::seen(value.seen()))
     }
 
-    /// Puts the next revision of a value under a condition, which has to say which revision was read.
+    /// Like `revise` under another condition, which must prove the revision that was read.
     pub(crate) fn revise_over<T: Revised>(self, value: &T, seen: Condition) -> Result<Self, Error> {
         let mut item = encode(value)?;
         item.insert("rev".into(), number(value.seen() + 1));
@@ -138,8 +135,7 @@ impl Transaction {
         self
     }
 
-    /// Updates an item under a condition. `sets` is what follows `SET`, besides the mark; `removes` is
-    /// what follows `REMOVE`. Either may be empty.
+    /// Updates an item under a condition. `sets` follows `SET`, `removes` follows `REMOVE`; either may be empty.
     pub(crate) fn update(mut self, key: Key, sets: &str, removes: &str, condition: Condition) -> Self {
         let mut expression = format!("SET {} = :mark", mark::ATTRIBUTE);
         if !sets.is_empty() {
@@ -149,16 +145,14 @@ impl Transaction {
             expression.push_str(&format!(" REMOVE {removes}"));
         }
         let mut condition = condition.value(":mark", self.mark.value());
-        // Most updates would pass a second time; the repeat of a lost answer must not.
+        // Most updates would succeed twice, but the repeat after a lost answer must be refused.
         condition.expression = format!("({}) AND NOT {} = :mark", condition.expression, mark::ATTRIBUTE);
         self.actions.push(Action::Update { key, expression, condition });
         self
     }
 
-    /// Puts a value under a condition, but leaves one attribute of a stored one alone: others write it without
-    /// reading the rest, so no condition over what was read would see it.
-    ///
-    /// `kept` is the attribute; `gone` are those that a value may be without.
+    /// Puts a value under a condition, but preserves the stored attribute `kept`. Other writers set it without reading
+    /// the rest, so no condition would detect that. `gone` lists the attributes that a value may lack.
     pub(crate) fn put_but<T: Stored>(
         self,
         value: &T,
@@ -171,7 +165,7 @@ impl Transaction {
         item.retain(|name, _| name != "pk" && name != "sk");
         let mut condition = condition;
         let mut removes = Vec::new();
-        // All by placeholders: many a name is a word of DynamoDB's own.
+        // Use placeholders for all names, because many are reserved words of DynamoDB.
         for (at, name) in gone.iter().enumerate().filter(|(_, name)| !item.contains_key(**name)) {
             removes.push(format!("#gone{at}"));
             condition = condition.name(&format!("#gone{at}"), name);
@@ -188,17 +182,17 @@ impl Transaction {
         Ok(self.update(key, &sets.join(", "), &removes.join(", "), condition))
     }
 
-    /// Deletes an item under a condition. What is deleted carries no mark: the condition must hold where
-    /// the item is gone, so that the repeat of a lost answer is a repeat.
+    /// Deletes an item under a condition. A deleted item has no mark, so the condition must also hold if the item is
+    /// gone. Otherwise the repeat after a lost answer would be refused.
     pub(crate) fn delete(mut self, key: Key, condition: Condition) -> Self {
         self.actions.push(Action::Delete { key, condition });
         self
     }
 
-    /// Writes all of it or nothing.
+    /// Writes all actions or none.
     ///
     /// Idempotent: a lost answer is recognised by the token and by the mark.
-    /// Errors: `Contended` when other writers never let it through.
+    /// Errors: `Contended` if other writers prevented every try.
     pub(crate) async fn commit(self, store: &Store) -> Result<Write, Error> {
         if let Some((pk, sk)) = doubled(&self.actions) {
             return Err(Error::Corrupt {
@@ -214,8 +208,7 @@ impl Transaction {
     }
 }
 
-/// The item that more than one of these actions touch. DynamoDB refuses such a transaction whole; to make one is a
-/// bug of the caller.
+/// The item that several actions touch. DynamoDB refuses such a transaction; it is a bug of the caller.
 fn doubled(actions: &[Action]) -> Option<(String, String)> {
     let mut keys = HashSet::new();
     actions.iter().map(Action::key).find(|key| !keys.insert(key.clone()))
@@ -232,7 +225,7 @@ async fn commit_one(store: &Store, operation: &'static str, mark: &Mark, action:
 }
 
 async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: Action) -> Result<Judgement, Error> {
-    // A plain write is refused while a transaction holds its item, and the SDK does not try that again.
+    // DynamoDB refuses a plain write while a transaction uses its item, and the SDK does not retry that.
     let (failed, old) = match action {
         Action::Put { item, condition } => {
             let call = store
@@ -258,7 +251,7 @@ async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: A
                 }
             }
         }
-        // Never sent alone: see `commit`.
+        // `commit` never sends a delete alone.
         Action::Delete { .. } => (
             Some(Error::Unavailable {
                 operation,
@@ -304,7 +297,7 @@ async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: A
 async fn commit_all(store: &Store, operation: &'static str, mark: &Mark, actions: Vec<Action>) -> Result<Write, Error> {
     let items = actions.into_iter().map(|action| sealed(&store.table, action)).collect::<Result<Vec<_>, _>>()?;
     for tried in 1..=TRIES {
-        // The token must not survive a cancellation: the same token answers from its first outcome.
+        // A new token after a cancellation, because DynamoDB answers the same token with its first outcome.
         let token = if tried == 1 { mark.clone() } else { Mark::random() };
         let sent = store
             .client
@@ -329,7 +322,7 @@ enum Judgement {
     Again,
 }
 
-/// Lets other writers of the same items finish.
+/// Waits with jitter, so that other writers of the same items can finish.
 async fn pause(store: &Store, tried: u32) {
     let most = 20u64 << tried.min(6);
     let pause = rand::rng().random_range(most / 4..=most);
@@ -395,7 +388,7 @@ fn sealed(table: &str, action: Action) -> Result<TransactWriteItem, Error> {
     })
 }
 
-/// The reasons of a cancellation in words, without the items they carry.
+/// Joins the reasons of a cancellation, without the items in them.
 fn said(reasons: &[CancellationReason]) -> String {
     let each = reasons.iter().map(|reason| reason.message().or(reason.code()).unwrap_or("None"));
     each.collect::<Vec<_>>().join("; ")

@@ -1,4 +1,5 @@
-//! What one attempt keeps in the bucket: one item, so that its limits are proven by its revision.
+//! Defines the item with all artifacts of one attempt.
+//! Its revision protects their limits.
 
 use super::{Revised, Stored};
 use crate::key::{self, Key};
@@ -9,7 +10,7 @@ impl Stored for Artifacts {
     fn key(&self) -> Key {
         key::artifacts(&self.job, self.attempt)
     }
-    /// With its objects, which the bucket deletes after as long.
+    /// The bucket deletes the objects after the same time.
     fn expires(&self) -> Option<Timestamp> {
         Some(self.at.plus(KEPT))
     }

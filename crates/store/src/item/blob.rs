@@ -1,4 +1,4 @@
-//! Text of any length as one compressed attribute, outside the items that are written often.
+//! Stores text of any length as one compressed attribute, separate from items that are written often.
 
 use super::Attributes;
 use crate::Error;
@@ -8,12 +8,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The attribute that carries it.
 const ATTRIBUTE: &str = "body";
-/// What a reader unpacks at most: a stored item is 400 KB, and hostile text may shrink a lot.
+/// Limit for unpacking. A stored item has at most 400 KB, and hostile text may expand a lot. Units: bytes.
 const LARGEST: usize = 16 << 20;
 
-/// The value as a compressed attribute beside the key.
+/// Packs the value into a compressed attribute, and adds the key.
 pub(crate) fn pack<T: Serialize>(key: &Key, value: &T) -> Result<Attributes, Error> {
     let broken = |reason: String| Error::Corrupt { key: key.to_string(), reason };
     let json = serde_json::to_vec(value).map_err(|error| broken(error.to_string()))?;
@@ -26,7 +25,6 @@ pub(crate) fn pack<T: Serialize>(key: &Key, value: &T) -> Result<Attributes, Err
     ]))
 }
 
-/// The value that was packed.
 pub(crate) fn unpack<T: DeserializeOwned>(key: &Key, item: &Attributes) -> Result<T, Error> {
     let broken = |reason: String| Error::Corrupt { key: key.to_string(), reason };
     let body =

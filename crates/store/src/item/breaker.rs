@@ -1,4 +1,4 @@
-//! A model's account that is left alone for a while.
+//! Defines the item of a breaker.
 
 use super::{Revised, Stored};
 use crate::key::{self, Key};

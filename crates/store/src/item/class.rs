@@ -1,4 +1,4 @@
-//! The class of a job, kept so that runners and the sweeper know which classes there are.
+//! Defines the item of a job class, which shows runners and the sweeper the existing classes.
 
 use super::Stored;
 use crate::key::{self, Key};
@@ -6,7 +6,7 @@ use pullyard_domain::id::{ClassId, ProjectId};
 use pullyard_domain::select::Needs;
 use serde::{Deserialize, Serialize};
 
-/// What jobs of a class ask of a runner.
+/// The requirements of a class's jobs for a runner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Class {
     pub(crate) project: ProjectId,

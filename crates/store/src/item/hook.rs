@@ -1,4 +1,4 @@
-//! Webhooks, what was heard of them, repositories that are looked at, and secrets whose last value still counts.
+//! Defines the items of webhooks, their notes, polled repositories and rotated secrets.
 
 use super::{Revised, Stored};
 use crate::key::{self, Key};
@@ -38,33 +38,32 @@ impl Revised for Poll {
     }
 }
 
-/// What was heard of a hook lately. Its own item: deliveries come often, and must not raise the hook's `rev`.
+/// The note about a webhook's recent deliveries. It is a separate item, because frequent deliveries must not raise the
+/// hook's `rev`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HookHeard {
-    /// When a delivery was verified last; noted once a minute.
+    /// When a delivery was last verified; written at most once a minute.
     pub verified_at: Option<Timestamp>,
-    /// When one was not let in last.
     pub refused_at: Option<Timestamp>,
-    /// How many were not let in so far.
     pub refused: u64,
-    /// When the hook was made of which this was heard: whoever read it before it was forgotten may note something after
-    /// that, and another one of its name has nothing to do with it. None where it was noted before this was.
+    /// When the hook was created. A slow writer may store a note after the hook was deleted, and another hook of its
+    /// name must not use that. `None` in notes that are older than this field.
     pub hook_created: Option<Timestamp>,
 }
 
 impl HookHeard {
-    /// It was heard of this hook, and of no other one of its name.
+    /// Whether the note is about this hook, and not about another one of its name.
     pub(crate) fn is_of(&self, hook: &Hook) -> bool {
         self.hook_created.is_none_or(|created| created == hook.created)
     }
 }
 
-/// A secret that was given another value, and how long the last one counts beside it.
+/// A rotated secret, and how long its previous value stays valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotation {
     pub secret: String,
-    /// The version that counts beside the present one.
+    /// The version that is valid in addition to the present one.
     pub previous: String,
     pub until: Timestamp,
     pub rev: u64,

@@ -1,4 +1,5 @@
-//! When the sweeper last went round: whether silence is the runners' or its own.
+//! Defines the item with the sweeper's last round.
+//! It shows whether the runners were silent or the sweeper.
 
 use super::Stored;
 use crate::key::{self, Key};
@@ -6,17 +7,16 @@ use pullyard_domain::gauges::Gauges;
 use pullyard_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The sweeper's own sign of life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweeps {
     pub at: Timestamp,
-    /// The last round that looked at the Ready jobs of runners.
+    /// The last round that checked the Ready jobs of runners.
     pub ready_at: Timestamp,
-    /// Since when it has gone round without a pause.
+    /// Since when the sweeper runs without a pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// What the deployment was doing when the Ready jobs were looked at last. Here, because this item is written in
-    /// every round anyway: a snapshot of its own would be a second write.
+    /// The deployment's gauges when the Ready jobs were last checked. They are stored here because each round writes
+    /// this item; a separate item would need a second write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gauges: Option<Gauges>,
 }

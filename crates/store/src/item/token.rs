@@ -1,4 +1,5 @@
-//! A token as the table keeps it: its hash is the key, the token itself is nowhere.
+//! Defines the item of a token.
+//! The token's hash is the key; the token itself is not stored.
 
 use super::Stored;
 use crate::key::{self, Key};
@@ -15,24 +16,24 @@ pub struct Token {
     pub hash: String,
     #[serde(default)]
     pub kind: TokenKind,
-    /// Its name for people, unique among tokens only by habit.
+    /// A name for users, not always unique.
     pub name: String,
-    /// The first characters of the token, to tell tokens apart.
+    /// The first characters of the token, by which users recognise it.
     pub prefix: String,
     pub scopes: BTreeSet<Scope>,
     pub projects: Option<BTreeSet<ProjectId>>,
     pub expires_at: Option<Timestamp>,
     pub revoked: bool,
-    /// The name of the only runner that may show it; none means any. Only of a runner's token.
+    /// The name of the only runner that may use it; `None` for any. Only set for a runner's token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<String>,
-    /// When it was made; none for the first one.
+    /// `None` for the first token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
-    /// The name of the token that made it.
+    /// The name of the token that created it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
-    /// When it was last shown, to about a minute.
+    /// The last use, accurate to about a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Timestamp>,
 }
@@ -51,7 +52,7 @@ impl Stored for Token {
     fn key(&self) -> Key {
         key::token(&self.hash)
     }
-    /// The first one has no time of making, and stands last.
+    /// The first token has no creation time, so it is listed last.
     fn listed(&self) -> Option<(String, String)> {
         Some((key::TOKEN_LIST.into(), key::sortable(self.created.unwrap_or(Timestamp::from_millis(0)))))
     }

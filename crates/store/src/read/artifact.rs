@@ -1,4 +1,4 @@
-//! What attempts of a job keep in the bucket, and how they went.
+//! Reads the artifacts of a job's attempts, and the ended attempts.
 
 use crate::{Error, Store, key};
 use pullyard_domain::artifact::Artifacts;
@@ -11,12 +11,12 @@ impl Store {
         self.get(&key::artifacts(job, attempt)).await
     }
 
-    /// What all attempts of a job keep, the first attempt's first.
+    /// The artifacts of all attempts, first attempt first.
     pub async fn all_artifacts(&self, job: &JobId) -> Result<Vec<Artifacts>, Error> {
         self.below_job(job, key::ARTIFACTS).await
     }
 
-    /// The attempts of a job that ended, the first one first.
+    /// The ended attempts, first attempt first.
     pub async fn attempts(&self, job: &JobId) -> Result<Vec<Attempt>, Error> {
         self.below_job(job, key::ATTEMPTS).await
     }

@@ -1,4 +1,4 @@
-//! Events, in order.
+//! Reads the events of an attempt in order.
 
 use crate::item::{blob, key_of};
 use crate::transaction::text;
@@ -9,15 +9,13 @@ use serde::de::DeserializeOwned;
 
 #[derive(Clone, Debug)]
 pub struct StoredBatch<E> {
-    /// The number of its first event.
     pub first: u64,
     pub at: Timestamp,
     pub events: Vec<E>,
 }
 
 impl Store {
-    /// The batches of an attempt whose first event comes after `seq`, oldest first, at most `limit`.
-    /// Fewer than `limit` are all there are.
+    /// The batches of an attempt whose first event is after `seq`, oldest first. Fewer than `limit` are the last ones.
     pub async fn event_batches<E: DeserializeOwned>(
         &self,
         job: &JobId,
@@ -45,7 +43,7 @@ impl Store {
                 .map_err(|error| Error::unavailable("read events", error))?;
             items.extend(page.items.unwrap_or_default());
             start = page.last_evaluated_key;
-            // An answer ends at a megabyte, however many were asked for.
+            // DynamoDB ends an answer at one megabyte, even below the limit.
             if start.is_none() || i32::try_from(items.len()).is_ok_and(|read| read >= limit) {
                 break;
             }

@@ -1,5 +1,5 @@
-//! What decisions are made from, read strongly and in one call each: the units are those of single reads, and what
-//! each call costs besides is paid once.
+//! Reads the facts of decisions, strongly and in one call each.
+//! This costs the same read units as single reads, but the other costs of a call only once.
 
 use crate::item::{Attributes, decode, key_of};
 use crate::key::{self, Key};
@@ -14,14 +14,12 @@ use pullyard_domain::ticket::Ticket;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 
-/// Where a review of a linked pull request is decided.
+/// The facts for a decision about a review of a linked pull request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Linked {
     pub project: Option<Project>,
     pub repository: Option<Repository>,
-    /// The ticket that the pull request is linked to.
     pub ticket: Option<Ticket>,
-    /// The review's ledger entry there.
     pub delivery: Option<Delivery>,
 }
 
@@ -48,7 +46,7 @@ impl Store {
         Ok((found.take(&project)?, found.take(&repository)?))
     }
 
-    /// A pull request's link, one of its reviews, and the forge that both are of, if that is connected.
+    /// A pull request's link, one of its reviews, and the forge of both, if that is connected.
     pub async fn link_and_review(
         &self,
         id: &PullRequestId,
@@ -61,8 +59,7 @@ impl Store {
         Ok((found.take(&link)?, found.take(&review)?, found.take(&integration)?))
     }
 
-    /// Where a review of a pull request is decided that this project's ticket is linked to, if it names one; with its
-    /// ledger entry.
+    /// The facts for a review of a pull request that is linked to this project. `ticket` is the linked ticket, if any.
     pub async fn linked(
         &self,
         project: &ProjectId,
@@ -90,7 +87,7 @@ impl Store {
     }
 }
 
-/// Items of several kinds, each to be taken as what it is.
+/// Items of several kinds; `take` decodes one.
 struct Found(HashMap<Key, Attributes>);
 
 impl Found {

@@ -1,4 +1,4 @@
-//! What people said to a job's agent, in order.
+//! Reads the inputs of a job in order.
 
 use crate::item::decoded;
 use crate::transaction::text;
@@ -7,7 +7,7 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::Input;
 
 impl Store {
-    /// The inputs of a job after this number, oldest first, read strongly.
+    /// The inputs after this number, oldest first, read strongly.
     pub async fn inputs(&self, job: &JobId, after: u32) -> Result<Vec<Input>, Error> {
         let from = key::input(job, after);
         let last = key::input(job, u32::MAX);
@@ -28,13 +28,12 @@ impl Store {
                 .map_err(|error| Error::unavailable("read inputs", error))?;
             found.extend(page.items.unwrap_or_default());
             start = page.last_evaluated_key;
-            // An answer ends at a megabyte.
             if start.is_none() {
                 break;
             }
         }
         let read = found.into_iter().map(decoded::<Input>);
-        // The first is the one that is known already.
+        // `BETWEEN` includes `after` itself.
         let inputs = read.filter(|input| input.as_ref().map_or(true, |input| input.seq > after));
         inputs.collect()
     }

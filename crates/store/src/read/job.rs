@@ -1,4 +1,4 @@
-//! Jobs, their attempts, and the lists of them.
+//! Reads jobs, their attempts, lists of jobs, and pull request links.
 
 use crate::item::{self, Stored};
 use crate::read::list::{Order, cursor_of};
@@ -15,24 +15,23 @@ impl Store {
         self.get(&key::job(job)).await
     }
 
-    /// An attempt that ended, read strongly.
+    /// An ended attempt, read strongly.
     pub async fn attempt(&self, job: &JobId, number: u32) -> Result<Option<Attempt>, Error> {
         self.get(&key::attempt(job, number)).await
     }
 
-    /// A pull request's link, read strongly.
     pub async fn pull_request(&self, id: &PullRequestId) -> Result<Option<PullRequest>, Error> {
         self.get(&key::pull_request(id)).await
     }
 
-    /// The links of many pull requests, read strongly and in any order; one that is unknown is left out. One that can't
-    /// be read stands there as its error, so that it does not hide the others.
+    /// The links of many pull requests, in any order, read strongly. Unknown ones are omitted. A link that cannot be
+    /// decoded is returned as its error, so that it does not hide the others.
     pub async fn pull_requests(&self, ids: &BTreeSet<PullRequestId>) -> Result<Vec<Result<PullRequest, Error>>, Error> {
         let keys: Vec<_> = ids.iter().map(key::pull_request).collect();
         Ok(self.many(&keys).await?.into_iter().map(item::decoded).collect())
     }
 
-    /// The ids of a project's jobs, newest first, and where the next page begins.
+    /// The ids of a project's jobs, newest first, and the cursor of the next page.
     pub async fn job_ids(
         &self,
         project: &ProjectId,
@@ -43,7 +42,7 @@ impl Store {
         Ok((ids(&keys), next))
     }
 
-    /// The same of the jobs that were made since a time, and before another.
+    /// Like `job_ids`, for jobs that were created at or after `since` and before `until`.
     pub async fn job_ids_between(
         &self,
         project: &ProjectId,
@@ -69,7 +68,7 @@ impl Store {
         cursor_of(&row.map(|(name, value)| (name.to_owned(), text(value))).into())
     }
 
-    /// Many jobs, read strongly, in the order of their ids; one that is gone is left out.
+    /// Many jobs in the order of their ids, read strongly. Missing jobs are omitted.
     pub async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, Error> {
         let mut found = HashMap::with_capacity(ids.len());
         for item in self.many(&ids.iter().map(key::job).collect::<Vec<_>>()).await? {

@@ -1,4 +1,4 @@
-//! The ledger.
+//! Reads the ledger.
 
 use crate::item::{self, Stored};
 use crate::read::list::{Order, cursor_of};
@@ -9,13 +9,11 @@ use pullyard_domain::id::{DeliveryId, ProjectId};
 use std::collections::HashMap;
 
 impl Store {
-    /// A ledger entry, read strongly.
     pub async fn delivery(&self, delivery: &DeliveryId) -> Result<Option<Delivery>, Error> {
         self.get(&key::delivery(delivery)).await
     }
 
-    /// The ids of one day's entries of a project, newest first, and where the next page begins. `day` is
-    /// UTC, `2026-11-20`.
+    /// The ids of a project's entries of a UTC day (`2026-11-20`), newest first, and the cursor of the next page.
     pub async fn delivery_ids(
         &self,
         project: &ProjectId,
@@ -28,7 +26,7 @@ impl Store {
         Ok((ids, next))
     }
 
-    /// Many entries, read strongly, in the order of their ids; one that is gone is left out.
+    /// Many entries in the order of their ids, read strongly. Missing entries are omitted.
     pub async fn deliveries(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, Error> {
         let mut found = HashMap::with_capacity(ids.len());
         for item in self.many(&ids.iter().map(key::delivery).collect::<Vec<_>>()).await? {
@@ -38,7 +36,6 @@ impl Store {
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
     }
 
-    /// The cursor of a page of one day that ends with this entry.
     pub fn cursor_after_delivery(&self, delivery: &Delivery) -> String {
         let key = delivery.key();
         let order = delivery.listed().map(|(_, order)| order).unwrap_or_default();

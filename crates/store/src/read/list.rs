@@ -1,4 +1,4 @@
-//! Pages of the `list` index and the cursors between them.
+//! Reads pages of the `list` index, and converts rows to cursors.
 
 use crate::schema::LIST;
 use crate::transaction::text;
@@ -7,7 +7,6 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use data_encoding::BASE64URL_NOPAD;
 use std::collections::HashMap;
 
-/// Which end of a list its first page begins at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     NewestFirst,
@@ -15,10 +14,10 @@ pub(crate) enum Order {
 }
 
 impl Store {
-    /// One page of a list: partition keys, and a cursor for the next page.
+    /// Returns one page of a list: partition keys, and the cursor of the next page. The cursor names the last row, so
+    /// it stays valid while new rows arrive.
     ///
-    /// The cursor names the last row, so it holds still while new rows arrive.
-    /// Errors: `BadCursor` for a cursor that no page gave.
+    /// Errors: `BadCursor` for a cursor that no page returned.
     pub(crate) async fn list(
         &self,
         list: &str,
@@ -29,9 +28,9 @@ impl Store {
         self.list_between(list, order, None, after, limit).await
     }
 
-    /// The same of the rows whose order lies between two, both included.
+    /// Like `list`, for the rows whose order is between two values, both included.
     ///
-    /// Errors: `BadCursor` also for a cursor of a page of other rows.
+    /// Errors: `BadCursor` also for a cursor of another row.
     pub(crate) async fn list_between(
         &self,
         list: &str,
@@ -44,9 +43,7 @@ impl Store {
         Ok((rows.into_iter().map(|(key, _)| key).collect(), next))
     }
 
-    /// The same, each key with a cursor of its own: whoever is stopped between two rows goes on there.
-    ///
-    /// Errors: `BadCursor` for a cursor that no page gave.
+    /// Like `list_between`, with a cursor for each row, so that a caller can continue after any row.
     pub(crate) async fn list_rows(
         &self,
         list: &str,
@@ -91,7 +88,7 @@ fn word(item: &HashMap<String, AttributeValue>, name: &str) -> String {
     item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
 }
 
-/// The row as text that goes into an address as it is.
+/// Encodes a row as text that needs no escaping in a URL.
 pub(crate) fn cursor_of(row: &HashMap<String, AttributeValue>) -> String {
     let row = ["ls", "pk", "sk"].map(|name| word(row, name)).join("\n");
     BASE64URL_NOPAD.encode(row.as_bytes())

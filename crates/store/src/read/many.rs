@@ -1,4 +1,4 @@
-//! Many items by their keys, in as few calls as there can be.
+//! Reads many items by their keys in as few calls as possible.
 
 use crate::item::Attributes;
 use crate::key::Key;
@@ -8,14 +8,13 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// The most items that one BatchGetItem takes.
+/// The limit of BatchGetItem.
 const TOGETHER: usize = 100;
 
-/// How often what such a read left out is asked for again.
 const TRIES: usize = 5;
 
 impl Store {
-    /// What stands under these keys, each of them named once: read strongly, in any order.
+    /// The items under these keys, read strongly, in any order. The keys must be unique.
     pub(crate) async fn many(&self, keys: &[Key]) -> Result<Vec<Attributes>, Error> {
         let mut items = Vec::with_capacity(keys.len());
         for some in keys.chunks(TOGETHER) {
@@ -24,7 +23,7 @@ impl Store {
         Ok(items)
     }
 
-    /// What stands under these few keys, as `many` reads it: no more than one call takes.
+    /// Like `many`, for keys that fit into one call.
     pub(crate) async fn few(&self, keys: &[&Key]) -> Result<Vec<Attributes>, Error> {
         let mut items = Vec::with_capacity(keys.len());
         self.batch(keys.iter().map(|key| whole(key)).collect(), &mut items).await?;
@@ -46,7 +45,7 @@ impl Store {
                 .await
                 .map_err(|error| Error::unavailable("read many", error))?;
             items.extend(answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default());
-            // An answer ends at 16 MB, or where the table is busy.
+            // An answer ends at 16 MB, or earlier if the table is busy.
             let left = answer.unprocessed_keys.unwrap_or_default().remove(&self.table);
             wanted = left.map(|left| left.keys).unwrap_or_default();
             if wanted.is_empty() {

@@ -1,4 +1,4 @@
-//! Every item of a partition, or those of them whose sort keys begin alike.
+//! Reads the items of a partition: all, or those with a common prefix of their sort keys.
 
 use crate::item::{Attributes, decoded};
 use crate::transaction::text;
@@ -6,7 +6,7 @@ use crate::{Error, Store};
 use serde::de::DeserializeOwned;
 
 impl Store {
-    /// The values of the items whose sort keys begin so, in their order and read strongly.
+    /// Decodes the items whose sort keys begin with `begins`, in their order. Reads strongly.
     pub(crate) async fn below<T: DeserializeOwned>(
         &self,
         pk: &str,
@@ -17,19 +17,18 @@ impl Store {
         items.into_iter().map(decoded).collect()
     }
 
-    /// Every item of a partition, read strongly.
     pub(crate) async fn partition(&self, pk: &str, operation: &'static str) -> Result<Vec<Attributes>, Error> {
         self.pages(pk, "", operation).await
     }
 
-    /// The items whose sort keys begin so, or all of them, read strongly.
+    /// The items whose sort keys begin with `begins`, or all if it is empty. Reads strongly.
     pub(crate) async fn pages(
         &self,
         pk: &str,
         begins: &str,
         operation: &'static str,
     ) -> Result<Vec<Attributes>, Error> {
-        // No condition takes an empty text.
+        // A condition does not accept an empty text.
         let condition = if begins.is_empty() { "pk = :pk" } else { "pk = :pk AND begins_with(sk, :sk)" };
         let (mut items, mut start) = (Vec::new(), None);
         loop {

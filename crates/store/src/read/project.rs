@@ -1,4 +1,4 @@
-//! Projects, their repositories, connected forges.
+//! Reads projects, their repositories and connected forges.
 
 use crate::item::{Attributes, decode};
 use crate::read::list::Order;
@@ -6,7 +6,7 @@ use crate::{Error, Store, key};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Project, Repository};
 
-/// Whether the row of a forge says that it was disconnected.
+/// Whether the forge was disconnected.
 pub(crate) fn is_gone(integration: &Attributes) -> bool {
     integration.contains_key(key::GONE)
 }
@@ -16,7 +16,7 @@ impl Store {
         self.get(&key::project(project)).await
     }
 
-    /// The ids of all projects, by id, and where the next page begins.
+    /// The ids of all projects in order, and the cursor of the next page.
     pub async fn project_ids(
         &self,
         after: Option<&str>,
@@ -27,12 +27,11 @@ impl Store {
         Ok((ids, next))
     }
 
-    /// All repositories of a project, by forge, read strongly.
     pub async fn repositories(&self, project: &ProjectId) -> Result<Vec<Repository>, Error> {
         self.below(&key::project(project).pk, "REPO#", "read a project's repositories").await
     }
 
-    /// The ids of all connected forges, by id, and where the next page begins.
+    /// The ids of all connected forges in order, and the cursor of the next page.
     pub async fn integration_ids(
         &self,
         after: Option<&str>,
@@ -43,14 +42,13 @@ impl Store {
         Ok((ids, next))
     }
 
-    /// A connected forge, read strongly.
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
         let key = key::integration(integration);
         let item = self.get_attributes(&key).await?;
         item.filter(|item| !is_gone(item)).map(|item| decode(item, &key)).transpose()
     }
 
-    /// The address of the forge that had this name and was disconnected, read strongly: none where one has it now.
+    /// The URL of a disconnected forge of this name, read strongly. `None` if a connected forge has the name.
     pub async fn former_address(&self, integration: &IntegrationId) -> Result<Option<String>, Error> {
         #[derive(serde::Deserialize)]
         struct Former {
@@ -62,7 +60,6 @@ impl Store {
         Ok(former.map(|former| former.api_url))
     }
 
-    /// A project's repository by the forge's id, read strongly.
     pub async fn repository(
         &self,
         project: &ProjectId,
@@ -72,8 +69,8 @@ impl Store {
         self.get(&key::repository(project, integration, id)).await
     }
 
-    /// Every name that leads to a repository in its project, in lower case and read strongly: those that it had while
-    /// nobody told of a new one are left behind.
+    /// All names of a repository in its project, in lower case, read strongly. An old name remains if no event reported
+    /// the new one.
     pub async fn repository_names(&self, repository: &Repository) -> Result<Vec<RepositoryName>, Error> {
         #[derive(serde::Deserialize)]
         struct Alias {

@@ -1,4 +1,4 @@
-//! Reviews and the pull requests they are of.
+//! Reads reviews and their pull requests.
 
 use crate::item::{decode, key_of};
 use crate::read::list::Order;
@@ -12,13 +12,12 @@ impl Store {
         self.get(&key::review(pull_request, review)).await
     }
 
-    /// All that is known of a pull request's reviews, read strongly: whoever absorbs must see them all.
+    /// All reviews of a pull request, read strongly, because the absorbing review must know every other.
     pub async fn reviews(&self, pull_request: &PullRequestId) -> Result<Vec<Review>, Error> {
         self.below(&key::pull_request(pull_request).pk, key::REVIEWS, "read the reviews of a pull request").await
     }
 
-    /// A pull request's link and all that is known of its reviews, read strongly and in one query: small as they are,
-    /// the link costs nothing beside them.
+    /// A pull request's link and all its reviews, read strongly in one query. The items are small, so the link is free.
     pub async fn link_and_reviews(&self, id: &PullRequestId) -> Result<(Option<PullRequest>, Vec<Review>), Error> {
         let link = key::pull_request(id);
         let (mut linked, mut reviews) = (None, Vec::new());
@@ -33,7 +32,7 @@ impl Store {
         Ok((linked, reviews))
     }
 
-    /// The open pull requests that a project's tickets are linked to, and where the next page begins.
+    /// The open pull requests of a project's tickets, each with its cursor, and the cursor of the next page.
     pub async fn open_pull_requests(
         &self,
         project: &ProjectId,

@@ -1,4 +1,4 @@
-//! Self-hosted runners, their classes, and the sweeper's own sign of life.
+//! Reads self-hosted runners, job classes, and the sweeper's last round.
 
 use crate::item::class::Class;
 use crate::item::sweeps::Sweeps;
@@ -17,12 +17,12 @@ impl Store {
         self.get(&key::runner(runner)).await
     }
 
-    /// Both parts of a runner, read strongly in one call; none if one of them is not there.
+    /// Both parts of a runner, read strongly in one call; `None` if a part is missing.
     pub async fn member(&self, runner: &RunnerId) -> Result<Option<Member>, Error> {
         Ok(self.members(&BTreeSet::from([runner.clone()])).await?.pop())
     }
 
-    /// The same of many, in any order; one that is gone is left out.
+    /// Like `member` for many runners, in any order. Missing runners are omitted.
     pub async fn members(&self, runners: &BTreeSet<RunnerId>) -> Result<Vec<Member>, Error> {
         let keys: Vec<_> = runners.iter().flat_map(|id| [key::runner(id), key::runner_profile(id)]).collect();
         let (mut found, mut profiles) = (Vec::new(), HashMap::new());
@@ -46,8 +46,8 @@ impl Store {
         0..RUNNER_SHARDS
     }
 
-    /// The runners of one shard, read strongly. One that can't be read stands there as its error, so that it does not
-    /// hide the others.
+    /// The runners of one shard, read strongly. A runner that cannot be decoded is returned as its error, so that it
+    /// does not hide the others.
     pub async fn runners_of(&self, shard: u8) -> Result<Vec<Result<Runner, Error>>, Error> {
         let items = self.pages(&key::runner_shard(shard), "", "read the runners").await?;
         Ok(items.into_iter().map(decoded).collect())
@@ -61,15 +61,13 @@ impl Store {
         Ok(runners)
     }
 
-    /// The lasting parts of these runners, in any order and read strongly; of those that are gone none. One that
-    /// can't be read stands there as its error, as above.
+    /// The profiles of these runners, in any order, read strongly. Missing ones are omitted; errors as in `runners_of`.
     pub async fn runner_profiles(&self, runners: &[RunnerId]) -> Result<Vec<Result<Profile, Error>>, Error> {
         let keys: Vec<_> = runners.iter().map(key::runner_profile).collect();
         Ok(self.many(&keys).await?.into_iter().map(decoded).collect())
     }
 
-    /// The classes of a project's jobs, with what each asks of a runner. One that can't be read stands there as its
-    /// error, so that it does not hide the others.
+    /// The classes of a project's jobs, with their requirements for a runner. Errors as in `runners_of`.
     pub async fn classes(&self, project: &ProjectId) -> Result<Vec<Result<(ClassId, Needs), Error>>, Error> {
         let pk = key::class_pool(project);
         let items = self.pages(&pk, "CLASS#", "read the classes of a project").await?;
@@ -77,7 +75,6 @@ impl Store {
         Ok(items.into_iter().map(class).collect())
     }
 
-    /// What a class asks of a runner, read strongly.
     pub async fn class(&self, project: &ProjectId, class: &ClassId) -> Result<Option<Needs>, Error> {
         Ok(self.get::<Class>(&key::class(project, class)).await?.map(|class| class.needs))
     }

@@ -1,4 +1,4 @@
-//! Tickets.
+//! Reads tickets, their texts, and requests for them.
 
 use crate::item::blob;
 use crate::read::list::Order;
@@ -13,7 +13,7 @@ impl Store {
         self.get(&key::ticket(project, ticket)).await
     }
 
-    /// A ticket's text and which write of it this is, read strongly.
+    /// A ticket's text and the mark of its last write, read strongly.
     pub async fn ticket_text(&self, project: &ProjectId, ticket: &TicketKey) -> Result<Option<StoredText>, Error> {
         let key = key::ticket_text(project, ticket);
         let Some(item) = self.get_attributes(&key).await? else { return Ok(None) };
@@ -21,7 +21,7 @@ impl Store {
         Ok(Some(StoredText { text: blob::unpack(&key, &item)?, written_by }))
     }
 
-    /// What a caller asked of a ticket with this key, and the ledger entry of the answer.
+    /// The content hash of a caller's request with this key, and the ledger entry of the answer.
     pub async fn ticket_request(
         &self,
         caller: &str,
@@ -34,7 +34,7 @@ impl Store {
             .and_then(|(content, delivery)| DeliveryId::new(delivery).ok().map(|delivery| (content, delivery))))
     }
 
-    /// The keys of a project's tickets, by key, and where the next page begins.
+    /// The keys of a project's tickets in order, and the cursor of the next page.
     pub async fn ticket_keys(
         &self,
         project: &ProjectId,
@@ -47,10 +47,9 @@ impl Store {
     }
 }
 
-/// A ticket's text as it was read.
 #[derive(Clone, Debug)]
 pub struct StoredText {
     pub text: TicketText,
-    /// The mark of the write it comes from: what a change of it names.
+    /// The mark of the write that stored it. A change of the text depends on it.
     pub(crate) written_by: String,
 }

@@ -1,4 +1,4 @@
-//! API and runner tokens.
+//! Reads API and runner tokens.
 
 use crate::item::token::Token;
 use crate::read::list::Order;
@@ -6,29 +6,28 @@ use crate::{Error, Store, key};
 use pullyard_domain::id::{EventId, TokenId};
 use pullyard_domain::time::Timestamp;
 
-/// How many rows one look for an id reads: keys only, so all of them are a few kilobytes.
+/// Rows in one page of a search by id. Rows have only keys, so a page is a few kilobytes.
 const ROWS: i32 = 1_000;
 
 impl Store {
-    /// The token of this hash, read strongly: a revoked one must stop at once.
+    /// The token with this hash, read strongly, because a revoked token must be refused at once.
     pub async fn token(&self, hash: &str) -> Result<Option<Token>, Error> {
         self.get(&key::token(hash)).await
     }
 
-    /// The hash of the first admin token, read strongly; none before an operator made one.
+    /// The hash of the first admin token, read strongly; `None` before an operator created one.
     pub async fn first_token(&self) -> Result<Option<String>, Error> {
         let item = self.get_attributes(&key::first_token()).await?;
         Ok(item.and_then(|item| item.get("token")?.as_s().ok().cloned()))
     }
 
-    /// The hashes of all tokens, newest first, and where the next page begins.
+    /// The hashes of all tokens, newest first, and the cursor of the next page.
     pub async fn token_hashes(&self, after: Option<&str>, limit: i32) -> Result<(Vec<String>, Option<String>), Error> {
         let (keys, next) = self.list(key::TOKEN_LIST, Order::NewestFirst, after, limit).await?;
         Ok((keys.iter().filter_map(|pk| pk.strip_prefix("TOKEN#").map(str::to_owned)).collect(), next))
     }
 
-    /// The token with this public id, read strongly once its hash is known. The index finds the hash, so a
-    /// token that was made a moment ago may not be found yet.
+    /// The token with this public id. The index finds its hash, so a token that was just created may not be found yet.
     pub async fn token_with_id(&self, id: &TokenId) -> Result<Option<Token>, Error> {
         let mut after = None;
         loop {
@@ -43,7 +42,7 @@ impl Store {
         }
     }
 
-    /// What a caller asked for with this key, and the id of the token it made.
+    /// The content hash of a caller's request with this key, and the id of the created token.
     pub async fn token_request(
         &self,
         caller: &str,

@@ -1,4 +1,5 @@
-//! The `work` index: what is due, and what may be claimed. It suggests; the item itself decides.
+//! Reads the `work` index: items that are due, and jobs that may be claimed.
+//! It suggests; the item itself decides.
 
 use crate::schema::WORK;
 use crate::transaction::text;
@@ -10,13 +11,12 @@ use pullyard_domain::select::Candidate;
 use pullyard_domain::time::Timestamp;
 use std::collections::HashMap;
 
-/// An item that the index names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum WorkKey {
     Job(JobId),
     Ticket(ProjectId, TicketKey),
     PullRequest(PullRequestId),
-    /// A repository that is looked at.
+    /// A repository that is polled.
     Poll(ProjectId, IntegrationId, u64),
 }
 
@@ -40,15 +40,14 @@ impl WorkKey {
 }
 
 impl Store {
-    /// What one shard holds, due or not, longest due first, at most `limit`; each with when it is due.
-    ///
-    /// A page of up to 4 KB costs the same half unit, so that what is not due yet comes with what is.
+    /// The items of one shard with their due times, longest due first, at most `limit`. Items that are not due yet are
+    /// included: a page of up to 4 KB costs the same half unit.
     pub async fn scheduled(&self, shard: u8, limit: i32) -> Result<Vec<(WorkKey, Timestamp)>, Error> {
         let rows = self.rows(&key::due(shard), limit).await?;
         Ok(rows.into_iter().map(|(key, at)| (key, Timestamp::from_millis(at))).collect())
     }
 
-    /// The jobs of a class that may be claimed, first come first once those that only adopt are, at most `limit`.
+    /// The jobs of a class that may be claimed, at most `limit`. Jobs that only adopt come first, then the oldest.
     pub async fn ready(&self, class: &ClassId, limit: i32) -> Result<Vec<Candidate>, Error> {
         let rows = self.rows(&key::ready(class), limit).await?;
         let candidate = |(key, order)| match key {
@@ -58,8 +57,7 @@ impl Store {
         Ok(rows.into_iter().filter_map(candidate).collect())
     }
 
-    /// The tickets of a project whose entries wait until it may start jobs again, first come first, at most
-    /// `limit`.
+    /// The tickets of a project whose entries wait until it may start jobs again, oldest first, at most `limit`.
     pub async fn held(&self, project: &ProjectId, limit: i32) -> Result<Vec<WorkKey>, Error> {
         Ok(self.rows(&key::held(project), limit).await?.into_iter().map(|(key, _)| key).collect())
     }

@@ -1,14 +1,12 @@
-//! What attempts keep in the bucket.
+//! Writes the artifacts of attempts.
 
 use crate::transaction::Transaction;
 use crate::{Error, Store, Write};
 use pullyard_domain::artifact::Artifacts;
 
 impl Store {
-    /// Stores what an attempt keeps, over what was read.
-    ///
     /// Writes: ARTIFACTS if `rev` is the one seen (absent if new).
-    /// Idempotent: through the domain; a repeat reads again and finds its place.
+    /// Idempotent: through the domain; a repeat reads again and finds its entry.
     pub async fn put_artifacts(&self, artifacts: &Artifacts) -> Result<Write, Error> {
         Transaction::new("store what an attempt keeps").revise(artifacts)?.commit(self).await
     }

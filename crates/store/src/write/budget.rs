@@ -1,8 +1,6 @@
-//! What jobs take from a project's day, and what they give back: parts of the transactions that make and end
-//! them.
-//!
-//! Arithmetic on the stored item under bounds that the domain computed, not over its `rev`: a project's jobs
-//! begin and end at any time, and must not fight over a sum in which their order does not matter.
+//! Charges a project's daily budget when a job is created, and refunds it when the job ends.
+//! The update is arithmetic within limits that the domain computed, not over `rev`. Jobs of a project start and end at
+//! any time and must not compete for a sum in which their order does not matter.
 
 use crate::item::SHAPE;
 use crate::key;
@@ -11,18 +9,17 @@ use crate::transaction::{Condition, Transaction, number};
 use pullyard_domain::budget::{Charge, Returned};
 use std::time::Duration;
 
-/// How long a day's item is kept: longer than a job may last.
+/// How long a day's item is stored: longer than a job may last.
 const KEPT: Duration = Duration::from_secs(40 * 24 * 3_600);
 
-/// The part of a trigger that takes from the day.
+/// Adds the charge of a job to the transaction that creates it.
 ///
-/// Writes: BUDGET put if absent; else one job and the dollars more, if no more was taken before than the
-/// charge says.
+/// Writes: BUDGET put if absent; otherwise one job and its dollars are added, if the stored sums allow it.
 pub(super) fn charge(transaction: Transaction, charge: &Charge) -> Transaction {
     let mut bounds = vec!["attribute_exists(pk)"];
     bounds.extend(charge.jobs_below.map(|_| "jobs < :below"));
     bounds.extend(charge.usd_micros_at_most.map(|_| "taken_usd_micros <= :most"));
-    // No limit is less than one job takes, so the first of a day always fits.
+    // Every limit is at least one job's charge, so the first job of a day always fits.
     let mut condition = Condition::of(&format!("attribute_not_exists(pk) OR ({})", bounds.join(" AND ")))
         .name("#day", "day")
         .name("#expires", EXPIRES)
@@ -44,14 +41,14 @@ pub(super) fn charge(transaction: Transaction, charge: &Charge) -> Transaction {
     transaction.update(key::budget(&charge.project, charge.day), sets, "", condition)
 }
 
-/// The part of an end that gives back. Once: it is in one transaction with the JOB, which ends once.
+/// Adds the refund to the transaction that ends a job. A job ends only once, so its refund is written once.
 ///
-/// Writes: BUDGET if it is there: what was reserved less, what was spent more.
+/// Writes: BUDGET if it exists: the reservation is subtracted, the spent amount is added.
 pub(super) fn give_back(transaction: Transaction, returned: &Returned) -> Transaction {
     let condition = Condition::of("attribute_exists(pk)")
         .value(":jobs", number(returned.jobs))
         .value(":spent", number(returned.spent_usd_micros))
-        // Below zero where not everything was spent.
+        // Negative if less was spent than reserved.
         .value(":taken", number(i128::from(returned.spent_usd_micros) - i128::from(returned.reserved_usd_micros)));
     let sets = "jobs = jobs - :jobs, taken_usd_micros = taken_usd_micros + :taken, \
                 spent_usd_micros = spent_usd_micros + :spent";

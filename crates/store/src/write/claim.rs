@@ -1,4 +1,4 @@
-//! Somebody takes a Ready job.
+//! Writes the claim of a Ready job, and frees slots of runners.
 
 use crate::key;
 use crate::transaction::{Condition, Transaction, number, text};
@@ -9,11 +9,9 @@ use pullyard_domain::runner::Slot;
 use pullyard_domain::time::Timestamp;
 
 impl Store {
-    /// Gives a job to whoever the domain put into it.
-    ///
-    /// Writes: JOB if `rev` is the one seen. For a self-hosted runner also RUNNER: a slot more, if it is
-    /// Online, the process that registered, does not drain, has not this job, has room, and this very claim is none
-    /// of its newest ones that got a job.
+    /// Writes: JOB if `rev` is the one seen. For a self-hosted runner also RUNNER: one more slot. It must be Online,
+    /// the registered process, and not drain. It must have a free slot and not have this job, and this claim must not
+    /// be among its newest successful ones.
     /// Idempotent: by the claim's id, through the domain.
     pub async fn claim(&self, claimed: &Job) -> Result<Write, Error> {
         let mut transaction = Transaction::new("claim a job").revise(claimed)?;
@@ -50,25 +48,23 @@ impl Store {
     }
 }
 
-/// What an end or a requeue proves of the runner that it was decided for.
+/// The state of the runner that an end or a requeue must prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// Nothing: its own finish, a time limit, or a fault that nothing undoes.
+    /// No state: the attempt's own finish, a time limit, or a permanent fault.
     Nothing,
     Offline {
         epoch: u32,
     },
-    /// It was not heard again.
+    /// No later heartbeat has arrived.
     HeardLast {
         epoch: u32,
         at: Timestamp,
     },
 }
 
-/// The part of an end or a requeue that frees the slot of a self-hosted runner.
-///
-/// Removing a slot twice is harmless, and the runner can't be deleted while it has one, so beside the proof
-/// the only condition is that it is there.
+/// Frees the slot of a self-hosted runner, as a part of an end or a requeue. A repeated removal is harmless, and a
+/// runner with a slot cannot be deleted. Without a proof, the runner only has to exist.
 pub(super) fn free_slot(transaction: Transaction, before: &Job, proof: Proof) -> Transaction {
     let Some(runner) = before.run.as_ref().and_then(|run| run.runner.as_ref()) else {
         return transaction;

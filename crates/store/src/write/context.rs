@@ -1,4 +1,4 @@
-//! What an agent is told, frozen before its job is made.
+//! Freezes the context of an agent before its job is created.
 
 use crate::item::{Attributes, blob};
 use crate::key::{self, Key};
@@ -9,10 +9,10 @@ use pullyard_domain::prompt::Context;
 use sha2::{Digest, Sha256};
 
 impl Store {
-    /// Stores a context and returns its hash, which the job will carry.
+    /// Stores a context and returns its hash, which the job will contain.
     ///
-    /// Writes: CONTEXT, absent or the same: its key is a hash of its content. Plain and before the job,
-    /// because in a transaction it would cost double. A job that is then not made leaves it behind.
+    /// Writes: CONTEXT if absent or the same, because its key is a hash of its content. A plain write before the job,
+    /// because a transaction would cost double. If the job is not created, the context remains.
     pub async fn freeze_context(&self, job: &JobId, context: &Context) -> Result<String, Error> {
         let (hash, key, item) = frozen(job, context)?;
         Transaction::new("store a context")
@@ -25,7 +25,6 @@ impl Store {
         Ok(hash)
     }
 
-    /// Reads the frozen context of a job.
     pub async fn context(&self, job: &JobId, hash: &str) -> Result<Option<Context>, Error> {
         let key = key::context(job, hash);
         self.get_attributes(&key).await?.map(|item| blob::unpack(&key, &item)).transpose()

@@ -1,4 +1,4 @@
-//! A job becomes terminal.
+//! Writes the end of a job.
 
 use super::budget::give_back;
 use super::claim::{Proof, free_slot};
@@ -16,19 +16,16 @@ pub struct Ended<'a> {
     pub job: &'a Job,
     pub attempt: Option<&'a Attempt>,
     pub ticket: Option<&'a Ticket>,
-    /// The pull request it left behind.
     pub pull_request: Option<&'a PullRequest>,
-    /// What it gives back to its project's budget, if that day is still kept.
+    /// The refund to its project's budget, if that day's item still exists.
     pub returned: Option<&'a Returned>,
     pub proof: Proof,
 }
 
 impl Store {
-    /// Ends a job.
-    ///
-    /// Writes: JOB, TICKET and PR if `rev` is the one seen; ATTEMPT if absent (its number is never used
-    /// again); BUDGET if it is there; RUNNER one slot less, if the proof holds. All or nothing, so a ticket is
-    /// never locked by a job that has ended, and what that reserved comes back once.
+    /// Writes: JOB, TICKET and PR if `rev` is the one seen; ATTEMPT if absent (its number is never used again); BUDGET
+    /// if it exists; RUNNER one slot less, if the proof holds. All or nothing: an ended job locks no ticket, and its
+    /// reservation returns once.
     /// Idempotent: by the finish's id, through the domain.
     pub async fn end(&self, ended: &Ended<'_>) -> Result<Write, Error> {
         let mut transaction = Transaction::new("end a job").revise(ended.job)?;

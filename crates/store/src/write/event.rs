@@ -1,4 +1,4 @@
-//! What an agent does, batch by batch.
+//! Stores the events of an agent in batches.
 
 use crate::item::blob;
 use crate::key;
@@ -10,25 +10,23 @@ use pullyard_domain::time::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
 
-/// A batch of events of one attempt. `events` is whatever the wire carries; the table does not look in.
+/// A batch of events of one attempt. The table does not parse `events`.
 #[derive(Clone, Debug)]
 pub struct Batch<'a, E> {
     pub job: &'a JobId,
     pub attempt: u32,
-    /// The number of the first event.
     pub first: u64,
     pub at: Timestamp,
     pub events: &'a [E],
 }
 
-/// How long events are kept.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3_600);
 
 impl Store {
-    /// Stores a batch. A batch is immutable: what stands under its number stays.
+    /// Stores a batch. A stored batch never changes.
     ///
     /// Writes: the batch if absent.
-    /// Idempotent: by attempt and first number; a repeat is `Stale` and as good.
+    /// Idempotent: by attempt and first number; a repeat is `Stale`, which counts as success.
     pub async fn store_events<E: Serialize>(&self, batch: &Batch<'_, E>) -> Result<Write, Error> {
         let mut item = blob::pack(&key::events(batch.job, batch.attempt, batch.first), &batch.events)?;
         item.insert("at".into(), number(batch.at.millis()));

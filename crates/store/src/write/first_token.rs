@@ -1,4 +1,4 @@
-//! The first admin token of a deployment, which an operator makes by hand.
+//! Stores the first admin token of a deployment, which an operator creates by hand.
 
 use crate::item::{Attributes, token::Token};
 use crate::key;
@@ -7,10 +7,10 @@ use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 impl Store {
-    /// Stores the first admin token, or another one in its place, which is taken back in the same step.
+    /// Stores the first admin token. It may replace another one, `over`, which is revoked in the same write.
     ///
-    /// Writes: TOKEN if absent; FIRST if absent, or if it still names `over`; the TOKEN of `over` if it is
-    /// there: `revoked`. Of two operators at once one wins.
+    /// Writes: TOKEN if absent; FIRST if absent, or if it still names `over`; the TOKEN of `over` if it exists:
+    /// `revoked`. If two operators write at once, one succeeds.
     /// Idempotent: a repeat is `Stale`, and [`first_token`](Self::first_token) then names this token.
     pub async fn put_first_token(&self, token: &Token, over: Option<&str>) -> Result<Write, Error> {
         let key = key::first_token();

@@ -6,23 +6,19 @@ use crate::{Error, Store, Write, key};
 use pullyard_domain::hook::{Hook, NOTED_EVERY, Poll};
 use pullyard_domain::time::Timestamp;
 
-/// The note is of this hook, or names none.
+/// The note is about this hook, or names none.
 const OF_IT: &str = "attribute_not_exists(hook_created) OR hook_created = :created";
 
-/// The note is of an older hook of the same name.
+/// The note is about an older hook of the same name.
 const OF_AN_OLDER_ONE: &str = "hook_created < :created";
 
 impl Store {
-    /// Stores a webhook over the revision that was read.
-    ///
     /// Writes: HOOK if `rev` and `created` are those seen (absent if new). Another hook of its name stays.
     pub async fn put_hook(&self, hook: &Hook) -> Result<Write, Error> {
         let seen = Condition::seen_of(hook.rev, "created", hook.created);
         Transaction::new("store a webhook").revise_over(hook, seen)?.commit(self).await
     }
 
-    /// Removes a webhook.
-    ///
     /// Writes: HOOK deleted if `rev` and `created` are those seen or it is gone, and its note.
     /// Idempotent: a missing hook is no error.
     pub async fn delete_hook(&self, hook: &Hook) -> Result<Write, Error> {
@@ -34,12 +30,9 @@ impl Store {
             .await
     }
 
-    /// Notes that a delivery of a webhook was verified.
-    ///
-    /// Writes: `verified_at` of the note, unless noted within the last minute. The note of an older hook of its
-    /// name is replaced.
-    /// Idempotent: one note per minute is written; others are `Stale`, as are those of a hook that
-    /// another one of its name replaced.
+    /// Writes: `verified_at` of the note, at most once a minute. Replaces the note of an older hook of its name.
+    /// Idempotent: one note per minute is written. Others are `Stale`, also if another hook of the name replaced this
+    /// one.
     pub async fn note_hook_verified(&self, hook: &Hook, at: Timestamp) -> Result<Write, Error> {
         let a_minute_ago = format!("({OF_IT}) AND (attribute_not_exists(verified_at) OR verified_at <= :before)");
         let a_minute_ago = Condition::of(&a_minute_ago).value(":before", number(at.minus(NOTED_EVERY).millis()));
@@ -58,16 +51,13 @@ impl Store {
         Ok(Write::Stale)
     }
 
-    /// Counts refused deliveries of a webhook, for display: a retry after a lost answer may count
-    /// twice.
+    /// Counts refused deliveries of a webhook for display. A retry after a lost answer may count twice.
     ///
-    /// Writes: `refused_at` and a raised `refused` of the note. The note of an older hook of its name is
-    /// replaced.
-    /// `Stale`: another hook of its name was noted after it.
+    /// Writes: `refused_at` and a higher `refused` of the note. Replaces the note of an older hook of its name. `Stale`
+    /// if the note is about a newer hook of its name.
     pub async fn note_hook_refused(&self, hook: &Hook, more: u64, at: Timestamp) -> Result<Write, Error> {
         let counted = (Condition::of(OF_IT).value(":none", number(0)), "if_not_exists(refused, :none) + :more", "");
         let anew = (Condition::of(OF_AN_OLDER_ONE), ":more", "verified_at");
-        // If several find an older hook's note, one replaces it and the others retry.
         for (condition, count, gone) in [counted.clone(), anew, counted] {
             let condition = condition
                 .value(":at", number(at.millis()))
@@ -82,16 +72,15 @@ impl Store {
         Ok(Write::Stale)
     }
 
-    /// Stores how a repository is polled, over the revision that was read.
+    /// Stores how a repository is polled.
     ///
-    /// Writes: POLL if `rev` is the one seen (absent if new). If the repository was removed and connected again, a writer
-    /// that read the first item's revision may replace the new item. Then its progress or ingress is wrong until the next
-    /// look or setting.
+    /// Writes: POLL if `rev` is the one seen (absent if new). If the repository was removed and connected again, a late
+    /// writer may replace the new item. Its progress or ingress is then wrong until the next poll or setting.
     pub async fn put_poll(&self, poll: &Poll) -> Result<Write, Error> {
         Transaction::new("store how a repository is looked at").revise(poll)?.commit(self).await
     }
 
-    /// Stores how long a secret's previous value counts, over the revision that was read.
+    /// Stores how long a secret's previous value stays valid.
     ///
     /// Writes: ROTATION if `rev` is the one seen (absent if new).
     pub async fn put_rotation(&self, rotation: &Rotation) -> Result<Write, Error> {

@@ -1,4 +1,4 @@
-//! The plain writes of a job: a start, a phase, a death, a back-off.
+//! Writes jobs that neither begin nor end: starts, phases, deaths, back-offs and notes.
 
 use crate::transaction::{Condition, Transaction, number};
 use crate::{Error, Store, WorkKey, Write, key};
@@ -8,17 +8,17 @@ use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::time::Timestamp;
 
 impl Store {
-    /// Replaces a job by what the domain made of it.
+    /// Replaces a job by the state that the domain computed.
     ///
-    /// Writes: JOB if `rev` is the one seen. The domain checked attempt, claim and status on that very
-    /// revision, so the revision proves them.
+    /// Writes: JOB if `rev` is the one seen. The domain checked attempt, claim and status on that revision, so `rev`
+    /// proves them.
     /// Idempotent: through the domain; a repeat reads the job again and finds it done.
     pub async fn update_job(&self, job: &Job) -> Result<Write, Error> {
         Transaction::new("change a job").revise(job)?.commit(self).await
     }
 
-    /// Wants a job to end whose pull request can't change any more, and notes that of it: whoever dies leaves both or
-    /// neither, since nobody looks at a closed pull request again.
+    /// Requests the end of a job whose pull request can no longer change, and records that on the pull request. One
+    /// transaction, because a closed pull request is never checked again.
     ///
     /// Writes: JOB and PR if `rev` is the one seen.
     /// Idempotent: through the domain; a repeat is `Stale`, and reading again shows both.
@@ -28,11 +28,9 @@ impl Store {
 }
 
 impl Store {
-    /// Notes that somebody looks at a job.
-    ///
-    /// Writes: `watched_until` of JOB, if it is there and is not noted for as long already. Not over `rev`: it
-    /// decides nothing, a write that did not see it puts it back to what it was, and it is said again soon.
-    /// Idempotent: the same look again is stale.
+    /// Writes: `watched_until` of JOB, if the job exists and the stored time is earlier. Not over `rev`: the note
+    /// decides nothing, another write may reset it, and it is repeated soon.
+    /// Idempotent: a repeat is `Stale`.
     pub async fn note_watched(&self, job: &JobId, until: Timestamp) -> Result<Write, Error> {
         let condition = "attribute_exists(pk) AND (attribute_not_exists(watched_until) OR watched_until < :until)";
         let condition = Condition::of(condition).value(":until", number(until.millis()));
@@ -42,8 +40,8 @@ impl Store {
             .await
     }
 
-    /// Moves the row of an item that can't be read further back, so that it does not stand in the way of
-    /// the others. The one write that does not know the item it changes.
+    /// Postpones the row of an item that cannot be read, so that it does not block the others. No other write changes
+    /// an item without knowing it.
     ///
     /// Writes: `ws` of the item, if it has a row.
     pub async fn put_row_off(&self, key: &WorkKey, until: Timestamp) -> Result<Write, Error> {

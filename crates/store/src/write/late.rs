@@ -1,4 +1,5 @@
-//! A result that comes after its attempt was taken away: kept, without changing the job.
+//! Stores a result that arrives after its attempt was lost.
+//! The job does not change.
 
 use crate::key;
 use crate::transaction::{Condition, Transaction};
@@ -9,10 +10,8 @@ use pullyard_domain::job::JobResult;
 use pullyard_domain::pull_request::PullRequest;
 
 impl Store {
-    /// Notes a late result on its attempt.
-    ///
-    /// Writes: ATTEMPT, if it is there: `late_result`.
-    /// Idempotent: the same result again is the same.
+    /// Writes: `late_result` of ATTEMPT, if it exists.
+    /// Idempotent: a repeat stores the same value.
     pub async fn note_late_result(&self, job: &JobId, attempt: u32, result: &JobResult) -> Result<Write, Error> {
         let key = key::attempt(job, attempt);
         let result = serde_dynamo::to_item(result)
@@ -21,10 +20,8 @@ impl Store {
         Transaction::new("note a late result").update(key, "late_result = :result", "", condition).commit(self).await
     }
 
-    /// Links a pull request that nobody has linked yet, or else nothing.
-    ///
-    /// Writes: PR if absent, as its first revision. Without it every later review of that pull request
-    /// would be refused.
+    /// Writes: PR if absent, as its first revision. Without a link, every later review of the pull request would be
+    /// refused.
     pub async fn link_if_unlinked(&self, pull_request: &PullRequest) -> Result<Write, Error> {
         let unseen = PullRequest { rev: 0, ..pull_request.clone() };
         Transaction::new("link a pull request").revise(&unseen)?.commit(self).await

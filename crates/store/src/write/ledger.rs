@@ -1,4 +1,4 @@
-//! The ledger's own writes.
+//! Writes ledger entries.
 
 use crate::transaction::{Condition, Transaction, text};
 use crate::{Error, Store, Write};
@@ -21,19 +21,19 @@ pub(crate) fn unless_final() -> Condition {
 }
 
 impl Store {
-    /// Records a decision that made no job.
+    /// Records a decision that created no job.
     ///
     /// Writes: DELIVERY if absent or not final.
-    /// Idempotent: by the delivery's id; `Stale` means that a final answer stands there already.
+    /// Idempotent: by the delivery's id; `Stale` means that a final answer is stored already.
     pub async fn record(&self, delivery: &Delivery) -> Result<Write, Error> {
         Transaction::new("record a decision").put(delivery, unless_final())?.commit(self).await
     }
 
-    /// Notes what became of a review that was held: the job that covers it, or its last answer.
+    /// Notes the outcome of a held review: the job that covers it, or its last answer.
     ///
-    /// Writes: DELIVERY, if it is there and names no job. A last answer: `reason`, no longer final. A job: `job`,
-    /// and where the answer was not that it is held, what it says as well.
-    /// Idempotent: the same again is the same.
+    /// Writes: DELIVERY if it exists and names no job. A last answer: `reason`, no longer final. A job: `job`; if the
+    /// answer was not final, also `reason`, now final.
+    /// Idempotent: a repeat changes nothing.
     pub async fn conclude(&self, delivery: &DeliveryId, end: &Conclusion) -> Result<Write, Error> {
         let key = crate::key::delivery(delivery);
         let transaction = Transaction::new("note what became of a held review");
@@ -49,7 +49,7 @@ impl Store {
                 if written == Write::Applied {
                     return Ok(written);
                 }
-                // Its project was held, or somebody was about to refuse it when its job was made.
+                // Its project was held, or the review was about to be refused when its job was created.
                 let reason = stored(&key, &Reason::Accepted { job: job.clone() })?;
                 let condition = named(false).value(":reason", reason).value(":true", AttributeValue::Bool(true));
                 Transaction::new("note the job of a review")
@@ -68,9 +68,7 @@ impl Store {
         }
     }
 
-    /// Notes that an answered delivery came again.
-    ///
-    /// Writes: DELIVERY if it is there and has room.
+    /// Writes: DELIVERY if it exists and its list has space.
     pub async fn note_repeat(&self, delivery: &DeliveryId, at: pullyard_domain::time::Timestamp) -> Result<(), Error> {
         use crate::transaction::number;
         let condition = Condition::of("attribute_exists(pk) AND size(seen) < :most")

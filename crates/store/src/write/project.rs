@@ -1,4 +1,4 @@
-//! Projects, their repositories, connected forges.
+//! Writes projects, their repositories and connected forges.
 
 use crate::item::{Attributes, Stored};
 use crate::key;
@@ -10,31 +10,27 @@ use pullyard_domain::hook::Poll;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::{Integration, Project, Repository};
 
-/// A repository that leaves its project, with what is of it alone.
+/// A repository that is removed from its project, with the items that depend on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Removal<'a> {
     /// The repository, under the name that was read.
     pub repository: &'a Repository,
-    /// Every name that leads to it.
+    /// All names that lead to it.
     pub names: &'a [RepositoryName],
-    /// How it is looked at, over the revision that was read; none if it never was.
+    /// How it is polled, at the revision that was read; `None` if it never was.
     pub poll: Option<&'a Poll>,
-    /// Its project with other settings, over the revision that was read, where they named the repository.
+    /// Its project with changed settings, at the revision that was read, if they named the repository.
     pub project: Option<&'a Project>,
 }
 
 impl Store {
-    /// Stores a project over the revision that was read.
-    ///
     /// Writes: PROJECT if `rev` is the one seen (absent if new).
     pub async fn put_project(&self, project: &Project) -> Result<Write, Error> {
         Transaction::new("store a project").revise(project)?.commit(self).await
     }
 
-    /// Connects a forge.
-    ///
-    /// Writes: INTEGRATION if absent, or if the forge that was disconnected from it has the same address; `Stale` when
-    /// the name is taken.
+    /// Writes: INTEGRATION if absent, or if a disconnected forge of this name has the same URL. `Stale` if the name is
+    /// taken.
     pub async fn put_integration(&self, integration: &Integration) -> Result<Write, Error> {
         let free = Condition::of("attribute_not_exists(pk) OR (#gone = :gone AND api_url = :api_url)")
             .name("#gone", key::GONE)
@@ -43,9 +39,9 @@ impl Store {
         Transaction::new("connect a forge").put(integration, free)?.commit(self).await
     }
 
-    /// Connects a repository, or replaces the settings of the same one. A new one is polled.
+    /// Connects a repository, or replaces its settings. A new repository is also polled.
     ///
-    /// Writes: REPO; its name's alias if absent or already its own; POLL if absent. `Stale` when another repository of
+    /// Writes: REPO; its name's alias if absent or already its own; POLL if absent. `Stale` if another repository of
     /// the project has that name, or the repository is polled already.
     pub async fn put_repository(&self, repository: &Repository, poll: Option<&Poll>) -> Result<Write, Error> {
         let alias = key::repository_name(&repository.project, &repository.name);
@@ -66,11 +62,9 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Gives a connected repository the name that its forge has for it now.
-    ///
-    /// Writes: REPO if its name is the one seen; the new name's alias if absent or already its own; the old
-    /// name's alias deleted if it is its own or gone. `Stale` when the name was changed meanwhile, or another
-    /// repository of the project has the new one.
+    /// Writes: REPO if its name is the one seen; the new name's alias if absent or already its own; the old name's
+    /// alias deleted if it is its own or gone. `Stale` if the name changed since, or another repository of the project
+    /// has it.
     /// Idempotent: a repeat is `Stale`, and reading again shows the name.
     pub async fn rename_repository(&self, seen: &Repository, next: &Repository) -> Result<Write, Error> {
         let own = |condition: &str| {
@@ -90,19 +84,17 @@ impl Store {
         let mut transaction = Transaction::new("rename a repository")
             .put(next, unchanged)?
             .put_item(item, own("attribute_not_exists(pk)"));
-        // Names that differ by case alone have one alias.
+        // Names that differ only in case have one alias.
         if old != alias {
             transaction = transaction.delete(old, own("attribute_not_exists(pk)"));
         }
         transaction.commit(self).await
     }
 
-    /// Takes a repository out of its project.
-    ///
     /// Writes: REPO deleted if its name is the one seen or it is gone; each alias deleted if it is its own or gone;
-    /// POLL deleted if `rev` is the one seen or it is gone (not there if there was none); PROJECT if `rev` is the one
-    /// seen. `Stale` when the repository has another name by now, or is looked at in another way.
-    /// Idempotent: what is gone is gone.
+    /// POLL deleted if `rev` is the one seen or it is gone (must be absent if it was never seen); PROJECT if `rev` is
+    /// the one seen. `Stale` if the name or the polling changed since.
+    /// Idempotent: missing items are no error.
     pub async fn remove_repository(&self, removal: &Removal<'_>) -> Result<Write, Error> {
         let repository = removal.repository;
         let seen = Condition::of("attribute_not_exists(pk) OR #name = :seen")
@@ -127,17 +119,17 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Disconnects a forge. Its row stays and says so, in no list and read as none: by its name, links, jobs and the
-    /// ledger lead to repositories of that forge, and the ids of another one may be the same.
+    /// Disconnects a forge. Its item is marked and remains, but it is in no list and reads as absent. Links, jobs and
+    /// the ledger use its name for repositories whose ids another forge may use too.
     ///
-    /// Writes: INTEGRATION if its address, account, first secret and App are those seen. `Stale` when another one was
-    /// connected under its name meanwhile.
-    /// Idempotent: what is gone is gone.
+    /// Writes: INTEGRATION if its URL, account, first secret and App are those seen. `Stale` if another forge was
+    /// connected under its name since.
+    /// Idempotent: a repeat marks it again.
     pub async fn remove_integration(&self, seen: &Integration) -> Result<Write, Error> {
         let as_read =
             |proof: &str| Condition::of(&format!("api_url = :api_url AND #account.#id = :account AND {proof}"));
         let proven = match &seen.auth {
-            // Before there were Apps, the secret of a token stood alone.
+            // In old items, a token's secret is not in `auth`.
             Auth::Token { secret } => as_read("(#auth.#secret = :secret OR token_secret = :secret)")
                 .name("#secret", "secret")
                 .value(":secret", text(secret)),

@@ -1,4 +1,4 @@
-//! A self-hosted runner introduces itself.
+//! Registers self-hosted runners.
 
 use crate::item::Name;
 use crate::transaction::{Condition, Transaction, number, text};
@@ -10,17 +10,16 @@ use pullyard_domain::runner::{Profile, Runner};
 pub struct Registered<'a> {
     pub runner: &'a Runner,
     pub profile: &'a Profile,
-    /// The runner as it was read; none if it was never seen.
+    /// The runner as it was read; `None` if it is new.
     pub seen: Option<&'a Runner>,
 }
 
 impl Store {
-    /// Registers a runner, lets a new process take over from a silent one, or brings up to date what the
-    /// same process says again.
+    /// Registers a runner, replaces a silent process by a new one, or updates the data of the same process.
     ///
-    /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat`, `slots`, `claims` and whether a drain is wanted are
-    /// the ones seen: a takeover is refused by a sign of life since, keeps the slots and its people's wish,
-    /// and forgets none that came meanwhile; PROFILE; NAME if absent or its own.
+    /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat`, `slots`, `claims` and the presence of `drain` are
+    /// those seen; PROFILE; NAME if absent or its own. A heartbeat since then prevents a takeover. A takeover preserves
+    /// slots and a requested drain, and loses no claim that was added since.
     /// Idempotent: a repeat is `Stale`, and reading again shows the same instance.
     pub async fn register(&self, registered: &Registered<'_>) -> Result<Write, Error> {
         let epoch = match registered.seen {
@@ -30,7 +29,7 @@ impl Store {
                     .map_err(|error| Error::Corrupt { key: seen.id.to_string(), reason: error.to_string() })?;
                 let drained =
                     if seen.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
-                // A job that came and went meanwhile left its claim.
+                // A job that was claimed and has ended since is only visible by its claim.
                 let claims = (!seen.claims.is_empty()).then(|| seen.claims.iter().map(|claim| text(claim.as_str())));
                 let claimed = if claims.is_some() { "claims = :claims" } else { "attribute_not_exists(claims)" };
                 let seen_is_there = format!(

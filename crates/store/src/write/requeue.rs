@@ -1,4 +1,4 @@
-//! A job goes back to Ready after a platform fault.
+//! Returns a job to Ready after a platform fault.
 
 use super::claim::{Proof, free_slot};
 use crate::transaction::{Condition, Transaction};
@@ -6,10 +6,10 @@ use crate::{Error, Store, Write};
 use pullyard_domain::job::{Attempt, Job};
 
 impl Store {
-    /// Puts a job back. Its ticket stays locked: the job has not ended.
+    /// Requeues a job. Its ticket stays locked, because the job has not ended.
     ///
-    /// Writes: JOB if `rev` is the one seen; ATTEMPT if absent (its number is never used again); RUNNER
-    /// one slot less, if the proof holds.
+    /// Writes: JOB if `rev` is the one seen; ATTEMPT if absent (its number is never used again); RUNNER one slot less,
+    /// if the proof holds.
     /// Idempotent: a repeat is `Stale`, and reading again shows the job Ready.
     pub async fn requeue(&self, before: &Job, job: &Job, attempt: &Attempt, proof: Proof) -> Result<Write, Error> {
         let transaction = Transaction::new("put a job back").revise(job)?.put(attempt, Condition::absent())?;

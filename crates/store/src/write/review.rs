@@ -1,7 +1,5 @@
-//! Writes of reviews: a review gets a job, waits, is absorbed, or gets its last answer.
-//!
-//! Each write requires that the review is `deferred` or unknown, so that no review belongs to
-//! two jobs.
+//! Writes reviews: a review gets a job, waits, is absorbed, or gets its last answer.
+//! Each write requires that the review is `deferred` or unknown, so that no review belongs to two jobs.
 
 use crate::key::{self, Key};
 use crate::transaction::{Condition, Transaction, number, text};
@@ -22,15 +20,13 @@ use pullyard_domain::time::Timestamp;
 #[derive(Clone, Debug)]
 pub struct TriggerReview<'a> {
     pub job: &'a Job,
-    /// The ticket with the job.
     pub ticket: &'a Ticket,
     /// The pull request whose hour begins.
     pub pull_request: &'a PullRequest,
     /// The review with the job's id.
     pub review: &'a Review,
-    /// The decision, if it is made at once, and what it may replace in the ledger. `None` for a review that waited.
+    /// The decision, if it is made now. `None` for a review that waited.
     pub delivery: Option<&'a Delivery>,
-    /// What the job takes from its project's budget.
     pub charge: Option<&'a Charge>,
 }
 
@@ -40,20 +36,18 @@ pub struct WaitsForJob<'a> {
     /// The waiting review, one version later than it was read.
     pub review: &'a Review,
     pub from: Option<&'a JobId>,
-    /// Its ledger entry, if that is to say so.
+    /// Its ledger entry, if that changes.
     pub delivery: Option<&'a Delivery>,
-    /// The job that it waits for.
     pub job: &'a JobId,
     pub opens_at: Timestamp,
 }
 
 impl Store {
-    /// Makes the job of a review.
+    /// Creates the job of a review.
     ///
-    /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen; REVIEW if absent or refused before, or
-    /// `deferred` if it waited; DELIVERY if absent, or not final if it was looked up; BUDGET if the day has
-    /// enough left. The two revs cover all facts of the decision but the settings; REVIEW shows that it has no job yet. The
-    /// attribute `edited` of a stored REVIEW stays.
+    /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen; REVIEW if absent or refused before, or `deferred`
+    /// if it waited; DELIVERY if absent or not final; BUDGET if the day has enough left. The two revs prove all facts
+    /// of the decision except the settings; REVIEW proves that it has no job yet. `edited` of a stored REVIEW stays.
     /// Idempotent: by the job's id. A repeat is `Stale`, and reading again shows the job.
     pub async fn trigger_review(&self, trigger: &TriggerReview<'_>) -> Result<Write, Error> {
         let over = if trigger.delivery.is_some() { fresh() } else { deferred() };
@@ -71,12 +65,12 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Stores that a review waits, with its ledger entry and its ticket's mark. In one transaction: a review that its
-    /// ticket does not know would be forgotten, because its entry says that it waits.
+    /// Stores a waiting review with its ledger entry and its ticket's mark. One transaction, because a review without a
+    /// mark on its ticket would be forgotten.
     ///
     /// Writes: REVIEW if absent, or refused in the version before; DELIVERY if absent or not final; TICKET if `rev` is
-    /// the one seen. It raises `rev`, so that a settlement that did not see this review fails.
-    /// `Stale`: it waits or has its job, or the ticket changed.
+    /// the one seen. `rev` rises, so that a settlement that did not see this review fails. `Stale` if the review waits
+    /// or has its job, or the ticket changed.
     pub async fn remember_review(&self, review: &Review, delivery: &Delivery, marked: &Ticket) -> Result<Write, Error> {
         Transaction::new("remember a review")
             .put_review(review, over_refused(review))?
@@ -86,22 +80,22 @@ impl Store {
             .await
     }
 
-    /// Gives a review that does not wait to an existing job, or takes it from a job that is over.
+    /// Gives a review that does not wait to an existing job, or takes it from an ended job.
     ///
-    /// Writes: REVIEW if absent, or refused in the version before; if `from` names a job, if it is that job's.
-    /// `Stale`: it waits, has its job, or has another one.
+    /// Writes: REVIEW if absent, or refused in the version before; with `from`, if it is that job's. `Stale` if it
+    /// waits, has its job, or has another one.
     pub async fn take_review(&self, review: &Review, from: Option<&JobId>) -> Result<Write, Error> {
         Transaction::new("give a review to a job").put_review(review, over(review, from))?.commit(self).await
     }
 
-    /// Makes a review wait for its ticket's job, which does not know it, and marks the ticket: the end of the job
-    /// settles it. In one transaction, because the job may end at any moment and would remove a mark without a
-    /// review, or forget a review without a mark.
+    /// Makes a review wait for its ticket's job, which does not know it, and marks the ticket. The end of the job
+    /// settles it. One transaction: a job that ends in between would remove a mark without a review, or forget a review
+    /// without a mark.
     ///
-    /// Writes: REVIEW as [`Self::take_review`]; DELIVERY, if there is one, if absent or not final; TICKET while
-    /// `active_job` is that job and it has a map of marks. Not over `rev`, so that many reviews at once do not compete.
-    /// It raises `rev`, so that a settlement that did not see this review fails. The ticket's row stays: the end of
-    /// an active job settles what waits. `Stale`: somebody sent the review again, or the job has ended.
+    /// Writes: REVIEW as [`Self::take_review`]; DELIVERY, if given, if absent or not final; TICKET if `active_job` is
+    /// that job and it has a map of marks. Not over `rev`, so that many reviews at once do not compete. `rev` rises, so
+    /// that a settlement that did not see this review fails. The ticket's row stays: the end of an active job settles
+    /// what waits. `Stale` if the review was sent again, or the job has ended.
     pub async fn wait_for_job(&self, wait: &WaitsForJob<'_>) -> Result<Write, Error> {
         let WaitsForJob { review, from, delivery, job, opens_at } = *wait;
         let ticket = key::ticket(&review.project, &review.ticket);
@@ -114,10 +108,8 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Lets the newest review absorb older ones.
-    ///
-    /// Writes: each older REVIEW from `deferred` to `absorbed`, and the newest, `version`, if it still waits. If it
-    /// had its job already, what it absorbs now would be in no job.
+    /// Writes: each older REVIEW from `deferred` to `absorbed`, and `version` of the newest, if it still waits. If it
+    /// already had its job, the absorbed reviews would be in no job.
     pub async fn absorb_reviews(
         &self,
         pull_request: &PullRequestId,
@@ -139,12 +131,12 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Gives the reviews that share a waiting review's fate their last answer.
+    /// Gives their last answer to the reviews that depend on a waiting review.
     ///
-    /// Writes: each of the others from `deferred` or `absorbed` to `refused`, as read, if the newest still
-    /// waits. If it had its job already, that job would cover them.
+    /// Writes: each of the others from `deferred` or `absorbed` to `refused`, in the version that was read, if the
+    /// newest still waits. If it already had its job, that job would cover them.
     pub async fn refuse_with(&self, newest: &Review, others: &[&Review], state: &ReviewState) -> Result<Write, Error> {
-        // An update of only the mark is a condition check that is recognised when its answer is lost.
+        // An update of only the mark acts as a condition check, and is recognised when its answer is lost.
         let mut transaction = Transaction::new("refuse reviews that were absorbed").update(
             key::review(&newest.pull_request, &newest.id),
             "",
@@ -164,9 +156,9 @@ impl Store {
 
     /// Gives a waiting review its last answer.
     ///
-    /// Writes: REVIEW from `deferred` to `refused`, as it was read. Otherwise reviews that it absorbed since, or its own
-    /// later changes, would get this answer too.
-    /// Idempotent: a repeat is `Stale`, because it waits no more.
+    /// Writes: REVIEW from `deferred` to `refused`, in the version that was read. Otherwise reviews that it absorbed
+    /// since, or its later changes, would get this answer too.
+    /// Idempotent: a repeat is `Stale`, because the review no longer waits.
     pub async fn refuse_review(&self, review: &Review, state: &ReviewState) -> Result<Write, Error> {
         let condition = as_it_was(review).value(":state", stored(state)?);
         Transaction::new("refuse a review that waited")
@@ -175,16 +167,14 @@ impl Store {
             .await
     }
 
-    /// Notes that a review of a project was edited.
-    ///
-    /// Writes: REVIEW if it exists and is that project's: `edited`.
+    /// Writes: `edited` of REVIEW, if it exists and belongs to the project.
     pub async fn note_review_edited(
         &self,
         pull_request: &PullRequestId,
         review: &ReviewId,
         project: &ProjectId,
     ) -> Result<Write, Error> {
-        // An unknown review belongs to nobody.
+        // A missing review has no `project`, so the condition fails.
         let condition = Condition::of("#project = :project")
             .name("#project", "project")
             .value(":project", text(project.as_str()))
@@ -195,9 +185,7 @@ impl Store {
             .await
     }
 
-    /// Replaces the link of a pull request.
-    ///
-    /// Writes: PR if `rev` is the one seen (absent if none was).
+    /// Writes: PR if `rev` is the one seen (absent if new).
     pub async fn update_pull_request(&self, pull_request: &PullRequest) -> Result<Write, Error> {
         Transaction::new("change a pull request").revise(pull_request)?.commit(self).await
     }
@@ -211,8 +199,8 @@ impl Store {
 }
 
 impl Transaction {
-    /// Writes a whole review except `edited`: the forge reports edits at any time, and they are noted
-    /// without reading, so an older copy would remove the mark.
+    /// Writes a whole review except `edited`. Edits are noted without reading the review, so an older copy would remove
+    /// them.
     fn put_review(self, review: &Review, condition: Condition) -> Result<Self, Error> {
         self.put_but(review, "edited", &["request", "had"], condition)
     }
@@ -247,7 +235,7 @@ fn over_refused(review: &Review) -> Condition {
     }
 }
 
-/// The review is that job's; without a job, it is unknown.
+/// The review belongs to that job. Without a job, it is unknown or was refused.
 fn over(review: &Review, from: Option<&JobId>) -> Condition {
     match from {
         None => over_refused(review),
@@ -265,8 +253,7 @@ fn deferred() -> Condition {
         .value(":deferred", text("deferred"))
 }
 
-/// The review still waits as it was read: it absorbed nothing since, and was not refused and
-/// stored again.
+/// The review still waits in the version that was read: it absorbed no other, and was not refused and stored again.
 fn as_it_was(review: &Review) -> Condition {
     in_version("#state.#is = :deferred", review.version).value(":deferred", text("deferred"))
 }

@@ -1,4 +1,4 @@
-//! What becomes of a registered runner: it is heard, falls silent, is drained, goes.
+//! Writes the state of a registered runner: heartbeats, silence, drains and removal.
 
 use crate::key;
 use crate::transaction::{Condition, Transaction, number, text};
@@ -22,20 +22,18 @@ fn word(status: Presence) -> &'static str {
 }
 
 impl Store {
-    /// Stores that a runner was heard.
-    ///
-    /// Writes: RUNNER updated, but its slots and its people's wish, if `epoch`, `instance` and whether a
-    /// drain is wanted are the ones seen, it is not being deleted, and nothing newer was heard: a function that
-    /// stalled must not make it look silent. Not over the slots: a claim at the same time must not refuse a
-    /// heartbeat. The oldest claims go that need not be known any more, if they are still the oldest.
-    /// Idempotent: a repeat says the same a little later.
+    /// Writes: RUNNER except its slots and the requested drain, if `epoch`, `instance` and the presence of `drain` are
+    /// those seen, and it is not being deleted. A newer stored heartbeat stays: a delayed function must not make a
+    /// runner look silent. Not over the slots, so that a concurrent claim does not refuse a heartbeat. Obsolete claims
+    /// are removed, if they are still the oldest.
+    /// Idempotent: a repeat stores the same heartbeat.
     pub async fn heartbeat(&self, seen: &Runner, heard: &Runner) -> Result<Write, Error> {
         let drained = if seen.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
         let mut removes = "spared_until".to_owned();
         let forgets = seen.claims.len().saturating_sub(heard.claims.len());
-        // The last of them first: not every DynamoDB counts as if all went at once.
+        // Remove the last one first: not every DynamoDB applies all removals at once.
         removes.extend((0..forgets).rev().map(|at| format!(", claims[{at}]")));
-        // Claims come at the end meanwhile, and another heartbeat may have forgotten the same.
+        // Concurrent claims are appended, and another heartbeat may have removed the same claims.
         let oldest = seen.claims.first().filter(|_| forgets > 0);
         let forgotten = if oldest.is_some() { " AND claims[0] = :oldest" } else { "" };
         let condition = format!(
@@ -68,9 +66,9 @@ impl Store {
             .await
     }
 
-    /// Takes a silent runner Offline.
+    /// Marks a silent runner Offline.
     ///
-    /// Writes: RUNNER updated if it is Online and was not heard since it was read.
+    /// Writes: RUNNER if it is Online and no heartbeat was stored since it was read.
     /// Idempotent: a repeat is `Stale`, and reading again shows it Offline.
     pub async fn take_offline(&self, seen: &Runner, offline: &Runner) -> Result<Write, Error> {
         let mut sets = "#status = :offline, epoch = :epoch".to_owned();
@@ -88,10 +86,10 @@ impl Store {
         Transaction::new("take a runner offline").update(key::runner(&seen.id), &sets, "", condition).commit(self).await
     }
 
-    /// Stores what people want of a runner: a drain, or none.
+    /// Stores or removes the drain that users request for a runner.
     ///
-    /// Writes: RUNNER updated if it is there and is not being deleted.
-    /// Idempotent: a level; the last one that was asked for stands.
+    /// Writes: RUNNER if it exists and is not being deleted.
+    /// Idempotent: the last request wins.
     pub async fn set_drain(&self, runner: &Runner, drain: Option<&Drain>) -> Result<Write, Error> {
         let condition = Condition::of("attribute_exists(pk) AND #status <> :deleting")
             .name("#status", "status")
@@ -109,11 +107,10 @@ impl Store {
         .await
     }
 
-    /// Begins to remove a runner: nothing is claimed or heard for it any more.
+    /// Begins the removal of a runner, which then accepts no claims and no heartbeats.
     ///
-    /// Writes: RUNNER updated if it is in the epoch that was read: one that was heard of again since by
-    /// registering is not removed.
-    /// Idempotent: a repeat is `Stale`, and reading again shows it so.
+    /// Writes: RUNNER if its epoch is the one seen: a runner that registered again since is not removed.
+    /// Idempotent: a repeat is `Stale`, and reading again shows the removal.
     pub async fn begin_removal(&self, seen: &Runner) -> Result<Write, Error> {
         let condition = Condition::of("epoch = :seen AND #status <> :deleting")
             .name("#status", "status")
@@ -126,11 +123,9 @@ impl Store {
             .await
     }
 
-    /// Removes a runner with its profile and its name.
-    ///
-    /// Writes: RUNNER deleted if it is being removed and has no slot: the end of a job frees a slot and must
-    /// find it; PROFILE; NAME if it is its own.
-    /// Idempotent: what is gone already is not missed.
+    /// Writes: RUNNER deleted if it is being removed and has no slot, because the end of a job must find its slot;
+    /// PROFILE deleted; NAME deleted if it is its own.
+    /// Idempotent: missing items are no error.
     pub async fn remove_runner(&self, runner: &Runner) -> Result<Write, Error> {
         let empty = Condition::of("attribute_not_exists(pk) OR (#status = :deleting AND size(slots) = :none)")
             .name("#status", "status")
@@ -148,9 +143,9 @@ impl Store {
             .await
     }
 
-    /// Empties a slot whose job is not held by it.
+    /// Empties a slot whose job the runner does not hold.
     ///
-    /// Writes: RUNNER one slot less, if it is of that very claim.
+    /// Writes: RUNNER one slot less, if the slot has that claim.
     pub async fn drop_slot(&self, runner: &Runner, job: &JobId, slot: &Slot) -> Result<Write, Error> {
         let condition = Condition::of("slots.#job.claim = :claim")
             .name("#job", job.as_str())

@@ -1,4 +1,4 @@
-//! Sign-in links that were used up.
+//! Stores used sign-in links, so that each can be used only once.
 
 use crate::item::Attributes;
 use crate::key;
@@ -8,13 +8,11 @@ use crate::{Error, Store, Write};
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
-/// How long a used link is remembered after it expired: more than clocks of two functions differ.
+/// How long a used link is stored after it expired: more than the clocks of two functions differ.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 
 impl Store {
-    /// Uses up the sign-in link of this nonce, which expires by itself at `expires`.
-    ///
-    /// Writes: SIGNIN if absent; `Stale` when it was used before. Of two at once one wins.
+    /// Writes: SIGNIN if absent. `Stale` if the link was used before. If two requests use it at once, one succeeds.
     pub async fn use_sign_in(&self, nonce: &str, expires: Timestamp) -> Result<Write, Error> {
         let key = key::sign_in(nonce);
         let forgotten = expires.plus(REMEMBERED).millis() / 1_000;

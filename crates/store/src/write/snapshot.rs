@@ -1,4 +1,4 @@
-//! What a ticket looks like now, stored whenever its tool tells it, whatever is decided.
+//! Stores the state of a ticket whenever its tool reports it, even if no job starts.
 
 use crate::item::blob;
 use crate::key;
@@ -10,16 +10,16 @@ use pullyard_domain::ticket::Ticket;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Snapshot {
     Stored,
-    /// A newer one is known.
+    /// A newer state is stored.
     Older,
 }
 
 impl Store {
-    /// Stores a ticket's status and the event that told it.
+    /// Stores a ticket's status and the event that reported it.
     ///
-    /// Writes: TICKET updated unless a newer event is stored; put if absent. Not over `rev`: fifty
-    /// callers that are refused must not fight. It raises `rev`, so a job that is being made from the
-    /// older state is decided again.
+    /// Writes: TICKET updated unless a newer event is stored; put if absent. Not over `rev`, because fifty refused
+    /// callers must not compete. `rev` rises, so that a job which is being created from the older state is decided
+    /// again.
     /// Idempotent: by the event's time and id.
     pub async fn snapshot(&self, event: &TicketEvent) -> Result<Snapshot, Error> {
         // Most tickets are known, so the update comes first.
@@ -32,7 +32,7 @@ impl Store {
             written = Transaction::new("store a new ticket").revise(&fresh)?.commit(self).await?;
         }
         if written == Write::Stale {
-            // An older event may have made the ticket between the two.
+            // An older event may have created the ticket in between.
             written = update().await?;
         }
         Ok(match written {
@@ -41,19 +41,19 @@ impl Store {
         })
     }
 
-    /// Notes an event that tells the status a ticket has already.
+    /// Notes an event that reports the status which a ticket already has.
     ///
-    /// Writes: TICKET updated if it has that status and no newer event is stored. `Stale` means that it
-    /// was moved since the decision: what looked like no entry may be one.
+    /// Writes: TICKET if it has that status and no newer event is stored. `Stale` means that it moved since the
+    /// decision, so that the event may be an entry.
     pub async fn snapshot_unchanged(&self, event: &TicketEvent) -> Result<Write, Error> {
         let condition =
             Condition::of("attribute_exists(pk) AND seen_at <= :at AND #status = :status").name("#status", "status");
         update(event, "", condition).commit(self).await
     }
 
-    /// Stores a ticket's text beside it.
+    /// Stores a ticket's text in its own item.
     ///
-    /// Writes: TEXT put unless a newer event's is stored.
+    /// Writes: TEXT unless a newer event's text is stored.
     /// Idempotent: by the event's time.
     pub async fn store_text(&self, event: &TicketEvent) -> Result<Snapshot, Error> {
         let Some(words) = &event.text else {
@@ -71,7 +71,7 @@ impl Store {
     }
 }
 
-/// The update of a ticket by an event. `sets` comes before what is always set.
+/// Updates a ticket from an event. `sets` precedes the attributes that are always set.
 fn update(event: &TicketEvent, sets: &str, condition: Condition) -> Transaction {
     let condition = condition
         .value(":at", number(event.occurred_at.millis()))

@@ -1,4 +1,4 @@
-//! The sweeper's own sign of life.
+//! Stores the sweeper's last round.
 
 use crate::item::sweeps::Sweeps;
 use crate::transaction::{Condition, Transaction, number};
@@ -6,12 +6,10 @@ use crate::{Error, Store, Write};
 use pullyard_domain::gauges::AHEAD;
 
 impl Store {
-    /// Stores that a round was made.
-    ///
-    /// Writes: SWEEPER unless it says a later round: of two sweepers at once the later one counts. A time that is no
-    /// number, or lies further ahead than a clock may be, says none.
+    /// Writes: SWEEPER unless a later round is stored: the later one of two sweepers counts. A stored time is ignored
+    /// if it is no number, or further ahead than a clock may be.
     pub async fn put_sweeps(&self, sweeps: &Sweeps) -> Result<Write, Error> {
-        // What is absent, or of another type, is not greater.
+        // A comparison with an absent attribute or another type is false.
         let no_later_one = Condition::of("NOT (#at > :at AND #at <= :ahead)")
             .name("#at", "at")
             .value(":at", number(sweeps.at.millis()))

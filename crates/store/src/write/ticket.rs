@@ -1,4 +1,4 @@
-//! A ticket changes without a job being made or ended.
+//! Writes tickets and their texts.
 
 use crate::item::blob;
 use crate::read::StoredText;
@@ -14,21 +14,19 @@ use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::job::Job;
 use pullyard_domain::ticket::Ticket;
 
-/// A ticket that is written on the board, with what was decided about it.
+/// A ticket that a user creates on the board, with the decision about it.
 #[derive(Clone, Debug)]
 pub struct Written<'a> {
-    /// The ticket; with its job already in it, if it gets one.
+    /// The ticket; it already names its job, if it gets one.
     pub ticket: &'a Ticket,
     pub text: &'a TicketText,
     pub delivery: &'a Delivery,
     pub job: Option<&'a Job>,
-    /// What that takes from its project's budget, if there is one.
     pub charge: Option<&'a Charge>,
-    /// The caller's own key for this request.
     pub request: Option<&'a Request>,
 }
 
-/// A ticket's text that is changed on the board, with what was decided about it.
+/// A ticket's text that a user changes on the board, with the decision about it.
 #[derive(Clone, Debug)]
 pub struct Edited<'a> {
     pub project: &'a ProjectId,
@@ -36,36 +34,33 @@ pub struct Edited<'a> {
     pub text: &'a TicketText,
     pub seen: Option<&'a StoredText>,
     pub delivery: &'a Delivery,
-    /// The caller's own key for this request.
     pub request: Option<&'a Request>,
 }
 
 impl Store {
-    /// Replaces a ticket by what the domain made of it: written back, entered again, put off.
+    /// Replaces a ticket by the state that the domain computed: written back, entered again, or delayed.
     ///
-    /// Writes: TICKET if `rev` is the one seen (absent if none was). For the built-in board this is the
-    /// write-back itself: the ticket is the tool.
-    /// Idempotent: a repeat is `Stale`, and reading again shows it done.
+    /// Writes: TICKET if `rev` is the one seen (absent if none was). For the built-in board this is the write-back
+    /// itself: the ticket is the tool.
+    /// Idempotent: a repeat is `Stale`, and reading again shows the change.
     pub async fn update_ticket(&self, ticket: &Ticket) -> Result<Write, Error> {
         Transaction::new("change a ticket").revise(ticket)?.commit(self).await
     }
 
-    /// Has the entry of a ticket wait, with the answer to what told it: whoever dies leaves both or neither, so that
-    /// nobody is told of an entry that no ticket has, and none is taken up of which nobody knows who told it.
+    /// Stores a waiting entry in its ticket, together with the answer to its event. One transaction: no answer names an
+    /// entry that the ticket lacks, and no entry lacks its answer.
     ///
     /// Writes: TICKET if `rev` is the one seen (absent if none was); DELIVERY if absent or not final.
-    /// Idempotent: a repeat is `Stale`, and reading again shows that it waits.
+    /// Idempotent: a repeat is `Stale`, and reading again shows the waiting entry.
     pub async fn record_with_ticket(&self, delivery: &Delivery, ticket: &Ticket) -> Result<Write, Error> {
         Transaction::new("have an entry wait").revise(ticket)?.put(delivery, unless_final())?.commit(self).await
     }
 
-    /// Writes a new ticket with its text, its ledger entry and the job that it gets, if it gets one: whoever dies
-    /// leaves all of it or nothing.
+    /// Creates a ticket with its text, its ledger entry and its job, if it gets one. All or nothing.
     ///
-    /// Writes: TICKET if absent; TEXT beside it, whatever an event of a ticket tool that was cut short
-    /// may have left there; DELIVERY and JOB if absent; BUDGET if the day has as much left; IDEMPOTENCY if absent or
-    /// expired.
-    /// Idempotent: by the ticket's key; a repeat is `Stale`, and the caller's key shows what was answered.
+    /// Writes: TICKET if absent; TEXT in any case, because an interrupted event of a ticket tool may have stored one;
+    /// DELIVERY and JOB if absent; BUDGET if the day has enough left; IDEMPOTENCY if absent or expired.
+    /// Idempotent: by the ticket's key; a repeat is `Stale`, and the caller's key shows the answer.
     pub async fn create_ticket(&self, written: &Written<'_>) -> Result<Write, Error> {
         let Written { ticket, text, delivery, job, charge, request } = written;
         let key = key::ticket_text(&ticket.project, &ticket.key);
@@ -86,15 +81,15 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Replaces a ticket's text by a change of what was read, with its ledger entry.
+    /// Replaces a ticket's text, together with its ledger entry.
     ///
     /// Writes: TEXT if it is the write that was read, or absent if none was; DELIVERY if absent or not final;
     /// IDEMPOTENCY if absent or expired.
-    /// Idempotent: by the write that was read; a repeat is `Stale`, and the caller's key shows what was answered.
+    /// Idempotent: by the write that was read; a repeat is `Stale`, and the caller's key shows the answer.
     pub async fn replace_text(&self, edited: &Edited<'_>) -> Result<Write, Error> {
         let Edited { project, ticket, text, seen, delivery, request } = edited;
         let mut item = blob::pack(&key::ticket_text(project, ticket), text)?;
-        // The tool's next text is newer than this one, whatever its clock says.
+        // The tool's next text counts as newer than this one, even if its clock is behind.
         item.insert("seen_at".into(), number(0));
         let condition = match seen {
             None => Condition::absent(),

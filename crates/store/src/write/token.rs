@@ -1,5 +1,5 @@
-//! API and runner tokens. Each write but the first touches its own attributes only, so that noting a use
-//! can never undo a revocation.
+//! Writes API and runner tokens.
+//! Each write but the first changes only its own attributes, so that noting a use cannot undo a revocation.
 
 use crate::item::token::Token;
 use crate::key;
@@ -11,37 +11,31 @@ use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::USE_NOTED_EVERY;
 
 impl Store {
-    /// Stores a token's hash and rights.
-    ///
     /// Writes: TOKEN if absent.
     pub async fn put_token(&self, token: &Token) -> Result<Write, Error> {
         Transaction::new("store a token").put(token, Condition::absent())?.commit(self).await
     }
 
-    /// Stores a token that was asked for, with the caller's own key for the request.
+    /// Stores a requested token, with the caller's own key for the request.
     ///
     /// Writes: TOKEN if absent; IDEMPOTENCY if absent or expired.
-    /// Idempotent: by the key; a repeat is `Stale`, and the key shows which token was made.
+    /// Idempotent: by the key; a repeat is `Stale`, and the key shows which token was created.
     pub async fn create_token(&self, token: &Token, request: Option<&Request>) -> Result<Write, Error> {
         let Some(request) = request else { return self.put_token(token).await };
         let transaction = Transaction::new("make a token").put(token, Condition::absent())?;
         remember(transaction, request, "token", token.id().as_str()).commit(self).await
     }
 
-    /// Takes a token back, for ever.
-    ///
-    /// Writes: TOKEN if it is there: `revoked`.
-    /// Idempotent: a revoked token is revoked again. `Stale` when there is no such token.
+    /// Writes: `revoked` of TOKEN, if it exists. `Stale` if it does not.
+    /// Idempotent: a repeat revokes it again.
     pub async fn revoke_token(&self, hash: &str) -> Result<Write, Error> {
         let condition = Condition::of("attribute_exists(pk)").value(":yes", AttributeValue::Bool(true));
         let revoke = Transaction::new("revoke a token");
         revoke.update(key::token(hash), "revoked = :yes", "", condition).commit(self).await
     }
 
-    /// Notes that a token was shown.
-    ///
-    /// Writes: TOKEN if it is there and no use was noted within the last minute: `last_used`.
-    /// Idempotent: of many notes in one minute one is written, the others are `Stale`.
+    /// Writes: `last_used` of TOKEN, if it exists and no use was noted within the last minute.
+    /// Idempotent: one note per minute is written, the others are `Stale`.
     pub async fn note_token_use(&self, hash: &str, at: Timestamp) -> Result<Write, Error> {
         let long_ago = "attribute_exists(pk) AND (attribute_not_exists(last_used) OR last_used <= :before)";
         let condition = Condition::of(long_ago)

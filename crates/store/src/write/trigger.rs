@@ -1,4 +1,4 @@
-//! A job comes into being: with its ticket's lock and its ledger entry, or not at all.
+//! Creates jobs, each together with its ticket's lock and its ledger entry.
 
 use crate::item::Attributes;
 use crate::key;
@@ -19,37 +19,35 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Trigger<'a> {
     pub job: &'a Job,
-    /// The ticket that has it now, over the revision that was read.
+    /// The ticket that names the job now, at the revision that was read.
     pub ticket: Option<&'a Ticket>,
-    /// The pull request that it revises, over the revision that was read.
+    /// The pull request that the job revises, at the revision that was read.
     pub pull_request: Option<&'a PullRequest>,
-    /// The decision, if it is not on record yet.
+    /// The decision, if it is not recorded yet.
     pub delivery: Option<&'a Delivery>,
-    /// What it takes from its project's budget, if there is one.
+    /// The job's charge to its project's budget.
     pub charge: Option<&'a Charge>,
     /// The caller's own key for this request.
     pub request: Option<&'a Request>,
 }
 
-/// A request that a caller may repeat: the same key with the same content gets the first answer.
+/// A request that a caller may repeat. The same key with the same content returns the first answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     pub caller: String,
     pub key: EventId,
-    /// SHA-256 of what was asked, hex.
+    /// SHA-256 of the request, hex.
     pub content: String,
     pub at: Timestamp,
 }
 
-/// How long a request's key is remembered.
+/// How long a request's key is stored.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
 
 impl Store {
-    /// Makes a job.
-    ///
-    /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen (absent if none was); DELIVERY if absent or
-    /// not final; BUDGET if the day has as much left; IDEMPOTENCY if absent or expired.
-    /// The rev proves that the facts of the decision still stand.
+    /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen (absent if new); DELIVERY if absent or not final;
+    /// BUDGET if the day has enough left; IDEMPOTENCY if absent or expired. `rev` proves that the facts of the decision
+    /// are unchanged.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
     pub async fn trigger(&self, trigger: &Trigger<'_>) -> Result<Write, Error> {
         let mut transaction = Transaction::new("make a job").revise(trigger.job)?;
@@ -71,13 +69,13 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// What a caller asked for with this key, and the job it made.
+    /// The content hash of a caller's request with this key, and the job that it created.
     pub async fn request(&self, caller: &str, key: &EventId, now: Timestamp) -> Result<Option<(String, JobId)>, Error> {
         let remembered = self.remembered(caller, key, "job", now).await?;
         Ok(remembered.and_then(|(content, job)| JobId::new(job).ok().map(|job| (content, job))))
     }
 
-    /// What a caller asked for with this key, and the id of what it made.
+    /// The content hash of a caller's request with this key, and the id of its result, stored under `made`.
     pub(crate) async fn remembered(
         &self,
         caller: &str,
@@ -94,7 +92,7 @@ impl Store {
             .and_then(|value| value.as_n().ok())
             .and_then(|seconds| seconds.parse::<i64>().ok())
             .is_some_and(|seconds| seconds * 1_000 <= now.millis());
-        // DynamoDB deletes late; whoever reads compares.
+        // DynamoDB deletes late, so compare the expiry.
         if expired {
             return Ok(None);
         }
@@ -102,9 +100,9 @@ impl Store {
     }
 }
 
-/// Remembers a request and the id of what it made, unless its key was used within a day.
+/// Stores a request and the id of its result, unless its key was used within a day.
 pub(crate) fn remember(transaction: Transaction, request: &Request, made: &str, id: &str) -> Transaction {
-    // DynamoDB deletes late; an expired key is as good as none.
+    // DynamoDB deletes late, so an expired key counts as absent.
     let unused = Condition::of("attribute_not_exists(pk) OR #expires <= :now")
         .name("#expires", EXPIRES)
         .value(":now", number(request.at.millis() / 1_000));
@@ -124,9 +122,9 @@ fn request_item(request: &Request, made: &str, id: &str) -> Attributes {
 }
 
 impl Store {
-    /// Notes what jobs of a class ask for, before the first of them is made.
+    /// Stores the requirements of a job class before the first job is created.
     ///
-    /// Writes: CLASS if absent; it never changes, its id is a hash of its content.
+    /// Writes: CLASS if absent. It never changes, because its id is a hash of its content.
     pub async fn note_class(
         &self,
         project: &pullyard_domain::id::ProjectId,
