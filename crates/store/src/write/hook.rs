@@ -1,4 +1,4 @@
-//! Writes of webhooks, their notes, polled repositories and rotated secrets.
+//! Writes webhooks, their notes, polled repositories and rotated secrets.
 
 use crate::item::hook::{Rotation, heard};
 use crate::transaction::{Condition, Transaction, number};

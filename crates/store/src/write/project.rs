@@ -63,8 +63,8 @@ impl Store {
     }
 
     /// Writes: REPO if its name is the one seen; the new name's alias if absent or already its own; the old name's
-    /// alias deleted if it is its own or gone. `Stale` if the name changed since, or another repository of the project
-    /// has it.
+    /// alias deleted if it is its own or gone. `Stale` if the name changed since, or another repository has the new
+    /// one.
     /// Idempotent: a repeat is `Stale`, and reading again shows the name.
     pub async fn rename_repository(&self, seen: &Repository, next: &Repository) -> Result<Write, Error> {
         let own = |condition: &str| {
