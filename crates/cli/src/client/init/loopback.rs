@@ -119,7 +119,6 @@ impl Desk {
     }
 }
 
-<<<<<<< HEAD
 async fn show(
     State(desk): State<Arc<Desk>>,
     Path(name): Path<String>,
@@ -129,23 +128,6 @@ async fn show(
     desk.check(&method, &headers)?;
     if name != desk.name {
         return Err(missing().await);
-=======
-/// Compares in constant time, so that the duration reveals no part of a secret.
-fn same(one: &str, other: &str) -> bool {
-    let differ = one.bytes().zip(other.bytes()).fold(0, |differ, (one, other)| differ | (one ^ other));
-    one.len() == other.len() && differ == 0
-}
-
-async fn head(stream: &mut TcpStream) -> io::Result<String> {
-    let mut read = Vec::new();
-    let mut part = [0; 1024];
-    while !read.windows(4).any(|end| end == b"\r\n\r\n") {
-        let count = stream.read(&mut part).await?;
-        read.extend_from_slice(part.get(..count).unwrap_or_default());
-        if count == 0 || read.len() > LARGEST_HEAD {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
->>>>>>> 278fddf8 (cli: restore a limit, a reason and an exit code)
     }
     Ok(respond(StatusCode::OK, desk.page.clone()))
 }
