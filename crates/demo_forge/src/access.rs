@@ -1,50 +1,12 @@
 //! Permissions in a repository: the role of a user, or the permissions of an App's token.
 
-use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
+use std::{fmt::Debug, sync::Arc};
 
 use crate::{
-    extension::Permit,
-    record::RepositoryRecord,
     repositories::Entry,
+    role::Role,
     users::{Account, Member, Reach},
 };
-
-/// The role of an account; a role includes all lower ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    None,
-    Read,
-    Triage,
-    Write,
-    Maintain,
-    Admin,
-}
-
-impl Role {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Read => "read",
-            Self::Triage => "triage",
-            Self::Write => "write",
-            Self::Maintain => "maintain",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// GitHub's older `permission` field, which has four values.
-    pub fn permission(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Read | Self::Triage => "read",
-            Self::Write | Self::Maintain => "write",
-            Self::Admin => "admin",
-        }
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 pub struct Need {
@@ -97,6 +59,12 @@ pub enum May {
     Granted(Arc<dyn Permit>),
 }
 
+pub trait Permit: Debug + Send + Sync {
+    fn may(&self, entry: &Entry, need: Need) -> Allowed;
+
+    fn installation(&self) -> u64;
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowed {
     Yes,
@@ -127,12 +95,6 @@ impl Actor {
             }
             May::Granted(permit) => permit.may(entry, need),
         }
-    }
-}
-
-impl RepositoryRecord {
-    pub fn role_of(&self, id: u64) -> Role {
-        self.roles.get(&id).copied().unwrap_or(Role::None)
     }
 }
 

@@ -7,23 +7,13 @@ use serde_json::{Value, json};
 use crate::{
     access::{Actor, May},
     answers,
-    extension::Occurrence,
-    forge::Shared,
-    hooks,
-    pulls::Pull,
-    record::{LineCommentRecord, NoteRecord, ReviewRecord},
+    hooks::{self, Event},
+    record::{LineCommentRecord, NoteRecord, Pull, ReviewRecord},
     repositories::Entry,
+    shared::{Occurrence, Shared},
     state::Face,
     users::AccountKind,
 };
-
-pub struct Event {
-    pub face: Face,
-    pub name: &'static str,
-    pub action: Option<String>,
-    pub repository: Option<u64>,
-    pub payload: Value,
-}
 
 pub async fn pull_request(shared: &Arc<Shared>, entry: &Entry, actor: &Actor, pull: &Pull, action: &str, more: Value) {
     let occurrence = Occurrence::PullRequest { pull, action };

@@ -1,7 +1,6 @@
 //! Starts and stops the forge.
 
 use std::{
-    any::Any,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -18,18 +17,17 @@ use tokio::{
 
 use crate::{
     Error, User,
-    access::Actor,
     clock::Clock,
     deliveries::Deliveries,
-    events,
-    extension::{Extension, Occurrence},
     git::Git,
     ids::Ids,
-    names, pages,
-    repositories::{Entry, Repositories},
-    rest, smart_http,
+    pages,
+    repositories::Repositories,
+    rest,
+    shared::{Extension, Repository, Shared},
+    smart_http,
     state::State,
-    users::{Account, Member, Users},
+    users::Users,
 };
 
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -43,17 +41,6 @@ pub struct Options {
     pub extension: Arc<dyn Extension>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repository {
-    /// May exceed 2^53.
-    pub id: u64,
-    pub full_name: String,
-    pub default_branch: String,
-    pub clone_url: String,
-    pub html_url: String,
-    pub git_dir: PathBuf,
-}
-
 #[derive(Debug)]
 pub struct DemoForge {
     pub(crate) shared: Arc<Shared>,
@@ -65,22 +52,6 @@ struct Running {
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
     over: watch::Sender<()>,
-}
-
-#[derive(Debug)]
-pub struct Shared {
-    pub dir: PathBuf,
-    pub url: String,
-    pub git: Arc<Git>,
-    pub users: Users,
-    pub repositories: Repositories,
-    pub clock: Clock,
-    pub ids: Ids,
-    pub state: State,
-    pub(crate) extension: Arc<dyn Extension>,
-    pub(crate) deliveries: Deliveries,
-    /// Closed at shutdown, for tasks that outlive the server.
-    pub(crate) over: watch::Receiver<()>,
 }
 
 impl DemoForge {
@@ -179,71 +150,6 @@ impl DemoForge {
         // Stop running transfers now: the host process may exit next and could not stop them.
         drop(over);
         let _ = timeout(STOP_LIMIT, self.shared.git.rest()).await;
-    }
-}
-
-impl Shared {
-    pub fn extension<T: Extension>(&self) -> Option<&T> {
-        let extension: &dyn Any = &*self.extension;
-        extension.downcast_ref()
-    }
-
-    pub fn describe(&self, entry: &Entry) -> Repository {
-        let full_name = entry.full_name();
-        Repository {
-            id: entry.id,
-            default_branch: entry.default_branch.clone(),
-            clone_url: format!("{}/{full_name}.git", self.url),
-            html_url: format!("{}/{full_name}", self.url),
-            git_dir: entry.git_dir(),
-            full_name,
-        }
-    }
-
-    pub async fn put_member(&self, member: Member) -> Result<(), Error> {
-        let added = member.clone();
-        let stored = self.state.change(|state| {
-            state.users.retain(|known| known.user.id != added.user.id);
-            state.users.push(added);
-            Ok::<_, Error>(())
-        });
-        stored.await?;
-        self.users.put(member);
-        Ok(())
-    }
-
-    /// Renames or transfers a repository; the old name redirects to the new one.
-    ///
-    /// Writes: the repository's record, then the old name in the forge's record.
-    pub async fn rename(self: &Arc<Self>, entry: &Arc<Entry>, by: &Actor, full_name: &str) -> Result<(), Error> {
-        let (old_owner, old_name) = (entry.owner(), entry.name());
-        self.repositories.rename(entry, full_name).await?;
-        let (old, new) = (names::lookup_key(&old_owner, &old_name), full_name.to_ascii_lowercase());
-        let moved = self.state.change(|state| {
-            state.moved.insert(old, entry.id);
-            // The name of an existing repository must not redirect.
-            state.moved.remove(&new);
-            Ok::<_, Error>(())
-        });
-        moved.await?;
-        let renamed = Occurrence::Renamed { owner: &old_owner, name: &old_name };
-        self.extension.publish(self, entry, &by.account, renamed).await;
-        if old_owner.eq_ignore_ascii_case(&entry.owner()) {
-            let changes = serde_json::json!({ "changes": { "repository": { "name": { "from": old_name } } } });
-            events::repository(self, entry, by, "renamed", changes).await;
-        } else {
-            let from = events::previous_owner(self, &old_owner);
-            let changes = serde_json::json!({ "changes": { "owner": { "from": from } } });
-            events::repository(self, entry, by, "transferred", changes).await;
-        }
-        Ok(())
-    }
-
-    /// Sends no event to GitHub's hooks.
-    pub async fn delete(self: &Arc<Self>, entry: &Arc<Entry>, by: &Account) -> Result<(), Error> {
-        self.repositories.delete(entry).await?;
-        self.extension.publish(self, entry, by, Occurrence::Deleted).await;
-        Ok(())
     }
 }
 

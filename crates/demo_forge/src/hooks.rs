@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::{
     Error, answers,
-    deliveries::{self, DeliveryRecord, Parcel},
-    events::Event,
-    forge::Shared,
+    deliveries::{DeliveryRecord, Parcel},
     repositories::Entry,
+    sending,
+    shared::Shared,
     state::{Face, HookRecord, TargetKind},
 };
 
@@ -31,6 +31,14 @@ const EVENTS: &[&str] = &[
     "repository",
     "status",
 ];
+
+pub struct Event {
+    pub face: Face,
+    pub name: &'static str,
+    pub action: Option<String>,
+    pub repository: Option<u64>,
+    pub payload: Value,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -207,7 +215,7 @@ pub async fn ping(shared: &Arc<Shared>, hook: &HookRecord) -> Result<(), Error> 
         repository,
         payload,
     };
-    deliveries::send(shared, hook.clone(), parcel)
+    sending::send(shared, hook.clone(), parcel)
 }
 
 /// Repeats a delivery with the same guid and payload.
@@ -221,7 +229,7 @@ pub fn redeliver(shared: &Arc<Shared>, hook: &HookRecord, earlier: &DeliveryReco
         repository: earlier.repository,
         payload: earlier.payload.clone(),
     };
-    deliveries::send(shared, hook.clone(), parcel)
+    sending::send(shared, hook.clone(), parcel)
 }
 
 type Recipient = (HookRecord, Option<u64>);
@@ -267,7 +275,7 @@ pub async fn tell(shared: &Arc<Shared>, entry: &Entry, event: Event) {
             repository: event.repository,
             payload,
         };
-        if let Err(error) = deliveries::send(shared, hook, parcel) {
+        if let Err(error) = sending::send(shared, hook, parcel) {
             tracing::warn!(error = %error, "an event was not told: failed to {error}");
         }
     }

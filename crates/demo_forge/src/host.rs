@@ -9,6 +9,7 @@ use crate::{
     names::FullName,
     pulls, pushes,
     repositories::{self, Entry},
+    transfers,
     users::{Member, Reach},
 };
 
@@ -47,7 +48,7 @@ impl DemoForge {
     pub async fn rename_repository(&self, full_name: &str, new: &str, login: &str) -> Result<(), Error> {
         let entry = self.entry(full_name).await?;
         let actor = Actor::of(&self.member(login)?);
-        self.shared.rename(&entry, &actor, new).await
+        transfers::rename(&self.shared, &entry, &actor, new).await
     }
 
     pub async fn show_as_fork(&self, full_name: &str, number: u64, fork: u64) -> Result<(), Error> {
@@ -67,7 +68,7 @@ impl DemoForge {
     pub async fn delete_repository(&self, full_name: &str) -> Result<(), Error> {
         let entry = self.entry(full_name).await?;
         let owner = answers::owner(&self.shared, &entry.owner());
-        self.shared.delete(&entry, &owner).await
+        transfers::delete(&self.shared, &entry, &owner).await
     }
 
     /// Advances the clock, so that deliveries and tokens expire.

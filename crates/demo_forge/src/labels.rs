@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::{Error, access::Actor, answers, events, forge::Shared, pulls, record::LabelRecord, repositories::Entry};
+use crate::{Error, access::Actor, answers, events, pulls, record::LabelRecord, repositories::Entry, shared::Shared};
 
 pub(crate) async fn of(shared: &Shared, entry: &Entry, number: u64) -> Option<Vec<Value>> {
     let record = entry.record.lock().await;

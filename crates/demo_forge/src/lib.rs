@@ -2,7 +2,7 @@
 //!
 //! It implements the parts of GitHub's REST API, GraphQL and webhooks that a pull request and its reviews need.
 //! Repositories, reviews and hooks are stored in one folder. The pages need no password, so the forge uses only
-//! loopback addresses. `extension` is the interface of the fake forge, which only tests link.
+//! loopback addresses. `shared::Extension` is the interface of the fake forge, which only tests link.
 
 #![expect(missing_docs, reason = "the public modules serve one crate of this workspace")]
 
@@ -13,7 +13,6 @@ pub mod deliveries;
 mod diff;
 mod error;
 pub mod events;
-pub mod extension;
 pub mod forge;
 mod git;
 pub mod git_questions;
@@ -36,14 +35,18 @@ pub mod replies;
 pub mod repositories;
 pub mod rest;
 pub mod reviews;
+pub mod role;
+mod sending;
+pub mod shared;
 mod smart_http;
 pub mod state;
+mod transfers;
 pub mod users;
 
-pub use access::Role;
 pub use error::Error;
-pub use extension::{Extension, NoExtension};
-pub use forge::{DemoForge, Options, Repository};
+pub use forge::{DemoForge, Options};
 pub use link::link;
 pub use people::{Look, Remark};
+pub use role::Role;
+pub use shared::{Extension, NoExtension, Repository};
 pub use users::{AccountKind, User};

@@ -8,12 +8,12 @@ use crate::{
     Error,
     access::Actor,
     events,
-    forge::Shared,
     git_questions::{Identity, Merged},
-    pulls::{self, Pull},
+    pulls::{self},
     pushes,
-    record::{MergeRecord, PullState},
+    record::{MergeRecord, Pull, PullState},
     repositories::Entry,
+    shared::Shared,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -7,11 +7,11 @@ use serde_json::json;
 use crate::{
     access::Actor,
     events,
-    forge::Shared,
-    pulls::{self, Pull},
-    record::NoteRecord,
+    pulls::{self},
+    record::{NoteRecord, Pull},
     repositories::Entry,
     reviews::{Objection, touched},
+    shared::Shared,
 };
 
 pub async fn write(

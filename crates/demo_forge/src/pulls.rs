@@ -6,17 +6,10 @@ use crate::{
     Error,
     access::Actor,
     events,
-    forge::Shared,
-    record::{PullRecord, PullState},
+    record::{Pull, PullRecord, PullState},
     repositories::Entry,
+    shared::Shared,
 };
-
-#[derive(Clone, Debug)]
-pub struct Pull {
-    pub record: PullRecord,
-    pub head_sha: String,
-    pub base_sha: String,
-}
 
 pub struct Proposal {
     pub title: String,

@@ -7,11 +7,10 @@ use serde_json::json;
 use crate::{
     Error,
     access::Actor,
-    diff, events,
-    forge::Shared,
-    pulls,
+    diff, events, pulls,
     record::{LineCommentRecord, MergeRecord, PullRecord, PullState, Side},
     repositories::Entry,
+    shared::Shared,
 };
 
 /// Writes: the repository's record, if a branch of an open pull request moved.

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::{Error, access::Role, users::Account};
+use crate::{Error, role::Role, users::Account};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RepositoryRecord {
@@ -24,6 +24,12 @@ pub struct RepositoryRecord {
     pub labels: Vec<LabelRecord>,
     #[serde(default)]
     pub statuses: Vec<StatusRecord>,
+}
+
+impl RepositoryRecord {
+    pub fn role_of(&self, id: u64) -> Role {
+        self.roles.get(&id).copied().unwrap_or(Role::None)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,6 +79,19 @@ pub struct PullRecord {
 }
 
 impl PullRecord {
+    pub fn is_open(&self) -> bool {
+        self.state == PullState::Open
+    }
+
+    /// As pages show it.
+    pub fn state_name(&self) -> &'static str {
+        match self.state {
+            PullState::Open => "open",
+            PullState::Closed if self.merged.is_some() => "merged",
+            PullState::Closed => "closed",
+        }
+    }
+
     pub fn take_answer(&mut self, of: u64) {
         if self.requested.contains(&of) && !self.answered.contains(&of) {
             self.answered.push(of);
@@ -86,6 +105,14 @@ impl PullRecord {
         let last = verdicts.max_by(|one, other| one.submitted_at.cmp(&other.submitted_at));
         last.filter(|review| review.state != ReviewState::Dismissed)
     }
+}
+
+/// A pull request with its current commits.
+#[derive(Clone, Debug)]
+pub struct Pull {
+    pub record: PullRecord,
+    pub head_sha: String,
+    pub base_sha: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -158,6 +185,19 @@ pub enum ReviewState {
     ChangesRequested,
     Approved,
     Dismissed,
+}
+
+impl ReviewState {
+    /// As pages show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Commented => "commented",
+            Self::ChangesRequested => "changes requested",
+            Self::Approved => "approved",
+            Self::Dismissed => "dismissed",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

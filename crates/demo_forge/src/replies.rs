@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     access::Actor,
-    forge::Shared,
-    pulls::{self, Pull},
-    record::{LineCommentRecord, ReviewRecord, ReviewState},
+    pulls::{self},
+    record::{LineCommentRecord, Pull, ReviewRecord, ReviewState},
     repositories::Entry,
     reviews::{Objection, announce, touched},
+    shared::Shared,
 };
 
 /// A reply also creates an empty review, as on GitHub.

@@ -1,5 +1,6 @@
 //! Routes of GitHub's REST API under `/api/v3`.
 
+pub mod asked;
 pub mod caller;
 mod conversation;
 pub mod fields;
@@ -23,7 +24,8 @@ use axum::{
     routing::{get, patch, post, put},
 };
 
-use crate::forge::Shared;
+use crate::shared::Shared;
+use asked::Asked;
 use refusal::Refusal;
 
 pub fn routes(added: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
@@ -98,9 +100,6 @@ fn about_hooks() -> Router<Arc<Shared>> {
         .route("/{hook}/deliveries/{delivery}/attempts", post(hooks::again));
     Router::new().nest("/repos/{owner}/{name}/hooks", hooks.clone()).nest("/orgs/{org}/hooks", hooks)
 }
-
-#[derive(Clone)]
-pub struct Asked(pub Uri);
 
 /// Rewrites `/repositories/{id}/…`, the target of redirects, to the repository's current name.
 pub async fn by_id(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {

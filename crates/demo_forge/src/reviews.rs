@@ -9,10 +9,10 @@ use crate::{
     access::Actor,
     diff::Spot,
     events,
-    forge::Shared,
-    pulls::{self, Pull, Touched},
-    record::{LineCommentRecord, PullRecord, ReviewRecord, ReviewState, Side},
+    pulls::{self, Touched},
+    record::{LineCommentRecord, Pull, PullRecord, ReviewRecord, ReviewState, Side},
     repositories::Entry,
+    shared::Shared,
 };
 
 /// Near the limits of file systems and program arguments.

@@ -14,10 +14,10 @@ use serde::Deserialize;
 
 use crate::{
     access::{Actor, Allowed, May, Need},
-    forge::Shared,
     http_backend::{self, Afterwards, Call, Exchange, Service},
     names, pushes,
     repositories::Entry,
+    shared::Shared,
     users::Credentials,
 };
 

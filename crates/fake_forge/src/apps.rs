@@ -13,10 +13,9 @@ use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use pullyard_demo_forge::{
     Error,
-    access::{Actor, Allowed, Level, May, Need},
-    extension::Permit,
-    forge::Shared,
+    access::{Actor, Allowed, Level, May, Need, Permit},
     repositories::Entry,
+    shared::Shared,
     state::State,
     users::{Account, AccountKind},
 };

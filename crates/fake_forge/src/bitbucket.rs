@@ -37,7 +37,7 @@ use axum::{
 };
 
 pub(crate) use hooks::delivery_headers;
-use pullyard_demo_forge::{forge::Shared, pages};
+use pullyard_demo_forge::{pages, shared::Shared};
 use refusal::Refusal;
 pub(crate) use refusal::error;
 pub(crate) use told::publish;

@@ -15,11 +15,10 @@ use futures::future::{BoxFuture, FutureExt as _};
 use pullyard_demo_forge::{
     DemoForge, Error, Extension,
     access::Actor,
-    deliveries::Parcel,
-    extension::{DeliveryHeaders, Occurrence},
-    forge::Shared,
+    deliveries::{DeliveryHeaders, Parcel},
     pulls::{self, Touched},
     repositories::Entry,
+    shared::{Occurrence, Shared},
     state::{HookRecord, State},
     users::Account,
 };

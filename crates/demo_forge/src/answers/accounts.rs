@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::merged;
 use crate::{
-    access::Role,
-    forge::Shared,
     repositories::FIRST_ID,
+    role::Role,
+    shared::Shared,
     users::{Account, AccountKind, Member},
 };
 

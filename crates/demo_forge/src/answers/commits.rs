@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::{account, repository};
 use crate::{
-    forge::Shared,
     git_questions::{ChangedFile, Commit, Signature},
     record::StatusRecord,
     repositories::Entry,
+    shared::Shared,
 };
 
 pub fn commit(shared: &Shared, entry: &Entry, commit: &Commit) -> Value {

@@ -5,11 +5,10 @@ use serde_json::{Value, json};
 use super::{ASSOCIATION, account, link, merged, owner, repository};
 use crate::{
     clock,
-    forge::Shared,
     git_questions::Merged,
-    pulls::Pull,
-    record::{LabelRecord, NoteRecord, PullRecord, PullState, ReviewState},
+    record::{LabelRecord, NoteRecord, Pull, PullRecord, PullState, ReviewState},
     repositories::Entry,
+    shared::Shared,
     users::{Account, AccountKind},
 };
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{account, merged, owner};
-use crate::{forge::Shared, repositories::Entry};
+use crate::{repositories::Entry, shared::Shared};
 
 const ADDRESSES: [(&str, &str); 37] = [
     ("archive_url", "/{archive_format}{/ref}"),

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::{ASSOCIATION, account, link, pulls::reactions};
 use crate::{
     clock,
-    forge::Shared,
     record::{LineCommentRecord, ReviewRecord, ReviewState},
     repositories::Entry,
+    shared::Shared,
 };
 
 fn state(state: ReviewState) -> &'static str {

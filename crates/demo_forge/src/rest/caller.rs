@@ -7,12 +7,12 @@ use axum::{
     http::{Method, request::Parts},
 };
 
-use super::{Asked, refusal::Refusal};
+use super::{asked::Asked, refusal::Refusal};
 use crate::{
     access::{Actor, Allowed, May, Need},
-    forge::Shared,
     names,
     repositories::Entry,
+    shared::Shared,
     users::Credentials,
 };
 

@@ -19,15 +19,16 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    access::{self, Need, Role},
-    answers, events,
-    forge::Shared,
-    labels, notes,
+    access::{self, Need},
+    answers, events, labels, notes,
     pulls::{self, Touched},
+    record::Pull,
     repositories::Entry,
+    role::Role,
+    shared::Shared,
 };
 
-fn done<T>(touched: Touched<T>) -> Result<(T, Box<pulls::Pull>), Refusal> {
+fn done<T>(touched: Touched<T>) -> Result<(T, Box<Pull>), Refusal> {
     match touched {
         Touched::Done(value, pull) => Ok((value, pull)),
         Touched::Missing => Err(Refusal::not_found()),

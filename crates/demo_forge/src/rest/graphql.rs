@@ -10,15 +10,15 @@ use serde_json::{Map, Value, json};
 
 use super::{caller::Caller, fields::Fields, refusal::Refusal};
 use crate::{
-    access::{Actor, Allowed, May, Need, Role},
-    answers,
-    forge::Shared,
-    names,
+    access::{Actor, Allowed, May, Need},
+    answers, names,
     pulls::{self, Touched},
     record::{LineCommentRecord, PullRecord, ReviewState},
     replies,
     repositories::Entry,
     reviews::Objection,
+    role::Role,
+    shared::Shared,
 };
 
 const PAGE: usize = 100;

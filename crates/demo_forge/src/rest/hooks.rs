@@ -16,8 +16,8 @@ use crate::{
     access::{Allowed, Need},
     answers,
     deliveries::DeliveryRecord,
-    forge::Shared,
     hooks::{self, Settings, Target},
+    shared::Shared,
     state::{Face, HookRecord, TargetKind},
 };
 

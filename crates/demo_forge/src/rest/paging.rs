@@ -8,8 +8,8 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::Asked;
-use crate::forge::Shared;
+use super::asked::Asked;
+use crate::shared::Shared;
 
 const DEFAULT_PER_PAGE: usize = 30;
 const MAX_PER_PAGE: usize = 100;

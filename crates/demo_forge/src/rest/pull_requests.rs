@@ -21,10 +21,10 @@ use super::{
 use crate::{
     access::Need,
     answers,
-    forge::Shared,
     merging::{self, Merging, Method, Wish},
-    pulls::{self, Change, Outcome, Proposal, Pull},
-    record::PullState,
+    pulls::{self, Change, Outcome, Proposal},
+    record::{Pull, PullState},
+    shared::Shared,
 };
 
 #[derive(Debug, Default, Deserialize)]

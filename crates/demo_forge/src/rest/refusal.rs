@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{Error, access::Role, hooks, pulls::Objection, reviews};
+use crate::{Error, hooks, pulls::Objection, reviews, role::Role};
 
 #[derive(Debug, Default, Serialize)]
 pub struct Fault {

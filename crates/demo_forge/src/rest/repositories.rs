@@ -19,10 +19,12 @@ use super::{
 };
 use crate::{
     Error,
-    access::{self, May, Need, Role},
+    access::{self, May, Need},
     answers,
-    forge::Shared,
     merging::{self, Deleting},
+    role::Role,
+    shared::Shared,
+    transfers,
 };
 
 pub(crate) async fn own_account(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Value>, Refusal> {
@@ -85,7 +87,7 @@ pub(crate) async fn change(
     let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::ADMINISTRATION).await?;
     if let Some(name) = Fields::parse(&body)?.text("name")?.flatten() {
         let full_name = format!("{}/{name}", entry.owner());
-        shared.rename(&entry, &actor, &full_name).await.map_err(name_taken)?;
+        transfers::rename(&shared, &entry, &actor, &full_name).await.map_err(name_taken)?;
     }
     Ok(Json(answers::full_repository(&shared, &entry)))
 }
@@ -100,7 +102,7 @@ pub(crate) async fn transfer(
     let fields = Fields::parse(&body)?;
     let new_name = fields.text("new_name")?.flatten().unwrap_or_else(|| entry.name());
     let full_name = format!("{}/{new_name}", fields.required("new_owner")?);
-    shared.rename(&entry, &actor, &full_name).await.map_err(name_taken)?;
+    transfers::rename(&shared, &entry, &actor, &full_name).await.map_err(name_taken)?;
     Ok((StatusCode::ACCEPTED, Json(answers::repository(&shared, &entry))).into_response())
 }
 
@@ -110,7 +112,7 @@ pub(crate) async fn delete(
     Path((owner, name)): Path<(String, String)>,
 ) -> Result<StatusCode, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::ADMINISTRATION).await?;
-    shared.delete(&entry, &actor.account).await?;
+    transfers::delete(&shared, &entry, &actor.account).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

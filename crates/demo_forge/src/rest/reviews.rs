@@ -19,14 +19,15 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    access::{Actor, Need, Role},
+    access::{Actor, Need},
     answers, events,
-    forge::Shared,
-    pulls::{self, Pull, Touched},
-    record::{LineCommentRecord, PullRecord, ReviewRecord, ReviewState, Side},
+    pulls::{self, Touched},
+    record::{LineCommentRecord, Pull, PullRecord, ReviewRecord, ReviewState, Side},
     replies,
     repositories::Entry,
     reviews::{self, At, NewComment, NewReview, Verdict},
+    role::Role,
+    shared::Shared,
 };
 
 pub(crate) struct About {

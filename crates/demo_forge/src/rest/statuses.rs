@@ -19,7 +19,7 @@ use super::{
     refusal::{Fault, Refusal},
 };
 use crate::{
-    access::Need, answers, forge::Shared, git_questions::is_object_id, record::StatusRecord, repositories::Entry,
+    access::Need, answers, git_questions::is_object_id, record::StatusRecord, repositories::Entry, shared::Shared,
 };
 
 const MAX_PER_CONTEXT: usize = 1_000;

@@ -36,7 +36,7 @@ async fn a_person_requests_changes_by_the_form_and_reads_it_on_the_page() {
     let review = world.get(BOT, "pulls/1/reviews").await.body[0].clone();
     assert_eq!((&review["state"], &review["body"]), (&json!("CHANGES_REQUESTED"), &json!("No!\nSorry.")));
     let after = page(&world).await;
-    for part in ["<b>ron</b> changes requested", "change.txt:10", "&lt;b&gt;Why?"] {
+    for part in ["<b>ron</b> changes requested", "change.txt:10", "&#60;b&#62;Why?"] {
         assert!(after.contains(part), "{part}: {after}");
     }
 }
@@ -48,7 +48,7 @@ async fn a_comment_that_has_a_line_to_itself_is_not_shown() {
     world.patch(BOT, "pulls/1", json!({ "body": body })).await;
     world.post(BOT, "issues/1/comments", json!({ "body": "A note.\n\n<!-- of whom -->" })).await;
     let shown = page(&world).await;
-    for part in ["&lt;!-- in a line --&gt;", "More.", "A note."] {
+    for part in ["&#60;!-- in a line --&#62;", "More.", "A note."] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     for part in ["a mark", "an end", "of whom"] {

@@ -17,8 +17,8 @@ use pullyard_demo_forge::{
     Error,
     access::Level,
     answers, clock,
-    forge::Shared,
     hooks::{self, Settings, Target},
+    shared::Shared,
     state::{Face, TargetKind},
     users::{AccountKind, Member, Reach, User},
 };

@@ -10,8 +10,8 @@ use axum::{
     routing::{get, post},
 };
 use pullyard_demo_forge::{
-    forge::Shared,
     pages::{Absent, is_own},
+    shared::Shared,
 };
 use serde::Deserialize;
 use serde_json::Value;

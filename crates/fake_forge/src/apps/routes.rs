@@ -12,7 +12,6 @@ use axum::{
 };
 use pullyard_demo_forge::{
     Error,
-    forge::Shared,
     hooks::{self, Settings},
     rest::{
         caller::Caller,
@@ -21,6 +20,7 @@ use pullyard_demo_forge::{
         paging::Paging,
         refusal::Refusal,
     },
+    shared::Shared,
     users::Credentials,
 };
 use serde_json::Value;

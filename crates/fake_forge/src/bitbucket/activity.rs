@@ -19,7 +19,12 @@ use super::{
     refusal::Refusal,
     repositories::Part,
 };
-use pullyard_demo_forge::{access::Need, forge::Shared, pulls::Pull, record::ReviewState, repositories::Entry};
+use pullyard_demo_forge::{
+    access::Need,
+    record::{Pull, ReviewState},
+    repositories::Entry,
+    shared::Shared,
+};
 
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::uuid;
 use pullyard_demo_forge::{
     answers::owner,
-    forge::Shared,
     git_questions::{Commit, Signature},
     repositories::Entry,
+    shared::Shared,
     users::{Account, AccountKind},
 };
 

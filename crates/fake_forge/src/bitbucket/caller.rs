@@ -7,8 +7,8 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use super::{refusal::Refusal, uuid};
 use pullyard_demo_forge::{
     access::{Actor, Allowed, Need},
-    forge::Shared,
     repositories::Entry,
+    shared::Shared,
     users::{Credentials, password},
 };
 

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::answers::{self, account, content, link, time};
 use pullyard_demo_forge::{
-    forge::Shared,
     record::{LineCommentRecord, PullRecord, ReviewState, Side},
     repositories::Entry,
+    shared::Shared,
     users::Account,
 };
 

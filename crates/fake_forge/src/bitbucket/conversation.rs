@@ -24,11 +24,11 @@ use super::{
 };
 use pullyard_demo_forge::{
     access::Need,
-    forge::Shared,
     notes,
     record::PullRecord,
     repositories::Entry,
     reviews::{self, Objection},
+    shared::Shared,
 };
 
 pub(super) type One = Path<(String, String, String, String)>;

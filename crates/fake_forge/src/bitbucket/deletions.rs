@@ -7,12 +7,11 @@ use serde_json::json;
 
 use pullyard_demo_forge::{
     access::Actor,
-    events,
-    forge::Shared,
-    pulls,
+    events, pulls,
     record::{DeletedRecord, LineCommentRecord, ReviewState},
     repositories::Entry,
     reviews::{Objection, touched},
+    shared::Shared,
 };
 
 /// Deletes a comment on the whole or on a line, and tells of it.

@@ -9,11 +9,11 @@ use pullyard_demo_forge::{
     Error,
     access::Actor,
     events,
-    forge::Shared,
-    pulls::{self, Pull, Touched},
-    record::{PullRecord, PullState, ReviewRecord},
+    pulls::{self, Touched},
+    record::{Pull, PullRecord, PullState, ReviewRecord},
     repositories::Entry,
     reviews::{Verdict, announce},
+    shared::Shared,
 };
 
 /// Why a verdict is not taken, or not taken back.

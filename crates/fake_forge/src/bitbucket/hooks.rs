@@ -24,10 +24,9 @@ use super::{
 use pullyard_demo_forge::{
     access::{Allowed, Need},
     answers::owner,
-    deliveries::Parcel,
-    extension::DeliveryHeaders,
-    forge::Shared,
+    deliveries::{DeliveryHeaders, Parcel},
     hooks::{self, Settings, Target},
+    shared::Shared,
     state::{Face, HookRecord, TargetKind},
     users::Account,
 };

@@ -4,10 +4,7 @@
 use std::cmp::Reverse;
 
 use super::refusal::Refusal;
-use pullyard_demo_forge::{
-    pulls::Pull,
-    record::{PullRecord, PullState},
-};
+use pullyard_demo_forge::record::{Pull, PullRecord, PullState};
 
 /// Bitbucket's four states; nothing is superseded here.
 pub(super) fn state(pull: &PullRecord) -> &'static str {

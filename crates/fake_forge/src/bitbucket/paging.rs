@@ -4,7 +4,7 @@ use axum::{Json, extract::FromRequestParts, http::request::Parts};
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use pullyard_demo_forge::{forge::Shared, rest::Asked};
+use pullyard_demo_forge::{rest::asked::Asked, shared::Shared};
 
 const DEFAULT_LENGTH: usize = 10;
 const MAX_LENGTH: usize = 100;

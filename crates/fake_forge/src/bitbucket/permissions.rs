@@ -18,8 +18,9 @@ use super::{
     uuid,
 };
 use pullyard_demo_forge::{
-    access::{self, Allowed, Need, Role},
-    forge::Shared,
+    access::{self, Allowed, Need},
+    role::Role,
+    shared::Shared,
 };
 
 pub(super) async fn of_repository(

@@ -7,10 +7,9 @@ use super::{
     comments, listed, participants, uuid,
 };
 use pullyard_demo_forge::{
-    forge::Shared,
-    pulls::Pull,
-    record::PullRecord,
+    record::{Pull, PullRecord},
     repositories::Entry,
+    shared::Shared,
     users::{Account, AccountKind},
 };
 

@@ -24,11 +24,11 @@ use super::{
 };
 use pullyard_demo_forge::{
     access::{Actor, Need},
-    forge::Shared,
     merging::{self, Merging, Method, Wish},
-    pulls::{self, Change, Objection, Outcome, Proposal, Pull, Touched},
-    record::PullState,
+    pulls::{self, Change, Objection, Outcome, Proposal, Touched},
+    record::{Pull, PullState},
     repositories::Entry,
+    shared::Shared,
 };
 
 const MAX_TITLE_CHARACTERS: usize = 255;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use pullyard_demo_forge::{
     access::Actor,
-    forge::Shared,
     notes,
-    pulls::{self, Pull},
-    record::{LineCommentRecord, ReviewRecord},
+    pulls::{self},
+    record::{LineCommentRecord, Pull, ReviewRecord},
     replies::on_a_line,
     repositories::Entry,
     reviews::Objection,
+    shared::Shared,
 };
 
 /// An answer to any comment. Gives its id.

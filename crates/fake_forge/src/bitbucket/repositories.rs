@@ -13,7 +13,7 @@ use super::{
     caller::Caller,
     refusal::Refusal,
 };
-use pullyard_demo_forge::{access::Need, forge::Shared, users::AccountKind};
+use pullyard_demo_forge::{access::Need, shared::Shared, users::AccountKind};
 
 pub(super) type Repository = Path<(String, String)>;
 pub(super) type Part = Path<(String, String, String)>;

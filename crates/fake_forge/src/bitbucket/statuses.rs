@@ -21,7 +21,7 @@ use super::{
     repositories::Part,
     uuid,
 };
-use pullyard_demo_forge::{access::Need, forge::Shared, record::StatusRecord, repositories::Entry};
+use pullyard_demo_forge::{access::Need, record::StatusRecord, repositories::Entry, shared::Shared};
 
 const MAX_KEY_CHARACTERS: usize = 40;
 

@@ -20,10 +20,10 @@ use super::{
 };
 use pullyard_demo_forge::{
     access::{Actor, Need},
-    forge::Shared,
     pulls::{self, Touched},
     repositories::Entry,
     reviews::Objection,
+    shared::Shared,
 };
 
 type Named = (String, String, String, String);

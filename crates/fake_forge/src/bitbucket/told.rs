@@ -9,13 +9,10 @@ use super::{
     comments, pull_answers,
 };
 use pullyard_demo_forge::{
-    events::Event,
-    extension::Occurrence,
-    forge::Shared,
-    hooks,
-    pulls::Pull,
-    record::{ReviewRecord, ReviewState},
+    hooks::{self, Event},
+    record::{Pull, ReviewRecord, ReviewState},
     repositories::Entry,
+    shared::{Occurrence, Shared},
     state::Face,
     users::Account,
 };

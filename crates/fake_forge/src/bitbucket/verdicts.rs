@@ -18,9 +18,9 @@ use super::{
 };
 use pullyard_demo_forge::{
     access::{Actor, Need},
-    forge::Shared,
     repositories::Entry,
     reviews::Verdict,
+    shared::Shared,
 };
 
 type Named = (String, String, String);

@@ -1,0 +1,36 @@
+//! Answers without a page.
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+use crate::Error;
+
+pub enum Absent {
+    NotFound,
+    Foreign,
+    Refused(String),
+    TooLarge,
+    Failed,
+}
+
+impl From<Error> for Absent {
+    fn from(error: Error) -> Self {
+        tracing::warn!(error = %error, "the demo forge has no page: failed to {error}");
+        Self::Failed
+    }
+}
+
+impl IntoResponse for Absent {
+    fn into_response(self) -> Response {
+        let (status, words) = match self {
+            Self::Foreign => (StatusCode::FORBIDDEN, "This form was sent from elsewhere.\n"),
+            Self::Refused(words) => return (StatusCode::UNPROCESSABLE_ENTITY, words).into_response(),
+            Self::NotFound => (StatusCode::NOT_FOUND, "Not found.\n"),
+            Self::TooLarge => (StatusCode::NOT_ACCEPTABLE, "The change is too large to show.\n"),
+            Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "git failed.\n"),
+        };
+        (status, words).into_response()
+    }
+}

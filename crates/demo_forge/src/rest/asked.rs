@@ -1,0 +1,6 @@
+//! The address of a request before routing.
+
+use axum::http::Uri;
+
+#[derive(Clone)]
+pub struct Asked(pub Uri);
