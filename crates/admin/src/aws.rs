@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_read_in_every_form() {
+    fn error_bodies_are_parsed_in_every_format() {
         let json = "application/x-amz-json-1.1";
         check(json, r#"{"__type":"ns#NotFound","message":"gone"}"#, ("NotFound", "gone"));
         check(json, r#"{"__type":"NotFound:http://x/","Message":"gone"}"#, ("NotFound", "gone"));
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_are_apart_either_way_and_less_than_a_second_is_nothing() {
+    fn clock_skew_is_measured_in_seconds_and_corrected() {
         let at = |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
         let apart = |theirs, ours| Clocks { theirs: at(theirs), ours: at(ours) }.apart().as_secs();
         assert_eq!((apart(60_000, 0), apart(0, 60_000), apart(1_000, 1_999)), (60, 60, 0));

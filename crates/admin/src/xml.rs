@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_text_and_entities_are_read() {
+    fn lists_text_and_entities_are_parsed() {
         let text = r#"<?xml version="1.0"?>
             <A xmlns="http://x/"><R><L><member><K>a &amp; b&#10;&#x41;</K></member><member/><other/></L></R>
             <S><![CDATA[<x>]]></S></A>"#;
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_refused() {
+    fn malformed_xml_is_rejected() {
         let deep = "<a>".repeat(10_000);
         for bad in ["", "{}", "<a>", "<a></b>", "<a/><b/>", "<a>&nope;</a>", "<a>&#xFFFFFFF;</a>", deep.as_str()] {
             assert_eq!(Element::parse(bad), None, "{}", bad.get(..20).unwrap_or(bad));

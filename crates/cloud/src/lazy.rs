@@ -41,7 +41,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     #[test]
-    fn a_client_is_made_once_and_not_before_it_is_used() {
+    fn client_is_created_once_on_first_use() {
         let made = Arc::new(AtomicU32::new(0));
         let counted = made.clone();
         let client = Lazy::new(move || counted.fetch_add(1, Ordering::SeqCst) + 7);

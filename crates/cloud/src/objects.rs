@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_upload_is_signed_for_exactly_one_content() {
+    async fn upload_url_signs_size_type_and_checksum() {
         let upload = objects(None, "eu-west-1").await.upload("artifacts/x", &artifact()).await.unwrap();
         assert!(upload.url.starts_with("https://bucket.s3.eu-west-1.amazonaws.com/artifacts/x?x-app=api&X-Amz-"));
         let signed = "X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bx-amz-checksum-sha256&";
@@ -255,11 +255,11 @@ mod tests {
         assert!(upload.url.contains("X-Amz-Security-Token=session"), "{}", upload.url);
         assert_eq!(upload.headers[0], ("content-length".into(), "12".into()));
         assert_eq!(upload.headers[2].1, "AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8A/wD/AP8=");
-        assert_eq!(format!("{upload:?}"), "Upload { .. }", "the address is a credential");
+        assert_eq!(format!("{upload:?}"), "Upload { .. }", "the presigned URL is a credential");
     }
 
     #[tokio::test]
-    async fn a_download_is_saved_under_its_name_and_never_shown() {
+    async fn download_url_forces_an_attachment_with_the_file_name() {
         let url = objects(Some("http://127.0.0.1:9/"), "us-east-1").await;
         let url = url.download("artifacts/x", &artifact()).await.unwrap();
         let named = "http://127.0.0.1:9/bucket/artifacts/x?response-content-disposition=attachment%3B%20filename%3D%22patch.diff%22&response-content-type=application%2Foctet-stream&x-app=api&";
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bucket_that_is_not_reached_is_told_without_the_address_that_was_signed() {
+    async fn unreachable_bucket_error_omits_the_presigned_url() {
         let bucket = objects(Some("http://127.0.0.1:9"), "us-east-1").await;
         bucket.http().unwrap();
         let error = bucket.look("artifacts/x").await.unwrap_err();
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bucket_in_china_has_the_address_of_that_partition() {
+    async fn bucket_in_china_uses_the_endpoint_of_its_partition() {
         assert_eq!(objects(None, "cn-north-1").await.address, "https://bucket.s3.cn-north-1.amazonaws.com.cn");
     }
 }

@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_size_has_exactly_one_task_definition() {
+    fn each_size_needs_exactly_one_task_definition() {
         let of = |text: &str| Definitions::parse(text).map(|all| [all.small, all.medium, all.large]);
         let all = Some(["a".to_owned(), "b:3".to_owned(), "c".to_owned()]);
         assert_eq!(of("small=a,medium=b:3,large=c"), all);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_by_itself_is_told_from_refusals() {
+    fn start_failure_reasons_are_classified() {
         let no_room = [
             "RESOURCE:CPU",
             "RESOURCE:MEMORY",
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_by_its_code_and_one_that_is_not_about_the_start_decides_nothing() {
+    fn start_errors_are_classified_by_code_and_message() {
         let said = |code: &str, words: &str| {
             let meta = aws_sdk_ecs::error::ErrorMetadata::builder().code(code).message(words).build();
             refused(Some(&RunTaskError::generic(meta)))

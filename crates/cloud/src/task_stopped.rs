@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn undelivered_event_is_read_in_both_shapes_with_its_cause() {
+    fn undelivered_event_is_parsed_in_both_shapes() {
         for (message, why) in [
             (stop(), Undone::Unreached),
             (record("RetriesExhausted"), Undone::Failed),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_stop_of_a_task_that_a_job_started_counts() {
+    fn only_the_stop_of_a_jobs_own_task_counts() {
         let with = |field: &str, value: Value| {
             let mut event = stop();
             event["detail"][field] = value;
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn stop_code_goes_before_the_exit_code() {
+    fn stop_code_takes_precedence_over_the_exit_code() {
         let exited = Some("EssentialContainerExited");
         for (stop_code, exit, expected) in [
             (exited, Some(1), StopCause::Exited { code: Some(1) }),

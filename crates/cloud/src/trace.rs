@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_says_its_senders_trace_and_the_lineage_of_the_invocation_around_it() {
+    async fn message_header_has_the_trace_and_the_current_lineage() {
         let lineage = || Lineage::from_header("Root=1-0-0;Lineage=2:a87bd80c:1");
         let within_trace = || within(ID.parse().unwrap(), async { sent() });
         assert_eq!(sent(), None);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_lambda_would_not_write_is_no_lineage() {
+    fn malformed_lineage_is_ignored() {
         let long = "a".repeat(257);
         for lineage in ["", "a b", "1:a,2:b", "1:a87bd80c:1\r\nX: y", "1:\u{e4}:1", "1=2", long.as_str()] {
             assert_eq!(Lineage::from_header(&format!("Root={ID};Lineage={lineage}")), None, "{lineage}");

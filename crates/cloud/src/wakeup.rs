@@ -97,7 +97,7 @@ mod tests {
     use pullyard_domain::id::{ProjectId, TicketKey};
 
     #[test]
-    fn a_message_has_no_character_that_sqs_refuses_and_says_the_same() {
+    fn body_escapes_characters_that_sqs_rejects() {
         let ticket = TicketKey::new("A\u{fffe}-\u{ffff}-\u{fffd}").unwrap();
         let wakeup = TicketWakeup { project: ProjectId::new("acme").unwrap(), ticket };
         let body = body(&wakeup).unwrap();

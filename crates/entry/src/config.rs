@@ -204,12 +204,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_variable_is_named() {
+    fn missing_variable_is_named_in_the_error() {
         assert_eq!(Config::read(|_| None).unwrap_err(), Missing("PULLYARD_TABLE"));
     }
 
     #[test]
-    fn what_is_asked_for_is_what_the_table_of_variables_says() {
+    fn config_reads_exactly_the_variables_of_the_table() {
         let asked = std::cell::RefCell::new(Vec::new());
         let value = |name| if name == "PULLYARD_TASK_DEFINITIONS" { "small=s,medium=m,large=l" } else { "x" };
         Config::read(|name| {
@@ -224,12 +224,12 @@ mod tests {
         assert_eq!(asked, known);
         for variable in VARIABLES {
             let without = Config::read(|name| (name != variable.name).then(|| value(name).into()));
-            assert_eq!(without.is_err(), variable.default.is_none(), "{} must be set or not", variable.name);
+            assert_eq!(without.is_err(), variable.default.is_none(), "requirement of {}", variable.name);
         }
     }
 
     #[tokio::test]
-    async fn a_call_to_aws_is_bounded_in_each_try_and_in_all() {
+    async fn aws_calls_have_time_limits_and_four_attempts() {
         let sdk = embedded("us-east-1", "key", "secret").await;
         let limits = sdk.timeout_config().unwrap();
         let limits = [limits.connect_timeout(), limits.operation_attempt_timeout(), limits.operation_timeout()];
@@ -238,13 +238,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_silent_call_to_aws_is_ended_by_one_limit_alone() {
+    async fn stalled_stream_protection_of_the_sdk_is_disabled() {
         let sdk = embedded("us-east-1", "key", "secret").await;
         assert!(!sdk.stalled_stream_protection().unwrap().is_enabled());
     }
 
     #[test]
-    fn lists_are_split_and_defaults_hold() {
+    fn lists_are_split_and_defaults_apply() {
         let config = Config::read(|name| match name {
             "PULLYARD_SUBNETS" => Some("subnet-a, subnet-b".into()),
             "PULLYARD_CONTAINER" | "PULLYARD_SECURITY_GROUPS" | "PULLYARD_PUBLIC_IP" | "PULLYARD_TASK_ISOLATION" => {

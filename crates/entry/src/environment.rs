@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn config_survives_a_round_trip_through_the_environment() {
         let mut config = Config {
             table: "t".into(),
             dispatch_queue_url: "http://q/dispatch".into(),

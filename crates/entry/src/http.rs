@@ -156,13 +156,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_decoded_path_means_what_it_meant() {
+    fn decoded_path_is_percent_encoded_again() {
         assert_eq!(encoded("/v1/tickets/APP-1"), "/v1/tickets/APP-1");
         assert_eq!(encoded("/v1/tickets/A#1 50%?ü\\\n"), "/v1/tickets/A%231 50%25%3Fü%5C%0A");
     }
 
     #[test]
-    fn only_ids_of_a_path_are_named() {
+    fn only_id_parameters_of_a_path_are_logged() {
         let job = named("/v1/jobs/{job}/attempts/{attempt}/start", "/v1/jobs/job_1/attempts/2/start");
         assert_eq!(job, [("job", "job_1"), ("attempt", "2")]);
         assert_eq!(named("/v1/tickets/{key}", "/v1/tickets/A%2F1"), [("ticket", "A%2F1")]);

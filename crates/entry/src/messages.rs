@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_failed_comes_again() {
+    async fn only_failed_messages_are_returned_for_retry() {
         check(
             json!([
                 { "messageId": "good", "body": "{\"ok\":true}", "attributes": {} },
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_rest_of_a_failed_group_waits() {
+    async fn later_messages_of_a_failed_group_fail_too() {
         let one = |id: &str, ok: bool, group: &str| json!({ "messageId": id, "body": json!({ "ok": ok }).to_string(), "attributes": { "MessageGroupId": group } });
         check(json!([one("a1", false, "a"), one("b1", true, "b"), one("a2", true, "a")]), &["a1", "a2"]).await;
     }

@@ -135,7 +135,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn a_line_says_what_cloudwatch_asks_for() {
+    fn line_has_the_embedded_metric_format() {
         let line = line("shop", 1_795_132_800_000, &[(JOBS_FAILED, 2), (OLDEST_JOB_WAITING, 61)]);
         let line: Value = serde_json::from_str(&line).unwrap();
         let expected = json!({
@@ -158,17 +158,17 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_has_one_name_and_a_unit_of_cloudwatch() {
+    fn metrics_have_unique_names_and_cloudwatch_units() {
         let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
         assert_eq!(names.len(), METRICS.len());
         assert!(METRICS.iter().all(|metric| ["Count", "Seconds"].contains(&metric.unit)));
         let counted: BTreeSet<_> = Count::ALL.iter().map(|count| of(*count).name).collect();
-        assert_eq!(counted.len(), Count::ALL.len(), "two counts go into one metric");
+        assert_eq!(counted.len(), Count::ALL.len(), "two counters share one metric");
         assert!(counted.is_subset(&names));
     }
 
     #[test]
-    fn the_paper_has_every_metric_as_it_is() {
+    fn operations_page_lists_every_metric() {
         let paper = include_str!("../../../docs/operations.md");
         let rows: Vec<_> =
             METRICS.iter().map(|metric| format!("| `{}` | {} | {} |", metric.name, metric.unit, metric.help)).collect();

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ticket_is_named_by_the_path_or_by_the_query_and_never_by_both_differently() {
+    fn ticket_key_in_path_and_query_must_agree() {
         let key = |key: &str| TicketKey::new(key).unwrap();
         let named = |path: &str, query: Option<&str>| ticket_named(key(path), query.map(key));
         assert_eq!(named("APP-1", None).unwrap(), key("APP-1"));

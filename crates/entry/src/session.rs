@@ -96,7 +96,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_cookie_is_as_safe_as_its_address_lets_it_be() {
+    fn cookie_is_secure_when_the_address_is_https() {
         let signed = SignedIn { cookie: "pys_x".into(), expires_in: Duration::from_secs(60) };
         assert_eq!(
             signed_in("https://pullyard.example", &signed),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_cookie_of_the_name_is_found_among_others() {
+    fn cookie_is_found_only_when_its_name_is_unique() {
         let check = |lists: &[&str], expected| {
             let mut headers = HeaderMap::new();
             for list in lists {

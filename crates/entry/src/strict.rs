@@ -127,12 +127,12 @@ mod tests {
     }
 
     #[test]
-    fn a_good_body_is_read() {
+    fn valid_body_is_parsed() {
         assert!(parse::<TicketEvent>(GOOD.as_bytes()).is_ok());
     }
 
     #[test]
-    fn every_fault_has_its_place() {
+    fn faults_are_reported_with_their_json_pointer() {
         check(|good| good.replace("\"title\"", "\"titel\""), "/ticket/titel", "unknown field");
         check(|good| good.replace("\"title\":\"t\",", ""), "/ticket/title", "missing field");
         check(|good| good.replace("\"t\"", "5"), "/ticket/title", "invalid type");

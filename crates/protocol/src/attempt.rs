@@ -574,7 +574,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn why_a_checkpoint_is_missing_is_read_also_where_only_a_newer_server_knows_the_reason() {
+    fn unknown_reason_for_a_missing_checkpoint_is_parsed() {
         let job = format!("job_{}", "a".repeat(26));
         let read = |why: &str| {
             let answer = json!({ "missing": { "job": job, "attempt": 2, "why": why } });

@@ -306,7 +306,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_job_that_only_adopts_is_heard_by_no_agent_and_one_of_an_older_server_as_its_status_says() {
+    fn input_delivery_hint_depends_on_status_and_adoption() {
         let older = json!({
             "id": format!("job_{}", "a".repeat(26)), "project": "acme", "kind": "implement", "status": "preparing",
             "title": "Greet", "ticket": null, "repository": null, "place": "runners", "attempt": 2, "branch": "b",
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn whose_fault_it_was_is_said_and_what_an_older_server_says_reads_without() {
+    fn failure_class_is_optional_for_older_servers() {
         let older = json!({ "code": "no_changes", "sentence": "It did nothing.", "help": "Retry.", "facts": {} });
         let said: Explained = serde_json::from_value(older.clone()).unwrap();
         assert_eq!(said.class, None);

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn no_credential_stands_in_what_is_printed_of_a_request_or_an_answer() {
+    fn debug_output_contains_no_credentials() {
         let job = format!("job_{}", "a".repeat(26));
         check::<crate::secret::SetSecret>(json!({ "value": "planted" }));
         check::<crate::secret::RotateSecret>(json!({ "value": "planted" }));

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pull_request_is_named_in_every_way_that_people_write() {
+    fn pull_request_is_parsed_from_every_notation() {
         let whole = name(Some("github.com"), Some("acme/app"), 7);
         for text in [
             "https://github.com/acme/app/pull/7",
@@ -216,11 +216,11 @@ mod tests {
         assert_eq!(PullRequestName::parse("#7"), Some(name(None, None, 7)));
         assert_eq!(PullRequestName::parse("7"), Some(name(None, None, 7)));
         assert!(PullRequestName::is_plain("#7") && PullRequestName::is_plain("acme/app#7"));
-        assert!(!PullRequestName::is_plain("7"), "a ticket may be called so");
+        assert!(!PullRequestName::is_plain("7"), "it may be a ticket key");
     }
 
     #[test]
-    fn what_names_no_pull_request_is_none() {
+    fn text_that_names_no_pull_request_is_rejected() {
         for text in [
             "",
             "#",
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_of_its_own_forge_only() {
+    fn url_matches_only_its_own_forge() {
         let of = |text: &str| PullRequestName::parse(text).unwrap();
         let hub = of("https://github.com/acme/app/pull/7");
         assert!(hub.is_of("https://GitHub.com/acme/app.git") && hub.is_of("ssh://git@github.com/acme/app.git"));

@@ -1,4 +1,4 @@
-//! How the build script finds the commit: in a repository, a worktree, an archive.
+//! Tests how the build script finds the commit in a repository, a worktree and an archive.
 
 use crate::commit::{self, Sources};
 use crate::{COMMIT, LONG, UNKNOWN, VERSION, short};
@@ -25,7 +25,7 @@ fn modified(sources: &Sources) -> Vec<Option<SystemTime>> {
     sources.watched.iter().map(|path| path.metadata().and_then(|file| file.modified()).ok()).collect()
 }
 
-/// A commit changes the commit that is found and a watched file.
+/// Checks that a new commit changes the found commit and a watched file.
 #[track_caller]
 fn check_moves(folder: &Path) {
     let before = Sources::find(folder).unwrap();
@@ -34,7 +34,7 @@ fn check_moves(folder: &Path) {
     assert!(times.iter().all(Option::is_some), "{before:?}");
     std::fs::write(folder.join("more"), "").unwrap();
     git(folder, &["add", "more"]);
-    assert_eq!(modified(&before), times, "only HEAD starts the build script");
+    assert_eq!(modified(&before), times, "only a change of HEAD reruns the build script");
     git(folder, &["commit", "--quiet", "--message", "Second"]);
     assert_ne!(modified(&before), times);
     assert_ne!(Sources::find(folder).unwrap().commit, before.commit);

@@ -1,10 +1,10 @@
-//! Outputs and errors of the AWS CLI, from a script in its place.
+//! Tests the export of credentials with a script in place of the AWS CLI.
 
 use super::*;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
-/// A child process of another test that inherits the script's open file makes its start fail with "text file busy".
+/// Another test's child process may inherit the open script, whose start then fails with "text file busy".
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 const SECRET: &str = "wJalrXUtnFEMI";
@@ -48,7 +48,7 @@ async fn credentials_are_parsed_when_the_cli_exports_them() {
 }
 
 #[tokio::test]
-async fn refusals_of_the_cli_name_their_cause_and_the_fix() {
+async fn cli_error_names_its_cause_and_the_fix() {
     let update = "install the AWS CLI version 2, or update it";
     let find = "find the cause with `aws sts get-caller-identity --profile work`";
     for (stderr, code, reason, help) in [

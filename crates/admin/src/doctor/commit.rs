@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn commits_are_good_when_all_parts_that_were_read_agree() {
+    fn verdict_is_good_when_all_known_commits_agree() {
         let all = "One commit, aaaaaaaaaaaa, for this program, the stack's program, its templates, the image.";
         check(found(A, Some(A), Some(A), Some(A)), &[(Verdict::Good, all, "")]);
         let some = "One commit, aaaaaaaaaaaa, for this program, its templates.";

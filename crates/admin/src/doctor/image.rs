@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn images_of_the_repository_are_asked_about_by_tag_or_digest() {
+    fn query_names_the_image_by_tag_or_digest() {
         let uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/py/runner";
         let tag = |image: &str| question(image, uri).map(|(asked, tag)| (asked["imageIds"][0].clone(), tag));
         assert_eq!(tag(&format!("{uri}:1.2")), Some((json!({ "imageTag": "1.2" }), "1.2".into())));

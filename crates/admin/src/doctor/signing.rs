@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_known_by_its_form_with_whatever_ends_of_lines() {
+    fn key_format_is_detected_with_any_line_ending() {
         // First lines of `ssh-keygen -t ed25519`, without and with a passphrase.
         let plain = armoured("b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\nQyNTUxOQ");
         let encrypted = armoured("b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABB5Lk5khg\nQyNTUxOQ");
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_a_key_has_no_part_of_it_and_how_it_is_mended() {
+    fn finding_about_a_signing_key_names_its_fix() {
         let need = SigningNeed { project: "acme".into(), secret: "pullyard/job/signing".into() };
         assert_eq!(said(&need, Key::Of(Form::Plain)), None);
         let named = "The secret pullyard/job/signing, which acme names for the key of its commits,";

@@ -15,7 +15,7 @@ fn check(queue: Queue, body: &str, advice: Advice, about: About, name: Option<&s
 }
 
 #[test]
-fn the_advice_follows_from_the_kind_of_message() {
+fn dead_letter_names_its_subject_and_advice() {
     let job = job_id();
     let about_job = json!({ "job": job }).to_string();
     let start = format!("It would have started or stopped a task for job {job}.");
@@ -31,7 +31,7 @@ fn the_advice_follows_from_the_kind_of_message() {
 }
 
 #[test]
-fn the_death_of_a_task_is_redriven_where_a_job_had_started_it() {
+fn task_stop_is_redriven_only_when_a_job_started_the_task() {
     let event = |started_by: &str| {
         json!({ "detail-type": "ECS Task State Change", "source": "aws.ecs", "detail": {
             "taskArn": "task-1", "lastStatus": "STOPPED", "startedBy": started_by,
@@ -47,7 +47,7 @@ fn the_death_of_a_task_is_redriven_where_a_job_had_started_it() {
 }
 
 #[test]
-fn a_message_of_another_version_is_left_to_a_person() {
+fn unreadable_message_gets_the_advice_look() {
     for queue in Queue::ALL {
         check(queue, "poison", Advice::Look, About::Unknown, None, "This version of Pullyard can't read it.");
     }

@@ -33,7 +33,7 @@ async fn asked(kms_key: Option<&str>) -> Value {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut read = Vec::new();
         let asked = loop {
-            assert!(socket.read_buf(&mut read).await.unwrap() > 0, "it broke off");
+            assert!(socket.read_buf(&mut read).await.unwrap() > 0, "the connection closed early");
             if let Some(asked) = body(&read) {
                 break asked;
             }
@@ -48,7 +48,7 @@ async fn asked(kms_key: Option<&str>) -> Value {
 }
 
 #[tokio::test]
-async fn a_secret_is_made_under_the_key_of_the_deployment_or_under_awss_own() {
+async fn secret_is_created_with_the_configured_kms_key_or_none() {
     let key = "arn:aws:kms:us-east-1:123456789012:key/1";
     let asked_with = asked(Some(key)).await;
     assert_eq!((&asked_with["Name"], &asked_with["KmsKeyId"]), (&json!("t/user/s"), &json!(key)));

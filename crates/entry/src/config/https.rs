@@ -117,12 +117,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_our_limits_takes_the_one_connector_and_nobody_makes_another_to_look_at_it() {
+    async fn clients_with_our_limits_share_one_connector() {
         assert_eq!(check(None).await, (2, 0));
     }
 
     #[tokio::test]
-    async fn what_has_other_limits_gets_a_connector_with_them() {
+    async fn client_with_other_limits_gets_its_own_connector() {
         let sooner = TimeoutConfig::builder().connect_timeout(Duration::from_secs(1)).build();
         let (connector, others) = check(Some(sooner)).await;
         assert_eq!(connector, 0);

@@ -89,7 +89,7 @@ fn new_job() -> CreateJob {
 }
 
 #[tokio::test]
-async fn a_call_with_a_key_of_its_callers_is_made_four_times_while_the_server_is_away_and_else_once() {
+async fn call_with_an_idempotency_key_is_tried_four_times() {
     let away = || vec![problem(503, "busy")];
     let (keyed, bare) = (Scripted::start(away()).await, Scripted::start(away()).await);
     let (with_key, new) = (keyed.api(), new_job());
@@ -104,7 +104,7 @@ async fn a_call_with_a_key_of_its_callers_is_made_four_times_while_the_server_is
 }
 
 #[tokio::test]
-async fn what_nobody_has_given_a_key_and_what_can_be_done_once_is_not_repeated() {
+async fn calls_without_an_idempotency_key_are_sent_once() {
     let server = Scripted::start(vec![problem(503, "busy")]).await;
     let (api, project) = (server.api(), ProjectId::new("acme").unwrap());
     let integration = IntegrationId::new("gh1").unwrap();
@@ -133,7 +133,7 @@ async fn what_nobody_has_given_a_key_and_what_can_be_done_once_is_not_repeated()
 }
 
 #[tokio::test]
-async fn what_a_server_refused_is_not_asked_again_and_a_fault_on_the_way_is() {
+async fn refusals_are_final_and_transient_errors_are_retried() {
     for status in [400, 401, 403, 404, 409, 412, 422] {
         let server = Scripted::start(vec![problem(status, "no"), version()]).await;
         let refused = server.api().version().await.unwrap_err();
@@ -148,7 +148,7 @@ async fn what_a_server_refused_is_not_asked_again_and_a_fault_on_the_way_is() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_of_ours_is_a_gateways_or_can_not_be_read() {
+async fn foreign_answer_is_a_gateway_or_unreadable_error() {
     let server = Scripted::start(vec![answer(404, "", "<html>"), answer(200, "", "<html>")]).await;
     let api = server.api();
     assert_eq!(api.version().await.unwrap_err().code(), Some("gateway"));
@@ -158,7 +158,7 @@ async fn an_answer_that_is_none_of_ours_is_a_gateways_or_can_not_be_read() {
 }
 
 #[tokio::test]
-async fn nobody_is_followed_with_the_token_and_the_place_of_an_artifact_never_sees_it() {
+async fn token_is_never_sent_to_a_redirect_target() {
     let elsewhere = Scripted::start(vec![answer(200, "", "its bytes")]).await;
     let sends_on = answer(302, &format!("location: {}/bucket\r\n", elsewhere.url), "");
     let server = Scripted::start(vec![sends_on]).await;
@@ -177,7 +177,7 @@ async fn nobody_is_followed_with_the_token_and_the_place_of_an_artifact_never_se
 }
 
 #[test]
-fn only_an_address_of_this_machine_is_one() {
+fn only_local_hosts_are_loopback() {
     for here in ["http://127.0.0.1:7878", "http://localhost", "https://localhost/x", "http://[::1]:1"] {
         assert!(is_loopback(here), "{here}");
     }

@@ -12,7 +12,7 @@ fn has(wire: &Wire, value: &str) {
     wire.next(GET, Fault::Refused(400, json!({ "__type": "ResourceNotFoundException", "Message": "none" })));
 }
 
-/// No SDK retries, so that the tests count our own fetches.
+/// Without SDK retries, so that the tests count only our own fetches.
 fn secrets(wire: &Wire) -> Secrets {
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -35,7 +35,7 @@ fn aging(wire: &Wire) -> (Secrets, impl Fn(u64) + use<>) {
 }
 
 #[tokio::test]
-async fn a_value_is_used_for_a_minute_and_then_fetched_again() {
+async fn value_is_cached_for_a_minute() {
     let wire = Wire::default();
     let (secrets, pass) = aging(&wire);
     let stored = |value: &str| wire.next(GET, Fault::Refused(200, json!({ "Name": "s", "SecretString": value })));
@@ -51,7 +51,7 @@ async fn a_value_is_used_for_a_minute_and_then_fetched_again() {
 }
 
 #[tokio::test]
-async fn versions_are_used_for_five_minutes_and_then_fetched_again() {
+async fn versions_are_cached_for_five_minutes() {
     let wire = Wire::default();
     let (secrets, pass) = aging(&wire);
     has(&wire, "old");
@@ -65,7 +65,7 @@ async fn versions_are_used_for_five_minutes_and_then_fetched_again() {
 }
 
 #[tokio::test]
-async fn what_fits_nothing_is_looked_for_again_after_ten_seconds() {
+async fn versions_are_refetched_at_most_every_ten_seconds() {
     let wire = Wire::default();
     let (secrets, pass) = aging(&wire);
     has(&wire, "old");
@@ -76,7 +76,7 @@ async fn what_fits_nothing_is_looked_for_again_after_ten_seconds() {
     assert_eq!(secrets.refetched_versions("s", &old).await.unwrap(), None);
     pass(1);
     has(&wire, "new");
-    let new = secrets.refetched_versions("s", &old).await.unwrap().expect("there is a newer one");
+    let new = secrets.refetched_versions("s", &old).await.unwrap().expect("a newer version exists");
     assert_eq!(&*new.current.value, "new");
 
     wire.next(GET, Fault::error(500, "InternalServiceError"));
@@ -84,12 +84,12 @@ async fn what_fits_nothing_is_looked_for_again_after_ten_seconds() {
     assert!(secrets.refetched_versions("s", &new).await.is_err());
     pass(10);
     has(&wire, "newest");
-    let newest = secrets.refetched_versions("s", &new).await.unwrap().expect("it answers again");
+    let newest = secrets.refetched_versions("s", &new).await.unwrap().expect("the service answers again");
     assert_eq!(&*newest.current.value, "newest");
 }
 
 #[tokio::test]
-async fn nothing_newer_is_said_only_by_a_fetch_that_was_answered() {
+async fn failed_refetch_is_an_error_and_not_an_unchanged_version() {
     let wire = Wire::default();
     let secrets = secrets(&wire);
     has(&wire, "old");
@@ -102,8 +102,8 @@ async fn nothing_newer_is_said_only_by_a_fetch_that_was_answered() {
     assert_eq!(wire.calls(GET), 3);
     let still = secrets.refetched_versions("s", &old).await.unwrap_err();
     assert!(still.is_transient(), "{still}");
-    assert_eq!(wire.calls(GET), 0, "a service that does not answer is asked once in ten seconds");
-    assert_eq!(secrets.versions("s").await.unwrap(), old, "what fits the kept ones goes on");
+    assert_eq!(wire.calls(GET), 0, "an unavailable service is called once in ten seconds");
+    assert_eq!(secrets.versions("s").await.unwrap(), old, "cached versions stay usable");
 
     has(&wire, "new");
     let new = secrets.fresh_versions("s").await.unwrap();
@@ -115,7 +115,7 @@ async fn nothing_newer_is_said_only_by_a_fetch_that_was_answered() {
 }
 
 #[tokio::test]
-async fn a_name_without_a_secret_is_asked_for_once_in_ten_seconds() {
+async fn missing_secret_is_fetched_once_in_ten_seconds() {
     let wire = Wire::default();
     let secrets = secrets(&wire);
     let none = || Fault::Refused(400, json!({ "__type": "ResourceNotFoundException", "Message": "none" }));
@@ -123,21 +123,21 @@ async fn a_name_without_a_secret_is_asked_for_once_in_ten_seconds() {
     for _ in 0..3 {
         assert!(matches!(secrets.versions("s").await, Err(Error::NoSecret { .. })));
     }
-    assert_eq!(wire.calls(GET), 1, "strangers must not drive calls");
+    assert_eq!(wire.calls(GET), 1, "unauthenticated requests must not cause calls");
 
     has(&wire, "first");
     let fetched = secrets.fresh_versions("s").await.unwrap();
-    assert_eq!(secrets.versions("s").await.unwrap(), fetched, "who looks anew finds what was set meanwhile");
+    assert_eq!(secrets.versions("s").await.unwrap(), fetched, "a fresh fetch finds the new secret");
     secrets.forget_versions("s");
     wire.next(GET, none());
     assert!(matches!(secrets.versions("s").await, Err(Error::NoSecret { .. })));
     secrets.forget_versions("s");
     has(&wire, "second");
-    assert_eq!(&*secrets.versions("s").await.unwrap().current.value, "second", "whoever sets it here uses it at once");
+    assert_eq!(&*secrets.versions("s").await.unwrap().current.value, "second", "a new secret is used at once");
 }
 
 #[tokio::test]
-async fn a_secret_that_was_not_there_is_looked_for_again_after_ten_seconds() {
+async fn missing_secret_is_fetched_again_after_ten_seconds() {
     let wire = Wire::default();
     let (secrets, pass) = aging(&wire);
     wire.next(GET, Fault::Refused(400, json!({ "__type": "ResourceNotFoundException", "Message": "none" })));
@@ -151,7 +151,7 @@ async fn a_secret_that_was_not_there_is_looked_for_again_after_ten_seconds() {
 }
 
 #[tokio::test]
-async fn a_service_that_says_nothing_has_not_said_that_there_is_no_secret() {
+async fn service_failure_is_not_cached_as_a_missing_secret() {
     let wire = Wire::default();
     let secrets = secrets(&wire);
     wire.next(GET, Fault::error(500, "InternalServiceError"));

@@ -36,7 +36,7 @@ fn lines(filter: &str, say: impl FnOnce()) -> Vec<Value> {
 }
 
 #[test]
-fn a_line_is_flat_and_has_the_ids_of_all_that_is_around_it() {
+fn line_is_flat_and_has_the_ids_of_all_enclosing_spans() {
     let said = lines("info", || {
         let outer =
             tracing::error_span!("invocation", function = "effects", trace_id = "t1", job = tracing::field::Empty);
@@ -55,7 +55,7 @@ fn a_line_is_flat_and_has_the_ids_of_all_that_is_around_it() {
 }
 
 #[test]
-fn the_ids_stand_in_a_log_of_warnings_too() {
+fn span_ids_are_logged_with_the_filter_warn() {
     let said = lines("warn", || {
         let _span = tracing::error_span!("invocation", function = "api").entered();
         tracing::info!("not heard");
@@ -66,7 +66,7 @@ fn the_ids_stand_in_a_log_of_warnings_too() {
 }
 
 #[test]
-fn spans_of_libraries_are_left_out() {
+fn fields_of_library_spans_are_omitted() {
     let said = lines("info", || {
         let _span = tracing::error_span!(target: "hyper", "connection", authorization = "Bearer s3cret").entered();
         tracing::info!("said");
@@ -75,7 +75,7 @@ fn spans_of_libraries_are_left_out() {
 }
 
 #[test]
-fn metrics_pass_whatever_is_logged_and_stand_alone() {
+fn metric_lines_bypass_the_filter_and_omit_span_ids() {
     let said = lines("error", || {
         let _span = tracing::error_span!("invocation", function = "api").entered();
         metrics::write(r#"{"_aws":{},"JobsFailed":1}"#);
