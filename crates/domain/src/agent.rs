@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_nobody_could_drive_is_refused_by_the_field_that_is_wrong() {
+    fn invalid_agent_is_rejected_with_the_faulty_field() {
         check(&agent("command", &["./agent.sh"], None), None);
         check(&agent("claude_code", &[], None), None);
         check(&agent("codex", &[], Some("gpt-5.2-codex")), None);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_for_one_job_keeps_what_still_fits() {
+    fn job_choice_keeps_the_fields_that_still_fit() {
         let rule = agent("claude_code", &["./agent.sh"], Some("opus"));
         let chosen = |capability, model| rule.chosen(capability, model);
         assert_eq!(chosen(None, None), Ok(rule.clone()));
@@ -224,11 +224,11 @@ mod tests {
         assert_eq!(chosen(Some("command"), None), Ok(agent("command", &["./agent.sh"], None)));
         assert_eq!(chosen(Some("command"), Some("m")).map_err(|bad| bad.field), Err("model"));
         assert_eq!(agent("codex", &[], None).chosen(Some("command"), None).map_err(|bad| bad.field), Err("command"));
-        assert_eq!(chosen(Some("project"), None).map_err(|bad| bad.field), Err("capability"), "that is no agent");
+        assert_eq!(chosen(Some("project"), None).map_err(|bad| bad.field), Err("capability"), "not an agent");
     }
 
     #[test]
-    fn who_names_a_model_that_can_be_none_is_told_how_one_is_written() {
+    fn invalid_model_fault_lists_the_allowed_characters() {
         let said = "use at most 100 letters, digits and any of .:/_@[]-, beginning with a letter or digit";
         assert_eq!(agent("codex", &[], Some("--flag")).check().unwrap_err().fault, said);
         assert_eq!(settings((Some("codex"), Some("--flag"))).check().unwrap_err().fault, said);
@@ -240,7 +240,7 @@ mod tests {
         Settings { agent: agent.map(str::to_owned), model: model.map(str::to_owned), ..Settings::default() }
     }
 
-    /// The agent and model of a job, of a repository and of its project, and which of them work.
+    /// Checks which agent and model run, given those of job, repository and project.
     #[track_caller]
     fn works(job: Named, repository: (&str, Option<&str>), project: Named, expected: (&str, Option<&str>)) {
         let repository = agent(repository.0, &["./agent.sh"], repository.1);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_chooses_before_its_repository_that_before_its_project_and_that_before_what_is_installed() {
+    fn agent_is_chosen_by_job_then_repository_then_project() {
         let (own, inherits, none) = (("codex", Some("gpt-5")), ("project", None), (None, None));
         let project = (Some("claude_code"), Some("opus"));
         works(none, inherits, none, ("auto", None));
@@ -265,14 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn a_model_goes_with_the_agent_that_it_was_named_for_and_with_no_other() {
+    fn model_applies_only_to_the_agent_it_was_named_for() {
         let (inherits, none) = (("project", None), (None, None));
         let project = (Some("claude_code"), Some("opus"));
         works((None, Some("haiku")), inherits, project, ("claude_code", Some("haiku")));
         works((None, Some("haiku")), inherits, none, ("auto", Some("haiku")));
         works((Some("claude_code"), None), inherits, project, ("claude_code", Some("opus")));
         works((Some("codex"), None), inherits, project, ("codex", None));
-        // A repository that names an agent has said which model, too: that one's own default.
+        // A repository that names an agent without a model uses that agent's default model.
         works(none, ("codex", None), project, ("codex", None));
         works(none, ("claude_code", None), project, ("claude_code", None));
         works((Some("claude_code"), None), ("codex", Some("gpt-5")), project, ("claude_code", None));
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_chooses_an_agent_that_needs_no_repository_and_no_model_without_it() {
+    fn project_agent_needs_no_command_and_a_model_needs_an_agent() {
         check_of_project((None, None), Ok(()));
         for agent in OF_PROJECTS {
             check_of_project((Some(agent), None), Ok(()));
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_does_not_stay_when_the_agent_of_its_project_is_changed() {
+    fn changing_the_project_agent_rejects_the_same_model() {
         let check = |before, after, expected: Result<(), &str>| {
             let changed = check_change(&settings(before), &settings(after));
             assert_eq!(changed.map_err(|bad| bad.pointer), expected, "{before:?} to {after:?}");
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn who_means_the_same_model_for_the_new_agent_is_told_what_works() {
+    fn same_model_is_accepted_in_a_second_change() {
         let named = |agent, model| settings((Some(agent), model));
         let same = (named("auto", Some("opus")), named("claude_code", Some("opus")));
         let fault = check_change(&same.0, &same.1).unwrap_err().fault;
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_for_its_own_agent_and_for_whichever_is_installed() {
+    fn key_serves_its_own_agent_and_auto() {
         for (key, own, other) in [
             (ModelKey::AnthropicApiKey, CLAUDE_CODE, CODEX),
             (ModelKey::ClaudeToken, CLAUDE_CODE, CODEX),

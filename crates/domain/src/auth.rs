@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_app_needs_two_secrets_and_is_named_by_its_client_id_where_it_has_one() {
+    fn app_has_two_secrets_and_prefers_its_client_id() {
         let app = |client_id: Option<&str>| Auth::App {
             app_id: 7,
             client_id: client_id.map(str::to_owned),

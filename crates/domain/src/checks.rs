@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_has_its_own_commands_or_those_of_its_project() {
+    fn repository_commands_override_those_of_the_project() {
         let mut settings = Settings::default();
         let mut repository = story::repository();
         assert_eq!(JobCommands::of(&settings, &repository), None);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repositorys_own_commands_are_stored_also_where_they_are_none_and_take_no_room_where_its_project_decides() {
+    fn empty_own_commands_are_stored_and_unset_ones_are_not() {
         let none = OwnCommands { setup: None, checks: Some(Vec::new()) };
         for (commands, stored) in
             [(OwnCommands::default(), serde_json::Value::Null), (none, serde_json::json!({ "checks": [] }))]
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_run_is_refused_where_it_is_set() {
+    fn invalid_check_settings_are_rejected_with_their_pointer() {
         refused(|all| all.checks.commands = lines(&["npm test | tee x"]), "/checks/commands", "a pipe");
         refused(|all| all.setup.commands = lines(&["curl x"]), "/setup/commands", "`curl x`: curl is not");
         refused(|all| all.checks.limit_secs = 0, "/checks/limit_secs", "1 to 21600");
@@ -245,14 +245,14 @@ mod tests {
     }
 
     #[test]
-    fn a_repositorys_own_commands_are_held_to_the_policy_of_its_project() {
+    fn repository_commands_obey_the_project_policy() {
         let own = OwnCommands { setup: None, checks: Some(lines(&["rm x"])) };
         assert_eq!(own.check(CommandPolicy::Allowlist).unwrap_err().0, "checks");
         assert_eq!(own.check(CommandPolicy::Unrestricted), Ok(()));
     }
 
     #[test]
-    fn what_was_allowed_once_is_looked_at_again() {
+    fn stored_commands_are_validated_again() {
         let mut repository = story::repository();
         repository.commands.checks = Some(lines(&["make", "a | b"]));
         let all = JobCommands::of(&Settings::default(), &repository).unwrap();
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_said_as_it_was() {
+    fn check_end_names_exit_code_signal_or_limit() {
         let run = |outcome, exit_code, signal| CheckRun {
             command: "x".into(),
             round: 0,
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_commands_and_of_their_output_hold_at_their_ends() {
+    fn limits_of_commands_and_output_are_inclusive() {
         type Limit = fn(&mut Settings, u64);
         let fault = |change: Limit, to: u64| {
             let mut settings = Settings::default();
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_results_is_the_last_so_many_with_short_words() {
+    fn stored_check_results_are_the_last_forty_and_clipped() {
         let run = |round| CheckRun {
             command: "x".repeat(9_000),
             round,

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_split_without_a_shell() {
+    fn command_lines_are_split_without_a_shell() {
         check("cargo test --workspace", &["cargo", "test", "--workspace"]);
         check("  npm   run  'a | b'  ", &["npm", "run", "a | b"]);
         check("pytest -k \"fast and not slow\" ''", &["pytest", "-k", "fast and not slow", ""]);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shell_would_do_is_refused_by_its_name() {
+    fn shell_syntax_is_rejected_by_name() {
         refused("npm test | tee log", "a pipe");
         refused("npm ci; rm -r x", "an end of a command");
         refused("npm ci && npm test", "an end of a command");
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn only_listed_programs_may_be_run() {
+    fn only_listed_programs_are_allowed() {
         refused("rm -r /", "rm is not on the list");
         refused("/bin/npm test", "is not on the list");
         refused("./agent.sh", "is not on the list");
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn unrestricted_means_the_shell_and_still_one_line() {
+    fn unrestricted_policy_uses_the_shell_for_one_line() {
         assert_eq!(Unrestricted.words("a | b").unwrap(), ["/bin/sh", "-c", "a | b"]);
         assert!(Unrestricted.words("a\nb").is_err());
         assert!(Unrestricted.words(&"ü".repeat(LONGEST)).is_ok());
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_refused_with_the_command_that_is_wrong() {
+    fn invalid_list_names_the_faulty_command() {
         let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
         assert_eq!(Allowlist.check(&lines(&["npm ci", "npm test"])), Ok(()));
         let fault = Allowlist.check(&lines(&["npm ci", "rm -r x"])).unwrap_err();

@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_names_its_author_or_it_is_everybodys() {
+    fn commit_author_falls_back_to_the_default_per_field() {
         assert_eq!(Author::of(&Settings::default()), None);
         let author = Author::of(&with(Some("Acme Bot"), None)).unwrap();
         assert_eq!((author.name.as_str(), author.email.as_str()), ("Acme Bot", EMAIL));
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_pass_for_more_than_a_name_is_refused() {
+    fn invalid_author_names_and_emails_are_rejected() {
         let pointer = |name, email| with(name, email).check().err().map(|fault| fault.pointer);
         assert_eq!(pointer(Some("Acme Bot"), Some("bot@acme.example")), None);
         let (longest, long) = ("ü".repeat(100), "x".repeat(101));

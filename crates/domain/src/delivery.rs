@@ -77,7 +77,7 @@ mod tests {
     use crate::guard::record;
     use crate::story::{TODO, TRIGGER, at, event, facts, job_id, key, project_id, ticket_in};
 
-    /// The answer to a move of a ticket in Todo.
+    /// The stored decision on a move of a ticket in Todo.
     fn answered(reason: Reason) -> Delivery {
         let event = event("e1", TRIGGER, 500);
         let recorded = record(&event, &facts(Some(ticket_in(TODO))));
@@ -97,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn a_move_is_still_to_be_made_while_its_ticket_is_as_it_was_decided_from() {
+    fn delivery_is_unapplied_while_its_ticket_is_unchanged() {
         let off = answered(Reason::AutoCreateOff { project: project_id() });
         let ticket = ticket_in(TODO);
         assert!(off.is_unknown_to(&ticket));
-        assert!(!off.is_unknown_to(&Ticket { seen_at: at(1), ..ticket.clone() }), "it was told of since");
+        assert!(!off.is_unknown_to(&Ticket { seen_at: at(1), ..ticket.clone() }), "a newer event came");
         assert!(!off.is_unknown_to(&Ticket { seen_event: None, ..ticket.clone() }));
-        assert!(!Delivery { facts: None, ..off }.is_unknown_to(&ticket), "it could not be read");
-        // An answer with a job was stored with its ticket, and a stale move moves nothing.
+        assert!(!Delivery { facts: None, ..off }.is_unknown_to(&ticket), "it has no facts");
+        // An accepted delivery was stored with its ticket, and a stale event changes no ticket.
         assert!(!answered(Reason::Accepted { job: job_id("j") }).is_unknown_to(&ticket));
         assert!(!answered(Reason::StaleEvent { ticket: key(), time: at(5) }).is_unknown_to(&ticket));
     }

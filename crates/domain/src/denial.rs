@@ -87,7 +87,7 @@ mod tests {
     use crate::story::{active, crashed, finished, result};
 
     #[test]
-    fn a_denial_names_the_end() {
+    fn denial_names_the_end_of_the_job() {
         let done = finished(&active(Status::Syncing), End::Completed(result()));
         let of = |denial: Denial| denial.sentence().replace(&done.id.short(), "7F2K");
         assert_eq!(of(Denial::too_late(&done)), "It is too late: job 7F2K completed with pull request #231.");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn every_denial_is_a_short_sentence() {
+    fn every_denial_has_a_short_sentence_and_help() {
         for denial in Denial::samples() {
             let sentence = denial.sentence();
             assert!(sentence.ends_with('.') && sentence.chars().count() <= 140, "{sentence}");
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_paused_or_go_on_says_what_is_in_the_way() {
+    fn pause_and_continue_denials_name_the_obstacle() {
         let done = finished(&active(Status::Syncing), End::Completed(result()));
         let cancelled = finished(&active(Status::Syncing), End::Cancelled);
         let (asks, waits) = (crate::story::asking(), crate::story::pending());
@@ -120,14 +120,14 @@ mod tests {
         assert_eq!(pause(&done, &refused(&done)), Some("too_late"));
         assert_eq!(pause(&waits, &refused(&waits)), Some("not_pausable"));
         assert_eq!(pause(&waits, &NotNow::Unwanted), Some("is_cancelled"));
-        assert_eq!(pause(&waits, &NotNow::Already), None, "that is so");
+        assert_eq!(pause(&waits, &NotNow::Already), None, "a repeat");
         let unpaused = Denial::of_pause(&asks, &refused(&asks)).map(|denial| denial.sentence()).unwrap_or_default();
         assert!(unpaused.contains(" is waiting for an answer; "), "{unpaused}");
         assert_eq!(go_on(&cancelled, &refused(&cancelled)), Some("too_late"));
         assert_eq!(go_on(&asks, &refused(&asks)), Some("asks"));
         assert_eq!(go_on(&asks, &NotNow::Unwanted), Some("is_cancelled"));
         assert_eq!(go_on(&asks, &NotNow::TooMany), Some("too_many_inputs"));
-        assert_eq!(go_on(&asks, &NotNow::Already), None, "that is so");
-        assert!(Denial::too_late(&cancelled).sentence().ends_with("was cancelled."), "no other end");
+        assert_eq!(go_on(&asks, &NotNow::Already), None, "a repeat");
+        assert!(Denial::too_late(&cancelled).sentence().ends_with("was cancelled."), "names the cancel");
     }
 }

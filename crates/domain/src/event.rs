@@ -55,14 +55,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_labels_that_say_so_ask_for_a_runner() {
+    fn runner_labels_come_from_prefixed_labels() {
         let labels = ["runner:gpu", "bug", "xrunner:eu"].map(str::to_owned).into();
         let text = TicketText { labels, ..TicketText::default() };
         assert_eq!(text.runner_labels(), BTreeSet::from(["gpu".to_owned()]));
     }
 
     #[test]
-    fn a_label_that_names_no_runners_asks_for_none_and_spaces_around_one_are_no_part_of_it() {
+    fn runner_labels_are_trimmed_and_never_empty() {
         let labels = ["runner:", "runner: ", "runner: eu "].map(str::to_owned).into();
         let text = TicketText { labels, ..TicketText::default() };
         assert_eq!(text.runner_labels(), BTreeSet::from(["eu".to_owned()]));

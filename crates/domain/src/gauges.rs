@@ -167,31 +167,31 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_all_projects_counts() {
+    fn oldest_job_of_all_projects_counts() {
         let mut gauges = Gauges::default();
         gauges.add_waiting(&project(1), 2, Some(at(20)));
         gauges.add_waiting(&project(2), 1, Some(at(10)));
         gauges.add_waiting(&project(3), 0, None);
         assert_eq!((gauges.waiting, gauges.oldest_waits(at(70))), (3, Some(Duration::from_secs(60))));
-        assert_eq!(gauges.waiting_by.len(), 2, "a project without waiting jobs takes no room");
+        assert_eq!(gauges.waiting_by.len(), 2, "a project without waiting jobs is not listed");
     }
 
     #[test]
-    fn a_snapshot_names_only_the_projects_with_the_most() {
+    fn snapshot_lists_only_the_projects_with_most_jobs() {
         let mut gauges = Gauges::default();
         for n in 0..50 {
             gauges.add_waiting(&project(n), u32::try_from(n).unwrap(), None);
         }
         let taken = gauges.taken(at(1));
-        assert_eq!(taken.waiting, (0..50).sum::<u32>(), "the sum is of all");
+        assert_eq!(taken.waiting, (0..50).sum::<u32>(), "the sum covers all projects");
         assert_eq!(taken.waiting_by.len(), PROJECTS);
         assert!(taken.waiting_by.contains_key(&project(49)) && !taken.waiting_by.contains_key(&project(29)));
         let size = serde_json::to_string(&taken).unwrap().len();
-        assert!(size < 900, "{size}: with keys and times it would be over a write unit");
+        assert!(size < 900, "{size}: with keys and times more than one write unit");
     }
 
     #[test]
-    fn what_a_round_that_left_a_part_out_counted_stands_where_nothing_is_known_of_the_last_five_minutes() {
+    fn partial_count_is_used_when_no_full_one_is_recent() {
         let counted = Gauges { waiting: 1, ..Gauges::default() };
         let part = |secs| Gauges { at: Some(at(secs)), waiting: 1, more: true, ..Gauges::default() };
         let whole = Gauges { at: Some(at(10)), waiting: 9, ..Gauges::default() };
@@ -200,13 +200,13 @@ mod tests {
         assert_eq!(counted.clone().of_a_part(Some(whole), at(311)), part(311));
         let ahead = Gauges { at: Some(at(320)), waiting: 9, ..Gauges::default() };
         assert_eq!(counted.clone().of_a_part(Some(ahead.clone()), at(20)), ahead, "clocks may differ");
-        assert_eq!(counted.clone().of_a_part(Some(ahead), at(19)), part(19), "and not by so much");
+        assert_eq!(counted.clone().of_a_part(Some(ahead), at(19)), part(19), "but not by that much");
         let nobody_knows_when = Gauges { waiting: 9, ..Gauges::default() };
         assert_eq!(counted.of_a_part(Some(nobody_knows_when), at(20)), part(20));
     }
 
     #[test]
-    fn a_runner_counts_for_what_may_be_expected_of_it() {
+    fn runner_counts_by_presence_drain_and_slots() {
         let kite = Runner { slots: [(job_id("j"), slot("c1", 0))].into(), ..runner("kite") };
         let mut gauges = Gauges::default();
         for runner in [
@@ -218,11 +218,11 @@ mod tests {
             gauges.add_runner(&runner);
         }
         assert_eq!((gauges.online, gauges.draining, gauges.offline), (1, 1, 2));
-        assert_eq!((gauges.slots_busy, gauges.slots_free), (4, 1), "of two slots each, who takes jobs has one free");
+        assert_eq!((gauges.slots_busy, gauges.slots_free), (4, 1), "only the online runner has a free slot");
     }
 
     #[test]
-    fn a_job_counts_where_it_stands() {
+    fn job_counts_by_status_and_place() {
         let mut gauges = Gauges::default();
         let of_runners = Job { place: Place::Runners, ..ready() };
         for job in
@@ -232,14 +232,14 @@ mod tests {
         }
         assert_eq!((gauges.pending, gauges.waiting, gauges.running), (1, 1, 2));
         assert_eq!(gauges.oldest, Some(ready().ready_since));
-        // What waits for runners is counted by their index.
+        // Ready jobs of runners are counted from the index.
         let mut none = Gauges::default();
         none.add_job(&Job { place: Place::Runners, ..ready() });
         assert_eq!(none, Gauges::default());
     }
 
     #[test]
-    fn a_sweeper_is_late_after_five_minutes() {
+    fn sweeper_is_late_after_five_minutes() {
         assert_eq!(sweeping(None, at(0)), Sweeping::Never);
         assert_eq!(sweeping(Some(at(0)), at(300)), Sweeping::OnTime);
         assert_eq!(sweeping(Some(at(0)), at(301)), Sweeping::Late(Duration::from_secs(301)));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_are_held_are_counted_for_all_and_for_each_project() {
+    fn held_entries_are_counted_in_total_and_per_project() {
         let mut gauges = Gauges::default();
         gauges.add_held(&project(1), 2);
         gauges.add_held(&project(2), 0);

@@ -1,6 +1,4 @@
-//! What the tests of this crate talk about: one project, its repository, tickets and their jobs.
-//!
-//! Short ways to values only; what is claimed of them stands in the tests.
+//! Provides the values of the tests: one project, its repository, tickets and jobs.
 
 use crate::agent::Agent;
 use crate::budget::{Day, Today};
@@ -31,7 +29,7 @@ pub(crate) const TRIGGER: &str = "AI Processing";
 pub(crate) const REVIEW: &str = "In Review";
 pub(crate) const DOING: &str = "Doing";
 
-/// This many seconds into the story.
+/// `secs` seconds after the start of the story.
 pub(crate) fn at(secs: u64) -> Timestamp {
     Timestamp::from_millis(1_795_154_400_000).plus(Duration::from_secs(secs))
 }
@@ -90,7 +88,7 @@ pub(crate) fn ticket_in(status: &str) -> Ticket {
     Ticket::first_seen(project_id(), key(), status.into(), at(0), Some(event_id("earlier")))
 }
 
-/// The ticket tool tells that the ticket is now in this status.
+/// An event of the ticket tool: the ticket has this status now.
 pub(crate) fn event(name: &str, status: &str, secs: u64) -> TicketEvent {
     TicketEvent {
         source: Source::TicketTool,
@@ -130,7 +128,7 @@ pub(crate) fn planned(settings: &Settings, id: JobId, ticket: &Ticket, now: Time
     plan_for_ticket(&plan, ticket)
 }
 
-/// A new job, made at 0 s, of a ticket in the trigger status.
+/// A new job, created at 0 s, of a ticket in the trigger status.
 pub(crate) fn job_and_ticket() -> (Job, Ticket) {
     planned(&settings(), job_id("j"), &ticket_in(TRIGGER), at(0))
 }
@@ -155,7 +153,7 @@ pub(crate) fn review_id(name: &str) -> ReviewId {
     ReviewId::new(name).unwrap()
 }
 
-/// A revise job for this review, with what it is made from.
+/// A revise job for this review, with its ticket and pull request.
 pub(crate) fn revision(
     review: &str,
     ticket: &Ticket,
@@ -184,7 +182,7 @@ pub(crate) fn revision_as(
     plan_revision(&plan, ticket, linked, Revision { review: &review_id(review), head: None })
 }
 
-/// A revise job made at 0 s, whose review is not read yet.
+/// A revise job created at 0 s, before its review was read.
 pub(crate) fn pending() -> Job {
     revision("r1", &ticket_in(REVIEW), &linked(), at(0)).0
 }
@@ -203,7 +201,7 @@ pub(crate) fn fence(job: &Job, attempt: u32, name: &str) -> Fence {
     Fence { job: job.id.clone(), attempt, claim: ClaimId::new(name).unwrap() }
 }
 
-/// The job after its first attempt `c1`, claimed at 100 s, came as far as `status`, reached at 200 s.
+/// The job with attempt 1, claimed as `c1` at 100 s and advanced to `status` at 200 s.
 pub(crate) fn worked_to(job: &Job, status: Status) -> Job {
     let mut job = job.claimed(&claim(1, "c1"), at(100)).unwrap();
     for phase in [Status::Preparing, Status::Executing, Status::Syncing] {
@@ -212,11 +210,11 @@ pub(crate) fn worked_to(job: &Job, status: Status) -> Job {
         }
         job = job.progressed(&fence(&job, 1, "c1"), phase, at(200)).unwrap();
     }
-    assert_eq!(job.status, status, "the story leads only into active states");
+    assert_eq!(job.status, status, "only active statuses can be reached");
     job
 }
 
-/// Its first attempt gives it back at 250 s.
+/// The yield `y1` of an attempt.
 pub(crate) fn yielded(rest: Rest, inputs: u32) -> Yielded {
     Yielded { id: finish_id("y1"), rest, agent: Some("command".into()), session: Some("s1".into()), inputs }
 }
@@ -225,13 +223,13 @@ pub(crate) fn asks() -> Rest {
     Rest::Asks { question: "Which list?".into() }
 }
 
-/// Its agent asked something at 250 s.
+/// A job whose agent asked a question at 250 s.
 pub(crate) fn asking() -> Job {
     let job = active(Status::Executing);
     job.yielded(&fence(&job, 1, "c1"), &yielded(asks(), 0), at(250)).unwrap()
 }
 
-/// Paused by ann at 240 s, stopped at 250 s.
+/// A job that ann paused at 240 s and its runner yielded at 250 s.
 pub(crate) fn paused() -> Job {
     let job = active(Status::Executing).paused(Pause::new("ann", at(240)), at(240)).unwrap();
     job.yielded(&fence(&job, 1, "c1"), &yielded(Rest::Pauses, 0), at(250)).unwrap()
@@ -284,7 +282,7 @@ pub(crate) fn slot(claim: &str, since: u64) -> Slot {
     Slot { attempt: 1, claim: ClaimId::new(claim).unwrap(), project: project_id(), since: at(since) }
 }
 
-/// What an agent took that says neither its version nor its model.
+/// The usage of an agent that reports neither version nor model.
 pub(crate) fn work(agent: &str) -> Work {
     Work {
         agent: agent.into(),

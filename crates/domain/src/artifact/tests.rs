@@ -1,4 +1,4 @@
-//! Limits, repeats, and which names mean the same.
+//! Tests the limits, repeats and names of artifacts.
 
 use super::*;
 use std::collections::BTreeSet;
@@ -27,7 +27,7 @@ fn with(artifacts: &Artifacts, offer: &Offer) -> Artifacts {
 }
 
 #[test]
-fn the_same_again_finds_the_first_and_other_content_is_refused() {
+fn repeated_offer_is_idempotent_and_other_content_is_refused() {
     let patch = offer(Kind::Patch, "patch.diff", 12);
     let one = with(&nothing(), &patch);
     assert_eq!(one.reserve(&patch, now()), Ok(Reserved::Before(one.kept[0].clone())));
@@ -35,12 +35,12 @@ fn the_same_again_finds_the_first_and_other_content_is_refused() {
     let other = Offer { sha256: Sha256Hex::new("1".repeat(64)).unwrap(), ..patch.clone() };
     assert_eq!(one.reserve(&larger, now()), Err(Refusal::Differs));
     assert_eq!(one.reserve(&other, now()), Err(Refusal::Differs));
-    // Another kind of the same name is another artifact.
+    // The same name with another kind is another artifact.
     assert_eq!(with(&one, &offer(Kind::CheckOutput, "patch.diff", 12)).kept.len(), 2);
 }
 
 #[test]
-fn limits_hold_to_the_byte() {
+fn size_limits_are_exact_to_the_byte() {
     let whole = offer(Kind::AgentOutput, "a", LARGEST);
     let above = offer(Kind::AgentOutput, "a", LARGEST + 1);
     assert_eq!(nothing().reserve(&above, now()), Err(Refusal::TooLarge));
@@ -50,14 +50,14 @@ fn limits_hold_to_the_byte() {
     }
     assert_eq!(all.size_bytes(), LARGEST_TOGETHER);
     assert_eq!(all.reserve(&offer(Kind::Patch, "e", 1), now()), Err(Refusal::TooLargeTogether));
-    // What takes no room has room.
+    // An empty artifact still fits.
     assert_eq!(with(&all, &offer(Kind::Patch, "e", 0)).kept.len(), 5);
-    // A repeat is not measured again.
+    // A repeat does not count again.
     assert!(matches!(all.reserve(&whole, now()), Ok(Reserved::Before(_))));
 }
 
 #[test]
-fn an_attempt_keeps_fifty() {
+fn attempt_has_at_most_fifty_artifacts() {
     let mut all = nothing();
     for number in 0..MOST {
         all = with(&all, &offer(Kind::CheckOutput, &format!("check-{number}"), 1));
@@ -66,7 +66,7 @@ fn an_attempt_keeps_fifty() {
 }
 
 #[test]
-fn an_object_is_seen_once() {
+fn object_is_marked_stored_once() {
     let one = with(&nothing(), &offer(Kind::Patch, "patch.diff", 12));
     let id = one.kept[0].id.clone();
     let seen = one.seen(&id).unwrap();
@@ -76,7 +76,7 @@ fn an_object_is_seen_once() {
 }
 
 #[test]
-fn attempts_share_no_object() {
+fn attempts_have_separate_object_keys() {
     let name = ArtifactName::new("patch.diff").unwrap();
     let job = nothing().job;
     let (one, two) = (ArtifactId::of(&job, 1, Kind::Patch, &name), ArtifactId::of(&job, 2, Kind::Patch, &name));
@@ -86,7 +86,7 @@ fn attempts_share_no_object() {
 }
 
 #[test]
-fn names_are_names_of_files() {
+fn artifact_name_is_a_plain_file_name() {
     for good in ["patch.diff", "a", "A-1_b.jsonl", &"x".repeat(100)] {
         assert!(ArtifactName::new(good).is_ok(), "{good}");
     }
@@ -96,14 +96,14 @@ fn names_are_names_of_files() {
 }
 
 #[test]
-fn kinds_are_written_as_they_are_read() {
+fn kinds_serialize_to_their_names() {
     for kind in Kind::ALL {
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
     }
 }
 
 #[test]
-fn the_newest_checkpoint_comes_first_and_nothing_else_is_one() {
+fn newest_checkpoint_is_listed_first() {
     let mut all = nothing();
     for (kind, name) in [
         (Kind::Checkpoint, "checkpoint.tar.zst"),
@@ -117,21 +117,21 @@ fn the_newest_checkpoint_comes_first_and_nothing_else_is_one() {
 }
 
 #[test]
-fn all_of_an_attempt_is_kept_from_when_the_last_place_was_made() {
+fn reservation_updates_the_time_of_the_list() {
     let later = Timestamp::from_millis(9_000);
     let one = with(&nothing(), &offer(Kind::Patch, "patch.diff", 12));
     let Ok(Reserved::Place(two, made)) = one.reserve(&offer(Kind::AgentOutput, "a", 12), later) else {
-        panic!("it gets a place")
+        panic!("no reservation")
     };
     assert_eq!((two.at, made.at, made.stored), (later, later, false));
     assert_eq!(two.kept[0], one.kept[0]);
-    // A repeat makes no place.
+    // A repeat reserves no place.
     let again = two.reserve(&offer(Kind::Patch, "patch.diff", 12), later);
     assert_eq!(again, Ok(Reserved::Before(one.kept[0].clone())));
 }
 
 #[test]
-fn that_an_object_was_seen_is_stored_and_that_it_was_not_takes_no_room() {
+fn stored_flag_is_serialized_only_when_set() {
     let placed = with(&nothing(), &offer(Kind::Patch, "patch.diff", 12));
     let seen = placed.seen(&placed.kept[0].id).unwrap();
     for (artifacts, stored) in [(placed, serde_json::Value::Null), (seen, true.into())] {
@@ -142,7 +142,7 @@ fn that_an_object_was_seen_is_stored_and_that_it_was_not_takes_no_room() {
 }
 
 #[test]
-fn each_refusal_has_a_code_and_a_sentence_of_its_own() {
+fn refusals_have_distinct_codes_and_sentences() {
     use Refusal::{Differs, NotThere, TooLarge, TooLargeTogether, TooMany};
     let all = [TooLarge, TooLargeTogether, TooMany, Differs, NotThere];
     assert!(all.iter().all(|refusal| refusal.sentence().ends_with('.') && !refusal.code().is_empty()));

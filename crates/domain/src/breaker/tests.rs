@@ -24,13 +24,13 @@ fn failing() -> Trouble {
     Trouble { cause: Cause::ProviderUnavailable, ends: None }
 }
 
-/// Opened at 0 by the first attempt of `a`, until an hour later.
+/// A breaker that attempt 1 of job `a` opened at 0 s for an hour.
 fn open() -> Breaker {
     Breaker::opened(None, &id(), &limit(Some(3_600)), &by("a", 1), at(0)).unwrap()
 }
 
 #[test]
-fn only_what_is_the_accounts_trouble_opens_a_breaker() {
+fn only_account_failures_open_a_breaker() {
     let end = Some(at(60));
     assert_eq!(Trouble::of(&Failure::AgentQuota { time: Until(end) }), Some(limit(Some(60))));
     assert_eq!(Trouble::of(&Failure::AgentOverloaded { n: 3 }), Some(failing()));
@@ -40,19 +40,19 @@ fn only_what_is_the_accounts_trouble_opens_a_breaker() {
     }
 }
 
-/// An agent that asked its model again and again was stopped.
+/// The failure of an agent that was stopped because it only retried its model.
 fn stalled() -> Failure {
     Failure::ProviderStalled { limit: Span(900), event: "api_retry".into() }
 }
 
 #[test]
-fn an_account_is_left_alone_as_long_as_it_says_within_bounds_or_ever_longer() {
+fn breaker_duration_follows_the_reported_end_or_backs_off() {
     let check = |trouble: Trouble, expected: [u64; 4]| {
         let secs = |times| trouble.until(times, at(100)).since(at(100)).as_secs();
         assert_eq!([secs(1), secs(2), secs(3), secs(9)], expected, "{trouble:?}");
     };
     check(limit(Some(1_000)), [900, 900, 900, 3_600]);
-    // What is over, by somebody's clock, is not tried in a loop.
+    // An end in the past still opens the breaker; otherwise a wrong clock would cause a retry loop.
     check(limit(Some(50)), [60, 120, 240, 3_600]);
     check(limit(Some(9_000_000)), [86_400; 4]);
     check(limit(None), [300, 600, 1_200, 3_600]);
@@ -60,7 +60,7 @@ fn an_account_is_left_alone_as_long_as_it_says_within_bounds_or_ever_longer() {
 }
 
 #[test]
-fn a_limit_is_its_keys_and_an_unreachable_provider_the_runners() {
+fn limit_blames_the_key_and_an_outage_blames_the_runner() {
     let (project, kite) = (project_id(), kite());
     let check = |trouble: Trouble, key, runner, expected: Option<Account>| {
         assert_eq!(trouble.account(key, &project, runner), expected, "{trouble:?} {key:?} {runner:?}");
@@ -76,7 +76,7 @@ fn a_limit_is_its_keys_and_an_unreachable_provider_the_runners() {
 }
 
 #[test]
-fn whoever_may_be_blamed_is_asked_before() {
+fn breakers_to_check_include_every_blamed_account() {
     let (project, kite) = (project_id(), kite());
     for key in [KeyOf::Runner, KeyOf::Project] {
         for runner in [None, Some(&kite)] {
@@ -95,7 +95,7 @@ fn whoever_may_be_blamed_is_asked_before() {
 }
 
 #[test]
-fn an_account_is_named_in_words_that_read_back() {
+fn breaker_id_parses_from_its_display_form() {
     for account in [Account::Project(project_id()), Account::Runner(kite())] {
         let id = BreakerId { account, capability: CODEX.into() };
         assert_eq!(id.to_string().parse(), Ok(id));
@@ -118,7 +118,7 @@ fn an_account_is_named_in_words_that_read_back() {
 }
 
 #[test]
-fn no_job_asks_an_account_while_its_breaker_is_open() {
+fn open_breaker_holds_back_every_job() {
     let open = open();
     for job in ["a", "b", "c"].map(job_id) {
         assert!(keeps_back([&open], &job, at(0)).is_some());
@@ -128,20 +128,20 @@ fn no_job_asks_an_account_while_its_breaker_is_open() {
 }
 
 #[test]
-fn jobs_start_one_by_one_within_the_spread_after_it() {
+fn jobs_resume_one_by_one_within_the_spread() {
     let open = open();
     let times: BTreeSet<_> = (0..200).map(|n| open.reopens_for(&job_id(&n.to_string()))).collect();
     assert!(times.len() > 100, "{} different times", times.len());
     let last = open.until.plus(SPREAD);
     assert!(times.iter().all(|time| open.until <= *time && *time < last));
-    // A few of many are early, and the others are still kept back when their trouble is known.
+    // Only a few jobs start early, so a new failure still holds back the others.
     let early = times.iter().filter(|time| **time < open.until.plus(SPREAD / 10)).count();
     assert!((1..times.len() / 4).contains(&early), "{early} of {}", times.len());
     assert!(open.is_over(last) && !open.is_over(just_before(last)));
 }
 
 #[test]
-fn a_job_has_one_time_of_its_own_however_often_it_asks() {
+fn job_has_one_stable_reopening_time() {
     let (open, job) = (open(), job_id("b"));
     let time = open.reopens_for(&job);
     assert_eq!(open.reopens_for(&job), time);
@@ -150,11 +150,11 @@ fn a_job_has_one_time_of_its_own_however_often_it_asks() {
 }
 
 #[test]
-fn trouble_of_an_early_job_keeps_the_others_back_for_longer() {
+fn failure_of_an_early_job_holds_the_others_back_longer() {
     let open = Breaker::opened(None, &id(), &failing(), &by("a", 1), at(0)).unwrap();
     let mut jobs: Vec<_> = (0..20).map(|n| job_id(&n.to_string())).collect();
     jobs.sort_by_key(|job| open.reopens_for(job));
-    let [early, others @ ..] = &jobs[..] else { panic!("twenty jobs") };
+    let [early, others @ ..] = &jobs[..] else { panic!("no jobs") };
     let met = open.reopens_for(early).plus(Duration::from_secs(1));
     let again = Breaker::opened(Some(&open), &id(), &failing(), &By { job: early.clone(), attempt: 1 }, met).unwrap();
     assert_eq!((again.times, again.until), (2, met.plus(Duration::from_secs(600))));
@@ -164,18 +164,18 @@ fn trouble_of_an_early_job_keeps_the_others_back_for_longer() {
 }
 
 #[test]
-fn one_that_began_before_adds_nothing_but_a_later_end() {
+fn report_during_an_open_breaker_only_extends_its_end() {
     let open = open();
     let again = |trouble, by, now| Breaker::opened(Some(&open), &id(), &trouble, &by, at(now));
     assert_eq!(again(limit(Some(3_600)), by("b", 1), 60), None);
     assert_eq!(again(failing(), by("b", 1), 60), None);
-    assert_eq!(again(limit(Some(9_000)), by("a", 1), 60), None, "a repeat of what opened it");
+    assert_eq!(again(limit(Some(9_000)), by("a", 1), 60), None, "a repeat of the first report");
     let later = again(limit(Some(7_200)), by("b", 1), 60).unwrap();
     assert_eq!((later.until, later.times, later.opened), (at(7_200), 1, at(0)));
 }
 
 #[test]
-fn whoever_has_it_last_longer_says_from_then_on_why_and_is_known_when_that_is_repeated() {
+fn longest_report_sets_the_cause_and_is_idempotent() {
     let short = Breaker::opened(None, &id(), &limit(None), &by("a", 1), at(0)).unwrap();
     let longer = Breaker::opened(Some(&short), &id(), &failing(), &by("b", 1), at(60)).unwrap();
     let expected = Breaker { until: at(360), cause: Cause::ProviderUnavailable, by: by("b", 1), ..short };
@@ -184,7 +184,7 @@ fn whoever_has_it_last_longer_says_from_then_on_why_and_is_known_when_that_is_re
 }
 
 #[test]
-fn trouble_within_an_hour_after_its_end_is_one_in_a_row() {
+fn failure_within_an_hour_of_the_end_raises_the_count() {
     let short = Breaker::opened(None, &id(), &limit(None), &by("a", 1), at(0)).unwrap();
     assert_eq!(short.until, at(300));
     let next = |now| Breaker::opened(Some(&short), &id(), &failing(), &by("b", 1), now).unwrap();
@@ -194,11 +194,11 @@ fn trouble_within_an_hour_after_its_end_is_one_in_a_row() {
     assert_eq!(short.forgotten(), forgotten, "the table may delete it");
     let stored = Breaker { rev: 4, ..short };
     let again = Breaker::opened(Some(&stored), &id(), &limit(None), &by("b", 1), at(310)).unwrap();
-    assert_eq!((again.until, again.rev), (at(910), 4), "over the one that was read");
+    assert_eq!((again.until, again.rev), (at(910), 4), "replaces the revision that was read");
 }
 
 #[test]
-fn of_several_accounts_the_one_that_keeps_a_job_back_longest_counts() {
+fn longest_of_several_breakers_holds_a_job_back() {
     let (open, job) = (open(), job_id("c"));
     let later = Breaker { until: at(5_000), ..open.clone() };
     assert_eq!(keeps_back([], &job, at(10)), None);
@@ -211,13 +211,13 @@ fn of_several_accounts_the_one_that_keeps_a_job_back_longest_counts() {
 }
 
 #[test]
-fn what_waits_for_it_says_for_whom() {
+fn wait_sentence_names_the_account_or_provider() {
     let open = open();
     assert_eq!(open.wait(at(3_600)).sentence(), "The model account's limit is used up until 2026-11-20 07:00 UTC.");
     let words = wait(Cause::ProviderUnavailable, CODEX, at(0)).sentence();
     assert_eq!(words, "OpenAI keeps failing; new jobs for it wait until 2026-11-20 06:00 UTC.");
     assert_eq!(open.holds_until(at(10)), at(3_600));
-    assert_eq!(open.holds_until(at(3_600)), at(4_200), "the last job may start");
+    assert_eq!(open.holds_until(at(3_600)), at(4_200), "the last job may start by then");
     for (capability, asks) in [(CLAUDE_CODE, "Anthropic"), (CODEX, "OpenAI"), ("auto", "The model's provider")] {
         let expected = Wait::ProviderUnavailable { provider: asks.into(), time: at(5) };
         assert_eq!(wait(Cause::ProviderUnavailable, capability, at(5)), expected);
@@ -225,9 +225,9 @@ fn what_waits_for_it_says_for_whom() {
 }
 
 proptest! {
-    /// No job is kept back for longer than a day and the spread, and trouble never shortens what stands.
+    /// No job waits longer than a day plus the spread, and a report never shortens an open breaker.
     #[test]
-    fn no_job_waits_for_ever(
+    fn no_job_waits_longer_than_a_day_and_the_spread(
         troubles in proptest::collection::vec((0..3usize, 0u64..100_000, proptest::option::of(0u64..200_000)), 1..60),
     ) {
         let jobs = ["a", "b", "c"].map(job_id);

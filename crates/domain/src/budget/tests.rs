@@ -6,7 +6,7 @@ use crate::story::{self, active, at, finished, project_id, ready};
 
 const DOLLAR: u64 = 1_000_000;
 
-/// Two jobs a day; ten dollars a day, of which a job reserves four.
+/// At most two jobs and ten dollars a day; each job reserves four dollars.
 fn budget() -> Budget {
     Budget { jobs_per_day: Some(2), usd_micros_per_day: Some(10 * DOLLAR), usd_micros_per_job: 4 * DOLLAR }
 }
@@ -22,7 +22,7 @@ fn check(budget: Budget, today: &Today, sentence: Option<&str>) {
 }
 
 #[test]
-fn the_last_job_of_a_day_is_made_and_the_one_after_it_is_not() {
+fn daily_job_limit_refuses_the_next_job() {
     let by_jobs = Budget { usd_micros_per_day: None, ..budget() };
     check(by_jobs, &today(1, 90 * DOLLAR, 0), None);
     check(by_jobs, &today(2, 0, 0), Some("acme has used 2 of 2 jobs for today."));
@@ -31,7 +31,7 @@ fn the_last_job_of_a_day_is_made_and_the_one_after_it_is_not() {
 }
 
 #[test]
-fn dollars_that_are_reserved_count_until_they_come_back() {
+fn reserved_dollars_count_as_used() {
     let by_dollars = Budget { jobs_per_day: None, ..budget() };
     check(by_dollars, &today(9, 6 * DOLLAR, 0), None);
     let over = "acme has used $0.00 and reserved $6.00 of $10.00 for today.";
@@ -45,19 +45,19 @@ fn dollars_that_are_reserved_count_until_they_come_back() {
 }
 
 #[test]
-fn without_a_limit_nothing_is_refused_and_nothing_is_reserved() {
+fn budget_without_limits_refuses_and_reserves_nothing() {
     check(Budget::default(), &today(u32::MAX, u64::MAX, 0), None);
     assert_eq!(Budget::default().reserve(at(0)), None);
     assert_eq!(ready().reserved, None);
 }
 
 #[test]
-fn of_both_limits_the_jobs_are_named_first() {
+fn job_limit_is_reported_before_the_dollar_limit() {
     check(budget(), &today(2, 10 * DOLLAR, 0), Some("acme has used 2 of 2 jobs for today."));
 }
 
 #[test]
-fn what_the_transaction_proves_is_what_the_guard_allows() {
+fn charge_condition_agrees_with_the_guard() {
     let job = reserving();
     let charge = budget().charge(&job).unwrap();
     for jobs in 0..4 {
@@ -72,21 +72,21 @@ fn what_the_transaction_proves_is_what_the_guard_allows() {
 }
 
 #[test]
-fn there_is_room_for_as_many_jobs_as_both_limits_leave() {
+fn room_is_the_smaller_of_both_limits() {
     let room = |jobs, dollars| budget().room(&today(jobs, dollars * DOLLAR, 0));
     assert_eq!((room(0, 0), room(1, 0), room(0, 3), room(0, 7), room(9, 90)), (2, 1, 1, 0, 0));
     assert_eq!(Budget::default().room(&today(9, 0, 0)), u32::MAX);
 }
 
 #[test]
-fn a_day_is_one_in_utc_and_ends_when_the_next_begins() {
+fn budget_day_is_a_utc_day() {
     let midnight = Timestamp::parse("2026-11-20T00:00:00Z").unwrap();
     let day = Day::of(midnight);
     assert_eq!((day.start(), day.to_string().as_str()), (midnight, "2026-11-20"));
     assert_eq!(Day::of(story::just_before(day.end())), day);
     assert_eq!(Day::of(day.end()).start(), Timestamp::parse("2026-11-21T00:00:00Z").unwrap());
     assert_ne!(Day::of(story::just_before(midnight)), day);
-    // The refusal names the moment from which the budget is whole again.
+    // The refusal names the time at which the budget is available again.
     let reason = budget().refuses(&project_id(), &Today { jobs: 2, ..Today::unused(day) });
     assert!(matches!(reason, Some(Reason::BudgetExhausted { time, .. }) if time == day.end()));
 }
@@ -103,7 +103,7 @@ fn check_returned(job: &Job, jobs: u32, spent: u64) {
 }
 
 #[test]
-fn a_job_keeps_what_it_reserved_until_it_ends_and_gives_back_what_it_did_not_spend() {
+fn reservation_is_returned_when_the_job_ends() {
     let working = Job { reserved: reserving().reserved, ..active(Status::Executing) };
     for job in [&reserving(), &working, &working.requeued(at(250)).unwrap()] {
         assert_eq!(job.returned(), None, "{:?}", job.status);
@@ -111,12 +111,12 @@ fn a_job_keeps_what_it_reserved_until_it_ends_and_gives_back_what_it_did_not_spe
     let failed = finished(&working, End::Failed(story::no_changes(), None));
     check_returned(&failed, 0, 0);
     check_returned(&failed.with_cost(3 * DOLLAR), 0, 3 * DOLLAR);
-    // No day forgets what was spent beyond what was reserved.
+    // Spending above the reservation still counts.
     check_returned(&finished(&working, End::Cancelled).with_cost(9 * DOLLAR), 0, 9 * DOLLAR);
 }
 
 #[test]
-fn a_job_that_never_worked_gives_its_place_back() {
+fn job_without_agent_work_returns_its_daily_place() {
     let why = "nobody is there".into();
     let given_up = reserving().given_up(Failure::NeverClaimed { limit: crate::text::Span(60), why }, at(9)).unwrap();
     check_returned(&given_up, 1, 0);
@@ -125,7 +125,7 @@ fn a_job_that_never_worked_gives_its_place_back() {
 }
 
 #[test]
-fn a_budget_under_which_nothing_could_start_is_refused() {
+fn budget_that_allows_no_job_is_invalid() {
     let fault = |budget: Budget| budget.check().err().map(|fault| fault.pointer);
     assert_eq!(fault(budget()), None);
     assert_eq!(fault(Budget::default()), None);
@@ -137,7 +137,7 @@ fn a_budget_under_which_nothing_could_start_is_refused() {
 }
 
 #[test]
-fn a_limit_is_at_most_a_million_jobs_or_dollars_and_at_least_what_one_job_takes() {
+fn limit_bounds_are_one_job_and_a_million() {
     let check = |budget: Budget, pointer: Option<&str>| {
         assert_eq!(budget.check().err().map(|fault| fault.pointer), pointer, "{budget:?}");
     };
@@ -154,14 +154,14 @@ fn a_limit_is_at_most_a_million_jobs_or_dollars_and_at_least_what_one_job_takes(
 }
 
 #[test]
-fn what_each_attempt_cost_is_added_up_to_a_million_dollars() {
+fn attempt_costs_add_up_to_at_most_a_million_dollars() {
     let twice = ready().with_cost(3 * DOLLAR).with_cost(4 * DOLLAR);
     assert_eq!(twice.spent_usd_micros, 7 * DOLLAR);
     assert_eq!(twice.with_cost(u64::MAX).spent_usd_micros, MOST);
 }
 
 #[test]
-fn an_amount_is_said_to_the_cent() {
+fn amounts_are_rounded_to_the_cent() {
     for (micros, said) in
         [(0, "$0.00"), (4_999, "$0.00"), (5_000, "$0.01"), (1_500_000, "$1.50"), (MOST, "$1000000.00")]
     {

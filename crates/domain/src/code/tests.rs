@@ -9,7 +9,7 @@ use crate::wait::Wait;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-/// What a person reads of one row: its code, its sentence, what to do.
+/// Code, sentence and help of one row.
 type Said = (&'static str, String, String);
 
 fn of_reason(reason: &Reason) -> Said {
@@ -35,12 +35,12 @@ fn check((code, sentence, help): Said) {
 }
 
 #[test]
-fn every_row_is_a_short_sentence_with_something_to_do() {
+fn every_row_has_a_short_sentence_and_help() {
     let reasons = Reason::samples().iter().map(of_reason).collect::<Vec<_>>();
     let waits = Wait::samples().iter().map(of_wait).collect::<Vec<_>>();
     let failures = Failure::samples().iter().map(of_failure).collect::<Vec<_>>();
     for said in [reasons, waits, failures].into_iter().flatten() {
-        assert!(!said.1.contains(['{', '}']) && !said.2.contains(['{', '}']), "an unfilled fact: {said:?}");
+        assert!(!said.1.contains(['{', '}']) && !said.2.contains(['{', '}']), "unfilled fact: {said:?}");
         check(said);
     }
 }
@@ -55,14 +55,14 @@ fn check_facts(rows: &[Row], sentences: impl Iterator<Item = String>) {
 }
 
 #[test]
-fn each_fact_of_a_sample_is_seen_in_its_sentence() {
+fn sentences_contain_the_facts_of_their_samples() {
     check_facts(&Reason::rows(), Reason::samples().iter().map(Reason::sentence));
     check_facts(&Wait::rows(), Wait::samples().iter().map(Wait::sentence));
     check_facts(&Failure::rows(), Failure::samples().iter().map(Failure::sentence));
 }
 
 #[test]
-fn every_row_reads_back_from_what_it_writes() {
+fn every_row_survives_serialization() {
     for failure in Failure::samples() {
         let text = serde_json::to_string(&failure).unwrap();
         assert!(text.contains(failure.code()), "{text}");
@@ -78,7 +78,7 @@ fn every_row_reads_back_from_what_it_writes() {
     }
 }
 
-/// The published codes of a vocabulary, by class; a class ends its line.
+/// Checks the codes of each class. `published` has one line per class, such as `limit: stalled cost_limit`.
 #[track_caller]
 fn check_codes(rows: &[Row], published: &str) {
     let classes: Vec<(&str, BTreeSet<&str>)> = published
@@ -94,11 +94,11 @@ fn check_codes(rows: &[Row], published: &str) {
         assert_eq!(known, *codes, "{class}");
     }
     let published: usize = classes.iter().map(|(_, codes)| codes.len()).sum();
-    assert_eq!(rows.len(), published, "a code stands twice, or in a class that is not published");
+    assert_eq!(rows.len(), published, "a code is duplicate or has an unpublished class");
 }
 
 #[test]
-fn the_published_decisions_exist_with_their_verdicts() {
+fn published_decisions_have_their_verdicts() {
     check_codes(
         &Reason::rows(),
         "accepted: accepted
@@ -111,7 +111,7 @@ fn the_published_decisions_exist_with_their_verdicts() {
 }
 
 #[test]
-fn the_published_waits_exist_and_say_who_ends_them() {
+fn published_waits_have_their_classes() {
     check_codes(
         &Wait::rows(),
         "person: no_runner no_online_runner no_capability no_label runners_paused start_failed owner_only needs_input paused project_held no_words
@@ -120,7 +120,7 @@ fn the_published_waits_exist_and_say_who_ends_them() {
 }
 
 #[test]
-fn the_published_failures_exist_with_their_classes() {
+fn published_failures_have_their_classes() {
     check_codes(
         &Failure::rows(),
         "limit: time_limit stalled cost_limit turn_limit disk_limit input_timeout
@@ -135,7 +135,7 @@ fn the_published_failures_exist_with_their_classes() {
 }
 
 #[test]
-fn a_row_in_the_docs_is_the_row_that_is_spoken() {
+fn documented_rows_match_codes_and_classes() {
     let of = |row: &Row| (row.code, row.class.clone());
     let spoken: Vec<_> = Reason::samples().iter().map(|r| (r.code(), r.verdict().as_str().to_owned())).collect();
     assert_eq!(Reason::rows().iter().map(of).collect::<Vec<_>>(), spoken);
@@ -148,7 +148,7 @@ fn a_row_in_the_docs_is_the_row_that_is_spoken() {
 }
 
 #[test]
-fn an_answer_stands_when_it_made_keeps_or_names_a_job() {
+fn reason_is_final_when_accepted_held_or_duplicate() {
     for reason in Reason::samples() {
         let stands = matches!(reason.verdict(), Verdict::Accepted | Verdict::Held | Verdict::Duplicate);
         assert_eq!(reason.is_final(), stands, "{}", reason.code());
@@ -156,7 +156,7 @@ fn an_answer_stands_when_it_made_keeps_or_names_a_job() {
 }
 
 #[test]
-fn sentences_carry_their_facts() {
+fn sentences_format_their_facts() {
     let failure = Failure::AgentFailed {
         agent: "codex".into(),
         exit: "exit code 1".into(),
@@ -173,12 +173,12 @@ fn sentences_carry_their_facts() {
 }
 
 #[test]
-fn what_a_forge_said_of_its_rule_is_the_rest_of_the_sentence_and_may_be_unknown() {
+fn branch_protected_quotes_the_forge_and_parses_without_it() {
     let of_before: Failure = serde_json::from_str(r#"{"code":"branch_protected","branch":"x"}"#).unwrap();
     assert_eq!(of_before, Failure::BranchProtected { branch: "x".into(), reason: Quoted(None) });
     assert_eq!(of_before.sentence(), "`x` is protected against this account.");
     let text = serde_json::to_string(&of_before).unwrap();
-    assert!(!text.contains("reason"), "an older version reads it: {text}");
+    assert!(!text.contains("reason"), "an older version must parse it: {text}");
     let said = |words: &str| Failure::BranchProtected { branch: "x".into(), reason: Quoted(Some(words.into())) };
     let failure = said("Commits must have\nverified signatures.");
     let sentence = "`x` is protected against this account: \"Commits must have verified signatures\".";
@@ -189,7 +189,7 @@ fn what_a_forge_said_of_its_rule_is_the_rest_of_the_sentence_and_may_be_unknown(
 }
 
 #[test]
-fn who_may_not_push_workflows_is_told_every_step_to_do_so_and_how_to_go_without() {
+fn workflow_permission_help_lists_every_step() {
     let help = Failure::WorkflowPermission {}.help();
     for step in
         ["`workflows: write`", "`workflow`", "`pullyard repos add --workflows`", "ticket", "`pullyard jobs retry`"]
@@ -199,7 +199,7 @@ fn who_may_not_push_workflows_is_told_every_step_to_do_so_and_how_to_go_without(
 }
 
 #[test]
-fn a_refused_draft_says_why_it_was_asked_for_and_what_asks_for_it() {
+fn draft_refused_explains_the_cause_and_the_setting() {
     let reason = "draft pull requests are not supported in this repository".into();
     let failure = Failure::DraftRefused { forge: "GitHub".into(), reason };
     assert!(
@@ -211,19 +211,19 @@ fn a_refused_draft_says_why_it_was_asked_for_and_what_asks_for_it() {
 }
 
 #[test]
-fn a_pull_request_that_was_refused_may_be_opened_by_hand_or_by_a_retry() {
+fn pull_request_refused_help_suggests_branch_or_retry() {
     let help = Failure::PullRequestRefused { forge: "GitHub".into(), reason: "no".into() }.help();
     assert!(help.contains("by hand from the branch") && help.contains("`pullyard jobs retry`"), "{help}");
 }
 
 #[test]
-fn facts_of_usual_length_are_said_whole() {
+fn facts_of_usual_length_are_not_clipped() {
     let agent = "a".repeat(48);
     let failure = Failure::AgentMissing { agent: agent.clone(), runner: "kite".into() };
     assert_eq!(failure.sentence(), format!("{agent} is not installed on kite."));
 }
 
-/// Whatever a body, a ticket tool, an agent or AWS may say.
+/// Text that a request body, a ticket tool, an agent or AWS may contain.
 fn hostile() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -256,7 +256,7 @@ fn ids() -> (ProjectId, TicketKey, RepositoryName, IntegrationId, JobId) {
     )
 }
 
-/// Every decision that takes over text from outside, with the longest of everything else.
+/// Every reason with text from outside, with all other facts at their longest.
 fn hostile_reasons([a, b]: [String; 2], n: u64, time: Timestamp) -> Vec<Reason> {
     let (project, ticket, repo, forge, job) = ids();
     let ago = Span(n);
@@ -349,7 +349,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn no_fact_from_outside_breaks_a_sentence(
+    fn hostile_facts_keep_sentences_well_formed(
         a in hostile(), b in hostile(), c in hostile(), n in prop_oneof![0..9u64, Just(u64::MAX)], at in 0..i64::MAX,
     ) {
         let time = Timestamp::from_millis(at);
@@ -368,11 +368,11 @@ proptest! {
     }
 
     #[test]
-    fn what_is_stored_of_a_code_stays_small_and_is_cut_once(a in hostile(), b in hostile(), c in hostile()) {
+    fn clipped_codes_are_small_and_clipping_is_idempotent(a in hostile(), b in hostile(), c in hostile()) {
         for failure in hostile_failures([a.clone(), b.clone(), c], 3) {
             let cut = failure.clipped();
             prop_assert_eq!(cut.clone().clipped(), cut.clone());
-            // Four bytes to a character, and quotes and backslashes are escaped.
+            // A character takes up to four bytes; quotes and backslashes are escaped.
             prop_assert!(serde_json::to_string(&cut).unwrap().len() < 3 * 4 * 200 + 300);
         }
         for reason in hostile_reasons([a, b], 3, Timestamp::from_millis(0)) {
@@ -382,12 +382,12 @@ proptest! {
     }
 
     #[test]
-    fn cut_text_has_at_most_that_many_printable_characters(text in hostile(), most in 1..300usize) {
+    fn clipped_text_is_printable_and_within_its_limit(text in hostile(), most in 1..300usize) {
         let said = clipped(&text, most);
         prop_assert!(said.chars().count() <= most && !said.contains(char::is_control));
         let hides = said.contains(['\u{202e}', '\u{200b}', '\u{2028}', '\u{feff}']);
         prop_assert!(!hides);
-        // What hides or turns text around is replaced like control characters, and trimmed like them.
+        // Invisible and bidirectional characters are replaced and trimmed like control characters.
         let whole = clipped(&text, usize::MAX).chars().count();
         prop_assert_eq!(said.chars().count(), whole.min(most));
         prop_assert!(whole <= most || said.ends_with('…'));

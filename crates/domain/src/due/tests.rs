@@ -20,7 +20,7 @@ fn died(job: &Job, secs: u64) -> Job {
 }
 
 #[test]
-fn a_ready_job_is_due_when_its_start_is() {
+fn ready_job_is_due_with_its_dispatch() {
     let new = ready();
     check(&new, Some(at(0).plus(WAKE_WITHIN)));
     let starting = new.dispatched(at(10)).unwrap();
@@ -31,19 +31,19 @@ fn a_ready_job_is_due_when_its_start_is() {
 }
 
 #[test]
-fn a_ready_job_on_runners_is_offered_to_them_by_age() {
+fn ready_job_on_runners_is_ordered_by_age() {
     let offered = Job { place: Place::Runners, not_before: Some(at(999)), ..ready() };
     let (class, order) = (offered.class.clone(), at(0).millis());
     assert_eq!(job(&offered), Some(Due::Ready { class, order }));
 }
 
 #[test]
-fn what_only_adopts_is_offered_before_all_others_and_among_its_like_by_age() {
+fn adopting_jobs_are_ordered_before_all_others() {
     let made = |secs| Job { place: Place::Runners, created: at(secs), ..ready() };
     let adopts = |secs| Job { adopts: Some(crashed()), ..made(secs) };
     let order = |offered: &Job| match job(offered) {
         Some(Due::Ready { order, class }) => {
-            assert_eq!(class, offered.class, "runners find it where they look");
+            assert_eq!(class, offered.class, "it stays in its class");
             order
         }
         due => panic!("{due:?}"),
@@ -54,7 +54,7 @@ fn what_only_adopts_is_offered_before_all_others_and_among_its_like_by_age() {
 }
 
 #[test]
-fn an_active_job_is_due_a_minute_after_its_time_limit() {
+fn active_job_is_due_a_minute_after_its_time_limit() {
     let overdue = at(100 + 3_600 + 60);
     for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
         check(&active(status), Some(overdue));
@@ -62,14 +62,14 @@ fn an_active_job_is_due_a_minute_after_its_time_limit() {
 }
 
 #[test]
-fn a_dead_one_is_due_as_soon_as_its_finish_would_have_come() {
+fn stopped_job_is_due_after_the_grace_period() {
     check(&died(&active(Status::Executing), 210), Some(at(225)));
-    // Never later than its time limit.
+    // Never later than the time limit.
     check(&died(&active(Status::Executing), 3_755), Some(at(3_760)));
 }
 
 #[test]
-fn a_pushing_one_is_not_due_before_the_push_is_over() {
+fn pushing_job_is_not_due_before_its_push_window_ends() {
     check(&died(&active(Status::Syncing), 210), Some(at(320)));
     check(&died(&active(Status::Syncing), 310), Some(at(325)));
     let late = Job { push_until: Some(at(9_000)), ..active(Status::Syncing) };
@@ -77,7 +77,7 @@ fn a_pushing_one_is_not_due_before_the_push_is_over() {
 }
 
 #[test]
-fn one_that_was_put_off_is_not_due_before() {
+fn not_before_delays_the_due_time() {
     let put_off = |item: Job, secs| Job { not_before: Some(at(secs)), ..item };
     check(&put_off(ready(), 500), Some(at(500)));
     check(&put_off(ready(), 5), Some(at(60)));
@@ -85,7 +85,7 @@ fn one_that_was_put_off_is_not_due_before() {
 }
 
 #[test]
-fn an_ended_job_is_never_due() {
+fn ended_job_is_never_due() {
     let syncing = active(Status::Syncing);
     for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
         check(&finished(&syncing, end), None);
@@ -93,18 +93,18 @@ fn an_ended_job_is_never_due() {
 }
 
 #[test]
-fn one_that_stands_still_is_due_when_nobody_has_spoken_for_a_week() {
+fn suspended_job_is_due_after_a_week_without_input() {
     check(&asking(), Some(at(250 + 7 * 86_400)));
     check(&paused(), Some(at(250 + 7 * 86_400)));
     let mut short = asking();
     short.policy.input_secs = Some(600);
     check(&short, Some(at(850)));
-    // One that lost what it waits for is not forgotten.
+    // A job without its question is still due.
     check(&Job { question: None, ..short }, Some(at(600)));
 }
 
 #[test]
-fn a_pending_job_is_due_when_its_review_is_read_next() {
+fn pending_job_is_due_at_the_next_read_of_its_reviews() {
     check(&pending(), Some(at(30)));
     check(&Job { waits: None, ..pending() }, Some(at(0)));
     let away = ContextFault::Away { reason: "502".into() };
@@ -112,20 +112,20 @@ fn a_pending_job_is_due_when_its_review_is_read_next() {
 }
 
 #[test]
-fn reviews_that_wait_are_due_when_the_first_may_go_on_and_no_job_is_in_the_way() {
+fn deferred_reviews_are_due_when_the_first_may_start() {
     let mut waits = ticket_in(TRIGGER);
     for (number, secs) in [(231, 90), (232, 60)] {
         waits = waits.deferring(&pull_request_id(number), at(secs)).unwrap();
     }
     assert_eq!(ticket(&waits), Some(Due::At(at(60))));
     waits.not_before = Some(at(75));
-    assert_eq!(ticket(&waits), Some(Due::At(at(75))), "it was put off");
+    assert_eq!(ticket(&waits), Some(Due::At(at(75))), "it is postponed");
     waits.active_job = Some(job_id("j"));
-    assert_eq!(ticket(&waits), None, "the job's end sees to them");
+    assert_eq!(ticket(&waits), None, "the job's end settles them");
 }
 
 #[test]
-fn a_ticket_is_due_while_it_shows_too_little_or_waits_to_enter() {
+fn ticket_is_due_while_unsynced_or_waiting_to_enter() {
     let now = Some(Due::At(Timestamp::from_millis(0)));
     let mut synced = ticket_in(TRIGGER);
     assert_eq!(ticket(&synced), None);
@@ -134,13 +134,13 @@ fn a_ticket_is_due_while_it_shows_too_little_or_waits_to_enter() {
 
     let mut entered = synced.clone();
     entered.again = Some(entry("e2", 3));
-    assert_eq!(ticket(&entered), None, "its job's end sees to it");
+    assert_eq!(ticket(&entered), None, "its job's end settles it");
     entered.active_job = None;
     assert_eq!(ticket(&entered), now);
 
     let mut unsynced = synced;
     unsynced.want(None, Some(Badge::AiFailed), None);
-    assert_eq!(ticket(&unsynced), now, "a job does not keep the badge from being shown");
+    assert_eq!(ticket(&unsynced), now, "a job does not delay the badge");
     unsynced.not_before = Some(at(70));
     assert_eq!(ticket(&unsynced), Some(Due::At(at(70))));
     unsynced.synced_version = unsynced.wanted.version;
@@ -148,28 +148,28 @@ fn a_ticket_is_due_while_it_shows_too_little_or_waits_to_enter() {
 }
 
 #[test]
-fn items_are_spread_over_all_shards_and_stay_where_they_are() {
+fn items_spread_over_all_shards_and_never_move() {
     let shards: std::collections::BTreeSet<_> = (0..500).map(|n| shard(&format!("job {n}"))).collect();
     assert_eq!(shards.into_iter().collect::<Vec<_>>(), (0..SHARDS).collect::<Vec<_>>());
-    // In every release: items lie where the one before put them.
+    // Fixed values: a new release must find the items of the one before.
     assert_eq!((shard("job_2"), shard("APP-1")), (1, 12));
 }
 
 #[test]
-fn a_failure_that_is_ours_is_told_from_the_works() {
+fn crash_is_a_platform_failure_and_no_changes_is_not() {
     assert!(crashed().is_platform() && !no_changes().is_platform());
     assert_eq!(Failure::samples().iter().filter(|failure| failure.is_platform()).count(), 12);
 }
 
 #[test]
-fn an_entry_behind_a_hold_stands_in_its_projects_row_until_it_is_taken_up() {
+fn held_entry_is_due_in_the_row_of_its_project() {
     let entry = crate::story::entry("e1", 500);
     let waiting = crate::story::ticket_in(crate::story::TRIGGER).waiting_with(entry);
     let row = |order: Timestamp| Some(Due::Held { project: crate::story::project_id(), order: order.millis() });
     assert_eq!(ticket(&waiting), row(at(500)));
-    // One that failed lets the others pass.
+    // A postponed entry is ordered by `not_before`, so that the others go first.
     assert_eq!(ticket(&Ticket { not_before: Some(at(900)), ..waiting.clone() }), row(at(900)));
-    // What it should show does not wait.
+    // An unsynced badge is due at once.
     let mut unsynced = waiting.clone();
     unsynced.wanted.version += 1;
     assert_eq!(ticket(&unsynced), Some(Due::At(Timestamp::from_millis(0))));
@@ -179,17 +179,17 @@ fn an_entry_behind_a_hold_stands_in_its_projects_row_until_it_is_taken_up() {
 }
 
 #[test]
-fn reviews_behind_a_hold_stand_in_their_projects_row_and_an_entry_goes_before_them() {
+fn held_reviews_are_due_in_the_row_of_their_project() {
     let row = |secs| Some(Due::Held { project: project_id(), order: at(secs).millis() });
     let waits = Ticket { held: true, ..ticket_in(TRIGGER).remembering(&pull_request_id(231), at(90)) };
     assert_eq!(ticket(&waits), row(90));
     assert_eq!(ticket(&Ticket { not_before: Some(at(95)), ..waits.clone() }), row(95));
     assert_eq!(ticket(&Ticket { again: Some(entry("e1", 500)), ..waits.clone() }), row(500));
-    assert_eq!(ticket(&Ticket { active_job: Some(job_id("j")), ..waits }), None, "the job's end sees to them");
+    assert_eq!(ticket(&Ticket { active_job: Some(job_id("j")), ..waits }), None, "the job's end settles them");
 }
 
 #[test]
-fn an_entry_is_taken_up_at_once_whatever_waits_beside_it_unless_it_was_put_off() {
+fn entry_is_due_at_once_despite_deferred_reviews() {
     let waits = ticket_in(TRIGGER).remembering(&pull_request_id(231), at(90));
     let entered = Ticket { again: Some(entry("e2", 3)), ..waits };
     assert_eq!(ticket(&entered), Some(Due::At(Timestamp::from_millis(0))));
@@ -197,7 +197,7 @@ fn an_entry_is_taken_up_at_once_whatever_waits_beside_it_unless_it_was_put_off()
 }
 
 #[test]
-fn what_people_shall_read_on_a_pull_request_is_due_until_it_stands_there() {
+fn pull_request_is_due_until_its_note_is_written() {
     let mut told = linked();
     assert_eq!(pull_request(&told), None);
     told.tell(Note::begun(job_id("j")));
@@ -209,7 +209,7 @@ fn what_people_shall_read_on_a_pull_request_is_due_until_it_stands_there() {
 }
 
 #[test]
-fn a_repository_is_polled_when_it_is_time_until_it_is_gone() {
+fn repository_is_due_for_polling_until_it_is_gone() {
     let asked = Poll {
         project: project_id(),
         integration: ready().integration,

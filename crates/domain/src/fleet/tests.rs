@@ -10,7 +10,7 @@ fn words(words: &str) -> BTreeSet<String> {
     words.split_whitespace().map(str::to_owned).collect()
 }
 
-/// A runner of the project that was heard at 1,000 s.
+/// A runner of the project whose last heartbeat was at 1,000 s.
 fn member(name: &str, capabilities: &str, labels: &str) -> Member {
     let runner = Runner { last_heartbeat: at(1_000), ..runner(name) };
     let profile = Profile {
@@ -39,7 +39,7 @@ fn silent(mut member: Member) -> Member {
     member
 }
 
-/// What a job that needs `command` and the label `gpu` waits for at 1,000 s.
+/// Checks the wait, at 1,000 s, of a job that needs `command` and the label `gpu`.
 #[track_caller]
 fn check(members: &[Member], expected: Wait) {
     check_labels(members, "gpu", expected);
@@ -54,7 +54,7 @@ fn check_labels(members: &[Member], labels: &str, expected: Wait) {
 }
 
 #[test]
-fn the_first_thing_in_the_way_is_named() {
+fn first_obstacle_is_the_wait() {
     let project = project_id();
     let good = || member("kite", "command", "gpu");
     check(&[], Wait::NoRunner { project: project.clone() });
@@ -67,7 +67,7 @@ fn the_first_thing_in_the_way_is_named() {
 }
 
 #[test]
-fn all_runners_that_are_in_the_way_are_counted() {
+fn wait_counts_all_runners_with_the_obstacle() {
     let good = |name| member(name, "command", "gpu");
     let other = |name| member(name, "codex", "gpu");
     check(&[other("kite"), other("gull")], Wait::NoCapability { capability: "command".into(), n: 2 });
@@ -76,7 +76,7 @@ fn all_runners_that_are_in_the_way_are_counted() {
 }
 
 #[test]
-fn a_label_that_nobody_has_is_named_before_one_that_somebody_lacks() {
+fn label_missing_everywhere_is_named_first() {
     let fleet = [member("kite", "command", "eu"), member("gull", "command", "gpu")];
     check_labels(&fleet, "arm eu gpu", Wait::NoLabel { label: "arm".into() });
     check_labels(&fleet, "eu gpu", Wait::NoLabel { label: "gpu".into() });
@@ -85,7 +85,7 @@ fn a_label_that_nobody_has_is_named_before_one_that_somebody_lacks() {
 }
 
 #[test]
-fn runners_of_other_projects_and_those_that_are_being_removed_do_not_count() {
+fn foreign_and_deleting_runners_do_not_count() {
     let mut foreign = member("kite", "command", "gpu");
     foreign.profile.projects = Some(BTreeSet::from([ProjectId::new("other").unwrap()]));
     let mut leaving = member("gull", "command", "gpu");
@@ -96,7 +96,7 @@ fn runners_of_other_projects_and_those_that_are_being_removed_do_not_count() {
 }
 
 #[test]
-fn a_job_waits_for_the_accounts_of_all_runners_that_could_take_it_now() {
+fn job_waits_when_breakers_block_all_available_runners() {
     use crate::breaker::{Account, Breaker, BreakerId, By, Cause, Trouble};
     let needs = Needs { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
     let shut = |member: &Member, secs: u64| {
@@ -117,7 +117,7 @@ fn a_job_waits_for_the_accounts_of_all_runners_that_could_take_it_now() {
     let with_one_busy = [members[0].clone(), busy(members[1].clone())];
     let until = kite.reopens_for(&job.id);
     assert_eq!(wait(&with_one_busy, &[kite]), Some(Wait::LimitReached { time: until }));
-    // It asks no model.
+    // An adopting job needs no model.
     let adopts = Job { adopts: Some(crashed()), ..job.clone() };
     let fleet = Fleet { members: &members, needs: &needs, ahead: 0, breakers: &both };
     assert_eq!(crate::why::wait(&adopts, Some(&fleet), at(1_000)), Some(Wait::StartingNow { ago: Span(40) }));
