@@ -9,7 +9,7 @@ use crate::story::{
 };
 use crate::ticket::Ticket;
 
-/// An event and the facts it meets.
+/// A ticket event and the facts to decide it with.
 #[derive(Clone, Debug)]
 struct Case {
     event: TicketEvent,
@@ -32,7 +32,7 @@ impl Case {
     }
 }
 
-/// A known ticket is moved from Todo into the trigger status, and nothing is against it.
+/// A known ticket moves from Todo to the trigger status, and every guard passes.
 fn entering() -> Case {
     Case { event: event("e1", TRIGGER, 500), facts: facts(Some(ticket_in(TODO))) }
 }
@@ -50,7 +50,7 @@ fn auto_create_was_off() -> Reason {
     Reason::AutoCreateOff { project: project_id() }
 }
 
-/// The entry `e1` was refused as auto-create was off, and its snapshot is stored; now it is on.
+/// Entry `e1` was refused because auto-create was off. Its snapshot is stored, and auto-create is on now.
 fn redelivered() -> Case {
     entering().with(|case| {
         case.facts.first = first(auto_create_was_off(), Some(TODO));
@@ -66,8 +66,8 @@ fn other_repository() -> RepositoryName {
 
 type Change = fn(&mut Case);
 
-/// What makes each guard refuse, whatever else is the case; `not_trigger_status` first and
-/// `unknown_project` last, because others read what those change.
+/// A change per guard that makes it refuse. `not_trigger_status` is first and `unknown_project` last, because other
+/// changes read the values that these two set.
 const CONDITIONS: [(&str, Change); 12] = [
     ("not_trigger_status", |case| case.event.status = DOING.into()),
     ("repeat", |case| {
@@ -92,8 +92,7 @@ const CONDITIONS: [(&str, Change); 12] = [
     ("unknown_project", |case| case.facts.project = None),
 ];
 
-/// The conditions that cannot hold together: a project that is not known has no settings, and a ticket
-/// names a repository or it does not.
+/// Conditions that exclude each other: an unknown project has no settings, for example.
 const EXCLUSIVE: [(&str, &str); 5] = [
     ("unknown_project", "not_trigger_status"),
     ("unknown_project", "auto_create_off"),
@@ -121,13 +120,13 @@ fn check(case: &Case, code: &str, follow: Follow) {
     assert_eq!((decision.reason.code(), decision.follow), (code, follow), "{case:#?}");
 }
 
-/// This reason and nothing else: the guard refuses, and only it.
+/// Checks that exactly one guard refuses, with this reason.
 #[track_caller]
 fn check_alone(case: &Case, reason: Reason, follow: Follow) {
     let decision = decide(&case.event, &case.facts);
     assert_eq!(decision, Decision { reason, follow });
     let firing: Vec<_> = names().into_iter().filter(|name| fires(name, case)).collect();
-    assert_eq!(firing, [decision.reason.code()], "another guard would have refused too");
+    assert_eq!(firing, [decision.reason.code()], "another guard refused too");
 }
 
 #[track_caller]
@@ -136,14 +135,14 @@ fn check_accepted(case: &Case) {
 }
 
 #[test]
-fn the_guards_stand_in_the_published_order() {
+fn guards_are_in_the_published_order() {
     check_order(
         "unknown_project repeat stale_event echo not_trigger_status status_unchanged auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated",
     );
 }
 
 #[test]
-fn an_entry_that_nothing_is_against_gets_the_job_of_that_entry() {
+fn entry_that_passes_all_guards_gets_its_job() {
     let case = entering();
     let job = JobId::of_entry(&project_id(), &key(), &entry("e1", 500));
     assert_eq!(
@@ -153,8 +152,8 @@ fn an_entry_that_nothing_is_against_gets_the_job_of_that_entry() {
 }
 
 #[test]
-fn of_all_conditions_that_hold_the_first_published_one_answers() {
-    // Every subset, so every pair too.
+fn first_of_any_set_of_conditions_decides() {
+    // Tests every subset, and so every pair.
     for subset in 1u32..1 << CONDITIONS.len() {
         let picked: Vec<_> = (0..CONDITIONS.len()).filter(|n| subset >> n & 1 == 1).map(|n| CONDITIONS[n]).collect();
         let has = |name: &str| picked.iter().any(|(picked, _)| *picked == name);
@@ -173,7 +172,7 @@ fn of_all_conditions_that_hold_the_first_published_one_answers() {
 }
 
 #[test]
-fn of_every_pair_both_guards_would_refuse_and_the_earlier_answers() {
+fn earlier_guard_of_every_pair_decides() {
     let mut pairs = 0;
     for (index, earlier) in names().into_iter().enumerate() {
         for later in names().into_iter().skip(index + 1) {
@@ -193,7 +192,7 @@ fn of_every_pair_both_guards_would_refuse_and_the_earlier_answers() {
 }
 
 #[test]
-fn an_unknown_project_is_refused_and_a_known_one_is_not() {
+fn unknown_project_is_refused() {
     let project = project_id();
     check_alone(
         &entering().with(|case| case.facts.project = None),
@@ -217,33 +216,33 @@ fn only_the_trigger_status_starts_jobs() {
 }
 
 #[test]
-fn an_edit_of_a_ticket_that_sits_in_the_trigger_status_starts_nothing() {
+fn edit_in_the_trigger_status_starts_nothing() {
     let was = |status: &str| entering().with(|case| case.ticket().status = status.into());
     check_alone(&was(TRIGGER), Reason::StatusUnchanged { ticket: key(), status: TRIGGER.into() }, Follow::Snapshot);
     check_accepted(&was(DOING));
 }
 
 #[test]
-fn a_ticket_seen_for_the_first_time_enters() {
+fn ticket_seen_for_the_first_time_is_accepted() {
     check_accepted(&entering().with(|case| case.facts.ticket = None));
 }
 
 #[test]
-fn what_the_sender_says_the_status_was_never_decides() {
+fn previous_status_of_the_sender_never_decides() {
     let stored = [None, Some(ticket_in(TODO)), Some(ticket_in(TRIGGER))];
     for ticket in stored {
         for told in [TODO, TRIGGER, DOING, ""] {
             let case = entering().with(|case| case.facts.ticket = ticket.clone());
             let silent = decide(&case.event, &case.facts);
             let case = case.with(|case| case.event.previous_status = Some(told.into()));
-            assert_eq!(decide(&case.event, &case.facts), silent, "told {told}");
+            assert_eq!(decide(&case.event, &case.facts), silent, "with {told}");
             assert_eq!(record(&case.event, &case.facts).previous_status.as_deref(), Some(told));
         }
     }
 }
 
 #[test]
-fn auto_create_has_to_be_on() {
+fn disabled_auto_create_starts_nothing() {
     let project = project_id();
     check_alone(
         &entering().with(|case| case.settings().auto_create = false),
@@ -254,14 +253,14 @@ fn auto_create_has_to_be_on() {
 }
 
 #[test]
-fn an_entry_during_a_job_waits_for_its_end() {
+fn entry_during_a_job_waits_for_its_end() {
     let busy = |job| entering().with(|case| case.ticket().active_job = job);
     check_alone(&busy(Some(job_id("j0"))), Reason::JobActive { ticket: key(), job: job_id("j0") }, Follow::EnterAgain);
     check_accepted(&busy(None));
 }
 
 #[test]
-fn a_held_project_starts_nothing_and_the_entry_waits() {
+fn entry_waits_while_the_project_is_held() {
     check_alone(
         &entering().with(|case| case.settings().held_by = Some("ann".into())),
         Reason::ProjectHeld { project: project_id(), who: "ann".into() },
@@ -270,7 +269,7 @@ fn a_held_project_starts_nothing_and_the_entry_waits() {
     check_accepted(&entering().with(|case| case.settings().held_by = None));
 }
 
-/// Three jobs a day are allowed, and this is how many were made.
+/// An entry on a day with this many of three allowed jobs.
 fn with_jobs_today(jobs: u32) -> Case {
     entering().with(|case| {
         case.settings().budget.jobs_per_day = Some(3);
@@ -284,14 +283,14 @@ fn no_job_left() -> Reason {
 }
 
 #[test]
-fn an_entry_waits_once_the_days_jobs_are_used_up() {
+fn entry_waits_when_the_daily_jobs_are_used_up() {
     check_alone(&with_jobs_today(3), no_job_left(), Follow::Wait);
     check_accepted(&with_jobs_today(2));
     check_accepted(&with_jobs_today(3).with(|case| case.settings().budget.jobs_per_day = None));
 }
 
 #[test]
-fn an_entry_that_waits_already_is_not_stored_again_and_a_newer_one_is() {
+fn waiting_entry_is_stored_again_only_when_newer() {
     let wait = |name| {
         with_jobs_today(3).with(|case| {
             let ticket = case.facts.ticket.take().unwrap();
@@ -303,14 +302,14 @@ fn an_entry_that_waits_already_is_not_stored_again_and_a_newer_one_is() {
     let held = |name| wait(name).with(|case| case.settings().held_by = Some("ann".into()));
     check(&held("e1"), "project_held", Follow::Nothing);
     check(&held("e0"), "project_held", Follow::Wait);
-    // What waits is taken up when nothing is against it any more.
+    // The waiting entry starts once every guard passes.
     let over = wait("e1").with(|case| case.facts.today.jobs = 0);
     assert_eq!(decide_again(&over.event, &over.facts).follow, Follow::Trigger);
     assert_eq!(decide_again(&held("e1").event, &held("e1").facts).follow, Follow::Nothing);
 }
 
 #[test]
-fn the_repository_has_to_be_named_and_connected() {
+fn repository_must_be_named_and_connected() {
     let about = |fact| entering().with(|case| case.facts.repository = fact);
     check_alone(&about(RepositoryFact::Unnamed), Reason::TicketWithoutRepository { ticket: key() }, Follow::Snapshot);
     check_alone(
@@ -322,7 +321,7 @@ fn the_repository_has_to_be_named_and_connected() {
 }
 
 #[test]
-fn the_record_keeps_what_the_decision_saw() {
+fn record_has_the_facts_of_the_decision() {
     let case = redelivered().with(|case| {
         case.ticket().active_job = Some(job_id("j0"));
         case.settings().held_by = Some("ann".into());
@@ -337,7 +336,7 @@ fn the_record_keeps_what_the_decision_saw() {
             actor: Some("ann".into()),
             status: TRIGGER.into(),
             previous_status: Some(DOING.into()),
-            // Not the stored one, which is this event's own.
+            // From the first answer, because the stored status is already this event's own.
             status_before: Some(TODO.into()),
             seen: Some((at(500), Some(event_id("e1")))),
             active_job: Some(job_id("j0")),

@@ -11,7 +11,7 @@ fn at(secs: i64) -> Timestamp {
 }
 
 #[test]
-fn a_review_that_was_answered_is_not_decided_again_by_looking() {
+fn answered_review_is_not_decided_again_by_polling() {
     let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
     assert!(is_answered(Some(&Reason::Accepted { job })));
     assert!(is_answered(Some(&Reason::OwnReview {})));
@@ -23,7 +23,7 @@ fn a_review_that_was_answered_is_not_decided_again_by_looking() {
 }
 
 #[test]
-fn a_review_whose_author_a_forge_never_vouches_for_is_looked_at_for_a_day() {
+fn unknown_permission_is_retried_for_a_day() {
     let unknown = Reason::PermissionUnknown { forge: IntegrationId::new("gh1").unwrap(), author: "ann".into() };
     let day = Duration::from_secs(24 * 3600);
     assert!(is_undecided(&unknown, Duration::ZERO) && is_undecided(&unknown, day - Duration::from_millis(1)));
@@ -32,7 +32,7 @@ fn a_review_whose_author_a_forge_never_vouches_for_is_looked_at_for_a_day() {
 }
 
 #[test]
-fn that_a_pull_request_had_no_ticket_is_no_answer_once_it_has_one() {
+fn missing_ticket_is_no_answer_once_one_is_linked() {
     let unlinked = Reason::NoLinkedTicket { pr: "acme/app#7".into() };
     assert!(is_answered(Some(&unlinked)) && !is_answered_when_linked(Some(&unlinked)));
     assert!(is_answered_when_linked(Some(&Reason::OwnReview {})) && !is_answered_when_linked(None));
@@ -56,7 +56,7 @@ fn of_a_repository() -> Hook {
 }
 
 #[test]
-fn each_kind_of_forge_has_an_address_of_its_own_and_hooks_of_before_are_githubs() {
+fn hook_path_names_the_forge_and_github_is_the_default() {
     let of = |forge| Hook { forge, ..of_a_repository() };
     for (forge, path, stored) in [
         (ForgeKind::GitHub, "/webhooks/github/acme", serde_json::Value::Null),
@@ -70,20 +70,20 @@ fn each_kind_of_forge_has_an_address_of_its_own_and_hooks_of_before_are_githubs(
 }
 
 #[test]
-fn a_repositorys_hook_speaks_for_that_repository_only() {
+fn repository_hook_covers_only_its_repository() {
     let mut hook = of_a_repository();
     assert!(hook.may_tell_of(9) && !hook.may_tell_of(10));
     assert_eq!(hook.url().as_deref(), Some("https://pullyard.example/webhooks/github/acme"));
     hook.kind = HookKind::App {};
     assert!(hook.may_tell_of(10));
     hook.base_url = None;
-    assert_eq!(hook.url(), None, "nobody knows where we are");
+    assert_eq!(hook.url(), None, "without a base URL");
     hook.others = vec![ProjectId::new("neighbour").unwrap()];
     assert_eq!(hook.projects().map(ProjectId::as_str).collect::<Vec<_>>(), ["acme", "neighbour"]);
 }
 
 #[test]
-fn a_hook_is_called_by_what_it_is_of() {
+fn hook_kind_has_a_display_name() {
     assert_eq!(of_a_repository().kind.words(), "acme/app");
     assert_eq!(HookKind::Organisation { login: "acme".into() }.words(), "all of acme");
     assert_eq!(HookKind::App {}.words(), "the App");
@@ -105,19 +105,19 @@ fn polled(gone_at: Option<i64>) -> Poll {
 }
 
 #[test]
-fn a_deletion_that_is_told_while_the_forge_is_asked_stands_where_an_older_one_was_noted_too() {
+fn deletion_noted_during_a_poll_survives_its_answer() {
     for before in [None, Some(1), Some(5)] {
         let gone = polled(before).gone(at(6)).unwrap();
         assert_eq!(gone, polled(Some(6)), "{before:?}");
         assert_eq!(gone.back(at(5), at(9)), None, "{before:?}");
     }
-    // What was told then or later is newer.
+    // A deletion noted at the same time or later stays.
     assert_eq!(polled(Some(6)).gone(at(6)), None);
     assert_eq!(polled(Some(7)).gone(at(6)), None);
 }
 
 #[test]
-fn what_was_noted_after_the_forge_was_asked_is_not_taken_back_by_its_answer() {
+fn poll_clears_only_deletions_noted_before_it_asked() {
     let there = Poll { next: at(9), ..polled(None) };
     let check = |gone_at: Option<i64>, expected: Option<&Poll>| {
         assert_eq!(polled(gone_at).back(at(5), at(9)).as_ref(), expected, "{gone_at:?}");

@@ -4,7 +4,7 @@ use crate::key_of::KeyOf;
 use crate::pull_request_id::PullRequestId;
 
 #[test]
-fn parts_never_run_together() {
+fn derived_ids_separate_their_parts() {
     assert_ne!(derived("", "d", &["ab", "c"]), derived("", "d", &["a", "bc"]));
     assert_ne!(derived("", "d", &["a"]), derived("", "da", &[]));
 }
@@ -18,7 +18,7 @@ fn derived_ids_are_valid_ids() {
 }
 
 #[test]
-fn each_button_of_each_page_has_a_key_of_its_own() {
+fn each_button_of_each_page_has_its_own_event_id() {
     let key =
         |page: &str, ticket: &str, status: &str| EventId::of_button(page, &TicketKey::new(ticket).unwrap(), status);
     let one = key("page-1", "A-1", "Done");
@@ -30,7 +30,7 @@ fn each_button_of_each_page_has_a_key_of_its_own() {
 }
 
 #[test]
-fn a_chosen_key_can_never_name_a_tickets_job() {
+fn request_key_cannot_collide_with_a_ticket_job() {
     let project = ProjectId::new("acme").unwrap();
     let ticket = TicketKey::new("A-1").unwrap();
     let entry = crate::ticket::Entry { at: crate::time::Timestamp::from_millis(5), event: EventId::new("e").unwrap() };
@@ -38,7 +38,7 @@ fn a_chosen_key_can_never_name_a_tickets_job() {
 }
 
 #[test]
-fn a_review_names_its_job_and_one_more_after_each_that_had_it() {
+fn review_names_its_job_and_each_later_one_differently() {
     let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 231 };
     let review = ReviewId::new("80").unwrap();
     let mut jobs = vec![JobId::of_review(&pull_request, &review)];
@@ -54,7 +54,7 @@ fn a_review_names_its_job_and_one_more_after_each_that_had_it() {
 }
 
 #[test]
-fn bad_ids_are_refused() {
+fn invalid_ids_are_rejected() {
     assert!(ProjectId::new("Acme").is_err());
     assert!(ProjectId::new("-a").is_err());
     assert!(ProjectId::new("a#b").is_err());
@@ -69,10 +69,9 @@ fn bad_ids_are_refused() {
     assert!(RepositoryName::new("acme/app.rs").is_ok());
 }
 
-/// What is stored was found by its id: one that is made otherwise after an update is a second job, a second entry
-/// of the ledger, a second runner.
+/// Stored items are found by their derived ids: a changed derivation would create a second job or ledger entry.
 #[test]
-fn what_was_named_by_an_earlier_version_has_the_same_name_today() {
+fn derived_ids_are_stable_across_versions() {
     let (project, ticket) = (ProjectId::new("acme").unwrap(), TicketKey::new("APP-17").unwrap());
     let event = EventId::new("e1").unwrap();
     let at = crate::time::Timestamp::from_millis(1_795_154_400_000);
@@ -108,10 +107,10 @@ fn what_was_named_by_an_earlier_version_has_the_same_name_today() {
 }
 
 #[test]
-fn an_id_is_as_long_as_its_field_says_and_no_longer() {
+fn ids_have_exact_length_limits() {
     fn check<Id>(new: impl Fn(String) -> Result<Id, BadId>, longest: &str) {
         assert!(new(longest.to_owned()).is_ok(), "{longest}");
-        assert!(new(format!("{longest}a")).is_err(), "{longest} and one more");
+        assert!(new(format!("{longest}a")).is_err(), "{longest} plus one");
     }
     check(ProjectId::new, &"a".repeat(40));
     check(TicketKey::new, &"ü".repeat(64));
@@ -134,7 +133,7 @@ fn an_id_is_as_long_as_its_field_says_and_no_longer() {
 }
 
 #[test]
-fn only_a_key_of_plain_characters_stands_in_the_path_of_an_address() {
+fn only_plain_ticket_keys_fit_into_a_path() {
     for (key, fits) in
         [("APP-17", true), ("a.b_c~1", true), ("A/1", false), ("A 1", false), ("A%201", false), ("ü", false)]
     {

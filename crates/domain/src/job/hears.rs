@@ -58,13 +58,13 @@ mod tests {
     use crate::job::{Rest, Want};
     use crate::story::{active, at, crashed, fence, yielded};
 
-    /// A job whose agent works, with this many inputs.
+    /// An Executing job with this many inputs.
     fn told(inputs: u32) -> Job {
         (0..inputs).fold(active(Status::Executing), |job, _| job.told(at(240)).unwrap())
     }
 
     #[test]
-    fn what_was_heard_is_noted_once_and_never_more_than_was_said() {
+    fn acknowledged_inputs_are_clamped_and_never_decrease() {
         let job = told(2);
         let fence = fence(&job, 1, "c1");
         let one = job.hears(&fence, 1).unwrap();
@@ -73,15 +73,11 @@ mod tests {
             (1, Err(NotNow::Already), Err(NotNow::Already))
         );
         assert_eq!(one.hears(&fence, 9).unwrap().heard, 2);
-        assert_eq!(
-            (one.status, one.want, one.inputs),
-            (Status::Executing, Want::Run, 2),
-            "and nothing else is changed"
-        );
+        assert_eq!((one.status, one.want, one.inputs), (Status::Executing, Want::Run, 2), "nothing else changes");
     }
 
     #[test]
-    fn an_attempt_that_lost_its_job_has_heard_nothing() {
+    fn attempt_without_its_lease_acknowledges_nothing() {
         let job = told(1);
         assert_eq!(job.hears(&fence(&job, 1, "other"), 1), Err(NotNow::LeaseLost));
         let gone = job.yielded(&fence(&job, 1, "c1"), &yielded(Rest::Pauses, 1), at(250)).unwrap();
@@ -89,25 +85,25 @@ mod tests {
     }
 
     #[test]
-    fn a_push_does_not_begin_before_everything_was_told() {
+    fn push_is_refused_before_all_inputs_are_read() {
         let job = told(1);
         let fence = fence(&job, 1, "c1");
         assert_eq!(job.pushed(&fence, 0, at(250)), Err(NotNow::NewerInput));
         let pushing = job.pushed(&fence, 1, at(250)).unwrap();
         assert_eq!(pushing, job.progressed(&fence, Status::Syncing, at(250)).unwrap());
-        // Later messages come too late, and a repeat is recognised.
+        // A later input does not stop the push, and a repeat is recognised.
         let later = pushing.told(at(260)).unwrap();
         assert_eq!((later.status, later.pushed(&fence, 1, at(270))), (Status::Syncing, Err(NotNow::Already)));
     }
 
     #[test]
-    fn what_people_want_goes_before_what_they_said() {
+    fn cancel_precedes_unread_inputs() {
         let job = Job { want: Want::Cancel, ..told(1) };
         assert_eq!(job.pushed(&fence(&job, 1, "c1"), 0, at(250)), Err(NotNow::Unwanted));
     }
 
     #[test]
-    fn whoever_may_be_told_is_told_when_it_is_heard() {
+    fn every_unfinished_status_has_a_delivery_hint() {
         for adopts in [false, true] {
             let said = Status::ALL.into_iter().filter(|status| status.hears_when(adopts).is_none());
             assert!(said.eq(Status::ALL.into_iter().filter(|status| status.is_terminal())), "{adopts}");
@@ -115,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_that_an_agent_hears_them_where_none_works_any_more() {
+    fn delivery_hint_of_an_adopting_job_names_no_agent() {
         let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(400)).unwrap();
         assert!(adopting.hears_when().unwrap().starts_with("No agent works on it"));
         let ended = adopting.given_up(crashed(), at(500)).unwrap();

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn two_jobs_of_one_second_without_a_ticket_have_branches_of_their_own() {
+    fn jobs_without_a_ticket_have_distinct_branches() {
         let branch = |id: &str| {
             let settings = Settings::default();
             let repository = crate::story::repository();
@@ -228,12 +228,12 @@ mod tests {
     }
 
     #[test]
-    fn usual_keys_are_spelled_as_they_are() {
+    fn usual_keys_become_plain_branch_names() {
         assert_eq!(name("APP-17"), "pullyard/acme/app-17-1");
     }
 
     #[test]
-    fn keys_that_would_be_spelled_alike_are_told_apart() {
+    fn similar_keys_get_distinct_branches() {
         assert_ne!(name("A#1"), name("A-1"));
         assert_ne!(name("a-1"), name("A-1"));
         assert_ne!(name("A#1"), name("A/1"));

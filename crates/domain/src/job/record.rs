@@ -142,7 +142,7 @@ mod tests {
     use crate::story::{active, at, work};
 
     #[test]
-    fn a_record_says_what_its_attempt_took_where_it_has_its_work_and_its_cost() {
+    fn attempt_usage_is_known_with_work_and_cost() {
         let work = work("codex");
         let job = active(Status::Executing);
         let check = |work: Option<&Work>, spent_usd_micros: Option<u64>, expected: bool| {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_before_it_said_what_its_work_was_made_of_is_read() {
+    fn work_of_an_older_version_is_parsed() {
         let stored = serde_json::json!({
             "agent": "codex", "isolation": "none", "starts": 1, "turns": 3, "input_tokens": 300,
             "cached_input_tokens": 0, "output_tokens": 30,
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_runner_says_its_work_was_made_of_stays_small() {
+    fn stored_work_is_clipped() {
         let word = || "x".repeat(9_000);
         let said = Work {
             agent: word(),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_runner_says_of_its_checks_stays_small_too() {
+    fn stored_checks_are_clipped() {
         let run = |command: usize, artifact: usize| CheckRun {
             command: "x".repeat(command),
             round: 0,
@@ -211,7 +211,7 @@ mod tests {
         assert_ne!(expected, said.checks);
         let kept = said.clipped().checks;
         assert_eq!(kept, expected);
-        assert_eq!(kept.last(), Some(&run(200, 100)), "what just fits is kept as it is");
+        assert_eq!(kept.last(), Some(&run(200, 100)), "a value at the limit is unchanged");
         let many = Work { checks: vec![run(1, 1); 1_000], ..work("codex") };
         assert!(many.clipped().checks.len() < 1_000);
     }

@@ -1,11 +1,11 @@
-//! Whoever is asked the later guards alone: a second entry, and a person's request.
+//! Tests the guards that apply to second entries and to requests of users.
 
 use super::*;
 use crate::budget::Day;
 use crate::story::REVIEW;
 
 #[test]
-fn a_second_entry_is_asked_the_later_guards_only() {
+fn second_entry_meets_only_the_later_guards() {
     for (name, change) in CONDITIONS {
         let case = entering().with(change);
         let decision = decide_again(&case.event, &case.facts);
@@ -23,11 +23,11 @@ fn a_second_entry_is_asked_the_later_guards_only() {
 }
 
 #[test]
-fn a_second_entry_meets_the_later_guards_in_their_order() {
+fn later_guards_keep_their_order() {
     let mut left: Vec<_> = CONDITIONS.into_iter().filter(|(name, _)| *name != "unknown_project").collect();
     let mut answers = Vec::new();
     loop {
-        // The last of two spellings of one fact would win, so only one of them is put in at a time.
+        // Both conditions set the same fact, so apply only one of the two at a time.
         let unnamed = left.iter().any(|(name, _)| *name == "ticket_without_repository");
         let case = left
             .iter()
@@ -55,7 +55,7 @@ fn check_request(ticket: &Ticket, held_by: Option<&str>, fact: &RepositoryFact, 
 }
 
 #[test]
-fn a_persons_request_is_asked_for_the_job_the_hold_and_the_repository() {
+fn request_meets_the_job_hold_and_repository_guards() {
     let free = ticket_in(DOING);
     let busy = Ticket { active_job: Some(job_id("j0")), ..free.clone() };
     let connected = RepositoryFact::Connected(Box::new(repository()));
@@ -70,7 +70,7 @@ fn a_persons_request_is_asked_for_the_job_the_hold_and_the_repository() {
 }
 
 #[test]
-fn a_persons_request_obeys_the_budget_after_the_hold_and_before_the_repository() {
+fn request_checks_the_budget_after_hold_before_repository() {
     let mut project = project();
     project.settings.budget.jobs_per_day = Some(3);
     let today = with_jobs_today(3).facts.today;
@@ -83,7 +83,7 @@ fn a_persons_request_obeys_the_budget_after_the_hold_and_before_the_repository()
 }
 
 #[test]
-fn a_persons_request_cares_neither_for_the_status_nor_for_auto_create() {
+fn request_ignores_status_and_auto_create() {
     let mut project = project();
     project.settings.auto_create = false;
     let connected = RepositoryFact::Connected(Box::new(repository()));
@@ -94,7 +94,7 @@ fn a_persons_request_cares_neither_for_the_status_nor_for_auto_create() {
 }
 
 #[test]
-fn an_entry_that_was_stored_before_the_job_is_no_second_entry() {
+fn event_stored_before_the_job_is_no_second_entry() {
     let mut case = entering();
     let ticket = case.facts.ticket.as_mut().unwrap();
     ticket.active_job = Some(crate::story::job_id("requested"));

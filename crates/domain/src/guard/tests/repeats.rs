@@ -1,10 +1,10 @@
-//! Events that were answered or overtaken before, echoes of our own writes, and what is delivered again.
+//! Tests repeated, stale and redelivered events, and echoes of Pullyard's own writes.
 
 use super::*;
 use crate::story::REVIEW;
 
 #[test]
-fn a_final_first_answer_is_given_again_and_any_other_is_decided_again() {
+fn final_answer_is_repeated_and_others_are_decided_again() {
     for answer in Reason::samples() {
         let case = entering().with(|case| case.facts.first = first(answer.clone(), Some(TODO)));
         if ["accepted", "held", "duplicate"].contains(&answer.verdict().as_str()) {
@@ -17,7 +17,7 @@ fn a_final_first_answer_is_given_again_and_any_other_is_decided_again() {
 }
 
 #[test]
-fn the_entry_of_the_newest_job_is_a_repeat_even_when_the_ledger_has_forgotten_it() {
+fn newest_jobs_entry_is_a_repeat_without_ledger_entry() {
     let last = |name, secs| entering().with(|case| case.ticket().last_entry = Some(entry(name, secs)));
     let first = "accepted".into();
     check_alone(&last("e1", 500), Reason::Repeat { first }, Follow::Nothing);
@@ -26,7 +26,7 @@ fn the_entry_of_the_newest_job_is_a_repeat_even_when_the_ledger_has_forgotten_it
 }
 
 #[test]
-fn an_older_event_is_stale_and_one_of_the_same_time_is_not() {
+fn older_event_is_stale_and_same_time_is_not() {
     let seen = |secs| entering().with(|case| case.ticket().seen_at = at(secs));
     check_alone(&seen(501), Reason::StaleEvent { ticket: key(), time: at(501) }, Follow::Nothing);
     check_accepted(&seen(500));
@@ -36,8 +36,8 @@ fn an_older_event_is_stale_and_one_of_the_same_time_is_not() {
 }
 
 #[test]
-fn of_twin_events_of_one_entry_the_second_changes_nothing() {
-    // The ticket as the first twin left it: same time, another id.
+fn second_of_twin_events_changes_nothing() {
+    // The first twin changed the ticket: same time, another id.
     let twin = entering().with(|case| {
         case.ticket().status = TRIGGER.into();
         case.ticket().seen_at = at(500);
@@ -45,12 +45,12 @@ fn of_twin_events_of_one_entry_the_second_changes_nothing() {
         case.ticket().last_entry = Some(entry("e1-twin", 500));
     });
     check(&twin, "status_unchanged", Follow::Snapshot);
-    // Whether the first one's job is still active or not.
+    // The same while the job of the first twin is active.
     check(&twin.with(|case| case.ticket().active_job = Some(job_id("j0"))), "status_unchanged", Follow::Snapshot);
 }
 
 #[test]
-fn what_our_own_account_did_is_an_echo() {
+fn event_by_our_own_account_is_an_echo() {
     let by = |actor: Option<&str>, ours: Option<&str>| {
         entering().with(|case| {
             case.event.actor = actor.map(str::to_owned);
@@ -65,7 +65,7 @@ fn what_our_own_account_did_is_an_echo() {
 }
 
 #[test]
-fn the_first_event_after_our_write_that_tells_its_status_is_an_echo() {
+fn first_event_with_our_written_status_is_an_echo() {
     let wrote = |status: Option<&str>| entering().with(|case| case.ticket().written = status.map(str::to_owned));
     check_alone(&wrote(Some(TRIGGER)), Reason::Echo {}, Follow::Snapshot);
     check_accepted(&wrote(Some(REVIEW)));
@@ -73,7 +73,7 @@ fn the_first_event_after_our_write_that_tells_its_status_is_an_echo() {
 }
 
 #[test]
-fn the_board_has_no_echo() {
+fn board_events_are_never_echoes() {
     let on_the_board = |case: &mut Case| case.event.source = Source::Board;
     let by_account = entering().with(|case| {
         case.event.actor = Some("bot".into());
@@ -87,10 +87,10 @@ fn the_board_has_no_echo() {
 }
 
 #[test]
-fn a_redelivery_after_the_cause_was_repaired_is_accepted() {
+fn redelivery_after_a_repair_is_accepted() {
     check_accepted(&redelivered());
     check_accepted(&redelivered().with(|case| case.facts.first = first(auto_create_was_off(), None)));
-    // As long as the cause stands, so does the answer.
+    // The refusal repeats while its cause remains.
     check(&redelivered().with(|case| case.settings().auto_create = false), "auto_create_off", Follow::Snapshot);
 }
 
@@ -105,7 +105,7 @@ fn redelivered_entry_waits_for_the_active_job() {
 }
 
 #[test]
-fn a_redelivery_of_what_was_no_entry_stays_none() {
+fn redelivery_of_an_edit_is_no_entry() {
     let edit = redelivered().with(|case| {
         let (ticket, status) = (key(), TRIGGER.into());
         case.facts.first = first(Reason::StatusUnchanged { ticket, status }, Some(TRIGGER));
@@ -114,7 +114,7 @@ fn a_redelivery_of_what_was_no_entry_stays_none() {
 }
 
 #[test]
-fn a_redelivery_after_a_newer_event_starts_nothing() {
+fn redelivery_after_a_newer_event_starts_nothing() {
     let newer = |secs| {
         redelivered().with(|case| {
             case.ticket().seen_at = at(secs);
@@ -126,8 +126,8 @@ fn a_redelivery_after_a_newer_event_starts_nothing() {
 }
 
 #[test]
-fn a_redelivery_after_our_own_write_back_starts_nothing() {
-    // `e1` came during a job that then completed: it was about that work, and the ticket has moved on.
+fn redelivery_after_our_write_back_starts_nothing() {
+    // `e1` arrived during a job that has completed since and moved the ticket on.
     let moved_on = redelivered().with(|case| {
         let (ticket, job) = (key(), job_id("j0"));
         case.facts.first = first(Reason::JobActive { ticket, job }, Some(TODO));

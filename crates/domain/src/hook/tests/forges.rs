@@ -1,11 +1,11 @@
-//! What hooks are at each kind of forge.
+//! Tests the differences of hooks between the forges.
 
 use crate::hook::{events, no_apps, unfit_secret};
 use crate::id::{IntegrationId, SecretName};
 use crate::project::ForgeKind::{Bitbucket, GitHub};
 
 #[test]
-fn every_forge_tells_of_reviews_comments_and_what_becomes_of_pull_requests_and_repositories() {
+fn every_forge_sends_review_and_repository_events() {
     for (kind, told) in [
         (GitHub, &["issue_comment", "pull_request", "pull_request_review", "repository"][..]),
         (
@@ -22,15 +22,15 @@ fn every_forge_tells_of_reviews_comments_and_what_becomes_of_pull_requests_and_r
     ] {
         let events = events(kind);
         assert!(told.iter().all(|event| events.contains(event)), "{events:?}");
-        // In order and each once: what a forge has is compared with it.
+        // Sorted and unique, because it is compared with the list of the forge.
         assert!(events.is_sorted_by(|one, next| one < next), "{events:?}");
     }
-    // It says nothing that we go by, and comes with each push and each new title beside what does.
+    // This event carries no fact that we use, and comes with each push and title change.
     assert!(!events(Bitbucket).contains(&"pullrequest:updated"));
 }
 
 #[test]
-fn a_secret_that_a_forge_does_not_take_is_named_and_never_told() {
+fn secret_too_long_for_the_forge_is_named_without_value() {
     let name = SecretName::new("hook-shop").unwrap();
     for (kind, length, fits) in
         [(GitHub, 65_536, true), (Bitbucket, 128, true), (Bitbucket, 129, false), (Bitbucket, 65_536, false)]
@@ -48,13 +48,13 @@ fn a_secret_that_a_forge_does_not_take_is_named_and_never_told() {
 }
 
 #[test]
-fn the_hook_of_an_app_is_githubs_alone() {
+fn only_github_has_app_hooks() {
     let id = IntegrationId::new("bb1").unwrap();
     assert_eq!(no_apps(GitHub, &id), None);
     assert!(no_apps(Bitbucket, &id).is_some_and(|fault| fault.starts_with("bb1 is on Bitbucket, which has no Apps")));
 }
 
 #[test]
-fn what_a_forge_does_not_list_is_not_asked_for_again() {
+fn only_github_lists_deliveries() {
     assert!(GitHub.lists_deliveries() && !Bitbucket.lists_deliveries());
 }

@@ -1,4 +1,4 @@
-//! How far a repository was compared with its forge.
+//! Tests how far a poll has compared a repository with its forge.
 
 use super::at;
 use crate::hook::Ingress;
@@ -6,16 +6,16 @@ use crate::hook::look::{Look, look_every};
 use crate::project::ForgeKind::{Bitbucket, GitHub};
 
 #[test]
-fn github_is_compared_in_full_each_hour_and_bitbucket_each_time() {
+fn github_is_compared_fully_each_hour_bitbucket_each_time() {
     let look = Look::from(at(0));
     assert!(!look.is_full_due(GitHub, at(3_599)) && look.is_full_due(GitHub, at(3_600)));
     assert!(look.is_full_due(Bitbucket, at(0)));
-    assert!(Look::default().is_full_due(GitHub, at(0)), "it never was");
-    assert!(Look { began: Some(at(1)), ..look }.is_full_due(GitHub, at(2)), "one is under way");
+    assert!(Look::default().is_full_due(GitHub, at(0)), "not compared yet");
+    assert!(Look { began: Some(at(1)), ..look }.is_full_due(GitHub, at(2)), "a comparison is running");
 }
 
 #[test]
-fn look_has_seen_what_is_listed_once_nothing_is_left_to_compare() {
+fn seen_until_advances_when_nothing_is_left_to_compare() {
     let look = Look { listed: Some(at(9)), ..Look::from(at(5)) };
     assert_eq!(look.seen_until(), Some(at(9)));
     for left in [
@@ -28,7 +28,7 @@ fn look_has_seen_what_is_listed_once_nothing_is_left_to_compare() {
 }
 
 #[test]
-fn repository_is_polled_each_minute_without_a_webhook_where_its_forge_allows_it() {
+fn poll_interval_depends_on_ingress_and_forge() {
     for (ingress, kind, secs) in [
         (Ingress::Webhook, GitHub, 300),
         (Ingress::Poll, GitHub, 60),

@@ -21,7 +21,7 @@ fn cancelled(job: &Job) -> Job {
 }
 
 #[test]
-fn only_what_was_asked_for_and_not_heard_of_may_leave_a_task() {
+fn cancelled_job_may_leave_a_task_when_no_finish_came() {
     let asked = ready().dispatched(at(10)).unwrap();
     let named = asked.start_named(1, asked.dispatch.number, "task-1").unwrap();
     let mut held = active(Status::Executing);
@@ -45,22 +45,22 @@ fn only_what_was_asked_for_and_not_heard_of_may_leave_a_task() {
 }
 
 #[test]
-fn the_death_of_a_task_that_a_cancelled_job_left_is_noted_nowhere() {
+fn stop_of_a_task_after_the_cancel_is_ignored() {
     let job = cancelled(&active(Status::Executing)).called_off(at(310)).unwrap();
     assert_eq!(job.last_tasks().collect::<Vec<_>>(), ["task-c1"]);
     assert_eq!(job.container_died("task-c1", crashed(), at(320)), Err(NotNow::LeaseLost));
 }
 
 #[test]
-fn only_who_holds_a_job_that_shall_stop_has_a_time_to_stop_by() {
+fn only_a_held_job_with_a_cancel_has_a_stop_deadline() {
     let told = cancelled(&active(Status::Executing));
     assert_eq!(told.stops_by(), Some(by_ann(250).until()));
-    assert_eq!(Job { status: Status::Ready, ..told.clone() }.stops_by(), None, "nobody holds it");
-    assert_eq!(Job { want: Want::Run, ..told }.stops_by(), None, "it need not stop any more");
+    assert_eq!(Job { status: Status::Ready, ..told.clone() }.stops_by(), None, "no runner holds it");
+    assert_eq!(Job { want: Want::Run, ..told }.stops_by(), None, "no cancel is requested");
 }
 
 #[test]
-fn what_a_cancel_does_depends_on_the_status() {
+fn effect_of_a_cancel_depends_on_the_status() {
     let stuck = |status| Job { status, run: None, ..active(Status::Executing) };
     let syncing = active(Status::Syncing);
     let table = [
@@ -100,7 +100,7 @@ fn what_a_cancel_does_depends_on_the_status() {
 }
 
 #[test]
-fn the_first_who_cancels_is_the_one_who_is_named() {
+fn first_user_to_cancel_is_recorded() {
     for job in [ready(), active(Status::Executing)] {
         let first = cancelled(&job);
         assert_eq!(first.cancelled(Cancel::new("bob", None, at(260)), at(260)), Err(NotNow::Already));
@@ -109,7 +109,7 @@ fn the_first_who_cancels_is_the_one_who_is_named() {
 }
 
 #[test]
-fn a_cancelled_job_is_due_when_its_runner_should_have_stopped_and_never_while_it_may_push() {
+fn cancelled_job_is_due_after_its_stop_or_push_deadline() {
     for status in [Status::Claimed, Status::Preparing, Status::Executing] {
         let job = cancelled(&active(status));
         assert_eq!(due::job(&job), Some(Due::At(at(310))));
@@ -124,7 +124,7 @@ fn a_cancelled_job_is_due_when_its_runner_should_have_stopped_and_never_while_it
     assert_eq!(step(&pushing, just_before(at(320))), Step::Nothing);
     assert_eq!(pushing.called_off(at(319)), Err(NotNow::NotBefore(at(320))));
     assert_eq!(step(&pushing, at(320)), Step::CallOff);
-    // A time limit that comes first does not make it a failure.
+    // An earlier time limit still ends it as Cancelled.
     let mut short = active(Status::Executing);
     short.policy.wall_secs = 100;
     assert_eq!(due::job(&cancelled(&short)), Some(Due::At(at(260))));
@@ -132,7 +132,7 @@ fn a_cancelled_job_is_due_when_its_runner_should_have_stopped_and_never_while_it
 }
 
 #[test]
-fn nobody_calls_off_a_job_that_nobody_cancelled() {
+fn job_without_a_cancel_is_never_called_off() {
     for status in ACTIVE {
         assert_eq!(active(status).called_off(at(9_000)), Err(NotNow::Status(status)));
     }
@@ -140,12 +140,12 @@ fn nobody_calls_off_a_job_that_nobody_cancelled() {
 }
 
 #[test]
-fn a_runner_that_stops_ends_it_and_one_that_was_done_has_done_it() {
+fn finish_after_a_cancel_keeps_the_runners_result() {
     let finish = |job: &Job, end| job.finished(&fence(job, 1, "c1"), &finish_id("f1"), end, at(300)).unwrap();
     for status in ACTIVE {
         let stopped = finish(&cancelled(&active(status)), End::Cancelled);
         assert_eq!((stopped.status, stopped.cancel, stopped.want), (Status::Cancelled, Some(by_ann(250)), Want::Run));
-        // It failed by itself before it heard of it: that is what happened.
+        // The job failed before the runner received the cancel, so the failure counts.
         let failed = finish(&cancelled(&active(status)), End::Failed(no_changes(), None));
         assert_eq!((failed.status, failed.cancel), (Status::Failed, None));
     }
@@ -155,7 +155,7 @@ fn a_runner_that_stops_ends_it_and_one_that_was_done_has_done_it() {
 }
 
 #[test]
-fn what_would_go_back_or_fail_without_its_runner_is_cancelled() {
+fn cancelled_job_is_neither_requeued_nor_failed() {
     for status in ACTIVE {
         let job = cancelled(&active(status));
         for ended in [job.requeued(at(400)).unwrap(), job.given_up(crashed(), at(400)).unwrap()] {
@@ -166,14 +166,14 @@ fn what_would_go_back_or_fail_without_its_runner_is_cancelled() {
 }
 
 #[test]
-fn a_task_that_was_on_the_way_is_told_to_stop() {
+fn task_starting_during_a_cancel_cannot_claim() {
     let starting = ready().dispatched(at(10)).unwrap();
     assert_eq!(cancelled(&starting).claimed(&claim(1, "c1"), at(300)), Err(NotNow::Unwanted));
     assert_eq!(cancelled(&active(Status::Claimed)).claimed(&claim(1, "c1"), at(300)), Err(NotNow::Already));
 }
 
 #[test]
-fn the_ticket_goes_back_to_todo_without_a_badge() {
+fn cancelled_ticket_returns_to_todo_without_a_badge() {
     let (job, ticket) = job_and_ticket();
     let after = ticket_after(&cancelled(&job), &ticket);
     let back = Move { to: Target::Todo, expected: ticket.status };
@@ -182,7 +182,7 @@ fn the_ticket_goes_back_to_todo_without_a_badge() {
 }
 
 #[test]
-fn who_cancelled_is_said_while_it_stops_and_afterwards() {
+fn why_names_the_user_who_cancelled() {
     let said = |job: &Job, secs| why(job, None, None, at(secs)).0;
     let executing = cancelled(&active(Status::Executing));
     assert_eq!(said(&executing, 260), "ann cancelled it 10 s ago, in attempt 1; its runner stops it.");
@@ -194,7 +194,7 @@ fn who_cancelled_is_said_while_it_stops_and_afterwards() {
 }
 
 #[test]
-fn what_is_kept_of_a_cancel_is_short_and_tame() {
+fn stored_cancel_is_short_and_printable() {
     let hostile = "\u{202e}\n\u{1b}[31m".repeat(500) + &"x".repeat(500);
     let cancel = Cancel::new(&hostile, Some(&hostile), at(0));
     assert!(serde_json::to_string(&cancel).unwrap().len() < 800);
@@ -204,7 +204,7 @@ fn what_is_kept_of_a_cancel_is_short_and_tame() {
 }
 
 #[test]
-fn a_sentence_about_a_cancel_has_as_much_of_its_reason_as_it_has_room_for() {
+fn cancel_sentence_clips_the_reason_to_its_room() {
     let sentence = |name: usize| Cancel::new(&"n".repeat(name), Some(&"r".repeat(LONGEST_REASON)), at(0)).sentence();
     assert_eq!(sentence(2), format!("Cancelled by nn: \"{}\".", "r".repeat(LONGEST_REASON)));
     for name in [2, 3, 48] {

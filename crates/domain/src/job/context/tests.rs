@@ -6,7 +6,7 @@ fn away() -> ContextFault {
     ContextFault::Away { reason: "502 Bad Gateway".into() }
 }
 
-/// How long it pauses after each of so many failures, in seconds.
+/// The pauses after each of `times` failures. Units: seconds.
 fn pauses(times: usize) -> Vec<u64> {
     let mut job = pending();
     let mut now = at(0);
@@ -21,17 +21,17 @@ fn pauses(times: usize) -> Vec<u64> {
 }
 
 #[test]
-fn a_forge_that_is_away_is_asked_after_ten_seconds_doubling_to_half_an_hour() {
+fn forge_outage_backs_off_from_ten_seconds_to_half_an_hour() {
     assert_eq!(pauses(10), [10, 20, 40, 80, 160, 320, 640, 1_280, 1_800, 1_800]);
 }
 
 #[test]
-fn a_lost_wake_up_costs_half_a_minute() {
+fn lost_wake_up_delays_a_pending_job_by_30_seconds() {
     assert_eq!(pending().waits, Some(ContextWait { tries: 0, next: at(30), fault: None }));
 }
 
 #[test]
-fn every_failed_try_is_counted_and_says_why() {
+fn failed_reads_are_counted_with_their_fault() {
     let job = pending().context_failed(away(), at(5)).unwrap();
     let job = job.context_failed(ContextFault::RateLimited { until: at(900) }, at(20)).unwrap();
     let until = ContextFault::RateLimited { until: at(900) };
@@ -40,17 +40,17 @@ fn every_failed_try_is_counted_and_says_why() {
 }
 
 #[test]
-fn a_forge_that_asks_for_time_gets_it_and_never_less_than_ten_seconds() {
+fn rate_limit_time_is_obeyed_but_at_least_ten_seconds() {
     let next = |until| {
         let job = pending().context_failed(ContextFault::RateLimited { until }, at(100)).unwrap();
         job.waits.unwrap().next
     };
     assert_eq!(next(at(4_000)), at(4_000));
-    assert_eq!(next(at(50)), at(110), "its clock is behind");
+    assert_eq!(next(at(50)), at(110), "the forge's clock is behind");
 }
 
 #[test]
-fn reviews_without_words_are_read_again_each_minute_until_they_had_their_time() {
+fn empty_reviews_are_read_each_minute_for_15_minutes() {
     let made = pending().created;
     let until = made.plus(Duration::from_secs(900));
     assert_eq!(pending().silent(made, made), Some(ContextFault::Silent { until }));
@@ -64,19 +64,19 @@ fn reviews_without_words_are_read_again_each_minute_until_they_had_their_time() 
 }
 
 #[test]
-fn a_forge_that_is_away_once_is_asked_soon_however_often_words_were_looked_for() {
+fn reading_empty_reviews_does_not_raise_the_back_off() {
     let until = pending().created.plus(Duration::from_secs(900));
     let mut job = pending();
     for n in 1..=12 {
         job = job.context_failed(ContextFault::Silent { until }, at(60 * n)).unwrap();
-        assert_eq!(job.waits.as_ref().map(|waits| waits.tries), Some(1), "it was tried, and did not fail");
+        assert_eq!(job.waits.as_ref().map(|waits| waits.tries), Some(1), "an empty review is no failure");
     }
     let waits = job.context_failed(away(), at(730)).unwrap().waits.unwrap();
     assert_eq!((waits.tries, waits.next), (2, at(750)));
 }
 
 #[test]
-fn after_a_day_without_an_answer_it_fails() {
+fn job_fails_after_a_day_of_forge_outage() {
     let day = READ_CONTEXT_FOR.as_secs();
     let late = pending().context_failed(away(), at(day - 1)).unwrap();
     assert_eq!(late.status, Status::Pending);
@@ -87,21 +87,21 @@ fn after_a_day_without_an_answer_it_fails() {
 }
 
 #[test]
-fn a_day_of_being_asked_to_wait_ends_it_too() {
+fn job_fails_after_a_day_of_rate_limits() {
     let day = at(READ_CONTEXT_FOR.as_secs());
     let failed = pending().context_failed(ContextFault::RateLimited { until: day }, day).unwrap();
     assert_eq!(failed.status, Status::Failed);
 }
 
 #[test]
-fn what_is_said_of_a_fault_is_cut() {
+fn stored_fault_is_clipped() {
     let job = pending().context_failed(ContextFault::Away { reason: "x".repeat(10_000) }, at(5)).unwrap();
-    let Some(ContextFault::Away { reason }) = job.waits.unwrap().fault else { panic!("it is away") };
+    let Some(ContextFault::Away { reason }) = job.waits.unwrap().fault else { panic!("another fault") };
     assert!(reason.chars().count() <= 120, "{}", reason.len());
 }
 
 #[test]
-fn an_admitted_job_can_be_taken_from_now_on_with_its_frozen_context() {
+fn admitted_job_is_ready_with_its_frozen_context() {
     let mut job = pending().context_failed(away(), at(5)).unwrap();
     (job.tries, job.not_before) = (3, Some(at(9_000)));
     let ready = job.admitted("c0ffee".into(), "abc", at(40)).unwrap();
@@ -109,11 +109,11 @@ fn an_admitted_job_can_be_taken_from_now_on_with_its_frozen_context() {
     assert_eq!((ready.ready_since, ready.dispatch.due), (at(40), at(40).plus(WAKE_WITHIN)));
     assert_eq!((ready.tries, ready.not_before), (0, None));
     assert_eq!(ready.revises.unwrap().head, "abc", "the head that was read with the review");
-    assert_eq!(ready.created, at(0), "the hour counts from its making");
+    assert_eq!(ready.created, at(0), "the hour counts from here");
 }
 
 #[test]
-fn a_job_that_is_admitted_in_time_keeps_its_row() {
+fn early_admission_keeps_the_due_time() {
     let due = |job: &Job, secs| {
         let admitted = job.admitted("c0ffee".into(), "abc", at(secs)).unwrap();
         assert_eq!(crate::due::job(&admitted), Some(crate::due::Due::At(admitted.dispatch.due)));
@@ -122,14 +122,14 @@ fn a_job_that_is_admitted_in_time_keeps_its_row() {
     let pending = pending();
     assert_eq!(crate::due::job(&pending), Some(crate::due::Due::At(at(30))));
     assert_eq!((due(&pending, 1), due(&pending, 20)), (at(30), at(30)));
-    // No wake-up is given less than ten seconds, nor more than a minute.
+    // The wake-up has at least ten seconds and at most a minute.
     assert_eq!((due(&pending, 21), due(&pending, 500)), (at(81), at(560)));
     let late = pending.context_failed(ContextFault::RateLimited { until: at(900) }, at(20)).unwrap();
     assert_eq!(due(&late, 25), at(85));
 }
 
 #[test]
-fn only_a_pending_job_is_admitted_or_waits() {
+fn only_a_pending_job_is_admitted_or_delayed() {
     let ended = finished(&active(Status::Executing), End::Failed(no_changes(), None));
     let cancelled = pending().cancelled(Cancel::new("ann", None, at(5)), at(5)).unwrap();
     for job in [ready(), active(Status::Claimed), active(Status::Syncing), ended, cancelled] {
@@ -140,7 +140,7 @@ fn only_a_pending_job_is_admitted_or_waits() {
 }
 
 #[test]
-fn a_forge_that_asked_us_to_wait_hundreds_of_times_is_asked_within_half_an_hour_when_it_is_away() {
+fn back_off_after_hundreds_of_tries_is_half_an_hour() {
     let waits = ContextWait { tries: 500, next: at(40), fault: None };
     let job = Job { waits: Some(waits), ..pending() }.context_failed(away(), at(50)).unwrap();
     let waits = job.waits.unwrap();
@@ -148,7 +148,7 @@ fn a_forge_that_asked_us_to_wait_hundreds_of_times_is_asked_within_half_an_hour_
 }
 
 #[test]
-fn a_job_that_goes_on_with_a_pull_request_waits_until_its_unanswered_reviews_are_read() {
+fn continuing_job_waits_for_its_unanswered_reviews() {
     let job = ready().with_reviews(at(7));
     assert_eq!(crate::due::job(&job), Some(crate::due::Due::At(at(37))));
     assert_eq!(job, Job { status: Status::Pending, waits: Some(ContextWait::fresh(at(7))), ..ready() });

@@ -10,7 +10,7 @@ use crate::text::Until;
 use crate::why::wait;
 use std::time::Duration;
 
-/// The limit is used up until so many seconds.
+/// A report that the account's limit is used up until `ends`.
 pub(in crate::job) fn met(ends: Option<u64>, until: u64) -> Troubled {
     Troubled {
         finish: finish_id("f1"),
@@ -27,7 +27,7 @@ fn put_back(job: &Job) -> Result<Job, NotNow> {
 }
 
 #[test]
-fn an_attempt_whose_model_answers_nobody_goes_back_and_says_until_when() {
+fn job_returns_to_ready_until_its_model_is_available() {
     let executing = active(Status::Executing);
     let job = put_back(&executing).unwrap();
     assert_eq!((job.status, job.run.as_ref(), job.requeues), (Status::Ready, None, executing.requeues));
@@ -36,21 +36,21 @@ fn an_attempt_whose_model_answers_nobody_goes_back_and_says_until_when() {
     assert_eq!((waits.until, waits.since, waits.times), (at(3_600), at(300), 1));
     assert_eq!(wait(&job, None, at(400)), Some(Wait::LimitReached { time: at(3_600) }));
     assert!(matches!(wait(&job, None, at(3_600)), Some(Wait::StartingNow { .. })));
-    // A later attempt may go on with what this one knows, and has everything to read again.
+    // A later attempt may resume the session and gets all inputs again.
     let session = job.session.clone().unwrap();
     assert_eq!((session.agent.as_str(), session.id.as_deref(), session.inputs), ("claude_code", Some("s-1"), 0));
     let required = Policy { resume: Resume::Require, ..executing.policy.clone() };
     assert_eq!(
         put_back(&Job { policy: required, ..executing.clone() }).unwrap().session,
         None,
-        "it would be lost by it"
+        "it needs a checkpoint"
     );
     let repeat = job.waits_for_model(&fence(&executing, 1, "c1"), &met(Some(3_600), 3_600), at(301));
     assert_eq!(repeat, Err(NotNow::Already));
 }
 
 #[test]
-fn what_it_asks_of_a_runner_stands_there_whole_whoever_has_it_wait() {
+fn capability_of_a_model_wait_is_not_clipped() {
     let capability = "c".repeat(41);
     let met = Troubled { capability: capability.clone(), ..met(Some(3_600), 3_600) };
     let executing = active(Status::Executing);
@@ -62,7 +62,7 @@ fn what_it_asks_of_a_runner_stands_there_whole_whoever_has_it_wait() {
 }
 
 #[test]
-fn a_repeat_is_known_by_its_id_and_its_attempt() {
+fn repeated_report_is_recognised_by_id_and_attempt() {
     let job = put_back(&active(Status::Executing)).unwrap();
     let says = |attempt, id| {
         let met = Troubled { finish: finish_id(id), ..met(Some(3_600), 3_600) };
@@ -74,16 +74,16 @@ fn a_repeat_is_known_by_its_id_and_its_attempt() {
 }
 
 #[test]
-fn it_waits_until_the_moment_at_which_its_account_may_be_asked() {
+fn job_waits_until_its_account_is_available() {
     let job = put_back(&active(Status::Executing)).unwrap();
     assert_eq!([3_599, 3_600, 3_601].map(|now| job.waits_long(at(now))), [true, false, false]);
     assert!(!ready().waits_long(at(0)));
 }
 
 #[test]
-fn on_fargate_it_is_looked_at_in_time_and_on_runners_it_keeps_its_place() {
+fn fargate_job_is_due_early_and_runner_job_keeps_its_row() {
     let job = put_back(&active(Status::Executing)).unwrap();
-    assert_eq!(due::job(&job), Some(Due::At(at(600))), "a breaker that was closed by hand tells nobody");
+    assert_eq!(due::job(&job), Some(Due::At(at(600))), "closing a breaker sends no wake-up");
     assert_eq!(step(&job, just_before(at(600))), Step::Nothing);
     assert_eq!(step(&job, at(600)), Step::Start);
     let soon = job.left_alone(Cause::LimitReached, "claude_code", at(700), at(600)).unwrap();
@@ -95,13 +95,13 @@ fn on_fargate_it_is_looked_at_in_time_and_on_runners_it_keeps_its_place() {
 }
 
 #[test]
-fn who_waits_to_be_started_is_put_off_once_and_starts_when_it_is_over() {
+fn ready_job_is_delayed_once_by_an_open_breaker() {
     let waits = |job: &Job, until, now| job.left_alone(Cause::ProviderUnavailable, "codex", at(until), at(now));
     let job = waits(&ready(), 900, 10).unwrap();
     assert_eq!((job.dispatch.due, job.attempt), (at(310), 0));
     assert_eq!(wait(&job, None, at(11)), Some(Wait::ProviderUnavailable { provider: "OpenAI".into(), time: at(900) }));
     assert_eq!(waits(&job, 900, 11), Err(NotNow::Already));
-    // What is known otherwise by now is news, though it is looked at no sooner.
+    // A changed end or cause is stored, even if the due time stays.
     assert_eq!(waits(&job, 700, 11).unwrap().model.unwrap().until, at(700));
     let limited = job.left_alone(Cause::LimitReached, "codex", at(900), at(11)).unwrap();
     assert_eq!(limited.model.unwrap().cause, Cause::LimitReached);
@@ -115,17 +115,17 @@ fn who_waits_to_be_started_is_put_off_once_and_starts_when_it_is_over() {
 }
 
 #[test]
-fn what_nobody_starts_for_a_day_says_what_it_waited_for() {
+fn job_that_never_starts_names_its_model_wait() {
     let day = LONGEST_WAIT.as_secs();
     let mut job = ready();
     job.ready_since = at(0);
     let job = job.left_alone(Cause::LimitReached, "claude_code", at(day + 60), at(day - 60)).unwrap();
-    let Step::GiveUp(failure) = step(&job, at(day + 60)) else { panic!("it is not given up") };
+    let Step::GiveUp(failure) = step(&job, at(day + 60)) else { panic!("not given up") };
     assert!(failure.sentence().contains("The model account's limit is used up until"), "{}", failure.sentence());
 }
 
 #[test]
-fn one_that_met_it_too_often_or_waited_for_a_day_fails_by_it() {
+fn job_fails_after_too_many_troubles_or_a_day() {
     let again = |since: u64, times: u32, ends: Option<u64>, until: u64, now: u64| {
         let model =
             ModelWait { since: at(since), times, ..put_back(&active(Status::Executing)).unwrap().model.unwrap() };
@@ -139,14 +139,14 @@ fn one_that_met_it_too_often_or_waited_for_a_day_fails_by_it() {
     assert_eq!(often.failure, Some(Failure::AgentQuota { time: Until(None) }));
     assert_eq!(again(300, 1, None, day + 300, day).status, Status::Ready);
     assert_eq!(again(300, 1, None, day + 301, day).status, Status::Failed);
-    // What its provider says counts, also beyond what is waited for at most: it comes too late.
+    // The provider's own end counts, even beyond the longest wait.
     assert_eq!(again(300, 1, Some(day + 9_000), day + 200, 310).status, Status::Failed);
-    // So does how long its account is left alone, also where that is longer than its provider said.
+    // The end of the breaker counts, even if it is later than the provider's.
     assert_eq!(again(300, 1, Some(400), day + 301, 310).status, Status::Failed);
 }
 
 #[test]
-fn only_an_agent_at_work_meets_its_model() {
+fn only_an_executing_job_waits_for_its_model() {
     for status in [Status::Claimed, Status::Preparing, Status::Syncing] {
         let job = put_back(&active(status)).unwrap();
         assert_eq!((job.status, job.failure), (Status::Failed, Some(met(Some(3_600), 0).failure)), "{status:?}");
@@ -158,7 +158,7 @@ fn only_an_agent_at_work_meets_its_model() {
 }
 
 #[test]
-fn what_its_people_want_comes_first_and_whoever_continues_it_begins_the_count_anew() {
+fn cancel_and_pause_precede_a_model_wait() {
     let job = active(Status::Executing);
     let cancelling = job.cancelled(Cancel::new("bob", None, at(245)), at(245)).unwrap();
     assert_eq!(put_back(&cancelling).unwrap().status, Status::Cancelled);
@@ -172,29 +172,29 @@ fn what_its_people_want_comes_first_and_whoever_continues_it_begins_the_count_an
 }
 
 #[test]
-fn a_day_of_waiting_counts_from_the_first_trouble_though_it_is_put_off_in_between() {
+fn day_of_waiting_counts_from_the_first_trouble() {
     let job = put_back(&active(Status::Executing)).unwrap();
     let put_off = job.left_alone(Cause::ProviderUnavailable, "codex", at(9_000), at(3_700)).unwrap();
     let waits = put_off.model.unwrap();
     assert_eq!((waits.cause, waits.until), (Cause::ProviderUnavailable, at(9_000)));
     assert_eq!((waits.since, waits.times), (at(300), 1));
-    // One that no attempt was made for has met nothing yet.
+    // A job without an attempt has no trouble yet.
     let waits = ready().left_alone(Cause::LimitReached, "codex", at(900), at(10)).unwrap().model.unwrap();
     assert_eq!((waits.since, waits.times), (at(10), 0));
 }
 
 #[test]
-fn who_waits_for_less_than_five_minutes_is_put_off_once_and_never_beyond_that() {
+fn short_wait_delays_a_job_once_and_never_longer() {
     let waits = |job: &Job, now| job.left_alone(Cause::LimitReached, "codex", at(200), at(now));
     let job = waits(&ready(), 10).unwrap();
     assert_eq!((job.dispatch.due, waits(&job, 11)), (at(200), Err(NotNow::Already)));
-    // A start that came to nothing would have it wait for longer.
+    // A failed start would have delayed it for longer.
     let late = Job { dispatch: Dispatch { due: at(400), ..job.dispatch.clone() }, ..job };
     assert_eq!(waits(&late, 150).unwrap().dispatch.due, at(200));
 }
 
 #[test]
-fn the_runner_whose_model_answered_nobody_has_its_job_first_afterwards() {
+fn runner_of_the_session_is_preferred_after_a_model_wait() {
     let (kite, gull) = (RunnerId::of("t1", "kite"), RunnerId::of("t1", "gull"));
     let mut held = Job { place: Place::Runners, ..active(Status::Executing) };
     held.run.as_mut().unwrap().runner = Some(kite.clone());
