@@ -85,7 +85,7 @@ mod tests {
     use crate::story::{active, at, event_id, key, project_id, ready};
 
     #[test]
-    fn each_question_is_asked_alone_and_all_together() {
+    fn job_filters_work_alone_and_combined() {
         let job = active(Status::Executing);
         let all = JobFilter::default();
         assert!(all.takes(&job) && all.asks_only_when());
@@ -94,7 +94,7 @@ mod tests {
         let ticket = |ticket| JobFilter { ticket: Some(ticket), ..all.clone() };
         assert!(ticket(key()).takes(&job) && !ticket(TicketKey::new("X-1").unwrap()).takes(&job));
         assert!(!ticket(key()).asks_only_when());
-        // Made at 0 s: `since` is inclusive, `until` is not.
+        // Created at 0 s: `since` is inclusive, `until` is not.
         let between = |since, until| JobFilter { since: Some(at(since)), until: Some(at(until)), ..all.clone() };
         assert!(between(0, 1).takes(&ready()) && !between(1, 2).takes(&ready()) && !between(0, 0).takes(&ready()));
         let both = JobFilter { ticket: Some(key()), ..of(&[Status::Failed]) };
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_entry_is_found_by_each_of_its_facts() {
+    fn delivery_filter_matches_each_field() {
         let entry = held_review();
         let all = DeliveryFilter::default();
         assert!(all.takes(&entry) && all.asks_only_when());

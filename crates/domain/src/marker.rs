@@ -73,7 +73,7 @@ mod tests {
     use crate::story::job_id;
 
     #[test]
-    fn a_mark_is_known_again_also_when_the_forge_changes_the_ends_of_lines() {
+    fn marker_is_found_with_any_line_ending() {
         for marker in [Marker::Status, Marker::Job(job_id("j"))] {
             for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
                 let text = marker.on(kind, "Done.\n");
@@ -86,14 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn where_comments_are_shown_a_mark_is_a_definition_that_nothing_refers_to() {
+    fn marker_on_bitbucket_is_an_unused_link_definition() {
         assert_eq!(Marker::Status.on(ForgeKind::GitHub, "Done."), "Done.\n\n<!-- pullyard:status -->");
         let said = Marker::Status.on(ForgeKind::Bitbucket, "Done.");
         assert_eq!(said, "Done.\n\n[//]: # (pullyard:status)");
     }
 
     #[test]
-    fn the_last_mark_counts_and_it_must_be_last() {
+    fn only_a_marker_at_the_end_counts() {
         let (one, two) = (Marker::Job(job_id("j")), Marker::Job(job_id("k")));
         assert_eq!(Marker::of(&two.on(ForgeKind::GitHub, &one.on(ForgeKind::GitHub, "Done."))), Some(two));
         for not_ours in [

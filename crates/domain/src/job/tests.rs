@@ -17,7 +17,7 @@ use std::time::Duration;
 type Outcome = Result<Job, NotNow>;
 type Way = fn(&Job, Timestamp) -> Outcome;
 
-/// Every way on there is, as attempt 1 with claim `c1` (or, for a claim, as somebody new) would try it.
+/// Every transition, tried by attempt 1 with claim `c1`; a claim is tried by a new runner.
 const WAYS: [(&str, Way); 21] = [
     ("dispatched", |job, now| job.dispatched(now)),
     ("start_named", |job, _| job.start_named(job.attempt + 1, job.dispatch.number, "task-9")),
@@ -56,7 +56,7 @@ fn starting() -> Job {
     ready().dispatched(at(10)).unwrap()
 }
 
-/// Where a job can be, and when it is tried: a Syncing one while it may be pushing, and afterwards.
+/// A job in every status, with the time of the try. Syncing appears twice: during and after its push window.
 fn places() -> Vec<(&'static str, Job, Timestamp)> {
     let syncing = || active(Status::Syncing);
     vec![
@@ -93,7 +93,7 @@ fn cell(from: &Job, outcome: &Outcome) -> String {
     }
 }
 
-/// The whole matrix, one line for each place, in the order of `WAYS`.
+/// Checks the whole matrix: one line per entry of `places`, in the order of `WAYS`.
 fn check_matrix(expected: &str) {
     let mut lines = vec![WAYS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" ")];
     for (name, job, now) in places() {
@@ -106,7 +106,7 @@ fn check_matrix(expected: &str) {
 
 // `-` is refused for the status, `lost` for the fence, `early` for push_until.
 #[test]
-fn exactly_the_published_ways_lead_on() {
+fn transitions_are_exactly_the_published_ones() {
     check_matrix(
         "dispatched start_named start_failed claimed pending ready preparing executing syncing completed failed cancelled given_up requeued to_adopt died paused admitted asks yields unread
         Pending: - - - - lost lost lost lost lost lost lost lost Failed - - lost lost Ready lost lost stays
@@ -126,7 +126,7 @@ fn exactly_the_published_ways_lead_on() {
 }
 
 #[test]
-fn a_job_on_runners_gets_no_task() {
+fn job_on_runners_gets_no_task() {
     let job = Job { place: Place::Runners, ..starting() };
     for (name, way) in &WAYS[..3] {
         assert_eq!(way(&job, at(20)), Err(NotNow::Status(Status::Ready)), "{name}");
@@ -147,7 +147,7 @@ fn each_status_is_terminal_active_or_neither() {
     }
 }
 
-/// All that a runner may do with a fence.
+/// Checks every call of a runner that needs a fence.
 fn check_fence(job: &Job, fence: &Fence, expected: &Result<(), NotNow>) {
     let now = at(210);
     let outcomes = [
@@ -162,7 +162,7 @@ fn check_fence(job: &Job, fence: &Fence, expected: &Result<(), NotNow>) {
 }
 
 #[test]
-fn only_the_attempt_and_claim_that_hold_a_job_move_it() {
+fn only_the_holding_attempt_and_claim_move_a_job() {
     let lost = Err(NotNow::LeaseLost);
     for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
         // Attempt 2 holds the job.
@@ -183,7 +183,7 @@ fn only_the_attempt_and_claim_that_hold_a_job_move_it() {
 }
 
 #[test]
-fn an_attempt_whose_job_went_back_or_ended_holds_nothing() {
+fn attempt_holds_nothing_after_a_requeue_or_an_end() {
     let lost = Err(NotNow::LeaseLost);
     let held = active(Status::Executing);
     for gone in [held.requeued(at(210)).unwrap(), held.given_up(crashed(), at(210)).unwrap()] {
@@ -192,24 +192,24 @@ fn an_attempt_whose_job_went_back_or_ended_holds_nothing() {
 }
 
 #[test]
-fn a_claim_needs_the_next_attempts_number() {
+fn claim_needs_the_number_of_the_next_attempt() {
     let back = active(Status::Preparing).requeued(at(150)).unwrap();
     assert_eq!(back.claimed(&claim(1, "c9"), at(160)), Err(NotNow::LeaseLost));
     assert_eq!(back.claimed(&claim(1, "c1"), at(160)), Err(NotNow::LeaseLost));
     assert_eq!(back.claimed(&claim(3, "c9"), at(160)), Err(NotNow::LeaseLost));
     assert_eq!(back.claimed(&claim(2, "c9"), at(160)).unwrap().attempt, 2);
-    // Of two that claim the same attempt the second has lost.
+    // The second claim of the same attempt fails.
     assert_eq!(active(Status::Claimed).claimed(&claim(1, "c9"), at(160)), Err(NotNow::LeaseLost));
 }
 
 #[test]
-fn nobody_claims_a_job_that_shall_stop_and_a_push_does_not_begin() {
+fn cancelled_job_cannot_be_claimed_or_begin_a_push() {
     let stopped = |job: Job| Job { want: Want::Cancel, ..job };
     assert_eq!(stopped(ready()).claimed(&claim(1, "c1"), at(100)), Err(NotNow::Unwanted));
     let executing = stopped(active(Status::Executing));
     assert_eq!(to(&executing, Status::Syncing, at(210)), Err(NotNow::Unwanted));
     assert!(to(&stopped(active(Status::Claimed)), Status::Preparing, at(210)).is_ok());
-    // A push that had begun beats a stop that nobody had answered yet.
+    // A push that began before the cancel still completes the job.
     let pushed = by_runner(&stopped(active(Status::Syncing)), End::Completed(result()), at(210)).unwrap();
     assert_eq!(pushed.status, Status::Completed);
 }
@@ -221,7 +221,7 @@ fn check_repeat(way: impl Fn(&Job) -> Outcome, job: &Job, refusal: NotNow) {
 }
 
 #[test]
-fn a_repeat_is_told_from_something_new() {
+fn repeats_are_distinguished_from_new_calls() {
     check_repeat(|job| job.dispatched(at(10)), &ready(), NotNow::Already);
     check_repeat(|job| job.start_named(1, 1, "task-9"), &starting(), NotNow::Already);
     check_repeat(|job| job.claimed(&claim(1, "c1"), at(100)), &starting(), NotNow::Already);
@@ -231,7 +231,7 @@ fn a_repeat_is_told_from_something_new() {
     check_repeat(|job| by_runner(job, End::Completed(result()), at(210)), &active(Status::Syncing), NotNow::Already);
     check_repeat(|job| by_runner(job, End::Cancelled, at(210)), &active(Status::Claimed), NotNow::Already);
     check_repeat(|job| job.container_died("task-c1", crashed(), at(210)), &active(Status::Claimed), NotNow::Already);
-    // These name nobody, so a repeat meets the state they led to.
+    // These calls carry no id, so a repeat is refused for the new status.
     check_repeat(|job| job.given_up(crashed(), at(210)), &active(Status::Claimed), NotNow::Status(Status::Failed));
     check_repeat(|job| job.requeued(at(210)), &active(Status::Claimed), NotNow::Status(Status::Ready));
     let failed = |job: &Job| job.start_failed(1, 1, DispatchFault::Silent { times: 1 }, at(20));
@@ -239,24 +239,24 @@ fn a_repeat_is_told_from_something_new() {
 }
 
 #[test]
-fn a_claim_is_a_repeat_as_long_as_it_holds_the_job() {
+fn claim_is_a_repeat_while_it_holds_the_job() {
     for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
         assert_eq!(active(status).claimed(&claim(1, "c1"), at(210)), Err(NotNow::Already), "{status:?}");
     }
-    // Its job has ended meanwhile: a repeat must not send the runner to work.
+    // After the job's end, a repeat must not make the runner work.
     let over = active(Status::Claimed).given_up(crashed(), at(210)).unwrap();
     assert_eq!(over.claimed(&claim(1, "c1"), at(220)), Err(NotNow::LeaseLost));
 }
 
 #[test]
-fn a_claim_of_the_next_attempt_is_no_repeat_though_it_is_called_as_the_one_that_holds_the_job() {
+fn claim_of_the_next_attempt_is_no_repeat_despite_its_id() {
     for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
         assert_eq!(active(status).claimed(&claim(2, "c1"), at(210)), Err(NotNow::Status(status)), "{status:?}");
     }
 }
 
 #[test]
-fn a_repeated_finish_is_known_by_its_id_and_attempt() {
+fn repeated_finish_is_known_by_its_id_and_attempt() {
     let done = finished(&active(Status::Syncing), End::Completed(result()));
     let again =
         |attempt, finish| done.finished(&fence(&done, attempt, "c1"), &finish_id(finish), End::Cancelled, at(400));
@@ -268,7 +268,7 @@ fn a_repeated_finish_is_known_by_its_id_and_attempt() {
 }
 
 #[test]
-fn until_a_push_is_over_only_its_runner_ends_the_job() {
+fn only_its_runner_ends_a_job_before_push_until() {
     let pushing = active(Status::Syncing);
     let until = at(200).plus(PUSH_FOR);
     assert_eq!(pushing.push_until, Some(until));
@@ -286,7 +286,7 @@ fn until_a_push_is_over_only_its_runner_ends_the_job() {
 }
 
 #[test]
-fn repeating_the_push_does_not_prolong_it() {
+fn repeated_push_request_does_not_extend_the_window() {
     assert_eq!(to(&active(Status::Syncing), Status::Syncing, at(300)), Err(NotNow::Already));
     for status in [Status::Claimed, Status::Preparing, Status::Executing] {
         assert_eq!(active(status).push_until, None, "{status:?}");
@@ -294,7 +294,7 @@ fn repeating_the_push_does_not_prolong_it() {
 }
 
 #[test]
-fn a_claim_holds_the_job_and_forgets_the_faults_of_its_starts() {
+fn claim_holds_the_job_and_clears_start_faults() {
     let faulty = starting().start_failed(1, 1, DispatchFault::Throttled { times: 1 }, at(20)).unwrap();
     let job = faulty.dispatched(at(30)).unwrap().claimed(&claim(1, "c1"), at(40)).unwrap();
     assert_eq!(job.dispatch.fault, None);
@@ -305,16 +305,16 @@ fn a_claim_holds_the_job_and_forgets_the_faults_of_its_starts() {
 }
 
 #[test]
-fn an_agent_has_worked_from_executing_on() {
+fn job_counts_as_worked_from_executing_on() {
     let worked = |status| active(status).worked;
     assert!(!worked(Status::Claimed) && !worked(Status::Preparing));
     assert!(worked(Status::Executing) && worked(Status::Syncing));
     let back = active(Status::Executing).requeued(at(210)).unwrap();
-    assert!(back.claimed(&claim(2, "c2"), at(220)).unwrap().worked, "what an agent did is not undone");
+    assert!(back.claimed(&claim(2, "c2"), at(220)).unwrap().worked, "a requeue does not undo work");
 }
 
 #[test]
-fn a_requeue_leaves_nothing_of_the_attempt_but_its_number() {
+fn requeue_clears_all_attempt_state_but_the_number() {
     let mut job = active(Status::Syncing).container_died("task-c1", crashed(), at(210)).unwrap();
     job.tries = 3;
     job.not_before = Some(at(300));
@@ -344,7 +344,7 @@ fn a_requeue_leaves_nothing_of_the_attempt_but_its_number() {
 }
 
 #[test]
-fn an_end_keeps_who_when_and_why() {
+fn end_records_attempt_time_and_outcome() {
     let pushed = by_runner(&active(Status::Syncing), End::Failed(no_changes(), Some(result())), at(210)).unwrap();
     assert_eq!((pushed.status, pushed.ended_at), (Status::Failed, Some(at(210))));
     assert_eq!((pushed.failure.clone(), pushed.result.clone()), (Some(no_changes()), Some(result())));
@@ -366,7 +366,7 @@ fn an_end_keeps_who_when_and_why() {
 }
 
 #[test]
-fn what_is_stored_of_a_failure_is_cut() {
+fn stored_failures_are_clipped() {
     let long = || crate::failure::Failure::Unknown { last_words: "x".repeat(9_000) };
     let stored = |job: Job| serde_json::to_string(&job).unwrap().len();
     let small = stored(active(Status::Syncing)) + 500;
@@ -380,13 +380,13 @@ fn what_is_stored_of_a_failure_is_cut() {
 }
 
 #[test]
-fn a_death_is_noted_for_the_container_that_holds_the_job() {
+fn task_death_is_recorded_only_for_the_holding_task() {
     let held = active(Status::Executing);
     assert_eq!(held.container_died("task-other", crashed(), at(210)), Err(NotNow::LeaseLost));
     let noted = held.container_died("task-c1", crashed(), at(210)).unwrap();
     let died = noted.run.clone().unwrap().died.unwrap();
     assert_eq!((died.at, died.failure), (at(210), crashed()));
-    // Its own finish may still arrive, and wins.
+    // A finish of the runner may still arrive and takes precedence.
     assert_eq!(by_runner(&noted, End::Failed(no_changes(), None), at(211)).unwrap().failure, Some(no_changes()));
 }
 
@@ -401,9 +401,9 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    /// ECS knows a start by job, attempt and number: two starts of one name would be one task.
+    /// ECS identifies a start by job, attempt and number, so two starts with one name would be one task.
     #[test]
-    fn attempts_only_rise_and_no_two_starts_have_one_name(ways in prop::collection::vec((0..7u8, 0..400u64), 1..120)) {
+    fn attempts_only_rise_and_start_names_are_unique(ways in prop::collection::vec((0..7u8, 0..400u64), 1..120)) {
         let mut job = ready();
         let mut now = at(0);
         let mut names = BTreeSet::new();
@@ -422,15 +422,14 @@ proptest! {
             let Ok(next) = next else { continue };
             prop_assert!(next.attempt >= job.attempt && next.attempt <= job.attempt + 1);
             if next.dispatch.starting && !job.dispatch.starting {
-                prop_assert!(names.insert((next.attempt + 1, next.dispatch.number)), "a second task of one name");
+                prop_assert!(names.insert((next.attempt + 1, next.dispatch.number)), "two tasks of one name");
             }
             job = next;
         }
     }
 
-    /// Whatever is known of a job that has ended: no way leads on.
     #[test]
-    fn nothing_leads_on_from_an_end(place in 10..13usize, secs in 0..100_000u64, cancel: bool, died: bool) {
+    fn no_transition_leaves_a_terminal_status(place in 10..13usize, secs in 0..100_000u64, cancel: bool, died: bool) {
         let (_, job, _) = places().swap_remove(place);
         let mut job = Job { want: if cancel { Want::Cancel } else { Want::Run }, ..job };
         if died {
@@ -445,14 +444,14 @@ proptest! {
 }
 
 #[test]
-fn the_story_reaches_every_active_state() {
+fn story_reaches_every_active_status() {
     for status in Status::ALL.into_iter().filter(|status| status.is_active()) {
         assert_eq!(worked_to(&starting(), status).status, status);
     }
 }
 
 #[test]
-fn a_job_may_be_told_the_reviews_of_what_it_revises_or_else_of_what_it_goes_on_with() {
+fn reviews_come_from_the_revised_or_continued_pull_request() {
     let going_on = |job: Job| Job { continues: Some(Continues { number: 7, branch: "b".into() }), ..job };
     let of = |number| Some(crate::story::pull_request_id(number));
     assert_eq!((ready().pull_request(), ready().reviewed()), (None, None));

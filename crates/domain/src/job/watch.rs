@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_is_noted_once_and_again_near_its_end() {
+    fn watch_is_stored_once_and_renewed_near_its_end() {
         let job = executing();
         assert_eq!(job.watch(at(100)), Some(at(130)));
         let job = Job { watched_until: Some(at(130)), ..job };
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_sent_soon_only_while_somebody_looks() {
+    fn events_are_sent_faster_while_the_job_is_watched() {
         let job = Job { watched_until: Some(at(130)), ..executing() };
         assert_eq!((job.is_watched(at(129)), job.send_every(at(129))), (true, WATCHED));
         assert_eq!((job.is_watched(at(130)), job.send_every(at(130))), (false, UNWATCHED));

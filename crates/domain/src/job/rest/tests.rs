@@ -16,7 +16,7 @@ fn by_ann(secs: u64) -> Pause {
     Pause::new("ann", at(secs))
 }
 
-/// Ann wants it to pause, at 240 s.
+/// The job after ann requested a pause at 240 s.
 fn pausing(job: &Job) -> Job {
     job.paused(by_ann(240), at(240)).unwrap()
 }
@@ -25,7 +25,7 @@ fn cancelling(job: &Job) -> Job {
     job.cancelled(Cancel::new("bob", None, at(245)), at(245)).unwrap()
 }
 
-/// Its first attempt gives it back at 250 s.
+/// The first attempt yields the job at 250 s.
 fn gives_back(job: &Job, rest: Rest, inputs: u32) -> Result<Job, NotNow> {
     job.yielded(&fence(job, 1, "c1"), &yielded(rest, inputs), at(250))
 }
@@ -45,7 +45,7 @@ fn says(outcome: &Result<Job, NotNow>, expected: &str) {
 }
 
 #[test]
-fn what_a_pause_does_depends_on_the_status() {
+fn effect_of_a_pause_depends_on_the_status() {
     for status in HELD {
         says(&active(status).paused(by_ann(240), at(240)), &format!("{status:?}, wants Pause"));
         says(&pausing(&active(status)).paused(by_ann(245), at(245)), "Already");
@@ -59,12 +59,12 @@ fn what_a_pause_does_depends_on_the_status() {
 }
 
 #[test]
-fn what_continuing_does_depends_on_the_status() {
+fn effect_of_continue_depends_on_the_status() {
     for status in HELD {
         says(&active(status).continued(at(245)), "Already");
         let back = pausing(&active(status)).continued(at(245));
         says(&back, &format!("{status:?}, wants Run"));
-        assert_eq!(back.unwrap(), active(status), "as if nobody had paused it");
+        assert_eq!(back.unwrap(), active(status), "the pause leaves no trace");
         says(&cancelling(&active(status)).continued(at(250)), "Unwanted");
     }
     says(&paused().continued(at(300)), "Ready, wants Run");
@@ -75,7 +75,7 @@ fn what_continuing_does_depends_on_the_status() {
 }
 
 #[test]
-fn what_is_said_counts_everywhere_and_wakes_what_stands_still() {
+fn input_counts_in_every_status_and_resumes_a_job() {
     for (job, expected) in [
         (pending(), "Pending, wants Run"),
         (ready(), "Ready, wants Run"),
@@ -97,7 +97,7 @@ fn what_is_said_counts_everywhere_and_wakes_what_stands_still() {
 }
 
 #[test]
-fn a_runner_gives_back_only_what_it_may_leave() {
+fn runner_may_yield_for_a_pause_in_every_held_status() {
     let may = [("LeaseLost", "Paused"), ("Executing", "Paused"), ("AwaitingInput", "Paused"), ("Syncing", "Paused")];
     for (status, (asked, stopped)) in HELD.into_iter().zip(may) {
         let job = pausing(&active(status));
@@ -113,46 +113,45 @@ fn a_runner_gives_back_only_what_it_may_leave() {
 }
 
 #[test]
-fn a_pause_that_was_taken_back_before_its_runner_stopped_puts_the_job_back() {
+fn yield_after_a_withdrawn_pause_makes_the_job_ready() {
     let job = pausing(&active(Status::Executing)).continued(at(245)).unwrap();
     let back = gives_back(&job, Rest::Pauses, 0).unwrap();
     assert_eq!((back.status, back.want, back.requeues, back.ready_since), (Status::Ready, Want::Run, 0, at(250)));
-    assert_eq!(back.session.as_ref().unwrap().id.as_deref(), Some("s1"), "it goes on where it was");
+    assert_eq!(back.session.as_ref().unwrap().id.as_deref(), Some("s1"), "the session continues");
     assert!(back.claimed(&claim(2, "c2"), at(260)).is_ok());
 }
 
 #[test]
-fn a_push_that_is_granted_late_keeps_nobody_from_giving_its_job_back() {
+fn late_push_permission_does_not_block_a_yield() {
     let executing = active(Status::Executing);
     let pushes = |job: &Job| job.progressed(&fence(job, 1, "c1"), Status::Syncing, at(248));
-    // It is told to pause instead; the pause is taken back, and only then a repeat of its call arrives.
+    // The push is refused for a pause, and its repeat arrives after the pause was withdrawn.
     says(&pushes(&pausing(&executing)), "Unwanted");
     let late = pushes(&pausing(&executing).continued(at(246)).unwrap()).unwrap();
     let back = gives_back(&late, Rest::Pauses, 0).unwrap();
     assert_eq!((back.status, back.requeues, back.push_until, back.run.as_ref()), (Status::Ready, 0, None, None));
-    assert_eq!(pushes(&back), Err(NotNow::LeaseLost), "whoever comes later still pushes nothing");
-    // Somebody wants it to pause again.
+    assert_eq!(pushes(&back), Err(NotNow::LeaseLost), "a later repeat may not push either");
+    // A second pause is requested.
     let still = gives_back(&pausing(&late), Rest::Pauses, 0).unwrap();
     assert_eq!((still.status, still.push_until), (Status::Paused, None));
-    // An agent that asks has not asked to push since it was told what was said.
     says(&gives_back(&late, asks(), 0), "Status(Syncing)");
 }
 
 #[test]
-fn a_question_that_was_answered_before_it_was_told_is_refused() {
+fn question_is_refused_when_a_newer_input_exists() {
     let job = active(Status::Executing).told(at(240)).unwrap();
     says(&gives_back(&job, asks(), 0), "NewerInput");
     says(&gives_back(&job, asks(), 1), "AwaitingInput, wants Run");
-    // One that pauses goes on with it later.
+    // A pause is accepted, because the next attempt reads the input.
     let paused = gives_back(&pausing(&job), Rest::Pauses, 0).unwrap();
     assert_eq!((paused.status, paused.session.unwrap().inputs), (Status::Paused, 0));
-    // Nobody has read what nobody has said.
+    // The number of read inputs is clamped to the existing ones.
     let liar = gives_back(&job, asks(), 9).unwrap();
     assert_eq!(liar.session.unwrap().inputs, 1);
 }
 
 #[test]
-fn a_cancel_beats_a_pause_and_a_question() {
+fn cancel_beats_a_pause_and_a_question() {
     for rest in [asks(), Rest::Pauses] {
         let gone = gives_back(&cancelling(&pausing(&active(Status::Executing))), rest, 0).unwrap();
         assert_eq!((gone.status, gone.want, gone.pause.as_ref()), (Status::Cancelled, Want::Run, None));
@@ -162,20 +161,20 @@ fn a_cancel_beats_a_pause_and_a_question() {
 }
 
 #[test]
-fn a_finish_beats_a_pause_that_nobody_heard_of() {
+fn finish_beats_a_pending_pause() {
     let job = pausing(&active(Status::Syncing));
     let done = job.finished(&fence(&job, 1, "c1"), &finish_id("f1"), End::Completed(result()), at(260)).unwrap();
     assert_eq!((done.status, done.pause, done.want), (Status::Completed, None, Want::Run));
 }
 
 #[test]
-fn a_push_does_not_begin_while_a_pause_is_wanted() {
+fn push_is_refused_while_a_pause_is_requested() {
     let job = pausing(&active(Status::Executing));
     says(&job.progressed(&fence(&job, 1, "c1"), Status::Syncing, at(250)), "Unwanted");
 }
 
 #[test]
-fn a_platform_fault_pauses_what_was_to_be_paused() {
+fn platform_fault_pauses_a_pausing_job() {
     let gone = pausing(&active(Status::Preparing)).requeued(at(300)).unwrap();
     assert_eq!((gone.status, gone.want, gone.requeues), (Status::Paused, Want::Run, 1));
     assert_eq!((gone.pause.as_ref().unwrap().at, gone.run.as_ref()), (at(300), None));
@@ -183,7 +182,7 @@ fn a_platform_fault_pauses_what_was_to_be_paused() {
 }
 
 #[test]
-fn what_stands_still_is_nobodys_and_the_next_attempt_begins_as_any() {
+fn suspended_job_has_no_run_and_resumes_normally() {
     for job in [asking(), paused()] {
         assert_eq!((job.run.as_ref(), job.push_until, job.attempt), (None, None, 1));
         assert_eq!(job.claimed(&claim(2, "c2"), at(260)), Err(NotNow::Unwanted));
@@ -196,20 +195,20 @@ fn what_stands_still_is_nobodys_and_the_next_attempt_begins_as_any() {
 }
 
 #[test]
-fn a_task_that_was_on_its_way_when_its_job_was_paused_never_claims() {
+fn task_starting_during_a_pause_never_claims() {
     let starting = ready().dispatched(at(10)).unwrap().start_named(1, 1, "task-c1").unwrap();
     let still = starting.paused(by_ann(20), at(20)).unwrap();
     assert_eq!(still.claimed(&claim(1, "c1"), at(30)), Err(NotNow::Unwanted));
     let back = still.continued(at(40)).unwrap();
     assert_eq!(back.claimed(&claim(1, "c1"), at(50)), Err(NotNow::LeaseLost));
-    // The next start has another number, so that ECS does not take it for the first.
+    // The next start has another number, so that ECS does not mistake it for the first.
     let again = back.dispatched(at(60)).unwrap();
     assert_eq!(again.dispatch.number, 2);
     assert!(again.claimed(&claim(1, "c2"), at(70)).is_ok());
 }
 
 #[test]
-fn giving_back_is_repeated_by_its_id_whatever_happened_since() {
+fn repeated_yield_is_recognised_by_its_id() {
     for job in [asking(), paused()] {
         let again = |job: &Job| gives_back(job, Rest::Pauses, 0);
         assert_eq!(again(&job), Err(NotNow::Already));
@@ -221,7 +220,7 @@ fn giving_back_is_repeated_by_its_id_whatever_happened_since() {
 }
 
 #[test]
-fn what_stands_still_ends_when_nobody_speaks() {
+fn suspended_job_expires_after_its_time_limit() {
     let until = at(250).plus(REST_AT_MOST);
     for job in [asking(), paused()] {
         assert_eq!(due::job(&job), Some(Due::At(until)));
@@ -239,20 +238,20 @@ fn what_stands_still_ends_when_nobody_speaks() {
 }
 
 #[test]
-fn a_job_that_nobody_holds_stands_still_from_when_its_pause_was_stored() {
-    // It was asked for before, and stored late.
+fn pause_of_an_unheld_job_counts_from_its_write() {
+    // Requested at 200 s, stored at 240 s.
     let still = ready().paused(by_ann(200), at(240)).unwrap();
     assert_eq!(still.rests_until(), Some(at(240).plus(REST_AT_MOST)));
 }
 
 #[test]
-fn the_ticket_says_that_it_waits_for_as_long_as_it_does() {
+fn ticket_shows_ai_waiting_while_its_job_is_suspended() {
     let ticket = job_and_ticket().1;
     assert_eq!(ticket_while(&active(Status::Executing), &ticket), None);
     for job in [asking(), paused()] {
         let waits = ticket_while(&job, &ticket).unwrap();
         assert_eq!((waits.wanted.badge, &waits.active_job), (Some(Badge::AiWaiting), &ticket.active_job));
-        assert_eq!((waits.wanted.status.as_ref(), &waits.status), (None, &ticket.status), "it stays where it is");
+        assert_eq!((waits.wanted.status.as_ref(), &waits.status), (None, &ticket.status), "the ticket does not move");
         assert_eq!(ticket_while(&job, &waits), None);
         let goes_on = ticket_while(&job.told(at(300)).unwrap(), &waits).unwrap();
         assert_eq!(goes_on.wanted.badge, None);
@@ -263,13 +262,13 @@ fn the_ticket_says_that_it_waits_for_as_long_as_it_does() {
     assert_eq!((failed.wanted.badge, failed.wanted.status), (Some(Badge::AiFailed), todo.clone()));
     let cancelled = ticket_after(&paused().expired(at(900_000)).unwrap(), &waits);
     assert_eq!((cancelled.wanted.badge, cancelled.wanted.status), (None, todo));
-    // Its pull request was merged meanwhile: the ticket stays, and does not wait any more.
+    // If the pull request was merged, the ticket stays and loses the badge.
     let merged = paused().cancelled(Cancel::by_itself("acme/app#1 was merged", at(300)), at(300)).unwrap();
     assert_eq!(ticket_after(&merged, &waits).wanted.badge, None);
 }
 
 #[test]
-fn who_paused_it_and_what_it_waits_for_is_said() {
+fn why_names_who_paused_and_what_it_waits_for() {
     let said = |job: &Job| why(job, wait(job, None, at(370)).as_ref(), None, at(370)).0;
     assert_eq!(said(&pausing(&active(Status::Executing))), "ann paused it 2 min ago, in attempt 1; its runner stops.");
     let pushing = pausing(&active(Status::Syncing));
@@ -279,7 +278,7 @@ fn who_paused_it_and_what_it_waits_for_is_said() {
 }
 
 #[test]
-fn the_runner_that_began_it_has_it_first_and_soon_any_other() {
+fn runner_of_the_session_is_preferred_for_a_while() {
     let (kite, gull) = (RunnerId::of("t1", "kite"), RunnerId::of("t1", "gull"));
     let mut held = Job { place: Place::Runners, ..pausing(&active(Status::Executing)) };
     held.run.as_mut().unwrap().runner = Some(kite.clone());
@@ -291,12 +290,12 @@ fn the_runner_that_began_it_has_it_first_and_soon_any_other() {
         (true, false, true)
     );
     back.policy.resume = Resume::Require;
-    assert!(takes(&back, &gull, later), "the session can be gone on with anywhere");
-    assert!(takes(&ready(), &gull, 0), "what nobody began is anybody's");
+    assert!(takes(&back, &gull, later), "any runner can resume");
+    assert!(takes(&ready(), &gull, 0), "without a session, any runner");
 }
 
 #[test]
-fn what_is_kept_of_questions_and_inputs_is_short_and_tame() {
+fn stored_questions_and_inputs_are_clipped() {
     let hostile = "\u{202e}\u{1b}[31m".repeat(9_000) + &"x".repeat(90_000);
     let rest = Rest::Asks { question: hostile.clone() };
     let asked = Yielded { agent: Some(hostile.clone()), session: Some(hostile.clone()), ..yielded(rest, 0) };
@@ -307,6 +306,6 @@ fn what_is_kept_of_questions_and_inputs_is_short_and_tame() {
     assert!(serde_json::to_string(&job.session).unwrap().len() < 1_000);
     let input = job.input(&hostile, &hostile, None, at(260));
     assert!(input.text.chars().count() <= LONGEST_INPUT && input.by.chars().count() <= 48);
-    assert_eq!((input.seq, input.question), (1, Some(question)), "it is the answer to that");
+    assert_eq!((input.seq, input.question), (1, Some(question)), "it answers the question");
     assert_eq!(job.input("ann", "two\nlines", None, at(260)).text, "two\nlines");
 }

@@ -16,7 +16,7 @@ fn settled(ticket: &Ticket) -> Ticket {
 }
 
 #[test]
-fn a_revision_that_was_called_off_by_itself_before_an_agent_worked_on_it_was_not_heard() {
+fn automatic_cancel_before_work_leaves_reviews_unanswered() {
     let ended = |cancel: Cancel| pending().cancelled(cancel, at(300)).unwrap();
     let dismissed = ended(Cancel::by_itself("its reviews were dismissed", at(300)));
     assert!(left_unheard(&dismissed));
@@ -32,7 +32,7 @@ fn a_revision_that_was_called_off_by_itself_before_an_agent_worked_on_it_was_not
     }
 }
 
-/// A retry of a job of this ticket.
+/// A retry of the job `of`, with its ticket.
 fn retried(of: &Job, ticket: &Ticket) -> (Job, Ticket) {
     let (job, ticket) = planned(&settings(), job_id("j2"), ticket, at(500));
     let (job, ticket) = as_retry(of, &settings(), job, Some(ticket));
@@ -40,7 +40,7 @@ fn retried(of: &Job, ticket: &Ticket) -> (Job, Ticket) {
 }
 
 #[test]
-fn only_what_failed_or_was_cancelled_is_done_again() {
+fn only_failed_or_cancelled_jobs_may_be_retried() {
     let syncing = active(Status::Syncing);
     for status in [Status::Claimed, Status::Executing, Status::Syncing] {
         assert_eq!(may_be_retried(&active(status)), Err(status));
@@ -51,7 +51,7 @@ fn only_what_failed_or_was_cancelled_is_done_again() {
 }
 
 #[test]
-fn what_did_not_complete_leaves_its_reviews_and_a_revision_only_as_the_last_job() {
+fn failed_job_leaves_reviews_and_a_revision_only_as_last() {
     let syncing = active(Status::Syncing);
     let failed = finished(&syncing, End::Failed(no_changes(), None));
     assert!(leaves_reviews(&failed, None));
@@ -64,7 +64,7 @@ fn what_did_not_complete_leaves_its_reviews_and_a_revision_only_as_the_last_job(
 }
 
 #[test]
-fn only_a_job_that_completed_did_what_its_reviews_asked() {
+fn only_a_completed_job_answers_its_reviews() {
     let syncing = active(Status::Syncing);
     assert!(did_what_was_asked(&finished(&syncing, End::Completed(result()))));
     let ended = [End::Failed(no_changes(), None), End::Cancelled].map(|end| finished(&syncing, end));
@@ -74,7 +74,7 @@ fn only_a_job_that_completed_did_what_its_reviews_asked() {
 }
 
 #[test]
-fn a_retry_puts_the_ticket_into_the_trigger_status_takes_its_badge_off_and_can_move_it_on() {
+fn retry_moves_the_ticket_and_clears_its_badge() {
     let (job, ticket) = job_and_ticket();
     let failed = finished(&worked_to(&job, Status::Executing), End::Failed(no_changes(), None));
     let ticket = settled(&ticket_after(&failed, &ticket));
@@ -85,23 +85,23 @@ fn a_retry_puts_the_ticket_into_the_trigger_status_takes_its_badge_off_and_can_m
     assert_eq!((locked.status.as_str(), locked.wanted.badge), (TRIGGER, None));
     assert_eq!(settled(&locked).shown.badge, None);
 
-    // Even when it ends before the badge was taken off.
+    // The same if the retry ends before the badge was removed.
     let done = finished(&worked_to(&again, Status::Syncing), End::Completed(result()));
     assert_eq!(settled(&ticket_after(&done, &locked)).status, REVIEW);
 }
 
 #[test]
-fn a_move_that_was_still_to_be_written_does_not_overtake_the_retry() {
+fn pending_move_does_not_overtake_the_retry() {
     let (job, ticket) = job_and_ticket();
     let failed = finished(&worked_to(&job, Status::Executing), End::Failed(no_changes(), None));
     let unsettled = ticket_after(&failed, &ticket);
     let (_, locked) = retried(&failed, &unsettled);
     assert_eq!((locked.status.as_str(), settled(&locked).status.as_str()), (TRIGGER, TRIGGER));
-    assert_eq!(locked.written, None, "it was there still: nothing was written that would come back");
+    assert_eq!(locked.written, None, "the ticket did not move, so there is no echo");
 }
 
 #[test]
-fn without_a_ticket_the_pull_request_that_was_left_behind_is_gone_on_with() {
+fn retry_without_a_ticket_continues_its_pull_request() {
     let pushed = finished(&active(Status::Syncing), End::Failed(no_changes(), Some(result())));
     let plain =
         |repository| Job { repository, ticket: None, ..planned(&settings(), job_id("j2"), &ticket_in(TODO), at(1)).0 };
@@ -111,7 +111,7 @@ fn without_a_ticket_the_pull_request_that_was_left_behind_is_gone_on_with() {
 }
 
 #[test]
-fn a_retry_goes_on_after_a_limit_and_begins_anew_where_the_work_went_wrong_or_nobody_wanted_it() {
+fn retry_resumes_work_only_after_suitable_failures() {
     let (job, ticket) = job_and_ticket();
     let working = worked_to(&job, Status::Executing);
     let limit = Failure::TimeLimit { limit: crate::text::Span(60) };
@@ -127,14 +127,14 @@ fn a_retry_goes_on_after_a_limit_and_begins_anew_where_the_work_went_wrong_or_no
         let of = finished(&working, end.clone());
         let (retry, _) = retried(&of, &settled(&ticket_after(&of, &ticket)));
         assert_eq!(goes_on_from(&retry, &of), expected, "{end:?}");
-        assert!(!goes_on_from(&job, &of), "{end:?}: it is no retry");
+        assert!(!goes_on_from(&job, &of), "{end:?}: not a retry");
         let elsewhere = Job { repository: of.repository + 1, ..retry };
         assert!(!goes_on_from(&elsewhere, &of), "{end:?}: in another repository");
     }
 }
 
 #[test]
-fn a_retry_without_a_ticket_goes_on_with_what_the_other_went_on_with_where_that_pushed_nothing() {
+fn retry_without_push_continues_the_earlier_pull_request() {
     let went_on = Continues { number: 7, branch: "pullyard/acme/job-1".into() };
     let failed = finished(&active(Status::Executing), End::Failed(no_changes(), None));
     let of = Job { ticket: None, continues: Some(went_on.clone()), ..failed };
@@ -142,11 +142,11 @@ fn a_retry_without_a_ticket_goes_on_with_what_the_other_went_on_with_where_that_
     let plain = Job { ticket: None, ..ready() };
     assert_eq!(continued(plain.clone()), Some(went_on));
     let other_host = Job { integration: IntegrationId::new("gh2").unwrap(), ..plain };
-    assert_eq!(continued(other_host), None, "its repository of the same number is another one");
+    assert_eq!(continued(other_host), None, "repository ids differ between forges");
 }
 
 #[test]
-fn a_retry_goes_on_only_from_work_of_its_own_kind_at_its_own_forge_that_it_does_again() {
+fn retry_resumes_only_its_own_job_kind_and_forge() {
     let of = finished(&active(Status::Executing), End::Failed(Failure::AgentOverloaded { n: 3 }, None));
     let retry = Job { retry_of: Some(of.id.clone()), ..ready() };
     assert!(goes_on_from(&retry, &of));
@@ -156,7 +156,7 @@ fn a_retry_goes_on_only_from_work_of_its_own_kind_at_its_own_forge_that_it_does_
 }
 
 #[test]
-fn work_is_gone_on_from_after_every_failure_but_those_of_the_work_itself_or_its_folder() {
+fn failures_that_discard_work_are_the_published_ones() {
     let anew: Vec<_> = Failure::samples().iter().filter(|failure| !leaves_work(failure)).map(Failure::code).collect();
     let expected = [
         "disk_limit",

@@ -1,4 +1,4 @@
-//! What a lost attempt may have pushed is looked for, once, before its job fails.
+//! Tests jobs that only adopt the possible push of a lost attempt.
 
 use super::*;
 
@@ -6,12 +6,12 @@ fn offline() -> Failure {
     Failure::RunnerOffline { runner: "kite".into(), ago: crate::text::Span(95) }
 }
 
-/// Its first attempt was lost after it was let push.
+/// A job whose first attempt was lost after it had permission to push.
 fn adopting() -> Job {
     active(Status::Syncing).requeued_to_adopt(offline(), at(400)).unwrap()
 }
 
-/// Attempt 2 of it, as far as this.
+/// Attempt 2 of the job, advanced to `status`.
 fn second(job: &Job, status: Status) -> Job {
     let mut job = job.claimed(&claim(2, "c2"), at(410)).unwrap();
     for phase in [Status::Preparing, Status::Executing, Status::Syncing] {
@@ -27,7 +27,7 @@ fn by_second(job: &Job, end: End) -> Job {
 }
 
 #[test]
-fn a_job_that_may_have_pushed_goes_back_only_to_adopt_that_and_uses_no_requeue_up() {
+fn job_that_may_have_pushed_is_requeued_to_adopt() {
     let back = adopting();
     assert_eq!((back.status, back.requeues, back.run.as_ref(), back.push_until), (Status::Ready, 0, None, None));
     assert_eq!((back.lost_a_push, back.adopts.as_ref()), (true, Some(&offline())));
@@ -36,7 +36,7 @@ fn a_job_that_may_have_pushed_goes_back_only_to_adopt_that_and_uses_no_requeue_u
 }
 
 #[test]
-fn nothing_is_looked_for_where_nobody_was_let_push() {
+fn attempt_without_push_permission_adopts_nothing() {
     for status in [Status::Claimed, Status::Preparing, Status::Executing] {
         let job = active(status);
         assert!(!job.may_have_pushed(), "{status:?}");
@@ -46,7 +46,7 @@ fn nothing_is_looked_for_where_nobody_was_let_push() {
 }
 
 #[test]
-fn a_push_that_was_lost_is_remembered_by_every_later_attempt() {
+fn lost_push_is_remembered_by_later_attempts() {
     let back = active(Status::Syncing).requeued(at(400)).unwrap();
     assert!(back.lost_a_push && back.adopts.is_none());
     let again = second(&back, Status::Preparing);
@@ -60,39 +60,39 @@ fn a_push_that_was_lost_is_remembered_by_every_later_attempt() {
 }
 
 #[test]
-fn what_nobody_holds_is_not_put_back_to_adopt_though_an_attempt_of_it_may_have_pushed() {
+fn unheld_job_is_not_requeued_to_adopt() {
     let back = active(Status::Syncing).requeued(at(400)).unwrap();
     assert!(back.may_have_pushed());
     assert_eq!(back.requeued_to_adopt(crashed(), at(410)), Err(NotNow::Status(Status::Ready)));
 }
 
 #[test]
-fn it_is_looked_for_once() {
+fn job_is_requeued_to_adopt_once() {
     for status in [Status::Claimed, Status::Syncing] {
         let job = second(&adopting(), status);
         assert_eq!(job.requeued_to_adopt(crashed(), at(900)), Err(NotNow::Already));
-        // What the platform does to it before it has begun is tried again, and still only to adopt.
+        // A platform fault requeues it, again only to adopt.
         assert_eq!(job.requeued(at(900)).unwrap().adopts, Some(offline()));
     }
 }
 
 #[test]
-fn whatever_ends_it_before_something_is_found_it_fails_by_the_loss() {
+fn adopting_job_that_finds_nothing_fails_with_the_loss() {
     for status in [Status::Claimed, Status::Preparing, Status::Executing] {
         let job = second(&adopting(), status);
         assert_eq!(by_second(&job, End::Failed(no_changes(), None)).failure, Some(offline()), "{status:?}");
         let lost = job.given_up(crashed(), at(900)).unwrap();
         assert_eq!(lost.failure, Some(offline()), "{status:?}");
-        // Which is no word of what had been pushed.
+        // The search itself failed, so a push is still possible.
         assert_eq!(lost.looked, Some(Looked::Failed { failure: crashed() }), "{status:?}");
         assert_eq!(lost.attempt_end(), AttemptEnd::Failed { failure: crashed() }, "{status:?}");
     }
-    assert_eq!(adopting().given_up(no_changes(), at(90_000)).unwrap().failure, Some(offline()), "nobody took it");
+    assert_eq!(adopting().given_up(no_changes(), at(90_000)).unwrap().failure, Some(offline()), "never claimed");
     assert_eq!(by_second(&second(&adopting(), Status::Executing), End::Cancelled).status, Status::Cancelled);
 }
 
 #[test]
-fn an_attempt_that_adopts_nothing_is_not_said_to_have_been_lost() {
+fn adopting_attempt_that_finds_nothing_is_not_lost() {
     let job = second(&adopting(), Status::Preparing);
     let ended = by_second(&job, End::Failed(Failure::NothingPushed {}, None));
     assert_eq!((&ended.failure, &ended.looked), (&Some(offline()), &Some(Looked::FoundNothing {})));
@@ -104,37 +104,37 @@ fn an_attempt_that_adopts_nothing_is_not_said_to_have_been_lost() {
 }
 
 #[test]
-fn nothing_is_said_to_be_found_only_where_somebody_looked() {
+fn found_nothing_is_recorded_only_after_a_search() {
     let denied =
         || Failure::SourceDenied { forge: "GitHub".into(), repo: crate::id::RepositoryName::new("acme/app").unwrap() };
     let unlooked = Some(Looked::Failed { failure: denied() });
     let ended = by_second(&second(&adopting(), Status::Preparing), End::Failed(denied(), None));
     assert_eq!((&ended.failure, &ended.looked), (&Some(offline()), &unlooked));
     assert_eq!(ended.attempt_end(), AttemptEnd::Failed { failure: denied() });
-    // Nor is it where nobody took it, or where it was a loss of the same kind.
+    // The same if no runner claimed it, or if the second loss is of the same kind.
     assert_eq!(adopting().given_up(denied(), at(90_000)).unwrap().looked, unlooked);
     let again = second(&adopting(), Status::Claimed).given_up(offline(), at(900)).unwrap();
     assert_eq!(again.attempt_end(), AttemptEnd::Failed { failure: offline() });
-    // Where it adopts nothing, and none was lost before it, its failure is its own.
+    // Without an earlier loss, the job's failure is its own.
     assert_eq!(finished(&active(Status::Preparing), End::Failed(denied(), None)).looked, None);
 }
 
 #[test]
-fn what_was_found_and_was_not_adopted_is_said_to_be_there_perhaps() {
+fn found_but_unadopted_push_may_still_exist() {
     let found = second(&adopting(), Status::Syncing);
     let lost = found.given_up(crashed(), at(900)).unwrap();
     assert_eq!((&lost.failure, &lost.looked), (&Some(crashed()), &Some(Looked::Failed { failure: crashed() })));
     assert_eq!(lost.attempt_end(), AttemptEnd::Failed { failure: crashed() });
-    // Whoever asked to push had found something, whatever it says later.
+    // An attempt that requested a push had found a commit, even if it reports otherwise later.
     let says = Failure::NothingPushed {};
     let ended = by_second(&found, End::Failed(says.clone(), None));
     assert_eq!((&ended.failure, &ended.looked), (&Some(says.clone()), &Some(Looked::Failed { failure: says })));
-    assert_eq!(by_second(&found, End::Failed(no_changes(), Some(result()))).looked, None, "it is linked");
+    assert_eq!(by_second(&found, End::Failed(no_changes(), Some(result()))).looked, None, "the push is linked");
     assert_eq!(by_second(&found, End::Completed(result())).looked, None);
 }
 
 #[test]
-fn what_went_back_by_the_policy_and_failed_before_it_could_look_says_that_it_may_have_pushed() {
+fn requeued_job_that_fails_before_its_search_may_have_pushed() {
     let back = active(Status::Syncing).requeued(at(400)).unwrap();
     let unlooked = Some(Looked::Failed { failure: no_changes() });
     for status in [Status::Claimed, Status::Preparing] {
@@ -142,14 +142,14 @@ fn what_went_back_by_the_policy_and_failed_before_it_could_look_says_that_it_may
         assert_eq!((&ended.failure, &ended.looked), (&Some(no_changes()), &unlooked), "{status:?}");
         assert_eq!(ended.attempt_end(), AttemptEnd::Failed { failure: no_changes() }, "{status:?}");
     }
-    assert_eq!(back.given_up(no_changes(), at(90_000)).unwrap().looked, unlooked, "nobody took it");
-    // Its agent begins where nothing is found.
+    assert_eq!(back.given_up(no_changes(), at(90_000)).unwrap().looked, unlooked, "never claimed");
+    // The agent begins only after the search found nothing.
     assert_eq!(by_second(&second(&back, Status::Executing), End::Failed(no_changes(), None)).looked, None);
     assert_eq!(by_second(&second(&back, Status::Preparing), End::Cancelled).looked, None);
 }
 
 #[test]
-fn what_is_found_completes_it_and_what_comes_in_between_is_said() {
+fn adopted_push_completes_the_job_or_reports_its_failure() {
     let found = second(&adopting(), Status::Syncing);
     let done = by_second(&found, End::Completed(result()));
     assert_eq!((done.status, done.failure.as_ref(), done.result.as_ref()), (Status::Completed, None, Some(&result())));
@@ -158,15 +158,15 @@ fn what_is_found_completes_it_and_what_comes_in_between_is_said() {
 }
 
 #[test]
-fn an_attempt_that_found_something_and_is_lost_is_not_said_to_have_found_nothing() {
+fn lost_attempt_that_found_a_push_reports_its_own_loss() {
     let ended = second(&adopting(), Status::Syncing).given_up(crashed(), at(900)).unwrap();
     assert_eq!(ended.failure, Some(crashed()));
     assert_eq!(ended.attempt_end(), AttemptEnd::Failed { failure: crashed() });
 }
 
-/// An older runner has its agent work all the same.
+/// An older runner starts its agent even for an adopting job.
 #[test]
-fn what_asked_instead_of_looking_and_got_no_answer_fails_by_the_loss() {
+fn expired_question_of_an_adopting_job_fails_with_the_loss() {
     let job = second(&adopting(), Status::Executing);
     let asking = job.yielded(&fence(&job, 2, "c2"), &yielded(asks(), 0), at(430)).unwrap();
     let until = asking.rests_until().unwrap();
@@ -174,7 +174,7 @@ fn what_asked_instead_of_looking_and_got_no_answer_fails_by_the_loss() {
 }
 
 #[test]
-fn people_may_cancel_or_pause_what_is_to_be_adopted() {
+fn adopting_job_can_be_cancelled_or_paused() {
     let pushed = active(Status::Syncing);
     let cancelled = pushed.cancelled(Cancel::new("ann", None, at(210)), at(210)).unwrap();
     assert_eq!(cancelled.requeued_to_adopt(offline(), at(400)).unwrap().status, Status::Cancelled);
@@ -186,7 +186,7 @@ fn people_may_cancel_or_pause_what_is_to_be_adopted() {
 }
 
 #[test]
-fn a_job_that_is_cancelled_remembers_a_push_that_nobody_told_or_looked_for() {
+fn cancelled_job_remembers_an_unresolved_push() {
     let by_ann = || Cancel::new("ann", None, at(210));
     let cancelled = |job: &Job| job.cancelled(by_ann(), at(210)).unwrap();
     let pushing = cancelled(&active(Status::Syncing));
@@ -200,28 +200,28 @@ fn a_job_that_is_cancelled_remembers_a_push_that_nobody_told_or_looked_for() {
     assert!(lost(pushing.given_up(crashed(), at(400))));
     assert!(
         !lost(pushing.finished(&fence(&pushing, 1, "c1"), &finish_id("f1"), End::Cancelled, at(220))),
-        "it says so"
+        "its runner reported it"
     );
-    assert!(!lost(cancelled(&active(Status::Executing)).called_off(at(400))), "it was not let push");
-    // Where it went back by its policy, until the next attempt has looked.
+    assert!(!lost(cancelled(&active(Status::Executing)).called_off(at(400))), "no push permission");
+    // After a requeue by policy, until the next attempt has searched.
     let back = active(Status::Syncing).requeued(at(400)).unwrap();
     assert!(lost(Ok(cancelled(&back))));
     for (status, is_lost) in [(Status::Preparing, true), (Status::Executing, false)] {
         assert_eq!(lost(Ok(by_second(&second(&back, status), End::Cancelled))), is_lost, "{status:?}");
     }
-    // One that asks has looked, too, before it worked.
+    // An attempt that asks a question has searched before.
     let asking = second(&back, Status::Executing);
     let asking = asking.yielded(&fence(&asking, 2, "c2"), &yielded(asks(), 0), at(430)).unwrap();
     assert_eq!(asking.status, Status::AwaitingInput);
     assert!(!lost(Ok(cancelled(&asking))));
-    // What only adopts has found something by then, and its runner's word about its own push does not take that away.
+    // An adopting attempt in these statuses has found a push, which its own cancel does not undo.
     for status in [Status::Executing, Status::Syncing] {
         assert!(lost(Ok(by_second(&second(&adopting(), status), End::Cancelled))), "{status:?}");
     }
 }
 
 #[test]
-fn what_only_adopts_has_lost_a_push_however_far_it_comes_and_whoever_cancels_it() {
+fn adopting_job_keeps_its_lost_push_through_a_cancel() {
     assert!(adopting().lost_a_push);
     for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
         let held = second(&adopting(), status);
@@ -234,7 +234,7 @@ fn what_only_adopts_has_lost_a_push_however_far_it_comes_and_whoever_cancels_it(
 }
 
 #[test]
-fn a_job_stored_before_pushes_were_remembered_is_read_and_one_that_lost_none_looks_as_before() {
+fn job_of_an_older_version_is_parsed_without_push_fields() {
     let stored = serde_json::to_value(ready()).unwrap();
     let fields = stored.as_object().unwrap();
     assert!(["lost_a_push", "adopts", "looked"].iter().all(|field| fields.get(*field).is_none()));

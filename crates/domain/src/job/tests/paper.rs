@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 #[expect(clippy::disallowed_methods, reason = "the test that holds a paper also writes it")]
 mod keep;
 
-/// Ways that the matrix of the tests leaves to tests of their own.
+/// Transitions that the matrix does not cover.
 const MORE: [(&str, Way); 8] = [
     ("cancelled_by_people", |job, now| job.cancelled(Cancel::new("ann", None, now), now)),
     ("pause", |job, now| job.paused(Pause::new("ann", now), now)),
@@ -24,7 +24,7 @@ const MORE: [(&str, Way); 8] = [
     ("left_alone", |job, now| job.left_alone(Cause::LimitReached, "codex", at(3_600), now)),
 ];
 
-/// What a way is, for people.
+/// The description of a transition.
 fn words(way: &str) -> &'static str {
     match way {
         "dispatched" => "dispatch: the start of a task is written down",
@@ -50,16 +50,16 @@ fn words(way: &str) -> &'static str {
         "placed" => "re-place: its project runs jobs elsewhere now",
         "model_away" => "finish, by its runner: the model's account answers nobody",
         "left_alone" => "dispatch: its model's account is left alone",
-        other => panic!("{other} has no words: add them"),
+        other => panic!("{other} has no description: add one"),
     }
 }
 
 #[test]
-fn the_paper_of_states_is_what_the_transitions_do() {
+fn states_page_matches_the_transitions() {
     let ways = || WAYS.iter().chain(&MORE);
     let mut edges: BTreeMap<(Status, Status), BTreeSet<String>> = BTreeMap::new();
     for (_, job, now) in places() {
-        // What people want to stop goes other ways.
+        // A requested cancel or pause changes the transitions.
         let unwanted = job.cancelled(Cancel::new("ann", None, now), now).ok().filter(|next| next.status == job.status);
         let pausing = job.paused(Pause::new("ann", now), now).ok().filter(|next| next.status == job.status);
         let wanted = [(Some(&job), ""), (unwanted.as_ref(), ", after a cancel"), (pausing.as_ref(), ", after a pause")];
@@ -68,7 +68,7 @@ fn the_paper_of_states_is_what_the_transitions_do() {
             for (name, way) in ways() {
                 if let Ok(next) = way(job, now) {
                     let ways = edges.entry((job.status, next.status)).or_default();
-                    // The same without that says it already.
+                    // Skip it if the plain transition is listed.
                     if suffix.is_empty() || !ways.contains(words(name)) {
                         ways.insert(format!("{}{suffix}", words(name)));
                     }

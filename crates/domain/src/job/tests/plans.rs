@@ -1,4 +1,4 @@
-//! What a new job is planned to be, and what that does to its ticket.
+//! Tests the plan of a new job and its effect on the ticket.
 
 use super::*;
 use crate::agent::{Agent, CODEX, ModelSecrets};
@@ -11,7 +11,7 @@ use crate::story::{
 use crate::ticket::{Badge, Entry, Move, Target, Ticket};
 
 #[test]
-fn a_plan_locks_the_ticket_and_takes_the_old_marks_off() {
+fn plan_locks_the_ticket_and_clears_old_marks() {
     let mut before = ticket_in(TRIGGER);
     before.again = Some(Entry { at: at(1), event: event_id("e9") });
     before.wanted.badge = Some(Badge::AiFailed);
@@ -25,13 +25,13 @@ fn a_plan_locks_the_ticket_and_takes_the_old_marks_off() {
     assert_eq!(ticket.active_job, Some(job_id("j9")));
     assert_eq!((ticket.found_in.as_deref(), ticket.again.as_ref()), (Some(TRIGGER), None));
     assert_eq!((ticket.wanted.badge, ticket.wanted.version), (None, 5));
-    // With nothing to take off, nothing is to be written back.
+    // Without old marks there is no write-back.
     assert!(!job_and_ticket().1.is_unsynced());
 }
 
 #[test]
-fn a_new_job_keeps_an_older_move_from_overtaking_it() {
-    // The last job completed, its move was not written yet, and a person moved the ticket in again.
+fn new_job_cancels_an_older_pending_move() {
+    // The last job's move was not written yet when a person moved the ticket in again.
     let mut before = ticket_in(TRIGGER);
     let expected = TRIGGER.to_owned();
     before.want(Some(Move { to: Target::Completion, expected }), None, None);
@@ -40,12 +40,12 @@ fn a_new_job_keeps_an_older_move_from_overtaking_it() {
     assert_eq!(ticket.wanted.status, None);
     match ticket.settling(&settings(), at(1_000)) {
         crate::ticket::Settling::WriteBack(written) => assert_eq!(written.status, TRIGGER, "not {REVIEW} or {TODO}"),
-        other => panic!("the link and the badge are still to be written, not {other:?}"),
+        other => panic!("link and badge are not written back: {other:?}"),
     }
 }
 
 #[test]
-fn a_job_goes_on_with_the_pull_request_of_its_own_repository_only() {
+fn job_continues_only_the_pull_request_of_its_repository() {
     let mut ticket = ticket_in(TRIGGER);
     let done = finished(&active(Status::Syncing), End::Completed(result()));
     ticket.pull_request = crate::outcome::link_of(&done);
@@ -61,7 +61,7 @@ fn a_job_goes_on_with_the_pull_request_of_its_own_repository_only() {
 }
 
 #[test]
-fn how_long_a_job_may_stand_still_is_its_projects_word_and_a_week_is_not_stored() {
+fn default_input_limit_of_a_week_is_not_stored() {
     let week = planned(&settings(), job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy;
     assert_eq!((week.input_secs, week.rest_at_most()), (None, REST_AT_MOST));
     let mut short = settings();
@@ -71,7 +71,7 @@ fn how_long_a_job_may_stand_still_is_its_projects_word_and_a_week_is_not_stored(
 }
 
 #[test]
-fn a_job_that_is_made_leaves_nothing_on_its_ticket_of_what_waited_for_it() {
+fn new_job_clears_all_waiting_state_of_its_ticket() {
     let waited = ticket_in(TRIGGER).waiting_with(entry("e1", 5));
     let waited = Ticket { owed: Some(Badge::AiFailed), tries: 3, not_before: Some(at(90)), ..waited };
     let (_, ticket) = planned(&settings(), job_id("j9"), &waited, at(50));
@@ -80,7 +80,7 @@ fn a_job_that_is_made_leaves_nothing_on_its_ticket_of_what_waited_for_it() {
 }
 
 #[test]
-fn a_revision_locks_its_ticket_where_it_stands_and_other_reviews_wait_on() {
+fn revision_locks_its_ticket_in_place() {
     let before = ticket_in(REVIEW).remembering(&pull_request_id(9), at(70));
     let before = Ticket { held: true, tries: 3, not_before: Some(at(90)), ..before };
     let (job, ticket, pull_request) = revision("r1", &before, &linked(), at(50));
@@ -99,7 +99,7 @@ fn a_revision_locks_its_ticket_where_it_stands_and_other_reviews_wait_on() {
 }
 
 #[test]
-fn a_revision_is_made_at_the_head_that_is_told_with_it_or_else_at_the_one_that_is_known() {
+fn revision_starts_at_the_given_or_the_known_head() {
     let head = |told: Option<&str>| {
         let plan = Plan {
             id: job_id("j9"),
@@ -119,7 +119,7 @@ fn a_revision_is_made_at_the_head_that_is_told_with_it_or_else_at_the_one_that_i
 }
 
 #[test]
-fn a_job_asks_its_model_with_its_projects_key_where_that_has_one_for_its_agent() {
+fn job_uses_the_project_key_of_its_agent() {
     let made = |model_secrets| {
         let settings = Settings { model_secrets, ..settings() };
         let agent = Agent { capability: CODEX.into(), command: Vec::new(), model: None };
@@ -140,11 +140,11 @@ fn a_job_asks_its_model_with_its_projects_key_where_that_has_one_for_its_agent()
     let has_none = made(ModelSecrets { claude_token: key(), ..ModelSecrets::default() });
     assert_eq!((has.policy.model_of.as_deref(), has.policy.key()), (Some(CODEX), KeyOf::Project));
     assert_eq!((has_none.policy.model_of.as_deref(), has_none.policy.key()), (None, KeyOf::Runner));
-    assert_ne!(has.class, has_none.class, "they ask another account");
+    assert_ne!(has.class, has_none.class, "the accounts differ");
 }
 
 #[test]
-fn each_limit_of_a_project_is_its_jobs() {
+fn project_limits_become_the_job_policy() {
     let mut settings = settings();
     settings.limits = Limits {
         wall_secs: 601,

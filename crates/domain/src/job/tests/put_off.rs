@@ -1,16 +1,16 @@
-//! What the sweeper failed on is over as soon as its job goes on, whoever moves it.
+//! Tests that every transition clears the sweeper's back-off.
 
 use super::*;
 use crate::breaker::Cause;
 use crate::job::model::tests::met;
 
-/// The sweeper has failed on it three times, and leaves it alone for long.
+/// The job after the sweeper failed three times and postponed it.
 fn put_off(job: Job) -> Job {
     Job { tries: 3, not_before: Some(at(90_000)), ..job }
 }
 
 #[test]
-fn a_job_that_goes_on_is_swept_at_its_usual_time() {
+fn transition_clears_the_sweepers_back_off() {
     let executing = put_off(active(Status::Executing));
     let held = fence(&executing, 1, "c1");
     for (what, next) in [

@@ -1,4 +1,4 @@
-//! Starts of tasks: which one is meant, how often one is tried, and when it is given up.
+//! Tests starts of tasks: identity, retries and when to give up.
 
 use super::*;
 use crate::story::{at, claim, ready};
@@ -6,7 +6,7 @@ use crate::sweep::{Step, step};
 use std::time::Duration;
 
 #[test]
-fn a_start_is_known_by_attempt_and_number() {
+fn start_is_identified_by_attempt_and_number() {
     let job = starting();
     let fail =
         |job: &Job, attempt, number| job.start_failed(attempt, number, DispatchFault::Silent { times: 1 }, at(20));
@@ -18,13 +18,13 @@ fn a_start_is_known_by_attempt_and_number() {
     let named = job.start_named(1, 1, "t").unwrap();
     assert_eq!(named.dispatch.task.as_deref(), Some("t"));
     assert_eq!(named.dispatch.due, at(10).plus(START_WITHIN));
-    // The next start has no name until it gets its own.
+    // The next start has no task name yet.
     let next = fail(&named, 1, 1).unwrap().dispatched(at(40)).unwrap();
     assert_eq!((next.dispatch.number, next.dispatch.task), (2, None));
 }
 
 #[test]
-fn the_first_task_may_claim_late_while_the_second_starts_and_only_one_gets_it() {
+fn late_first_task_and_second_task_compete_for_one_claim() {
     let second = starting()
         .start_failed(1, 1, DispatchFault::Silent { times: 1 }, at(320))
         .unwrap()
@@ -34,12 +34,12 @@ fn the_first_task_may_claim_late_while_the_second_starts_and_only_one_gets_it() 
     let won = second.claimed(&claim(1, "of-d1"), at(340)).unwrap();
     assert_eq!(won.claimed(&claim(1, "of-d2"), at(341)), Err(NotNow::LeaseLost));
     assert_eq!(won.claimed(&claim(1, "of-d1"), at(342)), Err(NotNow::Already));
-    // Nor does the loser get a later attempt.
+    // The loser gets no later attempt either.
     let back = won.requeued(at(350)).unwrap();
     assert_eq!(back.claimed(&claim(1, "of-d2"), at(351)), Err(NotNow::LeaseLost));
 }
 
-/// The job after these faults in a row, each of a start of its own; and how long it then waits.
+/// The job after these faults, one per start, and its last wait in seconds.
 fn after_faults(faults: &[DispatchFault]) -> (Job, u64) {
     let mut job = ready();
     let mut wait = Duration::ZERO;
@@ -70,7 +70,7 @@ fn container_died() -> DispatchFault {
 }
 
 #[test]
-fn starts_are_tried_again_after_5_seconds_doubling_to_5_minutes() {
+fn starts_back_off_from_5_seconds_to_5_minutes() {
     for fault in [capacity(1), THROTTLED, INTERRUPTED, refused(), container_died(), SILENT] {
         let waits: Vec<_> = (1..=9).map(|n| after_faults(&vec![fault.clone(); n]).1).collect();
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300], "{fault:?}");
@@ -78,7 +78,7 @@ fn starts_are_tried_again_after_5_seconds_doubling_to_5_minutes() {
 }
 
 #[test]
-fn capacity_throttling_and_interruptions_never_give_up_and_keep_their_beginning() {
+fn transient_start_faults_never_give_up() {
     for fault in [capacity(1), THROTTLED, INTERRUPTED] {
         assert_eq!(after_faults(&vec![fault; 200]).0.never_started(), None);
     }
@@ -89,7 +89,7 @@ fn capacity_throttling_and_interruptions_never_give_up_and_keep_their_beginning(
 }
 
 #[test]
-fn the_third_refusal_death_or_silence_in_a_row_gives_up() {
+fn third_permanent_start_fault_in_a_row_gives_up() {
     for (fault, why) in [(refused(), "no role"), (container_died(), "exit code 1"), (SILENT, "it was never heard of")] {
         assert_eq!(after_faults(&[fault.clone(), fault.clone()]).0.never_started(), None);
         let (job, _) = after_faults(&[fault.clone(), fault.clone(), fault]);
@@ -100,19 +100,19 @@ fn the_third_refusal_death_or_silence_in_a_row_gives_up() {
 }
 
 #[test]
-fn faults_that_pass_by_themselves_and_others_are_counted_apart() {
+fn transient_and_permanent_start_faults_count_apart() {
     let gives_up = |faults: &[DispatchFault]| after_faults(faults).0.never_started().is_some();
     assert!(gives_up(&[SILENT, refused(), SILENT]));
     assert!(gives_up(&[refused(), container_died(), SILENT]));
     assert!(!gives_up(&[SILENT, SILENT, THROTTLED, SILENT, SILENT]));
     assert!(gives_up(&[SILENT, THROTTLED, SILENT, SILENT, SILENT]));
     assert_eq!(after_faults(&[SILENT, SILENT, THROTTLED]).1, 5);
-    // What the caller says of the count does not matter.
+    // The count that the caller passes is ignored.
     assert!(!gives_up(&[DispatchFault::Silent { times: 40 }]));
 }
 
 #[test]
-fn a_claim_or_a_requeue_ends_the_count() {
+fn claim_or_requeue_resets_the_fault_count() {
     let (twice, _) = after_faults(&[SILENT, SILENT]);
     let claimed = twice.claimed(&claim(1, "c1"), at(5_000)).unwrap();
     let back = claimed.requeued(at(5_100)).unwrap().dispatched(at(5_200)).unwrap();
@@ -123,16 +123,16 @@ fn a_claim_or_a_requeue_ends_the_count() {
 }
 
 #[test]
-fn a_job_that_stands_still_is_not_given_up_for_its_starts() {
+fn suspended_job_is_not_given_up_for_its_starts() {
     let (job, _) = after_faults(&[SILENT; 3]);
     assert!(job.never_started().is_some());
     let still = job.paused(Pause::new("ann", at(5_000)), at(5_000)).unwrap();
-    assert!(still.dispatch.fault.is_some(), "what its starts came to is not forgotten yet");
+    assert!(still.dispatch.fault.is_some(), "the start fault is still stored");
     assert_eq!((still.status, still.never_started()), (Status::Paused, None));
 }
 
 #[test]
-fn a_task_that_was_not_heard_to_die_may_claim_though_its_start_counts_as_failed() {
+fn silent_task_may_claim_after_its_start_failed() {
     let named = ready().dispatched(at(1)).unwrap().start_named(1, 1, "arn:slow").unwrap();
     let by = Claim { task: Some("arn:slow".into()), ..claim(1, "c1") };
     for fault in [SILENT, THROTTLED, capacity(1), refused()] {
@@ -142,7 +142,7 @@ fn a_task_that_was_not_heard_to_die_may_claim_though_its_start_counts_as_failed(
 }
 
 #[test]
-fn a_task_that_was_heard_to_die_claims_nothing_any_more() {
+fn stopped_task_cannot_claim() {
     let named = ready().dispatched(at(1)).unwrap().start_named(1, 1, "arn:dead").unwrap();
     let died = named.start_failed(1, 1, container_died(), at(2)).unwrap();
     let by = |task: &str| Claim { task: Some(task.into()), ..claim(1, "c1") };
@@ -151,7 +151,7 @@ fn a_task_that_was_heard_to_die_claims_nothing_any_more() {
 }
 
 #[test]
-fn neither_the_first_nor_a_later_task_that_was_heard_to_die_claims_any_more() {
+fn last_ten_stopped_tasks_cannot_claim() {
     let dies = |job: Job, number: u32, task: &str| {
         let started = job.dispatched(at(u64::from(number) * 100)).unwrap();
         let named = started.start_named(1, number, task).unwrap();
@@ -169,7 +169,7 @@ fn neither_the_first_nor_a_later_task_that_was_heard_to_die_claims_any_more() {
 }
 
 #[test]
-fn a_job_that_was_stored_with_its_last_dead_task_alone_is_read() {
+fn single_dead_task_of_an_older_version_is_parsed() {
     let mut stored = serde_json::to_value(ready()).unwrap();
     stored["dispatch"]["dead"] = "arn:1".into();
     assert_eq!(serde_json::from_value::<Job>(stored).unwrap().dispatch.dead, ["arn:1"]);
