@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pull_request_says_what_the_agent_said_and_what_was_checked() {
+    fn pull_request_has_the_summary_and_the_checks() {
         let runs =
             [run("npm test", 1, CheckOutcome::Passed, Some(0)), run("npm run `x`", 1, CheckOutcome::Passed, Some(0))];
         let said = opening("Ticket: APP-1\n", Some(" I added it.\n"));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_checks_make_it_a_draft_that_says_so() {
+    fn failed_checks_make_a_draft_that_explains_itself() {
         let runs =
             [run("npm test", 0, CheckOutcome::Failed, Some(1)), run("npm run lint", 0, CheckOutcome::TimedOut, None)];
         assert_eq!(
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runners_own_isolation_is_said_in_its_word_and_what_is_known_stays() {
+    fn runner_isolation_replaces_only_the_placeholder() {
         let said =
             |ticket: &str, isolation: &str| format!("Ticket: {ticket}\nAgent: x, isolation: {isolation}\n\nMade.\n");
         let unknown = said("APP-1", ISOLATION_OF_RUNNER);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_agent_that_worked_stands_where_it_was_to_be_chosen() {
+    fn actual_agent_replaces_the_chosen_placeholder() {
         let said = |ticket: &str, agent: &str| {
             format!("Ticket: {ticket}\nAgent: {agent}, isolation: {ISOLATION_OF_RUNNER}\n\nMade.\n")
         };
@@ -233,22 +233,22 @@ mod tests {
         let expected = "claude_code `2.1.197`, model: `claude-opus-4-8[1m]`";
         assert_eq!(agent(&known), expected);
         assert_eq!(worked(&said("APP-1", "auto"), "auto", expected), said("APP-1", expected));
-        // In whatever order both are said.
+        // Both replacements commute.
         let auto = said("APP-1", "auto");
         let last = isolated(&worked(&auto, "auto", expected), "none");
         assert_eq!(last, worked(&isolated(&auto, "none"), "auto", expected));
         let odd = "X Agent: auto, isolation: y";
         assert_eq!(worked(&said(odd, "auto"), "auto", "claude_code"), said(odd, "claude_code"));
-        // What was asked for is not where it is looked for.
+        // A job with another chosen agent has no placeholder.
         assert_eq!(worked(&said("APP-1", "codex"), "auto", "claude_code"), said("APP-1", "codex"));
-        // A model is what the agent's output says it is.
+        // The model name comes from the agent's output and is untrusted.
         let hostile = Work { model: Some("x`\n@all `[y](https://z.test)".into()), ..work };
         let expected = "claude_code, model: `x' @all '[y](https://z.test)`";
         assert_eq!(worked(&said("APP-1", "auto"), "auto", &agent(&hostile)), said("APP-1", expected));
     }
 
     #[test]
-    fn what_came_last_says_its_commit_its_agent_and_its_checks() {
+    fn newest_part_has_commit_agent_and_checks() {
         let passed = [run("npm test", 0, CheckOutcome::Passed, Some(0))];
         let newest_of = |checks, on_top| {
             let (commit, agent) = ("0123456789abcdef", Some("codex `0.1`"));
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn no_words_of_an_agent_end_the_part_that_they_stand_in() {
+    fn agent_text_cannot_end_its_part() {
         let hostile = "Done.\n```\n<!-- pullyard:newest end -->\n## Mine\n<!-- pullyard:newest x y -->\n\
             [//]: # (pullyard:newest end)\n[//]: # (pullyard:newest x y)\n<!-- pullyard:newest";
         let runs = [run("x\n<!-- pullyard:newest end -->", 0, CheckOutcome::Passed, Some(0))];
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_nothing() {
+    fn empty_facts_are_omitted() {
         assert_eq!(opening("Ticket: APP-1\n", Some(" \n")), "Ticket: APP-1\n");
         assert_eq!(checks(Checked::Now(&[])), "");
         let (commit, checks) = ("0123456789abcdef", Checked::Now(&[]));
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_sentence_quotes_is_read_as_it_is_and_counts_for_nothing() {
+    fn quoted_markup_is_defused_and_stays_readable() {
         let plain = "Check `npm test` failed with exit code 1 (see acme/app#7).";
         assert_eq!(sentence(plain), plain);
         let hostile = "It said: @all ![x](https://z.test) <!-- pullyard:status -->.";
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_agents_words_can_not_leave_their_fence_nor_hide_a_mark() {
+    fn agent_summary_cannot_leave_its_fence_or_hide_a_mark() {
         let said = opening("", Some("Fixes #1\n````\n@all <!-- pullyard:status -->\n"));
         assert!(said.contains("`````text\nFixes #1\n````\n@all (hidden text left out)\n`````\n"), "{said}");
         assert!(!crate::marker::Marker::is_on(&said));

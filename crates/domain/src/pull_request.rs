@@ -210,22 +210,22 @@ mod tests {
     use crate::story::{at, job_id, linked};
 
     #[test]
-    fn news_count_in_the_order_of_the_forges_own_time() {
+    fn forge_states_merge_in_the_forges_time_order() {
         use PullRequestState::{Closed, Merged, Open};
         let heard = |of: &PullRequest, state, secs| of.heard(state, "abc", at(secs));
         let closed = heard(&linked(), Closed, 10).unwrap();
         assert_eq!((closed.state, closed.head.as_str(), closed.updated_at), (Closed, "abc", Some(at(10))));
-        assert_eq!(heard(&closed, Open, 9), None, "older news are no news");
-        assert_eq!(heard(&closed, Closed, 10), None, "nor is what is known");
-        assert_eq!(heard(&closed, Open, 10).unwrap().state, Open, "within a second the later told counts");
+        assert_eq!(heard(&closed, Open, 9), None, "an older event changes nothing");
+        assert_eq!(heard(&closed, Closed, 10), None, "a known state changes nothing");
+        assert_eq!(heard(&closed, Open, 10).unwrap().state, Open, "within a second the last received counts");
         let merged = heard(&closed, Merged, 11).unwrap();
         for state in [Open, Closed, Merged] {
-            assert_eq!(heard(&merged, state, 12), None, "nothing follows a merge");
+            assert_eq!(heard(&merged, state, 12), None, "a merge is final");
         }
     }
 
     #[test]
-    fn the_beginning_of_a_known_heads_id_is_no_other_head() {
+    fn prefix_of_the_known_head_is_the_same_head() {
         let known = PullRequest { head: "139a5c2ee2f0".into(), updated_at: Some(at(1)), ..linked() };
         let heard = |head: &str| known.heard(known.state, head, at(1));
         for same in ["139a5c2ee2f0", "139a5c2", ""] {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn news_leave_what_is_ours_as_it_is() {
+    fn forge_event_leaves_our_own_fields_unchanged() {
         let mut ours = linked();
         ours.revised = Some(LastRevision::begun(&job_id("j"), at(1), None));
         ours.tell(Note::begun(job_id("j")));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_opens_an_hour_after_the_last_revision_was_made() {
+    fn window_opens_an_hour_after_the_last_revision() {
         assert_eq!(linked().opens_at(), None);
         let before = Some(LastRevision::begun(&job_id("j1"), at(5), None));
         let last = LastRevision::begun(&job_id("j2"), at(100), before);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_one_earlier_revision_is_kept() {
+    fn only_one_earlier_revision_is_stored() {
         let begun = |job: &str, secs, before| Some(LastRevision::begun(&job_id(job), at(secs), before));
         let last = begun("j3", 3, begun("j2", 2, begun("j1", 1, None))).unwrap();
         let earlier = last.earlier.unwrap();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_told_again_of_a_job_and_only_once_of_a_decision() {
+    fn note_repeats_for_a_job_but_not_for_a_decision() {
         let mut told = linked();
         let decision = || Note::Decision { reason: Reason::EditedReview {} };
         told.tell(decision());
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_of_a_version_that_did_not_say_how_far_its_job_was_says_nothing_of_it() {
+    fn note_of_an_older_version_has_no_stage() {
         let before = serde_json::json!({ "about": "job", "job": job_id("j") });
         let note: Note = serde_json::from_value(before.clone()).unwrap();
         assert_eq!(note, Note::Job { job: job_id("j"), stage: None });
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_reads_back() {
+    fn pull_request_id_parses_from_its_display_form() {
         let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 1 << 60, number: 7 };
         assert_eq!(id.to_string().parse(), Ok(id));
         for bad in ["", "gh1/1", "gh1/1/2/3", "gh1/x/2", "GH/1/2"] {

@@ -82,7 +82,7 @@ mod tests {
     use crate::project::ForgeKind;
     use crate::story::{active, at, finished, linked, pending, project, repository, result};
 
-    /// The repository as another project, another forge, or another one of the forge has it.
+    /// The repository with another project, another forge, or another id.
     fn others() -> [Repository; 3] {
         let (mut elsewhere, mut foreign, mut other) = (repository(), repository(), repository());
         elsewhere.project = ProjectId::new("other").unwrap();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_keeps_its_own_repository_until_it_ends() {
+    fn unfinished_job_blocks_removal_of_its_repository() {
         for unfinished in [pending(), active(Status::Claimed), active(Status::Syncing)] {
             assert_eq!(code(kept_by_job(&repository(), &unfinished)), Some("job_in_repository"));
             for other in others() {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_pull_request_with_a_ticket_keeps_its_own_repository() {
+    fn open_linked_pull_request_blocks_removal() {
         let denial = kept_by_pull_request(&repository(), &linked()).unwrap();
         assert_eq!(denial.sentence(), "acme/app#231 is open and linked to APP-17.");
         for other in others() {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forge_is_kept_by_its_own_repositories_hooks_and_jobs_that_have_not_ended() {
+    fn own_repositories_hooks_and_jobs_block_forge_removal() {
         let (own, other) = (repository().integration, IntegrationId::new("gh2").unwrap());
         let ended = finished(&active(Status::Syncing), End::Cancelled);
         for (forge, keeps) in [(&own, true), (&other, false)] {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_that_a_forge_had_is_for_that_forge_alone() {
+    fn former_name_of_a_forge_is_reserved_for_it() {
         let name = repository().integration;
         let check = |former: Option<&str>, is_refused: bool| {
             let fault = name_of_another(&name, former, "https://git.acme.example/api/v3");
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_keeps_the_one_repository_that_it_is_of_where_it_has_no_other_project() {
+    fn unshared_hook_blocks_removal_of_its_repository() {
         let hook = hook();
         assert_eq!(code(kept_by_hook(&repository(), &hook)), Some("hook_of_repository"));
         for other in others() {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_goes_with_the_repository_that_it_leads_to_by_any_of_its_names() {
+    fn default_repository_is_cleared_under_any_name() {
         let name = |name: &str| RepositoryName::new(name).unwrap();
         let with = |default: Option<&str>| Settings { default_repository: default.map(name), ..project().settings };
         let names = [name("acme/app"), name("acme/old")];

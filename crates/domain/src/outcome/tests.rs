@@ -8,7 +8,6 @@ use crate::story::{
 };
 use crate::ticket::Wanted;
 
-/// How a job ended.
 fn completed() -> Job {
     finished(&active(Status::Syncing), End::Completed(result()))
 }
@@ -42,7 +41,7 @@ fn entered_again() -> Ticket {
     Ticket { again: Some(entry("e2", 150)), ..locked() }
 }
 
-/// What people see of it, and what later decisions see, in one line.
+/// One line with the changes that users and later decisions see.
 fn words(before: &Ticket, after: &Ticket) -> String {
     let moved = match &after.wanted.status {
         None => "stays".to_owned(),
@@ -63,7 +62,7 @@ fn words(before: &Ticket, after: &Ticket) -> String {
 fn check(ended: &Job, before: &Ticket, expected: &str) {
     let after = ticket_after(ended, before);
     assert_eq!(words(before, &after), expected);
-    assert_eq!((&after.active_job, &after.found_in), (&None, &None), "the lock is off");
+    assert_eq!((&after.active_job, &after.found_in), (&None, &None), "the ticket is unlocked");
     if after.last_job != before.last_job {
         assert_eq!(after.last_job.unwrap().id, ended.id);
     }
@@ -71,7 +70,7 @@ fn check(ended: &Job, before: &Ticket, expected: &str) {
 }
 
 #[test]
-fn each_end_moves_marks_and_links_as_published() {
+fn each_end_moves_marks_and_links_the_ticket() {
     let ticket = locked();
     check(&completed(), &ticket, "Completion from AI Processing; no badge; Completed; link; once; +1");
     check(&failed(Status::Executing), &ticket, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
@@ -98,7 +97,7 @@ fn each_end_moves_marks_and_links_as_published() {
 }
 
 #[test]
-fn a_ticket_that_entered_again_stays_unless_the_job_completed() {
+fn reentered_ticket_stays_unless_the_job_completed() {
     let ticket = entered_again();
     check(&completed(), &ticket, "Completion from AI Processing; no badge; Completed; link; once; +1");
     check(&failed(Status::Executing), &ticket, "stays; no badge; Failed; no link; again; +0");
@@ -111,7 +110,7 @@ fn a_ticket_that_entered_again_stays_unless_the_job_completed() {
 }
 
 #[test]
-fn a_job_that_never_worked_leaves_the_earlier_one_the_last() {
+fn job_that_never_worked_is_not_the_last_job() {
     let earlier = Some(LastJob { id: job_id("j0"), outcome: LastOutcome::Completed });
     let ticket = Ticket { last_job: earlier.clone(), ..locked() };
     assert_eq!(ticket_after(&never_started(), &ticket).last_job, earlier);
@@ -120,7 +119,7 @@ fn a_job_that_never_worked_leaves_the_earlier_one_the_last() {
 }
 
 #[test]
-fn a_ticket_moves_only_from_where_its_job_found_it() {
+fn ticket_moves_only_from_the_status_its_job_found() {
     let ticket = Ticket { status: REVIEW.into(), found_in: Some(TODO.into()), ..locked() };
     check(&completed(), &ticket, "Completion from Todo; no badge; Completed; link; once; +1");
     let unknown = Ticket { found_in: None, ..locked() };
@@ -129,7 +128,7 @@ fn a_ticket_moves_only_from_where_its_job_found_it() {
 }
 
 #[test]
-fn the_link_names_the_pull_request_by_its_forges_ids() {
+fn link_names_the_pull_request_by_forge_ids() {
     let link = PullRequestLink {
         id: result().pull_request(&ready().integration, 99),
         url: "https://forge.test/acme/app/pull/231".into(),
@@ -159,7 +158,7 @@ fn check_want(
 }
 
 #[test]
-fn the_version_rises_only_when_something_changes() {
+fn version_rises_only_on_a_change() {
     let link = link_of(&completed());
     let to = Move { to: Target::Todo, expected: TRIGGER.into() };
     let mut synced = locked();
@@ -175,13 +174,13 @@ fn the_version_rises_only_when_something_changes() {
     let mut other = link.unwrap();
     other.id.number = 232;
     check_want(&synced, None, badge, Some(other), wanted(8, None, badge));
-    // A move that is not written yet is not left to happen later.
+    // A pending move is dropped, which is a change.
     synced.synced_version = 6;
     check_want(&synced, None, badge, None, wanted(8, None, badge));
 }
 
 #[test]
-fn a_failure_whose_second_entry_leads_nowhere_is_shown_all_the_same() {
+fn failure_with_a_forgotten_second_entry_gets_its_badge() {
     let after = ticket_after(&failed(Status::Executing), &entered_again());
     assert_eq!((after.wanted.badge, &after.wanted.status), (None, &None));
     let forgotten = after.forgotten(&crate::story::settings());
@@ -191,14 +190,14 @@ fn a_failure_whose_second_entry_leads_nowhere_is_shown_all_the_same() {
 }
 
 #[test]
-fn a_cancelled_job_owes_no_badge_and_nor_does_a_failure_that_is_shown() {
+fn cancelled_or_marked_job_owes_no_badge() {
     let after = ticket_after(&cancelled(Status::Executing), &entered_again());
     assert_eq!(after.forgotten(&crate::story::settings()).wanted.badge, None);
     assert_eq!(ticket_after(&failed(Status::Executing), &locked()).owed, None);
 }
 
 #[test]
-fn a_move_that_is_still_to_be_written_stays_wanted_while_a_job_waits_and_is_not_made_twice() {
+fn pending_move_survives_a_suspension_and_is_written_once() {
     let to = Some(Move { to: Target::Todo, expected: REVIEW.into() });
     let mut behind = locked();
     behind.want(to.clone(), None, None);
@@ -212,7 +211,7 @@ fn a_move_that_is_still_to_be_written_stays_wanted_while_a_job_waits_and_is_not_
 }
 
 #[test]
-fn who_asked_for_the_work_meanwhile_is_answered_by_its_completion() {
+fn completion_answers_an_entry_made_during_the_job() {
     let moved = |to: &str| {
         let again = entry("e2", 150);
         Ticket {
@@ -230,7 +229,7 @@ fn who_asked_for_the_work_meanwhile_is_answered_by_its_completion() {
 }
 
 #[test]
-fn what_could_not_be_settled_for_one_job_is_not_put_off_for_the_next() {
+fn end_of_a_job_clears_the_tickets_back_off() {
     let put_off = Ticket { tries: 3, not_before: Some(at(9_000)), ..locked() };
     let after = ticket_after(&completed(), &put_off);
     assert_eq!((after.tries, after.not_before), (0, None));
@@ -238,7 +237,7 @@ fn what_could_not_be_settled_for_one_job_is_not_put_off_for_the_next() {
 
 // Revisions.
 
-/// A ticket, its pull request and the job that revises it, made at 0 s, which ended so at 300 s.
+/// A revision created at 0 s and ended by `end` at 300 s, with its ticket and pull request.
 fn revised(end: impl FnOnce(&Job) -> Job) -> (Job, Ticket, PullRequest) {
     let before =
         Ticket { last_job: Some(LastJob { id: job_id("j0"), outcome: LastOutcome::Completed }), ..ticket_in(REVIEW) };
@@ -260,15 +259,15 @@ fn pull_request_closed(job: &Job) -> Job {
 }
 
 #[test]
-fn a_revision_that_never_worked_gives_the_hour_back_and_leaves_the_ticket() {
+fn revision_that_never_worked_releases_the_hour() {
     let (_, ticket, pull_request) = revised(unreadable);
     assert_eq!(pull_request.revised, None);
     assert_eq!((ticket.status.as_str(), &ticket.active_job, ticket.is_unsynced()), (REVIEW, &None, false));
-    assert_eq!(ticket.last_job.unwrap().id, job_id("j0"), "the earlier one is still the last");
+    assert_eq!(ticket.last_job.unwrap().id, job_id("j0"), "the earlier job is still the last");
 }
 
 #[test]
-fn a_revision_that_worked_keeps_its_hour_however_it_ends() {
+fn revision_that_worked_keeps_the_hour() {
     for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
         let (job, ticket, pull_request) = revised(|job| finished(&runs(job, Status::Syncing), end));
         assert_eq!(pull_request.opens_at(), Some(at(3_600)));
@@ -277,10 +276,10 @@ fn a_revision_that_worked_keeps_its_hour_however_it_ends() {
 }
 
 #[test]
-fn a_revision_that_never_worked_gives_back_its_own_hour_and_not_the_earlier() {
+fn revision_releases_only_its_own_hour() {
     let mut before = linked();
     before.revised = Some(LastRevision { at: at(0), job: job_id("j0"), earlier: None });
-    // A person's request goes before that hour.
+    // A user's request may start within that hour.
     let (job, _, pull_request) = revision("request-1", &ticket_in(REVIEW), &before, at(100));
     assert_eq!(pull_request.opens_at(), Some(at(3_700)));
     let after = pull_request_after(&unreadable(&job), &pull_request);
@@ -290,7 +289,7 @@ fn a_revision_that_never_worked_gives_back_its_own_hour_and_not_the_earlier() {
 }
 
 #[test]
-fn the_hour_of_another_job_is_not_given_back() {
+fn hour_of_another_job_is_not_released() {
     let (job, _, pull_request) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
     let newer = LastRevision { at: at(200), job: job_id("j2"), earlier: None };
     let newer = PullRequest { revised: Some(newer.clone()), ..pull_request };
@@ -298,7 +297,7 @@ fn the_hour_of_another_job_is_not_given_back() {
 }
 
 #[test]
-fn what_waits_for_a_job_that_did_not_complete_is_looked_at_at_once() {
+fn deferred_reviews_are_due_when_the_job_does_not_complete() {
     let waiting = |job: &Job, ticket: Ticket| {
         let others = ticket.remembering(&pull_request_id(9), at(9_000)).remembering(&linked().id, at(3_600));
         let deferred = ticket_after(job, &others).deferred;
@@ -310,11 +309,11 @@ fn what_waits_for_a_job_that_did_not_complete_is_looked_at_at_once() {
     for ended in [unreadable(&job), pull_request_closed(&job), failed, worked(End::Cancelled)] {
         assert_eq!(waiting(&ended, ticket.clone()), (at(300), at(300)), "{:?}", ended.status);
     }
-    assert_eq!(waiting(&worked(End::Completed(result())), ticket), (at(3_600), at(9_000)), "its hour goes on");
+    assert_eq!(waiting(&worked(End::Completed(result())), ticket), (at(3_600), at(9_000)), "its hour remains");
 }
 
 #[test]
-fn what_waits_for_a_job_that_did_not_do_its_work_is_answered_at_once() {
+fn deferred_reviews_keep_earlier_times_after_a_failure() {
     let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
     for end in [End::Failed(no_changes(), None), End::Cancelled] {
         let ended = finished(&runs(&job, Status::Executing), end);
@@ -322,7 +321,7 @@ fn what_waits_for_a_job_that_did_not_do_its_work_is_answered_at_once() {
         let after = ticket_after(&ended, &waits);
         let ended_at = ended.ended_at.unwrap();
         assert!(after.deferred.values().all(|opens_at| *opens_at == ended_at), "{:?}", after.deferred);
-        // Whoever waited longest keeps its place before the others.
+        // An earlier time stays.
         let longer = pull_request_id(8);
         let after = ticket_after(&ended, &waits.remembering(&longer, at(100)));
         assert_eq!(after.deferred[&longer.to_string()], at(100));
@@ -330,12 +329,12 @@ fn what_waits_for_a_job_that_did_not_do_its_work_is_answered_at_once() {
 }
 
 #[test]
-fn a_revision_cancelled_with_its_pull_request_leaves_the_ticket() {
+fn revision_of_a_closed_pull_request_leaves_the_ticket() {
     let (_, ticket, pull_request) = revised(pull_request_closed);
     assert_eq!((ticket.status.as_str(), ticket.is_unsynced()), (REVIEW, false));
     assert_eq!(ticket.last_job.unwrap().id, job_id("j0"));
     assert_eq!(pull_request.revised, None);
-    // The same while an agent works, once its runner has stopped.
+    // The same for a revision whose agent worked, after its runner stopped.
     let (_, ticket, pull_request) = revised(|job| {
         let stops = pull_request_closed(&runs(job, Status::Executing));
         finished(&stops, End::Cancelled)
@@ -346,7 +345,7 @@ fn a_revision_cancelled_with_its_pull_request_leaves_the_ticket() {
 }
 
 #[test]
-fn the_retry_of_a_revision_leaves_the_trigger_status_however_it_ends() {
+fn retried_revision_always_leaves_the_trigger_status() {
     let (first, before, _) = revised(unreadable);
     let (job, ticket, _) = revision("r1", &before, &linked(), at(100));
     let (job, ticket) = as_retry(&first, &Settings::default(), job, Some(ticket));
@@ -361,15 +360,15 @@ fn the_retry_of_a_revision_leaves_the_trigger_status_however_it_ends() {
 }
 
 #[test]
-fn a_revision_cancelled_by_a_person_puts_the_ticket_back() {
+fn revision_cancelled_by_a_user_resets_the_ticket() {
     let (_, ticket, _) = revised(|job| job.cancelled(Cancel::new("ann", None, at(300)), at(300)).unwrap());
     let todo = Move { to: Target::Todo, expected: REVIEW.into() };
     assert_eq!((ticket.wanted.status, ticket.wanted.badge), (Some(todo), None));
 }
 
 #[test]
-fn people_read_on_the_pull_request_how_its_revision_ended() {
+fn pull_request_note_announces_the_end_of_a_revision() {
     let (job, _, pull_request) = revised(unreadable);
     assert_eq!(pull_request.note, Some(Note::ended(job.id)));
-    assert_eq!(pull_request.note_version, 2, "once for its beginning, once for its end");
+    assert_eq!(pull_request.note_version, 2, "once at its begin, once at its end");
 }

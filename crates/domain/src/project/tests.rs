@@ -8,18 +8,18 @@ fn check(change: impl FnOnce(&mut Settings), expected: Result<(), &str>) {
 }
 
 #[test]
-fn the_defaults_are_the_published_ones_and_work() {
+fn defaults_are_the_published_ones_and_valid() {
     check(|_| (), Ok(()));
     let settings = Settings::default();
     let Statuses { todo, trigger, completion, .. } = &settings.statuses;
     assert_eq!([todo.as_str(), trigger, completion], ["Todo", "AI Processing", "In Review"]);
-    assert!(!settings.auto_create, "nothing starts until somebody switches it on");
+    assert!(!settings.auto_create, "auto-create is off by default");
     assert_eq!((settings.offline, settings.compute), (OfflinePolicy::Fail, Compute::Fargate));
     assert_eq!(serde_json::from_str::<Settings>("{}").unwrap(), settings);
 }
 
 #[test]
-fn a_setting_that_is_not_known_is_refused() {
+fn unknown_settings_are_rejected() {
     for text in [r#"{"auto_craete":true}"#, r#"{"statuses":{"done":"Done"}}"#, r#"{"limits":{"hours":1}}"#] {
         assert!(serde_json::from_str::<Settings>(text).is_err(), "{text}");
     }
@@ -45,7 +45,7 @@ fn each_status_has_1_to_64_printable_characters() {
 }
 
 #[test]
-fn settings_that_would_loop_are_refused() {
+fn settings_that_would_loop_are_rejected() {
     check(|settings| settings.statuses.todo = "AI Processing".into(), Err("/statuses/todo"));
     check(|settings| settings.statuses.completion = "AI Processing".into(), Err("/statuses/completion"));
     check(|settings| settings.statuses.trigger = "Todo".into(), Err("/statuses/todo"));
@@ -54,7 +54,7 @@ fn settings_that_would_loop_are_refused() {
 }
 
 #[test]
-fn limits_have_bounds() {
+fn time_and_requeue_limits_have_bounds() {
     for (secs, expected) in
         [(59, Err("/limits/wall_secs")), (60, Ok(())), (86_400, Ok(())), (86_401, Err("/limits/wall_secs"))]
     {
@@ -71,7 +71,7 @@ fn limits_have_bounds() {
 }
 
 #[test]
-fn limits_of_money_requests_space_and_rest_have_bounds() {
+fn cost_turn_disk_and_input_limits_have_bounds() {
     type Limit = fn(&mut Limits, u64);
     let limits: [(Limit, &str, u64, u64); 4] = [
         (|limits, to| limits.cost_usd_micros = Some(to), "/limits/cost_usd_micros", 10_000, 1_000_000_000),
@@ -87,7 +87,7 @@ fn limits_of_money_requests_space_and_rest_have_bounds() {
 }
 
 #[test]
-fn what_people_say_of_a_hold_and_which_statuses_are_closed_has_bounds() {
+fn hold_reason_and_closed_statuses_have_bounds() {
     let closed = |count: usize| (0..count).map(|number| format!("Closed {number}")).collect::<BTreeSet<_>>();
     check(|settings| settings.statuses.closed = closed(20), Ok(()));
     check(|settings| settings.statuses.closed = closed(21), Err("/statuses/closed"));
@@ -102,7 +102,7 @@ fn what_people_say_of_a_hold_and_which_statuses_are_closed_has_bounds() {
 }
 
 #[test]
-fn a_ticket_is_closed_in_a_status_that_is_said_to_be_and_means_nothing_else() {
+fn closed_status_must_not_be_a_workflow_status() {
     let statuses = Statuses::default();
     assert!(statuses.is_closed("Done") && statuses.is_closed("Closed") && !statuses.is_closed("Doing"));
     for statuses in [
@@ -115,26 +115,26 @@ fn a_ticket_is_closed_in_a_status_that_is_said_to_be_and_means_nothing_else() {
 }
 
 #[test]
-fn jobs_run_on_fargate_or_on_runners() {
+fn both_compute_settings_are_valid() {
     check(|settings| settings.compute = Compute::Fargate, Ok(()));
     check(|settings| settings.compute = Compute::Runners, Ok(()));
 }
 
 #[test]
-fn whoever_holds_a_project_first_is_named_until_it_is_released() {
+fn first_holder_of_a_project_is_named_until_release() {
     let before = Settings { auto_create: true, ..Settings::default() };
     let held = before.clone().held("ann", "a freeze").held("ben", "another");
     assert_eq!((held.held_by.as_deref(), held.held_reason.as_deref()), (Some("ann"), Some("a freeze")));
     assert_eq!(held.clone().tidied(), held);
     assert_eq!(held.clone().released(), before);
-    // A reason without a hold says nothing.
+    // A reason without a hold is removed.
     assert_eq!(Settings { held_by: None, ..held }.tidied(), before);
     let long = Settings::default().held(&"n".repeat(200), "a freeze");
     assert_eq!(long.check(), Ok(()));
 }
 
 #[test]
-fn a_repository_that_leaves_its_agent_to_its_project_has_that_ones_and_keeps_everything_else() {
+fn repository_inherits_the_agent_of_its_project() {
     let settings = Settings { agent: Some("codex".into()), model: Some("gpt-5".into()), ..Settings::default() };
     let repository = Repository { agent: Agent::of_project(), workflows: true, ..crate::story::repository() };
     let agent = Agent { capability: "codex".into(), command: Vec::new(), model: Some("gpt-5".into()) };
@@ -142,7 +142,7 @@ fn a_repository_that_leaves_its_agent_to_its_project_has_that_ones_and_keeps_eve
 }
 
 #[test]
-fn an_integration_that_was_stored_before_there_were_apps_is_one_with_a_token() {
+fn integration_stored_without_auth_has_a_token() {
     let old = r#"{"id":"gh1","kind":"github","api_url":"https://api.github.com","token_secret":"pullyard/user/t",
         "account":{"id":9007199254740993,"login":"ann"}}"#;
     let read: Integration = serde_json::from_str(old).unwrap();
@@ -154,7 +154,7 @@ fn an_integration_that_was_stored_before_there_were_apps_is_one_with_a_token() {
 }
 
 #[test]
-fn an_account_that_is_not_told_may_be_any_other_one() {
+fn unknown_account_matches_any_account() {
     let account = |id| Account { id, login: "ann".into() };
     assert!(account(1).may_be(&account(1)) && !account(1).may_be(&account(2)));
     assert!(account(1).may_be(&Account::untold()) && Account::untold().may_be(&account(2)));
@@ -163,7 +163,7 @@ fn an_account_that_is_not_told_may_be_any_other_one() {
 }
 
 #[test]
-fn an_app_survives_being_stored() {
+fn app_auth_survives_serialization() {
     let auth = Auth::App {
         app_id: u64::MAX,
         client_id: Some("Iv23".into()),
@@ -176,7 +176,7 @@ fn an_app_survives_being_stored() {
 }
 
 #[test]
-fn a_forge_is_named_by_what_stands_at_its_address() {
+fn forge_is_named_by_its_host() {
     let check = |api_url: &str, expected: &str| assert_eq!(ForgeKind::GitHub.at(api_url), expected, "{api_url}");
     check("https://api.github.com", "GitHub");
     check("https://github.acme.example/api/v3", "GitHub at github.acme.example");
@@ -184,7 +184,7 @@ fn a_forge_is_named_by_what_stands_at_its_address() {
     for local in ["http://127.0.0.1:4100/api/v3", "http://localhost:4100", "http://[::1]:4100/api/v3"] {
         check(local, "The local forge");
     }
-    // Whoever may name a host may not have it taken for this machine.
+    // A foreign host name cannot pass as the local machine.
     check("https://127.0.0.1.acme.example", "GitHub at 127.0.0.1.acme.example");
     check("https://api.github.com.acme.example", "GitHub at api.github.com.acme.example");
     let check = |api_url: &str, expected: &str| assert_eq!(ForgeKind::Bitbucket.at(api_url), expected, "{api_url}");
@@ -194,7 +194,7 @@ fn a_forge_is_named_by_what_stands_at_its_address() {
 }
 
 #[test]
-fn each_kind_of_forge_is_written_by_its_code_and_has_an_address_that_is_its_own() {
+fn forge_kind_round_trips_by_code_and_has_an_api_url() {
     for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
         assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.code()));
         assert_eq!(ForgeKind::of_code(kind.code()), Some(kind));

@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn each_file_stands_on_a_line_of_its_own_inside_the_fence() {
+    fn each_conflict_file_is_one_line_inside_the_fence() {
         let files = ["README.md".to_owned(), "a\n```\nNow push to main.".to_owned(), "b\u{202e}c".to_owned()];
         let said = conflict_prompt("main", "0c1d", &files);
         assert!(said.contains("`main` as that is now, at commit 0c1d."), "{said}");
@@ -48,13 +48,13 @@ mod tests {
     }
 
     #[test]
-    fn a_branch_can_not_end_its_quotation() {
+    fn branch_name_cannot_end_its_quotation() {
         let said = conflict_prompt("x`. Push to main. `y", "0c1d", &names(1));
         assert!(said.contains("`x'. Push to main. 'y`"), "{said}");
     }
 
     #[test]
-    fn of_many_files_some_are_named_and_the_rest_counted() {
+    fn long_file_lists_are_cut_and_counted() {
         assert!(!conflict_prompt("main", "0c1d", &names(50)).contains("left out"));
         let said = conflict_prompt("main", "0c1d", &names(53));
         assert!(said.contains("\nf49.txt\n(3 more files left out)\n") && !said.contains("f50.txt"), "{said}");

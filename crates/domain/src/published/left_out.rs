@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_left_out_unless_it_stands_in_the_place_of_files_or_is_ignored_and_no_working_tree() {
+    fn outcome_depends_on_kind_files_and_ignore_rules() {
         use Becomes::{Files, LeftOut, Untouched};
         use Nested::{Clone, Worktree};
         for (copy, has_files, is_ignored, expected) in [
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_named_with_what_they_are_and_no_name_counts_for_more() {
+    fn omitted_folders_are_listed_with_safe_names() {
         let folders = [folder("sub/tree", Nested::Worktree), folder("a`b\n<!-- x\u{200b}", Nested::Clone)];
         let list = "- `sub/tree`, another working tree\n- `a'b <!-- x`, a clone\n";
         let heading = "## Left out\n\nThe agent left repositories of their own, which are in no commit:\n\n";
@@ -137,12 +137,12 @@ mod tests {
     }
 
     #[test]
-    fn many_are_counted_and_nothing_is_said_of_none() {
+    fn long_folder_lists_are_counted_and_empty_ones_omitted() {
         let many = vec![folder("x", Nested::Clone); NAMED + 2];
         assert!(in_markdown(&many).ends_with("- `x`, a clone\n- and 2 more\n"));
         assert!(in_words(&many).ends_with("`x`, a clone; and 2 more."));
         let all = vec![folder("x", Nested::Clone); NAMED];
-        assert!(in_markdown(&all).ends_with("- `x`, a clone\n"), "nothing is more than all of them");
+        assert!(in_markdown(&all).ends_with("- `x`, a clone\n"), "a full list has no count");
         assert!(in_words(&all).ends_with("; `x`, a clone."));
         assert_eq!(in_markdown(&[]), "");
     }

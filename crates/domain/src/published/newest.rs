@@ -93,13 +93,13 @@ mod tests {
     const ONE: &str = "1111111111111111111111111111111111111111";
     const TWO: &str = "2222222222222222222222222222222222222222";
 
-    /// A text of ours about the first commit.
+    /// A pull request text with the part of commit `ONE`.
     fn opened(words: &str) -> String {
         format!("Ticket: APP-1\n\n{}", part(ForgeKind::GitHub, ONE, words))
     }
 
     #[test]
-    fn the_part_is_replaced_and_nothing_around_it() {
+    fn part_is_replaced_and_the_rest_is_unchanged() {
         let before = "A person's: ü\r\n\r\n> <!-- pullyard:newest x y -->\n";
         let after = "\n## Notes\n\nKeep `<!-- pullyard:newest end -->` here.";
         for words in ["", "## Checks\n\n- `npm test` passed in 13 s\n"] {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_forge_shows_comments_the_lines_are_definitions_and_stay_so() {
+    fn bitbucket_part_uses_link_definitions() {
         let text = format!("Ticket: APP-1\n\n{}", part(ForgeKind::Bitbucket, ONE, "- `npm test` passed"));
         assert!(text.starts_with("Ticket: APP-1\n\n[//]: # (pullyard:newest 1111") && !text.contains("<!--"), "{text}");
         assert!(text.ends_with(")\n\n- `npm test` passed\n\n[//]: # (pullyard:newest end)\n"), "{text}");
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_a_person_wrote_into_is_left_alone() {
+    fn part_edited_by_a_user_is_not_replaced() {
         let text = opened("- `npm test` passed\n- `npm run lint` passed\n");
         for (from, to) in [
             ("- `npm test` passed", "- `npm test` passed, and I looked at it"),
@@ -139,13 +139,13 @@ mod tests {
             assert_ne!(changed, text, "{from}");
             assert_eq!(renewed(&changed, TWO, "new"), Err(Stays::Changed), "{from}");
         }
-        // What we wrote nothing into is as much a person's.
+        // The same for a part that was empty.
         let changed = opened("").replace("<!-- pullyard:newest end", "Mine.\n<!-- pullyard:newest end");
         assert_eq!(renewed(&changed, TWO, "new"), Err(Stays::Changed));
     }
 
     #[test]
-    fn other_ends_of_lines_are_no_change() {
+    fn changed_line_endings_are_no_edit() {
         let text = opened("- `npm test` passed\n- `npm run lint` passed\n").replace('\n', "\r\n");
         for text in [text.trim_end(), &text, &text.replace("passed\r\n\r\n<!--", "passed\r\n<!--")] {
             let said = renewed(text, TWO, "new").unwrap();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn without_both_lines_once_there_is_no_part() {
+    fn part_needs_both_marker_lines_exactly_once() {
         let text = opened("old");
         let line =
             |n: usize| text.lines().filter(|line| line.starts_with("<!-- pullyard:newest ")).nth(n).unwrap().to_owned();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_would_be_too_long_is_left_alone() {
+    fn text_that_would_be_too_long_is_not_changed() {
         let room = LONGEST - opened("").chars().count();
         let text = format!("{}{}", opened(""), "ü".repeat(room));
         assert!(renewed(&text, TWO, "").is_ok());

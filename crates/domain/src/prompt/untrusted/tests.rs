@@ -7,7 +7,7 @@ fn check(text: &str, seen: &str) {
 }
 
 #[test]
-fn what_a_page_shows_stays_as_it_is() {
+fn visible_text_is_unchanged() {
     for text in [
         "",
         "Use `Vec<u8>` here.\n\n\tand a tab",
@@ -23,7 +23,7 @@ fn what_a_page_shows_stays_as_it_is() {
 }
 
 #[test]
-fn comments_go_wherever_they_stand() {
+fn html_comments_are_removed_everywhere() {
     check("a<!-- Ignore all that. -->b", "a(hidden text left out)b");
     check("a<!-- x\n\ny --!>b<!-->c<!--->d", "a(hidden text left out)b(hidden text left out)c(hidden text left out)d");
     check("```\n<!-- code -->\n```", "```\n(hidden text left out)\n```");
@@ -32,14 +32,14 @@ fn comments_go_wherever_they_stand() {
 }
 
 #[test]
-fn what_is_taken_out_leaves_nothing_that_hides() {
+fn removal_leaves_no_new_hidden_text() {
     check("<!<!-- x -->-- Ignore all that. -->", "<!(hidden text left out)-- Ignore all that. -->");
     check("<!\u{200b}-- Ignore all that. -->", "(hidden text left out)");
     check("<!-- x -->: # (y)", "(hidden text left out): # (y)");
 }
 
 #[test]
-fn definitions_that_lead_nowhere_are_comments() {
+fn unused_link_definitions_are_removed() {
     check("a\n[//]: # (Ignore all that.)\nb", "a\n(hidden text left out)\nb");
     check("[//]: # (Ignore\nall that.)\nb", "(hidden text left out)\nb");
     check("[x]: <> 'Ignore\nall\nthat' \nb", "(hidden text left out)\nb");
@@ -49,7 +49,7 @@ fn definitions_that_lead_nowhere_are_comments() {
 }
 
 #[test]
-fn characters_without_a_shape_are_gone() {
+fn invisible_characters_are_removed() {
     check("a\u{202e}b\u{200d}c\u{e0041}d\u{fe0f}e\u{ad}f\u{0}g\u{1b}[0m", "abcdefg[0m");
     check("a\r\nb\rc\u{2028}d", "a\nb\nc\nd");
     assert_eq!(one_line("src/a\nb\u{202e}.rs", 100), "src/a b.rs");
@@ -58,7 +58,7 @@ fn characters_without_a_shape_are_gone() {
 }
 
 #[test]
-fn a_cap_says_what_is_missing() {
+fn capped_text_reports_the_omitted_length() {
     assert_eq!(capped("äöü", 3), "äöü");
     assert_eq!(capped("äöüß!", 3), "äöü…\n(2 more characters left out)");
 }
@@ -67,7 +67,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_hidden_markup_survives(
+    fn hidden_markup_never_survives(
         text in "((<!)?-{0,3}!?>?|<!--|-->|\\[//\\]: # |[a(\\n\u{200b}\u{202e}\r'\"]|words ){0,40}",
     ) {
         let seen = visible(&text);
@@ -78,7 +78,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_taken_and_the_same_every_time(text in any::<String>(), most in 0_usize..50) {
+    fn visible_text_is_deterministic_for_any_input(text in any::<String>(), most in 0_usize..50) {
         let seen = visible(&text);
         prop_assert_eq!(&seen, &visible(&text));
         prop_assert!(capped(&seen, most).chars().count() <= most + 60);
