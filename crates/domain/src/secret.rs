@@ -50,7 +50,7 @@ mod tests {
     use super::flaw_of_token;
 
     #[test]
-    fn what_keeps_a_value_from_being_a_token_is_said_without_it() {
+    fn token_flaws_are_named_without_the_value() {
         for good in ["ghp_a-b.c", "ann@acme.example:ATATT3x-a=1F", "x"] {
             assert_eq!(flaw_of_token(good), None, "{good}");
         }
@@ -65,7 +65,7 @@ mod tests {
             ("gh\r\np", "has a line's end inside"),
             ("gh\u{7f}p", "has a control character inside"),
             ("ghü", "has a character inside that is not ASCII"),
-            // What some editors write before a text.
+            // Some editors write a byte order mark first.
             ("\u{feff}ghp", "has a character inside that is not ASCII"),
             ("ghp\n", "ends with a line's end"),
             ("ghp\r\n", "ends with a line's end"),

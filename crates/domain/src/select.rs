@@ -91,7 +91,7 @@ mod tests {
     use crate::story::{at, claim, crashed, job_id, ready};
 
     #[test]
-    fn the_first_that_came_is_the_first_whatever_its_class() {
+    fn candidates_are_ordered_by_age_across_classes() {
         let row =
             |job: &str, class: &str, order| Candidate { job: job_id(job), class: ClassId::new(class).unwrap(), order };
         let (one, two, three) = (row("1", "a", 10), row("2", "b", 20), row("3", "a", 30));
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_whether_its_job_only_adopts() {
+    fn row_shows_whether_its_job_only_adopts() {
         let row = |order| Candidate { job: job_id("1"), class: ClassId::new("a").unwrap(), order };
         let job = ready();
         assert!(!row(order_of(&job)).only_adopts());
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_class_needs_names_a_projects_key_and_is_as_before_where_runners_have_theirs() {
+    fn key_owner_is_stored_only_for_project_keys() {
         let of = |key| Needs { capability: "codex".into(), labels: BTreeSet::new(), key };
         for (key, stored) in [(KeyOf::Runner, serde_json::Value::Null), (KeyOf::Project, "project".into())] {
             let written = serde_json::to_value(of(key)).unwrap();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_ready_job_of_that_class_on_runners_is_claimable() {
+    fn only_a_ready_job_of_its_class_on_runners_is_claimable() {
         let job = Job { place: Place::Runners, ..ready() };
         let class = job.class.clone();
         let kite = RunnerId::of("t1", "kite");
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_pick_the_oldest_first_and_then_spread_over_all() {
+    fn claims_pick_the_oldest_first_and_then_spread() {
         let claims = (0..200).map(|at| ClaimId::new(format!("claim-{at}")).unwrap()).collect::<Vec<_>>();
         assert!(claims.iter().all(|claim| pick(claim, 0, 16) == 0));
         let picked: BTreeSet<_> = claims.iter().map(|claim| pick(claim, 1, 16)).collect();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runner_takes_what_it_can_drive_and_is_labelled_for() {
+    fn runner_matches_capability_and_all_labels() {
         check("command", "", true);
         check("codex", "gpu", true);
         check("codex", "eu gpu", true);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn two_jobs_of_one_moment_are_taken_in_one_order_by_everybody_and_each_is_seen_once() {
+    fn equal_age_is_ordered_by_id_without_duplicates() {
         let row = |job: &str| Candidate { job: job_id(job), class: ClassId::new("a").unwrap(), order: 10 };
         let rows = ["1", "2", "1", "3", "2"].map(row);
         let seen = in_order(rows.to_vec(), 9);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_runner_began_is_left_to_that_for_a_while() {
+    fn resumable_job_is_left_to_its_runner_for_a_while() {
         let (kite, gull) = (RunnerId::of("t1", "kite"), RunnerId::of("t1", "gull"));
         let session = crate::job::Session {
             agent: "command".into(),

@@ -83,7 +83,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn a_jobs_task_is_as_its_project_says_and_what_most_jobs_have_is_not_stored() {
+    fn task_follows_the_project_and_defaults_are_unstored() {
         use TaskCapacity::{Fargate, FargateSpot};
         for (size, capacity, stored, words) in [
             (TaskSize::Medium, Fargate, Value::Null, "medium, Fargate"),

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn unclaimed_task_is_started_again_and_a_claimed_one_may_still_finish() {
+    fn stopped_task_is_restarted_only_if_unclaimed() {
         let stopped = stopped(StopCause::Exited { code: Some(137) });
         let started = ready().dispatched(at(1)).unwrap().start_named(1, 1, TASK).unwrap();
         assert!(started.awaits(TASK) && !started.awaits("another"));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn spot_interruption_counts_apart_from_a_container_that_exited() {
+    fn spot_interruption_is_distinguished_from_an_exit() {
         let started = ready().dispatched(at(1)).unwrap().start_named(1, 1, TASK).unwrap();
         let fault = |cause| started.task_stopped(&stopped(cause), at(2)).unwrap().dispatch.fault.unwrap();
         assert_eq!(fault(StopCause::SpotInterruption), DispatchFault::Interrupted { times: 1 });

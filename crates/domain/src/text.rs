@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_from_outside_is_cut_and_tamed() {
+    fn outside_text_is_clipped_and_cleaned() {
         assert_eq!(clipped("a\u{1b}[31mb\nc ", 10), "a [31mb c");
         assert_eq!(clipped("äöüß", 3), "äö…");
         assert_eq!(clipped_lines("\u{1b}[31ma\n\tb\u{202e}\n", 10), "[31ma\n\tb");
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_is_cut_between_words_and_a_long_word_where_it_is() {
+    fn facts_are_clipped_between_words() {
         let said = |text: &str, most| text.to_owned().say_within(most);
         assert_eq!(
             said("No runner of acme is online; the last one was heard", 48),
@@ -295,25 +295,25 @@ mod tests {
             (said("whole.", 5), said("halves", 5), said("cut before…", 48)),
             ("whole".into(), "halv…".into(), "cut before…".into())
         );
-        assert_eq!("x".repeat(49).say(), format!("{}…", "x".repeat(47)), "by itself, as long as one may be");
+        assert_eq!("x".repeat(49).say(), format!("{}…", "x".repeat(47)), "alone, up to the longest fact");
     }
 
     #[test]
-    fn a_sentence_is_cut_by_no_more_than_makes_it_short_and_leaves_facts_their_beginning() {
-        // Of so many characters beside its one fact, which has 48, 40, 32 or 24.
+    fn sentence_clips_its_facts_only_as_far_as_needed() {
+        // A sentence of `beside` characters plus one fact, which is clipped to 48, 40, 32 or 24.
         let length = |beside: usize| fitted(|most| "x".repeat(beside + most)).len();
         assert_eq!([92, 93, 100, 101, 116, 117, 200].map(length), [140, 133, 140, 133, 140, 141, 224]);
     }
 
     #[test]
-    fn an_end_that_nobody_knows_is_said_so() {
+    fn unknown_end_is_described_in_words() {
         assert_eq!(Until(Some(Timestamp::sample())).to_string(), "2026-11-20 06:00 UTC");
         assert_eq!(Until(None).to_string(), "its provider opens it again");
         assert_eq!(serde_json::to_string(&Until(None)).ok().as_deref(), Some("null"));
     }
 
     #[test]
-    fn spans_use_the_unit_people_would() {
+    fn spans_use_the_natural_unit() {
         for (seconds, said) in [
             (0, "0 s"),
             (119, "119 s"),
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_error_and_its_causes_say_is_said_once() {
+    fn error_causes_are_joined_without_repeats() {
         #[derive(Debug)]
         struct Failed(&'static str, Option<Box<Failed>>);
         impl std::fmt::Display for Failed {

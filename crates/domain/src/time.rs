@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_it_writes_and_orders_as_time_does() {
+    fn timestamp_round_trips_through_its_text() {
         let at = Timestamp::from_millis(1_795_154_401_007);
         assert_eq!(at.to_string(), "2026-11-20T06:00:01.007Z");
         assert_eq!(Timestamp::parse(&at.to_string()), Ok(at));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_instant() {
+    fn text_that_is_no_instant_is_rejected() {
         for text in ["", "yesterday", "2026-11-20", "2026-13-20T00:00:00Z", "1969-12-31T23:59:59Z"] {
             assert_eq!(Timestamp::parse(text), Err(NotATime), "{text}");
         }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_is_told_as_text_and_nothing_else_is_read_as_one() {
+    fn timestamp_serializes_as_text_only() {
         let at = Timestamp::from_millis(1_795_154_401_007);
         let until = Some(Timestamp::from_millis(1_795_154_401_000));
         let read = |text: &str| serde_json::from_str::<Told>(text).ok();
@@ -176,7 +176,7 @@ mod tests {
 
     #[cfg(feature = "schema")]
     #[test]
-    fn the_apis_description_has_it_as_a_text_that_is_a_time() {
+    fn schema_of_a_timestamp_is_a_date_time_string() {
         use schemars::JsonSchema;
         assert_eq!(Timestamp::schema_name(), "Timestamp");
         let schema = Timestamp::json_schema(&mut schemars::SchemaGenerator::default());
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn never_leaves_its_range() {
+    fn timestamp_arithmetic_saturates() {
         let end = Timestamp::from_millis(i64::MAX);
         assert_eq!(end.plus(Duration::MAX), end);
         assert_eq!(Timestamp::from_millis(5).minus(Duration::MAX).millis(), 0);

@@ -89,7 +89,7 @@ mod tests {
     const ID: &str = "1-67891233-abcdef012345678912345678";
 
     #[test]
-    fn the_root_is_found_wherever_it_stands() {
+    fn trace_root_is_found_anywhere_in_the_header() {
         for header in [
             format!("Root={ID}"),
             format!("Root={ID};Parent=53995c3f42cd8ad8;Sampled=1"),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_trace_reaches_no_log() {
+    fn malformed_trace_is_rejected() {
         for header in [
             "",
             "Root=",
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_one_is_one() {
+    fn new_trace_id_is_valid() {
         for random in [0, 1, u128::MAX] {
             let trace = TraceId::new(u32::MAX, random);
             assert_eq!(TraceId::from_header(&trace.header()), Some(trace));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn one_is_stored_and_shown_as_it_is_and_what_is_none_is_told_how_one_looks() {
+    fn trace_id_round_trips_and_its_error_has_an_example() {
         let trace: TraceId = ID.parse().unwrap();
         assert_eq!(trace.to_string(), ID);
         let stored = serde_json::to_string(&trace).unwrap();

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_is_said_with_its_cost_first() {
+    fn usage_is_listed_with_the_cost_first() {
         check(json!({"so_far": true, "turns": 3, "cost_usd_micros": 120_000}), Some("so far $0.12, 3 turns"));
         let all = json!({"turns": 1, "input_tokens": 12_300, "cached_input_tokens": 9, "output_tokens": 410});
         check(all, Some("1 turn, 12300 tokens read, 410 written"));
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cost_that_is_not_known_is_not_said_as_one() {
+    fn estimated_cost_is_marked_as_such() {
         check(json!({"so_far": true, "about_usd_micros": 1_234_567}), Some("so far about $1.23"));
         check(json!({"so_far": true, "at_most_usd_micros": 620_000}), Some("so far at most $0.62"));
         check(json!({"about_usd_micros": 1, "at_most_usd_micros": 2, "cost_usd_micros": 30_000}), Some("$0.03"));
@@ -82,14 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn less_than_a_cent_is_not_nothing() {
+    fn cost_below_a_cent_is_not_shown_as_zero() {
         for (micros, said) in [(0, "$0.00"), (1, "$0.0001"), (1_500, "$0.0015"), (10_000, "$0.01")] {
             check(json!({ "cost_usd_micros": micros }), Some(said));
         }
     }
 
     #[test]
-    fn where_nothing_is_known_nothing_is_said() {
+    fn unknown_usage_has_no_sentence() {
         check(json!({}), None);
         check(json!({"so_far": true, "odd": "words"}), None);
     }

@@ -49,7 +49,7 @@ fn names(reviews: &[&Review]) -> Vec<String> {
 }
 
 #[test]
-fn a_chain_of_version_leads_to_its_end() {
+fn absorbed_chain_resolves_to_its_last_review() {
     let all = [absorbed("a", 1, "b"), absorbed("b", 2, "c"), started("c", 3, "j"), absorbed("d", 0, "b")];
     for one in &all {
         assert_eq!(resolved(one, &all).id, review_id("c"), "{}", one.id);
@@ -58,7 +58,7 @@ fn a_chain_of_version_leads_to_its_end() {
 }
 
 #[test]
-fn a_job_covers_nothing_of_another_and_nothing_that_waits() {
+fn job_covers_only_its_own_started_reviews() {
     let all = [
         started("a", 1, "j1"),
         absorbed("b", 2, "c"),
@@ -77,7 +77,7 @@ fn failed_before() -> ReviewState {
 }
 
 #[test]
-fn the_next_job_is_told_of_what_waited_in_vain_and_of_what_an_unfinished_job_had() {
+fn refused_and_unfinished_reviews_are_unanswered() {
     let closed = Reason::PullRequestClosed { pr: "#231".into(), state: "closed".into() };
     let others = ProjectId::new("neighbour").unwrap();
     let all = [
@@ -105,7 +105,7 @@ fn asked(name: &str, state: ReviewState, message: Option<&str>) -> Review {
 }
 
 #[test]
-fn what_a_person_asked_for_in_vain_is_told_again_and_no_review_of_the_forges_with_it() {
+fn unanswered_requests_exclude_forge_reviews() {
     let given = |job: &str| ReviewState::Started { job: job_id(job) };
     let all = [
         asked("request-a", given("failed"), None),
@@ -124,7 +124,7 @@ fn what_a_person_asked_for_in_vain_is_told_again_and_no_review_of_the_forges_wit
 }
 
 #[test]
-fn what_people_ask_for_is_told_in_its_order_and_the_same_words_once() {
+fn request_messages_are_ordered_and_unique() {
     let given = || ReviewState::Started { job: job_id("j") };
     let covered = [
         asked("request-a", given(), Some("Use tabs.")),
@@ -138,13 +138,13 @@ fn what_people_ask_for_is_told_in_its_order_and_the_same_words_once() {
 }
 
 #[test]
-fn of_the_jobs_that_have_reviews_a_revision_has_to_be_read_only_as_the_last_undone_one() {
+fn revision_may_leave_reviews_only_as_the_last_job() {
     let made_for = |id: &str| JobId::of_review(&linked().id, &review_id(id));
     let given = |id: &str, job: JobId| review(id, 1, ReviewState::Started { job });
     let again = Review { had: Some(made_for("b")), ..review("b", 1, failed_before()) };
     let again = again.taken_by(&again.next_job());
     let (one, more, other) = (made_for("a"), again.next_job(), job_id("implements"));
-    // `c` was taken along by the revision of `a`.
+    // The revision of `a` also covers `c`.
     let all = [given("a", one.clone()), again, given("c", one.clone()), given("d", other.clone())];
     let having: BTreeSet<&JobId> = all.iter().filter_map(Review::job).collect();
     assert_eq!(having, BTreeSet::from([&one, &more, &other]));
@@ -152,12 +152,12 @@ fn of_the_jobs_that_have_reviews_a_revision_has_to_be_read_only_as_the_last_undo
     assert_eq!(read(None), BTreeSet::from([other.clone()]));
     assert_eq!(read(Some(&one)), BTreeSet::from([other.clone(), one.clone()]));
     assert_eq!(read(Some(&more)), BTreeSet::from([other.clone(), more.clone()]));
-    // Whose name is made of nothing that is known might be any job.
+    // A job id that matches no known review may belong to any kind of job.
     assert_eq!(BTreeSet::from_iter(may_leave_reviews(&having, &all[3..], None)), BTreeSet::from([one, more, other]));
 }
 
 #[test]
-fn a_review_that_another_job_takes_or_that_waits_anew_is_a_version_later_and_still_edited() {
+fn reassigned_review_raises_its_version_and_stays_edited() {
     let before = Review { version: 4, edited: true, ..started("a", 1, "failed") };
     let taken = before.taken_by(&job_id("next"));
     assert_eq!((taken.job(), taken.version, taken.edited), (Some(&job_id("next")), 5, true));
@@ -170,11 +170,11 @@ fn a_review_that_another_job_takes_or_that_waits_anew_is_a_version_later_and_sti
 }
 
 #[test]
-fn a_review_that_waits_anew_remembers_which_job_had_it_last_and_its_next_one_is_named_after_that() {
+fn requeued_review_names_its_next_job_after_the_last() {
     let settings = crate::story::settings();
     let first = review("a", 1, failed_before());
     assert_eq!(first.next_job(), JobId::of_review(&first.pull_request, &first.id));
-    // Nobody had it: its own job was never made.
+    // Without an earlier job, the first name is still free.
     assert_eq!(first.waiting_anew(&settings).unwrap().next_job(), first.next_job());
     let mut had = vec![first.next_job()];
     let mut waits = first;
@@ -182,7 +182,7 @@ fn a_review_that_waits_anew_remembers_which_job_had_it_last_and_its_next_one_is_
         waits = waits.taken_by(had.last().unwrap()).waiting_anew(&settings).unwrap();
         assert_eq!(waits.had.as_ref(), had.last());
         had.push(waits.next_job());
-        // Refused and told again, it still is the one that this job had.
+        // A refusal and a repeat do not change the earlier job.
         let refused = Review { state: failed_before(), ..waits.clone() };
         let again = review("a", 1, ReviewState::Deferred {}).after(Some(&refused));
         assert_eq!(again.next_job(), waits.next_job());
@@ -192,13 +192,13 @@ fn a_review_that_waits_anew_remembers_which_job_had_it_last_and_its_next_one_is_
 }
 
 #[test]
-fn a_review_is_given_back_by_the_job_that_has_it_once_that_is_over_without_its_work() {
+fn review_returns_from_a_job_that_did_not_complete() {
     let syncing = crate::story::active(Status::Syncing);
     let failed = finished(&syncing, End::Failed(no_changes(), None));
     let has = started("a", 1, "j").taken_by(&failed.id);
     let back = has.given_back(&failed, at(9)).unwrap();
     assert_eq!((&back.state, &back.had, back.version), (&failed_before(), &Some(failed.id.clone()), has.version + 1));
-    // Whatever completes in between, the next job and whoever asks are told of it.
+    // The returned review is unanswered again.
     assert_eq!(names(&unanswered(&[back], &project_id(), &key(), &BTreeSet::new())), ["a"]);
     assert_eq!(started("a", 1, "other").given_back(&failed, at(9)), None);
     assert_eq!(has.given_back(&syncing, at(9)), None);
@@ -209,15 +209,15 @@ fn a_review_is_given_back_by_the_job_that_has_it_once_that_is_over_without_its_w
 }
 
 #[test]
-fn a_person_who_asks_takes_what_nobody_answered_also_once_some_of_it_is_taken() {
+fn user_request_takes_all_unanswered_reviews() {
     let request = Review { request: Some(Request { message: None }), ..started("q", 9, "j") };
     let (one, absorbed) = (started("a", 1, "j"), absorbed("b", 2, "a"));
     for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
         let takes = |covered: &[Review]| takes_unanswered(kind, covered);
         assert_eq!(takes(std::slice::from_ref(&request)), Takes::All);
-        assert_eq!(takes(&[one.clone(), request.clone()]), Takes::All, "some were taken before it died");
-        assert_eq!(takes(&[request.clone(), absorbed.clone()]), Takes::All, "they waited together");
-        assert_eq!(takes(&[]), Takes::All, "others have its own by now");
+        assert_eq!(takes(&[one.clone(), request.clone()]), Takes::All, "assigned before a crash");
+        assert_eq!(takes(&[request.clone(), absorbed.clone()]), Takes::All, "deferred together");
+        assert_eq!(takes(&[]), Takes::All, "assigned to other jobs");
         assert!(Takes::All.has(&[], None, None));
     }
     let alone = [one, absorbed];
@@ -226,13 +226,13 @@ fn a_person_who_asks_takes_what_nobody_answered_also_once_some_of_it_is_taken() 
 }
 
 #[test]
-fn where_requests_have_no_words_of_their_own_what_its_author_asked_before_comes_with_one() {
+fn earlier_comments_of_the_author_come_with_a_request() {
     let (ann, ben) = (author().id, author().id + 1);
     let covered = [started("a", 20, "j"), Review { request: Some(Request { message: None }), ..started("q", 90, "j") }];
     for (author, secs, comes) in [
         (Some(ann), Some(19), true),
         (Some(ann), Some(20), false),
-        // After her review, though before what a person asked for.
+        // After the author's review, and before the user's request.
         (Some(ann), Some(30), false),
         (Some(ann), None, false),
         (Some(ben), Some(19), false),
@@ -245,7 +245,7 @@ fn where_requests_have_no_words_of_their_own_what_its_author_asked_before_comes_
 }
 
 #[test]
-fn what_an_author_asked_for_before_was_told_by_the_jobs_that_have_it() {
+fn earlier_jobs_of_the_author_are_known_on_bitbucket() {
     let bens = Author { id: author().id + 1, ..author() };
     let elsewhere = ProjectId::new("neighbour").unwrap();
     let all = [
@@ -262,13 +262,13 @@ fn what_an_author_asked_for_before_was_told_by_the_jobs_that_have_it() {
         |kind, covered: &[Review]| told_before(kind, covered, &all).into_iter().cloned().collect::<BTreeSet<JobId>>();
     let told = |covered: &[Review]| of(ForgeKind::Bitbucket, covered);
     let jobs = |names: &[&str]| names.iter().map(|name| job_id(name)).collect::<BTreeSet<JobId>>();
-    // Not by the last of them alone: a forge that forgets withdrawn requests tells all of it with each.
+    // All earlier jobs count, because Bitbucket forgets withdrawn requests.
     assert_eq!(told(&[started("h", 8, "j")]), jobs(&["j1", "j2"]));
-    assert!(of(ForgeKind::GitHub, &[started("h", 8, "j")]).is_empty(), "each has its own words");
-    assert_eq!(told(&[started("h", 10, "j")]), jobs(&["j1", "j2"]), "none has the one that was refused");
+    assert!(of(ForgeKind::GitHub, &[started("h", 8, "j")]).is_empty(), "each has its own text");
+    assert_eq!(told(&[started("h", 10, "j")]), jobs(&["j1", "j2"]), "no job has the refused review");
     assert_eq!(told(&[absorbed("b", 2, "c")]), jobs(&["j1"]));
     let these = [started("h", 8, "j"), started("c", 3, "j"), absorbed("b", 2, "c")];
-    assert_eq!(told(&these), jobs(&["j1"]), "none by itself");
+    assert_eq!(told(&these), jobs(&["j1"]), "not itself");
     assert_eq!(told(&[Review { author: bens, ..started("h", 8, "j") }]), jobs(&["j3"]));
     let request = Review { request: Some(Request { message: None }), ..started("h", 8, "j") };
     for nobody in [started("a", 1, "j"), request] {
@@ -277,7 +277,7 @@ fn what_an_author_asked_for_before_was_told_by_the_jobs_that_have_it() {
 }
 
 #[test]
-fn what_its_author_asked_for_in_the_same_moment_was_not_asked_for_before() {
+fn request_of_the_same_moment_is_not_earlier() {
     let covered = [started("b", 2, "j")];
     let told = |submitted_at| {
         let all = [Review { submitted_at, ..started("a", 1, "j1") }];
@@ -287,7 +287,7 @@ fn what_its_author_asked_for_in_the_same_moment_was_not_asked_for_before() {
 }
 
 #[test]
-fn a_way_that_leads_nowhere_ends_where_it_is() {
+fn broken_absorption_chain_ends_where_it_is() {
     let gone = [absorbed("a", 1, "gone")];
     assert_eq!(resolved(&gone[0], &gone).id, review_id("a"));
     let ring = [absorbed("a", 1, "b"), absorbed("b", 2, "a")];
@@ -296,7 +296,7 @@ fn a_way_that_leads_nowhere_ends_where_it_is() {
 }
 
 #[test]
-fn the_forges_clock_says_which_is_older_then_ours_then_the_name() {
+fn reviews_are_ordered_by_forge_time_then_ours_then_name() {
     let later = |review: Review, secs| Review { at: at(secs), ..review };
     let has = |name, secs| started(name, secs, "j");
     for (older, newer) in
@@ -308,7 +308,7 @@ fn the_forges_clock_says_which_is_older_then_ours_then_the_name() {
 }
 
 #[test]
-fn what_a_person_asks_for_is_remembered_with_their_words() {
+fn user_request_keeps_its_message() {
     let of = |asks| Review::of(&event(asks), &project_id(), &key(), ReviewState::Deferred {}, at(20)).request;
     assert_eq!(of(Asks::Changes {}), None);
     assert_eq!(of(Asks::Revision { message: None }), Some(Request { message: None }));
@@ -317,7 +317,7 @@ fn what_a_person_asks_for_is_remembered_with_their_words() {
 }
 
 #[test]
-fn a_review_reads_back_as_it_was_stored_and_names_its_state() {
+fn stored_review_is_parsed_back_with_its_state() {
     let reason = Reason::PullRequestClosed { pr: "#231".into(), state: "closed".into() };
     for (state, name) in [
         (ReviewState::Deferred {}, "deferred"),
@@ -333,7 +333,7 @@ fn a_review_reads_back_as_it_was_stored_and_names_its_state() {
 }
 
 #[test]
-fn a_review_of_before_reads_as_one_that_no_job_had() {
+fn review_of_an_older_version_has_no_earlier_job() {
     let stored = review("a", 1, ReviewState::Deferred {});
     let mut text = serde_json::to_value(&stored).unwrap();
     assert_eq!(text.get("had"), None);
@@ -344,7 +344,7 @@ fn a_review_of_before_reads_as_one_that_no_job_had() {
 }
 
 #[test]
-fn the_same_review_has_one_ledger_entry_however_it_is_told() {
+fn review_has_one_ledger_entry_from_any_source() {
     let told = event(Asks::Changes {});
     let again = ReviewEvent { source: Source::Poll, delivery: Some(crate::story::event_id("other")), ..told.clone() };
     let project = project_id();
@@ -357,7 +357,7 @@ fn the_same_review_has_one_ledger_entry_however_it_is_told() {
 }
 
 #[test]
-fn projects_that_share_a_repository_have_a_ledger_entry_each() {
+fn shared_repository_has_a_ledger_entry_per_project() {
     let told = event(Asks::Changes {});
     assert_ne!(told.ledger_id(&project_id()), told.ledger_id(&ProjectId::new("neighbour").unwrap()));
 }

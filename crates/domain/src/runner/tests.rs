@@ -26,7 +26,7 @@ fn heartbeat(process: &str) -> Heartbeat {
     Heartbeat { instance: instance(process), active: BTreeSet::new(), draining: false, last: false }
 }
 
-/// What a second process hears that introduces itself at this time: the epoch it takes, or why not.
+/// Checks the answer to a second process that registers at `secs`: its epoch or the refusal.
 #[track_caller]
 fn check_second(old: &Runner, secs: u64, expected: Result<u32, &str>) {
     let answer = Runner::registered(Some(old), introduction("i2"), at(secs));
@@ -35,7 +35,7 @@ fn check_second(old: &Runner, secs: u64, expected: Result<u32, &str>) {
 }
 
 #[test]
-fn a_second_process_takes_over_only_from_one_that_is_gone() {
+fn second_process_takes_over_only_from_a_gone_one() {
     let kite = runner("kite");
     check_second(&kite, 0, Err("runner_live"));
     check_second(&kite, 90, Err("runner_live"));
@@ -49,33 +49,33 @@ fn a_second_process_takes_over_only_from_one_that_is_gone() {
 }
 
 #[test]
-fn a_runner_that_is_new_is_what_its_process_says_and_was_not_heard_yet() {
+fn new_runner_is_online_without_a_heartbeat() {
     let new = Runner::registered(None, introduction("i2"), at(5)).unwrap();
     assert_eq!((new.status, new.epoch, new.last_heartbeat), (Presence::Online, 1, at(5)));
     assert_eq!((new.instance.as_str(), new.max, &new.active), ("i2", 3, &BTreeSet::from([job_id("kept")])));
     assert!(new.slots.is_empty() && new.claims.is_empty() && !new.is_draining());
     assert!(!new.was_heard());
-    assert!(Runner { claims: vec![claim("c1")], ..new.clone() }.was_heard(), "it has asked for work");
+    assert!(Runner { claims: vec![claim("c1")], ..new.clone() }.was_heard(), "it has sent a claim");
     assert!(new.heard(heartbeat("i2"), at(6)).unwrap().was_heard());
 }
 
 #[test]
-fn the_same_process_again_is_the_same_runner_and_is_what_it_says_now() {
+fn same_process_registers_again_as_the_same_runner() {
     let slots = BTreeMap::from([(job_id("j"), slot("c1", 1))]);
     let claims = vec![claim("c1")];
     let old = Runner { slots, claims, draining: true, active: [job_id("j")].into(), ..runner("kite") };
     let heard =
         Runner { last_heartbeat: at(5), max: 3, draining: false, active: [job_id("kept")].into(), ..old.clone() };
-    // A daemon that was killed goes on before anybody missed it: what was decided about it stands.
+    // A restart before the runner counts as silent keeps its epoch.
     assert_eq!(Runner::registered(Some(&old), introduction("i1"), at(5)).unwrap(), heard);
-    // Missed already: what was decided about its silence does not.
+    // After it went Offline, its epoch rises and the spared time is cleared.
     let offline = Runner { status: Presence::Offline, spared_until: Some(at(300)), ..old };
     let back = Runner::registered(Some(&offline), introduction("i1"), at(5)).unwrap();
     assert_eq!(back, Runner { epoch: 2, ..heard });
 }
 
 #[test]
-fn a_takeover_keeps_the_slots_and_the_peoples_wish() {
+fn takeover_keeps_slots_and_the_requested_drain() {
     let drain = Drain { by: "ana".into(), at: at(3), acknowledged: Some(at(4)) };
     let slots = BTreeMap::from([(job_id("j"), slot("c1", 1))]);
     let old = Runner { slots: slots.clone(), drain: Some(drain.clone()), draining: true, ..runner("kite") };
@@ -84,19 +84,19 @@ fn a_takeover_keeps_the_slots_and_the_peoples_wish() {
     assert_eq!((new.instance.as_str(), new.last_heartbeat), ("i2", at(200)));
     assert_eq!((new.draining, new.drain.as_ref()), (false, Some(&drain)));
     assert_eq!(new.active, BTreeSet::from([job_id("kept")]));
-    // The older process is told so, whatever it asks.
+    // Every call of the older process is refused.
     assert_eq!(new.heard(heartbeat("i1"), at(201)).unwrap_err().code(), "runner_replaced");
     assert_eq!(new.may_claim(&instance("i1"), &claim("c"), at(201)).unwrap_err().code(), "runner_replaced");
 }
 
 #[test]
-fn a_heartbeat_brings_a_runner_back_and_its_last_one_takes_it_away() {
+fn heartbeat_sets_online_and_the_last_one_offline() {
     let offline = Runner { status: Presence::Offline, spared_until: Some(at(300)), epoch: 4, ..runner("kite") };
     let back = offline.heard(heartbeat("i1"), at(200)).unwrap();
     assert_eq!((back.status, back.epoch, back.spared_until, back.heard), (Presence::Online, 4, None, true));
     let gone = back.heard(Heartbeat { last: true, ..heartbeat("i1") }, at(210)).unwrap();
     assert_eq!((gone.status, gone.epoch), (Presence::Offline, 5));
-    // A repeat of it changes nothing but the time.
+    // A repeat changes only the time.
     let again = gone.heard(Heartbeat { last: true, ..heartbeat("i1") }, at(211)).unwrap();
     assert_eq!((again.status, again.epoch), (Presence::Offline, 5));
     let deleting = Runner { status: Presence::Deleting, ..runner("kite") };
@@ -104,7 +104,7 @@ fn a_heartbeat_brings_a_runner_back_and_its_last_one_takes_it_away() {
 }
 
 #[test]
-fn what_a_runner_has_and_whether_it_drains_is_what_it_said_last() {
+fn active_jobs_and_drain_follow_the_last_heartbeat() {
     let said = Heartbeat { active: [job_id("j")].into(), draining: true, ..heartbeat("i1") };
     let heard = runner("kite").heard(said, at(5)).unwrap();
     assert_eq!((&heard.active, heard.draining), (&BTreeSet::from([job_id("j")]), true));
@@ -113,7 +113,7 @@ fn what_a_runner_has_and_whether_it_drains_is_what_it_said_last() {
 }
 
 #[test]
-fn a_drain_is_acknowledged_when_the_runner_first_says_that_it_drains() {
+fn drain_is_acknowledged_by_the_first_draining_heartbeat() {
     let asked = Runner { drain: Some(Drain { by: "ana".into(), at: at(3), acknowledged: None }), ..runner("kite") };
     let not_yet = asked.heard(heartbeat("i1"), at(4)).unwrap();
     assert_eq!(not_yet.drain.as_ref().unwrap().acknowledged, None);
@@ -125,7 +125,7 @@ fn a_drain_is_acknowledged_when_the_runner_first_says_that_it_drains() {
 }
 
 #[test]
-fn a_runner_that_says_it_drains_no_more_acknowledges_a_drain_anew() {
+fn heartbeat_without_draining_resets_the_acknowledgement() {
     let told =
         Runner { drain: Some(Drain { by: "ana".into(), at: at(3), acknowledged: Some(at(5)) }), ..runner("kite") };
     let again = told.heard(heartbeat("i1"), at(6)).unwrap();
@@ -135,7 +135,7 @@ fn a_runner_that_says_it_drains_no_more_acknowledges_a_drain_anew() {
 }
 
 #[test]
-fn a_function_whose_clock_is_behind_makes_no_runner_look_silent() {
+fn clock_behind_does_not_age_the_last_heartbeat() {
     let kite = Runner { last_heartbeat: at(100), ..runner("kite") };
     assert_eq!(kite.heard(heartbeat("i1"), at(70)).unwrap().last_heartbeat, at(100));
     assert_eq!(Runner::registered(Some(&kite), introduction("i1"), at(70)).unwrap().last_heartbeat, at(100));
@@ -143,17 +143,17 @@ fn a_function_whose_clock_is_behind_makes_no_runner_look_silent() {
 }
 
 #[test]
-fn a_runner_with_a_job_is_to_be_heard_three_times_as_often() {
+fn busy_runner_sends_heartbeats_three_times_as_often() {
     let idle = runner("kite");
     let secs = |runner: Runner| runner.next_heartbeat().as_secs();
     assert_eq!(secs(idle.clone()), 30);
     assert_eq!(secs(Runner { slots: [(job_id("j"), slot("c1", 1))].into(), ..idle.clone() }), 10);
-    // It runs what nobody knows of.
+    // The runner reports a job that has no slot.
     assert_eq!(secs(Runner { active: [job_id("j")].into(), ..idle }), 10);
 }
 
 #[test]
-fn a_runner_claims_only_while_it_is_heard_and_has_room() {
+fn runner_claims_only_while_online_and_with_room() {
     let kite = runner("kite");
     let ask = |runner: &Runner, secs| runner.may_claim(&instance("i1"), &claim("c9"), at(secs)).unwrap();
     assert_eq!(ask(&kite, 90), None);
@@ -172,7 +172,7 @@ fn a_runner_claims_only_while_it_is_heard_and_has_room() {
 }
 
 #[test]
-fn a_claim_that_got_a_job_is_spent_also_where_its_runner_takes_nothing_more() {
+fn answered_claim_is_spent_even_for_a_full_runner() {
     let kite = Runner { claims: vec![claim("c9")], ..runner("kite") };
     let full = Runner { max: 0, ..kite.clone() };
     for kite in [Runner { draining: true, ..kite }, full] {
@@ -182,7 +182,7 @@ fn a_claim_that_got_a_job_is_spent_also_where_its_runner_takes_nothing_more() {
 }
 
 #[test]
-fn the_newest_claims_stay_known() {
+fn newest_claims_are_remembered() {
     let claims = (0..CLAIMS_KEPT + 3).map(|number| claim(&format!("c{number}"))).collect::<Vec<_>>();
     let kite = Runner { claims: claims.clone(), ..runner("kite") };
     let said = || Heartbeat { instance: instance("i1"), active: [].into(), draining: false, last: false };
@@ -194,7 +194,7 @@ fn the_newest_claims_stay_known() {
 }
 
 #[test]
-fn every_refusal_is_a_sentence_with_something_to_do() {
+fn every_refusal_has_a_short_sentence_and_help() {
     let name = || "kite-2".to_owned();
     for refusal in [
         Refusal::Live { name: name(), ago: Span(4) },
@@ -209,7 +209,7 @@ fn every_refusal_is_a_sentence_with_something_to_do() {
 }
 
 #[test]
-fn a_name_is_what_goes_into_an_address() {
+fn runner_name_is_url_safe() {
     for good in ["kite", "Kite-2_b.local", &"x".repeat(64)] {
         assert_eq!(check_name(good), Ok(()), "{good}");
     }
@@ -219,9 +219,9 @@ fn a_name_is_what_goes_into_an_address() {
 }
 
 proptest! {
-    /// Whatever happens in whatever order, one process speaks for a runner, and its epoch never goes back.
+    /// For any order of events, one process represents a runner, and the epoch never decreases.
     #[test]
-    fn one_process_speaks_and_the_epoch_only_rises(steps in proptest::collection::vec((0..4u8, 0..3u8, 0..120u64), 1..40)) {
+    fn epoch_rises_when_the_process_changes(steps in proptest::collection::vec((0..4u8, 0..3u8, 0..120u64), 1..40)) {
         let (mut kite, mut now) = (runner("kite"), 0);
         for (what, process, later) in steps {
             now += later;

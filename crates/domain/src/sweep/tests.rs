@@ -5,14 +5,13 @@ use crate::story::{
     active, asking, at, claim, crashed, finished, just_before, no_changes, paused, pending, ready, result,
 };
 
-/// What the job needs at `due`, and nothing a moment earlier.
+/// Checks the step at `due`, and that no step is needed just before.
 #[track_caller]
 fn check(job: &Job, due: Timestamp, expected: Step) {
     assert_eq!(step(job, just_before(due)), Step::Nothing, "too early");
     assert_eq!(step(job, due), expected);
 }
 
-/// The `work` index finds a job exactly when the sweeper has a step for it.
 #[test]
 fn job_is_due_exactly_when_the_sweeper_has_a_step_for_it() {
     let syncing = active(Status::Syncing);
@@ -28,7 +27,7 @@ fn job_is_due_exactly_when_the_sweeper_has_a_step_for_it() {
         assert_eq!(step(&job, just_before(due)), Step::Nothing, "too early: {job:#?}");
         for later in [0, 1, 61, 86_400] {
             let now = due.plus(Duration::from_secs(later));
-            assert_ne!(step(&job, now), Step::Nothing, "due, and nothing to do: {job:#?}");
+            assert_ne!(step(&job, now), Step::Nothing, "due without a step: {job:#?}");
         }
     }
     for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
@@ -56,19 +55,19 @@ fn with_policy(offline: OfflinePolicy, requeues: u32, job: &Job) -> Job {
 }
 
 #[test]
-fn a_job_whose_wake_up_was_lost_is_started() {
+fn job_with_a_lost_wake_up_is_started() {
     check(&ready(), at(60), Step::Start);
     check(&active(Status::Claimed).requeued(at(200)).unwrap(), at(200), Step::Start);
 }
 
 #[test]
-fn a_start_that_nobody_heard_of_is_given_up_and_made_anew() {
+fn silent_start_is_repeated_after_its_time_limit() {
     let starting = ready().dispatched(at(10)).unwrap();
     check(&starting, at(10).plus(START_WITHIN), Step::StartAnew(silent()));
 }
 
 #[test]
-fn a_job_that_nobody_can_start_is_given_up_after_a_day() {
+fn job_that_cannot_start_is_given_up_after_a_day() {
     let job = |due: u64| {
         let mut job = ready();
         job.dispatch.due = at(due);
@@ -78,14 +77,14 @@ fn a_job_that_nobody_can_start_is_given_up_after_a_day() {
     let limit = Span(86_400);
     check(&job(86_399), at(86_399), Step::Start);
     check(&job(86_400), at(86_400), Step::GiveUp(Failure::NeverClaimed { limit, why }));
-    // A job that went back has a day again.
+    // A requeued job has another day.
     let mut back = active(Status::Claimed).requeued(at(80_000)).unwrap();
     back.dispatch.due = at(90_000);
     check(&back, at(90_000), Step::Start);
 }
 
 #[test]
-fn a_job_that_was_started_in_vain_too_often_is_given_up() {
+fn job_is_given_up_after_three_failed_starts() {
     let mut job = ready();
     for now in [at(10), at(1_000), at(2_000)] {
         job = job.dispatched(now).unwrap();
@@ -96,7 +95,7 @@ fn a_job_that_was_started_in_vain_too_often_is_given_up() {
 }
 
 #[test]
-fn a_job_that_outlives_its_limit_is_given_up() {
+fn job_beyond_its_time_limit_is_given_up_or_adopted() {
     for status in [Status::Claimed, Status::Preparing, Status::Executing] {
         check(&active(status), at(3_760), Step::GiveUp(time_limit()));
     }
@@ -107,7 +106,7 @@ fn a_job_that_outlives_its_limit_is_given_up() {
 }
 
 #[test]
-fn a_death_before_the_agent_worked_goes_back_as_often_as_allowed() {
+fn death_before_agent_work_requeues_up_to_the_limit() {
     for status in [Status::Claimed, Status::Preparing] {
         for offline in [OfflinePolicy::Fail, OfflinePolicy::Requeue] {
             let dead = died(&active(status), crashed(), 210);
@@ -123,7 +122,7 @@ fn a_death_before_the_agent_worked_goes_back_as_often_as_allowed() {
 }
 
 #[test]
-fn a_death_while_the_agent_worked_is_the_projects_to_judge() {
+fn death_during_agent_work_follows_the_project_policy() {
     for (status, due, otherwise) in
         [(Status::Executing, 225, Step::GiveUp(crashed())), (Status::Syncing, 320, Step::Adopt(crashed()))]
     {
@@ -135,40 +134,40 @@ fn a_death_while_the_agent_worked_is_the_projects_to_judge() {
 }
 
 #[test]
-fn what_a_lost_attempt_may_have_pushed_is_looked_for_once_before_its_job_fails() {
+fn lost_push_is_searched_once_before_the_job_fails() {
     let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(400)).unwrap();
     let second = adopting.claimed(&claim(2, "c1"), at(410)).unwrap();
     let dead = died(&second, no_changes(), 420);
     check(&dead, at(435), Step::GiveUp(no_changes()));
-    // Before it has begun, a platform fault is tried again as with any other.
+    // A platform fault before the search is requeued like any other.
     check(&with_policy(OfflinePolicy::Fail, 1, &died(&second, crashed(), 420)), at(435), Step::Requeue(crashed()));
-    // An attempt between the push and this loss has not told of it either.
+    // An attempt between the push and this loss did not report a result either.
     let back = active(Status::Syncing).requeued(at(400)).unwrap();
     let dead = died(&back.claimed(&claim(2, "c1"), at(410)).unwrap(), crashed(), 420);
     check(&with_policy(OfflinePolicy::Requeue, 1, &dead), at(435), Step::Adopt(crashed()));
 }
 
 #[test]
-fn a_death_that_is_not_the_platforms_fault_never_goes_back() {
+fn death_without_a_platform_fault_never_requeues() {
     let dead = died(&active(Status::Claimed), no_changes(), 210);
     check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(225), Step::GiveUp(no_changes()));
 }
 
 #[test]
-fn a_job_that_may_be_pushing_is_left_alone() {
+fn job_gets_no_step_before_its_push_window_ends() {
     let mut late = died(&active(Status::Syncing), crashed(), 210);
     late.push_until = Some(at(9_000));
     check(&late, at(9_000), Step::Adopt(time_limit()));
 }
 
 #[test]
-fn a_job_whose_review_is_not_read_yet_is_admitted() {
+fn pending_job_is_due_for_admission() {
     check(&pending(), at(30), Step::Admit);
     check(&Job { place: Place::Runners, ..pending() }, at(30), Step::Admit);
 }
 
 #[test]
-fn nothing_is_needed_where_others_see_to_it() {
+fn ended_jobs_and_ready_runner_jobs_need_no_step() {
     let far = at(1_000_000);
     let syncing = active(Status::Syncing);
     let mut idle: Vec<_> = [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled]
@@ -181,7 +180,7 @@ fn nothing_is_needed_where_others_see_to_it() {
 }
 
 #[test]
-fn one_that_stands_still_ends_when_nobody_has_spoken_for_a_week() {
+fn suspended_job_expires_after_a_week() {
     let until = at(250 + 7 * 86_400);
     for job in [asking(), paused()] {
         check(&job, just_before(until), Step::Nothing);
@@ -190,13 +189,13 @@ fn one_that_stands_still_ends_when_nobody_has_spoken_for_a_week() {
 }
 
 #[test]
-fn what_fails_is_left_alone_for_a_minute_doubling_to_an_hour() {
+fn failed_items_back_off_from_a_minute_to_an_hour() {
     let waits: Vec<_> = (0..9).map(|tries| back_off(tries).as_secs() / 60).collect();
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
     assert_eq!(back_off(u32::MAX), Duration::from_secs(3_600));
 }
 
-/// A Ready job of runners, looked at this long after it was made.
+/// Checks a Ready job of runners, `secs` after its creation.
 #[track_caller]
 fn check_waiting(secs: u64, compute: Compute, expected: &Waiting) {
     let job = Job { place: Place::Runners, ..ready() };
@@ -204,7 +203,7 @@ fn check_waiting(secs: u64, compute: Compute, expected: &Waiting) {
 }
 
 #[test]
-fn a_job_of_runners_is_given_up_after_a_day_and_says_why() {
+fn runner_job_is_given_up_after_a_day_with_the_reason() {
     let day = 24 * 3_600;
     let limit = Span::from(LONGEST_WAIT);
     let failure = Failure::NeverClaimed { limit, why: "No online runner has codex".into() };
@@ -218,11 +217,11 @@ fn a_job_of_runners_is_given_up_after_a_day_and_says_why() {
     assert_eq!(failure.sentence(), "Nobody took it within 24 h: No runner of acme is online.");
     let claimed = Job { place: Place::Runners, ..active(Status::Claimed) };
     assert_eq!(waiting(&claimed, Compute::Fargate, "", at(day)), Waiting::Nothing);
-    assert_eq!(waiting(&ready(), Compute::Runners, "", at(day)), Waiting::Nothing, "others see to that one");
+    assert_eq!(waiting(&ready(), Compute::Runners, "", at(day)), Waiting::Nothing, "not a job of runners");
 }
 
 #[test]
-fn a_waiting_job_follows_its_project_after_a_minute() {
+fn waiting_job_follows_the_project_compute_after_a_minute() {
     check_waiting(59, Compute::Fargate, &Waiting::Nothing);
     check_waiting(60, Compute::Fargate, &Waiting::Place(Place::Fargate));
     check_waiting(60, Compute::Runners, &Waiting::Nothing);
@@ -238,7 +237,7 @@ fn a_waiting_job_follows_its_project_after_a_minute() {
 }
 
 #[test]
-fn an_interruption_of_spot_capacity_goes_back_as_often_as_the_limit_allows_whatever_the_policy() {
+fn spot_interruption_requeues_up_to_the_limit() {
     let interrupted = || Failure::SpotInterrupted {};
     let after = |job: &Job| {
         let mut job = job.clone();
@@ -256,7 +255,7 @@ fn an_interruption_of_spot_capacity_goes_back_as_often_as_the_limit_allows_whate
 }
 
 #[test]
-fn what_a_runner_loses_goes_back_before_an_agent_worked_and_else_by_policy() {
+fn lost_runner_requeues_before_agent_work_else_by_policy() {
     let silent = || Failure::RunnerOffline { runner: "kite".into(), ago: Span(91) };
     let requeue = |job: Job| Job { policy: Policy { offline: OfflinePolicy::Requeue, ..job.policy }, ..job };
     let judged = |job: &Job| lost(job, silent(), at(1_000));

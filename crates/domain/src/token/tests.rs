@@ -20,7 +20,7 @@ fn check(new: NewToken, pointer: Option<&str>) {
 }
 
 #[test]
-fn a_token_has_the_rights_of_its_kind_and_no_others() {
+fn token_has_only_the_rights_of_its_kind() {
     check(api(), None);
     check(runner(), None);
     check(NewToken { runner: None, ..runner() }, None);
@@ -30,7 +30,7 @@ fn a_token_has_the_rights_of_its_kind_and_no_others() {
 }
 
 #[test]
-fn names_are_for_people() {
+fn token_and_runner_names_are_validated() {
     for bad in [String::new(), "  ".into(), "a\nb".into(), "x".repeat(101)] {
         check(NewToken { name: bad.clone(), ..api() }, Some("/name"));
         check(NewToken { runner: Some(bad), ..runner() }, Some("/runner"));
@@ -43,7 +43,7 @@ fn names_are_for_people() {
 }
 
 #[test]
-fn a_token_for_no_project_or_too_many_is_refused() {
+fn token_without_projects_or_with_too_many_is_rejected() {
     let projects = |names: &[&str]| Some(names.iter().map(|name| ProjectId::new(*name).unwrap()).collect());
     check(NewToken { projects: projects(&[]), ..api() }, Some("/projects"));
     check(NewToken { projects: projects(&["acme"]), ..api() }, None);
@@ -53,7 +53,7 @@ fn a_token_for_no_project_or_too_many_is_refused() {
 }
 
 #[test]
-fn an_end_is_neither_at_once_nor_beyond_reason() {
+fn token_expiry_is_between_a_minute_and_ten_years() {
     let ends = |secs| NewToken { expires_in: Some(Duration::from_secs(secs)), ..api() };
     check(ends(0), Some("/expires_in_secs"));
     check(ends(59), Some("/expires_in_secs"));
@@ -64,19 +64,19 @@ fn an_end_is_neither_at_once_nor_beyond_reason() {
 }
 
 #[test]
-fn a_token_is_good_until_its_end_and_never_once_it_was_revoked() {
+fn token_is_good_until_it_expires_or_is_revoked() {
     let at = Timestamp::from_millis;
     assert!(is_good(false, None, at(9)));
     assert!(is_good(false, Some(at(10)), at(9)));
-    assert!(!is_good(false, Some(at(10)), at(10)), "the end itself is too late");
+    assert!(!is_good(false, Some(at(10)), at(10)), "expired at its exact end");
     assert!(!is_good(true, None, at(9)) && !is_good(true, Some(at(10)), at(9)));
 }
 
 #[test]
-fn a_use_is_noted_once_a_minute() {
+fn token_use_is_recorded_once_a_minute() {
     let at = Timestamp::from_millis;
     assert!(is_use_worth_noting(None, at(0)));
     assert!(!is_use_worth_noting(Some(at(0)), at(59_999)));
     assert!(is_use_worth_noting(Some(at(0)), at(60_000)));
-    assert!(!is_use_worth_noting(Some(at(60_000)), at(0)), "a clock behind the noted use writes nothing");
+    assert!(!is_use_worth_noting(Some(at(60_000)), at(0)), "a clock behind the stored use writes nothing");
 }

@@ -13,7 +13,7 @@ fn failed_start(fault: DispatchFault) -> Job {
 }
 
 #[test]
-fn a_ready_job_says_what_its_start_waits_for() {
+fn ready_job_names_what_its_start_waits_for() {
     let code = |job: &Job| wait(job, None, at(400)).unwrap().code();
     assert_eq!(wait(&ready(), None, at(400)), Some(Wait::StartingNow { ago: Span(400) }));
     assert_eq!(code(&ready().dispatched(at(10)).unwrap()), "task_starting");
@@ -26,7 +26,7 @@ fn a_ready_job_says_what_its_start_waits_for() {
     assert_eq!(wait(&refused, None, at(400)), Some(Wait::StartFailed { reason, next }));
     let capacity = failed_start(DispatchFault::Capacity { since: at(5), times: 1 });
     assert_eq!(wait(&capacity, None, at(400)), Some(Wait::FargateCapacity { time: at(5), next }));
-    // Who died was started: nobody refused that.
+    // A container that died had started, so the sentence names no refusal.
     for fault in [
         DispatchFault::Died { reason: "exit code 1".into(), times: 1 },
         DispatchFault::Silent { times: 1 },
@@ -35,18 +35,18 @@ fn a_ready_job_says_what_its_start_waits_for() {
         let says = wait(&failed_start(fault), None, at(400)).unwrap().sentence();
         assert!(says.starts_with("Its container did not get to work ("), "{says}");
     }
-    // It is said of a job that gets a container, too, which no runner takes.
+    // The sentence fits a job on Fargate, which no runner claims.
     let says = wait(&ready(), None, at(400)).unwrap().sentence();
     assert_eq!(says, "It may start at any moment; it has been ready for 6 min.");
     let help = wait(&ready(), None, at(400)).unwrap().help();
     check(&ready(), &says, &help);
-    // The next start is on its way: its time counts, not the last fault.
+    // A running start counts, not the last fault.
     let again = capacity.dispatched(at(70)).unwrap();
     assert_eq!(wait(&again, None, at(400)), Some(Wait::TaskStarting { time: at(70) }));
 }
 
 #[test]
-fn a_job_whose_reviews_are_not_read_yet_says_which_try_is_next_and_when() {
+fn pending_job_names_the_next_read_of_its_reviews() {
     let forge = || pending().integration;
     let says = |job: &Job| wait(job, None, at(35)).unwrap();
     let failed = |fault| pending().context_failed(fault, at(30)).unwrap();
@@ -60,7 +60,7 @@ fn a_job_whose_reviews_are_not_read_yet_says_which_try_is_next_and_when() {
 }
 
 #[test]
-fn a_job_that_only_adopts_says_that_it_does_and_what_it_waits_for() {
+fn adopting_job_names_its_search_and_its_wait() {
     let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(390)).unwrap();
     let looks = "It waits for a runner to look for what the lost attempt may have pushed.";
     check(&adopting, &format!("{looks} It may start at any moment; it has been ready for 10 s."), "Nothing to do.");
@@ -70,12 +70,12 @@ fn a_job_that_only_adopts_says_that_it_does_and_what_it_waits_for() {
     let failed = held.given_up(Failure::NothingPushed {}, at(398)).unwrap();
     let retries = "See the runner's own log; then `pullyard jobs retry`.";
     check(&failed, "The runner ended with signal 9.", retries);
-    // Nobody came to say that there is nothing.
+    // The search failed, so a push is possible.
     let unlooked = held.given_up(Failure::SpotInterrupted {}, at(398)).unwrap();
     let says = "The runner ended with signal 9. It may have pushed, and looking for that failed: AWS took the Spot \
                 capacity back that it ran on.";
     check(&unlooked, says, &format!("Look at the forge for its branch `{}`. {retries}", unlooked.branch));
-    // Where it has found something and is lost as well, that is all there is to say of it.
+    // If the attempt found a push and was lost too, the sentence names only the second loss.
     let found = [Status::Preparing, Status::Executing, Status::Syncing]
         .into_iter()
         .fold(held, |job, phase| job.progressed(&fence(&job, 2, "c2"), phase, at(396)).unwrap());
@@ -86,7 +86,7 @@ fn a_job_that_only_adopts_says_that_it_does_and_what_it_waits_for() {
 }
 
 #[test]
-fn a_job_that_was_cancelled_before_it_could_adopt_may_have_pushed() {
+fn job_cancelled_before_adopting_may_have_pushed() {
     let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(390)).unwrap();
     let cancelled = adopting.cancelled(Cancel::new("ann", None, at(395)), at(395)).unwrap();
     assert_eq!(cancelled.status, Status::Cancelled);
@@ -96,17 +96,17 @@ fn a_job_that_was_cancelled_before_it_could_adopt_may_have_pushed() {
 }
 
 #[test]
-fn a_job_that_was_cancelled_while_it_pushed_and_whose_runner_was_lost_may_have_pushed() {
+fn job_cancelled_during_a_lost_push_may_have_pushed() {
     let told = active(Status::Syncing).cancelled(Cancel::new("ann", None, at(250)), at(250)).unwrap();
     let cancelled = told.called_off(at(320)).unwrap();
     let look = format!("Look at the forge for its branch `{}`.", cancelled.branch);
     check(&cancelled, "Cancelled by ann. An earlier attempt may have pushed.", &look);
-    // Its runner would have said so.
+    // A runner that reports its end would report the push too.
     check(&finished(&told, End::Cancelled), "Cancelled by ann.", "Nothing to do.");
 }
 
 #[test]
-fn a_push_is_untold_where_a_job_has_ended_and_nobody_said_what_became_of_it() {
+fn push_is_unresolved_when_no_attempt_reported_it() {
     let perhaps = "An earlier attempt may have pushed.";
     let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(390)).unwrap();
     let held = adopting.claimed(&claim(2, "c2"), at(395)).unwrap();
@@ -134,7 +134,7 @@ fn a_push_is_untold_where_a_job_has_ended_and_nobody_said_what_became_of_it() {
 }
 
 #[test]
-fn a_job_that_went_on_with_a_pull_request_may_have_pushed_there_or_to_its_own_branch() {
+fn help_names_the_branch_and_the_continued_pull_request() {
     let continues = Some(Continues { number: 7, branch: "feature/greet".into() });
     let pushed = Job { continues, ..active(Status::Syncing) };
     let adopting = pushed.requeued_to_adopt(crashed(), at(390)).unwrap();
@@ -145,7 +145,7 @@ fn a_job_that_went_on_with_a_pull_request_may_have_pushed_there_or_to_its_own_br
 }
 
 #[test]
-fn nobody_is_asked_to_review_a_pull_request_that_is_merged_or_closed() {
+fn merged_or_closed_pull_request_needs_no_review() {
     use PullRequestState::{Closed, Merged, Open};
     let completed = finished(&active(Status::Syncing), End::Completed(result()));
     let is = "It completed with pull request #231: 2 files changed.";
@@ -157,17 +157,17 @@ fn nobody_is_asked_to_review_a_pull_request_that_is_merged_or_closed() {
     ] {
         assert_eq!(why(&completed, None, made, at(400)), (sentence, help.to_owned()), "{made:?}");
     }
-    // What failed and left a pull request all the same.
+    // The same for a failed job with a pull request.
     let failed = finished(&active(Status::Syncing), End::Failed(crashed(), Some(result())));
     let says = why(&failed, None, Some(Merged), at(400));
     assert_eq!(says, ("The runner ended with signal 9. The pull request is merged.".into(), "Nothing to do.".into()));
-    // One that made none has nothing to do with it.
+    // A job without a pull request does not mention it.
     let cancelled = finished(&active(Status::Syncing), End::Cancelled);
     assert_eq!(why(&cancelled, None, Some(Merged), at(400)), why(&cancelled, None, None, at(400)));
 }
 
 #[test]
-fn a_job_that_is_past_waiting_says_where_it_is() {
+fn running_or_ended_job_names_its_state() {
     let job = active(Status::Executing);
     assert_eq!(wait(&job, None, at(400)), None);
     check(&job, "It is executing in attempt 1, claimed 5 min ago.", "Nothing to do.");

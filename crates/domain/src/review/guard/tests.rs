@@ -46,7 +46,7 @@ pub(in crate::review) fn spend(facts: &mut ReviewFacts) {
     facts.today.jobs = 5;
 }
 
-/// What a spent budget says.
+/// The reason for a spent budget.
 pub(in crate::review) fn spent() -> Reason {
     let time = Day::of(at(10_000)).end();
     Reason::BudgetExhausted { project: project_id(), used: "5".into(), limit: "5 jobs".into(), time }
@@ -54,7 +54,7 @@ pub(in crate::review) fn spent() -> Reason {
 
 type Change = fn(&mut ReviewFacts);
 
-/// What each guard stumbles over, in the published order.
+/// A change per guard that makes it refuse, in the published order.
 const HINDRANCES: [(&str, Change); 18] = [
     ("edited_review", |facts| facts.asks = Asks::Edited {}),
     ("event_ignored", |facts| facts.asks = Asks::Nothing { event: "pull_request_review dismissed".into() }),
@@ -107,7 +107,7 @@ fn with(names: &[&str]) -> ReviewFacts {
 fn decided(facts: &ReviewFacts) -> Decision {
     match decide(facts, job_id("new")) {
         Verdict::Decided(decision) => decision,
-        Verdict::AskPermission => panic!("the author is asked about"),
+        Verdict::AskPermission => panic!("the permission is requested"),
     }
 }
 
@@ -116,7 +116,7 @@ fn check(facts: &ReviewFacts, reason: &Reason, follow: Follow) {
     assert_eq!(decided(facts), Decision { reason: reason.clone(), follow });
 }
 
-/// This hindrance alone, where nothing waits, gets this recorded answer.
+/// Checks the recorded answer to a single hindrance, without deferring.
 #[track_caller]
 fn check_alone(name: &str, reason: &Reason) {
     let mut facts = with(&[name]);
@@ -130,101 +130,101 @@ fn pr() -> String {
 }
 
 #[test]
-fn what_nothing_hinders_starts_a_job() {
+fn review_that_passes_all_guards_starts_a_job() {
     check(&accepted(), &Reason::Accepted { job: job_id("new") }, Follow::Trigger);
 }
 
 #[test]
-fn an_edited_review_is_ignored() {
+fn edited_review_is_ignored() {
     check_alone("edited_review", &Reason::EditedReview {});
 }
 
 #[test]
-fn what_asks_for_nothing_is_ignored() {
+fn event_without_a_request_is_ignored() {
     check_alone("event_ignored", &Reason::EventIgnored { event: "pull_request_review dismissed".into() });
 }
 
 #[test]
-fn what_has_its_lasting_answer_gets_that_again() {
+fn final_answer_is_repeated() {
     check_alone("repeat", &Reason::Repeat { first: "accepted".into() });
 }
 
 #[test]
-fn a_review_that_another_project_has_starts_nothing_and_names_no_job() {
+fn review_of_another_project_starts_nothing() {
     let facts = ReviewFacts { stored: Some(Known::Elsewhere {}), ..accepted() };
     let reason = Reason::EventIgnored { event: "a review that another project has".into() };
     check(&facts, &reason, Follow::Record);
 }
 
 #[test]
-fn a_review_whose_entry_is_forgotten_still_names_its_job() {
+fn review_without_ledger_entry_names_its_job() {
     check_alone("duplicate_review", &Reason::DuplicateReview { job: job_id("j1") });
 }
 
 #[test]
-fn a_project_that_is_not_there_is_named() {
+fn unknown_project_is_refused() {
     check_alone("unknown_project", &Reason::UnknownProject { project: project_id() });
 }
 
 #[test]
-fn a_repository_that_is_not_connected_starts_nothing() {
+fn unconnected_repository_is_refused() {
     let reason = Reason::RepositoryNotIntegrated { repo: repository().name, project: project_id() };
     check_alone("repository_not_integrated", &reason);
 }
 
 #[test]
-fn our_own_review_starts_nothing() {
+fn own_review_is_ignored() {
     check_alone("own_review", &Reason::OwnReview {});
 }
 
 #[test]
-fn a_pull_request_that_cant_change_any_more_gets_no_job() {
+fn merged_or_closed_pull_request_gets_no_job() {
     check_alone("pull_request_closed", &Reason::PullRequestClosed { pr: pr(), state: "merged".into() });
     let closed = ReviewFacts { state: PullRequestState::Closed, ..accepted() };
     check(&closed, &Reason::PullRequestClosed { pr: pr(), state: "closed".into() }, Follow::Record);
 }
 
 #[test]
-fn a_stranger_starts_nothing() {
+fn author_without_permission_is_refused() {
     let reason = Reason::AuthorNotPermitted { author: "ann".into(), repo: repository().name };
     check_alone("author_not_permitted", &reason);
 }
 
 #[test]
-fn an_author_of_whom_the_forge_says_nothing_starts_nothing() {
+fn author_with_unknown_permission_is_refused() {
     let reason = Reason::PermissionUnknown { forge: linked().id.integration, author: "ann".into() };
     check_alone("permission_unknown", &reason);
 }
 
 #[test]
-fn guard_1_the_project_wants_it() {
+fn disabled_revisions_start_nothing() {
     check_alone("retrigger_disabled", &Reason::RetriggerDisabled { project: project_id() });
 }
 
 #[test]
-fn guard_2_the_pull_request_has_a_ticket_that_is_active() {
+fn unlinked_or_closed_ticket_starts_nothing() {
     check_alone("no_linked_ticket", &Reason::NoLinkedTicket { pr: pr() });
     check_alone("ticket_inactive", &Reason::TicketInactive { ticket: key() });
 }
 
 #[test]
-fn guard_3_no_job_is_active() {
+fn review_during_a_job_starts_nothing() {
     check_alone("job_active", &Reason::JobActive { ticket: key(), job: job_id("j0") });
 }
 
 #[test]
-fn guard_4_the_last_job_completed() {
+fn uncompleted_last_job_starts_nothing() {
     let reason = |outcome: &str| Reason::PreviousJobNotCompleted { ticket: key(), outcome: outcome.into() };
     check_alone("previous_job_not_completed", &reason("failed"));
     let mut facts = accepted();
     ticket(&mut facts, |ticket| ticket.last_outcome = Some(LastOutcome::Cancelled));
     check(&facts, &reason("cancelled"), Follow::Record);
     ticket(&mut facts, |ticket| ticket.last_outcome = None);
-    assert_eq!(decided(&facts).follow, Follow::Trigger, "a pull request that a person linked has no job before");
+    assert_eq!(decided(&facts).follow, Follow::Trigger, "a manually linked pull request has no job before");
 }
 
 #[test]
-fn guard_6_an_hour_lies_between_two_revisions() {
+fn second_revision_within_an_hour_is_refused() {
     let at_once = |millis_ago| {
         let mut facts = accepted();
         does_not_wait(&mut facts);
@@ -239,21 +239,21 @@ fn guard_6_an_hour_lies_between_two_revisions() {
 }
 
 #[test]
-fn a_held_project_starts_nothing() {
+fn held_project_starts_nothing() {
     check_alone("project_held", &Reason::ProjectHeld { project: project_id(), who: "bob".into() });
 }
 
 #[test]
-fn a_spent_budget_starts_nothing() {
+fn spent_budget_starts_nothing() {
     check_alone("budget_exhausted", &spent());
 }
 
 #[test]
-fn of_any_two_the_earlier_in_the_published_order_answers() {
+fn earlier_guard_of_every_pair_decides() {
     let mut pairs = 0;
     for (first, (earlier, one)) in HINDRANCES.iter().enumerate() {
         for (later, other) in &HINDRANCES[first + 1..] {
-            // One fact can't be two things.
+            // These pairs set the same fact.
             if matches!(
                 (*earlier, *later),
                 ("edited_review", "event_ignored") | ("author_not_permitted", "permission_unknown")
@@ -273,14 +273,14 @@ fn of_any_two_the_earlier_in_the_published_order_answers() {
 }
 
 #[test]
-fn the_published_order_is_the_one_of_these_tests() {
+fn guards_are_in_the_tested_order() {
     let tested: Vec<_> =
         HINDRANCES.iter().map(|(name, _)| *name).filter(|name| *name != "permission_unknown").collect();
     assert_eq!(REVIEW_GUARDS.map(|(name, _)| name).to_vec(), tested);
 }
 
 #[test]
-fn the_author_is_asked_about_exactly_when_no_earlier_guard_refused() {
+fn permission_is_requested_only_after_earlier_guards() {
     let asked_after = HINDRANCES.iter().position(|(name, _)| *name == "author_not_permitted").unwrap();
     for (place, (name, change)) in HINDRANCES.iter().enumerate() {
         if name.contains("permi") {
@@ -296,7 +296,7 @@ fn the_author_is_asked_about_exactly_when_no_earlier_guard_refused() {
 }
 
 #[test]
-fn what_meets_a_job_or_the_hour_waits_if_the_project_wants_that() {
+fn coalescing_defers_a_review_during_a_job_or_the_hour() {
     let now = accepted().now;
     let busy = with(&["job_active"]);
     let held = Reason::HeldForJob { job: job_id("j0") };
@@ -309,14 +309,14 @@ fn what_meets_a_job_or_the_hour_waits_if_the_project_wants_that() {
 }
 
 #[test]
-fn what_meets_a_held_project_or_a_spent_budget_is_refused_and_waits_all_the_same() {
+fn review_of_a_held_or_spent_project_waits() {
     let held = Follow::Remember { opens_at: accepted().now, held: true };
     check(&with(&["project_held"]), &Reason::ProjectHeld { project: project_id(), who: "bob".into() }, held);
     check(&with(&["budget_exhausted"]), &spent(), held);
 }
 
 #[test]
-fn a_ticket_whose_list_is_full_remembers_no_further_pull_request() {
+fn full_ticket_defers_no_further_pull_request() {
     let full = |names: &[&str], defers| {
         let mut facts = with(names);
         ticket(&mut facts, |ticket| (ticket.defers, ticket.deferred) = (defers, MOST_DEFERRED));
@@ -325,7 +325,7 @@ fn a_ticket_whose_list_is_full_remembers_no_further_pull_request() {
     for name in ["job_active", "rate_limited", "project_held", "budget_exhausted"] {
         let refused = full(&[name], false);
         assert_eq!((refused.reason.code(), refused.follow), (name, Follow::Record));
-        assert!(matches!(full(&[name], true).follow, Follow::Remember { .. }), "{name}: it is on the list already");
+        assert!(matches!(full(&[name], true).follow, Follow::Remember { .. }), "{name}: already on the list");
     }
     let mut room = with(&["job_active"]);
     ticket(&mut room, |ticket| ticket.deferred = MOST_DEFERRED - 1);
@@ -333,14 +333,14 @@ fn a_ticket_whose_list_is_full_remembers_no_further_pull_request() {
 }
 
 #[test]
-fn who_comes_while_others_wait_waits_with_them() {
+fn review_waits_with_earlier_deferred_ones() {
     let mut facts = accepted();
     ticket(&mut facts, |ticket| (ticket.defers, ticket.deferred) = (true, 1));
     check(&facts, &Reason::HeldWithOthers { pr: pr() }, Follow::Remember { opens_at: facts.now, held: false });
 }
 
 #[test]
-fn a_waiting_review_that_is_told_again_has_its_ticket_know_it_again() {
+fn repeated_deferred_review_marks_its_ticket_again() {
     let mut facts = ReviewFacts { stored: Some(Known::Deferred {}), ..accepted() };
     facts.first = Some(("held_for_job".into(), None));
     let repeat = Reason::Repeat { first: "held_for_job".into() };
@@ -351,21 +351,21 @@ fn a_waiting_review_that_is_told_again_has_its_ticket_know_it_again() {
     revised(&mut facts, 1_000);
     let opens_at = facts.now.plus(Duration::from_secs(3_599));
     check(&facts, &repeat, Follow::Remember { opens_at, held: false });
-    // Its ledger entry was forgotten meanwhile.
+    // The ledger entry has expired.
     let forgotten = ReviewFacts { first: None, revised: None, ..facts.clone() };
     check(&forgotten, &Reason::HeldWithOthers { pr: pr() }, Follow::Remember { opens_at: facts.now, held: false });
-    // Nobody can be told of it.
+    // Without a ticket, there is no deferral to add.
     check(&ReviewFacts { ticket: None, ..facts }, &repeat, Follow::Record);
 }
 
 #[test]
-fn a_review_that_waits_is_covered_with_the_others_also_where_its_ticket_does_not_know_it() {
+fn deferred_review_is_held_without_a_mark_on_its_ticket() {
     let facts = ReviewFacts { stored: Some(Known::Deferred {}), ..accepted() };
     check(&facts, &Reason::HeldWithOthers { pr: pr() }, Follow::Remember { opens_at: facts.now, held: false });
 }
 
 #[test]
-fn what_waits_for_a_job_once_the_hour_is_over_waits_for_no_time_that_has_passed() {
+fn deferral_after_the_hour_is_due_at_once() {
     let mut facts = with(&["job_active"]);
     revised(&mut facts, 2 * 3_600_000);
     let now = Follow::Remember { opens_at: facts.now, held: false };
@@ -373,7 +373,7 @@ fn what_waits_for_a_job_once_the_hour_is_over_waits_for_no_time_that_has_passed(
 }
 
 #[test]
-fn a_persons_request_goes_before_exactly_three_guards() {
+fn user_request_overrides_exactly_three_guards() {
     let overridden: Vec<_> = HINDRANCES
         .iter()
         .filter(|(name, _)| !["edited_review", "event_ignored"].contains(name))
@@ -389,7 +389,7 @@ fn a_persons_request_goes_before_exactly_three_guards() {
 }
 
 #[test]
-fn a_request_that_has_to_wait_waits_for_no_hour() {
+fn deferred_user_request_ignores_the_hour() {
     let mut facts = with(&["job_active", "rate_limited"]);
     facts.asks = Asks::Revision { message: None };
     let now = Follow::Remember { opens_at: facts.now, held: false };
@@ -399,7 +399,7 @@ fn a_request_that_has_to_wait_waits_for_no_hour() {
 }
 
 #[test]
-fn our_own_is_told_by_account_and_where_people_share_it_by_mark() {
+fn own_review_needs_our_account_and_a_bot_or_mark() {
     let event = |id, bot, marked| ReviewEvent {
         source: crate::delivery::Source::Webhook,
         delivery: None,
@@ -431,7 +431,7 @@ fn our_own_is_told_by_account_and_where_people_share_it_by_mark() {
 }
 
 #[test]
-fn facts_read_back_as_they_were_kept() {
+fn facts_survive_serialization() {
     for (name, change) in HINDRANCES {
         let mut facts = accepted();
         change(&mut facts);
@@ -445,9 +445,8 @@ fn facts_read_back_as_they_were_kept() {
     assert_eq!(serde_json::from_str::<ReviewFacts>(&text).unwrap(), waits);
 }
 
-/// docs/reviews.md has the guards in this order.
 #[test]
-fn the_published_table_has_the_guards_in_their_order() {
+fn reviews_page_lists_the_guards_in_order() {
     let page = include_str!("../../../../../docs/reviews.md");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let published: Vec<&str> = rows.collect();

@@ -67,15 +67,15 @@ fn revised(facts: &mut ReviewFacts, ago: Duration) {
 }
 
 #[test]
-fn one_review_gets_its_job() {
+fn single_review_starts_its_job() {
     let job = JobId::of_review(&linked().id, &review_id("a"));
     let start = Settlement::Start { review: review_id("a"), job };
     assert_eq!(decided(|_| {}, &[waits("a", 1)]), start);
-    assert_eq!(decided(|_| {}, &[waits("a", 1), absorbed("b", 0, "a")]), start, "what it absorbed comes along");
+    assert_eq!(decided(|_| {}, &[waits("a", 1), absorbed("b", 0, "a")]), start, "with absorbed reviews");
 }
 
 #[test]
-fn one_that_a_job_had_before_gets_another_the_same_for_whoever_settles_it() {
+fn review_with_an_earlier_job_gets_a_stable_next_one() {
     let (linked, a) = (linked().id, review_id("a"));
     let own = JobId::of_review(&linked, &a);
     let had = |had: &JobId| [Review { had: Some(had.clone()), ..waits("a", 1) }, absorbed("b", 0, "a")];
@@ -89,13 +89,13 @@ fn one_that_a_job_had_before_gets_another_the_same_for_whoever_settles_it() {
 }
 
 #[test]
-fn older_ones_are_absorbed_by_the_newest_first() {
+fn older_reviews_are_absorbed_by_the_newest() {
     let all = [waits("c", 3), waits("a", 1), waits("b", 2)];
     assert_eq!(decided(|_| {}, &all), Settlement::Absorb { into: review_id("c"), older: ids(&["a", "b"]) });
 }
 
 #[test]
-fn of_reviews_of_one_second_the_one_that_we_heard_of_last_stands_for_the_others_and_then_the_name_decides() {
+fn reviews_of_one_second_are_ordered_by_arrival_then_name() {
     let heard = |name: &str, secs| Review { at: at(secs), ..waits(name, 1) };
     let absorb = |into: &str, older: &[&str]| Settlement::Absorb { into: review_id(into), older: ids(older) };
     assert_eq!(decided(|_| {}, &[heard("a", 9), heard("b", 7), heard("c", 8)]), absorb("a", &["b", "c"]));
@@ -105,29 +105,29 @@ fn of_reviews_of_one_second_the_one_that_we_heard_of_last_stands_for_the_others_
 }
 
 #[test]
-fn no_transaction_absorbs_more_than_it_may_and_the_oldest_go_first() {
+fn absorption_is_limited_and_takes_the_oldest_first() {
     let all: Vec<Review> = (0..40).map(|n| waits(&format!("r{n:02}"), n)).collect();
-    let Settlement::Absorb { into, older } = decided(|_| {}, &all) else { panic!("they are absorbed") };
+    let Settlement::Absorb { into, older } = decided(|_| {}, &all) else { panic!("not absorbed") };
     assert_eq!((into, older.len()), (review_id("r39"), MOST_ABSORBED));
     assert_eq!(older.first(), Some(&review_id("r00")));
 }
 
 #[test]
-fn nothing_waits_once_all_have_their_answer() {
+fn answered_reviews_leave_nothing_to_settle() {
     let started = review("a", 1, ReviewState::Started { job: job_id("j") });
     assert_eq!(decided(|_| {}, &[]), Settlement::Nothing);
     assert_eq!(decided(|_| {}, &[absorbed("b", 0, "a"), started]), Settlement::Nothing);
 }
 
 #[test]
-fn reviews_of_another_ticket_are_not_settled_here() {
+fn reviews_of_another_ticket_are_not_settled() {
     let all = [waits("a", 1), absorbed("b", 0, "a"), waits("c", 3)];
     let ours = at_stake(&all, |review| review.id != review_id("a"));
     assert_eq!(ours.iter().map(|review| &review.id).collect::<Vec<_>>(), [&review_id("c")]);
 }
 
 #[test]
-fn each_lasting_answer_goes_to_all_of_them_the_newest_last() {
+fn final_refusal_applies_to_all_with_the_newest_last() {
     let ticket = |facts: &mut ReviewFacts, closed, last_outcome| {
         let ticket = facts.ticket.as_mut().unwrap();
         (ticket.closed, ticket.last_outcome) = (closed, last_outcome);
@@ -142,7 +142,7 @@ fn each_lasting_answer_goes_to_all_of_them_the_newest_last() {
 }
 
 #[test]
-fn they_wait_for_the_hour_to_its_very_end() {
+fn deferred_reviews_wait_for_the_full_hour() {
     let now = accepted().now;
     let ago = |millis: u64| move |facts: &mut ReviewFacts| revised(facts, Duration::from_millis(millis));
     check_waits(ago(0), now.plus(REVISE_WINDOW));
@@ -151,19 +151,19 @@ fn they_wait_for_the_hour_to_its_very_end() {
 }
 
 #[test]
-fn they_wait_for_a_held_project_and_an_empty_budget() {
+fn deferred_reviews_wait_for_hold_and_budget() {
     let hold = |facts: &mut ReviewFacts| facts.settings.as_mut().unwrap().held_by = Some("ann".into());
     assert_eq!(decided(hold, &[waits("a", 1)]), Settlement::Hold);
     assert_eq!(decided(crate::review::guard::tests::spend, &[waits("a", 1)]), Settlement::Hold);
 }
 
 #[test]
-fn a_job_that_took_the_ticket_meanwhile_comes_first() {
+fn deferred_reviews_wait_for_an_active_job() {
     check_waits(|facts| facts.ticket.as_mut().unwrap().active_job = Some(job_id("j")), accepted().now);
 }
 
 #[test]
-fn a_persons_request_among_them_goes_before_the_three_guards_for_all() {
+fn user_request_among_reviews_overrides_for_all() {
     let hinder = |facts: &mut ReviewFacts| {
         facts.settings.as_mut().unwrap().revise_on_review = false;
         facts.ticket.as_mut().unwrap().last_outcome = Some(LastOutcome::Failed);
@@ -172,17 +172,17 @@ fn a_persons_request_among_them_goes_before_the_three_guards_for_all() {
     let absorb = Settlement::Absorb { into: review_id("b"), older: ids(&["a"]) };
     assert_eq!(decided(hinder, &[request(waits("a", 1)), waits("b", 2)]), absorb);
     assert_eq!(decided(hinder, &[waits("a", 1), request(waits("b", 2))]), absorb);
-    // Absorbed, it still is one.
+    // An absorbed request still counts.
     let after = [request(absorbed("a", 1, "b")), waits("b", 2)];
     assert!(matches!(decided(hinder, &after), Settlement::Start { .. }));
-    // What another job covered is no request of these.
+    // A request that another job covered does not count.
     let done = review("j", 3, ReviewState::Started { job: job_id("j") });
     let all = [request(absorbed("a", 1, "j")), done, waits("b", 2)];
     assert!(matches!(decided(hinder, &all), Settlement::Refuse { .. }));
 }
 
 #[test]
-fn a_review_that_comes_again_is_a_version_later_and_still_known_as_edited() {
+fn repeated_review_raises_its_version_and_stays_edited() {
     let refused = Review { version: 2, edited: true, ..review("a", 1, ReviewState::Deferred {}) };
     let again = waits("a", 1).after(Some(&refused));
     assert_eq!((again.version, again.edited), (3, true));

@@ -12,7 +12,7 @@ fn busy(since: u64) -> Runner {
 fn silent(runner: &Runner, secs: u64) -> Runner {
     match step(runner, Token::Good, false, at(secs)) {
         Step::TakeOffline(offline) => *offline,
-        other => panic!("it is not taken Offline: {other:?}"),
+        other => panic!("not taken Offline: {other:?}"),
     }
 }
 
@@ -34,7 +34,7 @@ fn check_with(runner: &Runner, token: Token, secs: u64, expected: &str) {
 }
 
 #[test]
-fn a_runner_is_offline_after_more_than_ninety_seconds() {
+fn runner_is_offline_after_90_seconds_of_silence() {
     check(&busy(0), 90, "nothing");
     check(&busy(0), 91, "offline");
     let offline = silent(&busy(0), 91);
@@ -44,7 +44,7 @@ fn a_runner_is_offline_after_more_than_ninety_seconds() {
 }
 
 #[test]
-fn who_says_goodbye_loses_what_it_had_not_ended_once_a_finish_had_time_to_arrive() {
+fn last_heartbeat_loses_the_jobs_after_a_grace_period() {
     let said = Heartbeat { instance: busy(0).instance, active: BTreeSet::new(), draining: true, last: true };
     let gone = busy(0).heard(said, at(100)).unwrap();
     check(&gone, 114, "nothing");
@@ -52,7 +52,7 @@ fn who_says_goodbye_loses_what_it_had_not_ended_once_a_finish_had_time_to_arrive
 }
 
 #[test]
-fn a_slot_that_is_not_in_a_later_heartbeat_has_lost_its_process() {
+fn slot_missing_from_a_later_heartbeat_has_no_process() {
     let at_heartbeat = |since, heard, active: &[&str]| Runner {
         last_heartbeat: at(heard),
         active: active.iter().map(|name| job_id(name)).collect(),
@@ -62,12 +62,12 @@ fn a_slot_that_is_not_in_a_later_heartbeat_has_lost_its_process() {
     check(&at_heartbeat(10, 70, &[]), 70, "NoProcess 1");
     check(&at_heartbeat(10, 500, &["j"]), 500, "nothing");
     check(&at_heartbeat(10, 500, &["other"]), 500, "NoProcess 1");
-    // However long ago: without a later heartbeat nothing is known.
+    // Without a later heartbeat, an old slot proves no missing process.
     check(&at_heartbeat(100, 70, &[]), 160, "nothing");
 }
 
 #[test]
-fn a_dead_token_and_a_removal_take_every_job_at_once() {
+fn dead_token_or_removal_takes_every_job_at_once() {
     check_with(&busy(0), Token::Dead, 1, "TokenDead 1");
     check_with(&silent(&busy(0), 91), Token::Dead, 92, "TokenDead 1");
     check_with(&runner("kite"), Token::Dead, 1, "nothing");
@@ -77,7 +77,7 @@ fn a_dead_token_and_a_removal_take_every_job_at_once() {
 }
 
 #[test]
-fn a_runner_without_a_job_is_forgotten_after_a_month() {
+fn idle_offline_runner_is_forgotten_after_a_month() {
     let month = 30 * 24 * 3_600;
     let gone = silent(&runner("kite"), 91);
     check(&gone, month - 1, "nothing");
@@ -86,7 +86,7 @@ fn a_runner_without_a_job_is_forgotten_after_a_month() {
 }
 
 #[test]
-fn a_storm_spares_the_jobs_for_one_more_window() {
+fn storm_spares_jobs_for_one_more_window() {
     let offline = match step(&busy(0), Token::Good, true, at(100)) {
         Step::TakeOffline(offline) => *offline,
         other => panic!("{other:?}"),
@@ -97,30 +97,30 @@ fn a_storm_spares_the_jobs_for_one_more_window() {
 }
 
 #[test]
-fn many_silent_at_once_or_a_silence_that_was_not_watched_is_a_storm() {
+fn many_silent_runners_or_a_sweep_gap_is_a_storm() {
     let fleet = |online: usize, silent: usize| {
         let heard = |secs| move |number| Runner { last_heartbeat: at(secs), ..runner(&format!("r{number}")) };
         (0..online - silent).map(heard(1_000)).chain((0..silent).map(heard(0))).collect::<Vec<_>>()
     };
     let is = |online, silent| is_storm(&fleet(online, silent), true, at(900), at(1_000));
-    assert!(!is(2, 2), "two are too few to tell");
+    assert!(!is(2, 2), "two runners are too few");
     assert!(is(3, 3) && is(9, 3));
-    assert!(!is(10, 3), "thirty percent are not more than thirty percent");
+    assert!(!is(10, 3), "exactly thirty percent is no storm");
     assert!(is(13, 4) && !is(100, 30) && is(100, 31));
     let gone = fleet(3, 3).into_iter().map(|runner| Runner { status: Presence::Offline, ..runner });
-    assert!(!is_storm(&gone.collect::<Vec<_>>(), true, at(900), at(1_000)), "those are known to be gone");
+    assert!(!is_storm(&gone.collect::<Vec<_>>(), true, at(900), at(1_000)), "these are Offline already");
     assert!(!is_storm([], true, at(909), at(1_000)));
-    assert!(is_storm([], true, at(910), at(1_000)), "nobody looked for a part of the window");
-    assert!(is_storm(&fleet(100, 1), false, at(900), at(1_000)), "those that were not read may be silent, too");
+    assert!(is_storm([], true, at(910), at(1_000)), "no sweep ran for part of the window");
+    assert!(is_storm(&fleet(100, 1), false, at(900), at(1_000)), "unread runners may be silent too");
 }
 
 #[test]
-fn a_runner_that_could_not_speak_is_blamed_only_after_a_whole_window_in_which_it_could() {
+fn runner_is_blamed_only_after_a_full_watched_window() {
     let round = |at_secs, since| Some((at(at_secs), at(since)));
     assert_eq!(watched_since(None, at(1_000)), at(1_000));
-    assert_eq!(watched_since(round(935, 7), at(1_000)), at(7), "one sweep a minute is no pause");
+    assert_eq!(watched_since(round(935, 7), at(1_000)), at(7), "one sweep a minute is no gap");
     assert_eq!(watched_since(round(934, 7), at(1_000)), at(1_000));
-    // However long everything was down, and whenever the runner was last heard before.
+    // For every length of the outage and every age of the last heartbeat.
     for (pause, heard) in (0..300).flat_map(|pause| [1, 5, 10].map(|heard| (pause, heard))) {
         let busy = busy(0);
         let active = busy.slots.keys().cloned().collect();
@@ -131,7 +131,7 @@ fn a_runner_that_could_not_speak_is_blamed_only_after_a_whole_window_in_which_it
             last = Some((at(secs), since));
             match step(&kite, Token::Good, is_storm([&kite], true, since, at(secs)), at(secs)) {
                 Step::TakeOffline(offline) => kite = *offline,
-                Step::Lose(..) => panic!("down for {pause} s, heard {heard} s before: lost after {secs}"),
+                Step::Lose(..) => panic!("down for {pause} s, last heartbeat {heard} s before: lost at {secs}"),
                 _ => {}
             }
         }
@@ -139,7 +139,7 @@ fn a_runner_that_could_not_speak_is_blamed_only_after_a_whole_window_in_which_it
 }
 
 #[test]
-fn only_the_claim_of_the_slot_holds_a_job() {
+fn only_the_slots_own_claim_holds_a_job() {
     let kite = runner("kite");
     let by = |runner: &RunnerId| Claim { runner: Some(runner.clone()), task: None, ..claim(1, "c1") };
     let job = Job { place: Place::Runners, ..ready() };
@@ -156,7 +156,7 @@ fn only_the_claim_of_the_slot_holds_a_job() {
 }
 
 #[test]
-fn a_job_fails_with_why_its_runner_lost_it() {
+fn failure_names_why_the_runner_lost_its_job() {
     let kite = Runner { last_heartbeat: at(100), ..runner("kite") };
     let says = |loss: Loss| loss.failure(&kite, at(220)).sentence();
     assert_eq!(says(Loss::Silent), "Runner kite was silent for 2 min while it worked.");
