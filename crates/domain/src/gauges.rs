@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn runner_counts_by_presence_drain_and_slots() {
+    fn runner_is_counted_by_presence_drain_and_slots() {
         let kite = Runner { slots: [(job_id("j"), slot("c1", 0))].into(), ..runner("kite") };
         let mut gauges = Gauges::default();
         for runner in [
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn job_counts_by_status_and_place() {
+    fn job_is_counted_by_status_and_place() {
         let mut gauges = Gauges::default();
         let of_runners = Job { place: Place::Runners, ..ready() };
         for job in

@@ -122,7 +122,6 @@ mod tests {
         for (repository, number) in [(None, 8), (Some("acme/app"), 8), (Some("acme/ap"), 7)] {
             assert!(!meant(repository, number).takes(&entry), "{repository:?} {number}");
         }
-        // Entries without a pull request do not match.
         assert!(!meant(None, 7).takes(&Delivery { review: None, ..entry.clone() }));
         let between = |since, until| DeliveryFilter { since: Some(at(since)), until: Some(at(until)), ..all.clone() };
         assert!(between(0, 1).takes(&entry) && !between(1, 2).takes(&entry) && !between(0, 0).takes(&entry));

@@ -83,7 +83,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn task_follows_the_project_and_defaults_are_unstored() {
+    fn task_size_follows_the_project_and_defaults_are_omitted() {
         use TaskCapacity::{Fargate, FargateSpot};
         for (size, capacity, stored, words) in [
             (TaskSize::Medium, Fargate, Value::Null, "medium, Fargate"),

@@ -50,7 +50,6 @@ fn size_limits_are_exact_to_the_byte() {
     }
     assert_eq!(all.size_bytes(), LARGEST_TOGETHER);
     assert_eq!(all.reserve(&offer(Kind::Patch, "e", 1), now()), Err(Refusal::TooLargeTogether));
-    // An empty artifact still fits.
     assert_eq!(with(&all, &offer(Kind::Patch, "e", 0)).kept.len(), 5);
     // A repeat does not count again.
     assert!(matches!(all.reserve(&whole, now()), Ok(Reserved::Before(_))));
@@ -125,7 +124,6 @@ fn reservation_updates_the_time_of_the_list() {
     };
     assert_eq!((two.at, made.at, made.stored), (later, later, false));
     assert_eq!(two.kept[0], one.kept[0]);
-    // A repeat reserves no place.
     let again = two.reserve(&offer(Kind::Patch, "patch.diff", 12), later);
     assert_eq!(again, Ok(Reserved::Before(one.kept[0].clone())));
 }

@@ -137,7 +137,7 @@ fn budget_that_allows_no_job_is_invalid() {
 }
 
 #[test]
-fn limit_bounds_are_one_job_and_a_million() {
+fn limits_range_from_one_job_to_a_million_jobs_or_dollars() {
     let check = |budget: Budget, pointer: Option<&str>| {
         assert_eq!(budget.check().err().map(|fault| fault.pointer), pointer, "{budget:?}");
     };

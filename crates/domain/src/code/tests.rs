@@ -287,7 +287,6 @@ fn hostile_reasons([a, b]: [String; 2], n: u64, time: Timestamp) -> Vec<Reason> 
     ]
 }
 
-/// The failures with the most or the longest facts from outside.
 fn hostile_failures([a, b, c]: [String; 3], n: u64) -> Vec<Failure> {
     let (.., repo, forge, _) = ids();
     let limit = Span(n);

@@ -64,7 +64,6 @@ fn active_job_is_due_a_minute_after_its_time_limit() {
 #[test]
 fn stopped_job_is_due_after_the_grace_period() {
     check(&died(&active(Status::Executing), 210), Some(at(225)));
-    // Never later than the time limit.
     check(&died(&active(Status::Executing), 3_755), Some(at(3_760)));
 }
 
@@ -169,7 +168,6 @@ fn held_entry_is_due_in_the_row_of_its_project() {
     assert_eq!(ticket(&waiting), row(at(500)));
     // A postponed entry is ordered by `not_before`, so that the others go first.
     assert_eq!(ticket(&Ticket { not_before: Some(at(900)), ..waiting.clone() }), row(at(900)));
-    // An unsynced badge is due at once.
     let mut unsynced = waiting.clone();
     unsynced.wanted.version += 1;
     assert_eq!(ticket(&unsynced), Some(Due::At(Timestamp::from_millis(0))));

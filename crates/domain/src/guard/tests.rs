@@ -9,7 +9,6 @@ use crate::story::{
 };
 use crate::ticket::Ticket;
 
-/// A ticket event and the facts to decide it with.
 #[derive(Clone, Debug)]
 struct Case {
     event: TicketEvent,
@@ -153,7 +152,6 @@ fn entry_that_passes_all_guards_gets_its_job() {
 
 #[test]
 fn first_of_any_set_of_conditions_decides() {
-    // Tests every subset, and so every pair.
     for subset in 1u32..1 << CONDITIONS.len() {
         let picked: Vec<_> = (0..CONDITIONS.len()).filter(|n| subset >> n & 1 == 1).map(|n| CONDITIONS[n]).collect();
         let has = |name: &str| picked.iter().any(|(picked, _)| *picked == name);

@@ -111,7 +111,6 @@ fn deletion_noted_during_a_poll_survives_its_answer() {
         assert_eq!(gone, polled(Some(6)), "{before:?}");
         assert_eq!(gone.back(at(5), at(9)), None, "{before:?}");
     }
-    // A deletion noted at the same time or later stays.
     assert_eq!(polled(Some(6)).gone(at(6)), None);
     assert_eq!(polled(Some(7)).gone(at(6)), None);
 }

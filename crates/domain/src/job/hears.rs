@@ -58,7 +58,6 @@ mod tests {
     use crate::job::{Rest, Want};
     use crate::story::{active, at, crashed, fence, yielded};
 
-    /// An Executing job with this many inputs.
     fn told(inputs: u32) -> Job {
         (0..inputs).fold(active(Status::Executing), |job, _| job.told(at(240)).unwrap())
     }

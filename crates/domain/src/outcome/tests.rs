@@ -138,7 +138,6 @@ fn link_names_the_pull_request_by_forge_ids() {
     assert_eq!(link_of(&completed()), Some(link.clone()));
     assert_eq!(ticket_after(&failed_after_the_push(), &locked()).pull_request, Some(link.clone()));
     assert_eq!(link_of(&failed(Status::Executing)), None);
-    // A job without a result leaves an older link alone.
     let linked = Ticket { pull_request: Some(link), ..locked() };
     check(&failed(Status::Executing), &linked, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
     assert!(ticket_after(&failed(Status::Executing), &linked).pull_request.is_some());
@@ -174,7 +173,6 @@ fn version_rises_only_on_a_change() {
     let mut other = link.unwrap();
     other.id.number = 232;
     check_want(&synced, None, badge, Some(other), wanted(8, None, badge));
-    // A pending move is dropped, which is a change.
     synced.synced_version = 6;
     check_want(&synced, None, badge, None, wanted(8, None, badge));
 }
@@ -234,8 +232,6 @@ fn end_of_a_job_clears_the_tickets_back_off() {
     let after = ticket_after(&completed(), &put_off);
     assert_eq!((after.tries, after.not_before), (0, None));
 }
-
-// Revisions.
 
 /// A revision created at 0 s and ended by `end` at 300 s, with its ticket and pull request.
 fn revised(end: impl FnOnce(&Job) -> Job) -> (Job, Ticket, PullRequest) {

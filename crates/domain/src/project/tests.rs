@@ -8,7 +8,7 @@ fn check(change: impl FnOnce(&mut Settings), expected: Result<(), &str>) {
 }
 
 #[test]
-fn defaults_are_the_published_ones_and_valid() {
+fn default_settings_are_valid_and_the_published_ones() {
     check(|_| (), Ok(()));
     let settings = Settings::default();
     let Statuses { todo, trigger, completion, .. } = &settings.statuses;

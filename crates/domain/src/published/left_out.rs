@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn outcome_depends_on_kind_files_and_ignore_rules() {
+    fn nested_folder_outcome_depends_on_kind_files_and_ignore() {
         use Becomes::{Files, LeftOut, Untouched};
         use Nested::{Clone, Worktree};
         for (copy, has_files, is_ignored, expected) in [

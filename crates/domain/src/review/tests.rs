@@ -198,7 +198,6 @@ fn review_returns_from_a_job_that_did_not_complete() {
     let has = started("a", 1, "j").taken_by(&failed.id);
     let back = has.given_back(&failed, at(9)).unwrap();
     assert_eq!((&back.state, &back.had, back.version), (&failed_before(), &Some(failed.id.clone()), has.version + 1));
-    // The returned review is unanswered again.
     assert_eq!(names(&unanswered(&[back], &project_id(), &key(), &BTreeSet::new())), ["a"]);
     assert_eq!(started("a", 1, "other").given_back(&failed, at(9)), None);
     assert_eq!(has.given_back(&syncing, at(9)), None);

@@ -84,7 +84,6 @@ fn takeover_keeps_slots_and_the_requested_drain() {
     assert_eq!((new.instance.as_str(), new.last_heartbeat), ("i2", at(200)));
     assert_eq!((new.draining, new.drain.as_ref()), (false, Some(&drain)));
     assert_eq!(new.active, BTreeSet::from([job_id("kept")]));
-    // Every call of the older process is refused.
     assert_eq!(new.heard(heartbeat("i1"), at(201)).unwrap_err().code(), "runner_replaced");
     assert_eq!(new.may_claim(&instance("i1"), &claim("c"), at(201)).unwrap_err().code(), "runner_replaced");
 }
@@ -96,7 +95,6 @@ fn heartbeat_sets_online_and_the_last_one_offline() {
     assert_eq!((back.status, back.epoch, back.spared_until, back.heard), (Presence::Online, 4, None, true));
     let gone = back.heard(Heartbeat { last: true, ..heartbeat("i1") }, at(210)).unwrap();
     assert_eq!((gone.status, gone.epoch), (Presence::Offline, 5));
-    // A repeat changes only the time.
     let again = gone.heard(Heartbeat { last: true, ..heartbeat("i1") }, at(211)).unwrap();
     assert_eq!((again.status, again.epoch), (Presence::Offline, 5));
     let deleting = Runner { status: Presence::Deleting, ..runner("kite") };

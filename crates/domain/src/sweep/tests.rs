@@ -13,7 +13,7 @@ fn check(job: &Job, due: Timestamp, expected: Step) {
 }
 
 #[test]
-fn job_is_due_exactly_when_the_sweeper_has_a_step_for_it() {
+fn job_is_due_exactly_when_it_needs_a_sweeper_step() {
     let syncing = active(Status::Syncing);
     let states = [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing].map(active);
     let dead = states.clone().map(|job| died(&job, crashed(), 210));

@@ -188,8 +188,6 @@ fn unlinking_keeps_the_badge_and_a_pending_move() {
     assert_eq!(written(&synced).shown, Shown { badge, pull_request: None });
 }
 
-// Deferred reviews.
-
 #[test]
 fn ticket_defers_reviews_of_at_most_ten_pull_requests() {
     let mut ticket = ticket_in(REVIEW);

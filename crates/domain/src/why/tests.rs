@@ -157,7 +157,6 @@ fn merged_or_closed_pull_request_needs_no_review() {
     ] {
         assert_eq!(why(&completed, None, made, at(400)), (sentence, help.to_owned()), "{made:?}");
     }
-    // The same for a failed job with a pull request.
     let failed = finished(&active(Status::Syncing), End::Failed(crashed(), Some(result())));
     let says = why(&failed, None, Some(Merged), at(400));
     assert_eq!(says, ("The runner ended with signal 9. The pull request is merged.".into(), "Nothing to do.".into()));

@@ -45,7 +45,6 @@ fn second_of_twin_events_changes_nothing() {
         case.ticket().last_entry = Some(entry("e1-twin", 500));
     });
     check(&twin, "status_unchanged", Follow::Snapshot);
-    // The same while the job of the first twin is active.
     check(&twin.with(|case| case.ticket().active_job = Some(job_id("j0"))), "status_unchanged", Follow::Snapshot);
 }
 

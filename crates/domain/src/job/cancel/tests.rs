@@ -15,7 +15,6 @@ fn by_ann(secs: u64) -> Cancel {
     Cancel::new("ann", None, at(secs))
 }
 
-/// Cancelled by ann at 250 s.
 fn cancelled(job: &Job) -> Job {
     job.cancelled(by_ann(250), at(250)).unwrap()
 }
@@ -118,7 +117,6 @@ fn cancelled_job_is_due_after_its_stop_or_push_deadline() {
         assert_eq!(step(&job, at(310)), Step::CallOff);
         assert_eq!(job.called_off(at(310)).unwrap().status, Status::Cancelled);
     }
-    // It may push until 320 s.
     let pushing = cancelled(&active(Status::Syncing));
     assert_eq!(due::job(&pushing), Some(Due::At(at(320))));
     assert_eq!(step(&pushing, just_before(at(320))), Step::Nothing);

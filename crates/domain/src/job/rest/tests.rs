@@ -16,7 +16,6 @@ fn by_ann(secs: u64) -> Pause {
     Pause::new("ann", at(secs))
 }
 
-/// The job after ann requested a pause at 240 s.
 fn pausing(job: &Job) -> Job {
     job.paused(by_ann(240), at(240)).unwrap()
 }
@@ -25,7 +24,6 @@ fn cancelling(job: &Job) -> Job {
     job.cancelled(Cancel::new("bob", None, at(245)), at(245)).unwrap()
 }
 
-/// The first attempt yields the job at 250 s.
 fn gives_back(job: &Job, rest: Rest, inputs: u32) -> Result<Job, NotNow> {
     job.yielded(&fence(job, 1, "c1"), &yielded(rest, inputs), at(250))
 }
@@ -131,7 +129,6 @@ fn late_push_permission_does_not_block_a_yield() {
     let back = gives_back(&late, Rest::Pauses, 0).unwrap();
     assert_eq!((back.status, back.requeues, back.push_until, back.run.as_ref()), (Status::Ready, 0, None, None));
     assert_eq!(pushes(&back), Err(NotNow::LeaseLost), "a later repeat may not push either");
-    // A second pause is requested.
     let still = gives_back(&pausing(&late), Rest::Pauses, 0).unwrap();
     assert_eq!((still.status, still.push_until), (Status::Paused, None));
     says(&gives_back(&late, asks(), 0), "Status(Syncing)");
@@ -239,7 +236,6 @@ fn suspended_job_expires_after_its_time_limit() {
 
 #[test]
 fn pause_of_an_unheld_job_counts_from_its_write() {
-    // Requested at 200 s, stored at 240 s.
     let still = ready().paused(by_ann(200), at(240)).unwrap();
     assert_eq!(still.rests_until(), Some(at(240).plus(REST_AT_MOST)));
 }

@@ -32,7 +32,6 @@ fn automatic_cancel_before_work_leaves_reviews_unanswered() {
     }
 }
 
-/// A retry of the job `of`, with its ticket.
 fn retried(of: &Job, ticket: &Ticket) -> (Job, Ticket) {
     let (job, ticket) = planned(&settings(), job_id("j2"), ticket, at(500));
     let (job, ticket) = as_retry(of, &settings(), job, Some(ticket));

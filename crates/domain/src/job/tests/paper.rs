@@ -24,7 +24,6 @@ const MORE: [(&str, Way); 8] = [
     ("left_alone", |job, now| job.left_alone(Cause::LimitReached, "codex", at(3_600), now)),
 ];
 
-/// The description of a transition.
 fn words(way: &str) -> &'static str {
     match way {
         "dispatched" => "dispatch: the start of a task is written down",
@@ -68,7 +67,6 @@ fn states_page_matches_the_transitions() {
             for (name, way) in ways() {
                 if let Ok(next) = way(job, now) {
                     let ways = edges.entry((job.status, next.status)).or_default();
-                    // Skip it if the plain transition is listed.
                     if suffix.is_empty() || !ways.contains(words(name)) {
                         ways.insert(format!("{}{suffix}", words(name)));
                     }

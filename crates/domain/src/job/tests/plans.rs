@@ -25,7 +25,6 @@ fn plan_locks_the_ticket_and_clears_old_marks() {
     assert_eq!(ticket.active_job, Some(job_id("j9")));
     assert_eq!((ticket.found_in.as_deref(), ticket.again.as_ref()), (Some(TRIGGER), None));
     assert_eq!((ticket.wanted.badge, ticket.wanted.version), (None, 5));
-    // Without old marks there is no write-back.
     assert!(!job_and_ticket().1.is_unsynced());
 }
 

@@ -18,7 +18,6 @@ fn start_is_identified_by_attempt_and_number() {
     let named = job.start_named(1, 1, "t").unwrap();
     assert_eq!(named.dispatch.task.as_deref(), Some("t"));
     assert_eq!(named.dispatch.due, at(10).plus(START_WITHIN));
-    // The next start has no task name yet.
     let next = fail(&named, 1, 1).unwrap().dispatched(at(40)).unwrap();
     assert_eq!((next.dispatch.number, next.dispatch.task), (2, None));
 }
@@ -34,7 +33,6 @@ fn late_first_task_and_second_task_compete_for_one_claim() {
     let won = second.claimed(&claim(1, "of-d1"), at(340)).unwrap();
     assert_eq!(won.claimed(&claim(1, "of-d2"), at(341)), Err(NotNow::LeaseLost));
     assert_eq!(won.claimed(&claim(1, "of-d1"), at(342)), Err(NotNow::Already));
-    // The loser gets no later attempt either.
     let back = won.requeued(at(350)).unwrap();
     assert_eq!(back.claimed(&claim(1, "of-d2"), at(351)), Err(NotNow::LeaseLost));
 }

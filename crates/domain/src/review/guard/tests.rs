@@ -40,13 +40,11 @@ pub(in crate::review) fn accepted() -> ReviewFacts {
     }
 }
 
-/// Spends the day's budget.
 pub(in crate::review) fn spend(facts: &mut ReviewFacts) {
     settings(facts, |settings| settings.budget.jobs_per_day = Some(5));
     facts.today.jobs = 5;
 }
 
-/// The reason for a spent budget.
 pub(in crate::review) fn spent() -> Reason {
     let time = Day::of(at(10_000)).end();
     Reason::BudgetExhausted { project: project_id(), used: "5".into(), limit: "5 jobs".into(), time }
@@ -202,7 +200,7 @@ fn disabled_revisions_start_nothing() {
 }
 
 #[test]
-fn unlinked_or_closed_ticket_starts_nothing() {
+fn missing_or_closed_ticket_starts_nothing() {
     check_alone("no_linked_ticket", &Reason::NoLinkedTicket { pr: pr() });
     check_alone("ticket_inactive", &Reason::TicketInactive { ticket: key() });
 }
