@@ -1,33 +1,31 @@
-//! Explores every state of a small world, breadth first, so that a fault is reported with the shortest way to it.
+//! Explores every state of a small world breadth first, and reports a fault with the shortest path to it.
 //!
-//! Each state is stored once, with the number of the state before it: large settings have hundreds of millions.
+//! Each state is stored once, with the index of its predecessor: large settings have hundreds of millions of states.
 
 use indexmap::IndexSet;
 use std::collections::HashMap;
 use std::fmt::{Debug, Display};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-/// A world to explore.
 pub(crate) trait World {
-    /// The table, the processes at work, and the faults that may still happen.
+    /// The table, the running processes, and the faults that may still happen.
     type State: Copy + Eq + Hash + Debug;
 
-    /// The first state.
     fn start(&mut self) -> Self::State;
 
     /// `Err`: this state breaks an invariant.
     fn wrong(&mut self, state: &Self::State) -> Result<(), String>;
 
-    /// Every step that may happen next. `Err`: a step breaks an invariant.
+    /// Every possible next step. `Err`: a step breaks an invariant.
     fn next(&mut self, state: &Self::State) -> Result<Vec<(Step, Self::State)>, String>;
 
-    /// The representative of all states that differ from this one only by names.
+    /// The representative of all states that differ from this one only in names.
     fn alike(&mut self, state: &Self::State) -> Self::State {
         *state
     }
 }
 
-/// One step on the way to a state, for the report.
+/// One step of a reported path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     what: &'static str,
@@ -51,7 +49,7 @@ impl Display for Step {
     }
 }
 
-/// FNV: the default hasher is most of the time of a debug build.
+/// FNV. The default hasher takes most of the time of a debug build.
 #[derive(Default)]
 pub(crate) struct Fnv(u64);
 
@@ -85,15 +83,15 @@ impl Hasher for Fnv {
 
 pub(crate) type Fast<K, V> = HashMap<K, V, BuildHasherDefault<Fnv>>;
 
-/// States in the order in which they were found.
+/// States in order of discovery.
 type Known<S> = IndexSet<S, BuildHasherDefault<Fnv>>;
 
-/// The number of states, or the shortest way to one that breaks an invariant.
+/// Returns the number of states, or the shortest path to a state that breaks an invariant.
 pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
     let mut known: Known<W::State> = Known::default();
     let start = world.start();
     known.insert(world.alike(&start));
-    // The number of the state before each state.
+    // The index of each state's predecessor.
     let mut from: Vec<u32> = vec![0];
     let mut at = 0;
     while let Some(state) = known.get_index(at).copied() {
@@ -101,7 +99,7 @@ pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
             Ok(next) => {
                 for (_, next) in next {
                     if known.insert(world.alike(&next)) {
-                        from.push(u32::try_from(at).expect("no more states than that"));
+                        from.push(u32::try_from(at).expect("the state index fits into u32"));
                     }
                 }
             }
@@ -112,7 +110,7 @@ pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
     Ok(known.len())
 }
 
-/// Explores each setting and fails with the first that breaks an invariant.
+/// Explores each setting and panics at the first that breaks an invariant.
 #[track_caller]
 pub(crate) fn check<S: Copy + Debug>(name: &str, settings: &[S], explore: fn(S) -> Result<usize, String>) {
     for setting in settings {
@@ -123,7 +121,7 @@ pub(crate) fn check<S: Copy + Debug>(name: &str, settings: &[S], explore: fn(S) 
     }
 }
 
-/// Asserts that the exploration without this rule broke an invariant, with this text.
+/// Asserts that an exploration without `rule` broke an invariant, with `expected` in its message.
 #[track_caller]
 pub(crate) fn is_missed(rule: impl Debug, explored: Result<usize, String>, expected: &str) {
     match explored {
@@ -135,14 +133,17 @@ pub(crate) fn is_missed(rule: impl Debug, explored: Result<usize, String>, expec
     }
 }
 
-/// The steps to a state, found by taking each step again. Names may be swapped between two steps.
+/// The path to a state, found by repeating each step. Names may be swapped between two steps.
 fn way<W: World>(world: &mut W, known: &Known<W::State>, from: &[u32], mut at: usize) -> String {
     let mut names = vec![format!("{:#?}", known[at])];
     while at != 0 {
         let before = from[at] as usize;
-        let next = world.next(&known[before]).expect("it was gone on from");
-        let step =
-            next.into_iter().find(|(_, next)| world.alike(next) == known[at]).expect("it was found from there").0;
+        let next = world.next(&known[before]).expect("the predecessor has successors");
+        let step = next
+            .into_iter()
+            .find(|(_, next)| world.alike(next) == known[at])
+            .expect("the predecessor leads to this state")
+            .0;
         names.push(step.to_string());
         at = before;
     }

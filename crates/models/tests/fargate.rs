@@ -1,25 +1,24 @@
-//! Jobs of one ticket on Fargate.
+//! Models the jobs of one ticket on Fargate.
 //!
-//! The model takes every interleaving of dispatchers, tasks that boot late, work and die, ECS state changes that are
-//! lost, doubled or out of order, a sweeper, the ticket function, and the settling of a second entry.
+//! The model explores every interleaving of dispatchers, tasks, a sweeper, the ticket function and a second entry.
+//! Tasks boot late, work and die; ECS state changes are lost, doubled or reordered.
 //!
-//! Steps are those of `crates/control/src/{dispatch,task_stopped,attempt,sweep,move_ticket,settle_ticket}`, and read in
-//! one step what they write in another; writes have the conditions of `crates/store/src/write`. A wake-up, state change
-//! or message may arrive at any time or never, so none is counted. In the end only the sweeper and its messages are
-//! waited for. The clocks of the dispatcher, the sweeper and the tasks function may differ from the API's.
+//! Steps are those of `crates/control/src/{dispatch,task_stopped,attempt,sweep,move_ticket,settle_ticket}`, merged
+//! where the code reads and writes in two. Writes have the conditions of `crates/store/src/write`. Messages arrive at
+//! any time or never; in the end only the sweeper and its messages act. The clocks of the dispatcher, the sweeper and
+//! the tasks function may differ from the API's.
 //!
 //! Invariants, in `World::wrong` and at the step that could break them:
 //!
 //! - The ticket names exactly its job that has not ended.
 //! - A job is held by a task that was started for that attempt. A noted death survives a claim. One start number gets
 //!   one task.
-//! - A branch moves once. Only a pushed job is completed. A push without a finish is looked for.
-//! - A process that pushes holds its job, and no job with a push reports that nothing was pushed, unless clocks differ.
+//! - A branch moves once. Only a pushed job is completed. An attempt adopts a push that has no finish.
+//! - A pushing process holds its job, and no job with a push reports `NothingPushed`, unless clocks differ.
 //! - A job that has not ended has a row in the index. In the end every job has ended, the ticket shows it, and every
-//!   entry has its answer.
+//!   entry is answered.
 //!
-//! Not modelled here: the end of a bootstrap token, without which tasks may claim even later; cancels (`runners`);
-//! reviews (`reviews`).
+//! Not modelled: the expiry of a bootstrap token; cancels (`runners`); reviews (`reviews`).
 
 mod desk;
 mod dispatcher;
@@ -33,30 +32,29 @@ mod world;
 
 use crate::moments::Moments;
 
-/// What may happen in one exploration, and the rule that it leaves out.
+/// The faults and events of one exploration, and the rule that it omits.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
-    /// How many dispatchers are at work at once, at most two.
+    /// Concurrent dispatchers, at most two.
     dispatchers: usize,
-    /// How many tasks there can be, at most three; then ECS has no capacity.
+    /// Tasks, at most three; then ECS has no capacity.
     tasks: usize,
-    /// How often ECS has no capacity, a function dies, or an answer is lost.
+    /// Budget for missing capacity, dying functions and lost answers.
     faults: u8,
-    /// How many tasks die.
     deaths: u8,
-    /// How often each event of a person's two moves arrives: out of the trigger status, and into it again.
+    /// Deliveries of each of the user's two moves: out of the trigger status, and back into it.
     tellings: u8,
     /// How far the other functions' clocks are ahead of the API's. Units: seconds.
     ahead: i64,
-    /// The moments in which jobs start and are claimed; two hours, 30 and 60 hours follow. Units: seconds.
+    /// The moments at which jobs start and are claimed; 2, 30 and 60 hours follow. Units: seconds.
     moments: Moments,
-    /// A job whose task died while the agent worked is requeued; else it fails.
+    /// A job whose task died while the agent worked is requeued; otherwise it fails.
     goes_back: bool,
-    /// The rule left out, if one is.
+    /// The rule that this exploration omits.
     without: Option<Rule>,
 }
 
-/// The conditions and decisions that the invariants depend on. A test for each explores without it, and must fail.
+/// The conditions and decisions that the invariants need. One test per rule omits it and expects a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     /// A job is written over the revision that was read.
@@ -71,21 +69,21 @@ enum Rule {
     DeadTask,
     /// A repeated start finds its task by the client token.
     ClientToken,
-    /// Only its runner ends a job that may be pushing.
+    /// A repeated start finds its task by the client token.
     PushUntil,
     /// A push names the expected head, and an attempt adopts an earlier push of its job.
     ExpectedHead,
-    /// An event that was no entry is stored only while the ticket still has its status.
+    /// A non-entry event is stored only while the ticket still has its status.
     Unchanged,
     /// The end of a job preserves an entry that arrived during it.
     Again,
-    /// A possible push of a lost attempt is looked for before its job fails.
+    /// A possible push of a lost attempt is adopted before its job fails.
     LostPush,
-    /// Only an attempt that looked reports that nothing was pushed.
+    /// Only an attempt that searched for a push reports `NothingPushed`.
     WhoLooked,
 }
 
-/// The number of states, or the shortest way to one that breaks an invariant.
+/// Returns the number of states, or the shortest path to a state that breaks an invariant.
 fn explore(setting: Setting) -> Result<usize, String> {
     crate::explore::explore(&mut world::World::new(setting))
 }

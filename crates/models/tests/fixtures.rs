@@ -1,4 +1,4 @@
-//! The project, repository, ticket and jobs that the models begin with.
+//! The project, repository, ticket and jobs at the start of every model.
 
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::OwnCommands;
@@ -19,7 +19,7 @@ pub(crate) const TODO: &str = "Todo";
 pub(crate) const TRIGGER: &str = "AI Processing";
 pub(crate) const REVIEW: &str = "In Review";
 
-/// So many seconds after the start of the model.
+/// This many seconds after the start of the model.
 pub(crate) fn at(secs: u64) -> Timestamp {
     Timestamp::from_millis(1_795_154_400_000).plus(Duration::from_secs(secs))
 }
@@ -74,12 +74,10 @@ pub(crate) fn ticket_in(status: &str) -> Ticket {
     Ticket::first_seen(project_id(), key(), status.into(), at(0), Some(event_id("earlier")))
 }
 
-/// A new job of this ticket, and the ticket that names it.
 pub(crate) fn planned(settings: &Settings, id: JobId, ticket: &Ticket, now: Timestamp) -> (Job, Ticket) {
     plan_for_ticket(&plan(settings, id, ticket, &repository(), now), ticket)
 }
 
-/// A new job of a ticket in the trigger status.
 pub(crate) fn ready() -> Job {
     planned(&settings(), job_id("j"), &ticket_in(TRIGGER), at(0)).0
 }
@@ -109,7 +107,7 @@ fn plan<'a>(
     Plan { id, project: &ticket.project, settings, repository, context, labels: NO_LABELS, now }
 }
 
-/// The open pull request of the ticket.
+/// The ticket's open pull request.
 pub(crate) fn linked() -> PullRequest {
     let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 231 };
     let mut linked = PullRequest::linked(id, project_id(), Some(key()), None);
@@ -147,7 +145,7 @@ pub(crate) fn crashed() -> Failure {
     Failure::RunnerCrashed { exit: "signal 9".into() }
 }
 
-/// A runner of the token `t1` that registered at 0 s with two slots.
+/// A runner of the token `t1` with two slots, registered at 0 s.
 pub(crate) fn runner(name: &str) -> Runner {
     let new = Introduction {
         id: RunnerId::of("t1", name),

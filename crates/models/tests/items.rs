@@ -1,9 +1,8 @@
-//! The items of a world. Each version is stored once and has a number, so that states are small.
+//! Stores each version of an item once and numbers it, which keeps states small.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
 
-/// The number of one version of an item.
 pub(crate) type Value = u16;
 
 /// The number of ways to swap names.
@@ -12,7 +11,7 @@ const WAYS: usize = 3;
 pub(crate) struct Items<T> {
     all: Vec<T>,
     numbers: HashMap<String, Value>,
-    /// For each version, the number of the version with swapped names, once computed.
+    /// For each version, the number of its renamed version, once computed.
     renamed: Vec<[Option<Value>; WAYS]>,
 }
 

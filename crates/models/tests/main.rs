@@ -1,5 +1,5 @@
-//! Exhaustive models of the domain's rules: every interleaving of a small world, over an in-memory table whose writes
-//! have the conditions of the store.
+//! Exhaustive models of the domain's rules: every interleaving of a small world, over an in-memory table with the
+//! store's write conditions.
 //!
 //! The models call the public functions of `pullyard-domain` and contain no rule themselves.
 

@@ -3,12 +3,12 @@
 use crate::fixtures::at;
 use pullyard_domain::time::Timestamp;
 
-/// Moments at which jobs may be claimed. Some moments hours later follow, in which nothing starts. Units: seconds.
+/// Moments at which jobs may be claimed. Later moments follow, hours apart, without starts. Units: seconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moments(pub(super) &'static [u64]);
 
 impl Moments {
-    /// From this moment on nothing starts and nothing is claimed, so that every exploration ends.
+    /// The first moment without starts and claims, so that every exploration ends.
     pub(crate) fn later(self) -> u8 {
         u8::try_from(self.0.len()).unwrap_or(u8::MAX)
     }
@@ -17,7 +17,6 @@ impl Moments {
         self.later() + 3
     }
 
-    /// The time of a moment.
     pub(crate) fn time(self, moment: u8) -> Timestamp {
         let hours = || [2, 30, 60, 90][usize::from(moment - self.later())] * 3_600;
         at(self.0.get(usize::from(moment)).copied().unwrap_or_else(hours))

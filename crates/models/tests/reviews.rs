@@ -1,15 +1,15 @@
-//! Reviews of one pull request that wait for their job.
+//! Models the reviews of one pull request that wait for their job.
 //!
-//! The model takes every interleaving of a few reviews, each delivered more than once, with a running job, the settling
-//! of waiting reviews, a pull request that is closed and reopened, a project that is held and released, and the hour
-//! between two revisions. After a failed job, the ticket may get a next job that is not given its reviews.
+//! The model explores every interleaving of repeated deliveries, a running job, the settling of waiting reviews, and
+//! the hour between two revisions. The pull request is closed and reopened, and the project is held and released. After
+//! a failed job, the ticket may get a next job without its reviews.
 //!
-//! Writes have the conditions of `crates/store/src/write/review.rs`; steps are those of `crates/control/src/review`, one
-//! write each. A process may die after every write. A write whose answer is lost looks refused. Instead of a revision, a
-//! process knows for each item that it read whether it was written since.
+//! Writes have the conditions of `crates/store/src/write/review.rs`; steps are those of `crates/control/src/review`,
+//! one write each. A process may die after every write. A write whose answer is lost looks refused. A process knows for
+//! each item that it read whether it was written since, instead of its revision.
 //!
-//! Not modelled: the write-back to the ticket tool, which only raises the ticket's revision, and the number of rounds
-//! after which a caller is sent away, which equals a death.
+//! Not modelled: the write-back to the ticket tool, which only raises the ticket's revision; and a caller's limit of
+//! rounds, which equals a death.
 
 mod facts;
 mod state;
@@ -17,36 +17,35 @@ mod steps;
 mod table;
 mod tests;
 
-/// What may happen in one exploration, and the rule that it leaves out.
+/// The faults and events of one exploration, and the rule that it omits.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
-    /// How many reviews there are; the higher the number, the newer.
+    /// Number of reviews; a higher index is newer.
     reviews: usize,
-    /// Which of them are a person's requests.
+    /// The set of reviews that are requests of a user.
     requests: u8,
-    /// How often each is delivered again without need.
+    /// Redeliveries of each review.
     redelivered: u8,
     /// A second process may deliver the first review at the same time.
     twice_at_once: bool,
-    /// How many settlings run at once.
+    /// Concurrent settling processes.
     settlers: usize,
-    /// How many deaths and lost answers there are.
+    /// Deaths and lost answers.
     faults: u8,
-    /// How often the pull request is closed or reopened.
+    /// Closes and reopens of the pull request.
     closes: u8,
-    /// How often the project is held or released.
+    /// Holds and releases of the project.
     holds: u8,
-    /// A job runs at the start.
     busy: bool,
-    /// After a failed job the ticket gets a job that is given no review.
+    /// After a failed job the ticket gets a job without reviews.
     alone: bool,
-    /// The hour passes this often.
+    /// Hours that pass.
     hours: u8,
-    /// The rule left out, if one is.
+    /// The rule that this exploration omits.
     without: Option<Rule>,
 }
 
-/// The conditions and decisions that the invariants depend on. A test for each explores without it, and must fail.
+/// The conditions and decisions that the invariants need. One test per rule omits it and expects a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     /// Remembering a review raises the ticket's revision.
@@ -63,21 +62,20 @@ enum Rule {
     ClearOverRev,
     /// A remembered review gets its ledger entry in the same write.
     EntryWithReview,
-    /// A remembered review marks its ticket in the same write: once it has a ledger entry, it is not delivered again.
+    /// A remembered review marks its ticket in the same write: a review with a ledger entry is not delivered again.
     MarkWithReview,
-    /// An absorbed review is refused together with the one that absorbed it.
+    /// An absorbed review is refused together with its absorbing review.
     RefuseTheAbsorbed,
-    /// Refusing is conditional on the review as read: it absorbed none and was not redelivered since.
+    /// Refusing is conditional on the review as read: nothing absorbed, not redelivered since.
     RefuseAsRead,
-    /// A request that was absorbed is still a request.
     RequestsStayRequests,
-    /// The reviews of a failed job wait while the next job is not given them.
+    /// The reviews of a failed job wait if the next job does not get them.
     WaitAnew,
-    /// The id of a review's next job is made from the job that had it.
+    /// The id of a review's next job is derived from its previous job.
     NamedAfterLast,
 }
 
-/// The number of states, or the shortest way to one that breaks an invariant.
+/// Returns the number of states, or the shortest path to a state that breaks an invariant.
 fn explore(setting: Setting) -> Result<usize, String> {
     crate::explore::explore(&mut steps::World::new(setting))
 }

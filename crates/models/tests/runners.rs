@@ -1,29 +1,29 @@
-//! Jobs of up to two tickets on up to two self-hosted runners.
+//! Models the jobs of up to two tickets on up to two self-hosted runners.
 //!
-//! The model takes every interleaving of claims, phases, pushes, finishes and heartbeats with two sweepers, a person who
-//! cancels, pauses, continues and answers, and time. Any process may be slow for ever, any answer may be lost after its
-//! write, and a call may arrive twice. The process of a job may die while its call is under way (`late`).
+//! The model explores every interleaving of claims, phases, pushes, finishes and heartbeats with two sweepers, time,
+//! and a user who cancels, pauses, resumes and answers. A process may stall forever, an answer may be lost after its
+//! write, and a call may arrive twice. The process of a job may die during its call (`late`).
 //!
 //! Writes have the conditions of `crates/store/src/write`; steps are those of
-//! `crates/control/src/{runner,attempt,sweep}`, and read in one step what they write in another. Instead of a revision,
-//! a process knows for each item that it read whether it was written since. The index is not modelled: a process may
+//! `crates/control/src/{runner,attempt,sweep}`, merged where the code reads and writes in two. A process knows for each
+//! item that it read whether it was written since, instead of its revision. The index is not modelled: a process may
 //! find or miss any job. Two tickets or two runners differ only by name; `alike` explores one of such states.
 //!
 //! Invariants, in `World::wrong` and at the step that could break them:
 //!
 //! - A ticket names exactly its job that has not ended; a runner has exactly the slots of the jobs that it holds.
 //! - A process that pushes or writes for an attempt holds the job at that moment. One claim gets one attempt.
-//! - A branch moves once. Only a pushed job is completed. A push without a finish is looked for before its job fails,
-//!   and only an attempt that looked reports that nothing was pushed.
+//! - A branch moves once. Only a pushed job is completed. A push without a finish is adopted before its job fails, and
+//!   only an attempt that searched reports `NothingPushed`.
 //! - A runner whose heartbeat arrived in time loses no job for silence.
-//! - A job that rests is held by no runner, and its ticket says that it waits. A job is paused exactly while people want
-//!   that. A question with an answer is not asked again, and an input counts once.
+//! - No runner holds a suspended job, and its ticket shows that it waits. A job is paused exactly while a user wants a
+//!   pause. An answered question is not repeated, and an input counts once.
 //! - A job that has not ended has a row in the index. In the end every job has ended and every ticket shows it.
 //!
-//! With sweepers whose clock differs from the API's, a pushing process may have lost its job, and a runner may lose its
-//! jobs in spite of its heartbeats; all other invariants hold. A read may return the version before the current one.
+//! If the sweepers' clock differs from the API's, a pushing process may have lost its job, and a runner may lose its
+//! jobs despite heartbeats. All other invariants hold. A read may return the previous version.
 //!
-//! Not modelled here: Fargate and a second entry (`fargate`), and reviews (`reviews`).
+//! Not modelled: Fargate and a second entry (`fargate`), and reviews (`reviews`).
 
 mod alike;
 mod late;
@@ -38,46 +38,46 @@ mod world;
 
 use crate::moments::Moments;
 
-/// What may happen in one exploration, and the rule that it leaves out.
+/// The faults and events of one exploration, and the rule that it omits.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
-    /// How many tickets have a job, at most two.
+    /// Tickets with a job, at most two.
     jobs: usize,
-    /// How many runners there are, at most two.
+    /// Runners, at most two.
     runners: usize,
-    /// How many sweepers run at once, at most two.
+    /// Concurrent sweepers, at most two.
     sweepers: usize,
-    /// How many answers are lost.
+    /// Lost answers.
     faults: u8,
-    /// How many calls of runners arrive twice, the second at any time.
+    /// Calls of runners that arrive twice, the second at any time.
     doubles: u8,
-    /// How many processes of jobs die while their runners live on.
+    /// Job processes that die while their runners live on.
     crashes: u8,
-    /// How often a person cancels.
+    /// Cancels by the user.
     cancels: u8,
-    /// How often a person pauses; each pause may be taken back.
+    /// Pauses by the user; each may be withdrawn.
     pauses: u8,
-    /// How many inputs a person sends to the agent; an answer is one.
+    /// Inputs from the user to the agent, including answers.
     says: u8,
-    /// How many questions an agent asks.
+    /// Questions of an agent.
     questions: u8,
-    /// The moments in which jobs are claimed; two hours, 30 and 60 hours follow. Units: seconds.
+    /// The moments at which jobs are claimed; 2, 30 and 60 hours follow. Units: seconds.
     moments: Moments,
     /// Runners still work on their jobs two hours later.
     hours: bool,
     /// How far the sweepers' clock is ahead of the API's. Units: seconds.
     ahead: i64,
-    /// A read may return the version before the current one.
+    /// A read may return the previous version.
     lags: bool,
-    /// A job whose runner was lost while the agent worked is requeued; else it fails.
+    /// A job whose runner was lost while the agent worked is requeued; otherwise it fails.
     goes_back: bool,
-    /// Explore one of the states that differ only by names.
+    /// Explore one of all states that differ only by names.
     alike: bool,
-    /// The rule left out, if one is.
+    /// The rule that this exploration omits.
     without: Option<Rule>,
 }
 
-/// The conditions and decisions that the invariants depend on. A test for each explores without it, and must fail.
+/// The conditions and decisions that the invariants need. One test per rule omits it and expects a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     /// A job is written over the revision that was read.
@@ -92,7 +92,7 @@ enum Rule {
     GhostOverHeartbeat,
     /// Only its runner ends a job that may be pushing.
     PushUntil,
-    /// The time to push counts from the request, not from its answer.
+    /// The push window starts at the request, not at its answer.
     PushFromAsking,
     /// A push names the expected head, and an attempt adopts an earlier push of its job.
     ExpectedHead,
@@ -100,27 +100,27 @@ enum Rule {
     SlotOfClaim,
     /// A claim id that got a job gets no second one.
     LastClaim,
-    /// A refusal that no write verifies is read again before it is answered.
+    /// A refusal without a verifying write needs a second, consistent read.
     LookAgain,
-    /// A question rests a job only when its agent has read every input.
+    /// A question suspends a job only if its agent has read every input.
     NothingUnread,
-    /// A runner that stops for a pause pauses the job only while a pause is wanted.
+    /// A runner that stops for a pause pauses the job only while the pause is wanted.
     PauseIsWanted,
-    /// A job that is requeued while a pause is wanted is paused.
+    /// A requeued job becomes paused if a pause is wanted.
     RequeuePauses,
-    /// An input that is sent again is recognised by its key.
+    /// A repeated input is recognised by its key.
     SaidOnce,
-    /// A job that rests too long ends.
+    /// A suspended job ends at its time limit.
     RestEnds,
-    /// A resting job is written together with the badge of its ticket.
+    /// A suspended job and its ticket's badge are written together.
     BadgeWithJob,
-    /// A possible push of a lost attempt is looked for before its job fails.
+    /// A possible push of a lost attempt is adopted before its job fails.
     LostPush,
-    /// Only an attempt that looked reports that nothing was pushed.
+    /// Only an attempt that searched for a push reports `NothingPushed`.
     WhoLooked,
 }
 
-/// The number of states, or the shortest way to one that breaks an invariant.
+/// Returns the number of states, or the shortest path to a state that breaks an invariant.
 fn explore(setting: Setting) -> Result<usize, String> {
     crate::explore::explore(&mut world::World::new(setting))
 }

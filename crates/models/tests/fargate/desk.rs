@@ -1,4 +1,4 @@
-//! The ticket: a person moves it out of the trigger status and into it again, and what its job's end left is settled.
+//! Models the ticket function and effects: a user moves the ticket, and the end of a job is settled.
 
 use super::rules::{Value, Write};
 use super::state::{Desk, State};
@@ -6,12 +6,12 @@ use super::table;
 use super::world::{Next, World, small};
 use crate::explore::Step;
 
-/// Which desk is whose.
+/// Indexes into `State::desks`.
 const TOLD: usize = 0;
 const EFFECTS: usize = 1;
 
 impl World {
-    /// A move is told, in any order and as often as it comes.
+    /// A move arrives, in any order and any number of times.
     pub(super) fn tickets(&mut self, state: &State, next: &mut Next) {
         let Desk::Told { event, ticket, ledger, then, fresh } = state.desks[TOLD] else {
             for event in (0..state.tellings.len())
@@ -36,7 +36,7 @@ impl World {
             Write::Trigger(job, after) => table::trigger(state, (job, after), fresh, &self.setting),
         };
         let step = Step::of("is decided: move", usize::from(event));
-        // Stale facts are read and decided again.
+        // A stale write leads to another read and decision.
         let step = if written.is_some() { step } else { step.but(": stale") };
         let again = Desk::Told { event, ticket: state.ticket, ledger: state.ledger, then: state.now, fresh: true };
         let mut decided = written.unwrap_or(*state);
@@ -47,7 +47,7 @@ impl World {
         next.push((step, decided));
     }
 
-    /// A message asks to settle the ticket.
+    /// A message requests that the ticket be settled.
     pub(super) fn effects(&mut self, state: &State, next: &mut Next) -> Result<(), String> {
         let Desk::Settles { ticket, ledger, then, fresh } = state.desks[EFFECTS] else {
             if self.rules.settled(state.ticket, state.ledger, state.now).is_some() {
@@ -72,7 +72,7 @@ impl World {
     }
 }
 
-/// Whoever writes over the ticket's revision must have seen it.
+/// A snapshot is written over any revision, and makes every earlier read of the ticket stale.
 fn with_ticket(mut state: State, ticket: Value) -> State {
     if state.ticket != ticket {
         state.ticket = ticket;

@@ -1,4 +1,4 @@
-//! The dispatcher: a start is written down, asked of ECS, and named.
+//! Models the dispatcher: it stores a start, requests a task from ECS, and stores the task's name.
 
 use super::Rule;
 use super::rules::{Change, Outcome, Value};
@@ -47,9 +47,9 @@ impl World {
         Ok(())
     }
 
-    /// A wake-up of a job comes, for whatever reason.
+    /// A wake-up of a job arrives, for any reason.
     fn is_woken(&mut self, state: &State, at: usize, job: usize, next: &mut Next) {
-        // Hours later no message is left but those that the sweeper sends then.
+        // Hours later only messages of the sweeper remain.
         let sends =
             |seen: &Value| state.now < self.setting.moments.later() || self.rules.is_to_be_started(*seen, state.now);
         let Some(seen) = state.jobs[job].filter(sends) else { return };
@@ -62,7 +62,7 @@ impl World {
         next.push((Step::of("dispatcher reads job", job), woken));
     }
 
-    /// What it goes on with once this job is stored.
+    /// The dispatcher's next step after storing this job.
     fn asks(&self, stored: Value, job: u8) -> Dispatcher {
         let stored = self.rules.job(stored);
         if !stored.dispatch.starting {
@@ -72,7 +72,7 @@ impl World {
         Dispatcher::Asks { job, attempt: as_small(stored.attempt + 1), number: as_small(stored.dispatch.number) }
     }
 
-    /// ECS finds the task of this start, makes it, or has no capacity; and the function may die before or after.
+    /// ECS finds the task of this start, creates it, or has no capacity; the function may die before or after.
     fn asks_ecs(
         &mut self,
         state: &State,
@@ -118,7 +118,7 @@ impl World {
         Ok(())
     }
 
-    /// What is read and written again until it is stored, or means nothing any more.
+    /// Reads, decides and writes in one step, which stands for retrying until the write succeeds or is obsolete.
     fn reads_and_writes(&mut self, state: &mut State, job: u8, change: Change, moment: u8) {
         let Some(stored) = state.jobs[usize::from(job)] else { return };
         if let Outcome::Becomes(after) = self.rules.change(change, stored, self.rules.elsewhere(moment)) {

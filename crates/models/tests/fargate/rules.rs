@@ -1,4 +1,4 @@
-//! The domain's rules, asked about the items of a state. Every answer is the real function's, remembered.
+//! Calls the domain's functions for the items of a state and caches every answer.
 
 use super::{Rule, Setting};
 use crate::explore::Fast;
@@ -25,23 +25,20 @@ use pullyard_domain::ticket::{Entry, Settling, Ticket};
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
-/// What somebody wants to do to a job. Tasks are named by their place.
+/// A requested change of a job. Tasks are named by their index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Change {
-    /// A dispatcher was woken.
     Begin,
-    /// ECS named the task of a start.
     Named {
         attempt: u8,
         number: u8,
         task: u8,
     },
-    /// ECS had no capacity for a start.
     NoCapacity {
         attempt: u8,
         number: u8,
     },
-    /// ECS says that a task stopped.
+    /// ECS reports that a task stopped.
     Stopped {
         task: u8,
     },
@@ -59,11 +56,11 @@ pub(super) enum Change {
         attempt: u8,
         completed: bool,
     },
-    /// The sweeper, because it is due.
+    /// The sweeper handles a due job.
     Due,
 }
 
-/// Where a task's progress leads.
+/// The target phase of a task's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum To {
     Preparing,
@@ -71,24 +68,23 @@ pub(super) enum To {
     Syncing,
 }
 
-/// What a change leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The job is to be this.
+    /// The job changes to this version.
     Becomes(Value),
-    /// It is so already; of a start: it was written down, and whether it was asked for is not known.
+    /// The change has happened. For a start: it is stored, and the request to ECS may be missing.
     Already,
-    /// Nothing is to be done, or whoever asks has lost the job.
+    /// No change is due, or the caller has lost the job.
     Nothing,
 }
 
-/// What is to be written about a ticket.
+/// The write that follows from a ticket decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Write {
     Nothing,
-    /// What was seen, over nothing but its age.
+    /// The observed status, unless the stored one is newer.
     Snapshot,
-    /// That nothing was entered, while the ticket still has that status.
+    /// The observed status, only while the ticket still has it.
     Unchanged,
     Ticket(Value),
     /// The job of the entry, and the locked ticket.
@@ -150,7 +146,7 @@ impl Rules {
         self.setting.without != Some(rule)
     }
 
-    /// What the other functions' clocks say.
+    /// The time on the clocks of the other functions.
     pub(super) fn elsewhere(&self, moment: u8) -> Timestamp {
         let apart = Duration::from_secs(self.setting.ahead.unsigned_abs());
         if self.setting.ahead < 0 {
@@ -160,7 +156,6 @@ impl Rules {
         }
     }
 
-    /// The ticket's first job.
     pub(super) fn made(&mut self) -> (Value, Value) {
         let entered = Ticket { last_entry: Some(Entry { at: at(0), event: event_id("first") }), ..ticket_in(TRIGGER) };
         let (job, ticket) = planned(&self.project.settings, job_id("first"), &entered, self.setting.moments.time(0));
@@ -179,7 +174,7 @@ impl Rules {
         self.tickets.get(value)
     }
 
-    /// The job after this change, decided at this time.
+    /// The job after this change, decided at `now`.
     pub(super) fn change(&mut self, change: Change, job: Value, now: Timestamp) -> Outcome {
         let key = (change, job, now.millis());
         if let Some(known) = self.changes.get(&key) {
@@ -232,7 +227,7 @@ impl Rules {
             }
             Change::Finish { task, attempt, completed } => {
                 let failure = match job.adopts.is_some() && job.status == Status::Executing {
-                    // It looks once it was let go on to that; whoever stops there has found nothing.
+                    // An adopting attempt searches for a push; if it stops while executing, it found none.
                     true => Failure::NothingPushed {},
                     false => fixtures::no_changes(),
                 };
@@ -249,7 +244,7 @@ impl Rules {
                         job.given_up(Failure::NothingPushed {}, now).map(Some)
                     }
                     Step::Adopt(failure) | Step::GiveUp(failure) => job.given_up(failure, now).map(Some),
-                    // A start is the dispatcher's.
+                    // Starts belong to the dispatcher.
                     _ => Ok(None),
                 }
             }
@@ -263,7 +258,7 @@ impl Rules {
         }
     }
 
-    /// The ticket once this job has ended, which that write shows at once.
+    /// The ticket after the end of this job; the same write updates what the tool shows.
     pub(super) fn ticket_after(&mut self, ended: Value, ticket: Value) -> Value {
         if let Some(known) = self.ends.get(&(ended, ticket)) {
             return *known;
@@ -290,7 +285,7 @@ impl Rules {
         }
     }
 
-    /// What a person's move leads to, and what the ledger then says of the second entry.
+    /// The write for a user's move, and the ledger entry of the second entry.
     pub(super) fn told(&mut self, event: u8, ticket: Value, ledger: Value, moment: u8) -> (Write, Value) {
         let is_entry = event == 1;
         let event = moved(event);
@@ -319,7 +314,7 @@ impl Rules {
         (write, self.answers.number(Some(answer)))
     }
 
-    /// The job of the second entry.
+    /// Plans the job of the second entry.
     fn trigger(&mut self, ticket: Ticket, moment: u8) -> Write {
         let (job, ticket) =
             planned(&self.project.settings, job_id("second"), &ticket, self.setting.moments.time(moment));
@@ -336,7 +331,7 @@ impl Rules {
         }
     }
 
-    /// The ticket with what a move says, unless something newer was seen.
+    /// The ticket with the observed status, unless the stored status is newer.
     pub(super) fn with_snapshot(&mut self, event: u8, ticket: Value) -> Value {
         let event = moved(event);
         let stored = self.tickets.get(ticket);
@@ -347,14 +342,14 @@ impl Rules {
         self.tickets.number(seen)
     }
 
-    /// The ticket with what a move says, if it has that status already and has seen nothing newer.
+    /// The ticket with the observed status, if it has that status and no newer one was observed.
     pub(super) fn with_unchanged(&mut self, event: u8, ticket: Value) -> Option<Value> {
         let (stored, told) = (self.tickets.get(ticket), moved(event));
         let still = stored.status == told.status && stored.seen_at <= told.occurred_at;
         (still || !self.keeps(Rule::Unchanged)).then(|| self.with_snapshot(event, ticket))
     }
 
-    /// What settling a ticket leads to. None: it needs nothing.
+    /// The write that settles a ticket. `None`: the ticket needs none.
     pub(super) fn settled(&mut self, ticket: Value, ledger: Value, moment: u8) -> Option<Write> {
         let key = (ticket, ledger, moment);
         if let Some(known) = self.settled.get(&key) {
@@ -382,7 +377,7 @@ impl Rules {
         })
     }
 
-    /// The sweeper wakes a dispatcher for it.
+    /// Whether the sweeper wakes a dispatcher for this job.
     pub(super) fn is_to_be_started(&self, job: Value, moment: u8) -> bool {
         matches!(step(self.jobs.get(job), self.elsewhere(moment)), Step::Start | Step::StartAnew(_))
     }
@@ -392,7 +387,7 @@ impl Rules {
         job.status.is_active() && job.run.as_ref().is_some_and(|run| run.claim == claim_id(task))
     }
 
-    /// It can't be forgotten: what has not ended has its row.
+    /// A job that has not ended has a row in the index.
     pub(super) fn has_its_row(&self, job: Value) -> bool {
         let job = self.jobs.get(job);
         job.status.is_terminal() || due::job(job).is_some()
@@ -404,14 +399,14 @@ impl Rules {
         !waits || due::ticket(ticket).is_some()
     }
 
-    /// Nobody has answered whoever moved it there.
+    /// An entry has no answer yet.
     pub(super) fn is_left_in_the_trigger_status(&self, ticket: Value) -> bool {
         let ticket = self.tickets.get(ticket);
         ticket.active_job.is_none() && (ticket.status == TRIGGER || ticket.again.is_some())
     }
 }
 
-/// What a wake-up begins, as `crates/control/src/jobs/dispatch.rs` judges it.
+/// Begins a start for a wake-up, as in `crates/control/src/jobs/dispatch.rs`.
 fn begin(job: &Job, now: Timestamp) -> Result<Option<Job>, NotNow> {
     if job.status != Status::Ready || job.never_started().is_some() {
         return Ok(None);

@@ -1,32 +1,32 @@
-//! One state: the table, ECS, who is at work on what, and what may still happen.
+//! One state: the table, ECS, the running processes, and the faults that may still happen.
 
 use super::Setting;
 use super::rules::{Rules, Value};
 
-/// The most jobs and dispatchers of an exploration.
+/// Maximum number of jobs and of dispatchers.
 pub(super) const MOST: usize = 2;
 
-/// The most tasks of one.
+/// Maximum number of tasks.
 pub(super) const TASKS: usize = 3;
 
-/// A person's moves: out of the trigger status, and into it again.
+/// The user's moves: out of the trigger status, and back into it.
 pub(super) const MOVES: usize = 2;
 
-/// How far a task is with its job, as it knows it.
+/// A task's own view of its progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     Boots,
     Claimed,
     Preparing,
     Executing,
-    /// It may push, since this moment.
+    /// Allowed to push since this moment.
     MayPush(u8),
     Pushed,
-    /// It does not go on and says so.
+    /// Ends without a push and reports that.
     Stops,
 }
 
-/// A call of a task of which the function has read what it decides from. `fresh`: nobody wrote that since.
+/// A task's call after its function read the facts. `fresh`: no write has changed them since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Call {
     None,
@@ -35,47 +35,45 @@ pub(super) enum Call {
     Finish { seen: Value, ticket: Value, then: u8, fresh: bool },
 }
 
-/// A task that ECS was asked for.
+/// A task that was requested from ECS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Task {
     pub(super) job: u8,
     pub(super) attempt: u8,
     pub(super) number: u8,
     pub(super) alive: bool,
-    /// Its death stands in the table.
+    /// The table records its death.
     pub(super) noted: bool,
     pub(super) phase: Phase,
     pub(super) call: Call,
 }
 
-/// Where a dispatcher is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Dispatcher {
     Idle,
-    /// It has read a job that needs a start, or the end of one.
+    /// Has read a job that needs a start, or the end of one.
     Writes {
         job: u8,
         seen: Value,
         then: u8,
         fresh: bool,
     },
-    /// The start stands in the table and is to be asked for.
+    /// The start is stored; the request to ECS follows.
     Asks {
         job: u8,
         attempt: u8,
         number: u8,
     },
-    /// ECS has named the task.
+    /// ECS has returned the task's name.
     Names {
         task: u8,
     },
 }
 
-/// Where the sweeper is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Sweeper {
     Idle,
-    /// It has read a job that is due.
+    /// Has read a due job.
     Job {
         job: u8,
         seen: Value,
@@ -85,11 +83,11 @@ pub(super) enum Sweeper {
     },
 }
 
-/// Where the function is that hears of state changes.
+/// The function that receives ECS state changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Hears {
     Idle,
-    /// It has read the job of a task that stopped.
+    /// Has read the job of a stopped task.
     Stopped {
         task: u8,
         seen: Value,
@@ -98,11 +96,11 @@ pub(super) enum Hears {
     },
 }
 
-/// Where a function is that works on the ticket.
+/// A function that works on the ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Desk {
     Idle,
-    /// The ticket function has read what it decides a move from.
+    /// The ticket function has read the facts of a move.
     Told {
         event: u8,
         ticket: Value,
@@ -110,7 +108,7 @@ pub(super) enum Desk {
         then: u8,
         fresh: bool,
     },
-    /// Effects have read a ticket that is to be settled.
+    /// Effects have read a ticket to settle.
     Settles {
         ticket: Value,
         ledger: Value,
@@ -119,14 +117,13 @@ pub(super) enum Desk {
     },
 }
 
-/// Everything that is so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct State {
     pub(super) now: u8,
-    /// The job of the first entry, and that of the second once there is one.
+    /// The job of the first entry, and later that of the second.
     pub(super) jobs: [Option<Value>; MOST],
     pub(super) ticket: Value,
-    /// What the second entry was answered.
+    /// The answer to the second entry.
     pub(super) ledger: Value,
     pub(super) tasks: [Option<Task>; TASKS],
     pub(super) dispatchers: [Dispatcher; MOST],
@@ -134,9 +131,9 @@ pub(super) struct State {
     pub(super) hears: Hears,
     /// The ticket function, and effects.
     pub(super) desks: [Desk; 2],
-    /// The branch of each job was moved.
+    /// Whether each job's branch was moved.
     pub(super) pushed: [bool; MOST],
-    /// How often each move may still be told.
+    /// Remaining deliveries of each move.
     pub(super) tellings: [u8; MOVES],
     pub(super) faults: u8,
     pub(super) deaths: u8,
@@ -162,7 +159,7 @@ impl State {
         }
     }
 
-    /// A job was written: what others read of it is stale.
+    /// Marks every earlier read of this job as stale.
     pub(super) fn wrote_job(&mut self, written: u8) {
         for task in self.tasks.iter_mut().flatten().filter(|task| task.job == written) {
             match &mut task.call {
@@ -189,7 +186,7 @@ impl State {
         }
     }
 
-    /// The ticket was written.
+    /// Marks every earlier read of the ticket as stale.
     pub(super) fn wrote_ticket(&mut self) {
         for task in self.tasks.iter_mut().flatten() {
             if let Call::Finish { fresh, .. } = &mut task.call {
@@ -207,7 +204,7 @@ impl State {
         }
     }
 
-    /// No function lives for hours: what it was about to write is not written.
+    /// Ends all functions: none lives for hours, so their pending writes are lost.
     pub(super) fn without_functions(mut self) -> Self {
         for task in self.tasks.iter_mut().flatten() {
             task.call = Call::None;

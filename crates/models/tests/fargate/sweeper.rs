@@ -1,4 +1,4 @@
-//! Those who find out that a job got nowhere: the function that hears of state changes, and the sweeper.
+//! Models the repair of stuck jobs: the function that receives state changes, and the sweeper.
 
 use super::rules::{Change, Outcome, Value};
 use super::state::{Hears, State, Sweeper};
@@ -7,7 +7,7 @@ use super::world::{Next, World, small};
 use crate::explore::Step;
 
 impl World {
-    /// A task stopped: that is told never, once or as often as it comes.
+    /// The stop of a task is reported never, once or repeatedly.
     pub(super) fn hears(&mut self, state: &State, next: &mut Next) -> Result<(), String> {
         match state.hears {
             Hears::Idle => {
@@ -71,7 +71,7 @@ impl World {
         Ok(())
     }
 
-    /// The sweeper would end it, or put it back.
+    /// Whether the sweeper would end or requeue this job.
     pub(super) fn is_due(&mut self, job: Value, moment: u8) -> bool {
         matches!(self.rules.change(Change::Due, job, self.rules.elsewhere(moment)), Outcome::Becomes(_))
     }

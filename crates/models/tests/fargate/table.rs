@@ -1,11 +1,10 @@
-//! The writes: one function each, with the conditions of `crates/store/src/write`. `None`: refused, the facts were
-//! stale.
+//! Models the table's writes, with the conditions of `crates/store/src/write`. `None`: stale facts refused the write.
 
 use super::rules::{Rules, Value};
 use super::state::State;
 use super::{Rule, Setting};
 
-/// `update_job`, and `claim`.
+/// `update_job` and `claim`.
 pub(super) fn update_job(state: &State, job: u8, after: Value, fresh: bool, setting: &Setting) -> Option<State> {
     if !fresh && setting.without != Some(Rule::JobOverRev) {
         return None;
@@ -27,7 +26,7 @@ pub(super) fn update_ticket(state: &State, after: Value, fresh: bool, setting: &
     Some(next)
 }
 
-/// `end` with the ticket that was read, or `requeue` where the job goes on.
+/// `end` with the ticket as read, or `requeue` if the job has not ended.
 pub(super) fn end(
     state: &State,
     job: u8,
@@ -44,7 +43,7 @@ pub(super) fn end(
     Some(next)
 }
 
-/// `trigger`: the job of the second entry, if there is none, and its locked ticket.
+/// `trigger`: creates the job of the second entry, if absent, and locks its ticket.
 pub(super) fn trigger(state: &State, (job, ticket): (Value, Value), fresh: bool, setting: &Setting) -> Option<State> {
     if state.jobs[1].is_some() {
         return None;

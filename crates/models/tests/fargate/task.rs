@@ -1,5 +1,4 @@
-//! A task: it boots, claims, works, pushes and finishes, and may die at any time; its calls may be written after
-//! that.
+//! Models a task: it boots, claims, works, pushes, finishes, and may die; its calls may be written after its death.
 
 use super::Rule;
 use super::rules::{Change, Outcome, To, Value};
@@ -26,7 +25,7 @@ impl World {
         Ok(())
     }
 
-    /// What it does next, with no call under way.
+    /// The next step of a task without a pending call.
     fn goes_on(&mut self, state: &State, at: usize, task: Task, next: &mut Next) -> Result<(), String> {
         match task.phase {
             Phase::Boots if state.now >= self.setting.moments.later() => Ok(()),
@@ -56,7 +55,7 @@ impl World {
             let held = self.rules.job(value);
             held.status == Status::Syncing && self.rules.claim_is(value, small(at))
         });
-        // Where clocks are apart, others may take a job too early: what is left is what git admits.
+        // With differing clocks a job may be lost too early; then only git prevents a second push.
         if !holds && self.setting.ahead == 0 {
             return Err(format!("task {at} pushes job {job}, which it does not hold"));
         }
@@ -83,7 +82,7 @@ impl World {
         }
     }
 
-    /// A call whose function reads the job and decides.
+    /// Sends a call; its function reads the job and decides.
     fn asks_the_api(&mut self, state: &State, at: usize, task: Task, next: &mut Next) {
         let Some(seen) = state.jobs[usize::from(task.job)] else { return };
         let then = state.now;
@@ -99,7 +98,6 @@ impl World {
         next.push((Step::of(name, at), asked));
     }
 
-    /// Its call, of which the function has read this.
     fn call_of(task: Task, seen: Value, state: &State) -> Call {
         let (then, fresh) = (state.now, true);
         match task.phase {
@@ -109,7 +107,7 @@ impl World {
         }
     }
 
-    /// The task once it was answered that its call is done, and this is the job.
+    /// The task after the answer that its call is done, with the job as stored.
     fn answered(&self, state: &State, task: Task, job: Value, then: u8) -> Task {
         let job = self.rules.job(job);
         let may_push = job.push_until.is_some_and(|until| until > self.setting.moments.time(then));
@@ -119,7 +117,7 @@ impl World {
             Phase::Claimed => Phase::Preparing,
             Phase::Preparing if finds_nothing => Phase::Stops,
             Phase::Preparing => Phase::Executing,
-            // The answer says how long; it is nothing once that is over.
+            // The answer contains the remaining push time; zero means no push.
             Phase::Executing if may_push => Phase::MayPush(then),
             Phase::Executing => Phase::Stops,
             ended => return Task { phase: ended, alive: false, call: Call::None, ..task },
@@ -127,7 +125,7 @@ impl World {
         Task { phase, call: Call::None, ..task }
     }
 
-    /// The function of its call writes what it decided.
+    /// The function of a call writes its decision.
     fn writes(&mut self, state: &State, at: usize, task: Task, next: &mut Next) -> Result<(), String> {
         let (Call::Claim { seen, then, fresh }
         | Call::Progress { seen, then, fresh }
@@ -149,7 +147,7 @@ impl World {
         let step = Step::of("is written: the call of task", at);
         let Some(mut written) = written else {
             let mut stale = *state;
-            // The function decides again, also for a task that is dead by now; a living one is as good as asking anew.
+            // The function decides again, also for a dead task. A live task covers this by a new call.
             let read = state.jobs[usize::from(task.job)].filter(|read| {
                 let becomes = self.rules.change(Self::change_of(at, task), *read, self.setting.moments.time(state.now));
                 !task.alive && matches!(becomes, Outcome::Becomes(_))

@@ -1,15 +1,17 @@
+//! Explores jobs on Fargate: all rules together keep the invariants, and each omitted rule breaks one.
+
 use super::*;
 
-/// Within the grace after a death, and beyond what a push may take.
+/// Within the grace after a death, and beyond the push window.
 const SHORT: Moments = Moments(&[0, 20, 130]);
 
-/// Beyond the deadline of a start as well.
+/// Also beyond the deadline of a start.
 const LONG: Moments = Moments(&[0, 20, 130, 450]);
 
-/// The first start is given up and the second one's task dies.
+/// The first start is given up, and the task of the second one dies.
 const SILENCE: Moments = Moments(&[0, 310, 320, 340]);
 
-/// One dispatcher, one task, nothing goes wrong but time.
+/// One dispatcher and one task; the only fault is time.
 const ONE: Setting = Setting {
     dispatchers: 1,
     tasks: 1,
@@ -25,10 +27,8 @@ const ONE: Setting = Setting {
 /// A second task, of the same attempt or of the next.
 const TWO: Setting = Setting { tasks: 2, moments: LONG, ..ONE };
 
-/// A task dies.
 const DEATH: Setting = Setting { tasks: 2, deaths: 1, moments: SHORT, ..ONE };
 
-/// The ticket enters a second time.
 const AGAIN: Setting = Setting { tasks: 2, tellings: 1, moments: Moments(&[0]), ..ONE };
 
 #[track_caller]
@@ -37,12 +37,12 @@ fn check(name: &str, settings: &[Setting]) {
 }
 
 #[test]
-fn a_start_that_may_be_slow_or_silent_leaves_nothing_hanging() {
+fn slow_or_silent_start_leaves_no_job_unfinished() {
     check("starts", &[ONE, Setting { goes_back: false, ..ONE }, Setting { tasks: 3, moments: LONG, ..ONE }]);
 }
 
 #[test]
-fn a_death_at_any_moment_whose_state_change_may_be_lost_or_doubled_leaves_nothing_hanging() {
+fn task_death_leaves_no_job_unfinished() {
     check(
         "deaths",
         &[
@@ -56,29 +56,29 @@ fn a_death_at_any_moment_whose_state_change_may_be_lost_or_doubled_leaves_nothin
 }
 
 #[test]
-fn missing_capacity_and_lost_answers_start_nothing_twice() {
+fn missing_capacity_and_lost_answers_start_no_second_task() {
     check("faults", &[Setting { faults: 3, ..ONE }, Setting { faults: 1, moments: LONG, ..TWO }]);
 }
 
 #[test]
-fn two_dispatchers_agree_on_a_start() {
+fn two_dispatchers_create_one_task_per_start() {
     check("dispatchers", &[Setting { dispatchers: 2, faults: 1, ..ONE }]);
 }
 
 #[test]
-fn a_second_entry_at_any_moment_is_answered_once() {
+fn second_entry_is_answered_once_at_any_moment() {
     check("entries", &[AGAIN, Setting { tellings: 2, tasks: 1, ..AGAIN }, Setting { deaths: 1, ..AGAIN }]);
 }
 
 #[test]
-fn clocks_that_are_minutes_apart_move_a_branch_once_and_leave_nothing_hanging() {
+fn differing_clocks_move_a_branch_at_most_once() {
     check("apart", &[Setting { ahead: 180, ..DEATH }, Setting { ahead: -180, ..DEATH }]);
 }
 
-/// Everything at once: minutes. `cargo test --release -p pullyard-models -- --ignored fargate`
+/// Takes minutes. `cargo test --release -p pullyard-models -- --ignored fargate`
 #[test]
 #[ignore = "takes minutes"]
-fn dispatchers_deaths_faults_entries_and_clocks_at_once() {
+fn all_fargate_faults_together() {
     check(
         "everything on Fargate",
         &[
@@ -90,68 +90,67 @@ fn dispatchers_deaths_faults_entries_and_clocks_at_once() {
     );
 }
 
-/// Without this rule something happens that must not.
 #[track_caller]
 fn fails_without(rule: Rule, setting: Setting, expected: &str) {
     crate::explore::is_missed(rule, explore(Setting { without: Some(rule), ..setting }), expected);
 }
 
 #[test]
-fn functions_that_write_a_job_over_any_revision_undo_one_another() {
+fn job_write_without_rev_check_breaks_the_ticket_lock() {
     fails_without(Rule::JobOverRev, ONE, "its ticket names it");
 }
 
 #[test]
-fn functions_that_write_a_ticket_over_any_revision_forget_its_job() {
+fn ticket_write_without_rev_check_forgets_its_job() {
     fails_without(Rule::TicketOverRev, AGAIN, "its ticket names it");
 }
 
 #[test]
-fn a_task_whose_calls_are_not_held_against_its_claim_goes_on_in_anothers_name() {
+fn unfenced_task_pushes_a_job_it_does_not_hold() {
     fails_without(Rule::Fence, Setting { moments: LONG, ..DEATH }, "which it does not hold");
 }
 
 #[test]
-fn a_task_that_claims_whatever_attempt_is_next_holds_one_it_was_not_started_for() {
+fn task_without_attempt_check_claims_a_later_attempt() {
     fails_without(Rule::ClaimAttempt, Setting { moments: SILENCE, ..DEATH }, "was started for another");
 }
 
 #[test]
-fn a_claim_of_a_task_whose_death_was_noted_is_waited_for_in_vain() {
+fn dead_task_claims_its_job_without_death_check() {
     fails_without(Rule::DeadTask, DEATH, "whose death was noted");
 }
 
 #[test]
-fn a_start_that_is_asked_for_again_without_its_token_gets_a_second_task() {
+fn repeated_start_without_token_creates_second_task() {
     fails_without(Rule::ClientToken, Setting { faults: 1, ..DEATH }, "gets a second task");
 }
 
 #[test]
-fn a_job_taken_away_while_it_may_push_is_pushed_by_nobody_who_holds_it() {
+fn task_pushes_a_lost_job_without_push_window() {
     fails_without(Rule::PushUntil, DEATH, "which it does not hold");
 }
 
 #[test]
-fn a_push_that_expects_no_head_moves_a_branch_twice_where_clocks_are_apart() {
+fn push_without_expected_head_moves_branch_twice() {
     fails_without(Rule::ExpectedHead, Setting { ahead: 180, moments: LONG, ..DEATH }, "moves twice");
 }
 
 #[test]
-fn what_a_lost_attempt_pushed_is_nobodys_where_it_is_not_looked_for() {
+fn lost_push_is_never_found_without_adoption() {
     fails_without(Rule::LostPush, Setting { goes_back: false, ..DEATH }, "is looked for by nobody");
 }
 
 #[test]
-fn what_was_pushed_would_be_said_to_be_nowhere_by_who_has_not_looked() {
+fn unverified_nothing_pushed_report_contradicts_a_push() {
     fails_without(Rule::WhoLooked, Setting { goes_back: false, ..DEATH }, "is said to be nowhere");
 }
 
 #[test]
-fn an_event_that_was_no_entry_and_is_stored_over_a_newer_status_hides_the_entry() {
+fn non_entry_event_over_newer_status_hides_the_entry() {
     fails_without(Rule::Unchanged, AGAIN, "without an answer");
 }
 
 #[test]
-fn an_end_that_forgets_the_second_entry_leaves_it_without_an_answer() {
+fn job_end_that_drops_second_entry_leaves_it_unanswered() {
     fails_without(Rule::Again, AGAIN, "without an answer");
 }

@@ -1,4 +1,4 @@
-//! What may happen next in a state, and what must never be so.
+//! The possible next steps of a state, and its invariants.
 
 use super::Setting;
 use super::rules::Rules;
@@ -8,7 +8,6 @@ use pullyard_domain::job::{Looked, Status};
 
 pub(super) type Next = Vec<(Step, State)>;
 
-/// The rules and the setting, over which states are taken.
 pub(super) struct World {
     pub(super) setting: Setting,
     pub(super) rules: Rules,
@@ -23,7 +22,7 @@ impl World {
         Self { setting, rules: Rules::new(setting) }
     }
 
-    /// Time passes: hours and days not without a whole round of the sweeper, and of whom it wakes.
+    /// Time passes. Hours and days pass only after a complete round of the sweeper and of the functions that it wakes.
     fn time_passes(&mut self, state: &State, next: &mut Next) {
         if state.now >= self.setting.moments.last()
             || state.now >= self.setting.moments.later() && !self.is_swept(state)
@@ -38,7 +37,7 @@ impl World {
         next.push((Step::of("time passes to", usize::from(later.now)), later));
     }
 
-    /// Nothing is left to do now for anybody but tasks, which may have died long ago.
+    /// Only tasks, which may be dead, have something left to do.
     fn is_swept(&mut self, state: &State) -> bool {
         let mut jobs = state.jobs.into_iter().flatten();
         let jobs = jobs.any(|job| self.is_due(job, state.now) || self.rules.is_to_be_started(job, state.now));
@@ -65,7 +64,7 @@ impl World {
                 return Err(format!("what was pushed for job {at} is looked for by nobody"));
             }
             let is_nowhere = matches!(job.looked, Some(Looked::FoundNothing {}));
-            // Where clocks are apart, it may be pushed after that.
+            // With differing clocks, a push may follow this report.
             if is_nowhere && state.pushed[at] && self.setting.ahead == 0 {
                 return Err(format!("what was pushed for job {at} is said to be nowhere"));
             }
@@ -120,12 +119,12 @@ impl explore::World for World {
     fn next(&mut self, state: &State) -> Result<Next, String> {
         let mut next = Vec::new();
         for at in 0..self.setting.dispatchers {
-            // One is as good as the other: the second begins only beside the first.
+            // Dispatchers are interchangeable: the second starts only while the first is busy.
             if at == 0 || state.dispatchers[at] != Dispatcher::Idle || state.dispatchers[at - 1] != Dispatcher::Idle {
                 self.dispatcher(state, at, &mut next)?;
             }
         }
-        // Tasks go on for hours, not for days.
+        // Tasks work for hours, not for days.
         let tasks = if state.now <= self.setting.moments.later() { self.setting.tasks } else { 0 };
         for at in 0..tasks {
             self.task(state, at, &mut next)?;

@@ -1,4 +1,4 @@
-//! The domain's rules, asked about the cells of a state. Every answer is the real function's, remembered.
+//! Calls the domain's functions for the cells of a state and caches every answer.
 
 use super::state::{
     Entry, FIRST_JOB, Hour, JOBS, Known, Last, NEXT_JOB, Reviews, Revised, Stored, TicketCells, Work, review_of,
@@ -21,7 +21,7 @@ use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-/// What a decision about one review looks at.
+/// The facts of a decision about one review.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Question {
     pub(super) request: bool,
@@ -42,7 +42,7 @@ pub(super) enum Decided {
     Remember { held: bool, opens: Hour },
 }
 
-/// What settling looks at.
+/// The facts of settling.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Waiting {
     pub(super) reviews: Reviews,
@@ -57,8 +57,8 @@ pub(super) struct Waiting {
 pub(super) enum Settled {
     Clear,
     Wait(Hour),
-    /// It stays as it is until the project may start jobs again; that it is held changes only in which row it
-    /// stands, and whoever reads that row asks the project first.
+    /// Nothing changes until the project is released. A hold only selects the index row, and readers of that row load
+    /// the project first.
     Hold,
     Absorb {
         into: u8,
@@ -75,16 +75,14 @@ pub(super) enum Settled {
     },
 }
 
-/// A change of the ticket, and what it means for the pull request.
+/// A change of the ticket and its pull request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Change {
     Remember(Hour),
     Wait(Hour),
     Clear,
-    /// With this job.
     Direct(u8, Hour),
     Settled(u8, Hour),
-    /// With the next job.
     Next,
     End(u8, Work, Hour),
 }
@@ -116,7 +114,9 @@ impl Rules {
     pub(super) fn decide(&mut self, question: Question) -> Decided {
         *self.decided.entry(question).or_insert_with(|| {
             let facts = facts(&question);
-            let Verdict::Decided(decision) = decide(&facts, job_id(0)) else { panic!("nobody asks for permission") };
+            let Verdict::Decided(decision) = decide(&facts, job_id(0)) else {
+                panic!("the permission is part of the facts")
+            };
             match decision.follow {
                 Follow::Trigger => Decided::Trigger,
                 Follow::Remember { opens_at, .. } => {
@@ -207,7 +207,7 @@ impl Rules {
         })
     }
 
-    /// What the table knows of a review, as `control::review::facts` reads it.
+    /// The stored state of a review, as `control::review::facts` reads it.
     pub(super) fn known(&mut self, review: u8, stored: &Reviews) -> Option<Known> {
         *self.known.entry((review, *stored)).or_insert_with(|| {
             let all = reviews(stored, 0);
@@ -220,7 +220,7 @@ impl Rules {
         })
     }
 
-    /// How the ticket's last job ended, if this is it once it has ended so.
+    /// The last outcome that this end stores on the ticket, if any.
     pub(super) fn last(&mut self, job: u8, work: Work) -> Option<Last> {
         *self.last.entry((job, work)).or_insert_with(|| {
             let last = ticket_after(&ended(job, work, 0), &ticket_in(fixtures::REVIEW)).last_job;
@@ -228,7 +228,7 @@ impl Rules {
         })
     }
 
-    /// What the ticket's next job is to be told of, where this one was the last and failed.
+    /// The reviews that the ticket's next job needs, if `undone` was its last job and failed.
     pub(super) fn owed(&mut self, undone: u8, stored: &Reviews) -> u8 {
         *self.owed.entry((undone, *stored)).or_insert_with(|| {
             let (all, unfinished) = (reviews(stored, 0), BTreeSet::from([job_id(undone)]));
@@ -237,7 +237,6 @@ impl Rules {
         })
     }
 
-    /// The ticket needs its reviews to be settled.
     pub(super) fn needs_settling(&mut self, cells: TicketCells, now: Hour) -> bool {
         *self
             .needs
@@ -245,7 +244,7 @@ impl Rules {
             .or_insert_with(|| matches!(ticket(&cells).settling(&fixtures::settings(), time(now)), Settling::Revise(_)))
     }
 
-    /// The row that the ticket should have.
+    /// The row that the ticket needs.
     pub(super) fn row(&self, cells: TicketCells) -> Option<Hour> {
         read(ticket(&cells)).row
     }
@@ -266,7 +265,7 @@ fn ended(job: u8, work: Work, now: Hour) -> Job {
         Work::Failed => (Status::Failed, true),
         Work::Cancelled => (Status::Cancelled, true),
         Work::NeverBegan => (Status::Failed, false),
-        Work::None | Work::Pending | Work::Running => panic!("no end"),
+        Work::None | Work::Pending | Work::Running => panic!("this work has not ended"),
     };
     let cancel = (work == Work::Cancelled).then(|| Cancel::by_itself("#231 was closed", time(now)));
     Job { status, worked, cancel, ended_at: Some(time(now)), ..made }
@@ -336,12 +335,12 @@ fn ticket(cells: &TicketCells) -> Ticket {
     ticket
 }
 
-/// The cells of a ticket, with the row that its write stores. Its tool shows at once what it should.
+/// The cells of a ticket, with the row that its write stores. The ticket tool is always up to date.
 fn read(ticket: Ticket) -> TicketCells {
     let ticket = Ticket { synced_version: ticket.wanted.version, ..ticket };
     let row = due::ticket(&ticket).map(|due| match due {
         Due::At(at) => hour(at),
-        Due::Held { .. } | Due::Ready { .. } => panic!("it is neither held nor claimed"),
+        Due::Held { .. } | Due::Ready { .. } => panic!("a ticket is due at a time"),
     });
     TicketCells {
         active: ticket.active_job.as_ref().map(job_index),
@@ -398,7 +397,7 @@ fn set(reviews: &[ReviewId]) -> u8 {
     reviews.iter().fold(0, |set, review| set | 1 << index(review))
 }
 
-/// What each job is called, in the order of [`JOBS`].
+/// The id of each job, in the order of [`JOBS`].
 static NAMES: LazyLock<[JobId; JOBS.len()]> = LazyLock::new(|| {
     let own = |review: u8| JobId::of_review(&linked().id, &review_id(&name(review)));
     JOBS.map(|job| match job {

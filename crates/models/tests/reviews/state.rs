@@ -1,26 +1,25 @@
-//! One state: the table, who is at work on what, and what may still happen.
+//! One state: the table, the running processes, and the faults that may still happen.
 
 use super::Setting;
 
-/// The most reviews of an exploration.
+/// Maximum number of reviews.
 pub(super) const MOST: usize = 3;
 
-/// The job that ran at the beginning. The others are named by their review, but for the next one.
+/// The job that ran at the start. All others except [`NEXT_JOB`] are named by their review.
 pub(super) const FIRST_JOB: u8 = 9;
 
-/// The ticket's next job after one that failed: it is told of no review.
+/// The ticket's next job after a failed one, without reviews.
 pub(super) const NEXT_JOB: u8 = 8;
 
-/// How many jobs reviews have: each its own, and one more after that failed.
+/// Number of jobs for reviews: one each, and one more after its failure.
 pub(super) const OF_REVIEWS: usize = 2 * MOST;
 
-/// Every job that there may be.
 pub(super) const JOBS: [u8; OF_REVIEWS + 2] = [0, 1, 2, 3, 4, 5, NEXT_JOB, FIRST_JOB];
 
-/// What became of each review, and the set of those whose own job had them before they waited anew.
+/// The state of each review, and the set of those whose first job failed.
 pub(super) type Reviews = ([Stored; MOST], u8);
 
-/// Hours since the beginning.
+/// Hours since the start.
 pub(super) type Hour = u8;
 
 /// The last revision, and the one before it.
@@ -34,7 +33,7 @@ pub(super) struct State {
     pub(super) left: Left,
 }
 
-/// What is stored, as far as it matters here.
+/// The stored items, reduced to the cells of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Table {
     pub(super) now: Hour,
@@ -43,16 +42,15 @@ pub(super) struct Table {
     pub(super) revised: Revised,
     pub(super) ticket: TicketCells,
     pub(super) reviews: [Stored; MOST],
-    /// The reviews whose own job had them before they waited anew.
+    /// The reviews whose first job failed, and which wait again.
     pub(super) had: u8,
     pub(super) ledger: [Entry; MOST],
     /// In the order of [`JOBS`].
     pub(super) jobs: [Work; OF_REVIEWS + 2],
-    /// What each job has been told to do, once it was.
+    /// The reviews that each job covers, from its admission.
     pub(super) covers: [u8; OF_REVIEWS],
-    /// When each job was made.
     pub(super) begun: [Hour; OF_REVIEWS],
-    /// The ticket's last job, where that failed; known only in settings with a next one.
+    /// The ticket's last job, if it failed; recorded only with `Setting::alone`.
     pub(super) undone: Option<u8>,
 }
 
@@ -91,7 +89,6 @@ pub(super) enum Stored {
     Refused,
 }
 
-/// A ledger entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Entry {
     pub(super) answer: Answer,
@@ -103,7 +100,7 @@ pub(super) enum Answer {
     None,
     /// Final.
     Held,
-    /// It waits, and the answer is not final: the project is held.
+    /// Not final: the review waits, and the project is held.
     Paused,
     /// Not final.
     Refused,
@@ -118,17 +115,17 @@ pub(super) enum Work {
     Running,
     Completed,
     Failed,
-    /// Its pull request was closed while an agent worked.
+    /// The pull request was closed while an agent worked.
     Cancelled,
-    /// It ended before an agent worked.
+    /// The job ended before an agent worked.
     NeverBegan,
 }
 
-/// A process that was told of a review.
+/// A process that received a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Hook {
     Idle,
-    /// It has read all but the ticket.
+    /// Has read everything except the ticket.
     Read {
         known: Option<Known>,
         first: bool,
@@ -136,7 +133,7 @@ pub(super) enum Hook {
         revised: Revised,
         pr: bool,
     },
-    /// It is about to write this.
+    /// The next write. The same holds for the variants below.
     Record,
     Trigger {
         then: Hour,
@@ -149,7 +146,7 @@ pub(super) enum Hook {
         opens: Hour,
         ticket: bool,
     },
-    /// The ticket is to know that it goes on sooner; or at all, without [`super::Rule::MarkWithReview`].
+    /// Sets an earlier time on the ticket; or marks it, without [`super::Rule::MarkWithReview`].
     Mark {
         opens: Hour,
         ticket: bool,
@@ -166,16 +163,16 @@ pub(super) enum Known {
     Started(u8),
 }
 
-/// A process that settles what waits.
+/// A process that settles waiting reviews.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Settler {
     Idle,
-    /// It has read the ticket.
+    /// Has read the ticket.
     Read {
         last: Option<Last>,
         ticket: bool,
     },
-    /// It is about to write this.
+    /// The next write. The same holds for the variants below.
     Clear {
         ticket: bool,
     },
@@ -214,14 +211,14 @@ pub(super) enum Settler {
     },
 }
 
-/// What may still happen.
+/// Remaining budget of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Left {
     pub(super) faults: u8,
     pub(super) closes: u8,
     pub(super) holds: u8,
     pub(super) deliveries: [u8; MOST],
-    /// These were answered, or have their ledger entry: nobody needs to tell them again.
+    /// The reviews that were answered or have a ledger entry, and need no further delivery.
     pub(super) told: u8,
 }
 
@@ -259,13 +256,13 @@ impl State {
         }
     }
 
-    /// A review has its ledger entry.
+    /// Stores the ledger entry of a review.
     pub(super) fn enters(&mut self, review: usize, entry: Entry) {
         self.table.ledger[review] = entry;
         self.left.told |= 1 << review;
     }
 
-    /// Somebody wrote the ticket: whoever read it before has an old one.
+    /// Marks every earlier read of the ticket as stale.
     pub(super) fn ticket_written(&mut self) {
         for hook in &mut self.hooks {
             match hook {
@@ -287,7 +284,7 @@ impl State {
         }
     }
 
-    /// A review absorbed others, or waits anew: who would refuse it has not seen that.
+    /// A review absorbed others or waits again. Makes the earlier read of a refusing process stale.
     pub(super) fn has_a_new_version(&mut self, review: u8) {
         for settler in &mut self.settlers {
             match settler {
@@ -301,7 +298,7 @@ impl State {
         }
     }
 
-    /// Somebody wrote the pull request.
+    /// Marks every earlier read of the pull request as stale.
     pub(super) fn pull_request_written(&mut self) {
         for hook in &mut self.hooks {
             if let Hook::Read { pr, .. } | Hook::Trigger { pr, .. } = hook {
@@ -316,7 +313,7 @@ impl State {
     }
 }
 
-/// The job's place in [`Table::jobs`].
+/// The job's index in [`Table::jobs`].
 pub(super) fn slot(job: u8) -> usize {
     match job {
         FIRST_JOB => OF_REVIEWS + 1,
@@ -325,12 +322,12 @@ pub(super) fn slot(job: u8) -> usize {
     }
 }
 
-/// The job of a review after its own failed.
+/// The second job of a review, after its first one failed.
 pub(super) fn second(review: u8) -> u8 {
     review + 3
 }
 
-/// The review that one of [`OF_REVIEWS`] is for.
+/// The review of one of the [`OF_REVIEWS`] jobs.
 pub(super) fn review_of(job: u8) -> u8 {
     job % 3
 }

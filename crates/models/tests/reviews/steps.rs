@@ -1,4 +1,4 @@
-//! What may happen next in a state, and what must never be so.
+//! The possible next steps of a state, and its invariants.
 
 use super::facts::{Change, Decided, Question, Rules, Settled, Waiting, is_lasting};
 use super::state::{Answer, FIRST_JOB, Hook, JOBS, Known, MOST, NEXT_JOB, Settler, State, Stored, Work, slot};
@@ -8,7 +8,6 @@ use crate::explore::{self, Step};
 
 type Next = Vec<(Step, State)>;
 
-/// The rules and the setting, over which states are taken.
 pub(super) struct World {
     setting: Setting,
     rules: Rules,
@@ -23,7 +22,7 @@ impl World {
         self.setting.without == Some(rule)
     }
 
-    /// A write and its three outcomes: the process goes on, it dies, or it hears that its facts were stale.
+    /// A write and its three outcomes: the process continues, dies, or finds its facts stale.
     fn write(
         &self,
         name: Step,
@@ -103,7 +102,7 @@ impl World {
                         let job = table.ticket.active.filter(|_| !request);
                         let marked = self.rules.change(Change::Remember(opens), table.ticket, revised).0;
                         match known {
-                            // Only without the rule that they are one write.
+                            // Only if `EntryWithReview` is omitted, which makes it a second write.
                             Some(_) if self.without(Rule::EntryWithReview) && !first => {
                                 told.hooks[hook] = Hook::Enter { answer };
                             }
@@ -264,7 +263,7 @@ impl World {
         Ok(())
     }
 
-    /// Jobs go on and end. Whoever writes that reads it all again until it is written.
+    /// Jobs advance and end. Their writer retries until the write succeeds.
     fn jobs(&mut self, state: &State, next: &mut Next) {
         for job in JOBS {
             let work = state.table.jobs[slot(job)];
@@ -297,8 +296,7 @@ impl World {
         }
     }
 
-    /// The next job has what it can't be told of wait, one after the other: whoever dies in between begins anew with
-    /// what is left.
+    /// The next job marks each review that it lacks as waiting. After a death it resumes with the remaining ones.
     fn goes_on_alone(&mut self, state: &State, next: &mut Next) {
         let owed = state.table.undone.map_or(0, |undone| self.rules.owed(undone, &state.table.reviews()));
         if owed == 0 || self.without(Rule::WaitAnew) {
@@ -315,7 +313,6 @@ impl World {
         }
     }
 
-    /// The hour passes, the pull request is closed and reopened, the project is held and released.
     fn surroundings(&mut self, state: &State, next: &mut Next) {
         let table = &state.table;
         let none_yet = table.ticket.active.is_none() && table.jobs[slot(NEXT_JOB)] == Work::None;
@@ -347,26 +344,26 @@ impl World {
         }
     }
 
-    /// What must be so once nothing is left to do, of one review.
+    /// The invariant of one review once no work is left.
     fn wrong_at_rest(&mut self, state: &State, review: usize) -> Result<(), String> {
         let table = &state.table;
         let entry = table.ledger[review];
         let id = u8::try_from(review).unwrap_or(0);
         let alone = self.setting.alone;
         let failed = |job: u8| alone && table.jobs[slot(job)] == Work::Failed;
-        // Its entry names the first that had it.
+        // The ledger entry names the first job of the review.
         let had = entry.job.is_some_and(failed);
         let fine = match (table.reviews[review], self.rules.known(id, &table.reviews())) {
             (Stored::Refused, _) if had => true,
             (Stored::Absent | Stored::Refused, _) => {
-                // What a person asked for is refused for nothing but a closed pull request.
+                // A user's request is refused only for a closed pull request.
                 let may_be = self.setting.requests & 1 << review == 0 || self.setting.closes > 0;
                 may_be && entry.answer == Answer::Refused && entry.job.is_none()
             }
             (Stored::Started | Stored::Absorbed(_), Some(Known::Started(job))) => {
                 let cut_short = table.covers[usize::from(job)] == 0 && table.jobs[slot(job)] == Work::NeverBegan;
                 let named = (entry.job == Some(job) || had) && entry.answer != Answer::Refused;
-                // What a failed job had is told to the next one while that is the ticket's last.
+                // The next job gets the reviews of a failed job while that is the ticket's last.
                 let told = !failed(job) || table.undone == Some(job);
                 let covers = |covered: u8| members(covered).any(|covered| covered == review);
                 cut_short || named && told && covers(table.covers[usize::from(job)])
@@ -388,7 +385,7 @@ impl explore::World for World {
         State::new(&self.setting)
     }
 
-    /// What must never be so, in any state.
+    /// The invariants of every state.
     fn wrong(&mut self, state: &State) -> Result<(), String> {
         let table = &state.table;
         let active: Vec<u8> =
@@ -400,7 +397,7 @@ impl explore::World for World {
         let failed = |at: usize| alone && table.jobs[at] == Work::Failed;
         let both = |one: usize, other: usize| table.covers[one] & table.covers[other] != 0;
         for one in 0..table.covers.len() {
-            // Where one of them failed, the other came after it.
+            // A review is in two jobs only if the first one failed.
             if (0..one).any(|other| both(one, other) && !failed(one) && !failed(other)) {
                 return Err("a review is in two jobs".into());
             }
@@ -420,7 +417,6 @@ impl explore::World for World {
         (0..self.setting.reviews).try_for_each(|review| self.wrong_at_rest(state, review))
     }
 
-    /// Everything that may happen next.
     fn next(&mut self, state: &State) -> Result<Next, String> {
         let mut next = Vec::new();
         for hook in 0..=MOST {

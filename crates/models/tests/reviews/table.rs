@@ -1,5 +1,5 @@
-//! The writes: one function each, with the conditions of `crates/store/src/write`. `Ok(None)`: refused, the
-//! facts were stale. `Err`: it would break what must always hold.
+//! Models the table's writes, with the conditions of `crates/store/src/write`. `Ok(None)`: stale facts refused the
+//! write. `Err`: the write would break an invariant.
 
 use super::facts::{Change, Rules};
 use super::state::{Answer, Entry, Hour, Last, NEXT_JOB, State, Stored, Work, slot};
@@ -7,13 +7,13 @@ use super::{Rule, Setting};
 
 type Write = Result<Option<State>, String>;
 
-/// What a new job is made for.
+/// A new job for a review.
 pub(super) struct New {
     pub(super) review: u8,
     pub(super) job: u8,
     pub(super) then: Hour,
     pub(super) request: bool,
-    /// The ticket and the pull request are as they were read.
+    /// The ticket and the pull request have not changed since they were read.
     pub(super) fresh: bool,
 }
 
@@ -39,13 +39,13 @@ pub(super) fn trigger(state: &State, new: &New, rules: &mut Rules, setting: &Set
     Ok(Some(next))
 }
 
-/// `trigger_review` of a review that waited.
+/// `trigger_review` of a waiting review.
 pub(super) fn start(state: &State, new: &New, rules: &mut Rules) -> Write {
     if !(new.fresh && state.table.reviews[usize::from(new.review)] == Stored::Deferred) {
         return Ok(None);
     }
     if state.table.jobs[slot(new.job)] != Work::None {
-        // Refused for ever: nobody would ever see to it again.
+        // This start would be refused forever.
         return Err(format!("r{} waits for a job that was made before", new.review));
     }
     begin(state, new, Change::Settled(new.job, new.then), rules).map(Some)
@@ -75,18 +75,18 @@ fn begin(state: &State, new: &New, change: Change, rules: &mut Rules) -> Result<
     Ok(next)
 }
 
-/// A review that is remembered.
+/// A review to remember.
 pub(super) struct Waits {
     pub(super) review: u8,
     pub(super) answer: Answer,
-    /// The active job that it waits for.
+    /// The active job that the review waits for.
     pub(super) job: Option<u8>,
     pub(super) opens: Hour,
-    /// The ticket is as it was read.
+    /// The ticket has not changed since it was read.
     pub(super) fresh: bool,
 }
 
-/// `wait_for_job` while one is active, `remember_review` otherwise: with its ledger entry and the mark, in one write.
+/// `wait_for_job` during an active job, otherwise `remember_review`; one write with ledger entry and mark.
 pub(super) fn remember(state: &State, waits: &Waits, rules: &mut Rules, setting: &Setting) -> Option<State> {
     let at = usize::from(waits.review);
     let fresh = matches!(state.table.reviews[at], Stored::Absent | Stored::Refused);
@@ -110,7 +110,7 @@ pub(super) fn remember(state: &State, waits: &Waits, rules: &mut Rules, setting:
     Some(next)
 }
 
-/// The mark of a ticket whose job is active: not over the revision, and its row stays.
+/// Marks a ticket with an active job. The write is not conditional on the revision and leaves the row unchanged.
 fn mark_for_job(state: &State, job: u8, opens: Hour, setting: &Setting) -> Option<State> {
     let mut next = *state;
     if next.table.ticket.active != Some(job) {
@@ -154,7 +154,7 @@ pub(super) fn record(state: &State, review: u8, answer: Answer) -> Option<State>
     Some(next)
 }
 
-/// `conclude` with a last answer, for each.
+/// `conclude` each with a final refusal.
 pub(super) fn conclude_refused(state: &State, reviews: u8) -> State {
     let mut next = *state;
     for (at, entry) in next.table.ledger.iter_mut().enumerate() {
@@ -165,7 +165,7 @@ pub(super) fn conclude_refused(state: &State, reviews: u8) -> State {
     next
 }
 
-/// `conclude` with the job, for each.
+/// `conclude` each with the job.
 pub(super) fn conclude_covered(state: &State, reviews: u8, job: u8) -> State {
     let mut next = *state;
     for (at, entry) in next.table.ledger.iter_mut().enumerate() {
@@ -196,7 +196,7 @@ pub(super) fn absorb(state: &State, into: u8, older: u8, setting: &Setting) -> O
     Some(next)
 }
 
-/// `refuse_with`: while the newest waits and has absorbed nothing more.
+/// `refuse_with`: only while the newest review waits and has absorbed no more.
 pub(super) fn refuse_others(state: &State, newest: u8, others: u8, as_read: bool) -> Option<State> {
     let may = |at: usize| matches!(state.table.reviews[at], Stored::Deferred | Stored::Absorbed(_));
     if !as_read || state.table.reviews[usize::from(newest)] != Stored::Deferred || !members(others).all(may) {
@@ -220,14 +220,14 @@ pub(super) fn refuse_newest(state: &State, newest: u8, as_read: bool) -> Option<
     Some(next)
 }
 
-/// `trigger`: the ticket's next job, over the ticket that was read just before.
+/// `trigger`: creates the ticket's next job; the read of the ticket is merged into this step.
 pub(super) fn next_job(state: &State, rules: &mut Rules) -> Option<State> {
     let mut next = change_ticket(state, Change::Next, true, rules)?;
     next.table.jobs[slot(NEXT_JOB)] = Work::Pending;
     Some(next)
 }
 
-/// `wait_for_job`: over the job that has the review, while the ticket has the one that is not told of it.
+/// `wait_for_job`: over the review's previous job, while the ticket's active job lacks the review.
 pub(super) fn wait_for_next(state: &State, review: u8, setting: &Setting) -> Option<State> {
     let at = usize::from(review);
     if state.table.reviews[at] != Stored::Started {
@@ -240,7 +240,7 @@ pub(super) fn wait_for_next(state: &State, review: u8, setting: &Setting) -> Opt
     Some(next)
 }
 
-/// `end`: it has read everything just before, or would do so again.
+/// `end`: a stale read leads to a retry, so this step reads and writes.
 pub(super) fn end(state: &State, job: u8, work: Work, rules: &mut Rules, setting: &Setting) -> State {
     let mut next = *state;
     let change = Change::End(job, work, next.table.now);

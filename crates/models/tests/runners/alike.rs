@@ -1,16 +1,14 @@
-//! Of two tickets with a job each, and of two runners, neither is special: a state in which two of them have changed
-//! places is the same under other names, whatever may happen in it happens under those names, and nothing is wrong with
-//! one that is not with the other. Of such states one is explored, the least.
+//! Swaps the names of two tickets or two runners, and explores only the smallest of the swapped states.
 //!
-//! That it is so is held in `tests.rs`: of every state that small settings reach, what may happen next is compared
-//! with what may where names have changed places.
+//! `tests.rs` verifies that a swap changes neither the next steps nor the invariants, for every state of small
+//! settings.
 
 use super::Setting;
 use super::rules::{Change, Value};
 use super::state::{Beat, Call, Late, MOST, Read, State, Sweeper, Wishing, Work};
 use super::world::World;
 
-/// Which names change places.
+/// The kinds of names that are swapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Swap {
     pub(super) jobs: bool,
@@ -18,14 +16,14 @@ pub(super) struct Swap {
 }
 
 impl Swap {
-    /// Each that this setting has two of.
+    /// Every swap that this setting allows.
     pub(super) fn all(setting: &Setting) -> impl Iterator<Item = Self> + use<> {
         let (jobs, runners) = (setting.jobs == MOST, setting.runners == MOST);
         let all = [(true, false), (false, true), (true, true)].map(|(jobs, runners)| Self { jobs, runners });
         all.into_iter().filter(move |swap| (jobs || !swap.jobs) && (runners || !swap.runners))
     }
 
-    /// Its place among them.
+    /// Its index for `Items::renamed`.
     pub(super) fn number(self) -> usize {
         match (self.jobs, self.runners) {
             (true, false) => 0,
@@ -52,7 +50,7 @@ impl Swap {
 }
 
 impl World {
-    /// The state where these names have changed places.
+    /// The state with these names swapped.
     pub(super) fn renamed(&mut self, state: &State, swap: Swap) -> State {
         State {
             jobs: swap.of_jobs(state.jobs.map(|job| self.job_as(job, swap))),

@@ -1,5 +1,5 @@
-//! Calls that nobody waits for any more: one that came twice, and one whose process is dead. Their functions run all
-//! the same, whenever they like, also after everything that the runner asked later; what they answer is not heard.
+//! Models calls without a caller: the second copy of a call, and a call whose process is dead. Their functions may run
+//! at any later time, and nobody receives the answer.
 
 use super::rules::{Change, Outcome};
 use super::runner::{drop_work, under_way};
@@ -8,7 +8,7 @@ use super::world::{Next, World, push_written, small};
 use crate::explore::Step;
 
 impl World {
-    /// A call is on its way twice; a claim looks for its job once it is read.
+    /// Sends a call twice. A claim selects its job when it is read.
     pub(super) fn comes_twice(&self, state: &State, at: usize, change: Change, job: Option<u8>, next: &mut Next) {
         if state.doubles == 0 || state.late.is_some() || state.now >= self.setting.moments.later() {
             return;
@@ -17,8 +17,8 @@ impl World {
         next.push((Step::of("calls twice: runner", at), State { doubles: state.doubles - 1, late, ..*state }));
     }
 
-    /// The process of a runner's job dies. Its runner lives, and says so; a call that is read by then is written
-    /// whenever it likes, or never.
+    /// The process of a runner's job dies, and its live runner reports that. A call that was read may still be written,
+    /// at any time or never.
     pub(super) fn dies(&self, state: &State, at: usize, next: &mut Next) {
         let calls = under_way(state, at);
         let room = calls.is_none() || state.late.is_none();

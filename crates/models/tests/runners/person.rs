@@ -1,4 +1,4 @@
-//! A person who cancels, pauses, continues and speaks to the agent.
+//! Models a user who cancels, pauses and resumes a job and sends inputs to its agent.
 
 use super::Rule;
 use super::rules::{Change, Outcome};
@@ -20,7 +20,7 @@ impl World {
         let Outcome::Becomes(after) = self.rules.change(Change::Person(wish), value, then) else {
             return Err("a wish was decided otherwise".into());
         };
-        // A job that somebody holds keeps its runner and its ticket; any other is written with both.
+        // An active job is written alone, because its runner holds it; any other is written with runner and ticket.
         let written: Write = if self.rules.job(after).status.is_active() {
             Ok(table::update_job(state, job, after, fresh, &self.setting))
         } else {
@@ -55,7 +55,7 @@ impl World {
         Ok(())
     }
 
-    /// What a person may want of this job now.
+    /// The requests that a user may send for this job now.
     fn wishes(&mut self, state: &State, job: usize, next: &mut Next) {
         let says = self.setting.says - state.says;
         let may = [
@@ -95,7 +95,7 @@ fn name(wish: Wish) -> &'static str {
     }
 }
 
-/// A wish is used up, or given back.
+/// Uses up a request, or returns it to the budget.
 fn spend(state: &mut State, wish: Wish, by: i8) {
     let left = match wish {
         Wish::Cancel => &mut state.cancels,

@@ -1,6 +1,4 @@
-//! The domain's rules, asked about the items of a state. Every answer is the real function's, remembered.
-//!
-//! Items are kept without their revision.
+//! Calls the domain's functions for the items of a state and caches every answer. Items have no revision.
 
 use super::alike::Swap;
 use super::state::Wish;
@@ -25,7 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// What somebody wants to do to a job.
+/// A requested change of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Change {
     Claim {
@@ -37,7 +35,7 @@ pub(super) enum Change {
         claim: u8,
         attempt: u8,
         to: To,
-        /// How many inputs its agent was told, where it is to push.
+        /// The number of inputs that the agent has read; only for `To::Syncing`.
         told: u8,
     },
     Finish {
@@ -46,7 +44,7 @@ pub(super) enum Change {
         attempt: u8,
         completed: bool,
     },
-    /// A runner gives its job back, because its agent asks something or because of a pause.
+    /// A runner returns its job for a question of its agent or for a pause.
     Yield {
         runner: u8,
         claim: u8,
@@ -54,19 +52,19 @@ pub(super) enum Change {
         asks: bool,
         read: u8,
     },
-    /// The sweeper, because of its runner.
+    /// The sweeper removes the job from its runner.
     Lose {
         runner: u8,
         seen: Value,
         loss: Lost,
     },
-    /// The sweeper, because it is due.
+    /// The sweeper handles a due job.
     Due,
     Person(Wish),
 }
 
 impl Change {
-    /// Whose call it is, where it is a runner's.
+    /// The runner that calls, if one does.
     pub(super) fn runner(self) -> Option<usize> {
         match self {
             Self::Claim { runner, .. }
@@ -78,7 +76,7 @@ impl Change {
     }
 }
 
-/// Where a runner's progress leads.
+/// The target phase of a runner's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum To {
     Preparing,
@@ -86,31 +84,29 @@ pub(super) enum To {
     Syncing,
 }
 
-/// [`Loss`], as far as it happens here.
+/// The variants of [`Loss`] in this model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Lost {
     Silent,
     NoProcess,
 }
 
-/// What a change leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The job is to be this.
+    /// The job changes to this version.
     Becomes(Value),
-    /// It is so already.
+    /// The change has happened.
     Already,
-    /// The runner does not hold it.
+    /// The runner does not hold the job.
     LeaseLost,
-    /// The runner shall stop.
+    /// The runner must stop.
     Unwanted,
-    /// Somebody said something that its agent has not read.
+    /// The job has an input that its agent has not read.
     NewerInput,
-    /// Nothing is to be done.
     Nothing,
 }
 
-/// What a sweeper wants of a runner.
+/// The sweeper's decision about a runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judged {
     Nothing,
@@ -118,7 +114,7 @@ pub(super) enum Judged {
     Lose(Lost, [bool; 2]),
 }
 
-/// What is written about a runner.
+/// A write of a runner's item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Spoken {
     Heard { runs: Option<u8>, then: u8 },
@@ -130,23 +126,15 @@ enum Spoken {
 pub(super) struct Rules {
     setting: Setting,
     settings: Settings,
-    /// Whether a call is held against the attempt and the claim that made it.
+    // One flag per `Rule` that changes a decision.
     fenced: bool,
-    /// Whether others keep their hands off a job that may be pushing.
     push_until: bool,
-    /// Whether a question counts only while nothing is unread.
     nothing_unread: bool,
-    /// Whether a runner that stops for a pause leads to one only while that is wanted.
     pause_is_wanted: bool,
-    /// Whether what goes back while a pause is wanted is paused by that.
     requeue_pauses: bool,
-    /// Whether what stands still for long ends.
     rest_ends: bool,
-    /// Whether standing still is written together with what the ticket shows of it.
     badge_with_job: bool,
-    /// Whether what a lost attempt may have pushed is looked for before its job fails.
     lost_push: bool,
-    /// Whether that nothing was pushed is said by who looked alone.
     who_looked: bool,
     jobs: Items<Job>,
     tickets: Items<Ticket>,
@@ -155,7 +143,7 @@ pub(super) struct Rules {
     ends: Fast<(Value, Value), Value>,
     judged: Fast<(Value, u8), Judged>,
     runners_after: Fast<(Spoken, Value, Value), Value>,
-    /// Made once: each is a hash.
+    /// Computed once, because each id is a hash.
     job_ids: [JobId; 2],
     runner_ids: [RunnerId; 2],
     settled: Fast<Value, Option<Value>>,
@@ -177,7 +165,7 @@ impl Rules {
     pub(super) fn new(setting: Setting) -> Self {
         let keeps = |rule| setting.without != Some(rule);
         let offline = if setting.goes_back { OfflinePolicy::Requeue } else { OfflinePolicy::Fail };
-        // Over at the same time as everything else that takes hours.
+        // Expires together with the other limits of hours.
         let limits = Limits { requeues: 1, input_secs: 3 * 3_600, ..Limits::default() };
         Self {
             setting,
@@ -208,13 +196,12 @@ impl Rules {
         self.job_ids[usize::from(job)].clone()
     }
 
-    /// What the sweepers' clock says.
+    /// The time on the sweepers' clock.
     fn swept_at(&self, moment: u8) -> Timestamp {
         let (now, apart) = (self.setting.moments.time(moment), Duration::from_secs(self.setting.ahead.unsigned_abs()));
         if self.setting.ahead < 0 { now.minus(apart) } else { now.plus(apart) }
     }
 
-    /// A ticket's new job.
     pub(super) fn made(&mut self, job: u8) -> (Value, Value) {
         let (job, ticket) = planned(&self.settings, self.id(job), &ticket_in(TRIGGER), self.setting.moments.time(0));
         (self.jobs.number(job), self.tickets.number(ticket))
@@ -239,7 +226,7 @@ impl Rules {
         self.runners.get(value)
     }
 
-    /// The job after this change, as `then` is now for whoever decides it.
+    /// The job after this change, decided at the moment `then`.
     pub(super) fn change(&mut self, change: Change, job: Value, then: u8) -> Outcome {
         let key = (change, job, then);
         if let Some(known) = self.changes.get(&key) {
@@ -295,7 +282,7 @@ impl Rules {
                 let fence = self.fence(job, runner, claim, attempt);
                 let end = match completed {
                     true => End::Completed(result()),
-                    // It looks once it was let go on to that; whoever stops there unasked has found nothing.
+                    // An adopting attempt searches for a push; if it stops by itself while executing, it found none.
                     false if job.adopts.is_some() && job.status == Status::Executing && job.want != Want::Cancel => {
                         End::Failed(Failure::NothingPushed {}, None)
                     }
@@ -336,7 +323,7 @@ impl Rules {
         }
     }
 
-    /// What the sweeper does to a job that somebody holds.
+    /// The sweeper's change of a job that a runner holds.
     fn take(&self, job: &Job, now: Timestamp, judge: impl Fn(&Job) -> Step) -> Result<Option<Job>, NotNow> {
         let blind = Job { push_until: None, ..job.clone() };
         let job = if self.push_until { job } else { &blind };
@@ -354,7 +341,7 @@ impl Rules {
         }
     }
 
-    /// Others than its runner end it.
+    /// Ends a job without its runner.
     fn gives_up(&self, job: &Job, failure: Failure, now: Timestamp) -> Result<Option<Job>, NotNow> {
         let said = if self.who_looked || job.adopts.is_none() { failure } else { Failure::NothingPushed {} };
         job.given_up(said, now).map(Some)
@@ -367,7 +354,6 @@ impl Rules {
         }
     }
 
-    /// The ticket once this job has ended.
     pub(super) fn ticket_after(&mut self, ended: Value, ticket: Value) -> Value {
         if let Some(known) = self.ends.get(&(ended, ticket)) {
             return *known;
@@ -379,13 +365,13 @@ impl Rules {
         after
     }
 
-    /// The ticket while this job stands still or goes on.
+    /// The ticket after its job was suspended or resumed.
     pub(super) fn ticket_while(&mut self, job: Value, ticket: Value) -> Value {
         let after = ticket_while(self.jobs.get(job), self.tickets.get(ticket)).filter(|_| self.badge_with_job);
         after.map_or(ticket, |after| self.tickets.number(Ticket { rev: 0, ..after }))
     }
 
-    /// The ticket once its tool shows what it should, if it does not.
+    /// The ticket after its tool was updated, if an update is pending.
     pub(super) fn settled(&mut self, ticket: Value) -> Option<Value> {
         if let Some(known) = self.settled.get(&ticket) {
             return *known;
@@ -398,7 +384,6 @@ impl Rules {
         settled
     }
 
-    /// What the sweeper wants of a runner.
     pub(super) fn judge(&mut self, runner: Value, then: u8) -> Judged {
         if let Some(known) = self.judged.get(&(runner, then)) {
             return *known;
@@ -415,13 +400,13 @@ impl Rules {
         judged
     }
 
-    /// The runner has a slot of this very claim of the job.
+    /// The runner has a slot for exactly this claim of the job.
     pub(super) fn holds(&self, job: Value, runner: Value) -> bool {
         let (job, runner) = (self.jobs.get(job), self.runners.get(runner));
         runner.slots.get(&job.id).is_some_and(|slot| holds(job, runner, slot))
     }
 
-    /// What is written about `stored` by whoever has read `other`.
+    /// `stored` after a write that was decided from `other`.
     fn spoken(&mut self, spoken: Spoken, stored: Value, other: Value) -> Value {
         let key = (spoken, stored, other);
         if let Some(known) = self.runners_after.get(&key) {
@@ -433,7 +418,7 @@ impl Rules {
                 let active = runs.into_iter().map(|job| self.id(job)).collect();
                 let said = Heartbeat { instance: instance(), active, draining: false, last: false };
                 let heard = self.runners.get(other).heard(said, self.setting.moments.time(then)).unwrap();
-                // Its slots, and the claims that got them, are not the heartbeat's to write.
+                // A heartbeat does not write slots or claims.
                 next = Runner { slots: next.slots, claims: next.claims, ..heard };
             }
             Spoken::WithSlot => {
@@ -456,12 +441,12 @@ impl Rules {
         next
     }
 
-    /// The runner, heard.
+    /// The runner after a heartbeat.
     pub(super) fn heard(&mut self, seen: Value, stored: Value, runs: Option<u8>, then: u8) -> Value {
         self.spoken(Spoken::Heard { runs, then }, stored, seen)
     }
 
-    /// The runner without a slot for this job that stood there when `seen` was read, if it is of that very claim.
+    /// The runner without its slot for this job, if the slot belongs to the same claim as in `seen`.
     pub(super) fn emptied(&mut self, runner: Value, seen: Value, job: Value) -> Option<Value> {
         let id = &self.jobs.get(job).id;
         let claim = |runner: Value| self.runners.get(runner).slots.get(id).map(|slot| &slot.claim);
@@ -469,7 +454,6 @@ impl Rules {
         (same && claim(runner).is_some()).then(|| self.spoken(Spoken::WithoutSlot, runner, job))
     }
 
-    /// The runner with a slot for this job, which it has claimed.
     pub(super) fn with_slot(&mut self, runner: Value, job: Value) -> Value {
         self.spoken(Spoken::WithSlot, runner, job)
     }
@@ -478,12 +462,12 @@ impl Rules {
         self.spoken(Spoken::WithoutSlot, runner, job)
     }
 
-    /// Offline, as whoever read `seen` wrote it, over `stored`.
+    /// `stored`, marked offline as decided from `offline`.
     pub(super) fn offline(&mut self, stored: Value, offline: Value) -> Value {
         self.spoken(Spoken::Offline, stored, offline)
     }
 
-    /// The job where these names have changed places.
+    /// The job with these names swapped.
     pub(super) fn renamed_job(&mut self, job: Value, swap: Swap) -> Value {
         let (jobs, runners) = (&self.job_ids, &self.runner_ids);
         self.jobs.renamed(job, swap.number(), |job| renamed(job, swap, jobs, runners))
@@ -499,7 +483,7 @@ impl Rules {
         self.runners.renamed(runner, swap.number(), |runner| renamed(runner, swap, jobs, runners))
     }
 
-    /// Which of a job's runners it is.
+    /// The runner that holds or held the job.
     pub(super) fn runner_of(&self, job: Value) -> Option<usize> {
         let runner = self.jobs.get(job).run.as_ref()?.runner.clone()?;
         self.runner_ids.iter().position(|id| *id == runner)
@@ -513,7 +497,6 @@ impl Rules {
         self.runners.get(stored).claims.contains(&claim_id(runner, claim))
     }
 
-    /// The claim may look for a job.
     pub(super) fn may_claim(&self, stored: Value, runner: u8, claim: u8, then: u8) -> bool {
         let runner_now = self.runners.get(stored);
         matches!(runner_now.may_claim(&instance(), &claim_id(runner, claim), self.setting.moments.time(then)), Ok(None))
@@ -523,7 +506,7 @@ impl Rules {
         self.runners.get(runner).active.contains(&self.id(job))
     }
 
-    /// It can't be forgotten: what has not ended has its row.
+    /// A job or ticket with pending work has a row in the index.
     pub(super) fn has_its_row(&self, job: Value, ticket: Value) -> bool {
         let (job, ticket) = (self.jobs.get(job), self.tickets.get(ticket));
         (job.status.is_terminal() || due::job(job).is_some())
@@ -531,7 +514,7 @@ impl Rules {
     }
 }
 
-/// An item as it is stored, with other names in it.
+/// A stored item with other names in its JSON.
 fn renamed<T: Serialize + DeserializeOwned>(item: &T, swap: Swap, jobs: &[JobId; 2], runners: &[RunnerId; 2]) -> T {
     let mut text = serde_json::to_string(item).unwrap();
     if swap.jobs {

@@ -1,4 +1,4 @@
-//! A self-hosted runner: it claims, works, pushes and finishes, and speaks of itself.
+//! Models a self-hosted runner: it claims, works, pushes, finishes and sends heartbeats.
 
 use super::Rule;
 use super::rules::{Change, Outcome, To, Value};
@@ -9,7 +9,7 @@ use crate::explore::Step;
 use pullyard_domain::job::{PUSH_FOR, Status, Want};
 
 impl World {
-    /// A runner with no call under way, before it makes one.
+    /// The next step of a runner without a pending call.
     pub(super) fn runner(&mut self, state: &State, at: usize, next: &mut Next) -> Result<(), String> {
         let does = |what| Step::of(what, at);
         let Some(work) = state.work[at] else {
@@ -26,7 +26,7 @@ impl World {
                 let holds = job.status == Status::Syncing
                     && job.attempt == u32::from(work.attempt)
                     && self.rules.claim_is(state.jobs[usize::from(work.job)], small(at), state.claims[at]);
-                // Where clocks are apart, others may take a job too early: what is left is what git admits.
+                // With differing clocks a job may be lost too early; then only git prevents a second push.
                 if !holds && self.setting.ahead == 0 {
                     return Err(format!("runner {at} pushes job {}, which it does not hold", work.job));
                 }
@@ -52,13 +52,13 @@ impl World {
         Ok(())
     }
 
-    /// What an agent does by itself, and what its runner hears beside.
+    /// The agent has a question, or the runner receives a pause.
     fn hears(&mut self, state: &State, at: usize, work: Work, next: &mut Next) {
         let job = self.rules.job(state.jobs[usize::from(work.job)]);
         let held = job.attempt == u32::from(work.attempt) && job.status.is_active();
-        // It asks to push when its agent has done.
+        // A runner in `Syncing` has no working agent.
         let works = work.phase == Phase::Executing && !(held && job.status == Status::Syncing);
-        // Where it only adopts, no agent works.
+        // An adopting attempt has no agent.
         let has_agent = !(held && job.adopts.is_some());
         if works && has_agent && state.questions > 0 {
             let mut asks = *state;
@@ -73,7 +73,7 @@ impl World {
         }
     }
 
-    /// A runner without work asks for some.
+    /// A runner without work claims a job.
     fn claims(&mut self, state: &State, at: usize, next: &mut Next) {
         let (stored, claim) = (state.runners[at], state.claims[at]);
         let does = |what| Step::of(what, at);
@@ -87,7 +87,7 @@ impl World {
             return;
         }
         if self.rules.had_its_job(stored, small(at), claim) && self.setting.without != Some(Rule::LastClaim) {
-            // Answered before: the next one is another.
+            // This claim got its job before; the next claim needs a new id.
             let mut other = *state;
             other.claims[at] += 1;
             next.push((does("hears that its claim is spent: runner"), other));
@@ -116,7 +116,6 @@ impl World {
         (0..self.setting.jobs).find(|job| is_it(state.jobs[*job]))
     }
 
-    /// A claim may look for a job now.
     pub(super) fn may_look(&self, state: &State, at: usize, claim: u8) -> bool {
         let stored = state.runners[at];
         let may = match self.setting.without {
@@ -126,14 +125,14 @@ impl World {
         may && state.now < self.setting.moments.later()
     }
 
-    /// What somebody who reads a job may get: what stands there, or where reads lag what stood there before.
+    /// The versions that a read of this job may return: the current one, and the previous one if reads lag.
     pub(super) fn reads(&self, state: &State, job: usize) -> impl Iterator<Item = (Value, bool)> + use<> {
         let (now, before) = (state.jobs[job], state.before[job]);
         let lags = self.setting.lags && before != now;
         [Some((now, true)), lags.then_some((before, false))].into_iter().flatten()
     }
 
-    /// A call whose function reads the job and decides.
+    /// Sends a call; its function reads the job and decides.
     fn asks(&mut self, state: &State, at: usize, work: Work, change: Change, next: &mut Next) -> Result<(), String> {
         let job = usize::from(work.job);
         let (ticket, then) = (state.tickets[job], state.now);
@@ -150,7 +149,7 @@ impl World {
                     };
                     "is read: the call of runner"
                 }
-                // The read that follows is the one above.
+                // A consistent read follows, which the current version covers.
                 _ if !fresh && self.setting.without != Some(Rule::LookAgain) => continue,
                 Outcome::Already if matches!(change, Change::Finish { .. } | Change::Yield { .. }) => {
                     drop_work(&mut asked, at);
@@ -186,7 +185,7 @@ impl World {
         Ok(())
     }
 
-    /// The answer to a phase: the next one, or the end of it.
+    /// The runner's next phase after the answer to a progress call.
     fn goes_on(&mut self, state: &mut State, at: usize, work: Work, then: u8) {
         let job = self.rules.job(state.jobs[usize::from(work.job)]);
         let finds_nothing = job.adopts.is_some() && state.pushed[usize::from(work.job)] == 0;
@@ -197,14 +196,14 @@ impl World {
             Phase::Preparing if finds_nothing => Phase::Stops,
             Phase::Preparing => Phase::Executing,
             _ if self.setting.without == Some(Rule::PushFromAsking) => Phase::MayPush(state.now),
-            // The answer says how long; it is nothing once that is over.
+            // The answer contains the remaining push time; zero means no push.
             _ if job.push_until.is_some_and(|until| until > self.setting.moments.time(then)) => Phase::MayPush(then),
             _ => Phase::Stops,
         };
         state.work[at] = Some(Work { phase, ..work });
     }
 
-    /// The function of a call writes what it decided, and is answered.
+    /// The function of a call writes its decision and answers.
     pub(super) fn call(&mut self, state: &State, at: usize, next: &mut Next) -> Result<(), String> {
         let Some((change, read)) = under_way(state, at) else { return Ok(()) };
         let (written, after) = self.writes(state, change, read)?;
@@ -242,8 +241,7 @@ impl World {
         Ok(())
     }
 
-    /// What the function of a call writes: the state after that unless its facts were stale, and the job as it is
-    /// then.
+    /// The state after the write of a call, unless its facts were stale, and the job as decided.
     pub(super) fn writes(
         &mut self,
         state: &State,
@@ -271,7 +269,7 @@ impl World {
         Ok((written, after))
     }
 
-    /// What must be so where a call of a runner is written.
+    /// Checks the invariants of a runner's write.
     fn may_write(&self, state: &State, change: Change, job: u8, after: Value) -> Result<(), String> {
         let stored = state.jobs[usize::from(job)];
         let holds = |runner: u8, claim: u8, attempt: u8| {
@@ -309,7 +307,7 @@ impl World {
         match state.beats[at] {
             None => {
                 let runs = state.work[at].map(|work| work.job);
-                // One in each moment: no two have the same time.
+                // At most one heartbeat per moment, so that no two have the same time.
                 if self.rules.runner(stored).last_heartbeat < self.setting.moments.time(state.now) {
                     let mut told = *state;
                     told.beats[at] = Some(Beat { seen: stored, runs, then: state.now });
@@ -333,7 +331,7 @@ impl World {
     }
 }
 
-/// What a runner asks with this much done; nothing while it may push.
+/// The next call of a runner in this phase; none while it may push.
 fn change_of(at: usize, claim: u8, work: Work) -> Option<Change> {
     let (runner, attempt) = (small(at), work.attempt);
     let progress = |to| {
@@ -354,7 +352,7 @@ fn change_of(at: usize, claim: u8, work: Work) -> Option<Change> {
     })
 }
 
-/// A runner's call whose function has read what it decides from.
+/// A runner's call whose function has read its facts.
 pub(super) fn under_way(state: &State, at: usize) -> Option<(Change, Read)> {
     let claim = state.claims[at];
     let of = |job: u8| state.tickets[usize::from(job)];
@@ -374,7 +372,7 @@ pub(super) fn under_way(state: &State, at: usize) -> Option<(Change, Read)> {
     Some((change_of(at, claim, work)?, read))
 }
 
-/// The runner gives its job up, or is done with it; its next claim is another.
+/// The runner loses or finishes its job; its next claim gets a new id.
 pub(super) fn drop_work(state: &mut State, at: usize) {
     state.work[at] = None;
     state.claims[at] += 1;

@@ -1,39 +1,39 @@
-//! One state: the table, who is at work on what, and what may still happen.
+//! One state: the table, the running processes, and the faults that may still happen.
 
 use super::Setting;
 use super::rules::{Change, Lost, Rules, Value};
 
-/// The most jobs, runners and sweepers of an exploration.
+/// Maximum number of jobs, of runners and of sweepers.
 pub(super) const MOST: usize = 2;
 
-/// How far a runner is with its job, as it knows it.
+/// A runner's own view of its progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Phase {
     Claimed,
     Preparing,
     Executing,
-    /// It may push, since this moment.
+    /// Allowed to push since this moment.
     MayPush(u8),
     Pushed,
-    /// It does not go on and says so.
+    /// Ends without a push and reports that.
     Stops,
-    /// Its agent asked something.
+    /// The agent has a question.
     Asks,
-    /// It heard of a pause.
+    /// The runner received a pause.
     Pauses,
 }
 
-/// What a runner works on, as it knows it.
+/// A runner's own view of its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Work {
     pub(super) job: u8,
     pub(super) attempt: u8,
     pub(super) phase: Phase,
-    /// How many inputs its agent has read.
+    /// The number of inputs that the agent has read.
     pub(super) read: u8,
 }
 
-/// A call of a runner of which the function has read what it decides from. `fresh`: nobody wrote that since.
+/// A runner's call after its function read the facts. `fresh`: no write has changed them since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Call {
     None,
@@ -43,16 +43,16 @@ pub(super) enum Call {
     Yield { seen: Value, ticket: Value, then: u8, fresh: bool },
 }
 
-/// A call of which nobody waits for an answer: it came twice, or the process that made it is dead.
+/// A call without a caller: a second copy, or a call whose process is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Late {
-    /// Its function has not read anything; a claim's has no job yet.
+    /// Not read yet; a claim has no job yet.
     Sent { change: Change, job: Option<u8> },
-    /// It has read what it decides from.
+    /// Read, but not written yet.
     Read { change: Change, read: Read },
 }
 
-/// What the function of a call has read. `fresh`: nobody wrote that since.
+/// The facts that a call's function has read. `fresh`: no write has changed them since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Read {
     pub(super) job: u8,
@@ -62,7 +62,7 @@ pub(super) struct Read {
     pub(super) fresh: bool,
 }
 
-/// A heartbeat that the function has read the runner for.
+/// A heartbeat after its function read the runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Beat {
     pub(super) seen: Value,
@@ -70,17 +70,16 @@ pub(super) struct Beat {
     pub(super) then: u8,
 }
 
-/// Where a sweeper is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Sweeper {
     Idle,
-    /// It has read a runner.
+    /// Has read a runner.
     Judges {
         runner: u8,
         seen: Value,
         then: u8,
     },
-    /// It has read one of its jobs as well.
+    /// Has also read one of its jobs.
     Takes {
         runner: u8,
         seen: Value,
@@ -91,13 +90,13 @@ pub(super) enum Sweeper {
         then: u8,
         fresh: bool,
     },
-    /// It has read one of its jobs, which is not held by the slot that was read.
+    /// Has also read one of its jobs, which belongs to another claim than the slot.
     Empties {
         runner: u8,
         seen: Value,
         job: u8,
     },
-    /// It has read a job that is due.
+    /// Has read a due job.
     Job {
         job: u8,
         value: Value,
@@ -107,17 +106,17 @@ pub(super) enum Sweeper {
     },
 }
 
-/// What a person wants of a job.
+/// A user's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Wish {
     Cancel,
     Pause,
     Continue,
-    /// This is said to its agent.
+    /// Sends this input to the agent.
     Say(u8),
 }
 
-/// A wish whose function has read the job.
+/// A user's request after its function read the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Wishing {
     pub(super) wish: Wish,
@@ -128,29 +127,27 @@ pub(super) struct Wishing {
     pub(super) fresh: bool,
 }
 
-/// Everything that is so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct State {
     pub(super) now: u8,
     pub(super) jobs: [Value; MOST],
-    /// As they were before they were last written, where reads lag.
+    /// The previous version of each job, if reads lag.
     pub(super) before: [Value; MOST],
     pub(super) tickets: [Value; MOST],
     pub(super) runners: [Value; MOST],
-    /// What each runner works on.
     pub(super) work: [Option<Work>; MOST],
-    /// The number of each runner's next or present claim.
+    /// The number of each runner's current or next claim.
     pub(super) claims: [u8; MOST],
     pub(super) calls: [Call; MOST],
     pub(super) late: Option<Late>,
     pub(super) beats: [Option<Beat>; MOST],
     pub(super) sweepers: [Sweeper; MOST],
     pub(super) wishing: Option<Wishing>,
-    /// In which moment each runner was heard last, by a heartbeat of that very moment.
+    /// The moment of each runner's last heartbeat that arrived in its own moment.
     pub(super) heard: [u8; MOST],
-    /// Which claims of each runner got a job.
+    /// The claims of each runner that got a job.
     pub(super) got: [u16; MOST],
-    /// Which attempts of each job have pushed.
+    /// The attempts of each job that have pushed.
     pub(super) pushed: [u8; MOST],
     pub(super) faults: u8,
     pub(super) doubles: u8,
@@ -159,9 +156,9 @@ pub(super) struct State {
     pub(super) pauses: u8,
     pub(super) says: u8,
     pub(super) questions: u8,
-    /// Which jobs people want to pause, by the last wish that was written.
+    /// Whether the last request that was written for a job wants a pause.
     pub(super) wants_pause: [bool; MOST],
-    /// What was said to each job.
+    /// The inputs that were stored for each job.
     pub(super) said: [u8; MOST],
 }
 
@@ -196,7 +193,7 @@ impl State {
         }
     }
 
-    /// A job, or its ticket, was written: what others read of it is stale.
+    /// Marks every earlier read of this job and of its ticket as stale.
     pub(super) fn written(&mut self, at: usize) {
         let is = |job: u8| usize::from(job) == at;
         for (call, work) in self.calls.iter_mut().zip(self.work) {

@@ -1,4 +1,4 @@
-//! A sweeper: silent runners, what they lose, and jobs that are due.
+//! Models a sweeper: silent runners, their jobs, and due jobs.
 
 use super::rules::{Change, Judged, Lost, Outcome, Value};
 use super::state::{State, Sweeper};

@@ -1,5 +1,5 @@
-//! The writes: one function each, with the conditions of `crates/store/src/write`. `Ok(None)`: refused, the
-//! facts were stale. `Err`: it would break what must always hold.
+//! Models the table's writes, with the conditions of `crates/store/src/write`. `Ok(None)`: stale facts refused the
+//! write. `Err`: the write would break an invariant.
 
 use super::rules::{Lost, Rules, Value};
 use super::state::State;
@@ -8,18 +8,18 @@ use pullyard_domain::runner::{OFFLINE_AFTER, Presence};
 
 pub(super) type Write = Result<Option<State>, String>;
 
-/// The end of a job, or its going back.
+/// The end or requeue of a job.
 #[derive(Clone, Copy)]
 pub(super) struct Ending {
     pub(super) job: u8,
-    /// As it was read.
+    /// The job as read.
     pub(super) before: Value,
-    /// As it is to be.
+    /// The job to write.
     pub(super) after: Value,
-    /// Its ticket, as it was read.
+    /// The ticket as read.
     pub(super) ticket: Value,
     pub(super) fresh: bool,
-    /// What must still be so of its runner: what was read of it, and why it loses the job.
+    /// The condition on its runner: the runner as read, and the reason for the loss.
     pub(super) proof: Option<(Value, Lost)>,
 }
 
@@ -37,13 +37,13 @@ pub(super) fn update_job(state: &State, job: u8, after: Value, fresh: bool, sett
     Some(next)
 }
 
-/// A claim that takes a job.
+/// A claim of a job.
 #[derive(Clone, Copy)]
 pub(super) struct Claiming {
-    /// The number of its runner's claim.
+    /// The number of the runner's claim.
     pub(super) claim: u8,
     pub(super) job: u8,
-    /// The job as it is to be.
+    /// The job to write.
     pub(super) after: Value,
     pub(super) fresh: bool,
 }
@@ -69,7 +69,7 @@ pub(super) fn claim(state: &State, claiming: Claiming, rules: &mut Rules, settin
     Ok(Some(next))
 }
 
-/// `end`, or `requeue` or `rest` where the job has not ended.
+/// `end`; or `requeue` or `rest` if the job has not ended.
 pub(super) fn end(state: &State, ending: Ending, rules: &mut Rules, setting: &Setting) -> Write {
     let runner = rules.runner_of(ending.before);
     if let (Some(runner), Some((seen, lost))) = (runner, ending.proof) {

@@ -1,3 +1,5 @@
+//! Explores jobs on self-hosted runners: all rules together keep the invariants, and each omitted rule breaks one.
+
 use super::alike::Swap;
 use super::state::State;
 use super::world::World;
@@ -5,19 +7,19 @@ use super::*;
 use crate::explore::World as _;
 use std::collections::{BTreeSet, HashSet};
 
-/// Nothing is claimed but at once.
+/// Jobs are claimed only at the start.
 const NOW: Moments = Moments(&[0]);
 
-/// A slot is old enough by then for a heartbeat to end it, and nobody was silent for too long.
+/// At the second moment a heartbeat may end a job by its slot's age, and no runner is silent for too long.
 const MINUTE: Moments = Moments(&[0, 65]);
 
-/// Every limit of seconds and minutes has passed by the second.
+/// At the second moment every limit of seconds and minutes has passed.
 const MINUTES: Moments = Moments(&[0, 125]);
 
-/// Since the second, none of them has by the third.
+/// Between the second and third moment no limit passes.
 const LONG: Moments = Moments(&[0, 125, 145]);
 
-/// One job, one runner, one sweeper; nothing goes wrong but time.
+/// One job, one runner, one sweeper; the only fault is time.
 const ONE: Setting = Setting {
     jobs: 1,
     runners: 1,
@@ -38,7 +40,7 @@ const ONE: Setting = Setting {
     without: None,
 };
 
-/// Two runners want one job.
+/// Two runners compete for one job.
 const RACE: Setting = Setting { runners: 2, ..ONE };
 
 #[track_caller]
@@ -47,36 +49,36 @@ fn check(name: &str, settings: &[Setting]) {
 }
 
 #[test]
-fn one_runner_that_may_be_silent_leaves_nothing_hanging() {
+fn silent_runner_leaves_no_job_unfinished() {
     check("one", &[ONE, Setting { goes_back: false, ..ONE }, Setting { sweepers: 2, ..ONE }]);
 }
 
 #[test]
-fn an_answer_that_is_lost_starts_nothing_twice() {
+fn lost_answers_start_no_second_attempt() {
     check("faults", &[Setting { faults: 2, ..ONE }]);
 }
 
 #[test]
-fn a_cancel_at_any_moment_ends_the_job_once() {
+fn cancel_ends_the_job_once_at_any_moment() {
     check("cancel", &[Setting { cancels: 1, ..ONE }]);
 }
 
-/// A person pauses, and may take that back; an agent asks, and is answered.
+/// The user pauses and resumes; the agent has a question, and the user answers.
 const PAUSE: Setting = Setting { pauses: 1, ..ONE };
 const TALK: Setting = Setting { says: 1, questions: 1, moments: NOW, ..ONE };
 
 #[test]
-fn a_pause_at_any_moment_holds_until_somebody_takes_it_back() {
+fn pause_holds_until_it_is_withdrawn() {
     check("pause", &[PAUSE, Setting { pauses: 2, moments: NOW, ..ONE }]);
 }
 
 #[test]
-fn a_call_that_comes_late_while_people_pause_and_continue_takes_the_job_from_nobody() {
+fn late_call_during_a_pause_takes_no_job() {
     check("pause, a call that comes twice", &[Setting { pauses: 1, doubles: 1, moments: NOW, ..ONE }]);
 }
 
 #[test]
-fn a_question_waits_for_its_answer_and_for_no_older_one() {
+fn question_waits_for_its_own_answer() {
     check(
         "question",
         &[Setting { moments: MINUTES, ..TALK }, Setting { says: 2, ..TALK }, Setting { faults: 1, ..TALK }],
@@ -84,12 +86,12 @@ fn a_question_waits_for_its_answer_and_for_no_older_one() {
 }
 
 #[test]
-fn whatever_people_want_at_once_the_job_comes_to_one_end() {
+fn concurrent_user_requests_end_the_job_once() {
     check("wishes", &[Setting { pauses: 1, cancels: 1, ..TALK }, Setting { lags: true, moments: NOW, ..PAUSE }]);
 }
 
 #[test]
-fn what_was_paused_or_asked_on_one_runner_may_go_on_on_another() {
+fn suspended_job_resumes_on_another_runner() {
     check("two runners, paused", &[Setting { runners: 2, moments: NOW, ..PAUSE }]);
 }
 
@@ -99,59 +101,59 @@ fn two_runners_never_hold_one_job() {
 }
 
 #[test]
-fn what_is_read_a_moment_late_is_never_acted_upon() {
+fn stale_reads_cause_no_wrong_write() {
     check("late reads", &[Setting { lags: true, ..ONE }, Setting { lags: true, moments: NOW, ..RACE }]);
 }
 
 #[test]
-fn clocks_that_are_minutes_apart_leave_every_slot_and_ticket_as_it_ought_to_be() {
+fn differing_clocks_leave_slots_and_tickets_consistent() {
     check("apart", &[Setting { ahead: 180, ..ONE }, Setting { ahead: -180, ..ONE }]);
 }
 
-/// Two tickets on two runners. Those who come back after hours are left to `two_tickets_and_two_runners`: they are
-/// most of the states, and faults come before.
+/// Two tickets on two runners. `two_tickets_and_two_runners` covers runners that return after hours, because they cause
+/// most of the states.
 const PAIRS: Setting = Setting { jobs: 2, runners: 2, moments: NOW, hours: false, alike: true, ..ONE };
 
 #[test]
-fn of_two_tickets_on_two_runners_no_answer_that_is_lost_starts_anything_twice() {
+fn lost_answers_start_no_second_attempt_of_two_tickets() {
     check("pairs, lost answers", &[PAIRS, Setting { sweepers: 2, ..PAIRS }, Setting { faults: 2, ..PAIRS }]);
 }
 
 #[test]
-fn of_two_tickets_on_two_runners_a_call_that_comes_twice_and_at_any_time_counts_once() {
+fn doubled_calls_of_two_tickets_count_once() {
     check("pairs, calls that come twice", &[Setting { doubles: 1, ..PAIRS }, Setting { doubles: 2, ..PAIRS }]);
 }
 
 #[test]
-fn of_two_tickets_on_two_runners_none_is_lost_with_the_process_of_its_job() {
+fn dying_processes_of_two_tickets_lose_no_job() {
     check("pairs, processes that die", &[Setting { crashes: 2, ..PAIRS }]);
     check("a process that dies", &[Setting { runners: 2, moments: MINUTE, crashes: 1, hours: false, ..ONE }]);
 }
 
 #[test]
-fn of_two_tickets_on_two_runners_nothing_is_done_for_what_was_read_a_moment_late() {
+fn stale_reads_of_two_tickets_cause_no_wrong_write() {
     check("pairs, late reads", &[Setting { lags: true, ..PAIRS }, Setting { lags: true, faults: 1, ..PAIRS }]);
 }
 
 #[test]
-fn of_two_tickets_on_two_runners_each_slot_is_as_it_ought_to_be_where_clocks_are_apart() {
+fn differing_clocks_leave_slots_of_two_tickets_consistent() {
     check("pairs, clocks apart", &[Setting { ahead: 180, ..PAIRS }, Setting { ahead: -180, ..PAIRS }]);
 }
 
 #[test]
-fn of_two_tickets_on_two_runners_one_is_cancelled_at_any_moment_and_the_other_is_not() {
+fn cancel_of_one_of_two_tickets_spares_the_other() {
     check("pairs, cancel", &[Setting { cancels: 1, ..PAIRS }]);
 }
 
-/// Two tickets on two runners, with those who come back after hours, and with several kinds of faults on one way.
-/// `cargo test --release -p pullyard-models -- --ignored --nocapture two_tickets`
+/// Two tickets on two runners, with runners that return after hours and several kinds of faults on one path. `cargo
+/// test --release -p pullyard-models -- --ignored --nocapture two_tickets`
 #[test]
 #[ignore = "takes minutes in a debug build"]
 fn two_tickets_and_two_runners() {
     let faults = Setting { faults: 1, doubles: 1, crashes: 1, lags: true, ..PAIRS };
     let apart = Setting { ahead: 180, ..PAIRS };
     let apart = [Setting { doubles: 1, lags: true, ..apart }, Setting { sweepers: 2, ..apart }];
-    // A job whose process died is found by then, and goes to the other runner.
+    // By then the job of a dead process is found, and the other runner claims it.
     let dies = Setting { moments: MINUTE, crashes: 1, faults: 1, lags: true, ..PAIRS };
     let twice = Setting { moments: MINUTE, doubles: 1, ..PAIRS };
     check("two tickets, two runners, hours", &[Setting { hours: true, ..PAIRS }]);
@@ -161,7 +163,7 @@ fn two_tickets_and_two_runners() {
     check("two tickets, two runners, a call that comes a minute late", &[twice]);
 }
 
-/// Every state that this setting reaches goes on under other names as it does under its own, and is as right.
+/// Asserts that a swap of names changes neither the next states nor the invariants of any reachable state.
 #[track_caller]
 fn names_make_no_difference(setting: Setting) {
     let mut world = World::new(setting);
@@ -187,7 +189,7 @@ fn names_make_no_difference(setting: Setting) {
 }
 
 #[test]
-fn what_differs_by_names_alone_goes_on_alike() {
+fn renamed_states_have_the_same_next_states() {
     names_make_no_difference(Setting { lags: true, ..PAIRS });
     names_make_no_difference(Setting { doubles: 1, ..PAIRS });
     names_make_no_difference(Setting { pauses: 1, runners: 1, ..PAIRS });
@@ -195,10 +197,10 @@ fn what_differs_by_names_alone_goes_on_alike() {
     names_make_no_difference(Setting { jobs: 1, crashes: 1, moments: MINUTE, ..PAIRS });
 }
 
-/// More at once than the others have. `cargo test --release -p pullyard-models -- --ignored runners`
+/// Takes minutes. `cargo test --release -p pullyard-models -- --ignored runners`
 #[test]
 #[ignore = "takes minutes"]
-fn more_of_everything_at_once() {
+fn all_runner_faults_together() {
     check(
         "everything",
         &[
@@ -213,116 +215,115 @@ fn more_of_everything_at_once() {
     );
 }
 
-/// Without this rule something happens that must not.
 #[track_caller]
 fn fails_without(rule: Rule, setting: Setting, expected: &str) {
     crate::explore::is_missed(rule, explore(Setting { without: Some(rule), ..setting }), expected);
 }
 
 #[test]
-fn two_runners_that_write_over_any_revision_hold_one_job() {
+fn job_write_without_rev_check_gives_two_runners_one_job() {
     fails_without(Rule::JobOverRev, RACE, "the slot of job 0");
     fails_without(Rule::JobOverRev, PAIRS, "the slot of job");
 }
 
 #[test]
-fn a_runner_whose_calls_are_not_held_against_its_claim_goes_on_in_anothers_name() {
+fn unfenced_runner_writes_for_another_attempt() {
     fails_without(Rule::Fence, RACE, "is written of job 0 in another's name");
-    // Also of two tickets, where a sweeper's clock took the job too early.
+    // Also with two tickets, if a sweeper's clock ended the job too early.
     fails_without(Rule::Fence, Setting { ahead: 180, ..PAIRS }, "in another's name");
 }
 
 #[test]
-fn a_runner_taken_offline_over_any_heartbeat_loses_jobs_while_it_speaks() {
+fn offline_mark_without_heartbeat_check_takes_a_live_job() {
     fails_without(Rule::OfflineOverHeartbeat, Setting { moments: LONG, ..ONE }, "was heard and loses");
 }
 
 #[test]
-fn an_end_decided_for_an_earlier_silence_takes_the_job_of_a_runner_that_speaks() {
+fn end_without_epoch_check_takes_job_of_a_live_runner() {
     fails_without(Rule::EndOverEpoch, ONE, "was heard and loses");
 }
 
 #[test]
-fn a_ghost_decided_over_an_older_heartbeat_takes_a_job_that_runs() {
+fn end_over_an_old_heartbeat_takes_a_running_job() {
     fails_without(Rule::GhostOverHeartbeat, Setting { moments: LONG, ..ONE }, "says that it runs");
 }
 
 #[test]
-fn a_job_taken_away_while_it_may_push_is_pushed_by_nobody_who_holds_it() {
+fn runner_pushes_a_lost_job_without_push_window() {
     fails_without(Rule::PushUntil, ONE, "which it does not hold");
 }
 
 #[test]
-fn time_to_push_that_counts_from_the_answer_outlives_the_hold() {
+fn push_window_counted_from_the_answer_outlives_the_lease() {
     fails_without(Rule::PushFromAsking, ONE, "which it does not hold");
 }
 
 #[test]
-fn a_claim_that_is_repeated_after_its_job_ended_gets_no_second_one() {
+fn repeated_claim_without_claim_record_gets_two_attempts() {
     fails_without(Rule::LastClaim, Setting { faults: 1, ..ONE }, "one claim");
 }
 
 #[test]
-fn a_claim_that_comes_a_second_time_after_its_job_ended_gets_no_other_ticket() {
+fn doubled_claim_without_claim_record_gets_two_attempts() {
     fails_without(Rule::LastClaim, Setting { doubles: 1, ..PAIRS }, "got two attempts");
 }
 
 #[test]
-fn a_push_that_expects_no_head_moves_a_branch_for_each_attempt() {
+fn push_without_expected_head_moves_branch_twice() {
     fails_without(Rule::ExpectedHead, ONE, "moves twice");
 }
 
 #[test]
-fn a_slot_that_is_emptied_of_whatever_claim_is_there_loses_a_job_that_runs() {
+fn slot_emptied_without_claim_check_loses_a_running_job() {
     fails_without(Rule::SlotOfClaim, Setting { sweepers: 2, ..ONE }, "and it ought: true");
 }
 
 #[test]
-fn a_refusal_made_from_a_late_read_takes_a_runners_own_job() {
+fn refusal_from_a_stale_read_takes_a_runners_own_job() {
     fails_without(Rule::LookAgain, Setting { lags: true, ..ONE }, "which it holds");
 }
 
 #[test]
-fn a_question_beside_an_answer_that_nobody_read_is_asked_for_ever() {
+fn question_without_input_check_waits_despite_an_answer() {
     fails_without(Rule::NothingUnread, TALK, "waits for an answer that it has");
 }
 
 #[test]
-fn a_pause_that_was_taken_back_before_its_runner_stopped_would_hold_for_ever() {
+fn withdrawn_pause_suspends_the_job_without_pause_check() {
     fails_without(Rule::PauseIsWanted, PAUSE, "is paused, and nobody wants that");
 }
 
 #[test]
-fn a_job_put_back_with_a_pause_wanted_is_ready_and_nobodys() {
+fn requeue_that_ignores_a_pause_leaves_the_job_ready() {
     fails_without(Rule::RequeuePauses, PAUSE, "goes on, and was to be paused");
 }
 
 #[test]
-fn an_answer_that_is_sent_twice_would_count_twice() {
+fn repeated_input_counts_twice_without_its_key() {
     fails_without(Rule::SaidOnce, Setting { faults: 1, ..TALK }, "counts 2 inputs of 1");
 }
 
 #[test]
-fn a_job_that_nobody_continues_would_lock_its_ticket_for_ever() {
+fn suspension_without_time_limit_never_ends() {
     fails_without(Rule::RestEnds, PAUSE, "is left hanging: Paused");
 }
 
 #[test]
-fn a_ticket_that_is_written_apart_from_its_job_does_not_say_that_it_waits() {
+fn separate_badge_write_hides_a_suspension() {
     fails_without(Rule::BadgeWithJob, TALK, "its ticket says that it waits: false");
 }
 
 #[test]
-fn what_a_lost_attempt_pushed_is_nobodys_where_it_is_not_looked_for() {
+fn lost_push_is_never_found_without_adoption() {
     fails_without(Rule::LostPush, Setting { goes_back: false, ..ONE }, "is looked for by nobody");
 }
 
 #[test]
-fn what_was_pushed_would_be_said_to_be_nowhere_by_who_has_not_looked() {
+fn unverified_nothing_pushed_report_contradicts_a_push() {
     fails_without(Rule::WhoLooked, Setting { goes_back: false, ..ONE }, "is said to be nowhere");
 }
 
 #[test]
-fn what_is_said_over_any_revision_takes_the_job_from_its_runner() {
+fn input_without_rev_check_takes_the_job_from_its_runner() {
     fails_without(Rule::JobOverRev, TALK, "the slot of job 0");
 }

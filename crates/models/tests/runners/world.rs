@@ -1,4 +1,4 @@
-//! What may happen next in a state, and what must never be so.
+//! The possible next steps of a state, and its invariants.
 
 use super::Setting;
 use super::alike::Swap;
@@ -10,7 +10,6 @@ use pullyard_domain::ticket::Badge;
 
 pub(super) type Next = Vec<(Step, State)>;
 
-/// The rules and the setting, over which states are taken.
 pub(super) struct World {
     pub(super) setting: Setting,
     pub(super) rules: Rules,
@@ -34,12 +33,12 @@ impl World {
                 next.push((Step::of("is settled: ticket", at), shown));
             }
         }
-        // Hours and days do not pass without a whole round of the sweeper.
+        // Hours and days pass only after a complete round of the sweeper.
         let later = self.setting.moments.later();
         if state.now < self.setting.moments.last() && (state.now < later || self.is_swept(state)) {
             let mut passed = State { now: state.now + 1, ..*state };
             if passed.now >= later {
-                // No function lives for hours: what it was about to write is not written.
+                // No function lives for hours, so its pending write is lost.
                 passed.calls = [Call::None; MOST];
                 passed.late = None;
                 passed.beats = [None; MOST];
@@ -50,7 +49,6 @@ impl World {
         }
     }
 
-    /// What has ended stays as it is.
     fn stays_ended(&self, state: &State, after: &State) -> Result<(), String> {
         for at in 0..self.setting.jobs {
             let ended = state.jobs[at] != after.jobs[at] && self.rules.job(state.jobs[at]).status.is_terminal();
@@ -61,7 +59,7 @@ impl World {
         Ok(())
     }
 
-    /// What stands still, and what people said of it.
+    /// Checks a suspended job against its runner, its ticket and the user's requests.
     fn rests(&self, state: &State, at: usize) -> Result<(), String> {
         let job = self.rules.job(state.jobs[at]);
         let stands = matches!(job.status, Status::AwaitingInput | Status::Paused);
@@ -82,7 +80,7 @@ impl World {
         }
     }
 
-    /// Nothing is left to do now for anybody but the runners, who may have died long ago.
+    /// Only runners, which may be dead, have something left to do.
     fn is_swept(&mut self, state: &State) -> bool {
         let now = state.now;
         let due = (0..self.setting.jobs).any(|at| {
@@ -117,7 +115,7 @@ impl explore::World for World {
                 return Err(format!("what was pushed for job {at} is looked for by nobody"));
             }
             let is_nowhere = matches!(job.looked, Some(Looked::FoundNothing {}));
-            // Where clocks are apart, it may be pushed after that.
+            // With differing clocks, a push may follow this report.
             if is_nowhere && state.pushed[at] != 0 && self.setting.ahead == 0 {
                 return Err(format!("what was pushed for job {at} is said to be nowhere"));
             }
@@ -144,7 +142,7 @@ impl explore::World for World {
 
     fn next(&mut self, state: &State) -> Result<Next, String> {
         let mut next = Vec::new();
-        // Runners go on for hours, not for days.
+        // Runners work for hours, not for days.
         let go_on =
             state.now < self.setting.moments.later() || self.setting.hours && state.now == self.setting.moments.later();
         for at in (0..self.setting.runners).filter(|_| go_on) {
@@ -157,7 +155,7 @@ impl explore::World for World {
         }
         self.late(state, &mut next)?;
         for at in 0..self.setting.sweepers {
-            // One is as good as the other: the second begins only beside the first.
+            // Sweepers are interchangeable: the second starts only while the first is busy.
             if at == 0 || state.sweepers[at] != Sweeper::Idle || state.sweepers[at - 1] != Sweeper::Idle {
                 self.sweeper(state, at, &mut next)?;
             }
@@ -181,7 +179,7 @@ impl explore::World for World {
     }
 }
 
-/// A write by somebody who begins anew whether it was stale or not.
+/// Pushes the result of a write. The process starts over in both cases.
 pub(super) fn push_written(
     name: Step,
     state: &State,
