@@ -75,8 +75,8 @@ fn writes<'a>(operation: &'a str, call: &'a Value) -> Vec<(&'a str, &'a Value)> 
     actions.map(|(action, write)| (action.as_str(), write)).collect()
 }
 
-/// A condition with names of attributes and booleans in place of their placeholders. Other values differ from call to
-/// call and keep their placeholders.
+/// A condition with attribute names and booleans instead of their placeholders. Other values differ from call to call
+/// and stay placeholders.
 fn plain(write: &Value, condition: &str) -> String {
     let (mut told, mut rest) = (String::new(), condition);
     while let Some(at) = rest.find(['#', ':']) {
@@ -93,7 +93,7 @@ fn plain(write: &Value, condition: &str) -> String {
 
 fn stands_for(write: &Value, placeholder: &str) -> Option<String> {
     if let Some(name) = write["ExpressionAttributeNames"][placeholder].as_str() {
-        // Others are ids.
+        // All other names are ids.
         let is_ours = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
         return is_ours.then(|| name.to_owned());
     }
@@ -112,7 +112,7 @@ fn beside(writes: &[(&str, &Value)], at: usize) -> String {
     if others.is_empty() { others } else { format!(" of {{{others}}}") }
 }
 
-/// The kind of item that a write is of: `JOB/JOB`.
+/// The kind of the written item: `JOB/JOB`.
 fn kind(write: &Value) -> String {
     let word = |name: &str| {
         let key = if write["Key"].is_object() { &write["Key"] } else { &write["Item"] };

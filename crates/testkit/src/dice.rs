@@ -1,17 +1,15 @@
-//! Numbers that look random and come again for the same seed, on every machine.
+//! A seeded random number generator with the same sequence on every machine.
 
-/// A row of numbers that its seed alone decides.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// The row of this seed, from its beginning.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number of the row.
+    /// The next number of the sequence.
     ///
     /// Source: SplitMix64, Steele, Lea and Flood, "Fast splittable pseudorandom number generators".
     pub fn number(&mut self) -> u64 {
@@ -22,38 +20,38 @@ impl Dice {
         bits ^ (bits >> 31)
     }
 
-    /// Below `end`, which is not 0.
+    /// A number below `end`, which is not 0.
     pub fn below(&mut self, end: usize) -> usize {
-        // Below a usize, and thus one.
+        // The remainder is below a usize, so the cast is exact.
         (self.number() % end as u64) as usize
     }
 
-    /// From `from` to `to`, both included.
+    /// A number from `from` to `to`, both included.
     pub fn between(&mut self, from: u64, to: u64) -> u64 {
         from + self.number() % (to - from + 1)
     }
 
-    /// True in so many of a hundred cases.
+    /// True with a probability of `percent` in a hundred.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.number() % 100 < percent
     }
 
-    /// True in so many of a thousand cases.
+    /// True with a probability of `permille` in a thousand.
     pub fn permille(&mut self, permille: u64) -> bool {
         self.number() % 1_000 < permille
     }
 
-    /// From 0 to 1.
+    /// A number from 0 to 1.
     pub fn part(&mut self) -> f64 {
         self.below(1_000_000) as f64 / 1e6
     }
 
-    /// One of these; none of none.
+    /// One of these; `None` if the slice is empty.
     pub fn one<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         if of.is_empty() { None } else { of.get(self.below(of.len())) }
     }
 
-    /// Where one of them is, by their weights; none if nothing weighs.
+    /// An index, chosen by weight; `None` if all weights are 0.
     pub fn weighted(&mut self, weights: &[u64]) -> Option<usize> {
         let all: u64 = weights.iter().sum();
         if all == 0 {
@@ -73,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_gives_the_same_numbers() {
+    fn same_seed_gives_the_same_numbers() {
         let row = |seed| {
             let mut dice = Dice::new(seed);
             std::array::from_fn::<usize, 8, _>(|_| dice.below(1_000))
@@ -83,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_weighs_nothing_is_never_taken_and_what_weighs_more_is_taken_more_often() {
+    fn weighted_choice_follows_the_weights() {
         let mut dice = Dice::new(1);
         assert_eq!((dice.weighted(&[]), dice.weighted(&[0, 0])), (None, None));
         let mut taken = [0; 3];
@@ -95,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_none_is_none_and_both_ends_of_a_range_come_up() {
+    fn empty_choice_is_none_and_ranges_include_both_ends() {
         let mut dice = Dice::new(1);
         assert_eq!(dice.one::<u8>(&[]), None);
         let drawn: std::collections::BTreeSet<_> = (0..100).map(|_| dice.between(3, 5)).collect();

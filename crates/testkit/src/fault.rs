@@ -1,26 +1,25 @@
-//! What may become of one call to AWS.
+//! The faults that a call to AWS can meet.
 
 use serde_json::{Value, json};
 use std::fmt;
 
-/// What becomes of one call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
-    /// It has no effect: nobody could be reached.
+    /// No effect: the connection is refused.
     NeverSent,
-    /// It takes effect, and the connection breaks before its answer.
+    /// The call takes effect, and the connection breaks before its answer.
     LostAnswer,
-    /// It takes effect, and the answer is this error.
+    /// The call takes effect and returns this error.
     ErrorAfterEffect(u16, Value),
-    /// It has no effect; the answer is this error.
+    /// No effect; the call returns this error.
     Refused(u16, Value),
-    /// `BatchGetItem` alone: half of what was asked for is answered, and the rest is named as left out.
+    /// `BatchGetItem` only: the answer covers half of the keys and names the rest as unprocessed.
     Half,
-    /// `Query` alone: its page ends after one item, as one ends after a megabyte, and says where it goes on.
+    /// `Query` only: the page ends after one item, as at the size limit, and returns the key of the next page.
     ShortPage,
-    /// The caller dies before it is sent: no effect, and never an answer.
+    /// The caller dies before the call: no effect and no answer.
     StopBefore,
-    /// The caller dies after it took effect: never an answer.
+    /// The caller dies after the call took effect: no answer.
     StopAfter,
 }
 
@@ -46,19 +45,18 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// DynamoDB refuses with this error.
     #[must_use]
     pub fn error(status: u16, code: &str) -> Self {
         Self::Refused(status, error(code))
     }
 
-    /// DynamoDB does it, and says that something went wrong inside.
+    /// DynamoDB applies the call and returns an internal error.
     #[must_use]
     pub fn internal_error_after_effect() -> Self {
         Self::ErrorAfterEffect(500, error("InternalServerError"))
     }
 
-    /// A transaction that was cancelled for these reasons, item by item.
+    /// A cancelled transaction with one reason per item.
     #[must_use]
     pub fn cancelled(reasons: &[&str]) -> Self {
         let mut body = error("TransactionCanceledException");

@@ -1,14 +1,14 @@
-//! A `BatchGetItem` of which DynamoDB answers a part, as it does where an answer grows large or a table is busy.
+//! Splits a `BatchGetItem` into halves: DynamoDB answers in part if the answer is large or the table is busy.
 
 use serde_json::{Map, Value};
 
-/// How many keys a call asks for.
+/// The number of keys in a call.
 pub(crate) fn keys(call: &Value) -> usize {
     let tables = call["RequestItems"].as_object().into_iter().flat_map(Map::values);
     tables.filter_map(|wanted| wanted["Keys"].as_array()).map(Vec::len).sum()
 }
 
-/// The call with the first half of each table's keys, and what it leaves out.
+/// The call with the first half of each table's keys, and the remaining keys.
 pub(crate) fn halved(call: &Value) -> (Value, Value) {
     let (mut first, mut rest) = (call.clone(), call["RequestItems"].clone());
     for (table, wanted) in call["RequestItems"].as_object().into_iter().flatten() {
@@ -20,7 +20,7 @@ pub(crate) fn halved(call: &Value) -> (Value, Value) {
     (first, rest)
 }
 
-/// The answer to the first half, which names the rest as left out.
+/// The answer to the first half, which names the rest as unprocessed.
 pub(crate) fn answered(body: &[u8], rest: Value) -> Vec<u8> {
     let Ok(mut answer) = serde_json::from_slice::<Value>(body) else { return body.to_vec() };
     let left = rest.as_object().into_iter().flatten();
@@ -36,7 +36,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_key_is_in_one_of_the_halves() {
+    fn every_key_is_in_one_half() {
         let call =
             json!({ "RequestItems": { "t": { "ConsistentRead": true, "Keys": [1, 2, 3] }, "u": { "Keys": [4] } } });
         assert_eq!(keys(&call), 4);

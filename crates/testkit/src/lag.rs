@@ -1,9 +1,8 @@
-//! A lagging index in front of a table: what DynamoDB may answer to any read that is not strongly consistent, and
-//! the embedded one never does.
+//! A DynamoDB proxy with stale reads, which the embedded DynamoDB never returns.
 //!
-//! Writes go to the real table. Reads of an index, and reads of the table that do not ask for consistency, are
-//! answered from two shadows of it, which a seeded hand brings up to date item by item, in any order and some reads
-//! late. What is read there is thus of every item a state that it had once, and no two items need be of one moment.
+//! Writes go to the real table. Reads of an index, and reads without `ConsistentRead`, use two shadow tables. A seeded
+//! copier updates the shadows item by item, in any order and some reads late. Each item is thus an earlier state of
+//! itself, and two items may be of different moments.
 
 use crate::dice::Dice;
 use crate::wire::collected;
@@ -21,37 +20,37 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What DynamoDB's operations are named under.
+/// The prefix of DynamoDB's operations in `x-amz-target`.
 const TARGET: &str = "DynamoDB_20120810.";
-/// An item that lags is brought up to date by one read of so many.
+/// A read updates a stale item with a probability of one in this many.
 const ONE_OF: usize = 3;
 
-/// What the hand brings up to date before a read.
+/// The stale items that are copied before a read.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
     Everything,
-    /// Each item that lags by one read of so many.
+    /// Each stale item, with a probability of one in this many.
     OneOf(usize),
     Nothing,
 }
-/// What a shadow is for, as its name ends.
+/// The suffixes of the shadow tables' names.
 const SHADOWS: [&str; 2] = [INDEX, ITEMS];
 const INDEX: &str = "-index";
 const ITEMS: &str = "-items";
 
-/// A call of the hand's own: operation and body to answer. It must reach the real DynamoDB.
+/// Sends a call of the copier to the real DynamoDB: operation and body to answer.
 pub type Ask = Arc<dyn Fn(&'static str, Value) -> Asked + Send + Sync>;
-/// Its answer; what went wrong in words.
+/// The answer, or a description of the failure.
 pub type Asked = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
 
-/// The shadows of every table and the hand. Clones share them.
+/// The shadows of every table and their copier. Clones share them.
 #[derive(Clone)]
 pub struct Lag {
     pace: Pace,
     known: Arc<Mutex<Known>>,
-    /// How the last caller reached DynamoDB.
+    /// The connection of the last caller to DynamoDB.
     last: Arc<Mutex<Option<Ask>>>,
-    /// One copy at a time: two of one item could otherwise arrive in the wrong order.
+    /// One copy at a time: two copies of one item could overwrite each other in the wrong order.
     hand: Arc<tokio::sync::Mutex<Dice>>,
 }
 
@@ -59,24 +58,23 @@ pub struct Lag {
 struct Known {
     /// The key attributes of each table that has shadows.
     tables: BTreeMap<String, Vec<String>>,
-    /// Keys that the shadow of this name may have an older item of, as JSON.
+    /// For each shadow, the JSON of the keys whose item may be stale.
     behind: BTreeMap<(String, &'static str), BTreeSet<String>>,
 }
 
-/// What is sent instead of a call, and what is to be done with its answer.
+/// A rewritten call, and the state for its answer.
 #[derive(Debug)]
 pub struct Passing {
-    /// The body to send.
     pub body: Vec<u8>,
     lag: Lag,
-    /// Written by it: behind from when it was sent, and again from when it was answered.
+    /// The keys that the call writes. They are stale from its start, and again from its answer.
     written: Vec<(String, Value)>,
-    /// The shadow that is asked, and the table that it stands for.
+    /// The shadow that answers the call, and the table that it stands for.
     renamed: Option<(String, String)>,
 }
 
 impl Passing {
-    /// The answer as its caller expects it.
+    /// The answer with the name of the real table.
     #[must_use]
     pub fn answer(&self, body: Vec<u8>) -> Vec<u8> {
         match (&self.renamed, String::from_utf8(body)) {
@@ -90,7 +88,7 @@ impl Passing {
 }
 
 impl Drop for Passing {
-    /// A copy that was made while the write was under way may be of the item before it.
+    /// A copy made during the write may be older than the write.
     fn drop(&mut self) {
         self.lag.note(&self.written);
     }
@@ -103,7 +101,7 @@ impl fmt::Debug for Lag {
 }
 
 impl Lag {
-    /// How late each item is follows from the seed and the order of the reads.
+    /// The seed and the order of the reads decide the delay of each item.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
@@ -114,16 +112,16 @@ impl Lag {
         }
     }
 
-    /// Nothing moves by itself: what may lag is read as it was at the last [`Lag::catch_up`].
+    /// Copies nothing by itself: stale reads return the state of the last [`Lag::catch_up`].
     #[must_use]
     pub fn still() -> Self {
         Self { pace: Pace::Nothing, ..Self::new(0) }
     }
 
-    /// What to send instead of this call to DynamoDB.
+    /// Rewrites a call to DynamoDB.
     ///
     /// # Errors
-    /// The real DynamoDB did not answer one of the hand's calls.
+    /// The real DynamoDB did not answer a call of the copier.
     pub async fn before(&self, operation: &str, body: &[u8], ask: &Ask) -> Result<Passing, String> {
         let mut passing = Passing { body: body.to_vec(), lag: self.clone(), written: Vec::new(), renamed: None };
         let Ok(mut call) = serde_json::from_slice::<Value>(body) else { return Ok(passing) };
@@ -147,10 +145,10 @@ impl Lag {
         Ok(passing)
     }
 
-    /// Every shadow is as its table is, if nobody writes meanwhile.
+    /// Copies all stale items. Concurrent writes may make them stale again.
     ///
     /// # Errors
-    /// Nobody called DynamoDB yet, or it did not answer.
+    /// No call preceded this one, or DynamoDB did not answer.
     pub async fn catch_up(&self) -> Result<(), String> {
         let ask = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or("nobody called yet")?;
         let tables: Vec<_> = self.known().tables.keys().cloned().collect();
@@ -162,7 +160,7 @@ impl Lag {
         Ok(())
     }
 
-    /// How many items of how many shadows lag.
+    /// The number of stale items in all shadows.
     #[must_use]
     pub fn behind(&self) -> usize {
         self.known().behind.values().map(BTreeSet::len).sum()
@@ -185,9 +183,9 @@ impl Lag {
         }
     }
 
-    /// Makes the shadows of a table, the first time that it is called.
+    /// Creates the shadows of a table at its first call.
     async fn know(&self, table: &str, ask: &Ask) -> Result<(), String> {
-        // Without the hand, which may be at work for another read: a write waits for no copy.
+        // Checked without the copier's lock, so that a write waits for no copy.
         if self.knows(table) {
             return Ok(());
         }
@@ -236,7 +234,6 @@ impl Lag {
         }
     }
 
-    /// Copies what lags, as the pace says.
     async fn bring_on(&self, table: &str, shadow: &'static str, pace: Pace, ask: &Ask) -> Result<(), String> {
         let mut hand = self.hand.lock().await;
         let behind = self.known().behind.get(&(table.to_owned(), shadow)).cloned().unwrap_or_default();
@@ -246,7 +243,7 @@ impl Lag {
                 Pace::OneOf(one_of) if hand.below(one_of) == 0 => {}
                 Pace::OneOf(_) | Pace::Nothing => continue,
             }
-            // Before it is read: what is written from now on makes it lag again.
+            // Removed before the read, so that a later write makes the item stale again.
             if let Some(behind) = self.known().behind.get_mut(&(table.to_owned(), shadow)) {
                 behind.remove(&key);
             }
@@ -284,7 +281,7 @@ fn tables_of(operation: &str, call: &Value) -> Vec<String> {
     }
 }
 
-/// The table and the shadow that answers a read which may lag.
+/// The table and the shadow of a read that may be stale.
 fn lagging(operation: &str, call: &Value) -> Option<(String, &'static str)> {
     let table = || call["TableName"].as_str().map(str::to_owned);
     match operation {
@@ -337,7 +334,7 @@ impl HttpConnector for Connected {
             if passing.renamed.is_some() {
                 let body = collected(&mut response).await.map_err(|why| ConnectorError::io(why.into()))?;
                 let body = passing.answer(body);
-                // Of the shadow's own body.
+                // Both headers belong to the shadow's answer.
                 response.headers_mut().remove("x-amz-crc32");
                 response.headers_mut().remove("content-length");
                 *response.body_mut() = SdkBody::from(body);
@@ -347,10 +344,10 @@ impl HttpConnector for Connected {
     }
 }
 
-/// Asks what this request would have reached.
+/// Sends calls to the destination of this request.
 fn asker(request: &HttpRequest, inner: &SharedHttpConnector) -> Ask {
     let (uri, inner) = (request.uri().to_owned(), inner.clone());
-    // Signatures are not checked, but must be there.
+    // The emulator requires signature headers but does not verify them.
     let signed = ["authorization", "x-amz-date"];
     let signed = signed.map(|name| (name, request.headers().get(name).unwrap_or_default().to_owned()));
     Arc::new(move |operation, body| {
@@ -379,7 +376,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_reads_that_may_lag_are_answered_by_a_shadow() {
+    fn only_eventually_consistent_reads_use_a_shadow() {
         let table = |shadow| Some(("t".to_owned(), shadow));
         let get = |strong: bool| json!({ "TableName": "t", "ConsistentRead": strong });
         assert_eq!(lagging("GetItem", &get(true)), None);
@@ -399,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn every_written_key_lags_in_both_shadows() {
+    fn every_written_key_is_stale_in_both_shadows() {
         let lag = Lag::new(1);
         lag.known().tables.insert("t".into(), vec!["pk".into(), "sk".into()]);
         let key = |name: &str| json!({ "pk": { "S": name }, "sk": { "S": "x" } });

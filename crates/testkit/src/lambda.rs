@@ -1,8 +1,7 @@
-//! Functions in processes of their own, as Lambda runs them: environments that speak the Runtime API.
+//! Runs functions as Lambda does: in processes that speak the Runtime API.
 //!
-//! Owns which environment gets an event, starting one when none is free, and starting another when one
-//! has died. A process and its end are in `environment`, the wire in `api`. Throttling is deliberately
-//! not here: beyond its most environments, an event waits.
+//! Assigns events to environments, starts an environment if none is free, and replaces dead ones. `environment` owns a
+//! process and its end, `api` the wire format. There is no throttling: with all environments busy, an event waits.
 
 mod api;
 mod environment;
@@ -23,33 +22,32 @@ use pullyard_emulator::lambda::Function;
 pub use environment::Seen;
 pub use usage::Usage;
 
-/// The largest event, and the largest answer.
+/// Maximum size of an event and of an answer.
 const MAX_BYTES: usize = 6_291_556;
-/// How many environments may die one after the other before they take an event; AWS, too, gives up.
+/// Environments that may die in a row before they take an event. AWS has a limit as well.
 const STARTS: u32 = 3;
 
-/// A function as it is deployed.
+/// The configuration of a deployed function.
 #[derive(Clone, Debug)]
 pub struct Deployed {
-    /// Its name.
     pub name: String,
-    /// The handler: what the process finds in `_HANDLER`.
+    /// The value of `_HANDLER`.
     pub handler: String,
-    /// Program and arguments: what `bootstrap` is in the zip.
+    /// Program and arguments, which stand for `bootstrap` in the zip.
     pub command: Vec<String>,
-    /// The function's variables. Nothing else of this process's environment is handed on.
+    /// The function's variables. It inherits no others from this process.
     pub environment: Vec<(String, String)>,
-    /// How long one event may take.
+    /// Time limit of one event.
     pub timeout: Duration,
-    /// What the function is told that it may use; nothing limits it.
+    /// The memory size that the function is shown. It is not enforced.
     pub memory_mb: u32,
-    /// The most environments at once.
+    /// Maximum number of concurrent environments.
     pub most: usize,
-    /// The file that everything it prints is appended to.
+    /// The file to which the function's output is appended.
     pub log: PathBuf,
 }
 
-/// A deployed function. The last clone that goes kills its processes.
+/// A deployed function. Dropping the last clone kills its processes.
 #[derive(Clone, Debug)]
 pub struct Runtime {
     inner: Arc<Inner>,
@@ -58,32 +56,31 @@ pub struct Runtime {
 #[derive(Debug)]
 struct Inner {
     deployed: Deployed,
-    /// As many permits as there may be environments that work.
+    /// One permit per environment that may be busy.
     free: Semaphore,
     idle: Mutex<Vec<Environment>>,
     seen: Mutex<Vec<Weak<Seen>>>,
 }
 
-/// An event that was run.
+/// The result of an event.
 #[derive(Debug)]
 pub struct Invoked {
-    /// What came of it.
     pub answer: Result<Value, String>,
-    /// Who ran it, if anybody.
+    /// The environment that ran the event, if one did.
     pub environment: Option<Arc<Seen>>,
-    /// It was the environment's first.
+    /// Whether this was the environment's first event.
     pub cold: bool,
 }
 
 impl Runtime {
-    /// Deploys a function; its first process starts with its first event.
+    /// Deploys a function; its first event starts its first process.
     #[must_use]
     pub fn deploy(deployed: Deployed) -> Self {
         let free = Semaphore::new(deployed.most.max(1));
         Self { inner: Arc::new(Inner { deployed, free, idle: Mutex::default(), seen: Mutex::default() }) }
     }
 
-    /// How it is deployed, for whoever runs it by other means.
+    /// The function's configuration, for callers that run it by other means.
     #[must_use]
     pub fn deployed(&self) -> &Deployed {
         &self.inner.deployed
@@ -99,9 +96,9 @@ impl Runtime {
         })
     }
 
-    /// Runs one event in an environment that is free, or in a new one.
+    /// Runs one event in a free environment, or in a new one.
     ///
-    /// An event that no process has taken is given to another; one that was taken is never run twice here.
+    /// An event that no process has taken is retried in another; an event that was taken never runs twice.
     pub async fn invoke(&self, event: &Value) -> Invoked {
         let event = Bytes::from(event.to_string());
         if event.len() > MAX_BYTES {
@@ -132,16 +129,16 @@ impl Runtime {
         Invoked::nowhere(format!("{STARTS} processes ended before they took the event"))
     }
 
-    /// The environments there are, oldest first.
+    /// The existing environments, oldest first.
     #[must_use]
     pub fn environments(&self) -> Vec<Arc<Seen>> {
         lock(&self.inner.seen).iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Takes no event any more, waits for those that run, and kills the processes.
+    /// Rejects new events, waits for running ones, and kills the processes.
     pub async fn shutdown(&self) {
         let most = u32::try_from(self.inner.deployed.most.max(1)).unwrap_or(u32::MAX);
-        // Fails when it is shut down already.
+        // Fails after an earlier shutdown.
         if let Ok(all) = self.inner.free.acquire_many(most).await {
             self.inner.free.close();
             drop(all);
@@ -154,7 +151,7 @@ impl Runtime {
 }
 
 impl Inner {
-    /// The environment that was used last and lives.
+    /// The most recently used environment that is alive.
     fn take(&self) -> Option<Environment> {
         let mut idle = lock(&self.idle);
         while let Some(mut environment) = idle.pop() {
@@ -180,7 +177,7 @@ impl Invoked {
     }
 }
 
-/// Nothing is left half done under these locks.
+/// Ignores poisoning: every change under these locks is complete.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

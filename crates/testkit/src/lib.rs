@@ -1,4 +1,4 @@
-//! What tests of several crates use to break, observe and run things. Nothing that is deployed links it.
+//! Proxies, faults and observers for the tests of several crates. No deployed program links this crate.
 
 mod conditions;
 mod dice;

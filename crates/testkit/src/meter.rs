@@ -1,4 +1,4 @@
-//! A client that adds up what DynamoDB says it charges.
+//! A client that adds up the capacity that DynamoDB charges.
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -11,25 +11,25 @@ use aws_smithy_types::byte_stream::ByteStream;
 use serde::Deserialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Calls and request units, since the last [`Meter::restart`].
+/// Calls and request units since the last [`Meter::restart`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Units {
-    /// Calls, the SDK's own repeats among them.
+    /// Calls, including the SDK's retries.
     pub calls: u64,
     /// Read request units.
     pub read: f64,
-    /// Write request units, index rows included.
+    /// Write request units, including index rows.
     pub written: f64,
 }
 
-/// What is read of an answer. The rest is left alone: what a benchmark measures should not pay for the meter.
+/// The parsed part of an answer. Nothing else is parsed, because benchmarks measure this code too.
 #[derive(Deserialize)]
 struct Answer {
     #[serde(rename = "ConsumedCapacity")]
     consumed: Option<Consumed>,
 }
 
-/// Of a call for one table, or for one and for several.
+/// The capacity of one table, or of several.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Consumed {
@@ -43,7 +43,7 @@ struct Capacity {
     units: f64,
 }
 
-/// Asks with every call to DynamoDB what it consumed. Clones share the sum.
+/// Requests the consumed capacity with every call to DynamoDB. Clones share the sum.
 #[derive(Clone, Debug)]
 pub struct Meter {
     inner: SharedHttpClient,
@@ -51,18 +51,16 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Stands before this client.
+    /// Wraps this client.
     #[must_use]
     pub fn before(inner: impl HttpClient + 'static) -> Self {
         Self { inner: SharedHttpClient::new(inner), units: Arc::default() }
     }
 
-    /// Counts from 0 again.
     pub fn restart(&self) {
         *self.lock() = Units::default();
     }
 
-    /// The sum.
     #[must_use]
     pub fn units(&self) -> Units {
         *self.lock()
@@ -104,8 +102,8 @@ impl HttpConnector for Metered {
         };
         let reads = operation.contains("Get") || operation == "Query";
         self.meter.lock().calls += 1;
-        // Nothing that is embedded checks the signature that this breaks. Each call names its table at least, so that
-        // more follows in its object.
+        // This breaks the signature, which the emulator does not verify. Each call names at least its table, so the
+        // object has more fields after this one.
         let rest = request.body().bytes().and_then(|body| body.strip_prefix(b"{"));
         if let Some(rest) = rest {
             let body = [br#"{"ReturnConsumedCapacity":"TOTAL","#, rest].concat();

@@ -1,8 +1,7 @@
-//! Observing the calls of the functions to AWS, and which permissions AWS would ask for them.
+//! Observes the functions' calls to AWS and derives the IAM permissions that they need.
 //!
-//! A tap stands before each embedded service. It refuses nothing: the observer decides what may be called. The
-//! permissions are in the words of IAM: one action for each item of a transaction, an ARN for each index, the item's
-//! partition key and the attributes that an update names.
+//! A tap precedes each embedded service and refuses no request. Permissions have the form of IAM: one action per item
+//! of a transaction, an ARN per index, the item's partition key, and the attributes of an update.
 
 mod expression;
 mod permission;
@@ -17,36 +16,29 @@ use serde_json::{Value, json};
 
 pub use permission::Permission;
 
-/// A service of AWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
-    /// DynamoDB.
     DynamoDb,
-    /// SQS.
     Sqs,
-    /// Secrets Manager.
     SecretsManager,
-    /// ECS.
     Ecs,
-    /// S3. The body has `Bucket` and `Key`.
+    /// The body has `Bucket` and `Key`.
     S3,
 }
 
-/// One request, before it is answered.
+/// One request, before its answer.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The name that the caller's SDK was given: `app/NAME` in its User-Agent; in a signed URL, `x-app`.
+    /// The application name of the caller's SDK: `app/NAME` in its User-Agent; in a signed URL, `x-app`.
     pub app: Option<String>,
-    /// The service that is called.
     pub service: Service,
-    /// The operation.
     pub operation: String,
-    /// The request; null if it is no JSON.
+    /// The request; null if it is not JSON.
     pub body: Value,
 }
 
 impl Call {
-    /// The call of a request; none of a request that names no operation.
+    /// The call of a request; `None` if it names no operation.
     fn of(service: Service, line: &str, header: impl Fn(&str) -> Option<String>, body: &[u8]) -> Option<Self> {
         if service == Service::S3 {
             return Self::of_object(line);
@@ -58,7 +50,7 @@ impl Call {
         Some(Self { app, service, operation, body: serde_json::from_slice(body).unwrap_or_default() })
     }
 
-    /// A request for `/BUCKET/KEY?…` of S3, by its first line.
+    /// Parses a request for `/BUCKET/KEY?…` of S3 from its first line.
     fn of_object(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let operation = match words.next()? {
@@ -74,19 +66,18 @@ impl Call {
         Some(Self { app, service: Service::S3, operation: operation.to_owned(), body })
     }
 
-    /// What AWS would ask the caller's policies for it; all of it must be allowed.
+    /// The permissions that the caller's policies must all allow.
     #[must_use]
     pub fn permissions(&self) -> Vec<Permission> {
         permission::asked(self)
     }
 }
 
-/// Called for every request, before it reaches the service; it must not wait.
+/// A callback for every request before it reaches the service. It must not block.
 #[derive(Clone)]
 pub struct Observer(Arc<dyn Fn(&Call) + Send + Sync>);
 
 impl Observer {
-    /// Calls this for every request.
     pub fn new(observe: impl Fn(&Call) + Send + Sync + 'static) -> Self {
         Self(Arc::new(observe))
     }

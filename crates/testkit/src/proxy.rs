@@ -1,8 +1,7 @@
-//! What stands before an HTTP service that is not AWS's: its calls are points of the same wire.
+//! A proxy for an HTTP service outside AWS, whose calls are points of the same wire.
 //!
-//! It knows as much of HTTP as a numbered call needs: one request to a connection, with a length. What is upgraded
-//! or streamed does not pass. Addresses of the service in its answers become the proxy's own, so that whoever follows
-//! one comes here as well.
+//! It supports one request with a length per connection; upgraded or streamed connections fail. The service's address
+//! in answers is replaced by the proxy's, so that callers that follow a link use the proxy too.
 
 use crate::{Fault, Point, Wire};
 use std::io;
@@ -10,10 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// The longest head of a request.
+/// Maximum size of a request's head.
 const HEAD: usize = 64 << 10;
 
-/// A running proxy. Dropping it ends it.
+/// A running proxy. Dropping it stops it.
 #[derive(Debug)]
 pub struct Proxy {
     url: String,
@@ -21,7 +20,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Stands before the service at `target`, an `http` URL without a path; its points are named `service`.
+    /// Starts a proxy for the service at `target`, an `http` URL without a path. Its points are named `service`.
     ///
     /// # Errors
     /// No port can be bound.
@@ -34,14 +33,14 @@ impl Proxy {
         let serving = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let way = way.clone();
-                // A connection that breaks is its caller's to notice.
+                // A broken connection is visible to the caller.
                 tokio::spawn(async move { way.carry(near).await.ok() });
             }
         });
         Ok(Self { url, serving })
     }
 
-    /// Where it listens, without a trailing slash.
+    /// The proxy's URL without a trailing slash.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -58,7 +57,7 @@ impl Drop for Proxy {
 struct Way {
     wire: Wire,
     service: &'static str,
-    /// Host and port of the service, and the proxy's own.
+    /// Host and port of the service, then of the proxy.
     target: String,
     own: String,
 }
@@ -75,7 +74,7 @@ impl Way {
             _ => self.ask(&request).await?,
         };
         match fault {
-            // Only DynamoDB answers a part of something.
+            // Partial answers exist for DynamoDB only.
             None | Some(Fault::Half | Fault::ShortPage) => near.write_all(&answer).await,
             Some(Fault::LostAnswer | Fault::NeverSent) => Ok(()),
             Some(Fault::ErrorAfterEffect(status, body) | Fault::Refused(status, body)) => {
@@ -84,14 +83,14 @@ impl Way {
             }
             Some(Fault::StopBefore | Fault::StopAfter) => {
                 self.wire.stop();
-                // The dead caller's end of the connection closes when it is dropped; until then it hears nothing.
+                // Dropping the dead caller closes its end of the connection; until then it receives no bytes.
                 near.read_to_end(&mut Vec::new()).await.map(|_| ())
             }
         }
     }
 
-    /// The service's whole answer. Its end is the connection's, since its length may change on the way; an answer to
-    /// HEAD has no body, and its length is what was asked for.
+    /// The service's whole answer. The end of the connection ends it, because its length may change here. An answer to
+    /// HEAD has no body and its `content-length` stays.
     async fn ask(&self, request: &Request) -> io::Result<Vec<u8>> {
         let mut far = TcpStream::connect(&self.target).await?;
         far.write_all(&request.bytes).await?;
@@ -110,11 +109,11 @@ impl Way {
 
 struct Request {
     operation: String,
-    /// As it is sent on: the connection ends with its answer.
+    /// The forwarded request, with `connection: close`.
     bytes: Vec<u8>,
 }
 
-/// The request of a connection; none if it ends before one is whole.
+/// The request of a connection; `None` if the connection ends before a complete one.
 async fn read(near: &mut TcpStream) -> io::Result<Option<Request>> {
     let mut bytes = Vec::new();
     let head_ends = loop {

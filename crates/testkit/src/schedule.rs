@@ -1,7 +1,7 @@
-//! Faults on a seeded schedule: what DynamoDB may do to any call, and the embedded one never does.
+//! Injects DynamoDB faults on a seeded schedule, because the embedded DynamoDB has none.
 //!
-//! A caller that is right succeeds all the same: no call meets more faults in a row than the SDK and the store
-//! try again. What is tested is thus not whether an outage is told, but that nothing of it is ever seen.
+//! A correct caller succeeds anyway: no call meets more faults in a row than the SDK and the store retry. The tests
+//! verify that these faults stay invisible, not that an outage is reported.
 
 use crate::dice::Dice;
 use crate::{Fault, half};
@@ -12,15 +12,14 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
-/// One call of so many meets a fault.
+/// A call meets a fault with a probability of one in this many.
 const ONE_OF: usize = 8;
-/// How often in all one write meets other writers. The store tries six times.
+/// Maximum conflicts of one write. The store tries six times.
 const CONFLICTS: u32 = 3;
 
-/// What the embedded DynamoDB never shows, by a seed.
+/// A seeded schedule of DynamoDB faults.
 ///
-/// Of calls that come one after the other, the seed alone decides which of them fail and how; of calls that come at
-/// once, the order in which they come decides with it.
+/// The seed alone decides the faults of sequential calls. For concurrent calls, the order of arrival matters too.
 #[derive(Debug)]
 pub struct Schedule {
     so_far: Mutex<SoFar>,
@@ -29,33 +28,32 @@ pub struct Schedule {
 #[derive(Debug)]
 struct SoFar {
     dice: Dice,
-    /// By the content of a write.
+    /// By hash of the write's content.
     conflicts: HashMap<u64, u32>,
     met: Vec<String>,
 }
 
-/// One call, as far as it decides what may become of it.
+/// The parts of a call that decide its possible faults.
 #[derive(Debug)]
 struct Call {
     operation: String,
-    /// Of how many the SDK has left behind this one.
+    /// The SDK does not retry after this try.
     is_last_try: bool,
     body: Value,
 }
 
 impl Schedule {
-    /// Everything that happens follows from the seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { so_far: Mutex::new(SoFar { dice: Dice::new(seed), conflicts: HashMap::new(), met: Vec::new() }) }
     }
 
-    /// The faults that were met, in words.
+    /// Descriptions of the injected faults.
     pub fn met(&self) -> Vec<String> {
         self.so_far.lock().unwrap_or_else(PoisonError::into_inner).met.clone()
     }
 
-    /// What becomes of this call to DynamoDB.
+    /// The fault of this call to DynamoDB, if any.
     pub(crate) fn fault(&self, operation: &str, request: &HttpRequest) -> Option<Fault> {
         let body = request.body().bytes().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
         let tries = request.headers().get("amz-sdk-request").unwrap_or_default();
@@ -64,7 +62,7 @@ impl Schedule {
 
     fn decide(&self, call: &Call) -> Option<Fault> {
         let mut so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whatever the call is, so that what one call is allowed does not decide about the next.
+        // Drawn for every call, so that a call's possible faults do not shift the faults of later calls.
         let (strikes, way) = (so_far.dice.below(ONE_OF) == 0, so_far.dice.number());
         if !strikes {
             return None;
@@ -89,42 +87,41 @@ impl Schedule {
     }
 }
 
-/// What may become of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// Another writer holds the item.
     Conflict,
-    /// Other writers hold some of the items; of the others nothing is known.
+    /// Other writers hold some of the items; the remaining reasons are random.
     Cancelled,
-    /// Some of the items may not be written so often.
+    /// Some of the items exceed their write rate.
     ItemsThrottled,
     Throttled,
     Internal,
     InternalAfterEffect,
     NeverSent,
     LostAnswer,
-    /// What this transaction's first try began is not over.
+    /// The first try of this transaction is still in progress.
     InProgress,
-    /// Half of what was asked for.
+    /// The answer covers half of the keys.
     Half,
-    /// A page that ends early, and says where it goes on.
+    /// The page ends early and returns the key of the next page.
     ShortPage,
 }
 
 impl Call {
-    /// What the store has to try again, since the SDK does not.
+    /// Faults that the store must retry, because the SDK does not.
     fn conflicts(&self) -> &'static [Kind] {
         match self.operation.as_str() {
             "PutItem" | "UpdateItem" | "DeleteItem" => &[Kind::Conflict],
             "TransactWriteItems" => &[Kind::Cancelled, Kind::Cancelled, Kind::ItemsThrottled],
             "BatchGetItem" if half::keys(&self.body) > 1 => &[Kind::Half],
-            // Of an index a caller takes one page as it comes, or gives it to a person with where the next begins.
+            // Callers read one page of an index, or return it with the key of the next page.
             "Query" if self.body["IndexName"].is_null() => &[Kind::ShortPage],
             _ => &[],
         }
     }
 
-    /// What the SDK tries again.
+    /// Faults that the SDK retries.
     fn outages(&self) -> &'static [Kind] {
         match self.operation.as_str() {
             "TransactWriteItems" => &[
@@ -176,7 +173,7 @@ impl Call {
         }
     }
 
-    /// One item for this reason, each of the others for it, for one of these, or for none.
+    /// A cancellation: one item for this reason, the others for it or one of `others`.
     fn cancelled(&self, others: &[&'static str], reason: &'static str, dice: &mut Dice) -> Fault {
         let count = self.body["TransactItems"].as_array().map_or(1, Vec::len).max(1);
         let certain = dice.below(count);
@@ -187,7 +184,7 @@ impl Call {
         Fault::cancelled(&reasons)
     }
 
-    /// The same for what is tried again: only the token of a write is new then, and a read asks for what was left out.
+    /// A hash that is equal for retries: a write gets a new token, and a read requests the unprocessed keys.
     fn content(&self) -> u64 {
         let mut body = self.body.clone();
         if let Some(body) = body.as_object_mut() {
@@ -200,7 +197,7 @@ impl Call {
     }
 }
 
-/// Whether the SDK gives up if this try fails, as it says in each: `attempt=2; max=3`.
+/// Whether the SDK gives up after this try, by its header: `attempt=2; max=3`.
 fn is_last(tries: &str) -> bool {
     let told = |name: &str| {
         let mut parts = tries.split(';').filter_map(|part| part.trim().split_once('='));
@@ -208,7 +205,7 @@ fn is_last(tries: &str) -> bool {
     };
     match (told("attempt"), told("max")) {
         (Some(attempt), Some(max)) => attempt >= max,
-        // Of the first try only what was configured is unknown: nobody tries once.
+        // The first try has no `max`, and every configuration retries.
         (Some(1), None) => false,
         _ => true,
     }
@@ -229,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_breaks_the_same_calls_in_the_same_way() {
+    fn same_seed_gives_the_same_faults() {
         let met = |seed| {
             let schedule = Schedule::new(seed);
             for number in 0..200 {
@@ -242,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_calls_some_meet_each_fault_that_dynamodb_has_for_them() {
+    fn every_possible_fault_of_an_operation_occurs() {
         for (operation, kinds) in [
             ("PutItem", 8),
             ("UpdateItem", 8),
@@ -269,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_try_of_the_sdk_is_never_an_outage() {
+    fn last_try_of_the_sdk_meets_no_outage() {
         assert!(!is_last("attempt=1; max=3") && !is_last("attempt=2; max=3") && !is_last("attempt=1"));
         assert!(is_last("attempt=3; max=3") && is_last("ttl=20261120T000000Z; attempt=3; max=3") && is_last(""));
         let schedule = Schedule::new(1);
@@ -279,14 +276,14 @@ mod tests {
     }
 
     #[test]
-    fn a_write_meets_others_at_most_three_times_whatever_its_token() {
+    fn write_meets_at_most_three_conflicts_with_any_token() {
         let schedule = Schedule::new(1);
         let met = (0..1_000).filter(|token| schedule.decide(&transaction(&token.to_string())).is_some()).count();
         assert_eq!(met, CONFLICTS as usize);
     }
 
     #[test]
-    fn a_read_of_many_is_halved_at_most_three_times_and_one_key_is_never_left_out() {
+    fn batch_read_is_halved_at_most_three_times() {
         let read = |keys: usize| {
             let keys: Vec<_> = (0..keys).collect();
             call("BatchGetItem", "attempt=3; max=3", json!({ "RequestItems": { "t": { "Keys": keys } } }))
@@ -298,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_the_table_is_cut_short_at_most_three_times_and_one_of_an_index_never() {
+    fn only_table_pages_are_cut_and_at_most_three_times() {
         let short = |body: Value| {
             let schedule = Schedule::new(1);
             let query = || schedule.decide(&call("Query", "attempt=3; max=3", body.clone()));
@@ -309,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_transaction_has_a_reason_per_item_and_one_that_says_nothing_of_the_others() {
+    fn cancelled_transaction_has_a_reason_per_item() {
         let schedule = Schedule::new(3);
         let mut seen = 0;
         for number in 0..1_000 {

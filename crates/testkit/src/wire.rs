@@ -1,4 +1,4 @@
-//! A client below the SDK's retry loop: it numbers calls, and breaks chosen ones.
+//! A client below the SDK's retry loop that numbers calls and injects faults.
 
 use crate::{Fault, Schedule, half};
 use aws_smithy_runtime_api::client::http::{
@@ -13,10 +13,10 @@ use serde_json::Value;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// One call to AWS, as its SDK sent it; a repeat of the SDK's own is a call of its own.
+/// One call to AWS as sent; each retry of the SDK is a separate point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// What AWS calls the service, for example `DynamoDB_20120810`.
+    /// AWS's name of the service, for example `DynamoDB_20120810`.
     pub service: String,
     /// For example `PutItem`.
     pub operation: String,
@@ -26,13 +26,13 @@ pub struct Point {
 struct Plan {
     next: Vec<(&'static str, Fault)>,
     always: Vec<(&'static str, Fault)>,
-    /// From 0, since the last [`Wire::restart`].
+    /// The call of this number since the last [`Wire::restart`], counted from 0.
     at: Option<(usize, Fault)>,
     points: Vec<Point>,
     tokens: Vec<String>,
 }
 
-/// Plain HTTP, with faults as planned. Clones share the plan.
+/// A plain HTTP client with planned faults. Clones share the plan.
 #[derive(Clone, Debug)]
 pub struct Wire {
     plan: Arc<Mutex<Plan>>,
@@ -49,29 +49,29 @@ impl Default for Wire {
 }
 
 impl Wire {
-    /// Calls to DynamoDB that have no planned fault get those of this schedule.
+    /// Calls to DynamoDB without a planned fault get the faults of this schedule.
     #[must_use]
     pub fn with(schedule: Arc<Schedule>) -> Self {
         Self { schedule: Some(schedule), ..Self::default() }
     }
 
-    /// What no fault keeps back goes on by this client.
+    /// Sends calls through this client.
     #[must_use]
     pub fn over(self, client: impl HttpClient + 'static) -> Self {
         Self { client: SharedHttpClient::new(client), ..self }
     }
 
-    /// The next call of `operation` that has no fault yet gets this one.
+    /// Plans a fault for the next call of `operation` that has none.
     pub fn next(&self, operation: &'static str, fault: Fault) {
         self.plan().next.push((operation, fault));
     }
 
-    /// Every call of `operation` gets this one.
+    /// Plans this fault for every call of `operation`.
     pub fn always(&self, operation: &'static str, fault: Fault) {
         self.plan().always.push((operation, fault));
     }
 
-    /// Numbers from 0 again. The call of number `at` gets the fault, if one is given.
+    /// Restarts the numbering at 0. The call of number `at` gets the fault, if given.
     pub fn restart(&self, at: Option<(usize, Fault)>) {
         let mut plan = self.plan();
         plan.points.clear();
@@ -83,13 +83,12 @@ impl Wire {
         self.plan().points.clone()
     }
 
-    /// Waits until a call stopped its caller, which is then to be dropped.
+    /// Waits until a fault stops the caller, which must then be dropped.
     pub async fn stopped(&self) {
         self.stopped.notified().await;
     }
 
-    /// What runs until it is over, or until a call stops it: then it is dropped, as a process that dies drops it,
-    /// and this is none.
+    /// Runs `life` to its end. If a call stops it, drops it like a dying process and returns `None`.
     pub async fn live<T>(&self, life: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -102,7 +101,7 @@ impl Wire {
         self.stopped.notify_one();
     }
 
-    /// How many calls of `operation` were sent, the SDK's own repeats included, since this was asked last.
+    /// The number of calls of `operation` since the last query, including the SDK's retries.
     ///
     /// # Panics
     /// If a planned fault was not met.
@@ -112,13 +111,13 @@ impl Wire {
         std::mem::take(&mut plan.points).iter().filter(|point| point.operation == operation).count()
     }
 
-    /// The client tokens of the transactions that were sent, the SDK's own repeats included, since this was asked last.
+    /// The client tokens of transactions since the last query, including the SDK's retries.
     #[must_use]
     pub fn tokens(&self) -> Vec<String> {
         std::mem::take(&mut self.plan().tokens)
     }
 
-    /// Keeps the client token of a transaction.
+    /// Records the client token of a transaction.
     fn note_token(&self, request: &HttpRequest) {
         let body: Option<Value> = request.body().bytes().and_then(|body| serde_json::from_slice(body).ok());
         let token = body.as_ref().and_then(|body| body["ClientRequestToken"].as_str()).map(str::to_owned);
@@ -180,7 +179,10 @@ impl HttpConnector for Wired {
         HttpConnectorFuture::new(async move {
             if let Some(sent) = sent {
                 let status = sent.await?.status();
-                assert!(status.is_success() || status.as_u16() == 400, "it should have been answered");
+                assert!(
+                    status.is_success() || status.as_u16() == 400,
+                    "the service answered with an unexpected status"
+                );
             }
             match fault {
                 Fault::NeverSent => Err(ConnectorError::io("the connection was refused".into())),
@@ -201,12 +203,12 @@ impl HttpConnector for Wired {
     }
 }
 
-/// What a call asks for.
+/// The JSON body of a call.
 fn asked(request: &HttpRequest) -> Value {
     request.body().bytes().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
 }
 
-/// The same request, which asks for this instead. Nothing that is embedded checks the signature that this breaks.
+/// The request with another body. This breaks the signature, which the emulator does not verify.
 fn instead(mut request: HttpRequest, call: &Value) -> HttpRequest {
     let body = call.to_string();
     request.headers_mut().insert("content-length", body.len().to_string());
@@ -214,14 +216,14 @@ fn instead(mut request: HttpRequest, call: &Value) -> HttpRequest {
     request
 }
 
-/// A query for one item: its answer says itself where it goes on.
+/// Limits a query to one item; the service's answer then has the key of the next page.
 fn of_one_item(request: HttpRequest) -> HttpRequest {
     let mut call = asked(&request);
     call["Limit"] = 1.into();
     instead(request, &call)
 }
 
-/// Asks for the first half, and names the rest as left out.
+/// Requests the first half of the keys and names the rest as unprocessed.
 fn ask_half(request: HttpRequest, inner: &SharedHttpConnector) -> HttpConnectorFuture {
     let (first, rest) = half::halved(&asked(&request));
     let request = instead(request, &first);
@@ -229,7 +231,7 @@ fn ask_half(request: HttpRequest, inner: &SharedHttpConnector) -> HttpConnectorF
     HttpConnectorFuture::new(async move {
         let mut response = sent.await?;
         let body = collected(&mut response).await.map_err(|why| ConnectorError::io(why.into()))?;
-        // Of the body as it came.
+        // Both headers belong to the original body.
         response.headers_mut().remove("x-amz-crc32");
         response.headers_mut().remove("content-length");
         *response.body_mut() = SdkBody::from(half::answered(&body, rest));
@@ -237,7 +239,7 @@ fn ask_half(request: HttpRequest, inner: &SharedHttpConnector) -> HttpConnectorF
     })
 }
 
-/// The whole body of an answer, taken out.
+/// Takes the whole body of an answer.
 pub(crate) async fn collected(response: &mut HttpResponse) -> Result<Vec<u8>, String> {
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
     let body = ByteStream::new(body).collect().await.map_err(|error| error.to_string())?;

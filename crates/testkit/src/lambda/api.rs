@@ -1,7 +1,6 @@
 //! Lambda's Runtime API for one environment.
 //!
-//! Owns what is written on the wire, and the freezing: whatever a process left running beside its answer
-//! stands still until its next event, as on Lambda.
+//! Owns the wire format and the freezing: after its answer a process is stopped until its next event, as on Lambda.
 //! Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -23,7 +22,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{Deployed, MAX_BYTES, lock};
 use pullyard_emulator::{ACCOUNT, REGION};
 
-/// An event on its way to a process.
 #[derive(Debug)]
 pub(super) struct Invocation {
     event: Bytes,
@@ -48,20 +46,19 @@ impl Invocation {
     }
 }
 
-/// How far a process is.
+/// The state of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// It has asked for no event yet.
+    /// No event was requested yet.
     Starts,
-    /// It waits for one.
+    /// Waits for an event.
     Rests,
-    /// It has one, or goes on after its answer.
+    /// Has an event, or still runs after its answer.
     Works,
-    /// It says that it can't start.
+    /// Reported that it cannot start.
     Failed(String),
 }
 
-/// How a start ended.
 pub(super) enum Init {
     Done,
     Failed(String),
@@ -96,7 +93,7 @@ impl Api {
         }
     }
 
-    /// Whose API it is; what can't be frozen isn't.
+    /// Sets the process of this API, which is needed to freeze it.
     pub(super) fn is_process(&self, pid: u32) {
         self.pid.store(pid, Ordering::SeqCst);
     }
@@ -105,20 +102,20 @@ impl Api {
         self.progress.borrow().clone()
     }
 
-    /// Waits until the process asked for its first event, or says that it can't.
+    /// Waits until the process requests its first event or reports a failed start.
     pub(super) async fn initialised(&self) -> Init {
         let mut progress = self.progress.subscribe();
-        // The sender is this one's own.
+        // Never closes: `self` owns the sender.
         match progress.wait_for(|progress| *progress != Progress::Starts).await.as_deref() {
             Ok(Progress::Failed(words)) => Init::Failed(words.clone()),
             _ => Init::Done,
         }
     }
 
-    /// Waits until the process asks for an event.
+    /// Waits until the process requests an event.
     pub(super) async fn rests(&self) {
         let mut progress = self.progress.subscribe();
-        // The sender is this one's own.
+        // Never closes: `self` owns the sender.
         let _changed = progress.wait_for(|progress| *progress == Progress::Rests).await;
     }
 
@@ -132,15 +129,15 @@ impl Api {
             .with_state(self)
     }
 
-    /// Hands the answer on, unless the event is not the one being worked on.
+    /// Forwards the answer if it belongs to the current event.
     fn answered(&self, id: &str, answer: Result<Value, String>) -> bool {
         let current = lock(&self.current).take_if(|current| current.id == id);
-        // Nobody waits for it when its time was over.
+        // The receiver is gone after a timeout.
         current.map(|current| current.answer.send(answer)).is_some()
     }
 }
 
-/// A process that stands still until this goes.
+/// A process that is stopped until this value is dropped.
 struct Frozen(Option<Pid>);
 
 impl Frozen {
@@ -153,7 +150,7 @@ impl Frozen {
 impl Drop for Frozen {
     fn drop(&mut self) {
         if let Some(pid) = self.0 {
-            // Only a process that is gone can't be woken.
+            // Fails only for a dead process.
             let _gone = kill(pid, Signal::SIGCONT);
         }
     }
@@ -161,7 +158,7 @@ impl Drop for Frozen {
 
 async fn next(State(api): State<Arc<Api>>) -> Response {
     let mut coming = api.next.lock().await;
-    // Whoever asks has answered; an event without an answer is given up.
+    // A request for the next event ends the current one; without an answer it fails.
     drop(lock(&api.current).take());
     let invocation = match coming.try_recv() {
         Ok(invocation) => Some(invocation),
@@ -233,7 +230,7 @@ async fn init_error(State(api): State<Arc<Api>>, body: Bytes) -> Response {
     accepted()
 }
 
-/// What an error says of itself.
+/// The message of an error, or its type.
 fn words(body: &[u8]) -> String {
     let error: Value = serde_json::from_slice(body).unwrap_or_default();
     let told = |name: &str| error.get(name).and_then(Value::as_str);

@@ -1,7 +1,6 @@
 //! One environment: a process of a function, from its start to its end.
 //!
-//! Owns the process, the time it has, and what its death means for the event it had. What is written on
-//! AWS's side of the wire is in `api`.
+//! Owns the process, its time limit, and the result of an event whose process dies. `api` owns AWS's side of the wire.
 
 use std::fmt;
 use std::fs::File;
@@ -20,16 +19,15 @@ use super::Deployed;
 use super::api::{Api, Init, Invocation, Progress};
 use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
-/// How long a process may take until it asks for its first event.
+/// Time limit from the start of a process to its first request for an event.
 const INIT: Duration = Duration::from_secs(10);
-/// How long the last words of a process that is gone may still be on their way.
+/// Time limit for an answer that is in flight when its process ends.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// An environment, as others see it.
+/// The public view of an environment.
 pub struct Seen {
-    /// Its process.
     pub pid: u32,
-    /// From the start of the process to its asking for the first event.
+    /// From the start of the process to its first request for an event.
     pub init: Duration,
     api: Arc<Api>,
 }
@@ -42,19 +40,18 @@ impl fmt::Debug for Seen {
 }
 
 impl Seen {
-    /// Whether it works on an event.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         matches!(self.api.progress(), Progress::Works)
     }
 
-    /// Waits until its process has asked for the next event, and is frozen.
+    /// Waits until the process has requested its next event and is frozen.
     pub async fn rests(&self) {
         self.api.rests().await;
     }
 }
 
-/// A process that waits for events, or works on one.
+/// A process that waits for events or handles one.
 #[derive(Debug)]
 pub(super) struct Environment {
     child: Child,
@@ -63,7 +60,7 @@ pub(super) struct Environment {
     seen: Arc<Seen>,
 }
 
-/// The server of an environment's Runtime API, which ends with it.
+/// The server of an environment's Runtime API; dropping it ends the server.
 #[derive(Debug)]
 struct Server(AbortHandle);
 
@@ -73,18 +70,18 @@ impl Drop for Server {
     }
 }
 
-/// What came of an event.
+/// The result of an event.
 pub(super) enum Ran {
-    /// The function's answer, or its error's words.
+    /// The function's answer or error message.
     Answered(Result<Value, String>),
-    /// The process ended before it took the event: nothing was done with it.
+    /// The process ended before it took the event.
     NotTaken,
-    /// The process is gone, and the event with it.
+    /// The process ended with the event.
     Lost(String),
 }
 
 impl Environment {
-    /// Starts a process and waits until it asks for its first event.
+    /// Starts a process and waits for its first request for an event.
     pub(super) async fn start(deployed: &Deployed) -> Result<Self, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
@@ -128,7 +125,7 @@ impl Environment {
         matches!(self.child.try_wait(), Ok(None)) && !dies(self.seen.pid)
     }
 
-    /// Runs one event within the function's time.
+    /// Runs one event within the function's time limit.
     pub(super) async fn run(&mut self, event: Bytes, deployed: &Deployed) -> Ran {
         let (answer, mut answered) = oneshot::channel();
         let (invocation, taken) = Invocation::new(event, answer);
@@ -162,13 +159,13 @@ impl Environment {
     }
 
     async fn kill(&mut self) {
-        // Only a process that is gone can't be killed.
+        // Fails only for a dead process.
         let _gone = self.child.kill().await;
     }
 }
 
-/// Whether a process is on its way out. Its first thread is gone before the last one is, and only then does
-/// waiting for it say so; an event that it were handed now would be lost.
+/// Whether a process is exiting. The main thread ends before the others, and `wait` returns only after the last one. An
+/// event sent in between would be lost.
 fn dies(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, after)| after.trim_start().starts_with(['Z', 'X']))
@@ -178,10 +175,10 @@ fn told(ended: std::io::Result<ExitStatus>) -> String {
     ended.map_or_else(|error| error.to_string(), |status| status.to_string())
 }
 
-/// A process with what Lambda puts into its environment, and nothing of ours.
+/// Starts a process with Lambda's environment variables and none of this process.
 ///
-/// In a group of its own: an interrupt from the keyboard is for who started this. If that one dies, the
-/// closed connection of its Runtime API ends the process.
+/// The process has its own group, so that an interrupt from the keyboard reaches only the parent. If the parent dies,
+/// the closed connection of the Runtime API ends the process.
 fn spawn(deployed: &Deployed, runtime_api: &str) -> std::io::Result<Child> {
     let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
     let (program, arguments) = deployed.command.split_first().ok_or_else(missing)?;

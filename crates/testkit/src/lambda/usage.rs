@@ -1,26 +1,25 @@
-//! What a process has used so far, as the kernel counts it.
+//! The resources that a process has used, as counted by the kernel.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// What a process has used so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Of its threads that live: to the microsecond, where a process's own sum counts hundredths of a second.
+    /// CPU time of the live threads, in microseconds. The sum of the process would count hundredths of a second.
     pub cpu: Duration,
-    /// Units: KiB. The most memory it ever held at once.
+    /// The highest resident memory so far. Units: KiB.
     pub peak_rss_kib: u64,
 }
 
 impl Usage {
-    /// Of a process; none if it is gone, or where the kernel does not say.
+    /// The usage of a process; `None` if it is gone or the kernel has no data.
     #[must_use]
     pub fn of(pid: u32) -> Option<Self> {
         let process = Path::new("/proc").join(pid.to_string());
         let mut cpu = Duration::ZERO;
         for thread in fs::read_dir(process.join("task")).ok()? {
-            // One that ended meanwhile is not counted.
+            // A thread that ended during the loop is not counted.
             let Ok(counted) = fs::read_to_string(thread.ok()?.path().join("schedstat")) else { continue };
             cpu += Duration::from_nanos(counted.split_whitespace().next()?.parse().ok()?);
         }
@@ -36,7 +35,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn this_process_has_used_something() {
+    fn usage_reports_peak_memory_of_a_live_process() {
         let usage = Usage::of(std::process::id()).unwrap();
         assert!(usage.peak_rss_kib > 0);
         assert_eq!(Usage::of(u32::MAX), None);

@@ -1,16 +1,16 @@
-//! Which attributes a request names in its key and its expressions, as the condition key `dynamodb:Attributes` has
-//! them: top-level names only, each once.
+//! Finds the attributes in a request's key and expressions, in the form of the condition key `dynamodb:Attributes`:
+//! top-level names only, each once.
 //!
-//! It knows what separates words in DynamoDB's expressions, not what they mean.
+//! The scanner separates the words of DynamoDB's expressions without parsing their meaning.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// Words of the language itself; functions are known by their parenthesis.
+/// Keywords of the language. Functions are recognised by their parenthesis.
 const WORDS: [&str; 9] = ["SET", "REMOVE", "ADD", "DELETE", "AND", "OR", "NOT", "BETWEEN", "IN"];
 
-/// What the key, the update and the condition of this request name.
+/// The attributes in the key, the update and the condition of this request.
 pub(super) fn attributes(request: &Value) -> Vec<String> {
     let key = request.get("Key").and_then(Value::as_object).into_iter().flatten().map(|(name, _)| name.clone());
     let mut all: BTreeSet<String> = key.collect();
@@ -34,7 +34,7 @@ fn named(expression: &str, meant: impl Fn(&str) -> String) -> Vec<String> {
         let (word, after) = from.split_at(end);
         rest = after;
         let is_call = after.trim_start().starts_with('(');
-        // What follows a dot lies inside of the attribute.
+        // The part after a dot is inside the attribute.
         let name = word.split('.').next().unwrap_or_default();
         let is_value = name.starts_with(|c: char| c == ':' || c.is_ascii_digit());
         let is_word = WORDS.iter().any(|word| word.eq_ignore_ascii_case(name));
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_and_words_values_and_functions_are_not_names() {
+    fn only_attribute_names_are_found_in_expressions() {
         check("SET mark = :mark", "", &["mark", "pk"]);
         check("SET a = if_not_exists(b, :zero) + :one REMOVE c, d ADD e :f", "", &["a", "b", "c", "d", "e", "pk"]);
         check("SET slots.#n = :s, list[3] = :t", "", &["list", "pk", "slots"]);

@@ -1,4 +1,4 @@
-//! Which permissions a request needs, in the words of IAM.
+//! Derives the IAM permissions of a request.
 //!
 //! Source: the Service Authorization Reference of each service,
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>.
@@ -9,25 +9,25 @@ use super::expression::attributes;
 use super::{Call, Service};
 use pullyard_emulator::{ACCOUNT, REGION};
 
-/// What Secrets Manager hangs on a secret's name in its ARN: six characters of its own choice.
+/// The six random characters that Secrets Manager appends to a secret's name in its ARN.
 const CHOSEN: &str = "AbCdEf";
 
-/// The name of the partition key in the tables here.
+/// The name of the partition key in every table.
 const PARTITION: &str = "pk";
 
-/// One thing that a policy must allow.
+/// An action on a resource that a policy must allow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Permission {
     /// For example `dynamodb:PutItem`.
     pub action: String,
-    /// The ARN, or `*` for an action that is about no resource.
+    /// The ARN, or `*` for an action without a resource.
     pub resource: String,
     /// The condition key `ecs:cluster`: the cluster's ARN.
     pub cluster: Option<String>,
-    /// The condition key `dynamodb:LeadingKeys`: the partition key of the one item it is about, or of those that a
-    /// query of a table asks for. None for a query of an index: no policy of ours limits one by it.
+    /// The condition key `dynamodb:LeadingKeys`: the partition key of an item or of a table query. `None` for a query
+    /// of an index, which no policy here restricts by key.
     pub leading_key: Option<String>,
-    /// The condition key `dynamodb:Attributes`, of updates only: what their key and expressions name, in order.
+    /// The condition key `dynamodb:Attributes`, for updates only: the sorted names in their key and expressions.
     pub attributes: Vec<String>,
 }
 
@@ -53,12 +53,12 @@ fn word<'a>(body: &'a Value, field: &str) -> Option<&'a str> {
     body.get(field).and_then(Value::as_str).filter(|word| !word.is_empty())
 }
 
-/// The partition key of an item or of a key; it has the same name in every table of ours.
+/// The partition key of an item or key.
 fn leading_key(of: &Value) -> Option<String> {
     Some(of.get(PARTITION)?.get("S")?.as_str()?.to_owned())
 }
 
-/// The partition key that a query of a table is about; in an index it has another name.
+/// The partition key of a query of a table. In an index the attribute has another name.
 fn queried(of: &Value) -> Option<String> {
     let condition = word(of, "KeyConditionExpression")?;
     let value = condition.strip_prefix(PARTITION)?.trim_start().strip_prefix('=')?.trim_start();
@@ -66,7 +66,7 @@ fn queried(of: &Value) -> Option<String> {
     Some(of.get("ExpressionAttributeValues")?.get(value)?.get("S")?.as_str()?.to_owned())
 }
 
-/// What is asked for one item: by itself or as a part of a transaction.
+/// The permission for one item, alone or in a transaction.
 fn item(kind: &str, resource: String, of: &Value) -> Permission {
     let key = of.get("Item").or_else(|| of.get("Key"));
     let asked = permission(format!("dynamodb:{kind}"), resource);
@@ -74,7 +74,7 @@ fn item(kind: &str, resource: String, of: &Value) -> Permission {
     Permission { leading_key: key.and_then(leading_key), attributes, ..asked }
 }
 
-/// Transactions have no action of their own: each of their items is asked for by its own.
+/// Transactions have no action of their own: each item needs its own action.
 fn dynamodb(call: &Call) -> Vec<Permission> {
     let table = |name: &str| match name.starts_with("arn:") {
         true => name.to_owned(),
@@ -116,7 +116,7 @@ fn dynamodb(call: &Call) -> Vec<Permission> {
         }
         "Query" | "Scan" => {
             let table = named(&call.body);
-            // The index alone is asked for, not its table.
+            // IAM checks the index only, not its table.
             let resource = table.map(|table| match word(&call.body, "IndexName") {
                 Some(index) => format!("{table}/index/{index}"),
                 None => table,
@@ -152,7 +152,7 @@ fn secretsmanager(call: &Call) -> Permission {
     permission(format!("secretsmanager:{}", call.operation), resource)
 }
 
-/// Looking at an object is asked for as getting it.
+/// `HeadObject` needs `GetObject`.
 fn s3(call: &Call) -> Permission {
     let operation = if call.operation == "HeadObject" { "GetObject" } else { &call.operation };
     let part = |name| word(&call.body, name).unwrap_or_default();
@@ -165,16 +165,16 @@ fn ecs(call: &Call) -> Vec<Permission> {
     let resource = match call.operation.as_str() {
         "RunTask" => {
             let definition = last(word(&call.body, "taskDefinition").unwrap_or_default());
-            // A family alone is its newest revision, and the revision is asked for.
+            // A family without a revision means its newest revision, and IAM checks that revision.
             let revision = if definition.contains(':') { "" } else { ":1" };
             arn("ecs", &format!("task-definition/{definition}{revision}"))
         }
         "StopTask" => arn("ecs", &format!("task/{cluster}/{}", last(word(&call.body, "task").unwrap_or_default()))),
-        // About several tasks or none: only the cluster narrows it.
+        // The call concerns several tasks or none; only the cluster restricts it.
         _ => "*".to_owned(),
     };
     let action = format!("ecs:{}", call.operation);
-    // The tags that a task is born with are asked for apart, with `ecs:CreateAction` and without a cluster.
+    // Tags at the creation of a task need their own action, with `ecs:CreateAction` and without a cluster.
     let tags = word(&call.body, "propagateTags").filter(|_| call.operation == "RunTask");
     let tags = tags.map(|_| permission("ecs:TagResource".to_owned(), arn("ecs", &format!("task/{cluster}/*"))));
     let on = Some(arn("ecs", &format!("cluster/{cluster}")));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_is_asked_for_item_by_item() {
+    fn transaction_needs_the_permission_of_each_item() {
         let of = |kind: &str| json!({ kind: { "TableName": "t" } });
         let body = json!({ "TransactItems": [of("Update"), of("Put"), of("Put"), of("Delete"), of("ConditionCheck")] });
         let table = "arn:aws:dynamodb:us-east-1:000000000000:table/t";
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_is_asked_for_by_its_partition_key_and_an_update_by_its_attributes_too() {
+    fn permission_names_partition_key_and_updated_attributes() {
         let of = |operation: &str, body: Value| {
             let call = Call { app: None, service: Service::DynamoDb, operation: operation.into(), body };
             let each = call.permissions().into_iter();
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_is_asked_for_instead_of_its_table() {
+    fn index_query_needs_the_index_arn() {
         let table = "arn:aws:dynamodb:us-east-1:000000000000:table/t";
         let index = "arn:aws:dynamodb:us-east-1:000000000000:table/t/index/i";
         let body = json!({ "TableName": "t", "IndexName": "i" });
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_is_known_by_its_address_and_a_batch_by_what_it_is_made_of() {
+    fn queue_arn_follows_url_and_batch_needs_the_single_action() {
         let queue = "arn:aws:sqs:us-east-1:000000000000:q.fifo";
         let body = json!({ "QueueUrl": "http://127.0.0.1:1/000000000000/q.fifo" });
         check(Service::Sqs, "SendMessageBatch", body, &[("sqs:SendMessage", queue)]);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_has_six_more_characters_than_its_name() {
+    fn secret_arn_has_six_characters_after_the_name() {
         let secret = "arn:aws:secretsmanager:us-east-1:000000000000:secret:t/user/a-AbCdEf";
         let get = [("secretsmanager:GetSecretValue", secret)];
         check(Service::SecretsManager, "GetSecretValue", json!({ "SecretId": "t/user/a" }), &get);
@@ -272,14 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_looked_at_by_the_right_to_get_it() {
+    fn head_object_needs_get_object() {
         let body = || json!({ "Bucket": "b", "Key": "a/c" });
         check(Service::S3, "PutObject", body(), &[("s3:PutObject", "arn:aws:s3:::b/a/c")]);
         check(Service::S3, "HeadObject", body(), &[("s3:GetObject", "arn:aws:s3:::b/a/c")]);
     }
 
     #[test]
-    fn a_task_is_asked_for_by_its_definition_and_on_its_cluster() {
+    fn task_permission_names_definition_and_cluster() {
         let call = |operation: &str, body| {
             let call = Call { app: None, service: Service::Ecs, operation: operation.into(), body };
             call.permissions().remove(0)

@@ -22,7 +22,7 @@ pub(super) fn start(service: Service, url: &str, observer: Observer) -> io::Resu
     tokio::spawn(async move {
         while let Ok((caller, _)) = listener.accept().await {
             let (observer, behind) = (observer.clone(), behind.clone());
-            // The caller notices a connection that breaks.
+            // A broken connection is visible to the caller.
             tokio::spawn(async move { pass(caller, service, &behind, &observer).await.ok() });
         }
     });
@@ -64,7 +64,7 @@ async fn pass(caller: TcpStream, service: Service, behind: &str, observer: &Obse
 #[derive(Debug, Default)]
 struct Requests {
     bytes: Vec<u8>,
-    /// How much of an object's contents is still to come; nobody reads them here.
+    /// The remaining bytes of an object's contents, which are skipped.
     skipped: usize,
 }
 
@@ -75,8 +75,8 @@ impl Requests {
         self.bytes.extend(bytes.iter().skip(skipped));
     }
 
-    /// The next whole request of an SDK, and its call if it names an operation. A request that can't be followed is an
-    /// error: no call may pass without its observer.
+    /// Returns the next complete request of an SDK, and its call if it names an operation. An unparsable request is an
+    /// error, because every call must reach the observer.
     fn next(&mut self, service: Service) -> Result<Option<Option<Call>>, &'static str> {
         let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
             return if self.bytes.len() > LONGEST_HEAD { Err("the head of a request is too long") } else { Ok(None) };
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_found_however_they_are_cut() {
+    fn requests_are_parsed_for_any_chunk_size() {
         let wire = request("one", r#"{"TableName":"é"}"#) + &request("two", "") + &request("three", "{}");
         for size in [1, 2, 7, 100, wire.len()] {
             let (mut requests, mut seen) = (Requests::default(), Vec::new());
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_followed_is_not_let_through() {
+    fn unparsable_request_is_rejected() {
         let endless = "x".repeat(LONGEST_HEAD + 1);
         for wire in [
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",

@@ -1,5 +1,4 @@
-//! Functions in processes of their own. The process is this test binary itself, which then does what an
-//! event tells it.
+//! Tests Lambda functions in processes. Each process is this test binary, which obeys the fields of an event.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,13 +9,13 @@ use tempfile::TempDir;
 
 use crate::support::{client, dead, soon, until};
 
-/// A function whose processes do what they are told; the folder is for its log.
+/// A function whose processes obey their events; the folder holds its log.
 fn deployed(folder: &Path, handler: &str) -> Deployed {
     let program = std::env::current_exe().unwrap().display().to_string();
     Deployed {
         name: "told".into(),
         handler: handler.into(),
-        command: [&program, "--exact", "lambda::a_process", "--ignored", "--nocapture"].map(Into::into).to_vec(),
+        command: [&program, "--exact", "lambda::function_process", "--ignored", "--nocapture"].map(Into::into).to_vec(),
         environment: vec![("GREETING".into(), "hello".into())],
         timeout: Duration::from_secs(60),
         memory_mb: 128,
@@ -25,10 +24,10 @@ fn deployed(folder: &Path, handler: &str) -> Deployed {
     }
 }
 
-/// What Lambda starts: a small runtime of its own.
+/// The process that Lambda starts: a small runtime.
 #[tokio::test]
 #[ignore = "only a process of the tests here"]
-async fn a_process() {
+async fn function_process() {
     let var = |name: &str| std::env::var(name).unwrap_or_default();
     let api = format!("http://{}/2018-06-01/runtime", var("AWS_LAMBDA_RUNTIME_API"));
     let http = client();
@@ -77,7 +76,7 @@ async fn a_process() {
         let told = http.post(format!("{api}/invocation/{id}/{path_of_answer}")).body(answer).send().await.unwrap();
         let expected = if event["do"] == "long" { 413 } else { 202 };
         assert_eq!(told.status().as_u16(), expected);
-        // What nobody asked is not taken.
+        // An answer to a finished event is rejected.
         let again = http.post(format!("{api}/invocation/{id}/response")).body("1").send().await.unwrap();
         assert_eq!(again.status().as_u16(), 400);
     }
@@ -88,16 +87,16 @@ async fn told(runtime: &Runtime, what: &str) -> Result<Value, String> {
 }
 
 #[tokio::test]
-async fn one_process_does_one_event_after_the_other_in_lambdas_environment() {
+async fn one_process_handles_events_in_lambdas_environment() {
     let folder = TempDir::new().unwrap();
     let runtime = Runtime::deploy(deployed(folder.path(), "main"));
-    assert_eq!(runtime.environments().len(), 0, "it starts with its first event");
+    assert_eq!(runtime.environments().len(), 0, "a process started before its first event");
     let first = told(&runtime, "echo").await.unwrap();
     let second = told(&runtime, "echo").await.unwrap();
     assert_eq!((&first["count"], &second["count"]), (&json!(1), &json!(2)));
     assert_eq!(first["pid"], second["pid"]);
     assert_eq!((&first["greeting"], &first["function"]), (&json!("hello"), &json!("told")));
-    assert_eq!(first["home"], "", "nothing of this process's environment is handed on");
+    assert_eq!(first["home"], "", "a variable of this process was inherited");
     assert_eq!(first["arn"], "arn:aws:lambda:us-east-1:000000000000:function:told");
     let environments = runtime.environments();
     let [one] = environments.as_slice() else { panic!("{environments:?}") };
@@ -109,7 +108,7 @@ async fn one_process_does_one_event_after_the_other_in_lambdas_environment() {
 }
 
 #[tokio::test]
-async fn a_failure_is_told_in_the_functions_words_and_its_process_goes_on() {
+async fn function_error_is_returned_and_its_process_continues() {
     let folder = TempDir::new().unwrap();
     let runtime = Runtime::deploy(deployed(folder.path(), "main"));
     assert_eq!(told(&runtime, "fail").await, Err("as told".to_owned()));
@@ -122,19 +121,19 @@ async fn a_failure_is_told_in_the_functions_words_and_its_process_goes_on() {
 }
 
 #[tokio::test]
-async fn a_process_that_ends_in_the_middle_fails_its_event_once_and_is_replaced() {
+async fn dead_process_fails_its_event_once_and_is_replaced() {
     let folder = TempDir::new().unwrap();
     let runtime = Runtime::deploy(deployed(folder.path(), "main"));
     let before = told(&runtime, "echo").await.unwrap();
     assert!(told(&runtime, "end").await.unwrap_err().contains("exit status: 7"));
     let after = told(&runtime, "echo").await.unwrap();
-    assert_eq!(after["count"], 1, "the event that ended it is not run again");
+    assert_eq!(after["count"], 1, "the event ran a second time");
     assert_ne!(before["pid"], after["pid"]);
     runtime.shutdown().await;
 }
 
 #[tokio::test]
-async fn an_event_that_takes_too_long_ends_its_process() {
+async fn timed_out_event_kills_its_process() {
     let folder = TempDir::new().unwrap();
     let timeout = Duration::from_millis(300);
     let runtime = Runtime::deploy(Deployed { timeout, ..deployed(folder.path(), "main") });
@@ -146,7 +145,7 @@ async fn an_event_that_takes_too_long_ends_its_process() {
 }
 
 #[tokio::test]
-async fn a_process_that_cannot_start_says_why() {
+async fn failed_start_reports_its_cause() {
     let folder = TempDir::new().unwrap();
     for (handler, words) in [("ends", "exit status: 3"), ("refuses", "no configuration")] {
         let runtime = Runtime::deploy(deployed(folder.path(), handler));
@@ -159,9 +158,9 @@ async fn a_process_that_cannot_start_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_at_once_get_processes_of_their_own_up_to_the_most() {
+async fn concurrent_events_get_processes_up_to_the_limit() {
     let folder = TempDir::new().unwrap();
-    // Both are to be at work at once, and one may start later than the other on a loaded machine.
+    // Both events must run at the same time, and one process may start late on a loaded machine.
     let timeout = Duration::from_secs(5);
     let runtime = Runtime::deploy(Deployed { timeout, ..deployed(folder.path(), "main") });
     let two = (runtime.clone(), runtime.clone());
@@ -172,14 +171,14 @@ async fn events_at_once_get_processes_of_their_own_up_to_the_most() {
     })
     .await;
     let third = told(&runtime, "echo").await.unwrap();
-    assert_eq!(third["count"], 1, "it waited, and their processes are gone");
+    assert_eq!(third["count"], 1, "the third event ran in a process of the first two");
     let (one, other) = waiting.await.unwrap();
     assert!(one.is_err() && other.is_err());
     runtime.shutdown().await;
 }
 
 #[tokio::test]
-async fn what_runs_beside_an_answer_stands_still_until_the_next_event() {
+async fn background_work_is_frozen_until_the_next_event() {
     let folder = TempDir::new().unwrap();
     let runtime = Runtime::deploy(deployed(folder.path(), "main"));
     let file = folder.path().join("beats");
@@ -192,7 +191,7 @@ async fn what_runs_beside_an_answer_stands_still_until_the_next_event() {
         stat.rsplit_once(')').unwrap().1.trim_start().chars().next().unwrap()
     };
     until("it is stopped", || async { (state() == 'T').then_some(()) }).await;
-    // Another function's whole life passes meanwhile.
+    // The test waits for another function to start and answer.
     let other = Runtime::deploy(deployed(folder.path(), "main"));
     let beats = std::fs::read_to_string(&file).unwrap_or_default();
     told(&other, "echo").await.unwrap();

@@ -1,4 +1,4 @@
-//! An observer receives every request to every service, with the name of its caller.
+//! Tests that an observer receives every request to every service, with the name of its caller.
 
 use crate::support::client;
 use pullyard_emulator::{Aws, Options, ecs};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 #[tokio::test]
-async fn every_request_is_told_before_it_is_answered() {
+async fn every_request_is_observed_before_its_answer() {
     let folder = TempDir::new().unwrap();
     let told = Arc::new(Mutex::new(Vec::new()));
     let seen = told.clone();
@@ -34,12 +34,12 @@ async fn every_request_is_told_before_it_is_answered() {
         let call = call.header("authorization", "AWS4-HMAC-SHA256 Credential=local/20261120/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0");
         let answer = call.header("x-amz-date", "20261120T000000Z").body(body.to_string()).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();
-        assert!(answer.is_object(), "{target} is answered");
+        assert!(answer.is_object(), "{target}: the answer is not an object");
         let found = told.lock().unwrap().last().cloned().unwrap_or_default();
         assert_eq!(found, format!("one {action}"));
     }
-    assert_eq!(told.lock().unwrap().len(), 6, "each of them once");
-    // An object by a signed URL; the bytes of the object are no requests.
+    assert_eq!(told.lock().unwrap().len(), 6, "each request is observed once");
+    // An object with a signed URL. Its bytes contain a request, which must not be parsed.
     let object =
         http.put(format!("{}/b/a/c?x-app=one&X-Amz-Signature=0", at.s3)).body("GET /b/d?x-app=two HTTP/1.1\r\n\r\n");
     assert_eq!(object.send().await.unwrap().status().as_u16(), 403, "the signature is wrong");

@@ -1,16 +1,16 @@
-//! Waiting, processes and HTTP.
+//! Helpers for waiting, processes and HTTP.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Long enough for a loaded machine; reaching it is a failure, never a pause.
+/// Long enough for a loaded machine. Reaching it fails the test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// Asks until there is an answer.
+/// Polls until there is an answer.
 pub(crate) async fn until<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
@@ -25,7 +25,7 @@ where
     }
 }
 
-/// Waits for a future with the same patience.
+/// Waits for a future with the same time limit.
 pub(crate) async fn soon<T>(what: &str, coming: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, coming).await {
         Ok(come) => come,
@@ -33,7 +33,7 @@ pub(crate) async fn soon<T>(what: &str, coming: impl Future<Output = T>) -> T {
     }
 }
 
-/// Whether a process is gone; a zombie is.
+/// Whether a process is gone or a zombie.
 pub(crate) fn dead(pid: &str) -> bool {
     match std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")) {
         Ok(stat) => stat.rsplit_once(')').is_some_and(|(_, after)| after.trim_start().starts_with('Z')),
