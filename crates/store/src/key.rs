@@ -263,7 +263,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn no_text_can_merge_two_keys() {
+    fn separator_in_a_name_does_not_merge_keys() {
         let (a, b) = (ProjectId::new("a").unwrap(), ProjectId::new("a-b").unwrap());
         let one = ticket(&a, &TicketKey::new("b#c").unwrap());
         let two = ticket(&b, &TicketKey::new("c").unwrap());
@@ -272,18 +272,18 @@ mod tests {
     }
 
     #[test]
-    fn runners_are_spread_over_all_shards_and_stay_where_they_are() {
+    fn runner_shards_are_all_used_and_never_change() {
         let shard = |name: &str| runner(&RunnerId::of("t1", name)).pk;
         let shards: BTreeSet<_> = (0..500).map(|n| shard(&format!("runner {n}"))).collect();
         assert_eq!(shards, (0..RUNNER_SHARDS).map(runner_shard).collect());
-        // In every release: runners lie where the one before put them.
+        // Every release must compute the same shard for a stored runner.
         assert_eq!((shard("kite"), shard("crow")), ("RUNNERS#14".into(), "RUNNERS#13".into()));
     }
 
-    /// Of an index's keys the embedded DynamoDB does not ask how long they are.
+    /// The embedded DynamoDB does not limit the length of index keys.
     #[test]
-    fn the_longest_names_make_keys_that_dynamodb_takes() {
-        // Four bytes each, of which each is written as three.
+    fn longest_names_fit_into_dynamodb_keys() {
+        // Each character has four bytes, and each byte is encoded as three.
         let wide = |chars: usize| "\u{10348}".repeat(chars);
         let project = ProjectId::new("a".repeat(40)).unwrap();
         let integration = IntegrationId::new("g".repeat(40)).unwrap();
@@ -310,7 +310,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn encoding_reads_back(text in ".{0,40}") {
+        fn encoded_text_decodes_to_itself(text in ".{0,40}") {
             let there = encoded(&text);
             prop_assert!(!there.contains('#'));
             prop_assert_eq!(decoded(&there), Some(text));

@@ -399,7 +399,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_item_that_stands_twice_in_one_transaction_is_found() {
+    fn duplicate_key_in_a_transaction_is_found() {
         let part = |name: &str, value: &str| (name.to_owned(), text(value));
         let item = |pk: &str, sk: &str| Attributes::from_iter([part("pk", pk), part("sk", sk)]);
         let key = |pk: &str, sk: &str| Key { pk: pk.into(), sk: sk.into() };
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancellation_says_of_each_item_why_in_order() {
+    fn cancellation_message_lists_each_reason_in_order() {
         let reason = CancellationReason::builder;
         let reasons = [
             reason().code("None").build(),

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_reads_back_and_goes_into_an_address_as_it_is() {
+    fn cursor_is_url_safe_and_decodes_to_its_row() {
         let row = row_of("JOB#a", &BASE64URL_NOPAD.encode(b"000001\nJOB#job_x\nJOB")).unwrap();
         let cursor = cursor_of(&row);
         assert!(cursor.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_page_gave_is_refused() {
+    fn invalid_cursor_is_rejected() {
         for cursor in ["", "x", "not base64!", &BASE64URL_NOPAD.encode(b"a\nb"), &BASE64URL_NOPAD.encode(b"a\nb\nc\nd")]
         {
             assert_eq!(row_of("JOB#a", cursor), None, "{cursor}");

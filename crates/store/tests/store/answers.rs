@@ -1,4 +1,4 @@
-//! Answers that are lost, replaced or refused for others' sake: what the caller is told is what is so.
+//! Tests that a write with a lost answer counts once, and which errors are retried.
 
 use crate::sample::{self, at};
 use crate::world::{Items, World, alone, first_time, of_ticket, replace_text_by, requeue_of, written};
@@ -12,17 +12,17 @@ const PUT: &str = "PutItem";
 const UPDATE: &str = "UpdateItem";
 const TRANSACTION: &str = "TransactWriteItems";
 
-/// Everything in the table but the marks, which are random.
+/// All items without their marks, which are random.
 async fn without_marks(world: &World) -> Items {
     let mut items = world.items().await;
     for item in items.values_mut() {
-        item.remove("mark").expect("every item is marked");
+        item.remove("mark").expect("the item has a mark");
     }
     items
 }
 
-/// A write whose answer is lost or spoiled after it took effect is Applied, and leaves what it leaves
-/// when all goes well.
+/// Asserts that a write with a lost or replaced answer returns `Applied` and leaves the same items as an undisturbed
+/// write.
 async fn check_recovers<T>(
     operation: &'static str,
     prepare: impl AsyncFn(&World) -> T,
@@ -44,65 +44,65 @@ async fn check_recovers<T>(
 }
 
 #[tokio::test]
-async fn a_token_is_stored_though_the_answer_was_lost() {
+async fn token_write_survives_a_lost_answer() {
     check_recovers(PUT, async |_| (), async |store, ()| store.put_token(&sample::token("abc", "laptop")).await).await;
 }
 
 #[tokio::test]
-async fn a_token_is_revoked_though_the_answer_was_lost() {
+async fn token_revocation_survives_a_lost_answer() {
     let prepare = async |world: &World| world.applies(world.store.put_token(&sample::token("abc", "laptop"))).await;
     check_recovers(UPDATE, prepare, async |store, ()| store.revoke_token("abc").await).await;
 }
 
 #[tokio::test]
-async fn a_use_is_noted_though_the_answer_was_lost() {
+async fn token_use_survives_a_lost_answer() {
     let prepare = async |world: &World| world.applies(world.store.put_token(&sample::token("abc", "laptop"))).await;
     check_recovers(UPDATE, prepare, async |store, ()| store.note_token_use("abc", at(100)).await).await;
 }
 
 #[tokio::test]
-async fn a_token_is_made_though_the_answer_was_lost() {
+async fn token_creation_survives_a_lost_answer() {
     let made = (sample::token("abc", "laptop"), sample::request("key", at(0)));
     let write = async |store: &Store, (): &()| store.create_token(&made.0, Some(&made.1)).await;
     check_recovers(TRANSACTION, async |_| (), write).await;
 }
 
 #[tokio::test]
-async fn a_sign_in_link_is_used_up_though_the_answer_was_lost() {
+async fn sign_in_survives_a_lost_answer() {
     check_recovers(PUT, async |_| (), async |store, ()| store.use_sign_in("one", at(600)).await).await;
 }
 
 #[tokio::test]
-async fn a_project_is_stored_though_the_answer_was_lost() {
+async fn project_write_survives_a_lost_answer() {
     check_recovers(PUT, async |_| (), async |store, ()| store.put_project(&sample::settings_of("acme")).await).await;
 }
 
 #[tokio::test]
-async fn a_forge_is_stored_though_the_answer_was_lost() {
+async fn integration_write_survives_a_lost_answer() {
     check_recovers(PUT, async |_| (), async |store, ()| store.put_integration(&sample::forge("gh1")).await).await;
 }
 
 #[tokio::test]
-async fn a_final_decision_is_recorded_though_the_answer_was_lost() {
+async fn ledger_entry_survives_a_lost_answer() {
     let decision = sample::accepted(&sample::job("one"));
     check_recovers(PUT, async |_| (), async |store, ()| store.record(&decision).await).await;
 }
 
 #[tokio::test]
-async fn a_batch_is_stored_though_the_answer_was_lost() {
+async fn event_batch_survives_a_lost_answer() {
     let job = sample::job_id("one");
     let batch = Batch { job: &job, attempt: 1, first: 1, at: at(0), events: &["event"] };
     check_recovers(PUT, async |_| (), async |store, ()| store.store_events(&batch).await).await;
 }
 
 #[tokio::test]
-async fn a_free_job_is_made_though_the_answer_was_lost() {
+async fn job_creation_without_ticket_survives_a_lost_answer() {
     let job = sample::job("one");
     check_recovers(PUT, async |_| (), async |store, ()| store.trigger(&alone(&job)).await).await;
 }
 
 #[tokio::test]
-async fn a_job_is_changed_though_the_answer_was_lost() {
+async fn job_update_survives_a_lost_answer() {
     check_recovers(
         PUT,
         async |world| world.triggered("APP-1").await,
@@ -112,7 +112,7 @@ async fn a_job_is_changed_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_task_has_its_claim_though_the_answer_was_lost() {
+async fn task_claim_survives_a_lost_answer() {
     check_recovers(
         PUT,
         async |world| world.triggered("APP-1").await,
@@ -122,12 +122,12 @@ async fn a_task_has_its_claim_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_ticket_is_changed_though_the_answer_was_lost() {
+async fn ticket_update_survives_a_lost_answer() {
     check_recovers(PUT, async |_| (), async |store, ()| store.update_ticket(&sample::ticket("APP-1")).await).await;
 }
 
 #[tokio::test]
-async fn a_text_is_changed_though_the_answer_was_lost() {
+async fn text_replacement_survives_a_lost_answer() {
     let event = sample::event("APP-1", "evt-1", at(1), "Todo");
     let words = TicketText { title: "new".into(), ..TicketText::default() };
     check_recovers(
@@ -142,7 +142,7 @@ async fn a_text_is_changed_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_ticket_is_written_though_the_answer_was_lost() {
+async fn ticket_creation_survives_a_lost_answer() {
     let (ticket, text) = (sample::ticket("APP-1"), TicketText::default());
     let delivery = sample::refused("evt-0", at(0));
     check_recovers(
@@ -154,7 +154,7 @@ async fn a_ticket_is_written_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_pull_request_is_linked_though_the_answer_was_lost() {
+async fn pull_request_link_survives_a_lost_answer() {
     check_recovers(
         PUT,
         async |world| world.triggered("APP-1").await,
@@ -164,7 +164,7 @@ async fn a_pull_request_is_linked_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_late_result_is_noted_though_the_answer_was_lost() {
+async fn late_result_survives_a_lost_answer() {
     check_recovers(
         UPDATE,
         async |world| {
@@ -177,7 +177,7 @@ async fn a_late_result_is_noted_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_repeat_is_noted_once_though_the_answer_was_lost() {
+async fn repeat_is_counted_once_despite_a_lost_answer() {
     let delivery = sample::refused("evt-1", at(0));
     check_recovers(
         UPDATE,
@@ -188,7 +188,7 @@ async fn a_repeat_is_noted_once_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_snapshot_is_one_revision_though_the_answer_was_lost() {
+async fn snapshot_is_one_revision_despite_a_lost_answer() {
     for (operation, seen_before) in [(PUT, false), (UPDATE, true)] {
         check_recovers(
             operation,
@@ -208,13 +208,13 @@ async fn a_snapshot_is_one_revision_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_tickets_job_is_made_though_the_answer_was_lost() {
+async fn job_creation_with_ticket_survives_a_lost_answer() {
     let (job, ticket) = sample::planned(&sample::ticket("APP-1"), "one");
     check_recovers(TRANSACTION, async |_| (), async |store, ()| store.trigger(&of_ticket(&job, &ticket)).await).await;
 }
 
 #[tokio::test]
-async fn a_runner_has_its_claim_though_the_answer_was_lost() {
+async fn runner_claim_survives_a_lost_answer() {
     check_recovers(
         TRANSACTION,
         async |world| {
@@ -230,7 +230,7 @@ async fn a_runner_has_its_claim_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_job_goes_back_though_the_answer_was_lost() {
+async fn requeue_survives_a_lost_answer() {
     check_recovers(
         TRANSACTION,
         async |world| world.running("APP-1", Status::Claimed).await,
@@ -243,7 +243,7 @@ async fn a_job_goes_back_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn an_answer_is_stored_once_though_the_answer_to_it_was_lost() {
+async fn input_is_stored_once_despite_a_lost_answer() {
     check_recovers(
         TRANSACTION,
         async |world| {
@@ -256,7 +256,7 @@ async fn an_answer_is_stored_once_though_the_answer_to_it_was_lost() {
 }
 
 #[tokio::test]
-async fn a_job_ends_though_the_answer_was_lost() {
+async fn job_end_survives_a_lost_answer() {
     check_recovers(
         TRANSACTION,
         async |world| {
@@ -269,7 +269,7 @@ async fn a_job_ends_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_runner_is_registered_though_the_answer_was_lost() {
+async fn runner_registration_survives_a_lost_answer() {
     let runner = sample::runner("kite", 1);
     let profile = sample::profile(&runner, "kite");
     check_recovers(TRANSACTION, async |_| (), async |store, ()| store.register(&first_time(&runner, &profile)).await)
@@ -277,7 +277,7 @@ async fn a_runner_is_registered_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_counts_though_the_answer_was_lost() {
+async fn heartbeat_survives_a_lost_answer() {
     check_recovers(
         UPDATE,
         async |world| world.registered(&sample::runner("kite", 1)).await,
@@ -287,7 +287,7 @@ async fn a_heartbeat_counts_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_runner_is_taken_offline_though_the_answer_was_lost() {
+async fn offline_mark_survives_a_lost_answer() {
     check_recovers(
         UPDATE,
         async |world| world.registered(&sample::runner("kite", 1)).await,
@@ -297,7 +297,7 @@ async fn a_runner_is_taken_offline_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_runner_is_removed_though_the_answer_was_lost() {
+async fn runner_removal_survives_a_lost_answer() {
     check_recovers(
         TRANSACTION,
         async |world| {
@@ -311,13 +311,13 @@ async fn a_runner_is_removed_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_repository_is_connected_though_the_answer_was_lost() {
+async fn repository_connection_survives_a_lost_answer() {
     let repository = sample::repository(1, "acme/app");
     check_recovers(TRANSACTION, async |_| (), async |store, ()| store.put_repository(&repository, None).await).await;
 }
 
 #[tokio::test]
-async fn a_forge_is_disconnected_though_the_answer_was_lost() {
+async fn integration_removal_survives_a_lost_answer() {
     check_recovers(
         UPDATE,
         async |world| world.applies(world.store.put_integration(&sample::forge("gh1"))).await,
@@ -327,7 +327,7 @@ async fn a_forge_is_disconnected_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_repository_is_removed_though_the_answer_was_lost() {
+async fn repository_removal_survives_a_lost_answer() {
     check_recovers(
         TRANSACTION,
         async |world| {
@@ -346,13 +346,13 @@ async fn a_repository_is_removed_though_the_answer_was_lost() {
     .await;
 }
 
-/// Two tell of an unseen ticket at once, and the older one makes it between the newer one's two writes.
+/// Two events race for an unseen ticket; the older one creates it between the two writes of the newer one.
 #[tokio::test]
-async fn a_newer_snapshot_is_stored_though_an_older_one_made_the_ticket_meanwhile() {
+async fn newer_snapshot_is_stored_if_an_older_one_created_the_ticket() {
     let world = World::calm().await;
     let event = |id: &str, second| sample::event("APP-1", id, at(second), "Todo");
     assert_eq!(world.store.snapshot(&event("evt-1", 1)).await.unwrap(), Snapshot::Stored);
-    // What the newer one's update was told before there was a ticket.
+    // The answer to the newer event's update, from before the ticket existed.
     world.faults.next(UPDATE, Fault::error(400, "ConditionalCheckFailedException"));
     assert_eq!(world.store.snapshot(&event("evt-2", 2)).await.unwrap(), Snapshot::Stored);
     world.faults.calls(UPDATE);
@@ -369,26 +369,26 @@ async fn put_token_against(fault: Fault) -> (bool, usize) {
 }
 
 #[tokio::test]
-async fn throttling_passes() {
+async fn throttling_is_retried_and_transient() {
     assert_eq!(put_token_against(Fault::error(400, "ThrottlingException")).await, (true, 3));
     let exceeded = Fault::error(400, "ProvisionedThroughputExceededException");
     assert_eq!(put_token_against(exceeded).await, (true, 3));
 }
 
 #[tokio::test]
-async fn faults_of_the_service_pass() {
+async fn service_error_is_retried_and_transient() {
     assert_eq!(put_token_against(Fault::error(500, "InternalServerError")).await, (true, 3));
 }
 
 #[tokio::test]
-async fn a_request_that_can_never_succeed_does_not_pass() {
+async fn invalid_request_is_not_retried() {
     for code in ["ValidationException", "AccessDeniedException"] {
         assert_eq!(put_token_against(Fault::error(400, code)).await, (false, 1), "{code}");
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_every_time_is_told_as_an_outage() {
+async fn repeatedly_lost_answer_is_a_transient_error() {
     let world = World::calm().await;
     let token = sample::token("abc", "laptop");
     for _ in 0..3 {
@@ -396,11 +396,11 @@ async fn an_answer_that_is_lost_every_time_is_told_as_an_outage() {
     }
     let error = world.store.put_token(&token).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
-    assert_eq!(world.store.token("abc").await.unwrap(), Some(token), "it happened all the same");
+    assert_eq!(world.store.token("abc").await.unwrap(), Some(token), "the write took effect");
 }
 
 #[tokio::test]
-async fn an_item_of_another_shape_is_told_by_its_key() {
+async fn malformed_item_is_reported_with_its_key() {
     use aws_sdk_dynamodb::types::AttributeValue;
     let world = World::calm().await;
     world.triggered("APP-1").await;

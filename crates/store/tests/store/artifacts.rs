@@ -1,4 +1,4 @@
-//! What attempts keep: over what was read, by attempt, and how the attempts went.
+//! Tests the artifacts of attempts: writes over the revision read, and lists by attempt.
 
 use crate::sample::{self, at};
 use crate::world::World;
@@ -8,7 +8,7 @@ use pullyard_domain::job::{AttemptEnd, Status};
 use pullyard_store::Write;
 use std::pin::Pin;
 
-/// What the first attempt of a job keeps under these names; each is seen but the last.
+/// The artifacts of a job's first attempt with these names; all except the last are marked as stored.
 pub(crate) fn artifacts(names: &[&str]) -> Artifacts {
     let mut all = Artifacts::none(sample::job("one").id, 1, at(1));
     for name in names {
@@ -26,13 +26,13 @@ pub(crate) fn artifacts(names: &[&str]) -> Artifacts {
     all
 }
 
-/// Two of them in the table. Boxed, for whoever calls it makes very many calls in one function.
+/// Writes an item with two artifacts. Boxed, because one caller awaits very many futures in one function.
 pub(crate) fn kept(world: &World) -> Pin<Box<dyn Future<Output = ()> + '_>> {
     Box::pin(async { world.applies(world.store.put_artifacts(&artifacts(&["a.txt", "b.txt"]))).await })
 }
 
 #[tokio::test]
-async fn what_an_attempt_keeps_is_written_over_what_was_read() {
+async fn artifacts_are_written_over_the_rev_read() {
     let world = World::new().await;
     let new = artifacts(&["a.txt", "b.txt"]);
     assert_eq!(world.store.put_artifacts(&new).await.unwrap(), Write::Applied);
@@ -44,7 +44,7 @@ async fn what_an_attempt_keeps_is_written_over_what_was_read() {
 }
 
 #[tokio::test]
-async fn the_lists_of_a_job_hold_its_own_attempts_in_order() {
+async fn artifacts_of_a_job_are_listed_by_attempt() {
     let world = World::new().await;
     let job = world.running("APP-1", Status::Executing).await;
     for attempt in [2, 1, 10] {

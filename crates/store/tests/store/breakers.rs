@@ -1,4 +1,4 @@
-//! Models' accounts that are left alone: a breaker that was not read is not closed.
+//! Tests that a breaker is replaced or closed only as it was read.
 
 use crate::sample::{self, at};
 use crate::world::World;
@@ -16,7 +16,7 @@ fn by(attempt: u32) -> By {
 
 const LIMIT: Trouble = Trouble { cause: Cause::LimitReached, ends: None };
 
-/// The account is shut from 0 on, for five minutes.
+/// Opens a breaker from 0 s on for five minutes.
 pub(crate) async fn shut(world: &World, capability: &str) -> Breaker {
     let new = Breaker::opened(None, &id(capability), &LIMIT, &by(1), at(0)).unwrap();
     world.applies(world.store.put_breaker(&new, None)).await;
@@ -24,7 +24,7 @@ pub(crate) async fn shut(world: &World, capability: &str) -> Breaker {
 }
 
 #[tokio::test]
-async fn an_account_is_shut_over_what_was_read_and_let_go_only_as_it_was_read() {
+async fn breaker_is_replaced_and_closed_only_at_the_rev_read() {
     let world = World::new().await;
     let stored = shut(&world, "codex").await;
     assert_eq!((stored.rev, stored.until), (1, at(300)));
@@ -32,7 +32,7 @@ async fn an_account_is_shut_over_what_was_read_and_let_go_only_as_it_was_read() 
     assert_eq!(world.store.put_breaker(&unread, None).await.unwrap(), Write::Stale);
     let again = Breaker::opened(Some(&stored), &id("codex"), &LIMIT, &by(2), at(300)).unwrap();
     world.applies(world.store.put_breaker(&again, Some(&stored))).await;
-    assert_eq!(world.store.close_breaker(&stored).await.unwrap(), Write::Stale, "what opened meanwhile stays");
+    assert_eq!(world.store.close_breaker(&stored).await.unwrap(), Write::Stale, "a newer breaker must stay open");
     let newest = world.store.breaker(&id("codex")).await.unwrap().unwrap();
     assert_eq!((newest.times, newest.until), (2, at(900)));
     for _ in 0..2 {
@@ -41,9 +41,9 @@ async fn an_account_is_shut_over_what_was_read_and_let_go_only_as_it_was_read() 
     assert_eq!(world.store.breaker(&id("codex")).await.unwrap(), None);
 }
 
-/// Both are the first revision of their name: the one that was read is gone, and another one opened since.
+/// Both breakers have the first revision of their name: the breaker that was read is closed, and a new one is open.
 #[tokio::test]
-async fn what_opened_since_the_one_that_was_read_was_let_go_is_left_alone_by_who_read_that() {
+async fn stale_reader_cannot_change_a_reopened_breaker() {
     let world = World::new().await;
     let gone = shut(&world, "codex").await;
     world.applies(world.store.close_breaker(&gone)).await;
@@ -58,7 +58,7 @@ async fn what_opened_since_the_one_that_was_read_was_let_go_is_left_alone_by_who
 }
 
 #[tokio::test]
-async fn all_of_them_are_listed_by_name() {
+async fn breakers_are_listed_by_name() {
     let world = World::new().await;
     assert_eq!(world.store.breakers().await.unwrap(), []);
     shut(&world, "codex").await;

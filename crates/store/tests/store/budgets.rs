@@ -1,4 +1,4 @@
-//! What a day allows is never exceeded, and what a job reserved comes back once.
+//! Tests that a daily budget is never exceeded and that a job's reservation returns once.
 
 use crate::races::{RACERS, race, winner, world};
 use crate::reviews::Revising;
@@ -21,7 +21,7 @@ fn dollars(most: u64) -> Budget {
     Budget { usd_micros_per_day: Some(most * DOLLAR), usd_micros_per_job: 4 * DOLLAR, ..Budget::default() }
 }
 
-/// A job that reserves, and what its making takes.
+/// A job with a reservation, and the charge of its creation.
 fn job(name: &str, budget: Budget) -> (Job, Charge) {
     let job = Job { reserved: budget.reserve(at(0)), ..sample::job(name) };
     let charge = budget.charge(&job).unwrap();
@@ -42,7 +42,7 @@ async fn today(world: &World) -> Option<Today> {
     world.store.budget(&sample::project(), Day::of(at(0))).await.unwrap()
 }
 
-/// Jobs, what is reserved, what is spent; in dollars.
+/// Asserts the day's number of jobs, and its reserved and spent dollars.
 async fn check(world: &World, jobs: u32, reserved: u64, spent: u64) {
     let today = today(world).await.unwrap();
     let dollars = (today.reserved_usd_micros(), today.spent_usd_micros);
@@ -50,7 +50,7 @@ async fn check(world: &World, jobs: u32, reserved: u64, spent: u64) {
 }
 
 #[tokio::test]
-async fn a_day_gives_what_it_has_and_then_nothing() {
+async fn job_over_the_daily_job_limit_is_refused() {
     let world = World::new().await;
     assert_eq!(today(&world).await, None);
     for name in ["one", "two"] {
@@ -59,13 +59,13 @@ async fn a_day_gives_what_it_has_and_then_nothing() {
     let (third, charge) = job("three", jobs(2));
     world.refuses(world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&third) })).await;
     check(&world, 2, 10, 0).await;
-    // Another limit is another bound on the same sums.
+    // Another limit applies to the same sums.
     made(&world, "four", jobs(3)).await;
     check(&world, 3, 15, 0).await;
 }
 
 #[tokio::test]
-async fn dollars_are_reserved_to_the_last_that_covers_a_job() {
+async fn job_over_the_daily_cost_limit_is_refused() {
     let world = World::new().await;
     for name in ["one", "two"] {
         made(&world, name, dollars(11)).await;
@@ -77,7 +77,7 @@ async fn dollars_are_reserved_to_the_last_that_covers_a_job() {
 }
 
 #[tokio::test]
-async fn where_a_day_has_both_limits_each_of_them_refuses_by_itself() {
+async fn each_daily_limit_refuses_by_itself() {
     for (most, usd) in [(1, 100), (9, 7)] {
         let world = World::new().await;
         let both = Budget { jobs_per_day: Some(most), ..dollars(usd) };
@@ -90,7 +90,7 @@ async fn where_a_day_has_both_limits_each_of_them_refuses_by_itself() {
 }
 
 #[tokio::test]
-async fn the_job_of_a_review_takes_from_the_day_as_any_other() {
+async fn review_job_counts_toward_the_daily_budget() {
     let world = World::with_linked().await;
     world.remembers(&["r1"]).await;
     let mut revising = Revising::of(&world, "r1").await;
@@ -106,14 +106,14 @@ async fn the_job_of_a_review_takes_from_the_day_as_any_other() {
 }
 
 #[tokio::test]
-async fn a_project_without_a_budget_has_no_item_for_it() {
+async fn project_without_budget_has_no_budget_item() {
     let world = World::new().await;
     world.created("one").await;
     assert_eq!(world.items().await.len(), 1);
 }
 
 #[tokio::test]
-async fn each_project_and_day_has_its_own() {
+async fn each_day_has_its_own_budget_item() {
     let world = World::new().await;
     made(&world, "one", jobs(1)).await;
     let tomorrow = Day::of(at(0)).end();
@@ -128,7 +128,7 @@ async fn each_project_and_day_has_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_gets_the_last_job_of_a_day() {
+async fn one_of_many_racers_gets_the_last_job_of_a_day() {
     let world = world().await;
     made(&world, "first", jobs(2)).await;
     let answers = race(&world, |world, number| async move {
@@ -137,13 +137,13 @@ async fn one_of_many_gets_the_last_job_of_a_day() {
     })
     .await;
     winner(&answers);
-    assert_eq!(world.items().await.len(), 3, "two jobs, one day");
+    assert_eq!(world.items().await.len(), 3, "two jobs and one day are stored");
     check(&world, 2, 10, 0).await;
 }
 
-/// The first of a day are many, too.
+/// The racers also create the day's item.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_gets_the_only_dollars_of_a_day() {
+async fn one_of_many_racers_gets_the_last_dollars_of_a_day() {
     let world = world().await;
     let answers = race(&world, |world, number| async move {
         let (job, charge) = job(&format!("job-{number}"), dollars(7));
@@ -154,12 +154,12 @@ async fn one_of_many_gets_the_only_dollars_of_a_day() {
     check(&world, 1, 4, 0).await;
 }
 
-/// The sum is no bottleneck: where there is room for all, all of them get in.
+/// With room for all racers, the day's item must not be a bottleneck.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_at_once_all_get_in_where_there_is_room() {
+async fn racing_jobs_within_the_budget_are_all_created() {
     let world = world().await;
     let many = u32::try_from(RACERS).unwrap();
-    // The embedded DynamoDB never refuses a transaction for another's sake; AWS may, and it is tried again.
+    // The embedded DynamoDB never reports a transaction conflict. AWS may, and the store retries.
     let answers = race(&world, |world, number| async move {
         let (job, charge) = job(&format!("job-{number}"), jobs(many));
         world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&job) }).await
@@ -170,7 +170,7 @@ async fn many_at_once_all_get_in_where_there_is_room() {
     assert_eq!(make(&world, "one-more", jobs(many)).await, Write::Stale);
 }
 
-/// The job after a first attempt worked on it, and its end at this cost.
+/// A job whose first attempt worked, and its end with this cost.
 async fn worked(world: &World, name: &str, cost: u64) -> Ending {
     let job = made(world, name, dollars(100)).await;
     let job = world.claimed(&job, &sample::claim_by_task(&job, "c1")).await;
@@ -180,13 +180,13 @@ async fn worked(world: &World, name: &str, cost: u64) -> Ending {
 }
 
 #[tokio::test]
-async fn what_was_not_spent_comes_back_and_the_job_stays_counted() {
+async fn job_end_returns_the_unspent_reservation() {
     let world = World::new().await;
     let ending = worked(&world, "one", 3).await;
     check(&world, 1, 4, 0).await;
     world.applies(world.store.end(&ending.ended())).await;
     check(&world, 1, 0, 3).await;
-    // The same end again finds another revision of the job.
+    // The repeated end finds a newer revision of the job.
     world.refuses(world.store.end(&ending.ended())).await;
     let dear = worked(&world, "two", 9).await;
     world.applies(world.store.end(&dear.ended())).await;
@@ -194,7 +194,7 @@ async fn what_was_not_spent_comes_back_and_the_job_stays_counted() {
 }
 
 #[tokio::test]
-async fn a_job_that_never_worked_gives_its_place_back() {
+async fn unworked_job_leaves_no_trace_in_the_budget() {
     let world = World::new().await;
     let job = made(&world, "one", dollars(100)).await;
     let ending = world.ending(&job, failed(), at(200)).await;
@@ -203,7 +203,7 @@ async fn a_job_that_never_worked_gives_its_place_back() {
 }
 
 #[tokio::test]
-async fn an_end_gives_back_once_though_its_answer_was_lost() {
+async fn reservation_returns_once_despite_a_lost_answer() {
     for fault in [Fault::LostAnswer, Fault::internal_error_after_effect()] {
         let world = World::new().await;
         let ending = worked(&world, "one", 3).await;
@@ -214,7 +214,7 @@ async fn an_end_gives_back_once_though_its_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_job_is_charged_once_though_the_answer_was_lost() {
+async fn job_is_charged_once_despite_a_lost_answer() {
     for fault in [Fault::LostAnswer, Fault::internal_error_after_effect()] {
         let world = World::new().await;
         world.faults.next("TransactWriteItems", fault);
@@ -224,7 +224,7 @@ async fn a_job_is_charged_once_though_the_answer_was_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_ends_at_once_one_gives_back() {
+async fn one_of_many_racing_ends_returns_the_reservation() {
     let world = world().await;
     let ending = Arc::new(worked(&world, "one", 1).await);
     let answers = race(&world, |world, _| {
@@ -236,9 +236,9 @@ async fn of_many_ends_at_once_one_gives_back() {
     check(&world, 1, 0, 1).await;
 }
 
-/// A job may outlive its day's item. It must end all the same.
+/// A job may outlive its day's item and must still end.
 #[tokio::test]
-async fn a_day_that_is_forgotten_is_not_brought_back_by_an_end() {
+async fn job_end_does_not_recreate_an_expired_budget() {
     let world = World::new().await;
     let mut ending = worked(&world, "one", 3).await;
     world.lose("BUDGET#", "").await;
@@ -249,7 +249,7 @@ async fn a_day_that_is_forgotten_is_not_brought_back_by_an_end() {
 }
 
 #[tokio::test]
-async fn what_waits_for_its_project_is_found_oldest_entry_first() {
+async fn held_entries_are_listed_oldest_first() {
     let world = World::new().await;
     for (key, secs) in [("B", 20), ("A", 10), ("C", 30)] {
         let entry = sample::event(key, "e", at(secs), "AI Processing").entry();
@@ -260,7 +260,7 @@ async fn what_waits_for_its_project_is_found_oldest_entry_first() {
     let held =
         async |most: i32| world.in_the_end(async || world.store.held(&sample::project(), most).await.unwrap()).await;
     assert_eq!(held(2).await, ["A", "B"].map(key));
-    // A snapshot knows nothing of it and leaves it waiting.
+    // A snapshot leaves the queued entry unchanged.
     world.store.snapshot(&sample::event("A", "e2", at(40), "Todo")).await.unwrap();
     assert_eq!(held(1).await, ["A"].map(key));
     let ticket = world.ticket("A").await.forgotten(&pullyard_domain::project::Settings::default());

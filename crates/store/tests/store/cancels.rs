@@ -1,4 +1,4 @@
-//! A cancel against whoever else wants the job at the same moment.
+//! Tests a cancel that races with other writes of its job.
 
 use crate::races::{RACERS, race, winner, world};
 use crate::sample::{self, at};
@@ -10,7 +10,7 @@ fn cancelled(job: &Job, by: usize) -> Job {
     job.cancelled(Cancel::new(&format!("user {by}"), None, at(100)), at(100)).unwrap()
 }
 
-/// A write of each racer: the end of the job with all that belongs to it, or a change of it.
+/// The write of a racer: an end with all its items, a change, or a claim.
 enum Racer {
     Ends(Box<Ending>),
     Changes(Box<Job>),
@@ -34,7 +34,7 @@ async fn raced(world: &Arc<crate::world::World>, racers: Vec<Racer>) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_ready_job_is_cancelled_or_claimed_or_started_and_its_ticket_knows() {
+async fn ready_job_is_cancelled_claimed_or_dispatched_once() {
     let world = world().await;
     let job = world.triggered("APP-1").await;
     let mut racers = Vec::new();
@@ -53,14 +53,14 @@ async fn a_ready_job_is_cancelled_or_claimed_or_started_and_its_ticket_knows() {
     let expected = [Status::Cancelled, Status::Claimed, Status::Ready][won % 3];
     assert_eq!(stored.status, expected);
     let locked = world.ticket("APP-1").await.active_job;
-    assert_eq!(locked.is_none(), expected == Status::Cancelled, "a ticket is locked by a job that has not ended");
+    assert_eq!(locked.is_none(), expected == Status::Cancelled, "only a job that has not ended locks its ticket");
     if expected == Status::Cancelled {
         assert_eq!(stored.cancel.unwrap().by, format!("user {won}"));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_running_job_is_to_be_cancelled_or_has_ended() {
+async fn cancel_and_finish_of_a_running_job_exclude_each_other() {
     let world = world().await;
     let job = world.running("APP-1", Status::Syncing).await;
     let mut racers = Vec::new();
@@ -80,7 +80,7 @@ async fn a_running_job_is_to_be_cancelled_or_has_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_cancelled_job_is_ended_once_by_its_runner_or_by_the_sweeper() {
+async fn cancelled_job_is_ended_once_by_runner_or_sweeper() {
     let world = world().await;
     let job = world.running("APP-1", Status::Executing).await;
     world.applies(world.store.update_job(&cancelled(&job, 0))).await;
@@ -102,7 +102,7 @@ async fn a_cancelled_job_is_ended_once_by_its_runner_or_by_the_sweeper() {
         (Status::Cancelled, won % 2 == 1, "user 0")
     );
     assert_eq!(world.ticket("APP-1").await.active_job, None);
-    // Its ticket is free for the next job.
+    // The ticket is unlocked for its next job.
     let (next, ticket) = sample::planned(&world.ticket("APP-1").await, "next");
     world.applies(world.store.trigger(&of_ticket(&next, &ticket))).await;
 }

@@ -1,4 +1,4 @@
-//! Conditions that stand beside others, each by itself: everything else is as it was read, and that one refuses.
+//! Tests single conditions of a write: one fact is stale and must refuse, all others are as read.
 
 use crate::fleet::{heard, offline};
 use crate::hooks::hook;
@@ -19,7 +19,7 @@ async fn kite() -> (World, Runner) {
     (world, runner)
 }
 
-/// What a process writes that registers over what it read.
+/// The runner after another process registered over `seen`.
 async fn taken_over(world: &World, seen: &Runner, epoch: u32) -> Runner {
     let new = Runner { instance: InstanceId::new("process-2").unwrap(), epoch, ..seen.clone() };
     let profile = sample::profile(&new, &new.name);
@@ -28,21 +28,21 @@ async fn taken_over(world: &World, seen: &Runner, epoch: u32) -> Runner {
 }
 
 #[tokio::test]
-async fn a_heartbeat_is_refused_by_the_epoch_alone() {
+async fn heartbeat_is_refused_after_an_epoch_change() {
     let (world, seen) = kite().await;
     world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
     world.refuses(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
 }
 
 #[tokio::test]
-async fn a_heartbeat_is_refused_by_another_process_alone() {
+async fn heartbeat_is_refused_after_a_takeover() {
     let (world, seen) = kite().await;
     taken_over(&world, &seen, seen.epoch).await;
     world.refuses(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
 }
 
 #[tokio::test]
-async fn a_runner_that_is_being_removed_is_neither_heard_nor_drained_nor_removed_anew() {
+async fn runner_under_removal_rejects_further_writes() {
     let (world, seen) = kite().await;
     world.applies(world.store.begin_removal(&seen)).await;
     let going = world.runner(&seen).await;
@@ -54,7 +54,7 @@ async fn a_runner_that_is_being_removed_is_neither_heard_nor_drained_nor_removed
 }
 
 #[tokio::test]
-async fn a_runner_is_not_removed_in_a_later_epoch_nor_before_its_removal_began() {
+async fn removal_needs_a_begun_removal_and_the_same_epoch() {
     let (world, seen) = kite().await;
     world.refuses(world.store.remove_runner(&seen)).await;
     world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
@@ -62,7 +62,7 @@ async fn a_runner_is_not_removed_in_a_later_epoch_nor_before_its_removal_began()
 }
 
 #[tokio::test]
-async fn a_runner_that_is_offline_or_was_taken_over_is_not_taken_offline() {
+async fn offline_mark_needs_an_online_runner_of_the_same_epoch() {
     let (world, seen) = kite().await;
     let new = taken_over(&world, &seen, seen.epoch + 1).await;
     assert_eq!(new.last_heartbeat, seen.last_heartbeat);
@@ -73,7 +73,7 @@ async fn a_runner_that_is_offline_or_was_taken_over_is_not_taken_offline() {
 }
 
 #[tokio::test]
-async fn a_registration_is_refused_by_the_epoch_alone_and_by_a_wish_alone() {
+async fn registration_is_refused_after_epoch_or_drain_change() {
     let (world, seen) = kite().await;
     let new = Runner { instance: InstanceId::new("process-2").unwrap(), epoch: 2, ..seen.clone() };
     let profile = sample::profile(&new, &new.name);
@@ -87,7 +87,7 @@ async fn a_registration_is_refused_by_the_epoch_alone_and_by_a_wish_alone() {
 }
 
 #[tokio::test]
-async fn what_was_decided_by_a_silence_is_refused_by_the_epoch_alone() {
+async fn end_for_silence_is_refused_after_an_epoch_change() {
     let (world, seen) = kite().await;
     let job = world.running_on(&seen, "APP-1", Status::Executing).await;
     let seen = world.runner(&seen).await;
@@ -98,7 +98,7 @@ async fn what_was_decided_by_a_silence_is_refused_by_the_epoch_alone() {
 }
 
 #[tokio::test]
-async fn a_pull_request_and_its_ticket_are_linked_only_as_both_were_read() {
+async fn link_is_refused_if_pull_request_or_ticket_changed() {
     let world = World::new().await;
     let ticket = sample::ticket("APP-1");
     world.applies(world.store.link_if_unlinked(&linked())).await;
@@ -109,7 +109,7 @@ async fn a_pull_request_and_its_ticket_are_linked_only_as_both_were_read() {
 }
 
 #[tokio::test]
-async fn a_change_of_a_pull_request_is_refused_by_its_revision() {
+async fn pull_request_update_is_refused_at_a_stale_rev() {
     let world = World::with_linked().await;
     let seen = world.pull_request().await;
     world.applies(world.store.update_pull_request(&seen)).await;
@@ -117,24 +117,24 @@ async fn a_change_of_a_pull_request_is_refused_by_its_revision() {
 }
 
 #[tokio::test]
-async fn the_job_of_a_review_is_refused_by_the_job_alone_and_by_the_review_alone() {
+async fn review_job_is_refused_if_job_or_review_exists() {
     let world = World::with_linked().await;
     let revising = Revising::of(&world, "r1").await;
     world.applies(world.store.trigger(&alone(&revising.job))).await;
     world.refuses(revising.direct(&world.store)).await;
     let world = World::with_linked().await;
     let revising = Revising::of(&world, "r1").await;
-    // Its entry may be replaced, and neither the ticket nor the pull request has moved.
+    // The ledger entry may be replaced, and neither the ticket nor the pull request has changed.
     let paused = entry("r1", Reason::ProjectHeld { project: sample::project(), who: "ann".into() });
     world.applies(remember(&world.store, &waits("r1"), &paused)).await;
     world.refuses(revising.direct(&world.store)).await;
 }
 
 #[tokio::test]
-async fn a_ticket_without_a_place_for_reviews_gets_one_over_what_was_read() {
+async fn missing_deferred_map_is_created_by_remember_review() {
     let (world, job) = World::with_busy().await;
     let mut item = world.item("TICKET#", "TICKET").await.clone();
-    item.remove("deferred").expect("it has a place");
+    item.remove("deferred").expect("the ticket has a map for deferred reviews");
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
     world.refuses(world.store.wait_for_job(&waits_for(&waits("r1"), &held("r1"), &job))).await;
     world.applies(remember(&world.store, &waits("r1"), &held("r1"))).await;
@@ -142,19 +142,19 @@ async fn a_ticket_without_a_place_for_reviews_gets_one_over_what_was_read() {
 }
 
 #[tokio::test]
-async fn a_name_of_another_repository_is_not_taken_by_renaming() {
+async fn rename_to_a_name_of_another_repository_is_refused() {
     let world = World::new().await;
     let (ours, theirs) = (sample::repository(1, "acme/app"), sample::repository(2, "acme/web"));
     world.applies(world.store.put_repository(&ours, None)).await;
     world.applies(world.store.put_repository(&theirs, None)).await;
     let wanted = Repository { name: RepositoryName::new("acme/web").unwrap(), ..ours.clone() };
     world.refuses(world.store.rename_repository(&ours, &wanted)).await;
-    // Ids are a forge's own: another forge may have the same one.
+    // A repository's id is unique only within its forge.
     let same = Repository { integration: IntegrationId::new("gh2").unwrap(), ..sample::repository(1, "acme/site") };
     world.applies(world.store.put_repository(&same, None)).await;
     let wanted = Repository { name: RepositoryName::new("acme/site").unwrap(), ..ours.clone() };
     world.refuses(world.store.rename_repository(&ours, &wanted)).await;
-    // Nor is one freed that another has meanwhile, by its id or by its forge.
+    // A renaming does not delete the old alias of another repository id or forge.
     let free = Repository { name: RepositoryName::new("acme/new").unwrap(), ..ours.clone() };
     let own = world.item("PROJECT#acme", "REPONAME#acme/app").await;
     for (attribute, theirs) in [("id", AttributeValue::N("2".into())), ("integration", AttributeValue::S("gh2".into()))]
@@ -167,7 +167,7 @@ async fn a_name_of_another_repository_is_not_taken_by_renaming() {
 }
 
 #[tokio::test]
-async fn a_token_is_made_once_whatever_key_asks_for_it() {
+async fn token_is_created_once_for_any_request_key() {
     let world = World::new().await;
     let token = sample::token("abc", "laptop");
     world.applies(world.store.put_token(&token)).await;
@@ -178,7 +178,7 @@ async fn a_token_is_made_once_whatever_key_asks_for_it() {
 }
 
 #[tokio::test]
-async fn only_the_first_token_is_replaced_as_the_first() {
+async fn first_token_is_replaced_only_as_read() {
     let world = World::new().await;
     let token = |name: &str| sample::token(name, name);
     world.applies(world.store.put_first_token(&token("one"), None)).await;
@@ -188,14 +188,14 @@ async fn only_the_first_token_is_replaced_as_the_first() {
 }
 
 #[tokio::test]
-async fn a_job_is_made_once_by_itself() {
+async fn job_without_ticket_is_created_once() {
     let world = World::new().await;
     world.applies(world.store.trigger(&alone(&sample::job("one")))).await;
     world.refuses(world.store.trigger(&alone(&sample::job("one")))).await;
 }
 
 #[tokio::test]
-async fn a_shorter_look_at_a_job_is_not_noted_over_a_longer_one() {
+async fn watch_deadline_never_moves_back() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     world.applies(world.store.note_watched(&job.id, at(100))).await;
@@ -207,19 +207,19 @@ async fn a_shorter_look_at_a_job_is_not_noted_over_a_longer_one() {
 }
 
 #[tokio::test]
-async fn a_repository_is_renamed_over_the_name_that_was_read_also_to_one_that_differs_by_case_alone() {
+async fn case_only_rename_over_a_stale_name_is_refused() {
     let world = World::new().await;
     let [seen, now, cased] = ["acme/app", "acme/web", "Acme/App"].map(|name| sample::repository(1, name));
     world.applies(world.store.put_repository(&seen, None)).await;
     world.applies(world.store.put_repository(&now, None)).await;
-    // The name that was read is still one of its own.
+    // The repository still owns the name that was read.
     world.refuses(world.store.rename_repository(&seen, &cased)).await;
 }
 
-// And what a condition must let through.
+// Writes that the conditions must accept.
 
 #[tokio::test]
-async fn a_repository_goes_back_to_a_name_that_is_still_its_own() {
+async fn repository_returns_to_a_name_it_still_owns() {
     let world = World::new().await;
     let [old, now] = ["acme/old", "acme/app"].map(|name| sample::repository(1, name));
     world.applies(world.store.put_repository(&old, None)).await;
@@ -229,7 +229,7 @@ async fn a_repository_goes_back_to_a_name_that_is_still_its_own() {
 }
 
 #[tokio::test]
-async fn a_repository_whose_old_name_is_gone_is_renamed() {
+async fn repository_without_its_old_alias_is_renamed() {
     let world = World::new().await;
     let ours = sample::repository(1, "acme/app");
     world.applies(world.store.put_repository(&ours, None)).await;
@@ -239,7 +239,7 @@ async fn a_repository_whose_old_name_is_gone_is_renamed() {
 }
 
 #[tokio::test]
-async fn a_runner_that_claimed_before_claims_again_where_it_has_room() {
+async fn runner_with_a_free_slot_claims_again() {
     let (world, kite) = kite().await;
     for (ticket, claim) in [("APP-1", "c1"), ("APP-2", "c2")] {
         let job = world.triggered(ticket).await;
@@ -249,7 +249,7 @@ async fn a_runner_that_claimed_before_claims_again_where_it_has_room() {
 }
 
 #[tokio::test]
-async fn a_hook_that_was_heard_is_forgotten_with_what_was_heard_and_once_more() {
+async fn verified_hook_is_deleted_and_delete_is_repeatable() {
     let world = World::new().await;
     world.applies(world.store.put_hook(&hook("acme"))).await;
     let seen = world.store.hook(&hook("acme").name).await.unwrap().unwrap();

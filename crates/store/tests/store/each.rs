@@ -1,5 +1,5 @@
-//! Of everything that one transaction writes, each item by itself refuses all of it: whoever was quicker with that
-//! alone. What is left out of one of these conditions is missed here, however many others stand beside it.
+//! Tests that each written item can refuse its whole transaction: every item is changed in turn before the write. A
+//! condition that omits an item is found here, independent of the other conditions.
 
 mod ends;
 pub(crate) mod forms;
@@ -18,17 +18,17 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Error, Proof, Request, Trigger, Write};
 use std::pin::Pin;
 
-/// A day that has one job left.
+/// A day with one job left.
 const BUDGET: Budget = Budget { jobs_per_day: Some(1), usd_micros_per_day: None, usd_micros_per_job: 5_000_000 };
 
-/// Somebody else was quicker with one item: it is there by now, is a later revision, or is gone.
+/// Changes one item before the write: creates it, raises its revision, or deletes it.
 async fn meddle(world: &World, before: Option<&Item>, after: &Item) {
     let put = async |item: Item| {
         world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
     };
     let raised = ["rev", "epoch"].into_iter().find_map(|name| Some((name, before?.get(name)?.as_n().ok()?)));
     match (before, raised) {
-        // What is put with the mark of this very write would look like its repeat.
+        // The mark of the tested write would make the item look like its own repeat.
         (None, _) => put(after.clone().into_iter().filter(|(name, _)| name != "mark").collect()).await,
         (Some(item), Some((name, number))) => {
             let mut item = item.clone();
@@ -44,8 +44,8 @@ async fn meddle(world: &World, before: Option<&Item>, after: &Item) {
     }
 }
 
-/// What is written is written, and refused as soon as one of these many items is not as it was read. `beside` is how
-/// the keys begin of what is written whatever becomes of it meanwhile.
+/// Asserts that the write succeeds, and that a change of any of its `count` items refuses it. `beside` lists key
+/// prefixes of items that are written unconditionally.
 async fn check<T>(
     prepare: impl AsyncFn() -> (World, T),
     write: impl AsyncFn(&World, &T) -> Result<Write, Error>,
@@ -67,7 +67,7 @@ async fn check<T>(
     }
 }
 
-/// A job of a ticket that was read, with everything else that one can come with.
+/// A job of a ticket as read, with all optional items of its creation.
 struct Whole {
     job: Job,
     ticket: Ticket,
@@ -99,7 +99,7 @@ impl Whole {
 }
 
 #[tokio::test]
-async fn a_token_is_made_with_a_key_that_is_forgotten() {
+async fn token_is_created_again_with_an_expired_request_key() {
     let world = World::new().await;
     let [one, two] = ["one", "two"].map(|name| sample::token(name, name));
     let day = at(24 * 3_600);
@@ -109,7 +109,7 @@ async fn a_token_is_made_with_a_key_that_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_review_is_remembered_over_nothing_that_others_made() {
+async fn remember_review_is_refused_by_each_changed_item() {
     let prepare = async || {
         let world = World::with_linked().await;
         let marked = world.ticket("APP-1").await.remembering(&id(), at(500));
@@ -121,10 +121,10 @@ async fn a_review_is_remembered_over_nothing_that_others_made() {
 }
 
 #[tokio::test]
-async fn a_job_is_called_off_over_nothing_that_others_changed() {
+async fn call_off_is_refused_by_each_changed_item() {
     let prepare = async || {
         let (world, id) = World::with_busy().await;
-        let job = world.store.job(&id).await.unwrap().expect("the job");
+        let job = world.store.job(&id).await.unwrap().expect("the job exists");
         let closed = PullRequest { state: PullRequestState::Closed, ..world.pull_request().await };
         (world, (job, closed))
     };
@@ -132,7 +132,7 @@ async fn a_job_is_called_off_over_nothing_that_others_changed() {
     check(prepare, write, (2, &[])).await;
 }
 
-/// A job of a ticket that reserved from its day, and that a runner or a task works on.
+/// A claimed job of a ticket, with a reservation from its day.
 async fn charged(world: &World, claim: impl FnOnce(&Job) -> Claim) -> Job {
     let whole = Whole::of(world).await;
     world.applies(whole.write(world)).await;
@@ -152,12 +152,12 @@ async fn by_a_runner(world: &World) -> Job {
 
 type Runs = for<'w> fn(&'w World) -> Pin<Box<dyn Future<Output = Job> + 'w>>;
 
-/// By a task, and by a runner, whose slot is freed whatever it did meanwhile.
+/// A job on a task and one on a runner. The runner's slot is freed unconditionally.
 const RUNS: [(Runs, &[&str]); 2] =
     [(|world| Box::pin(by_a_task(world)), &[]), (|world| Box::pin(by_a_runner(world)), &["RUNNERS#"])];
 
 #[tokio::test]
-async fn a_job_goes_back_over_nothing_that_others_changed() {
+async fn requeue_is_refused_by_each_changed_item() {
     for (runs, beside) in RUNS {
         let prepare = async || {
             let world = World::new().await;
@@ -173,7 +173,7 @@ async fn a_job_goes_back_over_nothing_that_others_changed() {
 }
 
 #[tokio::test]
-async fn a_job_rests_and_is_spoken_to_over_nothing_that_others_changed() {
+async fn suspend_and_input_are_refused_by_each_changed_item() {
     let prepare = async || {
         let world = World::new().await;
         let job = world.running("APP-1", Status::Executing).await;
@@ -191,7 +191,7 @@ async fn a_job_rests_and_is_spoken_to_over_nothing_that_others_changed() {
 }
 
 #[tokio::test]
-async fn what_an_agent_that_works_is_told_is_kept_over_nothing_that_others_changed() {
+async fn input_to_a_working_agent_is_refused_by_each_changed_item() {
     let prepare = async || {
         let world = World::new().await;
         let job = world.running("APP-1", Status::Executing).await;
@@ -202,7 +202,7 @@ async fn what_an_agent_that_works_is_told_is_kept_over_nothing_that_others_chang
 }
 
 #[tokio::test]
-async fn what_belongs_together_is_made_over_nothing_that_others_made() {
+async fn link_and_token_creation_are_refused_by_each_existing_item() {
     let ticket = sample::ticket("APP-1");
     let empty = async || (World::new().await, ());
     check(empty, async |world, (): &()| world.store.link_pull_request(&linked(), &ticket).await, (2, &[])).await;

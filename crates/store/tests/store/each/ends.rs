@@ -1,4 +1,4 @@
-//! What takes a job away, in each form: its end, a requeue, a rest; and what each proof says of its runner.
+//! Tests every form of a job's end, requeue and suspension, and the conditions on its runner.
 
 use super::forms::{count, forms, number, set, text};
 use super::{RUNS, Whole, by_a_runner, check};
@@ -9,7 +9,7 @@ use crate::world::{Ending, World, failed, requeue_of};
 use pullyard_domain::job::Job;
 use pullyard_store::{Ended, Error, Proof, Rested, Write};
 
-/// An end with the ticket, with what is given back, with the pull request, or without.
+/// An end with or without the ticket, the returned reservation, and the pull request.
 fn ended(ending: &Ending, [with_ticket, charged, with_link]: [bool; 3]) -> Ended<'_> {
     let whole = ending.ended();
     Ended {
@@ -21,7 +21,7 @@ fn ended(ending: &Ending, [with_ticket, charged, with_link]: [bool; 3]) -> Ended
 }
 
 #[tokio::test]
-async fn a_job_ends_in_each_form_over_nothing_that_others_changed() {
+async fn job_end_is_refused_by_each_changed_item() {
     for [with_ticket, charged, with_link, linked_before] in forms() {
         if linked_before && !with_link {
             continue;
@@ -44,7 +44,7 @@ async fn a_job_ends_in_each_form_over_nothing_that_others_changed() {
 }
 
 #[tokio::test]
-async fn a_job_that_never_ran_ends_in_each_form_over_nothing_that_others_changed() {
+async fn end_of_an_unclaimed_job_is_refused_by_each_changed_item() {
     for [with_ticket, charged] in forms() {
         let prepare = async || {
             let world = World::new().await;
@@ -62,10 +62,10 @@ async fn a_job_that_never_ran_ends_in_each_form_over_nothing_that_others_changed
     }
 }
 
-/// What takes a job from a runner.
+/// A write that takes a job from a runner.
 #[derive(Clone, Copy, Debug)]
 enum Taking {
-    /// Its end: with its ticket, what it gives back, and its pull request, or without.
+    /// An end, with or without the ticket, the returned reservation, and the pull request.
     End([bool; 3]),
     Requeue,
     Rest {
@@ -93,7 +93,7 @@ impl Taking {
 }
 
 #[tokio::test]
-async fn a_job_is_taken_from_a_runner_in_each_form_only_while_its_proof_holds() {
+async fn job_loss_needs_a_valid_runner_proof_in_every_form() {
     let others = [Taking::Requeue, Taking::Rest { with_ticket: false }, Taking::Rest { with_ticket: true }];
     for taking in forms().map(Taking::End).chain(others) {
         for silent in [false, true] {

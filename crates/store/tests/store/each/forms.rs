@@ -1,6 +1,5 @@
-//! A transaction has several forms: what it may be without, what it is proven by, what it writes over. In each of them
-//! every item refuses all of it by itself, and what says nothing any more is in nobody's way. Here what is made, written
-//! and waits; in `reviews` what becomes of reviews, in `ends` what takes a job away.
+//! Tests every form of a transaction, with and without its optional items: each changed item refuses it, and obsolete
+//! items do not. This file covers creations, text changes and queued entries; `reviews` and `ends` cover the others.
 
 use super::{BUDGET, Whole, check};
 use crate::reviews::linked;
@@ -16,10 +15,10 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Edited, Error, Request, StoredText, Trigger, Write, Written};
 use std::time::Duration;
 
-/// A day that has a second job left.
+/// A day with room for a second job.
 pub(super) const ROOM: Budget = Budget { jobs_per_day: Some(2), ..BUDGET };
 
-/// With and without each of so many things.
+/// Every combination of `N` flags.
 pub(crate) fn forms<const N: usize>() -> impl Iterator<Item = [bool; N]> {
     (0..1 << N).map(|number| std::array::from_fn(|at| number >> at & 1 == 1))
 }
@@ -28,7 +27,7 @@ pub(super) fn count(of: &[bool]) -> usize {
     of.iter().filter(|there| **there).count()
 }
 
-/// Writes one attribute of the one item whose keys begin so, as nobody but a test may.
+/// Writes one attribute of the item with these key prefixes, without any condition.
 pub(super) async fn set(world: &World, (pk, sk): (&str, &str), attribute: &str, value: AttributeValue) {
     let mut item = world.item(pk, sk).await;
     item.insert(attribute.into(), value);
@@ -43,8 +42,7 @@ pub(super) fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
-/// A job with its ticket, its ledger entry, its pull request, what it takes from its day and the key that asked for
-/// it, or without.
+/// Creates a job with or without its ticket, ledger entry, pull request, charge and request key.
 async fn make(
     world: &World,
     (whole, linked): &(Whole, PullRequest),
@@ -63,7 +61,7 @@ async fn make(
     world.store.trigger(&trigger).await
 }
 
-/// Read, with a pull request that is there.
+/// The facts of a job whose ticket has an open pull request.
 async fn whole() -> (World, (Whole, PullRequest)) {
     let world = World::new().await;
     world.applies(world.store.link_if_unlinked(&linked())).await;
@@ -71,7 +69,7 @@ async fn whole() -> (World, (Whole, PullRequest)) {
     (world, read)
 }
 
-/// What the day, the key and the ledger have already, and would let a job be made: with one job taken of two.
+/// Prepares a day, a request key and a ledger entry that exist and still permit a new job. One of two jobs is used.
 pub(super) async fn has_room(world: &World, delivery: Option<&Delivery>, request: &Request) {
     if let Some(delivery) = delivery {
         let not_final = Delivery { job: None, reason: sample::refused("evt-1", at(0)).reason, ..delivery.clone() };
@@ -85,7 +83,7 @@ pub(super) async fn has_room(world: &World, delivery: Option<&Delivery>, request
 }
 
 #[tokio::test]
-async fn a_job_is_made_in_each_form_over_nothing_that_others_made() {
+async fn job_creation_is_refused_by_each_changed_item() {
     for form in forms() {
         let write = async |world: &World, read: &_| make(world, read, &BUDGET, form).await;
         check(whole, write, (1 + count(&form), &[])).await;
@@ -93,7 +91,7 @@ async fn a_job_is_made_in_each_form_over_nothing_that_others_made() {
 }
 
 #[tokio::test]
-async fn a_job_is_made_in_each_form_over_what_says_nothing_any_more() {
+async fn job_creation_ignores_obsolete_items() {
     for form in forms() {
         let (world, read) = whole().await;
         has_room(&world, Some(&read.0.delivery), &read.0.request).await;
@@ -101,7 +99,7 @@ async fn a_job_is_made_in_each_form_over_what_says_nothing_any_more() {
     }
 }
 
-/// A ticket of the board, with the job that it gets.
+/// A new ticket of the board, with its job.
 struct New {
     ticket: Ticket,
     text: TicketText,
@@ -134,7 +132,7 @@ impl New {
 }
 
 #[tokio::test]
-async fn a_ticket_is_written_in_each_form_over_nothing_that_others_made() {
+async fn ticket_creation_is_refused_by_each_existing_item() {
     for form in forms().filter(|[with_job, charged, _]| *with_job || !charged) {
         let write = async |world: &World, new: &New| new.write(world, &BUDGET, form).await;
         let empty = async || (World::new().await, New::one());
@@ -143,10 +141,10 @@ async fn a_ticket_is_written_in_each_form_over_nothing_that_others_made() {
 }
 
 #[tokio::test]
-async fn a_ticket_is_written_in_each_form_over_what_says_nothing_any_more() {
+async fn ticket_creation_ignores_obsolete_items() {
     for form in forms().filter(|[with_job, charged, _]| *with_job || !charged) {
         let (world, new) = (World::new().await, New::one());
-        // An event of a ticket tool that was cut short.
+        // The text of an incomplete ticket event.
         world.store.store_text(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.unwrap();
         has_room(&world, None, &new.request).await;
         world.applies(new.write(&world, &ROOM, form)).await;
@@ -155,7 +153,7 @@ async fn a_ticket_is_written_in_each_form_over_what_says_nothing_any_more() {
 }
 
 #[tokio::test]
-async fn a_text_is_changed_in_each_form_over_nothing_that_others_changed() {
+async fn text_replacement_is_refused_by_each_changed_item() {
     let (project, ticket) = (sample::project(), sample::ticket_key("APP-1"));
     let (delivery, request) = (sample::accepted(&sample::job("one")), sample::request("one", at(0)));
     for [was_there, asked] in forms() {
@@ -192,7 +190,7 @@ async fn a_text_is_changed_in_each_form_over_nothing_that_others_changed() {
 }
 
 #[tokio::test]
-async fn an_entry_waits_on_a_ticket_that_is_new_or_read_over_nothing_that_others_changed() {
+async fn queued_entry_is_refused_by_each_changed_item() {
     let event = sample::event("APP-1", "evt-1", at(1), "AI Processing");
     let delivery = sample::accepted(&sample::job("one"));
     for is_there in [false, true] {
