@@ -1,4 +1,4 @@
-//! Events are kept batch by batch and read in order.
+//! Tests that events are stored in batches and read in order.
 
 use crate::sample::{self, at};
 use crate::world::{World, count};
@@ -9,14 +9,14 @@ async fn store(world: &World, attempt: u32, first: u64, events: &[String]) -> Wr
     world.store.store_events(&batch).await.unwrap()
 }
 
-/// The first numbers of the batches that are read after `seq`.
+/// The first number of each batch after `seq`.
 async fn firsts(world: &World, attempt: u32, seq: u64, limit: i32) -> Vec<u64> {
     let batches = world.store.event_batches::<String>(&sample::job_id("one"), attempt, seq, limit).await;
     batches.unwrap().iter().map(|batch| batch.first).collect()
 }
 
 #[tokio::test]
-async fn batches_are_read_in_the_order_of_their_numbers() {
+async fn batches_are_read_in_numeric_order() {
     let world = World::new().await;
     let numbers = [1u64, 2, 3, 9, 10, 11, 12, 99, 100, 101, 1_000, 9_999_999_999];
     for first in numbers.iter().rev() {
@@ -31,19 +31,19 @@ async fn batches_are_read_in_the_order_of_their_numbers() {
 }
 
 #[tokio::test]
-async fn a_batch_reads_back_as_it_was_stored() {
+async fn batch_is_read_as_stored_and_expires_after_90_days() {
     let world = World::new().await;
     let events = ["one".to_owned(), "zwei # % \u{1f980}".to_owned()];
     store(&world, 1, 5, &events).await;
     let batches = world.store.event_batches::<String>(&sample::job_id("one"), 1, 4, 10).await.unwrap();
-    let [batch] = &batches[..] else { panic!("one batch") };
+    let [batch] = &batches[..] else { panic!("exactly one batch is stored") };
     assert_eq!((batch.first, batch.at, &batch.events[..]), (5, at(5), &events[..]));
     let item = world.item("EVENTS#", "0000000005").await;
     assert_eq!(count(&item, "expires"), Some(at(5).millis() / 1_000 + 90 * 86_400));
 }
 
 #[tokio::test]
-async fn a_batch_never_changes() {
+async fn stored_batch_never_changes() {
     let world = World::new().await;
     store(&world, 1, 1, &["first".into()]).await;
     let before = world.items().await;
@@ -51,10 +51,9 @@ async fn a_batch_never_changes() {
     assert_eq!(world.items().await, before);
 }
 
-/// One answer of DynamoDB carries a megabyte; a reader that takes fewer batches than it asked for as the
-/// end would pass over the rest.
+/// DynamoDB returns at most a megabyte per page, so a short page is not the end.
 #[tokio::test]
-async fn batches_beyond_one_megabyte_are_read_too() {
+async fn batches_beyond_one_megabyte_are_read() {
     let world = World::new().await;
     for first in 1..=6u64 {
         store(&world, 1, first, &[noise(300_000, first)]).await;
@@ -63,7 +62,7 @@ async fn batches_beyond_one_megabyte_are_read_too() {
     assert_eq!(firsts(&world, 1, 0, 5).await, [1, 2, 3, 4, 5]);
 }
 
-/// Text that does not compress to less than half.
+/// Text that compresses to more than half of its size.
 fn noise(bytes: usize, seed: u64) -> String {
     use rand::RngExt;
     use rand::SeedableRng;

@@ -1,4 +1,4 @@
-//! What decisions are made from: each read is one call, and brings each item that stands as what it is.
+//! Tests the reads of facts for a decision: one call each, with every stored item.
 
 use crate::reviews::{held, id, linked, remember, review_id, waits};
 use crate::sample;
@@ -8,14 +8,14 @@ use pullyard_domain::pull_request::PullRequestId;
 use pullyard_store::{Error, Linked};
 
 impl World {
-    /// The calls for several items since this was asked last, and for one.
+    /// The numbers of batch reads and single reads since the last call.
     fn reads(&self) -> (usize, usize) {
         (self.faults.calls("BatchGetItem"), self.faults.calls("GetItem"))
     }
 }
 
 #[tokio::test]
-async fn facts_are_read_in_one_call_and_what_is_absent_is_none() {
+async fn facts_are_read_in_one_call_with_none_for_absent_items() {
     let world = World::calm().await;
     let (project, repository) = (sample::settings_of(sample::project().as_str()), sample::repository(5, "acme/app"));
     let (shop, of) = (&project.id, &repository.integration);
@@ -44,7 +44,7 @@ async fn facts_are_read_in_one_call_and_what_is_absent_is_none() {
 }
 
 #[tokio::test]
-async fn the_ticket_the_link_and_the_review_come_as_they_are() {
+async fn combined_reads_equal_single_reads() {
     let world = World::with_linked().await;
     world.applies(world.store.put_integration(&sample::forge(sample::integration().as_str()))).await;
     world.applies(remember(&world.store, &waits("r1"), &held("r1"))).await;
@@ -66,7 +66,7 @@ async fn the_ticket_the_link_and_the_review_come_as_they_are() {
 }
 
 #[tokio::test]
-async fn the_link_and_all_reviews_come_in_one_query() {
+async fn link_and_reviews_are_read_in_one_query() {
     let world = World::calm().await;
     let store = &world.store;
     world.applies(store.link_pull_request(&linked(), &sample::ticket("APP-1"))).await;
@@ -82,7 +82,7 @@ async fn the_link_and_all_reviews_come_in_one_query() {
 }
 
 #[tokio::test]
-async fn an_item_that_can_not_be_read_is_named() {
+async fn unreadable_item_is_named_in_the_error() {
     let world = World::calm().await;
     let key = sample::ticket_key("APP-1");
     world.applies(world.store.put_project(&sample::settings_of(sample::project().as_str()))).await;

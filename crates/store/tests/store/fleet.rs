@@ -1,4 +1,4 @@
-//! What becomes of registered runners: they are heard, fall silent, lose jobs, go.
+//! Tests the writes of registered runners: heartbeat, offline mark, job loss, drain and removal.
 
 use crate::rests::Resting;
 use crate::sample::{self, at};
@@ -16,14 +16,14 @@ use pullyard_store::{Ended, Proof, Registered, Rested, Sweeps, Write};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The runner as it is heard at this time.
+/// The runner after a heartbeat at this time.
 pub(crate) fn heard(runner: &Runner, secs: u64) -> Runner {
     let active = runner.slots.keys().cloned().collect();
     let said = Heartbeat { instance: runner.instance.clone(), active, draining: false, last: false };
     runner.heard(said, at(secs)).unwrap()
 }
 
-/// The runner as a sweep at 500 s leaves it.
+/// The runner after a sweep marked it offline.
 pub(crate) fn offline(runner: &Runner) -> Runner {
     Runner { status: Presence::Offline, epoch: runner.epoch + 1, ..runner.clone() }
 }
@@ -35,7 +35,7 @@ async fn kite() -> (World, Runner) {
 }
 
 #[tokio::test]
-async fn a_heartbeat_brings_a_runner_back_and_touches_no_slot() {
+async fn heartbeat_brings_a_runner_back_and_keeps_its_slots() {
     let (world, seen) = kite().await;
     world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
     let gone = world.runner(&seen).await;
@@ -43,7 +43,7 @@ async fn a_heartbeat_brings_a_runner_back_and_touches_no_slot() {
     let back = heard(&gone, 600);
     world.applies(world.store.heartbeat(&gone, &back)).await;
     assert_eq!(world.runner(&seen).await, back);
-    // A claim between the read and the heartbeat keeps its slot.
+    // A claim between the read and the heartbeat must not lose its slot.
     let seen = world.runner(&seen).await;
     let job = world.running_on(&seen, "APP-1", Status::Claimed).await;
     world.applies(world.store.heartbeat(&seen, &heard(&seen, 610))).await;
@@ -51,7 +51,7 @@ async fn a_heartbeat_brings_a_runner_back_and_touches_no_slot() {
 }
 
 #[tokio::test]
-async fn what_a_runner_says_that_it_runs_and_its_goodbye_are_stored_as_it_says_them() {
+async fn active_jobs_and_last_heartbeat_are_stored_as_sent() {
     let (world, seen) = kite().await;
     world.running_on(&seen, "APP-1", Status::Executing).await;
     let seen = world.runner(&seen).await;
@@ -67,7 +67,7 @@ async fn what_a_runner_says_that_it_runs_and_its_goodbye_are_stored_as_it_says_t
 }
 
 #[tokio::test]
-async fn a_runner_that_fell_silent_with_many_is_spared_until_it_is_heard() {
+async fn spared_runner_stays_spared_until_its_heartbeat() {
     let (world, seen) = kite().await;
     let spared = Runner { spared_until: Some(at(590)), ..offline(&seen) };
     world.applies(world.store.take_offline(&seen, &spared)).await;
@@ -80,7 +80,7 @@ async fn a_runner_that_fell_silent_with_many_is_spared_until_it_is_heard() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_is_refused_to_a_replaced_process_and_to_a_runner_that_goes_or_is_gone() {
+async fn heartbeat_of_a_replaced_or_removed_runner_is_refused() {
     let (world, seen) = kite().await;
     let new = Runner { epoch: 2, instance: InstanceId::new("process-2").unwrap(), ..seen.clone() };
     let profile = sample::profile(&seen, &seen.name);
@@ -91,11 +91,11 @@ async fn a_heartbeat_is_refused_to_a_replaced_process_and_to_a_runner_that_goes_
     world.refuses(world.store.heartbeat(&new, &heard(&new, 30))).await;
     world.applies(world.store.remove_runner(&new)).await;
     world.refuses(world.store.heartbeat(&new, &heard(&new, 30))).await;
-    assert_eq!(world.items().await.len(), 0, "nothing of it comes back");
+    assert_eq!(world.items().await.len(), 0, "a refused heartbeat must not recreate items");
 }
 
 #[tokio::test]
-async fn a_runner_that_was_heard_since_is_not_taken_offline() {
+async fn runner_with_a_newer_heartbeat_is_not_marked_offline() {
     let (world, seen) = kite().await;
     world.applies(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
     world.refuses(world.store.take_offline(&seen, &offline(&seen))).await;
@@ -104,9 +104,8 @@ async fn a_runner_that_was_heard_since_is_not_taken_offline() {
     world.refuses(world.store.take_offline(&seen, &offline(&seen))).await;
 }
 
-/// Of a heartbeat and a sweep one comes first, and what the other says is refused or undone, never mixed.
 #[tokio::test]
-async fn a_takeover_is_refused_by_a_sign_of_life() {
+async fn takeover_is_refused_after_a_heartbeat() {
     let (world, seen) = kite().await;
     world.applies(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
     let new = Runner { epoch: 2, instance: InstanceId::new("process-2").unwrap(), ..seen.clone() };
@@ -114,7 +113,7 @@ async fn a_takeover_is_refused_by_a_sign_of_life() {
     world.refuses(world.store.register(&Registered { seen: Some(&seen), ..first_time(&new, &profile) })).await;
 }
 
-/// An end that was decided because the runner is Offline.
+/// Ends the runner's job under this proof.
 async fn end_by(world: &World, seen: &Runner, proof: impl Fn(&Runner) -> Proof) -> Write {
     let job = world.store.job(seen.slots.keys().next().unwrap()).await.unwrap().unwrap();
     let ended = job.given_up(sample::failure(), at(500)).unwrap();
@@ -131,25 +130,25 @@ fn by_silence(runner: &Runner) -> Proof {
 }
 
 #[tokio::test]
-async fn a_runner_that_comes_back_before_its_jobs_are_ended_keeps_them() {
+async fn returning_runner_keeps_its_unended_jobs() {
     let (world, seen) = kite().await;
     world.running_on(&seen, "APP-1", Status::Executing).await;
     let seen = world.runner(&seen).await;
-    assert_eq!(end_by(&world, &seen, by_epoch).await, Write::Stale, "it is Online");
+    assert_eq!(end_by(&world, &seen, by_epoch).await, Write::Stale, "the runner is Online");
     world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
     let gone = world.runner(&seen).await;
     world.applies(world.store.heartbeat(&gone, &heard(&gone, 501))).await;
-    assert_eq!(end_by(&world, &gone, by_epoch).await, Write::Stale, "it came back");
+    assert_eq!(end_by(&world, &gone, by_epoch).await, Write::Stale, "the runner came back");
     let back = world.runner(&seen).await;
     world.applies(world.store.take_offline(&back, &offline(&back))).await;
-    assert_eq!(end_by(&world, &gone, by_epoch).await, Write::Stale, "that was an earlier silence");
+    assert_eq!(end_by(&world, &gone, by_epoch).await, Write::Stale, "the proof is from an earlier epoch");
     let gone = world.runner(&seen).await;
     assert_eq!(end_by(&world, &gone, by_epoch).await, Write::Applied);
     assert!(world.runner(&seen).await.slots.is_empty());
 }
 
 #[tokio::test]
-async fn a_ghost_is_ended_only_if_nothing_was_heard_since() {
+async fn unlisted_job_is_ended_only_without_a_newer_heartbeat() {
     let (world, seen) = kite().await;
     world.running_on(&seen, "APP-1", Status::Executing).await;
     let seen = world.runner(&seen).await;
@@ -160,7 +159,7 @@ async fn a_ghost_is_ended_only_if_nothing_was_heard_since() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_lost_goes_back_under_the_same_proof() {
+async fn requeue_of_a_lost_job_needs_the_offline_proof() {
     let (world, seen) = kite().await;
     let before = world.running_on(&seen, "APP-1", Status::Claimed).await;
     let (job, attempt) = requeue_of(&before);
@@ -173,7 +172,7 @@ async fn a_job_that_is_lost_goes_back_under_the_same_proof() {
     assert!(world.runner(&seen).await.slots.is_empty());
 }
 
-/// How a lost job of this runner stands still, whose people want it to pause.
+/// The suspension of a lost job that a user wants to pause.
 async fn pausing(world: &World, runner: &Runner) -> Resting {
     let job = world.running_on(runner, "APP-1", Status::Executing).await;
     world.applies(world.store.update_job(&job.paused(Pause::new("ann", at(240)), at(240)).unwrap())).await;
@@ -184,7 +183,7 @@ async fn pausing(world: &World, runner: &Runner) -> Resting {
 }
 
 #[tokio::test]
-async fn a_job_that_shall_pause_is_lost_only_while_its_runner_is_offline() {
+async fn pausing_job_is_lost_only_while_its_runner_is_offline() {
     let (world, seen) = kite().await;
     let resting = pausing(&world, &seen).await;
     let rests = async |by: &Runner| world.store.rest(&Rested { proof: by_epoch(by), ..resting.rested() }).await;
@@ -202,7 +201,7 @@ async fn a_job_that_shall_pause_is_lost_only_while_its_runner_is_offline() {
 }
 
 #[tokio::test]
-async fn a_job_that_shall_pause_is_lost_only_if_its_runner_was_not_heard_since() {
+async fn pausing_job_is_lost_only_without_a_newer_heartbeat() {
     let (world, seen) = kite().await;
     let resting = pausing(&world, &seen).await;
     let rests = async |by: &Runner| world.store.rest(&Rested { proof: by_silence(by), ..resting.rested() }).await;
@@ -217,7 +216,7 @@ async fn a_job_that_shall_pause_is_lost_only_if_its_runner_was_not_heard_since()
 }
 
 #[tokio::test]
-async fn a_drain_is_a_level_and_a_heartbeat_acknowledges_only_what_it_saw() {
+async fn heartbeat_acknowledges_only_the_drain_it_read() {
     let (world, seen) = kite().await;
     let drain = Drain { by: "ana".into(), at: at(5), acknowledged: None };
     world.applies(world.store.set_drain(&seen, Some(&drain))).await;
@@ -237,7 +236,7 @@ async fn a_drain_is_a_level_and_a_heartbeat_acknowledges_only_what_it_saw() {
 }
 
 #[tokio::test]
-async fn a_runner_goes_with_its_name_and_not_before_its_last_slot() {
+async fn runner_is_removed_with_its_name_after_its_last_slot() {
     let (world, seen) = kite().await;
     let job = world.running_on(&seen, "APP-1", Status::Executing).await;
     let seen = world.runner(&seen).await;
@@ -252,9 +251,9 @@ async fn a_runner_goes_with_its_name_and_not_before_its_last_slot() {
     assert_eq!(world.store.runner(&seen.id).await.unwrap(), None);
     let profiles = async || world.store.runner_profiles(std::slice::from_ref(&seen.id)).await.unwrap();
     assert!(world.in_the_end(profiles).await.is_empty());
-    // Gone already is gone.
+    // A repeated removal succeeds.
     world.applies(world.store.remove_runner(&seen)).await;
-    // The name is free for another.
+    // The name is free for another runner.
     let other = Runner { id: RunnerId::of("other", "kite"), ..sample::runner("kite", 1) };
     let profile = sample::profile(&other, "kite");
     world.applies(world.store.register(&first_time(&other, &profile))).await;
@@ -263,7 +262,7 @@ async fn a_runner_goes_with_its_name_and_not_before_its_last_slot() {
 }
 
 #[tokio::test]
-async fn a_slot_is_emptied_only_of_its_own_claim() {
+async fn slot_is_dropped_only_for_its_own_claim() {
     let (world, seen) = kite().await;
     let job = world.running_on(&seen, "APP-1", Status::Claimed).await;
     let slot = world.runner(&seen).await.slots[&job.id].clone();
@@ -275,7 +274,7 @@ async fn a_slot_is_emptied_only_of_its_own_claim() {
 }
 
 #[tokio::test]
-async fn every_runner_is_listed_with_its_profile_though_one_can_not_be_read() {
+async fn unreadable_runner_does_not_hide_the_others() {
     let world = World::new().await;
     let mut ids = Vec::new();
     for number in 0..130 {
@@ -300,7 +299,7 @@ async fn every_runner_is_listed_with_its_profile_though_one_can_not_be_read() {
 }
 
 #[tokio::test]
-async fn classes_and_their_jobs_are_read_in_order() {
+async fn classes_are_listed_and_ready_jobs_are_ordered() {
     let world = World::new().await;
     let class = sample::job("any").class;
     let needs = Needs { capability: "command".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
@@ -323,7 +322,7 @@ async fn classes_and_their_jobs_are_read_in_order() {
 }
 
 #[tokio::test]
-async fn what_only_adopts_is_read_before_older_jobs_of_its_class() {
+async fn adopting_jobs_are_read_before_older_jobs() {
     let world = World::new().await;
     let adopts = Some(sample::failure());
     for (name, secs, adopts) in [("a", 10, None), ("d", 40, adopts.clone()), ("c", 30, adopts), ("b", 20, None)] {
@@ -337,7 +336,7 @@ async fn what_only_adopts_is_read_before_older_jobs_of_its_class() {
 }
 
 #[tokio::test]
-async fn a_class_that_can_not_be_read_hides_no_other() {
+async fn unreadable_class_does_not_hide_the_others() {
     let world = World::new().await;
     let classes = ["command", "codex"].map(|capability| ClassId::of("acme", capability, &BTreeSet::new()));
     for class in &classes {
@@ -352,7 +351,7 @@ async fn a_class_that_can_not_be_read_hides_no_other() {
 }
 
 #[tokio::test]
-async fn of_two_sweeps_the_later_one_counts() {
+async fn sweep_record_never_moves_back() {
     let world = World::new().await;
     assert_eq!(world.store.sweeps().await.unwrap(), None);
     let round = |secs| Sweeps { at: at(secs), ready_at: at(0), since: Some(at(1)), gauges: None };
@@ -363,7 +362,7 @@ async fn of_two_sweeps_the_later_one_counts() {
 }
 
 #[tokio::test]
-async fn a_round_is_noted_over_a_time_that_is_none_and_over_one_that_no_clock_of_ours_can_say() {
+async fn sweep_record_with_invalid_or_future_time_is_replaced() {
     let world = World::new().await;
     let round = |secs| Sweeps { at: at(secs), ready_at: at(0), since: None, gauges: None };
     world.applies(world.store.put_sweeps(&round(60))).await;

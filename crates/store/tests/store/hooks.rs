@@ -1,4 +1,4 @@
-//! Webhooks, what is heard of them, secrets that rotate, repositories that are renamed, and reviews that wait.
+//! Tests webhooks and their statistics, secret rotation, renamed repositories and racing reviews.
 
 use crate::reviews::waits;
 use crate::sample::{at, repository};
@@ -29,7 +29,7 @@ pub(crate) fn hook(name: &str) -> Hook {
 }
 
 #[tokio::test]
-async fn a_hook_is_written_over_the_revision_that_was_read() {
+async fn hook_is_written_over_the_rev_read() {
     let world = World::new().await;
     let new = hook("acme");
     assert_eq!(world.store.put_hook(&new).await.unwrap(), Write::Applied);
@@ -48,9 +48,9 @@ async fn a_hook_is_written_over_the_revision_that_was_read() {
     assert_eq!(world.store.hook(&new.name).await.unwrap(), None);
 }
 
-/// Both are the first revision of their name: the one that was read is gone, and another one was made since.
+/// Both webhooks have the first revision of their name: the webhook that was read is deleted, and a new one exists.
 #[tokio::test]
-async fn a_hook_that_was_made_since_the_one_that_was_read_was_forgotten_is_neither_written_over_nor_forgotten() {
+async fn stale_reader_cannot_change_a_recreated_hook() {
     let world = World::new().await;
     world.applies(world.store.put_hook(&hook("acme"))).await;
     let gone = world.store.hook(&hook("acme").name).await.unwrap().unwrap();
@@ -64,7 +64,7 @@ async fn a_hook_that_was_made_since_the_one_that_was_read_was_forgotten_is_neith
 }
 
 #[tokio::test]
-async fn that_deliveries_come_is_noted_once_a_minute_and_what_is_refused_is_counted() {
+async fn hook_notes_one_verification_a_minute_and_all_refusals() {
     let world = World::new().await;
     let hook = hook("acme");
     assert_eq!(world.store.note_hook_verified(&hook, at(1)).await.unwrap(), Write::Applied);
@@ -76,14 +76,13 @@ async fn that_deliveries_come_is_noted_once_a_minute_and_what_is_refused_is_coun
     check_heard(&world, &hook, (Some(later), 5, Some(later))).await;
 }
 
-/// When it was verified, how many were not let in, and when the last of them.
+/// Asserts the time of the last verification, the number of refused deliveries, and the time of the last one.
 async fn check_heard(world: &World, hook: &Hook, expected: (Option<Timestamp>, u64, Option<Timestamp>)) {
     let heard = world.store.hook_heard(hook).await.unwrap();
     assert_eq!((heard.verified_at, heard.refused, heard.refused_at), expected);
 }
 
-/// A hook that was forgotten, what was noted of it by whoever had read it before, and one that was made by its name
-/// since.
+/// A deleted webhook with statistics written after its deletion, and a new webhook of the same name.
 async fn forgotten_and_made_anew() -> (World, Hook, Hook) {
     let world = World::new().await;
     world.applies(world.store.put_hook(&hook("acme"))).await;
@@ -97,7 +96,7 @@ async fn forgotten_and_made_anew() -> (World, Hook, Hook) {
 }
 
 #[tokio::test]
-async fn what_was_heard_of_a_hook_that_is_gone_is_not_heard_of_another_one_of_its_name() {
+async fn recreated_hook_does_not_inherit_statistics() {
     let (world, _, anew) = forgotten_and_made_anew().await;
     check_heard(&world, &anew, (None, 0, None)).await;
     world.applies(world.store.note_hook_verified(&anew, at(5))).await;
@@ -110,7 +109,7 @@ async fn what_was_heard_of_a_hook_that_is_gone_is_not_heard_of_another_one_of_it
 }
 
 #[tokio::test]
-async fn a_hook_that_is_gone_is_heard_of_no_more_once_another_one_of_its_name_was() {
+async fn deleted_hook_cannot_overwrite_its_successors_statistics() {
     let (world, gone, anew) = forgotten_and_made_anew().await;
     world.applies(world.store.note_hook_verified(&anew, at(5))).await;
     world.refuses(world.store.note_hook_verified(&gone, at(500))).await;
@@ -118,9 +117,9 @@ async fn a_hook_that_is_gone_is_heard_of_no_more_once_another_one_of_its_name_wa
     check_heard(&world, &anew, (Some(at(5)), 0, None)).await;
 }
 
-/// As it was stored before it was said of which hook it is.
+/// Statistics from a release that did not store their webhook.
 #[tokio::test]
-async fn what_was_heard_and_does_not_say_of_which_hook_is_of_the_one_that_is_there() {
+async fn statistics_without_a_hook_belong_to_the_current_one() {
     let world = World::new().await;
     world.applies(world.store.note_hook_refused(&hook("acme"), 3, at(2))).await;
     let mut item = world.item("HOOK#acme", "HEARD").await;
@@ -134,7 +133,7 @@ async fn what_was_heard_and_does_not_say_of_which_hook_is_of_the_one_that_is_the
 }
 
 #[tokio::test]
-async fn a_rotation_is_written_over_the_revision_that_was_read() {
+async fn rotation_is_written_over_the_rev_read() {
     let world = World::new().await;
     let secret = "pullyard/user/hook-acme";
     let rotation = Rotation { secret: secret.into(), previous: "v1".into(), until: at(9), rev: 0 };
@@ -144,16 +143,20 @@ async fn a_rotation_is_written_over_the_revision_that_was_read() {
 }
 
 #[tokio::test]
-async fn a_renamed_repository_is_found_by_its_new_name_alone() {
+async fn renamed_repository_is_found_by_its_new_name_only() {
     let world = World::new().await;
     let before = repository(9_901, "acme/app");
     assert_eq!(world.store.put_repository(&before, None).await.unwrap(), Write::Applied);
     let named = async |name: &RepositoryName| world.store.repository_named(&before.project, name).await.unwrap();
-    // Where reads lag, whoever asks next may be told of this.
+    // With lagging reads, a later read may return this name.
     assert_eq!(named(&before.name).await, Some(before.clone()));
     let after = Repository { name: RepositoryName::new("acme/web").unwrap(), ..before.clone() };
     assert_eq!(world.store.rename_repository(&before, &after).await.unwrap(), Write::Applied);
-    assert_eq!(world.store.rename_repository(&before, &after).await.unwrap(), Write::Stale, "it has that name");
+    assert_eq!(
+        world.store.rename_repository(&before, &after).await.unwrap(),
+        Write::Stale,
+        "the repository already has that name"
+    );
     assert_eq!((named(&before.name).await, named(&after.name).await), (None, Some(after.clone())));
     let cased = Repository { name: RepositoryName::new("Acme/Web").unwrap(), ..after.clone() };
     assert_eq!(world.store.rename_repository(&after, &cased).await.unwrap(), Write::Applied);
@@ -161,7 +164,7 @@ async fn a_renamed_repository_is_found_by_its_new_name_alone() {
 }
 
 #[tokio::test]
-async fn many_reviews_at_once_are_noted_on_a_busy_ticket_and_none_cancels_another() {
+async fn racing_reviews_are_all_noted_on_a_busy_ticket() {
     let world = World::new().await;
     world.triggered("APP-1").await;
     let ticket = world.ticket("APP-1").await;

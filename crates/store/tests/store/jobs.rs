@@ -1,4 +1,4 @@
-//! The writes of a job on its way: start, claim, phase, requeue, end, late result.
+//! Tests the writes of a job: dispatch, claim, progress, requeue, end and late result.
 
 use crate::sample::{self, at};
 use crate::world::{Ending, World, count, failed, fence, requeue_of};
@@ -12,23 +12,23 @@ use pullyard_domain::ticket::{Badge, LastOutcome};
 use pullyard_store::{Proof, WorkKey};
 use std::collections::BTreeSet;
 
-/// A write that anything that touches the job makes stale.
+/// Changes the job, so that every write over an earlier read is stale.
 async fn touch(world: &World, job: &Job) {
     let mut touched = world.job(job).await;
     touched.tries += 1;
     world.applies(world.store.update_job(&touched)).await;
 }
 
-/// A write that anything that touches the ticket makes stale.
+/// Changes the ticket, so that every write over an earlier read is stale.
 async fn touch_ticket(world: &World, key: &str) {
     let event = sample::event(key, "touch", at(5_000), "AI Processing");
     world.store.snapshot(&event).await.unwrap();
 }
 
-// Plain changes.
+// Dispatch and progress.
 
 #[tokio::test]
-async fn a_start_is_counted() {
+async fn dispatch_raises_rev_and_start_number() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     world.applies(world.store.update_job(&job.dispatched(at(1)).unwrap())).await;
@@ -38,7 +38,7 @@ async fn a_start_is_counted() {
 }
 
 #[tokio::test]
-async fn a_start_of_a_job_that_was_started_meanwhile_is_refused() {
+async fn dispatch_over_a_stale_rev_is_refused() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     let again = job.dispatched(at(2)).unwrap();
@@ -47,7 +47,7 @@ async fn a_start_of_a_job_that_was_started_meanwhile_is_refused() {
 }
 
 #[tokio::test]
-async fn a_start_of_a_job_that_is_not_there_is_refused() {
+async fn dispatch_of_a_missing_job_is_refused() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     world.lose("JOB#", "JOB").await;
@@ -55,7 +55,7 @@ async fn a_start_of_a_job_that_is_not_there_is_refused() {
 }
 
 #[tokio::test]
-async fn a_job_walks_through_its_phases() {
+async fn job_passes_its_phases_to_syncing() {
     let world = World::new().await;
     let job = world.running("APP-1", Status::Syncing).await;
     assert_eq!((job.status, job.worked, job.push_until), (Status::Syncing, true, Some(at(240))));
@@ -63,7 +63,7 @@ async fn a_job_walks_through_its_phases() {
 }
 
 #[tokio::test]
-async fn a_phase_over_an_older_revision_is_refused() {
+async fn progress_over_a_stale_rev_is_refused() {
     let world = World::new().await;
     let job = world.running("APP-1", Status::Claimed).await;
     let next = job.progressed(&fence(&job), Status::Preparing, at(120)).unwrap();
@@ -76,16 +76,16 @@ async fn a_phase_over_an_older_revision_is_refused() {
 // Claims.
 
 #[tokio::test]
-async fn a_task_claims_its_job() {
+async fn task_claims_its_job() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     let claimed = world.claimed(&job, &sample::claim_by_task(&job, "c1")).await;
     assert_eq!((claimed.status, claimed.attempt, claimed.rev), (Status::Claimed, 1, 2));
-    assert_eq!(world.items().await.len(), 2, "job and ticket");
+    assert_eq!(world.items().await.len(), 2, "job and ticket are stored");
 }
 
 #[tokio::test]
-async fn a_claim_over_an_older_revision_is_refused() {
+async fn claim_over_a_stale_rev_is_refused() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     let claimed = job.claimed(&sample::claim_by_task(&job, "c1"), at(60)).unwrap();
@@ -94,7 +94,7 @@ async fn a_claim_over_an_older_revision_is_refused() {
 }
 
 #[tokio::test]
-async fn a_second_claim_is_refused() {
+async fn second_claim_is_refused() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     world.claimed(&job, &sample::claim_by_task(&job, "c1")).await;
@@ -103,7 +103,7 @@ async fn a_second_claim_is_refused() {
 }
 
 #[tokio::test]
-async fn a_claim_of_a_job_that_is_not_there_is_refused() {
+async fn claim_of_a_missing_job_is_refused() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     world.lose("JOB#", "JOB").await;
@@ -112,7 +112,7 @@ async fn a_claim_of_a_job_that_is_not_there_is_refused() {
 }
 
 #[tokio::test]
-async fn a_runner_claims_a_job_into_a_slot() {
+async fn runner_claim_fills_a_slot() {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 2)).await;
     let job = world.running_on(&runner, "APP-1", Status::Claimed).await;
@@ -121,8 +121,7 @@ async fn a_runner_claims_a_job_into_a_slot() {
     assert_eq!(job.run.and_then(|run| run.runner), Some(runner.id));
 }
 
-/// A runner that stands in the table as `adjust` makes it can't claim a Ready job; with the claim it
-/// would win if the runner stood as it registered.
+/// Asserts that a runner with this change cannot claim a Ready job. Without the change the same claim would succeed.
 async fn check_no_slot(adjust: impl FnOnce(&mut Runner, &Job)) {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
@@ -139,44 +138,44 @@ fn slot(claim: &str) -> Slot {
 }
 
 #[tokio::test]
-async fn a_process_that_was_taken_over_can_not_claim() {
+async fn replaced_process_cannot_claim() {
     check_no_slot(|runner, _| runner.instance = InstanceId::new("process-2").unwrap()).await;
 }
 
 #[tokio::test]
-async fn a_draining_runner_can_not_claim() {
+async fn draining_runner_cannot_claim() {
     check_no_slot(|runner, _| runner.draining = true).await;
 }
 
 #[tokio::test]
-async fn a_runner_that_people_drain_can_not_claim() {
+async fn runner_with_a_drain_request_cannot_claim() {
     let drain = Drain { by: "ana".into(), at: sample::at(1), acknowledged: None };
     check_no_slot(|runner, _| runner.drain = Some(drain)).await;
 }
 
 #[tokio::test]
-async fn a_runner_that_is_offline_can_not_claim() {
+async fn offline_runner_cannot_claim() {
     check_no_slot(|runner, _| runner.status = Presence::Offline).await;
 }
 
-/// Two tries of one claim that are on their way at once: the second finds that the first got a job.
+/// The retry of a claim races with the first try, which got a job.
 #[tokio::test]
-async fn a_claim_that_got_a_job_gets_no_second_one() {
+async fn used_claim_id_gets_no_second_job() {
     check_no_slot(|runner, _| runner.claims = ["c1", "c2"].map(|claim| ClaimId::new(claim).unwrap()).to_vec()).await;
 }
 
 #[tokio::test]
-async fn a_runner_that_is_being_deleted_can_not_claim() {
+async fn deleting_runner_cannot_claim() {
     check_no_slot(|runner, _| runner.status = Presence::Deleting).await;
 }
 
 #[tokio::test]
-async fn a_runner_can_not_claim_a_job_that_it_has() {
+async fn runner_cannot_claim_a_job_it_holds() {
     check_no_slot(|runner, job| runner.slots = [(job.id.clone(), slot("older"))].into()).await;
 }
 
 #[tokio::test]
-async fn a_full_runner_can_not_claim() {
+async fn full_runner_cannot_claim() {
     check_no_slot(|runner, _| {
         runner.slots = ["a", "b"].map(|name| (sample::job_id(name), slot(name))).into();
     })
@@ -184,7 +183,7 @@ async fn a_full_runner_can_not_claim() {
 }
 
 #[tokio::test]
-async fn a_runner_with_one_slot_left_claims() {
+async fn runner_with_one_free_slot_claims() {
     let world = World::new().await;
     let mut runner = sample::runner("kite", 2);
     runner.slots = [(sample::job_id("a"), slot("a"))].into();
@@ -194,7 +193,7 @@ async fn a_runner_with_one_slot_left_claims() {
 }
 
 #[tokio::test]
-async fn a_runner_that_is_not_there_can_not_claim() {
+async fn unregistered_runner_cannot_claim() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     let claim = sample::claim_by(&sample::runner("kite", 2), &job, "c1");
@@ -202,7 +201,7 @@ async fn a_runner_that_is_not_there_can_not_claim() {
 }
 
 #[tokio::test]
-async fn a_runners_claim_over_an_older_revision_takes_no_slot() {
+async fn runner_claim_over_a_stale_rev_takes_no_slot() {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 2)).await;
     let job = world.triggered("APP-1").await;
@@ -211,26 +210,26 @@ async fn a_runners_claim_over_an_older_revision_takes_no_slot() {
     world.refuses(world.store.claim(&claimed)).await;
 }
 
-// Going back.
+// Requeues.
 
 #[tokio::test]
-async fn a_job_goes_back_and_its_attempt_is_kept() {
+async fn requeue_keeps_the_attempt_and_frees_the_slot() {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 2)).await;
     let job = world.running_on(&runner, "APP-1", Status::Preparing).await;
     let back = world.requeued(&job).await;
     assert_eq!((back.status, back.attempt, back.run.clone()), (Status::Ready, 1, None));
-    let attempt = world.store.attempt(&job.id, 1).await.unwrap().expect("the attempt");
+    let attempt = world.store.attempt(&job.id, 1).await.unwrap().expect("the attempt is stored");
     assert_eq!(Some(attempt.run), job.run);
     assert!(world.runner(&runner).await.slots.is_empty());
-    assert_eq!(world.ticket("APP-1").await.active_job, Some(job.id.clone()), "it has not ended");
+    assert_eq!(world.ticket("APP-1").await.active_job, Some(job.id.clone()), "the job has not ended");
 
     let again = world.claimed(&back, &sample::claim_by(&runner, &back, "c2")).await;
     assert_eq!(again.attempt, 2);
     assert_eq!(world.runner(&runner).await.slots[&job.id].attempt, 2);
 }
 
-/// Spoils one item of a requeue and sees nothing of it stored.
+/// Asserts that a requeue is refused after `spoil` changed one of its items.
 async fn check_requeue_refused(spoil: impl AsyncFnOnce(&World, &Job)) {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 2)).await;
@@ -241,12 +240,12 @@ async fn check_requeue_refused(spoil: impl AsyncFnOnce(&World, &Job)) {
 }
 
 #[tokio::test]
-async fn going_back_over_an_older_revision_is_refused() {
+async fn requeue_over_a_stale_rev_is_refused() {
     check_requeue_refused(async |world, job| touch(world, job).await).await;
 }
 
 #[tokio::test]
-async fn going_back_twice_is_refused() {
+async fn second_requeue_is_refused() {
     check_requeue_refused(async |world, job| {
         world.requeued(job).await;
     })
@@ -254,22 +253,22 @@ async fn going_back_twice_is_refused() {
 }
 
 #[tokio::test]
-async fn going_back_from_an_attempt_that_is_on_record_is_refused() {
+async fn requeue_over_a_recorded_attempt_is_refused() {
     check_requeue_refused(async |world, job| world.put_attempt_of(job).await).await;
 }
 
 #[tokio::test]
-async fn going_back_from_a_runner_that_is_gone_is_refused() {
+async fn requeue_from_a_missing_runner_is_refused() {
     check_requeue_refused(async |world, _| world.lose("RUNNERS#", "rnr_").await).await;
 }
 
 #[tokio::test]
-async fn going_back_of_a_job_that_is_gone_is_refused() {
+async fn requeue_of_a_missing_job_is_refused() {
     check_requeue_refused(async |world, _| world.lose("JOB#", "JOB").await).await;
 }
 
 impl World {
-    /// The attempt that runs is on record already, though its job is as it was.
+    /// Stores the running attempt although its job has not changed.
     pub(crate) async fn put_attempt_of(&self, job: &Job) {
         let other = self.running("APP-2", Status::Claimed).await;
         let (back, _) = requeue_of(&other);
@@ -280,7 +279,7 @@ impl World {
 
 // Ends.
 
-/// A job on a runner that pushed, with all that its end writes.
+/// A job on a runner that has pushed, and everything that its end writes.
 async fn about_to_end(world: &World) -> (Runner, Ending) {
     let runner = world.registered(&sample::runner("kite", 2)).await;
     let job = world.running_on(&runner, "APP-1", Status::Syncing).await;
@@ -289,7 +288,7 @@ async fn about_to_end(world: &World) -> (Runner, Ending) {
 }
 
 #[tokio::test]
-async fn an_end_frees_the_ticket_and_the_slot_and_keeps_attempt_and_pull_request() {
+async fn end_frees_ticket_and_slot_and_stores_attempt_and_link() {
     let world = World::new().await;
     let (runner, ending) = about_to_end(&world).await;
     world.applies(world.store.end(&ending.ended())).await;
@@ -309,29 +308,29 @@ async fn an_end_frees_the_ticket_and_the_slot_and_keeps_attempt_and_pull_request
 }
 
 #[tokio::test]
-async fn a_failure_that_made_nothing_leaves_no_pull_request() {
+async fn failed_job_leaves_no_pull_request() {
     let world = World::new().await;
     let job = world.running("APP-1", Status::Executing).await;
     let ending = world.ending(&job, failed(), at(200)).await;
     world.applies(world.store.end(&ending.ended())).await;
     let last = world.ticket("APP-1").await.last_job.unwrap();
     assert_eq!((last.id, last.outcome), (job.id, LastOutcome::Failed));
-    assert_eq!(world.items().await.len(), 3, "job, attempt, ticket");
+    assert_eq!(world.items().await.len(), 3, "job, attempt and ticket are stored");
 }
 
 #[tokio::test]
-async fn a_job_that_nobody_claimed_ends_without_an_attempt() {
+async fn unclaimed_job_ends_without_an_attempt() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     let failure = Failure::NeverClaimed { limit: Span(86_400), why: "no capacity".into() };
     let ending = world.ending(&job, crate::world::failed_by(failure), at(90_000)).await;
     world.applies(world.store.end(&ending.ended())).await;
     assert_eq!(world.store.attempt(&job.id, 0).await.unwrap(), None);
-    assert_eq!(world.items().await.len(), 2, "job and ticket");
+    assert_eq!(world.items().await.len(), 2, "job and ticket are stored");
 }
 
 #[tokio::test]
-async fn a_second_job_renews_the_link_of_the_same_pull_request() {
+async fn second_job_renews_the_pull_request_link() {
     let world = World::new().await;
     for round in 1..=2 {
         let job = match round {
@@ -341,13 +340,13 @@ async fn a_second_job_renews_the_link_of_the_same_pull_request() {
         let ending = world.completing(&job).await;
         world.applies(world.store.end(&ending.ended())).await;
         let id = ending.pull_request.unwrap().id;
-        let link = world.store.pull_request(&id).await.unwrap().expect("the link");
+        let link = world.store.pull_request(&id).await.unwrap().expect("the link is stored");
         assert_eq!((link.rev, link.job), (round, Some(job.id)));
     }
 }
 
 impl World {
-    /// A second job of the ticket, pushing.
+    /// Runs a second job of the ticket until its push.
     async fn rerun(&self, ticket: &str) -> Job {
         let (job, ticket) = sample::planned(&self.ticket(ticket).await, "again");
         self.applies(self.store.trigger(&crate::world::of_ticket(&job, &ticket))).await;
@@ -357,7 +356,7 @@ impl World {
     }
 }
 
-/// Spoils one item of an end and sees nothing of it stored.
+/// Asserts that an end is refused after `spoil` changed one of its items.
 async fn check_end_refused(spoil: impl AsyncFnOnce(&World, &Ending)) {
     let world = World::new().await;
     let (_, ending) = about_to_end(&world).await;
@@ -366,12 +365,12 @@ async fn check_end_refused(spoil: impl AsyncFnOnce(&World, &Ending)) {
 }
 
 #[tokio::test]
-async fn an_end_over_an_older_revision_is_refused() {
+async fn end_over_a_stale_rev_is_refused() {
     check_end_refused(async |world, ending| touch(world, &ending.before).await).await;
 }
 
 #[tokio::test]
-async fn a_second_end_is_refused() {
+async fn second_end_is_refused() {
     check_end_refused(async |world, ending| {
         let earlier = world.ending(&ending.before, End::Cancelled, at(170)).await;
         world.applies(world.store.end(&earlier.ended())).await;
@@ -380,7 +379,7 @@ async fn a_second_end_is_refused() {
 }
 
 #[tokio::test]
-async fn an_end_after_going_back_is_refused() {
+async fn end_after_a_requeue_is_refused() {
     check_end_refused(async |world, ending| {
         world.requeued(&ending.before).await;
     })
@@ -388,22 +387,22 @@ async fn an_end_after_going_back_is_refused() {
 }
 
 #[tokio::test]
-async fn an_end_over_an_older_ticket_is_refused() {
+async fn end_over_a_stale_ticket_is_refused() {
     check_end_refused(async |world, _| touch_ticket(world, "APP-1").await).await;
 }
 
 #[tokio::test]
-async fn an_end_whose_ticket_is_gone_is_refused() {
+async fn end_with_a_missing_ticket_is_refused() {
     check_end_refused(async |world, _| world.lose("TICKET#", "TICKET").await).await;
 }
 
 #[tokio::test]
-async fn an_end_of_an_attempt_that_is_on_record_is_refused() {
+async fn end_over_a_recorded_attempt_is_refused() {
     check_end_refused(async |world, ending| world.put_attempt_of(&ending.before).await).await;
 }
 
 #[tokio::test]
-async fn an_end_whose_pull_request_was_linked_meanwhile_is_refused() {
+async fn end_over_a_new_pull_request_link_is_refused() {
     check_end_refused(async |world, ending| {
         let link = ending.pull_request.as_ref().unwrap();
         world.applies(world.store.link_if_unlinked(link)).await;
@@ -412,7 +411,7 @@ async fn an_end_whose_pull_request_was_linked_meanwhile_is_refused() {
 }
 
 #[tokio::test]
-async fn an_end_over_an_older_link_is_refused() {
+async fn end_over_a_stale_link_is_refused() {
     let world = World::new().await;
     let job = world.running("APP-1", Status::Syncing).await;
     world.applies(world.store.link_if_unlinked(&sample::pull_request(&job, 7))).await;
@@ -428,9 +427,9 @@ async fn an_end_over_an_older_link_is_refused() {
     world.applies(world.store.end(&ending.ended())).await;
 }
 
-/// Removing a slot twice is harmless: an audit may have been there first.
+/// An audit may have removed the slot already.
 #[tokio::test]
-async fn an_end_does_not_miss_a_slot_that_is_gone() {
+async fn end_succeeds_without_its_slot() {
     let world = World::new().await;
     let (runner, ending) = about_to_end(&world).await;
     let mut item = world.item("RUNNERS#", "rnr_").await;
@@ -442,14 +441,14 @@ async fn an_end_does_not_miss_a_slot_that_is_gone() {
 }
 
 #[tokio::test]
-async fn an_end_on_a_runner_that_is_gone_is_refused() {
+async fn end_on_a_missing_runner_is_refused() {
     check_end_refused(async |world, _| world.lose("RUNNERS#", "rnr_").await).await;
 }
 
 // Late results.
 
 #[tokio::test]
-async fn a_late_result_is_noted_on_its_attempt_and_nowhere_else() {
+async fn late_result_is_stored_on_its_attempt_only() {
     let world = World::new().await;
     let job = world.running("APP-1", Status::Claimed).await;
     world.requeued(&job).await;
@@ -461,21 +460,21 @@ async fn a_late_result_is_noted_on_its_attempt_and_nowhere_else() {
     let noted: pullyard_domain::job::JobResult =
         serde_dynamo::from_item(attempt["late_result"].as_m().unwrap().clone()).unwrap();
     assert_eq!(noted, sample::result(7));
-    assert!(world.store.attempt(&job.id, 1).await.unwrap().is_some(), "it still reads");
+    assert!(world.store.attempt(&job.id, 1).await.unwrap().is_some(), "the attempt can still be parsed");
     let mut after = world.items().await;
     after.retain(|(_, sk), _| !sk.starts_with("ATTEMPT"));
     assert!(after.iter().all(|(key, item)| before[key] == *item));
 }
 
 #[tokio::test]
-async fn a_late_result_of_an_attempt_that_is_not_there_makes_none() {
+async fn late_result_creates_no_attempt() {
     let world = World::new().await;
     let job = world.running("APP-1", Status::Claimed).await;
     world.refuses(world.store.note_late_result(&job.id, 1, &sample::result(7))).await;
 }
 
 #[tokio::test]
-async fn a_pull_request_is_linked_once() {
+async fn pull_request_is_linked_once() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     let link = sample::pull_request(&job, 7);
@@ -486,9 +485,9 @@ async fn a_pull_request_is_linked_once() {
     world.refuses(world.store.link_if_unlinked(&stored)).await;
 }
 
-/// A job that goes on with a pull request that came late must be able to end.
+/// A job with a pull request that was linked late must be able to end.
 #[tokio::test]
-async fn a_link_that_came_late_can_be_renewed_by_an_end() {
+async fn job_end_renews_a_late_link() {
     let world = World::new().await;
     let job = world.running("APP-1", Status::Syncing).await;
     world.applies(world.store.link_if_unlinked(&sample::pull_request(&job, 7))).await;
@@ -499,7 +498,7 @@ async fn a_link_that_came_late_can_be_renewed_by_an_end() {
 }
 
 #[tokio::test]
-async fn a_failed_start_waits_and_is_found_when_its_time_has_come() {
+async fn failed_start_is_due_at_its_next_time() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     world.applies(world.store.update_job(&job.dispatched(at(1)).unwrap())).await;
@@ -511,7 +510,7 @@ async fn a_failed_start_waits_and_is_found_when_its_time_has_come() {
 }
 
 #[tokio::test]
-async fn only_an_item_that_has_a_row_is_put_off() {
+async fn only_items_with_a_row_are_postponed() {
     let world = World::new().await;
     let put_off = async |job: &Job| world.store.put_row_off(&WorkKey::Job(job.id.clone()), at(900)).await;
     let (_, ending) = about_to_end(&world).await;
@@ -522,7 +521,7 @@ async fn only_an_item_that_has_a_row_is_put_off() {
 }
 
 #[tokio::test]
-async fn an_item_of_each_kind_is_put_off_and_no_other_with_it() {
+async fn each_kind_of_item_is_postponed_alone() {
     let world = World::new().await;
     let job = world.created("one").await;
     let mut ticket = sample::ticket("APP-1");
@@ -550,7 +549,7 @@ async fn an_item_of_each_kind_is_put_off_and_no_other_with_it() {
 }
 
 impl World {
-    /// What is due in any shard.
+    /// Everything that is due, in all shards.
     pub(crate) async fn all_due(&self, now: pullyard_domain::time::Timestamp) -> Vec<WorkKey> {
         let mut due = Vec::new();
         for shard in 0..pullyard_domain::due::SHARDS {

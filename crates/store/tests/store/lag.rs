@@ -1,4 +1,4 @@
-//! Indexes that lag: each row was true once and becomes true in the end. Reads of items never lag.
+//! Tests lagging indexes: each row is current or outdated, never invented, and catches up. Reads of items never lag.
 
 use crate::rests::answered;
 use crate::reviews::{id, review_id, waits};
@@ -14,13 +14,13 @@ use std::collections::BTreeSet;
 
 const JOBS: usize = 12;
 
-/// Some that stay, and the one that is asked for.
+/// Three fixed seeds, and the seed from the environment, if set.
 fn seeds() -> impl Iterator<Item = u64> {
-    // Each is shown when the test fails: it did so by the last one.
+    // The last printed seed is the seed of a failed test.
     (0..3).chain(seed()).inspect(|seed| println!("the reads lag by the seed {seed}"))
 }
 
-/// Every state that the jobs were ever in.
+/// The rows of every past state of the jobs.
 #[derive(Default)]
 struct Past {
     rows: BTreeSet<(String, String, i64)>,
@@ -39,7 +39,7 @@ impl Past {
     }
 }
 
-/// What the index says of the class and of every shard.
+/// The rows that the index returns for the class and for all shards.
 async fn told(world: &World) -> BTreeSet<(String, String, i64)> {
     let class = sample::job("any").class;
     let ready = world.store.ready(&class, 1_000).await.unwrap();
@@ -47,7 +47,7 @@ async fn told(world: &World) -> BTreeSet<(String, String, i64)> {
     let mut told: BTreeSet<_> = ready.iter().map(|at| row(&at.job, format!("READY#{class}"), at.order)).collect();
     for shard in 0..due::SHARDS {
         for (key, at) in world.store.scheduled(shard, 1_000).await.unwrap() {
-            let WorkKey::Job(job) = key else { panic!("{key:?} is no job") };
+            let WorkKey::Job(job) = key else { panic!("{key:?} is not a job") };
             told.insert(row(&job, format!("DUE#{shard}"), at.millis()));
         }
     }
@@ -55,13 +55,13 @@ async fn told(world: &World) -> BTreeSet<(String, String, i64)> {
 }
 
 #[tokio::test]
-async fn what_an_index_names_was_so_once_and_is_so_in_the_end() {
+async fn lagging_index_names_only_past_rows_and_catches_up() {
     for seed in seeds() {
         let lag = Lag::new(seed);
         let world = World::lagging(&lag).await;
         let (mut past, mut jobs, mut late) = (Past::default(), Vec::<Job>::new(), 0);
         for step in 0..3 * JOBS {
-            // Made on runners and on Fargate; then claimed, and put off or started.
+            // Jobs for runners and for Fargate are created, then postponed, then claimed.
             let wrote = match step / JOBS {
                 0 => {
                     let compute = if step % 2 == 0 { Compute::Runners } else { Compute::Fargate };
@@ -82,19 +82,18 @@ async fn what_an_index_names_was_so_once_and_is_so_in_the_end() {
             world.applies(std::future::ready(wrote)).await;
             let now = past.look(&world).await;
             let told = told(&world).await;
-            assert!(told.is_subset(&past.rows), "never so: {:?}", told.difference(&past.rows));
+            assert!(told.is_subset(&past.rows), "never stored: {:?}", told.difference(&past.rows));
             late += usize::from(told != now);
         }
-        assert!(late > 0, "nothing lagged");
+        assert!(late > 0, "no read was stale");
         lag.catch_up().await.unwrap();
         assert_eq!(told(&world).await, past.look(&world).await);
     }
 }
 
-/// Each way in which several items are read strongly: what was written a moment ago is among them, though no copy has
-/// it yet.
+/// Each consistent read of several items includes the latest write, although no shadow table has it.
 #[tokio::test]
-async fn what_is_read_strongly_is_as_it_was_written_just_now() {
+async fn consistent_reads_return_the_latest_items() {
     let lag = Lag::still();
     let world = World::lagging(&lag).await;
     let (store, project, key) = (&world.store, sample::project(), sample::ticket_key("APP-1"));
@@ -120,24 +119,24 @@ async fn what_is_read_strongly_is_as_it_was_written_just_now() {
 }
 
 #[tokio::test]
-async fn reviews_and_events_are_read_as_they_were_written_just_now() {
+async fn reviews_and_events_are_read_consistently() {
     let lag = Lag::still();
     let world = World::lagging(&lag).await;
     world.applies(world.store.take_review(&waits("r1"), None)).await;
     let (_, review, _) = world.store.link_and_review(&id(), &review_id("r1")).await.unwrap();
     assert!(review.is_some());
-    assert_eq!(world.store.reviews(&id()).await.unwrap().len(), 1, "whoever absorbs sees them all");
+    assert_eq!(world.store.reviews(&id()).await.unwrap().len(), 1, "reviews are read consistently");
     let (_, reviews) = world.store.link_and_reviews(&id()).await.unwrap();
-    assert_eq!(reviews.len(), 1, "and so does who reads them for their job");
+    assert_eq!(reviews.len(), 1, "reviews are read consistently with their link");
     let (job, said) = (sample::job_id("one"), ["It works.".to_owned()]);
     let batch = Batch { job: &job, attempt: 1, first: 1, at: at(1), events: &said[..] };
     world.applies(world.store.store_events(&batch)).await;
     let batches = world.store.event_batches::<String>(&job, 1, 0, 10).await.unwrap();
-    assert_eq!(batches.len(), 1, "whoever reads on from a number misses none before it");
+    assert_eq!(batches.len(), 1, "event batches are read consistently");
 }
 
 #[tokio::test]
-async fn pages_of_a_list_that_lags_name_nothing_twice() {
+async fn lagging_list_pages_contain_no_duplicates() {
     for seed in seeds() {
         let lag = Lag::new(seed);
         let world = World::lagging(&lag).await;
@@ -167,9 +166,9 @@ async fn pages_of_a_list_that_lags_name_nothing_twice() {
     }
 }
 
-/// What all other tests have when a seed is set.
+/// The same world that other tests use if a seed is set.
 #[tokio::test]
-async fn a_world_of_a_seed_lags_while_its_calls_fail_and_comes_right_once_it_caught_up() {
+async fn seeded_world_lags_under_faults_and_catches_up() {
     for seed in seeds() {
         let world = World::seeded(seed).await;
         let class = sample::job("any").class;
@@ -183,12 +182,12 @@ async fn a_world_of_a_seed_lags_while_its_calls_fail_and_comes_right_once_it_cau
             world.applies(world.store.trigger(&alone(&job))).await;
             made.insert(job.id);
             let named = named().await;
-            assert!(named.is_subset(&made), "never made: {:?}", named.difference(&made));
+            assert!(named.is_subset(&made), "never created: {:?}", named.difference(&made));
             late += usize::from(named != made);
         }
-        assert!(late > 0, "nothing lagged");
+        assert!(late > 0, "no read was stale");
         assert_eq!(world.in_the_end(&named).await, made);
-        // What a test writes past the store lags, and is caught up with, as well.
+        // A write of a test without the store lags and catches up too.
         let gone = made.pop_first().unwrap();
         world.lose(&format!("JOB#{gone}"), "JOB").await;
         assert_eq!(world.in_the_end(&named).await, made);

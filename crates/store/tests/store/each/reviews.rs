@@ -1,4 +1,4 @@
-//! What becomes of a review, in each form: it gets its job, or waits for one that was not told of it.
+//! Tests every form of a review's write: it gets a job, or waits for a job that lacks it.
 
 use super::forms::{ROOM, count, forms, has_room, number, set, text};
 use super::{BUDGET, check};
@@ -13,7 +13,7 @@ use pullyard_domain::review::{Review, ReviewState};
 use pullyard_store::{Error, TriggerReview, WaitsForJob, Write};
 
 #[tokio::test]
-async fn the_job_of_a_review_is_made_in_each_form_over_nothing_that_others_made() {
+async fn review_job_creation_is_refused_by_each_changed_item() {
     for [waited, charged] in forms() {
         let prepare = async || {
             let world = World::with_linked().await;
@@ -30,7 +30,7 @@ async fn the_job_of_a_review_is_made_in_each_form_over_nothing_that_others_made(
 }
 
 #[tokio::test]
-async fn the_job_of_a_review_is_made_in_each_form_over_what_says_nothing_any_more() {
+async fn review_job_ignores_obsolete_items_but_not_review_state() {
     for [waited, charged] in forms() {
         let (begins, other) = if waited { (waits("r1"), "refused") } else { (review("r1", refused()), "deferred") };
         for state in [None, Some(other)] {
@@ -62,7 +62,7 @@ impl Revising {
     }
 }
 
-/// What a review was before it waits for a job: unknown, refused, or the job's that is named.
+/// The state of a review before it waits: absent, refused, or started with job `j1`.
 #[derive(Clone, Copy, Debug)]
 enum Was {
     Unknown,
@@ -71,7 +71,7 @@ enum Was {
 }
 
 impl Was {
-    /// Stores what it was. Returns the review as it waits.
+    /// Stores the earlier state and returns the waiting review.
     async fn store(self, world: &World) -> Review {
         let (state, version) = match self {
             Self::Unknown => return waits("r1"),
@@ -82,7 +82,7 @@ impl Was {
         Review { version, ..waits("r1") }
     }
 
-    /// It is something else by now.
+    /// Changes the earlier state. Returns false if there is no change number `at`.
     async fn changes(self, world: &World, at: usize) -> bool {
         let state = |is: &str, job: &str| {
             AttributeValue::M([("is".to_owned(), text(is)), ("job".to_owned(), text(job))].into())
@@ -100,7 +100,7 @@ impl Was {
 }
 
 #[tokio::test]
-async fn a_review_waits_for_a_job_in_each_form_over_nothing_that_others_changed() {
+async fn waiting_review_is_refused_by_each_changed_item() {
     for was in [Was::Unknown, Was::Refused, Was::Started] {
         for told in [false, true] {
             let had = sample::job_id("j1");
@@ -120,7 +120,7 @@ async fn a_review_waits_for_a_job_in_each_form_over_nothing_that_others_changed(
                 world.store.wait_for_job(&wait).await
             };
             let (world, job, review) = prepare().await;
-            // Another job has the ticket, or it is from before tickets had a place for what waits.
+            // The ticket has another job, or comes from a release without the map of deferred reviews.
             world.refuses(write(&world, &sample::job_id("another"), &review)).await;
             let ticket = world.item("TICKET#", "TICKET").await;
             let mut old = ticket.clone();
