@@ -1,4 +1,4 @@
-//! The ledger keeps its final answers, and counts repeats without growing for ever.
+//! Tests that the ledger preserves final answers and limits the number of recorded repeats.
 
 use crate::sample::{self, at};
 use crate::world::World;
@@ -6,7 +6,7 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MOST_SEEN};
 
 #[tokio::test]
-async fn a_refusal_is_replaced_when_it_is_decided_again() {
+async fn refusal_is_replaced_by_a_later_decision() {
     let world = World::new().await;
     world.applies(world.store.record(&sample::refused("evt-1", at(1)))).await;
     let mut later = sample::refused("evt-1", at(2));
@@ -16,7 +16,7 @@ async fn a_refusal_is_replaced_when_it_is_decided_again() {
 }
 
 #[tokio::test]
-async fn a_final_answer_is_never_replaced() {
+async fn final_answer_is_never_replaced() {
     let world = World::new().await;
     let mut last = sample::refused("evt-1", at(1));
     last.reason = Reason::Accepted { job: sample::job_id("one") };
@@ -27,7 +27,7 @@ async fn a_final_answer_is_never_replaced() {
 }
 
 #[tokio::test]
-async fn an_entry_waits_with_its_answer_unless_it_has_a_final_one() {
+async fn queued_entry_is_refused_over_a_final_answer() {
     let world = World::new().await;
     let event = sample::event("APP-1", "evt-1", at(1), "AI Processing");
     let waits = sample::ticket("APP-1").waiting_with(event.entry());
@@ -42,7 +42,7 @@ async fn an_entry_waits_with_its_answer_unless_it_has_a_final_one() {
 }
 
 #[tokio::test]
-async fn repeats_are_noted_until_there_is_no_more_room() {
+async fn repeats_are_recorded_up_to_the_limit() {
     let world = World::new().await;
     let delivery = sample::refused("evt-1", at(0));
     world.applies(world.store.record(&delivery)).await;
@@ -55,7 +55,7 @@ async fn repeats_are_noted_until_there_is_no_more_room() {
 }
 
 #[tokio::test]
-async fn a_repeat_of_what_is_not_on_record_makes_no_entry() {
+async fn repeat_of_an_unknown_delivery_creates_no_entry() {
     let world = World::new().await;
     let delivery = sample::refused("evt-1", at(0));
     world.store.note_repeat(&delivery.id, at(1)).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_repeat_of_what_is_not_on_record_makes_no_entry() {
 }
 
 #[tokio::test]
-async fn a_days_entries_are_listed_newest_first() {
+async fn entries_of_a_day_are_listed_newest_first() {
     let world = World::new().await;
     let day = 24 * 3_600;
     let mut ids = Vec::new();
@@ -80,7 +80,7 @@ async fn a_days_entries_are_listed_newest_first() {
 }
 
 #[tokio::test]
-async fn many_entries_are_read_in_the_order_of_their_ids_and_those_that_are_gone_are_left_out() {
+async fn deliveries_are_read_in_id_order_without_missing_ones() {
     let world = World::new().await;
     let made: Vec<Delivery> = [3, 1, 2].map(|n| sample::refused(&format!("evt-{n}"), at(n))).into();
     for delivery in &made {
@@ -93,7 +93,7 @@ async fn many_entries_are_read_in_the_order_of_their_ids_and_those_that_are_gone
 }
 
 #[tokio::test]
-async fn a_page_of_a_day_goes_on_after_any_of_its_entries() {
+async fn page_of_a_day_continues_after_any_entry() {
     let world = World::new().await;
     let mut made = Vec::new();
     for n in 0..4u64 {

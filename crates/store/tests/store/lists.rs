@@ -1,4 +1,4 @@
-//! Lists between two times, and many jobs read together.
+//! Tests lists within a time range, their pages, and batch reads of many jobs.
 
 use crate::sample::{self, at};
 use crate::world::{World, alone};
@@ -9,7 +9,7 @@ use pullyard_domain::time::Timestamp;
 use pullyard_store::Error;
 use pullyard_testkit::Fault;
 
-/// Jobs made a second apart, from 0 s on.
+/// Jobs created one second apart, from 0 s on.
 async fn jobs(world: &World, count: u64) -> Vec<JobId> {
     let mut made = Vec::new();
     for second in 0..count {
@@ -25,7 +25,7 @@ async fn between(world: &World, since: Option<Timestamp>, until: Option<Timestam
     world.in_the_end(read).await.0
 }
 
-/// All that a list has, two rows at a time, once it has caught up.
+/// All rows of a list, read in pages of two, after the index has caught up.
 async fn all<T>(world: &World, page: impl AsyncFn(Option<&str>) -> Result<(Vec<T>, Option<String>), Error>) -> Vec<T> {
     let read = async || {
         let (mut found, mut after) = (Vec::new(), None);
@@ -43,7 +43,7 @@ async fn all<T>(world: &World, page: impl AsyncFn(Option<&str>) -> Result<(Vec<T
 }
 
 #[tokio::test]
-async fn all_projects_are_listed_by_their_ids() {
+async fn projects_are_listed_by_id() {
     let world = World::new().await;
     let names = ["acme", "acme-2", "beta", "delta", "zeta"];
     for name in ["zeta", "acme-2", "delta", "acme", "beta"] {
@@ -54,7 +54,7 @@ async fn all_projects_are_listed_by_their_ids() {
 }
 
 #[tokio::test]
-async fn the_tickets_of_a_project_are_listed_by_their_keys_and_no_others() {
+async fn tickets_of_a_project_are_listed_by_key() {
     let world = World::new().await;
     for key in ["B#2 of ann", "APP-1", "APP-3", "APP-2"] {
         world.triggered(key).await;
@@ -67,7 +67,7 @@ async fn the_tickets_of_a_project_are_listed_by_their_keys_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_projects_pull_requests_are_listed_while_they_are_open() {
+async fn only_open_pull_requests_of_a_project_are_listed() {
     let world = World::new().await;
     let job = sample::job("one");
     let link = |number| PullRequest { job: None, ticket: None, ..sample::pull_request(&job, number) };
@@ -86,7 +86,7 @@ async fn a_projects_pull_requests_are_listed_while_they_are_open() {
 }
 
 #[tokio::test]
-async fn what_was_made_since_a_time_and_before_another_is_read_and_nothing_else() {
+async fn jobs_in_a_time_range_are_listed_newest_first() {
     let world = World::new().await;
     let made = jobs(&world, 6).await;
     let newest_first = |range: std::ops::Range<usize>| made[range].iter().rev().cloned().collect::<Vec<_>>();
@@ -100,7 +100,7 @@ async fn what_was_made_since_a_time_and_before_another_is_read_and_nothing_else(
 }
 
 #[tokio::test]
-async fn a_time_of_one_moment_has_what_was_made_in_it() {
+async fn range_of_one_millisecond_contains_its_job() {
     let world = World::new().await;
     let made = jobs(&world, 4).await;
     let next = Timestamp::from_millis(at(2).millis() + 1);
@@ -108,7 +108,7 @@ async fn a_time_of_one_moment_has_what_was_made_in_it() {
 }
 
 #[tokio::test]
-async fn a_page_goes_on_after_the_first_and_the_last_moment_of_its_time() {
+async fn page_continues_at_both_ends_of_its_range() {
     let world = World::new().await;
     let made = jobs(&world, 6).await;
     let project = sample::project();
@@ -123,7 +123,7 @@ async fn a_page_goes_on_after_the_first_and_the_last_moment_of_its_time() {
 }
 
 #[tokio::test]
-async fn a_page_goes_on_after_any_job_of_its_time_and_after_no_other() {
+async fn cursor_outside_the_time_range_is_rejected() {
     let world = World::new().await;
     let made = jobs(&world, 6).await;
     let project = sample::project();
@@ -143,7 +143,7 @@ async fn a_page_goes_on_after_any_job_of_its_time_and_after_no_other() {
 }
 
 #[tokio::test]
-async fn many_jobs_are_read_in_the_order_of_their_ids_and_those_that_are_gone_are_left_out() {
+async fn jobs_are_read_in_id_order_without_missing_ones() {
     let world = World::new().await;
     let mut ids = jobs(&world, 130).await;
     ids.reverse();
@@ -156,11 +156,11 @@ async fn many_jobs_are_read_in_the_order_of_their_ids_and_those_that_are_gone_ar
 }
 
 #[tokio::test]
-async fn what_one_answer_leaves_out_is_asked_for_again() {
+async fn unprocessed_keys_are_requested_again() {
     let world = World::calm().await;
     let ids = jobs(&world, 9).await;
     world.faults.calls("BatchGetItem");
-    // 5 of 9, then 2 of 4, then 1 of 2, and the last one.
+    // Halves: 5 of 9 keys, then 2 of 4, then 1 of 2, and the last one.
     for _ in 0..3 {
         world.faults.next("BatchGetItem", Fault::Half);
     }
@@ -170,7 +170,7 @@ async fn what_one_answer_leaves_out_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_a_project_is_read_whole_where_one_page_does_not_hold_it() {
+async fn repositories_are_read_across_pages() {
     let world = World::calm().await;
     for id in 1..4 {
         world.applies(world.store.put_repository(&sample::repository(id, &format!("acme/app-{id}")), None)).await;
@@ -185,7 +185,7 @@ async fn what_belongs_to_a_project_is_read_whole_where_one_page_does_not_hold_it
 }
 
 #[tokio::test]
-async fn many_that_are_never_all_answered_are_an_outage_and_not_a_shorter_list() {
+async fn never_completed_batch_read_is_a_transient_error() {
     let world = World::calm().await;
     let ids = jobs(&world, 2).await;
     let nothing = serde_json::json!({ "RequestItems": {

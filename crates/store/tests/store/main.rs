@@ -1,7 +1,7 @@
-//! The table's promises, kept against the embedded DynamoDB through the real SDK.
+//! Tests of the store against the embedded DynamoDB through the real SDK.
 //!
-//! `world` is one table of its own per test, `sample` makes domain values, `faults` stands between the
-//! SDK and the network. Every other module holds one topic's claims.
+//! `world` gives each test its own table, `sample` creates domain values, and `faults` breaks calls below the SDK.
+//! Every other module tests one topic.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

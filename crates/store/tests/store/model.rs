@@ -1,5 +1,4 @@
-//! Whatever happens in whatever order, partly from stale copies: the items agree with one another, with
-//! what the domain says of each, and with what the indexes find.
+//! Random sequences of steps, partly from stale copies: items, domain and indexes must stay consistent.
 
 use crate::sample::{self, at};
 use crate::world::{Item, Items, World, alone, count, decoded, fence, of_ticket, word};
@@ -23,12 +22,12 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::time::Duration;
 
-/// Sequences per run and steps per sequence.
+/// Sequences per run, and steps per sequence.
 const CASES: u32 = 6;
 const STEPS: usize = 120;
 
 const TICKETS: [&str; 3] = ["APP-1", "B#2 %", "ü/3"];
-/// The runners and how many jobs each runs at once.
+/// The runners with their numbers of slots.
 const RUNNERS: [(&str, u32); 2] = [("kite", 1), ("dragon", 2)];
 
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +50,7 @@ enum What {
     Wait,
 }
 
-/// One thing that happens: to which item, from a stale copy or not, and in which way.
+/// A step: the selected item, whether from a stale copy, and a variant.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     what: What,
@@ -101,10 +100,10 @@ fn step() -> impl Strategy<Value = Step> {
     })
 }
 
-/// What a step did.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Did {
-    /// The domain does not allow it: nothing was tried.
+    /// The domain does not allow the step, so no write was tried.
     NotTried,
     Wrote,
     WasRefused,
@@ -113,17 +112,16 @@ enum Did {
 struct Model {
     world: World,
     now: Timestamp,
-    /// What is stored.
     items: Items,
-    /// Every revision there ever was, oldest first.
+    /// Every past revision, oldest first.
     jobs: BTreeMap<JobId, Vec<Job>>,
     tickets: BTreeMap<String, Vec<Ticket>>,
-    /// Every row of the `work` index there ever was.
+    /// Every past row of the `work` index.
     rows: HashSet<Row>,
     made: usize,
 }
 
-/// What a row names, and where it stands.
+/// The key of a row, and its position.
 type Row = (WorkKey, (String, Option<i64>));
 
 impl Model {
@@ -137,7 +135,7 @@ impl Model {
         Self { world, now: at(0), items, jobs, tickets, rows, made: 0 }
     }
 
-    /// Takes in what is stored now.
+    /// Reads the stored items and returns the previous ones.
     async fn look(&mut self) -> Items {
         let items = self.world.items().await;
         for ((pk, sk), item) in items.iter().filter(|(key, item)| self.items.get(*key) != Some(*item)) {
@@ -159,7 +157,7 @@ impl Model {
         of_kind.map(|(_, item)| decoded(item)).find(of)
     }
 
-    /// A job that the domain lets change so, what it becomes, and whether the copy is the newest.
+    /// Selects a job that this change accepts. Returns the job, the change, and whether the copy is the newest.
     fn job<T>(&self, step: Step, change: impl Fn(&Job) -> Result<T, NotNow>) -> Option<(Job, T, bool)> {
         pick(self.jobs.values(), step, |job| change(job).ok())
     }
@@ -209,11 +207,11 @@ impl Model {
             What::EnterAgain => {
                 let again = Some(sample::event("x", "again", self.now, "AI Processing").entry());
                 ticket.active_job.as_ref()?;
-                // Behind a job, or behind a hold.
+                // The entry waits for a job or for a held project.
                 Some((None, Ticket { again, held: step.way % 2 == 1, ..ticket.clone() }))
             }
             _ => match ticket.settling(&Settings::default(), self.now) {
-                // Nothing is deferred in this model.
+                // This model has no deferred reviews.
                 Settling::Nothing | Settling::Revise(_) | Settling::Mend(_) => None,
                 _ if step.way.is_multiple_of(5) => {
                     let tries = ticket.tries + 1;
@@ -239,7 +237,6 @@ impl Model {
         did(self.world.store.trigger(&alone(&job)).await.unwrap(), true)
     }
 
-    /// The plain writes of a job.
     async fn change_job(&self, step: Step) -> Did {
         let now = self.now;
         let changed = self.job(step, |job| match step.what {
@@ -271,7 +268,7 @@ impl Model {
 
     async fn claim(&self, step: Step) -> Did {
         let id = RunnerId::of("token", RUNNERS[step.way % RUNNERS.len()].0);
-        let runner = self.stored(|runner: &Runner| runner.id == id, "RUNNERS#").expect("runners stay");
+        let runner = self.stored(|runner: &Runner| runner.id == id, "RUNNERS#").expect("runners are never removed");
         let name = format!("c{}", step.way);
         let claimed = self.job(step, |job| match job.place {
             Place::Fargate => job.claimed(&sample::claim_by_task(job, &name), self.now),
@@ -290,7 +287,7 @@ impl Model {
             return Did::NotTried;
         };
         let end = AttemptEnd::Requeued { failure: sample::failure() };
-        let attempt = sample::attempt_of(&before, end, self.now).expect("it was active");
+        let attempt = sample::attempt_of(&before, end, self.now).expect("the job was active");
         did(self.world.store.requeue(&before, &job, &attempt, Proof::Nothing).await.unwrap(), current)
     }
 
@@ -314,7 +311,7 @@ impl Model {
             return Did::NotTried;
         };
         let mut ending = self.world.ending_as(&before, job, now).await;
-        // A link that belongs to another ticket stays there.
+        // A pull request that belongs to another ticket is not linked.
         ending.pull_request = ending.pull_request.filter(|link| {
             let stored = self.stored(|stored: &PullRequest| stored.id == link.id, "PR#");
             stored.is_none_or(|stored| stored.ticket == link.ticket)
@@ -331,7 +328,7 @@ impl Model {
         did(self.world.store.link_if_unlinked(&link).await.unwrap(), known.is_none())
     }
 
-    /// What an index names that may lag was so once.
+    /// Checks that a lagging index contains only past rows.
     async fn check_late(&self) {
         let class = sample::job("any").class;
         let ready = self.world.store.ready(&class, 1_000).await.unwrap().into_iter();
@@ -342,11 +339,11 @@ impl Model {
             told.extend(rows.map(|(key, at)| (key, (format!("DUE#{shard}"), Some(at.millis())))));
         }
         for row in told {
-            assert!(self.rows.contains(&row), "never so: {row:?}");
+            assert!(self.rows.contains(&row), "never stored: {row:?}");
         }
     }
 
-    /// What the indexes find in the end is what the domain names for the items.
+    /// Checks that the indexes, once caught up, match the rows that the domain derives from the items.
     async fn check_indexes(&self) {
         let (mut due, mut ready) = (BTreeMap::<u8, Vec<(i64, WorkKey)>>::new(), BTreeMap::new());
         let mut held = Vec::new();
@@ -380,15 +377,15 @@ fn compute(step: Step) -> Compute {
     if step.way.is_multiple_of(2) { Compute::Fargate } else { Compute::Runners }
 }
 
-/// One of the newest copies, or of the older ones if the step is a stale one, of those that can be
-/// changed; what it becomes; and whether it is the newest.
+/// Selects a copy that the change accepts: a newest one, or an older one for a stale step. Returns the copy, the
+/// change, and whether the copy is the newest.
 fn pick<'a, T: Clone + 'a, C>(
     all: impl Iterator<Item = &'a Vec<T>>,
     step: Step,
     change: impl Fn(&T) -> Option<C>,
 ) -> Option<(T, C, bool)> {
     let copies = all.flat_map(|copies| {
-        let (newest, older) = copies.split_last().expect("a copy");
+        let (newest, older) = copies.split_last().expect("at least one revision is stored");
         if step.stale { older } else { std::slice::from_ref(newest) }
     });
     let mut choice: Vec<_> = copies.filter_map(|copy| Some((copy, change(copy)?))).collect();
@@ -397,13 +394,13 @@ fn pick<'a, T: Clone + 'a, C>(
     Some((copy.clone(), changed, !step.stale))
 }
 
-/// A write is stored if and only if it should be.
+/// Checks that a write was stored exactly if expected.
 fn did(write: Write, expected: bool) -> Did {
     assert_eq!(write == Write::Applied, expected, "{write:?}");
     if expected { Did::Wrote } else { Did::WasRefused }
 }
 
-/// The same keys, in an order that their numbers allow.
+/// Checks for the same keys, sorted by their numbers.
 fn check_order<K: Eq + Hash + Debug>(found: Vec<K>, expected: Vec<(i64, K)>) {
     let orders: Vec<i64> = found
         .iter()
@@ -414,7 +411,7 @@ fn check_order<K: Eq + Hash + Debug>(found: Vec<K>, expected: Vec<(i64, K)>) {
     assert_eq!(found.iter().collect::<HashSet<_>>().len(), found.len(), "{found:?}");
 }
 
-/// What the domain says of when an item needs its next step, and what its row names.
+/// The domain's due time of an item, and the key of its row.
 fn row_of(sk: &str, item: &Item) -> Option<(Due, WorkKey)> {
     match sk {
         "JOB" => {
@@ -429,7 +426,7 @@ fn row_of(sk: &str, item: &Item) -> Option<(Due, WorkKey)> {
     }
 }
 
-/// The row of the `work` index that the domain names.
+/// The row of the `work` index for this due time.
 fn named_row(pk: &str, due: Option<Due>) -> (String, Option<i64>) {
     match due {
         None => (String::new(), None),
@@ -439,7 +436,7 @@ fn named_row(pk: &str, due: Option<Due>) -> (String, Option<i64>) {
     }
 }
 
-/// What must be true of the items at all times.
+/// Checks the invariants between the items.
 pub(crate) fn check_items(items: &Items) {
     let (mut jobs, mut tickets, mut runners) = (Vec::<Job>::new(), Vec::<Ticket>::new(), Vec::<Runner>::new());
     let (mut attempts, mut reviews) = (BTreeSet::new(), Vec::<Review>::new());
@@ -477,7 +474,7 @@ pub(crate) fn check_items(items: &Items) {
         let says = ticket.is_some_and(|ticket| ticket.wanted.badge == Some(Badge::AiWaiting));
         assert_eq!(says, stands && ticket.is_some(), "{}", job.id);
     }
-    assert_eq!(inputs, BTreeMap::new(), "something was said to no job");
+    assert_eq!(inputs, BTreeMap::new(), "an input has no job");
     for ticket in &tickets {
         let open: Vec<_> = jobs
             .iter()
@@ -504,12 +501,12 @@ pub(crate) fn check_items(items: &Items) {
         let ended = if job.status.is_active() { job.attempt - 1 } else { job.attempt };
         ran.extend((1..=ended).map(|number| (job.id.to_string(), i64::from(number))));
     }
-    assert_eq!(attempts, ran, "an attempt is on record once it has ended");
+    assert_eq!(attempts, ran, "every ended attempt is stored");
     check_reviews(&reviews, &tickets, &jobs);
 }
 
-/// A review that waits is known to its ticket, by a mark or by the job that it waits for, and one that has a job has
-/// one that was made, of its own ticket.
+/// A waiting review must be marked on its ticket or wait for the ticket's job. A started review must have an existing
+/// job of its own ticket.
 fn check_reviews(reviews: &[Review], tickets: &[Ticket], jobs: &[Job]) {
     for review in reviews {
         let is_its = |ticket: &&Ticket| ticket.project == review.project && ticket.key == review.ticket;
@@ -519,18 +516,18 @@ fn check_reviews(reviews: &[Review], tickets: &[Ticket], jobs: &[Job]) {
                 let ticket = tickets.iter().find(is_its);
                 let waits =
                     ticket.is_some_and(|ticket| ticket.active_job.is_some() || ticket.deferred.contains_key(&mark));
-                assert!(waits, "{} waits, and its ticket does not know: {ticket:?}", review.id);
+                assert!(waits, "{} waits, but its ticket has no mark: {ticket:?}", review.id);
             }
             ReviewState::Started { job } => {
                 let had = jobs.iter().filter(|known| known.id == *job).map(|known| known.ticket.as_ref());
-                assert_eq!(had.collect::<Vec<_>>(), [Some(&review.ticket)], "{} is of {job}", review.id);
+                assert_eq!(had.collect::<Vec<_>>(), [Some(&review.ticket)], "{} has the job {job}", review.id);
             }
             ReviewState::Absorbed { .. } | ReviewState::Refused { .. } => {}
         }
     }
 }
 
-/// Every item with a revision that changed is one revision on, and none went away.
+/// Checks that each changed item rose by one revision and that no item was deleted.
 fn check_revisions(before: &Items, after: &Items) {
     for (key, old) in before {
         let new = after.get(key).unwrap_or_else(|| panic!("{key:?} is gone"));
@@ -551,7 +548,7 @@ async fn run(steps: &[Step]) -> [usize; 3] {
         if did != Did::NotTried {
             let before = model.look().await;
             if did == Did::WasRefused {
-                assert_eq!(model.items, before, "something was written");
+                assert_eq!(model.items, before, "a refused write changed the table");
             }
             check_items(&model.items);
             check_revisions(&before, &model.items);
@@ -566,13 +563,13 @@ async fn run(steps: &[Step]) -> [usize; 3] {
 }
 
 #[test]
-fn the_items_agree_whatever_happens() {
+fn items_and_indexes_stay_consistent_under_random_steps() {
     let mut config =
         ProptestConfig { cases: CASES, failure_persistence: None, max_shrink_iters: 300, ..ProptestConfig::default() };
     if config.rng_seed == RngSeed::Random {
         config.rng_seed = RngSeed::Fixed(rand::random());
     }
-    // Shown when the test fails.
+    // A failed test prints this line.
     println!("run again with PROPTEST_RNG_SEED={}", config.rng_seed);
     let total = Cell::new([0; 3]);
     TestRunner::new(config)
@@ -585,7 +582,7 @@ fn the_items_agree_whatever_happens() {
         })
         .unwrap();
     let [_, wrote, refused] = total.get();
-    // A model that hardly writes, or is hardly ever refused, shows nothing.
+    // A run with few writes or refusals proves too little.
     println!("{wrote} writes stored, {refused} refused");
     assert!(wrote > 100 && refused > 10, "{wrote} stored, {refused} refused");
 }

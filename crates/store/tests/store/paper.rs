@@ -1,4 +1,4 @@
-//! docs/reference/table.md, from what the store's own writes leave in a table.
+//! Generates docs/reference/table.md from the items that the store's writes create.
 
 use crate::shape::{everything, kind};
 use crate::world::Item;
@@ -11,7 +11,7 @@ mod conditions;
 #[path = "../../../../tests/papers/keep.rs"]
 mod keep;
 
-/// A kind of item: its keys with names for what varies, and what it is.
+/// A kind of item: its key patterns and its description.
 struct Kind {
     name: &'static str,
     pk: &'static str,
@@ -106,13 +106,13 @@ const KINDS: &[Kind] = &[
     of("SIGNIN", "SIGNIN#{nonce}", "SIGNIN", "A sign-in link was used up."),
 ];
 
-/// A key's parts are the pattern's: as many, and the same where the pattern names nothing.
+/// Whether a key matches a pattern: as many parts, and equal outside of placeholders.
 fn fits(key: &str, pattern: &str) -> bool {
     let (key, pattern) = (key.split('#').collect::<Vec<_>>(), pattern.split('#').collect::<Vec<_>>());
     key.len() == pattern.len() && key.iter().zip(&pattern).all(|(part, name)| name.starts_with('{') || part == name)
 }
 
-/// The first words of an index row, with the number of what varies left out.
+/// The prefix of an index row, without the variable part.
 fn row(text: &str) -> String {
     match text.split_once('#') {
         Some((first, _)) => format!("{first}#…"),
@@ -128,11 +128,11 @@ fn type_of(value: &AttributeValue) -> &'static str {
         AttributeValue::Bool(_) => "BOOL",
         AttributeValue::M(_) => "M",
         AttributeValue::L(_) => "L",
-        other => panic!("not stored here: {other:?}"),
+        other => panic!("unexpected attribute type: {other:?}"),
     }
 }
 
-/// The kind of item that a line of paper/conditions.txt is of: `Update PR/REVIEW of {Put JOB}` is of a REVIEW.
+/// The item kind of a line of paper/conditions.txt: `Update PR/REVIEW of {Put JOB}` is a REVIEW.
 fn kind_of_row(line: &str) -> Option<&str> {
     let (action, rest) = line.strip_prefix("| ")?.split_once(' ')?;
     let (first, last) = rest.split(' ').next()?.split_once('/')?;
@@ -140,7 +140,7 @@ fn kind_of_row(line: &str) -> Option<&str> {
     ["Put", "Update", "Delete"].contains(&action).then_some(kind)
 }
 
-/// The files of `src/write` by the name of each write.
+/// The file in `src/write` of each write.
 pub(crate) fn files_of_writes() -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/write")).unwrap() {
@@ -153,8 +153,8 @@ pub(crate) fn files_of_writes() -> BTreeMap<String, String> {
     files
 }
 
-/// Of every kind of item, the files of `src/write` that write it, by paper/conditions.txt. Where that is written anew in
-/// the same run, this may have read the one before.
+/// The files in `src/write` that write each kind of item, from paper/conditions.txt. If the same run regenerates that
+/// file, this may read its previous version.
 fn writers() -> BTreeMap<String, BTreeSet<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = files_of_writes();
@@ -169,7 +169,7 @@ fn writers() -> BTreeMap<String, BTreeSet<String>> {
     writers
 }
 
-/// What all items of a kind have.
+/// The attributes and rows of all items of a kind.
 #[derive(Default)]
 struct Seen {
     count: usize,
@@ -202,7 +202,7 @@ impl Seen {
     }
 }
 
-/// Rows that the samples do not stand in, and the domain's `due` names: held by the tests of `due`.
+/// Rows of the domain's `due` that the samples lack. The tests of `due` verify them.
 fn more_work(kind: &str) -> &'static [&'static str] {
     match kind {
         "JOB" => &["DUE#…", "READY#…"],
@@ -213,13 +213,13 @@ fn more_work(kind: &str) -> &'static [&'static str] {
 }
 
 #[tokio::test]
-async fn the_paper_of_the_table_is_what_the_writes_leave() {
+async fn table_reference_matches_the_stores_writes() {
     let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
     for ((pk, sk), item) in everything().await.items().await {
         let kind = kind(&pk, &sk);
         let known = KINDS.iter().find(|known| known.name == kind);
-        let known = known.unwrap_or_else(|| panic!("{pk} / {sk} is of no kind that docs/reference/table.md has"));
-        assert!(fits(&pk, known.pk) && fits(&sk, known.sk), "{pk} / {sk} is not {} / {}", known.pk, known.sk);
+        let known = known.unwrap_or_else(|| panic!("{pk} / {sk} matches no item kind of docs/reference/table.md"));
+        assert!(fits(&pk, known.pk) && fits(&sk, known.sk), "{pk} / {sk} does not match {} / {}", known.pk, known.sk);
         seen.entry(kind).or_default().see(&item);
     }
     let mut page = String::from(
@@ -232,7 +232,7 @@ async fn the_paper_of_the_table_is_what_the_writes_leave() {
     };
     for kind in KINDS {
         let found = seen.get(kind.name).unwrap_or_else(|| panic!("no sample of {}", kind.name));
-        let writers = written_by.get(kind.name).unwrap_or_else(|| panic!("nobody writes {}", kind.name));
+        let writers = written_by.get(kind.name).unwrap_or_else(|| panic!("no write creates {}", kind.name));
         let writers = writers.iter().map(|file| format!("`{file}`"));
         let ttl = if found.attributes.contains_key("expires") { "yes" } else { "" };
         let (work, list) = (rows(&found.work, more_work(kind.name)), rows(&found.list, &[]));
