@@ -1,4 +1,4 @@
-//! Sixty-four callers at once on every write that can be won once.
+//! Tests 64 concurrent callers of every write that can succeed once.
 
 mod pairs;
 mod rests;
@@ -19,7 +19,7 @@ use tokio::sync::Barrier;
 
 pub(crate) const RACERS: usize = 64;
 
-/// What every racer got, all having started together; a racer's number tells it apart.
+/// Starts all racers together and returns their answers, in the order of their numbers.
 pub(crate) async fn race<T: Send + 'static, F>(world: &Arc<World>, racer: impl Fn(Arc<World>, usize) -> F) -> Vec<T>
 where
     F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -41,7 +41,7 @@ where
     answers
 }
 
-/// The number of the one racer whose write was stored.
+/// The number of the only racer whose write was stored.
 pub(crate) fn winner(answers: &[Write]) -> usize {
     let won: Vec<_> = (0..RACERS).filter(|number| answers[*number] == Write::Applied).collect();
     assert_eq!(won.len(), 1, "winners: {won:?}");
@@ -53,7 +53,7 @@ pub(crate) async fn world() -> Arc<World> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_triggers_of_a_ticket_makes_its_job() {
+async fn one_of_many_triggers_creates_the_job_of_a_ticket() {
     let world = world().await;
     let event = sample::event("APP-1", "evt-1", at(1), "AI Processing");
     world.store.snapshot(&event).await.unwrap();
@@ -66,11 +66,11 @@ async fn one_of_many_triggers_of_a_ticket_makes_its_job() {
     let ticket = world.ticket("APP-1").await;
     assert_eq!(ticket.active_job, Some(sample::job_id(&format!("job-{}", winner(&answers)))));
     assert_eq!(ticket.rev, seen.rev + 1);
-    assert_eq!(world.items().await.len(), 2, "one job, one ticket");
+    assert_eq!(world.items().await.len(), 2, "one job and one ticket are stored");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_triggers_of_an_unseen_ticket_makes_its_job() {
+async fn one_of_many_triggers_creates_job_and_unseen_ticket() {
     let world = world().await;
     let answers = race(&world, |world, number| {
         let (job, ticket) = sample::planned(&sample::ticket("APP-1"), &format!("job-{number}"));
@@ -82,7 +82,7 @@ async fn one_of_many_triggers_of_an_unseen_ticket_makes_its_job() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_requests_with_one_key_makes_its_job() {
+async fn one_of_many_requests_with_one_key_creates_its_job() {
     let world = world().await;
     let answers = race(&world, |world, number| async move {
         let job = sample::job(&format!("job-{number}"));
@@ -111,7 +111,7 @@ async fn one_of_many_final_decisions_is_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_repeats_are_noted_without_loss_until_there_is_no_room() {
+async fn racing_repeats_are_recorded_up_to_the_limit() {
     let world = world().await;
     let delivery = sample::refused("evt-1", at(0));
     world.applies(world.store.record(&delivery)).await;
@@ -126,7 +126,7 @@ async fn many_repeats_are_noted_without_loss_until_there_is_no_room() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_starts_is_counted() {
+async fn one_of_many_dispatches_is_counted() {
     let world = world().await;
     let job = world.triggered("APP-1").await;
     let answers = race(&world, |world, number| {
@@ -154,7 +154,7 @@ async fn one_of_many_tasks_claims_a_job() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_runners_claims_a_job_and_no_other_loses_a_slot() {
+async fn one_of_many_runners_claims_a_job_into_its_slot() {
     let world = world().await;
     let job = world.created("one").await;
     let mut runners = Vec::new();
@@ -175,7 +175,7 @@ async fn one_of_many_runners_claims_a_job_and_no_other_loses_a_slot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_jobs_never_take_more_slots_than_a_runner_has() {
+async fn racing_claims_never_exceed_the_slots_of_a_runner() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 3)).await;
     let mut jobs = Vec::new();
@@ -202,7 +202,7 @@ async fn many_jobs_never_take_more_slots_than_a_runner_has() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_ends_requeues_and_phases_of_one_revision_one_is_stored() {
+async fn one_of_many_ends_requeues_and_updates_is_stored() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
     let job = world.running_on(&runner, "APP-1", Status::Executing).await;
@@ -288,7 +288,7 @@ async fn one_of_many_late_results_links_its_pull_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_changes_of_a_ticket_is_stored() {
+async fn one_of_many_ticket_updates_is_stored() {
     let world = world().await;
     world.applies(world.store.update_ticket(&sample::ticket("APP-1"))).await;
     let seen = world.ticket("APP-1").await;
@@ -303,7 +303,7 @@ async fn one_of_many_changes_of_a_ticket_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_entries_waits_with_its_answer_and_the_others_leave_nothing() {
+async fn one_of_many_queued_entries_is_stored_with_its_decision() {
     let world = world().await;
     world.applies(world.store.update_ticket(&sample::ticket("APP-1"))).await;
     let seen = world.ticket("APP-1").await;
@@ -323,12 +323,12 @@ async fn one_of_many_entries_waits_with_its_answer_and_the_others_leave_nothing(
     }
 }
 
-/// Snapshots don't fight: each is stored or older than what is known, and the newest stands.
+/// Snapshots do not conflict: each is stored or older than the stored one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_snapshots_the_newest_stands() {
+async fn newest_of_many_snapshots_is_stored() {
     let world = world().await;
     let answers = race(&world, |world, number| async move {
-        // No order among the racers has anything to do with the order of their times.
+        // The racers' numbers do not follow the order of their times.
         let when = (number * 37 % RACERS) as u64;
         let event = sample::event("APP-1", &format!("evt-{when}"), at(when), &format!("status {when}"));
         let stored = world.store.snapshot(&event).await?;
@@ -341,13 +341,13 @@ async fn of_many_snapshots_the_newest_stands() {
     assert_eq!((ticket.status, ticket.seen_at), (format!("status {newest}"), at(newest)));
     assert_eq!(ticket.seen_event, Some(sample::event_id(&format!("evt-{newest}"))));
     let stored = answers.iter().filter(|answer| **answer == Snapshot::Stored).count();
-    // Every stored snapshot is a revision.
+    // Every stored snapshot raises the revision by one.
     world.check_raised(ticket.rev, stored as u64);
     assert_eq!(world.text("APP-1").await.unwrap().title, format!("APP-1 evt-{newest}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_changes_of_a_text_is_stored() {
+async fn one_of_many_text_replacements_is_stored() {
     let world = world().await;
     let words = |number: usize| TicketText { title: format!("{number}"), ..TicketText::default() };
     let (project, key) = (sample::project(), sample::ticket_key("APP-1"));
@@ -364,7 +364,7 @@ async fn one_of_many_changes_of_a_text_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_writes_a_new_ticket() {
+async fn one_of_many_ticket_creations_is_stored() {
     let world = world().await;
     let words = |number: usize| TicketText { title: format!("{number}"), ..TicketText::default() };
     let answers = race(&world, |world, number| async move {
@@ -375,7 +375,7 @@ async fn one_of_many_writes_a_new_ticket() {
     .await;
     assert_eq!(world.text("APP-1").await, Some(words(winner(&answers))));
     assert_eq!(world.ticket("APP-1").await.rev, 1);
-    assert_eq!(world.items().await.len(), 3, "one ticket, its text, its ledger entry");
+    assert_eq!(world.items().await.len(), 3, "one ticket, its text and its ledger entry are stored");
 }
 
 fn process(runner: &Runner, number: usize) -> Runner {
@@ -431,11 +431,11 @@ async fn one_of_many_runners_gets_a_name() {
     })
     .await;
     world.runner(&runners[winner(&answers)]).await;
-    assert_eq!(world.items().await.len(), 3, "nothing of the others");
+    assert_eq!(world.items().await.len(), 3, "the losers must store no items");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_claims_and_one_of_many_takeovers_leave_no_job_without_its_slot() {
+async fn racing_claims_and_takeovers_keep_job_and_slot_consistent() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
     let job = world.created("one").await;
@@ -458,7 +458,7 @@ async fn one_of_many_claims_and_one_of_many_takeovers_leave_no_job_without_its_s
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_changes_of_a_project_is_stored() {
+async fn one_of_many_project_updates_is_stored() {
     let world = world().await;
     let project = |number: usize| {
         let mut project = sample::settings_of("acme");
@@ -480,7 +480,7 @@ async fn one_of_many_changes_of_a_project_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_forges_gets_a_name() {
+async fn one_of_many_integrations_gets_a_name() {
     let world = world().await;
     let forge = |number: usize| {
         let mut forge = sample::forge("gh1");
@@ -528,7 +528,7 @@ async fn one_of_many_batches_of_one_number_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_who_freeze_one_context_agree_on_its_name() {
+async fn racing_freezes_of_one_context_store_it_once() {
     let world = world().await;
     let names = race(&world, |world, _| async move {
         let context = sample::context("Fix it.");
@@ -540,14 +540,14 @@ async fn many_who_freeze_one_context_agree_on_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn revisions_count_every_change_that_was_read_and_made_again() {
+async fn rev_counts_every_retried_update() {
     let world = world().await;
     let job = world.triggered("APP-1").await;
     race(&world, |world, _| {
         let id = job.id.clone();
         async move {
             loop {
-                let mut job = world.store.job(&id).await?.expect("the job");
+                let mut job = world.store.job(&id).await?.expect("the job exists");
                 job.tries += 1;
                 if world.store.update_job(&job).await? == Write::Applied {
                     return Ok(());
@@ -559,13 +559,13 @@ async fn revisions_count_every_change_that_was_read_and_made_again() {
     let item = world.item("JOB#", "JOB").await;
     let (rev, tries) = (count(&item, "rev").unwrap(), count(&item, "tries").unwrap());
     assert_eq!(rev, 1 + tries);
-    // Whoever's answer was lost, and whose mark the next one replaced, is told that it was stale and does it again.
+    // A racer whose answer was lost and whose mark was replaced gets `Stale` and repeats its update.
     world.check_raised(tries.unsigned_abs(), RACERS as u64);
 }
 
-/// Half of them heartbeats, half of them sweeps of what was read before: the first one decides.
+/// Half of the racers send heartbeats and half mark the runner offline, all over the same read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_heartbeat_and_a_sweep_never_both_go_by_the_same_silence() {
+async fn heartbeat_and_offline_mark_exclude_each_other() {
     let world = world().await;
     let seen = world.registered(&sample::runner("kite", 1)).await;
     let answers = race(&world, |world, number| {
@@ -589,7 +589,7 @@ async fn a_heartbeat_and_a_sweep_never_both_go_by_the_same_silence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_sign_in_link_is_used_up_by_one() {
+async fn sign_in_link_is_used_once() {
     let world = Arc::new(World::new().await);
     let answers = race(&world, |world, _| async move { world.store.use_sign_in("one", at(600)).await }).await;
     assert_eq!(answers.iter().filter(|answer| **answer == Write::Applied).count(), 1, "{answers:?}");

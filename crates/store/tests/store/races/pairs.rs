@@ -1,5 +1,5 @@
-//! Two kinds of use cases that write the same item, thirty-two callers of each at once: whoever comes first, the
-//! other one's outcome is one that the state machine allows, and everything that is stored agrees.
+//! Tests races between two use cases that write the same item, with 32 callers each. For any order, both outcomes are
+//! allowed by the state machine and all stored items are consistent.
 
 mod accounts;
 mod anew;
@@ -23,12 +23,12 @@ use pullyard_domain::runner::Runner;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How many came to this.
+/// The number of racers with this outcome.
 fn count(came: &BTreeMap<Came, usize>, word: &str) -> usize {
     came.get(word).copied().unwrap_or_default()
 }
 
-/// A runner with room for so many, and the job it executes.
+/// A runner with this many slots, and the job that it runs.
 async fn on_kite(room: u32, phase: Status) -> (Arc<World>, Runner, Job) {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", room)).await;

@@ -1,4 +1,4 @@
-//! A model's account that is shut and let go at once.
+//! Tests a breaker that is opened and closed concurrently.
 
 use crate::breakers::shut;
 use crate::races::rounds::tally;
@@ -8,7 +8,7 @@ use pullyard_domain::breaker::{Breaker, By, Cause, Trouble};
 use pullyard_store::Write;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_account_is_shut_and_let_go_only_as_it_stands() {
+async fn racing_breaker_openings_and_closings_stay_consistent() {
     let world = world().await;
     let seen = shut(&world, "codex").await;
     let now = at(400);
@@ -38,7 +38,7 @@ async fn an_account_is_shut_and_let_go_only_as_it_stands() {
     })
     .await;
     let came = tally(&came);
-    // Those who let it go were there: what is left opened since.
+    // The first breaker was closed, so a remaining one was opened during the race.
     if let Some(stored) = world.store.breaker(&seen.id).await.unwrap() {
         let expected = (1, 1, now, at(700));
         assert_eq!((stored.rev, stored.times, stored.opened, stored.until), expected, "{came:?}");

@@ -1,4 +1,4 @@
-//! Reviews that are told anew once they were refused, beside those who read them when they waited before.
+//! Tests reviews that are delivered again after a refusal, while other writers still hold the earlier read.
 
 use super::count;
 use crate::races::rounds::{Came, tally};
@@ -11,16 +11,16 @@ use pullyard_store::{Error, Write};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// It is told anew once it was refused, one time: the job that is there gets it, or it waits for that job's end, or it
+/// Delivers the review again after its refusal. By `way`, the active job gets it, or it waits for the job's end, or it
 /// is only remembered.
 async fn tell_anew(world: &World, name: &str, job: &JobId, way: usize) -> Result<Came, Error> {
     loop {
-        let read = world.store.review(&id(), &review_id(name)).await?.expect("it stays");
+        let read = world.store.review(&id(), &review_id(name)).await?.expect("the review is never deleted");
         if read.version > 0 {
             return Ok("known");
         }
         if read.state != refused() {
-            // Not yet.
+            // The refusal has not happened yet.
             continue;
         }
         let (anew, entry) = (Review { version: 1, ..waits(name) }, held(name));
@@ -35,14 +35,14 @@ async fn tell_anew(world: &World, name: &str, job: &JobId, way: usize) -> Result
     }
 }
 
-/// Whoever told it first did so once. Where an answer was lost, nobody may know that it was them.
+/// Exactly one racer redelivered the review. With lost answers, that racer may not know of its success.
 fn check_told(world: &World, came: &BTreeMap<Came, usize>) {
     let told = count(came, "told");
     assert!(told == 1 || told == 0 && !world.is_calm(), "{came:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_review_that_is_told_anew_once_it_was_refused_is_not_refused_by_who_read_it_before() {
+async fn redelivered_review_is_not_refused_by_a_stale_reader() {
     let (world, job) = World::with_busy().await;
     world.applies(world.store.take_review(&waits("n1"), None)).await;
     let (world, before) = (Arc::new(world), waits("n1"));
@@ -69,7 +69,7 @@ async fn a_review_that_is_told_anew_once_it_was_refused_is_not_refused_by_who_re
     world.whole().await;
 }
 
-/// Lets `r2` stand for `r1`, which waited when it was read.
+/// Lets `r2` absorb `r1`, which waited when it was read.
 async fn absorb(world: &World) -> Result<Came, Error> {
     loop {
         if world.store.absorb_reviews(&id(), &review_id("r2"), &[review_id("r1")]).await? == Write::Applied {
@@ -84,7 +84,7 @@ async fn absorb(world: &World) -> Result<Came, Error> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_review_that_is_told_anew_has_its_job_or_is_absorbed_and_never_both() {
+async fn redelivered_review_is_started_or_absorbed_never_both() {
     let (world, job) = World::with_busy().await;
     world.remembers(&["r2"]).await;
     world.applies(world.store.take_review(&review("r1", refused()), None)).await;

@@ -1,4 +1,4 @@
-//! What is told of an attempt and of what stands still beside claims, ends and words: deaths, pushes, limits.
+//! Tests task deaths, pushes and expiries that race with claims, ends and inputs.
 
 use super::count;
 use crate::races::rests::say;
@@ -10,17 +10,17 @@ use pullyard_domain::job::{Claim, Job, NotNow, Status, Want};
 use pullyard_domain::task_stopped::{StopCause, TaskStopped};
 use pullyard_store::{Error, Write};
 
-/// The death of the task that claims so.
+/// The death of the task that made this claim.
 fn death(job: &Job, claim: &Claim) -> TaskStopped {
     TaskStopped {
-        arn: claim.task.clone().expect("a task claims"),
+        arn: claim.task.clone().expect("a task made the claim"),
         job: job.id.clone(),
         cause: StopCause::SpotInterruption,
         reason: "Spot interruption".into(),
     }
 }
 
-/// A task claims the attempt that it was started for, as often as it takes.
+/// A task retries the claim of the attempt that it was started for.
 async fn claim_as_task(world: &World, of: &Job, claim: &Claim) -> Result<Came, Error> {
     loop {
         match world.job(of).await.claimed(claim, at(60)) {
@@ -36,7 +36,7 @@ async fn claim_as_task(world: &World, of: &Job, claim: &Claim) -> Result<Came, E
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_task_that_died_has_its_death_noted_under_its_job_or_never_claims_it() {
+async fn dead_task_has_its_death_recorded_or_never_claims() {
     let world = world().await;
     let job = world.triggered("APP-1").await;
     let claim = sample::claim_by_task(&job, "c1");
@@ -66,14 +66,14 @@ async fn a_task_that_died_has_its_death_noted_under_its_job_or_never_claims_it()
             assert_eq!((stored.status, stored.rev, stored.attempt), (Status::Ready, job.rev + 1, 0));
             assert_eq!(count(&came, "claimed"), 0, "{came:?}");
             assert_eq!(stored.dispatch.dead, [stopped.arn]);
-            assert!(stored.dispatch.fault.is_some() && !stored.dispatch.starting, "one start that failed");
+            assert!(stored.dispatch.fault.is_some() && !stored.dispatch.starting, "exactly one failed start is stored");
         }
     }
     world.whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_death_that_is_told_beside_the_finish_takes_no_work_away() {
+async fn task_death_during_a_finish_loses_no_work() {
     let world = world().await;
     let job = world.running("APP-1", Status::Syncing).await;
     let stopped = death(&job, &sample::claim_by_task(&job, "c1"));
@@ -89,17 +89,16 @@ async fn a_death_that_is_told_beside_the_finish_takes_no_work_away() {
     .await;
     let (came, stored) = (tally(&came), world.job(&job).await);
     assert_eq!((stored.status, count(&came, "finished")), (Status::Completed, 1), "{came:?}");
-    assert!(stored.run.is_some_and(|run| run.died.is_none()), "it counts no more");
-    let attempt = world.store.attempt(&job.id, 1).await.unwrap().expect("it is on record");
+    assert!(stored.run.is_some_and(|run| run.died.is_none()), "the death must not count after the end");
+    let attempt = world.store.attempt(&job.id, 1).await.unwrap().expect("the attempt is stored");
     let noted = u64::from(attempt.run.died.is_some());
-    assert_eq!(stored.rev, job.rev + 1 + noted, "noted once, and not after the end");
+    assert_eq!(stored.rev, job.rev + 1 + noted, "the death is stored once, and not after the end");
     let link = world.store.pull_request(&sample::pull_request(&job, 7).id).await.unwrap();
     assert_eq!(link.map(|link| link.rev), Some(1));
     world.whole().await;
 }
 
-/// The runner of `held` begins to push what its agent made with regard to all that it has read; where there is more,
-/// it reads that first.
+/// The runner of `held` starts its push after its agent has read all inputs.
 async fn push(world: &World, held: &Job) -> Result<Came, Error> {
     let mut read = 0;
     loop {
@@ -118,7 +117,7 @@ async fn push(world: &World, held: &Job) -> Result<Came, Error> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_push_begins_before_its_job_is_cancelled_or_not_at_all() {
+async fn push_starts_before_a_cancel_or_not_at_all() {
     let world = world().await;
     let job = world.running("APP-1", Status::Executing).await;
     let came = race(&world, |world, number| {
@@ -143,7 +142,7 @@ async fn a_push_begins_before_its_job_is_cancelled_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_push_begins_once_and_loses_no_word_that_is_said_meanwhile() {
+async fn push_starts_once_and_loses_no_input() {
     let world = world().await;
     let job = world.running("APP-1", Status::Executing).await;
     let came = race(&world, |world, number| {
@@ -159,16 +158,16 @@ async fn a_push_begins_once_and_loses_no_word_that_is_said_meanwhile() {
     let (came, stored) = (tally(&came), world.job(&job).await);
     assert_eq!((count(&came, "pushes"), count(&came, "said")), (RACERS / 2, RACERS / 2), "{came:?}");
     assert_eq!((stored.status, stored.inputs as usize), (Status::Syncing, RACERS / 2));
-    assert_eq!(stored.rev, job.rev + 1 + RACERS as u64 / 2, "one push, and each word once");
+    assert_eq!(stored.rev, job.rev + 1 + RACERS as u64 / 2, "one push and each input raise the revision");
     assert!(stored.push_until.is_some());
     world.whole().await;
 }
 
-/// Nobody answered in time: a sweep ends what waits.
+/// Ends the suspended job at its time limit.
 async fn expire(world: &World, of: &Job) -> Result<Came, Error> {
     loop {
         let job = world.job(of).await;
-        let now = of.rests_until().expect("it waited when it was read");
+        let now = of.rests_until().expect("the job was suspended when it was read");
         let Ok(ended) = job.expired(now) else { return Ok("known") };
         let ending = world.ending_as(&job, ended, now).await;
         if world.store.end(&ending.ended()).await? == Write::Applied {
@@ -178,7 +177,7 @@ async fn expire(world: &World, of: &Job) -> Result<Came, Error> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_question_is_answered_or_its_job_ends_without_an_answer() {
+async fn question_is_answered_or_expires_never_both() {
     let world = world().await;
     let asking = world.asking("APP-1").await;
     let came = race(&world, |world, number| {

@@ -1,4 +1,4 @@
-//! Claims and starts beside whatever else takes or moves what is claimed.
+//! Tests claims and dispatches that race with other changes of the same job or runner.
 
 use super::{count, on_kite};
 use crate::races::rounds::{cancel, claim, finish, tally};
@@ -10,7 +10,7 @@ use pullyard_domain::runner::{Drain, Presence};
 use pullyard_store::Write;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_job_is_claimed_and_told_to_stop_or_never_claimed() {
+async fn claim_racing_a_cancel_is_stopped_or_never_granted() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 2)).await;
     let job = world.triggered("APP-1").await;
@@ -36,7 +36,7 @@ async fn a_job_is_claimed_and_told_to_stop_or_never_claimed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_drained_runner_has_the_job_or_not_and_takes_no_other() {
+async fn drained_runner_claims_no_further_job() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
     let (job, other) = (world.triggered("APP-1").await, world.triggered("APP-2").await);
@@ -60,7 +60,7 @@ async fn a_drained_runner_has_the_job_or_not_and_takes_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_runner_that_is_removed_leaves_no_job_behind() {
+async fn removed_runner_leaves_no_job_behind() {
     let (world, runner, job) = on_kite(2, Status::Syncing).await;
     let other = world.triggered("APP-2").await;
     race(&world, |world, number| {
@@ -80,14 +80,18 @@ async fn a_runner_that_is_removed_leaves_no_job_behind() {
     let (left, name) = (world.store.runner(&runner.id).await.unwrap(), world.store.runner_named("kite").await.unwrap());
     let profiles = async || world.store.runner_profiles(std::slice::from_ref(&runner.id)).await.unwrap();
     let profile = world.in_the_end(profiles).await.pop();
-    assert_eq!((name.is_some(), profile.is_some()), (left.is_some(), left.is_some()), "they go together");
+    assert_eq!(
+        (name.is_some(), profile.is_some()),
+        (left.is_some(), left.is_some()),
+        "runner, name and profile are removed together"
+    );
     match left {
-        None => assert_eq!(world.job(&other).await.status, Status::Ready, "it is nobody's"),
+        None => assert_eq!(world.job(&other).await.status, Status::Ready, "no runner has claimed the other job"),
         Some(left) => {
             assert_eq!(left.status, Presence::Deleting);
             let holds = left.slots.contains_key(&other.id);
             assert_eq!(world.job(&other).await.status == Status::Claimed, holds);
-            // Nobody looked at it since its last slot was freed.
+            // No removal was tried after the last slot was freed.
             let removed = world.store.remove_runner(&left).await.unwrap();
             assert_eq!(removed == Write::Applied, !holds);
         }
@@ -95,7 +99,7 @@ async fn a_runner_that_is_removed_leaves_no_job_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_slot_that_nobody_holds_is_emptied_beside_claims() {
+async fn orphaned_slot_is_dropped_during_claims() {
     let (world, runner, job) = on_kite(2, Status::Executing).await;
     let (slot, other) = (runner.slots[&job.id].clone(), world.triggered("APP-2").await);
     world.lose("TICKET#acme#APP-1", "TICKET").await;
@@ -110,15 +114,15 @@ async fn a_slot_that_nobody_holds_is_emptied_beside_claims() {
         }
     })
     .await;
-    assert_eq!(count(&tally(&came), "claimed"), 1, "there was room for it all the time");
+    assert_eq!(count(&tally(&came), "claimed"), 1, "the runner had a free slot all the time");
     let slots = world.runner(&runner).await.slots;
     assert_eq!(slots.into_keys().collect::<Vec<_>>(), [other.id]);
     world.whole().await;
 }
 
-/// A job that waits on Fargate, its task claiming while its project goes over to runners.
+/// A job waits on Fargate and its task claims it, while its project switches to runners.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_job_that_is_placed_anew_is_claimed_by_nobody_who_was_told_before() {
+async fn job_moved_to_runners_is_not_claimed_by_its_task() {
     let world = world().await;
     let job = world.triggered("APP-1").await;
     let came = race(&world, |world, number| {
@@ -126,7 +130,7 @@ async fn a_job_that_is_placed_anew_is_claimed_by_nobody_who_was_told_before() {
         async move {
             let claim = sample::claim_by_task(&job, &format!("c{number}"));
             let next = if number % 2 == 0 { job.placed(Place::Runners, at(70)) } else { job.claimed(&claim, at(70)) };
-            let next = next.expect("it is Ready");
+            let next = next.expect("the job is Ready");
             let written = match number % 2 {
                 0 => world.store.update_job(&next).await?,
                 _ => world.store.claim(&next).await?,
@@ -143,7 +147,7 @@ async fn a_job_that_is_placed_anew_is_claimed_by_nobody_who_was_told_before() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_job_that_is_placed_anew_has_no_task_on_its_way() {
+async fn job_is_moved_to_runners_or_dispatched_never_both() {
     let world = world().await;
     let job = world.triggered("APP-1").await;
     let came = race(&world, |world, number| {
@@ -170,9 +174,8 @@ async fn a_job_that_is_placed_anew_has_no_task_on_its_way() {
     world.whole().await;
 }
 
-/// Runners are asked for jobs that wait there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_waits_for_runners_is_claimed_by_one_and_its_row_goes() {
+async fn one_racing_claim_gets_the_job_and_removes_its_row() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 2)).await;
     let job = sample::job_at("one", Compute::Runners, at(0));

@@ -1,4 +1,4 @@
-//! Finishes beside everything else that ends a job or comes after its end.
+//! Tests finishes that race with other ends of the job and with late results.
 
 use super::{count, on_kite};
 use crate::races::race;
@@ -8,7 +8,7 @@ use pullyard_domain::job::{AttemptEnd, Status, Want};
 use pullyard_domain::runner::Presence;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_job_is_finished_or_lost_with_its_runner_and_ended_once() {
+async fn job_is_finished_or_lost_with_its_runner_never_both() {
     let (world, runner, job) = on_kite(1, Status::Syncing).await;
     let came = race(&world, |world, number| {
         let (runner, job) = (runner.clone(), job.clone());
@@ -36,7 +36,7 @@ async fn a_job_is_finished_or_lost_with_its_runner_and_ended_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_was_pushed_is_the_end_or_is_kept_as_late() {
+async fn pushed_result_ends_the_job_or_is_stored_as_late() {
     let (world, runner, job) = on_kite(1, Status::Syncing).await;
     let came = race(&world, |world, number| {
         let (runner, job) = (runner.clone(), job.clone());
@@ -51,9 +51,9 @@ async fn what_was_pushed_is_the_end_or_is_kept_as_late() {
     let finished = count(&tally(&came), "finished");
     world.whole().await;
     let stored = world.job(&job).await;
-    let attempt = world.store.attempt(&job.id, 1).await.unwrap().expect("it is on record");
+    let attempt = world.store.attempt(&job.id, 1).await.unwrap().expect("the attempt is stored");
     let link = world.store.pull_request(&sample::pull_request(&job, 7).id).await.unwrap();
-    assert_eq!(link.map(|link| link.rev), Some(1), "what is on the forge is known, once");
+    assert_eq!(link.map(|link| link.rev), Some(1), "the pull request is linked once");
     let late = world.item(&format!("JOB#{}", job.id), "ATTEMPT#0001").await.contains_key("late_result");
     match stored.status {
         Status::Completed => assert_eq!((finished, stored.requeues, attempt.ended), (1, 0, AttemptEnd::Completed {})),
@@ -65,7 +65,7 @@ async fn what_was_pushed_is_the_end_or_is_kept_as_late() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_finish_and_a_cancel_end_a_job_once() {
+async fn finish_and_cancel_end_a_job_once() {
     let (world, _, job) = on_kite(1, Status::Syncing).await;
     let came = race(&world, |world, number| {
         let job = job.clone();
@@ -80,13 +80,17 @@ async fn a_finish_and_a_cancel_end_a_job_once() {
     let came = tally(&came);
     world.whole().await;
     let stored = world.job(&job).await;
-    assert_eq!((stored.status, count(&came, "finished")), (Status::Completed, 1), "what was pushed beats a cancel");
-    assert_eq!((stored.want, stored.cancel.is_some()), (Want::Run, false), "nothing is left of it");
+    assert_eq!(
+        (stored.status, count(&came, "finished")),
+        (Status::Completed, 1),
+        "a pushed result takes precedence over a cancel"
+    );
+    assert_eq!((stored.want, stored.cancel.is_some()), (Want::Run, false), "the cancel must leave no trace");
     assert!(count(&came, "cancelled") <= 1, "{came:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_pull_request_is_linked_once_by_its_end_or_by_what_comes_late() {
+async fn pull_request_is_linked_once_by_end_or_late_result() {
     let (world, _, job) = on_kite(1, Status::Syncing).await;
     race(&world, |world, number| {
         let job = job.clone();
@@ -99,8 +103,8 @@ async fn a_pull_request_is_linked_once_by_its_end_or_by_what_comes_late() {
     })
     .await;
     world.whole().await;
-    assert_eq!(world.job(&job).await.status, Status::Completed, "a late link never stands in the way of an end");
+    assert_eq!(world.job(&job).await.status, Status::Completed, "a late link must not block the end");
     let link = world.store.pull_request(&sample::pull_request(&job, 7).id).await.unwrap().unwrap();
-    assert!(link.rev <= 2, "the link, and the end over it: {}", link.rev);
+    assert!(link.rev <= 2, "the link and the end raise the revision: {}", link.rev);
     assert_eq!((link.job, link.ticket), (Some(job.id), job.ticket));
 }

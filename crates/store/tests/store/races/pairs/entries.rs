@@ -1,4 +1,4 @@
-//! Entries into the trigger status beside the ends of jobs, moves, and budgets.
+//! Tests entries into the trigger status that race with job ends, moves and budgets.
 
 use super::{count, on_kite};
 use crate::races::rounds::{enter, finish_as, settle, tally};
@@ -10,7 +10,7 @@ use pullyard_domain::job::{Job, Status};
 use pullyard_store::{Snapshot, Trigger, Write};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_entry_and_the_end_of_the_job_before_it_never_miss_each_other() {
+async fn entry_during_a_job_end_is_never_lost() {
     let (world, _, job) = on_kite(1, Status::Executing).await;
     let came = race(&world, |world, number| {
         let job = job.clone();
@@ -27,13 +27,13 @@ async fn an_entry_and_the_end_of_the_job_before_it_never_miss_each_other() {
     let entered = sample::job_id("evt-2");
     match ticket.active_job {
         Some(next) => assert_eq!((next, ticket.again, jobs), (entered, None, 2)),
-        // It is settled next.
+        // The ticket is settled next.
         None => assert_eq!((ticket.again.map(|entry| entry.event), jobs), (Some(sample::event_id("evt-2")), 1)),
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_entry_and_a_move_away_leave_a_job_or_none() {
+async fn entry_and_move_away_leave_one_job_or_none() {
     let world = world().await;
     world.store.snapshot(&sample::event("APP-1", "evt-1", at(1), "AI Processing")).await.unwrap();
     let came = race(&world, |world, number| async move {
@@ -58,12 +58,12 @@ async fn an_entry_and_a_move_away_leave_a_job_or_none() {
     let ticket = world.ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.seen_event), ("Todo", Some(sample::event_id("evt-2"))));
     assert_eq!((world.whole().await, usize::from(ticket.active_job.is_some())), (made, made));
-    // The end of the job finds out that the ticket has left.
+    // The end of the job compares the ticket's status with this one.
     assert_eq!(ticket.found_in.as_deref(), (made == 1).then_some("AI Processing"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_taken_from_a_day_and_given_back_at_once_adds_up() {
+async fn racing_charges_and_returns_add_up() {
     let world = world().await;
     let half = u32::try_from(RACERS / 2).unwrap();
     let budget =
@@ -82,8 +82,8 @@ async fn what_is_taken_from_a_day_and_given_back_at_once_adds_up() {
         let charge = budget.charge(&job);
         async move {
             if number % 2 == 0 {
-                // No agent worked: the job comes back with its dollars.
-                let ended = before.given_up(sample::failure(), at(90)).expect("it is Ready");
+                // Without a working agent, the day gets the job and its dollars back.
+                let ended = before.given_up(sample::failure(), at(90)).expect("the job is Ready");
                 let ending = world.ending_as(&before, ended, at(90)).await;
                 assert_eq!(world.store.end(&ending.ended()).await?, Write::Applied);
                 return Ok("ended");
@@ -95,14 +95,14 @@ async fn what_is_taken_from_a_day_and_given_back_at_once_adds_up() {
     .await;
     let came = tally(&came);
     assert_eq!(count(&came, "ended"), RACERS / 2);
-    assert!(count(&came, "made") >= 8, "there was room for these, whoever ended: {came:?}");
+    assert!(count(&came, "made") >= 8, "the budget had room for 8 more jobs: {came:?}");
     world.whole().await;
     let today = world.store.budget(&sample::project(), Day::of(at(0))).await.unwrap().unwrap();
     assert_eq!(today.jobs as usize, count(&came, "made"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_second_entry_and_the_settling_of_the_first_make_one_job_at_a_time() {
+async fn second_entry_and_settle_create_one_job_at_a_time() {
     let (world, _, job) = on_kite(1, Status::Executing).await;
     assert_eq!(enter(&world, "evt-2").await.unwrap(), "waits");
     assert_eq!(finish_as(&world, &job, 0, failed()).await.unwrap(), "finished");
@@ -113,11 +113,15 @@ async fn a_second_entry_and_the_settling_of_the_first_make_one_job_at_a_time() {
         }
     })
     .await;
-    assert_eq!(world.whole().await, 2, "the one that ended, and one more");
+    assert_eq!(world.whole().await, 2, "the ended job and one more are stored");
     let ticket = world.ticket("APP-1").await;
-    let active = ticket.active_job.expect("an entry is never lost");
+    let active = ticket.active_job.expect("one entry has a job");
     if active == sample::job_id("evt-2") {
-        assert_eq!(ticket.again.map(|entry| entry.event), Some(sample::event_id("evt-3")), "it waits for that job");
+        assert_eq!(
+            ticket.again.map(|entry| entry.event),
+            Some(sample::event_id("evt-3")),
+            "the second entry waits for the first job"
+        );
     } else {
         assert_eq!((active, ticket.again), (sample::job_id("evt-3"), None));
     }

@@ -1,4 +1,4 @@
-//! Runners that are silent, beside whoever takes them Offline, takes them over or removes them.
+//! Tests silent runners that race with their offline mark, takeover and removal.
 
 use super::{count, on_kite};
 use crate::races::rounds::{Lost, finish_as, remove, sweep, take_over, tally};
@@ -9,7 +9,7 @@ use pullyard_domain::job::Status;
 use pullyard_domain::runner::Presence;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_runner_that_is_removed_while_it_falls_silent_goes_without_its_job_or_waits_for_its_end() {
+async fn runner_removed_during_silence_loses_its_job_or_waits() {
     let (world, runner, job) = on_kite(1, Status::Executing).await;
     let came = race(&world, |world, number| {
         let runner = runner.clone();
@@ -25,7 +25,7 @@ async fn a_runner_that_is_removed_while_it_falls_silent_goes_without_its_job_or_
     match world.store.runner(&runner.id).await.unwrap() {
         None => assert_eq!((stored.status, count(&came, "removed")), (Status::Failed, RACERS / 2), "{came:?}"),
         Some(left) => {
-            // Once its removal has begun, nobody ends a job for its silence any more.
+            // After the start of a removal, no sweep ends a job for silence.
             let as_it_was = (Presence::Deleting, &runner.slots, runner.claims.as_slice());
             assert_eq!((left.status, &left.slots, left.claims.as_slice()), as_it_was);
             assert_eq!((&stored, count(&came, "busy")), (&job, RACERS / 2), "{came:?}");
@@ -39,7 +39,7 @@ async fn a_runner_that_is_removed_while_it_falls_silent_goes_without_its_job_or_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_runner_that_is_taken_over_while_it_falls_silent_has_its_job_or_lost_it_before() {
+async fn takeover_during_silence_keeps_the_job_or_finds_it_lost() {
     let (world, runner, job) = on_kite(1, Status::Executing).await;
     let came = race(&world, |world, number| {
         let runner = runner.clone();
@@ -54,17 +54,17 @@ async fn a_runner_that_is_taken_over_while_it_falls_silent_has_its_job_or_lost_i
     let (came, stored, new) = (tally(&came), world.job(&job).await, world.runner(&runner).await);
     assert_eq!((count(&came, "took over"), new.instance == runner.instance), (1, false), "{came:?}");
     assert_eq!((new.status, new.last_heartbeat), (Presence::Online, at(101)));
-    // What was decided about the silence of the process before it was done before it came, or not at all.
+    // A decision for the earlier process is written before the takeover or not at all.
     let was_offline = new.epoch == runner.epoch + 2;
     assert!(was_offline || new.epoch == runner.epoch + 1, "{} after {}", new.epoch, runner.epoch);
     let lost = stored.status == Status::Failed;
-    assert!(was_offline || !lost, "nobody was Offline");
+    assert!(was_offline || !lost, "only an Offline runner loses its job");
     assert_eq!((new.slots.is_empty(), lost || stored == job), (lost, true));
     world.whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_runner_that_is_taken_over_while_it_is_removed_is_removed_and_keeps_its_job_until_that_ends() {
+async fn takeover_neither_stops_a_removal_nor_loses_the_job() {
     let (world, runner, job) = on_kite(1, Status::Executing).await;
     let came = race(&world, |world, number| {
         let runner = runner.clone();
@@ -77,7 +77,7 @@ async fn a_runner_that_is_taken_over_while_it_is_removed_is_removed_and_keeps_it
     })
     .await;
     let (came, left) = (tally(&came), world.runner(&runner).await);
-    // A process that came before is told to go; none comes after.
+    // A takeover before the removal is removed as well; a later one is refused.
     let new = u32::from(left.instance != runner.instance);
     assert_eq!((count(&came, "busy"), count(&came, "took over")), (RACERS / 2, new as usize), "{came:?}");
     assert_eq!((left.status, left.epoch), (Presence::Deleting, runner.epoch + 1 + new));

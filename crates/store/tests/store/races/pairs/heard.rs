@@ -1,4 +1,4 @@
-//! What is heard of a runner, whoever speaks for it, beside what it takes and loses.
+//! Tests heartbeats and takeovers that race with claims, ends and removals.
 
 use super::{count, on_kite};
 use crate::races::rounds::{Came, Lost, claim, finish, hear, remove, sweep, take_over, tally};
@@ -11,9 +11,9 @@ use pullyard_domain::runner::{CLAIMS_KEPT, Drain, Presence, Runner};
 use pullyard_store::{Ended, Error, Proof, Write};
 use std::collections::BTreeSet;
 
-/// Half of them heartbeats of functions that had read the runner long before, each of another time.
+/// Half of the racers send heartbeats over an old read of the runner, each with another time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_heard_beside_claims_takes_neither_a_slot_nor_a_newer_word_away() {
+async fn heartbeats_during_claims_lose_no_slot() {
     let world = world().await;
     let old: Vec<_> = (0..CLAIMS_KEPT + 4).map(|number| ClaimId::new(format!("old-{number}")).unwrap()).collect();
     let runner = world.registered(&Runner { claims: old.clone(), ..sample::runner("kite", 8) }).await;
@@ -23,7 +23,7 @@ async fn what_is_heard_beside_claims_takes_neither_a_slot_nor_a_newer_word_away(
     }
     let came = race(&world, |world, number| {
         let (runner, job) = (runner.clone(), jobs[number].clone());
-        // No order among the racers has anything to do with the order of their times.
+        // The racers' numbers do not follow the order of their times.
         let secs = 100 + (number * 37 % RACERS) as u64;
         async move {
             match number % 2 {
@@ -37,14 +37,18 @@ async fn what_is_heard_beside_claims_takes_neither_a_slot_nor_a_newer_word_away(
     assert_eq!((count(&came, "heard"), count(&came, "claimed")), (RACERS / 2, 8), "{came:?}");
     assert_eq!((stored.slots.len(), stored.last_heartbeat), (8, at(100 + RACERS as u64 - 2)));
     let (kept, new): (Vec<_>, Vec<_>) = stored.claims.iter().cloned().partition(|claim| old.contains(claim));
-    assert!(old.ends_with(&kept) && stored.claims.len() >= CLAIMS_KEPT, "the oldest went: {:?}", stored.claims);
+    assert!(
+        old.ends_with(&kept) && stored.claims.len() >= CLAIMS_KEPT,
+        "the oldest claims are removed first: {:?}",
+        stored.claims
+    );
     let slots: BTreeSet<_> = stored.slots.values().map(|slot| slot.claim.clone()).collect();
     assert_eq!((new.len(), new.into_iter().collect::<BTreeSet<_>>()), (8, slots));
     world.whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_silent_process_is_heard_again_or_another_one_takes_over() {
+async fn heartbeat_and_takeover_exclude_each_other() {
     let (world, runner, job) = on_kite(1, Status::Executing).await;
     let came = race(&world, |world, number| {
         let runner = runner.clone();
@@ -61,15 +65,19 @@ async fn a_silent_process_is_heard_again_or_another_one_takes_over() {
     let expected = if is_first { (RACERS / 2, 0, 0) } else { (0, 1, 1) };
     assert_eq!((count(&came, "heard"), count(&came, "took over"), stored.epoch - runner.epoch), expected, "{came:?}");
     assert_eq!(stored.last_heartbeat, if is_first { at(100) } else { at(101) });
-    assert_eq!((stored.slots.clone(), stored.claims), (runner.slots.clone(), runner.claims.clone()), "it keeps these");
-    // One that took over runs nothing of that, and says so.
+    assert_eq!(
+        (stored.slots.clone(), stored.claims),
+        (runner.slots.clone(), runner.claims.clone()),
+        "slots and claims must not change"
+    );
+    // A process that took over lists no job of its predecessor.
     assert_eq!(stored.active.contains(&job.id), is_first);
     assert_eq!(world.job(&job).await, job);
     world.whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_process_that_takes_over_brings_no_slot_back_that_a_finish_freed() {
+async fn takeover_restores_no_slot_freed_by_a_finish() {
     let (world, runner, job) = on_kite(1, Status::Syncing).await;
     let came = race(&world, |world, number| {
         let (runner, job) = (runner.clone(), job.clone());
@@ -85,12 +93,12 @@ async fn a_process_that_takes_over_brings_no_slot_back_that_a_finish_freed() {
     assert_eq!((count(&came, "finished"), count(&came, "took over")), (1, 1), "{came:?}");
     let stored = world.runner(&runner).await;
     assert_eq!((world.job(&job).await.status, stored.slots.len()), (Status::Completed, 0));
-    assert_eq!((stored.epoch, stored.claims), (runner.epoch + 1, runner.claims), "it forgets no claim");
+    assert_eq!((stored.epoch, stored.claims), (runner.epoch + 1, runner.claims), "the takeover must keep all claims");
     assert_ne!(stored.instance, runner.instance);
     world.whole().await;
 }
 
-/// A sweep ends the job that its runner did not name when it was last heard.
+/// A sweep ends a job that the last heartbeat did not list.
 async fn end_ghost(world: &World, of: &Runner) -> Result<Came, Error> {
     loop {
         let runner = world.runner(of).await;
@@ -99,8 +107,8 @@ async fn end_ghost(world: &World, of: &Runner) -> Result<Came, Error> {
             return Ok("spared");
         }
         let proof = Proof::HeardLast { epoch: runner.epoch, at: runner.last_heartbeat };
-        let before = world.store.job(id).await?.expect("the job");
-        // Its slot was read before it ended.
+        let before = world.store.job(id).await?.expect("the job exists");
+        // The slot was read before another racer ended the job.
         let Ok(ended) = before.given_up(sample::failure(), at(1_000)) else { continue };
         let ending = world.ending_as(&before, ended, at(1_000)).await;
         if world.store.end(&Ended { proof, ..ending.ended() }).await? == Write::Applied {
@@ -109,16 +117,16 @@ async fn end_ghost(world: &World, of: &Runner) -> Result<Came, Error> {
     }
 }
 
-/// The runner names its job, and looks what became of it.
+/// A heartbeat lists the job. Returns whether the job is still active.
 async fn name_job(world: &World, runner: &Runner, job: &Job) -> Result<Came, Error> {
     assert_eq!(hear(world, runner, 100).await?, "heard");
     Ok(if world.job(job).await.status.is_active() { "kept" } else { "gone" })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_job_that_its_runner_named_in_time_is_ended_as_no_ghost() {
+async fn job_listed_in_time_is_not_ended_as_missing() {
     let (world, runner, job) = on_kite(1, Status::Executing).await;
-    assert!(runner.active.is_empty(), "it has named nothing");
+    assert!(runner.active.is_empty(), "the runner has listed no job");
     let came = race(&world, |world, number| {
         let (runner, job) = (runner.clone(), job.clone());
         async move {
@@ -131,7 +139,7 @@ async fn a_job_that_its_runner_named_in_time_is_ended_as_no_ghost() {
     .await;
     let (came, stored, heard) = (tally(&came), world.job(&job).await, world.runner(&runner).await);
     assert_eq!((heard.last_heartbeat, heard.epoch), (at(100), runner.epoch));
-    // Once it was named in time, nobody ends it.
+    // A job that was listed in time is not ended.
     let lost = stored.status == Status::Failed;
     let all = RACERS / 2;
     let (kept, ended, rev) = if lost { (0, all, job.rev + 1) } else { (all, 0, job.rev) };
@@ -141,7 +149,7 @@ async fn a_job_that_its_runner_named_in_time_is_ended_as_no_ghost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn neither_a_wish_to_drain_nor_a_heartbeat_brings_a_removed_runner_back() {
+async fn drain_and_heartbeat_do_not_recreate_a_removed_runner() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
     let came = race(&world, |world, number| {
@@ -158,11 +166,11 @@ async fn neither_a_wish_to_drain_nor_a_heartbeat_brings_a_removed_runner_back() 
         }
     })
     .await;
-    assert_eq!(count(&tally(&came), "removed"), RACERS / 2, "nothing of that stands in its way");
+    assert_eq!(count(&tally(&came), "removed"), RACERS / 2, "drain and heartbeat must not block the removal");
     assert!(world.items().await.is_empty());
 }
 
-/// A runner of another token wants the name, and has it as soon as nobody else does.
+/// A runner of another token registers the name as soon as it is free.
 async fn want_name(world: &World, new: &Runner) -> Result<Came, Error> {
     let profile = sample::profile(new, &new.name);
     loop {
@@ -178,7 +186,7 @@ async fn want_name(world: &World, new: &Runner) -> Result<Came, Error> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_name_is_its_next_runners_only_once_it_is_nobodys_and_stays_that() {
+async fn runner_name_is_reused_only_after_its_removal() {
     let world = world().await;
     let gone = world.registered(&sample::runner("kite", 1)).await;
     world.applies(world.store.begin_removal(&gone)).await;
@@ -197,7 +205,7 @@ async fn a_name_is_its_next_runners_only_once_it_is_nobodys_and_stays_that() {
     assert_eq!(count(&came, "removed"), RACERS / 2, "{came:?}");
     assert_eq!(world.store.runner(&gone.id).await.unwrap(), None);
     let registered = count(&came, "registered");
-    assert_eq!(world.items().await.len(), 3 * registered, "nothing of those that did not get it");
+    assert_eq!(world.items().await.len(), 3 * registered, "refused runners must store no items");
     match world.store.runner_named("kite").await.unwrap() {
         Some(owner) => {
             assert_eq!((registered, owner == gone.id), (1, false));
@@ -210,7 +218,7 @@ async fn a_name_is_its_next_runners_only_once_it_is_nobodys_and_stays_that() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_runner_that_falls_silent_loses_the_job_that_it_claimed_or_gets_none() {
+async fn silent_runner_loses_its_claimed_job_or_gets_none() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
     let job = world.triggered("APP-1").await;
