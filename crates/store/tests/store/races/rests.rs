@@ -1,4 +1,4 @@
-//! Pauses, questions and answers, thirty-two callers of each at once.
+//! Tests pauses, questions and answers with 32 concurrent callers of each.
 
 use super::rounds::{Came, cancel, claim, finish, tally};
 use super::{RACERS, race, winner, world};
@@ -13,7 +13,7 @@ fn count(came: &BTreeMap<Came, usize>, word: &str) -> usize {
     came.get(word).copied().unwrap_or_default()
 }
 
-/// The runner of `held` gives its job back, having read so many inputs; where that is refused, it reads the rest.
+/// The runner of `held` returns its job. If unread inputs refuse that, it reads them and retries.
 pub(super) async fn give_back(world: &World, held: &Job, rest: Rest, number: usize) -> Result<Came, Error> {
     let mut words = yielded(rest, 0, &format!("y{number}"));
     let mut read = 0;
@@ -39,7 +39,7 @@ pub(super) async fn give_back(world: &World, held: &Job, rest: Rest, number: usi
     }
 }
 
-/// A person says something, once, however often they have to try.
+/// A user sends an input, which is stored once for any number of retries.
 pub(super) async fn say(world: &World, of: &Job, number: usize) -> Result<Came, Error> {
     let key = format!("key {number}");
     loop {
@@ -87,7 +87,7 @@ async fn go_on(world: &World, of: &Job) -> Result<Came, Error> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_answers_to_one_question_wakes_the_job() {
+async fn one_of_many_answers_to_one_question_resumes_the_job() {
     let world = world().await;
     let asking = world.asking("APP-1").await;
     let answers = race(&world, |world, number| {
@@ -107,10 +107,10 @@ async fn one_of_many_answers_to_one_question_wakes_the_job() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_answers_each_is_kept_once_and_the_first_is_the_answer() {
+async fn racing_inputs_are_stored_once_and_the_first_is_the_answer() {
     let world = world().await;
     let asking = world.asking("APP-1").await;
-    // Two of each: one and the same person, who has to try again.
+    // Several racers share a user and a key, like retries.
     let came = race(&world, |world, number| {
         let asking = asking.clone();
         async move { say(&world, &asking, number % 8).await }
@@ -126,7 +126,7 @@ async fn of_many_answers_each_is_kept_once_and_the_first_is_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_answer_and_a_question_never_miss_each_other() {
+async fn job_awaits_input_only_if_its_agent_read_all_inputs() {
     let world = world().await;
     let held = world.running("APP-1", Status::Executing).await;
     let came = race(&world, |world, number| {
@@ -143,13 +143,13 @@ async fn an_answer_and_a_question_never_miss_each_other() {
     assert_eq!((count(&came, "gave back"), count(&came, "said")), (1, RACERS - 1), "{came:?}");
     let job = world.job(&held).await;
     let read = job.session.as_ref().unwrap().inputs;
-    // It waits only where its agent has read all that was said; any later word woke it.
+    // The job waits only if its agent has read all inputs; any later input resumed it.
     assert_eq!(job.status == Status::AwaitingInput, read == job.inputs, "{read} of {}", job.inputs);
     world.whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_finish_and_a_pause_leave_a_finished_job() {
+async fn finish_during_a_pause_completes_the_job() {
     let world = world().await;
     let held = world.running("APP-1", Status::Syncing).await;
     let came = race(&world, |world, number| {
@@ -169,7 +169,7 @@ async fn a_finish_and_a_pause_leave_a_finished_job() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_paused_job_is_continued_or_cancelled_and_never_both() {
+async fn cancel_wins_over_pause_and_resume() {
     let world = world().await;
     let job = world.triggered("APP-1").await;
     pause(&world, &job, 0).await.unwrap();
@@ -192,7 +192,7 @@ async fn a_paused_job_is_continued_or_cancelled_and_never_both() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_runner_that_stops_for_a_pause_that_may_be_taken_back_leaves_it_as_the_last_word_says() {
+async fn withdrawn_pause_leaves_the_job_ready_or_claimed() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
     let held = world.running_on(&runner, "APP-1", Status::Executing).await;
@@ -211,7 +211,7 @@ async fn a_runner_that_stops_for_a_pause_that_may_be_taken_back_leaves_it_as_the
     let came = tally(&came);
     assert_eq!(count(&came, "gave back"), 1, "{came:?}");
     let job = world.job(&held).await;
-    // Somebody continued it, before or after it stopped: it stands nowhere still.
+    // A resume came before or after the pause, so the job is not suspended.
     assert!(matches!(job.status, Status::Ready | Status::Claimed), "{:?} {came:?}", job.status);
     assert_eq!((job.want, job.pause.as_ref()), (Want::Run, None));
     world.whole().await;

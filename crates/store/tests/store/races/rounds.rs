@@ -1,4 +1,4 @@
-//! Use cases as they are: each reads, lets the domain decide, writes, and begins anew if what it read has changed.
+//! Use cases for races: each reads, lets the domain decide, writes, and retries after a stale read.
 
 use crate::sample::{self, at};
 use crate::world::{World, fence, first_time, of_ticket};
@@ -11,10 +11,10 @@ use pullyard_domain::ticket::Settling;
 use pullyard_store::{Ended, Error, Proof, Registered, Write};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a racer's use case came to, in a word.
+/// The outcome of a racer's use case.
 pub(crate) type Came = &'static str;
 
-/// How many came to what.
+/// The number of racers per outcome.
 pub(crate) fn tally(came: &[Came]) -> BTreeMap<Came, usize> {
     let mut tally = BTreeMap::new();
     for word in came {
@@ -23,12 +23,10 @@ pub(crate) fn tally(came: &[Came]) -> BTreeMap<Came, usize> {
     tally
 }
 
-/// The attempt's runner pushed, and says so.
 pub(crate) async fn finish(world: &World, held: &Job, number: usize) -> Result<Came, Error> {
     finish_as(world, held, number, End::Completed(sample::result(7))).await
 }
 
-/// A finish of the attempt that `held` is.
 pub(crate) async fn finish_as(world: &World, held: &Job, number: usize, end: End) -> Result<Came, Error> {
     let finish = sample::finish(&format!("f{number}"));
     loop {
@@ -46,7 +44,7 @@ pub(crate) async fn finish_as(world: &World, held: &Job, number: usize, end: End
     }
 }
 
-/// The same; where its attempt was taken away, what it pushed is kept.
+/// Like `finish`; if the attempt was lost, stores the late result.
 pub(crate) async fn finish_or_come_late(world: &World, held: &Job, number: usize) -> Result<Came, Error> {
     let came = finish(world, held, number).await?;
     if came == "too late" {
@@ -56,7 +54,7 @@ pub(crate) async fn finish_or_come_late(world: &World, held: &Job, number: usize
     Ok(came)
 }
 
-/// The ticket enters the trigger status with this event: it gets a job, or its entry waits for the one it has.
+/// The ticket enters the trigger status with this event and gets a job, or the entry is queued behind the active job.
 pub(crate) async fn enter(world: &World, event: &str) -> Result<Came, Error> {
     let entry = sample::event("APP-1", event, at(190), "AI Processing").entry();
     loop {
@@ -78,7 +76,7 @@ pub(crate) async fn enter(world: &World, event: &str) -> Result<Came, Error> {
     }
 }
 
-/// Everything that the ticket needs, until it needs nothing.
+/// Settles the ticket until no step is left.
 pub(crate) async fn settle(world: &World) -> Result<Came, Error> {
     loop {
         let ticket = world.ticket("APP-1").await;
@@ -99,7 +97,7 @@ pub(crate) async fn settle(world: &World) -> Result<Came, Error> {
     }
 }
 
-/// A self-hosted runner asks for this job.
+/// A self-hosted runner claims this job.
 pub(crate) async fn claim(world: &World, runner: &Runner, job: &Job, number: usize) -> Result<Came, Error> {
     let name = format!("c{number}");
     loop {
@@ -124,7 +122,6 @@ pub(crate) async fn claim(world: &World, runner: &Runner, job: &Job, number: usi
     }
 }
 
-/// A person does not want the job any more.
 pub(crate) async fn cancel(world: &World, job: &Job, number: usize) -> Result<Came, Error> {
     let by = format!("user {number}");
     loop {
@@ -144,15 +141,15 @@ pub(crate) async fn cancel(world: &World, job: &Job, number: usize) -> Result<Ca
     }
 }
 
-/// What a sweep does with a job whose runner is gone.
+/// The sweep's change of a job whose runner is gone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Lost {
     GivesUp,
     PutsBack,
 }
 
-/// One sweep of a runner whose silence was seen before: Offline over that silence, then each of its jobs over the
-/// epoch. One that was heard since is left alone.
+/// Sweeps a runner that was read as silent: marks it offline over that heartbeat, then removes its jobs over the epoch.
+/// A runner with a newer heartbeat is skipped.
 pub(crate) async fn sweep(world: &World, seen: &Runner, lost: Lost) -> Result<Came, Error> {
     world.store.take_offline(seen, &crate::fleet::offline(seen)).await?;
     let mut came = "nothing";
@@ -179,7 +176,7 @@ pub(crate) async fn sweep(world: &World, seen: &Runner, lost: Lost) -> Result<Ca
             Lost::PutsBack => match before.requeued(now) {
                 Ok(next) => {
                     let end = AttemptEnd::Requeued { failure: sample::failure() };
-                    let attempt = sample::attempt_of(&before, end, now).expect("it ran");
+                    let attempt = sample::attempt_of(&before, end, now).expect("the job had an attempt");
                     world.store.requeue(&before, &next, &attempt, proof).await?
                 }
                 Err(_) => continue,
@@ -191,7 +188,7 @@ pub(crate) async fn sweep(world: &World, seen: &Runner, lost: Lost) -> Result<Ca
     }
 }
 
-/// The process of `seen` is heard, and runs what `seen` has. That was read before, and may be of long ago.
+/// Sends a heartbeat of the process of `seen`, with the jobs of `seen`, which may be outdated.
 pub(crate) async fn hear(world: &World, seen: &Runner, secs: u64) -> Result<Came, Error> {
     let instance = seen.instance.clone();
     let mut seen = seen.clone();
@@ -207,9 +204,9 @@ pub(crate) async fn hear(world: &World, seen: &Runner, secs: u64) -> Result<Came
     }
 }
 
-/// Another process introduces itself as this runner, 101 s after the beginning.
+/// Another process registers as this runner, 101 s after the start.
 pub(crate) async fn take_over(world: &World, of: &Runner, number: usize) -> Result<Came, Error> {
-    let instance = InstanceId::new(format!("newcomer-{number}")).expect("a name");
+    let instance = InstanceId::new(format!("newcomer-{number}")).expect("a valid instance id");
     loop {
         let seen = world.store.runner(&of.id).await?;
         if seen.as_ref().is_some_and(|seen| seen.instance == instance) {
@@ -232,7 +229,7 @@ pub(crate) async fn take_over(world: &World, of: &Runner, number: usize) -> Resu
     }
 }
 
-/// The runner is removed; one that has jobs still is left to their ends.
+/// Removes the runner, or returns `busy` while it holds jobs.
 pub(crate) async fn remove(world: &World, runner: &Runner) -> Result<Came, Error> {
     loop {
         let Some(seen) = world.store.runner(&runner.id).await? else { return Ok("removed") };
@@ -246,7 +243,7 @@ pub(crate) async fn remove(world: &World, runner: &Runner) -> Result<Came, Error
     }
 }
 
-/// ECS tells that the task stopped.
+/// ECS reports that the task stopped.
 pub(crate) async fn note_death(world: &World, of: &Job, stopped: &TaskStopped) -> Result<Came, Error> {
     loop {
         let Ok(next) = world.job(of).await.task_stopped(stopped, at(70)) else { return Ok("known") };

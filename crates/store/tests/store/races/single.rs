@@ -1,4 +1,4 @@
-//! Sixty-four callers at once on the writes of webhooks, repositories, runners, tokens, and on notes.
+//! Tests 64 concurrent callers of single writes of webhooks, repositories, runners, tokens and notes.
 
 use super::{RACERS, race, winner, world};
 use crate::artifacts::artifacts;
@@ -25,7 +25,7 @@ fn applied(answers: &[Write]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_changes_of_a_hook_is_stored() {
+async fn one_of_many_hook_updates_is_stored() {
     let world = world().await;
     let named = |number: usize, rev| Hook { base_url: Some(format!("https://{number}.example")), rev, ..hook("acme") };
     for rev in 0..2 {
@@ -37,7 +37,7 @@ async fn one_of_many_changes_of_a_hook_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_hook_is_forgotten_as_it_was_read_or_changed_first() {
+async fn hook_is_deleted_as_read_or_updated_first() {
     let world = world().await;
     world.applies(world.store.put_hook(&hook("acme"))).await;
     let seen = Hook { rev: 1, ..hook("acme") };
@@ -55,15 +55,15 @@ async fn a_hook_is_forgotten_as_it_was_read_or_changed_first() {
     let applied = |of: &[(usize, &Write)]| of.iter().filter(|(_, write)| **write == Write::Applied).count();
     match world.store.hook(&seen.name).await.unwrap() {
         Some(hook) => assert_eq!((hook.rev, applied(&changed), applied(&deleted)), (2, 1, 0)),
-        None => assert_eq!((applied(&changed), applied(&deleted)), (0, RACERS / 2), "one that is gone is gone"),
+        None => assert_eq!((applied(&changed), applied(&deleted)), (0, RACERS / 2), "a repeated removal succeeds"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_deliveries_in_a_minute_one_is_noted_and_all_refused_ones_are_counted() {
+async fn racing_deliveries_are_verified_once_and_refusals_counted() {
     let world = world().await;
     let heard_of = hook("acme");
-    // What was heard of an older one of its name: many find it at once, and one begins anew.
+    // Statistics of an older webhook of this name: many racers find them, and one replaces them.
     let older = Hook { created: at(0), ..heard_of.clone() };
     world.applies(world.store.note_hook_refused(&older, 1_000, at(1))).await;
     let answers = race(&world, |world, number| {
@@ -84,7 +84,7 @@ async fn of_many_deliveries_in_a_minute_one_is_noted_and_all_refused_ones_are_co
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_changes_of_a_poll_is_stored() {
+async fn one_of_many_poll_updates_is_stored() {
     let world = world().await;
     let poll = |number: usize| Poll {
         project: sample::project(),
@@ -115,7 +115,7 @@ async fn one_of_many_rotations_of_a_secret_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_changes_of_what_an_attempt_keeps_is_stored() {
+async fn one_of_many_artifact_updates_is_stored() {
     let world = world().await;
     let named = |number: usize, rev| Artifacts { rev, ..artifacts(&[&format!("check-{number}.txt")]) };
     for rev in 0..2 {
@@ -127,7 +127,7 @@ async fn one_of_many_changes_of_what_an_attempt_keeps_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_new_names_of_a_repository_is_its_name() {
+async fn one_of_many_repository_renames_is_stored() {
     let world = world().await;
     let before = sample::repository(99, "acme/app");
     world.applies(world.store.put_repository(&before, None)).await;
@@ -142,11 +142,11 @@ async fn one_of_many_new_names_of_a_repository_is_its_name() {
     .await;
     let won = named(winner(&answers));
     assert_eq!(world.store.repository_named(&sample::project(), &won.name).await.unwrap(), Some(won));
-    assert_eq!(world.items().await.len(), 2, "one repository, one name");
+    assert_eq!(world.items().await.len(), 2, "one repository and one name are stored");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_forge_is_disconnected_as_it_was_read_and_never_another_one_of_its_name() {
+async fn integration_is_removed_as_read_or_replaced_first() {
     let world = world().await;
     let before = sample::forge("gh1");
     let after = Integration { account: Account { id: 7, ..before.account.clone() }, ..before.clone() };
@@ -162,16 +162,16 @@ async fn a_forge_is_disconnected_as_it_was_read_and_never_another_one_of_its_nam
     })
     .await;
     let of = |kind: usize| answers.iter().skip(kind).step_by(2).filter(|answer| **answer == Write::Applied).count();
-    assert!(of(0) >= 1, "whoever is first finds it as it was read");
+    assert!(of(0) >= 1, "the first removal finds the integration as read");
     let left = world.store.integration(&before.id).await.unwrap();
     match of(1) {
-        0 => assert_eq!((left, of(0)), (None, RACERS / 2), "one that is gone is gone"),
+        0 => assert_eq!((left, of(0)), (None, RACERS / 2), "a repeated removal succeeds"),
         connected => assert_eq!((left, connected), (Some(after), 1)),
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_repository_is_removed_under_the_name_that_was_read_or_renamed_first() {
+async fn repository_is_removed_as_read_or_renamed_first() {
     let world = world().await;
     let before = sample::repository(99, "acme/app");
     world.applies(world.store.put_repository(&before, None)).await;
@@ -197,17 +197,17 @@ async fn a_repository_is_removed_under_the_name_that_was_read_or_renamed_first()
     match world.store.repository(&sample::project(), &sample::integration(), 99).await.unwrap() {
         Some(there) => {
             assert_eq!((there, removed, renamed), (after, 0, 1));
-            assert_eq!(world.items().await.len(), 3, "one repository, one name, one row of looks");
+            assert_eq!(world.items().await.len(), 3, "one repository, one name and one poll are stored");
         }
         None => {
-            assert_eq!((removed, renamed), (RACERS / 2, 0), "one that is gone is gone");
+            assert_eq!((removed, renamed), (RACERS / 2, 0), "a repeated removal succeeds");
             assert_eq!(world.items().await.len(), 0);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_name_that_many_repositories_want_is_given_to_one() {
+async fn one_of_many_repositories_is_renamed_to_a_free_name() {
     let world = world().await;
     let of = |number: usize| sample::repository(1 + number as u64, &format!("acme/name-{number}"));
     for number in 0..RACERS {
@@ -225,7 +225,7 @@ async fn a_name_that_many_repositories_want_is_given_to_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_who_note_one_class_agree_on_it() {
+async fn racing_writes_of_one_class_store_it_once() {
     let world = world().await;
     let class = sample::job("any").class;
     let needs = Needs { capability: "command".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
@@ -239,7 +239,7 @@ async fn many_who_note_one_class_agree_on_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_sweeps_at_once_the_latest_counts() {
+async fn latest_of_many_sweep_records_is_stored() {
     let world = world().await;
     race(&world, |world, number| async move {
         let secs = (number * 37 % RACERS) as u64;
@@ -255,12 +255,12 @@ fn token(number: usize) -> Token {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_first_tokens_is_the_first_and_one_of_many_takes_its_place() {
+async fn one_of_many_first_tokens_is_stored_and_replaced_once() {
     let world = world().await;
     let answers =
         race(&world, |world, number| async move { world.store.put_first_token(&token(number), None).await }).await;
     let first = token(winner(&answers)).hash;
-    assert_eq!(world.items().await.len(), 2, "no token of those that lost");
+    assert_eq!(world.items().await.len(), 2, "the losers must store no token");
     let answers = race(&world, |world, number| {
         let first = first.clone();
         async move { world.store.put_first_token(&token(RACERS + number), Some(&first)).await }
@@ -280,7 +280,7 @@ async fn kite() -> (Arc<World>, pullyard_domain::runner::Runner) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_wishes_to_drain_and_not_to_drain_the_last_one_stands_whole() {
+async fn racing_drain_changes_leave_one_complete_request() {
     let (world, runner) = kite().await;
     let drain = |number: usize| Drain { by: format!("user {number}"), at: at(number as u64), acknowledged: None };
     let answers = race(&world, |world, number| {
@@ -294,7 +294,7 @@ async fn of_many_wishes_to_drain_and_not_to_drain_the_last_one_stands_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_sweeps_takes_a_runner_offline() {
+async fn one_of_many_sweeps_marks_a_runner_offline() {
     let (world, runner) = kite().await;
     let answers = race(&world, |world, _| {
         let runner = runner.clone();
@@ -307,7 +307,7 @@ async fn one_of_many_sweeps_takes_a_runner_offline() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_begins_to_remove_a_runner_and_many_may_remove_it() {
+async fn removal_begins_once_and_can_be_repeated() {
     let (world, runner) = kite().await;
     let answers = race(&world, |world, _| {
         let runner = runner.clone();
@@ -322,12 +322,12 @@ async fn one_of_many_begins_to_remove_a_runner_and_many_may_remove_it() {
         async move { world.store.remove_runner(&runner).await }
     })
     .await;
-    assert_eq!(applied(&answers), RACERS, "one that is gone is gone");
+    assert_eq!(applied(&answers), RACERS, "a repeated removal succeeds");
     assert!(world.items().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_empties_a_slot() {
+async fn one_of_many_drops_of_a_slot_succeeds() {
     let (world, runner) = kite().await;
     let job = world.running_on(&runner, "APP-1", Status::Claimed).await;
     let slot = world.runner(&runner).await.slots[&job.id].clone();
@@ -341,7 +341,7 @@ async fn one_of_many_empties_a_slot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_puts_a_job_back() {
+async fn one_of_many_requeues_is_stored() {
     let (world, runner) = kite().await;
     let job = world.running_on(&runner, "APP-1", Status::Executing).await;
     let answers = race(&world, |world, _| {
@@ -359,7 +359,7 @@ async fn one_of_many_puts_a_job_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_late_results_of_an_attempt_leave_one_of_them_whole() {
+async fn racing_late_results_leave_one_complete_result() {
     let world = world().await;
     let job = world.running("APP-1", Status::Executing).await;
     world.requeued(&job).await;
@@ -378,7 +378,7 @@ async fn many_late_results_of_an_attempt_leave_one_of_them_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_who_look_at_a_job_the_longest_look_is_noted_and_no_write_is_lost() {
+async fn longest_watch_deadline_is_stored_without_a_new_rev() {
     let world = world().await;
     let job = world.triggered("APP-1").await;
     let answers = race(&world, |world, number| {
@@ -390,13 +390,13 @@ async fn of_many_who_look_at_a_job_the_longest_look_is_noted_and_no_write_is_los
     let looked_at = world.job(&job).await;
     assert_eq!(looked_at.watched_until, Some(at(100 + RACERS as u64 - 1)));
     assert_eq!(Job { watched_until: None, ..looked_at.clone() }, job);
-    // It moved no revision: whoever read the job before writes over it.
+    // The revision is unchanged, so a writer that read the job before succeeds.
     world.applies(world.store.update_job(&Job { tries: 1, ..job.clone() })).await;
     world.refuses(world.store.note_watched(&sample::job_id("gone"), at(100))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_who_put_a_row_off_leave_the_item_as_it_is() {
+async fn racing_postponements_change_only_the_row() {
     let world = world().await;
     let job = world.triggered("APP-1").await;
     let before = world.item("JOB#", "JOB").await;
@@ -416,11 +416,11 @@ async fn many_who_put_a_row_off_leave_the_item_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_event_that_tells_what_is_known_is_noted_only_while_that_is_so() {
+async fn unchanged_event_is_stored_only_before_a_newer_move() {
     let world = world().await;
     world.store.snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.unwrap();
     let answers = race(&world, |world, number| async move {
-        // The last of all is the one that moves it.
+        // The event with the last time moves the ticket.
         let when = 2 + (number * 37 % RACERS) as u64;
         if when as usize == RACERS + 1 {
             let moved = sample::event("APP-1", "evt-moved", at(when), "Done");
@@ -437,7 +437,7 @@ async fn an_event_that_tells_what_is_known_is_noted_only_while_that_is_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_account_is_let_go_as_it_was_read_or_was_shut_first() {
+async fn breaker_is_closed_as_read_or_extended_first() {
     let world = world().await;
     let seen = shut(&world, "codex").await;
     let longer = Breaker { until: at(9_000), ..seen.clone() };
@@ -454,7 +454,7 @@ async fn an_account_is_let_go_as_it_was_read_or_was_shut_first() {
     let of = |odd: usize| (odd..RACERS).step_by(2).filter(|number| answers[*number] == Write::Applied).count();
     let (closed, shut) = (of(0), of(1));
     match world.store.breaker(&seen.id).await.unwrap() {
-        // One that is gone is gone, for all who let it go.
+        // A repeated close of a closed breaker succeeds.
         None => assert_eq!((closed, shut), (RACERS / 2, 0)),
         Some(stored) => assert_eq!((closed, shut, stored.until), (0, 1, at(9_000))),
     }

@@ -1,4 +1,4 @@
-//! How repositories are heard of, while that is removed.
+//! Tests webhooks and polls that are changed while they are removed.
 
 use super::count;
 use crate::hooks::hook;
@@ -9,7 +9,7 @@ use pullyard_domain::hook::{Hook, Ingress, Poll};
 use pullyard_store::{Removal, Write};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_hook_that_is_removed_while_it_is_looked_after_leaves_the_next_of_its_name_as_that_was_made() {
+async fn recreated_hook_is_unchanged_by_writers_of_the_deleted_one() {
     let world = world().await;
     world.applies(world.store.put_hook(&hook("acme"))).await;
     let next = Hook { created: at(4), ..hook("acme") };
@@ -26,7 +26,7 @@ async fn a_hook_that_is_removed_while_it_is_looked_after_leaves_the_next_of_its_
                     // The name is not free yet.
                     (0, Some(_)) => continue,
                     (1, Some(hook)) => world.store.delete_hook(&hook).await?,
-                    // The forge's id of it, and a change of what it is.
+                    // Racers 2 store the forge's id, racers 3 change the base URL.
                     (2, Some(hook)) if hook.forge_id.is_some() => return Ok(()),
                     (2, Some(mut hook)) => {
                         hook.forge_id = Some(7);
@@ -51,7 +51,7 @@ async fn a_hook_that_is_removed_while_it_is_looked_after_leaves_the_next_of_its_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_repository_that_is_removed_while_it_is_looked_at_leaves_nothing_to_look_at() {
+async fn removed_repository_leaves_no_poll_behind() {
     let world = world().await;
     let repository = sample::repository(99, "acme/app");
     world.applies(world.store.put_repository(&repository, None)).await;

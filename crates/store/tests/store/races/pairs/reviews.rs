@@ -1,4 +1,4 @@
-//! Pull requests, their reviews and their hooks.
+//! Tests races of pull requests, their reviews and their webhooks.
 
 use super::count;
 use crate::races::rounds::{Came, tally};
@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_closed_pull_request_has_the_revision_that_was_first_or_none() {
+async fn closed_pull_request_has_at_most_one_revision() {
     let world = Arc::new(World::with_linked().await);
     let came = race(&world, |world, number| async move {
         loop {
@@ -54,7 +54,7 @@ async fn a_closed_pull_request_has_the_revision_that_was_first_or_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_review_that_is_covered_never_reads_as_refused() {
+async fn covered_review_is_never_recorded_as_refused() {
     let world = Arc::new(World::with_linked().await);
     world.applies(remember(&world.store, &waits("r1"), &held("r1"))).await;
     let job = JobId::of_review(&id(), &crate::reviews::review_id("r1"));
@@ -76,7 +76,7 @@ async fn a_review_that_is_covered_never_reads_as_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_becomes_of_a_review_that_was_held_and_that_it_came_again_are_both_noted() {
+async fn conclusion_and_repeats_of_a_held_review_are_both_stored() {
     let world = Arc::new(World::with_linked().await);
     world.applies(remember(&world.store, &waits("r1"), &held("r1"))).await;
     let (entry, job) = (held("r1"), JobId::of_review(&id(), &review_id("r1")));
@@ -94,13 +94,13 @@ async fn what_becomes_of_a_review_that_was_held_and_that_it_came_again_are_both_
     let came: BTreeSet<_> = stored.seen.iter().copied().collect();
     let told: BTreeSet<_> = (1..RACERS as u64).step_by(2).map(at).collect();
     assert!(stored.seen.len() == MOST_SEEN && came.is_subset(&told), "{:?}", stored.seen);
-    // Where an answer was lost, one of them may stand there twice.
+    // After a lost answer, one repeat may be stored twice.
     assert!(came.len() == MOST_SEEN || !world.is_calm(), "{:?}", stored.seen);
     assert_eq!(stored, Delivery { job: Some(job), seen: stored.seen.clone(), ..entry });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_known_of_a_hook_is_never_set_back_by_an_older_reading() {
+async fn racing_updates_of_a_hook_are_both_stored() {
     let world = world().await;
     world.applies(world.store.put_hook(&crate::hooks::hook("acme"))).await;
     let name = crate::hooks::hook("acme").name;
@@ -108,9 +108,9 @@ async fn what_is_known_of_a_hook_is_never_set_back_by_an_older_reading() {
         let name = name.clone();
         async move {
             loop {
-                let mut hook = world.store.hook(&name).await?.expect("it stays");
+                let mut hook = world.store.hook(&name).await?.expect("the webhook is never deleted");
                 match number % 2 {
-                    // The forge's id of it, and a change of what it is.
+                    // Even racers store the forge's id, odd racers change the base URL.
                     0 if hook.forge_id.is_some() => return Ok("known"),
                     0 => hook.forge_id = Some(7),
                     _ if hook.base_url.is_some() => return Ok("known"),
@@ -128,7 +128,7 @@ async fn what_is_known_of_a_hook_is_never_set_back_by_an_older_reading() {
     world.whole().await;
 }
 
-/// A revise job that was never read ends, and its pull request is to say so.
+/// Ends an unclaimed revise job and adds a note to its pull request.
 async fn give_up(world: &World, of: &Job) -> Result<Came, Error> {
     loop {
         let before = world.job(of).await;
@@ -147,7 +147,7 @@ async fn give_up(world: &World, of: &Job) -> Result<Came, Error> {
     }
 }
 
-/// What people shall read on the pull request stands at the forge, and is noted.
+/// Acknowledges the note that was posted at the forge.
 async fn tell(world: &World) -> Result<Came, Error> {
     loop {
         let mut told = world.pull_request().await;
@@ -162,7 +162,7 @@ async fn tell(world: &World) -> Result<Came, Error> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_a_pull_request_says_of_its_jobs_end_is_said_whatever_was_being_told() {
+async fn note_of_a_job_end_survives_racing_acknowledgements() {
     let (world, job) = World::with_busy().await;
     let world = Arc::new(world);
     let job = world.store.job(&job).await.unwrap().unwrap();
@@ -185,16 +185,16 @@ async fn what_a_pull_request_says_of_its_jobs_end_is_said_whatever_was_being_tol
     assert_eq!(world.job(&job).await.status, Status::Failed);
     let stored = world.pull_request().await;
     assert_eq!((stored.note, stored.note_version), (Some(Note::ended(job.id)), before.note_version + 1));
-    assert_eq!(stored.revised, None, "no agent worked: its hour is given back");
+    assert_eq!(stored.revised, None, "without a working agent, the hour between revisions does not apply");
     assert_eq!(tell(&world).await.unwrap(), "told");
     let told = world.pull_request().await;
     assert_eq!((told.noted_version, told.note_version), (stored.note_version, stored.note_version));
     world.whole().await;
 }
 
-/// A review of a job that is over: the next job has it told, or it waits for that one's end, or it is nobody's.
+/// The review of an ended job is given to the next job, or waits for that job's end, or is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_review_of_a_job_that_is_over_is_taken_over_or_waits_or_is_given_back() {
+async fn review_of_an_ended_job_is_taken_deferred_or_refused_once() {
     let (world, job) = World::with_busy().await;
     let world = Arc::new(world);
     let over = sample::job_id("over");
@@ -219,13 +219,17 @@ async fn a_review_of_a_job_that_is_over_is_taken_over_or_waits_or_is_given_back(
     assert_eq!(stored.as_ref(), Some(&each[won]));
     let after = world.ticket("APP-1").await;
     let marked = u64::from(won == 1);
-    assert_eq!((after.rev, after.defers(&id())), (before.rev + marked, won == 1), "the mark goes with the waiting");
+    assert_eq!(
+        (after.rev, after.defers(&id())),
+        (before.rev + marked, won == 1),
+        "the ticket is marked exactly if the review waits"
+    );
     assert_eq!(after.active_job, Some(job));
 }
 
-/// One delivery, decided by several who read at different times: it is refused for now, or remembered, or has its job.
+/// Several readers decide one delivery: it is refused for now, remembered, or accepted with its job.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_review_is_remembered_with_its_entry_beside_other_decisions_or_not_at_all() {
+async fn review_is_remembered_with_its_entry_or_not_at_all() {
     let world = Arc::new(World::with_linked().await);
     let job = JobId::of_review(&id(), &review_id("r1"));
     let made = Delivery { job: Some(job.clone()), ..entry("r1", Reason::Accepted { job }) };
@@ -244,7 +248,7 @@ async fn a_review_is_remembered_with_its_entry_beside_other_decisions_or_not_at_
     .await;
     let of = |kind: usize| (kind..RACERS).step_by(3).filter(|number| answers[*number] == Write::Applied).count();
     let (remembered, recorded) = (of(1), of(2));
-    let stored = world.store.delivery(&made.id).await.unwrap().expect("somebody had the last word");
+    let stored = world.store.delivery(&made.id).await.unwrap().expect("a decision is stored");
     let review = world.store.review(&id(), &review_id("r1")).await.unwrap();
     match review {
         Some(review) => assert_eq!((review, stored, remembered, recorded), (waits("r1"), held("r1"), 1, 0)),
@@ -253,7 +257,7 @@ async fn a_review_is_remembered_with_its_entry_beside_other_decisions_or_not_at_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_refused_review_that_is_sent_again_waits_anew_or_has_its_job() {
+async fn redelivered_review_waits_again_or_gets_its_job() {
     let world = Arc::new(World::with_linked().await);
     world.applies(world.store.take_review(&review("r1", refused()), None)).await;
     let revising = Revising::of(&world, "r1").await;
@@ -276,6 +280,6 @@ async fn a_refused_review_that_is_sent_again_waits_anew_or_has_its_job() {
     assert_eq!(active.is_some(), made);
     assert_eq!(world.whole().await, usize::from(made));
     assert_eq!(world.ticket("APP-1").await.defers(&id()), !made);
-    let stored = world.store.delivery(&held("r1").id).await.unwrap().expect("the entry");
+    let stored = world.store.delivery(&held("r1").id).await.unwrap().expect("the ledger entry is stored");
     assert_eq!(stored.job, active);
 }

@@ -1,4 +1,4 @@
-//! What is heard of runners beside what is wanted of them and decided about their silence.
+//! Tests heartbeats and drain requests that race with decisions about silence.
 
 use super::{count, on_kite};
 use crate::races::rests::give_back;
@@ -14,7 +14,7 @@ use pullyard_store::{Error, Registered, Sweeps, Write};
 use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_runner_that_is_heard_in_time_keeps_its_job() {
+async fn runner_with_a_timely_heartbeat_keeps_its_job() {
     let (world, runner, job) = on_kite(1, Status::Executing).await;
     let came = race(&world, |world, number| {
         let runner = runner.clone();
@@ -35,15 +35,15 @@ async fn a_runner_that_is_heard_in_time_keeps_its_job() {
     world.whole().await;
     let (stored, back) = (world.job(&job).await, world.runner(&runner).await);
     assert_eq!((back.status, back.last_heartbeat), (Presence::Online, at(100)));
-    // Ended within the silence, or not at all.
+    // The job ended before the heartbeat or not at all.
     let lost = stored.status == Status::Failed;
     assert!(lost || stored.status == Status::Executing, "{stored:?}");
-    assert!(!lost || back.epoch == runner.epoch + 1, "nobody was Offline");
+    assert!(!lost || back.epoch == runner.epoch + 1, "only an Offline runner loses its job");
     assert_eq!(back.slots.is_empty(), lost);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_drain_is_acknowledged_by_a_heartbeat_that_saw_it() {
+async fn drain_is_acknowledged_only_by_a_heartbeat_that_read_it() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
     race(&world, |world, number| {
@@ -55,11 +55,11 @@ async fn a_drain_is_acknowledged_by_a_heartbeat_that_saw_it() {
             }
             loop {
                 let seen = world.runner(&seen).await;
-                // What a daemon says once it was told.
+                // A daemon sends `draining` after it has received the drain request.
                 let draining = seen.drain.is_some();
                 let said =
                     Heartbeat { instance: seen.instance.clone(), active: BTreeSet::new(), draining, last: false };
-                let heard = seen.heard(said, at(100)).expect("it is its process");
+                let heard = seen.heard(said, at(100)).expect("the heartbeat is from the registered process");
                 if world.store.heartbeat(&seen, &heard).await? == Write::Applied {
                     return Ok(());
                 }
@@ -68,15 +68,15 @@ async fn a_drain_is_acknowledged_by_a_heartbeat_that_saw_it() {
     })
     .await;
     let stored = world.runner(&runner).await;
-    let acknowledged = stored.drain.as_ref().expect("the wish stands").acknowledged;
-    assert!(stored.draining || acknowledged.is_none(), "nobody acknowledged what was not seen: {stored:?}");
+    let acknowledged = stored.drain.as_ref().expect("the drain request is stored").acknowledged;
+    assert!(stored.draining || acknowledged.is_none(), "an unread drain request was acknowledged: {stored:?}");
     let said = Heartbeat { instance: stored.instance.clone(), active: BTreeSet::new(), draining: true, last: false };
     world.applies(world.store.heartbeat(&stored, &stored.heard(said, at(110)).unwrap())).await;
     assert!(world.runner(&runner).await.drain.unwrap().acknowledged.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_process_that_takes_over_keeps_the_wish_to_drain() {
+async fn takeover_keeps_the_drain_request() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
     race(&world, |world, number| {
@@ -88,9 +88,9 @@ async fn a_process_that_takes_over_keeps_the_wish_to_drain() {
             }
             loop {
                 let seen = world.runner(&runner).await;
-                let instance = InstanceId::new(format!("newcomer-{number}")).expect("a name");
+                let instance = InstanceId::new(format!("newcomer-{number}")).expect("a valid instance id");
                 if seen.instance != runner.instance {
-                    // Another one was faster.
+                    // Another process took over first.
                     return Ok(());
                 }
                 let new = Runner { instance, epoch: seen.epoch + 1, ..seen.clone() };
@@ -102,23 +102,23 @@ async fn a_process_that_takes_over_keeps_the_wish_to_drain() {
     .await;
     let stored = world.runner(&runner).await;
     assert!(stored.drain.is_some(), "{stored:?}");
-    assert_eq!(stored.epoch, runner.epoch + 1, "one took over");
+    assert_eq!(stored.epoch, runner.epoch + 1, "exactly one process took over");
 }
 
-/// One of thirty-two people wants the runner to drain.
+/// Stores the drain request of one of 32 users.
 async fn wish(world: &World, runner: &Runner, number: usize) -> Result<Came, Error> {
     let drain = Drain { by: format!("user {number}"), at: at(5), acknowledged: None };
     world.store.set_drain(runner, Some(&drain)).await.map(|_| "wished")
 }
 
-/// The wish of one of them stands, and nobody acknowledged it.
+/// Asserts that the drain request of a user is stored and not acknowledged.
 fn check_wish(runner: &Runner) {
-    let drain = runner.drain.as_ref().expect("the wish stands");
+    let drain = runner.drain.as_ref().expect("the drain request is stored");
     assert!(drain.by.starts_with("user ") && drain.at == at(5) && drain.acknowledged.is_none(), "{drain:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_wish_to_drain_stands_whatever_is_decided_about_a_silence() {
+async fn drain_request_survives_an_offline_mark() {
     let (world, runner, job) = on_kite(1, Status::Executing).await;
     race(&world, |world, number| {
         let runner = runner.clone();
@@ -138,7 +138,7 @@ async fn a_wish_to_drain_stands_whatever_is_decided_about_a_silence() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_runner_that_gives_its_job_back_while_it_is_drained_keeps_the_wish_and_no_slot() {
+async fn drain_request_survives_a_returned_job() {
     let (world, runner, job) = on_kite(1, Status::Executing).await;
     let came = race(&world, |world, number| {
         let (runner, job) = (runner.clone(), job.clone());
@@ -159,7 +159,7 @@ async fn a_runner_that_gives_its_job_back_while_it_is_drained_keeps_the_wish_and
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_sweepers_each_job_is_put_back_by_one() {
+async fn racing_sweepers_requeue_each_job_once() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 3)).await;
     let mut jobs = Vec::new();
@@ -185,5 +185,5 @@ async fn of_many_sweepers_each_job_is_put_back_by_one() {
         let stored = world.job(job).await;
         assert_eq!((stored.status, stored.requeues, stored.rev), (Status::Ready, 1, job.rev + 1));
     }
-    assert_eq!(world.store.sweeps().await.unwrap().unwrap().at, at(RACERS as u64 - 1), "the latest one counts");
+    assert_eq!(world.store.sweeps().await.unwrap().unwrap().at, at(RACERS as u64 - 1), "the latest sweep is stored");
 }

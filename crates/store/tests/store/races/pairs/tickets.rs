@@ -1,4 +1,4 @@
-//! What a ticket's tool and its people say beside the ends of its jobs, what is shown of those, and its text.
+//! Tests moves, write-backs and text changes of a ticket that race with the end of its job.
 
 use super::{count, on_kite};
 use crate::races::rounds::{finish, settle, tally};
@@ -13,7 +13,7 @@ use pullyard_store::{Error, Write};
 use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_ticket_that_is_moved_while_its_job_ends_stays_where_it_was_moved_and_is_free() {
+async fn ticket_moved_during_a_job_end_keeps_its_status() {
     let (world, _, job) = on_kite(1, Status::Syncing).await;
     let came = race(&world, |world, number| {
         let job = job.clone();
@@ -21,7 +21,7 @@ async fn a_ticket_that_is_moved_while_its_job_ends_stays_where_it_was_moved_and_
             if number % 2 == 0 {
                 return finish(&world, &job, number).await;
             }
-            // No order among the racers has anything to do with the order of their times.
+            // The racers' numbers do not follow the order of their times.
             let when = (number * 37 % RACERS) as u64;
             let moved = sample::event("APP-1", &format!("evt-{when}"), at(1 + when), &format!("status {when}"));
             world.store.snapshot(&moved).await.map(|_| "moved")
@@ -35,14 +35,14 @@ async fn a_ticket_that_is_moved_while_its_job_ends_stays_where_it_was_moved_and_
     let last = LastJob { id: job.id.clone(), outcome: LastOutcome::Completed };
     assert_eq!((ticket.active_job.as_ref(), ticket.last_job.as_ref()), (None, Some(&last)));
     world.whole().await;
-    // What is written back next leaves it there.
+    // The next write-back does not move the ticket.
     assert_eq!(settle(&world).await.unwrap(), "nothing");
     let settled = world.ticket("APP-1").await;
     assert_eq!((settled.is_unsynced(), settled.status), (false, ticket.status));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_written_back_while_a_job_ends_hides_nothing_of_that_end() {
+async fn write_back_during_a_job_end_hides_no_result() {
     let (world, _, job) = on_kite(1, Status::Syncing).await;
     let mut ticket = world.ticket("APP-1").await;
     ticket.want(None, Some(Badge::AiFailed), None);
@@ -64,7 +64,7 @@ async fn what_is_written_back_while_a_job_ends_hides_nothing_of_that_end() {
     assert_eq!((ticket.active_job.as_ref(), ticket.wanted.version), (None, before.wanted.version + 1));
     assert_eq!(ticket.last_job.map(|last| last.id), Some(job.id));
     world.whole().await;
-    // Whoever settled last may not have seen the end.
+    // The last settle may have read the ticket before the end.
     assert_eq!(settle(&world).await.unwrap(), "nothing");
     let ticket = world.ticket("APP-1").await;
     assert_eq!((ticket.status.clone(), ticket.is_unsynced()), (Settings::default().statuses.completion, false));
@@ -72,14 +72,14 @@ async fn what_is_written_back_while_a_job_ends_hides_nothing_of_that_end() {
     assert_eq!((ticket.shown.badge, ticket.shown.pull_request), (None, ticket.pull_request));
 }
 
-/// What one edit wrote over, if it is an edit: the labels that stood there.
+/// The labels that an edit replaced; `None` for an event of the ticket tool.
 type Over = Option<BTreeSet<String>>;
 
 fn label(number: usize) -> String {
     format!("edit-{number}")
 }
 
-/// A person adds a label to the text as it is.
+/// A user adds a label to the current text.
 async fn edit(world: &World, number: usize) -> Result<Over, Error> {
     let (project, key) = (sample::project(), sample::ticket_key("APP-1"));
     loop {
@@ -93,9 +93,9 @@ async fn edit(world: &World, number: usize) -> Result<Over, Error> {
     }
 }
 
-/// Half of them people who add a label each, half of them the ticket's tool, which tells the whole text.
+/// Half of the racers are users who add a label; half are events of the ticket tool with the whole text.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_text_is_the_tools_newest_with_every_change_since() {
+async fn text_is_one_event_with_every_later_edit() {
     let world = world().await;
     let told = |number: usize| sample::event("APP-1", &format!("evt-{number}"), at(number as u64), "Todo");
     world.store.store_text(&told(0)).await.unwrap();
@@ -109,7 +109,7 @@ async fn a_text_is_the_tools_newest_with_every_change_since() {
         }
     })
     .await;
-    let stored = world.text("APP-1").await.expect("its text");
+    let stored = world.text("APP-1").await.expect("the ticket has a text");
     let changed = |number: usize| stored.labels.contains(&label(number));
     let teller = (0..RACERS).filter(|number| *number == 0 || number % 2 == 1).find(|number| {
         let words = told(*number).text.unwrap_or_default();
@@ -117,12 +117,12 @@ async fn a_text_is_the_tools_newest_with_every_change_since() {
         let labels = words.labels.iter().cloned().chain(changes).collect();
         stored == TicketText { labels, ..words.clone() }
     });
-    assert!(teller.is_some(), "nothing of two tellings is mixed: {stored:?}");
+    assert!(teller.is_some(), "the text mixes two events: {stored:?}");
     for (number, over) in overs.iter().enumerate() {
-        // A lost answer may have it added twice.
+        // After a lost answer, an edit may run twice.
         let Some(over) = over.as_ref().filter(|_| world.is_calm()) else { continue };
-        // What it saw is still there, so nothing was told since.
+        // The labels that the edit replaced are still stored, so no event followed it.
         let earlier = (0..RACERS).step_by(2).any(|other| changed(other) && over.contains(&label(other)));
-        assert!(!earlier || changed(number), "the change of {number} is lost: {:?}", stored.labels);
+        assert!(!earlier || changed(number), "the edit of {number} is lost: {:?}", stored.labels);
     }
 }
