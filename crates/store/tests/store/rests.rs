@@ -1,4 +1,4 @@
-//! A job that stands still and goes on: each write applied, stale, repeated, and its answer lost.
+//! Tests suspended jobs: each write that suspends, resumes or adds an input, applied, stale and repeated.
 
 use crate::sample::{self, at};
 use crate::world::{World, fence};
@@ -9,7 +9,7 @@ use pullyard_store::{Error, Proof, Rested, Store, Write};
 use pullyard_testkit::Fault;
 use std::pin::Pin;
 
-/// A write, with everything that belongs to it.
+/// A suspension or resume with all its items.
 #[derive(Clone)]
 pub(crate) struct Resting {
     pub(crate) before: Job,
@@ -20,14 +20,14 @@ pub(crate) struct Resting {
 }
 
 impl Resting {
-    /// What `job` makes of `before`, from what is stored now.
+    /// The items of the change from `before` to `job`, built from the current table.
     pub(crate) async fn of(world: &World, before: &Job, job: Job) -> Self {
         let ended = match job.status {
             Status::AwaitingInput => AttemptEnd::Asked {},
             _ => AttemptEnd::Paused {},
         };
         let attempt = sample::attempt_of(before, ended, at(250)).filter(|_| job.run.is_none());
-        let key = job.ticket.as_ref().expect("jobs of these tests have tickets");
+        let key = job.ticket.as_ref().expect("every job in this file has a ticket");
         let ticket = world.store.ticket(&job.project, key).await.unwrap();
         let ticket = ticket.and_then(|ticket| ticket_while(&job, &ticket));
         Self { before: before.clone(), job, attempt, ticket, input: None }
@@ -58,7 +58,7 @@ pub(crate) fn yielded(rest: Rest, inputs: u32, id: &str) -> Yielded {
     Yielded { id: sample::finish(id), rest, agent: Some("command".into()), session: None, inputs }
 }
 
-/// The runner gives its job back at 250 s.
+/// The runner returns its job at 250 s.
 pub(crate) async fn giving_back(world: &World, job: &Job, rest: Rest, inputs: u32) -> Resting {
     let next = job.yielded(&fence(job), &yielded(rest, inputs, "y1"), at(250)).unwrap();
     Resting::of(world, job, next).await
@@ -68,7 +68,7 @@ pub(crate) async fn give_back(world: &World, job: &Job, rest: Rest, inputs: u32)
     giving_back(world, job, rest, inputs).await.write(&world.store).await
 }
 
-/// Somebody says something, under this key.
+/// A user sends an input with this key.
 pub(crate) async fn telling(world: &World, job: &Job, by: &str, key: &str) -> Resting {
     let next = job.told(at(300)).unwrap();
     let input = job.input(by, &format!("{by} says so"), Some(key.into()), at(300));
@@ -79,8 +79,8 @@ pub(crate) async fn tell(world: &World, job: &Job, by: &str, key: &str) -> Resul
     telling(world, job, by, key).await.write(&world.store).await
 }
 
-/// A job of the ticket whose agent asked something and was answered. Boxed: whoever makes one of everything has
-/// little stack left.
+/// A job whose agent had a question that was answered. Boxed, because a caller that creates every item has little stack
+/// left.
 pub(crate) fn answered<'a>(world: &'a World, ticket: &'a str) -> Pin<Box<dyn Future<Output = Job> + 'a>> {
     Box::pin(async move {
         let asking = world.asking(ticket).await;
@@ -89,7 +89,7 @@ pub(crate) fn answered<'a>(world: &'a World, ticket: &'a str) -> Pin<Box<dyn Fut
     })
 }
 
-/// Somebody pauses a job that its runner then gives back.
+/// A job that a user paused and its runner then returned.
 async fn paused(world: &World, ticket: &str) -> Job {
     let job = world.running(ticket, Status::Executing).await;
     world.applies(world.store.update_job(&job.paused(Pause::new("ann", at(240)), at(240)).unwrap())).await;
@@ -103,7 +103,7 @@ async fn badge(world: &World) -> Option<Badge> {
 }
 
 #[tokio::test]
-async fn what_a_runner_gives_back_frees_its_slot_and_is_said_on_the_ticket() {
+async fn returned_job_frees_its_slot_and_marks_its_ticket() {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
     let job = world.running_on(&runner, "APP-1", Status::Executing).await;
@@ -117,7 +117,7 @@ async fn what_a_runner_gives_back_frees_its_slot_and_is_said_on_the_ticket() {
 }
 
 #[tokio::test]
-async fn an_answer_is_stored_with_what_it_answers_and_wakes_its_job() {
+async fn answer_is_stored_with_its_question_and_resumes_the_job() {
     let world = World::new().await;
     let asking = world.asking("APP-1").await;
     world.applies(tell(&world, &asking, "ann", "k1")).await;
@@ -127,7 +127,7 @@ async fn an_answer_is_stored_with_what_it_answers_and_wakes_its_job() {
     let said: Vec<_> = inputs.iter().map(|input| (input.seq, input.text.as_str(), input.question.as_deref())).collect();
     assert_eq!(said, [(1, "ann says so", Some("Which list?"))]);
     assert_eq!(badge(&world).await, None);
-    // What is said while it works comes after it, and is read from there on.
+    // A later input gets the next number, and readers can start after a number.
     world.applies(tell(&world, &job, "bob", "k2")).await;
     let later = world.store.inputs(&job.id, 1).await.unwrap();
     assert_eq!(later.iter().map(|input| (input.seq, input.by.as_str())).collect::<Vec<_>>(), [(2, "bob")]);
@@ -136,7 +136,7 @@ async fn an_answer_is_stored_with_what_it_answers_and_wakes_its_job() {
 }
 
 #[tokio::test]
-async fn all_that_people_said_is_read_where_one_page_does_not_hold_it() {
+async fn inputs_are_read_across_pages() {
     let world = World::calm().await;
     let asking = world.asking("APP-1").await;
     for key in ["k1", "k2", "k3"] {
@@ -151,14 +151,14 @@ async fn all_that_people_said_is_read_where_one_page_does_not_hold_it() {
 }
 
 #[tokio::test]
-async fn a_pause_and_its_end_are_said_on_the_ticket() {
+async fn pause_and_resume_change_the_badge_of_the_ticket() {
     let world = World::new().await;
     let still = paused(&world, "APP-1").await;
     assert_eq!((still.status, badge(&world).await), (Status::Paused, Some(Badge::AiWaiting)));
     let goes_on = Resting::of(&world, &still, still.continued(at(400)).unwrap()).await;
     world.applies(goes_on.write(&world.store)).await;
     assert_eq!((world.job(&still).await.status, badge(&world).await), (Status::Ready, None));
-    // One that nobody holds is paused without an attempt.
+    // A job without a runner is paused without an attempt.
     let ready = world.job(&still).await;
     let again = Resting::of(&world, &ready, ready.paused(Pause::new("bob", at(410)), at(410)).unwrap()).await;
     assert_eq!(again.attempt, None);
@@ -167,7 +167,7 @@ async fn a_pause_and_its_end_are_said_on_the_ticket() {
     world.whole().await;
 }
 
-/// Spoils one item of a yield and sees nothing of it stored.
+/// Asserts that a yield is refused after `spoil` changed one of its items.
 async fn check_refused(spoil: impl AsyncFnOnce(&World, &Job)) {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
@@ -178,12 +178,12 @@ async fn check_refused(spoil: impl AsyncFnOnce(&World, &Job)) {
 }
 
 #[tokio::test]
-async fn a_question_beside_a_job_that_was_told_something_is_refused() {
+async fn question_after_a_new_input_is_refused() {
     check_refused(async |world, job| world.applies(tell(world, job, "ann", "k1")).await).await;
 }
 
 #[tokio::test]
-async fn a_question_over_a_changed_ticket_is_refused() {
+async fn question_over_a_changed_ticket_is_refused() {
     check_refused(async |world, _| {
         let mut ticket = world.ticket("APP-1").await;
         ticket.tries += 1;
@@ -193,17 +193,17 @@ async fn a_question_over_a_changed_ticket_is_refused() {
 }
 
 #[tokio::test]
-async fn a_yield_of_a_runner_that_is_gone_is_refused() {
+async fn yield_of_a_missing_runner_is_refused() {
     check_refused(async |world, _| world.lose("RUNNERS#", "rnr_").await).await;
 }
 
 #[tokio::test]
-async fn a_yield_from_an_attempt_that_is_on_record_is_refused() {
+async fn yield_over_a_recorded_attempt_is_refused() {
     check_refused(async |world, job| world.put_attempt_of(job).await).await;
 }
 
 #[tokio::test]
-async fn an_answer_under_a_number_that_is_on_record_is_refused() {
+async fn answer_with_a_stored_number_is_refused() {
     let world = World::new().await;
     let (asking, other) = (world.asking("APP-1").await, world.asking("APP-2").await);
     let answer = telling(&world, &asking, "ann", "k1").await;
@@ -213,7 +213,7 @@ async fn an_answer_under_a_number_that_is_on_record_is_refused() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_told_something_or_shall_pause_or_go_on_keeps_its_slot() {
+async fn input_pause_and_resume_keep_the_slot() {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
     let job = world.running_on(&runner, "APP-1", Status::Executing).await;
@@ -230,7 +230,7 @@ async fn a_job_that_is_told_something_or_shall_pause_or_go_on_keeps_its_slot() {
 }
 
 #[tokio::test]
-async fn of_two_answers_at_once_the_second_is_decided_again() {
+async fn second_answer_over_the_same_read_is_refused() {
     let world = World::new().await;
     let asking = world.asking("APP-1").await;
     let second = telling(&world, &asking, "bob", "k2").await;
@@ -240,7 +240,7 @@ async fn of_two_answers_at_once_the_second_is_decided_again() {
 }
 
 #[tokio::test]
-async fn a_yield_is_known_again_by_its_id_though_its_job_went_on() {
+async fn repeated_yield_is_recognised_by_its_id() {
     let world = World::new().await;
     let held = world.running("APP-1", Status::Executing).await;
     world.applies(give_back(&world, &held, asks(), 0)).await;
@@ -252,7 +252,7 @@ async fn a_yield_is_known_again_by_its_id_though_its_job_went_on() {
 }
 
 #[tokio::test]
-async fn a_push_beside_words_that_nobody_heard_is_decided_again() {
+async fn push_with_an_unread_input_is_refused() {
     let world = World::new().await;
     let job = world.running("APP-1", Status::Executing).await;
     let pushing = job.pushed(&fence(&job), 0, at(250)).unwrap();
@@ -260,7 +260,7 @@ async fn a_push_beside_words_that_nobody_heard_is_decided_again() {
     world.refuses(world.store.update_job(&pushing)).await;
     let job = world.job(&job).await;
     assert_eq!(job.pushed(&fence(&job), 0, at(250)), Err(NotNow::NewerInput));
-    // And what was heard is noted over what was read.
+    // The acknowledgement of inputs is also written over the revision read.
     let heard = job.hears(&fence(&job), 1).unwrap();
     world.applies(tell(&world, &job, "bob", "k2")).await;
     world.refuses(world.store.update_job(&heard)).await;

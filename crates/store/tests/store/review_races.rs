@@ -1,4 +1,4 @@
-//! Sixty-four callers at once about reviews, and two kinds of callers against each other.
+//! Tests 64 concurrent writers of reviews, of one kind or of two kinds.
 
 use crate::races::{RACERS, race, winner};
 use crate::reviews::{self, Revising, absorbed, held, id, refused, remember, review, review_id, waits, waits_for};
@@ -15,7 +15,7 @@ async fn linked() -> Arc<World> {
     Arc::new(World::with_linked().await)
 }
 
-/// Everything that is written when a revise job that was never read ends.
+/// All items of the end of an unclaimed revise job.
 async fn giving_up(world: &World, job: &Job) -> Ending {
     let before = world.job(job).await;
     let ended = before.given_up(before.context_unavailable(1), at(300)).unwrap();
@@ -30,7 +30,7 @@ async fn giving_up(world: &World, job: &Job) -> Ending {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_review_told_by_many_at_once_makes_one_job() {
+async fn many_deliveries_of_one_review_create_one_job() {
     let world = linked().await;
     let revising = Arc::new(Revising::of(&world, "r1").await);
     let answers = race(&world, |world, _| {
@@ -43,7 +43,7 @@ async fn one_review_told_by_many_at_once_makes_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_reviews_makes_the_job_of_a_free_ticket() {
+async fn one_of_many_reviews_creates_the_job_of_a_free_ticket() {
     let world = linked().await;
     let mut each = Vec::new();
     for number in 0..RACERS {
@@ -61,7 +61,7 @@ async fn one_of_many_reviews_makes_the_job_of_a_free_ticket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_reviews_during_a_job_are_all_remembered() {
+async fn racing_reviews_during_a_job_are_all_remembered() {
     let (world, job) = World::with_busy().await;
     let world = Arc::new(world);
     let before = world.ticket("APP-1").await;
@@ -84,7 +84,7 @@ async fn many_reviews_during_a_job_are_all_remembered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_review_remembered_by_many_at_once_is_remembered_once() {
+async fn review_is_remembered_once_by_many_callers() {
     let world = linked().await;
     let marked = world.ticket("APP-1").await.remembering(&id(), at(500));
     let answers = race(&world, |world, _| {
@@ -96,7 +96,7 @@ async fn one_review_remembered_by_many_at_once_is_remembered_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_end_of_a_job_and_what_is_remembered_during_it_never_miss_each_other() {
+async fn job_end_and_racing_reviews_never_miss_each_other() {
     let (world, job) = World::with_busy().await;
     let job = world.store.job(&job).await.unwrap().unwrap();
     let ending = Arc::new(giving_up(&world, &job).await);
@@ -115,14 +115,14 @@ async fn the_end_of_a_job_and_what_is_remembered_during_it_never_miss_each_other
     let (ended, marks) = (answers[0], answers[1..].iter().filter(|answer| **answer == Write::Applied).count());
     let after = world.ticket("APP-1").await;
     match ended {
-        // Nobody marked a ticket whose job had ended, and the end saw no mark.
+        // No racer marked a ticket without an active job, and the end had read no mark.
         Write::Applied => assert_eq!((marks, after.active_job, after.deferred.len()), (0, None, 0)),
         Write::Stale => assert_eq!((marks, after.active_job, after.deferred.len()), (RACERS - 1, Some(job.id), 1)),
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_review_that_begins_to_wait_while_its_job_ends_waits_with_its_mark_or_not_at_all() {
+async fn redelivered_review_during_an_end_waits_with_its_mark() {
     let (world, job) = World::with_busy().await;
     world.applies(world.store.take_review(&review("n1", refused()), None)).await;
     let job = world.store.job(&job).await.unwrap().unwrap();
@@ -143,14 +143,14 @@ async fn a_review_that_begins_to_wait_while_its_job_ends_waits_with_its_mark_or_
     let (after, state) = (world.ticket("APP-1").await, world.state("n1").await);
     match answers[0] {
         Write::Applied => assert_eq!((waiting, after.deferred.len(), state), (0, 0, refused())),
-        // The end has not seen the mark, and is decided again.
+        // The end had not read the mark, so it is decided again.
         Write::Stale => assert_eq!((waiting, after.deferred.len(), state), (1, 1, ReviewState::Deferred {})),
     }
     world.whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_absorbed_while_its_newest_gets_its_job_is_covered_by_that() {
+async fn review_absorbed_during_a_start_is_covered_by_that_job() {
     for _ in 0..3 {
         let world = linked().await;
         world.remembers(&["r1", "r2"]).await;
@@ -177,7 +177,7 @@ async fn what_is_absorbed_while_its_newest_gets_its_job_is_covered_by_that() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_absorbed_while_its_newest_is_refused_waits_or_is_refused_too() {
+async fn absorbing_and_refusing_the_newest_exclude_each_other() {
     let world = linked().await;
     world.remembers(&["r1", "r2"]).await;
     let answers = race(&world, |world, number| async move {
@@ -189,13 +189,13 @@ async fn what_is_absorbed_while_its_newest_is_refused_waits_or_is_refused_too() 
     .await;
     let states = (world.state("r1").await, world.state("r2").await);
     let first = answers.iter().filter(|answer| **answer == Write::Applied).count();
-    assert_eq!(first, 1, "the one makes the other stale");
+    assert_eq!(first, 1, "one of the two writes makes the other stale");
     let waits = ReviewState::Deferred {};
     assert!(states == (waits.clone(), refused()) || states == (absorbed("r2"), waits), "{states:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_settling_that_has_not_seen_a_review_never_takes_its_mark_off() {
+async fn stale_settle_never_removes_the_mark() {
     let world = linked().await;
     let seen = world.ticket("APP-1").await.remembering(&id(), at(0));
     world.applies(world.store.update_ticket(&seen)).await;
@@ -211,11 +211,11 @@ async fn a_settling_that_has_not_seen_a_review_never_takes_its_mark_off() {
     })
     .await;
     let marked = winner(&answers) % 2 == 1;
-    assert_eq!(world.ticket("APP-1").await.defers(&id()), marked, "whoever was stale reads again");
+    assert_eq!(world.ticket("APP-1").await.defers(&id()), marked, "only the winner changed the mark");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_gives_an_unknown_review_to_the_job_that_is_there() {
+async fn unknown_review_is_taken_or_remembered_once() {
     let (world, job) = World::with_busy().await;
     let world = Arc::new(world);
     let answers = race(&world, |world, number| {
@@ -233,13 +233,13 @@ async fn one_of_many_gives_an_unknown_review_to_the_job_that_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_shares_the_fate_of_the_newest_is_refused_with_it_or_covered_by_its_job() {
+async fn absorbed_review_is_refused_or_covered_with_its_newest() {
     let world = linked().await;
     world.remembers(&["r1", "r2"]).await;
     world.applies(world.store.absorb_reviews(&id(), &review_id("r2"), &[review_id("r1")])).await;
     let read = async |name: &str| world.store.review(&id(), &review_id(name)).await.unwrap().unwrap();
     let (older, newest) = (read("r1").await, read("r2").await);
-    // Written as it stands: its version was raised when it absorbed.
+    // The version of the stored review: absorbing has raised it.
     let revising = Revising::of(&world, "r2").await;
     let revising = Arc::new(Revising { review: Review { version: newest.version, ..revising.review }, ..revising });
     let answers = race(&world, |world, number| {
@@ -253,7 +253,7 @@ async fn what_shares_the_fate_of_the_newest_is_refused_with_it_or_covered_by_its
     })
     .await;
     let won = |odd: usize| answers.iter().skip(odd).step_by(2).filter(|answer| **answer == Write::Applied).count();
-    assert_eq!(won(0), 1, "the newest waited all the time");
+    assert_eq!(won(0), 1, "the newest review got its job");
     let all = world.store.reviews(&id()).await.unwrap();
     match world.state("r1").await {
         state if state == refused() => assert_eq!((won(1), covered(&revising.job.id, &all).len()), (1, 1)),
@@ -262,7 +262,7 @@ async fn what_shares_the_fate_of_the_newest_is_refused_with_it_or_covered_by_its
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn that_a_review_was_edited_is_never_written_over() {
+async fn edit_mark_is_never_overwritten() {
     let world = linked().await;
     world.remembers(&["r1"]).await;
     let revising = Arc::new(Revising::of(&world, "r1").await);
@@ -283,7 +283,7 @@ async fn that_a_review_was_edited_is_never_written_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_changes_of_a_pull_request_is_stored() {
+async fn one_of_many_pull_request_updates_is_stored() {
     let world = linked().await;
     let seen = world.pull_request().await;
     let changed = |number: usize| PullRequest { head: format!("{number:040x}"), ..reviews::linked() };
@@ -296,7 +296,7 @@ async fn one_of_many_changes_of_a_pull_request_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_who_hear_that_a_pull_request_is_closed_calls_its_job_off() {
+async fn one_of_many_call_offs_closes_the_pull_request() {
     let world = linked().await;
     let (job, seen) = (world.created("one").await, world.pull_request().await);
     let by = |number: usize| Cancel::new(&format!("ann-{number}"), None, at(9));
@@ -314,11 +314,11 @@ async fn one_of_many_who_hear_that_a_pull_request_is_closed_calls_its_job_off() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_links_a_pull_request_and_its_ticket_shows_that_one() {
+async fn one_of_many_links_sets_pull_request_and_ticket() {
     let world = Arc::new(World::new().await);
     let answers = race(&world, |world, number| async move {
         let mut ticket = sample::ticket("APP-1");
-        ticket.branches = u32::try_from(number).expect("a racer");
+        ticket.branches = u32::try_from(number).expect("the racer's number fits into u32");
         let link = PullRequest { head: format!("{number:040x}"), ..reviews::linked() };
         world.store.link_pull_request(&link, &ticket).await
     })

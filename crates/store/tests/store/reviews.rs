@@ -1,7 +1,7 @@
-//! Each write about reviews that wait: applied, stale, missing, repeated, with its answer lost.
+//! Tests each write of waiting reviews: applied, stale, missing, repeated, with a lost answer.
 //!
-//! Here how one is remembered and how it gets its job; in `taken` what another job has or keeps waiting, in `edited`
-//! the mark of an edit, in `settled` what gets no job of its own.
+//! This file covers remembering and starting. `taken` covers reviews of another job, `edited` the edit mark, and
+//! `settled` reviews without a job of their own.
 
 mod edited;
 mod settled;
@@ -87,18 +87,18 @@ pub(crate) fn held(name: &str) -> Delivery {
     entry(name, Reason::HeldForJob { job: sample::job_id("j0") })
 }
 
-/// Has a review wait, over its ticket as it is now.
+/// Remembers a review over the current ticket.
 pub(crate) async fn remember(store: &Store, review: &Review, delivery: &Delivery) -> Result<Write, Error> {
-    let ticket = store.ticket(&review.project, &review.ticket).await?.expect("its ticket");
+    let ticket = store.ticket(&review.project, &review.ticket).await?.expect("the ticket is stored");
     store.remember_review(review, delivery, &ticket.remembering(&review.pull_request, at(500))).await
 }
 
-/// What waits for this job from now on, after it was refused.
+/// A refused review that waits for this job again.
 pub(crate) fn waits_for<'a>(review: &'a Review, delivery: &'a Delivery, job: &'a JobId) -> WaitsForJob<'a> {
     WaitsForJob { review, from: None, delivery: Some(delivery), job, opens_at: at(500) }
 }
 
-/// A revise job for this review, the ticket that has it and the pull request.
+/// A revise job for this review, with its ticket and pull request.
 pub(crate) struct Revising {
     pub(crate) job: Job,
     pub(crate) ticket: Ticket,
@@ -125,19 +125,19 @@ impl Revising {
         Self { job: job_made, ticket, pull_request, review }
     }
 
-    /// Told just now.
+    /// Starts the job for a new delivery.
     pub(crate) async fn direct(&self, store: &Store) -> Result<Write, Error> {
         let delivery = self.accepted();
         store.trigger_review(&TriggerReview { delivery: Some(&delivery), ..self.trigger() }).await
     }
 
-    /// The ledger entry of the review, which has its job.
+    /// The ledger entry of the review with its job.
     pub(crate) fn accepted(&self) -> Delivery {
         let reason = Reason::Accepted { job: self.job.id.clone() };
         Delivery { job: Some(self.job.id.clone()), ..entry(self.review.id.as_str(), reason) }
     }
 
-    /// It waited.
+    /// Starts the job of a waiting review.
     pub(crate) async fn settled(&self, store: &Store) -> Result<Write, Error> {
         store.trigger_review(&self.trigger()).await
     }
@@ -155,14 +155,14 @@ impl Revising {
 }
 
 impl World {
-    /// A ticket with its pull request.
+    /// A ticket with a linked pull request.
     pub(crate) async fn with_linked() -> Self {
         let world = Self::new().await;
         world.applies(world.store.link_pull_request(&linked(), &sample::ticket("APP-1"))).await;
         world
     }
 
-    /// The same, while a job runs for the ticket.
+    /// Like `with_linked`, with a running job of the ticket.
     pub(crate) async fn with_busy() -> (Self, JobId) {
         let world = Self::with_linked().await;
         let job = Revising::of(&world, "r0").await;
@@ -171,11 +171,11 @@ impl World {
     }
 
     pub(crate) async fn pull_request(&self) -> PullRequest {
-        self.store.pull_request(&id()).await.unwrap().expect("the pull request")
+        self.store.pull_request(&id()).await.unwrap().expect("the pull request is stored")
     }
 
     pub(crate) async fn state(&self, name: &str) -> ReviewState {
-        self.store.review(&id(), &review_id(name)).await.unwrap().expect("the review").state
+        self.store.review(&id(), &review_id(name)).await.unwrap().expect("the review is stored").state
     }
 
     pub(crate) async fn remembers(&self, names: &[&str]) {
@@ -186,11 +186,11 @@ impl World {
 
     async fn entry(&self, name: &str) -> Delivery {
         let id = DeliveryId::of_review(&sample::project(), &id(), &review_id(name));
-        self.store.delivery(&id).await.unwrap().expect("the entry")
+        self.store.delivery(&id).await.unwrap().expect("the ledger entry is stored")
     }
 }
 
-/// Whether its answer arrives or is lost after it took effect, the write is Applied; the same again is stale.
+/// Asserts that the write returns `Applied`, with its answer delivered, lost or replaced.
 async fn check(prepare: impl AsyncFn(&World), write: impl AsyncFn(&Store) -> Result<Write, Error>) {
     for fault in [None, Some(Fault::LostAnswer), Some(Fault::internal_error_after_effect())] {
         let world = World::with_linked().await;
@@ -210,7 +210,7 @@ fn older(names: &[&str]) -> Vec<ReviewId> {
 // Remember.
 
 #[tokio::test]
-async fn a_review_is_remembered_with_its_entry_once() {
+async fn review_is_remembered_once_with_its_entry() {
     check(async |_| (), async |store| remember(store, &waits("r1"), &held("r1")).await).await;
     let world = World::with_linked().await;
     world.remembers(&["r1"]).await;
@@ -220,7 +220,7 @@ async fn a_review_is_remembered_with_its_entry_once() {
 }
 
 #[tokio::test]
-async fn a_review_is_remembered_with_its_ticket_or_not_at_all() {
+async fn review_and_ticket_mark_are_written_atomically() {
     let world = World::with_linked().await;
     let read = world.ticket("APP-1").await;
     world.remembers(&["r1"]).await;
@@ -231,7 +231,7 @@ async fn a_review_is_remembered_with_its_ticket_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_review_that_was_refused_is_remembered_when_it_is_sent_again() {
+async fn refused_review_is_remembered_when_redelivered() {
     let world = World::with_linked().await;
     world.remembers(&["r1"]).await;
     world.applies(world.store.conclude(&held("r1").id, &Conclusion::Refused(reason()))).await;
@@ -240,14 +240,14 @@ async fn a_review_that_was_refused_is_remembered_when_it_is_sent_again() {
     let anew = Review { version: 1, ..waits("r1") };
     world.applies(remember(&world.store, &anew, &held("r1"))).await;
     assert_eq!((world.state("r1").await, world.entry("r1").await), (ReviewState::Deferred {}, held("r1")));
-    // Who read it before has not seen that.
+    // A writer that read the review earlier is stale.
     world.refuses(world.store.refuse_review(&waits("r1"), &refused())).await;
     world.remembers(&["r2"]).await;
     world.refuses(world.store.refuse_with(&waits("r2"), &[&waits("r1")], &refused())).await;
     world.applies(world.store.refuse_with(&waits("r2"), &[&anew], &refused())).await;
 }
 
-/// What stands there is written over neither by what waits anew nor by what a job takes.
+/// Asserts that neither a redelivered review nor a job's take replaces these stored versions.
 async fn check_not_told_again(stored: &[Review]) {
     let world = World::with_linked().await;
     for review in stored {
@@ -259,7 +259,7 @@ async fn check_not_told_again(stored: &[Review]) {
 }
 
 #[tokio::test]
-async fn a_review_is_told_again_only_over_the_refusal_that_was_read() {
+async fn redelivery_is_stored_only_over_the_refusal_read() {
     let started = ReviewState::Started { job: sample::job_id("j1") };
     check_not_told_again(&[waits("r1")]).await;
     check_not_told_again(&[review("r1", started)]).await;
@@ -268,7 +268,7 @@ async fn a_review_is_told_again_only_over_the_refusal_that_was_read() {
 }
 
 #[tokio::test]
-async fn neither_half_is_remembered_over_a_lasting_answer() {
+async fn review_with_a_final_answer_is_not_remembered() {
     let (world, _) = World::with_busy().await;
     world.refuses(remember(&world.store, &waits("r0"), &held("r0"))).await;
     world.applies(world.store.record(&held("r1"))).await;
@@ -278,7 +278,7 @@ async fn neither_half_is_remembered_over_a_lasting_answer() {
 // Trigger.
 
 #[tokio::test]
-async fn a_review_gets_its_job_once_with_all_that_belongs_to_it() {
+async fn review_gets_its_job_once_with_all_items() {
     let world = World::with_linked().await;
     let revising = Revising::of(&world, "r1").await;
     world.faults.next("TransactWriteItems", Fault::LostAnswer);
@@ -293,7 +293,7 @@ async fn a_review_gets_its_job_once_with_all_that_belongs_to_it() {
 }
 
 #[tokio::test]
-async fn no_job_is_made_over_an_old_ticket_or_pull_request() {
+async fn review_job_over_a_stale_ticket_or_link_is_refused() {
     let world = World::with_linked().await;
     let revising = Revising::of(&world, "r1").await;
     world.applies(world.store.update_ticket(&world.ticket("APP-1").await)).await;
@@ -305,7 +305,7 @@ async fn no_job_is_made_over_an_old_ticket_or_pull_request() {
 }
 
 #[tokio::test]
-async fn a_review_that_waits_gets_its_job_only_by_settling() {
+async fn waiting_review_gets_its_job_only_by_settling() {
     let world = World::with_linked().await;
     world.remembers(&["r1"]).await;
     let revising = Revising::of(&world, "r1").await;
@@ -316,7 +316,7 @@ async fn a_review_that_waits_gets_its_job_only_by_settling() {
 }
 
 #[tokio::test]
-async fn settling_gives_no_job_to_what_does_not_wait() {
+async fn settling_starts_only_waiting_reviews() {
     let world = World::with_linked().await;
     world.refuses(Revising::of(&world, "r1").await.settled(&world.store)).await;
     world.remembers(&["r1", "r2", "r3"]).await;
@@ -328,7 +328,7 @@ async fn settling_gives_no_job_to_what_does_not_wait() {
 }
 
 #[tokio::test]
-async fn a_refused_review_gets_its_job_when_it_is_sent_again() {
+async fn refused_review_gets_its_job_when_redelivered() {
     let world = World::with_linked().await;
     world.remembers(&["r1"]).await;
     world.applies(world.store.conclude(&held("r1").id, &Conclusion::Refused(reason()))).await;
@@ -337,21 +337,21 @@ async fn a_refused_review_gets_its_job_when_it_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_review_that_has_its_lasting_answer_gets_no_job() {
+async fn review_with_a_final_answer_gets_no_job() {
     let world = World::with_linked().await;
     world.applies(world.store.record(&held("r1"))).await;
     world.refuses(Revising::of(&world, "r1").await.direct(&world.store)).await;
 }
 
 #[tokio::test]
-async fn a_pull_request_that_can_not_be_read_hides_no_other() {
+async fn unreadable_pull_request_does_not_hide_the_others() {
     let world = World::with_linked().await;
     let other = PullRequest { id: PullRequestId { number: 8, ..id() }, ..linked() };
     world.applies(world.store.update_pull_request(&other)).await;
     let ids = BTreeSet::from([id(), other.id.clone(), PullRequestId { number: 9, ..id() }]);
     let read = world.store.pull_requests(&ids).await.unwrap();
     let known: BTreeSet<_> = read.into_iter().map(|linked| linked.unwrap().id).collect();
-    assert_eq!(known, BTreeSet::from([id(), other.id.clone()]), "the third was never linked");
+    assert_eq!(known, BTreeSet::from([id(), other.id.clone()]), "the third pull request was never linked");
     let mut item = world.items().await.into_iter().find(|((pk, sk), _)| pk.ends_with("#8") && sk == "PR").unwrap().1;
     item.remove("url");
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();

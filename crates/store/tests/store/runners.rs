@@ -1,4 +1,4 @@
-//! Self-hosted runners introduce themselves: one process each, one name each.
+//! Tests the registration of self-hosted runners: one process and one name each.
 
 use crate::each::forms::forms;
 use crate::sample::{self, at};
@@ -13,7 +13,7 @@ fn profile(runner: &Runner) -> Profile {
     sample::profile(runner, "kite")
 }
 
-/// The next process of a runner as it was read.
+/// The next process of this runner.
 fn next_process(seen: &Runner) -> Runner {
     Runner {
         epoch: seen.epoch + 1,
@@ -28,7 +28,7 @@ fn takeover<'a>(seen: &'a Runner, runner: &'a Runner, profile: &'a Profile) -> R
 }
 
 #[tokio::test]
-async fn a_new_runner_is_stored_with_its_profile_and_its_name() {
+async fn new_runner_is_stored_with_profile_and_name() {
     let world = World::new().await;
     let runner = sample::runner("kite", 2);
     let profile = profile(&runner);
@@ -39,7 +39,7 @@ async fn a_new_runner_is_stored_with_its_profile_and_its_name() {
 }
 
 #[tokio::test]
-async fn a_runner_that_registers_twice_as_new_is_refused() {
+async fn repeated_registration_as_new_is_refused() {
     let world = World::new().await;
     let runner = sample::runner("kite", 2);
     let profile = profile(&runner);
@@ -48,7 +48,7 @@ async fn a_runner_that_registers_twice_as_new_is_refused() {
 }
 
 #[tokio::test]
-async fn a_new_process_takes_over() {
+async fn new_process_takes_over() {
     let world = World::new().await;
     let old = sample::runner("kite", 2);
     let profile = profile(&old);
@@ -59,7 +59,7 @@ async fn a_new_process_takes_over() {
 }
 
 #[tokio::test]
-async fn a_takeover_over_an_older_epoch_is_refused() {
+async fn takeover_over_a_stale_epoch_is_refused() {
     let world = World::new().await;
     let old = sample::runner("kite", 2);
     let profile = profile(&old);
@@ -71,17 +71,17 @@ async fn a_takeover_over_an_older_epoch_is_refused() {
 }
 
 #[tokio::test]
-async fn a_takeover_of_a_runner_that_is_gone_is_refused() {
+async fn takeover_of_a_missing_runner_is_refused() {
     let world = World::new().await;
     let old = sample::runner("kite", 2);
     let new = next_process(&old);
     world.refuses(world.store.register(&takeover(&old, &new, &profile(&old)))).await;
 }
 
-/// The old process may claim until the moment of the takeover; a slot that the takeover did not see
-/// would be forgotten with its job running.
+/// The old process may claim until the takeover. A takeover that had not read the new slot would remove it while its
+/// job runs.
 #[tokio::test]
-async fn a_takeover_over_a_slot_that_was_taken_meanwhile_is_refused() {
+async fn takeover_over_a_new_slot_is_refused() {
     let world = World::new().await;
     let old = world.registered(&sample::runner("kite", 2)).await;
     let profile = sample::profile(&old, &old.name);
@@ -96,7 +96,7 @@ async fn a_takeover_over_a_slot_that_was_taken_meanwhile_is_refused() {
 }
 
 #[tokio::test]
-async fn a_takeover_over_a_slot_that_was_freed_meanwhile_is_refused() {
+async fn takeover_over_a_freed_slot_is_refused() {
     let world = World::new().await;
     let old = world.registered(&sample::runner("kite", 2)).await;
     let profile = profile(&old);
@@ -107,7 +107,7 @@ async fn a_takeover_over_a_slot_that_was_freed_meanwhile_is_refused() {
 }
 
 #[tokio::test]
-async fn a_takeover_over_a_drain_that_was_taken_back_meanwhile_is_refused() {
+async fn takeover_over_a_withdrawn_drain_is_refused() {
     let world = World::new().await;
     let old = world.registered(&sample::runner("kite", 2)).await;
     let profile = profile(&old);
@@ -119,7 +119,7 @@ async fn a_takeover_over_a_drain_that_was_taken_back_meanwhile_is_refused() {
 }
 
 #[tokio::test]
-async fn a_name_that_another_runner_has_is_refused_to_a_new_one() {
+async fn taken_name_is_refused_to_a_new_runner() {
     let world = World::new().await;
     let (one, two) = (sample::runner("one", 1), sample::runner("two", 1));
     world.applies(world.store.register(&first_time(&one, &profile(&one)))).await;
@@ -127,7 +127,7 @@ async fn a_name_that_another_runner_has_is_refused_to_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_name_that_another_runner_has_is_refused_to_a_takeover() {
+async fn taken_name_is_refused_to_a_takeover() {
     let world = World::new().await;
     let (one, two) = (sample::runner("one", 1), sample::runner("two", 1));
     world.applies(world.store.register(&first_time(&one, &profile(&one)))).await;
@@ -137,7 +137,7 @@ async fn a_name_that_another_runner_has_is_refused_to_a_takeover() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_of_a_function_that_stalled_is_not_stored_over_a_newer_one() {
+async fn delayed_heartbeat_is_not_stored_over_a_newer_one() {
     let world = World::new().await;
     let seen = world.registered(&sample::runner("kite", 1)).await;
     let heard = |secs| Runner { last_heartbeat: at(secs), heard: true, ..seen.clone() };
@@ -152,7 +152,7 @@ fn named(claims: std::ops::Range<usize>) -> Vec<ClaimId> {
 }
 
 #[tokio::test]
-async fn a_heartbeat_forgets_the_oldest_claims_and_none_that_came_meanwhile() {
+async fn heartbeat_removes_only_the_oldest_claims_it_read() {
     let world = World::new().await;
     let claims = named(100..100 + CLAIMS_KEPT + 2);
     let seen = world.registered(&Runner { claims, ..sample::runner("kite", 1) }).await;
@@ -161,13 +161,13 @@ async fn a_heartbeat_forgets_the_oldest_claims_and_none_that_came_meanwhile() {
     world.applies(world.store.heartbeat(&seen, &heard(30))).await;
     let kept = [&seen.claims[2..], &[newest]].concat();
     assert_eq!(world.runner(&seen).await.claims, kept);
-    // Another function that had read the same forgets nothing more.
+    // Another heartbeat over the same read removes no more claims.
     world.refuses(world.store.heartbeat(&seen, &heard(40))).await;
     assert_eq!(world.runner(&seen).await.claims, kept);
 }
 
 #[tokio::test]
-async fn a_heartbeat_that_forgets_no_claim_does_not_mind_that_another_one_forgot_some() {
+async fn heartbeat_that_removes_no_claim_ignores_other_removals() {
     let world = World::new().await;
     let claims = named(100..100 + CLAIMS_KEPT + 2);
     let seen = world.registered(&Runner { claims, ..sample::runner("kite", 1) }).await;
@@ -179,7 +179,7 @@ async fn a_heartbeat_that_forgets_no_claim_does_not_mind_that_another_one_forgot
 }
 
 #[tokio::test]
-async fn a_takeover_over_a_job_that_came_and_went_meanwhile_is_refused() {
+async fn takeover_over_a_job_that_came_and_went_is_refused() {
     let world = World::new().await;
     let old = world.registered(&sample::runner("kite", 2)).await;
     let profile = sample::profile(&old, &old.name);
@@ -195,7 +195,7 @@ async fn a_takeover_over_a_job_that_came_and_went_meanwhile_is_refused() {
     assert_eq!(world.runner(&old).await.claims.len(), 2);
 }
 
-/// A runner that people want to drain, or not, with claims that are known, or none.
+/// A runner with or without a drain request, and with or without claims.
 fn kite([drains, claimed]: [bool; 2]) -> Runner {
     let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
     let claims = ["c1", "c2"].map(|claim| ClaimId::new(claim).unwrap());
@@ -207,7 +207,7 @@ fn kite([drains, claimed]: [bool; 2]) -> Runner {
 }
 
 #[tokio::test]
-async fn a_takeover_is_refused_in_each_form_where_one_thing_is_not_as_it_was_read() {
+async fn takeover_is_refused_by_each_changed_fact() {
     for form @ [drains, claimed] in forms() {
         let world = World::new().await;
         let stored = world.registered(&kite(form)).await;
@@ -230,7 +230,7 @@ async fn a_takeover_is_refused_in_each_form_where_one_thing_is_not_as_it_was_rea
 }
 
 #[tokio::test]
-async fn a_heartbeat_is_refused_in_each_form_where_one_thing_is_not_as_it_was_read() {
+async fn heartbeat_is_refused_by_each_changed_fact() {
     for form @ [drains, forgets] in forms() {
         let world = World::new().await;
         let stored = world.registered(&Runner { last_heartbeat: at(20), ..kite(form) }).await;
@@ -252,7 +252,7 @@ async fn a_heartbeat_is_refused_in_each_form_where_one_thing_is_not_as_it_was_re
         }
         world.refuses(world.store.heartbeat(&stored, &heard(&stored, 19))).await;
         world.applies(world.store.heartbeat(&stored, &heard(&stored, 30))).await;
-        // What begins to be removed is in its next epoch; that it is being removed refuses by itself.
+        // The start of a removal raises the epoch, and the status alone must refuse too.
         let stored = world.runner(&stored).await;
         world.applies(world.store.begin_removal(&stored)).await;
         let removed = world.runner(&stored).await;

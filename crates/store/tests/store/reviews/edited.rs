@@ -1,4 +1,4 @@
-//! The mark that a review was edited, which no other write takes off.
+//! Tests the edit mark of a review, which no other write removes.
 
 use super::{Revising, held, id, reason, refused, remember, review, review_id, waits};
 use crate::sample::{self, at};
@@ -7,13 +7,13 @@ use pullyard_domain::review::{Review, ReviewState};
 use pullyard_store::{Conclusion, Write};
 
 #[tokio::test]
-async fn a_review_that_nobody_knows_is_not_noted_as_edited() {
+async fn unknown_review_is_not_marked_as_edited() {
     let world = World::with_linked().await;
     world.refuses(world.store.note_review_edited(&id(), &review_id("gone"), &sample::project())).await;
 }
 
 #[tokio::test]
-async fn a_review_is_noted_as_edited_for_the_project_that_has_it_alone() {
+async fn review_is_marked_as_edited_only_for_its_project() {
     let world = World::with_linked().await;
     world.remembers(&["r1"]).await;
     let edited = async || world.store.review(&id(), &review_id("r1")).await.unwrap().unwrap().edited;
@@ -24,7 +24,7 @@ async fn a_review_is_noted_as_edited_for_the_project_that_has_it_alone() {
     assert!(edited().await);
 }
 
-/// A mark that is noted between the read of a stored review and `write` is still there after it.
+/// Asserts that an edit mark stored between the read of a review and `write` survives the write.
 async fn check_mark_stays(what: &str, write: impl AsyncFn(&World, &Review) -> Write) {
     let world = World::with_linked().await;
     world.remembers(&["r1"]).await;
@@ -42,7 +42,7 @@ async fn check_mark_stays(what: &str, write: impl AsyncFn(&World, &Review) -> Wr
 }
 
 #[tokio::test]
-async fn a_review_that_is_edited_while_it_gets_its_job_or_waits_anew_is_still_known_as_edited() {
+async fn edit_mark_survives_every_later_write() {
     let anew = |state, read: &Review| Review { state, ..read.clone() }.after(Some(read));
     check_mark_stays("settled", async |world, read| {
         let revising = Revising::of(world, "r1").await;
@@ -68,7 +68,7 @@ async fn a_review_that_is_edited_while_it_gets_its_job_or_waits_anew_is_still_kn
 }
 
 #[tokio::test]
-async fn a_review_that_is_told_again_is_replaced_but_for_that_mark() {
+async fn redelivered_review_replaces_the_stored_one() {
     let world = World::with_linked().await;
     let request = Some(pullyard_domain::review::Request { message: Some("Again.".into()) });
     let had = Some(sample::job_id("j0"));

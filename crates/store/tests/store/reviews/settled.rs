@@ -1,4 +1,4 @@
-//! What gets no job of its own: it is absorbed or refused, and its entry is concluded.
+//! Tests reviews without a job of their own: absorbed, refused, and with a concluded ledger entry.
 
 use super::{Revising, absorbed, check, entry, held, id, older, reason, refused, remember, review_id, waits};
 use crate::sample;
@@ -12,7 +12,7 @@ use pullyard_testkit::Fault;
 // Absorb.
 
 #[tokio::test]
-async fn older_reviews_are_absorbed_once_though_the_answer_was_lost() {
+async fn older_reviews_are_absorbed_once() {
     let remembered = async |world: &World| world.remembers(&["r1", "r2", "r3"]).await;
     let absorb = async |store: &Store| store.absorb_reviews(&id(), &review_id("r3"), &older(&["r1", "r2"])).await;
     check(remembered, absorb).await;
@@ -26,7 +26,7 @@ async fn older_reviews_are_absorbed_once_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn nothing_is_absorbed_by_what_waits_no_more_or_is_unknown() {
+async fn only_waiting_reviews_absorb_and_are_absorbed() {
     let world = World::with_linked().await;
     world.remembers(&["r1", "r2"]).await;
     world.refuses(world.store.absorb_reviews(&id(), &review_id("gone"), &older(&["r1"]))).await;
@@ -36,7 +36,7 @@ async fn nothing_is_absorbed_by_what_waits_no_more_or_is_unknown() {
 }
 
 #[tokio::test]
-async fn as_many_are_absorbed_at_once_as_the_domain_says() {
+async fn maximum_number_of_reviews_fits_one_transaction() {
     let world = World::with_linked().await;
     let names: Vec<String> =
         (0..=pullyard_domain::review::settle::MOST_ABSORBED).map(|number| format!("r{number:02}")).collect();
@@ -52,7 +52,7 @@ async fn as_many_are_absorbed_at_once_as_the_domain_says() {
 // Refuse.
 
 #[tokio::test]
-async fn what_waited_or_was_absorbed_is_refused_while_the_newest_waits() {
+async fn waiting_and_absorbed_reviews_are_refused_with_the_newest() {
     let world = World::with_linked().await;
     world.remembers(&["r1", "r2", "r3"]).await;
     world.applies(world.store.absorb_reviews(&id(), &review_id("r3"), &older(&["r1"]))).await;
@@ -69,7 +69,7 @@ async fn what_waited_or_was_absorbed_is_refused_while_the_newest_waits() {
 }
 
 #[tokio::test]
-async fn what_has_absorbed_another_since_it_was_read_is_not_refused() {
+async fn review_that_absorbed_another_is_not_refused_by_stale_read() {
     let world = World::with_linked().await;
     world.remembers(&["r1", "r2"]).await;
     world.applies(world.store.absorb_reviews(&id(), &review_id("r2"), &older(&["r1"]))).await;
@@ -78,7 +78,7 @@ async fn what_has_absorbed_another_since_it_was_read_is_not_refused() {
 }
 
 #[tokio::test]
-async fn what_has_its_job_or_is_unknown_is_not_refused() {
+async fn started_or_unknown_review_is_not_refused() {
     let world = World::with_linked().await;
     world.remembers(&["r1", "r2"]).await;
     world.refuses(world.store.refuse_review(&waits("gone"), &refused())).await;
@@ -88,10 +88,10 @@ async fn what_has_its_job_or_is_unknown_is_not_refused() {
     world.refuses(world.store.refuse_with(&waits("r2"), &[&waits("r1")], &refused())).await;
 }
 
-// The ledger.
+// Conclude.
 
 #[tokio::test]
-async fn a_held_entry_names_its_job_and_keeps_its_answer() {
+async fn concluded_held_entry_names_its_job_and_keeps_its_reason() {
     let world = World::with_linked().await;
     world.remembers(&["r1"]).await;
     let job = sample::job_id("j1");
@@ -104,7 +104,7 @@ async fn a_held_entry_names_its_job_and_keeps_its_answer() {
 }
 
 #[tokio::test]
-async fn a_last_answer_replaces_that_it_is_held_and_may_be_decided_again() {
+async fn refusal_of_a_held_entry_may_be_decided_again() {
     let world = World::with_linked().await;
     world.remembers(&["r1"]).await;
     for _ in 0..2 {
@@ -115,7 +115,7 @@ async fn a_last_answer_replaces_that_it_is_held_and_may_be_decided_again() {
 }
 
 #[tokio::test]
-async fn what_was_refused_and_is_covered_all_the_same_says_so() {
+async fn paused_entry_becomes_accepted_when_covered() {
     let world = World::with_linked().await;
     let paused = entry("r1", Reason::ProjectHeld { project: sample::project(), who: "ann".into() });
     world.applies(remember(&world.store, &waits("r1"), &paused)).await;
@@ -127,7 +127,7 @@ async fn what_was_refused_and_is_covered_all_the_same_says_so() {
 }
 
 #[tokio::test]
-async fn what_is_not_on_record_is_not_concluded() {
+async fn unknown_entry_is_not_concluded() {
     let world = World::with_linked().await;
     world.refuses(world.store.conclude(&held("r1").id, &Conclusion::Refused(reason()))).await;
     world.refuses(world.store.conclude(&held("r1").id, &Conclusion::Covered(sample::job_id("j1")))).await;

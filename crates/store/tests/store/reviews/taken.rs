@@ -1,4 +1,4 @@
-//! A review is taken over from the job that has it, or waits until a job has ended.
+//! Tests reviews that move from one job to another, or wait for the end of a job.
 
 use super::{absorbed, entry, held, id, older, reason, refused, review, review_id, waits, waits_for};
 use crate::sample::{self, at};
@@ -12,7 +12,7 @@ fn started(name: &str, version: u32, job: &str) -> Review {
 }
 
 #[tokio::test]
-async fn a_review_is_taken_over_from_the_job_that_has_it_and_from_no_other() {
+async fn review_is_taken_only_from_the_job_that_has_it() {
     let world = World::with_linked().await;
     world.applies(world.store.take_review(&started("r1", 0, "j1"), None)).await;
     let next = started("r1", 1, "j2");
@@ -21,13 +21,13 @@ async fn a_review_is_taken_over_from_the_job_that_has_it_and_from_no_other() {
     world.applies(world.store.take_review(&next, Some(&sample::job_id("j1")))).await;
     assert_eq!(world.state("r1").await, next.state);
     world.refuses(world.store.take_review(&started("r1", 2, "j3"), Some(&sample::job_id("j1")))).await;
-    // What waits is no job's.
+    // A waiting review belongs to no job.
     world.remembers(&["r2"]).await;
     world.refuses(world.store.take_review(&started("r2", 1, "j2"), Some(&sample::job_id("j1")))).await;
 }
 
 #[tokio::test]
-async fn a_ticket_knows_of_what_waits_for_its_job_and_keeps_the_first_time() {
+async fn ticket_mark_keeps_the_first_time_and_raises_the_rev() {
     let (world, job) = World::with_busy().await;
     let before = world.ticket("APP-1").await;
     let (first, second, held) = (waits("r1"), waits("r2"), held("r1"));
@@ -36,12 +36,12 @@ async fn a_ticket_knows_of_what_waits_for_its_job_and_keeps_the_first_time() {
     world.applies(world.store.wait_for_job(&later)).await;
     let after = world.ticket("APP-1").await;
     assert_eq!(after.deferred[&id().to_string()], at(500));
-    assert_eq!(after.rev, before.rev + 2, "a settling that has not seen it can't end");
-    assert!(!world.item("TICKET#", "TICKET").await.contains_key("wk"), "the job's end sees to it");
+    assert_eq!(after.rev, before.rev + 2, "a settle over an earlier read must be stale");
+    assert!(!world.item("TICKET#", "TICKET").await.contains_key("wk"), "the end of the job adds the row");
 }
 
 #[tokio::test]
-async fn a_ticket_is_told_though_the_answer_was_lost_and_not_twice() {
+async fn ticket_is_marked_once_despite_a_lost_answer() {
     let (world, job) = World::with_busy().await;
     let before = world.ticket("APP-1").await;
     world.faults.next("TransactWriteItems", Fault::LostAnswer);
@@ -50,7 +50,7 @@ async fn a_ticket_is_told_though_the_answer_was_lost_and_not_twice() {
 }
 
 #[tokio::test]
-async fn a_ticket_that_is_free_or_gone_waits_for_no_job() {
+async fn free_or_missing_ticket_accepts_no_waiting_review() {
     let world = World::with_linked().await;
     let (of_another, held, job) =
         (Review { ticket: sample::ticket("APP-2").key, ..waits("r1") }, held("r1"), sample::job_id("j"));
@@ -59,7 +59,7 @@ async fn a_ticket_that_is_free_or_gone_waits_for_no_job() {
 }
 
 #[tokio::test]
-async fn a_refused_review_waits_for_a_job_with_its_entry_and_the_mark_of_its_ticket() {
+async fn refused_review_waits_with_its_entry_and_ticket_mark() {
     let (world, job) = World::with_busy().await;
     world.applies(world.store.take_review(&review("r1", refused()), None)).await;
     world.applies(world.store.record(&entry("r1", reason()))).await;
@@ -73,7 +73,7 @@ async fn a_refused_review_waits_for_a_job_with_its_entry_and_the_mark_of_its_tic
 }
 
 #[tokio::test]
-async fn nothing_waits_for_a_job_that_its_ticket_does_not_have_or_over_another_job_of_its_own() {
+async fn waiting_needs_the_active_job_and_the_previous_job() {
     let (world, job) = World::with_busy().await;
     world.applies(world.store.take_review(&review("r1", refused()), None)).await;
     let (anew, entry) = (Review { version: 1, ..waits("r1") }, held("r1"));
@@ -90,7 +90,7 @@ async fn nothing_waits_for_a_job_that_its_ticket_does_not_have_or_over_another_j
 }
 
 #[tokio::test]
-async fn a_review_that_waits_after_a_job_had_it_says_which_until_it_has_the_next_one() {
+async fn waiting_review_names_its_previous_job() {
     let (world, job) = World::with_busy().await;
     world.applies(world.store.take_review(&started("r1", 0, "j1"), None)).await;
     let had = Some(sample::job_id("j1"));
@@ -99,7 +99,7 @@ async fn a_review_that_waits_after_a_job_had_it_says_which_until_it_has_the_next
     let wait = WaitsForJob { from: had.as_ref(), delivery: None, ..waits_for(&anew, &entry, &job) };
     world.applies(world.store.wait_for_job(&wait)).await;
     assert_eq!(world.store.reviews(&id()).await.unwrap()[1], anew);
-    // Neither who stands for it nor its last answer makes it forget.
+    // Neither an absorption nor a refusal removes the previous job.
     world.remembers(&["r2"]).await;
     world.applies(world.store.absorb_reviews(&id(), &review_id("r2"), &older(&["r1"]))).await;
     let newest = Review { version: 1, ..waits("r2") };
@@ -109,7 +109,7 @@ async fn a_review_that_waits_after_a_job_had_it_says_which_until_it_has_the_next
 }
 
 #[tokio::test]
-async fn a_review_is_taken_back_from_the_job_that_has_it_and_from_no_other() {
+async fn review_is_returned_only_from_the_job_that_has_it() {
     let world = World::with_linked().await;
     world.applies(world.store.take_review(&started("r1", 0, "j1"), None)).await;
     let (j1, j2) = (sample::job_id("j1"), sample::job_id("j2"));
