@@ -1,4 +1,4 @@
-//! Domain values that are valid and dull, each told apart by one word.
+//! Valid default domain values that differ by one argument.
 
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
@@ -26,8 +26,7 @@ use pullyard_store::{Request, Scope, Token, TokenKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// This many seconds after the beginning of the tests, which is as long a number as any, and never past: a table takes
-/// away what has ended, by a clock of its own.
+/// This many seconds after a start in the far future: DynamoDB deletes expired items by its own clock.
 pub(crate) fn at(secs: u64) -> Timestamp {
     Timestamp::from_millis(4_102_466_401_007).plus(Duration::from_secs(secs))
 }
@@ -80,7 +79,7 @@ pub(crate) fn forge(id: &str) -> Integration {
     }
 }
 
-/// A ticket in the trigger status that was never stored.
+/// A ticket in the trigger status that is not stored yet.
 pub(crate) fn ticket(key: &str) -> Ticket {
     Ticket::first_seen(project(), ticket_key(key), Settings::default().statuses.trigger, at(0), Some(event_id("evt-0")))
 }
@@ -131,7 +130,7 @@ pub(crate) fn job_at(name: &str, compute: Compute, now: Timestamp) -> Job {
     with_plan(name, compute, now, plan_without_ticket)
 }
 
-/// A new job for this ticket, and the ticket that has it.
+/// A new job for this ticket, and the ticket with its lock.
 pub(crate) fn planned(ticket: &Ticket, name: &str) -> (Job, Ticket) {
     planned_at(ticket, name, Compute::Fargate, at(0))
 }
@@ -140,7 +139,7 @@ pub(crate) fn planned_at(ticket: &Ticket, name: &str, compute: Compute, now: Tim
     with_plan(name, compute, now, |plan| plan_for_ticket(plan, ticket))
 }
 
-/// The decision that made this job; final.
+/// A final decision that created this job.
 pub(crate) fn accepted(job: &Job) -> Delivery {
     Delivery {
         job: Some(job.id.clone()),
@@ -149,7 +148,7 @@ pub(crate) fn accepted(job: &Job) -> Delivery {
     }
 }
 
-/// A decision that made no job; another one may replace it.
+/// A decision without a job, which a later decision may replace.
 pub(crate) fn refused(event: &str, at: Timestamp) -> Delivery {
     Delivery {
         id: DeliveryId::of_ticket_event(&project(), &event_id(event)),
@@ -170,7 +169,7 @@ pub(crate) fn request(key: &str, at: Timestamp) -> Request {
     Request { caller: "token-1".into(), key: event_id(key), content: "c0ffee".into(), at }
 }
 
-/// An online runner with room for this many jobs, first process.
+/// An online runner with `max` slots and its first process.
 pub(crate) fn runner(name: &str, max: u32) -> Runner {
     Runner {
         id: RunnerId::of("token", name),
@@ -292,7 +291,7 @@ pub(crate) fn token(hash: &str, name: &str) -> Token {
     }
 }
 
-/// A repository without a hook, which is looked at a minute from now.
+/// A repository without a webhook, polled a minute from now.
 pub(crate) fn poll(rev: u64) -> Poll {
     Poll {
         project: project(),

@@ -1,4 +1,4 @@
-//! Writes that are sent anew: under which token, and after which answers; what was refused for good is not.
+//! Tests repeated transactions: their client tokens, the answers that cause a retry, and final refusals.
 
 use crate::sample::{self, at};
 use crate::world::{World, first_time, of_ticket};
@@ -11,7 +11,7 @@ const UPDATE: &str = "UpdateItem";
 const TRANSACTION: &str = "TransactWriteItems";
 
 #[tokio::test]
-async fn a_transaction_whose_first_sending_is_still_under_way_is_done_once() {
+async fn transaction_in_progress_is_applied_once() {
     let world = World::calm().await;
     let (job, ticket) = sample::planned(&sample::ticket("APP-1"), "one");
     world.faults.calls(TRANSACTION);
@@ -22,7 +22,7 @@ async fn a_transaction_whose_first_sending_is_still_under_way_is_done_once() {
     assert_eq!(world.whole().await, 1);
 }
 
-/// A world with a runner that is about to claim: a transaction of two items.
+/// A runner and its claim, which is a transaction of two items.
 async fn about_to_claim() -> (World, pullyard_domain::job::Job) {
     let world = World::calm().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
@@ -32,13 +32,12 @@ async fn about_to_claim() -> (World, pullyard_domain::job::Job) {
     (world, claimed)
 }
 
-/// The SDK gives up on a transaction that is in progress; the store sends it under a new token, which
-/// meets its own effect.
+/// The SDK gives up on a transaction in progress. The store repeats it with a new token and finds its own effect.
 #[tokio::test]
-async fn a_transaction_that_is_sent_anew_knows_its_own_effect() {
+async fn resent_transaction_recognises_its_own_effect() {
     let (world, claimed) = about_to_claim().await;
     let Fault::Refused(status, body) = Fault::error(400, "TransactionInProgressException") else {
-        unreachable!("an error is a refusal")
+        unreachable!("`Fault::error` returns `Refused`")
     };
     for _ in 0..3 {
         world.faults.next(TRANSACTION, Fault::ErrorAfterEffect(status, body.clone()));
@@ -48,12 +47,12 @@ async fn a_transaction_that_is_sent_anew_knows_its_own_effect() {
     assert_eq!(world.job(&claimed).await.rev, claimed.rev + 1);
 }
 
-/// The effect stands on one of its items alone: the conditions of the others still hold, or somebody wrote them since.
+/// Only one item shows the effect: the conditions of the others still hold, or another writer changed them.
 #[tokio::test]
-async fn a_transaction_that_is_sent_anew_knows_its_own_effect_by_any_of_its_items() {
+async fn resent_transaction_recognises_its_effect_on_any_item() {
     let spoil = |world: &World| {
         let Fault::Refused(status, body) = Fault::error(400, "TransactionInProgressException") else {
-            unreachable!("an error is a refusal")
+            unreachable!("`Fault::error` returns `Refused`")
         };
         for _ in 0..3 {
             world.faults.next(TRANSACTION, Fault::ErrorAfterEffect(status, body.clone()));
@@ -63,12 +62,12 @@ async fn a_transaction_that_is_sent_anew_knows_its_own_effect_by_any_of_its_item
     let kite = sample::runner("kite", 1);
     let profile = sample::profile(&kite, "kite");
     spoil(&world);
-    // A profile and a name may be put again over their own.
+    // A registration may write profile and name over its own.
     world.applies(world.store.register(&first_time(&kite, &profile))).await;
 
     let (world, claimed) = about_to_claim().await;
     spoil(&world);
-    // The store waits between these.
+    // The store waits between these retries.
     for _ in 0..3 {
         world.faults.next(TRANSACTION, Fault::cancelled(&["TransactionConflict", "None"]));
     }
@@ -76,7 +75,7 @@ async fn a_transaction_that_is_sent_anew_knows_its_own_effect_by_any_of_its_item
         let mut looks = 0;
         while world.job(&claimed).await.status != Status::Claimed {
             looks += 1;
-            assert!(looks < 10_000, "it took effect at first");
+            assert!(looks < 10_000, "the first try took effect");
         }
         let runner = world.runner(&kite).await;
         world.applies(world.store.heartbeat(&runner, &crate::fleet::heard(&runner, 30))).await;
@@ -87,10 +86,10 @@ async fn a_transaction_that_is_sent_anew_knows_its_own_effect_by_any_of_its_item
     assert!(world.runner(&kite).await.slots.contains_key(&claimed.id));
 }
 
-/// By its token the SDK's own repeat is a repeat. What the store sends anew must not be answered from what was cancelled,
-/// nor another call from this one.
+/// The SDK's retry must have the same token. A repeat by the store or a later call must have a new one, or DynamoDB
+/// would return the earlier result.
 #[tokio::test]
-async fn a_token_is_of_one_sending_and_the_sdks_repeats_of_that() {
+async fn client_token_is_shared_only_by_retries_of_the_sdk() {
     let (world, claimed) = about_to_claim().await;
     let before = world.faults.tokens();
     for _ in 0..2 {
@@ -108,7 +107,7 @@ async fn a_token_is_of_one_sending_and_the_sdks_repeats_of_that() {
     assert!(!before.is_empty() && !before.iter().chain(&sent).any(|token| again.contains(token)), "{again:?}");
 }
 
-/// A list of reasons with anything but a refused condition in it says nothing: it is tried again.
+/// Asserts that a cancellation with these reasons, which include more than refused conditions, is retried.
 async fn check_tried_again(reasons: &[&str]) {
     let (world, claimed) = about_to_claim().await;
     world.faults.next(TRANSACTION, Fault::cancelled(reasons));
@@ -117,13 +116,13 @@ async fn check_tried_again(reasons: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_conflict_beside_a_refused_condition_is_tried_again() {
+async fn conflict_with_a_refused_condition_is_retried() {
     check_tried_again(&["TransactionConflict", "ConditionalCheckFailed"]).await;
     check_tried_again(&["ConditionalCheckFailed", "TransactionConflict"]).await;
 }
 
 #[tokio::test]
-async fn a_cancellation_for_others_sake_is_tried_again() {
+async fn cancellation_with_other_reasons_is_retried() {
     for reasons in [
         &["None", "TransactionConflict"][..],
         &["ThrottlingError", "ConditionalCheckFailed"],
@@ -136,16 +135,16 @@ async fn a_cancellation_for_others_sake_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_refused_condition_alone_is_an_answer() {
+async fn refused_condition_alone_is_not_retried() {
     let (world, claimed) = about_to_claim().await;
     world.faults.next(TRANSACTION, Fault::cancelled(&["None", "ConditionalCheckFailed"]));
     world.refuses(world.store.claim(&claimed)).await;
     assert_eq!(world.faults.calls(TRANSACTION), 1);
 }
 
-/// The conflict passes, and what stands behind it is then judged by itself.
+/// The retry after the conflict checks the conditions again.
 #[tokio::test]
-async fn a_stale_write_is_stale_behind_a_conflict_too() {
+async fn stale_write_is_refused_after_a_conflict() {
     let (world, claimed) = about_to_claim().await;
     let mut touched = world.job(&claimed).await;
     touched.tries += 1;
@@ -162,7 +161,7 @@ fn check_contended(answer: Result<Write, Error>) {
 }
 
 #[tokio::test]
-async fn a_transaction_that_conflicts_for_ever_is_contended_and_stores_nothing() {
+async fn permanent_conflict_is_contended_and_stores_no_item() {
     let (world, claimed) = about_to_claim().await;
     let before = world.items().await;
     world.faults.always(TRANSACTION, Fault::cancelled(&["TransactionConflict", "ConditionalCheckFailed"]));
@@ -171,9 +170,9 @@ async fn a_transaction_that_conflicts_for_ever_is_contended_and_stores_nothing()
     assert_eq!(world.faults.calls(TRANSACTION), 6);
 }
 
-/// A plain write meets `TransactionConflictException` while a transaction holds its item.
+/// A plain write gets `TransactionConflictException` while a transaction locks its item.
 #[tokio::test]
-async fn a_plain_write_that_meets_a_transaction_is_tried_again() {
+async fn plain_write_retries_a_transaction_conflict() {
     let world = World::calm().await;
     let job = world.triggered("APP-1").await;
     let conflict = || Fault::error(400, "TransactionConflictException");
@@ -187,7 +186,7 @@ async fn a_plain_write_that_meets_a_transaction_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_plain_write_that_meets_transactions_for_ever_is_contended_and_stores_nothing() {
+async fn plain_write_with_permanent_conflict_is_contended() {
     let world = World::calm().await;
     let job = world.triggered("APP-1").await;
     let before = world.items().await;
@@ -197,7 +196,7 @@ async fn a_plain_write_that_meets_transactions_for_ever_is_contended_and_stores_
 }
 
 #[tokio::test]
-async fn a_transaction_with_a_malformed_item_does_not_pass() {
+async fn malformed_item_is_a_permanent_error() {
     let (world, claimed) = about_to_claim().await;
     world.faults.always(TRANSACTION, Fault::cancelled(&["None", "ValidationError"]));
     let error = world.store.claim(&claimed).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What people set up: projects, forges, repositories, tokens; and what is frozen for jobs.
+//! Tests settings: projects, integrations, repositories and tokens; and the frozen contexts and classes of jobs.
 
 use crate::sample;
 use crate::world::World;
@@ -13,7 +13,7 @@ use pullyard_store::Removal;
 use std::collections::BTreeSet;
 
 #[tokio::test]
-async fn a_project_is_changed_only_over_the_revision_that_was_read() {
+async fn project_is_updated_only_over_the_rev_read() {
     let world = World::new().await;
     let new = sample::settings_of("acme");
     world.applies(world.store.put_project(&new)).await;
@@ -28,7 +28,7 @@ async fn a_project_is_changed_only_over_the_revision_that_was_read() {
 }
 
 #[tokio::test]
-async fn a_project_keeps_its_agent_and_one_stored_before_there_was_any_has_none() {
+async fn project_stores_its_agent_and_older_rows_have_none() {
     let world = World::new().await;
     let mut new = sample::settings_of("acme");
     new.settings.agent = Some("codex".into());
@@ -36,7 +36,7 @@ async fn a_project_keeps_its_agent_and_one_stored_before_there_was_any_has_none(
     world.applies(world.store.put_project(&new)).await;
     let stored = world.store.project(&new.id).await.unwrap().unwrap();
     assert_eq!(stored.settings, new.settings);
-    // The row as it was before.
+    // The row of an earlier release.
     let mut item = world.item("PROJECT#", "SETTINGS").await;
     let mut settings = item["settings"].as_m().unwrap().clone();
     for name in ["agent", "model"] {
@@ -49,7 +49,7 @@ async fn a_project_keeps_its_agent_and_one_stored_before_there_was_any_has_none(
 }
 
 #[tokio::test]
-async fn a_project_that_is_gone_does_not_come_back() {
+async fn deleted_project_does_not_come_back() {
     let world = World::new().await;
     world.applies(world.store.put_project(&sample::settings_of("acme"))).await;
     let seen = world.store.project(&sample::project()).await.unwrap().unwrap();
@@ -59,7 +59,7 @@ async fn a_project_that_is_gone_does_not_come_back() {
 }
 
 #[tokio::test]
-async fn a_forges_name_is_given_once() {
+async fn integration_name_is_used_once() {
     let world = World::new().await;
     let forge = sample::forge("gh1");
     world.applies(world.store.put_integration(&forge)).await;
@@ -70,7 +70,7 @@ async fn a_forges_name_is_given_once() {
 }
 
 #[tokio::test]
-async fn a_forge_is_disconnected_only_as_it_was_read_and_may_be_connected_again() {
+async fn integration_is_removed_only_as_read_and_can_return() {
     let world = World::new().await;
     let by_token = sample::forge("gh1");
     let by_app = Integration { auth: app_of("key"), ..by_token.clone() };
@@ -103,9 +103,9 @@ async fn a_forge_is_disconnected_only_as_it_was_read_and_may_be_connected_again(
     }
 }
 
-/// What is linked and recorded leads by the name to repositories whose ids are others' at another forge.
+/// Stored links and decisions name a repository by integration and id, and another forge may have the same id.
 #[tokio::test]
-async fn the_name_of_a_forge_that_was_disconnected_is_never_another_forges() {
+async fn name_of_a_removed_integration_keeps_its_address() {
     let world = World::new().await;
     let forge = sample::forge("gh1");
     world.applies(world.store.put_integration(&forge)).await;
@@ -121,14 +121,14 @@ async fn the_name_of_a_forge_that_was_disconnected_is_never_another_forges() {
 }
 
 #[tokio::test]
-async fn a_forge_that_was_never_connected_is_not_disconnected() {
+async fn unknown_integration_is_not_removed() {
     let world = World::new().await;
     world.refuses(world.store.remove_integration(&sample::forge("gh1"))).await;
     assert!(world.items().await.is_empty());
 }
 
 #[tokio::test]
-async fn a_forge_that_was_connected_before_there_were_apps_is_disconnected_too() {
+async fn integration_from_before_apps_is_removed() {
     let world = World::new().await;
     let forge = sample::forge("gh1");
     world.applies(world.store.put_integration(&forge)).await;
@@ -158,7 +158,7 @@ fn name(name: &str) -> RepositoryName {
 }
 
 #[tokio::test]
-async fn a_repository_is_found_by_its_id_and_by_its_name_in_any_case() {
+async fn repository_is_found_by_id_and_name_in_any_case() {
     let world = World::new().await;
     let repository = sample::repository(u64::MAX, "Acme/App");
     world.applies(world.store.put_repository(&repository, None)).await;
@@ -172,7 +172,7 @@ async fn a_repository_is_found_by_its_id_and_by_its_name_in_any_case() {
 }
 
 #[tokio::test]
-async fn a_repository_is_replaced_by_what_is_said_of_the_same_one() {
+async fn repository_is_replaced_by_a_newer_version() {
     let world = World::new().await;
     let mut repository = sample::repository(1, "acme/app");
     world.applies(world.store.put_repository(&repository, None)).await;
@@ -184,7 +184,7 @@ async fn a_repository_is_replaced_by_what_is_said_of_the_same_one() {
 }
 
 #[tokio::test]
-async fn a_renamed_repository_is_found_by_both_names() {
+async fn renamed_repository_is_found_by_both_names() {
     let world = World::new().await;
     world.applies(world.store.put_repository(&sample::repository(1, "acme/old"), None)).await;
     let renamed = sample::repository(1, "acme/new");
@@ -196,7 +196,7 @@ async fn a_renamed_repository_is_found_by_both_names() {
 }
 
 #[tokio::test]
-async fn a_repository_whose_name_another_one_has_is_refused() {
+async fn repository_with_a_taken_name_is_refused() {
     let world = World::new().await;
     world.applies(world.store.put_repository(&sample::repository(1, "acme/app"), None)).await;
     world.refuses(world.store.put_repository(&sample::repository(2, "ACME/App"), None)).await;
@@ -206,7 +206,7 @@ async fn a_repository_whose_name_another_one_has_is_refused() {
 }
 
 #[tokio::test]
-async fn how_a_repository_is_looked_at_is_stored_over_the_revision_that_was_read() {
+async fn poll_is_written_over_the_rev_read() {
     let world = World::new().await;
     let poll = sample::poll;
     world.applies(world.store.put_poll(&poll(0))).await;
@@ -217,7 +217,7 @@ async fn how_a_repository_is_looked_at_is_stored_over_the_revision_that_was_read
 }
 
 #[tokio::test]
-async fn a_removed_repository_leaves_nothing_under_any_name_that_it_had() {
+async fn removed_repository_leaves_no_items_under_any_name() {
     let world = World::new().await;
     world.applies(world.store.put_repository(&sample::repository(99, "acme/old"), None)).await;
     let (repository, other) = (sample::repository(99, "Acme/App"), sample::repository(100, "acme/web"));
@@ -239,7 +239,7 @@ async fn a_removed_repository_leaves_nothing_under_any_name_that_it_had() {
     world.applies(world.store.put_repository(&sample::repository(101, "acme/old"), None)).await;
 }
 
-/// A repository with two names, how it is looked at, and its project, as they are to be written.
+/// A repository with two names, its poll and its project, as a removal reads them.
 async fn removable(world: &World) -> ([Repository; 2], Poll, Project) {
     let repositories = ["acme/old", "acme/app"].map(|name| sample::repository(99, name));
     let project = sample::settings_of("acme");
@@ -252,20 +252,20 @@ async fn removable(world: &World) -> ([Repository; 2], Poll, Project) {
 }
 
 #[tokio::test]
-async fn a_repository_is_removed_only_as_it_was_read() {
+async fn repository_is_removed_only_as_read() {
     let world = World::new().await;
     let ([old, app], poll, project) = removable(&world).await;
     let changed = Project { rev: 2, ..project.clone() };
     let names = [app.name.clone(), old.name.clone()];
-    // Whatever it is written beside.
+    // For removals with one or two names, with and without a project.
     for (names, project) in [&names[..1], &names].into_iter().flat_map(|names| [(names, None), (names, Some(&project))])
     {
         let whole = Removal { repository: &app, names, poll: Some(&poll), project };
         world.refuses(world.store.remove_repository(&Removal { repository: &old, ..whole })).await;
-        // Nobody had looked at it, or somebody has changed how it is looked at.
+        // The poll was missing when read, or has changed since.
         world.refuses(world.store.remove_repository(&Removal { poll: None, ..whole })).await;
         world.refuses(world.store.remove_repository(&Removal { poll: Some(&sample::poll(2)), ..whole })).await;
-        // Of a repository that is gone, under a name that another one has by now: by its id, or by its forge.
+        // The alias belongs to another repository id or to another forge.
         let gone = sample::repository(98, "acme/app");
         world.refuses(world.store.remove_repository(&Removal { repository: &gone, ..whole })).await;
         let elsewhere = Repository { integration: sample::forge("gh2").id, ..app.clone() };
@@ -280,7 +280,7 @@ async fn a_repository_is_removed_only_as_it_was_read() {
 }
 
 #[tokio::test]
-async fn what_is_gone_of_a_repository_keeps_nobody_from_removing_the_rest() {
+async fn repository_with_missing_items_is_removed() {
     for (pk, sk) in [("PROJECT#acme", "REPO#"), ("PROJECT#acme", "REPONAME#acme/app"), ("POLL#", "POLL")] {
         for had_another_name in [false, true] {
             let world = World::new().await;
@@ -299,7 +299,7 @@ async fn what_is_gone_of_a_repository_keeps_nobody_from_removing_the_rest() {
 }
 
 #[tokio::test]
-async fn a_repository_that_nobody_looked_at_is_removed_with_what_its_project_says_of_it() {
+async fn repository_without_a_poll_is_removed() {
     let world = World::new().await;
     let ([_, app], _, project) = removable(&world).await;
     world.lose("POLL#", "POLL").await;
@@ -311,7 +311,7 @@ async fn a_repository_that_nobody_looked_at_is_removed_with_what_its_project_say
 }
 
 #[tokio::test]
-async fn a_token_is_stored_once() {
+async fn token_is_stored_once() {
     let world = World::new().await;
     let token = sample::token("abc", "laptop");
     world.applies(world.store.put_token(&token)).await;
@@ -321,7 +321,7 @@ async fn a_token_is_stored_once() {
 }
 
 #[tokio::test]
-async fn a_context_is_named_by_its_content() {
+async fn context_is_named_by_its_content() {
     let world = World::new().await;
     let job = sample::job_id("one");
     let (one, two) = (sample::context("Fix it."), sample::context("Break it."));
@@ -337,7 +337,7 @@ async fn a_context_is_named_by_its_content() {
 }
 
 #[tokio::test]
-async fn a_class_is_noted_once_and_kept() {
+async fn class_is_stored_once_and_never_changed() {
     let world = World::new().await;
     let labels = BTreeSet::from(["gpu".to_owned()]);
     let class = ClassId::of("acme", "command", &labels);

@@ -1,4 +1,4 @@
-//! What the items look like: keys from hostile text, and the types of what they hold.
+//! Tests the items' form: keys from hostile text, attribute types, expiry and index rows.
 
 mod lists;
 mod sizes;
@@ -22,7 +22,7 @@ use std::collections::{BTreeSet, HashSet};
 
 // Keys.
 
-/// Ticket keys that would merge, break a key or a cursor if they stood in it as they are.
+/// Ticket keys that would merge, or break a key or a cursor, without encoding.
 fn hostile() -> Vec<String> {
     let mut keys = [
         "APP-1",
@@ -53,7 +53,7 @@ fn hostile() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_ticket_key_names_its_own_ticket_and_reads_back() {
+async fn hostile_ticket_keys_stay_distinct_and_readable() {
     let world = World::new().await;
     let mut expected = HashSet::new();
     for key in hostile() {
@@ -73,7 +73,7 @@ async fn every_ticket_key_names_its_own_ticket_and_reads_back() {
 }
 
 #[tokio::test]
-async fn a_ticket_of_one_project_is_no_ticket_of_another() {
+async fn ticket_key_belongs_to_one_project() {
     let world = World::new().await;
     world.applies(world.store.update_ticket(&sample::ticket("APP-1"))).await;
     let other = ProjectId::new("acme-2").unwrap();
@@ -85,7 +85,7 @@ async fn a_ticket_of_one_project_is_no_ticket_of_another() {
 }
 
 #[tokio::test]
-async fn callers_and_keys_of_requests_never_run_together() {
+async fn request_callers_and_keys_never_collide() {
     let world = World::new().await;
     let longest = "\u{1f980}".repeat(128);
     let requests = [("a", "b#c"), ("a#b", "c"), ("a%23b", "c"), ("a", &longest)];
@@ -102,7 +102,7 @@ async fn callers_and_keys_of_requests_never_run_together() {
 }
 
 #[tokio::test]
-async fn runners_names_never_run_together() {
+async fn runner_names_never_collide() {
     let world = World::new().await;
     for (number, name) in ["kite", "Kite", "kite#", "kite%23", "kite NAME", "凧"].iter().enumerate() {
         let runner = sample::runner(&format!("r{number}"), 1);
@@ -112,7 +112,7 @@ async fn runners_names_never_run_together() {
 }
 
 #[tokio::test]
-async fn pull_requests_of_two_forges_never_run_together() {
+async fn pull_requests_of_two_forges_never_collide() {
     let world = World::new().await;
     let job = sample::job("one");
     for (integration, repository, number) in [("gh1", 1, 11), ("gh1", 11, 1), ("gh2", 1, 11), ("gh1", u64::MAX, 1)] {
@@ -127,9 +127,9 @@ async fn pull_requests_of_two_forges_never_run_together() {
 
 // Types.
 
-/// One item of every kind, each attribute of which is there in some item.
+/// A table with every kind of item, and each attribute in at least one item.
 pub(crate) fn everything() -> std::pin::Pin<Box<dyn Future<Output = World>>> {
-    // Boxed: in a debug build it needs much of a test's stack by itself.
+    // Boxed, because a debug build needs much of a test's stack for it.
     Box::pin(all())
 }
 
@@ -143,8 +143,7 @@ async fn all() -> World {
     world
 }
 
-/// What stands around jobs: hooks and looks, accounts, secrets, the sweeper, the first token, and a forge that was
-/// disconnected.
+/// Items without a job: webhook, poll, breaker, rotation, sweeper, first token and a removed integration.
 async fn around(world: &World) {
     let (store, hook) = (&world.store, hook("acme"));
     world.applies(store.put_hook(&hook)).await;
@@ -255,7 +254,7 @@ async fn others(world: &World, runner: &Runner) {
     world.applies(world.store.take_review(&anew, None)).await;
 }
 
-/// What kind of item a key names.
+/// The kind of item of a key.
 pub(crate) fn kind(pk: &str, sk: &str) -> String {
     let first = |text: &str| text.split('#').next().unwrap_or_default().to_owned();
     match first(pk).as_str() {
@@ -266,7 +265,7 @@ pub(crate) fn kind(pk: &str, sk: &str) -> String {
     }
 }
 
-/// Calls `see` for every attribute, however deep, with its path.
+/// Calls `see` for every attribute at any depth, with its path.
 fn attributes(item: &Item, see: &mut impl FnMut(&str, &AttributeValue)) {
     fn walk(path: &str, value: &AttributeValue, see: &mut impl FnMut(&str, &AttributeValue)) {
         see(path, value);
@@ -285,7 +284,7 @@ fn kinds(items: &Items, has: impl Fn(&Item) -> bool) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_kind_of_item_is_known_here() {
+async fn every_kind_of_item_is_covered() {
     let items = everything().await.items().await;
     let expected = [
         "ARTIFACTS",
@@ -323,7 +322,7 @@ async fn every_kind_of_item_is_known_here() {
 }
 
 #[tokio::test]
-async fn nothing_is_stored_as_null() {
+async fn no_attribute_is_null() {
     for ((pk, sk), item) in everything().await.items().await {
         attributes(&item, &mut |path, value| assert!(!value.is_null(), "{pk} / {sk}: {path}"));
     }
@@ -356,7 +355,7 @@ async fn every_time_is_a_number() {
     for ((pk, sk), item) in everything().await.items().await {
         attributes(&item, &mut |path, value| {
             let name = path.rsplit('.').next().unwrap_or(path);
-            // The recorded `seen` is a time and an event.
+            // The recorded `seen` contains a time and an event.
             if times.contains(&name) && path != "facts.seen" {
                 assert!(value.is_n() || value.is_l(), "{pk} / {sk}: {path} is {value:?}");
                 met.insert(name.to_owned());
@@ -365,11 +364,11 @@ async fn every_time_is_a_number() {
             }
         });
     }
-    assert_eq!(met, times.map(str::to_owned).into(), "each was met");
+    assert_eq!(met, times.map(str::to_owned).into(), "every listed time occurs in some item");
 }
 
 #[tokio::test]
-async fn only_what_may_go_has_an_end() {
+async fn only_temporary_items_expire() {
     let items = everything().await.items().await;
     let ends = kinds(&items, |item| item.contains_key("expires"));
     assert_eq!(
@@ -382,7 +381,7 @@ async fn only_what_may_go_has_an_end() {
         let Some(end) = count(item, "expires") else { continue };
         let begin = at(0).millis() / 1_000;
         let days = match kind(pk, sk).as_str() {
-            // Its own module says how long, or the test below.
+            // Other tests verify these.
             "SIGNIN" | "BUDGET" | "BREAKER" | "ROTATION" => continue,
             "IDEMPOTENCY" => 1,
             "DELIVERY" => 30,
@@ -394,7 +393,7 @@ async fn only_what_may_go_has_an_end() {
 }
 
 #[tokio::test]
-async fn a_rotation_ends_with_its_last_value_and_an_account_that_is_left_alone_once_nobody_needs_to_know() {
+async fn rotation_and_breaker_expire_with_their_end() {
     let world = World::new().await;
     world.applies(world.store.put_rotation(&rotation())).await;
     let open = shut(&world, "codex").await;
@@ -404,7 +403,7 @@ async fn a_rotation_ends_with_its_last_value_and_an_account_that_is_left_alone_o
 }
 
 #[tokio::test]
-async fn what_coordinates_has_a_revision() {
+async fn coordinating_items_have_a_rev() {
     let items = everything().await.items().await;
     let revised = kinds(&items, |item| item.contains_key("rev"));
     let expected = ["ARTIFACTS", "BREAKER", "HOOK", "JOB", "POLL", "PR", "ROTATION", "SETTINGS", "TICKET"];
@@ -414,7 +413,7 @@ async fn what_coordinates_has_a_revision() {
 }
 
 #[tokio::test]
-async fn indexes_hold_only_what_they_are_for() {
+async fn index_rows_exist_only_for_indexed_kinds() {
     let world = everything().await;
     let items = world.items().await;
     let work = kinds(&items, |item| item.contains_key("wk"));

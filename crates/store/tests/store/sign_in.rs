@@ -1,10 +1,10 @@
-//! A sign-in link is used up once, whoever comes and however often.
+//! Tests that a sign-in link is used once.
 
 use crate::sample::at;
 use crate::world::World;
 
 #[tokio::test]
-async fn a_link_is_used_up_once() {
+async fn used_sign_in_link_is_refused() {
     let world = World::new().await;
     world.applies(world.store.use_sign_in("one", at(600))).await;
     world.refuses(world.store.use_sign_in("one", at(600))).await;
@@ -12,7 +12,7 @@ async fn a_link_is_used_up_once() {
 }
 
 #[tokio::test]
-async fn that_it_was_used_is_remembered_longer_than_it_would_work() {
+async fn used_link_is_recorded_beyond_its_expiry() {
     let world = World::new().await;
     world.applies(world.store.use_sign_in("one", at(600))).await;
     let items = world.items().await;
@@ -20,6 +20,6 @@ async fn that_it_was_used_is_remembered_longer_than_it_would_work() {
     let forgotten: i64 = item["expires"].as_n().unwrap().parse().unwrap();
     let over = at(600).millis() / 1_000;
     assert!(forgotten >= over + 600, "{forgotten}");
-    // And it does go: DynamoDB keeps what expires in more than some years for ever.
+    // DynamoDB never deletes an item whose expiry is years away.
     assert!(forgotten <= over + 86_400, "{forgotten}");
 }

@@ -1,8 +1,8 @@
-//! What the crate's source must never say.
+//! Tests that the crate's source avoids certain calls.
 
 use std::path::{Path, PathBuf};
 
-/// Every source file and its text without white space, so that no line break hides a call.
+/// Every source file with its text, without white space, so that no line break hides a call.
 fn sources() -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
@@ -20,7 +20,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     files
 }
 
-/// The files that make a call.
+/// The files that contain this call.
 fn callers(call: &str) -> Vec<String> {
     let files = sources();
     let callers = files.iter().filter(|(_, text)| text.contains(call));
@@ -28,16 +28,16 @@ fn callers(call: &str) -> Vec<String> {
 }
 
 #[test]
-fn there_is_no_scan() {
+fn source_contains_no_scan() {
     assert!(callers(".query()").len() >= 3, "the search finds calls");
     for call in [".scan(", "execute_statement", "ExecuteStatement", "ScanInput"] {
         assert_eq!(callers(call), [""; 0], "{call}");
     }
 }
 
-/// Only there are conditions, marks and repeats dealt with.
+/// Conditions, marks and retries belong to that module only.
 #[test]
-fn every_write_passes_through_a_transaction() {
+fn every_write_uses_the_transaction_module() {
     for call in [".put_item()", ".update_item()", ".transact_write_items()"] {
         assert_eq!(callers(call), ["transaction.rs"], "{call}");
     }
@@ -46,9 +46,8 @@ fn every_write_passes_through_a_transaction() {
     }
 }
 
-/// The client itself is nobody's but this crate's.
 #[test]
-fn the_client_does_not_leave_the_crate() {
+fn client_stays_private_to_the_crate() {
     assert_eq!(callers("pubclient"), [""; 0]);
     assert_eq!(callers("client:Client,"), ["lib.rs"]);
 }

@@ -1,4 +1,4 @@
-//! What tickets look like, and who may say so.
+//! Tests the observed status and the text of tickets, and which writes may change them.
 
 use crate::sample::{self, at};
 use crate::world::{World, replace_text_by, written};
@@ -18,7 +18,7 @@ async fn text(world: &World, id: &str, when: u64) -> Snapshot {
 }
 
 #[tokio::test]
-async fn a_ticket_is_stored_when_it_is_first_seen() {
+async fn first_snapshot_creates_the_ticket() {
     let world = World::new().await;
     assert_eq!(snapshot(&world, "evt-1", 1, "Todo").await, Snapshot::Stored);
     let ticket = world.ticket("APP-1").await;
@@ -27,7 +27,7 @@ async fn a_ticket_is_stored_when_it_is_first_seen() {
 }
 
 #[tokio::test]
-async fn a_newer_snapshot_replaces_what_was_seen_and_nothing_else() {
+async fn newer_snapshot_changes_only_the_observed_status() {
     let world = World::new().await;
     world.triggered("APP-1").await;
     let before = world.ticket("APP-1").await;
@@ -41,7 +41,7 @@ async fn a_newer_snapshot_replaces_what_was_seen_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_older_snapshot_changes_nothing() {
+async fn older_snapshot_changes_nothing() {
     let world = World::new().await;
     snapshot(&world, "evt-2", 2, "Doing").await;
     let before = world.items().await;
@@ -49,9 +49,9 @@ async fn an_older_snapshot_changes_nothing() {
     assert_eq!(world.items().await, before);
 }
 
-/// Tools whose clock counts whole seconds tell several events at one time; the one that comes later is kept.
+/// Some tools have a clock of whole seconds, so several events have the same time. The later arrival is stored.
 #[tokio::test]
-async fn of_two_snapshots_of_one_time_the_later_arrival_is_kept() {
+async fn later_of_two_simultaneous_snapshots_is_stored() {
     let world = World::new().await;
     snapshot(&world, "evt-1", 1, "Todo").await;
     assert_eq!(snapshot(&world, "evt-2", 1, "Doing").await, Snapshot::Stored);
@@ -59,7 +59,7 @@ async fn of_two_snapshots_of_one_time_the_later_arrival_is_kept() {
 }
 
 #[tokio::test]
-async fn the_first_event_after_our_own_write_ends_its_echo() {
+async fn first_event_after_a_write_back_clears_the_echo() {
     let world = World::new().await;
     let mut ticket = sample::ticket("APP-1");
     ticket.written = Some("In Review".into());
@@ -69,7 +69,7 @@ async fn the_first_event_after_our_own_write_ends_its_echo() {
 }
 
 #[tokio::test]
-async fn a_snapshot_makes_every_decision_over_the_older_state_stale() {
+async fn snapshot_makes_earlier_reads_stale() {
     let world = World::new().await;
     snapshot(&world, "evt-1", 1, "Todo").await;
     let seen = world.ticket("APP-1").await;
@@ -78,7 +78,7 @@ async fn a_snapshot_makes_every_decision_over_the_older_state_stale() {
 }
 
 #[tokio::test]
-async fn an_event_that_tells_the_known_status_is_noted() {
+async fn event_with_an_unchanged_status_is_recorded() {
     let world = World::new().await;
     snapshot(&world, "evt-1", 1, "Todo").await;
     let mut expected = world.ticket("APP-1").await;
@@ -90,7 +90,7 @@ async fn an_event_that_tells_the_known_status_is_noted() {
 }
 
 #[tokio::test]
-async fn an_event_that_tells_a_status_the_ticket_has_left_is_refused() {
+async fn unchanged_event_for_a_left_status_is_refused() {
     let world = World::new().await;
     let event = sample::event("APP-1", "evt-2", at(2), "Todo");
     world.refuses(world.store.snapshot_unchanged(&event)).await;
@@ -101,7 +101,7 @@ async fn an_event_that_tells_a_status_the_ticket_has_left_is_refused() {
 }
 
 #[tokio::test]
-async fn a_text_is_replaced_by_a_newer_one_only() {
+async fn text_is_replaced_only_by_a_newer_one() {
     let world = World::new().await;
     for (id, when, expected) in [
         ("evt-2", 2, Snapshot::Stored),
@@ -114,11 +114,11 @@ async fn a_text_is_replaced_by_a_newer_one_only() {
     }
     let expected = sample::event("APP-1", "evt-3", at(3), "Todo").text;
     assert_eq!(world.text("APP-1").await, expected);
-    assert_eq!(world.items().await.len(), 1, "a text is no ticket");
+    assert_eq!(world.items().await.len(), 1, "a text creates no ticket");
 }
 
 #[tokio::test]
-async fn an_event_without_a_text_leaves_the_text_alone() {
+async fn event_without_text_keeps_the_text() {
     let world = World::new().await;
     text(&world, "evt-1", 1).await;
     let before = world.items().await;
@@ -129,7 +129,7 @@ async fn an_event_without_a_text_leaves_the_text_alone() {
 }
 
 #[tokio::test]
-async fn what_was_never_stored_is_not_there() {
+async fn missing_items_are_read_as_none() {
     let world = World::new().await;
     let (project, key) = (sample::project(), sample::ticket_key("APP-1"));
     assert_eq!(world.store.ticket(&project, &key).await.unwrap(), None);
@@ -139,7 +139,7 @@ async fn what_was_never_stored_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_ticket_is_replaced_over_the_revision_that_was_read() {
+async fn ticket_is_replaced_over_the_rev_read() {
     let world = World::new().await;
     let new = sample::ticket("APP-1");
     world.applies(world.store.update_ticket(&new)).await;
@@ -151,7 +151,7 @@ async fn a_ticket_is_replaced_over_the_revision_that_was_read() {
 }
 
 #[tokio::test]
-async fn a_ticket_over_an_older_revision_is_refused() {
+async fn ticket_update_over_a_stale_rev_is_refused() {
     let world = World::new().await;
     let new = sample::ticket("APP-1");
     world.applies(world.store.update_ticket(&new)).await;
@@ -162,7 +162,7 @@ async fn a_ticket_over_an_older_revision_is_refused() {
 }
 
 #[tokio::test]
-async fn a_ticket_that_is_gone_does_not_come_back() {
+async fn deleted_ticket_does_not_come_back() {
     let world = World::new().await;
     world.applies(world.store.update_ticket(&sample::ticket("APP-1"))).await;
     let seen = world.ticket("APP-1").await;
@@ -170,7 +170,7 @@ async fn a_ticket_that_is_gone_does_not_come_back() {
     world.refuses(world.store.update_ticket(&seen)).await;
 }
 
-/// A text that a person writes on the board.
+/// A text that a user writes on the board.
 fn words(title: &str) -> TicketText {
     TicketText { title: title.into(), ..TicketText::default() }
 }
@@ -184,7 +184,7 @@ async fn read(world: &World) -> Option<StoredText> {
 }
 
 #[tokio::test]
-async fn a_ticket_is_written_with_its_text() {
+async fn ticket_is_created_with_its_text() {
     let world = World::new().await;
     let ticket = sample::ticket("APP-1");
     let [one, two] = ["evt-1", "evt-2"].map(|event| sample::refused(event, at(1)));
@@ -193,11 +193,11 @@ async fn a_ticket_is_written_with_its_text() {
     assert_eq!(world.text("APP-1").await, Some(words("one")));
     assert_eq!(world.store.delivery(&one.id).await.unwrap(), Some(one));
     world.refuses(world.store.create_ticket(&written(&ticket, &words("two"), &two))).await;
-    assert_eq!(world.store.delivery(&two.id).await.unwrap(), None, "what was not written is not in the ledger");
+    assert_eq!(world.store.delivery(&two.id).await.unwrap(), None, "a refused write must not reach the ledger");
 }
 
 #[tokio::test]
-async fn a_ticket_is_written_with_its_job_and_the_key_that_asked_for_it() {
+async fn ticket_is_created_with_its_job_and_request_key() {
     let world = World::new().await;
     let (job, ticket) = sample::planned(&sample::ticket("APP-1"), "one");
     let (text, delivery, request) = (words("one"), sample::accepted(&job), sample::request("key", at(0)));
@@ -208,12 +208,16 @@ async fn a_ticket_is_written_with_its_job_and_the_key_that_asked_for_it() {
     let asked = world.store.ticket_request("token-1", &request.key, at(1)).await.unwrap();
     assert_eq!(asked, Some((request.content.clone(), delivery.id.clone())));
     let day = at(24 * 3_600);
-    assert_eq!(world.store.ticket_request("token-1", &request.key, day).await.unwrap(), None, "it is forgotten");
+    assert_eq!(
+        world.store.ticket_request("token-1", &request.key, day).await.unwrap(),
+        None,
+        "the request key has expired"
+    );
     assert_eq!(world.store.ticket_request("token-2", &request.key, at(1)).await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn one_key_writes_one_ticket() {
+async fn request_key_creates_one_ticket() {
     let world = World::new().await;
     let (text, request) = (words("one"), sample::request("key", at(0)));
     for (key, event, applies) in [("APP-1", "evt-1", true), ("APP-2", "evt-2", false)] {
@@ -227,7 +231,7 @@ async fn one_key_writes_one_ticket() {
 }
 
 #[tokio::test]
-async fn a_ticket_is_written_over_a_text_without_one() {
+async fn ticket_creation_replaces_an_orphaned_text() {
     let world = World::new().await;
     text(&world, "evt-9", 9).await;
     let (ticket, one, delivery) = (sample::ticket("APP-1"), words("one"), sample::refused("evt-1", at(1)));
@@ -236,7 +240,7 @@ async fn a_ticket_is_written_over_a_text_without_one() {
 }
 
 #[tokio::test]
-async fn a_text_is_changed_with_its_ledger_entry_and_once_for_each_key() {
+async fn text_change_with_ledger_entry_happens_once_per_key() {
     let world = World::new().await;
     let (project, key, request) = (sample::project(), sample::ticket_key("APP-1"), sample::request("key", at(0)));
     for (event, applies) in [("evt-1", true), ("evt-2", false)] {
@@ -260,7 +264,7 @@ async fn a_text_is_changed_with_its_ledger_entry_and_once_for_each_key() {
 }
 
 #[tokio::test]
-async fn a_text_is_changed_only_over_the_one_that_was_read() {
+async fn text_is_changed_only_as_read() {
     let world = World::new().await;
     world.applies(replace(&world, "one", None)).await;
     world.refuses(replace(&world, "two", None)).await;
@@ -275,7 +279,7 @@ async fn a_text_is_changed_only_over_the_one_that_was_read() {
 }
 
 #[tokio::test]
-async fn a_text_that_was_written_with_its_ticket_gives_way_to_a_newer_one_only() {
+async fn created_text_is_replaced_only_by_a_newer_one() {
     let world = World::new().await;
     let ticket = Ticket { seen_at: at(5), ..sample::ticket("APP-1") };
     let (one, delivery) = (words("one"), sample::refused("evt-5", at(5)));
@@ -286,7 +290,7 @@ async fn a_text_that_was_written_with_its_ticket_gives_way_to_a_newer_one_only()
 }
 
 #[tokio::test]
-async fn a_text_that_was_changed_on_the_board_gives_way_to_the_tools_next_one_whatever_its_clock() {
+async fn text_edited_on_the_board_yields_to_any_later_event() {
     let world = World::new().await;
     text(&world, "evt-9", 9).await;
     let seen = read(&world).await;

@@ -1,4 +1,4 @@
-//! Tokens: revoked for good, used within a minute, found by their id, listed newest first.
+//! Tests tokens: revocation, last use, lookup by id, and the list.
 
 use crate::sample::{self, at};
 use crate::world::World;
@@ -21,21 +21,21 @@ async fn stored(world: &World, number: u64) -> Token {
 }
 
 #[tokio::test]
-async fn a_revoked_token_stays_revoked_and_keeps_everything_else() {
+async fn revoked_token_stays_revoked() {
     let world = World::new().await;
     world.refuses(world.store.revoke_token(&hash(1))).await;
-    assert!(world.items().await.is_empty(), "no item comes into being by being revoked");
+    assert!(world.items().await.is_empty(), "a revocation must not create an item");
     world.applies(world.store.put_token(&token(1))).await;
     for _ in 0..2 {
         world.applies(world.store.revoke_token(&hash(1))).await;
         assert_eq!(stored(&world, 1).await, Token { revoked: true, ..token(1) });
     }
     world.applies(world.store.note_token_use(&hash(1), at(9))).await;
-    assert!(stored(&world, 1).await.revoked, "a late note of a use brings nothing back");
+    assert!(stored(&world, 1).await.revoked, "a late use must not undo the revocation");
 }
 
 #[tokio::test]
-async fn a_stored_token_is_good_until_its_end_and_until_it_is_taken_back() {
+async fn token_is_valid_until_its_expiry_or_revocation() {
     let world = World::new().await;
     world.applies(world.store.put_token(&Token { expires_at: Some(at(50)), ..token(1) })).await;
     let good = async |now| stored(&world, 1).await.is_good(now);
@@ -45,7 +45,7 @@ async fn a_stored_token_is_good_until_its_end_and_until_it_is_taken_back() {
 }
 
 #[tokio::test]
-async fn of_operators_who_make_the_first_token_at_once_one_wins_and_its_successor_takes_it_back() {
+async fn racing_first_tokens_create_one_and_its_successor_revokes_it() {
     let world = Arc::new(World::new().await);
     let start = Arc::new(Barrier::new(8));
     let racers = (1..=8).map(|number| {
@@ -61,7 +61,7 @@ async fn of_operators_who_make_the_first_token_at_once_one_wins_and_its_successo
     }
     let [first] = won[..] else { panic!("{won:?}") };
     assert_eq!(world.store.first_token().await.unwrap(), Some(hash(first)));
-    assert_eq!(world.items().await.len(), 2, "no token of those that lost");
+    assert_eq!(world.items().await.len(), 2, "the losers must store no token");
 
     world.refuses(world.store.put_first_token(&token(20), None)).await;
     world.refuses(world.store.put_first_token(&token(20), Some(&hash(99)))).await;
@@ -72,7 +72,7 @@ async fn of_operators_who_make_the_first_token_at_once_one_wins_and_its_successo
 }
 
 #[tokio::test]
-async fn a_first_token_that_can_not_be_taken_back_is_not_replaced() {
+async fn first_token_without_its_item_is_not_replaced() {
     let world = World::new().await;
     world.applies(world.store.put_first_token(&token(1), None)).await;
     world.lose("TOKEN#", "TOKEN").await;
@@ -80,10 +80,10 @@ async fn a_first_token_that_can_not_be_taken_back_is_not_replaced() {
 }
 
 #[tokio::test]
-async fn a_use_is_written_at_most_once_a_minute() {
+async fn token_use_is_written_at_most_once_a_minute() {
     let world = World::new().await;
     world.refuses(world.store.note_token_use(&hash(1), at(0))).await;
-    assert!(world.items().await.is_empty(), "no item comes into being by being used");
+    assert!(world.items().await.is_empty(), "a use must not create an item");
     world.applies(world.store.put_token(&token(1))).await;
     let used = async || stored(&world, 1).await.last_used;
     world.applies(world.store.note_token_use(&hash(1), at(100))).await;
@@ -91,10 +91,10 @@ async fn a_use_is_written_at_most_once_a_minute() {
     assert_eq!(used().await, Some(at(100)));
     world.applies(world.store.note_token_use(&hash(1), at(160))).await;
     world.refuses(world.store.note_token_use(&hash(1), at(100))).await;
-    assert_eq!(used().await, Some(at(160)), "never back");
+    assert_eq!(used().await, Some(at(160)), "the last use never moves back");
 }
 
-/// What sixty-four callers get that start together.
+/// Starts 64 racers together and returns their answers.
 async fn race<F>(world: &Arc<World>, racer: impl Fn(Arc<World>, u64) -> F) -> Vec<Write>
 where
     F: Future<Output = Result<Write, Error>> + Send + 'static,
@@ -115,13 +115,13 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_uses_at_once_one_is_written_while_others_revoke() {
+async fn racing_token_use_and_revocation_are_both_stored() {
     let world = Arc::new(World::new().await);
     world.applies(world.store.put_token(&token(1))).await;
     let answers = race(&world, |world, number| async move {
         match number % 2 {
             0 => world.store.revoke_token(&hash(1)).await,
-            // All within the minute in which one note is enough.
+            // All within the minute that allows one write.
             _ => world.store.note_token_use(&hash(1), at(100 + number % 30)).await,
         }
     })
@@ -130,15 +130,15 @@ async fn of_many_uses_at_once_one_is_written_while_others_revoke() {
     assert_eq!(applied(0), 32);
     match world.is_calm() {
         true => assert_eq!(applied(1), 1),
-        // A note whose answer was lost finds the mark of a revocation there, and takes its own for another's.
+        // After a lost answer, a use may find the mark of a revocation and report itself as stale.
         false => assert!(applied(1) <= 1),
     }
     let left = stored(&world, 1).await;
-    assert!(left.revoked && left.last_used.is_some(), "neither undoes the other: {left:?}");
+    assert!(left.revoked && left.last_used.is_some(), "both writes are stored: {left:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_requests_with_one_key_makes_its_token() {
+async fn one_of_many_requests_with_one_key_creates_its_token() {
     let world = Arc::new(World::new().await);
     let answers = race(&world, |world, number| async move {
         world.store.create_token(&token(number), Some(&sample::request("key", at(0)))).await
@@ -148,13 +148,13 @@ async fn one_of_many_requests_with_one_key_makes_its_token() {
     assert_eq!(answers.iter().filter(|answer| **answer == Write::Applied).count(), 1);
     let made = world.store.token_request("token-1", &sample::event_id("key"), at(1)).await.unwrap();
     assert_eq!(made, Some(("c0ffee".into(), token(won).id())));
-    assert_eq!(world.items().await.len(), 2, "one token, one key");
+    assert_eq!(world.items().await.len(), 2, "one token and one key are stored");
     let later = at(24 * 3_600);
     assert_eq!(world.store.token_request("token-1", &sample::event_id("key"), later).await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn tokens_are_listed_newest_first_and_found_by_their_id() {
+async fn tokens_are_listed_newest_first_and_found_by_id() {
     let world = World::new().await;
     let first = Token { created: None, ..token(0) };
     world.applies(world.store.put_token(&first)).await;
@@ -163,26 +163,30 @@ async fn tokens_are_listed_newest_first_and_found_by_their_id() {
     }
     world.applies(world.store.revoke_token(&hash(2))).await;
     let by_id = async |id: &TokenId| world.store.token_with_id(id).await.unwrap();
-    // One that was made just now may not be found yet, and is no other one.
+    // A new token may not be listed yet, but never as another one.
     let early = by_id(&token(1).id()).await;
     assert!(early.as_ref().is_none_or(|early| *early == token(1)), "{early:?}");
     world.caught_up().await;
     let (page, next) = world.store.token_hashes(None, 2).await.unwrap();
-    assert_eq!(page, [hash(3), hash(2)], "revoked ones too");
+    assert_eq!(page, [hash(3), hash(2)], "revoked tokens are listed too");
     let (rest, _) = world.store.token_hashes(next.as_deref(), 2).await.unwrap();
-    assert_eq!(rest, [hash(1), hash(0)], "the one without a time is the oldest");
+    assert_eq!(rest, [hash(1), hash(0)], "a token without a creation time is the oldest");
     assert_eq!(by_id(&token(1).id()).await, Some(token(1)));
     assert_eq!(by_id(&TokenId::new("f".repeat(16)).unwrap()).await, None);
 }
 
 #[tokio::test]
-async fn a_token_is_found_by_its_id_beyond_the_first_page_of_them() {
+async fn token_is_found_by_id_beyond_the_first_page() {
     let world = World::calm().await;
     for number in [1, 2] {
         world.applies(world.store.put_token(&token(number))).await;
     }
     world.faults.calls("Query");
     world.faults.next("Query", Fault::ShortPage);
-    assert_eq!(world.store.token_with_id(&token(1).id()).await.unwrap(), Some(token(1)), "the newest comes first");
+    assert_eq!(
+        world.store.token_with_id(&token(1).id()).await.unwrap(),
+        Some(token(1)),
+        "the older token is on the second page"
+    );
     assert_eq!(world.faults.calls("Query"), 2);
 }

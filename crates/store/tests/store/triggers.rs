@@ -1,4 +1,4 @@
-//! A job comes into being whole or not at all.
+//! Tests that a job is created with all its items or not at all.
 
 use crate::reviews::Revising;
 use crate::sample::{self, at};
@@ -9,7 +9,6 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Request, Trigger, Write};
 
-/// A trigger with everything that one can have.
 struct Whole {
     job: Job,
     ticket: Ticket,
@@ -18,7 +17,7 @@ struct Whole {
 }
 
 impl Whole {
-    /// For this ticket as it was read; every other word of it is new to the table.
+    /// A trigger for this ticket as read. All its other items are new.
     fn over(ticket: &Ticket, name: &str) -> Self {
         let (job, ticket) = sample::planned(ticket, name);
         Self { delivery: sample::accepted(&job), request: sample::request(name, at(0)), job, ticket }
@@ -42,7 +41,7 @@ async fn seen(world: &World, key: &str, id: &str, when: u64) -> Ticket {
     world.ticket(key).await
 }
 
-/// Each item of the trigger in turn is spoiled by `spoil`, and then nothing of it is stored.
+/// Asserts that a trigger is refused after `spoil` changed one of its items.
 async fn check_refused(spoil: impl AsyncFnOnce(&World, &Whole)) {
     let world = World::new().await;
     let ticket = seen(&world, "APP-1", "evt-1", 1).await;
@@ -52,7 +51,7 @@ async fn check_refused(spoil: impl AsyncFnOnce(&World, &Whole)) {
 }
 
 #[tokio::test]
-async fn a_job_is_made_with_its_ticket_its_decision_and_its_request() {
+async fn job_is_created_with_ticket_decision_and_request() {
     let world = World::new().await;
     let ticket = seen(&world, "APP-1", "evt-1", 1).await;
     let whole = Whole::over(&ticket, "one");
@@ -70,14 +69,14 @@ async fn a_job_is_made_with_its_ticket_its_decision_and_its_request() {
 }
 
 #[tokio::test]
-async fn a_job_without_a_ticket_is_one_item() {
+async fn job_without_ticket_is_one_item() {
     let world = World::new().await;
     world.applies(world.store.trigger(&alone(&sample::job("one")))).await;
     assert_eq!(world.items().await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_job_can_bring_a_ticket_that_was_never_seen() {
+async fn job_creates_an_unseen_ticket() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     let ticket = world.ticket("APP-1").await;
@@ -85,17 +84,17 @@ async fn a_job_can_bring_a_ticket_that_was_never_seen() {
 }
 
 #[tokio::test]
-async fn a_trigger_that_comes_again_is_refused() {
+async fn repeated_trigger_is_refused() {
     check_refused(async |world, whole| world.applies(world.store.trigger(&whole.trigger())).await).await;
 }
 
 #[tokio::test]
-async fn a_trigger_for_a_job_that_exists_is_refused() {
+async fn trigger_of_an_existing_job_is_refused() {
     check_refused(async |world, whole| world.applies(world.store.trigger(&alone(&whole.job))).await).await;
 }
 
 #[tokio::test]
-async fn a_trigger_over_an_older_ticket_is_refused() {
+async fn trigger_over_a_stale_ticket_is_refused() {
     check_refused(async |world, _| {
         seen(world, "APP-1", "evt-2", 2).await;
     })
@@ -103,12 +102,12 @@ async fn a_trigger_over_an_older_ticket_is_refused() {
 }
 
 #[tokio::test]
-async fn a_trigger_over_a_ticket_that_is_gone_is_refused() {
+async fn trigger_over_a_missing_ticket_is_refused() {
     check_refused(async |world, _| world.lose("TICKET#", "TICKET").await).await;
 }
 
 #[tokio::test]
-async fn a_trigger_over_an_older_pull_request_is_refused() {
+async fn trigger_over_a_stale_pull_request_is_refused() {
     let world = World::with_linked().await;
     let older = Revising::of(&world, "r1").await;
     world.applies(world.store.update_pull_request(&world.pull_request().await)).await;
@@ -123,7 +122,7 @@ async fn a_trigger_over_an_older_pull_request_is_refused() {
 }
 
 #[tokio::test]
-async fn a_trigger_for_an_unseen_ticket_that_was_seen_meanwhile_is_refused() {
+async fn trigger_for_a_ticket_seen_in_between_is_refused() {
     let world = World::new().await;
     let whole = Whole::over(&sample::ticket("APP-1"), "one");
     seen(&world, "APP-1", "evt-1", 1).await;
@@ -131,12 +130,12 @@ async fn a_trigger_for_an_unseen_ticket_that_was_seen_meanwhile_is_refused() {
 }
 
 #[tokio::test]
-async fn a_trigger_whose_decision_was_taken_for_good_is_refused() {
+async fn trigger_with_a_final_decision_is_refused() {
     check_refused(async |world, whole| world.applies(world.store.record(&whole.delivery)).await).await;
 }
 
 #[tokio::test]
-async fn a_trigger_whose_key_was_used_is_refused() {
+async fn trigger_with_a_used_request_key_is_refused() {
     check_refused(async |world, whole| {
         let other = sample::job("other");
         let trigger = Trigger { request: Some(&whole.request), ..alone(&other) };
@@ -146,7 +145,7 @@ async fn a_trigger_whose_key_was_used_is_refused() {
 }
 
 #[tokio::test]
-async fn a_trigger_replaces_a_refusal_that_was_not_final() {
+async fn trigger_replaces_a_non_final_refusal() {
     let world = World::new().await;
     let whole = Whole::over(&sample::ticket("APP-1"), "one");
     let earlier = sample::refused(whole.delivery.event.as_str(), at(0));
@@ -158,7 +157,7 @@ async fn a_trigger_replaces_a_refusal_that_was_not_final() {
 }
 
 #[tokio::test]
-async fn a_second_job_for_a_ticket_is_made_only_over_the_end_of_the_first() {
+async fn second_job_needs_the_end_of_the_first() {
     let world = World::new().await;
     let before = world.ticket_of_running_job().await;
     let (second, ticket) = sample::planned(&before, "second");
@@ -179,7 +178,7 @@ impl World {
 
     async fn job_of(&self, ticket: &Ticket) -> Job {
         let job = ticket.active_job.as_ref().expect("an active job");
-        self.store.job(job).await.unwrap().expect("the job")
+        self.store.job(job).await.unwrap().expect("the job is stored")
     }
 }
 
@@ -194,7 +193,7 @@ async fn keyed(world: &World, job: &str, key_used_at: Timestamp) -> Write {
 }
 
 #[tokio::test]
-async fn a_requests_key_is_forgotten_after_a_day() {
+async fn request_key_expires_after_a_day() {
     let world = World::new().await;
     assert_eq!(keyed(&world, "one", at(0)).await, Write::Applied);
     let key = sample::event_id("key");
@@ -204,9 +203,9 @@ async fn a_requests_key_is_forgotten_after_a_day() {
     assert_eq!(world.store.request("token-2", &key, at(1)).await.unwrap(), None);
 }
 
-/// DynamoDB deletes up to two days late; until then the item stands there and must not be in the way.
+/// DynamoDB deletes up to two days late, so an expired item must not block a new one.
 #[tokio::test]
-async fn a_key_that_is_forgotten_can_be_used_again() {
+async fn expired_request_key_can_be_used_again() {
     let world = World::new().await;
     assert_eq!(keyed(&world, "one", at(0)).await, Write::Applied);
     let day = a_day_after(at(0));
@@ -214,6 +213,6 @@ async fn a_key_that_is_forgotten_can_be_used_again() {
     assert_eq!(keyed(&world, "two", last).await, Write::Stale);
     assert_eq!(keyed(&world, "two", day).await, Write::Applied);
     let key = sample::event_id("key");
-    let (_, job) = world.store.request("token-1", &key, day).await.unwrap().expect("the new one");
+    let (_, job) = world.store.request("token-1", &key, day).await.unwrap().expect("the new request is stored");
     assert_eq!(job, sample::job_id("two"));
 }

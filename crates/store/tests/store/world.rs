@@ -1,4 +1,4 @@
-//! One table of its own, and everything in it: reading by scan is for tests only.
+//! A table of its own for each test, with its store and all its items. Only tests scan a table.
 
 use crate::sample;
 use aws_config::retry::RetryConfig;
@@ -27,44 +27,42 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
-/// Everything in the table, by partition and sort key.
+/// All items, by partition and sort key.
 pub(crate) type Items = BTreeMap<(String, String), Item>;
 
-/// Names another DynamoDB to ask instead of the embedded one: `.ci/second-opinion` does.
+/// The URL of another DynamoDB instead of the embedded one, as set by `.ci/second-opinion`.
 const ANOTHER: &str = "PULLYARD_TEST_DYNAMODB";
 
 pub(crate) struct World {
     pub(crate) store: Store,
-    /// Its name: of this world alone, wherever it is.
+    /// Random, because tests may share a DynamoDB.
     pub(crate) table: String,
     pub(crate) faults: Wire,
-    /// Without faults.
+    /// A client without faults.
     pub(crate) client: Client,
     endpoint: String,
     schedule: Option<Arc<Schedule>>,
-    /// Where reads may lag, what makes them.
+    /// The source of stale reads, if reads lag.
     lag: Option<Lag>,
     _aws: Option<Aws>,
 }
 
-/// Faults on a schedule, and an index that lags, for every world but the calm ones, by this seed; without it there are
-/// none.
+/// A seed for scheduled faults and lagging reads in every world except calm ones. Without it there are none.
 const SEED: &str = "PULLYARD_STORE_SEED";
 
-/// What is asked for, made of the seed, the running test and how often it asked before; none without a seed.
+/// Derives a seed from the variable, the running test and the number of its worlds. `None` without the variable.
 pub(crate) fn seed() -> Option<u64> {
     let seed = std::env::var(SEED).ok()?;
-    let number = seed.parse().expect("a seed is a number");
+    let number = seed.parse().expect("the seed is a number");
     let current = std::thread::current();
-    let test = current.name().expect("a test has a name");
-    // Shown when the test fails.
+    let test = current.name().expect("the test's thread has a name");
+    // A failed test prints this line.
     println!("once more: {SEED}={seed} cargo test -p pullyard-store --test store -- --exact {test}");
     Some(of_world(number, test))
 }
 
 impl World {
-    /// Its faults and how late its indexes are follow from the seed, its test's name, and how many worlds the test had
-    /// before.
+    /// A world whose faults and lag follow from the seed, if one is set.
     pub(crate) async fn new() -> Self {
         match seed() {
             Some(seed) => Self::seeded(seed).await,
@@ -72,24 +70,22 @@ impl World {
         }
     }
 
-    /// With the faults and the lag of this seed.
+    /// A world with the faults and the lag of this seed.
     pub(crate) async fn seeded(seed: u64) -> Self {
         Self::behind(Some(Arc::new(Schedule::new(seed))), Some(Lag::new(seed))).await
     }
 
-    /// Without faults but those that the test plans, and up to date: where it counts calls, or says which of them
-    /// fail.
+    /// A world with planned faults only and without lag, for tests that count calls or plan faults.
     pub(crate) async fn calm() -> Self {
         Self::behind(None, None).await
     }
 
-    /// Its store reads indexes, and what it reads for half the price, as they were some time ago; nothing fails.
+    /// A world without faults, whose index reads and eventually consistent reads are stale.
     pub(crate) async fn lagging(lag: &Lag) -> Self {
         Self::behind(None, Some(lag.clone())).await
     }
 
-    /// What its writes demand is kept. It stands aside of what `.ci/conditions` asks for: who only writes down what is
-    /// left out has not noticed that anything follows from it.
+    /// A calm world that records the conditions of its writes.
     pub(crate) async fn demanding(demands: &Demands) -> Self {
         let mut world = Self::calm().await;
         let config = config(demands.before(Wire::default()), &world.table);
@@ -107,8 +103,8 @@ impl World {
             }
         };
         let endpoint = aws.as_ref().map(|aws| aws.endpoints().dynamodb.clone()).or(another).unwrap();
-        // Below the faults: the calls by which it copies meet none, and a write whose answer is lost is noted. What a
-        // test writes past the store passes it, too.
+        // The lag is below the faults: its own calls meet none, and it registers writes with lost answers. Writes of a
+        // test without the store pass it too.
         let over_lag = |wire: Wire| match &lag {
             Some(lag) => wire.over(lag.client()),
             None => wire,
@@ -122,15 +118,14 @@ impl World {
         Self { store, table, faults, client: Client::from_conf(raw), endpoint, schedule, lag, _aws: aws }
     }
 
-    /// Indexes, and what is read for half the price, are as the table is, until something is written.
+    /// Ends the lag of index reads and eventually consistent reads until the next write.
     pub(crate) async fn caught_up(&self) {
         if let Some(lag) = &self.lag {
             lag.catch_up().await.unwrap();
         }
     }
 
-    /// What a read that may lag comes to once it has caught up with all that was written. It is asked before that as
-    /// well: what it says then may be of long ago, and must not fail.
+    /// The result of a read after the lag has ended. The read also runs before that: its stale result must not fail.
     pub(crate) async fn in_the_end<T>(&self, read: impl AsyncFn() -> T) -> T {
         if self.lag.is_some() {
             read().await;
@@ -139,13 +134,13 @@ impl World {
         read().await
     }
 
-    /// Nothing fails but what the test plans.
+    /// Whether only planned faults occur.
     pub(crate) fn is_calm(&self) -> bool {
         self.schedule.is_none()
     }
 
-    /// Something that is raised by arithmetic, not over what was read, was raised so often. A repeat of a lost answer
-    /// that finds another's mark there may raise it once more, and nothing follows from that.
+    /// Asserts how often a counter was raised by an update expression. After a lost answer that another writer's mark
+    /// replaced, a retry may raise it once more, which is harmless.
     pub(crate) fn check_raised(&self, by: u64, times: u64) {
         match self.is_calm() {
             true => assert_eq!(by, times),
@@ -153,7 +148,6 @@ impl World {
         }
     }
 
-    /// Everything in the table.
     pub(crate) async fn items(&self) -> Items {
         let mut items = Items::new();
         let mut from = None;
@@ -177,8 +171,8 @@ impl World {
         }
     }
 
-    /// Everything that is stored agrees: tickets and runners with jobs, rows of the `work` index with what the domain
-    /// names, attempts with what ran, a day's sums with what reserved. Says how many jobs there are.
+    /// Checks that all items are consistent: tickets and runners with jobs, `work` rows with the domain's due times,
+    /// attempts with jobs, and budgets with reservations. Returns the number of jobs.
     pub(crate) async fn whole(&self) -> usize {
         let items = self.items().await;
         crate::model::check_items(&items);
@@ -202,7 +196,7 @@ impl World {
         jobs.len()
     }
 
-    /// The one item whose keys begin so.
+    /// The only item whose keys have these prefixes.
     pub(crate) async fn item(&self, pk: &str, sk: &str) -> Item {
         let items = self.items().await;
         let mut found = items.into_iter().filter(|((p, s), _)| p.starts_with(pk) && s.starts_with(sk));
@@ -211,7 +205,7 @@ impl World {
         item
     }
 
-    /// Deletes the one item whose keys begin so, as nobody but a test may.
+    /// Deletes the only item whose keys have these prefixes, without any condition.
     pub(crate) async fn lose(&self, pk: &str, sk: &str) {
         let item = self.item(pk, sk).await;
         self.client
@@ -224,33 +218,33 @@ impl World {
             .unwrap();
     }
 
-    /// What is due in one shard in the end, longest due first, of its first `limit` rows.
+    /// The due items of one shard after the lag has ended, longest due first, among its first `limit` rows.
     pub(crate) async fn due(&self, shard: u8, now: Timestamp, limit: i32) -> Vec<WorkKey> {
         let rows = self.in_the_end(async || self.store.scheduled(shard, limit).await.unwrap()).await;
         rows.into_iter().filter(|(_, at)| *at <= now).map(|(key, _)| key).collect()
     }
 
-    /// The write is stored.
+    /// Asserts that the write is stored.
     pub(crate) async fn applies(&self, write: impl Future<Output = Result<Write, Error>>) {
         assert_eq!(write.await.unwrap(), Write::Applied);
     }
 
-    /// The write is refused, and not a byte of the table changes.
+    /// Asserts that the write is refused and that the table does not change.
     pub(crate) async fn refuses(&self, write: impl Future<Output = Result<Write, Error>>) {
         let before = self.items().await;
         assert_eq!(write.await.unwrap(), Write::Stale);
-        assert_eq!(self.items().await, before, "something was written");
+        assert_eq!(self.items().await, before, "a refused write changed the table");
     }
 
-    // Values as stored.
+    // Stored values.
 
     pub(crate) async fn job(&self, job: &Job) -> Job {
-        self.store.job(&job.id).await.unwrap().expect("the job")
+        self.store.job(&job.id).await.unwrap().expect("the job is stored")
     }
 
     pub(crate) async fn ticket(&self, key: &str) -> Ticket {
         let ticket = self.store.ticket(&sample::project(), &sample::ticket_key(key)).await;
-        ticket.unwrap().expect("the ticket")
+        ticket.unwrap().expect("the ticket is stored")
     }
 
     pub(crate) async fn text(&self, key: &str) -> Option<TicketText> {
@@ -259,19 +253,17 @@ impl World {
     }
 
     pub(crate) async fn runner(&self, runner: &Runner) -> Runner {
-        self.store.runner(&runner.id).await.unwrap().expect("the runner")
+        self.store.runner(&runner.id).await.unwrap().expect("the runner is stored")
     }
 
-    // Steps that are not the test's point.
+    // Steps that prepare a test.
 
-    /// A job for a new ticket.
     pub(crate) async fn triggered(&self, ticket: &str) -> Job {
         let (job, ticket) = sample::planned(&sample::ticket(ticket), ticket);
         self.applies(self.store.trigger(&of_ticket(&job, &ticket))).await;
         self.job(&job).await
     }
 
-    /// A job without a ticket.
     pub(crate) async fn created(&self, name: &str) -> Job {
         let job = sample::job(name);
         self.applies(self.store.trigger(&alone(&job))).await;
@@ -290,7 +282,7 @@ impl World {
         self.job(job).await
     }
 
-    /// The next phases of a claimed job, up to this one.
+    /// Moves a claimed job through its phases up to this one.
     pub(crate) async fn progressed(&self, job: &Job, to: Status) -> Job {
         let mut job = job.clone();
         for phase in [Status::Preparing, Status::Executing, Status::Syncing] {
@@ -304,7 +296,7 @@ impl World {
         job
     }
 
-    /// A job of the ticket that a Fargate task is working on, in this phase.
+    /// A job of the ticket in this phase, on a Fargate task.
     pub(crate) async fn running(&self, ticket: &str, phase: Status) -> Job {
         let job = self.triggered(ticket).await;
         let claim = sample::claim_by_task(&job, "c1");
@@ -312,7 +304,7 @@ impl World {
         self.progressed(&job, phase).await
     }
 
-    /// A job of the ticket that this registered runner is working on, in this phase.
+    /// A job of the ticket in this phase, on this registered runner.
     pub(crate) async fn running_on(&self, runner: &Runner, ticket: &str, phase: Status) -> Job {
         let job = self.triggered(ticket).await;
         let claim = sample::claim_by(runner, &job, &format!("claim-{ticket}"));
@@ -320,12 +312,12 @@ impl World {
         self.progressed(&job, phase).await
     }
 
-    /// Everything that is written when a job ends, from what is stored now.
+    /// All items of a job's end, built from the current table.
     pub(crate) async fn ending(&self, before: &Job, end: End, now: Timestamp) -> Ending {
         let job = match (before.status.is_active(), end) {
             (true, end) => before.finished(&fence(before), &sample::finish("f1"), end, now),
             (false, End::Failed(failure, _)) => before.given_up(failure, now),
-            (false, end) => panic!("a job that never ran can't end so: {end:?}"),
+            (false, end) => panic!("an unclaimed job cannot end like this: {end:?}"),
         };
         self.ending_as(before, job.unwrap(), now).await
     }
@@ -357,12 +349,12 @@ impl World {
         }
     }
 
-    /// A finish that pushed, at the moment a runner may finish.
+    /// A finish with a pushed result, within the push window.
     pub(crate) async fn completing(&self, before: &Job) -> Ending {
         self.ending(before, End::Completed(sample::result(7)), sample::at(180)).await
     }
 
-    /// A job of the ticket whose agent asked something.
+    /// A job of the ticket whose agent has a question.
     pub(crate) async fn asking(&self, ticket: &str) -> Job {
         let job = self.running(ticket, Status::Executing).await;
         let rest = Rest::Asks { question: "Which list?".into() };
@@ -370,7 +362,6 @@ impl World {
         self.job(&job).await
     }
 
-    /// A running job goes back.
     pub(crate) async fn requeued(&self, before: &Job) -> Job {
         let (job, attempt) = requeue_of(before);
         self.applies(self.store.requeue(before, &job, &attempt, Proof::Nothing)).await;
@@ -378,7 +369,7 @@ impl World {
     }
 }
 
-/// What is written when a job ends.
+/// All items of a job's end.
 pub(crate) struct Ending {
     pub(crate) before: Job,
     pub(crate) job: Job,
@@ -405,12 +396,12 @@ impl Ending {
 pub(crate) fn requeue_of(before: &Job) -> (Job, Attempt) {
     let now = sample::at(1_000);
     let end = AttemptEnd::Requeued { failure: sample::failure() };
-    let attempt = sample::attempt_of(before, end, now).expect("an attempt");
+    let attempt = sample::attempt_of(before, end, now).expect("the job has an attempt");
     (before.requeued(now).unwrap(), attempt)
 }
 
 pub(crate) fn fence(job: &Job) -> Fence {
-    let run = job.run.as_ref().expect("a run");
+    let run = job.run.as_ref().expect("the job has a run");
     Fence { job: job.id.clone(), attempt: job.attempt, claim: run.claim.clone() }
 }
 
@@ -430,12 +421,12 @@ pub(crate) fn of_ticket<'a>(job: &'a Job, ticket: &'a Ticket) -> Trigger<'a> {
     Trigger { ticket: Some(ticket), ..alone(job) }
 }
 
-/// A ticket that is written on the board and gets no job.
+/// A new ticket of the board without a job.
 pub(crate) fn written<'a>(ticket: &'a Ticket, text: &'a TicketText, delivery: &'a Delivery) -> Written<'a> {
     Written { ticket, text, delivery, job: None, charge: None, request: None }
 }
 
-/// The ticket APP-1 says something else, by this event of the board.
+/// Replaces the text of the ticket APP-1 by this event of the board.
 pub(crate) async fn replace_text_by(
     store: &Store,
     event: &str,
@@ -452,17 +443,17 @@ pub(crate) fn first_time<'a>(runner: &'a Runner, profile: &'a Profile) -> Regist
     Registered { runner, profile, seen: None }
 }
 
-/// The value of an item, as the store reads it.
+/// Parses an item like the store does.
 pub(crate) fn decoded<T: DeserializeOwned>(item: &Item) -> T {
     serde_dynamo::from_item(item.clone()).unwrap()
 }
 
-/// A text attribute; empty where there is none.
+/// A text attribute, or an empty string.
 pub(crate) fn word(item: &Item, name: &str) -> String {
     item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
 }
 
-/// A number attribute, if it is there.
+/// A number attribute, if present.
 pub(crate) fn count(item: &Item, name: &str) -> Option<i64> {
     Some(item.get(name)?.as_n().ok()?.parse().unwrap())
 }
@@ -475,25 +466,24 @@ impl Drop for World {
     }
 }
 
-/// The seed of the next world of a test.
+/// The seed of the test's next world.
 fn of_world(seed: u64, test: &str) -> u64 {
     static WORLDS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
     let mut worlds = WORLDS.lock().unwrap_or_else(PoisonError::into_inner);
     let worlds = worlds.entry(test.to_owned()).or_default();
     *worlds += 1;
-    // FNV-1a, which is the same everywhere.
+    // FNV-1a, which is the same on every machine.
     let parts = [&seed.to_le_bytes()[..], test.as_bytes(), &worlds.to_le_bytes()[..]].concat();
     parts.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn config(client: impl HttpClient + 'static, world: &str) -> SdkConfig {
-    // Repeats of the SDK itself come at once.
+    // Retries of the SDK happen without delay.
     let retry = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
     let credentials = Credentials::from_keys(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None);
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        // The SDK counts repeats against one another by region and stops when there are too many; worlds must not
-        // share that, as processes don't.
+        // The SDK limits retries per region across all clients of a process. A region per world isolates the tests.
         .region(Region::new(format!("{REGION}-{world}")))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .retry_config(retry)

@@ -1,4 +1,4 @@
-//! The table as it is made, and its lists page by page.
+//! Tests the table's schema, and its lists page by page.
 
 use crate::sample::{self, at};
 use crate::world::{World, alone, word};
@@ -15,7 +15,7 @@ fn elements(schema: &[KeySchemaElement]) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn the_table_is_as_the_design_says() {
+async fn table_schema_matches_the_design() {
     let world = World::new().await;
     let answer = world.client.describe_table().table_name(&world.table).send().await.unwrap();
     let table = answer.table.unwrap();
@@ -50,7 +50,7 @@ async fn the_table_is_as_the_design_says() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_there_is_left_as_it_is() {
+async fn existing_table_is_left_unchanged() {
     let world = World::new().await;
     world.triggered("APP-1").await;
     let before = world.items().await;
@@ -59,7 +59,7 @@ async fn a_table_that_is_there_is_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_table_that_may_not_be_made_is_told_and_not_taken_for_one_that_is_there() {
+async fn forbidden_table_creation_is_an_error() {
     let world = World::calm().await;
     world.faults.next("CreateTable", Fault::error(400, "AccessDeniedException"));
     let error = world.store.create_table().await.unwrap_err();
@@ -73,16 +73,16 @@ async fn create(world: &World, name: &str, second: u64) -> pullyard_domain::id::
 }
 
 #[tokio::test]
-async fn a_page_goes_on_where_the_last_one_ended_though_jobs_arrive() {
+async fn pages_continue_although_jobs_arrive() {
     let world = World::new().await;
     let mut expected = Vec::new();
     for second in 0..7 {
-        // Two jobs of one millisecond: the order among them is the index's, but none is lost or doubled.
+        // Two jobs of one millisecond: the index decides their order, and neither is lost or doubled.
         for twin in ["a", "b"] {
             expected.push(create(&world, &format!("{second}-{twin}"), second).await);
         }
     }
-    // What arrives from now on may show late, and comes before the first page.
+    // Later jobs may appear late, and sort before the first page.
     world.caught_up().await;
     let (mut listed, mut cursor, mut pages) = (Vec::new(), None, 0);
     loop {
@@ -104,9 +104,9 @@ async fn a_page_goes_on_where_the_last_one_ended_though_jobs_arrive() {
 }
 
 #[tokio::test]
-async fn a_cursor_that_no_page_gave_is_told_as_that() {
+async fn invalid_cursor_is_an_error() {
     let world = World::new().await;
-    // The last two are a row of four parts, and one that has an empty part.
+    // The last two decode to a row of four parts and to one with an empty part.
     for cursor in ["", "x", "a|b|c", "YQpiCmMKZA", "YQoKYw"] {
         let error = world.store.job_ids(&sample::project(), Some(cursor), 3).await.unwrap_err();
         assert!(matches!(error, Error::BadCursor), "{cursor}: {error}");
@@ -114,7 +114,7 @@ async fn a_cursor_that_no_page_gave_is_told_as_that() {
 }
 
 #[tokio::test]
-async fn a_list_holds_the_jobs_of_its_own_project() {
+async fn list_contains_only_jobs_of_its_project() {
     let world = World::new().await;
     create(&world, "one", 0).await;
     let mut foreign = sample::job("two");
@@ -125,7 +125,7 @@ async fn a_list_holds_the_jobs_of_its_own_project() {
 }
 
 #[tokio::test]
-async fn a_days_ledger_is_read_page_by_page() {
+async fn ledger_of_a_day_is_read_page_by_page() {
     let world = World::new().await;
     let mut expected = Vec::new();
     for n in 0..5u64 {
@@ -144,7 +144,7 @@ async fn a_days_ledger_is_read_page_by_page() {
 }
 
 #[tokio::test]
-async fn what_is_longest_due_is_found_first_and_a_limit_holds() {
+async fn longest_due_items_come_first_up_to_the_limit() {
     let world = World::new().await;
     let mut by_shard: BTreeMap<u8, Vec<WorkKey>> = BTreeMap::new();
     for second in 0..40 {
@@ -158,12 +158,12 @@ async fn what_is_longest_due_is_found_first_and_a_limit_holds() {
         assert_eq!(world.due(shard, late, 100).await, expected);
         assert_eq!(world.due(shard, late, 1).await, expected[..1]);
     }
-    assert_eq!(world.all_due(at(59)).await, [], "the first is due after a minute");
+    assert_eq!(world.all_due(at(59)).await, [], "the first job is due after a minute");
     assert_eq!(world.all_due(at(60)).await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_job_says_which_partition_it_is_due_in() {
+async fn job_row_names_its_due_shard() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     let item = world.item("JOB#", "JOB").await;

@@ -1,4 +1,4 @@
-//! How large items are: what usual ones cost, and what the largest ones are.
+//! Tests the size of items: usual ones cost one write unit, and the largest ones stay small.
 
 use crate::reviews::{held, remember, review, review_id};
 use crate::sample::{self, at};
@@ -13,8 +13,8 @@ use pullyard_domain::review::{Author, LONGEST_MESSAGE, Request, Review, ReviewSt
 use pullyard_domain::ticket::{Badge, LastJob, LastOutcome, Move, Target, Ticket};
 use std::collections::BTreeMap;
 
-/// DynamoDB's own arithmetic: names and values; about half a byte per digit; a map or a list costs 3
-/// bytes and 1 more per element.
+/// Computes an item's size like DynamoDB: names and values; about half a byte per digit; a map or a list costs 3 bytes
+/// and 1 more per element.
 fn size(item: &Item) -> usize {
     fn value(of: &AttributeValue) -> usize {
         match of {
@@ -24,13 +24,13 @@ fn size(item: &Item) -> usize {
             AttributeValue::Bool(_) | AttributeValue::Null(_) => 1,
             AttributeValue::M(map) => 3 + map.iter().map(|(name, of)| name.len() + value(of) + 1).sum::<usize>(),
             AttributeValue::L(list) => 3 + list.iter().map(|of| value(of) + 1).sum::<usize>(),
-            other => panic!("not stored here: {other:?}"),
+            other => panic!("unexpected attribute type: {other:?}"),
         }
     }
     item.iter().map(|(name, of)| name.len() + value(of)).sum()
 }
 
-/// The revisions of one usual job with everything that usually happens to one, by what they are called.
+/// The sizes of a job and its ticket in every usual state, by state.
 async fn usual_life(world: &World) -> BTreeMap<String, (usize, usize)> {
     let mut sizes = BTreeMap::new();
     let mut ticket = sample::ticket("APP-17");
@@ -73,7 +73,7 @@ async fn written(world: &World, sizes: &mut BTreeMap<String, (usize, usize)>, na
     world.job(&job).await
 }
 
-/// Sizes of the JOB and its TICKET.
+/// Records the sizes of the JOB and its TICKET.
 async fn measure(world: &World, sizes: &mut BTreeMap<String, (usize, usize)>, name: &str) {
     let (job, ticket) = (world.item("JOB#", "JOB").await, world.item("TICKET#", "TICKET").await);
     sizes.insert(name.into(), (size(&job), size(&ticket)));
@@ -90,12 +90,12 @@ async fn usual_jobs_and_tickets_cost_one_write_unit() {
     }
 }
 
-/// The widest text of so many characters.
+/// Text of this many characters of four bytes each.
 fn wide(characters: usize) -> String {
     "\u{1f980}".repeat(characters)
 }
 
-/// Every field as large as whoever writes it may make it.
+/// A job with every field at its maximum size.
 fn largest_job() -> Job {
     let slug = "p".repeat(40);
     let failure = || {
@@ -107,7 +107,7 @@ fn largest_job() -> Job {
     job.integration = IntegrationId::new(slug).unwrap();
     job.ticket = Some(TicketKey::new(wide(64)).unwrap());
     job.branch = "b".repeat(120);
-    // Either or: a job that revises a pull request continues none.
+    // A job that revises a pull request never continues another one.
     let (number, branch) = (u64::MAX, "b".repeat(244));
     let review = Some(pullyard_domain::id::ReviewId::new(u64::MAX.to_string()).unwrap());
     job.revises = Some(Revises { number, branch, head: "f".repeat(64), review });
@@ -117,7 +117,7 @@ fn largest_job() -> Job {
     let job = job.dispatched(at(0)).unwrap().start_failed(1, 1, refused, at(0)).unwrap();
     let fault = job.dispatch.fault.clone();
     let mut job = job.claimed(&sample::claim_by_task(&job, &"c".repeat(64)), at(0)).unwrap();
-    // A start that named its task keeps it; its fault is cleared by the claim and only kept here.
+    // The claim clears the fault of the start; here it stays, next to the task's name.
     job.dispatch.task = job.run.as_ref().and_then(|run| run.task.clone());
     let task = job.dispatch.task.clone().unwrap();
     let job = job.container_died(&task, failure(), at(0)).unwrap();
@@ -130,14 +130,14 @@ fn largest_job() -> Job {
     };
     let mut job = job.finished(&fence(&job), &finish, End::Failed(failure(), Some(result)), at(0)).unwrap();
     job.dispatch.fault = fault;
-    // Who cancelled is kept only where there is neither failure nor result, which are larger.
+    // `cancel` stays empty: a failure and a result are larger and exclude it.
     job.retry_of = Some(job.id.clone());
     job.rev = 0;
     job
 }
 
 #[tokio::test]
-async fn even_the_largest_job_and_ticket_stay_small() {
+async fn largest_job_and_ticket_stay_below_8_kib() {
     let world = World::new().await;
     let job = largest_job();
     assert!(matches!(&job.ended_by, Some(EndedBy { finish: Some(_), .. })));
@@ -176,7 +176,7 @@ async fn even_the_largest_job_and_ticket_stay_small() {
 }
 
 #[tokio::test]
-async fn even_the_largest_pull_request_review_and_ticket_that_waits_stay_small() {
+async fn largest_pull_request_review_and_ticket_stay_small() {
     let world = World::new().await;
     let slug = "p".repeat(40);
     let id =
@@ -228,6 +228,6 @@ async fn even_the_largest_pull_request_review_and_ticket_that_waits_stay_small()
     println!("largest PR {pr} bytes, REVIEW {review}, TICKET that waits for ten {ticket}");
     assert!(pr <= 4 * 1_024, "{pr}");
     assert!(ticket <= 4 * 1_024, "{ticket}");
-    // Sixteen of these are a person's own words.
+    // The user's message takes 16 KiB of these.
     assert!(review <= 20 * 1_024, "{review}");
 }
