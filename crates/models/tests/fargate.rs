@@ -50,7 +50,6 @@ struct Setting {
     moments: Moments,
     /// A job whose task died while the agent worked is requeued; otherwise it fails.
     goes_back: bool,
-    /// The rule that this exploration omits.
     without: Option<Rule>,
 }
 
@@ -69,7 +68,7 @@ enum Rule {
     DeadTask,
     /// A repeated start finds its task by the client token.
     ClientToken,
-    /// A repeated start finds its task by the client token.
+    /// Only its runner ends a job that may be pushing.
     PushUntil,
     /// A push names the expected head, and an attempt adopts an earlier push of its job.
     ExpectedHead,
@@ -77,13 +76,12 @@ enum Rule {
     Unchanged,
     /// The end of a job preserves an entry that arrived during it.
     Again,
-    /// A possible push of a lost attempt is adopted before its job fails.
+    /// An attempt searches for a possible push of a lost attempt before the job fails.
     LostPush,
     /// Only an attempt that searched for a push reports `NothingPushed`.
     WhoLooked,
 }
 
-/// Returns the number of states, or the shortest path to a state that breaks an invariant.
 fn explore(setting: Setting) -> Result<usize, String> {
     crate::explore::explore(&mut world::World::new(setting))
 }

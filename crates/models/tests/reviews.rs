@@ -39,9 +39,7 @@ struct Setting {
     busy: bool,
     /// After a failed job the ticket gets a job without reviews.
     alone: bool,
-    /// Hours that pass.
     hours: u8,
-    /// The rule that this exploration omits.
     without: Option<Rule>,
 }
 
@@ -75,7 +73,6 @@ enum Rule {
     NamedAfterLast,
 }
 
-/// Returns the number of states, or the shortest path to a state that breaks an invariant.
 fn explore(setting: Setting) -> Result<usize, String> {
     crate::explore::explore(&mut steps::World::new(setting))
 }

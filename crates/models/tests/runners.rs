@@ -53,13 +53,11 @@ struct Setting {
     doubles: u8,
     /// Job processes that die while their runners live on.
     crashes: u8,
-    /// Cancels by the user.
     cancels: u8,
     /// Pauses by the user; each may be withdrawn.
     pauses: u8,
     /// Inputs from the user to the agent, including answers.
     says: u8,
-    /// Questions of an agent.
     questions: u8,
     /// The moments at which jobs are claimed; 2, 30 and 60 hours follow. Units: seconds.
     moments: Moments,
@@ -73,7 +71,6 @@ struct Setting {
     goes_back: bool,
     /// Explore one of all states that differ only by names.
     alike: bool,
-    /// The rule that this exploration omits.
     without: Option<Rule>,
 }
 
@@ -114,13 +111,12 @@ enum Rule {
     RestEnds,
     /// A suspended job and its ticket's badge are written together.
     BadgeWithJob,
-    /// A possible push of a lost attempt is adopted before its job fails.
+    /// An attempt searches for a possible push of a lost attempt before the job fails.
     LostPush,
     /// Only an attempt that searched for a push reports `NothingPushed`.
     WhoLooked,
 }
 
-/// Returns the number of states, or the shortest path to a state that breaks an invariant.
 fn explore(setting: Setting) -> Result<usize, String> {
     crate::explore::explore(&mut world::World::new(setting))
 }

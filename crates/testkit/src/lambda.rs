@@ -37,7 +37,6 @@ pub struct Deployed {
     pub command: Vec<String>,
     /// The function's variables. It inherits no others from this process.
     pub environment: Vec<(String, String)>,
-    /// Time limit of one event.
     pub timeout: Duration,
     /// The memory size that the function is shown. It is not enforced.
     pub memory_mb: u32,

@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Units {
     /// Calls, including the SDK's retries.
     pub calls: u64,
-    /// Read request units.
     pub read: f64,
     /// Write request units, including index rows.
     pub written: f64,
@@ -51,7 +50,6 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Wraps this client.
     #[must_use]
     pub fn before(inner: impl HttpClient + 'static) -> Self {
         Self { inner: SharedHttpClient::new(inner), units: Arc::default() }

@@ -15,7 +15,6 @@ pub(super) fn update_job(state: &State, job: u8, after: Value, fresh: bool, sett
     Some(next)
 }
 
-/// `update_ticket`.
 pub(super) fn update_ticket(state: &State, after: Value, fresh: bool, setting: &Setting) -> Option<State> {
     if !fresh && setting.without != Some(Rule::TicketOverRev) {
         return None;

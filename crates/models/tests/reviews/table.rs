@@ -7,7 +7,6 @@ use super::{Rule, Setting};
 
 type Write = Result<Option<State>, String>;
 
-/// A new job for a review.
 pub(super) struct New {
     pub(super) review: u8,
     pub(super) job: u8,
@@ -75,7 +74,6 @@ fn begin(state: &State, new: &New, change: Change, rules: &mut Rules) -> Result<
     Ok(next)
 }
 
-/// A review to remember.
 pub(super) struct Waits {
     pub(super) review: u8,
     pub(super) answer: Answer,
@@ -143,7 +141,6 @@ pub(super) fn change_ticket(state: &State, change: Change, fresh: bool, rules: &
     Some(next)
 }
 
-/// `record`.
 pub(super) fn record(state: &State, review: u8, answer: Answer) -> Option<State> {
     let at = usize::from(review);
     if matches!(state.table.ledger[at].answer, Answer::Held | Answer::Accepted) {

@@ -441,7 +441,6 @@ impl Rules {
         next
     }
 
-    /// The runner after a heartbeat.
     pub(super) fn heard(&mut self, seen: Value, stored: Value, runs: Option<u8>, then: u8) -> Value {
         self.spoken(Spoken::Heard { runs, then }, stored, seen)
     }
@@ -467,7 +466,6 @@ impl Rules {
         self.spoken(Spoken::Offline, stored, offline)
     }
 
-    /// The job with these names swapped.
     pub(super) fn renamed_job(&mut self, job: Value, swap: Swap) -> Value {
         let (jobs, runners) = (&self.job_ids, &self.runner_ids);
         self.jobs.renamed(job, swap.number(), |job| renamed(job, swap, jobs, runners))

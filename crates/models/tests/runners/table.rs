@@ -23,7 +23,6 @@ pub(super) struct Ending {
     pub(super) proof: Option<(Value, Lost)>,
 }
 
-/// `update_job`.
 pub(super) fn update_job(state: &State, job: u8, after: Value, fresh: bool, setting: &Setting) -> Option<State> {
     if !fresh && setting.without != Some(Rule::JobOverRev) {
         return None;
@@ -37,7 +36,6 @@ pub(super) fn update_job(state: &State, job: u8, after: Value, fresh: bool, sett
     Some(next)
 }
 
-/// A claim of a job.
 #[derive(Clone, Copy)]
 pub(super) struct Claiming {
     /// The number of the runner's claim.
@@ -110,7 +108,6 @@ pub(super) fn end(state: &State, ending: Ending, rules: &mut Rules, setting: &Se
     Ok(Some(next))
 }
 
-/// `take_offline`.
 pub(super) fn take_offline(
     state: &State,
     runner: usize,
@@ -129,7 +126,6 @@ pub(super) fn take_offline(
     Some(next)
 }
 
-/// `drop_slot`.
 pub(super) fn drop_slot(state: &State, runner: usize, seen: Value, job: u8, rules: &mut Rules) -> Option<State> {
     let emptied = rules.emptied(state.runners[runner], seen, state.jobs[usize::from(job)])?;
     let mut next = *state;

@@ -145,8 +145,8 @@ fn cancel_of_one_of_two_tickets_spares_the_other() {
     check("pairs, cancel", &[Setting { cancels: 1, ..PAIRS }]);
 }
 
-/// Two tickets on two runners, with runners that return after hours and several kinds of faults on one path. `cargo
-/// test --release -p pullyard-models -- --ignored --nocapture two_tickets`
+/// Two tickets on two runners, with runners that return after hours and several kinds of faults on one path.
+/// `cargo test --release -p pullyard-models -- --ignored --nocapture two_tickets`
 #[test]
 #[ignore = "takes minutes in a debug build"]
 fn two_tickets_and_two_runners() {

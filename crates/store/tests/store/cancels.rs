@@ -102,7 +102,6 @@ async fn cancelled_job_is_ended_once_by_runner_or_sweeper() {
         (Status::Cancelled, won % 2 == 1, "user 0")
     );
     assert_eq!(world.ticket("APP-1").await.active_job, None);
-    // The ticket is unlocked for its next job.
     let (next, ticket) = sample::planned(&world.ticket("APP-1").await, "next");
     world.applies(world.store.trigger(&of_ticket(&next, &ticket))).await;
 }

@@ -251,9 +251,7 @@ async fn runner_is_removed_with_its_name_after_its_last_slot() {
     assert_eq!(world.store.runner(&seen.id).await.unwrap(), None);
     let profiles = async || world.store.runner_profiles(std::slice::from_ref(&seen.id)).await.unwrap();
     assert!(world.in_the_end(profiles).await.is_empty());
-    // A repeated removal succeeds.
     world.applies(world.store.remove_runner(&seen)).await;
-    // The name is free for another runner.
     let other = Runner { id: RunnerId::of("other", "kite"), ..sample::runner("kite", 1) };
     let profile = sample::profile(&other, "kite");
     world.applies(world.store.register(&first_time(&other, &profile))).await;

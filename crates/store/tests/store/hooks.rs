@@ -148,7 +148,7 @@ async fn renamed_repository_is_found_by_its_new_name_only() {
     let before = repository(9_901, "acme/app");
     assert_eq!(world.store.put_repository(&before, None).await.unwrap(), Write::Applied);
     let named = async |name: &RepositoryName| world.store.repository_named(&before.project, name).await.unwrap();
-    // With lagging reads, a later read may return this name.
+    // This read copies the old name, so that a lagging read after the renaming could return it.
     assert_eq!(named(&before.name).await, Some(before.clone()));
     let after = Repository { name: RepositoryName::new("acme/web").unwrap(), ..before.clone() };
     assert_eq!(world.store.rename_repository(&before, &after).await.unwrap(), Write::Applied);

@@ -25,8 +25,6 @@ async fn touch_ticket(world: &World, key: &str) {
     world.store.snapshot(&event).await.unwrap();
 }
 
-// Dispatch and progress.
-
 #[tokio::test]
 async fn dispatch_raises_rev_and_start_number() {
     let world = World::new().await;
@@ -72,8 +70,6 @@ async fn progress_over_a_stale_rev_is_refused() {
     world.applies(world.store.update_job(&died)).await;
     world.refuses(world.store.update_job(&next)).await;
 }
-
-// Claims.
 
 #[tokio::test]
 async fn task_claims_its_job() {
@@ -210,8 +206,6 @@ async fn runner_claim_over_a_stale_rev_takes_no_slot() {
     world.refuses(world.store.claim(&claimed)).await;
 }
 
-// Requeues.
-
 #[tokio::test]
 async fn requeue_keeps_the_attempt_and_frees_the_slot() {
     let world = World::new().await;
@@ -276,8 +270,6 @@ impl World {
         self.applies(self.store.requeue(&other, &back, &attempt, Proof::Nothing)).await;
     }
 }
-
-// Ends.
 
 /// A job on a runner that has pushed, and everything that its end writes.
 async fn about_to_end(world: &World) -> (Runner, Ending) {
@@ -444,8 +436,6 @@ async fn end_succeeds_without_its_slot() {
 async fn end_on_a_missing_runner_is_refused() {
     check_end_refused(async |world, _| world.lose("RUNNERS#", "rnr_").await).await;
 }
-
-// Late results.
 
 #[tokio::test]
 async fn late_result_is_stored_on_its_attempt_only() {

@@ -100,7 +100,6 @@ fn step() -> impl Strategy<Value = Step> {
     })
 }
 
-/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Did {
     /// The domain does not allow the step, so no write was tried.

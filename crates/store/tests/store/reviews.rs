@@ -207,8 +207,6 @@ fn older(names: &[&str]) -> Vec<ReviewId> {
     names.iter().map(|name| review_id(name)).collect()
 }
 
-// Remember.
-
 #[tokio::test]
 async fn review_is_remembered_once_with_its_entry() {
     check(async |_| (), async |store| remember(store, &waits("r1"), &held("r1")).await).await;
@@ -274,8 +272,6 @@ async fn review_with_a_final_answer_is_not_remembered() {
     world.applies(world.store.record(&held("r1"))).await;
     world.refuses(remember(&world.store, &waits("r1"), &held("r1"))).await;
 }
-
-// Trigger.
 
 #[tokio::test]
 async fn review_gets_its_job_once_with_all_items() {

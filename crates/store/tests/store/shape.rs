@@ -20,8 +20,6 @@ use pullyard_domain::ticket::Badge;
 use pullyard_store::{Batch, Request, Rotation, Sweeps, Trigger, WorkKey};
 use std::collections::{BTreeSet, HashSet};
 
-// Keys.
-
 /// Ticket keys that would merge, or break a key or a cursor, without encoding.
 fn hostile() -> Vec<String> {
     let mut keys = [
@@ -124,8 +122,6 @@ async fn pull_requests_of_two_forges_never_collide() {
         assert_eq!(stored.id, link.id);
     }
 }
-
-// Types.
 
 /// A table with every kind of item, and each attribute in at least one item.
 pub(crate) fn everything() -> std::pin::Pin<Box<dyn Future<Output = World>>> {

@@ -236,8 +236,6 @@ impl World {
         assert_eq!(self.items().await, before, "a refused write changed the table");
     }
 
-    // Stored values.
-
     pub(crate) async fn job(&self, job: &Job) -> Job {
         self.store.job(&job.id).await.unwrap().expect("the job is stored")
     }
@@ -255,8 +253,6 @@ impl World {
     pub(crate) async fn runner(&self, runner: &Runner) -> Runner {
         self.store.runner(&runner.id).await.unwrap().expect("the runner is stored")
     }
-
-    // Steps that prepare a test.
 
     pub(crate) async fn triggered(&self, ticket: &str) -> Job {
         let (job, ticket) = sample::planned(&sample::ticket(ticket), ticket);
@@ -443,7 +439,6 @@ pub(crate) fn first_time<'a>(runner: &'a Runner, profile: &'a Profile) -> Regist
     Registered { runner, profile, seen: None }
 }
 
-/// Parses an item like the store does.
 pub(crate) fn decoded<T: DeserializeOwned>(item: &Item) -> T {
     serde_dynamo::from_item(item.clone()).unwrap()
 }

@@ -191,7 +191,7 @@ async fn background_work_is_frozen_until_the_next_event() {
         stat.rsplit_once(')').unwrap().1.trim_start().chars().next().unwrap()
     };
     until("it is stopped", || async { (state() == 'T').then_some(()) }).await;
-    // The test waits for another function to start and answer.
+    // Another function starts and answers; work that is not frozen would write again in that time.
     let other = Runtime::deploy(deployed(folder.path(), "main"));
     let beats = std::fs::read_to_string(&file).unwrap_or_default();
     told(&other, "echo").await.unwrap();

@@ -9,8 +9,6 @@ use pullyard_domain::review::{Review, ReviewState};
 use pullyard_store::{Conclusion, Store};
 use pullyard_testkit::Fault;
 
-// Absorb.
-
 #[tokio::test]
 async fn older_reviews_are_absorbed_once() {
     let remembered = async |world: &World| world.remembers(&["r1", "r2", "r3"]).await;
@@ -49,8 +47,6 @@ async fn maximum_number_of_reviews_fits_one_transaction() {
     world.applies(world.store.refuse_with(&newest, &rest.iter().collect::<Vec<_>>(), &refused())).await;
 }
 
-// Refuse.
-
 #[tokio::test]
 async fn waiting_and_absorbed_reviews_are_refused_with_the_newest() {
     let world = World::with_linked().await;
@@ -87,8 +83,6 @@ async fn started_or_unknown_review_is_not_refused() {
     world.refuses(world.store.refuse_review(&waits("r2"), &refused())).await;
     world.refuses(world.store.refuse_with(&waits("r2"), &[&waits("r1")], &refused())).await;
 }
-
-// Conclude.
 
 #[tokio::test]
 async fn concluded_held_entry_names_its_job_and_keeps_its_reason() {

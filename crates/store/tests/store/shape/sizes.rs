@@ -73,7 +73,6 @@ async fn written(world: &World, sizes: &mut BTreeMap<String, (usize, usize)>, na
     world.job(&job).await
 }
 
-/// Records the sizes of the JOB and its TICKET.
 async fn measure(world: &World, sizes: &mut BTreeMap<String, (usize, usize)>, name: &str) {
     let (job, ticket) = (world.item("JOB#", "JOB").await, world.item("TICKET#", "TICKET").await);
     sizes.insert(name.into(), (size(&job), size(&ticket)));

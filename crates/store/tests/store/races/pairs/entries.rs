@@ -27,7 +27,6 @@ async fn entry_during_a_job_end_is_never_lost() {
     let entered = sample::job_id("evt-2");
     match ticket.active_job {
         Some(next) => assert_eq!((next, ticket.again, jobs), (entered, None, 2)),
-        // The ticket is settled next.
         None => assert_eq!((ticket.again.map(|entry| entry.event), jobs), (Some(sample::event_id("evt-2")), 1)),
     }
 }

@@ -90,7 +90,6 @@ async fn takeover_keeps_the_drain_request() {
                 let seen = world.runner(&runner).await;
                 let instance = InstanceId::new(format!("newcomer-{number}")).expect("a valid instance id");
                 if seen.instance != runner.instance {
-                    // Another process took over first.
                     return Ok(());
                 }
                 let new = Runner { instance, epoch: seen.epoch + 1, ..seen.clone() };
