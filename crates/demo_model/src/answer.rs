@@ -1,5 +1,5 @@
-//! What the model says in one answer: words, calls of tools, what it took, and how the sending ends.
-//! How that looks on the wire is in `messages` and `responses`.
+//! One scripted answer: its parts, its token usage, and how its transmission ends.
+//! `messages` and `responses` convert it to the wire formats.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use crate::faults::{Ending, Stumble};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
     Text(String),
-    /// A tool is called with arguments that are an object.
+    /// Calls a tool with a JSON object.
     Tool {
         name: String,
         arguments: Value,
     },
-    /// A tool is called with text, as OpenAI's `custom` tools are. Anthropic's API has no such thing: there the
-    /// text is the argument `input`.
+    /// Calls a tool with text, as OpenAI's `custom` tools expect. Anthropic's API has no such tools; there the text
+    /// becomes the argument `input`.
     Freeform {
         name: String,
         input: String,
     },
 }
 
-/// What an answer took. Units: tokens.
+/// Units: tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     pub input: u64,
@@ -42,7 +42,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer of nothing but words.
+    /// An answer with text only.
     pub fn text(words: impl Into<String>) -> Self {
         Self::of(vec![Part::Text(words.into())])
     }
@@ -57,7 +57,7 @@ impl Answer {
         Self::of(vec![Part::Freeform { name: name.into(), input: input.into() }])
     }
 
-    /// An answer of these parts, in this order. It takes 100 tokens and gives 20, unless something else is said.
+    /// An answer with these parts in this order, and a usage of 100 input and 20 output tokens.
     pub fn of(parts: Vec<Part>) -> Self {
         let usage = Usage { input: 100, cached: 0, output: 20 };
         Self { parts, usage, declines: false, pause: Duration::ZERO, ending: Ending::Whole }
@@ -73,31 +73,31 @@ impl Answer {
         self
     }
 
-    /// The provider's own check stops the answer after what it has said so far.
+    /// The provider's filter stops the answer after these parts.
     pub fn declining(mut self) -> Self {
         self.declines = true;
         self
     }
 
-    /// So long passes before each event of a stream.
+    /// Waits for `pause` before each event of a stream.
     pub fn slowly(mut self, pause: Duration) -> Self {
         self.pause = pause;
         self
     }
 
-    /// The connection ends after so many events of the stream.
+    /// Closes the connection after this number of events.
     pub fn cut_after(mut self, events: usize) -> Self {
         self.ending = Ending::CutAfter(events);
         self
     }
 
-    /// Nothing more comes after so many events of the stream, and the connection stays.
+    /// Sends nothing after this number of events, and leaves the connection open.
     pub fn hanging_after(mut self, events: usize) -> Self {
         self.ending = Ending::HangsAfter(events);
         self
     }
 
-    /// After so many events of the stream the provider says in it that it can't go on.
+    /// Sends an error event after this number of events.
     pub fn stumbling_after(mut self, events: usize, stumble: Stumble) -> Self {
         self.ending = Ending::StumblesAfter(events, stumble);
         self

@@ -1,7 +1,6 @@
-//! The demo model under a name of the internet, for clients whose address can't be changed: a proxy that leads one
-//! host to the model, over TLS of an authority that is made here, and lets nobody else through.
+//! An HTTPS proxy for clients with a fixed API host: it sends one host to the model and rejects all others.
 //!
-//! A client has to be told both: the proxy, and whom to trust.
+//! Its certificate comes from its own authority, so a client needs the proxy's URL and that authority's certificate.
 
 use std::{
     io,
@@ -21,7 +20,7 @@ use tokio_rustls::{
 
 use crate::{error::Error, server::DemoModel};
 
-/// A running disguise; dropping it ends it.
+/// A running proxy; dropping it stops it.
 #[derive(Debug)]
 pub struct Disguise {
     url: String,
@@ -31,9 +30,9 @@ pub struct Disguise {
 }
 
 impl Disguise {
-    /// Leads who asks the proxy for this host to the model.
+    /// Starts a proxy that connects `CONNECT {host}:443` to the model.
     ///
-    /// Errors: no port is free, or no certificate could be made.
+    /// Errors: no free port, or the certificate could not be created.
     pub async fn start(model: &DemoModel, host: &str) -> Result<Self, Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|source| Error::Listener { source })?;
         let address = listener.local_addr().map_err(|source| Error::Listener { source })?;
@@ -44,7 +43,7 @@ impl Disguise {
             while let Ok((stream, _)) = listener.accept().await {
                 let door = door.clone();
                 tokio::spawn(async move {
-                    // Whoever breaks off has had what it wanted.
+                    // An error here is the client closing its connection, which is normal.
                     let _ = door.open(stream).await;
                 });
             }
@@ -52,17 +51,17 @@ impl Disguise {
         Ok(Self { url: format!("http://{address}"), authority, refused, server })
     }
 
-    /// The proxy's address, as `HTTPS_PROXY` has it.
+    /// The URL for `HTTPS_PROXY`.
     pub fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// The certificate of the authority to trust, as `SSL_CERT_FILE` has it.
+    /// The authority's certificate as PEM, for `SSL_CERT_FILE`.
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// Where else somebody wanted to go: the first line of each such request.
+    /// The request line of each rejected request.
     pub fn refused(&self) -> Vec<String> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -103,10 +102,10 @@ impl Door {
     }
 }
 
-/// An authority of our own, and the host under it.
+/// Creates an authority, and a certificate for the host that it signs. Returns the authority's PEM.
 fn certified(host: &str) -> Result<(String, TlsAcceptor), Box<dyn std::error::Error + Send + Sync>> {
     let mut authority = CertificateParams::new(Vec::new())?;
-    // Under one name, a certificate and its issuer would look like one that signed itself.
+    // With one common name for both, the host's certificate would look self-signed.
     authority.distinguished_name.push(DnType::CommonName, "authority of a demo model");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];

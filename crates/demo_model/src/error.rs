@@ -1,22 +1,20 @@
-//! Everything that can go wrong inside the demo model, by cause.
-//! What it answers wrong because a script says so is not here: that is `refusal` and `faults`.
+//! Errors of the demo model itself. Scripted error answers are in `refusal` and `faults`.
 
 use std::{io, net::SocketAddr};
 
-/// Why the demo model could not do what its host asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The listener is open to other machines, and no key is checked.
+    /// The server checks no key, so it does not serve other machines.
     #[error("serve {address}: the demo model serves loopback addresses only")]
     NotLoopback { address: SocketAddr },
-    /// The listener has no address.
+    /// The local address of the listener is unavailable.
     #[error("use the listener")]
     Listener {
         #[source]
         source: io::Error,
     },
-    /// Its TLS could not be made.
+    /// The proxy's TLS certificate could not be created.
     #[error("make a certificate")]
     Certificate {
         #[source]
@@ -25,7 +23,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same may work later: nothing here does by itself.
+    /// Always false.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NotLoopback { .. } | Self::Listener { .. } | Self::Certificate { .. } => false,

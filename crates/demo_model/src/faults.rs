@@ -1,17 +1,17 @@
-//! How the sending of an answer ends: whole, or in the middle.
+//! How the transmission of an answer ends: completely, or with a fault.
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
     Whole,
-    /// The connection ends after so many events; of an answer that is no stream, after half of it.
+    /// Closes the connection after this number of events, or after half of a body without a stream.
     CutAfter(usize),
-    /// Nothing more comes after so many events; of an answer that is no stream, after half of it.
+    /// Sends nothing after this number of events, or after half of a body without a stream.
     HangsAfter(usize),
-    /// After so many events the provider says that it can't go on; an answer that is no stream becomes a 500.
+    /// Sends an error event after this number of events; without a stream, the response is a 500.
     StumblesAfter(usize, Stumble),
 }
 
-/// What a provider says in the middle of a stream before it stops.
+/// An error that a provider sends inside a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stumble {
     pub(crate) code: String,
@@ -19,7 +19,7 @@ pub struct Stumble {
 }
 
 impl Stumble {
-    /// With this code, which is Anthropic's `type` of an error and OpenAI's `code`.
+    /// `code` is Anthropic's `type` of an error and OpenAI's `code`.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into() }
     }
@@ -32,17 +32,17 @@ impl Stumble {
         Self::new("server_is_overloaded", "The server is overloaded. Please try again later.")
     }
 
-    /// OpenAI's limit of requests for a while.
+    /// OpenAI's rate limit.
     pub fn too_fast() -> Self {
         Self::new("rate_limit_exceeded", "Rate limit reached for requests. Please try again in 0.5s.")
     }
 
-    /// The account at OpenAI is used up.
+    /// OpenAI's exhausted quota.
     pub fn quota() -> Self {
         Self::new("insufficient_quota", "You exceeded your current quota, please check your plan and billing details.")
     }
 
-    /// The work does not fit OpenAI's model.
+    /// The input exceeds the context window of OpenAI's model.
     pub fn too_long() -> Self {
         Self::new(
             "context_length_exceeded",

@@ -1,9 +1,8 @@
-//! A model's provider for tests: it answers Anthropic's Messages and OpenAI's Responses from a script, step by
-//! step, and breaks in the ways in which providers and networks break, when it is told to.
+//! A scripted model provider for tests: it serves Anthropic's Messages and OpenAI's Responses, with faults on request.
 //!
-//! It owns the script, the log of what was asked, and the events that the agents' command lines take as an
-//! answer. It deliberately thinks nothing, looks at no prompt to choose an answer, keeps no key, knows nothing
-//! of Pullyard, and serves loopback addresses only.
+//! The crate has the script, the log of requests, and the events that the agents' command lines accept.
+//! It runs no model, chooses no answer by its prompt, stores no key, does not depend on other crates of Pullyard,
+//! and serves loopback addresses only.
 
 mod answer;
 mod disguise;

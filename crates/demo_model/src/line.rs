@@ -1,4 +1,4 @@
-//! Connections that can be reset: their next byte is never written, and who reads gets an error, not an end.
+//! Connections that can be reset: the next write sends RST, so that the client reads an error instead of an end.
 
 use std::{
     io,
@@ -22,14 +22,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// A connection, as a request knows it.
+/// The connection of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Line(Arc<AtomicBool>);
 
 impl Line {
     pub(crate) fn reset(&self) -> Response {
         self.0.store(true, Ordering::SeqCst);
-        // Nobody gets it: writing its first byte fails.
+        // This response is never sent: writing its first byte fails.
         StatusCode::SERVICE_UNAVAILABLE.into_response()
     }
 }
@@ -72,7 +72,7 @@ impl AsyncRead for Resettable {
 impl AsyncWrite for Resettable {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if self.reset.load(Ordering::SeqCst) {
-            // Closed with nothing lingering, it ends by RST and not by FIN.
+            // With a linger time of zero, the socket closes with RST instead of FIN.
             self.stream.set_zero_linger()?;
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
@@ -85,7 +85,7 @@ impl AsyncWrite for Resettable {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.reset.load(Ordering::SeqCst) {
-            // An end would be sent before the reset.
+            // A shutdown would send FIN before the reset.
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)

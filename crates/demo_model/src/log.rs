@@ -1,5 +1,4 @@
-//! What was asked, in the order in which it came. A key is never kept, only whether one was there, and by what to know
-//! it again.
+//! The log of requests, in the order of their arrival. It stores a fingerprint of each key, never the key.
 
 use std::{
     borrow::Cow,
@@ -11,15 +10,15 @@ use axum::http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 use tokio::sync::watch;
 
-/// Of a packed body, unpacked. Units: bytes.
+/// Limit for a decompressed body. Units: bytes.
 const LARGEST_BODY: u64 = 64 * 1024 * 1024;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// Such as `POST`.
+    /// The HTTP method, such as `POST`.
     pub method: String,
     pub path: String,
-    /// Null without a body; text where the body is not JSON.
+    /// Null without a body; a string if the body is not JSON.
     pub body: Value,
     pub credential: Credential,
     signed_with: Option<u64>,
@@ -29,29 +28,29 @@ pub struct Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
     Missing,
-    /// By `x-api-key`.
+    /// The key came in `x-api-key`.
     ApiKey,
-    /// By `authorization: Bearer`.
+    /// The token came in `authorization: Bearer`.
     Bearer,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The script's answer was sent, whole or not.
+    /// The scripted answer was sent, completely or with a fault.
     Answered,
-    /// The script's refusal was sent, with this status.
+    /// The scripted refusal was sent with this status.
     Refused(u16),
     Reset,
     Hung,
-    /// It asked for an answer, and the script was used up.
+    /// A request to the model when the script was empty.
     NothingLeft,
-    /// It needs no step: a look whether somebody is there, or a count of tokens.
+    /// A request that needs no step, such as a health check or a count of tokens.
     Aside,
     NotServed,
 }
 
 impl Outcome {
-    /// Whether it took a step of the script, or wanted one.
+    /// Whether the request was one to the model, which consumes a step of the script.
     pub fn is_a_turn(self) -> bool {
         !matches!(self, Self::Aside | Self::NotServed)
     }
@@ -72,18 +71,18 @@ impl Request {
         Self { method: method.to_string(), path: uri.to_string(), body, credential, signed_with, outcome }
     }
 
-    /// Whether it was signed in with this key or token.
+    /// Whether the request was authenticated with this key or token.
     pub fn is_signed_with(&self, key: &str) -> bool {
         self.signed_with == Some(fingerprint(key))
     }
 
-    /// Whether some text in the body has these words.
+    /// Whether any string in the body contains `words`.
     pub fn mentions(&self, words: &str) -> bool {
         mentions(&self.body, words)
     }
 }
 
-/// A Codex that speaks to ChatGPT packs what it says. What can't be unpacked is kept as it came.
+/// Decompresses a body from Codex, which uses zstd for ChatGPT. Returns the bytes unchanged if that fails.
 fn unpacked(body: &[u8]) -> Cow<'_, [u8]> {
     let mut unpacked = Vec::new();
     let read = zstd::Decoder::new(body).and_then(|packed| packed.take(LARGEST_BODY).read_to_end(&mut unpacked));
@@ -115,7 +114,7 @@ impl Log {
         Self { requests: watch::Sender::new(Vec::new()) }
     }
 
-    /// Returns its number, from one.
+    /// Appends a request and returns its number, which counts from one.
     pub(crate) fn add(&self, request: Request) -> usize {
         let mut number = 0;
         self.requests.send_modify(|requests| {
@@ -133,7 +132,7 @@ impl Log {
         let mut requests = self.requests.subscribe();
         match requests.wait_for(|requests| seen(requests)).await {
             Ok(requests) => requests.clone(),
-            // The sender is ours: it is not gone while we are here.
+            // `self` holds the sender, so the channel is never closed here.
             Err(_) => self.all(),
         }
     }

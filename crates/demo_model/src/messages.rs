@@ -1,4 +1,4 @@
-//! Anthropic's Messages: an answer as its events, and as one body.
+//! Renders an answer in the format of Anthropic's Messages, as events and as one body.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::{
     sse::halves,
 };
 
-/// Writes an answer to the request with this number, which asked for this model.
+/// Renders the answer to request `number`, which named `model`.
 pub(crate) fn write(answer: &Answer, number: usize, model: &str) -> Written {
     let blocks: Vec<Value> = answer.parts.iter().enumerate().map(|(n, part)| block(part, number, n)).collect();
     let ended_by = match (answer.declines, answer.calls_a_tool()) {
@@ -34,7 +34,7 @@ pub(crate) fn write(answer: &Answer, number: usize, model: &str) -> Written {
     events.push(json!({
         "type": "message_delta",
         "delta": { "stop_reason": ended_by, "stop_sequence": null },
-        // The provider says the whole of it here, and what it began with once more.
+        // The provider sends the complete usage here, and repeats the usage of `message_start`.
         "usage": {
             "input_tokens": answer.usage.input,
             "cache_creation_input_tokens": 0,
@@ -90,7 +90,7 @@ fn events_of(index: usize, block: &Value) -> Vec<Value> {
     };
     let begins = [
         json!({ "type": "content_block_start", "index": index, "content_block": empty }),
-        // It comes at any moment, and means nothing.
+        // The provider sends pings at any time; clients ignore them.
         json!({ "type": "ping" }),
     ];
     let goes_on = deltas.map(|delta| json!({ "type": "content_block_delta", "index": index, "delta": delta }));

@@ -1,4 +1,4 @@
-//! An answer that is an error: a status, headers, and the body in the words of the provider.
+//! Scripted error answers of the providers: status, headers and body.
 
 use axum::{
     Json,
@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-/// A refusal as a provider sends it.
+/// An error response of a provider.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
     pub(crate) status: u16,
@@ -25,7 +25,7 @@ impl Refusal {
         Self::new(status, json!({ "type": "error", "error": error, "request_id": "req_scripted" }))
     }
 
-    /// In OpenAI's form; without a code it is null there.
+    /// An error in OpenAI's format, with a null `code` if there is none.
     pub fn openai(status: u16, kind: &str, code: Option<&str>, message: &str) -> Self {
         Self::new(status, json!({ "error": { "message": message, "type": kind, "param": null, "code": code } }))
     }
@@ -35,7 +35,7 @@ impl Refusal {
         self
     }
 
-    /// 529 of Anthropic: no room for anybody.
+    /// 529 of Anthropic: overloaded.
     pub fn overloaded() -> Self {
         Self::anthropic(529, "overloaded_error", "Overloaded")
     }
@@ -45,7 +45,7 @@ impl Refusal {
         Self::anthropic(500, "api_error", "Internal server error")
     }
 
-    /// 429 of Anthropic, to be tried again after so long.
+    /// 429 of Anthropic with `retry-after`.
     pub fn too_many(retry_after_secs: u64) -> Self {
         let message = "This request would exceed your account's rate limit. Please try again later.";
         Self::anthropic(429, "rate_limit_error", message).with("retry-after", retry_after_secs.to_string())
@@ -56,24 +56,24 @@ impl Refusal {
         Self::anthropic(401, "authentication_error", "invalid x-api-key")
     }
 
-    /// 400 of Anthropic: nothing is left to pay with.
+    /// 400 of Anthropic: the account's credit is used up.
     pub fn no_credit() -> Self {
         let message = "Your credit balance is too low to access the Anthropic API. \
                        Please go to Plans & Billing to upgrade or purchase credits.";
         Self::anthropic(400, "invalid_request_error", message)
     }
 
-    /// 400 of Anthropic: the work does not fit the model.
+    /// 400 of Anthropic: the prompt exceeds the context window.
     pub fn prompt_too_long() -> Self {
         Self::anthropic(400, "invalid_request_error", "prompt is too long: 214000 tokens > 200000 maximum")
     }
 
-    /// 404 of Anthropic: no such model for this key.
+    /// 404 of Anthropic: the key has no access to this model.
     pub fn no_such_model(model: &str) -> Self {
         Self::anthropic(404, "not_found_error", &format!("model: {model}"))
     }
 
-    /// 503 of OpenAI with the code that says that the model has no room.
+    /// 503 of OpenAI with its code for an overloaded model.
     pub fn openai_at_capacity() -> Self {
         let message = "The server is overloaded. Please try again later.";
         Self::openai(503, "server_error", Some("server_is_overloaded"), message)
@@ -90,20 +90,20 @@ impl Refusal {
         Self::openai(401, "invalid_request_error", Some("invalid_api_key"), message)
     }
 
-    /// 429 of OpenAI, to be tried again after so long.
+    /// 429 of OpenAI with `retry-after`.
     pub fn openai_too_many(retry_after_secs: u64) -> Self {
         let message = "Rate limit reached for requests. Please try again later.";
         Self::openai(429, "requests", Some("rate_limit_exceeded"), message)
             .with("retry-after", retry_after_secs.to_string())
     }
 
-    /// 429 of OpenAI: nothing is left to pay with.
+    /// 429 of OpenAI: the account's quota is used up.
     pub fn openai_quota() -> Self {
         let message = "You exceeded your current quota, please check your plan and billing details.";
         Self::openai(429, "insufficient_quota", Some("insufficient_quota"), message)
     }
 
-    /// 404 of OpenAI: no such model for this key.
+    /// 404 of OpenAI: the key has no access to this model.
     pub fn openai_no_such_model(model: &str) -> Self {
         let message = format!("The model `{model}` does not exist or you do not have access to it.");
         Self::openai(404, "invalid_request_error", Some("model_not_found"), &message)

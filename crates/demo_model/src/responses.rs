@@ -1,4 +1,4 @@
-//! OpenAI's Responses: an answer as its events, and as one body.
+//! Renders an answer in the format of OpenAI's Responses, as events and as one body.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::{
     sse::halves,
 };
 
-/// Writes an answer to the request with this number, which asked for this model.
+/// Renders the answer to request `number`, which named `model`.
 pub(crate) fn write(answer: &Answer, number: usize, model: &str) -> Written {
     let response = |status: &str, output: &[Value], usage: Value| {
         json!({

@@ -1,4 +1,4 @@
-//! What is answered in which order. Every request for an answer takes the next step, whoever asks.
+//! The script: a queue of steps, of which each request to the model consumes one.
 
 use std::{
     collections::VecDeque,
@@ -11,9 +11,9 @@ use crate::{answer::Answer, refusal::Refusal};
 pub enum Step {
     Answer(Answer),
     Refuse(Refusal),
-    /// The connection is reset before a byte of an answer.
+    /// Resets the connection before any byte of an answer.
     Reset,
-    /// The request is taken, and nothing ever comes, not even a status.
+    /// Accepts the request and never answers.
     Hang,
 }
 
@@ -49,7 +49,7 @@ impl Script {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).afterwards = Some(step);
     }
 
-    /// The next step, or nothing when the script is used up.
+    /// Removes and returns the next step, or returns the repeated step if the queue is empty.
     pub(crate) fn next(&self) -> Option<Step> {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         steps.waiting.pop_front().or_else(|| steps.afterwards.clone())

@@ -1,4 +1,4 @@
-//! The body of an answer, piece by piece, and how it ends.
+//! Sends an answer in pieces, and ends it as its script requires.
 
 use std::{collections::VecDeque, io, time::Duration};
 
@@ -19,7 +19,7 @@ pub(crate) struct Written {
     pub(crate) stumble: fn(&Stumble) -> serde_json::Value,
 }
 
-/// Sends it, as a stream or whole, as far as its ending lets it come.
+/// Sends the answer as a stream or as one body, up to the event at which its ending applies.
 pub(crate) fn send(answer: &Answer, written: Written, streamed: bool) -> Response {
     if !streamed {
         return send_whole(answer, &written.whole);
@@ -82,14 +82,14 @@ fn body(pieces: VecDeque<Bytes>, last: Last, pause: Duration) -> Body {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            // Otherwise everything leaves in one write, and no reader ever sees half of it.
+            // Without this yield, all pieces leave in one write and a client never reads half of them.
             tokio::task::yield_now().await;
             return Some((Ok(piece), Some(pieces)));
         }
         match last {
             Last::End => None,
             Last::Cut => {
-                // What was said before it is on its way first.
+                // The pieces before the cut must leave first.
                 tokio::task::yield_now().await;
                 Some((Err(io::Error::from(io::ErrorKind::ConnectionAborted)), None))
             }

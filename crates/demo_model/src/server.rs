@@ -1,4 +1,4 @@
-//! The server as its host sees it, and what becomes of each request.
+//! The HTTP server and its routes.
 
 use std::{
     net::SocketAddr,
@@ -26,14 +26,14 @@ use crate::{
     turn::{Shared, anthropic, openai},
 };
 
-/// How long answers under way may take once the server is told to stop: some of them never end.
+/// Time limit for open responses at shutdown; scripted ones may never end.
 const STOP_LIMIT: Duration = Duration::from_millis(200);
-/// A conversation is sent whole with each request, with what its tools said. Units: bytes.
+/// Each request contains the whole conversation with all tool results. Units: bytes.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
 #[derive(Debug)]
 pub struct Options {
-    /// Bound by the caller on a loopback address.
+    /// A listener on a loopback address.
     pub listener: TcpListener,
 }
 
@@ -52,9 +52,9 @@ struct Running {
 }
 
 impl DemoModel {
-    /// Serves the listener until `shutdown`, with nothing in its script.
+    /// Serves the listener until `shutdown`. The script starts empty.
     ///
-    /// Errors: the listener is not on a loopback address.
+    /// Errors: `NotLoopback`.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let address = options.listener.local_addr().map_err(|source| Error::Listener { source })?;
         if !address.ip().is_loopback() {
@@ -75,7 +75,7 @@ impl DemoModel {
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {
             let stopped = async move {
-                // A dropped server stops as well.
+                // A dropped sender stops the server as well.
                 let _ = stopped.await;
             };
             if let Err(error) = axum::serve(Lines(options.listener), routes).with_graceful_shutdown(stopped).await {
@@ -85,7 +85,7 @@ impl DemoModel {
         Ok(Self { shared, url: base_url(address), running: Mutex::new(Some(Running { stop, server })) })
     }
 
-    /// Its base, such as `http://127.0.0.1:4010`, without a slash at the end: what Anthropic's clients are given.
+    /// Base URL for clients of Anthropic, such as `http://127.0.0.1:4010`, without a slash at its end.
     pub fn url(&self) -> String {
         self.url.clone()
     }
@@ -94,12 +94,12 @@ impl DemoModel {
         format!("{}/v1", self.url)
     }
 
-    /// The next requests take these steps, after those that wait already.
+    /// Appends steps to the script.
     pub fn play(&self, steps: impl IntoIterator<Item = impl Into<Step>>) {
         self.shared.script.add(steps.into_iter().map(Into::into));
     }
 
-    /// Every request takes this step once nothing else waits.
+    /// Repeats this step whenever the script is empty.
     pub fn keep(&self, step: impl Into<Step>) {
         self.shared.script.keep(step.into());
     }
@@ -112,22 +112,22 @@ impl DemoModel {
         self.shared.log.all()
     }
 
-    /// What was asked of the model itself: the requests that took a step, or wanted one.
+    /// The requests to the model itself, which consume steps.
     pub fn turns(&self) -> Vec<Request> {
         self.requests().into_iter().filter(|request| request.outcome.is_a_turn()).collect()
     }
 
-    /// Waits until what was asked is as it should be, for ever if it never is.
+    /// Waits until the log satisfies `seen`. Has no time limit.
     pub async fn wait_for(&self, seen: impl Fn(&[Request]) -> bool) -> Vec<Request> {
         self.shared.log.wait_for(seen).await
     }
 
-    /// Waits until the model was asked so many times.
+    /// Waits until the log has `count` requests to the model.
     pub async fn wait_for_turns(&self, count: usize) {
         self.wait_for(|requests| requests.iter().filter(|request| request.outcome.is_a_turn()).count() >= count).await;
     }
 
-    /// Stops serving. Repeating it does nothing.
+    /// Stops serving. Idempotent.
     pub async fn shutdown(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Running { stop, mut server }) = running else {

@@ -1,15 +1,15 @@
-//! Server-sent events, one at a time.
+//! Renders one server-sent event.
 
 use bytes::Bytes;
 use serde_json::Value;
 
-/// One event as it goes over the wire, named by the `type` in it.
+/// Renders an event, named by its `type`.
 pub(crate) fn event(data: &Value) -> Bytes {
     let name = data.get("type").and_then(Value::as_str).unwrap_or("message");
     Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
 }
 
-/// Words in two halves, so that a reader who keeps only the last one is found out.
+/// Splits a text into two deltas, so that tests detect a client which reads only the last delta.
 pub(crate) fn halves(words: &str) -> (&str, &str) {
     words.split_at(words.floor_char_boundary(words.len() / 2))
 }

@@ -1,5 +1,5 @@
-//! What ChatGPT's own host serves, beside the model, to a Codex that is signed in with a subscription: where its
-//! account's work goes, which models there are, and settings. Without the first it asks no model at all.
+//! The API of ChatGPT's host for a Codex with a subscription: accounts, models and settings.
+//! Codex calls no model until it has the account.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
     turn::{Shared, openai},
 };
 
-/// The host that this is, under its own name.
+/// The origin that accounts name.
 const ORIGIN: &str = "https://chatgpt.com";
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -33,7 +33,7 @@ async fn no_web_socket(shared: State<Arc<Shared>>, method: Method, uri: Uri, hea
     aside(shared, method, uri, headers, StatusCode::UPGRADE_REQUIRED, json!({}))
 }
 
-/// None that it does not know itself.
+/// An empty list; Codex uses its built-in one.
 async fn models(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
     aside(shared, method, uri, headers, StatusCode::OK, json!({ "models": [] }))
 }

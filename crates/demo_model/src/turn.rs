@@ -1,4 +1,4 @@
-//! Takes the next step of the script for a request to the model, and answers as it says.
+//! Answers a request to the model with the next step of the script.
 
 use std::sync::Arc;
 
@@ -51,7 +51,6 @@ pub(crate) async fn openai(
     turn(&shared, &line, (method, uri, headers, body), responses::write).await
 }
 
-/// Takes a step, and does what it says.
 async fn turn(
     shared: &Shared,
     line: &Line,
@@ -85,7 +84,7 @@ async fn turn(
     }
 }
 
-/// A refusal that no client should take for a passing one.
+/// An error that no client retries.
 fn used_up() -> Response {
     let message = "the demo model's script is used up: no step is left for this request";
     let body: Value = json!({

@@ -1,4 +1,4 @@
-//! A client without manners: it says one request, and keeps every byte of the answer.
+//! A minimal HTTP client for these tests: it sends one request and stores every byte of the answer.
 
 use pullyard_demo_model::{DemoModel, Options};
 use serde_json::{Value, json};
@@ -16,11 +16,11 @@ pub(crate) async fn model() -> DemoModel {
     DemoModel::start(Options { listener }).await.unwrap()
 }
 
-/// An answer, as far as it came.
+/// An answer up to the end of its connection.
 pub(crate) struct Answer {
     pub(crate) head: String,
     pub(crate) body: String,
-    /// Whether it came to its end.
+    /// Whether the body is complete.
     pub(crate) whole: bool,
 }
 
@@ -33,7 +33,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// The data of each event, whose name must be the data's type.
+    /// Parses the events and checks that each is named by its `type`.
     pub(crate) fn events(&self) -> Vec<Value> {
         let events = self.body.split_terminator("\n\n").map(|event| {
             let (name, data) = event.split_once('\n').unwrap();
@@ -49,7 +49,7 @@ impl Answer {
     }
 }
 
-/// Says one request, and leaves the connection to the caller.
+/// Sends one request and returns its connection.
 pub(crate) async fn say(model: &DemoModel, method: &str, path: &str, body: &str) -> TcpStream {
     let address = model.url().strip_prefix("http://").unwrap().to_owned();
     let mut stream = TcpStream::connect(&address).await.unwrap();
@@ -62,9 +62,9 @@ pub(crate) async fn say(model: &DemoModel, method: &str, path: &str, body: &str)
     stream
 }
 
-/// Asks, and reads until the connection ends.
+/// Sends a request and reads until the connection ends.
 ///
-/// Errors: it was reset.
+/// Errors: the connection was reset.
 pub(crate) async fn ask(model: &DemoModel, path: &str, body: Value) -> io::Result<Answer> {
     let mut stream = say(model, "POST", path, &body.to_string()).await;
     let mut bytes = Vec::new();

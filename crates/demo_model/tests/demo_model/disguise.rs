@@ -1,4 +1,4 @@
-//! The model under a name of the internet: who may go there, and what is served there.
+//! Tests the proxy: which hosts it serves, and the subscription API behind it.
 
 use crate::client::model;
 use pullyard_demo_model::{Answer, Disguise, Outcome};
@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 const HOST: &str = "chatgpt.com";
 const TOKEN: &str = "token-of-a-subscription-2b71";
 
-/// A connection by the proxy, and what that said.
+/// Connects through the proxy and returns the response to `CONNECT`.
 async fn through(disguise: &Disguise, target: &str) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(disguise.url().trim_start_matches("http://")).await.unwrap();
     stream.write_all(format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n\r\n").as_bytes()).await.unwrap();
@@ -26,7 +26,7 @@ async fn through(disguise: &Disguise, target: &str) -> (TcpStream, String) {
     (stream, String::from_utf8(said).unwrap())
 }
 
-/// The whole answer of a request by the proxy, under the host's own name.
+/// Sends a request through the proxy over TLS and returns the whole response.
 async fn ask(disguise: &Disguise, line: &str, body: &str) -> String {
     let (stream, said) = through(disguise, &format!("{HOST}:443")).await;
     assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
@@ -46,13 +46,13 @@ async fn ask(disguise: &Disguise, line: &str, body: &str) -> String {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A server may end without saying so.
+    // The server may close the connection without a TLS close_notify.
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8(answer).unwrap()
 }
 
 #[tokio::test]
-async fn who_is_led_to_the_host_meets_the_model_and_its_account() {
+async fn proxied_host_serves_the_model_and_the_account() {
     let model = model().await;
     let disguise = Disguise::start(&model, HOST).await.unwrap();
     model.play([Answer::text("hello")]);
@@ -70,7 +70,7 @@ async fn who_is_led_to_the_host_meets_the_model_and_its_account() {
 }
 
 #[tokio::test]
-async fn nobody_is_let_through_to_another_host() {
+async fn proxy_rejects_other_hosts_and_ports() {
     let model = model().await;
     let disguise = Disguise::start(&model, HOST).await.unwrap();
     for target in ["api.github.com:443", "chatgpt.com:80", "evil.chatgpt.com:443"] {

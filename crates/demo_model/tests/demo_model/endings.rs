@@ -1,4 +1,4 @@
-//! Answers that don't end well.
+//! Tests answers that end with a fault: reset, cut, error event or silence.
 
 use crate::client::{ask, ask_streamed, model, say};
 use pullyard_demo_model::{Answer, Outcome, Step, Stumble};
@@ -7,7 +7,7 @@ use std::io;
 use tokio::io::AsyncReadExt;
 
 #[tokio::test]
-async fn a_reset_comes_before_any_byte_and_is_no_mere_end() {
+async fn reset_fails_the_read_before_any_byte() {
     let model = model().await;
     model.play([Step::Reset]);
     let error = ask(&model, "/v1/messages", json!({})).await.err().unwrap();
@@ -16,7 +16,7 @@ async fn a_reset_comes_before_any_byte_and_is_no_mere_end() {
 }
 
 #[tokio::test]
-async fn a_cut_stream_has_its_first_events_and_no_end() {
+async fn cut_stream_has_its_first_events_and_no_end() {
     let model = model().await;
     model.play([Answer::text("Grüße").cut_after(4)]);
     let answer = ask_streamed(&model, "/v1/messages").await;
@@ -24,7 +24,7 @@ async fn a_cut_stream_has_its_first_events_and_no_end() {
 }
 
 #[tokio::test]
-async fn a_cut_body_is_half_a_body() {
+async fn cut_body_is_incomplete_json() {
     let model = model().await;
     model.play([Answer::text("Grüße").cut_after(4)]);
     let answer = ask(&model, "/v1/messages", json!({})).await.unwrap();
@@ -33,7 +33,7 @@ async fn a_cut_body_is_half_a_body() {
 }
 
 #[tokio::test]
-async fn anthropics_stumble_is_an_error_event() {
+async fn anthropic_stumble_is_an_error_event() {
     let model = model().await;
     model.play([Answer::text("Let me").stumbling_after(2, Stumble::overloaded())]);
     let answer = ask_streamed(&model, "/v1/messages").await;
@@ -42,7 +42,7 @@ async fn anthropics_stumble_is_an_error_event() {
 }
 
 #[tokio::test]
-async fn what_hangs_says_what_it_has_and_holds_nobody_else_up() {
+async fn hanging_answers_do_not_block_other_requests() {
     let model = model().await;
     model.play([Step::Hang, Answer::text("Grüße").hanging_after(2).into(), Answer::text("Done.").into()]);
     let streamed = json!({ "stream": true }).to_string();
@@ -58,7 +58,7 @@ async fn what_hangs_says_what_it_has_and_holds_nobody_else_up() {
     let nothing = silent.try_read(&mut byte).unwrap_err();
     assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
     let nothing = half.try_read(&mut byte).map_err(|error| error.kind());
-    // The end of the last chunk may still be on its way; an event is not.
+    // The end of the last chunk may still arrive; another event may not.
     assert!(nothing != Ok(0), "the stream ended");
     assert!(heard.starts_with(b"HTTP/1.1 200 "));
 }

@@ -1,4 +1,4 @@
-//! The demo model as a client sees it, byte by byte.
+//! Tests the demo model over HTTP, byte by byte.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 

@@ -1,11 +1,11 @@
-//! Anthropic's Messages.
+//! Tests the format of Anthropic's Messages.
 
 use crate::client::{ask, ask_streamed, model};
 use pullyard_demo_model::{Answer, Part, Refusal, Usage};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_stream_has_every_event_that_an_answer_is_made_of() {
+async fn stream_has_all_events_of_text_and_tool_call() {
     let model = model().await;
     let usage = Usage { input: 7, cached: 5, output: 3 };
     let call = Part::Tool { name: "Write".into(), arguments: json!({ "file_path": "a.txt", "content": "ü" }) };
@@ -26,15 +26,15 @@ async fn a_stream_has_every_event_that_an_answer_is_made_of() {
     assert_eq!(arguments, json!({ "file_path": "a.txt", "content": "ü" }));
     let started = &events[0]["message"]["usage"];
     assert_eq!((&started["input_tokens"], &started["cache_read_input_tokens"]), (&json!(7), &json!(5)));
-    // The number at the start is not the number at the end.
+    // The first usage counts one output token, the last one counts all.
     assert_eq!((&started["output_tokens"], &events[11]["usage"]["output_tokens"]), (&json!(1), &json!(3)));
-    // What it read is said at both, and is read once.
+    // The input tokens are the same in both.
     assert_eq!(events[11]["usage"]["input_tokens"], started["input_tokens"]);
     assert_eq!(events[11]["delta"]["stop_reason"], "tool_use");
 }
 
 #[tokio::test]
-async fn without_a_stream_the_same_comes_as_one_body() {
+async fn answer_without_stream_is_one_body() {
     let model = model().await;
     model.play([Answer::text("Done.")]);
     let answer = ask(&model, "/v1/messages", json!({ "model": "claude-x" })).await.unwrap().json();
@@ -44,7 +44,7 @@ async fn without_a_stream_the_same_comes_as_one_body() {
 }
 
 #[tokio::test]
-async fn a_declined_answer_says_so() {
+async fn declined_answer_stops_with_refusal() {
     let model = model().await;
     model.play([Answer::text("I can't").declining()]);
     let answer = ask(&model, "/v1/messages", json!({})).await.unwrap().json();
@@ -52,7 +52,7 @@ async fn a_declined_answer_says_so() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_its_status_headers_and_form() {
+async fn refusal_has_status_retry_after_and_error_type() {
     let model = model().await;
     model.play([Refusal::too_many(7), Refusal::overloaded()]);
     let answer = ask(&model, "/v1/messages", json!({})).await.unwrap();

@@ -1,11 +1,11 @@
-//! OpenAI's Responses.
+//! Tests the format of OpenAI's Responses.
 
 use crate::client::{ask, ask_streamed, model};
 use pullyard_demo_model::{Answer, Part, Refusal, Stumble, Usage};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_stream_has_every_event_that_an_answer_is_made_of() {
+async fn stream_has_all_events_of_text_and_tool_calls() {
     let model = model().await;
     let usage = Usage { input: 7, cached: 5, output: 3 };
     let call = Part::Tool { name: "exec_command".into(), arguments: json!({ "cmd": "ls" }) };
@@ -40,12 +40,12 @@ async fn a_stream_has_every_event_that_an_answer_is_made_of() {
     let kinds: Vec<_> = done["output"].as_array().unwrap().iter().map(|item| item["type"].clone()).collect();
     assert_eq!(kinds, ["message", "function_call", "custom_tool_call"]);
     assert_eq!(done["output"][1]["arguments"], r#"{"cmd":"ls"}"#);
-    // What was read from the cache counts as read, too.
+    // Cached tokens count as input tokens.
     assert_eq!((&done["usage"]["input_tokens"], &done["usage"]["total_tokens"]), (&json!(12), &json!(15)));
 }
 
 #[tokio::test]
-async fn without_a_stream_the_same_comes_as_one_body() {
+async fn answer_without_stream_is_one_body() {
     let model = model().await;
     model.play([Answer::text("Done.")]);
     let answer = ask(&model, "/v1/responses", json!({ "model": "gpt-x" })).await.unwrap().json();
@@ -54,7 +54,7 @@ async fn without_a_stream_the_same_comes_as_one_body() {
 }
 
 #[tokio::test]
-async fn a_stumble_is_a_response_that_failed() {
+async fn stumble_is_a_failed_response() {
     let model = model().await;
     model.play([Answer::text("Let me").stumbling_after(3, Stumble::quota())]);
     let answer = ask_streamed(&model, "/v1/responses").await;
@@ -63,7 +63,7 @@ async fn a_stumble_is_a_response_that_failed() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_the_code_that_clients_look_at() {
+async fn refusal_has_status_and_error_code() {
     let model = model().await;
     model.play([Refusal::openai_at_capacity(), Refusal::openai_wrong_key(), Refusal::openai_no_such_model("m")]);
     for (status, code) in [(503, "server_is_overloaded"), (401, "invalid_api_key"), (404, "model_not_found")] {

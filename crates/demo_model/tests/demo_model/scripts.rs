@@ -1,4 +1,4 @@
-//! The script, the log, and whom the server lets in.
+//! Tests the script, the log, and the loopback check of the listener.
 
 use crate::client::{KEY, ask, model, say};
 use pullyard_demo_model::{Answer, Credential, DemoModel, Error, Options, Outcome, Refusal};
@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 #[tokio::test]
-async fn steps_are_taken_in_order_and_then_the_script_is_used_up() {
+async fn steps_play_in_order_until_the_script_is_used_up() {
     let model = model().await;
     model.play([Answer::text("one")]);
     model.play([Refusal::internal()]);
@@ -24,7 +24,7 @@ async fn steps_are_taken_in_order_and_then_the_script_is_used_up() {
 }
 
 #[tokio::test]
-async fn a_kept_step_is_taken_by_everybody_after_the_others() {
+async fn kept_step_repeats_when_the_script_is_empty() {
     let model = model().await;
     model.keep(Refusal::overloaded());
     model.play([Answer::text("one")]);
@@ -36,7 +36,7 @@ async fn a_kept_step_is_taken_by_everybody_after_the_others() {
 }
 
 #[tokio::test]
-async fn the_log_has_what_was_asked_and_never_the_key() {
+async fn log_has_requests_and_never_the_key() {
     let model = model().await;
     model.play([Answer::text("one")]);
     let prompt = json!({ "messages": [{ "content": "Say \"hello\"" }] });
@@ -50,7 +50,7 @@ async fn the_log_has_what_was_asked_and_never_the_key() {
 }
 
 #[tokio::test]
-async fn looks_and_strangers_take_no_step() {
+async fn other_requests_consume_no_step() {
     let model = model().await;
     model.play([Answer::text("one")]);
     for (method, path) in [("HEAD", "/"), ("POST", "/v1/messages/count_tokens"), ("GET", "/v1/models")] {
@@ -64,7 +64,7 @@ async fn looks_and_strangers_take_no_step() {
 }
 
 #[tokio::test]
-async fn an_address_that_others_can_reach_is_refused() {
+async fn listener_on_a_public_address_is_refused() {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let error = DemoModel::start(Options { listener }).await.err().unwrap();
     assert!(matches!(error, Error::NotLoopback { .. }) && !error.is_transient(), "{error}");
