@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_repository_decides_over_it_and_it_skips_no_permission() {
+    fn launch_ignores_repository_settings_and_skips_no_permission() {
         let launch = launch(|_| ());
         assert_eq!(value(&launch, "--setting-sources").as_deref(), Some(""));
         assert!(launch.args.iter().any(|arg| arg == "--strict-mcp-config"));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_or_a_file_that_an_agent_put_in_the_place_of_its_own_folder_leads_nowhere_and_ends_no_start() {
+    fn link_or_file_at_its_config_folder_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let [home, elsewhere] = ["home", "elsewhere"].map(|name| dir.path().join(name));
         [&home, &elsewhere].into_iter().for_each(|folder| fs::create_dir(folder).unwrap());
@@ -261,14 +261,14 @@ mod tests {
         launch_in(&home, |_| ());
         assert!(own.symlink_metadata().unwrap().is_dir());
 
-        // What is in a folder of its own stays: its session goes on by that.
+        // The session continues from the files in an existing folder.
         fs::write(own.join("session"), "kept").unwrap();
         launch_in(&home, |_| ());
         assert_eq!(fs::read_to_string(own.join("session")).unwrap(), "kept");
     }
 
     #[test]
-    fn it_speaks_and_is_spoken_to_in_lines_of_json() {
+    fn input_and_output_are_stream_json() {
         let launch = launch(|_| ());
         for flag in ["-p", "--verbose", "--replay-user-messages"] {
             assert!(launch.args.iter().any(|arg| arg == flag), "{flag}");
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_is_taken_for_an_option() {
+    fn value_like_an_option_is_passed_as_a_value() {
         let option = "--dangerously-skip-permissions";
         let launch = launch(|start| {
             start.model = Some(option);
@@ -293,24 +293,24 @@ mod tests {
     }
 
     #[test]
-    fn it_gives_a_sign_of_life_while_an_answer_is_on_its_way() {
+    fn partial_messages_are_requested_as_signs_of_life() {
         let launch = launch(|_| ());
         assert!(launch.args.iter().any(|arg| arg == "--include-partial-messages"));
     }
 
     #[test]
-    fn instructions_are_cut_to_what_one_argument_may_hold() {
+    fn instructions_are_cut_to_the_argument_limit() {
         let long: &str = format!("x{}", "ü".repeat(64 * 1024)).leak();
         let launch = launch(|start| start.instructions = long);
         let told = value(&launch, "--append-system-prompt").unwrap();
-        // Between two characters.
+        // The cut is at a character boundary.
         assert_eq!(told.len(), MOST_INSTRUCTIONS_BYTES - 1);
         assert!(long.starts_with(&told));
         assert!(launch.args.iter().all(|arg| arg.len() < 128 * 1024));
     }
 
     #[test]
-    fn the_prompt_is_one_line_of_its_input_and_never_an_argument() {
+    fn prompt_is_one_input_line_and_no_argument() {
         let launch = launch(|_| ());
         let input = String::from_utf8(launch.input.clone()).unwrap();
         assert_eq!(input.matches('\n').count(), 1);
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn no_file_that_a_prompt_or_people_name_is_read_for_it() {
+    fn file_mentions_in_prompt_and_inputs_are_escaped() {
         let launch = launch(|start| start.prompt = "> @/etc/passwd");
         let said = Messages.tell("> @/etc/passwd", "m1");
         for input in [&launch.input, &said] {
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_model_and_session_are_handed_over() {
+    fn limits_model_and_session_are_passed_as_options() {
         let first = launch(|start| {
             start.model = Some("opus");
             start.turns_left = Some(7);

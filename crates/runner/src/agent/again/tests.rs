@@ -1,3 +1,5 @@
+//! Tests the waits before an agent is started again.
+
 use super::*;
 use crate::agent::waits::waits;
 use crate::inputs::orders::Order;
@@ -13,7 +15,7 @@ async fn wait(again: &Again<'_>, orders: &Orders, until: Duration) -> (Result<()
 const LONG: Duration = Duration::from_secs(3_600);
 
 #[test]
-fn three_further_starts_after_half_a_minute_and_more_each_time() {
+fn waits_default_to_30_60_90_and_reject_bad_lists() {
     assert_eq!(Waits::default(), waits("30, 60,90").unwrap());
     assert_eq!(waits(""), Ok(Waits(Vec::new())));
     for wrong in ["30;60", "-1", "x", "9999", "1,1,1,1,1,1,1,1,1,1,1"] {
@@ -22,10 +24,10 @@ fn three_further_starts_after_half_a_minute_and_more_each_time() {
 }
 
 #[tokio::test]
-async fn each_wait_is_told_and_after_the_last_it_is_a_failure() {
+async fn retries_are_announced_until_they_are_used_up() {
     let (schedule, tally, orders) = (Waits(vec![Duration::ZERO; 2]), Tally::default(), Orders::new());
     for told in 1..=2 {
-        // One for each time that the agent is told something: the attempt is the same.
+        // A new `Again` each time: the tally of the attempt counts the retries.
         let (waited, words) = wait(&Again::new(&schedule, &tally), &orders, LONG).await;
         assert_eq!(waited, Ok(()));
         assert_eq!(words.unwrap(), format!("The model was overloaded. Trying again in 0 s ({told} of 2)."));
@@ -35,7 +37,7 @@ async fn each_wait_is_told_and_after_the_last_it_is_a_failure() {
 }
 
 #[tokio::test]
-async fn orders_and_the_end_of_the_time_cut_a_wait() {
+async fn cancel_or_time_limit_ends_a_retry_wait() {
     let (schedule, tally, orders) = (Waits(vec![LONG; 2]), Tally::default(), Orders::new());
     let again = Again::new(&schedule, &tally);
     let (cut, _) = wait(&again, &orders, Duration::ZERO).await;

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_a_status_where_it_is_said_to_be_one() {
+    fn number_in_status_position_is_a_status() {
         for (words, expected) in [
             ("HTTP 503", 503),
             ("http 429 from upstream", 429),
@@ -91,7 +91,7 @@ mod tests {
             ("request failed: 503 from upstream", 503),
             ("Error: 503 Service Unavailable", 503),
             ("something went wrong\n502: try again", 502),
-            // The first one is what went wrong.
+            // The first number decides.
             ("status 400: the backend answered HTTP 503", 400),
         ] {
             assert_eq!(status(words), Some(expected), "{words}");
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_counts_names_or_is_a_part_of_something_is_none() {
+    fn counts_ports_and_codes_are_no_status() {
         for words in [
             "line 5031",
             "at line 503",
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_is_one_as_a_whole_word_alone() {
+    fn only_a_bare_timeout_counts_as_a_timeout() {
         for words in ["timeout", "Timeout.", "Request timeout.", "it failed\ngateway timeout"] {
             assert!(says_timeout(words), "{words}");
         }

@@ -1,3 +1,5 @@
+//! Tests the verdict on an ended agent.
+
 mod limits;
 mod measured;
 mod words;
@@ -34,7 +36,7 @@ fn well() -> Terminal {
     Terminal { well: true, marks: vec!["success".into()], words: "Done.".into(), ..Terminal::default() }
 }
 
-/// The terminal line among these.
+/// The terminal line among `lines`.
 fn end_of<'l>(mut reader: impl Reader, lines: impl IntoIterator<Item = &'l str>) -> Option<Terminal> {
     let shared = crate::agent::record::Shared::new();
     for line in lines {
@@ -53,7 +55,7 @@ fn recorded(version: &str, name: &str) -> Option<Terminal> {
     }
 }
 
-/// What an end means, in a word.
+/// The verdict as one word.
 fn meaning(terminal: &Terminal) -> &'static str {
     match classify(&claude(terminal)) {
         Again(transient) if transient == Transient::overloaded() => "overloaded",
@@ -64,7 +66,7 @@ fn meaning(terminal: &Terminal) -> &'static str {
     }
 }
 
-/// The same of one that nothing but its words tells of.
+/// The verdict on a terminal line that has no mark or status.
 fn meaning_of(words: &str) -> &'static str {
     meaning(&Terminal { words: words.into(), ..Terminal::default() })
 }
@@ -90,7 +92,7 @@ fn said_by_claude<'l>(lines: impl IntoIterator<Item = &'l str>) -> Terminal {
 }
 
 #[test]
-fn success_needs_everything_at_once() {
+fn success_needs_exit_code_zero_and_a_terminal_line() {
     let terminal = well();
     assert_eq!(classify(&claude(&terminal)), Done);
     let stop = Stop::Ordered(Order::Cancel);
@@ -104,21 +106,21 @@ fn success_needs_everything_at_once() {
 }
 
 #[test]
-fn a_denied_tool_fails_only_who_changed_nothing() {
+fn denied_tool_fails_only_an_unchanged_worktree() {
     let (denied, done) = (Terminal { denied: vec!["Bash".into(), "Write".into()], ..well() }, well());
     let kept = Ended { changed: false, ..claude(&denied) };
     assert_eq!(classify(&kept), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
     assert_eq!(classify(&claude(&denied)), Done);
-    // Whatever its last turn came to.
+    // The denial of an earlier turn counts as well.
     let before = Ended { changed: false, denied: Some("Bash"), ..claude(&done) };
     assert_eq!(classify(&before), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
     assert_eq!(classify(&Ended { changed: true, ..before }), Done);
-    // Without a change and without a denial, it is for the commit to say that there is nothing.
+    // Without a change and a denial, the commit step reports the empty result.
     assert_eq!(classify(&Ended { changed: false, ..claude(&done) }), Done);
 }
 
 #[test]
-fn a_session_that_is_not_there_is_lost_and_nothing_else_before_an_end_is_tried_again() {
+fn missing_session_on_stderr_is_session_lost() {
     let nothing = well();
     for (stderr, lost) in [
         ("No conversation found with session ID: 3333", true),
@@ -142,7 +144,7 @@ fn a_session_that_is_not_there_is_lost_and_nothing_else_before_an_end_is_tried_a
 }
 
 #[test]
-fn a_crash_whose_last_words_speak_of_what_passes_is_tried_again_and_no_other_one() {
+fn crash_is_retried_only_after_a_connection_error() {
     let nothing = well();
     let judged =
         |stderr: &str, exit| classify(&Ended { terminal: None, stderr, last_words: "bye", exit, ..claude(&nothing) });
@@ -169,7 +171,7 @@ fn a_crash_whose_last_words_speak_of_what_passes_is_tried_again_and_no_other_one
         for exit in [Exit::Code(1), Exit::Code(101), Exit::Signal(6), Exit::Signal(11)] {
             assert_eq!(judged(words, exit), again(exit), "{words}");
         }
-        // Killed from outside, as where memory has run out; ended as if all were well; or nobody knows.
+        // Killed from outside, such as by the OOM killer; exited with 0; or an unknown status.
         for exit in [Exit::Signal(9), Exit::Code(137), Exit::Code(0), Exit::Unknown] {
             assert_eq!(judged(words, exit), failed_with("Claude Code", &exit.to_string(), "bye"), "{words}");
         }
@@ -188,13 +190,13 @@ fn a_crash_whose_last_words_speak_of_what_passes_is_tried_again_and_no_other_one
             assert_eq!(judged(words, exit), failed_with("Claude Code", &exit.to_string(), "bye"), "{words}");
         }
     }
-    // What any program may have printed holds up no other job, however often it was tried.
+    // Any program may have printed this line, so it does not block other jobs, even after all retries.
     let Again(crashed) = judged("HTTP 503", Exit::Code(1)) else { panic!("it may be tried again") };
     assert_eq!(Failed(crashed.for_good(3)), failed_with("Claude Code", "exit code 1", "bye"));
 }
 
 #[test]
-fn a_session_that_does_not_open_is_lost_only_where_it_is_not_there_or_can_not_be_read() {
+fn failed_resume_loses_the_session_only_if_unreadable() {
     let not_resumed = |exit: Exit, last_words: &str| {
         let (agent, exit, last_words) = ("Claude Code".into(), exit.to_string(), last_words.into());
         let failure = Failure::AgentFailed { agent, exit, last_words };
@@ -224,7 +226,7 @@ fn a_session_that_does_not_open_is_lost_only_where_it_is_not_there_or_can_not_be
 }
 
 #[test]
-fn where_it_said_how_it_ended_its_errors_lose_no_session() {
+fn stderr_loses_no_session_after_a_terminal_line() {
     for version in goldens::versions("claude_code") {
         let terminal = recorded(&version, "overloaded").unwrap();
         for stderr in [
@@ -239,7 +241,7 @@ fn where_it_said_how_it_ended_its_errors_lose_no_session() {
 }
 
 #[test]
-fn a_command_is_judged_by_its_exit_code_alone() {
+fn command_is_classified_by_exit_code_alone() {
     let nothing = well();
     let command = |exit| Ended {
         agent: "The agent",
@@ -257,7 +259,7 @@ fn a_command_is_judged_by_its_exit_code_alone() {
 }
 
 #[test]
-fn what_was_tried_often_enough_is_the_providers() {
+fn used_up_retries_become_a_provider_failure() {
     assert_eq!(Transient::overloaded().for_good(3), Failure::AgentOverloaded { n: 3 });
     assert_eq!(Transient::slow_down().for_good(3), Failure::AgentOverloaded { n: 3 });
     let unreachable = Transient::unreachable("x");

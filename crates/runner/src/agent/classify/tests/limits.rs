@@ -1,9 +1,9 @@
-//! Limits of models' accounts: which words tell of one, when it ends, and of whom it is believed.
+//! Tests account limits: which messages report one, when it ends, and which exits confirm it.
 
 use super::*;
 
 #[test]
-fn a_limit_that_was_reached_counts_where_nothing_surer_says_what_is_wrong() {
+fn reached_limit_yields_to_more_specific_causes() {
     let reached = "You've reached your Fable 5 limit";
     let spent = "You've reached your spending limit, add credits";
     let a_minute = "You've reached your limit of 50 requests per minute";
@@ -31,7 +31,7 @@ fn a_limit_that_was_reached_counts_where_nothing_surer_says_what_is_wrong() {
 }
 
 #[test]
-fn a_limit_is_one_whatever_it_is_called() {
+fn every_known_wording_of_a_limit_is_recognized() {
     for words in [
         "You've hit your limit",
         "You've hit your session limit · resets 3pm",
@@ -40,7 +40,7 @@ fn a_limit_is_one_whatever_it_is_called() {
         "You've hit your monthly spend limit.",
         "You've hit your usage limit. Try again in 3 hours.",
         "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.",
-        // Each of these is known by one pattern alone.
+        // Each of these matches one pattern only.
         "The usage limit has been reached",
         "You will regain access on 2026-12-01 at 00:00 UTC.",
         "Your monthly spend limit is reached",
@@ -55,7 +55,7 @@ fn a_limit_is_one_whatever_it_is_called() {
     for words in ["You've hit your head", "No limit, but you've hit your head", "You hit your head.\nNo limit."] {
         assert_eq!(meaning_of(words), "agent_failed", "{words}");
     }
-    // Of requests in a minute, which is over before anybody waits for it.
+    // A limit per minute ends before a job would wait for it.
     for words in [
         "You have reached your rate limit",
         "Rate limit reached for gpt-5 in organization org-1 on tokens per min. Please try again in 1.2s.",
@@ -66,8 +66,8 @@ fn a_limit_is_one_whatever_it_is_called() {
 }
 
 #[test]
-fn a_limit_whose_end_codex_says_by_the_clock_ends_then() {
-    // It is ten in the morning.
+fn codex_limit_ends_at_the_time_in_its_message() {
+    // The current time is 10:00.
     for (said, end) in [
         ("You've hit your usage limit. Try again at 3:05 PM.", "2026-11-21T15:05:00Z"),
         (
@@ -86,7 +86,7 @@ fn a_limit_whose_end_codex_says_by_the_clock_ends_then() {
 }
 
 #[test]
-fn a_limit_counts_while_the_last_report_of_it_says_rejected() {
+fn limit_counts_while_its_last_report_is_rejected() {
     const OVERLOADED: &str =
         r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":529,"result":"529 Overloaded"}"#;
     const LIMITED: &str =
@@ -100,7 +100,7 @@ fn a_limit_counts_while_the_last_report_of_it_says_rejected() {
         (vec!["rejected"], OVERLOADED, until(Some(end))),
         (vec!["allowed", "rejected"], OVERLOADED, until(Some(end))),
         (vec!["rejected"], LIMITED, until(Some(end))),
-        // When another limit ends is not when this one does.
+        // The reported reset belongs to another limit.
         (vec!["allowed"], LIMITED, until(None)),
     ] {
         let mut lines: Vec<String> = reports
@@ -118,8 +118,8 @@ fn a_limit_counts_while_the_last_report_of_it_says_rejected() {
 }
 
 #[test]
-fn an_account_that_draws_on_extra_usage_is_not_at_its_limit() {
-    // Its plan rejects, and its requests are answered all the same.
+fn account_with_extra_usage_is_not_at_its_limit() {
+    // The plan's limit is rejected, but extra usage answers the requests.
     let report = |extra: bool| {
         let about = serde_json::json!({
             "status": "rejected", "resetsAt": 1_795_600_000_u64, "rateLimitType": "seven_day",
@@ -140,14 +140,14 @@ fn an_account_that_draws_on_extra_usage_is_not_at_its_limit() {
     let quota = |time| Failed(Failure::AgentQuota { time: Until(time) });
     let reset = Timestamp::from_millis(1_795_600_000_000);
     assert_eq!(verdict(&[report(true), report(false), overloaded]), quota(Some(reset)));
-    // When that is used up as well, its words say so, and until when.
+    // The message reports exhausted extra usage and its reset.
     let out = ends("You're out of extra usage · resets Dec 1, 3am (UTC)", 429);
     let december = Timestamp::parse("2026-12-01T03:00:00Z").unwrap();
     assert_eq!(verdict(&[report(true), out]), quota(Some(december)));
 }
 
 #[test]
-fn a_limit_whose_end_claude_code_says_in_words_alone_ends_then() {
+fn claude_code_limit_ends_at_the_time_in_its_message() {
     for (words, end) in [
         ("You've hit your session limit · resets 3pm (UTC)", Some("2026-11-21T15:00:00Z")),
         ("You've reached your Fable 5 limit · resets Nov 24, 3am (UTC)", Some("2026-11-24T03:00:00Z")),
@@ -159,7 +159,7 @@ fn a_limit_whose_end_claude_code_says_in_words_alone_ends_then() {
     }
 }
 
-/// What a tool writes that claims to be Claude Code and to have met a limit.
+/// Lines that a tool prints to pose as Claude Code at its limit.
 const CLAIMS: [&str; 2] = [
     r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1935903600}}"#,
     r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your session limit"}"#,
@@ -167,7 +167,7 @@ const CLAIMS: [&str; 2] = [
 const WELL: &str = r#"{"type":"result","subtype":"success","is_error":false,"result":"Done.","permission_denials":[]}"#;
 
 #[test]
-fn what_would_hold_other_jobs_up_is_believed_only_of_who_ended_as_one_that_failed() {
+fn provider_failure_is_doubtful_unless_exit_code_is_1() {
     for (words, others) in [
         ("You've hit your session limit", true),
         ("API Error: Request rejected (429) · slow down", true),
@@ -192,14 +192,14 @@ fn what_would_hold_other_jobs_up_is_believed_only_of_who_ended_as_one_that_faile
 }
 
 #[test]
-fn a_limit_that_a_tool_wrote_in_the_agents_name_holds_nobody_up() {
-    // Measured: it goes on with its work, and its exit code is that of its own last word.
+fn limit_printed_by_a_tool_is_agent_failed() {
+    // Measured: the agent continues, and its exit code matches its own last line.
     let terminal = said_by_claude(CLAIMS.into_iter().chain([WELL]));
     let Again(transient) = classify(&Ended { exit: Exit::Code(0), ..claude(&terminal) }) else {
         panic!("{terminal:?}")
     };
     assert_eq!(transient.for_good(3).code(), "agent_failed");
-    // Measured: a tool that interrupts it as well makes it fail.
+    // Measured: the agent also fails if the tool interrupts it.
     for version in goldens::versions("claude_code") {
         let interrupted = goldens::run(&version, "interrupted_in_tool");
         for claims in [&CLAIMS[..], &CLAIMS[..1]] {

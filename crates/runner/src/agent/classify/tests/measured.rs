@@ -1,15 +1,14 @@
-//! What each recorded run of an agent means, whatever its version; a run without a row fails, and so does a version
-//! without a run.
+//! Tests the verdict on every recorded run of every version. A run without a row fails the test.
 
 use super::*;
 use std::collections::BTreeSet;
 
-/// A failure by words that are each version's own.
+/// A failure without its message, which differs between versions.
 fn broken_off(exit: &str) -> Verdict {
     failed_with("Claude Code", exit, "")
 }
 
-/// Every run of Claude Code, and what its end means.
+/// Every run of Claude Code and its verdict.
 fn of_claude_code() -> Vec<(&'static str, Verdict)> {
     let until = Timestamp::parse("2026-12-01T00:00:00Z").unwrap();
     let overloaded = || Again(Transient::overloaded());
@@ -17,9 +16,9 @@ fn of_claude_code() -> Vec<(&'static str, Verdict)> {
     vec![
         ("tools_and_edits", Done),
         ("resume_after", Done),
-        // It asked again, and got its answer.
+        // It retried the request and succeeded.
         ("stream_cut", Done),
-        // It did something all the same.
+        // It changed a file despite the denial.
         ("denied", Done),
         ("overloaded", overloaded()),
         ("resume_before", overloaded()),
@@ -43,9 +42,9 @@ fn of_claude_code() -> Vec<(&'static str, Verdict)> {
     ]
 }
 
-/// Every run of Codex, and what its end means.
+/// Every run of Codex and its verdict.
 fn of_codex() -> Vec<(&'static str, Verdict)> {
-    // It died of SIGTERM in a command, and said nothing more.
+    // SIGTERM killed it during a command, so it has no terminal line.
     let terminated = ("terminated", broken_off("signal 15"));
     let (overloaded, slow_down) = (|| Again(Transient::overloaded()), || Again(Transient::slow_down()));
     vec![
@@ -69,11 +68,10 @@ fn of_codex() -> Vec<(&'static str, Verdict)> {
     ]
 }
 
-/// What Codex keeps of a session: no lines of a run, and it has no end.
+/// A recording of Codex's session file, which has no terminal line.
 const NO_RUN: &str = "rollout";
 
-/// How a recorded run is judged, without the words of its version; those that a failure was told by are the ones that
-/// it said.
+/// The verdict on a recorded run without its message. Checks that the message is the terminal line's text.
 fn judged(ended: &Ended<'_>, run: &str) -> Verdict {
     let said = ended.terminal.map(|terminal| terminal.words.as_str()).unwrap_or_default();
     match classify(ended) {
@@ -91,7 +89,7 @@ fn judged(ended: &Ended<'_>, run: &str) -> Verdict {
 }
 
 #[test]
-fn every_fault_that_was_measured_has_its_meaning() {
+fn every_recorded_run_has_its_expected_verdict() {
     for (agent, rows) in [("claude_code", of_claude_code()), ("codex", of_codex())] {
         for version in goldens::versions(agent) {
             for (name, expected) in &rows {
@@ -112,7 +110,7 @@ fn every_fault_that_was_measured_has_its_meaning() {
 }
 
 #[test]
-fn every_run_that_was_recorded_has_a_row_among_those_that_were_measured() {
+fn every_recorded_run_has_a_row() {
     let names = |rows: Vec<(&'static str, Verdict)>| -> BTreeSet<String> {
         rows.into_iter().map(|(name, _)| name.to_owned()).collect()
     };

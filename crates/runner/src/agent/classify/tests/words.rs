@@ -1,9 +1,9 @@
-//! What an agent's words, marks and statuses mean, alone and beside one another.
+//! Tests the verdict on messages, marks and statuses, alone and combined.
 
 use super::*;
 
 #[test]
-fn words_that_were_read_of_and_not_recorded_have_their_meaning() {
+fn documented_error_messages_have_their_verdict() {
     for (words, expected) in [
         ("API Error: Repeated 529 Overloaded errors. The API is at capacity", "overloaded"),
         (
@@ -68,7 +68,7 @@ fn words_that_were_read_of_and_not_recorded_have_their_meaning() {
 }
 
 #[test]
-fn a_status_or_a_timeout_that_is_all_an_agent_says_of_its_failure_passes() {
+fn bare_status_or_timeout_is_transient() {
     for (words, expected) in [
         ("HTTP 429", "slow_down"),
         ("request failed with status code 429", "slow_down"),
@@ -94,13 +94,13 @@ fn a_status_or_a_timeout_that_is_all_an_agent_says_of_its_failure_passes() {
     ] {
         assert_eq!(meaning_of(words), "agent_failed", "{words}");
     }
-    // A status that was told apart means nothing that passes.
+    // An explicit status takes precedence over numbers in the text.
     let refused = Terminal { status: Some(400), words: "timeout: HTTP 503".into(), ..Terminal::default() };
     assert_eq!(meaning(&refused), "agent_failed");
 }
 
 #[test]
-fn what_the_model_or_a_program_says_of_a_timeout_is_nothing_that_passes() {
+fn timeout_in_model_or_tool_text_blames_no_provider() {
     let said = "HTTP 503: the request ended by a timeout";
     let message = serde_json::json!({ "id": "m", "content": [{ "type": "text", "text": said }] });
     let message = serde_json::json!({ "type": "assistant", "message": message }).to_string();
@@ -109,12 +109,12 @@ fn what_the_model_or_a_program_says_of_a_timeout_is_nothing_that_passes() {
     };
     let heard = said_by_claude([message.as_str(), result(true, "something new").as_str()]);
     assert_eq!(meaning(&heard), "agent_failed");
-    // Its last word says that all went well, and its exit code something else.
+    // The last line reports success, and the exit code does not.
     let heard = said_by_claude([message.as_str(), result(false, said).as_str()]);
     assert_eq!(classify(&claude(&heard)), Done);
     let ended = Ended { exit: Exit::Code(1), ..claude(&heard) };
     assert_eq!(classify(&ended), failed_with("Claude Code", "exit code 1", said));
-    // Without a last word, any program may have written to where it writes: it is started again, and no provider is blamed for it.
+    // Any program may write to stderr: without a terminal line, the agent is restarted and no provider is blamed.
     let ended = Ended { terminal: None, stderr: said, last_words: said, ..ended };
     let cause = "Claude Code crashed over its connection (exit code 1)".into();
     let (agent, exit) = ("Claude Code".into(), "exit code 1".into());
@@ -128,7 +128,7 @@ fn what_the_model_or_a_program_says_of_a_timeout_is_nothing_that_passes() {
 }
 
 #[test]
-fn what_an_address_or_an_id_happens_to_hold_makes_no_failure_one_that_passes() {
+fn url_or_request_id_makes_no_error_transient() {
     for words in [
         "unexpected status 400 Bad Request: x, url: http://127.0.0.1:4290/v1/responses",
         "unexpected status 400 Bad Request: x, url: http://127.0.0.1:5290/v1/responses",
@@ -141,7 +141,7 @@ fn what_an_address_or_an_id_happens_to_hold_makes_no_failure_one_that_passes() {
 }
 
 #[test]
-fn a_mark_is_believed_before_a_status_and_a_status_before_words() {
+fn mark_precedes_status_and_status_precedes_text() {
     let unmarked = "success";
     for (mark, status, words, expected) in [
         ("authentication_failed", None, "Rate limit reached", "agent_auth"),
@@ -174,7 +174,7 @@ fn a_mark_is_believed_before_a_status_and_a_status_before_words() {
         (unmarked, Some(599), "x", "overloaded"),
         (unmarked, Some(401), "Overloaded", "agent_auth"),
         (unmarked, Some(503), "Invalid API key", "overloaded"),
-        // A status that may mean anything leaves it to the words.
+        // Status 400 is ambiguous, so the text decides.
         (unmarked, Some(400), "Overloaded", "overloaded"),
         (unmarked, Some(400), "x", "agent_failed"),
     ] {
@@ -184,7 +184,7 @@ fn a_mark_is_believed_before_a_status_and_a_status_before_words() {
 }
 
 #[test]
-fn an_error_whose_kind_is_named_is_that_whatever_its_status_and_words_leave_open() {
+fn error_kind_decides_when_status_and_text_do_not() {
     for (kind, expected) in [
         ("org_disabled_credential", "agent_auth"),
         ("api_key_auth_disabled", "agent_auth"),
@@ -203,7 +203,7 @@ fn an_error_whose_kind_is_named_is_that_whatever_its_status_and_words_leave_open
 }
 
 #[test]
-fn faults_that_a_newer_claude_code_tells_otherwise_mean_the_same() {
+fn faults_of_claude_code_2_1_330_have_the_same_verdict() {
     // Measured with 2.1.330: the class of its message, and its result.
     for (class, result, expected) in [
         (

@@ -1,13 +1,15 @@
+//! Tests how Claude Code's lines become events and the record of a run.
+
 use super::*;
 use crate::agent::goldens::{run, versions};
 use crate::agent::record::{CostSoFar, Record, Shared};
 
-/// What a recorded run comes to: its events and its facts.
+/// The events and the record of a recorded run.
 fn golden(version: &str, name: &str) -> (Vec<Said>, Record) {
     read(run(version, name).lines())
 }
 
-/// Every version that was recorded.
+/// All recorded versions.
 fn recorded() -> Vec<String> {
     versions("claude_code")
 }
@@ -31,7 +33,7 @@ fn kinds(said: &[Said]) -> Vec<EventKind> {
 }
 
 #[test]
-fn a_run_with_tools_is_told_in_our_words() {
+fn tool_run_becomes_events_and_a_record() {
     use EventKind::{Command, FileEdit, Result, Text, ToolCall, ToolResult, Usage};
     for version in recorded() {
         let (said, record) = golden(&version, "tools_and_edits");
@@ -54,7 +56,7 @@ fn a_run_with_tools_is_told_in_our_words() {
         assert_eq!(result.text.as_deref(), Some("Exit code 3\none\ntwo"));
 
         assert_eq!(record.session.as_deref(), Some("fdb0ce43-b309-486d-a9f2-6b73d8934b64"));
-        // Not every version says how long its context is.
+        // Some versions append the size of the context.
         let model = record.model.as_deref().unwrap();
         assert_eq!(model.strip_suffix("[1m]").unwrap_or(model), "claude-opus-4-8", "{version}");
         assert_eq!((record.turns, record.more_follows, record.cost), (4, false, Some(7_000)));
@@ -70,7 +72,7 @@ fn a_run_with_tools_is_told_in_our_words() {
 }
 
 #[test]
-fn a_request_that_is_made_again_is_told_and_is_no_sign_of_life() {
+fn api_retry_is_logged_and_is_no_sign_of_life() {
     for version in recorded() {
         for name in ["reset", "overloaded", "connection_refused", "rate_limited"] {
             let recorded = run(&version, name);
@@ -78,7 +80,7 @@ fn a_request_that_is_made_again_is_told_and_is_no_sign_of_life() {
             let signs = Lines::new(Path::new("/workspace")).read(retry.as_bytes());
             let [Sign::TriesAgain(said)] = &signs[..] else { panic!("{version} {name}: {signs:?}") };
             assert!(said.text.as_deref().unwrap().contains("Claude Code tries again in"), "{said:?}");
-            // By its end it has said something else.
+            // A later line ended the retry.
             assert!(!golden(&version, name).1.tries_again, "{version} {name}");
         }
     }
@@ -89,7 +91,7 @@ fn a_request_that_is_made_again_is_told_and_is_no_sign_of_life() {
 }
 
 #[test]
-fn a_file_of_its_folder_is_told_by_its_name_there() {
+fn edited_path_is_relative_to_the_worktree() {
     let call = r#"{"type":"assistant","message":{"id":"m","content":[{"type":"tool_use","id":"t","name":"Write","input":{}}]}}"#;
     let done = r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t","content":"Done."}]},"tool_use_result":{"type":"create","filePath":"/workspace/a/b.txt"}}"#;
     let (said, _) = read([call, done]);
@@ -98,7 +100,7 @@ fn a_file_of_its_folder_is_told_by_its_name_there() {
 }
 
 #[test]
-fn tokens_are_those_by_model_where_its_own_count_is_wrong() {
+fn tokens_come_from_the_usage_per_model() {
     for version in recorded() {
         let (_, record) = golden(&version, "budget");
         assert_eq!(record.used, Tokens { input: 200_000, cached: 0, output: 100 });
@@ -109,7 +111,7 @@ fn tokens_are_those_by_model_where_its_own_count_is_wrong() {
 }
 
 #[test]
-fn about_what_it_costs_is_known_with_each_answer_and_is_what_it_says_at_its_end() {
+fn cost_is_estimated_until_the_result_reports_it() {
     for version in recorded() {
         let recorded = run(&version, "tools_and_edits");
         let lines: Vec<&str> = recorded.lines().collect();
@@ -118,7 +120,7 @@ fn about_what_it_costs_is_known_with_each_answer_and_is_what_it_says_at_its_end(
         assert_eq!((record.turns, record.cost, record.cost_so_far), (4, None, CostSoFar::About(7_000)));
         let (_, record) = read(lines.iter().copied());
         assert_eq!((record.cost, record.cost_so_far), (Some(7_000), CostSoFar::Known(7_000)), "{end}");
-        // The first of its four answers alone.
+        // The first of the four answers.
         let first = work.iter().position(|line| line.contains("message_delta")).unwrap();
         let (_, record) = read(work[..=first].iter().copied());
         assert_eq!((record.turns, record.cost_so_far), (1, CostSoFar::About(1_750)));
@@ -126,7 +128,7 @@ fn about_what_it_costs_is_known_with_each_answer_and_is_what_it_says_at_its_end(
 }
 
 #[test]
-fn what_it_goes_on_with_is_added_to_what_it_said_it_cost() {
+fn later_answers_add_an_estimate_to_the_reported_cost() {
     let result = r#"{"type":"result","subtype":"success","is_error":false,"result":"Done.","total_cost_usd":0.5}"#;
     let answer = |model: &str| {
         let start = json!({"type": "message_start", "message": {"id": "m", "model": model}});
@@ -136,7 +138,7 @@ fn what_it_goes_on_with_is_added_to_what_it_said_it_cost() {
     let so_far = |lines: &[&str]| read(lines.iter().copied()).1.cost_so_far;
     let [start, delta] = answer("claude-opus-4-8");
     assert_eq!(so_far(&[result, &start, &delta]), CostSoFar::About(5_500_000));
-    // An answer without a price leaves nothing to be said until it says it itself.
+    // An unpriced answer makes the cost unknown until the next result.
     let [strange, delta] = answer("a-model-of-ours");
     assert_eq!(so_far(&[&start, &delta, &strange, &delta]), CostSoFar::Unknown);
     assert_eq!(so_far(&[&strange, &delta, &start, &delta]), CostSoFar::Unknown);
@@ -144,7 +146,7 @@ fn what_it_goes_on_with_is_added_to_what_it_said_it_cost() {
 }
 
 #[test]
-fn an_answer_to_an_agent_of_the_agent_has_the_price_of_its_own_model() {
+fn subagent_answer_is_priced_by_its_own_model() {
     let line = |parent: Option<&str>, event: Value| {
         json!({"type": "stream_event", "parent_tool_use_id": parent, "event": event}).to_string()
     };
@@ -160,7 +162,7 @@ fn an_answer_to_an_agent_of_the_agent_has_the_price_of_its_own_model() {
     assert_eq!(record.cost_so_far, CostSoFar::About(6_000_000));
 }
 
-/// A result of one that says what it counted since the one before, as 2.1.330 does.
+/// A result with its usage since the previous result, as 2.1.330 reports it.
 fn stating(index: u64, since: Option<(u64, u64, f64)>, in_all: (u64, u64, f64)) -> String {
     let models = |(input, output, cost): (u64, u64, f64)| {
         let used = json!({"inputTokens": input, "outputTokens": output, "costUSD": cost});
@@ -176,7 +178,7 @@ fn stating(index: u64, since: Option<(u64, u64, f64)>, in_all: (u64, u64, f64)) 
     result.to_string()
 }
 
-/// One answer of its model, as it is on its way.
+/// The stream events of one answer.
 fn answering(input: u64, output: u64) -> [String; 2] {
     let start = json!({"type": "message_start", "message": {"model": "claude-opus-5-5"}});
     let delta = json!({"type": "message_delta", "usage": {"input_tokens": input, "output_tokens": output}});
@@ -184,8 +186,8 @@ fn answering(input: u64, output: u64) -> [String; 2] {
 }
 
 #[test]
-fn what_its_session_had_used_before_this_start_is_not_used_again() {
-    // Measured: 3,000 and 110 tokens were used before, for 0.0142 dollars.
+fn usage_before_this_start_is_not_counted_again() {
+    // Measured: earlier starts used 3,000 and 110 tokens for 0.0142 dollars.
     let [start, delta] = answering(700, 16);
     let first = stating(0, Some((700, 16, 0.00312)), (3_700, 126, 0.01732));
     let [start_again, more] = answering(100, 1);
@@ -196,25 +198,25 @@ fn what_its_session_had_used_before_this_start_is_not_used_again() {
     assert_eq!(record.cost_so_far, CostSoFar::Known(3_120));
     let record = of(&[&start, &delta, &first, &start_again, &more, &second]);
     assert_eq!((record.used, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_540)));
-    // The same of one whose answers were not seen on their way.
+    // The same without the answers' stream events.
     let record = of(&[&first, &second]);
     assert_eq!((record.used, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_540)));
-    // Nothing was used: the provider was not reached.
+    // The provider was unreachable, so the usage is zero.
     let nothing = json!({"type": "result", "model_usage_since_last_result": {}, "total_cost_usd": 0.0142}).to_string();
     let record = of(&[&nothing]);
     assert_eq!((record.used, record.cost), (Tokens::default(), Some(0)));
 }
 
 #[test]
-fn sums_of_a_whole_session_are_not_taken_for_those_of_a_start() {
+fn session_totals_are_not_counted_for_one_start() {
     let of = |lines: &[&String]| read(lines.iter().map(|line| line.as_str())).1;
-    // It does so where something of its own breaks.
+    // Claude Code sends only totals after an internal error.
     let bare = stating(1, None, (3_700, 126, 0.01732));
     let record = of(&[&bare]);
     assert_eq!((record.used, record.cost), (Tokens::default(), Some(0)));
     let first = stating(0, Some((700, 16, 0.00312)), (3_700, 126, 0.01732));
     assert_eq!(of(&[&first, &bare]).cost, Some(3_120));
-    // What came since is told, and it costs about so much.
+    // The answers after the first result count, at an estimated cost.
     let [start, delta] = answering(100, 1);
     let record = of(&[&first, &start, &delta, &bare]);
     assert_eq!((record.used, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_120)));
@@ -222,7 +224,7 @@ fn sums_of_a_whole_session_are_not_taken_for_those_of_a_start() {
 }
 
 #[test]
-fn a_cost_that_is_left_out_or_no_amount_is_not_taken_for_nothing() {
+fn missing_or_negative_cost_is_unknown() {
     for cost in ["null", "-0.5"] {
         let model = format!(r#"{{"m":{{"inputTokens":1,"costUSD":{cost}}}}}"#);
         let (_, record) = read([format!(r#"{{"type":"result","model_usage_since_last_result":{model}}}"#).as_str()]);
@@ -231,7 +233,7 @@ fn a_cost_that_is_left_out_or_no_amount_is_not_taken_for_nothing() {
 }
 
 #[test]
-fn a_last_word_without_numbers_takes_back_nothing_that_is_known() {
+fn result_without_numbers_keeps_the_known_usage() {
     let [start, delta] = answering(1_000_000, 0);
     for says in [
         json!({}),
@@ -248,7 +250,7 @@ fn a_last_word_without_numbers_takes_back_nothing_that_is_known() {
         assert_eq!((record.used.input, record.cost), (1_000_000, None), "{says}");
         assert_eq!(record.unsaid_cost(), Some(4_000_000), "{says}");
     }
-    // 2.1.197 says zeros where its own loop breaks, whatever it had used.
+    // 2.1.197 reports zeros after an internal error, regardless of its usage.
     let breaks = json!({
         "type": "result", "subtype": "error_during_execution", "is_error": true, "num_turns": 0, "total_cost_usd": 0,
         "usage": {"input_tokens": 0, "output_tokens": 0}, "modelUsage": {}, "errors": ["boom"],
@@ -264,22 +266,22 @@ fn a_last_word_without_numbers_takes_back_nothing_that_is_known() {
     let record = of(&[&start, &delta, &breaks]);
     assert!(record.terminal.as_ref().is_some_and(|terminal| !terminal.well));
     assert_eq!((record.used.input, record.cost, record.unsaid_cost()), (1_000_000, None, Some(4_000_000)));
-    // What it said of its cost before stays, and what came since counts by about what it cost.
+    // The reported cost stays, and later answers add an estimate.
     let record = of(&[&start, &delta, &result, &breaks]);
     assert_eq!((record.used.input, record.cost, record.unsaid_cost()), (1_000_000, Some(3_500_000), None));
     let record = of(&[&start, &delta, &result, &start, &delta, &breaks]);
     assert_eq!((record.used.input, record.cost), (2_000_000, Some(3_500_000)));
     assert_eq!(record.unsaid_cost(), Some(4_000_000));
-    // A model without a price has used its tokens all the same.
+    // The tokens of an unpriced model count as well.
     let strange = start.replace("claude-opus-5-5", "a-model-of-ours");
     let record = of(&[&strange, &delta, &breaks]);
     assert_eq!((record.used.input, record.cost, record.unsaid_cost()), (1_000_000, None, None));
-    // Where nothing was used, nothing was spent.
+    // Without usage, the reported zero is correct.
     assert_eq!(of(&[&breaks]).cost, Some(0));
 }
 
 #[test]
-fn no_count_that_a_line_claims_is_too_large() {
+fn token_counts_saturate_at_their_maximum() {
     let (most, all) = (u64::MAX, Tokens { input: u64::MAX, cached: u64::MAX, output: u64::MAX });
     let used = json!({
         "inputTokens": most, "cacheReadInputTokens": most, "cacheCreationInputTokens": most, "outputTokens": most,
@@ -298,7 +300,7 @@ fn no_count_that_a_line_claims_is_too_large() {
 }
 
 #[test]
-fn success_beside_an_error_is_no_success() {
+fn success_with_an_error_mark_is_no_success() {
     for (name, mark, status) in [
         ("overloaded", "server_error", Some(529)),
         ("server_error", "server_error", Some(500)),
@@ -323,7 +325,7 @@ fn success_beside_an_error_is_no_success() {
 }
 
 #[test]
-fn a_new_try_of_its_own_is_told_in_words() {
+fn api_retry_names_the_cause_and_the_wait() {
     for version in recorded() {
         let (said, _) = golden(&version, "overloaded");
         let words = said[0].text.as_deref().unwrap();
@@ -334,12 +336,12 @@ fn a_new_try_of_its_own_is_told_in_words() {
 }
 
 #[test]
-fn denials_and_interruptions_are_known_at_the_end() {
+fn result_reports_denials_and_interruptions() {
     for version in recorded() {
         let (_, record) = golden(&version, "denied");
         let terminal = record.terminal.unwrap();
         assert_eq!((terminal.well, terminal.denied), (true, vec!["Bash".to_owned()]), "{version}");
-        // It says no more of that where its next turn ends.
+        // The result of the next turn no longer lists the denial.
         let turns = [run(&version, "denied"), run(&version, "resume_after")].concat();
         let (_, record) = read(turns.lines());
         let terminal = record.terminal.unwrap();
@@ -353,7 +355,7 @@ fn denials_and_interruptions_are_known_at_the_end() {
 }
 
 #[test]
-fn a_message_in_several_lines_is_one_answer_of_the_model() {
+fn message_in_two_lines_is_one_turn() {
     let line =
         |block: &str| format!(r#"{{"type":"assistant","message":{{"id":"m1","model":"x","content":[{block}]}}}}"#);
     let (text, tool) =
@@ -363,8 +365,7 @@ fn a_message_in_several_lines_is_one_answer_of_the_model() {
     assert_eq!(record.tools.len(), 1);
 }
 
-/// A message of the model's, of the agent itself or of the one that this call started, that calls for a tool or says
-/// something.
+/// A message of the agent, or of its subagent `parent`, that calls a tool or contains text.
 fn message(id: &str, parent: Option<&str>, call: Option<&str>) -> String {
     let block = match call {
         Some(call) => json!({"type": "tool_use", "id": call, "name": "Bash", "input": {}}),
@@ -380,10 +381,10 @@ fn tools_of(lines: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn a_call_of_an_answer_that_was_given_anew_runs_no_more() {
+fn repeated_answer_ends_the_calls_of_the_broken_one() {
     let (broken, anew) = (message("m1", None, Some("a")), message("m2", None, Some("b")));
     assert_eq!(tools_of(&[broken.clone(), anew.clone()]), ["b"]);
-    // It had ended before the new answer counts: that one may be the last of all.
+    // The broken call ends before the new answer counts, which may be the last turn.
     let mut reader = Lines::new(Path::new("/workspace"));
     reader.read(broken.as_bytes());
     let signs = reader.read(anew.as_bytes());
@@ -394,21 +395,21 @@ fn a_call_of_an_answer_that_was_given_anew_runs_no_more() {
 }
 
 #[test]
-fn calls_of_one_answer_run_beside_each_other() {
+fn calls_of_one_answer_run_in_parallel() {
     assert_eq!(tools_of(&[message("m1", None, Some("a")), message("m1", None, Some("b"))]), ["a", "b"]);
 }
 
 #[test]
-fn an_agent_of_the_agent_and_its_caller_end_no_calls_of_each_other() {
+fn subagent_and_caller_end_no_calls_of_each_other() {
     let (calls, its) = (message("m1", None, Some("agent")), message("s1", Some("agent"), Some("a")));
     let its_last = message("s2", Some("agent"), None);
     assert_eq!(tools_of(&[calls.clone(), its.clone(), its_last]), ["a", "agent"]);
-    // It may go on beside its caller, which was answered at once.
+    // A subagent may outlive its caller's tool call, which is answered immediately.
     assert_eq!(tools_of(&[calls, its, message("m2", None, None)]), ["a"]);
 }
 
 #[test]
-fn the_end_of_a_limit_is_kept_and_a_question_is_one() {
+fn limit_end_is_recorded_and_a_question_is_an_event() {
     let (_, record) = read([
         r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1795154401}}"#,
         r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your limit"}"#,
@@ -421,31 +422,31 @@ fn the_end_of_a_limit_is_kept_and_a_question_is_one() {
 }
 
 #[test]
-fn a_model_that_declines_is_marked() {
+fn declined_answer_is_marked_as_refusal() {
     let declined = r#"{"type":"result","subtype":"success","is_error":true,"stop_reason":"refusal","result":"No."}"#;
     let (_, record) = read([declined]);
     assert!(record.terminal.unwrap().is_marked("refusal"));
 }
 
 #[test]
-fn the_kind_of_what_went_wrong_is_a_mark() {
+fn api_error_kind_is_a_mark() {
     let refused = r#"{"type":"result","subtype":"success","is_error":true,"api_error":"connection_failed"}"#;
     let (_, record) = read([refused]);
     assert!(record.terminal.unwrap().is_marked("connection_failed"));
 }
 
 #[test]
-fn parts_of_messages_prove_life_and_make_no_events() {
+fn partial_messages_are_signs_of_life_without_events() {
     let delta = r#"{"type":"stream_event","event":{"type":"message_delta","usage":{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":3}}}"#;
     let part = r#"{"type":"stream_event","event":{"type":"content_block_delta"}}"#;
     let (said, record) = read([delta, part]);
     assert_eq!((said, record.used), (vec![], Tokens { input: 15, cached: 5, output: 3 }));
-    // Without it, a model that thinks for long would be a stall.
+    // Without this sign, a long thought would count as a stall.
     assert_eq!(Lines::new(Path::new("/workspace")).read(part.as_bytes()), [Sign::Piece]);
 }
 
 #[test]
-fn nothing_unknown_is_lost_and_nothing_fails() {
+fn unknown_lines_become_raw_events() {
     let odd = [
         r#"{"type":"new_thing","x":1}"#,
         r#"{"type":"system","subtype":"compact_boundary"}"#,
@@ -473,13 +474,13 @@ fn nothing_unknown_is_lost_and_nothing_fails() {
 
 proptest::proptest! {
     #[test]
-    fn no_line_is_too_strange(line in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+    fn any_bytes_are_read_without_a_panic(line in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
         Lines::new(Path::new("/workspace")).read(&line);
     }
 }
 
 #[test]
-fn our_own_words_are_heard_once_the_model_answers_and_are_nobodys_events() {
+fn replayed_input_is_acknowledged_by_the_next_answer() {
     let replay = r#"{"type":"user","isReplay":true,"uuid":"u1","message":{"role":"user","content":[{"type":"text","text":"Use tabs."}]}}"#;
     let (said, record) = read([replay]);
     assert!(said.is_empty() && record.heard.is_empty() && record.has_taken_up("u1"));
