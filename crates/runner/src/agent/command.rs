@@ -81,7 +81,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_line_of_what_was_used_is_told_as_it_came_and_counted() {
+    fn usage_line_is_an_event_and_a_sum() {
         let mut reader = Lines::default();
         let signs = reader.read(br#"{"kind":"usage","turns":1,"output_tokens":7,"cost_usd_micros":30,"odd":true}"#);
         let [Sign::Said(said), Sign::Sum(sum)] = &signs[..] else { panic!("{signs:?}") };
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_for_nothing_is_told_all_the_same() {
+    fn lines_without_valid_usage_are_events_only() {
         let mut reader = Lines::default();
         for line in [r#"{"kind":"usage","turns":-1}"#, r#"{"kind":"usage"}"#, r#"{"usage":1}"#, "words"] {
             let signs = reader.read(line.as_bytes());

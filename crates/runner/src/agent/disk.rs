@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_folder_beyond_its_limit_is_told_and_links_are_not_followed() {
+    async fn folder_size_counts_hard_links_once_and_skips_symlinks() {
         let dir = tempfile::tempdir().unwrap();
         let (inside, outside) = (dir.path().join("inside"), dir.path().join("outside"));
         std::fs::create_dir_all(inside.join("deep")).unwrap();
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_is_taken_every_few_seconds_and_less_often_where_it_takes_long() {
+    fn pause_between_measurements_grows_with_their_duration() {
         for (took, expected) in [(0, 3_000), (149, 3_000), (400, 8_000), (1_500, 30_000), (60_000, 30_000)] {
             assert_eq!(pause(Duration::from_millis(took)), Duration::from_millis(expected), "{took}");
         }

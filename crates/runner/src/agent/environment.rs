@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_set_is_handed_on_and_nothing_is_not_set() {
+    fn empty_and_unlisted_variables_are_not_inherited() {
         let read = |name: &str| match name {
             "PATH" => Some("/bin".into()),
             "LANG" => Some(OsString::new()),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_agents_and_those_who_start_them_are_handed_is_this_and_nothing_else() {
+    fn agents_inherit_exactly_these_variables() {
         let read = |name: &str| Some(OsString::from(name));
         let all = Environment::of(&read);
         let names = |found: Vec<(&'static str, OsString)>| found.into_iter().map(|(name, _)| name).collect::<Vec<_>>();

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_given_key_hides_the_runners_own_keys_of_its_agent_and_nothing_else() {
+    fn project_key_hides_the_runners_keys_of_that_agent() {
         let ours = |name: &str| Some(OsString::from(format!("our {name}")));
         let none = Given::default();
         assert_eq!(none.read("ANTHROPIC_API_KEY", ours), Some("our ANTHROPIC_API_KEY".into()));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_a_file_is_written_for_its_owner_only() {
+    fn codex_auth_is_written_with_mode_0600() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("auth.json");

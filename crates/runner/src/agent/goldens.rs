@@ -1,5 +1,5 @@
-//! What real agents were recorded to say, for tests: one folder of `tests/goldens` for each version of each agent.
-//! `.ci/goldens` records them; a new folder is tested by whoever goes through `versions`.
+//! Reads recorded runs of real agents: one folder of `tests/goldens` per version, recorded by `.ci/goldens`.
+//! Tests that iterate over `versions` cover a new folder automatically.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ fn folder(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(version)
 }
 
-/// Every version of an agent that was recorded, such as `claude_code-2.1.197`, the newest last.
+/// The recorded versions of an agent, such as `claude_code-2.1.197`, oldest first.
 pub(super) fn versions(agent: &str) -> Vec<String> {
     let begins = format!("{agent}-");
     let names = std::fs::read_dir(folder("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -27,7 +27,7 @@ pub(super) fn run(version: &str, name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The same of the newest version that has such a run: some were made by hand, and once.
+/// The lines of a run of the newest version that has it; some runs were written manually, for one version.
 pub(super) fn newest_run(agent: &str, name: &str) -> String {
     let has_it = |version: &&String| folder(version).join(format!("{name}.jsonl")).exists();
     let versions = versions(agent);

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_agent_is_found_by_its_setting_before_the_path() {
+    async fn setting_precedes_the_path_lookup() {
         let dir = tempfile::tempdir().unwrap();
         executable(&dir.path().join("path/claude"), "echo '1.0.1 (Claude Code)'");
         executable(&dir.path().join("own/claude-nightly"), "echo '2.1.197 (Claude Code)'");
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_program_beside_a_stub_of_npm_is_taken() {
+    async fn npm_stub_resolves_to_the_native_program() {
         let dir = tempfile::tempdir().unwrap();
         let modules = dir.path().join("node_modules");
         let platform = format!("{}-{}", system(), architecture());
@@ -262,20 +262,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_codex_that_would_end_at_our_arguments_is_not_an_agent() {
+    async fn old_codex_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("codex");
         executable(&program, "echo codex-cli 0.147.0");
         let reason = format!("{} is 0.147.0, and the runner needs 0.148.0 or newer: update it", program.display());
         assert_eq!(check(Known::Codex, &[("PULLYARD_CODEX", &program)]).await, Err(reason));
-        // Nobody knows what one can do that was built from its sources.
+        // A build from source reports no version, so it passes.
         executable(&program, "echo codex-cli 0.0.0");
         let built = check(Known::Codex, &[("PULLYARD_CODEX", &program)]).await;
         assert_eq!(built.map(|found| found.version), Ok("0.0.0".to_owned()));
     }
 
     #[tokio::test]
-    async fn a_program_that_does_not_say_a_version_is_not_an_agent() {
+    async fn program_without_a_version_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         for (script, reason) in [("exit 1", "does not work"), ("echo hello", "said no version")] {
             let program = dir.path().join("codex");
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_is_only_asked_what_it_is_sees_no_key_and_nothing_of_ours() {
+    async fn version_probe_sees_only_the_path() {
         let dir = tempfile::tempdir().unwrap();
         let (program, seen) = (dir.path().join("claude"), dir.path().join("env"));
         executable(&program, &format!("env > {}; echo '2.1.197 (Claude Code)'", seen.display()));

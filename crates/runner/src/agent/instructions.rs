@@ -64,7 +64,7 @@ mod tests {
     use std::process::Command;
 
     #[tokio::test]
-    async fn files_of_the_base_are_told_once_each_and_links_are_not_followed() {
+    async fn files_of_the_base_appear_once_and_links_are_skipped() {
         let dir = tempfile::tempdir().unwrap();
         let git = |args: &[&str]| {
             let mut command = Command::new("git");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_too_long_is_cut_what_is_said_twice_is_told_once_and_a_folder_tells_nothing() {
+    async fn long_text_is_cut_and_equal_files_appear_once() {
         let dir = tempfile::tempdir().unwrap();
         let git = Git::new("", "");
         let repository = crate::git::init_bare(&git, dir.path().join("git")).await.unwrap();
@@ -118,12 +118,12 @@ mod tests {
         assert_eq!(read(&["FOLDER.md"]).await, "");
         let told = read(&["LONG.md"]).await;
         let text = told.strip_prefix(&from("LONG.md")).unwrap();
-        // Between two characters.
+        // The cut is at a character boundary.
         assert!(text.len() == LARGEST - 1 && long.starts_with(text), "{}", text.len());
     }
 
     #[tokio::test]
-    async fn a_file_that_is_no_instruction_by_its_size_is_left_out_unread_and_that_is_said() {
+    async fn oversized_file_is_skipped_with_a_notice() {
         let dir = tempfile::tempdir().unwrap();
         let git = Git::new("", "");
         let repository = crate::git::init_bare(&git, dir.path().join("git")).await.unwrap();
@@ -145,7 +145,7 @@ mod tests {
         let read = async |names: &[&str]| of_base(&git, &repository, ("main", &base), names).await.unwrap();
         let told = read(&["CLAUDE.md", "AGENTS.md"]).await;
         assert_eq!(told.text, "From AGENTS.md of the branch main of this repository:\n\nUse tabs.");
-        let [said] = &told.left_out[..] else { panic!("one is left out: {:?}", told.left_out) };
+        let [said] = &told.left_out[..] else { panic!("expected one skipped file: {:?}", told.left_out) };
         assert!(said.starts_with("CLAUDE.md of the branch main has 1048577 bytes: "), "{said}");
         let told = read(&["MOST.md"]).await;
         assert!(told.text.ends_with("xxx") && told.left_out.is_empty(), "{:?}", told.left_out);

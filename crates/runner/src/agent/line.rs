@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_kept_as_it_came() {
+    fn unknown_kinds_are_raw_and_plain_lines_are_text() {
         for unknown in [r#"{"kind":"phase","name":"syncing"}"#, r#"{"kind":"log"}"#, r#"{"kind":7}"#] {
             let said = out(unknown);
             assert_eq!(said.kind, EventKind::Raw, "{unknown}");

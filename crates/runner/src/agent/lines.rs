@@ -57,8 +57,8 @@ mod tests {
     use std::path::Path;
 
     #[tokio::test]
-    async fn the_longest_line_that_was_measured_is_read_whole() {
-        // Codex tells what a command put out in one line, up to about 1 MiB of it.
+    async fn longest_measured_line_is_read_completely() {
+        // Codex sends the output of a command in one line, up to about 1 MiB.
         let output = "x".repeat(1_100_000);
         let line = json!({"type": "item.completed", "item": {
             "id": "i", "type": "command_execution", "command": "x", "aggregated_output": output,
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_of_sixteen_mebibytes_is_read_whole() {
+    async fn line_of_sixteen_mebibytes_is_read_completely() {
         let long = 16 * 1024 * 1024;
         let said = format!("{}\nnext", "x".repeat(long));
         let mut lines = Lines::new(said.as_bytes(), &Redactor::new([]));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_line_is_cut_and_the_next_is_whole() {
+    async fn overlong_line_is_cut_and_the_next_is_complete() {
         let said = format!("{}\n\nshort\nlast", "x".repeat(200_000));
         let mut lines = Lines::new(said.as_bytes(), &Redactor::new([]));
         lines.most = 100_000;
@@ -94,13 +94,13 @@ mod tests {
         while let Some(line) = lines.next().await {
             lengths.push(line.len());
         }
-        let [cut, rest @ ..] = &lengths[..] else { panic!("there is none") };
+        let [cut, rest @ ..] = &lengths[..] else { panic!("no line was read") };
         assert!((90_000..=100_000).contains(cut), "{cut}");
         assert_eq!(rest, [0, 5, 4]);
     }
 
     #[tokio::test]
-    async fn of_a_secret_at_the_border_of_a_line_that_is_cut_nothing_stays() {
+    async fn no_part_of_a_secret_remains_at_the_cut() {
         let secret = "planted-secret-4711";
         let redactor = Redactor::new([secret.to_owned()]);
         for before in 1..secret.len() {
@@ -108,7 +108,7 @@ mod tests {
             let mut lines = Lines::new(said.as_bytes(), &redactor);
             lines.most = 100_000;
             let line = lines.next().await.unwrap();
-            assert!(line.len() > 90_000 && line.iter().all(|byte| *byte == b'x'), "{before} before the border");
+            assert!(line.len() > 90_000 && line.iter().all(|byte| *byte == b'x'), "{before} bytes before the limit");
             assert_eq!(lines.next().await.as_deref(), Some(b"next".as_slice()));
         }
     }

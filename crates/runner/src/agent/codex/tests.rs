@@ -1,3 +1,5 @@
+//! Tests Codex's arguments, environment and files at its start.
+
 use super::*;
 use crate::agent::installed::Known;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -27,7 +29,7 @@ fn words(launch: &Launch) -> Vec<String> {
 }
 
 #[test]
-fn nothing_but_the_model_is_called_and_commands_never_see_the_key() {
+fn launch_disables_network_features_and_hides_the_key() {
     let home = tempfile::tempdir().unwrap();
     let set = [("OPENAI_API_KEY", "sk-test"), ("OPENAI_BASE_URL", "http://127.0.0.1:8080/v1"), ("AWS_REGION", "x")];
     let launch = codex(&set).prepare(&start(home.path())).unwrap();
@@ -61,7 +63,7 @@ fn nothing_but_the_model_is_called_and_commands_never_see_the_key() {
 }
 
 #[test]
-fn its_own_time_is_the_one_that_ends_of_limits_are_read_in() {
+fn codex_runs_in_utc() {
     let home = tempfile::tempdir().unwrap();
     let launch = codex(&[("TZ", "America/New_York")]).prepare(&start(home.path())).unwrap();
     let zones: Vec<_> = launch.env.iter().filter(|(name, _)| *name == "TZ").map(|(_, zone)| zone.as_os_str()).collect();
@@ -69,7 +71,7 @@ fn its_own_time_is_the_one_that_ends_of_limits_are_read_in() {
 }
 
 #[test]
-fn a_session_goes_on_with_its_model_and_where_something_else_is_around_it_its_sandbox_is_not() {
+fn resume_keeps_model_and_disables_sandbox_when_isolated() {
     let home = tempfile::tempdir().unwrap();
     let again =
         Start { session: Some("01a1"), model: Some("gpt-5.5"), isolation: Isolation::External, ..start(home.path()) };
@@ -77,13 +79,13 @@ fn a_session_goes_on_with_its_model_and_where_something_else_is_around_it_its_sa
     assert_eq!(args.get(..2).unwrap(), ["exec", "resume"]);
     assert_eq!(args.get(args.len() - 4..).unwrap(), ["--model=gpt-5.5", "--", "01a1", "-"]);
     assert!(args.contains(&"sandbox_mode=\"danger-full-access\"".to_owned()));
-    // Of both it says that it knows no such option.
+    // `exec resume` rejects both options.
     assert!(args.iter().all(|arg| !arg.starts_with("--sandbox") && arg != "-C"), "{args:?}");
     assert!(!args.contains(&"--trust".to_owned()));
 }
 
 #[test]
-fn a_subscription_is_copied_where_only_we_can_read_it_and_a_missing_one_is_told() {
+fn subscription_is_copied_with_mode_0600_and_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let auth = dir.path().join("signed-in.json");
     fs::write(&auth, "{\"tokens\":1}").unwrap();
@@ -97,7 +99,7 @@ fn a_subscription_is_copied_where_only_we_can_read_it_and_a_missing_one_is_told(
     assert_eq!(fs::read_to_string(&copy).unwrap(), "{\"tokens\":1}");
     assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!fs::read_to_string(home.join("codex/config.toml")).unwrap().contains("model_provider"));
-    // What it got in their place is not written over with what may be spent.
+    // Codex may have refreshed the tokens in its copy, so the old ones do not replace it.
     fs::write(&copy, "{\"tokens\":2}").unwrap();
     signed_in.prepare(&start(&home)).unwrap();
     assert_eq!(fs::read_to_string(&copy).unwrap(), "{\"tokens\":2}");
@@ -108,7 +110,7 @@ fn a_subscription_is_copied_where_only_we_can_read_it_and_a_missing_one_is_told(
 }
 
 #[test]
-fn what_an_agent_put_in_the_place_of_its_settings_is_neither_waited_for_nor_written_through() {
+fn link_or_pipe_at_the_settings_file_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let (home, victim) = (dir.path().join("home"), dir.path().join("victim"));
     fs::create_dir(&home).unwrap();
@@ -127,7 +129,7 @@ fn what_an_agent_put_in_the_place_of_its_settings_is_neither_waited_for_nor_writ
 
     fs::remove_file(&settings).unwrap();
     nix::unistd::mkfifo(&settings, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    // Whoever opens it to write does not wait for a reader: this test would fail, and not hang.
+    // An open reader lets a faulty write succeed, so that the test fails instead of hanging.
     let _reader = fs::OpenOptions::new().read(true).write(true).open(&settings).unwrap();
     started.prepare(&start(&home)).unwrap();
     assert!(settings.symlink_metadata().unwrap().is_file());
@@ -136,7 +138,7 @@ fn what_an_agent_put_in_the_place_of_its_settings_is_neither_waited_for_nor_writ
 }
 
 #[test]
-fn a_link_or_a_folder_that_an_agent_put_in_the_place_of_its_own_leads_nowhere_and_ends_no_start() {
+fn link_at_home_and_folder_at_settings_are_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let [home, elsewhere, auth] = ["home", "elsewhere", "signed-in.json"].map(|name| dir.path().join(name));
     [&home, &elsewhere].into_iter().for_each(|folder| fs::create_dir(folder).unwrap());
@@ -160,7 +162,7 @@ fn a_link_or_a_folder_that_an_agent_put_in_the_place_of_its_own_leads_nowhere_an
 }
 
 #[test]
-fn no_skill_that_a_prompt_names_is_told_to_its_model() {
+fn skill_mentions_in_the_prompt_are_escaped() {
     let home = tempfile::tempdir().unwrap();
     let named = Start { prompt: "> Use $evil.", ..start(home.path()) };
     let launch = codex(&[]).prepare(&named).unwrap();

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codex_is_rejected_when_it_does_not_know_our_features() {
+    fn codex_older_than_0_148_is_rejected() {
         for new in ["0.148.0", "0.148.0+b-1", "0.148.1-alpha.1", "0.149.0-alpha.1", "0.169.0", "1.0"] {
             assert_eq!(check_version(new), Ok(()), "{new}");
         }
@@ -41,7 +41,7 @@ mod tests {
             let reason = format!("is {old}, and the runner needs 0.148.0 or newer: update it");
             assert_eq!(check_version(old), Err(reason));
         }
-        // A build from sources says 0.0.0.
+        // A build from source reports 0.0.0.
         for unknown in ["0.0.0", "0.0.0-dev", "0", "0.x", "", "next"] {
             assert_eq!(check_version(unknown), Ok(()), "{unknown}");
         }

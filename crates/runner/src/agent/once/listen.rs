@@ -162,7 +162,7 @@ mod tests {
     const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
     const LINE: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
 
-    /// What is kept of lines as they came, each with its text.
+    /// The uploaded form of each line; the second string is its text.
     fn kept(lines: &[(&str, &str)]) -> Vec<Option<String>> {
         let mut kept = Unkeyed::default();
         let each = lines.iter().map(|(line, text)| {
@@ -174,15 +174,15 @@ mod tests {
         each.collect()
     }
 
-    /// Whether it has not come to its end, looked at once.
+    /// Polls once and returns whether the future is pending.
     async fn waits(what: &mut (impl Future<Output = ()> + Unpin)) -> bool {
         poll_fn(|context| Poll::Ready(Pin::new(&mut *what).poll(context).is_pending())).await
     }
 
     #[tokio::test]
-    async fn an_agent_is_read_no_faster_than_what_it_says_is_sent() {
+    async fn reading_waits_while_the_event_queue_is_full() {
         let (events, pace) = (Events::unsent(), Pace::of(&Shared::new()));
-        assert!(!waits(&mut Box::pin(pace.keep(&events))).await, "there is room");
+        assert!(!waits(&mut Box::pin(pace.keep(&events))).await, "the queue has room");
         events.fill();
         let mut next = Box::pin(pace.keep(&events));
         assert!(waits(&mut next).await);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_words_of_an_agent_that_has_ended_or_is_stopped_wait_for_nothing() {
+    async fn reading_an_ended_agent_does_not_wait_for_the_queue() {
         let (events, pace) = (Events::unsent(), Pace::of(&Shared::new()));
         events.fill();
         let mut next = Box::pin(pace.keep(&events));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_whose_text_is_one_of_a_key_is_not_kept_as_it_came() {
+    fn json_lines_inside_a_private_key_are_dropped() {
         let json = |text: &str| format!("{{\"kind\":\"text\",\"text\":\"{text}\"}}");
         let texts = ["before", BEGIN, LINE, "-----END PRIVATE KEY-----", "after"];
         let lines = texts.map(|text| (json(text), text));
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_plain_line_of_a_key_its_mark_is_kept() {
+    fn plain_lines_inside_a_private_key_are_redacted() {
         let plain = [BEGIN, LINE, "-----END PRIVATE KEY-----", "after"].map(|line| (line, line));
         let marks = ["[redacted]", "[redacted]", "[redacted]", "after"];
         assert_eq!(kept(&plain), marks.map(|line| Some(line.to_owned())));

@@ -1,3 +1,5 @@
+//! Tests limits and usage reports while an agent runs, with a fake meter instead of session files.
+
 use super::*;
 use crate::agent::Tally;
 use crate::agent::adapter::InputEnds;
@@ -18,12 +20,12 @@ use std::collections::VecDeque;
 use tokio::process::Command;
 use tokio::sync::watch;
 
-/// What must happen happens within this.
+/// Time limit for a test.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// What is to happen at once is not helped by time.
+/// Longer than any test; immediate effects do not depend on it.
 const NEVER: Duration = Duration::from_secs(24 * 3_600);
 
-/// Finds this at its looks, one after the other, and says how often it looked.
+/// A meter that returns these signs, one list per look, and counts the looks.
 struct Finds {
     signs: VecDeque<Vec<Sign>>,
     looks: watch::Sender<u32>,
@@ -41,7 +43,7 @@ impl Meter for Finds {
     }
 }
 
-/// Somebody outside of a start of an agent that says nothing by itself.
+/// The other tasks of an attempt, while its agent prints nothing.
 struct Outside<'a> {
     shared: &'a Shared,
     events: &'a Events,
@@ -54,7 +56,7 @@ impl Outside<'_> {
         self.looks.wait_for(|looks| *looks >= times).await.unwrap();
     }
 
-    /// Data of what is told of usage next.
+    /// The data of the next usage event.
     async fn used(&self) -> Value {
         let mut said = self.events.said().await;
         assert_eq!((said.len(), said[0].kind), (1, EventKind::Usage), "{said:?}");
@@ -62,8 +64,8 @@ impl Outside<'_> {
     }
 }
 
-/// Starts an agent that may ask its model `turns` times, whose files say this at each look, of which is told every so
-/// often, and whose files are looked at that often while a limit is near. What stopped it.
+/// Runs `sleep` as the agent under a turn limit, with these signs from its meter, and returns the reason of its stop.
+/// `tell_every` is the interval of usage events, `near_every` the interval of looks near a limit.
 async fn watched(
     turns: Option<u32>,
     signs: impl IntoIterator<Item = Vec<Sign>>,
@@ -120,11 +122,11 @@ async fn watched(
     let (looks, looked) = watch::channel(0);
     let finds = Finds { signs: signs.into_iter().collect(), looks };
     let so_far = SoFar::new(&bounds.spent, tell_every);
-    // It looks once as it begins, and from there on at what makes it look.
+    // The first look is at the start; later looks need a reason.
     let mut counted = Counted { meter: Some(Box::new(finds)), look_every: NEVER, near_every, so_far };
     let outside = Outside { shared: &shared, events: &events, orders: &orders, looks: looked };
     let both = async { tokio::join!(supervise(&mut child, &mut input, &mut counted, &around), meanwhile(outside)) };
-    let (ending, ()) = timeout(PATIENCE, both).await.expect("nobody looked, told or stopped");
+    let (ending, ()) = timeout(PATIENCE, both).await.expect("timed out");
     ending.stopped.unwrap()
 }
 
@@ -133,27 +135,27 @@ fn answer(cost: u64) -> Vec<Sign> {
 }
 
 #[tokio::test]
-async fn a_limit_holds_with_the_line_by_which_it_was_passed() {
-    // Nothing is written beside its lines before its first one; then a request stands there.
+async fn limit_applies_at_the_line_that_exceeds_it() {
+    // The meter finds nothing at the start, and one request after the first line.
     let stopped = watched(Some(1), [Vec::new(), answer(7)], (NEVER, NEVER), async |mut outside: Outside<'_>| {
         outside.looked(1).await;
         outside.shared.note(&Sign::Alive);
     });
-    let Stop::Failed(failure) = stopped.await else { panic!("it was not a limit that stopped it") };
+    let Stop::Failed(failure) = stopped.await else { panic!("not stopped by a limit") };
     assert_eq!(failure.code(), "turn_limit");
 }
 
 #[tokio::test]
-async fn a_limit_that_the_next_answer_may_pass_holds_without_a_line() {
-    // A call that fails at once is told by none.
+async fn limit_applies_without_a_line_when_it_is_near() {
+    // A call that fails immediately produces no line.
     let near_every = Duration::from_millis(1);
     let stopped = watched(Some(1), [Vec::new(), answer(7)], (NEVER, near_every), async |_: Outside<'_>| {});
-    let Stop::Failed(failure) = stopped.await else { panic!("it was not a limit that stopped it") };
+    let Stop::Failed(failure) = stopped.await else { panic!("not stopped by a limit") };
     assert_eq!(failure.code(), "turn_limit");
 }
 
 #[tokio::test]
-async fn what_it_has_used_is_told_while_it_works_although_it_says_nothing_more() {
+async fn usage_is_reported_while_the_agent_is_silent() {
     let tell_every = Duration::from_millis(500);
     let stopped = watched(None, [answer(120_000)], (tell_every, NEVER), async |outside: Outside<'_>| {
         let first = outside.used().await;
@@ -161,7 +163,7 @@ async fn what_it_has_used_is_told_while_it_works_although_it_says_nothing_more()
             (&first["so_far"], &first["turns"], &first["cost_usd_micros"]),
             (&json!(true), &json!(1), &json!(120_000))
         );
-        // Too soon to be told, and the last that is heard of it.
+        // The interval delays this report, although the agent prints nothing more.
         answer(150_000).iter().for_each(|sign| outside.shared.note(sign));
         let second = outside.used().await;
         assert_eq!((&second["turns"], &second["cost_usd_micros"]), (&json!(2), &json!(150_000)));

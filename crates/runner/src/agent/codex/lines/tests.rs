@@ -1,3 +1,5 @@
+//! Tests how Codex's lines become events and the record of a run.
+
 use super::*;
 use crate::agent::goldens::{run, versions};
 use crate::agent::record::{Record, Shared};
@@ -23,7 +25,7 @@ fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<Said>, Record) {
 }
 
 #[test]
-fn a_run_with_tools_is_told_in_our_words() {
+fn tool_run_becomes_events_and_a_record() {
     use EventKind::{Command, FileEdit, Result, Text, ToolCall, ToolResult};
     for version in versions("codex") {
         let (said, record) = golden(&version, "tools_and_edits");
@@ -48,7 +50,7 @@ fn a_run_with_tools_is_told_in_our_words() {
 }
 
 #[test]
-fn a_failed_turn_ends_it_and_a_new_try_does_not() {
+fn failed_turn_ends_the_run_and_a_retry_does_not() {
     for version in versions("codex") {
         let (said, record) = golden(&version, "overloaded");
         assert_eq!(said[0].kind, EventKind::Log);
@@ -61,7 +63,7 @@ fn a_failed_turn_ends_it_and_a_new_try_does_not() {
 }
 
 #[test]
-fn a_new_try_is_no_sign_of_life_and_the_error_that_ends_it_is_one() {
+fn reconnect_is_a_retry_and_the_final_error_is_not() {
     for version in versions("codex") {
         for name in ["overloaded", "reset", "connection_refused", "rate_limited"] {
             let recorded = run(&version, name);
@@ -70,13 +72,13 @@ fn a_new_try_is_no_sign_of_life_and_the_error_that_ends_it_is_one() {
             assert_eq!(tries_again.collect::<Vec<_>>(), [true, false], "{version} {name}");
         }
     }
-    // As it waits without an end where it is not kept from that.
+    // Codex waits without a limit unless that feature is disabled.
     let waits = r#"{"type":"error","message":"Reconnecting... waiting for network (Connection failed: error sending request)"}"#;
     assert!(read([waits]).1.tries_again);
 }
 
 #[test]
-fn a_warning_is_no_failure_and_speech_ends_what_was_never_told_to_end() {
+fn warning_is_no_failure_and_text_ends_open_calls() {
     let (said, record) = read([
         r#"{"type":"item.completed","item":{"id":"i0","type":"error","message":"Model metadata not found"}}"#,
         r#"{"type":"item.started","item":{"id":"i1","type":"command_execution","command":"x"}}"#,
@@ -87,7 +89,7 @@ fn a_warning_is_no_failure_and_speech_ends_what_was_never_told_to_end() {
 }
 
 #[test]
-fn a_call_that_is_told_at_its_end_only_is_a_call_and_a_result() {
+fn completed_item_without_start_is_call_and_result() {
     let (said, record) = read([
         r#"{"type":"item.completed","item":{"id":"i1","type":"command_execution","command":"x","aggregated_output":"y","exit_code":0,"status":"completed"}}"#,
         r#"{"type":"item.completed","item":{"id":"i2","type":"mcp_tool_call","tool":"search","server":"s"}}"#,
@@ -99,7 +101,7 @@ fn a_call_that_is_told_at_its_end_only_is_a_call_and_a_result() {
 }
 
 #[test]
-fn calls_of_a_second_start_have_names_of_their_own() {
+fn calls_of_a_second_start_have_their_own_ids() {
     let mut counted = Rollouts::default();
     let nowhere = Path::new("/nonexistent");
     counted.begin(nowhere);
@@ -111,7 +113,7 @@ fn calls_of_a_second_start_have_names_of_their_own() {
 }
 
 #[test]
-fn calls_that_no_codex_makes_are_told_and_not_remembered() {
+fn overlong_or_excess_call_ids_are_logged_and_not_tracked() {
     let mut reader = Lines::new(Path::new("/nonexistent"), Arc::default());
     let mut began = |id: &str| {
         let line =
@@ -120,14 +122,14 @@ fn calls_that_no_codex_makes_are_told_and_not_remembered() {
         assert!(signs.iter().any(|sign| matches!(sign, Sign::Said(said) if said.call.as_deref() == Some(id))), "{id}");
         signs.contains(&Sign::ToolBegan(id.into()))
     };
-    assert!(began(&"x".repeat(16 * 1024)), "one that a proxy made");
-    assert!(!began(&"x".repeat(16 * 1024 + 1)), "its name is too long");
+    assert!(began(&"x".repeat(16 * 1024)), "the longest remembered id");
+    assert!(!began(&"x".repeat(16 * 1024 + 1)), "its id is too long");
     let remembered = (0..5_000).filter(|number| began(&format!("item_{number}"))).count();
     assert_eq!(remembered + 1, 1_024);
 }
 
 #[test]
-fn nothing_unknown_is_lost_and_nothing_fails() {
+fn unknown_lines_become_raw_events() {
     for odd in [
         r#"{"type":"new.thing"}"#,
         r#"{"type":"item.completed","item":{"id":"i","type":"new_item"}}"#,
@@ -144,7 +146,7 @@ fn nothing_unknown_is_lost_and_nothing_fails() {
 
 proptest::proptest! {
     #[test]
-    fn no_line_is_too_strange(line in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+    fn any_bytes_are_read_without_a_panic(line in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
         Lines::new(Path::new("/workspace"), Arc::default()).read(&line);
     }
 }

@@ -1,3 +1,5 @@
+//! Tests the usage that is read from Codex's session files.
+
 use super::*;
 use crate::agent::goldens::{newest_run, run, versions};
 
@@ -27,7 +29,7 @@ impl World {
         io::Write::write_all(&mut file, text.as_bytes()).unwrap();
     }
 
-    /// The last line tells of the whole thread.
+    /// Notes the totals of the thread, as the last line of a run reports them.
     fn note_thread(&self, input: u64, output: u64, kept: u64) {
         let tokens = Tokens { input, cached: 0, output };
         self.counted.lock().unwrap().note_thread(Count { tokens, cache_write: kept });
@@ -45,7 +47,7 @@ fn recorded() -> String {
 const USED: Sign = Sign::Used(Tokens { input: 100, cached: 0, output: 50 });
 
 #[test]
-fn each_request_is_counted_once_while_it_works() {
+fn each_request_is_counted_once_during_the_run() {
     for version in versions("codex") {
         let world = World::new();
         world.begin();
@@ -57,7 +59,7 @@ fn each_request_is_counted_once_while_it_works() {
         signs.extend(world.look().look());
         assert_eq!(world.look().look(), []);
         signs.retain(|sign| !matches!(sign, Sign::Answered(_)));
-        // 100 × 2 + 50 × 10 millionths, each.
+        // 100 × 2 + 50 × 10 millionths per request.
         let more = |cost| vec![USED, Sign::Cost(cost), Sign::Counted, Sign::MoreFollows];
         let model = || vec![Sign::Model("gpt-6.1-sol".into())];
         let last = vec![USED, Sign::Cost(2_100), Sign::Counted];
@@ -66,7 +68,7 @@ fn each_request_is_counted_once_while_it_works() {
 }
 
 #[test]
-fn the_model_is_asked_again_once_it_has_every_answer_whatever_goes_on() {
+fn model_continues_when_all_its_calls_have_results() {
     let world = World::new();
     world.begin();
     let item = |kind: &str, call: &str| {
@@ -78,16 +80,16 @@ fn the_model_is_asked_again_once_it_has_every_answer_whatever_goes_on() {
     assert_eq!(world.look().look(), []);
     world.write(&item("custom_tool_call_output", "b"));
     assert_eq!(world.look().look(), [Sign::Answered(true)]);
-    // What was answered and what is called next may be read in one look.
+    // One read may contain a result and the next call.
     world.write(&(item("function_call", "c") + &item("function_call_output", "c") + &item("function_call", "d")));
     assert_eq!(world.look().look(), [Sign::Answered(false)]);
-    // However long a name is that something before the model gave it.
+    // The provider may send an id of any length.
     let long = "x".repeat(16 * 1024);
     world.write(&(item("function_call_output", "d") + &item("function_call", &long)));
     assert_eq!(world.look().look(), []);
     world.write(&item("function_call_output", &long));
     assert_eq!(world.look().look(), [Sign::Answered(true)]);
-    // Another start has calls of its own.
+    // A new start has its own calls.
     world.begin();
     assert_eq!(world.look().look(), []);
     world.write(&(item("function_call", "e") + &item("function_call_output", "e")));
@@ -95,7 +97,7 @@ fn the_model_is_asked_again_once_it_has_every_answer_whatever_goes_on() {
 }
 
 #[test]
-fn what_stood_there_before_and_what_an_earlier_start_used_are_not_counted_again() {
+fn earlier_usage_is_not_counted_again() {
     let world = World::new();
     world.write(&recorded());
     world.begin();
@@ -109,7 +111,7 @@ fn what_stood_there_before_and_what_an_earlier_start_used_are_not_counted_again(
 }
 
 #[test]
-fn where_the_files_tell_nothing_the_last_line_does_less_what_was_counted() {
+fn thread_totals_replace_missing_file_records() {
     let world = World::new();
     world.begin();
     world.note_thread(100, 50, 0);
@@ -118,13 +120,13 @@ fn where_the_files_tell_nothing_the_last_line_does_less_what_was_counted() {
     world.note_thread(300, 150, 0);
     let signs = world.look().finish();
     assert!(signs.contains(&Sign::Used(Tokens { input: 200, cached: 0, output: 100 })), "{signs:?}");
-    // The model is not known, so its price is not.
+    // Without a known model there is only an upper bound of the cost.
     assert!(signs.iter().any(|sign| matches!(sign, Sign::CostAtMost(_))));
     let Some(Sign::Said(usage)) = signs.last() else { panic!("{signs:?}") };
     assert_eq!(usage.data.as_ref().unwrap()["cost_usd_micros"], Value::Null);
 }
 
-/// What it costs after each of these requests of one model, which have so much input.
+/// The cost signs after each request to `model` with these numbers of input tokens.
 fn costs(model: &str, inputs: &[u64]) -> Vec<Sign> {
     let world = World::new();
     world.begin();
@@ -143,13 +145,13 @@ fn costs_in(world: &World, model: &str, inputs: &[u64]) -> Vec<Sign> {
 }
 
 #[test]
-fn a_long_request_costs_more_and_the_others_of_its_session_do_not() {
+fn long_request_price_applies_to_that_request_only() {
     let sums = [Sign::Cost(400_000), Sign::Cost(1_600_000), Sign::Cost(1_800_000)];
     assert_eq!(costs("gpt-6-sol", &[200_000, 300_000, 100_000]), sums);
 }
 
 #[test]
-fn what_a_request_writes_to_a_cache_costs_more() {
+fn cache_writes_have_their_own_price() {
     let world = World::new();
     world.begin();
     let usage = json!({
@@ -160,7 +162,7 @@ fn what_a_request_writes_to_a_cache_costs_more() {
     let signs = world.look().look();
     // 500 × 2 + 200 × 2.5 + 300 × 0.2 + 50 × 10
     assert!(signs.contains(&Sign::Cost(2_060)), "{signs:?}");
-    // The same is not counted again where only the thread's sum is told later.
+    // The thread's totals do not count these tokens again.
     world.begin();
     world.counted.lock().unwrap().note_thread(count_of(&json!({
         "input_tokens": 1_100, "cached_input_tokens": 300, "cache_write_input_tokens": 240, "output_tokens": 50,
@@ -171,7 +173,7 @@ fn what_a_request_writes_to_a_cache_costs_more() {
 }
 
 #[test]
-fn of_a_thread_that_takes_the_place_of_a_lost_one_all_is_counted() {
+fn thread_that_replaces_a_lost_one_is_counted_from_zero() {
     let world = World::new();
     world.begin();
     world.note_thread(300, 150, 0);
@@ -181,7 +183,7 @@ fn of_a_thread_that_takes_the_place_of_a_lost_one_all_is_counted() {
     world.note_thread(100, 50, 0);
     let signs = world.look().finish();
     assert!(signs.contains(&USED), "{signs:?}");
-    // It goes on in the next start.
+    // The next start continues the new thread.
     world.begin();
     world.note_thread(200, 100, 0);
     let signs = world.look().finish();
@@ -189,8 +191,8 @@ fn of_a_thread_that_takes_the_place_of_a_lost_one_all_is_counted() {
 }
 
 #[test]
-fn the_end_tells_what_a_start_used_and_with_which_prices() {
-    // The table has a date, and what the operator says has none.
+fn finish_reports_usage_cost_and_price_date() {
+    // The list has a date; the operator's prices have none.
     for (told, prices_of) in [("", json!(prices::as_of())), ("gpt-6.1-sol=2/0.5/10", Value::Null)] {
         let world = World { prices: Prices::with_operators(told), ..World::new() };
         world.begin();
@@ -204,7 +206,7 @@ fn the_end_tells_what_a_start_used_and_with_which_prices() {
 }
 
 #[test]
-fn a_line_without_an_end_is_passed_over_and_not_read_for_ever() {
+fn overlong_line_is_skipped_in_bounded_reads() {
     let world = World::new();
     world.write("0123456789\nab\n");
     let read = |from| {
@@ -216,7 +218,7 @@ fn a_line_without_an_end_is_passed_over_and_not_read_for_ever() {
 }
 
 #[test]
-fn pipes_links_and_half_lines_are_not_waited_for() {
+fn pipes_links_and_incomplete_lines_are_skipped() {
     let world = World::new();
     world.begin();
     nix::unistd::mkfifo(&world.dir.path().join("2026/11/21/a.jsonl"), nix::sys::stat::Mode::S_IRWXU).unwrap();
