@@ -119,7 +119,7 @@ mod tests {
     use crate::agent::line::{self, Stream};
     use serde_json::json;
 
-    /// What the last of these lines came to.
+    /// The sum after the last of these lines, if it changed.
     fn noted(lines: &[Value]) -> Option<Sum> {
         let (mut count, mut last) = (OwnCount::default(), None);
         for line in lines {
@@ -129,7 +129,7 @@ mod tests {
         last
     }
 
-    /// Turns, tokens read and cost after these lines of kind `usage`; nothing where none of them counts.
+    /// Turns, input tokens and cost after these lines of kind `usage`.
     fn counted(lines: &[Value]) -> (u32, u64, Option<u64>) {
         let mut count = OwnCount::default();
         for line in lines {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_add_up() {
+    fn lines_add_up_to_turns_tokens_and_cost() {
         let line = json!({"turns": 1, "input_tokens": 100, "cost_usd_micros": 7});
         assert_eq!(counted(&[line.clone(), line.clone(), line]), (3, 300, Some(21)));
         let sparse = [json!({"cost_usd_micros": 5}), json!({"so_far": false, "turns": 2}), json!({"odd": 1})];
@@ -159,18 +159,18 @@ mod tests {
     }
 
     #[test]
-    fn sums_and_what_is_added_up_beside_them_do_not_count_twice() {
+    fn sums_and_single_lines_do_not_count_twice() {
         let so_far = |turns: u32| json!({"so_far": true, "turns": turns, "cost_usd_micros": 10 * turns});
         let line = |turns: u32| json!({"turns": turns, "cost_usd_micros": 10 * turns});
-        // It ends with one line for the whole start, as other agents do.
+        // Other agents end with one line for the whole start.
         assert_eq!(counted(&[so_far(1), so_far(2), line(3)]), (3, 0, Some(30)));
-        // Each answer is said, and now and then what they come to.
+        // Each answer is reported, and sometimes the sums.
         assert_eq!(counted(&[line(1), line(1), so_far(2), line(1)]), (3, 0, Some(30)));
         assert_eq!(counted(&[line(1), so_far(4)]), (4, 0, Some(40)));
     }
 
     #[test]
-    fn what_is_no_number_or_nobodys_is_not_counted() {
+    fn invalid_numbers_are_not_counted() {
         let good = json!({"turns": 1, "input_tokens": 100, "cost_usd_micros": 7});
         for wrong in [json!(-1), json!(1.5), json!("7"), json!(null), json!([7]), json!(u64::MAX), json!(1e300)] {
             for so_far in [false, true] {
@@ -180,7 +180,7 @@ mod tests {
             let half = json!({"turns": wrong, "cost_usd_micros": 3});
             assert_eq!(counted(&[good.clone(), half]), (1, 100, Some(10)), "{wrong}");
         }
-        // Neither a sum nor a part of one.
+        // Neither a sum nor an addend.
         assert_eq!(counted(&[good, json!({"so_far": "yes", "turns": 9})]), (1, 100, Some(7)));
         for nothing in [json!({"kind": "usage"}), json!({"kind": "usage", "so_far": true}), json!({"turns": 1})] {
             assert_eq!(noted(&[nothing]), None);
@@ -188,13 +188,13 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_no_larger_than_one_number_may_be() {
+    fn sums_are_capped() {
         let most = json!({"turns": MOST_TURNS, "input_tokens": MOST_TOKENS, "cost_usd_micros": MOST_MICROS});
         assert_eq!(counted(&[most.clone(), most]), (1_000_000, MOST_TOKENS, Some(MOST_MICROS)));
     }
 
     #[test]
-    fn no_more_is_read_from_a_cache_than_is_read() {
+    fn cached_tokens_never_exceed_input_tokens() {
         let cached = |line: Value| noted(&[line]).unwrap().tokens;
         let line = json!({"kind": "usage", "input_tokens": 10, "cached_input_tokens": 7, "output_tokens": 2});
         assert_eq!(cached(line), Tokens { input: 10, cached: 7, output: 2 });
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_said_its_last_word_goes_on_when_it_does_something() {
+    fn activity_after_a_result_means_more_follows() {
         let (used, result) = (json!({"kind": "usage", "turns": 1}), json!({"kind": "result", "text": "Done."}));
         let text = json!({"kind": "text", "text": "Bye."});
         let edits = json!({"kind": "file_edit", "path": "a"});
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn people_know_the_sums_where_it_said_all_of_them_itself() {
+    fn sum_is_marked_reported_if_the_agent_sent_it() {
         let so_far = json!({"kind": "usage", "so_far": true, "turns": 2});
         let more = json!({"kind": "usage", "turns": 3});
         let is_told = |lines: &[&Value]| {

@@ -210,20 +210,20 @@ mod tests {
     }
 
     #[test]
-    fn every_row_of_the_list_has_a_price_and_the_list_has_a_date() {
+    fn every_row_has_a_price_and_the_list_has_a_date() {
         assert_eq!(as_of().len(), 7);
         assert_eq!(LISTED.len(), rows().count() - 2, "a row was not parsed, or a model has two");
     }
 
     #[test]
-    fn tokens_cost_what_the_list_says() {
+    fn tokens_are_priced_by_the_list() {
         // 0.12 × 1.75 + 0.08 × 0.175 + 0.02 × 14
         check("gpt-5.2-codex", TOKENS, Some(504_000));
         check("gpt-5.2-codex-2026-01-14", TOKENS, Some(504_000));
         // 0.12 × 2 + 0.08 × 0.1 + 0.02 × 10
         check("gpt-6.1-sol", TOKENS, Some(448_000));
         check("gpt-5-nano", count(1, 9, 0), Some(1));
-        // Claude Code reported this amount itself, in the recording of a budget.
+        // Claude Code reported this amount in its recorded `budget` run.
         check("claude-opus-4-8[1m]", count(200_000, 0, 100), Some(1_002_500));
         check("claude-haiku-4-5-20251001", count(1, 1, 0), Some(1));
         for unknown in ["", "claude-opus", "claude-opus-5-1", "gpt-99", "<synthetic>", "gpt-5.2-codex-2026x01-14"] {
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn each_model_that_codex_offers_has_a_price() {
+    fn every_model_of_codex_has_a_price() {
         for model in [
             "gpt-5.5",
             "gpt-5.6-luna",
@@ -251,20 +251,20 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_write_has_a_price_of_its_own() {
+    fn cache_write_has_its_own_price() {
         let write = |count: Count, cache_write| Count { cache_write, ..count };
         // 0.08 × 2 + 0.04 × 2.5 + 0.08 × 0.1 + 0.02 × 10
         check("gpt-6.1-sol", write(TOKENS, 40_000), Some(468_000));
         // 0.2 × 4 + 0.1 × 5 + 0.1 × 0.2 + 0.01 × 15
         check("gpt-6.1-sol", write(MANY, 100_000), Some(1_470_000));
-        // At most the input that came from no cache: 0.12 × 2.5 + 0.08 × 0.1 + 0.02 × 10
+        // A cache write is limited to the uncached input: 0.12 × 2.5 + 0.08 × 0.1 + 0.02 × 10
         check("gpt-6.1-sol", write(TOKENS, u64::MAX), Some(508_000));
         check("claude-opus-4-8", write(count(1_000_000, 0, 0), 1_000_000), Some(6_250_000));
         check("gpt-5.2-codex", write(TOKENS, 40_000), Some(504_000));
     }
 
     #[test]
-    fn a_long_request_costs_more_as_a_whole() {
+    fn long_request_has_a_higher_price_for_all_its_tokens() {
         for (model, cost) in [
             // 0.3 × 4 + 0.1 × 0.2 + 0.01 × 15
             ("gpt-6.1-sol", 1_370_000),
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_without_a_price_is_limited_by_the_highest() {
+    fn unpriced_model_is_bounded_by_the_highest_price() {
         let prices = Prices::default();
         assert_eq!((prices.highest_cost(TOKENS), prices.highest_cost(MANY)), (3_420_000, 8_875_000));
         let most = count(u64::MAX, 0, u64::MAX);
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_prices_replace_those_of_the_list() {
+    fn operator_prices_replace_the_list() {
         let setting = "gpt-99=2/0.2/8, gpt-5.2 = 1/0.1/1,nonsense,x=1/2,=1/1/1,y=a/b/c,z=1/1/1/1";
         let prices = Prices::with_operators(setting);
         assert_eq!(prices.cost("gpt-99", TOKENS), Some(416_000));

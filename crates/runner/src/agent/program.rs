@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_without_its_interpreter_is_no_program() {
+    fn script_without_its_interpreter_is_no_program() {
         let dir = tempfile::tempdir().unwrap();
         for (begin, expected) in
             [("#!/bin/sh\n", true), ("#! /bin/sh -e", true), ("#!/no/such/one\n", false), ("", true)]
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_the_worktree_leads_out_of_it() {
+    fn relative_path_never_leaves_the_worktree() {
         let dir = tempfile::tempdir().unwrap();
         let (tree, outside) = (dir.path().join("tree"), dir.path().join("outside"));
         for folder in [&tree, &outside] {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_looked_up_in_the_path_only() {
+    fn bare_name_is_searched_in_absolute_path_entries_only() {
         let dir = tempfile::tempdir().unwrap();
         executable(&dir.path().join("tool"));
         let path = std::env::join_paths([Path::new("."), Path::new("/nowhere"), dir.path()]).unwrap();

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_and_lengths_are_understood_and_nothing_is_guessed() {
+    fn dates_and_durations_are_parsed_without_guessing() {
         check("You will regain access on 2026-12-01 at 00:00 UTC.", Some("2026-12-01T00:00:00Z"));
         check("until 2026-12-01T13:45:10Z", Some("2026-12-01T13:45:00Z"));
         check("resets 2026-12-01", Some("2026-12-01T00:00:00Z"));
@@ -183,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_the_clock_is_the_next_one_in_utc() {
-        // It is ten in the morning.
+    fn clock_time_is_the_next_one_in_utc() {
+        // The current time is 10:00.
         for (said, expected) in [
             ("Try again at 3:05 PM.", "2026-11-21T15:05:00Z"),
             ("or try again at 11:59 PM.", "2026-11-21T23:59:00Z"),
@@ -204,8 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn claude_codes_own_time_is_read_where_it_is_utc_and_nowhere_else() {
-        // It is ten in the morning of 21 November.
+    fn claude_code_reset_is_parsed_in_utc_only() {
+        // The current time is 10:00 on 21 November.
         for (said, expected) in [
             ("You've hit your session limit · resets 3pm (UTC)", "2026-11-21T15:00:00Z"),
             ("You've hit your limit · resets 9:10pm (UTC)\n/upgrade to increase it", "2026-11-21T21:10:00Z"),
@@ -213,7 +213,7 @@ mod tests {
             ("You've hit your session limit · resets 12am (UTC)", "2026-11-22T00:00:00Z"),
             ("You've hit your weekly limit · resets Nov 24, 3am (UTC)", "2026-11-24T03:00:00Z"),
             ("You've hit your weekly limit · resets Nov 24 at 3:30am (UTC)", "2026-11-24T03:30:00Z"),
-            // It ended while that was said.
+            // The limit ended before the message arrived.
             ("You've hit your weekly limit · resets Nov 21, 9am (UTC)", "2026-11-21T09:00:00Z"),
             ("You're out of extra usage · resets Jan 2, 12pm (UTC)", "2027-01-02T12:00:00Z"),
             ("You're out of extra usage · resets Jan 2, 2027, 1am (UTC)", "2027-01-02T01:00:00Z"),
@@ -240,21 +240,21 @@ mod tests {
     }
 
     #[test]
-    fn a_time_right_before_midnight_is_over_right_after_it() {
+    fn time_before_midnight_has_passed_just_after_midnight() {
         let now = Timestamp::parse("2026-11-21T00:00:02Z").unwrap();
         let ended = Timestamp::parse("2026-11-20T23:59:00Z").unwrap();
         assert_eq!(end_in("Try again at 11:59 PM.", now), Some(ended));
     }
 
     #[test]
-    fn a_day_without_a_year_is_of_the_year_in_which_it_is_ahead_or_has_just_passed() {
+    fn date_without_a_year_is_the_next_or_just_passed_one() {
         for (now, said, expected) in [
             ("2027-01-01T00:01:00Z", "Dec 31, 11:59pm", "2026-12-31T23:59:00Z"),
             ("2027-01-01T23:58:00Z", "Dec 31, 11:59pm", "2026-12-31T23:59:00Z"),
             ("2027-01-02T00:00:00Z", "Dec 31, 11:59pm", "2027-12-31T23:59:00Z"),
             ("2026-12-31T23:59:00Z", "Jan 1, 3am", "2027-01-01T03:00:00Z"),
             ("2027-01-01T00:01:00Z", "Jan 1, 12am", "2027-01-01T00:00:00Z"),
-            // Only some years have it.
+            // February 29 needs a leap year.
             ("2027-12-31T10:00:00Z", "Feb 29, 3am", "2028-02-29T03:00:00Z"),
         ] {
             let words = format!("You've hit your weekly limit · resets {said} (UTC)");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_is_made_of_what_is_none() {
+    fn malformed_clock_times_are_ignored() {
         for odd in [
             "later.",
             "",

@@ -349,13 +349,13 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_not_undone_by_a_later_success() {
+    fn failure_outweighs_a_later_success() {
         let heard = record(&[ended(true, "fine"), ended(false, "overloaded"), ended(true, "fine again")]);
         assert_eq!(heard.terminal.unwrap().words, "overloaded");
     }
 
     #[test]
-    fn what_was_denied_in_one_turn_is_known_after_the_next_ones() {
+    fn first_denial_is_recorded_across_turns() {
         let denied = |well: bool, tools: &[&str]| {
             let denied = tools.iter().map(|tool| (*tool).to_owned()).collect();
             Sign::Ended(Terminal { well, denied, ..Terminal::default() })
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_said_stays_neither_before_nor_after_another_failure() {
+    fn limit_message_yields_to_another_failure() {
         let (limit, other) = (ended(false, "You've hit your session limit"), ended(false, "it was interrupted"));
         for said in [vec![&limit, &other], vec![&other, &limit], vec![&limit, &other, &limit]] {
             let said: Vec<Sign> = said.into_iter().cloned().collect();
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn to_ask_the_model_again_is_no_sign_of_life_and_whatever_else_it_says_is_one() {
+    fn retry_is_no_sign_of_life_and_other_signs_are() {
         let start = Instant::now();
         let at = |secs: u64| start + Duration::from_secs(secs);
         let again = || Sign::TriesAgain(Said::words(EventKind::Log, "The model could not be reached."));
@@ -402,12 +402,12 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_its_errors_while_it_asks_the_model_again_is_no_sign_of_life() {
+    fn stderr_during_a_retry_is_no_sign_of_life() {
         let warning = Said::words(EventKind::Log, "retrying");
         let note = |signs: &[Sign]| {
             let shared = Shared::new();
             signs.iter().for_each(|sign| shared.note(sign));
-            // It is not by the clock that the one differs from the other.
+            // A time in the future shows whether `last` was set, without comparing two clock reads.
             let before = Instant::now() + Duration::from_secs(3_600);
             shared.record().last = before;
             shared.note_error("retrying", &warning);
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn while_nothing_of_it_is_read_its_silence_does_not_grow_and_it_says_nothing_by_that() {
+    fn held_up_reading_adds_no_silence_and_no_sign() {
         let (shared, hour) = (Shared::new(), Duration::from_secs(3_600));
         shared.note(&Sign::TriesAgain(Said::words(EventKind::Log, "again")));
         let began = shared.record().last;
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_takes_up_what_came_late_has_not_ended() {
+    fn late_input_reopens_the_run_until_its_next_end() {
         let end = || ended(true, "fine");
         assert!(!record(&[Sign::TakenUp("m".into()), Sign::Turn]).has_ended());
         assert!(record(&[Sign::TakenUp("m".into()), Sign::Turn, end()]).has_ended());
@@ -442,20 +442,20 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_seen_although_another_turn_follows_at_once() {
+    fn end_is_noticed_although_another_turn_follows() {
         let before = record(&[Sign::Turn]).ends;
         assert!(!record(&[Sign::Turn, Sign::TakenUp("m".into())]).has_ended_since(before));
         let again = [Sign::Turn, ended(false, "interrupted"), Sign::TakenUp("m".into())];
         assert!(record(&again).has_ended_since(before));
-        // It is that turn that is waited for.
+        // Now wait for the end of that second turn.
         let before = record(&again).ends;
         assert!(!record(&[&again[..], &[Sign::Turn]].concat()).has_ended_since(before));
         assert!(record(&[&again[..], &[Sign::Turn, ended(false, "again")]].concat()).has_ended_since(before));
     }
 
     #[test]
-    fn an_answer_that_is_counted_late_begins_nothing_and_has_heard_nothing() {
-        // What is read beside its lines may be of the answer before.
+    fn late_count_starts_no_turn_and_acknowledges_no_input() {
+        // A count from the session file may belong to the answer before the input.
         let late = record(&[Sign::TakenUp("m".into()), Sign::Counted]);
         assert_eq!((late.turns, late.heard.len()), (1, 0));
         let after = record(&[Sign::Turn, ended(true, "fine"), Sign::Counted]);
@@ -464,40 +464,40 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_asks_for_tools_is_not_the_last_one() {
+    fn answer_with_tool_calls_is_not_the_last() {
         assert!(record(&[Sign::Turn, Sign::MoreFollows]).more_follows);
         let last = record(&[Sign::Turn, Sign::MoreFollows, Sign::Turn]);
         assert_eq!((last.turns, last.more_follows), (2, false));
     }
 
     #[test]
-    fn a_cost_that_is_not_known_is_not_told_and_still_counts() {
+    fn unknown_cost_is_unreported_and_bounded() {
         let heard = record(&[Sign::Cost(10), Sign::CostAtMost(30)]);
         assert_eq!((heard.cost, heard.cost_at_most), (None, 30));
     }
 
     #[test]
-    fn sums_of_an_agent_take_the_place_of_those_before() {
+    fn newer_sums_replace_older_ones() {
         let sum = |turns: u32, cost| {
             let tokens = Tokens { input: 10 * u64::from(turns), cached: 0, output: 1 };
             Sign::Sum(Sum { turns, tokens, cost, goes_on: true, is_told: true })
         };
         let heard = record(&[sum(2, Some(20)), sum(3, Some(15))]);
         assert_eq!((heard.turns, heard.used.input, heard.cost), (3, 30, Some(15)));
-        // For a limit, what it cost once does not come back.
+        // The bound for limits never decreases.
         assert_eq!((heard.cost_at_most, heard.cost_so_far, heard.more_follows), (20, CostSoFar::Known(15), true));
         assert_eq!(record(&[sum(1, None)]).cost, None);
     }
 
     #[test]
-    fn about_what_it_cost_is_shown_until_it_is_said_and_is_no_cost() {
+    fn estimated_cost_is_shown_until_a_cost_is_reported() {
         let mut heard = record(&[Sign::CostAbout(Some(30))]);
         assert_eq!((heard.cost, heard.cost_at_most, heard.cost_so_far), (None, 0, CostSoFar::About(30)));
         assert_eq!(heard.unsaid_cost(), Some(30));
         heard.note(&Sign::Cost(20), Instant::now());
         assert_eq!((heard.cost, heard.cost_at_most, heard.cost_so_far), (Some(20), 20, CostSoFar::Known(20)));
         assert_eq!(heard.unsaid_cost(), None);
-        // It went on with what people said: what it said before still counts for limits and records.
+        // It continues with inputs: the earlier cost still counts for limits and records.
         heard.note(&Sign::CostAbout(Some(25)), Instant::now());
         assert_eq!((heard.cost, heard.cost_at_most, heard.cost_so_far), (Some(20), 20, CostSoFar::About(25)));
         assert_eq!(heard.unsaid_cost(), Some(5));
@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn its_own_last_word_is_quoted_before_its_errors_and_those_before_its_output() {
+    fn last_words_prefer_result_then_stderr_then_output() {
         let mut heard = record(&[Sign::Said(Said::words(EventKind::Text, "hello\n\n"))]);
         assert_eq!(heard.last_words(), "hello");
         heard.heard(Stream::Err, &Said::words(EventKind::Log, "oops"));
@@ -517,9 +517,9 @@ mod tests {
     }
 
     #[test]
-    fn a_last_word_is_kept_whole_for_the_sentence_that_quotes_it() {
+    fn last_words_are_stored_completely() {
         let said = |text: &str| Sign::Said(Said::words(EventKind::Text, text));
-        // What stands before its last line says what that line belongs to.
+        // The lines before the last one give its context.
         assert_eq!(record(&[said("a key:\nits end\n")]).last_words(), "a key:\nits end");
         let long = "x".repeat(1_000);
         assert_eq!(record(&[said(&long)]).last_words(), long);
@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_much_the_last_line_is_kept_from_its_beginning() {
+    fn overlong_last_words_end_with_the_last_line() {
         let said = |text: String| record(&[Sign::Said(Said::words(EventKind::Text, text))]).last_words();
         let lines = format!("{}the last line", "ü line\n".repeat(20_000));
         let kept = said(lines);
@@ -539,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_errors_is_kept() {
+    fn stderr_is_cut_to_its_end() {
         let mut heard = record(&[]);
         for number in 0..10_000 {
             heard.erred(&format!("ü line {number}"));

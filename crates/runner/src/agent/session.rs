@@ -147,14 +147,14 @@ mod tests {
             let session = SessionOf::new(agent, (self.0.path(), Path::new("/work/a.b_c/tree")), ID).unwrap();
             let files = session.files().unwrap();
             for file in &files {
-                assert_eq!(session.place(&file.name).as_ref(), Some(&file.path), "the same place, if nothing moved");
+                assert_eq!(session.place(&file.name).as_ref(), Some(&file.path), "the name maps back to its path");
             }
             files.into_iter().map(|file| file.name).collect()
         }
     }
 
     #[test]
-    fn claude_code_keeps_a_session_below_the_name_of_its_folder() {
+    fn claude_code_session_is_found_by_worktree_and_id() {
         let folder = "claude/projects/-work-a-b-c-tree";
         let home = Home::with(&[
             &format!("{folder}/{ID}.jsonl"),
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn codex_keeps_a_session_below_its_day() {
+    fn codex_session_is_found_by_day_and_id() {
         let name = format!("2026/11/21/rollout-2026-11-21T05-58-13-{ID}.jsonl");
         let other = "codex/sessions/2026/11/21/rollout-2026-11-21T05-58-13-other.jsonl";
         let home = Home::with(&[&format!("codex/sessions/{name}"), other, "codex/auth.json", "codex/config.toml"]);
@@ -180,20 +180,20 @@ mod tests {
     }
 
     #[test]
-    fn links_are_no_part_of_a_session() {
+    fn symlinks_are_no_part_of_a_session() {
         let home = Home::with(&["codex/sessions/2026/11/20/x", "secret.jsonl"]);
         let day = home.0.path().join("codex/sessions/2026/11/20");
         std::os::unix::fs::symlink(home.0.path().join("secret.jsonl"), day.join(format!("rollout-{ID}.jsonl")))
             .unwrap();
         assert_eq!(home.names("codex"), [""; 0]);
-        // Nor is what a link leads to.
+        // A linked folder is skipped as well.
         let home = Home::with(&[&format!("elsewhere/sessions/2026/11/20/rollout-{ID}.jsonl")]);
         std::os::unix::fs::symlink(home.0.path().join("elsewhere"), home.0.path().join("codex")).unwrap();
         assert_eq!(home.names("codex"), [""; 0]);
     }
 
     #[test]
-    fn what_is_put_back_lies_nowhere_else() {
+    fn restored_files_stay_inside_the_session() {
         let at = (Path::new("/home"), Path::new("/tree"));
         let claude = SessionOf::new("claude_code", at, ID).unwrap();
         let codex = SessionOf::new("codex", at, ID).unwrap();
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_has_so_many_files_in_so_many_folders_and_an_id_of_so_many_characters() {
+    fn session_limits_files_depth_and_id_length() {
         let day = "codex/sessions/2026/11/21";
         let names: Vec<String> = (0..MOST_FILES).map(|n| format!("{day}/rollout-{n}-{ID}.jsonl")).collect();
         let home = Home::with(&names.iter().map(String::as_str).collect::<Vec<_>>());
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_a_long_name_is_looked_for_where_claude_code_cuts_it() {
+    fn long_worktree_path_is_cut_as_claude_code_does() {
         let tree = format!("/work/{}", "a.".repeat(LONGEST_FOLDER));
         let name = name_of(Path::new(&tree));
         assert_eq!(name.len(), LONGEST_FOLDER);

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_amount_is_whole_millionths_and_nothing_else() {
+    fn amount_is_whole_micros_within_range() {
         assert_eq!(micros(0.00175), Some(1_750));
         assert_eq!(micros(0.0), Some(0));
         for wrong in [-0.1, f64::NAN, f64::INFINITY, 1e12] {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_went_back_is_nothing_less() {
+    fn token_difference_is_never_negative() {
         let tokens = |input| Tokens { input, cached: 1, output: 2 };
         assert_eq!(tokens(300) - tokens(100), Tokens { input: 200, cached: 0, output: 0 });
         assert_eq!((tokens(1) - tokens(100)).input, 0);

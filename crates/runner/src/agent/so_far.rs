@@ -97,7 +97,7 @@ mod tests {
         said.map(|said| said.data.unwrap())
     }
 
-    /// What stands in an event on one answer after these earlier starts.
+    /// The data of the event after one answer with this cost and these earlier starts.
     fn told(spent: Spent, cost: Sign) -> Value {
         told_of(spent, answer(cost))
     }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sums_of_an_attempt_are_told_with_what_earlier_starts_used() {
+    fn report_includes_usage_of_earlier_starts() {
         let spent = Spent {
             turns: 2,
             tokens: Tokens { input: 1_000, cached: 0, output: 100 },
@@ -138,12 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_at_once_and_then_only_once_in_a_while() {
+    fn first_report_is_immediate_and_later_ones_are_spaced() {
         let (shared, mut so_far) = (Shared::new(), SoFar::new(&Spent::default(), EVERY));
         let now = Instant::now();
         note(&shared, answer(Sign::Cost(1)));
         assert!(so_far.tell(&shared.record(), now).is_some());
-        assert_eq!(so_far.due(&shared.record()), None, "there is nothing new");
+        assert_eq!(so_far.due(&shared.record()), None, "no new usage");
         note(&shared, answer(Sign::Cost(2)));
         note(&shared, answer(Sign::Cost(3)));
         assert_eq!(so_far.tell(&shared.record(), now + EVERY - Duration::from_millis(1)), None);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_before_the_model_has_answered_or_of_words_without_their_tokens() {
+    fn nothing_is_reported_without_new_tokens() {
         let (shared, mut so_far) = (Shared::new(), SoFar::new(&Spent::default(), EVERY));
         let now = Instant::now();
         note(&shared, [Sign::Alive, Sign::Turn, Sign::Cost(0)]);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_that_an_agent_has_told_itself_are_told_once_more_only_with_those_of_earlier_starts() {
+    fn agents_own_sums_are_reported_only_with_earlier_starts() {
         let sum = |cost, is_told| Sign::Sum(Sum { turns: 1, cost: Some(cost), is_told, ..Sum::default() });
         let (shared, mut so_far) = (Shared::new(), SoFar::new(&Spent::default(), EVERY));
         note(&shared, [sum(10, true)]);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_tells_what_was_not_told_yet_however_soon() {
+    fn last_report_ignores_the_interval() {
         let (shared, mut so_far) = (Shared::new(), SoFar::new(&Spent::default(), EVERY));
         note(&shared, answer(Sign::CostAbout(Some(10))));
         assert!(so_far.tell(&shared.record(), Instant::now()).is_some());

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tool_that_was_denied_is_known_until_the_agent_begins_with_something_else() {
+    fn first_denied_tool_is_known_until_the_next_task() {
         let tally = Tally::default();
         tally.begins("main", None);
         assert_eq!(tally.denied(None), None);

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_agent_that_would_ask_again_is_stopped() {
+    fn agent_is_stopped_only_before_another_request() {
         let none = Spent::default();
         let turn = [Sign::Turn, Sign::MoreFollows];
         check(none, &[turn.clone(), turn.clone()].concat(), None);
@@ -153,13 +153,13 @@ mod tests {
         check(none, &[&three[..5], &[Sign::Turn]].concat(), None);
         let ended = Sign::Ended(Terminal::default());
         check(none, &[three.clone(), vec![ended.clone()]].concat(), None);
-        // It ended, and went on with what people said.
+        // The agent ended, then continued with inputs.
         let two = three[..4].to_vec();
         check(none, &[two, vec![ended], turn.to_vec()].concat(), Some("It used all 3 turns."));
     }
 
     #[test]
-    fn a_limit_is_near_when_the_next_answer_may_pass_it() {
+    fn limit_is_near_when_the_next_answer_may_exceed_it() {
         let near = |spent: Spent, signs: &[Sign]| LIMITS.are_near(&spent, &record(signs));
         let none = Spent::default();
         assert!(!near(none, &[Sign::Turn]));
@@ -173,18 +173,18 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_of_the_agent_passes_a_limit_with_its_last_answer() {
+    fn limit_applies_to_a_subagents_last_answer() {
         let spent = Spent { turns: 1, ..Spent::default() };
         let answers = [Sign::Turn, Sign::MoreFollows, Sign::ToolBegan("t".into()), Sign::Turn];
         check(spent, &answers, Some("It used all 3 turns."));
-        // Its caller gets that answer, and is asked.
+        // The caller receives the result and queries the model again.
         let given = [&answers[..], &[Sign::ToolEnded("t".into())]].concat();
         check(spent, &given, Some("It used all 3 turns."));
         check(Spent::default(), &[given, vec![Sign::Turn]].concat(), None);
     }
 
     #[test]
-    fn a_command_that_went_on_beside_the_model_asks_for_nothing_when_it_ends() {
+    fn background_command_causes_no_request_when_it_ends() {
         let spent = Spent { turns: 1, ..Spent::default() };
         let last = [Sign::Turn, Sign::MoreFollows, Sign::ToolBegan("t".into()), Sign::Answered(true), Sign::Turn];
         check(spent, &last, None);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn who_ended_well_with_its_last_turn_has_none_for_what_came_late() {
+    fn agent_without_turns_left_gets_no_late_input() {
         let ended = |well| Sign::Ended(Terminal { well, ..Terminal::default() });
         let taken_up = || Sign::TakenUp("m".into());
         let check = |turns: u32, signs: &[Sign], expected: bool| {
@@ -206,14 +206,14 @@ mod tests {
         check(2, &[Sign::Turn, ended(false)], false);
         check(1, &[Sign::Turn, ended(true)], false);
         check(0, &[Sign::Turn, Sign::Cost(1_000_000), ended(true)], true);
-        // It had one left, and is in the middle of it.
+        // One turn was left, and the agent is in the middle of that turn.
         let again = [Sign::Turn, ended(true), taken_up(), Sign::Turn];
         check(1, &again, false);
         check(1, &[&again[..], &[ended(true), taken_up()]].concat(), true);
     }
 
     #[test]
-    fn earlier_starts_count() {
+    fn earlier_starts_count_toward_the_limits() {
         let spent = Spent { turns: 2, cost_at_most: 600_000, ..Spent::default() };
         check(spent, &[Sign::Turn, Sign::MoreFollows], Some("It used all 3 turns."));
         let spent = Spent { turns: 0, ..spent };
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn who_says_its_sums_is_stopped_by_them_unless_it_has_said_its_last_word() {
+    fn reported_sums_stop_an_agent_unless_it_has_ended() {
         let sum = |turns, cost, goes_on| [Sign::Sum(Sum { turns, cost, goes_on, ..Sum::default() })];
         check(Spent::default(), &sum(2, Some(999_999), true), None);
         check(Spent::default(), &sum(2, Some(1_000_000), true), Some("It spent $1.00; the limit is $1.00."));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_may_be_silent_for_longer_and_not_for_ever() {
+    fn running_tool_triples_the_silence_limit() {
         let silence = |signs: &[Sign]| LIMITS.silence(&record(signs)).as_secs();
         assert_eq!(silence(&[]), 60);
         let busy = [Sign::ToolBegan("a".into()), Sign::ToolBegan("b".into()), Sign::ToolEnded("a".into())];
@@ -249,14 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn silence_in_which_the_model_was_asked_again_is_the_providers() {
+    fn silence_during_a_retry_is_provider_stalled() {
         let again = || Sign::TriesAgain(Said::words(EventKind::Log, "again"));
         let tool = || Sign::ToolBegan("t".into());
         for (signs, code, sentence) in [
             (vec![], "stalled", "The agent did nothing for 60 s; the last event was \"its start\"."),
             (vec![again()], "provider_stalled", "The agent waited 60 s for the model's provider: \"again\"."),
             (vec![again(), Sign::Alive], "stalled", "The agent did nothing for 60 s; the last event was \"again\"."),
-            // An agent of the agent asks again.
+            // A subagent retries.
             (vec![tool(), again()], "provider_stalled", "The agent waited 3 min for the model's provider: \"again\"."),
         ] {
             let failure = LIMITS.stalled(&record(&signs));
@@ -265,15 +265,15 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_that_goes_on_beside_a_model_that_is_asked_excuses_no_silence() {
+    fn background_tool_does_not_extend_the_silence_limit() {
         let asked = [Sign::ToolBegan("server".into()), Sign::Answered(true)];
         assert_eq!(LIMITS.silence(&record(&asked)).as_secs(), 60);
-        // The model called for something more: that is waited for.
+        // The model called another tool, which is waited for.
         assert_eq!(LIMITS.silence(&record(&[&asked[..], &[Sign::Answered(false)]].concat())).as_secs(), 180);
     }
 
     #[test]
-    fn what_starts_cost_adds_up_as_far_as_it_is_known() {
+    fn known_costs_of_starts_add_up() {
         let mut spent = Spent::default();
         spent.add(&record(&[Sign::Cost(5), Sign::Turn]));
         spent.add(&record(&[Sign::CostAtMost(7)]));
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_agent_did_not_come_to_say_counts_for_the_next_start_and_not_before() {
+    fn estimated_cost_counts_from_the_next_start() {
         let asks = [Sign::Turn, Sign::MoreFollows, Sign::CostAbout(Some(1_500_000))];
         check(Spent::default(), &asks, None);
         let mut spent = Spent::default();
@@ -291,7 +291,7 @@ mod tests {
         spent.add_ended(&record(&asks));
         assert_eq!((spent.cost, spent.about), (Some(2_200_005), 2_200_000));
         assert_eq!(LIMITS.used_up(&spent).unwrap().code(), "cost_limit");
-        // Who said it, and whose price nobody knows.
+        // `spent` prefers a reported cost, and ignores an unknown one.
         let mut spent = Spent::default();
         spent.add_ended(&record(&[Sign::CostAbout(Some(30)), Sign::Cost(20)]));
         spent.add_ended(&record(&[Sign::CostAbout(None)]));
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_said_in_cents() {
+    fn dollar_amounts_have_cents_or_six_decimals() {
         for (micros, said) in [(0, "$0.00"), (1_500, "$0.001500"), (625_000, "$0.63"), (12_000_000, "$12.00")] {
             assert_eq!(dollars(micros), said);
         }
