@@ -39,7 +39,7 @@ fn random() -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn two_ids_differ() {
+    fn ids_are_distinct_and_valid() {
         assert_eq!(super::random().len(), 26);
         assert_ne!(super::random(), super::random());
         assert!(super::claim().is_ok());

@@ -181,7 +181,7 @@ mod tests {
     use pullyard_protocol::attempt::FinishOutcome;
     use std::os::unix::fs::PermissionsExt;
 
-    /// Of an attempt whose control plane is not there.
+    /// A finish for a control plane that is unreachable.
     fn letter(job: &str) -> Letter {
         Letter {
             api_url: "http://127.0.0.1:1".into(),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_kept_whole_and_private() {
+    fn letter_is_stored_completely_with_mode_0600() {
         let dir = tempfile::tempdir().unwrap();
         let outbox = Outbox::in_dir(dir.path());
         let letter = letter("a");
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_letter_that_nobody_takes_stays_for_a_week_and_one_of_a_living_attempt_for_as_long_as_that_lives() {
+    async fn letters_expire_after_a_week_unless_their_attempt_lives() {
         let dir = tempfile::tempdir().unwrap();
         let outbox = Outbox::in_dir(dir.path());
         let kept = |job: &str, days: u64| {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn whose_a_letter_is_stands_in_its_name_and_nobodys_counts_for_none() {
+    fn file_name_of_a_letter_names_its_attempt() {
         let job = format!("job_{}", "a".repeat(26));
         let of = |name: &str| attempt_of(Path::new(name)).map(|(job, attempt)| (job.to_string(), attempt));
         assert_eq!(of(&format!("/o/{job}-12-a-b_c.json")), Some((job.clone(), 12)));

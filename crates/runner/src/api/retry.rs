@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_has_its_meaning() {
+    fn refusals_are_classified_by_status_and_code() {
         check(409, "lease_lost", Refusal::LeaseLost);
         check(409, "unwanted", Refusal::Unwanted);
         check(409, "not_now", Refusal::LeaseLost);
@@ -110,7 +110,7 @@ mod tests {
         check(403, "gateway", Refusal::Transient);
         check(429, "slow_down", Refusal::Transient);
         check(503, "busy", Refusal::Transient);
-        // Answers that may change within moments, and those of proxies.
+        // Statuses of short duration, and those of proxies.
         for status in [408, 425, 500, 504, 302] {
             check(status, "no", Refusal::Transient);
         }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_from_a_fifth_of_a_second_to_fifteen_and_no_two_runners_keep_step() {
+    fn backoff_doubles_from_200_ms_to_15_s_with_jitter() {
         let mut back_off = BackOff::new();
         for most in [200, 400, 800, 1_600, 3_200, 6_400, 12_800, 15_000, 15_000] {
             let (most, pause) = (Duration::from_millis(most), back_off.next());
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_away_is_asked_again_and_a_refusal_is_final() {
+    async fn unreachable_is_retried_and_a_refusal_is_final() {
         let (mut asked, limit) = (0, Duration::from_secs(60));
         let back = while_away(
             limit,
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_wants_rest_gets_it_and_is_not_asked_again_where_that_is_too_long() {
+    async fn retry_after_is_honoured_within_the_time_limit() {
         let limited = |retry_after| pullyard_forge::Error::RateLimited { host: "h".into(), retry_after };
         // Longer than the first pause.
         let wanted = Duration::from_millis(400);

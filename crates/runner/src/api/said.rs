@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_words_are_cut_between_characters_and_say_so() {
+    fn long_text_is_cut_at_a_character_with_a_mark() {
         let said = Said::words(EventKind::Text, "ü".repeat(40_000)).cut();
         let text = said.text.unwrap();
         assert!(text.len() < MAX_TEXT_BYTES + 64);
@@ -88,20 +88,20 @@ mod tests {
     }
 
     #[test]
-    fn large_data_is_left_out() {
+    fn large_data_is_replaced_by_its_size() {
         let mut said = Said::new(EventKind::Raw);
         said.data = Some(json!({ "x": "y".repeat(MAX_DATA_BYTES) }));
         assert!(said.cut().data.unwrap()["left_out_bytes"].is_u64());
     }
 
     #[test]
-    fn what_just_fits_stays_as_it_is_in_every_field() {
+    fn fields_at_their_limit_stay_unchanged() {
         let said = |text: usize, name: usize, data: usize| Said {
             text: Some("t".repeat(text)),
             name: Some("n".repeat(name)),
             path: Some("p".repeat(name)),
             call: Some("c".repeat(name)),
-            // With its quotes.
+            // The limit includes the quotes.
             data: Some("d".repeat(data - 2).into()),
             ..Said::new(EventKind::Text)
         };
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_what_was_left_out_takes_nothing_else_away() {
+    fn artifact_name_is_added_to_existing_data() {
         let named = |data: Option<Value>| {
             let mut said = Said { data, ..Said::new(EventKind::Raw) };
             said.refers_to(Some("output-1.txt".into()));

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_what_is_left_out_is_told_once() {
+    fn queue_is_bounded_and_counts_dropped_events_once() {
         let mut queue = Queue::new();
         let now = Instant::now();
         queue.add(now, Said::phase("executing"));
@@ -176,24 +176,24 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_has_at_most_a_thousand_events() {
+    fn batch_has_at_most_a_thousand_events() {
         let mut queue = Queue::new();
         for _ in 0..1_500 {
             queue.add(Instant::now(), Said::phase(""));
         }
-        // Small events: the size closes the batch first.
+        // The batch's size limit applies first.
         assert!(queue.take(1, Instant::now()).len() <= BATCH_EVENTS);
     }
 
     #[test]
-    fn who_fills_it_is_held_up_until_there_is_room_or_for_half_a_minute_in_a_row() {
+    fn full_queue_delays_the_agent_for_30_s_at_most() {
         let (mut queue, start) = (Queue::new(), Instant::now());
         let at = |secs: u64| start + Duration::from_secs(secs);
         let fill = |queue: &mut Queue, now| (0..500).for_each(|n| queue.add(now, text(n)));
         assert_eq!(queue.holds_up_until(), None);
         fill(&mut queue, at(0));
         assert_eq!(queue.holds_up_until(), Some(at(30)));
-        // Nothing is sent: who was held up so long is not held up anew by what it says next.
+        // Nothing was sent, and new events do not extend the delay.
         fill(&mut queue, at(31));
         assert_eq!(queue.holds_up_until(), Some(at(30)));
         while queue.bytes > FULL_BYTES {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_acts_on_or_counts_by_stays_while_anything_else_can_go() {
+    fn important_events_are_dropped_last() {
         let (mut queue, now) = (Queue::new(), Instant::now());
         let waited_for = [EventKind::Question, EventKind::Steer, EventKind::Usage, EventKind::Result];
         for kind in waited_for {
@@ -230,7 +230,7 @@ mod tests {
             kept.extend(queue.take(1, now).into_iter().map(|event| event.kind));
         }
         assert_eq!(kept.iter().copied().filter(|kind| waited_for.contains(kind)).collect::<Vec<_>>(), waited_for);
-        // Of nothing but that the oldest go, too: memory is bounded whatever an agent does.
+        // If only important events wait, the oldest are dropped.
         for n in 0..2_000 {
             queue.add(now, Said { kind: EventKind::Question, ..text(n) });
             assert!(queue.bytes <= MAX_BYTES);
@@ -238,14 +238,14 @@ mod tests {
     }
 
     #[test]
-    fn words_are_left_out_before_deeds_and_no_phase_ever_is() {
+    fn text_is_dropped_before_tool_calls_and_phases_never() {
         let (mut queue, now) = (Queue::new(), Instant::now());
         let deed = || Said { kind: EventKind::ToolCall, ..text(0) };
         let size = deed().size();
         queue.add(now, Said::phase("executing"));
         let words = 100;
         (0..words).for_each(|n| queue.add(now, text(n)));
-        // Together with the words too much, without them not.
+        // The tool calls fit into memory, but not together with the text.
         let deeds = MAX_BYTES / size - 1;
         (0..deeds).for_each(|_| queue.add(now, deed()));
         let kinds = |queue: &Queue, kind: EventKind| {
@@ -254,7 +254,7 @@ mod tests {
         };
         let kept = [EventKind::Text, EventKind::ToolCall, EventKind::Phase].map(|kind| kinds(&queue, kind));
         assert_eq!(kept, [0, deeds, 1]);
-        // Of nothing but deeds the oldest go, too: memory is bounded whatever an agent does.
+        // If only tool calls wait, the oldest are dropped.
         for _ in 0..2 * deeds {
             queue.add(now, deed());
             assert!(queue.bytes <= MAX_BYTES);

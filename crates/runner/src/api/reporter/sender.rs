@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn however_the_server_was_set_nobody_calls_in_a_tight_loop_or_is_silent_for_hours() {
+    async fn server_intervals_are_clamped() {
         for (told, kept) in [(0, 1), (30, 30), (86_400, 600)] {
             assert_eq!(sender(Duration::from_secs(told)).heartbeat, Duration::from_secs(kept));
         }
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_again_happened_as_much_longer_ago_and_is_else_as_it_was() {
+    fn repeated_batch_changes_only_its_ages() {
         let mut again = batch(5, 2);
         again.events[1].age_ms = 784;
         let before = again.clone();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_advances_only_past_what_was_taken() {
+    fn sequence_advances_only_past_accepted_events() {
         assert_eq!(rest_of(batch(5, 3), 8), Ok(8));
         assert_eq!(rest_of(batch(5, 0), 5), Ok(5));
         assert_eq!(rest_of(batch(5, 0), 3), Ok(5));

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_found_as_they_stand_in_addresses_and_decoded() {
+    fn passwords_in_urls_are_found_raw_and_decoded() {
         check("http://user:planted-pw@proxy.example:3128", &["planted-pw", "user:planted-pw"]);
         let encoded = ["pl%40nted%2fpw", "pl@nted/pw", "us%65r:pl%40nted%2fpw", "user:pl@nted/pw"];
         check("https://us%65r:pl%40nted%2fpw@model.example/v1?x=y@z", &encoded);
@@ -79,12 +79,12 @@ mod tests {
         let several = "amqp://a:planted-one@h1,amqp://b:planted-two@h2 {\"url\":\"http://c:planted-3@h\"}";
         let all = ["a:planted-one", "b:planted-two", "c:planted-3", "planted-3", "planted-one", "planted-two"];
         check(several, &all);
-        // What is no number stays as it is.
+        // An invalid percent escape stays unchanged.
         check("http://u:100%-planted%2@h", &["100%-planted%2", "u:100%-planted%2"]);
     }
 
     #[test]
-    fn a_token_in_the_place_of_a_user_is_found_and_a_name_is_none() {
+    fn token_as_user_is_found_and_a_user_name_is_not() {
         let token = "0123456789abcdefghijKLMN";
         for value in [format!("https://{token}@h/x"), format!("a https://{token}:x-oauth-basic@h")] {
             check(&value, &[token]);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_everybodys_is_no_secret() {
+    fn common_passwords_are_no_secret() {
         for value in [
             "postgres://postgres:postgres@db",
             "http://app:password@h",

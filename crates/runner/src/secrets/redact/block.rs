@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_of_a_key_are_taken_out_until_its_last_one() {
+    fn lines_of_a_key_are_redacted_until_its_end() {
         let texts = [
             "cat key.pem",
             "-----BEGIN RSA PRIVATE KEY-----",
@@ -114,26 +114,26 @@ mod tests {
     }
 
     #[test]
-    fn words_after_a_label_that_nothing_follows_stay() {
+    fn text_after_a_label_without_key_lines_stays() {
         let texts = ["if text.contains(\"-----BEGIN PRIVATE KEY-----\")", "    return Err(it is a key);", LINE];
         assert_eq!(cleaned(&texts)[1..], texts[1..]);
         let certificate = ["-----BEGIN CERTIFICATE-----", LINE];
         assert_eq!(cleaned(&certificate), certificate);
         let whole = format!("-----BEGIN PRIVATE KEY-----\n{LINE}\n-----END PRIVATE KEY-----");
-        assert_eq!(cleaned(&[&whole, LINE]), [&whole, LINE], "what is whole the redactor finds itself");
+        assert_eq!(cleaned(&[&whole, LINE]), [&whole, LINE], "a complete key is found by the redactor");
     }
 
     #[test]
-    fn what_others_say_between_its_lines_uncovers_none_of_them() {
+    fn interleaved_output_does_not_end_a_key() {
         let other = "npm warn config production use --omit=dev instead";
         let texts = ["-----BEGIN PRIVATE KEY-----", LINE, other, LINE, LINE, "-----END PRIVATE KEY-----"];
         assert_eq!(cleaned(&texts), [MARK, MARK, other, MARK, MARK, MARK]);
         let ended = [&["-----BEGIN PRIVATE KEY-----", LINE][..], &[other; MOST_OTHERS + 1], &[LINE]].concat();
-        assert_eq!(cleaned(&ended).last().unwrap(), LINE, "it has ended long ago");
+        assert_eq!(cleaned(&ended).last().unwrap(), LINE, "the block has ended");
     }
 
     #[test]
-    fn a_key_that_never_ends_hides_no_more_than_a_key_is_long() {
+    fn endless_key_is_redacted_up_to_the_longest_key() {
         let mut block = Block::default();
         block.clean("-----BEGIN PRIVATE KEY-----");
         let hidden = (0..1_000).take_while(|_| block.clean(LINE) == MARK).count();

@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_begins_after_what_is_none_and_after_an_escape() {
+    fn word_begins_after_a_separator_or_an_escape() {
         for before in
             ["", " ", "(", "é", "\\n", "\\\\r", "%3A", "a%0a", "\\x1b", "\\u000a", "\\033", "\x1b[1;32m", "\\e[0m"]
         {
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_of_capitals_begins_after_small_letters() {
+    fn uppercase_word_begins_after_lowercase_letters() {
         for (before, begins) in [("id", true), ("ID", false), ("1", false), ("%3A", true), ("_", true), ("", true)] {
             assert_eq!(is_after_another_case(before.as_bytes()), begins, "{before:?}");
         }

@@ -118,7 +118,7 @@ mod tests {
 
     const FORM: &[u8] = b"c2stYW50LWFwaTAzLVZxOFpyMUx4VDB1WXc1TmZLZEdo";
 
-    /// What is found around the first of these characters that stands in the text.
+    /// The match around the first occurrence of `known` in the text.
     fn found(known: &str, text: &str) -> Part {
         let of = FORM.windows(known.len()).position(|part| part == known.as_bytes()).unwrap();
         let line = line(FORM, text.as_bytes(), 0, (text.find(known).unwrap(), of));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_goes_on_over_breaks_to_both_sides() {
+    fn form_continues_over_breaks_in_both_directions() {
         for between in ["\n", "\\r\\n", "\n+", "\n    ", "\n   12\t", "\" \\\n  \""] {
             let text = format!("x {}{between}{}=", "c2stYW50LWFwaTAzLVZxOF", "pyMUx4VDB1WXc1TmZLZEdo");
             for known in ["c2st", "LVZx", "pyMU", "ZEdo"] {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_ends_where_something_else_follows() {
+    fn part_ends_before_other_text() {
         let text = "YW50LWFwaTAzLVZxOF\nsomething else";
         assert_eq!(found("LWFw", text), Part { at: 0..18, of: 4..22 });
         assert_eq!(found("LWFw", "YW50LWFwaTAzLVZxOF and so on").of, 4..22);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_breaks_as_lines_and_no_more_are_read() {
+    fn number_of_breaks_is_limited() {
         let each: Vec<_> = FORM.chunks(4).map(String::from_utf8_lossy).collect();
         assert_eq!(found("c2st", &each.join("\n")).of, 0..20);
         assert!(longest(FORM) < 4 * FORM.len());

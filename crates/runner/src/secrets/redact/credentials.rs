@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_codex_that_is_signed_in_the_tokens_are_secret_and_nothing_else() {
+    fn codex_credentials_yield_tokens_and_account_id() {
         let signed_in = r#"{
           "OPENAI_API_KEY": null, "auth_mode": "chatgptAuthTokens",
           "tokens": {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_claude_that_is_signed_in_likewise() {
+    fn claude_credentials_yield_both_tokens() {
         let signed_in = r#"{"claudeAiOauth":{"accessToken":"planted-access","refreshToken":"planted-refresh",
           "expiresAt":1795255200000,"scopes":["user:inference","user:profile"],"subscriptionType":"enterprise",
           "rateLimitTier":"default_claude_max_20x"}}"#;
@@ -109,12 +109,12 @@ mod tests {
     }
 
     #[test]
-    fn what_files_call_a_secret_is_one_whatever_words_it_is_made_of() {
+    fn password_field_is_a_secret_despite_common_words() {
         assert_eq!(of(r#"{"user":"bob-at-work","pass":"correct-horse-battery"}"#), ["correct-horse-battery"]);
     }
 
     #[test]
-    fn an_object_of_too_many_is_a_secret_as_a_whole() {
+    fn object_with_too_many_tokens_is_one_secret() {
         let many: serde_json::Map<String, Value> =
             (0..MOST).map(|number| (format!("token_{number}"), Value::from(format!("planted-{number}")))).collect();
         let many = Value::from(many).to_string();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_file_is_secret_as_a_whole() {
+    fn other_content_is_one_secret() {
         for value in ["planted-secret", "[\"planted\"]", "{broken", "{\"mode\":\"nothing\"}"] {
             assert_eq!(of(value), [value]);
         }

@@ -1,10 +1,10 @@
-//! How fast texts pass, for docs/capacity.md; nothing depends on it.
+//! Measures the throughput of redaction for docs/capacity.md. Runs only on request.
 
 use super::Redactor;
 use std::hint::black_box;
 use std::time::Instant;
 
-/// What agents print most: source code, in lines. Units: bytes.
+/// Source code, which agents print most. Units: bytes.
 const TEXT: usize = 16 * 1024 * 1024;
 
 fn measured(what: &str, redactor: &Redactor, text: &str) {
@@ -26,7 +26,7 @@ fn measured(what: &str, redactor: &Redactor, text: &str) {
 
 #[test]
 #[ignore = "it measures, for docs/capacity.md"]
-fn how_fast_texts_pass() {
+fn redaction_throughput() {
     let source = include_str!("scan.rs");
     let text = source.repeat(TEXT / source.len());
     let secrets = (0..8).map(|number| format!("sk-{number}-9f86d081884c7d659a2feaa0c55ad015"));

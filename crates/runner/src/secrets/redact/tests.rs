@@ -1,3 +1,5 @@
+//! Tests redaction of known secrets and of tokens by their shape.
+
 use super::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,7 +28,7 @@ fn check(text: &str, expected: &str) {
 }
 
 #[test]
-fn a_known_secret_is_taken_out_in_every_form() {
+fn known_secret_is_redacted_in_every_form() {
     check("nothing to see", "nothing to see");
     check(&format!("it is {SECRET}!"), "it is [redacted]!");
     check(&format!("{SECRET}{SECRET}"), "[redacted][redacted]");
@@ -36,10 +38,10 @@ fn a_known_secret_is_taken_out_in_every_form() {
 }
 
 #[test]
-fn a_known_secret_is_found_as_any_language_writes_it_into_an_address() {
+fn known_secret_is_found_in_every_url_encoding() {
     let secret = "s3/cr3t!*'()~:@ +=";
     for written in [
-        // Python's `quote` and `quote_plus`, JavaScript's `encodeURIComponent` and `encodeURI`, and what forms send.
+        // Python's `quote` and `quote_plus`, JavaScript's `encodeURIComponent` and `encodeURI`, and form encoding.
         "s3/cr3t%21%2A%27%28%29~%3A%40%20%2B%3D",
         "s3%2Fcr3t%21%2A%27%28%29~%3A%40+%2B%3D",
         "s3%2Fcr3t!*'()~%3A%40%20%2B%3D",
@@ -52,7 +54,7 @@ fn a_known_secret_is_found_as_any_language_writes_it_into_an_address() {
 }
 
 #[test]
-fn a_known_secret_is_found_in_base64_wherever_it_stands() {
+fn known_secret_is_found_in_base64_at_any_alignment() {
     let redactor = knowing(&[SECRET]);
     for user in ["", "u", "us", "use", "user:"] {
         for rest in ["", "x", "xy", "xyz"] {
@@ -60,7 +62,7 @@ fn a_known_secret_is_found_in_base64_wherever_it_stands() {
             let said = format!("Authorization: Basic {encoded}");
             let clean = redactor.text(&said);
             assert!(clean.contains(MARK), "{user}|{rest}: {clean}");
-            // What is left of it says nothing of the secret: at most the bits that it shares with its neighbours.
+            // The remainder has at most the bits that the secret shares with its neighbours.
             let left = clean.replace(MARK, "");
             assert!(left.len() <= said.len() - 20, "{user}|{rest}: {clean}");
         }
@@ -68,7 +70,7 @@ fn a_known_secret_is_found_in_base64_wherever_it_stands() {
 }
 
 #[test]
-fn a_key_of_many_lines_is_found_line_by_line() {
+fn lines_of_a_known_key_are_found_alone() {
     let line = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj";
     let redactor = knowing(&[&format!("-----BEGIN PRIVATE KEY-----\n{line}\n-----END PRIVATE KEY-----\n")]);
     assert_eq!(redactor.text(&format!("  {line}  ")), "  [redacted]  ");
@@ -76,7 +78,7 @@ fn a_key_of_many_lines_is_found_line_by_line() {
 }
 
 #[test]
-fn what_has_the_shape_of_a_token_is_taken_out() {
+fn token_shapes_are_redacted() {
     let long = format!("ghs_{}", "Ab1.".repeat(130));
     for token in [
         "ghp_0123456789abcdefghijABCDEFGHIJ012345",
@@ -105,7 +107,7 @@ fn what_has_the_shape_of_a_token_is_taken_out() {
 }
 
 #[test]
-fn what_only_looks_a_little_like_a_token_stays() {
+fn text_similar_to_a_token_stays() {
     for text in [
         "task-management-of-a-very-long-name-that-goes-on",
         "ghp_short",
@@ -122,12 +124,12 @@ fn what_only_looks_a_little_like_a_token_stays() {
 }
 
 #[test]
-fn words_too_short_for_a_secret_are_not_learned() {
+fn values_too_short_for_a_secret_are_not_learned() {
     assert_eq!(knowing(&["main", ""]).text("the main branch"), "the main branch");
 }
 
 #[test]
-fn a_secret_has_eight_bytes_and_a_line_of_one_that_counts_by_itself_32() {
+fn secret_has_8_bytes_and_a_line_of_one_has_32() {
     let redactor = knowing(&["hunter2x", " short-1 "]);
     for before in 0..20 {
         let before = ".".repeat(before);
@@ -142,7 +144,7 @@ fn a_secret_has_eight_bytes_and_a_line_of_one_that_counts_by_itself_32() {
 }
 
 #[test]
-fn each_word_for_a_secret_makes_a_name_one_of_a_secret_by_itself() {
+fn every_secret_word_marks_a_variable_name() {
     for word in [
         "KEY",
         "KEYS",
@@ -174,7 +176,7 @@ fn each_word_for_a_secret_makes_a_name_one_of_a_secret_by_itself() {
 }
 
 #[test]
-fn the_environments_secrets_are_known_by_their_names() {
+fn secret_variables_are_recognized_by_name() {
     for name in [
         "ANTHROPIC_API_KEY",
         "npm_token",
@@ -235,7 +237,7 @@ fn the_environments_secrets_are_known_by_their_names() {
 }
 
 #[test]
-fn events_and_failures_lose_them_in_every_field() {
+fn every_field_of_events_and_failures_is_redacted() {
     let redactor = knowing(&["the-secret"]);
     let mut said = Said::new(EventKind::ToolCall);
     said.text = Some("a the-secret".into());
@@ -257,14 +259,14 @@ fn events_and_failures_lose_them_in_every_field() {
 }
 
 #[test]
-fn a_secret_that_a_number_is_goes_and_other_numbers_stay() {
+fn numeric_secret_is_redacted_in_json() {
     let mut value = json!({ "pin": 471108150815_u64, "n": [-471108150815_i64, 4711, 0.5], "id": 471108150816_u64 });
     knowing(&["471108150815"]).value(&mut value);
     assert_eq!(value, json!({ "pin": MARK, "n": [MARK, 4711, 0.5], "id": 471108150816_u64 }));
 }
 
 #[test]
-fn what_a_failure_quotes_is_a_last_line_without_the_rest_of_a_secret() {
+fn failure_quotes_the_last_line_without_secret_parts() {
     let redactor = knowing(&["the-secret"]);
     let quoted = |words: &str| {
         let last_words = words.to_owned();
@@ -275,14 +277,14 @@ fn what_a_failure_quotes_is_a_last_line_without_the_rest_of_a_secret() {
         last_words
     };
     assert_eq!(quoted("one\ntwo\n\n"), "two");
-    // Of a key that goes on over lines the last one alone is no key.
+    // The last line alone would not look like a key.
     assert_eq!(quoted("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq"), MARK);
     let cut = quoted(&format!("{}the-secret and on", "x".repeat(195)));
     assert!(cut.chars().count() <= 200 && !cut.contains("the"), "{cut}");
 }
 
 #[test]
-fn of_an_agent_that_stalled_the_last_line_is_quoted_without_the_rest_of_a_secret_too() {
+fn stall_failure_quotes_the_last_line_redacted() {
     let redactor = knowing(&["the-secret"]);
     let texts =
         [("one\ntwo the-secret\n\n", "two [redacted]"), ("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq", MARK)];
@@ -298,7 +300,7 @@ fn of_an_agent_that_stalled_the_last_line_is_quoted_without_the_rest_of_a_secret
 }
 
 #[test]
-fn the_tokens_of_who_is_signed_in_are_known_one_by_one() {
+fn tokens_of_a_credentials_file_are_learned_one_by_one() {
     let file =
         r#"{"auth_mode":"chatgpt","tokens":{"access_token":"planted-access","refresh_token":"planted-refresh"}}"#;
     for redactor in [knowing(&[file]), Redactor::new([file.to_owned()])] {
@@ -312,7 +314,7 @@ fn the_tokens_of_who_is_signed_in_are_known_one_by_one() {
 }
 
 #[test]
-fn the_password_of_an_address_that_is_given_is_known_by_itself() {
+fn password_of_a_known_url_is_learned() {
     let redactor = knowing(&["postgres://app:pl%40nted-pw@db.example/app"]);
     assert_eq!(redactor.text("PGPASSWORD=pl@nted-pw psql"), "PGPASSWORD=[redacted] psql");
     let header = STANDARD.encode("app:pl@nted-pw");
@@ -321,7 +323,7 @@ fn the_password_of_an_address_that_is_given_is_known_by_itself() {
 }
 
 #[test]
-fn of_a_secret_that_is_cut_off_no_beginning_is_left() {
+fn cut_text_ends_without_the_start_of_a_secret() {
     let redactor = knowing(&["the-secret"]);
     for secret in ["the-secret", "ghp_0123456789abcdefghijABCDEFGHIJ012345"] {
         for cut in 0..secret.len() {
@@ -335,7 +337,7 @@ fn of_a_secret_that_is_cut_off_no_beginning_is_left() {
 }
 
 #[test]
-fn what_comes_in_pieces_is_searched_over_their_borders() {
+fn search_finds_secrets_across_pieces() {
     let redactor = knowing(&["the-secret"]);
     let text = format!("{}the-secret{}", "x".repeat(1_000), "y".repeat(1_000));
     for size in [1, 3, 7, 1_003, 5_000] {
@@ -354,7 +356,7 @@ fn what_comes_in_pieces_is_searched_over_their_borders() {
 }
 
 #[test]
-fn only_known_secrets_keep_work_from_being_published() {
+fn only_known_secrets_block_publishing() {
     let redactor = knowing(&["the-secret"]);
     assert!(redactor.knows_one_in(b"x the-secret y"));
     assert!(redactor.knows_one_in(STANDARD.encode("user:the-secret").as_bytes()));
@@ -362,25 +364,25 @@ fn only_known_secrets_keep_work_from_being_published() {
 }
 
 #[test]
-fn clones_learn_together() {
+fn clones_share_learned_secrets() {
     let one = knowing(&[]);
     let other = one.clone();
     one.learn("the-secret");
     assert_eq!(other.text("the-secret"), MARK);
 }
 
-/// The first part of a secret, in base64 at any place in what is encoded, that is left and long enough to matter.
+/// The first part of `length` characters that remains in the text, of the secret in base64 at any alignment.
 fn parts_left(secret: &str, text: &str, length: usize) -> Option<String> {
     let all = (0..3).map(|before| STANDARD.encode(format!("{}{secret}", "\0".repeat(before))));
     let mut parts = all.flat_map(|form| {
-        // What it shares with its neighbours is nobody's.
+        // The ends depend on the neighbouring characters.
         let form = form[4..form.len() - 4].to_owned();
         (0..form.len().saturating_sub(length) + 1).map(move |from| form[from..from + length].to_owned())
     });
     parts.find(|part| text.contains(part.as_str()))
 }
 
-/// Pieces of texts in which secrets, whole ones and halves, stand beside one another.
+/// Texts in which complete and partial secrets are adjacent.
 fn texts() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "the-secret",
@@ -413,7 +415,7 @@ fn texts() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn however_a_text_is_cut_the_same_comes_out(text in texts(), cuts in prop::collection::vec(0usize..200, 0..8)) {
+    fn redaction_is_independent_of_stream_pieces(text in texts(), cuts in prop::collection::vec(0usize..200, 0..8)) {
         static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| knowing(&["the-secret", "the-secret-and-more"]));
         let redactor = &*REDACTOR;
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
@@ -432,7 +434,7 @@ proptest! {
 }
 
 #[test]
-fn what_all_private_keys_have_is_no_secret_of_one() {
+fn common_parts_of_private_keys_are_no_secret() {
     let head = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW";
     let own = "QyNTUxOQAAACB0aGUgcHVibGljIHBhcnQgb2YgYSBrZXkgdGhhdCBpcyBub25lAAAAoA";
     let key = format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{head}\n{own}\n-----END OPENSSH PRIVATE KEY-----\n");

@@ -1,9 +1,9 @@
-//! A secret within which a terminal's colour changes.
+//! Tests secrets that contain terminal colour codes.
 
 use super::*;
 
 const TOKEN: &str = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
-/// What stands between two parts of one: of `grep`, before and after what it found, and of others.
+/// Codes between two parts of a secret: those of `grep` around its match, and others.
 const CODES: &[&str] = &[
     "\x1b[01;31m\x1b[K",
     "\x1b[m\x1b[K",
@@ -15,7 +15,7 @@ const CODES: &[&str] = &[
 ];
 
 #[test]
-fn a_secret_in_which_the_colour_changes_is_taken_out_and_other_colours_stay() {
+fn secret_with_colour_codes_is_redacted() {
     let redactor = knowing(&["the-secret"]);
     for secret in ["the-secret", TOKEN, "0aGUtc2VjcmV0"] {
         for at in 1..secret.len() {
@@ -35,7 +35,7 @@ fn a_secret_in_which_the_colour_changes_is_taken_out_and_other_colours_stay() {
 }
 
 #[test]
-fn a_known_secret_that_is_coloured_behind_what_passes_for_a_token_is_gone_to_its_end() {
+fn coloured_key_is_redacted_beyond_its_token_shape() {
     let key =
         "sk-ant-api03-Vq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7aRiOk3lXv9QnWt6My4HgDzBjUeFcIpSAoq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7-gAA";
     for redactor in [knowing(&[key]), knowing(&[])] {
@@ -45,7 +45,7 @@ fn a_known_secret_that_is_coloured_behind_what_passes_for_a_token_is_gone_to_its
 }
 
 #[test]
-fn a_coloured_text_without_a_secret_stays_as_it_is() {
+fn coloured_text_without_a_secret_stays_unchanged() {
     let redactor = knowing(&["the-secret"]);
     for text in [
         "\x1b[32mgreen\x1b[0m and \x1b[1mthe-\x1b[0msecond",
@@ -61,7 +61,7 @@ fn a_coloured_text_without_a_secret_stays_as_it_is() {
 }
 
 #[test]
-fn however_a_coloured_text_is_cut_the_same_comes_out() {
+fn colour_redaction_is_independent_of_stream_pieces() {
     let redactor = knowing(&["the-secret"]);
     let (one, other) = TOKEN.split_at(12);
     let plain = "plain words ".repeat(500);
@@ -87,7 +87,7 @@ fn however_a_coloured_text_is_cut_the_same_comes_out() {
 }
 
 #[test]
-fn a_line_of_json_that_writes_a_colour_out_shows_no_secret() {
+fn secret_with_escaped_colours_is_redacted_in_json() {
     let redactor = knowing(&["the-secret"]);
     let coloured = r#"{"text":"key=\u001b[01;31m\u001b[Kthe-sec\u001B[m\u001b[Kret"}"#;
     assert_eq!(redactor.line(coloured), r#"{"text":"key=\u001b[01;31m\u001b[K[redacted]"}"#);

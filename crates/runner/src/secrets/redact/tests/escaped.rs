@@ -1,4 +1,4 @@
-//! Tokens by their shape alone, behind what colours, escapes or encodes the text that they stand in.
+//! Tests token shapes after colour codes, escapes and encodings.
 
 use super::*;
 
@@ -15,7 +15,7 @@ const TOKENS: &[&str] = &[
 ];
 
 #[test]
-fn a_token_behind_a_colour_or_an_escape_is_taken_out() {
+fn token_after_a_colour_or_escape_is_redacted() {
     for token in TOKENS {
         for before in [
             "\x1b[32m",
@@ -36,7 +36,7 @@ fn a_token_behind_a_colour_or_an_escape_is_taken_out() {
         ] {
             let said = format!("{before}{token}\x1b[0m");
             assert_eq!(knowing(&[]).text(&said), format!("{before}{MARK}\x1b[0m"), "{said:?}");
-            // Also where the piece before it ends just there.
+            // The previous piece may end just before the token.
             let mut stream = knowing(&[]).stream();
             let mut clean = stream.push(format!("{}{before}", "x".repeat(500)).as_bytes());
             clean.extend(stream.push(token.as_bytes()));
@@ -48,7 +48,7 @@ fn a_token_behind_a_colour_or_an_escape_is_taken_out() {
 }
 
 #[test]
-fn what_can_be_nothing_else_is_taken_out_inside_a_word_too() {
+fn unambiguous_token_is_redacted_inside_a_word() {
     for token in &TOKENS[..4] {
         assert_eq!(knowing(&[]).text(&format!("Bearer{token} ")), format!("Bearer{MARK} "));
     }
@@ -56,7 +56,7 @@ fn what_can_be_nothing_else_is_taken_out_inside_a_word_too() {
 }
 
 #[test]
-fn words_that_hold_the_beginning_of_a_token_stay() {
+fn words_that_contain_a_token_prefix_stay() {
     for text in [
         "SLOVAKIACZECHREPUBLICUNITEDKINGDOM",
         "task_live_reload_of_a_configuration_that_has_a_long_name",
@@ -71,7 +71,7 @@ fn words_that_hold_the_beginning_of_a_token_stay() {
 }
 
 #[test]
-fn the_tokens_of_more_makers_are_known_by_their_shape() {
+fn tokens_of_further_vendors_are_redacted() {
     for token in [
         "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
         "rk_live_4eC39HqLyjWDarjtT1zdp7dc",
@@ -90,13 +90,13 @@ fn the_tokens_of_more_makers_are_known_by_their_shape() {
 }
 
 #[test]
-fn a_token_in_the_place_of_a_user_goes_with_the_password() {
+fn token_as_user_is_redacted_with_its_password() {
     let text = format!("https://{}:x-oauth-basic@forge.example/x", TOKENS[0]);
     assert_eq!(knowing(&[]).text(&text), format!("https://{MARK}@forge.example/x"));
     assert_eq!(knowing(&["the-secret"]).text("https://the-secret:pw@h/x"), format!("https://{MARK}@h/x"));
 }
 
-/// Each kind that is a beginning and characters, with how many of these it has at least.
+/// Each prefix with the minimum number of characters after it.
 const LEAST: [(&str, usize); 36] = [
     ("ghp_", 30),
     ("gho_", 30),
@@ -137,7 +137,7 @@ const LEAST: [(&str, usize); 36] = [
 ];
 
 #[test]
-fn each_kind_of_token_is_known_at_its_shortest_and_what_is_shorter_is_a_word() {
+fn shortest_token_of_each_kind_is_redacted() {
     let redactor = knowing(&[]);
     let zeros = |length: usize| "0".repeat(length);
     let gone = |word: String| assert_eq!(redactor.text(&format!("{word} and on")), format!("{MARK} and on"), "{word}");
@@ -153,6 +153,6 @@ fn each_kind_of_token_is_known_at_its_shortest_and_what_is_shorter_is_a_word() {
     gone(format!("eyJa.b.{}", zeros(26)));
     stays(format!("eyJa.b.{}", zeros(25)));
     stays(format!("eyJa.{}", zeros(60)));
-    // These two, keys and passwords in addresses: whoever adds a kind adds it above.
+    // The two shapes above, keys, and passwords in URLs. A new shape needs a row.
     assert_eq!(shapes::SHAPES.len(), LEAST.len() + 4);
 }

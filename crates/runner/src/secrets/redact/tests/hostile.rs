@@ -1,15 +1,15 @@
-//! What an agent may say to keep the redactor busy: without their bounds these would take minutes, or hours.
+//! Tests inputs that would take minutes or hours without the redactor's limits.
 
 use super::*;
 
 const LENGTH: usize = 128 * 1024;
 
 #[test]
-fn a_text_whose_every_byte_may_begin_a_token_is_read_once() {
+fn repeated_token_prefixes_are_read_once() {
     for begin in ["SG.", "SG.aaaaaaaaaaaaaaaa.", "eyJ-", "-----BEGIN ", "-----BEGIN A PUBLIC KEY-----", "://a:"] {
         let text = begin.repeat(LENGTH / begin.len());
         assert!(knowing(&[]).text(&text) == text, "{begin}");
-        // And behind them all the same.
+        // A token after such a text is still found.
         let last = format!("{text} ghp_0123456789abcdefghijABCDEFGHIJ012345");
         assert!(knowing(&[]).text(&last) == format!("{text} {MARK}"), "{begin}");
     }
@@ -20,7 +20,7 @@ fn a_text_whose_every_byte_may_begin_a_token_is_read_once() {
 }
 
 #[test]
-fn what_repeats_itself_in_an_agents_file_is_no_token() {
+fn repetitive_value_of_an_agent_file_is_not_learned() {
     let redactor = knowing(&[]);
     let repeats = "A".repeat(8 * 1024);
     redactor.learn_file_of_agent(&json!({"token": repeats, "refresh_token": "planted-refresh-token"}).to_string());
@@ -29,7 +29,7 @@ fn what_repeats_itself_in_an_agents_file_is_no_token() {
 }
 
 #[test]
-fn what_an_agents_files_teach_has_a_bound() {
+fn secrets_learned_from_agent_files_are_bounded() {
     let redactor = knowing(&[]);
     for number in 0..1_000 {
         let token: String = (0..512).map(|part| format!("{:08x}", (number * 512 + part) * 2_654_435_761_u64)).collect();
@@ -42,12 +42,12 @@ fn what_an_agents_files_teach_has_a_bound() {
 }
 
 #[test]
-fn what_an_agents_file_taught_before_takes_no_more_room_when_it_is_read_again() {
+fn relearned_token_uses_no_further_space() {
     let redactor = knowing(&[]);
     let token =
         |from: u64| -> String { (from..from + 64).map(|part| format!("{:08x}", part * 2_654_435_761)).collect() };
     let (known, new) = (token(0), token(64));
-    assert!(known.len() <= new.len(), "what is left of the room would be enough");
+    assert!(known.len() <= new.len(), "the second token must not fit by chance");
     for _ in 0..=MOST_OF_AGENT / known.len() {
         redactor.learn_file_of_agent(&json!({ "token": known }).to_string());
     }

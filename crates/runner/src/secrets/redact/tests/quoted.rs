@@ -1,4 +1,4 @@
-//! A secret as programs quote it where not every character can stand.
+//! Tests secrets as programs quote them in JSON, HTML and shells.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn check_all(before: &str, written: &[&str], after: &str) {
 }
 
 #[test]
-fn a_known_secret_is_found_as_any_language_writes_it_into_json() {
+fn known_secret_is_found_in_every_json_quoting() {
     let written = [
         // JavaScript; Python; PHP in three ways.
         r#"p4ss/+&'<=>\"ü!"#,
@@ -34,7 +34,7 @@ fn a_known_secret_is_found_as_any_language_writes_it_into_json() {
 }
 
 #[test]
-fn a_known_secret_is_found_as_any_language_writes_it_into_html() {
+fn known_secret_is_found_in_every_html_quoting() {
     let written = [
         "p4ss/+&amp;'&lt;=&gt;\"ü!",
         "p4ss/+&amp;'&lt;=&gt;&quot;ü!",
@@ -51,14 +51,14 @@ fn a_known_secret_is_found_as_any_language_writes_it_into_html() {
 }
 
 #[test]
-fn a_known_secret_is_found_between_the_quotes_of_a_shell() {
+fn known_secret_is_found_in_shell_quoting() {
     check_all("KEY='", &[r#"p4ss/+&'\''<=>"ü!"#, r#"p4ss/+&'"'"'<=>"ü!"#], "'");
     let redactor = knowing(&[r#"p4$$\"4711`"#]);
     assert_eq!(redactor.text(r#"declare -x KEY="p4\$\$\\\"4711\`""#), format!("declare -x KEY=\"{MARK}\""));
 }
 
 #[test]
-fn a_secret_in_which_nothing_is_quoted_has_no_further_forms() {
+fn secret_without_special_characters_has_one_form() {
     let forms = forms::of("sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789");
     assert_eq!(forms.iter().filter(|form| form.breaks != forms::Breaks::ToParts).count(), 1);
 }

@@ -1,18 +1,17 @@
-//! A key, as it is or in base64, whose lines are broken: by `base64`, by a terminal, by what shows a file or a
-//! difference.
+//! Tests keys with line breaks, raw or in base64, as `base64`, terminals, editors and diffs print them.
 
 use super::*;
 
-/// As long as a model's key is.
+/// As long as a real model key.
 const KEY: &str =
     "sk-ant-api03-Vq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7aRiOk3lXv9QnWt6My4HgDzBjUeFcIpSAoq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7-gAA";
-/// What may be left of a form, where a line has no more of it: no secret comes back from so little.
+/// A line with fewer characters of a form may remain, because it reveals no secret.
 const TOO_LITTLE: usize = 19;
 
-/// So many characters on both sides of a break show that it is one.
+/// The required number of characters on each side of a break.
 const PROOF_OF_A_BREAK: usize = 4;
 
-/// Everything that stands between two lines of it.
+/// Separators between two lines of a secret.
 const BREAKS: &[&str] = &[
     "\n",
     "\r\n",
@@ -34,7 +33,7 @@ const BREAKS: &[&str] = &[
     "\" \\\n  \"",
 ];
 
-/// In lines of so many characters.
+/// Splits a text into lines of `width` characters.
 fn lines_of(encoded: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for line in encoded.as_bytes().chunks(width) {
@@ -43,10 +42,10 @@ fn lines_of(encoded: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Fails if a part of the key, in base64 at any place, is left.
+/// Checks that no part of the key, in base64 at any alignment, remains.
 fn gone(clean: &str, from: &str) {
     let left = parts_left(KEY, clean, TOO_LITTLE);
-    assert_eq!(left, None, "of {from:?} there is left {clean:?}");
+    assert_eq!(left, None, "{from:?} became {clean:?}");
 }
 
 fn each_broken_form(mut check: impl FnMut(&str)) {
@@ -61,7 +60,7 @@ fn each_broken_form(mut check: impl FnMut(&str)) {
 }
 
 #[test]
-fn a_key_in_base64_is_found_however_its_lines_are_broken() {
+fn base64_key_is_found_with_every_line_break() {
     let redactor = knowing(&[KEY]);
     each_broken_form(|broken| {
         let said = format!("it is\n{broken}\nand on");
@@ -73,7 +72,7 @@ fn a_key_in_base64_is_found_however_its_lines_are_broken() {
 }
 
 #[test]
-fn a_key_in_base64_is_found_in_lines_of_19_characters_and_more() {
+fn base64_key_is_found_in_lines_of_19_characters() {
     let redactor = knowing(&[KEY]);
     for before in ["", "u", "us", "user:"] {
         let encoded = STANDARD.encode(format!("{before}{KEY}\n"));
@@ -88,7 +87,7 @@ fn a_key_in_base64_is_found_in_lines_of_19_characters_and_more() {
 }
 
 #[test]
-fn a_break_in_the_first_characters_of_it_hides_nothing() {
+fn early_break_hides_no_part_of_a_base64_key() {
     let redactor = knowing(&[KEY]);
     let encoded = STANDARD.encode(KEY);
     for first in 1..20 {
@@ -99,7 +98,7 @@ fn a_break_in_the_first_characters_of_it_hides_nothing() {
 }
 
 #[test]
-fn a_break_in_a_key_that_comes_in_pieces_hides_nothing() {
+fn broken_base64_key_is_redacted_in_a_stream() {
     let redactor = knowing(&[KEY]);
     let said = format!("it is\n{}\nand on", lines_of(&STANDARD.encode(KEY), 76).join("\r\n"));
     for size in 1..said.len() {
@@ -111,7 +110,7 @@ fn a_break_in_a_key_that_comes_in_pieces_hides_nothing() {
 }
 
 #[test]
-fn lines_that_are_told_one_by_one_hide_nothing() {
+fn single_lines_of_a_base64_key_are_redacted() {
     let redactor = knowing(&[KEY]);
     for before in ["", "u", "us", "user:"] {
         let encoded = STANDARD.encode(format!("{before}{KEY}\n"));
@@ -124,7 +123,7 @@ fn lines_that_are_told_one_by_one_hide_nothing() {
             }
         }
     }
-    // Nor do two at a time.
+    // Two lines together reveal nothing either.
     let encoded = STANDARD.encode(KEY);
     for lines in lines_of(&encoded, 24).chunks(2) {
         let said = lines.join("\n");
@@ -133,7 +132,7 @@ fn lines_that_are_told_one_by_one_hide_nothing() {
 }
 
 #[test]
-fn a_part_of_one_keeps_no_work_from_being_published() {
+fn part_of_a_key_does_not_block_publishing() {
     let redactor = knowing(&[KEY]);
     let encoded = STANDARD.encode(KEY);
     assert!(!redactor.knows_one_in(&encoded.as_bytes()[..40]));
@@ -141,7 +140,7 @@ fn a_part_of_one_keeps_no_work_from_being_published() {
 }
 
 #[test]
-fn what_is_no_key_in_base64_stays_with_its_lines() {
+fn other_base64_text_keeps_its_lines() {
     let redactor = knowing(&[KEY]);
     let text = STANDARD.encode("something else that is encoded, in several lines, and holds no key of anybody");
     for width in [20, 64, 76] {
@@ -151,7 +150,7 @@ fn what_is_no_key_in_base64_stays_with_its_lines() {
 }
 
 #[test]
-fn a_key_itself_is_found_however_its_lines_are_broken() {
+fn raw_key_is_found_with_every_line_break() {
     let redactor = knowing(&[KEY]);
     for width in 37..KEY.len() {
         for between in BREAKS {
@@ -163,7 +162,7 @@ fn a_key_itself_is_found_however_its_lines_are_broken() {
 }
 
 #[test]
-fn a_secret_of_16_bytes_and_more_is_found_wherever_it_is_broken_once() {
+fn secret_of_16_bytes_is_found_with_one_break() {
     for length in 16..=KEY.len() {
         let secret = &KEY[KEY.len() - length..];
         let redactor = knowing(&[secret]);
@@ -178,7 +177,7 @@ fn a_secret_of_16_bytes_and_more_is_found_wherever_it_is_broken_once() {
 }
 
 #[test]
-fn a_break_in_a_key_itself_that_comes_in_pieces_hides_nothing() {
+fn broken_raw_key_is_redacted_in_a_stream() {
     let redactor = knowing(&[KEY]);
     let said = format!("it is\n{}\nand on", lines_of(KEY, 60).join("\r\n    "));
     for size in 1..said.len() {
@@ -190,7 +189,7 @@ fn a_break_in_a_key_itself_that_comes_in_pieces_hides_nothing() {
 }
 
 #[test]
-fn of_a_secret_itself_no_part_is_taken_out_and_a_short_one_is_not_looked_for_in_lines() {
+fn raw_parts_and_short_broken_secrets_stay() {
     let redactor = knowing(&["postgres-of-the-company-and-more", "short-secret"]);
     for said in ["postgres-of-the-company\nis ours", "postgres-of-the-company\n-and-less", "short\n-secret"] {
         assert_eq!(redactor.text(said), said);
