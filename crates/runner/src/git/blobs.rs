@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_git_says_of_sizes_and_contents_is_read() {
+    fn sizes_and_contents_are_parsed() {
         assert_eq!(sizes(b"aaaa 3\nbbbb missing\ncccc 0\n"), BTreeMap::from([(&b"aaaa"[..], 3), (b"cccc", 0)]));
         let said = b"aaaa blob 4\nx\ny\n\nbbbb blob 0\n\ncccc missing\ndddd blob 1\nz\n";
         assert_eq!(contents(said), BTreeMap::from([(&b"aaaa"[..], &b"x\ny\n"[..]), (b"bbbb", b"")]));
@@ -119,18 +119,18 @@ mod tests {
     }
 
     #[test]
-    fn no_more_of_a_blob_is_looked_at_than_its_beginning() {
+    fn beginning_is_cut_to_the_limit() {
         assert_eq!([beginning(b"abc", 2), beginning(b"abc", 3), beginning(b"", 2)], [&b"ab"[..], b"abc", b""]);
     }
 
     #[test]
-    fn each_blob_is_told_on_a_line() {
+    fn blob_ids_are_written_one_per_line() {
         assert_eq!(lines(&BTreeSet::from([&b"aaaa"[..], b"bbbb"])), b"aaaa\nbbbb\n");
         assert!(lines(&BTreeSet::new()).is_empty());
     }
 
     #[test]
-    fn many_blobs_are_read_by_one_process_as_far_as_there_is_room_for_what_it_says() {
+    fn blobs_are_grouped_by_output_size() {
         let names: Vec<Vec<u8>> = (0..1_000u32).map(|n| format!("{n:04}").into_bytes()).collect();
         let blobs: BTreeSet<&[u8]> = names.iter().map(Vec::as_slice).collect();
         let grouped_by = |size: usize| {
@@ -141,14 +141,14 @@ mod tests {
             assert!(together.iter().all(|group| group.len() * (size + ABOUT) <= TOGETHER && !group.is_empty()));
             (together.len(), alone.len())
         };
-        // Those of 64 KiB and more had a process each.
+        // Blobs of 64 KiB and more share a process as well.
         assert_eq!([grouped_by(10), grouped_by(70_000)], [(1, 0), (5, 0)]);
         assert_eq!([grouped_by(TOGETHER - ABOUT), grouped_by(TOGETHER)], [(1_000, 0), (0, 1_000)]);
         assert_eq!(grouped(&blobs, &BTreeMap::new()).alone.len(), 1_000, "git has none of them");
     }
 
     #[tokio::test]
-    async fn the_beginning_of_each_blob_is_read_however_large_it_is() {
+    async fn beginning_of_each_blob_is_read_at_any_size() {
         let dir = tempfile::tempdir().unwrap();
         let git = Git::new("", "");
         let repository = crate::git::init_bare(&git, dir.path().join("git")).await.unwrap();

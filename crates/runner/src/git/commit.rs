@@ -238,14 +238,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_counted_with_binary_files_and_odd_names() {
+    fn change_size_counts_binary_files_and_unusual_names() {
         let counts = counted(b"3\t1\ta b.txt\0-\t-\timage.png\x0010\t0\td\ne\0");
         assert_eq!(counts, Size { files: 3, insertions: 13, deletions: 1 });
         assert_eq!(counted(b""), Size::default());
     }
 
     #[test]
-    fn no_line_of_a_message_has_a_secret() {
+    fn commit_message_is_redacted() {
         let job = format!("job_{}", "a".repeat(26));
         let ticket = serde_json::json!({ "key": "planted-4711", "title": "t", "url": null });
         let assignment: Assignment = serde_json::from_value(serde_json::json!({
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_of_the_job_names_one_agent_of_the_list_or_none() {
+    fn agent_trailer_counts_only_in_a_commit_of_the_job() {
         let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
         let said = |jobs: &str, agents: &str| agent_said(&format!("{jobs}\n{agents}"), &job);
         for agent in ["claude_code", "codex", "command"] {

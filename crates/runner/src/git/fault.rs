@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_the_machines_and_a_patch_that_does_not_apply_is_not() {
+    fn full_disk_is_a_machine_fault_and_bad_patch_is_none() {
         let failed = |words: &str| {
             Fault::Failed { command: "apply".into(), stdout: String::new(), words: words.into() }.is_of_machine()
         };
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_git_become_codes() {
+    fn git_errors_become_failure_codes() {
         check(
             "remote: Repository not found.\nfatal: repository 'https://github.com/a/b.git/' not found",
             "source_not_found",
@@ -143,21 +143,21 @@ mod tests {
     }
 
     #[test]
-    fn what_went_wrong_has_room_in_the_sentence() {
+    fn reason_omits_a_long_url() {
         let words = format!("fatal: unable to access 'https://{}/': Could not resolve host: x", "forge.".repeat(30));
         let fault = Fault::Failed { command: "fetch".into(), stdout: String::new(), words };
         assert_eq!(fault.reason(), "Could not resolve host: x");
     }
 
     #[test]
-    fn the_telling_line_is_found() {
+    fn telling_line_skips_remote_and_hint_lines() {
         assert_eq!(telling_line("remote: \nremote: no\nfatal: it is so\nhint: x"), Some("it is so"));
         assert_eq!(telling_line("  \n"), None);
         assert_eq!(telling_line("odd"), Some("odd"));
     }
 
     #[test]
-    fn each_word_of_git_has_its_meaning_by_itself() {
+    fn each_error_pattern_matches_alone() {
         for (code, all) in [
             ("workspace_failed", &["No space left", "Permission denied", "Read-only file system", "Disk quota"][..]),
             ("source_denied", &["could not read Password", "error: 401", "Access denied", "Invalid username or"]),

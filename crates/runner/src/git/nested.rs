@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clone_has_a_remote_and_what_was_begun_has_none() {
+    fn repository_with_a_remote_is_a_clone() {
         for (settings, is_clone) in [
             ("[core]\n\tbare = false\n[remote \"origin\"]\n\turl = /x\n", true),
             ("\t[ Remote \"up\"] url = x\n", true),
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_a_worktree_and_no_link_is_followed() {
+    fn git_file_is_a_worktree_and_links_are_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         let [link, pipe, repository, file] = ["link", "pipe", "repository", "file"].map(|name| dir.path().join(name));
         fs::write(&file, "gitdir: /elsewhere\n").unwrap();

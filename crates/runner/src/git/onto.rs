@@ -77,7 +77,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_conflict_is_a_tree_and_the_files_in_it_and_nothing_else_is_one() {
+    fn conflict_is_a_tree_id_followed_by_file_names() {
         let said = |stdout: String| {
             let fault = Fault::Failed { command: "merge-tree".into(), stdout, words: String::new() };
             conflicting(&fault).map(|files| files.into_iter().collect::<Vec<_>>())

@@ -156,7 +156,7 @@ mod tests {
     use crate::secrets::redact::Redactor;
 
     #[test]
-    fn what_is_added_is_one_text_however_it_is_cut() {
+    fn added_lines_are_independent_of_pieces() {
         let diff =
             b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,3 @@\n-old\n+one\n+\n++two\n-\n\\ No newline\n+end";
         for size in 1..diff.len() {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_without_secrets_stays_as_it_is_and_of_another_one_no_line_has_any() {
+    fn patch_is_redacted_only_if_it_has_a_secret() {
         let dir = tempfile::tempdir().unwrap();
         let redactor = Redactor::new(["the-secret".to_owned()]);
         let cleaned = |text: &str| {

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_file_of_attributes_is_found_in_any_folder() {
+    fn changed_gitattributes_are_found_in_any_folder() {
         for said in [
             &b":100644 000000 5555 0000 D\0.gitattributes\0"[..],
             b":100644 100644 5555 6666 M\0a/b/.gitattributes\0",
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_a_name_and_neither_set_nor_unset() {
+    fn filter_attribute_needs_a_value() {
         let said = b"a.bin\0filter\0lfs\0b\nc\0filter\0unspecified\0d\0filter\0unset\0e\0filter\0set\0\
                      f\0filter\0git-crypt\0";
         let expected = BTreeMap::from([(&b"a.bin"[..], &b"lfs"[..]), (b"f", b"git-crypt")]);
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_content_is_protected_by_what_it_was_or_by_its_filter() {
+    fn plain_content_is_rejected_by_history_or_filter() {
         let all = [
             ("e", Protection::Empty),
             ("s", Protection::By("age")),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn each_header_is_known_at_the_beginning_alone() {
+    fn encryption_header_counts_at_the_start_only() {
         assert_eq!(protection(b""), Protection::Empty);
         for (header, by) in [
             (&b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n"[..], "Git LFS"),
@@ -293,12 +293,12 @@ mod tests {
         ] {
             assert_eq!(protection(header), Protection::By(by));
             assert_eq!(protection(&[&b"\xef\xbb\xbf\r\n\n "[..], header].concat()), Protection::By(by));
-            assert_eq!(protection(&[&b"As in:\n"[..], header].concat()), Protection::Plain, "it is quoted: {by}");
+            assert_eq!(protection(&[&b"As in:\n"[..], header].concat()), Protection::Plain, "a quoted header of {by}");
         }
     }
 
     #[test]
-    fn a_file_of_sops_is_known_in_each_of_its_formats() {
+    fn sops_file_is_recognized_in_every_format() {
         for file in [
             "password: @\nsops:\n    age: []\n    mac: @\n    version: 3.9.0\n",
             "{\"password\": \"@\",\n\t\"sops\": {\n\t\t\"mac\": \"@\"}}",

@@ -57,7 +57,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn the_key_is_a_private_file_as_openssh_takes_it_and_does_not_stay() {
+    fn signing_key_is_a_temporary_file_with_mode_0600() {
         let dir = tempfile::tempdir().unwrap();
         let file = KeyFile::put(dir.path(), "-----BEGIN\r\nabc\r\n-----END").unwrap();
         let path = dir.path().join("signing-key");
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_git_says_of_a_key_that_does_not_work_is_put_into_words() {
+    fn signing_errors_explain_the_cause() {
         let no_key = "its secret is not an SSH private key";
         check("error: Couldn't load public key /w/signing-key: No such file or directory?\n\n", no_key);
         let locked = "error: Enter passphrase: Load key \"/w/signing-key\": incorrect passphrase supplied to decrypt private key?\n";

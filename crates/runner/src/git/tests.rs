@@ -1,9 +1,9 @@
-//! What git is told and what it says, in throwaway repositories.
+//! Tests the calls of git and their results in temporary repositories.
 
 use super::*;
 
 #[tokio::test]
-async fn only_branch_names_are_branch_names() {
+async fn branch_names_are_validated_by_git() {
     let git = Git::new("https://forge.test/a/b.git", "secret");
     for good in ["main", "pullyard/acme/app-17-1", "a.b", "ü"] {
         assert!(is_branch_name(&git, good).await.unwrap(), "{good}");
@@ -32,7 +32,7 @@ fn only_commands_for_the_forge_carry_the_token() {
 }
 
 #[test]
-fn each_kind_of_forge_knows_its_tokens_by_a_user_of_its_own() {
+fn each_kind_of_token_has_its_own_user_name() {
     let basic = |kind, token| {
         let git = Git::new("https://forge.test/a/b.git", token).at(kind);
         let said = BASE64_STANDARD.decode(git.basic()).unwrap();
@@ -47,7 +47,7 @@ fn each_kind_of_forge_knows_its_tokens_by_a_user_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_secret_that_git_repeats_is_gone_before_its_words_are_cut() {
+async fn git_errors_are_redacted_before_they_are_cut() {
     let dir = tempfile::tempdir().unwrap();
     let redactor = Redactor::new(["planted-secret-4711".to_owned()]);
     let git = Git::new("https://forge.test/a/b.git", "").without_secrets(&redactor);
@@ -62,7 +62,7 @@ async fn a_secret_that_git_repeats_is_gone_before_its_words_are_cut() {
 }
 
 #[tokio::test]
-async fn files_are_no_way_to_a_forge_unless_they_are_the_forge() {
+async fn file_transport_is_allowed_only_for_a_file_forge() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("forge.git");
     let files = Git::new(&format!("file://{}", path.display()), "");
@@ -77,7 +77,7 @@ async fn files_are_no_way_to_a_forge_unless_they_are_the_forge() {
 }
 
 #[tokio::test]
-async fn a_commit_is_what_it_is_and_not_what_a_planted_graph_says_of_it() {
+async fn planted_commit_graph_is_ignored() {
     let dir = tempfile::tempdir().unwrap();
     let git = Git::new("https://forge.test/a/b.git", "");
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
@@ -105,12 +105,12 @@ async fn a_commit_is_what_it_is_and_not_what_a_planted_graph_says_of_it() {
     std::fs::write(&graph, said).unwrap();
 
     let diff = ["diff", "--name-only", &start, &made];
-    assert_eq!(run(&[&graphs[..], &diff].concat(), "").await, "", "nobody is deceived by it");
+    assert_eq!(run(&[&graphs[..], &diff].concat(), "").await, "", "the planted graph has no effect");
     assert_eq!(run(&diff, "").await, "added.txt");
 }
 
 #[tokio::test]
-async fn what_makes_git_read_other_settings_or_another_history_does_not_stay() {
+async fn seal_removes_planted_settings_and_history() {
     let dir = tempfile::tempdir().unwrap();
     let victim = dir.path().join("victim");
     std::fs::write(&victim, "mine").unwrap();
@@ -133,7 +133,7 @@ async fn what_makes_git_read_other_settings_or_another_history_does_not_stay() {
 }
 
 #[tokio::test]
-async fn what_a_repository_sets_does_not_count_where_we_do() {
+async fn runner_settings_override_the_repository_config() {
     let dir = tempfile::tempdir().unwrap();
     let git = Git::new("https://forge.test/a/b.git", "");
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
@@ -165,7 +165,7 @@ async fn what_a_repository_sets_does_not_count_where_we_do() {
 }
 
 #[tokio::test]
-async fn git_is_told_of_no_settings_but_ours_and_of_our_environment_where_programs_are() {
+async fn git_inherits_only_the_path() {
     let dir = tempfile::tempdir().unwrap();
     let git = Git::new("https://forge.test/a/b.git", "");
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
@@ -183,16 +183,16 @@ async fn git_is_told_of_no_settings_but_ours_and_of_our_environment_where_progra
     ] {
         assert!(told.lines().any(|said| said == line), "{line}: {told}");
     }
-    // What the shell of an alias has by itself is none of ours.
+    // The alias's shell sets some variables itself.
     let known = ["PATH", "HOME", "LC_ALL", "PWD", "OLDPWD", "SHLVL", "_"];
     let names = told.lines().filter_map(|line| line.split_once('=').map(|(name, _)| name));
     let strange: Vec<&str> = names.filter(|name| !known.contains(name) && !name.starts_with("GIT_")).collect();
     assert!(strange.is_empty(), "{strange:?}");
-    assert!(!told.contains("AUTHOR"), "only who commits has a name: {told}");
+    assert!(!told.contains("AUTHOR"), "a call that creates no commit has an author: {told}");
 }
 
 #[tokio::test]
-async fn of_words_that_are_not_read_to_their_end_no_part_of_a_secret_is_left() {
+async fn cut_stderr_contains_no_part_of_a_secret() {
     let dir = tempfile::tempdir().unwrap();
     let (said, secret) = (dir.path().join("said"), "planted-secret-4711");
     let git = Git::new("https://forge.test/a/b.git", "").without_secrets(&Redactor::new([secret.to_owned()]));
@@ -203,12 +203,12 @@ async fn of_words_that_are_not_read_to_their_end_no_part_of_a_secret_is_left() {
         let fault = git.run(Call::new(["-c", &says, "says"])).await.unwrap_err();
         let Fault::Failed { words, .. } = fault else { panic!("{fault}") };
         let (length, is_clean) = (words.len(), words.bytes().all(|byte| byte == b'x'));
-        assert!(length > before / 2 && is_clean, "{kept} of it were read, {length} kept");
+        assert!(length > before / 2 && is_clean, "{kept} bytes of the secret were read, {length} bytes remain");
     }
 }
 
 #[tokio::test]
-async fn nothing_is_removed_or_written_through_a_folder_that_leads_elsewhere() {
+async fn seal_replaces_linked_folders_without_following_them() {
     let dir = tempfile::tempdir().unwrap();
     let (repository, elsewhere) = (dir.path().join("git"), dir.path().join("elsewhere"));
     std::fs::create_dir_all(repository.join("objects")).unwrap();
@@ -227,7 +227,7 @@ async fn nothing_is_removed_or_written_through_a_folder_that_leads_elsewhere() {
 }
 
 #[tokio::test]
-async fn what_is_kept_out_of_a_commit_stays_and_what_stands_in_its_place_does_not() {
+async fn seal_keeps_the_exclude_file_and_removes_a_pipe() {
     let dir = tempfile::tempdir().unwrap();
     let (repository, exclude) = (dir.path().join("git"), dir.path().join("git/info/exclude"));
     std::fs::create_dir_all(repository.join("info")).unwrap();
@@ -241,7 +241,7 @@ async fn what_is_kept_out_of_a_commit_stays_and_what_stands_in_its_place_does_no
 }
 
 #[tokio::test]
-async fn a_commit_that_is_not_there_is_none_and_one_that_can_not_be_read_is_a_fault() {
+async fn missing_commit_is_none_and_a_broken_one_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let git = Git::new("", "");
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();

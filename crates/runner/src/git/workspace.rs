@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_works_in_what_another_one_left() {
+    fn existing_attempt_folder_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("attempt");
         fs::create_dir_all(root.join("tree")).unwrap();
@@ -384,24 +384,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_agents_home_is_not_below_its_folder_for_temporary_files() {
+    async fn agent_home_is_outside_its_temporary_folder() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
-        // Codex creates no helpers below that folder.
+        // Codex refuses to create its helpers in a folder for temporary files.
         assert!(!workspace.home().starts_with(workspace.temporary()));
         workspace.end(Afterwards::Removed).await;
     }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn processes_that_outlived_their_attempt_are_found_by_the_next_one() {
+    async fn next_attempt_kills_processes_of_a_dead_one() {
         let dir = tempfile::tempdir().unwrap();
         let one = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
         let folder = one.root().to_owned();
         let mut command = tokio::process::Command::new("sleep");
         let child = command.arg("600").env("TMPDIR", one.temporary()).kill_on_drop(true).spawn().unwrap();
         let environ = format!("/proc/{}/environ", child.id().unwrap());
-        // During exec it has no environment, or still that of the test.
+        // During exec, a process has no environment or that of the test.
         let mark = [&b"TMPDIR="[..], one.temporary().as_os_str().as_encoded_bytes()].concat();
         let is_marked = || fs::read(&environ).unwrap().split(|byte| *byte == 0).any(|variable| variable == mark);
         let begun = async {
@@ -414,14 +414,14 @@ mod tests {
         one.end(Afterwards::Removed).await;
         assert!(folder.is_dir());
         Workspace::make(dir.path(), &job("b"), 1).await.unwrap();
-        // It stays while anything of it may run.
+        // The folder stays while its processes may run.
         assert!(!folder.exists());
         // Dead processes have no environment.
         assert!(fs::read(&environ).unwrap_or_default().is_empty());
     }
 
     #[tokio::test]
-    async fn what_the_runners_git_goes_by_is_put_back_whatever_stands_in_its_place() {
+    async fn seal_restores_index_head_and_exclude_file() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
         let repository = git::init_bare(&Git::new("", ""), workspace.repository()).await.unwrap();
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_sealed_where_a_link_stands_in_the_place_of_a_folder() {
+    async fn seal_fails_if_a_folder_is_a_link_or_missing() {
         let dir = tempfile::tempdir().unwrap();
         let elsewhere = dir.path().join("elsewhere");
         let workspace = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
@@ -470,14 +470,14 @@ mod tests {
             let fault = workspace.seal(None).await.unwrap_err();
             assert!(fault.reason().ends_with("was taken away or leads elsewhere"), "{fault}");
             fs::remove_file(&folder).unwrap();
-            assert!(workspace.seal(None).await.is_err(), "nothing is there");
+            assert!(workspace.seal(None).await.is_err(), "the folder is missing");
             fs::rename(&elsewhere, &folder).unwrap();
             workspace.seal(None).await.unwrap();
         }
     }
 
     #[tokio::test]
-    async fn what_is_kept_out_of_a_commit_is_that_very_path_however_it_is_called() {
+    async fn excluded_paths_match_literally() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
         let git = Git::new("", "");

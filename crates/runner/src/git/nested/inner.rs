@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_may_read_is_made_readable_and_looked_into_and_no_link_is_followed() {
+    fn unreadable_folders_are_searched_and_links_are_not() {
         let dir = tempfile::tempdir().unwrap();
         let [tree, outside] = ["tree", "outside"].map(|name| dir.path().join(name));
         for folder in [&tree.join("closed/inner/.git"), &tree.join("sub/.git"), &outside.join("x/.git")] {
@@ -215,17 +215,17 @@ mod tests {
         }
         std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o300)).unwrap();
         let found = inner_repositories(&tree, &HashSet::from(["sub".into()])).unwrap();
-        assert_eq!(found, [PathBuf::from("closed/inner/.git")], "a submodule's is its own");
+        assert_eq!(found, [PathBuf::from("closed/inner/.git")], "the submodule's repository is not listed");
         assert_eq!([mode("closed"), mode("closed/inner")], [0o700, 0o700]);
         assert_eq!([mode("unreadable"), mode("sub/a")], [0o410, 0o200]);
         assert!(!tree.join("closed/.gitignore").exists());
         let about = std::fs::symlink_metadata(&outside).unwrap();
-        assert_eq!(about.permissions().mode() & 0o777, 0o300, "it is none of ours");
+        assert_eq!(about.permissions().mode() & 0o777, 0o300, "folders behind a link stay unchanged");
         std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o700)).unwrap();
     }
 
     #[test]
-    fn inner_repositories_go_and_submodules_stay() {
+    fn inner_repositories_are_found_and_submodules_are_not() {
         let dir = tempfile::tempdir().unwrap();
         for path in [".git", "a/.git", "a/b/.GIT", "sub/.git"] {
             std::fs::create_dir_all(dir.path().join(path)).unwrap();
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_a_folder_that_is_left_out_goes_with_it_and_no_other() {
+    fn repository_inside_an_excluded_folder_is_not_listed() {
         use Nested::{Clone, Worktree};
         let repository = |folder: &str, copy, is_ignored| Repository {
             git: PathBuf::from(folder).join(".git"),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_git_takes_for_a_folder_by_its_letters_is_looked_into() {
+    fn git_folder_in_any_letter_case_is_searched() {
         let dir = tempfile::tempdir().unwrap();
         for folder in [".GIT/x/.git", "a/.Git/y", "a/.git/z"] {
             std::fs::create_dir_all(dir.path().join(folder)).unwrap();
@@ -274,14 +274,14 @@ mod tests {
             nix::unistd::mkfifo(&dir.path().join(pipe), nix::sys::stat::Mode::S_IRWXU).unwrap();
         }
         let found: HashSet<_> = inner_repositories(dir.path(), &HashSet::new()).unwrap().into_iter().collect();
-        // Where letters make no difference, the last two are one.
+        // On a case-insensitive file system, `a/.Git` and `a/.git` are the same folder.
         assert!(found.contains(Path::new("a/.git")) || found.contains(Path::new("a/.Git")), "{found:?}");
         let pipes = [".GIT/x/.git/HEAD", "a/.Git/y/.gitignore", "a/.git/z/.gitignore"];
         assert_eq!(pipes.map(|path| dir.path().join(path).exists()), [false; 3]);
     }
 
     #[test]
-    fn folders_that_are_deeper_than_we_can_look_are_no_work_and_are_told_at_once() {
+    fn too_deep_folders_are_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let (tree, next) = (dir.path().join("tree"), dir.path().join("next"));
         let chain: PathBuf = ["deep"; 100].iter().collect();
@@ -297,14 +297,14 @@ mod tests {
     }
 
     #[test]
-    fn places_of_files_are_told_from_those_beside_them_and_submodules_from_files() {
+    fn folders_of_tracked_files_and_submodules_are_parsed() {
         let listed = b"100644 aaaa 0\tvendor/lib/a b.txt\x00100644 aaaa 0\tvendor/lib/c\x00\
                        100755 bbbb 0\tvendor/library\x00160000 cccc 0\tsub\0";
         let found = places(listed);
         for (place, has) in [
             ("vendor/lib", true),
             ("vendor", true),
-            // A folder may stand there now.
+            // A folder may have replaced this file.
             ("vendor/library", true),
             ("vendor/lib/c", true),
             ("vendor/li", false),

@@ -147,7 +147,7 @@ mod tests {
     use pullyard_domain::id::JobId;
     use pullyard_domain::published::left_out::Nested;
 
-    /// A workspace with these folders, each with a file, that are no part of the work.
+    /// A workspace with these excluded folders, each with one file.
     async fn with(dir: &Path, folders: &[&str]) -> Workspace {
         let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
         let workspace = Workspace::make(dir, &job, 1).await.unwrap();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn they_are_news_once_however_often_the_tree_is_looked_at() {
+    async fn excluded_folders_are_new_once() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = with(dir.path(), &["a", "b"]).await;
         let both = workspace.left_out();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_may_not_be_written_is_moved_all_the_same() {
+    async fn read_only_folders_are_moved_out_and_back() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = with(dir.path(), &["closed/a", "b"]).await;
         for folder in ["closed/a", "closed", "b"] {
@@ -187,7 +187,7 @@ mod tests {
         let there = || ["closed/a", "b"].map(|folder| workspace.tree().join(folder).join("work.txt").exists());
         workspace.set_aside().await.unwrap();
         assert_eq!(there(), [false, false]);
-        // What a check puts there meanwhile goes.
+        // A folder that a check creates at this path is removed.
         fs::create_dir(workspace.tree().join("closed/a")).unwrap();
         fs::set_permissions(workspace.tree().join("closed"), Permissions::from_mode(0o500)).unwrap();
         workspace.put_left_out_back().await.unwrap();
@@ -195,10 +195,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_moved_before_one_that_could_not_be_is_put_back_as_well() {
+    async fn folders_are_restored_after_a_partial_move() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = with(dir.path(), &["a", "b/c"]).await;
-        // A file stands in its way for a while.
+        // A file blocks the path.
         let (b, held) = (workspace.tree().join("b"), dir.path().join("b"));
         fs::rename(&b, &held).unwrap();
         fs::write(&b, "").unwrap();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_looks_into_a_kept_worktree_finds_them_where_the_log_says() {
+    async fn kept_worktree_has_its_excluded_folders() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = with(dir.path(), &["deep/a"]).await;
         let file = workspace.tree().join("deep/a/work.txt");
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_put_back_through_a_link_in_the_place_of_the_tree() {
+    async fn folders_are_not_restored_through_a_linked_tree() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = with(dir.path(), &["deep/a"]).await;
         workspace.set_aside().await.unwrap();

@@ -105,7 +105,7 @@ mod tests {
     use std::path::PathBuf;
 
     #[test]
-    fn a_read_only_folder_is_removed() {
+    fn read_only_folder_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
         fs::create_dir_all(root.join("cache/inner")).unwrap();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_deeper_than_a_path_can_be_is_removed() {
+    fn folder_deeper_than_the_path_limit_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let [root, next] = ["root", "next"].map(|name| dir.path().join(name));
         let chain: PathBuf = ["d"; 200].iter().collect();
@@ -126,7 +126,7 @@ mod tests {
         fs::set_permissions(root.join(&chain), Permissions::from_mode(0o000)).unwrap();
         for _ in 0..20 {
             fs::create_dir_all(next.join(&chain)).unwrap();
-            // Names that what is brought up could have.
+            // Names that the removal may use itself.
             fs::write(next.join("0"), "").unwrap();
             fs::create_dir(next.join("1")).unwrap();
             fs::rename(&root, next.join(&chain).join("d")).unwrap();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_file_nor_folder_goes_and_nothing_elsewhere() {
+    fn special_files_are_removed_inside_the_folder_only() {
         let dir = tempfile::tempdir().unwrap();
         let [root, outside] = ["root", "outside"].map(|name| dir.path().join(name));
         for folder in [&root.join("a/b"), &outside] {
@@ -157,12 +157,12 @@ mod tests {
         std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
         odd(&root.join("link")).unwrap();
         odd(&root.join("none")).unwrap();
-        assert!(fs::symlink_metadata(root.join("link")).is_err(), "it stands in the place of a folder");
+        assert!(fs::symlink_metadata(root.join("link")).is_err(), "the link replaces a folder");
         assert!(fs::symlink_metadata(outside.join("pipe")).is_ok() && outside.join("file").exists());
     }
 
     #[test]
-    fn folders_that_are_deeper_than_a_path_can_be_keep_nobody_from_looking_for_what_is_odd() {
+    fn special_file_search_removes_folders_beyond_path_limit() {
         let dir = tempfile::tempdir().unwrap();
         let [root, next] = ["root", "next"].map(|name| dir.path().join(name));
         let chain: PathBuf = ["d"; 200].iter().collect();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_it_leads_nowhere() {
+    fn links_are_removed_without_following_them() {
         let dir = tempfile::tempdir().unwrap();
         let [root, outside] = ["root", "outside"].map(|name| dir.path().join(name));
         for folder in [&root, &outside] {
