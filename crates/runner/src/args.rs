@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bootstrap_token_is_no_flag() {
+    fn flags_have_environment_names_and_exclude_the_token() {
         let command = <Line as clap::CommandFactory>::command();
         command.clone().debug_assert();
         assert!(command.get_arguments().all(|arg| !arg.get_id().as_str().contains("bootstrap")));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_address_in_the_environment_has_before_its_host_is_a_secret() {
+    fn credentials_in_environment_urls_are_secrets() {
         let variables = [
             ("HTTPS_PROXY", "http://me:planted-pw@proxy.example:3128"),
             ("SOME_KEY", "planted-key"),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_isolation_is_refused() {
+    fn invalid_isolation_is_rejected() {
         let job = format!("--job=job_{}", "a".repeat(26));
         let line = |isolation| ["x", "--api-url=http://x", &job, "--attempt=1", isolation].map(String::from);
         assert!(Line::try_parse_from(line("--isolation=maybe")).is_err());

@@ -268,7 +268,7 @@ mod tests {
         (dir, artifacts, waiting)
     }
 
-    /// Names to upload so far, and messages about the rest.
+    /// The names of the uploads so far, and the messages about skipped artifacts.
     pub(super) fn handed(waiting: &mut UnboundedReceiver<Handed>) -> (Vec<String>, Vec<String>) {
         let (mut names, mut said) = (Vec::new(), Vec::new());
         while let Ok(handed) = waiting.try_recv() {
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_before_there_is_a_folder_nor_of_what_says_nothing() {
+    fn nothing_is_stored_without_a_folder_or_without_text() {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.keep(Kind::FinalMessage, "early.md", "too early");
         artifacts.open(dir.path().join("artifacts")).unwrap();
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_of_checks_and_of_tools_leave_places_for_what_comes_after_them() {
+    fn outputs_leave_slots_for_later_artifacts() {
         for beside in [false, true] {
             let (dir, artifacts, mut waiting) = artifacts();
             artifacts.open(dir.path().to_owned()).unwrap();
@@ -315,21 +315,21 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_that_is_handed_in_again_takes_no_second_place() {
+    fn repeated_checkpoint_uses_one_slot() {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.open(dir.path().to_owned()).unwrap();
         assert!(artifacts.keep(Kind::Checkpoint, "checkpoint.tar.zst", "x"));
         for number in 1..MOST {
             assert!(artifacts.keep(Kind::AgentOutput, &format!("{number}.jsonl"), "x"), "{number}");
         }
-        assert!(artifacts.hand_in_again("checkpoint.tar.zst"), "every place is taken, one by itself");
+        assert!(artifacts.hand_in_again("checkpoint.tar.zst"), "the second upload uses the same slot");
         assert!(!artifacts.keep(Kind::Checkpoint, "checkpoint-2.tar.zst", "x"));
         let (names, _) = handed(&mut waiting);
         assert_eq!((names.len(), names.last().map(String::as_str)), (MOST + 1, Some("checkpoint.tar.zst")));
     }
 
     #[test]
-    fn outputs_of_checks_and_of_tools_leave_bytes_for_what_comes_after_them() {
+    fn outputs_leave_bytes_for_later_artifacts() {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.open(dir.path().to_owned()).unwrap();
         let file = |name: &str, size| {
@@ -339,7 +339,7 @@ mod tests {
             file(name, size);
             assert_eq!(artifacts.hand_in_beside(name), taken, "{name}");
         }
-        assert!(!artifacts.keep(Kind::CheckOutput, "check-1.txt", "x"), "they share the room");
+        assert!(!artifacts.keep(Kind::CheckOutput, "check-1.txt", "x"), "check outputs share the limit");
         file("agent-output.jsonl", LARGEST);
         assert!(artifacts.hand_in(Kind::AgentOutput, "agent-output.jsonl"));
         assert_eq!(handed(&mut waiting).0, ["1.txt", "3.txt", "agent-output.jsonl"]);
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_look_for_is_not_left_out_without_a_word() {
+    fn skipped_artifacts_for_users_are_announced() {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.open(dir.path().to_owned()).unwrap();
         for number in 0..MOST {
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_too_large_or_too_much_is_not_taken_and_not_waited_for() {
+    async fn oversized_or_excess_artifacts_are_skipped() {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.open(dir.path().to_owned()).unwrap();
         for (name, size, taken) in [("larger.txt", LARGEST + 1, false), ("largest.txt", LARGEST, true)] {
@@ -387,11 +387,11 @@ mod tests {
         }
         assert_eq!(said, ["larger.txt is not kept: it is too large."]);
         let flushed = timeout(Duration::from_secs(120), artifacts.flush(Duration::from_secs(3_600)));
-        assert!(flushed.await.is_ok(), "it waits for what nobody uploads");
+        assert!(flushed.await.is_ok(), "waits for a skipped artifact");
     }
 
     #[tokio::test]
-    async fn of_a_checkpoint_that_there_is_no_time_to_upload_it_is_told_and_of_nothing_else() {
+    async fn unfinished_checkpoint_upload_is_announced() {
         let (dir, artifacts, _waiting) = artifacts();
         artifacts.open(dir.path().to_owned()).unwrap();
         artifacts.keep(Kind::CheckOutput, "check-1.txt", "ok");
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_measured_as_others_measure_it() {
+    fn size_and_hash_of_a_file_are_measured() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hello");
         fs::write(&path, "hello").unwrap();

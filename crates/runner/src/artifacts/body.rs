@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn exactly_what_was_promised_is_sent_or_nothing_whole() {
+    async fn body_has_the_announced_size_or_fails() {
         let large: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
         assert_eq!(sent(&large, 200_000).await.unwrap(), large);
         assert_eq!(sent(b"longer than said", 6).await.unwrap(), b"longer");

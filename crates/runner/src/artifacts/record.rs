@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_record_is_whole_where_the_event_names_what_it_left_out() {
+    fn record_is_complete_where_the_event_is_cut() {
         let large = "x".repeat(MAX_TEXT_BYTES + 1);
         let result = Said { text: Some(large.clone()), ..Said::new(EventKind::ToolResult) };
         let small = Said { text: Some("ok".into()), ..Said::new(EventKind::ToolResult) };
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_is_what_the_agent_says_is_one_else_what_it_said_last() {
+    fn final_message_is_the_result_or_the_last_text() {
         let word = |kind, text: &str| Said::words(kind, text);
         let talk = || vec![word(EventKind::Text, "One."), word(EventKind::Text, "Two.")];
         let (dir, _, _) = recorded(RawCapture::Off, talk());
@@ -275,16 +275,16 @@ mod tests {
     }
 
     #[test]
-    fn lines_as_they_came_are_kept_only_when_that_is_wanted() {
+    fn raw_lines_are_recorded_only_on_request() {
         let (_, _, names) = recorded(RawCapture::Off, Vec::new());
-        assert_eq!(names, [""; 0], "and nothing of an agent that said nothing");
+        assert_eq!(names, [""; 0], "no files without events");
         let (dir, _, names) = recorded(RawCapture::On, Vec::new());
         assert_eq!(names, [PAYLOAD]);
         assert_eq!(read(&dir, PAYLOAD), "{\"as\":\"it came\"}\n");
     }
 
     #[test]
-    fn a_record_ends_with_a_line_that_says_so_before_it_is_too_large() {
+    fn full_record_ends_with_a_notice() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lines");
         let mut lines =
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_large_outputs_stand_beside_the_record_and_the_rest_is_whole_in_it() {
+    fn number_of_separate_outputs_is_limited() {
         let large = || Said::words(EventKind::ToolResult, "x".repeat(MAX_TEXT_BYTES + 1));
         let (dir, sent, names) = recorded(RawCapture::Off, (0..MOST_BESIDE + 2).map(|_| large()).collect());
         let beside = names.iter().filter(|name| name.starts_with("output-")).count();
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn large_outputs_are_only_so_large_together_and_a_smaller_one_still_has_room() {
+    fn total_size_of_separate_outputs_is_limited() {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.open(dir.path().join("artifacts")).unwrap();
         let record = Record::begin(&artifacts, RawCapture::Off);
@@ -323,16 +323,16 @@ mod tests {
     }
 
     #[test]
-    fn a_last_word_is_no_longer_than_people_read() {
+    fn final_message_is_cut_to_its_limit() {
         let long = format!("x{}", "\u{fc}".repeat(LONGEST_WORD));
         let (dir, _, _) = recorded(RawCapture::Off, vec![Said::words(EventKind::Result, long.as_str())]);
         let kept = read(&dir, LAST_WORD);
-        // Between two characters.
+        // The cut is at a character boundary.
         assert!(kept.len() == LONGEST_WORD - 1 && long.starts_with(&kept), "{}", kept.len());
     }
 
     #[test]
-    fn what_comes_after_a_rest_is_another_part_and_takes_no_name_of_the_first() {
+    fn second_part_of_a_record_has_its_own_names() {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.open(dir.path().join("artifacts")).unwrap();
         let record = Record::begin(&artifacts, RawCapture::On);
@@ -342,7 +342,7 @@ mod tests {
             record.note(Said::words(EventKind::Result, word));
             record.raw(word.as_bytes());
             record.end();
-            // Nobody is listened to meanwhile.
+            // The record is closed between two parts.
             record.note(Said::words(EventKind::ToolResult, "between"));
             record.goes_on();
         }

@@ -172,7 +172,7 @@ mod tests {
             pack(&self.path("in"), &self.path("packed"), most)
         }
 
-        /// Unpacks what somebody else packed.
+        /// Unpacks an archive with these headers.
         fn unpack(&self, entries: &[Header]) -> Result<(), Fault> {
             let mut archive = Builder::new(Vec::new());
             for header in entries {
@@ -184,7 +184,7 @@ mod tests {
         }
     }
 
-    /// A header as no honest program writes it.
+    /// A raw header, such as a malicious archive may have.
     fn header(kind: EntryType, name: &str, size: u64) -> Header {
         let mut header = Header::new_ustar();
         header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_packed_is_unpacked() {
+    fn packed_files_are_unpacked_unchanged() {
         let folders = Folders::new();
         folders.put("about.json", b"{}");
         folders.put("session/2026/a.jsonl", &vec![b'x'; 100_000]);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_not_packed() {
+    fn archive_above_the_limit_is_not_packed() {
         let folders = Folders::new();
         let noise: Vec<u8> = (0..6_000_u32).flat_map(|n| Sha256::digest(n.to_be_bytes())).collect();
         folders.put("noise", &noise);
@@ -220,14 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn links_are_not_packed() {
+    fn symlinks_are_not_packed() {
         let folders = Folders::new();
         std::os::unix::fs::symlink("/etc/passwd", folders.path("in").join("link")).unwrap();
         assert!(matches!(folders.pack(1 << 20), Err(Fault::Odd)));
     }
 
     #[test]
-    fn nothing_leads_out_of_the_folder() {
+    fn paths_outside_the_folder_are_not_unpacked() {
         for name in ["/etc/cron.d/x", "../x", "a/../../x", "a/./x", "a//x", "a/", "", "a\\x", "a\nx"] {
             let folders = Folders::new();
             let refused = folders.unpack(&[header(EntryType::Regular, name, 4)]);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_plain_files_is_unpacked() {
+    fn only_regular_files_are_unpacked() {
         for kind in [
             EntryType::Symlink,
             EntryType::Link,
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn no_file_comes_twice_and_none_is_larger_than_it_says() {
+    fn duplicate_oversized_or_cut_entries_are_rejected() {
         let folders = Folders::new();
         let twice = [header(EntryType::Regular, "a", 4), header(EntryType::Regular, "a", 4)];
         assert!(matches!(folders.unpack(&twice), Err(Fault::Io(_))));
@@ -271,14 +271,14 @@ mod tests {
     }
 
     #[test]
-    fn there_are_never_too_many() {
+    fn excess_entries_are_rejected() {
         let many: Vec<Header> = (0..=MOST_FILES).map(|n| header(EntryType::Regular, &format!("f{n}"), 4)).collect();
         let folders = Folders::new();
         assert!(matches!(folders.unpack(&many), Err(Fault::TooMany)));
     }
 
     #[test]
-    fn noise_is_no_checkpoint_and_no_crash() {
+    fn invalid_archive_does_not_panic() {
         for noise in [&b""[..], b"not zstd", &[0x28, 0xb5, 0x2f, 0xfd, 0xff, 0xff, 0xff]] {
             let folders = Folders::new();
             fs::write(folders.path("packed"), noise).unwrap();
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_files_as_are_unpacked_are_packed_and_no_more() {
+    fn packing_has_the_same_file_limit_as_unpacking() {
         let folders = Folders::new();
         (0..MOST_FILES).for_each(|n| folders.put(&format!("f{n}"), b""));
         folders.pack(1 << 20).unwrap();
@@ -298,14 +298,14 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_too_large_unpacked_is_not_packed_however_small_it_gets() {
+    fn unpacked_size_limits_packing() {
         let folders = Folders::new();
         File::create(folders.path("in").join("zeros")).unwrap().set_len(LARGEST_UNPACKED + 1).unwrap();
         assert!(matches!(folders.pack(u64::MAX), Err(Fault::TooLarge)));
     }
 
     #[test]
-    fn a_name_is_as_long_as_the_oldest_form_has_room_for() {
+    fn names_are_limited_to_the_ustar_length() {
         assert!(is_plain(&"a".repeat(LONGEST_NAME)) && is_plain("session/2026/a b.jsonl"));
         for odd in ["a".repeat(LONGEST_NAME + 1), "a\u{7f}".into(), "a\0".into(), "..".into(), "a/..".into()] {
             assert!(!is_plain(&odd), "{odd:?}");

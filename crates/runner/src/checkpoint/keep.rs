@@ -255,7 +255,7 @@ mod tests {
     const ID: &str = "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01";
 
     #[test]
-    fn a_file_of_a_session_that_is_called_by_a_secret_is_not_kept() {
+    fn session_file_named_by_a_secret_is_not_copied() {
         let dir = tempfile::tempdir().unwrap();
         let (home, to) = (dir.path().join("home"), dir.path().join("to"));
         let folder = home.join("claude/projects/-work-tree");

@@ -382,7 +382,7 @@ mod tests {
     use nix::errno::Errno;
 
     #[test]
-    fn a_disk_that_is_full_loses_no_session_and_odd_content_is_no_fault_of_the_disk() {
+    fn disk_error_keeps_the_session_and_bad_content_loses_it() {
         let of_system = |errno: Errno| of_file(&io::Error::from_raw_os_error(errno as i32)).failure();
         for errno in [Errno::ENOSPC, Errno::EDQUOT, Errno::EROFS, Errno::EIO, Errno::EMFILE] {
             assert_eq!(of_system(errno).code(), "session_unreachable", "{errno}");

@@ -125,15 +125,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_a_secret_stays_as_it_is_byte_by_byte() {
+    fn line_without_a_secret_is_copied_byte_for_byte() {
         let line = "{\"b\": 1.50, \"a\": \"x\\u0041\"}\n";
         assert_eq!(copied("a.jsonl", line).unwrap(), line);
-        // One that broke off, too.
+        // An incomplete line stays unchanged as well.
         assert_eq!(copied("a.jsonl", "{\"a\":").unwrap(), "{\"a\":");
     }
 
     #[test]
-    fn a_secret_goes_and_its_line_stays_one() {
+    fn secret_is_redacted_within_one_line() {
         let text =
             format!("{{\"out\":\"KEY={SECRET}\\n\",\"n\":[{{\"{SECRET}\":\"two\\nlines of it\"}}]}}\n{{\"n\":2}}\n");
         let clean = copied("a.jsonl", &text).unwrap();
@@ -142,19 +142,19 @@ mod tests {
         assert_eq!((lines.len(), &lines[1]["n"]), (2, &Value::from(2)));
         assert!(
             !copied("a.jsonl", &format!("{{\"out\":\"{SECRET}")).unwrap().contains(SECRET),
-            "also where it broke off"
+            "also in an incomplete line"
         );
         assert!(!copied("result.txt", &format!("{SECRET}\n")).unwrap().contains(SECRET));
     }
 
     #[test]
-    fn a_value_that_another_one_of_its_name_hides_is_not_kept() {
+    fn duplicate_json_keys_keep_the_last_value_only() {
         let text = format!("{{\"a\":\"{SECRET}\",\"b\":[{{\"c\":\"{SECRET}\",\"c\":1}}],\"a\":\"x\"}}\n");
         assert_eq!(copied("a.jsonl", &text).unwrap(), "{\"a\":\"x\",\"b\":[{\"c\":1}]}\n");
     }
 
     #[test]
-    fn what_is_signed_or_sealed_is_not_changed() {
+    fn signed_or_encrypted_text_with_a_secret_is_refused() {
         for name in SIGNED.iter().chain(SEALED) {
             let text = format!("{{\"content\":[{{\"{name}\":\"it is {SECRET}\"}}]}}\n");
             assert!(matches!(copied("a.jsonl", &text), Err(Fault::Sealed)), "{name}");
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_may_look_like_a_token_and_a_thought_may_not() {
+    fn token_shape_is_allowed_in_encrypted_text_only() {
         let looks = "gAAAAABghp_0123456789abcdefghijABCDEFGHIJ012345";
         let sealed = format!("{{\"encrypted_content\":\"{looks}\",\"text\":\"{SECRET}\"}}\n");
         assert_eq!(copied("a.jsonl", &sealed).unwrap(), sealed.replace(SECRET, "[redacted]"));
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_not_followed() {
+    fn symlink_is_not_copied() {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/etc/hostname", dir.path().join("link")).unwrap();
         let copied = copy(&dir.path().join("link"), &dir.path().join("to"), &Redactor::new([]));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_holds_nobody_up_and_what_is_too_large_is_not_read() {
+    fn pipe_and_oversized_file_are_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let [pipe, large, to] = ["pipe.jsonl", "large.jsonl", "to"].map(|name| dir.path().join(name));
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -194,13 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_copied_is_read_by_nobody_else_and_said_how_large_it_was() {
+    fn copy_has_mode_0600_and_reports_its_size() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let [from, to] = ["from.jsonl", "to.jsonl"].map(|name| dir.path().join(name));
         fs::write(&from, "{\"a\":1}\n").unwrap();
         assert_eq!(copy(&from, &to, &Redactor::new([])).unwrap(), 8);
         assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(matches!(copy(&from, &to, &Redactor::new([])), Err(Fault::Io(_))), "nothing is written over");
+        assert!(matches!(copy(&from, &to, &Redactor::new([])), Err(Fault::Io(_))), "file was overwritten");
     }
 }

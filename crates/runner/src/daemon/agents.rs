@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_agent_that_is_here_and_has_a_key_is_advertised() {
+    fn only_installed_agents_with_a_key_are_advertised() {
         check(&[], &["command"]);
         check(&[found(Known::ClaudeCode, true, false), found(Known::Codex, false, true)], &["command"]);
         let both = [found(Known::ClaudeCode, true, true), found(Known::Codex, true, true)];
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_wrong_only_where_it_was_promised() {
+    fn missing_agent_is_an_error_only_if_configured() {
         let named = BTreeSet::from(["codex".to_owned()]);
         let missing = found(Known::Codex, false, true);
         assert_eq!(missing.words(&named), Err("not here: no such program".into()));

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_is_a_flag_with_its_names_in_the_help_and_the_token_is_none() {
+    fn flags_name_their_variables_and_exclude_the_token() {
         let command = Line::command();
         command.clone().debug_assert();
         assert!(command.get_arguments().all(|arg| arg.get_long() != Some("token")));

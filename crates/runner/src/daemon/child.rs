@@ -256,16 +256,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_is_known_by_its_lock_until_it_is_dead() {
+    async fn process_is_known_by_its_lock_until_it_ends() {
         let dir = tempfile::tempdir().unwrap();
         let starter = starter(dir.path(), "exec sleep 600");
         let claim = crate::api::ids::claim().unwrap();
         let (record, living) = starter.start(&claimed("a"), &claim).unwrap();
-        assert!(starter.start(&claimed("a"), &claim).is_err(), "it runs already");
+        assert!(starter.start(&claimed("a"), &claim).is_err(), "the job runs already");
 
         let (found, dead) = remembered(&starter.jobs);
         assert!(dead.is_empty());
-        let [(again, adopted)] = found.try_into().unwrap_or_else(|_| panic!("one"));
+        let [(again, adopted)] = found.try_into().unwrap_or_else(|_| panic!("expected one process"));
         assert_eq!(again, record);
         again.terminate(&starter.jobs);
         assert_eq!(living.wait().await, Ended::Well);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_process_with_its_number_is_left_alone() {
+    async fn reused_pid_with_another_start_time_is_not_killed() {
         let dir = tempfile::tempdir().unwrap();
         let starter = starter(dir.path(), "exec sleep 600");
         let (record, living) = starter.start(&claimed("a"), &crate::api::ids::claim().unwrap()).unwrap();
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_whose_lock_is_free_is_another_one_with_its_number() {
+    async fn pid_without_a_held_lock_is_not_killed() {
         let dir = tempfile::tempdir().unwrap();
         let mut other = Command::new("sleep").arg("600").kill_on_drop(true).spawn().unwrap();
         let pid = other.id().and_then(|pid| i32::try_from(pid).ok());
@@ -297,12 +297,12 @@ mod tests {
         let record = Record { job, attempt: 1, claim_id, pid, began: pid.and_then(began) };
         record.terminate(dir.path());
         other.start_kill().unwrap();
-        // The first signal that ends a process is the one that it ended by.
+        // A process reports the first signal that ended it.
         assert_eq!(other.wait().await.unwrap().signal(), Some(9));
     }
 
     #[tokio::test]
-    async fn codes_are_told_apart_and_old_logs_go() {
+    async fn exit_codes_are_classified_and_old_logs_removed() {
         let dir = tempfile::tempdir().unwrap();
         for (letter, script, ended) in [
             ("a", "echo said; exit 0", Ended::Well),
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_logs_stay_and_nothing_that_is_no_log_goes() {
+    fn oldest_logs_are_removed_and_other_files_stay() {
         let dir = tempfile::tempdir().unwrap();
         let now = std::time::SystemTime::now();
         for (name, hours) in [("a.log", 3), ("b.log", 1), ("c.log", 2), ("notes.txt", 9)] {

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_process_at_a_time() {
+    fn home_is_locked_by_one_process() {
         let dir = tempfile::tempdir().unwrap();
         let first = Home::take(dir.path(), "kite", "http://x").unwrap();
         assert!(matches!(Home::take(dir.path(), "kite", "http://x"), Err(Error::AlreadyRuns { .. })));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_died_is_gone_on_with_and_one_that_left_is_not() {
+    fn instance_resumes_after_a_crash_and_not_after_leaving() {
         let dir = tempfile::tempdir().unwrap();
         let take = |url| Home::take(dir.path(), "..", url).unwrap();
         let first = take("http://x");
@@ -163,13 +163,13 @@ mod tests {
         assert_ne!(third.claim().unwrap(), claim);
         let (instance, claim) = (third.instance.clone(), third.claim().unwrap());
         drop(third);
-        // Another control plane knows nothing of it.
+        // Another control plane does not know this instance.
         let fourth = take("http://y");
         assert_ne!((fourth.claim().unwrap(), &fourth.instance), (claim, &instance));
     }
 
     #[test]
-    fn a_folder_from_another_machine_or_from_before_a_restart_is_no_process_to_go_on_with() {
+    fn instance_of_another_boot_is_not_resumed() {
         let dir = tempfile::tempdir().unwrap();
         let first = Home::take(dir.path(), "kite", "http://x").unwrap();
         let (instance, claim) = (first.instance.clone(), first.claim().unwrap());

@@ -49,7 +49,7 @@ mod tests {
         }
 
         #[test]
-        fn a_back_off_never_passes_a_minute_and_never_shrinks_below_its_share(failures: u32, random in 0.0..=1.0_f64) {
+        fn backoff_is_at_most_a_minute(failures: u32, random in 0.0..=1.0_f64) {
             let waited = back_off(failures, random);
             prop_assert!(waited <= LONGEST);
             prop_assert_eq!(waited.is_zero(), failures == 0);
@@ -57,7 +57,7 @@ mod tests {
         }
 
         #[test]
-        fn a_claim_is_never_made_sooner_than_told(told in 0_u64..100_000, wished: Option<u32>, failures in 0_u32..40, random in 0.0..=1.0_f64) {
+        fn claim_never_precedes_the_servers_pause(told in 0_u64..100_000, wished: Option<u32>, failures in 0_u32..40, random in 0.0..=1.0_f64) {
             let told = Duration::from_millis(told);
             let wished = wished.map(|ms| Duration::from_millis(u64::from(ms)));
             let waited = before_claim(told, wished, failures, random);
@@ -66,13 +66,13 @@ mod tests {
         }
 
         #[test]
-        fn nothing_odd_breaks_the_jitter(random: f64, secs: u64) {
+        fn jitter_of_any_value_does_not_panic(random: f64, secs: u64) {
             let _ = jittered(Duration::from_secs(secs), random);
         }
     }
 
     #[test]
-    fn a_heartbeat_is_never_later_than_told() {
+    fn heartbeat_is_never_later_than_the_server_requires() {
         let secs = Duration::from_secs;
         assert_eq!(heartbeat(secs(30), None), secs(30));
         assert_eq!(heartbeat(secs(30), Some(secs(60))), secs(30));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_doubles_from_half_a_second_to_a_minute() {
+    fn backoff_doubles_from_500_ms_to_a_minute() {
         for (failures, ms) in [(0, 0), (1, 500), (2, 1_000), (3, 2_000), (7, 32_000), (8, 60_000), (u32::MAX, 60_000)] {
             assert_eq!(back_off(failures, 0.5), Duration::from_millis(ms), "{failures}");
         }

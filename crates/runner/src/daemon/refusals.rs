@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_has_its_meaning() {
+    fn refusals_are_classified_by_call_and_code() {
         use Asked::{Claim, Heartbeat, Registration};
         check(401, "unauthorized", Registration, Ok(4));
         check(401, "unauthorized", Heartbeat, Ok(4));

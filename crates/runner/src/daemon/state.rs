@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_reason_to_end_is_the_one_that_is_told() {
+    async fn first_reason_to_stop_is_reported() {
         let state = State::new();
         let fall = |code, sentence: &str| Fall { code, sentence: sentence.into() };
         state.fall(fall(4, "The token was revoked."));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_and_what_nobody_heard_the_end_of_is_said_to_run() {
+    fn running_and_undelivered_jobs_are_active() {
         let state = State::new();
         let record = Record { job: job("a"), attempt: 1, claim_id: ClaimId::new("c").unwrap(), pid: None, began: None };
         state.change(|now| now.running.insert(record.key(), record.clone()));

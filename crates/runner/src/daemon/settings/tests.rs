@@ -1,3 +1,5 @@
+//! Tests how the runner's settings are read from flags, environment and files.
+
 use super::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +22,7 @@ fn faults(read: &Read) -> String {
 }
 
 #[test]
-fn the_names_of_other_runners_are_understood() {
+fn variable_names_of_other_runners_are_accepted() {
     let read = read(
         &[],
         &[
@@ -53,7 +55,7 @@ fn the_names_of_other_runners_are_understood() {
 }
 
 #[test]
-fn a_flag_stands_above_our_name_and_that_above_others() {
+fn flag_precedes_own_variable_and_foreign_variable() {
     let environment = [("PULLYARD_RUNNER_NAME", "ours"), ("RUNNER_NAME", "theirs")];
     assert_eq!(from(&read(&[("--name", "flag")], &environment), "name"), ("flag".into(), "--name".into()));
     assert_eq!(from(&read(&[], &environment), "name"), ("ours".into(), "PULLYARD_RUNNER_NAME".into()));
@@ -62,7 +64,7 @@ fn a_flag_stands_above_our_name_and_that_above_others() {
 }
 
 #[test]
-fn every_fault_is_told_at_once_and_the_token_never() {
+fn all_faults_are_reported_without_the_token() {
     let read = read(
         &[("--slots", "13"), ("--capabilities", "command,gemini"), ("--isolation", "maybe")],
         &[("RUNNER_TOKEN", "pyt_secret"), ("RUNNER_NAME", "a b"), ("RUNNER_POLL_INTERVAL_MS", "soon")],
@@ -78,7 +80,7 @@ fn every_fault_is_told_at_once_and_the_token_never() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_what_to_set() {
+fn missing_settings_name_their_variables() {
     let told = faults(&read(&[], &[]));
     for part in ["PULLYARD_API_URL", "PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN", "PULLYARD_ISOLATION", "`external`"] {
         assert!(told.contains(part), "{part}: {told}");
@@ -86,7 +88,7 @@ fn what_is_missing_is_named_with_what_to_set() {
 }
 
 #[test]
-fn a_token_comes_from_a_file_too() {
+fn token_is_read_from_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
     std::fs::write(&path, format!("{TOKEN}\n")).unwrap();
@@ -98,7 +100,7 @@ fn a_token_comes_from_a_file_too() {
 }
 
 #[test]
-fn lengths_have_units() {
+fn durations_have_units() {
     for (text, secs) in [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7_200)] {
         assert_eq!(length(text), Ok(Duration::from_secs(secs)));
     }
@@ -108,7 +110,7 @@ fn lengths_have_units() {
 }
 
 #[test]
-fn no_name_stands_for_two_settings() {
+fn setting_names_are_unique() {
     let mut seen = BTreeSet::new();
     for named in names::ALL {
         assert!(named.flag.is_empty() || seen.insert(named.flag), "{}", named.flag);
@@ -118,7 +120,7 @@ fn no_name_stands_for_two_settings() {
 }
 
 #[test]
-fn each_value_is_taken_at_its_bounds_and_refused_beyond() {
+fn values_are_accepted_up_to_their_bounds() {
     let (long, too_long) = ("n".repeat(64), "n".repeat(65));
     for (flag, good, bad) in [
         ("--slots", ["1", "12"], ["0", "13"]),
@@ -145,7 +147,7 @@ fn each_value_is_taken_at_its_bounds_and_refused_beyond() {
 }
 
 #[test]
-fn of_what_nobody_set_each_has_its_default() {
+fn unset_settings_have_defaults() {
     let Settings { slots, labels, capabilities, poll_interval, heartbeat_interval, .. } = &read(&[], &[]).settings;
     assert_eq!((*slots, labels.len(), *poll_interval, *heartbeat_interval), (1, 0, None, None));
     assert_eq!(*capabilities, BTreeSet::from(["command".to_owned()]));
@@ -155,7 +157,7 @@ fn of_what_nobody_set_each_has_its_default() {
 }
 
 #[test]
-fn the_work_folder_is_the_units_then_the_users_and_never_a_relative_one() {
+fn work_folder_default_is_the_first_absolute_path() {
     let set = [("STATE_DIRECTORY", "/var/lib/x"), ("XDG_STATE_HOME", "/state"), ("HOME", "/home/me")];
     let of = |set: &[(&str, &str)]| read(&[], set).settings.work_dir.display().to_string();
     assert_eq!(of(&set), "/var/lib/x");
@@ -165,7 +167,7 @@ fn the_work_folder_is_the_units_then_the_users_and_never_a_relative_one() {
 }
 
 #[test]
-fn of_a_token_no_more_is_shown_than_people_see_elsewhere() {
+fn token_is_shown_by_its_prefix_only() {
     for short in ["rnt_a3f8c1d9", "rnt_secret!", "pyt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9"] {
         assert_eq!(from(&read(&[], &[("RUNNER_TOKEN", short)]), "token").0, "…", "{short}");
     }
