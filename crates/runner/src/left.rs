@@ -89,7 +89,7 @@ mod tests {
     const LARGEST: u64 = 100;
 
     #[test]
-    fn only_a_plain_file_of_the_worktree_is_read() {
+    fn only_a_regular_file_of_the_worktree_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let (tree, secret) = (dir.path().join("tree"), dir.path().join("secret"));
         fs::create_dir_all(&tree).unwrap();
@@ -99,21 +99,21 @@ mod tests {
 
         symlink(dir.path(), tree.join(".pullyard")).unwrap();
         fs::write(dir.path().join("question.md"), "{}").unwrap();
-        assert!(read().is_err(), "a folder that leads elsewhere");
+        assert!(read().is_err(), "a linked folder");
         fs::remove_file(tree.join(".pullyard")).unwrap();
 
         let file = tree.join(FILE);
         fs::create_dir(tree.join(".pullyard")).unwrap();
         symlink(&secret, &file).unwrap();
-        assert!(read().is_err(), "a file that leads elsewhere");
+        assert!(read().is_err(), "a linked file");
         fs::remove_file(&file).unwrap();
 
         nix::unistd::mkfifo(&file, Mode::S_IRWXU).unwrap();
-        assert!(read().is_err(), "a pipe that nobody writes to");
+        assert!(read().is_err(), "a pipe without a writer");
         fs::remove_file(&file).unwrap();
 
         fs::write(&file, " ".repeat(LARGEST as usize + 1)).unwrap();
-        assert!(read().is_err(), "a file without a size");
+        assert!(read().is_err(), "an oversized file");
         fs::write(&file, "{}").unwrap();
         assert_eq!(read().unwrap(), "{}");
         assert_eq!(take(&tree, FILE, LARGEST).unwrap(), "{}");
@@ -122,6 +122,6 @@ mod tests {
         fs::write(&file, "{}").unwrap();
         let link = dir.path().join("link");
         symlink(&tree, &link).unwrap();
-        assert!(super::read(&link, FILE, LARGEST).is_err(), "a tree that leads elsewhere");
+        assert!(super::read(&link, FILE, LARGEST).is_err(), "a linked tree");
     }
 }

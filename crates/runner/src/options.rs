@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_secret_of_a_run_stands_in_what_is_printed_of_it() {
+    fn debug_output_of_options_has_no_secret() {
         let options = Options {
             api_url: "http://x".into(),
             job: JobId::new(format!("job_{}", "a".repeat(26))).unwrap(),

@@ -68,7 +68,7 @@ mod tests {
     use futures::FutureExt;
 
     #[tokio::test]
-    async fn a_graver_order_replaces_a_lighter_one_and_never_the_reverse() {
+    async fn higher_order_replaces_a_lower_one_only() {
         let orders = Orders::new();
         orders.give(Order::Pause);
         assert_eq!(orders.any().await, Order::Pause);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lighter_order_than_is_waited_for_ends_no_wait() {
+    fn order_below_the_awaited_level_ends_no_wait() {
         let orders = Orders::new();
         assert_eq!(orders.any().now_or_never(), None);
         for (given, least) in

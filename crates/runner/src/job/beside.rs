@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_long_output_begins_with_a_whole_line() {
+    fn end_of_a_long_output_starts_at_a_line() {
         assert_eq!(end_of("short\nwords\n"), "short\nwords\n");
         let long = format!("{}\nlast line\n", "ü".repeat(TOLD));
         assert_eq!(end_of(&long), "last line\n");

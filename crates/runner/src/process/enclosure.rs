@@ -130,10 +130,10 @@ mod tests {
         command.spawn().unwrap()
     }
 
-    /// An account that nobody has. The kernel calls each one 65534 that a user namespace has no number for.
+    /// An unused user id. Not 65534, which the kernel shows for every unmapped user.
     const NOBODY: &str = "65533";
 
-    /// The same command of the account that is nobody's, who has no rights that others lack.
+    /// The same command as user `NOBODY`, without privileges.
     fn of_nobody(command: &Command) -> Command {
         let own = command.as_std();
         let mut nobodys = Command::new("setpriv");
@@ -143,7 +143,7 @@ mod tests {
         nobodys
     }
 
-    /// How a namespace is made without the rights of root, where a test can be somebody else and the machine lets them.
+    /// A namespace created without root, if the test can change its user and the machine allows it.
     async fn without_rights() -> Option<Enclosure> {
         if !nix::unistd::Uid::effective().is_root() {
             eprintln!("skipped: only root can run something as somebody else");
@@ -159,14 +159,14 @@ mod tests {
         Some(Enclosure { namespace: Some(WAYS[1]), tethered: false })
     }
 
-    /// How a shell with this script ends in it, of the account that is nobody's.
+    /// Runs the script in a shell as user `NOBODY` and returns its exit.
     async fn end_by_nobody(enclosure: Enclosure, script: &str) -> Exit {
         let mut command = enclosure.command(Path::new("/bin/sh"));
         command.args(["-c", script]);
         enclosure.end_of(of_nobody(&command).status().await.unwrap())
     }
 
-    /// Whether a process runs that has this among its arguments, zombies aside.
+    /// Whether a running process has `mark` among its arguments. Zombies have no arguments.
     fn runs(mark: &str) -> bool {
         std::fs::read_dir("/proc").unwrap().flatten().any(|process| {
             let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_programs_end_is_the_commands_end() {
+    async fn exit_status_is_that_of_the_program() {
         let bare = Enclosure { namespace: None, tethered: false };
         let without = Enclosure::of_this_machine(ProcessNamespace::Off).await;
         for enclosure in [Some(bare), Some(without), here().await].into_iter().flatten() {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_leaves_its_group_session_and_environment_ends_with_the_program() {
+    async fn detached_process_dies_with_the_program() {
         let Some(enclosure) = here().await else { return };
         let dir = tempfile::tempdir().unwrap();
         let ready = dir.path().join("ready");
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_catches_sigterm_ends_by_itself() {
+    async fn program_can_handle_sigterm() {
         let Some(enclosure) = here().await else { return };
         let mut child = shell(enclosure, "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done");
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_not_root_has_a_namespace_of_their_own_and_stays_who_they_are() {
+    async fn unprivileged_user_gets_a_namespace_and_keeps_its_id() {
         let Some(enclosure) = without_rights().await else { return };
         let alone = format!("[ \"$PPID\" = 1 ] && [ \"$(id -u)\" = {NOBODY} ] && exit 7");
         assert_eq!(end_by_nobody(enclosure, &alone).await, Exit::Code(7));
@@ -223,10 +223,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_leaves_its_group_session_and_environment_ends_with_the_program_of_who_is_not_root() {
+    async fn detached_process_of_an_unprivileged_program_dies() {
         let Some(enclosure) = without_rights().await else { return };
         let mark = format!("left-by-nobody-{}", std::process::id());
-        // It has begun when it has said so and holds the output no longer.
+        // The background shell is ready when it closes the output.
         let script = format!(
             "said=$(env -i PATH=\"$PATH\" setsid sh -c 'echo ready; exec >/dev/null; sleep 600; :' {mark} &)
              [ \"$said\" = ready ]"

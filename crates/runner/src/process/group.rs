@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_child_that_ignores_sigterm_is_dead_afterwards() {
+    async fn stop_kills_a_child_that_ignores_sigterm() {
         let mut child = shell("trap '' TERM; (while :; do sleep 1; done) & echo $!; wait");
         let mut group = Group::of(&child).unwrap();
         let member: i32 = first_line(&mut child).await.parse().unwrap();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_leader_leaves_behind_is_dead_afterwards() {
+    async fn stop_kills_members_after_the_leader_exited() {
         let mut child = shell("(trap '' TERM; echo ready; while :; do sleep 1; done) & exit 3");
         let mut group = Group::of(&child).unwrap();
         assert_eq!(first_line(&mut child).await, "ready");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_forgotten_group_is_killed() {
+    async fn dropped_group_is_killed() {
         let mut child = shell("echo ready; exec sleep 600");
         let group = Group::of(&child).unwrap();
         assert_eq!(first_line(&mut child).await, "ready");
@@ -178,7 +178,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn what_could_not_be_read_for_want_of_files_is_not_taken_for_gone() {
+    fn exhausted_file_handles_do_not_mean_an_empty_group() {
         let failed = |errno: Errno| is_for_want(&std::io::Error::from_raw_os_error(errno as i32));
         assert!([Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM].into_iter().all(failed));
         assert!(![Errno::ENOENT, Errno::ESRCH, Errno::ENOTDIR, Errno::EACCES].into_iter().any(failed));

@@ -67,17 +67,17 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_of_a_parent_that_is_gone_is_removed_whatever_an_agent_left_in_it() {
+    fn folder_of_a_dead_parent_is_removed() {
         let (_outside, folder) = folder();
-        // Nobody's child is its own parent.
+        // A process is never its own parent, so this parent counts as gone.
         remove_folder_of(std::process::id(), &folder);
         assert!(!folder.exists());
-        // Another run of the same parent comes later.
+        // A second run of the same parent finds no folder.
         remove_folder_of(std::process::id(), &folder);
     }
 
     #[test]
-    fn the_folder_of_a_parent_that_lives_stays() {
+    fn folder_of_a_living_parent_stays() {
         let (_outside, folder) = folder();
         remove_folder_of(parent_id(), &folder);
         assert!(folder.join("keys.json").exists());
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_link_in_the_place_of_the_folder_nothing_goes_that_it_leads_to() {
+    fn link_at_the_folder_is_removed_and_not_its_target() {
         let (outside, folder) = folder();
         let link = outside.path().join("link");
         std::os::unix::fs::symlink(&folder, &link).unwrap();
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_parent_that_is_gone_is_an_order_to_end() {
+    async fn dead_parent_causes_a_shutdown() {
         let orders = Orders::new();
         let _watch = watch(std::process::id(), orders.clone());
         assert_eq!(orders.any().await, Order::Shutdown);

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn of_processes_that_nobody_sees_it_is_not_said_that_they_could_not_be_stopped() {
+    fn invisible_processes_have_their_own_error() {
         let unseen = ended(Ok(()), Err(Unseen("/proc: denied".into()).into())).unwrap_err();
         assert_eq!(unseen.reason("the agent"), "nobody can say which processes of the agent still run");
         let alive = ended(Ok(()), Err(Outlived::Alive(2))).unwrap_err();
@@ -211,14 +211,14 @@ mod tests {
     }
 
     #[test]
-    fn one_look_that_finds_nothing_proves_nothing() {
+    fn search_ends_after_two_empty_looks() {
         assert_eq!(next(None, &pids([])), Next::LookAgain);
         assert_eq!(next(Some(&pids([2])), &pids([])), Next::LookAgain);
         assert_eq!(next(Some(&pids([])), &pids([])), Next::Gone);
     }
 
     #[test]
-    fn nothing_is_killed_while_looks_find_what_is_not_stopped_yet() {
+    fn processes_are_killed_when_a_look_finds_no_new_ones() {
         assert_eq!(next(None, &pids([2])), Next::LookAgain);
         assert_eq!(next(Some(&pids([])), &pids([2])), Next::LookAgain);
         assert_eq!(next(Some(&pids([2])), &pids([2, 3])), Next::LookAgain);
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(next(Some(&pids([2, 3])), &pids([3])), Next::Kill);
     }
 
-    /// Waits until a program has a variable: while it becomes another one it has no environment, or still ours.
+    /// Waits until a program has the variable. During exec it has no environment or that of the test.
     #[cfg(target_os = "linux")]
     async fn has_begun(child: &tokio::process::Child, variable: &[u8]) {
         let environ = format!("/proc/{}/environ", child.id().unwrap());
@@ -241,20 +241,20 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn what_is_killed_at_the_last_moment_is_looked_for_once_more() {
+    async fn last_kill_is_verified_after_the_time_limit() {
         let dir = tempfile::tempdir().unwrap();
         let mut command = tokio::process::Command::new("sleep");
         let child = command.arg("600").env("TMPDIR", dir.path()).kill_on_drop(true).spawn().unwrap();
         has_begun(&child, &mark_of(dir.path())).await;
         marked(dir.path()).end_within(Duration::ZERO).await.unwrap();
-        // The dead have no environment.
+        // Dead processes have no environment.
         let environ = std::fs::read(format!("/proc/{}/environ", child.id().unwrap()));
         assert!(environ.unwrap_or_default().is_empty());
     }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn what_a_look_finds_is_stopped_by_it_and_dead_in_the_end() {
+    async fn found_process_is_stopped_then_killed() {
         let dir = tempfile::tempdir().unwrap();
         let mut command = tokio::process::Command::new("sleep");
         let child = command.arg("600").env("TMPDIR", dir.path()).kill_on_drop(true).spawn().unwrap();
@@ -278,7 +278,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn git_of_an_attempt_that_died_is_ended_and_that_of_another_is_not() {
+    async fn git_of_a_dead_attempt_is_killed_and_no_other() {
         let dir = tempfile::tempdir().unwrap();
         let at_work = |name: &str| {
             let mut command = tokio::process::Command::new("sleep");
@@ -290,14 +290,13 @@ mod tests {
             has_begun(child, &git_in(&dir.path().join(name))).await;
         }
         end_marked(&dir.path().join("tmp"), &dir.path().join("git")).await.unwrap();
-        // The dead have no environment.
         let lives = environments.map(|environ| !std::fs::read(environ).unwrap_or_default().is_empty());
         assert_eq!(lives, [false, true]);
     }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn what_the_marked_began_is_ended_with_them_though_it_wiped_its_environment() {
+    async fn descendants_without_an_environment_are_killed() {
         let dir = tempfile::tempdir().unwrap();
         let script = "env -i PATH=\"$PATH\" setsid sh -c 'echo $$ > wiped.new; mv wiped.new wiped; sleep 600' & wait";
         let mut command = tokio::process::Command::new("/bin/sh");
@@ -312,7 +311,6 @@ mod tests {
         tokio::time::timeout(LIMIT, written).await.unwrap();
         let wiped: u32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
         marked(dir.path()).end().await.unwrap();
-        // The dead have no environment.
         let lives = [began.id(), Some(wiped)].map(|pid| {
             let environ = std::fs::read(format!("/proc/{}/environ", pid.unwrap_or_default()));
             !environ.unwrap_or_default().is_empty()
@@ -322,7 +320,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn the_end_of_another_child_is_left_to_whoever_waits_for_it() {
+    async fn exit_status_of_another_child_is_not_consumed() {
         let mut other = std::process::Command::new("true").spawn().unwrap();
         let is_dead = || {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", other.id())).unwrap();

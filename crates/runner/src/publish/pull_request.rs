@@ -126,7 +126,7 @@ mod tests {
     use pullyard_domain::checks::{CheckOutcome, CheckRun};
 
     #[test]
-    fn a_secret_with_something_invisible_in_it_is_not_whole_in_the_text() {
+    fn secret_with_invisible_characters_is_redacted() {
         let redactor = Redactor::new(["the-secret-of-all".to_owned()]);
         let run = CheckRun {
             command: "check the-secret\u{2060}-of-all".into(),
@@ -138,7 +138,7 @@ mod tests {
             truncated: false,
             artifact: None,
         };
-        // The second would be cut in its middle.
+        // The length limit would cut the second occurrence.
         let words = format!("It is the-sec\u{200b}ret-of-all. {}the-secret-of-\u{feff}all", "x".repeat(3_960));
         let said = Said {
             commit: "0123456789abcdef",
@@ -156,13 +156,13 @@ mod tests {
             assert!(!text.contains("the-sec"), "{text}");
         }
         assert!(newest.contains("Commit 0123456789 (agent: codex, model: `[redacted]`)."), "{newest}");
-        // Redaction is no change by a person.
+        // Redaction does not count as a user's edit.
         let next = newest::renewed(&body, "another", &newest).unwrap();
         assert!(newest::renewed(&next, "a third", "").is_ok(), "{next}");
     }
 
     #[test]
-    fn a_refused_draft_is_told_from_a_branch_that_is_called_so() {
+    fn draft_refusal_is_recognized_by_its_message() {
         for reason in [
             "Draft pull requests are not supported in this repository",
             "validation failed: no draft pull request can be opened here",

@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_a_refused_push_become_codes() {
+    fn push_refusals_become_failure_codes() {
         check(
             "!\tHEAD:refs/heads/x\t[remote rejected] (refusing to allow a Personal Access Token to create or update workflow `.github/workflows/ci.yml` without `workflow` scope)\n",
             "",
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_is_quoted_with_its_own_words() {
+    fn hook_message_is_quoted() {
         check_reason(
             "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
             "remote: error: GH001: Large files detected.\nerror: failed to push some refs to 'https://x'",
@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_refused_is_named_in_the_forges_words() {
+    fn branch_rule_is_quoted() {
         let ruled = "!\tHEAD:refs/heads/x\t[remote rejected] (push declined due to repository rule violations)";
         let heading = "remote: error: GH013: Repository rule violations found for refs/heads/x.        \n\
              remote: Review all repository rules at https://github.com/acme/app/rules?ref=refs%2Fheads%2Fx\nremote: \n";
@@ -505,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn git_is_done_half_a_minute_before_our_time_is_over() {
+    fn push_deadline_is_30_s_before_the_granted_time() {
         let sent = Instant::now();
         assert_eq!(deadline(sent, Some(120)), sent + Duration::from_secs(90));
         assert_eq!(deadline(sent, None), sent + Duration::from_secs(90));
@@ -513,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn each_word_of_a_refusal_has_its_meaning_by_itself() {
+    fn each_refusal_pattern_matches_alone() {
         let rejected = |reason: &str| format!("!\tHEAD:refs/heads/x\t[remote rejected] ({reason})\n");
         for (words, code) in [
             ("protected branch hook declined", "branch_protected"),
@@ -531,18 +531,18 @@ mod tests {
             check("", words, Some(code));
             check(&rejected(words), "", Some(code));
         }
-        // Nobody has decided anything, whatever a line says beside it.
+        // A server error is no refusal, even with other output.
         for fault in ["cannot lock ref", "failed to update ref", "unable to lock", "Internal Server Error"] {
             check(&rejected(fault), "", None);
             check(&rejected("no"), &format!("remote: {fault}"), None);
         }
-        // Only both together are about a workflow, and only the beginning of a line is git's word for a refusal.
+        // `workflow` counts only together with a permission, and a refusal only at the start of a line.
         check(&rejected("no"), "remote: this workflow is odd", Some("push_rejected"));
         check("the office !\tis closed", "", None);
     }
 
     #[tokio::test]
-    async fn a_branch_that_only_ends_like_ours_is_not_taken_for_it() {
+    async fn branch_with_the_same_suffix_is_not_the_remote_head() {
         let dir = tempfile::tempdir().unwrap();
         let forge = dir.path().join("forge.git");
         let git = Git::new(&format!("file://{}", forge.display()), "");

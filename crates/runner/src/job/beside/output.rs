@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_much_the_beginning_and_the_end_are_kept() {
+    fn long_output_keeps_its_beginning_and_end() {
         let (said, truncated) = kept(&["begin", &"x".repeat(10_000), "the end"], 40);
         assert!(truncated);
         assert_eq!(said, format!("begin{0}\n… [9972 bytes left out] …\n{1}the end", "x".repeat(15), "x".repeat(13)));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_taken_out_before_anything_is_cut() {
+    fn output_is_redacted_before_it_is_cut() {
         let (said, truncated) = kept(&["a very-sec", "ret-words b"], 4_096);
         assert_eq!((said.as_str(), truncated), ("a [redacted] b", false));
         let (said, _) = kept(&["xxxx very-sec", "ret-words yyyy", &"z".repeat(100)], 24);

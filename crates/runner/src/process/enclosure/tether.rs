@@ -51,12 +51,12 @@ mod tests {
     use tokio::time::Instant;
 
     #[tokio::test]
-    async fn a_program_whose_starter_is_not_its_parent_is_not_begun() {
+    async fn program_with_another_parent_is_not_started() {
         if !is_there().await {
             eprintln!("skipped: this machine ends no program with the one that started it");
             return;
         }
-        // A shell between us: it is the parent, as somebody else is once we are dead.
+        // The shell between is the parent, as init is after this process died.
         let tied = command(Path::new("/bin/echo"));
         let tied = tied.as_std();
         let mut between = Command::new("/bin/sh");
@@ -69,12 +69,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_dies_with_the_thread_that_started_it() {
+    async fn program_dies_with_its_starting_thread() {
         if !is_there().await {
             eprintln!("skipped: this machine ends no program with the one that started it");
             return;
         }
-        // The test's own process is not to die; to the kernel a thread is one as well.
+        // To the kernel a thread is a parent as well, so the test's process can survive.
         let started = std::thread::spawn(|| {
             let mut tied = command(Path::new("/bin/sh")).into_std();
             tied.args(["-c", "echo began; exec sleep 600"]).stdout(Stdio::piped());

@@ -92,7 +92,7 @@ mod tests {
     use pullyard_domain::marker::Marker;
 
     #[test]
-    fn words_are_read_by_comment_and_stripped_of_what_hides() {
+    fn replies_are_parsed_by_comment_and_hidden_text_is_removed() {
         let words =
             Words::read(r#"{"1":" Kept.<!-- pullyard:status --> ","2":"","x":"y","3":4,"18446744073709551615":"b"}"#);
         let words = words.unwrap();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_are_cut_within_a_secret_leave_no_part_of_it() {
+    fn reply_cut_within_a_secret_is_redacted() {
         let redactor = Redactor::new(["planted-secret-4711".to_owned()]);
         let words = format!("{}planted-secret-4711 and on", "x".repeat(LONGEST - 10));
         let said = Words(BTreeMap::from([(1, words)])).of(&BTreeSet::from([1]), &redactor).unwrap();
@@ -116,26 +116,26 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_agent_left_takes_no_place_and_is_written_nowhere_but_in_the_tree() {
+    fn replies_are_restored_without_overwriting_or_links() {
         let dir = tempfile::tempdir().unwrap();
         let [tree, elsewhere] = ["tree", "elsewhere"].map(|name| dir.path().join(name));
         std::fs::create_dir(&tree).unwrap();
         std::fs::create_dir(&elsewhere).unwrap();
         put_back(&tree, "{}").unwrap();
-        assert!(put_back(&tree, "[]").is_err(), "something stands there");
+        assert!(put_back(&tree, "[]").is_err(), "an existing file");
         assert_eq!(text_of_agent(&tree).unwrap(), "{}");
         let (folder, file) = (tree.join(".pullyard"), tree.join(REPLIES_FILE));
         std::fs::remove_file(&file).unwrap();
         std::os::unix::fs::symlink(elsewhere.join("replies.json"), &file).unwrap();
-        assert!(put_back(&tree, "{}").is_err(), "a file that leads elsewhere");
+        assert!(put_back(&tree, "{}").is_err(), "a linked file");
         std::fs::remove_dir_all(&folder).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
-        assert!(put_back(&tree, "{}").is_err(), "a folder that leads elsewhere");
+        assert!(put_back(&tree, "{}").is_err(), "a linked folder");
         assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
     }
 
     #[test]
-    fn words_of_256_kibibytes_are_read_and_more_are_not() {
+    fn replies_up_to_256_kib_are_read() {
         let dir = tempfile::tempdir().unwrap();
         for (size, is_read) in [(256 * 1024, true), (256 * 1024 + 1, false)] {
             put_back(dir.path(), &" ".repeat(size)).unwrap();
