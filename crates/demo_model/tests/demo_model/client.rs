@@ -20,7 +20,6 @@ pub(crate) async fn model() -> DemoModel {
 pub(crate) struct Answer {
     pub(crate) head: String,
     pub(crate) body: String,
-    /// Whether the body is complete.
     pub(crate) whole: bool,
 }
 

@@ -28,7 +28,6 @@ async fn stream_has_all_events_of_text_and_tool_call() {
     assert_eq!((&started["input_tokens"], &started["cache_read_input_tokens"]), (&json!(7), &json!(5)));
     // The first usage counts one output token, the last one counts all.
     assert_eq!((&started["output_tokens"], &events[11]["usage"]["output_tokens"]), (&json!(1), &json!(3)));
-    // The input tokens are the same in both.
     assert_eq!(events[11]["usage"]["input_tokens"], started["input_tokens"]);
     assert_eq!(events[11]["delta"]["stop_reason"], "tool_use");
 }

@@ -254,7 +254,6 @@ mod tests {
             ("2027-01-02T00:00:00Z", "Dec 31, 11:59pm", "2027-12-31T23:59:00Z"),
             ("2026-12-31T23:59:00Z", "Jan 1, 3am", "2027-01-01T03:00:00Z"),
             ("2027-01-01T00:01:00Z", "Jan 1, 12am", "2027-01-01T00:00:00Z"),
-            // February 29 needs a leap year.
             ("2027-12-31T10:00:00Z", "Feb 29, 3am", "2028-02-29T03:00:00Z"),
         ] {
             let words = format!("You've hit your weekly limit · resets {said} (UTC)");

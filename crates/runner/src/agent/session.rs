@@ -186,7 +186,6 @@ mod tests {
         std::os::unix::fs::symlink(home.0.path().join("secret.jsonl"), day.join(format!("rollout-{ID}.jsonl")))
             .unwrap();
         assert_eq!(home.names("codex"), [""; 0]);
-        // A linked folder is skipped as well.
         let home = Home::with(&[&format!("elsewhere/sessions/2026/11/20/rollout-{ID}.jsonl")]);
         std::os::unix::fs::symlink(home.0.path().join("elsewhere"), home.0.path().join("codex")).unwrap();
         assert_eq!(home.names("codex"), [""; 0]);

@@ -172,7 +172,6 @@ mod tests {
             pack(&self.path("in"), &self.path("packed"), most)
         }
 
-        /// Unpacks an archive with these headers.
         fn unpack(&self, entries: &[Header]) -> Result<(), Fault> {
             let mut archive = Builder::new(Vec::new());
             for header in entries {

@@ -128,7 +128,6 @@ mod tests {
     fn line_without_a_secret_is_copied_byte_for_byte() {
         let line = "{\"b\": 1.50, \"a\": \"x\\u0041\"}\n";
         assert_eq!(copied("a.jsonl", line).unwrap(), line);
-        // An incomplete line stays unchanged as well.
         assert_eq!(copied("a.jsonl", "{\"a\":").unwrap(), "{\"a\":");
     }
 

@@ -141,7 +141,6 @@ mod tests {
             assert!(together.iter().all(|group| group.len() * (size + ABOUT) <= TOGETHER && !group.is_empty()));
             (together.len(), alone.len())
         };
-        // Blobs of 64 KiB and more share a process as well.
         assert_eq!([grouped_by(10), grouped_by(70_000)], [(1, 0), (5, 0)]);
         assert_eq!([grouped_by(TOGETHER - ABOUT), grouped_by(TOGETHER)], [(1_000, 0), (0, 1_000)]);
         assert_eq!(grouped(&blobs, &BTreeMap::new()).alone.len(), 1_000, "git has none of them");

@@ -36,7 +36,6 @@ fn well() -> Terminal {
     Terminal { well: true, marks: vec!["success".into()], words: "Done.".into(), ..Terminal::default() }
 }
 
-/// The terminal line among `lines`.
 fn end_of<'l>(mut reader: impl Reader, lines: impl IntoIterator<Item = &'l str>) -> Option<Terminal> {
     let shared = crate::agent::record::Shared::new();
     for line in lines {

@@ -20,7 +20,6 @@ use std::collections::VecDeque;
 use tokio::process::Command;
 use tokio::sync::watch;
 
-/// Time limit for a test.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Longer than any test; immediate effects do not depend on it.
 const NEVER: Duration = Duration::from_secs(24 * 3_600);
@@ -56,7 +55,6 @@ impl Outside<'_> {
         self.looks.wait_for(|looks| *looks >= times).await.unwrap();
     }
 
-    /// The data of the next usage event.
     async fn used(&self) -> Value {
         let mut said = self.events.said().await;
         assert_eq!((said.len(), said[0].kind), (1, EventKind::Usage), "{said:?}");

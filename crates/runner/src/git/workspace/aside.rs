@@ -198,7 +198,6 @@ mod tests {
     async fn folders_are_restored_after_a_partial_move() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = with(dir.path(), &["a", "b/c"]).await;
-        // A file blocks the path.
         let (b, held) = (workspace.tree().join("b"), dir.path().join("b"));
         fs::rename(&b, &held).unwrap();
         fs::write(&b, "").unwrap();

@@ -105,7 +105,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn only_what_is_not_there_is_gone() {
+    fn only_a_missing_process_counts_as_gone() {
         let failed = |errno: Errno| unless_gone(Err(io::Error::from_raw_os_error(errno as i32)));
         for gone in [Errno::ENOENT, Errno::ESRCH] {
             assert_eq!(failed(gone).unwrap(), None, "{gone}");
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn descendants_are_found_from_parent_to_parent() {
+    fn descendants_include_all_generations() {
         let parents = [(2, 1), (3, 2), (4, 3), (5, 1), (7, 2), (8, 9)].into();
         assert_eq!(descendants(&parents, vec![2]), [3, 4, 7].into());
         assert_eq!(descendants(&parents, vec![7, 9]), [8].into());
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_seen_whatever_it_calls_itself() {
+    fn process_with_an_unusual_name_is_found() {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "printf 'a) b\\377' > /proc/$$/comm; echo ready; read nothing"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -382,7 +382,6 @@ fn parts_left(secret: &str, text: &str, length: usize) -> Option<String> {
     parts.find(|part| text.contains(part.as_str()))
 }
 
-/// Texts in which complete and partial secrets are adjacent.
 fn texts() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "the-secret",

@@ -140,7 +140,6 @@ fn account_with_extra_usage_is_not_at_its_limit() {
     let quota = |time| Failed(Failure::AgentQuota { time: Until(time) });
     let reset = Timestamp::from_millis(1_795_600_000_000);
     assert_eq!(verdict(&[report(true), report(false), overloaded]), quota(Some(reset)));
-    // The message reports exhausted extra usage and its reset.
     let out = ends("You're out of extra usage · resets Dec 1, 3am (UTC)", 429);
     let december = Timestamp::parse("2026-12-01T03:00:00Z").unwrap();
     assert_eq!(verdict(&[report(true), out]), quota(Some(december)));

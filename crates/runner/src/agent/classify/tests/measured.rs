@@ -8,7 +8,6 @@ fn broken_off(exit: &str) -> Verdict {
     failed_with("Claude Code", exit, "")
 }
 
-/// Every run of Claude Code and its verdict.
 fn of_claude_code() -> Vec<(&'static str, Verdict)> {
     let until = Timestamp::parse("2026-12-01T00:00:00Z").unwrap();
     let overloaded = || Again(Transient::overloaded());
@@ -42,7 +41,6 @@ fn of_claude_code() -> Vec<(&'static str, Verdict)> {
     ]
 }
 
-/// Every run of Codex and its verdict.
 fn of_codex() -> Vec<(&'static str, Verdict)> {
     // SIGTERM killed it during a command, so it has no terminal line.
     let terminated = ("terminated", broken_off("signal 15"));

@@ -4,12 +4,10 @@ use super::*;
 use crate::agent::goldens::{run, versions};
 use crate::agent::record::{CostSoFar, Record, Shared};
 
-/// The events and the record of a recorded run.
 fn golden(version: &str, name: &str) -> (Vec<Said>, Record) {
     read(run(version, name).lines())
 }
 
-/// All recorded versions.
 fn recorded() -> Vec<String> {
     versions("claude_code")
 }
@@ -120,7 +118,6 @@ fn cost_is_estimated_until_the_result_reports_it() {
         assert_eq!((record.turns, record.cost, record.cost_so_far), (4, None, CostSoFar::About(7_000)));
         let (_, record) = read(lines.iter().copied());
         assert_eq!((record.cost, record.cost_so_far), (Some(7_000), CostSoFar::Known(7_000)), "{end}");
-        // The first of the four answers.
         let first = work.iter().position(|line| line.contains("message_delta")).unwrap();
         let (_, record) = read(work[..=first].iter().copied());
         assert_eq!((record.turns, record.cost_so_far), (1, CostSoFar::About(1_750)));
@@ -178,7 +175,6 @@ fn stating(index: u64, since: Option<(u64, u64, f64)>, in_all: (u64, u64, f64)) 
     result.to_string()
 }
 
-/// The stream events of one answer.
 fn answering(input: u64, output: u64) -> [String; 2] {
     let start = json!({"type": "message_start", "message": {"model": "claude-opus-5-5"}});
     let delta = json!({"type": "message_delta", "usage": {"input_tokens": input, "output_tokens": output}});
@@ -198,7 +194,6 @@ fn usage_before_this_start_is_not_counted_again() {
     assert_eq!(record.cost_so_far, CostSoFar::Known(3_120));
     let record = of(&[&start, &delta, &first, &start_again, &more, &second]);
     assert_eq!((record.used, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_540)));
-    // The same without the answers' stream events.
     let record = of(&[&first, &second]);
     assert_eq!((record.used, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_540)));
     // The provider was unreachable, so the usage is zero.
@@ -276,7 +271,6 @@ fn result_without_numbers_keeps_the_known_usage() {
     let strange = start.replace("claude-opus-5-5", "a-model-of-ours");
     let record = of(&[&strange, &delta, &breaks]);
     assert_eq!((record.used.input, record.cost, record.unsaid_cost()), (1_000_000, None, None));
-    // Without usage, the reported zero is correct.
     assert_eq!(of(&[&breaks]).cost, Some(0));
 }
 

@@ -11,7 +11,6 @@ const TOO_LITTLE: usize = 19;
 /// The required number of characters on each side of a break.
 const PROOF_OF_A_BREAK: usize = 4;
 
-/// Separators between two lines of a secret.
 const BREAKS: &[&str] = &[
     "\n",
     "\r\n",
@@ -33,7 +32,6 @@ const BREAKS: &[&str] = &[
     "\" \\\n  \"",
 ];
 
-/// Splits a text into lines of `width` characters.
 fn lines_of(encoded: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for line in encoded.as_bytes().chunks(width) {
