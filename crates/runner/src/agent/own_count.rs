@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(counted(&[line.clone(), line.clone(), line]), (3, 300, Some(21)));
         let sparse = [json!({"cost_usd_micros": 5}), json!({"so_far": false, "turns": 2}), json!({"odd": 1})];
         assert_eq!(counted(&sparse), (2, 0, Some(5)));
-        assert_eq!(counted(&[json!({"turns": 2})]).2, None, "no cost was said");
+        assert_eq!(counted(&[json!({"turns": 2})]).2, None, "no cost was reported");
         assert_eq!(counted(&[json!({"cost_usd_micros": 0})]).2, Some(0));
     }
 
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(goes_on(&[&result, &text, &used]), Some(false));
         assert_eq!(goes_on(&[&used, &result]), Some(false));
         assert_eq!(goes_on(&[&used, &result, &edits]), Some(true));
-        assert_eq!(goes_on(&[&used, &text]), None, "nothing is new");
+        assert_eq!(goes_on(&[&used, &text]), None, "the sum is unchanged");
         assert_eq!(goes_on(&[&result]), None);
     }
 
