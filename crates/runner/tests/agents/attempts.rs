@@ -1,5 +1,4 @@
-//! Whole attempts of the runner with the agents' own programs: from the claim to the finish, with a real forge
-//! and a scripted model.
+//! Tests whole attempts with the real agent programs, from claim to finish, over a test forge and a scripted model.
 
 mod descent;
 mod faults;

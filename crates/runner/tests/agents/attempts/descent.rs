@@ -1,4 +1,4 @@
-//! Machines that make no process namespace: what an agent leaves running is found by its descent and its mark.
+//! Tests the cleanup of an agent's processes on machines without process namespaces.
 
 use super::stage::{Agent, BOTH, Stage};
 use crate::running::{PATIENCE, appears, is_written};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
-/// Without a namespace, and without Codex's own sandbox: that would end what is left, too.
+/// Starts a runner without process namespaces and without Codex's own sandbox, which would end leftover processes too.
 fn start(stage: &Stage) -> Child {
     stage.world.spawn(|command| {
         stage.equip(command);
@@ -18,7 +18,7 @@ fn start(stage: &Stage) -> Child {
     })
 }
 
-/// Leaves something running in a session of its own, with nothing in its environment to know it by.
+/// A command that leaves a process in its own session with an empty environment, so that no mark identifies it.
 fn leaves_something(stage: &Stage) -> String {
     let mark = stage.world.outside("left");
     let mark = mark.display();
@@ -30,21 +30,21 @@ fn leaves_something(stage: &Stage) -> String {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn what_a_successful_agent_leaves_running_is_gone() {
+async fn successful_agent_leaves_no_process_without_namespaces() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.model.play([agent.shell(&leaves_something(&stage)), Answer::text("All done.")]);
         let ran = end_of(start(&stage)).await;
         let finish = stage.world.api.finish();
         assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
-        assert!(ran.log.contains("outlived the agent"), "{agent:?}: nothing was left: {}", ran.log);
+        assert!(ran.log.contains("outlived the agent"), "{agent:?}: no process outlived the agent: {}", ran.log);
         stage.end();
     }
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn what_a_cancelled_agent_leaves_running_is_gone() {
+async fn cancelled_agent_leaves_no_process_without_namespaces() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.model.play([agent.shell(&format!("{}; while :; do sleep 0.1; done", leaves_something(&stage)))]);
@@ -59,11 +59,11 @@ async fn what_a_cancelled_agent_leaves_running_is_gone() {
     }
 }
 
-/// Where the runner itself is killed, nobody is left to look: the kernel ends the agent, and the next attempt finds
-/// its tools by their mark. What wiped its environment stays, without a namespace.
+/// The kernel ends the agent of a killed runner, and the next attempt finds its tools by their mark. Without a
+/// namespace, a process that cleared its environment survives.
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_killed_runner_takes_its_agent_along_and_the_next_attempt_ends_its_tools() {
+async fn killed_runner_ends_agent_and_next_attempt_ends_its_tools() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.model.play([agent.shell("touch dirty.txt; setsid sh -c 'while :; do sleep 0.1; done'")]);

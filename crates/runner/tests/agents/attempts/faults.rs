@@ -1,11 +1,11 @@
-//! Each fault of a provider ends an attempt as the failure that people can do something about.
+//! Tests which failure ends an attempt for each fault of a model provider.
 
 use super::stage::{Agent, BOTH, Stage};
 use crate::scene::Nobody;
 use pullyard_demo_model::{Answer, Refusal, Step, Stumble};
 use pullyard_domain::failure::Failure;
 
-/// Every request meets the same fault.
+/// Ends an attempt whose every model request meets the same fault.
 async fn check(agent: Agent, step: impl Into<Step>, code: &str) -> Failure {
     let stage = Stage::of(agent).await;
     stage.model.keep(step);
@@ -20,7 +20,7 @@ async fn check(agent: Agent, step: impl Into<Step>, code: &str) -> Failure {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn claude_code_meets_a_provider_without_room() {
+async fn claude_code_overload_fails_as_agent_overloaded() {
     check(Agent::ClaudeCode, Refusal::overloaded(), "agent_overloaded").await;
     check(Agent::ClaudeCode, Refusal::internal(), "agent_overloaded").await;
     let stumbles = Answer::text("Let me").stumbling_after(4, Stumble::overloaded());
@@ -29,25 +29,25 @@ async fn claude_code_meets_a_provider_without_room() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn claude_code_is_asked_to_slow_down() {
+async fn claude_code_rate_limit_fails_as_agent_overloaded() {
     check(Agent::ClaudeCode, Refusal::too_many(1), "agent_overloaded").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn claude_code_loses_its_connection() {
+async fn claude_code_reset_connection_fails_as_agent_unreachable() {
     check(Agent::ClaudeCode, Step::Reset, "agent_unreachable").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn claude_code_loses_every_stream() {
+async fn claude_code_cut_streams_fail_as_agent_unreachable() {
     check(Agent::ClaudeCode, Answer::text("Half of it").cut_after(4), "agent_unreachable").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn claude_code_is_refused_for_good() {
+async fn claude_code_permanent_refusals_fail_by_cause() {
     check(Agent::ClaudeCode, Refusal::wrong_key(), "agent_auth").await;
     check(Agent::ClaudeCode, Refusal::no_credit(), "agent_billing").await;
     check(Agent::ClaudeCode, Refusal::prompt_too_long(), "context_too_long").await;
@@ -57,7 +57,7 @@ async fn claude_code_is_refused_for_good() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn codex_meets_a_provider_without_room() {
+async fn codex_overload_fails_as_agent_overloaded() {
     let codex = Agent::Codex;
     check(codex, Refusal::openai_server_error(503), "agent_overloaded").await;
     check(codex, Refusal::openai_at_capacity(), "agent_overloaded").await;
@@ -65,7 +65,7 @@ async fn codex_meets_a_provider_without_room() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn codex_meets_a_provider_that_fails_inside() {
+async fn codex_server_errors_fail_as_agent_overloaded() {
     let codex = Agent::Codex;
     check(codex, Refusal::openai_server_error(500), "agent_overloaded").await;
     let stumbles = Answer::text("Let me").stumbling_after(3, Stumble::at_capacity());
@@ -74,28 +74,28 @@ async fn codex_meets_a_provider_that_fails_inside() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn codex_is_asked_to_slow_down() {
+async fn codex_rate_limit_fails_as_agent_overloaded() {
     let codex = Agent::Codex;
     check(codex, Refusal::openai_too_many(1), "agent_overloaded").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn codex_loses_its_connection() {
+async fn codex_reset_connection_fails_as_agent_unreachable() {
     let codex = Agent::Codex;
     check(codex, Step::Reset, "agent_unreachable").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn codex_loses_every_stream() {
+async fn codex_cut_streams_fail_as_agent_unreachable() {
     let codex = Agent::Codex;
     check(codex, Answer::text("Half of it").cut_after(4), "agent_unreachable").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn codex_is_refused_for_good() {
+async fn codex_permanent_refusals_fail_by_cause() {
     let codex = Agent::Codex;
     check(codex, Refusal::openai_wrong_key(), "agent_auth").await;
     check(codex, Answer::text("x").stumbling_after(2, Stumble::quota()), "agent_billing").await;
@@ -106,7 +106,7 @@ async fn codex_is_refused_for_good() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn an_address_where_nobody_listens_is_unreachable() {
+async fn closed_port_fails_as_agent_unreachable() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.model.shutdown().await;

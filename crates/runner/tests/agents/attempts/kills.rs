@@ -1,5 +1,4 @@
-//! A runner that is killed in the middle: the next attempt starts clean, does the work once, and leaves nothing of
-//! the first running.
+//! Tests a runner that is killed mid-attempt: the next attempt starts clean and does the work once.
 
 use super::stage::{BOTH, Stage};
 use crate::running::{PATIENCE, appears};
@@ -11,11 +10,11 @@ use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::timeout;
 
-/// Kills the first attempt, and has the second one do the work.
+/// Kills the first attempt and lets the second do the work.
 async fn check(stage: Stage, mut runner: Child) {
     let agent = stage.agent;
     runner.kill().await.unwrap();
-    // What the killed attempt may still ask gets no answer that could do anything.
+    // Hang every late request of the killed attempt.
     stage.model.keep(Step::Hang);
     stage.world.api.script(|script| {
         script.refuse.clear();
@@ -32,13 +31,13 @@ async fn check(stage: Stage, mut runner: Child) {
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
     assert_eq!(stage.world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
     assert_eq!(stage.world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
-    assert_eq!(stage.world.file(BRANCH, "dirty.txt"), None, "the second attempt began with what the first left");
+    assert_eq!(stage.world.file(BRANCH, "dirty.txt"), None, "the second attempt found files of the first");
     stage.end();
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn killed_while_it_prepares() {
+async fn job_survives_a_kill_while_preparing() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.world.api.script(|script| {
@@ -53,7 +52,7 @@ async fn killed_while_it_prepares() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn killed_while_the_model_thinks() {
+async fn job_survives_a_kill_during_a_model_request() {
     for agent in BOTH {
         let (stage, runner) = super::stops::while_the_model_thinks(agent).await;
         check(stage, runner).await;
@@ -62,7 +61,7 @@ async fn killed_while_the_model_thinks() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn killed_while_a_tool_runs() {
+async fn job_survives_a_kill_during_a_tool_call() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.model.play([agent.shell("touch dirty.txt; while :; do sleep 0.1; done")]);
@@ -75,7 +74,7 @@ async fn killed_while_a_tool_runs() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn killed_between_push_and_pull_request_the_next_attempt_opens_it() {
+async fn next_attempt_opens_the_pr_after_a_kill_following_the_push() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         let opening = Calls { method: Some("POST".into()), path: "/pulls".into() };
@@ -101,7 +100,7 @@ async fn killed_between_push_and_pull_request_the_next_attempt_opens_it() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn killed_before_its_finish_is_heard_the_next_attempt_finds_what_was_pushed() {
+async fn next_attempt_adopts_the_commit_after_a_kill_before_finish() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.world.api.script(|script| {
@@ -118,7 +117,7 @@ async fn killed_before_its_finish_is_heard_the_next_attempt_finds_what_was_pushe
         stage.world.api.assign(|job| job.attempt = 2);
         let ran = stage.run().await;
         assert_eq!(ran.code, Some(0), "{agent:?} {}", ran.log);
-        // Nobody was asked to do it again.
+        // The model receives no further request.
         assert_eq!((stage.world.head(BRANCH), stage.model.turns().len()), (head, 2), "{agent:?}");
         stage.end();
     }

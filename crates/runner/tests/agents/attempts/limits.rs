@@ -1,4 +1,4 @@
-//! Limits of a job end it, each with a failure of its own, and no further request is made.
+//! Tests that each limit of a job ends it with its own failure and without a further model request.
 
 use super::stage::{Agent, BOTH, Stage};
 use pullyard_demo_model::{Answer, Step, Usage};
@@ -7,12 +7,12 @@ use pullyard_domain::text::Span;
 use serde_json::json;
 use std::time::Duration;
 
-/// Runs for longer than a loaded machine takes to stop its agent, and no further request is asked meanwhile.
+/// Runs longer than a loaded machine needs to stop the agent, so that no further request goes out.
 pub(crate) const AGAIN: &str = "echo again >> again.txt; sleep 8";
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn the_limit_of_turns_lets_no_further_request_out() {
+async fn turn_limit_stops_further_requests() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.world.api.assign(|job| job.limits.turns = Some(2));
@@ -26,7 +26,7 @@ async fn the_limit_of_turns_lets_no_further_request_out() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn the_limit_of_money_lets_no_further_request_out() {
+async fn cost_limit_stops_further_requests() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.world.api.assign(|job| job.limits.cost_usd_micros = Some(500_000));
@@ -41,15 +41,15 @@ async fn the_limit_of_money_lets_no_further_request_out() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_call_that_no_line_of_codex_tells_of_lets_no_row_of_requests_out() {
+async fn turn_limit_counts_codex_calls_without_event_lines() {
     let stage = Stage::of(Agent::Codex).await;
     stage.world.api.assign(|job| job.limits.turns = Some(2));
-    // It is answered at once that there is no such tool, and the model is asked again within 40 ms.
-    // Its answers take seconds, so that a loaded machine is late by one request and not by a row of them.
+    // Codex answers itself that the tool does not exist and sends the next request within 40 ms. The model answers
+    // slowly, so that a loaded machine is late by one request only.
     stage.model.keep(Answer::tool("no_such_tool", json!({})).slowly(Duration::from_secs(1)));
     let failure = stage.fails().await;
     assert_eq!(failure.code(), "turn_limit", "{failure:?}");
-    // On a machine that is busy one more may go out.
+    // A busy machine may let one more request out.
     let asked = stage.model.turns().len();
     assert!((2..=3).contains(&asked), "{asked}");
     stage.end();
@@ -57,7 +57,7 @@ async fn a_call_that_no_line_of_codex_tells_of_lets_no_row_of_requests_out() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_model_that_never_answers_is_a_stall() {
+async fn silent_model_fails_as_stalled() {
     for agent in BOTH {
         for silence in [Step::Hang, Answer::text("Let me").hanging_after(4).into()] {
             let stage = Stage::of(agent).await;
@@ -72,10 +72,10 @@ async fn a_model_that_never_answers_is_a_stall() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_tool_that_takes_longer_than_a_stall_is_waited_for() {
-    // Codex asks its model again after ten seconds, whatever still runs: see below.
+async fn tool_may_run_longer_than_the_stall_limit() {
+    // Codex sends its model a new request after ten seconds, even while a command runs; see below.
     let stage = Stage::of(Agent::ClaudeCode).await;
-    // More than a busy machine takes to start the program.
+    // Above the start time of the program on a busy machine.
     stage.world.api.assign(|job| job.limits.stall_secs = 40);
     stage.model.play([Agent::ClaudeCode.shell("sleep 44; echo hello > greeting.txt"), Answer::text("All done.")]);
     stage.succeeds().await;
@@ -84,12 +84,12 @@ async fn a_tool_that_takes_longer_than_a_stall_is_waited_for() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_server_that_codex_left_running_excuses_no_silence_of_its_model() {
+async fn background_server_of_codex_does_not_excuse_a_silent_model() {
     let codex = Agent::Codex;
     let stage = Stage::of(codex).await;
-    // More than a busy machine takes to start the program.
+    // Above the start time of the program on a busy machine.
     stage.world.api.assign(|job| job.limits.stall_secs = 20);
-    // It goes on with the model after a second; the command never ends.
+    // Codex continues with the model after a second, while the command runs on.
     let serve = json!({ "cmd": "echo serving; while :; do sleep 0.1; done", "yield_time_ms": 1_000 });
     stage.model.play([Answer::tool("exec_command", serve)]);
     stage.model.keep(Step::Hang);
@@ -101,11 +101,11 @@ async fn a_server_that_codex_left_running_excuses_no_silence_of_its_model() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_command_that_codex_waits_for_may_be_silent_for_longer() {
+async fn codex_command_may_be_silent_longer_than_the_stall_limit() {
     let codex = Agent::Codex;
     let stage = Stage::of(codex).await;
     stage.world.api.assign(|job| job.limits.stall_secs = 20);
-    // Longer than a stall, and it is waited for: the model is not asked meanwhile.
+    // Codex waits for this command and sends no model request during it.
     let slow = json!({ "cmd": "sleep 24; echo hello > greeting.txt", "yield_time_ms": 30_000 });
     stage.model.play([Answer::tool("exec_command", slow), Answer::text("All done.")]);
     stage.succeeds().await;
@@ -115,7 +115,7 @@ async fn a_command_that_codex_waits_for_may_be_silent_for_longer() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn the_time_of_the_attempt_ends_a_tool_that_runs() {
+async fn wall_time_limit_ends_a_running_tool() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.world.api.assign(|job| job.limits.wall_secs = 15);

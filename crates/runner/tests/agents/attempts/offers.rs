@@ -1,12 +1,11 @@
-//! What the two programs offer their models, as the runner starts them: the settings that we pin, as far as a model is
-//! told.
+//! Tests which tools and settings the two programs offer their models when the runner starts them.
 
 use super::stage::{Agent, Stage};
 use pullyard_demo_model::Answer;
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn claude_code_offers_the_tools_that_we_allow_with_the_times_that_we_set_and_nothing_else() {
+async fn claude_code_offers_only_allowed_tools_and_our_timeouts() {
     let stage = Stage::of(Agent::ClaudeCode).await;
     stage.model.play([stage.agent.shell("echo hello > greeting.txt"), Answer::text("All done.")]);
     stage.succeeds().await;
@@ -14,8 +13,8 @@ async fn claude_code_offers_the_tools_that_we_allow_with_the_times_that_we_set_a
     let tools = body["tools"].as_array().unwrap();
     let mut names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
     names.sort_unstable();
-    // `Task` goes by the name of Agent; nothing calls out, waits for a clock, or moves its work to another folder, and
-    // no `DeferredToolPlaceholder` stands among them, as of 2.1.330 without ENABLE_TOOL_SEARCH.
+    // `Agent` is the name of the allowed `Task`. No tool calls out, waits for a clock or changes the work folder.
+    // 2.1.330 adds a `DeferredToolPlaceholder` unless ENABLE_TOOL_SEARCH is false.
     let expected = [
         "Agent",
         "Bash",
@@ -43,7 +42,7 @@ async fn claude_code_offers_the_tools_that_we_allow_with_the_times_that_we_set_a
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn codex_offers_no_tool_that_its_provider_runs() {
+async fn codex_offers_no_provider_side_tools() {
     let codex = Agent::Codex;
     let stage = Stage::of(codex).await;
     stage.model.play([stage.agent.shell("echo hello > greeting.txt"), Answer::text("All done.")]);

@@ -1,4 +1,4 @@
-//! Limits of a model's account: the job is to wait for their end, not to fail by them or to ask again and again.
+//! Tests how an attempt reports an exhausted account, so that the job waits for the reset time.
 
 use super::stage::{Agent, Stage};
 use super::subscriptions::{SignedIn, with_token};
@@ -10,14 +10,14 @@ use pullyard_domain::time::Timestamp;
 use serde_json::json;
 use tokio::process::Command;
 
-/// Far enough to be after every test, and to the second as providers have it.
+/// After every test run, and in whole seconds as providers send it.
 const RESETS: &str = "2031-05-06T07:00:00.000Z";
 
 fn resets() -> Timestamp {
     Timestamp::parse(RESETS).unwrap()
 }
 
-/// Runs to its failure, and says how often the model was asked.
+/// Runs to a failure and counts the model requests.
 async fn check(stage: &Stage, equip: impl FnOnce(&mut Command)) -> (Failure, usize) {
     let ran = end_of(stage.world.spawn(equip)).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -27,7 +27,7 @@ async fn check(stage: &Stage, equip: impl FnOnce(&mut Command)) -> (Failure, usi
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_key_whose_usage_limit_is_reached_waits_for_the_date_that_the_provider_says() {
+async fn exhausted_api_key_reports_the_reset_time() {
     let stage = Stage::of(Agent::ClaudeCode).await;
     let message =
         "You have reached your specified API usage limits. You will regain access on 2031-05-06 at 07:00 UTC.";
@@ -40,7 +40,7 @@ async fn a_key_whose_usage_limit_is_reached_waits_for_the_date_that_the_provider
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_subscription_that_is_used_up_waits_for_the_time_that_its_headers_say() {
+async fn exhausted_subscription_reports_reset_time_from_headers() {
     let stage = Stage::of(Agent::ClaudeCode).await;
     let resets_at = (resets().millis() / 1_000).to_string();
     let refusal = Refusal::too_many(3_600)
@@ -56,7 +56,7 @@ async fn a_subscription_that_is_used_up_waits_for_the_time_that_its_headers_say(
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_subscription_of_codex_that_is_used_up_waits_for_the_time_that_it_says() {
+async fn exhausted_codex_subscription_reports_its_reset_time() {
     let codex = Agent::Codex;
     let machine = SignedIn::new(codex).await;
     let error = json!({
@@ -66,7 +66,7 @@ async fn a_subscription_of_codex_that_is_used_up_waits_for_the_time_that_it_says
     machine.stage.model.keep(Refusal::new(429, json!({ "error": error })));
     let equip = |command: &mut Command| {
         machine.equip(command);
-        // Where the runner is it is not as late.
+        // The runner's local time differs from UTC.
         command.env("TZ", "America/New_York");
     };
     let (failure, asked) = check(&machine.stage, equip).await;
@@ -76,21 +76,21 @@ async fn a_subscription_of_codex_that_is_used_up_waits_for_the_time_that_it_says
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_wait_of_a_day_is_not_waited_for_by_claude_code() {
+async fn claude_code_does_not_wait_out_a_day_long_retry_after() {
     let stage = Stage::of(Agent::ClaudeCode).await;
     stage.model.keep(Refusal::too_many(100_000));
     let (failure, asked) = check(&stage, |command| stage.equip(command)).await;
-    // It does not say how long that is: the job is given back and waits, longer each time.
+    // Claude Code does not report the wait, so the job returns to the queue with growing pauses.
     assert_eq!((failure, asked), (Failure::AgentOverloaded { n: 1 }, 2));
     stage.end();
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_wait_of_a_day_that_codex_waits_for_is_a_stall_of_its_provider_that_says_so() {
+async fn codex_waiting_a_day_fails_as_provider_stalled() {
     let codex = Agent::Codex;
     let stage = Stage::of(codex).await;
-    // More than a busy machine takes to start the program.
+    // Above the start time of the program on a busy machine.
     stage.world.api.assign(|job| job.limits.stall_secs = 20);
     stage.model.keep(Refusal::openai_too_many(100_000));
     let (failure, asked) = check(&stage, |command| stage.equip(command)).await;

@@ -1,4 +1,4 @@
-//! An agent that was stopped goes on in its session, on another machine, and is told only what is new.
+//! Tests that a stopped agent resumes its session on another machine and receives only new inputs.
 
 use super::stage::{Agent, BOTH, Stage};
 use crate::running::{PATIENCE, is_written};
@@ -14,7 +14,7 @@ fn usage(input: u64, output: u64) -> Usage {
     Usage { input, cached: 0, output }
 }
 
-/// Paused after a first answer of the model, while it waits for the second one or a tool runs.
+/// Starts an attempt and pauses it during the second model request, or during the tool.
 async fn paused(agent: Agent, tool: Option<&str>) -> Stage {
     let stage = Stage::of(agent).await;
     let command = format!("echo half > half.txt; echo {KEY}; {}", tool.unwrap_or("true"));
@@ -32,7 +32,7 @@ async fn paused(agent: Agent, tool: Option<&str>) -> Stage {
     stage
 }
 
-/// The next attempt, which must go on in the session where its policy says so.
+/// Runs the next attempt with the session and inputs of the last yield.
 async fn goes_on(stage: &Stage, policy: Policy, inputs: Vec<Input>) -> Ran {
     let told = stage.world.api.yields().pop().unwrap();
     assert!(told.session.is_some() && told.work.is_some(), "{:?} {told:?}", stage.agent);
@@ -49,7 +49,7 @@ async fn goes_on(stage: &Stage, policy: Policy, inputs: Vec<Input>) -> Ran {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_paused_agent_goes_on_in_its_session_on_another_machine() {
+async fn paused_agent_resumes_its_session_on_another_machine() {
     for agent in BOTH {
         for tool in [None, Some("while :; do sleep 0.1; done")] {
             let stage = paused(agent, tool).await;
@@ -66,11 +66,11 @@ async fn a_paused_agent_goes_on_in_its_session_on_another_machine() {
             let turns = stage.model.turns();
             let told = &turns[before];
             for words in ["Write a greeting.", "half.txt", "You were stopped", "Your work folder is"] {
-                assert!(told.mentions(words), "{agent:?}: it does not know `{words}`");
+                assert!(told.mentions(words), "{agent:?}: the request lacks `{words}`");
             }
             let work = finish.work.unwrap();
             assert_eq!((work.session, work.starts, work.turns), (session, 1, 2), "{agent:?}");
-            // What was used before is not used again.
+            // Usage of the first attempt is not counted again.
             assert_eq!((work.input_tokens, work.output_tokens), (700, 16), "{agent:?}");
             assert!(stage.world.api.texts().contains("goes on in the session of attempt 1"), "{agent:?}");
             stage.end();
@@ -80,7 +80,7 @@ async fn a_paused_agent_goes_on_in_its_session_on_another_machine() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn an_agent_that_goes_on_hears_what_people_said_and_nothing_twice() {
+async fn resumed_agent_receives_new_inputs_and_the_task_only_once() {
     for agent in BOTH {
         let stage = paused(agent, None).await;
         let before = stage.model.turns().len();
@@ -91,14 +91,14 @@ async fn an_agent_that_goes_on_hears_what_people_said_and_nothing_twice() {
         let turns = stage.model.turns();
         let body = turns[before].body.to_string();
         assert!(body.contains("> Greet in Latin."), "{agent:?}");
-        assert_eq!(body.matches("Write a greeting.").count(), 1, "{agent:?}: the task is told again");
+        assert_eq!(body.matches("Write a greeting.").count(), 1, "{agent:?}: the task was sent again");
         stage.end();
     }
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn an_agent_that_asked_by_a_file_hears_the_answer_in_its_session() {
+async fn agent_question_file_is_answered_in_its_session() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         let asks = "echo half > half.txt; mkdir -p .pullyard; echo 'Which language?' > .pullyard/question.md";
@@ -120,7 +120,7 @@ async fn an_agent_that_asked_by_a_file_hears_the_answer_in_its_session() {
         let turns = stage.model.turns();
         let body = turns[before].body.to_string();
         assert!(body.contains("answered your question") && body.contains("> Latin."), "{agent:?}: {body}");
-        assert!(body.contains("I wait for the answer."), "{agent:?}: it is another session");
+        assert!(body.contains("I wait for the answer."), "{agent:?}: the session differs");
         assert_eq!(stage.world.file(BRANCH, "half.txt").as_deref(), Some("half\n"), "{agent:?}");
         assert_eq!(stage.world.file(BRANCH, ".pullyard/question.md"), None, "{agent:?}");
         stage.end();
@@ -129,17 +129,17 @@ async fn an_agent_that_asked_by_a_file_hears_the_answer_in_its_session() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn what_is_kept_of_a_session_has_no_key_in_it() {
+async fn stored_session_contains_no_key() {
     for agent in BOTH {
         let stage = paused(agent, None).await;
-        // The model's key was printed by a tool, and so it stood in the session.
+        // A tool printed the model's key, so the session contains it.
         assert!(stage.model.turns().last().unwrap().mentions(KEY), "{agent:?}");
         let kept = stage.world.api.kept("checkpoint.tar.zst").unwrap();
         let all = zstd::decode_all(kept.as_slice()).unwrap();
         let text = String::from_utf8_lossy(&all);
         assert!(text.contains("half.txt") && text.contains("[redacted]"), "{agent:?}");
         for never in [KEY, "auth.json", "config.toml", ".claude.json", ".credentials"] {
-            assert!(!text.contains(never), "{agent:?}: {never} is in it");
+            assert!(!text.contains(never), "{agent:?}: the archive contains {never}");
         }
         stage.end();
     }
@@ -147,11 +147,11 @@ async fn what_is_kept_of_a_session_has_no_key_in_it() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_session_that_its_agent_does_not_find_begins_again_or_fails() {
+async fn session_unknown_to_its_agent_restarts_or_fails_by_policy() {
     for agent in BOTH {
         for policy in [Policy::Prefer, Policy::Require] {
             let stage = paused(agent, None).await;
-            // Somebody else's files: they are where they belong, and say nothing.
+            // Empty session files: the paths exist, but the agent finds no session.
             let kept = stage.world.api.kept("checkpoint.tar.zst").unwrap();
             stage.world.api.leave_checkpoint(emptied(&kept));
             stage.model.play([agent.shell("cat half.txt > whole.txt")]);
@@ -170,7 +170,7 @@ async fn a_session_that_its_agent_does_not_find_begins_again_or_fails() {
     }
 }
 
-/// The same checkpoint, but its session's files are empty.
+/// Returns the checkpoint with all session files emptied.
 fn emptied(packed: &[u8]) -> Vec<u8> {
     let all = zstd::decode_all(packed).unwrap();
     let mut archive = tar::Archive::new(all.as_slice());
@@ -192,7 +192,7 @@ fn emptied(packed: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn claude_code_finds_its_list_of_tasks_again() {
+async fn claude_code_restores_its_task_list_on_resume() {
     let stage = Stage::of(Agent::ClaudeCode).await;
     let task = json!({ "subject": "Say it in Latin", "description": "All of it." });
     stage.model.play([Answer::tool("TaskCreate", task)]);

@@ -1,17 +1,17 @@
-//! An agent whose model was away goes on in the session that it had.
+//! Tests that an agent resumes its session after a transient fault of its model.
 
 use super::stage::{Agent, BOTH, Stage};
 use crate::world::{BRANCH, end_of};
 use pullyard_demo_model::{Answer, Refusal, Step, Usage};
 use pullyard_protocol::attempt::FinishOutcome;
 
-/// What the job may cost. Units: millionths of a US dollar.
+/// The job's cost limit. Units: millionths of a US dollar.
 const ALLOWED: u64 = 1_000_000;
 
-/// A model, and an answer of it that costs over half of that, and not all of it: then who counted it twice would have
-/// passed the limit, in the runner or in the agent.
+/// A model and a usage of over half the limit. A second count of the same usage, by the runner or the agent, exceeds
+/// the limit.
 fn dear(agent: Agent) -> (&'static str, Usage) {
-    // For a million tokens that are written, 25 and 10 dollars.
+    // Output costs 25 and 10 dollars per million tokens.
     let (model, output) = match agent {
         Agent::ClaudeCode => ("claude-opus-4-8[1m]", 28_000),
         Agent::Codex => ("gpt-6.1-sol", 70_000),
@@ -21,7 +21,7 @@ fn dear(agent: Agent) -> (&'static str, Usage) {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn after_a_transient_fault_the_same_session_goes_on() {
+async fn session_continues_after_a_transient_fault() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         let (model, usage) = dear(agent);
@@ -36,11 +36,11 @@ async fn after_a_transient_fault_the_same_session_goes_on() {
         });
         let runner = stage.world.spawn(|command| {
             stage.equip(command);
-            // Long enough to change the script meanwhile, on a loaded machine, too.
+            // Long enough to change the script, even on a loaded machine.
             command.env("PULLYARD_AGENT_RETRY_SECS", "10");
         });
         stage.world.api.wait_for_text("Trying again").await;
-        // A limit is looked at between two requests.
+        // The agent checks its limit between two requests.
         stage.model.keep(Answer::text("All done."));
         stage.model.play([agent.shell("cat greeting.txt")]);
         let ran = end_of(runner).await;

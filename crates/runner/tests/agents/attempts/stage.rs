@@ -1,4 +1,4 @@
-//! One attempt with one agent, and what must hold after every one of them.
+//! Runs one attempt with one agent program and checks the conditions that hold after each attempt.
 
 use crate::call_outs::CallOuts;
 use crate::left_over::{kill_left_over, left_over};
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
-/// The agents that have a program of their own.
+/// The agents with a program of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Agent {
     ClaudeCode,
@@ -22,8 +22,8 @@ pub(crate) enum Agent {
 
 pub(crate) const BOTH: [Agent; 2] = [Agent::ClaudeCode, Agent::Codex];
 
-/// How long Codex waits for a command until it asks its model again while that still runs. By itself it is ten seconds,
-/// within which a loaded machine may not do what a test does meanwhile.
+/// How long Codex waits for a command before it sends the next request. The default of ten seconds is too short for a
+/// test on a loaded machine.
 pub(crate) const WAITED_FOR_MS: u32 = 30_000;
 
 impl Agent {
@@ -34,7 +34,7 @@ impl Agent {
         }
     }
 
-    /// The model has a command run.
+    /// A model answer that runs a command.
     pub(crate) fn shell(self, command: &str) -> Answer {
         match self {
             Self::ClaudeCode => Answer::tool("Bash", json!({ "command": command, "description": "run" })),
@@ -51,7 +51,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// With an agent that is asked for by name.
+    /// Starts a world and a model for an agent that the job requests by name.
     pub(crate) async fn of(agent: Agent) -> Self {
         let world = World::with_agent("exit 1").await;
         world.api.assign(|job| {
@@ -63,13 +63,13 @@ impl Stage {
         Self { agent, world, model, call_outs: CallOuts::watched().await }
     }
 
-    /// What a runner is given: both programs, both addresses, a key, and a proxy that lets nobody through.
+    /// Sets the environment of a runner: programs, addresses, a key, and a proxy that refuses all connections.
     pub(crate) fn equip(&self, command: &mut Command) {
         command
             .env("PULLYARD_CLAUDE_CODE", program("PULLYARD_CLAUDE_CODE"))
             .env("PULLYARD_CODEX", program("PULLYARD_CODEX"))
             .env("PULLYARD_AGENT_RETRY_SECS", "0")
-            // Who is told to end before it has heard an interrupt may ask its model once more.
+            // With a short grace period, an agent may send another request before it reads the interrupt.
             .env("PULLYARD_STOP_GRACE_SECS", "5")
             .env("ANTHROPIC_API_KEY", KEY)
             .env("ANTHROPIC_BASE_URL", self.model.url())
@@ -96,7 +96,7 @@ impl Stage {
         end_of(child).await
     }
 
-    /// Runs to an end that must be a failure. Returns which.
+    /// Runs an attempt that must fail, and returns its failure.
     pub(crate) async fn fails(&self) -> Failure {
         let ran = self.run().await;
         assert_eq!(ran.code, Some(0), "{:?}: {}", self.agent, ran.log);
@@ -106,7 +106,7 @@ impl Stage {
         finish.failure.unwrap()
     }
 
-    /// Runs to an end that must be a success.
+    /// Runs an attempt that must succeed.
     pub(crate) async fn succeeds(&self) {
         let ran = self.run().await;
         assert_eq!(ran.code, Some(0), "{:?}: {}", self.agent, ran.log);
@@ -114,7 +114,7 @@ impl Stage {
         assert_eq!(finish.outcome, FinishOutcome::Completed, "{:?} {finish:?}\n{}", self.agent, ran.log);
     }
 
-    /// Where the attempt's files are.
+    /// The worktree of the current attempt.
     pub(crate) fn tree(&self) -> PathBuf {
         let assignment = self.world.api.assignment();
         let name = format!("{}-{}", assignment.job, assignment.attempt);
@@ -125,7 +125,7 @@ impl Stage {
         self.world.api.events().into_iter().filter(|event| event.kind == kind).collect()
     }
 
-    /// Everything that left the runner as an event, for a look whether something is in it.
+    /// All events of the runner as JSON, for searches.
     pub(crate) fn everything(&self) -> String {
         serde_json::to_string(&self.world.api.events()).unwrap()
     }
@@ -134,10 +134,10 @@ impl Stage {
         left_over(self.world.dir.path())
     }
 
-    /// What must hold when everything is over.
+    /// Checks the conditions that hold after every attempt.
     pub(crate) fn end(self) {
-        assert_eq!(self.left_over(), [], "{:?}: something still runs", self.agent);
-        assert_eq!(self.call_outs.seen(), <[String; 0]>::default(), "{:?}: somebody called out", self.agent);
+        assert_eq!(self.left_over(), [], "{:?}: a process still runs", self.agent);
+        assert_eq!(self.call_outs.seen(), <[String; 0]>::default(), "{:?}: an external call", self.agent);
         let requests = self.model.requests();
         let strange = |outcome| matches!(outcome, Outcome::NotServed | Outcome::NothingLeft);
         let strange: Vec<_> = requests.iter().filter(|request| strange(request.outcome)).collect();
@@ -146,7 +146,7 @@ impl Stage {
         for (to, content) in self.world.left() {
             let content = String::from_utf8_lossy(&content);
             let form = forms.iter().find(|form| content.contains(form.as_str()));
-            assert_eq!(form, None, "{:?}: the key went to {to}: {content}", self.agent);
+            assert_eq!(form, None, "{:?}: {to} contains the key: {content}", self.agent);
         }
     }
 }

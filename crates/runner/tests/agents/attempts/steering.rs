@@ -1,5 +1,4 @@
-//! People say something while an agent works: Claude Code reads it before its next request to the model, Codex after
-//! its turn, both in their session.
+//! Tests inputs for a working agent: Claude Code reads them before its next model request, Codex after its turn.
 
 use super::stage::{Agent, BOTH, Stage};
 use crate::running::{PATIENCE, is_written};
@@ -15,11 +14,10 @@ fn input() -> Input {
     Input { seq: 1, by: "ana".into(), question: None, text: "Greet in Latin.".into() }
 }
 
-/// A command that runs until there is a file `go`, and a moment longer: an agent may have been told something, and not
-/// have read it yet.
+/// Runs until the file `go` exists, and two seconds longer: the agent may read a new input with a delay.
 pub(crate) const UNTIL_TOLD: &str = "echo hello > greeting.txt; while [ ! -e go ]; do sleep 0.05; done; sleep 2";
 
-/// People say something while that command runs; it ends once the runner knows.
+/// Sends an input while that command runs; the command ends once the runner has the input.
 pub(crate) async fn say_while_it_runs(stage: &Stage) {
     let tree = stage.tree();
     is_written(&tree.join("greeting.txt")).await;
@@ -35,7 +33,7 @@ pub(crate) async fn say_while_it_runs(stage: &Stage) {
     std::fs::write(tree.join("go"), "").unwrap();
 }
 
-/// Told while a tool runs. Then the model says `more`.
+/// Sends an input while a tool runs, then lets the model answer `more`.
 async fn told_while_a_tool_runs(stage: &Stage, more: Vec<Answer>) -> Child {
     stage.model.play(std::iter::once(stage.agent.shell(UNTIL_TOLD)).chain(more));
     let runner = stage.start();
@@ -45,7 +43,7 @@ async fn told_while_a_tool_runs(stage: &Stage, more: Vec<Answer>) -> Child {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn what_people_say_reaches_the_agent_that_is_working() {
+async fn input_reaches_the_working_agent() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.model.keep(Answer::text("All done."));
@@ -53,12 +51,12 @@ async fn what_people_say_reaches_the_agent_that_is_working() {
         let finish = stage.world.api.finish();
         assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
         let turns = stage.model.turns();
-        // The answer to the tool and the words go together, or the words after the last answer.
+        // Claude Code sends the tool result and the input in one request, Codex sends the input after its last answer.
         let (starts, requests) = if agent == Agent::Codex { (2, 3) } else { (1, 2) };
         assert_eq!((finish.work.unwrap().starts, turns.len()), (starts, requests), "{agent:?}");
         let last = turns.last().unwrap().body.to_string();
         assert_eq!(last.matches("> Greet in Latin.").count(), 1, "{agent:?}: {last}");
-        assert!(last.contains("Write a greeting.") && last.contains("greeting.txt"), "{agent:?}: it knows its task");
+        assert!(last.contains("Write a greeting.") && last.contains("greeting.txt"), "{agent:?}: the task is lost");
         assert_eq!(stage.told(EventKind::Steer).len(), 1, "{agent:?}");
         assert!(stage.told(EventKind::Log).iter().all(|event| !event.text.as_ref().unwrap().contains("Latin")));
         stage.end();
@@ -67,7 +65,7 @@ async fn what_people_say_reaches_the_agent_that_is_working() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn what_an_agent_heard_stands_in_its_session_and_is_not_told_to_it_again() {
+async fn only_unanswered_inputs_are_sent_again_on_resume() {
     for (agent, answered) in [(Agent::ClaudeCode, true), (Agent::ClaudeCode, false)] {
         let stage = Stage::of(agent).await;
         stage.model.keep(Step::Hang);
@@ -77,7 +75,7 @@ async fn what_an_agent_heard_stands_in_its_session_and_is_not_told_to_it_again()
         stage.world.api.script(|script| script.pause = true);
         assert_eq!(end_of(runner).await.code, Some(0));
         let told = stage.world.api.yields().pop().unwrap();
-        // What the model was told and did not answer to may be in the session, and is told again.
+        // The session may lack an input that the model did not answer, so it is sent again.
         assert_eq!(told.inputs, u32::from(answered), "{agent:?}");
         let before = stage.model.turns().len();
         stage.model.keep(Answer::text("All done."));

@@ -1,4 +1,4 @@
-//! Everything that stops an attempt from outside: the agent and its tools are gone, and the model is asked nothing more.
+//! Tests that a stop from outside ends the agent, its tools and all model requests.
 
 use super::stage::{Agent, BOTH, Stage};
 use crate::running::{PATIENCE, is_written};
@@ -10,7 +10,7 @@ use pullyard_protocol::attempt::FinishOutcome;
 use tokio::process::Child;
 use tokio::time::timeout;
 
-/// With a tool that runs until somebody stops it, and would have something to push.
+/// Starts an attempt whose tool runs until it is stopped, with a change in the worktree.
 async fn with_a_tool_that_runs(agent: Agent) -> (Stage, Child) {
     let stage = Stage::of(agent).await;
     stage.model.play([agent.shell("echo hello > greeting.txt; while :; do sleep 0.1; done")]);
@@ -30,7 +30,7 @@ pub(super) async fn while_the_model_thinks(agent: Agent) -> (Stage, Child) {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_cancelled_job_ends_its_tools_and_asks_the_model_nothing_more() {
+async fn cancel_ends_running_tools_and_model_requests() {
     for agent in BOTH {
         let (stage, runner) = with_a_tool_that_runs(agent).await;
         stage.world.api.script(|script| script.cancel = true);
@@ -44,7 +44,7 @@ async fn a_cancelled_job_ends_its_tools_and_asks_the_model_nothing_more() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_cancelled_job_ends_a_request_that_is_waited_for() {
+async fn cancel_ends_a_pending_model_request() {
     for agent in BOTH {
         let (stage, runner) = while_the_model_thinks(agent).await;
         stage.world.api.script(|script| script.cancel = true);
@@ -57,7 +57,7 @@ async fn a_cancelled_job_ends_a_request_that_is_waited_for() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_lost_lease_leaves_nothing_running() {
+async fn lost_lease_leaves_no_process() {
     for agent in BOTH {
         let (stage, runner) = with_a_tool_that_runs(agent).await;
         stage.world.api.script(|script| script.refuse("events", 409, "lease_lost"));
@@ -69,7 +69,7 @@ async fn a_lost_lease_leaves_nothing_running() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_runner_that_is_told_to_end_leaves_nothing_running() {
+async fn sigterm_to_the_runner_leaves_no_process() {
     for agent in BOTH {
         let (stage, runner) = with_a_tool_that_runs(agent).await;
         kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
@@ -81,7 +81,7 @@ async fn a_runner_that_is_told_to_end_leaves_nothing_running() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn what_a_successful_agent_leaves_running_is_gone_before_anything_is_pushed() {
+async fn successful_agent_leaves_no_background_process() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         let daemon = "setsid nohup sleep 600 >/dev/null 2>&1 & echo hello > greeting.txt";

@@ -1,4 +1,4 @@
-//! Agents that are signed in with a subscription, not with a key.
+//! Tests agents that sign in with a subscription instead of a key.
 
 use super::stage::{Agent, Stage};
 use crate::world::{BRANCH, end_of};
@@ -14,7 +14,7 @@ use tokio::process::Command;
 const TOKEN: &str = "sk-ant-oat01-subscription-7c20";
 const ACCOUNT: &str = "account-5f1e";
 
-/// With the token, and without the key.
+/// Sets the subscription token instead of the key.
 pub(super) fn with_token(stage: &Stage, command: &mut Command) {
     stage.equip(command);
     command.env_remove("ANTHROPIC_API_KEY").env("CLAUDE_CODE_OAUTH_TOKEN", TOKEN);
@@ -22,7 +22,7 @@ pub(super) fn with_token(stage: &Stage, command: &mut Command) {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn claude_code_shows_its_token_to_the_model_and_to_nobody_else() {
+async fn claude_code_sends_its_token_to_the_model_only() {
     let stage = Stage::of(Agent::ClaudeCode).await;
     let shows = stage.agent.shell("echo hello > greeting.txt; echo \"token: $CLAUDE_CODE_OAUTH_TOKEN\"");
     stage.model.play([shows, Answer::text(format!("It is {TOKEN}."))]);
@@ -37,12 +37,12 @@ async fn claude_code_shows_its_token_to_the_model_and_to_nobody_else() {
     }
     assert!(turns[1].mentions("token: "), "{}", turns[1].body);
     let finishes = serde_json::to_string(&stage.world.api.finishes()).unwrap();
-    assert!(!stage.everything().contains(TOKEN) && !finishes.contains(TOKEN), "the token left");
+    assert!(!stage.everything().contains(TOKEN) && !finishes.contains(TOKEN), "the token left the runner");
     stage.end();
 }
 
-/// A machine where Codex is signed in. Its program has no setting for where ChatGPT is: that it asks a model of ours
-/// at all is a matter of the proxy and of whom it trusts.
+/// A machine where Codex is signed in. Its program has no setting for ChatGPT's address, so a proxy with a trusted
+/// certificate leads it to the scripted model.
 pub(super) struct SignedIn {
     pub(super) stage: Stage,
     pub(super) disguise: Disguise,
@@ -55,7 +55,7 @@ impl SignedIn {
         let disguise = Disguise::start(&stage.model, "chatgpt.com").await.unwrap();
         std::fs::write(stage.world.outside("authority.pem"), disguise.authority()).unwrap();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        // What nobody checks but Codex, and that only to show it.
+        // Unverified claims, which Codex only displays.
         let part = |claims: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
         let about = json!({ "chatgpt_plan_type": "pro", "chatgpt_account_id": ACCOUNT, "chatgpt_user_id": "user" });
         let expires = now.as_secs() + 86_400;
@@ -83,7 +83,7 @@ impl SignedIn {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn codex_shows_the_tokens_of_its_file_to_chatgpt_and_to_nobody_else() {
+async fn codex_sends_its_tokens_to_chatgpt_only() {
     let codex = Agent::Codex;
     let machine = SignedIn::new(codex).await;
     let SignedIn { stage, disguise, token } = &machine;
@@ -97,21 +97,21 @@ async fn codex_shows_the_tokens_of_its_file_to_chatgpt_and_to_nobody_else() {
     for turn in &turns {
         assert_eq!(turn.path, "/backend-api/codex/responses");
         assert!(turn.is_signed_with(token), "{:?}", turn.credential);
-        // What ChatGPT itself would do for it: search the web, draw.
+        // Tools that ChatGPT itself would run: web search and drawing.
         for tool in ["web.run", "image_gen"] {
             assert!(!turn.mentions(tool), "{tool}");
         }
     }
     assert!(stage.model.requests().iter().all(|request| request.path.starts_with("/backend-api/")));
-    // Nothing that its account is connected to: that would be tools of the agent.
+    // Connectors of the account would be tools of the agent, so Codex requests none.
     let strange: Vec<_> =
         stage.model.requests().into_iter().filter(|request| request.outcome == Outcome::NotServed).collect();
     assert_eq!(strange, []);
-    assert_eq!(disguise.refused(), <[String; 0]>::default(), "somebody else was called");
+    assert_eq!(disguise.refused(), <[String; 0]>::default(), "a foreign host was called");
     assert_eq!(stage.call_outs.seen(), <[String; 0]>::default());
     let finishes = serde_json::to_string(&stage.world.api.finishes()).unwrap();
-    assert!(!stage.everything().contains(token) && !finishes.contains(token), "the token left");
-    // What it was given stays as it was, whatever it makes of its copy.
+    assert!(!stage.everything().contains(token) && !finishes.contains(token), "the token left the runner");
+    // The original file stays unchanged, even when Codex writes its copy.
     let kept = std::fs::read_to_string(stage.world.outside("auth.json")).unwrap();
     assert!(kept.contains(token) && kept.contains("refresh-3a90"), "{kept}");
     assert_eq!(stage.left_over(), []);
@@ -119,13 +119,13 @@ async fn codex_shows_the_tokens_of_its_file_to_chatgpt_and_to_nobody_else() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_chatgpt_that_codex_does_not_reach_is_unreachable() {
+async fn unreachable_chatgpt_fails_as_agent_unreachable() {
     let codex = Agent::Codex;
     let machine = SignedIn::new(codex).await;
     let stage = &machine.stage;
     let runner = stage.world.spawn(|command| {
         machine.equip(command);
-        // It lets nobody through.
+        // This proxy refuses all connections.
         command.env("HTTPS_PROXY", &stage.call_outs.url).env("PULLYARD_AGENT_RETRY_SECS", "");
     });
     let ran = end_of(runner).await;

@@ -1,4 +1,4 @@
-//! Work that is done becomes a commit and a pull request, and is told as it happens.
+//! Tests that finished work becomes a commit and a pull request, with events while it runs.
 
 use super::stage::{Agent, BOTH, Stage};
 use crate::world::BRANCH;
@@ -7,7 +7,7 @@ use pullyard_protocol::event::EventKind;
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn what_the_agent_wrote_becomes_a_commit_and_a_pull_request() {
+async fn agent_changes_become_a_commit_and_a_pull_request() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         let usage = |input, output| Usage { input, cached: 0, output };
@@ -32,7 +32,7 @@ async fn what_the_agent_wrote_becomes_a_commit_and_a_pull_request() {
         let called = stage.told(EventKind::ToolCall).len() + stage.told(EventKind::Command).len();
         assert!(called >= 1 && stage.everything().contains("greeting.txt"), "{agent:?}");
         assert!(!stage.told(EventKind::Usage).is_empty() && !stage.told(EventKind::Result).is_empty(), "{agent:?}");
-        // Before it had ended, and in the end all of it.
+        // Usage is reported before the end, and its last event has the totals.
         let sums: Vec<_> =
             stage.told(EventKind::Usage).into_iter().filter(|event| event.used_so_far().is_some()).collect();
         let ended = stage.told(EventKind::Result)[0].seq;
@@ -45,7 +45,7 @@ async fn what_the_agent_wrote_becomes_a_commit_and_a_pull_request() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn without_a_name_claude_code_is_taken_first() {
+async fn auto_selects_claude_code_first() {
     let stage = Stage::of(Agent::ClaudeCode).await;
     stage.world.api.assign(|job| job.agent.capability = "auto".into());
     stage.model.play([Agent::ClaudeCode.shell("echo hello > greeting.txt"), Answer::text("All done.")]);
@@ -56,7 +56,7 @@ async fn without_a_name_claude_code_is_taken_first() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn an_agent_that_only_asks_back_made_no_changes_and_is_heard() {
+async fn question_without_changes_fails_and_its_text_is_logged() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         stage.model.play([Answer::text("In which language shall it greet?")]);
@@ -68,9 +68,9 @@ async fn an_agent_that_only_asks_back_made_no_changes_and_is_heard() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn a_tool_that_was_not_allowed_is_named_when_nothing_came_of_the_work() {
+async fn denied_tool_is_named_when_nothing_changed() {
     let stage = Stage::of(Agent::ClaudeCode).await;
-    // Its own settings are what it asks a person about, whatever is allowed.
+    // Claude Code requires a permission to write its own settings, despite all allowances.
     let path = stage.tree().join(".claude/settings.json");
     let write = serde_json::json!({ "file_path": path, "content": "{}" });
     stage.model.play([Answer::tool("Write", write), Answer::text("I could not.")]);
@@ -81,7 +81,7 @@ async fn a_tool_that_was_not_allowed_is_named_when_nothing_came_of_the_work() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn commits_of_the_agents_own_are_folded_into_ours() {
+async fn agent_commits_are_squashed_into_one() {
     // Codex can't commit in its own sandbox.
     let stage = Stage::of(Agent::ClaudeCode).await;
     let commit = "echo one > one.txt && git add one.txt && git -c user.name=a -c user.email=a@b.c commit -qm mine";
@@ -94,15 +94,15 @@ async fn commits_of_the_agents_own_are_folded_into_ours() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn what_codex_does_not_tell_of_is_in_the_commit_all_the_same() {
+async fn unreported_codex_edits_are_committed() {
     let codex = Agent::Codex;
     let stage = Stage::of(codex).await;
-    // Its sandbox denies the second half. Where that ends at once, it may tell of neither.
+    // The sandbox denies the second half. Codex may report neither if that ends at once.
     let denied = stage.agent.shell("echo hello > greeting.txt; touch /etc/pullyard-canary");
     stage.model.play([denied, Answer::text("All done.")]);
     stage.succeeds().await;
     assert!(!std::path::Path::new("/etc/pullyard-canary").exists());
-    assert_eq!(stage.told(EventKind::FileEdit).len(), 0, "nothing told that a file was written");
+    assert_eq!(stage.told(EventKind::FileEdit).len(), 0, "Codex reported a file edit");
     assert_eq!(stage.world.git_line(&["diff", "--name-only", "main", BRANCH]), "greeting.txt");
     assert_eq!(stage.world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
     stage.end();
