@@ -1,4 +1,4 @@
-//! A proxy that lets nobody through, and remembers who wanted to go where.
+//! A proxy that refuses all connections and records their targets.
 
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};

@@ -1,4 +1,4 @@
-//! Claude Code by itself.
+//! Tests Claude Code without the runner.
 
 mod bounds;
 mod faults;
@@ -12,7 +12,7 @@ use crate::scene::{KEY, Scene, program};
 use serde_json::Value;
 use tokio::process::Command;
 
-/// What every run of ours has.
+/// The arguments of every run.
 pub(crate) const ALWAYS: [&str; 8] = [
     "-p",
     "--input-format=stream-json",
@@ -23,12 +23,12 @@ pub(crate) const ALWAYS: [&str; 8] = [
     "--permission-mode=acceptEdits",
     "--allowedTools=Bash,Write,Edit,Read",
 ];
-/// What keeps it from calling anybody but the model.
+/// Settings that stop all calls except to the model.
 pub(crate) const QUIET: [&str; 4] =
     ["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER", "DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING"];
 pub(crate) const SESSION: &str = "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01";
 
-/// With no arguments yet.
+/// Claude Code without arguments.
 pub(crate) fn bare(scene: &Scene) -> Command {
     let mut command = scene.command(&program("PULLYARD_CLAUDE_CODE"));
     command
@@ -39,21 +39,21 @@ pub(crate) fn bare(scene: &Scene) -> Command {
     command
 }
 
-/// As the runner starts it.
+/// Claude Code as the runner starts it.
 pub(crate) fn claude(scene: &Scene) -> Command {
     let mut command = bare(scene);
     command.args(ALWAYS).envs(QUIET.map(|name| (name, "1")));
     command
 }
 
-/// One prompt from its start to its end.
+/// Runs one prompt to its end.
 pub(crate) async fn ask(command: Command, prompt: &str) -> Ended {
     let mut running = Running::start(command);
     running.say(prompt).await;
     running.end().await
 }
 
-/// The class of error in the message that stands for a failed request.
+/// The error class of the message that reports a failed request.
 pub(crate) fn error_class(ended: &Ended) -> Option<Value> {
     ended.of("assistant").iter().find_map(|event| event.get("error").cloned())
 }

@@ -1,4 +1,4 @@
-//! What it is not allowed, and what stops it: permissions, turns, money, and flags that it refuses.
+//! Tests Claude Code's permissions, limits and refused flags.
 
 use super::{ALWAYS, QUIET, ask, bare, claude};
 use crate::scene::Scene;
@@ -11,7 +11,7 @@ fn shell(command: &str) -> Answer {
     Answer::tool("Bash", json!({ "command": command, "description": "run" }))
 }
 
-/// With no other tools than these allowed.
+/// Claude Code with only these tools allowed.
 fn with_tools(scene: &Scene, tools: &str) -> Command {
     let mut run = bare(scene);
     run.args(ALWAYS.iter().filter(|flag| !flag.starts_with("--allowedTools"))).args(["--allowedTools", tools]);
@@ -21,7 +21,7 @@ fn with_tools(scene: &Scene, tools: &str) -> Command {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_denied_tool_is_not_run_and_the_result_calls_itself_a_success() {
+async fn denied_tool_does_not_run_but_the_result_is_success() {
     let scene = Scene::new().await;
     scene.write("do.sh", "echo done > done.txt");
     scene.model.play([shell("sh do.sh"), Answer::text("I could not.")]);
@@ -35,7 +35,7 @@ async fn a_denied_tool_is_not_run_and_the_result_calls_itself_a_success() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn where_edits_are_accepted_commands_that_edit_are_too() {
+async fn accept_edits_also_allows_editing_commands() {
     let scene = Scene::new().await;
     scene.model.play([shell("touch done.txt"), Answer::text("Done.")]);
     let ended = ask(with_tools(&scene, "Read"), "Do it.").await;
@@ -46,7 +46,7 @@ async fn where_edits_are_accepted_commands_that_edit_are_too() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn the_limit_of_turns_ends_it_with_its_own_subtype() {
+async fn turn_limit_ends_with_its_own_subtype() {
     let scene = Scene::new().await;
     scene.model.keep(shell("echo again >> again.txt"));
     let mut run = claude(&scene);
@@ -62,7 +62,7 @@ async fn the_limit_of_turns_ends_it_with_its_own_subtype() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn the_limit_of_money_ends_it_before_the_next_request() {
+async fn budget_ends_the_run_before_the_next_request() {
     let scene = Scene::new().await;
     scene.model.keep(shell("true").taking(Usage { input: 1_000, cached: 0, output: 50_000 }));
     let mut run = claude(&scene);
@@ -71,14 +71,14 @@ async fn the_limit_of_money_ends_it_before_the_next_request() {
     let result = ended.one("result");
     assert_eq!((ended.code(), &result["subtype"]), (1, &json!("error_max_budget_usd")), "{result}");
     assert!(result["total_cost_usd"].as_f64().unwrap() >= 0.5);
-    // What it took is not where one would look for it.
+    // `usage` reports zero tokens in this case.
     assert_eq!((&result["usage"]["output_tokens"], scene.model.turns().len()), (&json!(0), 1));
     scene.end();
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn without_verbose_it_refuses_and_says_so_on_standard_error_alone() {
+async fn missing_verbose_flag_is_refused_on_stderr() {
     let scene = Scene::new().await;
     let mut run = bare(&scene);
     run.args(ALWAYS.iter().filter(|flag| **flag != "--verbose"));
@@ -89,9 +89,9 @@ async fn without_verbose_it_refuses_and_says_so_on_standard_error_alone() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn as_root_it_refuses_to_skip_permissions() {
+async fn skip_permissions_is_refused_for_root() {
     if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
-        // Only root is refused.
+        // Claude Code refuses only root.
         return;
     }
     let scene = Scene::new().await;
@@ -104,7 +104,7 @@ async fn as_root_it_refuses_to_skip_permissions() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn without_a_key_nobody_is_asked() {
+async fn missing_key_fails_without_a_request() {
     let scene = Scene::new().await;
     let mut run = claude(&scene);
     run.env_remove("ANTHROPIC_API_KEY");

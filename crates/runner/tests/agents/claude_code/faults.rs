@@ -1,4 +1,4 @@
-//! What each fault of the provider looks like from outside: the class, the status, and the words.
+//! Tests how Claude Code reports each fault of its provider: class, status and message.
 
 use super::{ask, claude, error_class};
 use crate::running::Ended;
@@ -6,7 +6,7 @@ use crate::scene::{Nobody, Scene};
 use pullyard_demo_model::{Answer, Outcome, Refusal, Step, Stumble};
 use serde_json::{Value, json};
 
-/// A failed request is a result that calls itself a success and an error at once.
+/// A failed request gives a result with subtype `success` and `is_error`.
 async fn check(step: impl Into<Step>, class: &str, status: Value, words: &str) -> (Ended, Vec<Outcome>) {
     let scene = Scene::new().await;
     scene.model.keep(step);
@@ -25,7 +25,7 @@ async fn check(step: impl Into<Step>, class: &str, status: Value, words: &str) -
     (ended, outcomes)
 }
 
-/// 2.1.330 says what kind of fault it was, 2.1.197 says nothing of it.
+/// 2.1.330 reports the kind of fault, 2.1.197 does not.
 fn is_marked_as_lost(ended: &Ended) {
     let result = ended.one("result");
     assert!([Value::Null, json!("connection_failed")].contains(&result["api_error"]), "{result}");
@@ -33,12 +33,12 @@ fn is_marked_as_lost(ended: &Ended) {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn an_overloaded_provider_has_its_status_while_it_was_asked_once_more() {
+async fn overload_is_retried_once_and_keeps_its_status() {
     let (ended, outcomes) = check(Refusal::overloaded(), "server_error", json!(529), "529 Overloaded").await;
     assert_eq!(outcomes, [Outcome::Refused(529); 2]);
     let retries: Vec<_> = ended.of("system").into_iter().filter(|event| event["subtype"] == "api_retry").collect();
     assert_eq!((retries.len(), &retries[0]["error"]), (1, &json!("overloaded")), "{retries:?}");
-    // As it is without a setting: three times, and 2.1.197 loses the status where 2.1.330 keeps it.
+    // Without the setting there are three requests; 2.1.197 then loses the status, 2.1.330 keeps it.
     let scene = Scene::new().await;
     scene.model.keep(Refusal::overloaded());
     let mut run = claude(&scene);
@@ -53,55 +53,55 @@ async fn an_overloaded_provider_has_its_status_while_it_was_asked_once_more() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_server_error_is_tried_again_and_keeps_its_status() {
+async fn server_error_is_retried_and_keeps_its_status() {
     let (_, outcomes) = check(Refusal::internal(), "server_error", json!(500), "API Error: 500").await;
     assert_eq!(outcomes, [Outcome::Refused(500); 2]);
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn too_many_requests_are_told_with_their_status() {
+async fn rate_limit_is_retried_and_keeps_its_status() {
     let (_, outcomes) = check(Refusal::too_many(1), "rate_limit", json!(429), "(429)").await;
     assert_eq!(outcomes, [Outcome::Refused(429); 2]);
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_wait_that_is_too_long_is_not_waited_for() {
+async fn long_retry_after_is_not_waited_for() {
     let (_, outcomes) = check(Refusal::too_many(100_000), "rate_limit", json!(429), "(429)").await;
     assert_eq!(outcomes, [Outcome::Refused(429)]);
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_wrong_key_is_a_class_of_its_own() {
+async fn wrong_key_has_its_own_class() {
     check(Refusal::wrong_key(), "authentication_failed", json!(401), "Invalid API key").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn an_empty_account_is_not_tried_again() {
+async fn empty_account_is_not_retried() {
     let (_, outcomes) = check(Refusal::no_credit(), "billing_error", json!(400), "Credit balance is too low").await;
     assert_eq!(outcomes, [Outcome::Refused(400)]);
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn work_that_is_too_long_ends_for_that_reason() {
+async fn long_prompt_ends_with_its_own_reason() {
     let (ended, _) = check(Refusal::prompt_too_long(), "invalid_request", json!(400), "Prompt is too long").await;
     assert_eq!(ended.one("result")["terminal_reason"], "prompt_too_long");
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn an_unknown_model_is_a_class_of_its_own() {
+async fn unknown_model_has_its_own_class() {
     check(Refusal::no_such_model("x"), "model_not_found", json!(404), "issue with the selected model").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_reset_connection_has_no_status() {
-    // "Unable to connect to API" by 2.1.197, "Connection dropped" by 2.1.330.
+async fn reset_connection_has_no_status() {
+    // 2.1.197 reports "Unable to connect to API", 2.1.330 "Connection dropped".
     let (ended, outcomes) = check(Step::Reset, "server_error", Value::Null, "(ECONNRESET)").await;
     assert_eq!(outcomes, [Outcome::Reset; 2]);
     is_marked_as_lost(&ended);
@@ -109,7 +109,7 @@ async fn a_reset_connection_has_no_status() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_refused_connection_ends() {
+async fn refused_connection_ends_with_server_error() {
     let scene = Scene::new().await;
     let nobody = Nobody::somewhere();
     let mut run = claude(&scene);
@@ -118,7 +118,7 @@ async fn a_refused_connection_ends() {
     let result = ended.one("result");
     assert_eq!((ended.code(), error_class(&ended)), (1, Some(json!("server_error"))), "{ended:?}");
     let words = result["result"].as_str().unwrap();
-    // 2.1.197 and 2.1.330.
+    // The codes of 2.1.197 and 2.1.330.
     assert!(["(ConnectionRefused)", "(ECONNREFUSED)"].iter().any(|code| words.contains(code)), "{result}");
     is_marked_as_lost(&ended);
     scene.end();
@@ -126,10 +126,10 @@ async fn a_refused_connection_ends() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_broken_stream_is_asked_for_again() {
+async fn broken_stream_is_requested_again() {
     let half = || Answer::text("Half of it");
-    // Without a stream: 2.1.197 does not say of it that it is none, 2.1.330 does. One that was cut, 2.1.330 asks for
-    // as a stream once more.
+    // The value of `stream` in the second request: 2.1.197 omits it, 2.1.330 sends true after a cut and false after an
+    // error.
     for (broken, anew) in [
         (half().cut_after(4), [Value::Null, json!(true)]),
         (half().stumbling_after(4, Stumble::overloaded()), [Value::Null, json!(false)]),
@@ -146,13 +146,13 @@ async fn a_broken_stream_is_asked_for_again() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_stream_that_is_cut_every_time_is_a_lost_connection() {
+async fn repeatedly_cut_stream_is_a_server_error() {
     check(Answer::text("Half of it").cut_after(4), "server_error", Value::Null, "API Error").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn silence_before_an_answer_ends_after_its_own_limit() {
+async fn silent_provider_ends_after_api_timeout() {
     let scene = Scene::new().await;
     scene.model.keep(Step::Hang);
     let mut run = claude(&scene);

@@ -1,4 +1,4 @@
-//! A repository that brings settings of its own: hooks, servers, and another address for the model.
+//! Tests Claude Code in a repository with its own hooks, servers and model address.
 
 use super::{ALWAYS, QUIET, ask, bare, claude};
 use crate::scene::Scene;
@@ -6,8 +6,8 @@ use pullyard_demo_model::{Answer, DemoModel, Options};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-/// Everything that could make it run or call something, each leaving a canary outside. Returns the address that
-/// it redirects to.
+/// Writes settings that would run or call something; each leaves a canary file outside. Returns the model that they
+/// redirect to.
 async fn hostile(scene: &Scene) -> DemoModel {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let elsewhere = DemoModel::start(Options { listener }).await.unwrap();
@@ -38,7 +38,7 @@ fn canaries(scene: &Scene) -> Vec<String> {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn nothing_of_the_repositorys_settings_counts() {
+async fn repository_settings_have_no_effect() {
     let scene = Scene::new().await;
     let elsewhere = hostile(&scene).await;
     scene.model.play([Answer::text("Done.")]);
@@ -51,7 +51,7 @@ async fn nothing_of_the_repositorys_settings_counts() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn without_our_flags_a_repository_runs_commands_and_gets_the_key() {
+async fn without_our_flags_repository_settings_take_effect() {
     let scene = Scene::new().await;
     let elsewhere = hostile(&scene).await;
     scene.model.keep(Answer::text("Done."));
@@ -59,7 +59,7 @@ async fn without_our_flags_a_repository_runs_commands_and_gets_the_key() {
     let unprotected = ["--setting-sources=", "--strict-mcp-config"];
     run.args(ALWAYS.iter().filter(|flag| !unprotected.contains(flag))).envs(QUIET.map(|name| (name, "1")));
     let ended = ask(run, "Look.").await;
-    // The canaries sing: their silence elsewhere means something.
+    // The canaries work, so their absence in the other test is meaningful.
     let canaries = canaries(&scene);
     assert!(canaries.contains(&"session-hook".to_owned()), "{canaries:?} {ended:?}");
     assert!(!elsewhere.requests().is_empty());

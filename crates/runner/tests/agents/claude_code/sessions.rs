@@ -1,4 +1,4 @@
-//! Sessions: taken up again by their id, from the folder that they began in; by newer versions from others as well.
+//! Tests how Claude Code resumes sessions by id, in the same and in other folders.
 
 use super::{SESSION, ask, claude};
 use crate::running::Ended;
@@ -18,7 +18,7 @@ async fn begun() -> Scene {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_session_goes_on_under_its_id_with_all_that_was_said() {
+async fn resumed_session_has_its_id_and_history() {
     let scene = begun().await;
     scene.model.play([Answer::text("Because.")]);
     let mut run = claude(&scene);
@@ -33,7 +33,7 @@ async fn a_session_goes_on_under_its_id_with_all_that_was_said() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_session_of_another_folder_is_not_found_or_goes_on_in_this_one() {
+async fn session_of_another_folder_is_lost_or_resumed_by_version() {
     let scene = begun().await;
     scene.model.keep(Answer::text("Because."));
     let folder = scene.dir.path().join("outside");
@@ -42,13 +42,13 @@ async fn a_session_of_another_folder_is_not_found_or_goes_on_in_this_one() {
     let ended = ask(run, "Why?").await;
     let turns = scene.model.turns();
     if ended.code() == 0 {
-        // 2.1.330 looks for it below all of its settings.
+        // 2.1.330 searches the whole configuration folder.
         assert_eq!(ended.one("result")["session_id"], json!(SESSION), "{ended:?}");
         assert_eq!(ended.of("system")[0]["cwd"], json!(folder.canonicalize().unwrap()), "{ended:?}");
         let told = turns.last().unwrap();
         assert!(["What is the answer?", "Forty-two.", "Why?"].iter().all(|words| told.mentions(words)));
     } else {
-        // 2.1.197 looks below the name of its folder.
+        // 2.1.197 searches only the project of the current folder.
         is_lost(&ended);
         assert_eq!(turns.len(), 1);
     }
@@ -57,7 +57,7 @@ async fn a_session_of_another_folder_is_not_found_or_goes_on_in_this_one() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_session_that_there_is_not_is_not_found() {
+async fn unknown_session_is_not_found() {
     let scene = begun().await;
     let mut run = claude(&scene);
     run.args(["--resume", "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a02"]);
@@ -73,7 +73,7 @@ fn is_lost(ended: &Ended) {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn an_id_that_is_used_is_refused_for_a_new_session() {
+async fn used_session_id_is_refused_for_a_new_session() {
     let scene = begun().await;
     let mut run = claude(&scene);
     run.args(["--session-id", SESSION]);
@@ -85,7 +85,7 @@ async fn an_id_that_is_used_is_refused_for_a_new_session() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn nothing_is_written_to_the_home_folder() {
+async fn home_folder_stays_empty() {
     let scene = begun().await;
     let home = std::fs::read_dir(scene.dir.path().join("home")).unwrap().flatten();
     assert_eq!(home.map(|entry| entry.path()).collect::<Vec<_>>(), Vec::<std::path::PathBuf>::new());
@@ -95,7 +95,7 @@ async fn nothing_is_written_to_the_home_folder() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_transcript_that_is_moved_goes_on_from_another_folder_with_other_settings() {
+async fn moved_transcript_resumes_in_another_folder_and_config() {
     let scene = begun().await;
     let folder = |tree: &std::path::Path| {
         let name = tree.canonicalize().unwrap().to_string_lossy().replace(|c: char| !c.is_ascii_alphanumeric(), "-");

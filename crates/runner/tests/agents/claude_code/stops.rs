@@ -1,4 +1,4 @@
-//! How it ends when it is told to: by its own interrupt, and by signals.
+//! Tests how Claude Code ends after an interrupt and after signals.
 
 use super::claude;
 use crate::left_over::kill_left_over;
@@ -14,7 +14,7 @@ fn shell(command: &str) -> Answer {
     Answer::tool("Bash", json!({ "command": command, "description": "run" }))
 }
 
-/// With a tool that runs until somebody stops it.
+/// Starts a tool that runs until it is stopped.
 async fn with_a_tool_that_runs() -> (Scene, Running) {
     let scene = Scene::new().await;
     scene.model.play([shell(WAITS)]);
@@ -42,7 +42,7 @@ async fn interrupt(running: &mut Running) {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn an_interrupt_ends_the_tool_and_asks_the_model_nothing_more() {
+async fn interrupt_ends_the_tool_and_further_requests() {
     let (scene, mut running) = with_a_tool_that_runs().await;
     interrupt(&mut running).await;
     let ended = running.end().await;
@@ -58,7 +58,7 @@ async fn an_interrupt_ends_the_tool_and_asks_the_model_nothing_more() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn an_interrupt_ends_a_request_that_is_waited_for() {
+async fn interrupt_ends_a_pending_request() {
     let (scene, mut running) = while_the_model_thinks().await;
     interrupt(&mut running).await;
     let ended = running.end().await;
@@ -69,7 +69,7 @@ async fn an_interrupt_ends_a_request_that_is_waited_for() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn what_was_interrupted_takes_another_message() {
+async fn interrupted_process_accepts_another_message() {
     let (scene, mut running) = with_a_tool_that_runs().await;
     interrupt(&mut running).await;
     scene.model.play([Answer::text("Then not.")]);
@@ -82,7 +82,7 @@ async fn what_was_interrupted_takes_another_message() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn sigterm_while_the_model_thinks_ends_it_without_a_result() {
+async fn sigterm_during_a_request_ends_without_a_result() {
     let (scene, running) = while_the_model_thinks().await;
     running.signal(Signal::SIGTERM);
     let ended = running.end().await;
@@ -92,11 +92,11 @@ async fn sigterm_while_the_model_thinks_ends_it_without_a_result() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn sigint_while_the_model_thinks_ends_it_as_if_all_were_well() {
+async fn sigint_during_a_request_exits_with_zero() {
     let (scene, running) = while_the_model_thinks().await;
     running.signal(Signal::SIGINT);
     let ended = running.end().await;
-    // The exit code alone says nothing; a result, where it came to say one, says that it failed.
+    // The exit code is useless here; if there is a result, it reports a failure.
     let well = ended.of("result").iter().any(|result| result["is_error"] != true);
     assert_eq!((ended.code(), well), (0, false), "{ended:?}");
     scene.end();
@@ -104,33 +104,33 @@ async fn sigint_while_the_model_thinks_ends_it_as_if_all_were_well() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn sigterm_while_a_tool_runs_may_end_in_a_success() {
+async fn sigterm_during_a_tool_may_end_in_success() {
     let (scene, running) = with_a_tool_that_runs().await;
     scene.model.keep(Answer::text("All done."));
     running.signal(Signal::SIGTERM);
     let ended = running.end().await;
-    // Measured: it may ask the model once more and end well, or die by the signal. Whoever asked it to stop
-    // must not believe what it says of itself.
+    // Measured: Claude Code may send another request and succeed, or die by the signal. After a stop its result cannot
+    // be trusted.
     let success = ended.code() == 0 && ended.of("result").iter().any(|result| result["subtype"] == "success");
     assert!(success || ended.code() == 143, "{ended:?}");
-    // Nor that its tool is gone.
+    // Its tool may still run.
     kill_left_over(scene.dir.path());
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn what_is_killed_leaves_its_tools_running() {
+async fn sigkill_leaves_its_tools_running() {
     let (scene, running) = with_a_tool_that_runs().await;
     running.signal(Signal::SIGKILL);
     let ended = running.end().await;
     assert_eq!((ended.code(), ended.of("result").len()), (137, 0));
-    assert!(!scene.left_over().is_empty(), "if this holds no longer, all the better");
+    assert!(!scene.left_over().is_empty(), "no tool was left, so SIGKILL now ends them");
     kill_left_over(scene.dir.path());
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_success_may_leave_something_running() {
+async fn success_may_leave_a_process_running() {
     let scene = Scene::new().await;
     scene.model.play([shell("setsid nohup sleep 600 >/dev/null 2>&1 &"), Answer::text("Done.")]);
     let ended = super::ask(claude(&scene), "Leave something.").await;

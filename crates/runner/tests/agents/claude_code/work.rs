@@ -1,4 +1,4 @@
-//! Work that is done: text, tools, what it costs, and nobody else who hears of it.
+//! Tests Claude Code's work: tools, usage and calls to other hosts.
 
 use super::{ALWAYS, SESSION, ask, bare, claude};
 use crate::scene::{KEY, Scene};
@@ -11,7 +11,7 @@ fn write(path: &str, content: &str) -> Part {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn tools_are_used_in_the_worktree_and_told_in_order() {
+async fn tools_run_in_the_worktree_and_are_reported_in_order() {
     let scene = Scene::new().await;
     let path = scene.repository().join("greeting.txt");
     let command = json!({ "command": "cat greeting.txt && echo and more >> greeting.txt", "description": "look" });
@@ -31,7 +31,7 @@ async fn tools_are_used_in_the_worktree_and_told_in_order() {
     assert_eq!((&init["cwd"], &init["mcp_servers"]), (&json!(scene.repository()), &json!([])));
     assert!(init["claude_code_version"].is_string() && init["tools"].as_array().unwrap().contains(&json!("Bash")));
 
-    // One event for each block, and all of one message under its id.
+    // One event per block; all blocks of a message have its id.
     let blocks: Vec<_> = ended.of("assistant").iter().map(|event| event["message"]["id"].clone()).collect();
     assert_eq!(blocks.len(), 4, "{blocks:?}");
     assert_eq!((&blocks[0], blocks[0] == blocks[2]), (&blocks[1], false));
@@ -41,7 +41,7 @@ async fn tools_are_used_in_the_worktree_and_told_in_order() {
     let requests = scene.model.turns();
     assert!(requests[0].mentions("Write a greeting.") && requests[0].mentions("Mind the gap."));
     assert!(requests.iter().all(|request| request.credential == Credential::ApiKey));
-    assert!(requests[2].mentions("hello"), "what the tool said is told to the model");
+    assert!(requests[2].mentions("hello"), "the next request lacks the tool's output");
 
     let result = ended.one("result");
     assert_eq!((&result["subtype"], &result["is_error"]), (&json!("success"), &json!(false)));
@@ -53,7 +53,7 @@ async fn tools_are_used_in_the_worktree_and_told_in_order() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn what_it_took_stands_by_model_in_the_result() {
+async fn result_reports_usage_by_model() {
     let scene = Scene::new().await;
     let usage = |input, output| Usage { input, cached: 0, output };
     let look = Answer::tool("Bash", json!({ "command": "true", "description": "look" }));
@@ -65,29 +65,29 @@ async fn what_it_took_stands_by_model_in_the_result() {
     assert_eq!((&models[0]["inputTokens"], &models[0]["outputTokens"]), (&json!(3_000), &json!(120)));
     let cost = result["total_cost_usd"].as_f64().unwrap();
     assert!(cost > 0.0 && models[0]["costUSD"].as_f64() == Some(cost), "{result}");
-    // The events on the way are no meter: they say what was known when each answer began.
+    // Usage in earlier events is that of the start of each answer.
     assert!(ended.of("assistant").iter().all(|event| event["message"]["usage"]["output_tokens"] == json!(1)));
     scene.end();
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn it_calls_nobody_but_the_model_only_because_it_is_told_so() {
+async fn without_quiet_settings_other_hosts_are_called() {
     let scene = Scene::new().await;
     scene.model.play([Answer::text("Done.")]);
     let mut run = bare(&scene);
     run.args(ALWAYS);
     let ended = ask(run, "Look.").await;
     assert_eq!(ended.code(), 0, "{ended:?}");
-    // The proxy sees what there is to see: its silence elsewhere means something.
+    // The proxy does see calls, so its silence elsewhere is meaningful.
     assert!(!scene.call_outs.seen().is_empty());
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_message_in_the_middle_is_heard_at_the_next_request() {
+async fn message_during_a_tool_is_read_at_the_next_request() {
     let scene = Scene::new().await;
-    // Nobody is told that it has read the message: on a loaded machine that takes a moment longer than the command.
+    // Claude Code does not report that it read the message; the sleep gives a loaded machine time to read it.
     let command = "touch started; while [ ! -e go ]; do sleep 0.05; done; sleep 2";
     let wait = json!({ "command": command, "description": "wait" });
     scene.model.play([Answer::tool("Bash", wait), Answer::text("As you like.")]);
@@ -104,14 +104,14 @@ async fn a_message_in_the_middle_is_heard_at_the_next_request() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code: .ci/agents"]
-async fn a_declined_answer_is_told_as_one() {
+async fn declined_answer_is_reported_as_refusal() {
     let scene = Scene::new().await;
     scene.model.keep(Answer::text("I can't").declining());
     let ended = ask(claude(&scene), "Do it.").await;
     let result = ended.one("result");
     assert_eq!((ended.code(), &result["is_error"], &result["stop_reason"]), (1, &json!(true), &json!("refusal")));
     assert_eq!(super::error_class(&ended), Some(json!("invalid_request")));
-    // 2.1.197 asks once, 2.1.330 once more with word of what happened.
+    // 2.1.197 sends one request, 2.1.330 repeats it once with an explanation.
     let asked = scene.model.turns().len();
     assert!((1..=2).contains(&asked), "it asked {asked} times");
     scene.end();
