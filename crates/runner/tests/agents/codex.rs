@@ -1,4 +1,4 @@
-//! Codex by itself.
+//! Tests Codex without the runner.
 
 mod bounds;
 mod faults;
@@ -10,7 +10,7 @@ use crate::running::Ended;
 use crate::scene::{KEY, Scene, program};
 use tokio::process::Command;
 
-/// What every run of ours has.
+/// The arguments of every run.
 pub(crate) const ALWAYS: [&str; 6] = [
     "--json",
     "--disable=plugins",
@@ -20,7 +20,7 @@ pub(crate) const ALWAYS: [&str; 6] = [
     "-c=approval_policy=\"never\"",
 ];
 
-/// Its configuration: the scripted model, two tries for each request, and nobody else to call.
+/// Writes Codex's configuration: the scripted model, two tries per request, no other hosts.
 pub(crate) fn configure(scene: &Scene, address: &str) {
     let text = format!(
         "model = \"gpt-5\"\nmodel_provider = \"scripted\"\ncheck_for_update_on_startup = false\n\n\
@@ -31,12 +31,12 @@ pub(crate) fn configure(scene: &Scene, address: &str) {
     std::fs::write(scene.config().join("config.toml"), text).unwrap();
 }
 
-/// `codex exec` with what every run has, and nothing to do yet.
+/// `codex exec` with the base arguments and no prompt.
 pub(crate) fn codex(scene: &Scene) -> Command {
     started(scene, &["exec"])
 }
 
-/// A run that takes up a session.
+/// A run that resumes a session.
 pub(crate) fn resuming(scene: &Scene) -> Command {
     started(scene, &["exec", "resume"])
 }
@@ -50,14 +50,14 @@ fn started(scene: &Scene, command: &[&str]) -> Command {
     run
 }
 
-/// One prompt from its start to its end.
+/// Runs one prompt to its end.
 pub(crate) async fn ask(scene: &Scene, prompt: &str) -> Ended {
     let mut run = codex(scene);
     run.arg("--").arg(prompt);
     scene.run(run).await
 }
 
-/// What a failed turn says.
+/// The message of the failed turn.
 pub(crate) fn failure(ended: &Ended) -> String {
     ended.one("turn.failed")["error"]["message"].as_str().unwrap().to_owned()
 }

@@ -1,4 +1,4 @@
-//! Where it works and where it does not, and what a repository can't tell it.
+//! Tests where Codex works, and which repository settings it ignores.
 
 use super::work::shell;
 use super::{ask, codex};
@@ -8,7 +8,7 @@ use serde_json::json;
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn outside_of_a_repository_it_refuses() {
+async fn run_outside_a_repository_is_refused() {
     let scene = Scene::new().await;
     let mut run = codex(&scene);
     let aside = tempfile::tempdir().unwrap();
@@ -20,7 +20,7 @@ async fn outside_of_a_repository_it_refuses() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn flags_that_it_does_not_know_end_with_two() {
+async fn unknown_flags_exit_with_two() {
     let scene = Scene::new().await;
     let mut run = codex(&scene);
     run.args(["--full-auto", "--", "Look."]);
@@ -30,7 +30,7 @@ async fn flags_that_it_does_not_know_end_with_two() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn a_command_may_fail_and_the_turn_goes_on() {
+async fn turn_continues_after_a_failed_command() {
     let scene = Scene::new().await;
     scene.model.play([shell("exit 3"), Answer::text("Done.")]);
     let ended = ask(&scene, "Look.").await;
@@ -42,11 +42,11 @@ async fn a_command_may_fail_and_the_turn_goes_on() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn what_the_sandbox_denies_may_be_missing_among_the_events() {
+async fn edits_before_a_sandbox_denial_stay() {
     let scene = Scene::new().await;
     scene.model.play([shell("echo a > a.txt; touch /etc/pullyard-canary"), Answer::text("Done.")]);
     let ended = ask(&scene, "Look.").await;
-    // It ran as far as it could: what is so is in the files, not in the events.
+    // Only the files show how far the command ran; the events may omit it.
     assert_eq!((ended.code(), scene.read("a.txt")), (0, Some("a\n".into())), "{ended:?}");
     assert!(!std::path::Path::new("/etc/pullyard-canary").exists());
     scene.end();
@@ -54,7 +54,7 @@ async fn what_the_sandbox_denies_may_be_missing_among_the_events() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn the_repositorys_own_configuration_does_not_count() {
+async fn repository_configuration_is_ignored() {
     let scene = Scene::new().await;
     let canary = scene.outside("canary");
     let server = format!("command = \"sh\"\nargs = [\"-c\", \"touch {}\"]", canary.display());

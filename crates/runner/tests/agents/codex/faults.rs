@@ -1,10 +1,10 @@
-//! What each fault of the provider looks like from outside: the words of the failed turn, for there is nothing else.
+//! Tests how Codex reports each fault of its provider: only by the message of the failed turn.
 
 use super::{ask, failure};
 use crate::scene::{Nobody, Scene};
 use pullyard_demo_model::{Answer, Refusal, Step, Stumble};
 
-/// Every request meets the same fault. Returns how many there were.
+/// Lets every request fail the same way. Returns the number of requests.
 async fn check(step: impl Into<Step>, words: &str) -> usize {
     let scene = Scene::new().await;
     scene.model.keep(step);
@@ -19,7 +19,7 @@ async fn check(step: impl Into<Step>, words: &str) -> usize {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn statuses_are_named_in_the_words() {
+async fn http_status_is_in_the_message() {
     let overloaded = Refusal::openai(529, "server_error", None, "Overloaded");
     check(overloaded, "unexpected status 529").await;
     check(Refusal::openai_server_error(503), "unexpected status 503 Service Unavailable").await;
@@ -27,33 +27,33 @@ async fn statuses_are_named_in_the_words() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn a_wrong_key_is_named_by_its_status() {
+async fn wrong_key_is_reported_by_its_status() {
     check(Refusal::openai_wrong_key(), "unexpected status 401 Unauthorized").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn a_server_error_is_called_high_demand() {
+async fn server_error_is_reported_as_high_demand() {
     check(Refusal::openai_server_error(500), "currently experiencing high demand").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn a_model_without_room_says_so_in_a_status_or_in_the_stream() {
+async fn model_at_capacity_is_reported_by_status_or_stream() {
     check(Refusal::openai_at_capacity(), "Selected model is at capacity").await;
     check(Answer::text("x").stumbling_after(2, Stumble::at_capacity()), "Selected model is at capacity").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn too_many_requests_say_so_in_a_status_or_in_the_stream() {
+async fn rate_limit_is_reported_by_status_or_stream() {
     check(Refusal::openai_too_many(1), "429 Too Many Requests").await;
     check(Answer::text("x").stumbling_after(2, Stumble::too_fast()), "ate limit reached").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn an_empty_account_is_not_tried_again() {
+async fn empty_account_is_not_retried() {
     let in_stream = Answer::text("x").stumbling_after(2, Stumble::quota());
     assert_eq!(check(in_stream, "Quota exceeded").await, 1);
     check(Refusal::openai_quota(), "").await;
@@ -61,27 +61,27 @@ async fn an_empty_account_is_not_tried_again() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn work_that_is_too_long_is_not_tried_again() {
+async fn long_context_is_not_retried() {
     let in_stream = Answer::text("x").stumbling_after(2, Stumble::too_long());
     assert_eq!(check(in_stream, "ran out of room in the model's context window").await, 1);
 }
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn an_unknown_model_is_named() {
+async fn unknown_model_is_named() {
     check(Refusal::openai_no_such_model("gpt-5"), "gpt-5").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn lost_connections_say_where_they_were_lost() {
+async fn lost_connection_reports_where_it_was_lost() {
     check(Step::Reset, "error sending request").await;
     check(Answer::text("Half of it").cut_after(4), "stream disconnected before completion").await;
 }
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn a_refused_connection_ends() {
+async fn refused_connection_ends_the_run() {
     let scene = Scene::new().await;
     let nobody = Nobody::somewhere();
     super::configure(&scene, &format!("{}/v1", nobody.url));
@@ -92,12 +92,12 @@ async fn a_refused_connection_ends() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn a_broken_stream_is_mended_by_the_next_one() {
+async fn broken_stream_is_repaired_by_a_retry() {
     let scene = Scene::new().await;
     scene.model.play([Answer::text("Half of it").cut_after(4), Answer::text("All of it.")]);
     let ended = ask(&scene, "Look.").await;
     assert_eq!(ended.code(), 0, "{ended:?}");
-    // Progress is told as an error, and is none.
+    // Progress of a retry is an `error` event; the turn does not fail.
     assert!(!ended.of("error").is_empty() && ended.of("turn.failed").is_empty(), "{ended:?}");
     assert_eq!(ended.items("agent_message").last().unwrap()["text"], "All of it.");
     scene.end();

@@ -1,4 +1,4 @@
-//! Sessions: taken up again by their id, with a count that goes on.
+//! Tests how Codex resumes sessions by id, with usage for the whole session.
 
 use super::{ask, resuming};
 use crate::scene::Scene;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn a_session_goes_on_under_its_id_and_its_usage_is_the_sum() {
+async fn resumed_session_has_its_id_and_total_usage() {
     let scene = Scene::new().await;
     let usage = |input, output| Usage { input, cached: 0, output };
     scene
@@ -20,7 +20,7 @@ async fn a_session_goes_on_under_its_id_and_its_usage_is_the_sum() {
     let second = scene.run(run).await;
     assert_eq!((second.code(), &second.one("thread.started")["thread_id"]), (0, &json!(id)), "{second:?}");
     let usage = &second.one("turn.completed")["usage"];
-    // Of the session, not of this run.
+    // The usage is that of the session, not of this run.
     assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&json!(300), &json!(40)));
     let turns = scene.model.turns();
     assert!(["What is the answer?", "Forty-two.", "Why?"].iter().all(|words| turns[1].mentions(words)));
@@ -29,7 +29,7 @@ async fn a_session_goes_on_under_its_id_and_its_usage_is_the_sum() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn an_unknown_session_is_refused_on_standard_error_alone() {
+async fn unknown_session_is_refused_on_stderr() {
     let scene = Scene::new().await;
     let mut run = resuming(&scene);
     run.args(["01a1fba9-c4e7-7861-a3f8-1c342e3e1e3c", "Why?"]);
@@ -41,7 +41,7 @@ async fn an_unknown_session_is_refused_on_standard_error_alone() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn a_rollout_that_is_moved_goes_on_from_another_folder_with_other_settings() {
+async fn moved_rollout_resumes_in_another_folder_and_config() {
     let scene = Scene::new().await;
     scene.model.play([Answer::text("Forty-two."), Answer::text("Because.")]);
     let first = ask(&scene, "What is the answer?").await;

@@ -1,4 +1,4 @@
-//! How it ends when it is told to: by signals, for it takes no orders.
+//! Tests how Codex ends after signals; it has no interrupt message.
 
 use super::codex;
 use super::work::shell;
@@ -30,7 +30,7 @@ async fn check(signal: Signal, code: i32) {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn signals_end_it_without_a_last_event() {
+async fn signals_end_the_run_without_a_final_event() {
     check(Signal::SIGTERM, 143).await;
     check(Signal::SIGINT, 1).await;
     check(Signal::SIGKILL, 137).await;
@@ -38,7 +38,7 @@ async fn signals_end_it_without_a_last_event() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn silence_before_an_answer_is_waited_for_until_somebody_ends_it() {
+async fn silent_provider_is_waited_for_until_a_signal() {
     let scene = Scene::new().await;
     scene.model.keep(Step::Hang);
     super::configure(&scene, &scene.model.openai_url());
@@ -51,7 +51,7 @@ async fn silence_before_an_answer_is_waited_for_until_somebody_ends_it() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn in_its_sandbox_nothing_survives_a_success() {
+async fn sandbox_leaves_no_process_after_success() {
     let scene = Scene::new().await;
     scene.model.play([shell("setsid nohup sleep 600 >/dev/null 2>&1 &"), Answer::text("Done.")]);
     let mut running = start(&scene);
@@ -63,7 +63,7 @@ async fn in_its_sandbox_nothing_survives_a_success() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn without_its_sandbox_something_may() {
+async fn without_the_sandbox_a_process_may_survive() {
     let scene = Scene::new().await;
     scene.model.play([shell("setsid nohup sleep 600 >/dev/null 2>&1 &"), Answer::text("Done.")]);
     let mut run = codex(&scene);

@@ -1,4 +1,4 @@
-//! Work that is done: text, commands, patches, what it takes, and nobody else who hears of it.
+//! Tests Codex's work: text, commands, patches, usage and calls to other hosts.
 
 use super::{ask, codex};
 use crate::attempts::stage::WAITED_FOR_MS;
@@ -14,7 +14,7 @@ const PATCH: &str = "apply_patch <<'EOF'\n*** Begin Patch\n*** Add File: greetin
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn commands_and_patches_are_done_in_the_worktree_and_told_in_order() {
+async fn commands_and_patches_run_in_the_worktree_in_order() {
     let scene = Scene::new().await;
     let call = Part::Tool { name: "exec_command".into(), arguments: json!({ "cmd": PATCH }) };
     scene.model.play([
@@ -43,7 +43,7 @@ async fn commands_and_patches_are_done_in_the_worktree_and_told_in_order() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn what_it_took_is_counted_for_the_whole_turn() {
+async fn usage_covers_the_whole_turn() {
     let scene = Scene::new().await;
     let usage = |input, cached, output| Usage { input, cached, output };
     scene.model.play([shell("true").taking(usage(1_000, 10, 50)), Answer::text("Done.").taking(usage(2_000, 20, 70))]);
@@ -56,7 +56,7 @@ async fn what_it_took_is_counted_for_the_whole_turn() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn a_model_that_it_does_not_know_is_a_warning_and_no_failure() {
+async fn unknown_model_metadata_is_only_a_warning() {
     let scene = Scene::new().await;
     scene.model.play([Answer::text("Done.")]);
     let mut run = codex(&scene);
@@ -69,7 +69,7 @@ async fn a_model_that_it_does_not_know_is_a_warning_and_no_failure() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn its_tools_do_not_see_the_key() {
+async fn tools_do_not_see_the_key() {
     let scene = Scene::new().await;
     scene.model.play([shell("env > seen.txt"), Answer::text("Done.")]);
     let ended = ask(&scene, "Look.").await;
@@ -80,7 +80,7 @@ async fn its_tools_do_not_see_the_key() {
 
 #[tokio::test]
 #[ignore = "needs Codex: .ci/agents"]
-async fn it_calls_nobody_but_the_model_only_because_it_is_told_so() {
+async fn without_quiet_settings_other_hosts_are_called() {
     let scene = Scene::new().await;
     scene.model.play([Answer::text("Done.")]);
     super::configure(&scene, &scene.model.openai_url());
