@@ -1,8 +1,6 @@
-//! What the agents' programs say, recorded anew: the same stories for every version, by the programs themselves
-//! against the scripted model, into `tests/goldens/AGENT-VERSION`. `.ci/goldens` asks for it.
+//! Records the output of the agent programs in `tests/goldens/AGENT-VERSION`, or compares it. Run by `.ci/goldens`.
 //!
-//! It owns the stories and how a recording is written; what a recording means is for the tests beside the readers, in
-//! `src/agent`, which go through all folders.
+//! The parser tests in `src/agent` read all recordings.
 
 mod claude_code;
 mod codex;
@@ -13,7 +11,7 @@ use difference::told;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// A story by its name, such as `overloaded`, and what was said in it.
+/// The output of one scripted scenario, such as `overloaded`.
 pub(crate) struct Recording {
     name: String,
     lines: Vec<String>,
@@ -25,12 +23,12 @@ impl Recording {
     }
 }
 
-/// What becomes of what was recorded.
+/// The mode, from PULLYARD_GOLDENS.
 #[derive(Clone, Copy, PartialEq)]
 enum Asked {
-    /// It is written down.
+    /// Write the recordings to disk.
     Write,
-    /// Nothing is written, and a difference is a failure.
+    /// Write nothing; fail on a difference.
     Check,
 }
 
@@ -38,20 +36,20 @@ fn goldens() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
 }
 
-/// The version in the first line that a program says of itself.
+/// The version that a program prints for `--version`.
 fn version(program: &str) -> String {
     let ran = std::process::Command::new(program).arg("--version").output().unwrap();
     let said = String::from_utf8(ran.stdout).unwrap();
     let version = said.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
-    version.unwrap_or_else(|| panic!("{program} says no version: {said}")).to_owned()
+    version.unwrap_or_else(|| panic!("{program} printed no version: {said}")).to_owned()
 }
 
-/// Numbers of a version in their order, so that 2.1.330 comes after 2.1.97.
+/// The numbers of a version, so that 2.1.330 sorts after 2.1.97.
 fn order(version: &str) -> Vec<u64> {
     version.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
 }
 
-/// What a recording is compared with: its own folder, or else that of the newest version that there is of this agent.
+/// The folder to compare with: that of the version, or that of the newest version of the agent.
 fn compared_with(goldens: &Path, agent: &str, version: &str) -> Option<PathBuf> {
     let own = goldens.join(format!("{agent}-{version}"));
     if own.is_dir() {
@@ -68,7 +66,7 @@ fn read(folder: &Path, name: &str) -> Option<Vec<String>> {
     Some(text.lines().map(str::to_owned).collect())
 }
 
-/// Every recording in a folder and in those below it, by its name.
+/// The names of all recordings in a folder and its subfolders.
 fn names(folder: &Path, before: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -83,8 +81,7 @@ fn names(folder: &Path, before: &str) -> BTreeSet<String> {
     found
 }
 
-/// Says what changed, and writes it down where that was asked for. Returns how many recordings differ from those of
-/// this version.
+/// Prints the changes, and writes the recordings in `Write` mode. Returns how many differ from this version's files.
 fn keep(asked: Asked, agent: &str, version: &str, recordings: &[Recording]) -> usize {
     let folder = goldens().join(format!("{agent}-{version}"));
     let before = compared_with(&goldens(), agent, version);
@@ -120,12 +117,12 @@ fn keep(asked: Asked, agent: &str, version: &str, recordings: &[Recording]) -> u
 
 #[tokio::test]
 #[ignore = "needs an agent's program: .ci/goldens"]
-async fn what_the_programs_say_is_what_was_recorded() {
-    // Recording takes a while and may write: `.ci/agents`, which runs what is ignored, does not ask for it.
+async fn agent_output_matches_its_recordings() {
+    // `.ci/agents` runs ignored tests without this variable; recording is slow and may write files.
     let asked = match std::env::var("PULLYARD_GOLDENS").as_deref() {
         Ok("write") => Asked::Write,
         Ok("check") => Asked::Check,
-        Ok(other) => panic!("PULLYARD_GOLDENS is {other}, and has to be write or check"),
+        Ok(other) => panic!("PULLYARD_GOLDENS is {other}, must be write or check"),
         Err(_) => return,
     };
     let (mut differ, mut recorded) = (0, 0);
@@ -142,12 +139,12 @@ async fn what_the_programs_say_is_what_was_recorded() {
 }
 
 #[test]
-fn a_version_is_newer_by_its_numbers() {
+fn versions_are_ordered_by_number() {
     assert!(order("2.1.330") > order("2.1.97") && order("0.169.0") > order("0.99.10"));
 }
 
 #[test]
-fn a_new_version_is_compared_with_the_newest_that_was_recorded() {
+fn new_version_is_compared_with_the_newest_recorded() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(compared_with(dir.path(), "claude_code", "3.0.0"), None);
     for name in ["claude_code-2.1.97", "claude_code-2.1.330", "codex-9.0.0"] {

@@ -1,4 +1,4 @@
-//! The stories of Claude Code.
+//! Records the scenarios of Claude Code.
 
 use super::Recording;
 use super::normal::Normal;
@@ -9,11 +9,11 @@ use pullyard_demo_model::{Answer, Part, Refusal, Step, Usage};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// Of the run with tools, and of the one that is taken up again: the runner's own tests know them.
+/// Session ids of the scenarios with tools and with a resume; the tests in `src/agent` know them.
 const WITH_TOOLS: &str = "fdb0ce43-b309-486d-a9f2-6b73d8934b64";
 const TAKEN_UP: &str = "11111111-1111-4111-8111-111111111111";
 const UNKNOWN: &str = "33333333-1111-4111-8111-111111111111";
-/// The same for every version, with prices that the tests know: by itself each version takes another one.
+/// One model with known prices for every version, because each version has another default.
 const MODEL: &str = "--model=claude-opus-4-8[1m]";
 
 pub(super) async fn record() -> Vec<Recording> {
@@ -45,7 +45,7 @@ fn faults() -> [(&'static str, Step); 8] {
     ]
 }
 
-/// As the runner starts it, in a session of this id.
+/// Claude Code as the runner starts it, in a new session with this id.
 fn begins(scene: &Scene, session: &str) -> Command {
     let mut run = claude(scene);
     run.arg(MODEL).arg(format!("--session-id={session}"));
@@ -56,7 +56,7 @@ fn normal(scene: &Scene) -> Normal {
     Normal::of(scene, &[SESSION, WITH_TOOLS, TAKEN_UP, UNKNOWN], &[])
 }
 
-/// What it says to one prompt.
+/// Records the output for one prompt.
 async fn said(scene: Scene, name: &str, run: Command, prompt: &str) -> Recording {
     let ended = ask(run, prompt).await;
     let recording = Recording::new(name, normal(&scene).lines(&ended.lines));
@@ -72,7 +72,7 @@ fn tool(name: &str, arguments: Value) -> Part {
     Part::Tool { name: name.into(), arguments }
 }
 
-/// One answer. It takes 100 tokens and gives 50, as the tests that count them know.
+/// One answer with 100 input and 50 output tokens; the tests in `src/agent` expect these numbers.
 fn answer(parts: Vec<Part>) -> Answer {
     Answer::of(parts).taking(Usage { input: 100, cached: 0, output: 50 })
 }
@@ -131,7 +131,7 @@ async fn stream_cut() -> Recording {
 
 async fn tools_and_edits() -> Recording {
     let scene = Scene::new().await;
-    // By relative names: an absolute one is as long as the folder's name, and pieces of it are no name to replace.
+    // Relative paths, because partial messages split an absolute path into pieces that cannot be normalized.
     let write = tool("Write", json!({ "file_path": "hello.txt", "content": "hi\n" }));
     let fails = tool("Bash", json!({ "command": "echo one; echo two >&2; exit 3", "description": "say" }));
     let read = tool("Read", json!({ "file_path": "hello.txt" }));
@@ -173,7 +173,7 @@ async fn budget() -> Recording {
     said(scene, "budget", run, "Go on for ever.").await
 }
 
-/// A session that an overloaded provider ends, and the same when it goes on.
+/// A session that an overloaded provider ends, before and after its resume.
 async fn resumed() -> [Recording; 2] {
     let scene = Scene::new().await;
     scene.model.play([answer(vec![shell("true")])]);
@@ -196,7 +196,7 @@ async fn session_unknown() -> Recording {
     said(scene, "session_unknown", run, "Look.").await
 }
 
-/// Interrupts it, and waits for its end.
+/// Sends an interrupt and waits for the end.
 async fn interrupted(scene: Scene, name: &str, mut running: Running) -> Recording {
     let request = json!({ "subtype": "interrupt" });
     running.send(&json!({ "type": "control_request", "request_id": "r1", "request": request })).await;

@@ -1,4 +1,4 @@
-//! Stories of Codex: one run for each prompt, and the file that it writes of a session.
+//! Records the scenarios of Codex: one run per prompt, and the session file.
 
 use super::Recording;
 use super::normal::Normal;
@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
-/// The same for every version, with a price that the tests know.
+/// One model with a known price for every version.
 const MODEL: &str = "gpt-6.1-sol";
-/// What the threads of two stories are called, by which the runner's own tests know them.
+/// Thread ids of two scenarios; the tests in `src/agent` know them.
 const WITH_TOOLS: &str = "01a1fbad-d7a7-71b0-93ec-bf8d23475498";
 const TAKEN_UP: &str = "01a1fbae-e707-7122-9065-e350b6dbb161";
 
@@ -46,7 +46,7 @@ fn faults() -> [(&'static str, Step); 12] {
     ]
 }
 
-/// One answer. It takes 100 tokens and gives 50, as the tests that count them know.
+/// One answer with 100 input and 50 output tokens; the tests in `src/agent` expect these numbers.
 fn answer(parts: Vec<Part>) -> Answer {
     Answer::of(parts).taking(Usage { input: 100, cached: 0, output: 50 })
 }
@@ -60,7 +60,7 @@ fn shell(command: &str) -> Part {
     Part::Tool { name: "exec_command".into(), arguments }
 }
 
-/// Adds a file, and changes what a command wrote.
+/// Adds a file and changes a file that a command wrote.
 const PATCH: &str = "apply_patch <<'EOF'\n*** Begin Patch\n*** Add File: b.txt\n+b\n\
      *** Update File: hello.txt\n@@\n-hi\n+hello\n*** End Patch\nEOF\n";
 
@@ -69,7 +69,7 @@ fn prompted(mut run: Command, prompt: &[&str]) -> Command {
     run
 }
 
-/// What it says to one prompt.
+/// Records the output for one prompt.
 async fn said(scene: Scene, name: &str, prompt: &str, threads: &[&str]) -> Recording {
     let ended = scene.run(prompted(codex(&scene), &["--", prompt])).await;
     let recording = Recording::new(name, Normal::of(&scene, &[], threads).lines(&ended.lines));
@@ -105,7 +105,7 @@ async fn tools_and_edits() -> Recording {
     said(scene, "tools_and_edits", "Write a greeting.", &[WITH_TOOLS]).await
 }
 
-/// By a signal while a command runs, so that it says no end.
+/// A run ended by a signal during a command, so that no end is reported.
 async fn terminated() -> Recording {
     let scene = Scene::new().await;
     scene.model.play([answer(vec![shell("touch started; while :; do sleep 0.1; done")])]);
@@ -119,7 +119,7 @@ async fn terminated() -> Recording {
     Recording::new("terminated", Normal::of(&scene, &[], &[]).lines(&ended.lines))
 }
 
-/// A session that a provider without room ends, the same when it goes on, and what is kept of it.
+/// A session that an overloaded provider ends, before and after its resume, and its session file.
 async fn resumed() -> [Recording; 3] {
     let scene = Scene::new().await;
     scene.model.play([answer(vec![shell("echo a > a")])]);
@@ -137,7 +137,7 @@ async fn resumed() -> [Recording; 3] {
     recordings
 }
 
-/// The one file of a session.
+/// The path of the only session file.
 fn rollout(folder: &Path) -> Option<PathBuf> {
     std::fs::read_dir(folder).ok()?.find_map(|entry| {
         let path = entry.unwrap().path();
@@ -145,7 +145,7 @@ fn rollout(folder: &Path) -> Option<PathBuf> {
     })
 }
 
-/// What is read of such a file: of the rest there is much, its own instructions above all.
+/// Reduces a line to the parts that the runner reads; drops Codex's own instructions.
 fn kept(line: &str) -> Option<String> {
     let event: Value = serde_json::from_str(line).unwrap();
     let payload = &event["payload"];

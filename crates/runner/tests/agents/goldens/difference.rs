@@ -1,11 +1,11 @@
-//! What changed between what was recorded before and what was recorded now, in words.
+//! Describes the changes between two recordings.
 
 use serde_json::Value;
 
-/// A value is told up to here. Units: characters.
+/// Values are cut after this length. Units: characters.
 const MOST: usize = 160;
 
-/// Nothing, where both are the same.
+/// Returns `None` if both are equal.
 pub(crate) fn told(before: &[String], now: &[String]) -> Option<String> {
     if before == now {
         return None;
@@ -79,7 +79,7 @@ fn lines(texts: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn what_changed_is_told_by_line_and_field() {
+fn changes_are_listed_by_line_and_field() {
     let before = lines(&["{}", r#"{"type":"result","result":"a","old":1}"#, "last"]);
     let now = lines(&["{}", r#"{"type":"result","result":"b","new":{"x":[2]}}"#, "last"]);
     assert_eq!(
@@ -92,7 +92,7 @@ fn what_changed_is_told_by_line_and_field() {
 }
 
 #[test]
-fn lines_that_came_or_went_are_told_as_they_are() {
+fn added_and_removed_lines_are_listed() {
     let (before, now) = (lines(&["a", "b", "z"]), lines(&["a", "z"]));
     assert_eq!(told(&before, &now).unwrap(), "  from line 2: 0 lines instead of 1\n  - b");
     assert_eq!(told(&now, &before).unwrap(), "  from line 2: 1 lines instead of 0\n  + b");

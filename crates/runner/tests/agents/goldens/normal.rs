@@ -1,25 +1,24 @@
-//! What differs from one recording to the next is written alike: ids, times, and what belongs to this machine.
-//! A line stays as its program wrote it but for that, with its fields in their order.
+//! Normalizes recordings: ids, times, and values of this machine. The rest of a line keeps its text and field order.
 
 use crate::scene::Scene;
 use std::collections::VecDeque;
 
 const ID: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-/// How what changes each time looks, and what stands in its place. `#` is a digit, `x` a hexadecimal one.
+/// Patterns of values that change each time, and their replacements. `#` is a digit, `x` a hexadecimal digit.
 const SHAPES: [(&str, &str); 6] = [
     ("####-##-##T##:##:##.###Z", "2026-01-01T00:00:00.000Z"),
-    // In the name of a file and of its folder.
+    // In the names of a file and its folder.
     ("####-##-##T##-##-##", "2026-01-01T00-00-00"),
     ("/####/##/##/", "/2026/01/01/"),
     ("Chunk ID: xxxxxx", "Chunk ID: 000000"),
     ("Wall time: #.#### seconds", "Wall time: 0.0000 seconds"),
-    // What Claude Code reckons a conversation to be, which names the machine's folders.
+    // Claude Code's estimate of a conversation, which contains the machine's folder names.
     ("is only ~#### tokens", "is only ~2664 tokens"),
 ];
-/// Texts that name a process or the system.
+/// Fields whose text names a process or the system.
 const OF_THE_MACHINE: [&str; 3] = ["messaging_socket_path", "processId", "userAgent"];
 
-/// Of one run, or of several that know the same ids.
+/// Normalizes the lines of one run, or of several runs that share ids.
 pub(crate) struct Normal {
     replaced: Vec<(String, String)>,
     given: Vec<String>,
@@ -28,7 +27,7 @@ pub(crate) struct Normal {
 }
 
 impl Normal {
-    /// `given` are the ids that we chose; the first others are called by `names`, and the rest are numbered.
+    /// `given` are ids that we chose. The next ids get the names in `names`, the rest are numbered.
     pub(crate) fn of(scene: &Scene, given: &[&str], names: &[&str]) -> Self {
         let dir = scene.dir.path().to_str().unwrap();
         let dashed = dir.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
@@ -43,7 +42,7 @@ impl Normal {
         this.with_server(&scene.model.url())
     }
 
-    /// An address that is not always the same, such as `http://127.0.0.1:4010`.
+    /// Replaces a variable address, such as `http://127.0.0.1:4010`.
     pub(crate) fn with_server(mut self, url: &str) -> Self {
         let host = url.trim_start_matches("http://").to_owned();
         self.replaced.push((host, "127.0.0.1:8080".into()));
@@ -80,7 +79,7 @@ impl Normal {
     }
 }
 
-/// Numbers that are a time or a duration, and texts that name a process or the system, by the names of their fields.
+/// Replaces times, durations and names of processes, by the names of their fields.
 fn values(line: &str) -> String {
     let (mut written, mut field, mut rest) = (String::with_capacity(line.len()), "", line);
     while let Some(first) = rest.chars().next() {
@@ -104,7 +103,7 @@ fn values(line: &str) -> String {
     written
 }
 
-/// Where a text in quotes is over.
+/// The end of a quoted string.
 fn end_of_text(text: &str) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -123,14 +122,14 @@ fn number_of(field: &str) -> Option<&'static str> {
     } else if field.ends_with("At") || field.ends_with("_at") || field == "create_time" {
         Some("1767225600")
     } else if field.ends_with("Ms") || field.ends_with("_ms") {
-        // About as long as Claude Code waits before its first new try.
+        // About the pause of Claude Code before its first retry.
         Some("600")
     } else {
         None
     }
 }
 
-/// Each place that looks so becomes what is made of it.
+/// Replaces each match of a pattern by the result of `becomes`.
 fn shaped(text: &str, shape: &str, mut becomes: impl FnMut(&str) -> String) -> String {
     let (mut written, mut from, mut at) = (String::with_capacity(text.len()), 0, 0);
     while at + shape.len() <= text.len() {
@@ -141,7 +140,7 @@ fn shaped(text: &str, shape: &str, mut becomes: impl FnMut(&str) -> String) -> S
             other => *byte == other,
         });
         if fits {
-            // What fits is ASCII, so both ends of it are ends of characters.
+            // A match is ASCII, so both its ends are character boundaries.
             written.push_str(&text[from..at]);
             written.push_str(&becomes(&text[at..at + shape.len()]));
             at += shape.len();
@@ -160,13 +159,13 @@ fn normal(given: &[&str], names: &[&str]) -> Normal {
 }
 
 #[test]
-fn times_and_processes_are_written_alike_and_nothing_else_is() {
+fn times_and_process_names_are_normalized() {
     for (line, written) in [
         (r#"{"ttft_ms":35,"turns":35,"retry_delay_ms":596.55}"#, r#"{"ttft_ms":600,"turns":35,"retry_delay_ms":600}"#),
         (r#"{"createdAt":1795346190,"emittedAtMs":12}"#, r#"{"createdAt":1767225600,"emittedAtMs":1767225600000}"#),
         (r#"{"completedAt":null,"durationMs":null}"#, r#"{"completedAt":null,"durationMs":null}"#),
         (r#"{"processId":"30286","id":"30286"}"#, r#"{"processId":"-","id":"30286"}"#),
-        // What stands in a text is a text.
+        // A field within a string is not changed.
         (r#"{"said":"{\"ttft_ms\":35}"}"#, r#"{"said":"{\"ttft_ms\":35}"}"#),
         (r#"{"at":"2026-11-21T01:14:53.594Z"}"#, r#"{"at":"2026-01-01T00:00:00.000Z"}"#),
         (r#"{"said":"until 2026-12-01 at 00:00 UTC · soon"}"#, r#"{"said":"until 2026-12-01 at 00:00 UTC · soon"}"#),
@@ -177,7 +176,7 @@ fn times_and_processes_are_written_alike_and_nothing_else_is() {
 }
 
 #[test]
-fn an_id_keeps_one_name_and_those_that_we_chose_stay() {
+fn ids_are_renamed_consistently_except_ours() {
     const OURS: &str = "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01";
     const THREAD: &str = "01a1fbad-d7a7-71b0-93ec-bf8d23475498";
     let mut normal = normal(&[OURS], &[THREAD]);
