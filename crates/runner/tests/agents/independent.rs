@@ -1,9 +1,7 @@
-//! The same against a model server that somebody else wrote, so that a mistake of ours in what we believe of the
-//! providers' answers is not a mistake in both the server and the test.
+//! Runs the agents against the model server `aimock`, because our own server may share a mistake with our tests.
 //!
-//! What it can't do is told by our own server alone: an error within a stream that has begun, a provider's headers
-//! beside `retry-after`, what a refusal says beside its message, type and code, and a cut or a silence in an answer
-//! that is no stream.
+//! Only our own server covers errors within a stream, headers besides `retry-after`, further fields of a refusal, and
+//! cuts or silence in an answer without a stream.
 
 mod faults;
 mod limits;
@@ -34,7 +32,7 @@ impl Independent {
         let mut server = Command::new(program("PULLYARD_AIMOCK"))
             .args(["--port", "0", "--strict", "--fixtures"])
             .arg(&path)
-            // An answer is for its turn and no other.
+            // Each answer belongs to one turn.
             .env("AIMOCK_STRICT_TURN_INDEX", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -51,7 +49,7 @@ impl Independent {
             }
         };
         let url = timeout(PATIENCE, listening).await.unwrap();
-        // Whatever else it says is read, so that it is never held up.
+        // Drain the output so that the server never blocks.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self { server, url }
     }
@@ -60,7 +58,7 @@ impl Independent {
         command.env("ANTHROPIC_BASE_URL", &self.url).env("OPENAI_BASE_URL", format!("{}/v1", self.url));
     }
 
-    /// A runner whose agents ask it.
+    /// Starts a runner whose agents use this server.
     fn start(&self, stage: &Stage) -> Child {
         stage.world.spawn(|command| {
             stage.equip(command);
@@ -68,7 +66,7 @@ impl Independent {
         })
     }
 
-    /// The same, and nothing is begun again.
+    /// Starts a runner without retries of the agent.
     fn start_once(&self, stage: &Stage) -> Child {
         stage.world.spawn(|command| {
             stage.equip(command);
@@ -77,7 +75,7 @@ impl Independent {
         })
     }
 
-    /// What the model was asked, by its own account.
+    /// The requests to the model, from the server's journal.
     async fn journal(&self) -> Vec<Value> {
         let journal = reqwest::get(format!("{}/__aimock/journal", self.url)).await.unwrap();
         let journal: Value = serde_json::from_slice(&journal.bytes().await.unwrap()).unwrap();
@@ -89,12 +87,12 @@ impl Independent {
         self.journal().await.len()
     }
 
-    /// All that the model was told.
+    /// All requests as JSON.
     async fn heard(&self) -> String {
         serde_json::to_string(&self.journal().await).unwrap()
     }
 
-    /// Waits until the model was asked so many times.
+    /// Waits for this number of requests.
     async fn wait_for(&self, times: usize) {
         let look = async {
             while self.asked().await < times {
@@ -104,19 +102,19 @@ impl Independent {
         timeout(PATIENCE, look).await.unwrap();
     }
 
-    /// Its end in the middle of a story. Nobody else gets its address while what is returned is held.
+    /// Kills the server. The returned socket reserves its address.
     async fn vanish(mut self) -> TcpSocket {
         self.server.kill().await.unwrap();
         let taken = TcpSocket::new_v4().unwrap();
-        // Connections that it had are still on their way out.
+        // Old connections may still be closing.
         taken.set_reuseaddr(true).unwrap();
         taken.bind(self.url.strip_prefix("http://").unwrap().parse().unwrap()).unwrap();
         taken
     }
 
-    /// Its end, and the scene's.
+    /// Stops the server and checks the stage.
     async fn end(mut self, stage: Stage) {
-        // What it has no answer for it refuses as if it were overloaded.
+        // The server answers a request without a fixture as if it were overloaded.
         let journal = self.journal().await;
         let strange: Vec<_> = journal.iter().filter(|entry| entry["response"]["fixture"].is_null()).collect();
         assert!(strange.is_empty(), "{:?}: {strange:?}", stage.agent);
@@ -125,12 +123,12 @@ impl Independent {
     }
 }
 
-/// The same story with each agent, both at once: most of it is waiting.
+/// Runs the scenario with both agents in parallel, because most of it is waiting.
 async fn both<S: Future<Output = ()>>(story: impl Fn(Agent) -> S) {
     tokio::join!(story(Agent::ClaudeCode), story(Agent::Codex));
 }
 
-/// The model has a command run.
+/// A model answer that runs a command.
 fn shell(agent: Agent, command: &str) -> Value {
     let (name, arguments) = match agent {
         Agent::Codex => ("exec_command", json!({ "cmd": command, "yield_time_ms": WAITED_FOR_MS })),
@@ -143,30 +141,30 @@ fn words(words: &str) -> Value {
     json!({ "content": words })
 }
 
-/// What is answered in the turn with this number, from zero.
+/// The answer in the turn with this number, from zero.
 fn turn(n: u32, response: Value) -> Value {
     json!({ "match": { "turnIndex": n }, "response": response })
 }
 
-/// What is answered in any turn.
+/// The answer in every turn.
 fn always(response: Value) -> Value {
     json!({ "match": {}, "response": response })
 }
 
-/// The same, so long after it was asked that nobody waits for it.
+/// Delays the answer beyond all time limits.
 fn silent(mut fixture: Value) -> Value {
     fixture["latency"] = json!(600_000);
     fixture
 }
 
-/// The same, that falls silent after the first event of its stream.
+/// Lets the stream fall silent after its first event.
 fn faltering(mut fixture: Value) -> Value {
     fixture["streamingProfile"] = json!({ "ttft": 0, "tps": 0.001 });
     fixture
 }
 
-/// The same, whose connection breaks after four events of its stream. They are sent one by one: what nobody has read
-/// yet is thrown away with the connection, and on a loaded machine nobody would have got anything.
+/// Cuts the stream after four events. Events are sent one by one, because unread data is lost with the connection on a
+/// loaded machine.
 fn cut(mut fixture: Value) -> Value {
     fixture["latency"] = json!(500);
     fixture["chunkSize"] = json!(8);

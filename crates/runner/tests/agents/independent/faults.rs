@@ -1,4 +1,4 @@
-//! Refusals, streams that break off, and connections that nobody takes.
+//! Tests refusals, cut streams and refused connections against the independent server.
 
 use super::{Independent, always, both, cut, shell, turn, words};
 use crate::attempts::stage::{Agent, Stage};
@@ -9,14 +9,14 @@ use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::FinishOutcome;
 use serde_json::{Value, json};
 
-/// Every request meets the same, and nothing is begun again.
+/// Lets every request meet the same fixture, without retries.
 async fn check(agent: Agent, fixture: Value, code: &str) -> Failure {
     let stage = Stage::of(agent).await;
     let other = Independent::with(&stage, std::slice::from_ref(&fixture)).await;
     let ran = end_of(other.start_once(&stage)).await;
     let failure = stage.world.api.finish().failure.unwrap_or_else(|| panic!("{agent:?} {fixture} {}", ran.log));
     assert_eq!(failure.code(), code, "{agent:?} {fixture} {failure:?} {}", ran.log);
-    assert!(other.asked().await > 0, "{agent:?} {fixture}: it failed by itself");
+    assert!(other.asked().await > 0, "{agent:?} {fixture}: no request came");
     assert_eq!(stage.world.head(BRANCH), None, "{agent:?} {fixture}");
     other.end(stage).await;
     failure
@@ -29,12 +29,12 @@ async fn check_both(fixture: &Value, code: &str) {
     .await;
 }
 
-/// A status, and a type and a message in the provider's words.
+/// A refusal with a status, type and message.
 fn refusal(status: u16, kind: &str, message: &str) -> Value {
     always(json!({ "error": { "message": message, "type": kind }, "status": status }))
 }
 
-/// OpenAI's, which have a code as well.
+/// A refusal of OpenAI, which has a code too.
 fn coded(status: u16, code: &str, message: &str) -> Value {
     let kind = if status == 429 { code } else { "invalid_request_error" };
     let error = json!({ "message": message, "type": kind, "code": code });
@@ -43,7 +43,7 @@ fn coded(status: u16, code: &str, message: &str) -> Value {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn a_provider_without_room_is_overloaded() {
+async fn overloaded_provider_fails_as_agent_overloaded() {
     for (status, kind, message) in
         [(529, "overloaded_error", "Overloaded"), (503, "api_error", "Come back later"), (500, "api_error", "Oh no")]
     {
@@ -53,7 +53,7 @@ async fn a_provider_without_room_is_overloaded() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn a_provider_that_asks_to_slow_down_or_gives_up_waiting_is_overloaded() {
+async fn rate_limits_and_timeouts_fail_as_agent_overloaded() {
     for (status, kind, message) in
         [(429, "rate_limit_error", "This would exceed your rate limit."), (408, "timeout", "Too slow")]
     {
@@ -63,7 +63,7 @@ async fn a_provider_that_asks_to_slow_down_or_gives_up_waiting_is_overloaded() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn refusals_that_both_are_told_alike_are_told_apart() {
+async fn shared_refusals_fail_by_cause() {
     for (status, kind, message, code) in [
         (401, "authentication_error", "invalid x-api-key", "agent_auth"),
         (403, "permission_error", "Your key may not use this.", "agent_auth"),
@@ -76,7 +76,7 @@ async fn refusals_that_both_are_told_alike_are_told_apart() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn refusals_in_each_providers_own_words_are_told_apart() {
+async fn provider_specific_refusals_fail_by_cause() {
     let invalid = |message| refusal(400, "invalid_request_error", message);
     let mut declined = words("I can't");
     declined["finishReason"] = json!("refusal");
@@ -120,7 +120,7 @@ async fn refusals_in_each_providers_own_words_are_told_apart() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn a_connection_that_breaks_and_an_answer_that_nobody_can_read_are_a_lost_connection() {
+async fn broken_answers_fail_as_agent_unreachable() {
     for fault in ["disconnectRate", "malformedRate"] {
         let mut broken = always(words("Nobody hears this."));
         broken["chaos"] = json!({ fault: 1 });
@@ -128,19 +128,19 @@ async fn a_connection_that_breaks_and_an_answer_that_nobody_can_read_are_a_lost_
     }
 }
 
-/// Claude Code asks for it without a stream at last, and such answers this server can't cut: see below.
+/// Claude Code finally requests an answer without a stream, which this server cannot cut.
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn a_stream_that_is_cut_every_time_is_a_lost_connection_to_codex() {
+async fn repeatedly_cut_stream_is_unreachable_for_codex() {
     let half = cut(always(words("Half of what it would have said, and nobody hears the rest.")));
     let failure = check(Agent::Codex, half, "agent_unreachable").await;
-    // It had begun.
+    // The stream had begun.
     assert!(format!("{failure:?}").contains("response body"), "{failure:?}");
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn a_call_whose_stream_was_cut_is_asked_for_again_and_runs_once() {
+async fn tool_call_of_a_cut_stream_runs_once_after_a_retry() {
     both(|agent| async move {
         let stage = Stage::of(agent).await;
         let call = shell(agent, "echo hello >> greeting.txt");
@@ -161,7 +161,7 @@ async fn a_call_whose_stream_was_cut_is_asked_for_again_and_runs_once() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn a_server_that_is_gone_when_it_is_asked_again_is_unreachable() {
+async fn server_stopped_between_requests_fails_as_unreachable() {
     both(|agent| async move {
         let stage = Stage::of(agent).await;
         let other = Independent::with(&stage, &[turn(0, shell(agent, UNTIL_TOLD))]).await;

@@ -1,4 +1,4 @@
-//! Silence, turns and money.
+//! Tests stall, turn and cost limits against the independent server.
 
 use super::{Independent, always, both, faltering, shell, silent, words};
 use crate::attempts::limits::AGAIN;
@@ -7,7 +7,7 @@ use crate::world::end_of;
 use pullyard_protocol::attempt::Limits;
 use serde_json::{Value, json};
 
-/// Ends at its limit. Returns how often the model was asked.
+/// Runs an attempt to its limit. Returns the number of model requests.
 async fn check(agent: Agent, fixture: Value, limit: fn(&mut Limits), code: &str) -> usize {
     let stage = Stage::of(agent).await;
     stage.world.api.assign(|job| limit(&mut job.limits));
@@ -21,7 +21,7 @@ async fn check(agent: Agent, fixture: Value, limit: fn(&mut Limits), code: &str)
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn a_model_that_never_answers_or_stops_in_the_middle_is_a_stall() {
+async fn silent_model_fails_as_stalled() {
     for silence in [silent, faltering] {
         both(|agent| async move {
             let answer = silence(always(words("Too late.")));
@@ -33,7 +33,7 @@ async fn a_model_that_never_answers_or_stops_in_the_middle_is_a_stall() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn the_limit_of_turns_lets_no_further_request_out() {
+async fn turn_limit_stops_further_requests() {
     for agent in BOTH {
         let again = always(shell(agent, AGAIN));
         assert_eq!(check(agent, again, |limits| limits.turns = Some(2), "turn_limit").await, 2, "{agent:?}");
@@ -42,7 +42,7 @@ async fn the_limit_of_turns_lets_no_further_request_out() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn the_limit_of_money_lets_no_further_request_out() {
+async fn cost_limit_stops_further_requests() {
     for agent in BOTH {
         let mut dear = shell(agent, AGAIN);
         dear["usage"] = json!({ "input_tokens": 100_000, "output_tokens": 100_000 });

@@ -1,4 +1,4 @@
-//! An agent that was stopped goes on in its session.
+//! Tests a paused agent that resumes its session with the independent server.
 
 use super::{Independent, shell, silent, turn, words};
 use crate::attempts::stage::{BOTH, Stage};
@@ -9,7 +9,7 @@ use serde_json::json;
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn a_paused_agent_goes_on_where_it_was() {
+async fn paused_agent_resumes_its_session() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         let first = [turn(0, shell(agent, "echo half > half.txt")), silent(turn(1, words("Too late.")))];
@@ -20,7 +20,7 @@ async fn a_paused_agent_goes_on_where_it_was() {
         assert_eq!(end_of(runner).await.code, Some(0), "{agent:?}");
         drop(other);
 
-        // What it is told now begins a turn of its own, in which no tool has answered yet.
+        // The resume prompt begins a new user turn without a tool result.
         let stopped = |answered: bool| json!({ "userMessage": "You were stopped", "hasToolResult": answered });
         let then = [
             json!({ "match": stopped(false), "response": shell(agent, "cat half.txt > whole.txt") }),
@@ -36,7 +36,7 @@ async fn a_paused_agent_goes_on_where_it_was() {
         let finish = stage.world.api.finish();
         assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
         assert_eq!(stage.world.file(BRANCH, "whole.txt").as_deref(), Some("half\n"), "{agent:?}");
-        assert!(other.heard().await.contains("echo half > half.txt"), "{agent:?}: it is another session");
+        assert!(other.heard().await.contains("echo half > half.txt"), "{agent:?}: the session differs");
         other.end(stage).await;
     }
 }

@@ -1,4 +1,4 @@
-//! A cancel, a runner that is told to end, and one that is killed, whatever it was at.
+//! Tests cancels, signals and kills of the runner against the independent server.
 
 use super::{Independent, always, both, shell, silent, turn, words};
 use crate::attempts::stage::{Agent, BOTH, Stage};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
-/// A tool runs until somebody stops it.
+/// Starts a tool that runs until it is stopped.
 async fn with_a_tool_that_runs(agent: Agent) -> (Stage, Independent, Child) {
     let stage = Stage::of(agent).await;
     let endless = shell(agent, "echo hello > dirty.txt; while :; do sleep 0.1; done");
@@ -25,7 +25,7 @@ async fn with_a_tool_that_runs(agent: Agent) -> (Stage, Independent, Child) {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn a_cancelled_job_asks_the_model_nothing_more() {
+async fn cancel_during_a_tool_stops_model_requests() {
     for agent in BOTH {
         let (stage, other, runner) = with_a_tool_that_runs(agent).await;
         stage.world.api.script(|script| script.cancel = true);
@@ -36,7 +36,7 @@ async fn a_cancelled_job_asks_the_model_nothing_more() {
     }
 }
 
-/// The model was asked, and has not answered yet.
+/// Starts an attempt with a pending model request.
 async fn while_the_model_thinks(agent: Agent) -> (Stage, Independent, Child) {
     let stage = Stage::of(agent).await;
     let other = Independent::with(&stage, &[silent(always(words("Too late.")))]).await;
@@ -45,7 +45,7 @@ async fn while_the_model_thinks(agent: Agent) -> (Stage, Independent, Child) {
     (stage, other, runner)
 }
 
-/// Nothing was asked yet: the runner does not get what it prepares with.
+/// Starts an attempt that cannot get its credentials.
 async fn while_it_prepares(agent: Agent) -> (Stage, Independent, Child) {
     let stage = Stage::of(agent).await;
     stage.world.api.script(|script| {
@@ -59,7 +59,7 @@ async fn while_it_prepares(agent: Agent) -> (Stage, Independent, Child) {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn a_cancelled_job_ends_a_request_that_is_waited_for() {
+async fn cancel_ends_a_pending_model_request() {
     both(|agent| async move {
         let (stage, other, runner) = while_the_model_thinks(agent).await;
         stage.world.api.script(|script| script.cancel = true);
@@ -73,7 +73,7 @@ async fn a_cancelled_job_ends_a_request_that_is_waited_for() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn a_runner_that_is_told_to_end_asks_the_model_nothing_more() {
+async fn sigterm_to_the_runner_stops_model_requests() {
     both(|agent| async move {
         let (stage, other, runner) = with_a_tool_that_runs(agent).await;
         kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
@@ -85,7 +85,7 @@ async fn a_runner_that_is_told_to_end_asks_the_model_nothing_more() {
     .await;
 }
 
-/// Kills the first attempt, and has the second one do the work.
+/// Kills the first attempt and lets the second do the work.
 async fn check_killed((stage, other, mut runner): (Stage, Independent, Child)) {
     let agent = stage.agent;
     runner.kill().await.unwrap();
@@ -104,7 +104,7 @@ async fn check_killed((stage, other, mut runner): (Stage, Independent, Child)) {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn after_a_killed_runner_the_next_attempt_does_the_work_once() {
+async fn next_attempt_does_the_work_once_after_a_kill() {
     both(|agent| async move {
         check_killed(while_it_prepares(agent).await).await;
         check_killed(while_the_model_thinks(agent).await).await;
@@ -113,7 +113,7 @@ async fn after_a_killed_runner_the_next_attempt_does_the_work_once() {
     .await;
 }
 
-/// Waits until there is something on the branch.
+/// Waits until the branch has a commit.
 async fn pushed(stage: &Stage) {
     let look = async {
         while stage.world.head(BRANCH).is_none() {
@@ -125,7 +125,7 @@ async fn pushed(stage: &Stage) {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn after_a_runner_that_was_killed_behind_its_push_no_model_is_asked_again() {
+async fn kill_after_the_push_causes_no_model_request() {
     both(|agent| async move {
         for opened in [false, true] {
             let stage = Stage::of(agent).await;
@@ -154,7 +154,7 @@ async fn after_a_runner_that_was_killed_behind_its_push_no_model_is_asked_again(
             let ran = end_of(other.start(&stage)).await;
             assert_eq!(ran.code, Some(0), "{agent:?} {}", ran.log);
             assert!(stage.world.open_pull_request(BRANCH).await.is_some(), "{agent:?} {}", ran.log);
-            assert_eq!((stage.world.head(BRANCH), other.asked().await), (head, 2), "{agent:?}: it was done again");
+            assert_eq!((stage.world.head(BRANCH), other.asked().await), (head, 2), "{agent:?}: work done twice");
             other.end(stage).await;
         }
     })

@@ -1,4 +1,4 @@
-//! Work that is done, a question that is asked, words that are heard, and what is not allowed.
+//! Tests work, questions, inputs and denied tools with the independent server.
 
 use super::{Independent, both, shell, turn, words};
 use crate::attempts::stage::{Agent, BOTH, Stage};
@@ -25,7 +25,7 @@ async fn work_becomes_a_pull_request() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn a_question_gives_the_job_back() {
+async fn question_yields_the_job() {
     for agent in BOTH {
         let stage = Stage::of(agent).await;
         let asks = "mkdir -p .pullyard; echo 'Which language?' > .pullyard/question.md";
@@ -41,8 +41,7 @@ async fn a_question_gives_the_job_back() {
     }
 }
 
-/// With a thought before it, as models that think have one. The server refuses a request that does not give it back
-/// with its signature.
+/// Adds thinking to an answer. The server refuses a request that omits its signature.
 fn thought(agent: Agent, mut answer: Value) -> Value {
     if agent == Agent::ClaudeCode {
         answer["reasoning"] = json!("I have it run.");
@@ -51,20 +50,20 @@ fn thought(agent: Agent, mut answer: Value) -> Value {
     answer
 }
 
-/// What the model does depends on what it heard: it has no other answer that would leave this file.
+/// Only the answer to the input creates this file.
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn what_people_say_reaches_the_agent_that_is_working() {
+async fn input_reaches_the_working_agent() {
     both(|agent| async move {
         let stage = Stage::of(agent).await;
         let said = "Greet in Latin.";
-        // Claude Code is told beside what its tool said, Codex by a turn of its own.
+        // Claude Code sends the input with the tool result, Codex in its own turn.
         let (heard, then) = match agent {
             Agent::ClaudeCode => (json!({ "turnIndex": 1, "toolResultContains": said }), 2),
             Agent::Codex => (json!({ "turnIndex": 2, "userMessage": said }), 3),
         };
         if agent == Agent::ClaudeCode {
-            // To newer models it speaks in messages of the system's, and aimock 1.43.0 passes over these.
+            // Claude Code sends system messages to newer models, and aimock 1.43.0 ignores these.
             stage.world.api.assign(|job| job.agent.model = Some("claude-sonnet-4-5".into()));
         }
         let fixtures = [
@@ -89,23 +88,23 @@ async fn what_people_say_reaches_the_agent_that_is_working() {
 
 #[tokio::test]
 #[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
-async fn what_an_agent_may_not_do_is_not_done_and_leaves_nothing_to_push() {
+async fn denied_action_has_no_effect_and_pushes_nothing() {
     both(|agent| async move {
         let stage = Stage::of(agent).await;
         let (tool, denial, code) = match agent {
-            // Its own settings are what it asks a person about, whatever is allowed.
+            // Claude Code requires a permission to write its own settings, despite all allowances.
             Agent::ClaudeCode => {
                 let write = json!({ "file_path": stage.tree().join(".claude/settings.json"), "content": "{}" });
                 let tool = json!({ "toolCalls": [{ "name": "Write", "arguments": write }] });
                 (tool, "requested permissions to write", "permission_denied")
             }
-            // Nobody is asked: its sandbox says so to the model alone.
+            // The sandbox reports the denial to the model only.
             Agent::Codex => (shell(agent, "touch /etc/pullyard-canary"), "Read-only file system", "no_changes"),
         };
         let other = Independent::with(&stage, &[turn(0, tool), turn(1, words("I could not."))]).await;
         let ran = end_of(other.start(&stage)).await;
         assert_eq!(stage.world.api.failure(), code, "{agent:?} {}", ran.log);
-        assert!(other.heard().await.contains(denial), "{agent:?}: the model was not told");
+        assert!(other.heard().await.contains(denial), "{agent:?}: the model got no denial");
         assert!(!std::path::Path::new("/etc/pullyard-canary").exists(), "{agent:?}");
         assert_eq!((stage.world.head(BRANCH), other.asked().await), (None, 2), "{agent:?}");
         other.end(stage).await;
