@@ -1,4 +1,4 @@
-//! What still runs of a scene: every process whose environment, arguments or folder name the scene's own folder.
+//! Finds leftover processes: those whose environment, arguments or work folder name the scene's folder.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -6,11 +6,10 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long the kernel may take on a loaded machine until it has ended who was killed with his parent. What a test
-/// leaves running by itself runs longer.
+/// How long the kernel may take to end processes that die with their parent. Leftovers of a test run longer.
 const GOES_WITHIN: Duration = Duration::from_secs(60);
 
-/// Pid and command line of each.
+/// The pid and command line of each process.
 pub(crate) fn left_over(dir: &Path) -> Vec<(i32, String)> {
     let needle = dir.as_os_str().as_encoded_bytes();
     let ours = std::process::id().to_string();
@@ -25,7 +24,7 @@ pub(crate) fn left_over(dir: &Path) -> Vec<(i32, String)> {
         let folder = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
         let (arguments, environment) = (read("cmdline"), read("environ"));
         let names = |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
-        // The dead have neither arguments nor folder.
+        // A zombie has neither arguments nor folder.
         if names(&arguments) || names(&environment) || names(folder.as_os_str().as_encoded_bytes()) {
             found.push((pid, String::from_utf8_lossy(&arguments).replace('\0', " ")));
         }
@@ -33,7 +32,7 @@ pub(crate) fn left_over(dir: &Path) -> Vec<(i32, String)> {
     found
 }
 
-/// The same once there are so many: who was killed as his parent ended may live a moment longer than it.
+/// Waits for this count: a process that dies with its parent may live a moment longer.
 pub(crate) fn left_over_of(dir: &Path, count: usize) -> Vec<(i32, String)> {
     let since = Instant::now();
     loop {
@@ -45,7 +44,7 @@ pub(crate) fn left_over_of(dir: &Path, count: usize) -> Vec<(i32, String)> {
     }
 }
 
-/// Kills what is left of a scene, so that a test leaves nothing on the machine.
+/// Kills leftover processes, so that the machine stays clean.
 pub(crate) fn kill_left_over(dir: &Path) {
     for (pid, _) in left_over(dir) {
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);

@@ -1,7 +1,7 @@
-//! The agents' own programs, as their makers ship them, against a scripted model: first by themselves, so that
-//! what the adapters rest on is known to hold for these versions; then inside the runner.
+//! Tests the agent programs of the vendors with a scripted model: alone, to verify the adapters' assumptions, then
+//! inside the runner.
 //!
-//! Tests that need a program are ignored unless they are asked for; `.ci/agents` installs both and asks.
+//! Tests that need a program are ignored by default; `.ci/agents` installs both programs and runs them.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 

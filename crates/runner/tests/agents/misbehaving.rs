@@ -1,5 +1,4 @@
-//! What the agents' own programs won't do on demand: a stand-in that says and does whatever a test wants, started by
-//! the runner as the real ones are.
+//! Tests agent behaviour that the real programs do not show on demand, with a script in their place.
 
 mod lines;
 mod processes;

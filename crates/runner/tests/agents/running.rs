@@ -1,4 +1,4 @@
-//! An agent's program while it runs, and what it came to.
+//! Runs an agent's program and collects its output.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -13,18 +13,17 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// Fails a test that waits for something that never comes. Long enough for a loaded machine: only a hang reaches it.
+/// The limit for every wait. Only a hang reaches it, even on a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
-/// How long the last words of a program that has ended may take to be read. Whatever it left running may hold the pipes
-/// open: then all of it is waited for.
+/// How long to read output after the program ended; a leftover process may hold the pipes open.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-/// Waits until there is such a file.
+/// Waits until the file exists.
 pub(crate) async fn appears(path: &Path) {
     until(path, || path.exists()).await;
 }
 
-/// Waits until there is such a file with something in it: a shell makes it before it writes.
+/// Waits until the file has content; a shell creates it before it writes.
 pub(crate) async fn is_written(path: &Path) {
     until(path, || path.metadata().is_ok_and(|about| about.len() > 0)).await;
 }
@@ -53,14 +52,14 @@ struct Said {
     odd: Vec<String>,
 }
 
-/// What a program came to.
+/// The result of a program.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
-    /// Everything on standard output, as it was printed.
+    /// All lines of standard output.
     pub(crate) lines: Vec<String>,
     pub(crate) events: Vec<Value>,
-    /// Lines of standard output that are no JSON.
+    /// Lines of standard output that are not JSON.
     pub(crate) odd: Vec<String>,
     pub(crate) errors: String,
 }
@@ -91,14 +90,14 @@ impl Running {
         Self { stdin: child.stdin.take(), child, said, reader, errors }
     }
 
-    /// One line of JSON on standard input.
+    /// Writes one line of JSON to standard input.
     pub(crate) async fn send(&mut self, line: &Value) {
         let stdin = self.stdin.as_mut().unwrap();
         stdin.write_all(format!("{line}\n").as_bytes()).await.unwrap();
         stdin.flush().await.unwrap();
     }
 
-    /// What a person says, in Claude Code's form.
+    /// Sends a user message in Claude Code's format.
     pub(crate) async fn say(&mut self, words: &str) {
         let content = json!([{ "type": "text", "text": words }]);
         self.send(&json!({ "type": "user", "message": { "role": "user", "content": content } })).await;
@@ -108,14 +107,14 @@ impl Running {
         self.stdin = None;
     }
 
-    /// Waits until an event of this type was said, so many times.
+    /// Waits for this many events of a type.
     pub(crate) async fn wait_for(&mut self, kind: &str, times: usize) {
         let seen = |said: &Said| said.events.iter().filter(|event| event["type"] == kind).count() >= times;
         let heard = timeout(PATIENCE, self.said.wait_for(seen)).await.map(|heard| heard.is_ok());
-        assert_eq!(heard, Ok(true), "{kind} was not said {times} times: {:?}", self.said.borrow().events);
+        assert_eq!(heard, Ok(true), "{kind} did not come {times} times: {:?}", self.said.borrow().events);
     }
 
-    /// Waits until what it said by then is so.
+    /// Waits until the events satisfy a condition.
     pub(crate) async fn wait_until(&mut self, what: &str, is: impl Fn(&[Value]) -> bool) {
         let heard = timeout(PATIENCE, self.said.wait_for(|said| is(&said.events))).await.map(|heard| heard.is_ok());
         assert_eq!(heard, Ok(true), "{what}: {:?}", self.said.borrow().events);
@@ -125,7 +124,7 @@ impl Running {
         kill(Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()), signal).unwrap();
     }
 
-    /// Closes its input, and waits for its end.
+    /// Closes the input and waits for the end.
     pub(crate) async fn end(mut self) -> Ended {
         self.close();
         let status = timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
@@ -139,7 +138,7 @@ impl Running {
 }
 
 impl Ended {
-    /// As a shell says it: a signal is 128 and its number.
+    /// The exit code as a shell shows it: a signal is 128 plus its number.
     pub(crate) fn code(&self) -> i32 {
         self.status.code().or_else(|| self.status.signal().map(|signal| 128 + signal)).unwrap()
     }
@@ -148,20 +147,20 @@ impl Ended {
         self.events.iter().filter(|event| event["type"] == kind).collect()
     }
 
-    /// The one event of this type.
+    /// The only event of this type.
     pub(crate) fn one(&self, kind: &str) -> &Value {
         let of = self.of(kind);
         assert_eq!(of.len(), 1, "{self:?}");
         of[0]
     }
 
-    /// Items of Codex that are complete, of this type.
+    /// The completed Codex items of this type.
     pub(crate) fn items(&self, kind: &str) -> Vec<&Value> {
         let completed = self.of("item.completed").into_iter().map(|event| &event["item"]);
         completed.filter(|item| item["type"] == kind).collect()
     }
 
-    /// Everything that it said, for a look whether something is in it.
+    /// All output as text, for searches.
     pub(crate) fn everything(&self) -> String {
         format!("{:?}", self)
     }

@@ -1,5 +1,5 @@
-//! Where an agent's program is tried: a repository, a scripted model, folders of its own, and a proxy that counts
-//! who calls out. A scene that ends has left nothing running and called nobody.
+//! Sets up a repository, a scripted model, folders and a proxy for an agent's program. The end of a scene checks that
+//! no process is left and no other host was called.
 
 use crate::call_outs::CallOuts;
 use crate::left_over::{kill_left_over, left_over, left_over_of};
@@ -12,24 +12,24 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 
-/// As long as a model's key is: in base64 it takes two lines.
+/// Has the length of a model's key; in base64 it takes two lines.
 pub(crate) const KEY: &str =
     "sk-ant-api03-mOdElKeY91d2Vq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7aRiOk3lXv9QnWt6My4HgDzBjUeFcIpSAoq8Zr1LxT0uYw5NfK-91AA";
 
-/// Everything that the key is written as, in parts that a line has whole: as it is, in base64 at any place in what is
-/// encoded, in lines or not, and in a URL, where it is the same.
+/// Fragments by which the key is recognized: as plain text, in a URL (the same), and in base64 at any offset and with
+/// line breaks.
 pub(crate) fn forms_of_key() -> Vec<String> {
     let mut forms = vec![KEY.to_owned()];
     for before in ["", "u", "us"] {
         let encoded = STANDARD.encode(format!("{before}{KEY}\n"));
-        // What it shares with its neighbours is nobody's; what is shorter tells nothing.
+        // The ends depend on neighbouring text; shorter fragments identify nothing.
         let own = &encoded[4..encoded.len() - 4];
         forms.extend((0..own.len() - PART + 1).map(|from| own[from..from + PART].to_owned()));
     }
     forms
 }
 
-/// The shortest part of a form that is looked for. Units: characters.
+/// Length of a base64 fragment. Units: characters.
 const PART: usize = 19;
 
 pub(crate) struct Scene {
@@ -74,12 +74,12 @@ impl Scene {
         std::fs::read_to_string(self.repository().join(path)).ok()
     }
 
-    /// Waits until there is a file in the repository.
+    /// Waits until a file of the repository exists.
     pub(crate) async fn appears(&self, path: &str) {
         appears(&self.repository().join(path)).await;
     }
 
-    /// A program in the repository with nothing of our environment, and nothing but the proxy to call out by.
+    /// A command in the repository with a cleared environment and the proxy.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
@@ -94,27 +94,27 @@ impl Scene {
         command
     }
 
-    /// Runs it with nothing on its input.
+    /// Runs a command with empty input.
     pub(crate) async fn run(&self, command: Command) -> Ended {
         let mut running = Running::start(command);
         running.close();
         running.end().await
     }
 
-    /// Pid and command line of whatever still runs.
+    /// Pid and command line of each leftover process.
     pub(crate) fn left_over(&self) -> Vec<(i32, String)> {
         left_over(self.dir.path())
     }
 
-    /// The same once there are so many, or what there is after a minute.
+    /// Waits for this count, or returns the processes after a minute.
     pub(crate) fn left_over_of(&self, count: usize) -> Vec<(i32, String)> {
         left_over_of(self.dir.path(), count)
     }
 
-    /// What must hold when everything is over.
+    /// Checks the conditions that hold after every scene.
     pub(crate) fn end(self) {
-        assert_eq!(self.left_over_of(0), [], "something still runs");
-        assert_eq!(self.call_outs.seen(), <[String; 0]>::default(), "somebody called out");
+        assert_eq!(self.left_over_of(0), [], "a process still runs");
+        assert_eq!(self.call_outs.seen(), <[String; 0]>::default(), "an external call");
         let requests = self.model.requests();
         let strange = |outcome| matches!(outcome, Outcome::NotServed | Outcome::NothingLeft);
         assert!(!requests.iter().any(|request| strange(request.outcome)), "{requests:?}");
@@ -127,7 +127,7 @@ impl Drop for Scene {
     }
 }
 
-/// An address where nobody listens, for as long as this is held: otherwise somebody else's server could get it.
+/// An address that refuses connections while this value is held; no other server can bind it.
 pub(crate) struct Nobody {
     _taken: TcpSocket,
     pub(crate) url: String,
@@ -142,7 +142,7 @@ impl Nobody {
     }
 }
 
-/// The program that a variable names.
+/// The program named by an environment variable.
 pub(crate) fn program(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} names no program: run .ci/agents"))
 }

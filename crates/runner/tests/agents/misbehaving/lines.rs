@@ -1,4 +1,4 @@
-//! Lines that nobody should write.
+//! Tests malformed and unexpected output lines of an agent.
 
 use super::stand_in::{StandIn, WELL};
 use pullyard_protocol::event::EventKind;
@@ -6,7 +6,7 @@ use pullyard_protocol::event::EventKind;
 const WORK: &str = "echo hello > greeting.txt";
 
 #[tokio::test]
-async fn garbage_between_its_lines_changes_nothing() {
+async fn garbage_lines_are_ignored() {
     let garbage = r#"echo 'not json'; echo '{"type":'; echo '[1,2]'; echo 'null'; echo '{"type":"of-tomorrow","x":1}'
         echo '{"type":"assistant"}'; echo '{"type":"assistant","message":7}'; echo '{"type":"user","message":{"content":{}}}'
         printf '\377\376\n\n\r\n\t\n'; echo '{"type":"stream_event","event":null}'"#;
@@ -14,12 +14,12 @@ async fn garbage_between_its_lines_changes_nothing() {
 }
 
 #[tokio::test]
-async fn zeros_between_its_lines_and_in_them_change_nothing() {
+async fn raw_nul_lines_are_skipped_and_escaped_nul_is_kept() {
     let says = |id: &str| {
         let content = r#"[{"type":"text","text":"a\u0000b"}]"#;
         format!(r#"{{"type":"assistant","message":{{"id":"{id}","content":{content}}}}}"#)
     };
-    // As JSON writes it, and as a byte, which JSON does not have.
+    // As a JSON escape, and as a raw byte, which is invalid JSON.
     let (written, bare) = (says("y"), says("z").replace(r"\u0000", r"'; printf '\0'; printf '%s' '"));
     let zeros = format!(r"printf '\0\0\n'; printf '%s' '{bare}'; echo; printf '%s\n' '{written}'");
     let one = StandIn::that(&format!(r"@BEGIN@; {zeros}; {WORK}; @WELL@; printf '\0'")).await;
@@ -32,33 +32,33 @@ async fn zeros_between_its_lines_and_in_them_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_line_that_never_ends_is_no_sign_of_life() {
+async fn unterminated_line_does_not_prevent_a_stall() {
     let one = StandIn::that("@BEGIN@; while :; do printf x; sleep 0.05; done").await;
     one.world.api.assign(|job| job.limits.stall_secs = 2);
     assert_eq!(one.fails().await, "stalled");
 }
 
 #[tokio::test]
-async fn a_line_in_two_halves_is_one_line() {
+async fn line_in_two_writes_is_one_line() {
     let (first, second) = WELL.split_at(40);
     let does = format!("@BEGIN@; {WORK}; printf '%s' '{first}'; sleep 0.3; echo '{second}'");
     StandIn::that(&does).await.succeeds().await;
 }
 
 #[tokio::test]
-async fn a_last_line_without_an_end_counts() {
+async fn last_line_without_newline_counts() {
     StandIn::that(&format!("@BEGIN@; {WORK}; printf '%s' '{WELL}'")).await.succeeds().await;
 }
 
 #[tokio::test]
-async fn half_a_last_line_is_none() {
+async fn truncated_last_line_fails_the_attempt() {
     let half = WELL.split_at(WELL.len() - 20).0;
     let code = StandIn::that(&format!("@BEGIN@; {WORK}; printf '%s' '{half}'")).await.fails().await;
     assert_eq!(code, "agent_failed");
 }
 
 #[tokio::test]
-async fn a_line_of_twenty_megabytes_is_survived() {
+async fn line_of_twenty_megabytes_is_handled() {
     let long = r#"printf '{"type":"assistant","message":{"id":"a","content":[{"type":"text","text":"'
         head -c 20000000 /dev/zero | tr '\0' x; echo '"}]}}'"#;
     let one = StandIn::that(&format!("@BEGIN@; {long}; {WORK}; @WELL@")).await;
@@ -71,43 +71,43 @@ async fn a_line_of_twenty_megabytes_is_survived() {
 }
 
 #[tokio::test]
-async fn a_good_exit_without_a_last_word_is_no_success() {
+async fn exit_zero_without_a_result_is_a_failure() {
     assert_eq!(StandIn::that(&format!("@BEGIN@; {WORK}")).await.fails().await, "agent_failed");
     assert_eq!(StandIn::that(WORK).await.fails().await, "agent_failed");
 }
 
 #[tokio::test]
-async fn a_good_last_word_with_a_bad_exit_is_no_success() {
+async fn success_result_with_nonzero_exit_is_a_failure() {
     assert_eq!(StandIn::that(&format!("@BEGIN@; {WORK}; @WELL@; exit 3")).await.fails().await, "agent_failed");
 }
 
 #[tokio::test]
-async fn who_is_killed_right_after_a_good_last_word_is_no_success() {
-    // As where the machine has no more memory.
+async fn success_result_before_a_kill_is_a_failure() {
+    // For example by the kernel's out-of-memory killer.
     let one = StandIn::that(&format!("@BEGIN@; {WORK}; @WELL@; kill -9 $$")).await;
     assert_eq!(one.fails().await, "agent_failed");
 }
 
-/// It calls for a tool; and what that came to.
+/// A tool call, and its result.
 const CALL: &str =
     r#"{"type":"assistant","message":{"id":"a","content":[{"type":"tool_use","id":"t","name":"Bash","input":{}}]}}"#;
 const CAME_TO: &str =
     r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t","content":"made"}]}}"#;
 
 #[tokio::test]
-async fn a_tool_that_ends_after_its_last_word_changes_nothing() {
+async fn tool_result_after_the_final_result_is_ignored() {
     let does = format!("@BEGIN@; echo '{CALL}'; {WORK}; @WELL@; echo '{CAME_TO}'; cat > /dev/null");
     StandIn::that(&does).await.succeeds().await;
 }
 
 #[tokio::test]
-async fn a_success_that_is_an_error_is_no_success() {
+async fn success_with_is_error_is_a_failure() {
     let error = WELL.replace("\"is_error\":false", "\"is_error\":true");
     assert_eq!(StandIn::that(&format!("@BEGIN@; {WORK}; echo '{error}'")).await.fails().await, "agent_failed");
 }
 
 #[tokio::test]
-async fn a_limit_that_a_tool_says_in_its_name_is_asked_about_by_another_start() {
+async fn unconfirmed_usage_limit_is_verified_by_a_second_start() {
     let claims = r#"if [ ! -e @DIR@/once ]; then touch @DIR@/once
         echo '{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1935903600}}'
         echo '{"type":"result","subtype":"success","is_error":true,"result":"You have hit your session limit"}'; fi"#;
@@ -119,12 +119,12 @@ async fn a_limit_that_a_tool_says_in_its_name_is_asked_about_by_another_start() 
 }
 
 #[tokio::test]
-async fn what_it_says_after_its_last_word_changes_nothing() {
+async fn output_after_the_final_result_is_ignored() {
     StandIn::that(&format!("@BEGIN@; {WORK}; @WELL@; echo more; @BEGIN@")).await.succeeds().await;
 }
 
 #[tokio::test]
-async fn standard_error_is_kept_as_a_log() {
+async fn stderr_is_logged() {
     let one = StandIn::that(&format!("@BEGIN@; {WORK}; echo 'a word of warning' >&2; @WELL@")).await;
     let (finish, ran) = one.run().await;
     assert!(finish.result.is_some(), "{finish:?} {}", ran.log);
@@ -134,7 +134,7 @@ async fn standard_error_is_kept_as_a_log() {
 }
 
 #[tokio::test]
-async fn a_program_that_says_no_version_is_not_installed() {
+async fn program_without_a_version_is_missing() {
     let one = StandIn::that("exit 1").await;
     std::fs::write(one.world.outside("claude"), "#!/bin/sh\nexit 1\n").unwrap();
     assert_eq!(one.fails().await, "agent_missing");

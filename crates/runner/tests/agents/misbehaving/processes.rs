@@ -1,4 +1,4 @@
-//! Processes that won't go, pipes that won't close, and input that is not read.
+//! Tests processes that ignore signals, hold pipes open or do not read their input.
 
 use super::stand_in::StandIn;
 use crate::left_over::left_over;
@@ -9,7 +9,7 @@ use pullyard_protocol::attempt::FinishOutcome;
 const WORK: &str = "echo hello > greeting.txt";
 
 #[tokio::test]
-async fn a_program_that_ignores_every_signal_it_can_is_gone_after_a_cancel() {
+async fn cancel_kills_a_program_that_ignores_signals() {
     let does = "@BEGIN@; trap '' INT TERM HUP; echo '{\"type\":\"assistant\",\"message\":{\"id\":\"a\",\"content\":\
                 [{\"type\":\"text\",\"text\":\"waiting\"}]}}'; while :; do sleep 0.1; done";
     let one = StandIn::that(&format!("{WORK}; {does}")).await;
@@ -23,47 +23,47 @@ async fn a_program_that_ignores_every_signal_it_can_is_gone_after_a_cancel() {
 }
 
 #[tokio::test]
-async fn a_program_that_stays_after_its_last_word_is_let_go() {
-    // It waits for the end of its input as the real one does, and for nothing else.
+async fn input_is_closed_after_the_final_result() {
+    // The real program waits for the end of its input as well.
     StandIn::that(&format!("@BEGIN@; {WORK}; @WELL@; cat > /dev/null")).await.succeeds().await;
 }
 
 #[tokio::test]
-async fn a_child_that_keeps_the_pipes_holds_nothing_up_and_is_gone() {
+async fn child_holding_the_pipes_delays_nothing_and_is_killed() {
     let child = "setsid sh -c 'trap \"\" TERM HUP; while :; do sleep 0.1; done' &";
     StandIn::that(&format!("@BEGIN@; {WORK}; {child} @WELL@")).await.succeeds().await;
 }
 
 #[tokio::test]
-async fn a_child_that_hides_in_a_session_of_its_own_is_gone() {
+async fn child_in_its_own_session_is_killed() {
     let child = "setsid nohup sh -c 'while :; do sleep 0.1; done' > /dev/null 2>&1 < /dev/null &";
     StandIn::that(&format!("@BEGIN@; {WORK}; {child} @WELL@")).await.succeeds().await;
 }
 
 #[tokio::test]
-async fn a_program_that_closed_its_output_and_lives_on_is_a_stall() {
+async fn closed_output_of_a_live_program_is_a_stall() {
     let one = StandIn::that("@BEGIN@; exec >&- 2>&-; while :; do sleep 0.1; done").await;
     one.world.api.assign(|job| job.limits.stall_secs = 2);
     assert_eq!(one.fails().await, "stalled");
 }
 
 #[tokio::test]
-async fn a_prompt_that_nobody_reads_holds_nothing_up() {
+async fn unread_prompt_does_not_block_the_attempt() {
     let one = StandIn::that(&format!("@BEGIN@; {WORK}; @WELL@; exit 0")).await;
     one.world.api.assign(|job| job.prompt = "p".repeat(3_000_000));
     one.succeeds().await;
 }
 
 #[tokio::test]
-async fn a_program_that_closes_its_input_at_once_is_no_error() {
+async fn closed_input_is_not_an_error() {
     let one = StandIn::that(&format!("exec <&-; @BEGIN@; {WORK}; sleep 0.2; @WELL@")).await;
     one.world.api.assign(|job| job.prompt = "p".repeat(3_000_000));
     one.succeeds().await;
 }
 
 #[tokio::test]
-async fn a_program_that_is_killed_is_quoted_with_its_signal() {
-    // For want of memory, by a fault of its own, and by its own hand.
+async fn failure_names_the_signal_of_a_killed_program() {
+    // By the out-of-memory killer, a crash, and an abort.
     for signal in [9, 11, 6] {
         let one = StandIn::that(&format!("ulimit -c 0; @BEGIN@; {WORK}; kill -{signal} $$")).await;
         let (finish, ran) = one.run().await;
@@ -75,8 +75,8 @@ async fn a_program_that_is_killed_is_quoted_with_its_signal() {
 }
 
 #[tokio::test]
-async fn what_a_killed_runner_left_running_is_gone_when_the_next_attempt_begins() {
-    // A tool in a session of its own: nobody is left to end it, where there is no namespace.
+async fn next_attempt_kills_leftovers_of_a_killed_runner() {
+    // A tool in its own session survives its runner where there is no namespace.
     let tool = "setsid sh -c 'touch @DIR@/begun; while [ ! -e @DIR@/go ]; do sleep 0.1; done'";
     let one = StandIn::that(&format!("@BEGIN@; {tool}; {WORK}; @WELL@")).await;
     let start = || {

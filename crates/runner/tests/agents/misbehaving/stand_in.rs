@@ -1,4 +1,4 @@
-//! A program that claims to be Claude Code or Codex, and is a script.
+//! A script that poses as Claude Code.
 
 use crate::left_over::{kill_left_over, left_over};
 use crate::world::{BRANCH, Ran, World, end_of};
@@ -6,9 +6,9 @@ use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
 use std::os::unix::fs::PermissionsExt;
 use tokio::process::{Child, Command};
 
-/// The last word of a Claude Code that is content.
+/// The final line of a successful Claude Code run.
 pub(super) const WELL: &str = r#"{"type":"result","subtype":"success","is_error":false,"result":"All done.","session_id":"s","num_turns":1,"total_cost_usd":0.01,"permission_denials":[],"terminal_reason":"completed","modelUsage":{}}"#;
-/// Its first.
+/// The first line of a run.
 pub(super) const BEGIN: &str = r#"{"type":"system","subtype":"init","session_id":"s","model":"m","cwd":"/","tools":[],"mcp_servers":[],"claude_code_version":"2.1.197"}"#;
 
 pub(super) struct StandIn {
@@ -16,8 +16,8 @@ pub(super) struct StandIn {
 }
 
 impl StandIn {
-    /// Does this when it is started for work. `@BEGIN@` and `@WELL@` are its first and last word, `@DIR@` is a folder
-    /// outside the worktree.
+    /// Runs this script when started for work. `@BEGIN@` and `@WELL@` print the first and last line; `@DIR@` is a
+    /// folder outside the worktree.
     pub(super) async fn that(does: &str) -> Self {
         let world = World::with_agent("exit 1").await;
         world.api.assign(|job| {
@@ -55,14 +55,14 @@ impl StandIn {
         (self.world.api.finish(), ran)
     }
 
-    /// It must have done its work.
+    /// Runs to a success.
     pub(super) async fn succeeds(self) {
         let (finish, ran) = self.run().await;
         assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
         self.end();
     }
 
-    /// It must have failed, and nothing was pushed. Returns the code.
+    /// Runs to a failure without a push. Returns its code.
     pub(super) async fn fails(self) -> &'static str {
         let (finish, ran) = self.run().await;
         assert_eq!(finish.outcome, FinishOutcome::Failed, "{finish:?} {}", ran.log);
@@ -73,7 +73,7 @@ impl StandIn {
     }
 
     pub(super) fn end(self) {
-        assert_eq!(left_over(self.world.dir.path()), [], "something still runs");
+        assert_eq!(left_over(self.world.dir.path()), [], "a process still runs");
     }
 }
 
