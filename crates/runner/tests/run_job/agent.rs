@@ -1,4 +1,4 @@
-//! What an agent may do, and how it ends.
+//! Tests how an agent's run ends: failures, limits, leftover processes and changes.
 
 use crate::world::{BRANCH, World};
 use pullyard_domain::checks::{Checks, JobCommands, Setup};
@@ -20,7 +20,7 @@ async fn check(script: &str, change: impl FnOnce(&mut pullyard_protocol::attempt
 }
 
 #[tokio::test]
-async fn a_failed_agent_is_quoted() {
+async fn failure_quotes_the_last_output_of_the_agent() {
     let (_, failure) = check("echo one; echo 'no such file' >&2; echo hello > a.txt; exit 3", |_| ()).await;
     let expected = Failure::AgentFailed {
         agent: "The agent".into(),
@@ -33,7 +33,7 @@ async fn a_failed_agent_is_quoted() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_not_there_is_missing() {
+async fn unstartable_agent_fails_as_agent_missing() {
     for command in [vec!["./none.sh"], vec!["no-such-program-anywhere"], vec!["./README.md"], vec!["/no/where"], vec![]]
     {
         let (_, failure) =
@@ -43,19 +43,19 @@ async fn an_agent_that_is_not_there_is_missing() {
 }
 
 #[tokio::test]
-async fn an_agent_without_changes_made_none() {
+async fn agent_without_changes_fails_with_no_changes() {
     let (_, failure) = check("echo x > README.md; echo '# App' > README.md; echo nothing", |_| ()).await;
     assert_eq!(failure.code(), "no_changes");
 }
 
 #[tokio::test]
-async fn a_silent_agent_is_stopped() {
+async fn silent_agent_fails_as_stalled() {
     let (_, failure) = check("echo 'thinking hard'; exec sleep 600", |job| job.limits.stall_secs = 3).await;
     assert_eq!(failure, Failure::Stalled { limit: Span(3), event: "thinking hard".into() });
 }
 
 #[tokio::test]
-async fn an_agent_that_takes_too_long_is_stopped() {
+async fn agent_over_the_wall_time_is_killed() {
     let script = "while :; do echo busy; sleep 0.1; done";
     let (world, failure) = check(script, |job| job.limits.wall_secs = 4).await;
     assert_eq!(failure, Failure::TimeLimit { limit: Span(4) });
@@ -63,7 +63,7 @@ async fn an_agent_that_takes_too_long_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_command_that_says_it_spent_its_limit_is_stopped_and_what_it_took_is_told() {
+async fn command_over_its_cost_limit_is_stopped_and_usage_reported() {
     let script = r#"cat > /dev/null
         echo '{"kind":"usage","turns":1,"input_tokens":100,"output_tokens":10,"cost_usd_micros":400000}'
         echo '{"kind":"usage","turns":-4,"cost_usd_micros":1e300}'
@@ -79,7 +79,7 @@ async fn a_command_that_says_it_spent_its_limit_is_stopped_and_what_it_took_is_t
 }
 
 #[tokio::test]
-async fn a_command_that_says_it_used_its_turns_is_stopped() {
+async fn command_over_its_turn_limit_is_stopped() {
     let script = r#"cat > /dev/null
         echo '{"kind":"usage","so_far":true,"turns":1}'; echo '{"kind":"usage","so_far":true,"turns":2}'
         exec sleep 600"#;
@@ -90,7 +90,7 @@ async fn a_command_that_says_it_used_its_turns_is_stopped() {
 }
 
 #[tokio::test]
-async fn what_a_command_used_in_one_start_counts_for_the_next_and_its_last_word_lets_it_go() {
+async fn usage_of_all_starts_counts_towards_the_cost_limit() {
     let script = r#"cat > /dev/null; echo '{"kind":"result","text":"Done, or not."}'
         echo '{"kind":"usage","so_far":true,"turns":2,"cost_usd_micros":900000}'
         [ -e @DIR@/once ] && echo hello > greeting.txt && exit 0; touch @DIR@/once; exit 75"#;
@@ -109,22 +109,22 @@ async fn what_a_command_used_in_one_start_counts_for_the_next_and_its_last_word_
     assert_eq!(world.api.failure(), "cost_limit");
     let finish = world.api.finish();
     assert_eq!((finish.work.unwrap().starts, finish.spent_usd_micros), (1, Some(900_000)));
-    // Its second start passes the limit as well, after it has said its last word.
+    // The second start exceeds the limit too, but after its final result.
     let world = run(1_500_000).await;
     let finish = world.api.finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
     let work = finish.work.unwrap();
     assert_eq!((work.starts, work.turns, finish.spent_usd_micros), (2, 4, Some(1_800_000)));
-    // What each start says is told as it came, and then what both come to.
+    // Each start reports its own usage, then the total follows.
     let told = world.api.events().into_iter().filter_map(|event| event.usage()?.cost_usd_micros);
     assert_eq!(told.collect::<Vec<_>>(), [900_000, 900_000, 1_800_000]);
 }
 
-/// Eight MiB that are really there.
+/// Writes eight MiB without holes.
 const FILLS: &str = "head -c 8388608 /dev/zero > large.bin; ls -ls large.bin";
 
 #[tokio::test]
-async fn an_agent_that_fills_its_folder_is_stopped_long_before_its_time_is_over() {
+async fn disk_limit_stops_a_running_agent() {
     let (_, failure) = check(&format!("{FILLS}; while :; do echo busy; sleep 0.1; done"), |job| {
         job.limits.disk_mib = Some(4);
         job.limits.wall_secs = 20;
@@ -134,13 +134,13 @@ async fn an_agent_that_fills_its_folder_is_stopped_long_before_its_time_is_over(
 }
 
 #[tokio::test]
-async fn an_agent_that_filled_its_folder_and_ended_at_once_is_no_success() {
+async fn disk_limit_fails_an_agent_that_ended_at_once() {
     let (_, failure) = check(FILLS, |job| job.limits.disk_mib = Some(4)).await;
     assert_eq!(failure.code(), "disk_limit", "{failure:?}");
 }
 
 #[tokio::test]
-async fn a_check_that_filled_the_folder_and_ended_at_once_is_no_success() {
+async fn disk_limit_fails_a_check_that_ended_at_once() {
     let (_, failure) = check("echo hello > greeting.txt", |job| {
         let checks = Checks { commands: vec![FILLS.into()], ..Checks::default() };
         let policy = CommandPolicy::Unrestricted;
@@ -152,7 +152,7 @@ async fn a_check_that_filled_the_folder_and_ended_at_once_is_no_success() {
 }
 
 #[tokio::test]
-async fn what_an_agent_leaves_running_is_dead_before_anything_is_pushed() {
+async fn background_process_of_the_agent_is_killed() {
     let world = World::with_agent(
         "env -i PATH=$PATH sh -c 'trap \"\" TERM; echo started > @DIR@/started; while :; do sleep 0.1; done' &
          while [ ! -e @DIR@/started ]; do sleep 0.02; done
@@ -166,7 +166,7 @@ async fn what_an_agent_leaves_running_is_dead_before_anything_is_pushed() {
 }
 
 #[tokio::test]
-async fn megabytes_of_output_and_an_unread_prompt_hold_nothing_up() {
+async fn large_output_and_unread_prompt_do_not_block() {
     let world = World::with_agent(
         "head -c 20000000 /dev/zero | tr '\\0' x | fold -w 50000; echo; head -c 3000000 /dev/zero | tr '\\0' y; echo
          echo oops >&2; echo the-end; echo hello > greeting.txt",
@@ -188,7 +188,7 @@ async fn megabytes_of_output_and_an_unread_prompt_hold_nothing_up() {
 }
 
 #[tokio::test]
-async fn commits_of_the_agents_own_are_folded_into_ours() {
+async fn agent_commits_are_squashed_into_one() {
     let world = World::with_agent(
         "echo one > one.txt; git add one.txt && git commit -qm 'Pullyard-Job: forged' && git checkout -qb elsewhere
          echo two > two.txt; git rm -q README.md && git commit -qam mine || exit 4",
@@ -203,7 +203,7 @@ async fn commits_of_the_agents_own_are_folded_into_ours() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_daemon_that_left_the_group_is_dead_as_well() {
+async fn daemon_outside_the_process_group_is_killed() {
     let world = World::with_agent(
         "setsid sh -c 'echo $$ > @DIR@/pid; trap \"\" TERM HUP; while :; do sleep 0.1; done' >/dev/null 2>&1 &
          while [ ! -s @DIR@/pid ]; do sleep 0.02; done; echo hello > greeting.txt",
@@ -215,10 +215,10 @@ async fn a_daemon_that_left_the_group_is_dead_as_well() {
     assert_eq!(world.left_running(), [""; 0]);
 }
 
-/// With a process namespace, and where the machine makes none.
+/// With a process namespace, and without.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_daemon_that_left_nothing_to_know_it_by_is_dead_after_every_ending() {
+async fn unmarked_daemon_is_killed_after_every_end() {
     for namespace in ["auto", "off"] {
         for (ending, good) in [("echo hello > greeting.txt", true), ("exit 3", false), ("kill -9 $$", false)] {
             let script = format!(
@@ -239,7 +239,7 @@ async fn a_daemon_that_left_nothing_to_know_it_by_is_dead_after_every_ending() {
 }
 
 #[tokio::test]
-async fn a_change_that_deletes_everything_is_a_change() {
+async fn deleting_all_files_is_a_change() {
     let world = World::with_agent("rm -rf README.md agent.sh").await;
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -248,7 +248,7 @@ async fn a_change_that_deletes_everything_is_a_change() {
 }
 
 #[tokio::test]
-async fn ignored_and_odd_files_are_treated_as_git_does() {
+async fn ignored_and_special_files_follow_git_rules() {
     let world = World::with_agent(
         "echo '*.log' > .gitignore; echo x > debug.log; mkfifo pipe; ln -s /etc/hostname link
          printf x > \"$(printf 'odd\\nname')\"; mkdir empty; chmod +x README.md",
@@ -258,6 +258,6 @@ async fn ignored_and_odd_files_are_treated_as_git_does() {
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let names = world.git_line(&["diff", "--name-status", "main", BRANCH]);
     assert_eq!(names, "A\t.gitignore\nM\tREADME.md\nA\tlink\nA\t\"odd\\nname\"");
-    // The link itself, not what it leads to.
+    // The link itself, not its target.
     assert_eq!(world.file(BRANCH, "link").unwrap(), "/etc/hostname");
 }

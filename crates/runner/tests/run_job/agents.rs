@@ -1,6 +1,4 @@
-//! Agents with a command line of their own, played by scripts that say what real ones were recorded to say. In
-//! `record` what is told of their work, in `again` which are started again, in `limits` what ends them, in `told` what
-//! their repository tells them.
+//! Tests Claude Code and Codex, played by scripts that print recorded output.
 
 mod again;
 mod limits;
@@ -20,8 +18,8 @@ use tokio::process::Command;
 pub(crate) const CLAUDE: (&str, &str) = ("PULLYARD_CLAUDE_CODE", "2.1.197 (Claude Code)");
 pub(crate) const CODEX: (&str, &str) = ("PULLYARD_CODEX", "codex-cli 0.169.0");
 
-/// A machine with one agent: `says` is what its program does when it is not asked for its version. In it,
-/// `@DIR@` is a folder outside the worktree and `@CLAUDE@`, `@CODEX@` are the recorded runs, those of its version.
+/// A machine with one agent program; `says` is its script for all calls except `--version`. `@DIR@` is a folder outside
+/// the worktree, `@CLAUDE@` and `@CODEX@` are folders of recordings.
 pub(crate) struct Machine {
     pub(crate) world: World,
     setting: &'static str,
@@ -57,7 +55,7 @@ impl Machine {
         Self { world, setting, program }
     }
 
-    /// What a runner is given.
+    /// Sets the environment of a runner.
     pub(crate) fn equip(&self, command: &mut Command) {
         command
             .env(self.setting, &self.program)
@@ -81,7 +79,7 @@ impl Machine {
     }
 }
 
-/// Claude Code whose lines give its model this name.
+/// A Claude Code whose output names this model.
 pub(crate) async fn with_model(model: &str) -> Machine {
     let works = "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; cat @DIR@/said.jsonl; cat > /dev/null";
     let machine = Machine::with(CLAUDE, works).await;
@@ -91,15 +89,15 @@ pub(crate) async fn with_model(model: &str) -> Machine {
     machine
 }
 
-/// A name with a mention, a comment and two secrets in it, of which the last would be cut and has something invisible
-/// in it; and what is published of it.
+/// A model name with a mention, a comment and two secrets, and its published form. The second secret would be cut and
+/// contains an invisible character.
 pub(crate) fn hostile_name() -> (String, String) {
     let long = "p".repeat(44);
     let name = format!("x`\n@all <!-- key-of-the-model {long} key-of-\u{200b}the-model");
     (name, format!("x' @all <! -- [redacted] {long} [redacted]"))
 }
 
-/// Fails in this way, and has pushed nothing.
+/// Runs to a failure without a push.
 async fn fails(
     agent: (&'static str, &str),
     says: &str,
@@ -114,12 +112,12 @@ async fn fails(
     (machine, finish.failure.unwrap(), starts)
 }
 
-/// Reads the prompt, works, says what was recorded, and ends when nothing more comes.
+/// Reads the prompt, works, prints the recording, and ends when its input closes.
 const WORKS: &str =
     "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; cat @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
 
 #[tokio::test]
-async fn claude_code_works_and_what_it_took_is_told() {
+async fn claude_code_works_and_reports_usage_in_every_version() {
     let recorded = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens")).unwrap();
     let names: Vec<String> = recorded.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     let versions: Vec<&str> = names.iter().filter_map(|name| name.strip_prefix("claude_code-")).collect();
@@ -156,32 +154,32 @@ async fn claude_code_works(version: &str) {
 }
 
 #[tokio::test]
-async fn claude_code_is_given_every_setting_that_keeps_it_to_its_work() {
+async fn claude_code_gets_exactly_the_pinned_settings() {
     let pinned = [
-        // It calls nobody but the model.
+        // No calls except to the model.
         ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
         ("DISABLE_TELEMETRY", "1"),
         ("DISABLE_ERROR_REPORTING", "1"),
-        // It stays the program that was looked at.
+        // No updates.
         ("DISABLE_AUTOUPDATER", "1"),
         ("DISABLE_UPDATES", "1"),
-        // Nothing goes on beside its work, after it, or into the next one.
+        // No work in the background, after the job, or into the next job.
         ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
         ("CLAUDE_CODE_DISABLE_CRON", "1"),
         ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1"),
-        // What strangers wrote into commits is not told as its own.
+        // Text from commits is not shown as instructions.
         ("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS", "1"),
-        // What a prompt names is not read for it.
+        // Files that a prompt names are not read.
         ("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1"),
-        // It offers its model the tools that it is told, and no placeholder for others.
+        // Only the allowed tools, without a placeholder for others.
         ("ENABLE_TOOL_SEARCH", "false"),
-        // When its account's limit ends it says in its own time.
+        // The reset time of a limit is printed in the local time zone.
         ("TZ", "UTC"),
-        // It gives up a request before a stall of the default, and asks again three times. Where its provider answers
-        // none of them that takes 40 minutes, so the stall comes first: to ask again is no sign of life.
+        // Claude Code gives up a request before a default stall and retries three times. A silent provider would take
+        // 40 minutes, so the stall comes first.
         ("CLAUDE_CODE_MAX_RETRIES", "3"),
         ("API_TIMEOUT_MS", "600000"),
-        // Its commands may take as long as builds do, and end before a silent tool is a stall of the default.
+        // Commands may take as long as builds do, and end before a silent tool counts as a default stall.
         ("BASH_DEFAULT_TIMEOUT_MS", "300000"),
         ("BASH_MAX_TIMEOUT_MS", "1800000"),
     ];
@@ -192,7 +190,7 @@ async fn claude_code_is_given_every_setting_that_keeps_it_to_its_work() {
     for (name, value) in pinned {
         assert!(given.lines().any(|line| line == format!("{name}={value}")), "{name} is not {value}: {given}");
     }
-    // And what no test knows the reason of is not given.
+    // No other variable is set.
     let known = pinned.map(|(name, _)| name);
     let ours = ["PATH", "LANG", "LC_ALL", "TERM", "TMPDIR", "HOME", "CLAUDE_CONFIG_DIR", "ANTHROPIC_API_KEY"];
     let shells = ["PWD", "OLDPWD", "SHLVL", "_"];
@@ -210,7 +208,7 @@ async fn claude_code_is_given_every_setting_that_keeps_it_to_its_work() {
 }
 
 #[tokio::test]
-async fn codex_works_and_what_it_took_is_told() {
+async fn codex_works_and_reports_usage_and_price() {
     let machine = Machine::with(
         CODEX,
         "cat > @DIR@/prompt; echo hello > greeting.txt; mkdir -p $CODEX_HOME/sessions/2026
@@ -223,14 +221,14 @@ async fn codex_works_and_what_it_took_is_told() {
     let work = finish.work.unwrap();
     assert_eq!((work.agent.as_str(), work.version.as_deref(), work.turns), ("codex", Some("0.169.0"), 3));
     assert_eq!((work.input_tokens, work.output_tokens), (300, 150));
-    // By the price of its model: 2 dollars for a million that it read, 10 for a million that it wrote.
+    // The model costs 2 dollars per million input tokens and 10 per million output tokens.
     assert_eq!((finish.spent_usd_micros, work.prices_of.as_deref()), (Some(2_100), Some("2026-11")));
     assert_eq!(std::fs::read_to_string(machine.world.outside("prompt")).unwrap(), "Write a greeting.");
 }
 
 #[tokio::test]
-async fn codex_has_its_own_folder_where_it_makes_its_helpers() {
-    // Below the folder for temporary files it makes none, and its model has no program to patch files by.
+async fn codex_home_is_not_below_the_temporary_folder() {
+    // Below TMPDIR, Codex creates no helper programs, and its model cannot apply patches.
     let says = "env > @DIR@/env; cat > /dev/null; echo hello > greeting.txt; cat @CODEX@/tools_and_edits.jsonl";
     let machine = Machine::with(CODEX, says).await;
     let finish = machine.run().await;
@@ -245,23 +243,23 @@ async fn codex_has_its_own_folder_where_it_makes_its_helpers() {
 }
 
 #[tokio::test]
-async fn what_an_agent_says_of_itself_is_not_believed() {
-    // No last line, though the exit code is 0.
+async fn claimed_success_is_not_trusted() {
+    // No final line, with exit code 0.
     let says = "echo x > x; sed '/content_block_stop/q' @CLAUDE@/tools_and_edits.jsonl";
     let (_, failure, _) = fails(CLAUDE, says, |_| ()).await;
     assert_eq!(failure.sentence(), "Claude Code ended with exit code 0: \"I will write it\".");
-    // A last line that says success, and an exit code that doesn't.
+    // A final line of success, with exit code 1.
     let says = "echo x > x; cat @CODEX@/tools_and_edits.jsonl; exit 1";
     assert_eq!(fails(CODEX, says, |_| ()).await.1.code(), "agent_failed");
-    // Success, without the tool that it needed.
+    // Success, but a needed tool was denied.
     let says = "cat @CLAUDE@/denied.jsonl; cat > /dev/null";
     assert_eq!(fails(CLAUDE, says, |_| ()).await.1, Failure::PermissionDenied { tool: "Bash".into() });
 }
 
 #[tokio::test]
-async fn a_tool_that_was_denied_is_not_forgotten_over_a_further_turn_or_start() {
+async fn denied_tool_is_remembered_across_turns_and_starts() {
     let bash = Failure::PermissionDenied { tool: "Bash".into() };
-    // Each of its results tells of its own turn.
+    // Each result line covers its own turn.
     let turns = "head -n 1 > /dev/null; cat @CLAUDE@/denied.jsonl @CLAUDE@/resume_after.jsonl; cat > /dev/null";
     let (_, failure, starts) = fails(CLAUDE, turns, |_| ()).await;
     assert_eq!((failure, starts), (bash.clone(), 1));
@@ -274,14 +272,14 @@ async fn a_tool_that_was_denied_is_not_forgotten_over_a_further_turn_or_start() 
          fi"#;
     let (_, failure, starts) = fails(CLAUDE, begins_again, |_| ()).await;
     assert_eq!((failure, starts), (bash, 2));
-    // Who did something all the same has done its work.
+    // An agent with changes has done its work despite the denial.
     let machine = Machine::with(CLAUDE, &format!("echo hello > greeting.txt; {turns}")).await;
     let finish = machine.run().await;
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
 }
 
 #[tokio::test]
-async fn a_job_is_cancelled_though_its_agent_took_its_folder_away_after_a_tool_was_denied_to_it() {
+async fn cancel_works_after_the_agent_deleted_its_worktree() {
     let says = "head -n 1 > /dev/null; tree=$PWD; cd /; rm -rf \"$tree\"; cat @CLAUDE@/denied.jsonl; exec sleep 600";
     let machine = Machine::with(CLAUDE, says).await;
     let runner = machine.world.spawn(|command| machine.equip(command));
@@ -293,7 +291,7 @@ async fn a_job_is_cancelled_though_its_agent_took_its_folder_away_after_a_tool_w
 }
 
 #[tokio::test]
-async fn an_agent_that_is_not_here_is_missing_before_anything_is_fetched() {
+async fn missing_agent_fails_before_anything_is_fetched() {
     for (capability, said) in [("codex", "Codex"), ("gemini", "gemini")] {
         let machine = Machine::with(CLAUDE, "exit 0").await;
         machine.world.api.assign(|job| job.agent.capability = capability.into());
@@ -306,18 +304,18 @@ async fn an_agent_that_is_not_here_is_missing_before_anything_is_fetched() {
 }
 
 #[tokio::test]
-async fn what_is_in_no_commit_is_no_work_of_an_agent_that_a_tool_was_denied_to() {
+async fn uncommittable_files_are_no_work_after_a_denied_tool() {
     let says = "cat @CLAUDE@/denied.jsonl; cat > /dev/null";
     for leaves in [
         "git worktree add -q sub/tree >&2 || exit 9; echo work > sub/tree/work.txt",
         "git clone -q . 'a copy' >&2 || exit 9; echo work > 'a copy/work.txt'",
-        // A question without a word.
+        // An empty question.
         "mkdir .pullyard; echo > .pullyard/question.md",
     ] {
         let (_, failure, _) = fails(CLAUDE, &format!("{leaves}; {says}"), |_| ()).await;
         assert_eq!(failure, Failure::PermissionDenied { tool: "Bash".into() }, "{leaves}");
     }
-    // What it began is its work, and so is what stands beside a copy.
+    // A repository that the agent began and a file next to a clone count as work.
     for leaves in ["git init -q begun; echo mine > begun/mine.txt", "git clone -q . sub/copy >&2; echo mine > sub/mine"]
     {
         let machine = Machine::with(CLAUDE, &format!("{leaves}; {says}")).await;
@@ -327,7 +325,7 @@ async fn what_is_in_no_commit_is_no_work_of_an_agent_that_a_tool_was_denied_to()
 }
 
 #[tokio::test]
-async fn work_is_published_though_a_tool_is_denied_to_who_mends_it() {
+async fn work_is_published_though_the_repair_was_denied_a_tool() {
     let says = "head -n 1 > /dev/null
          if grep -q -- --resume @DIR@/starts.args; then cat @CLAUDE@/denied.jsonl
          else echo hullo > greeting.txt; cat @CLAUDE@/tools_and_edits.jsonl; fi; cat > /dev/null";
@@ -348,7 +346,7 @@ async fn work_is_published_though_a_tool_is_denied_to_who_mends_it() {
 }
 
 #[tokio::test]
-async fn checks_that_failed_are_mended_in_the_same_session_under_the_same_limits() {
+async fn failed_checks_are_repaired_in_the_same_session_and_limits() {
     let says = "head -n 1 > @DIR@/prompt
          if grep -q -- --resume @DIR@/starts.args; then
            cp @DIR@/prompt @DIR@/repair; echo hello > greeting.txt; cat @CLAUDE@/resume_after.jsonl; cat > /dev/null
@@ -371,9 +369,9 @@ async fn checks_that_failed_are_mended_in_the_same_session_under_the_same_limits
     let told = std::fs::read_to_string(machine.world.outside("repair")).unwrap();
     assert!(told.contains("checks failed") && !told.contains("Write a greeting."), "{told}");
     assert_eq!((work.starts, work.checks.len()), (2, 2));
-    assert!(work.turns > 4, "what both took is told: {work:?}");
+    assert!(work.turns > 4, "usage of one start only: {work:?}");
 
-    // What the first one took is taken from what the second may: where nothing is left, none begins.
+    // The repair may use only the rest of the limits; without a rest, it does not start.
     let (_, failure, starts) = fails(CLAUDE, says, |job| {
         job.commands = commands();
         job.limits.turns = Some(4);

@@ -1,4 +1,4 @@
-//! Which agents are started again: in their session, from the beginning, or not at all.
+//! Tests which agents are restarted: in their session, from the beginning, or not at all.
 
 use super::{CLAUDE, CODEX, Machine, fails};
 use crate::world::World;
@@ -6,7 +6,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::FinishOutcome;
 
 #[tokio::test]
-async fn a_broken_connection_is_tried_again_in_the_same_session() {
+async fn overload_is_retried_in_the_same_session() {
     let machine = Machine::with(
         CLAUDE,
         "head -n 1 > @DIR@/prompt
@@ -24,14 +24,14 @@ async fn a_broken_connection_is_tried_again_in_the_same_session() {
     assert!(starts[1].contains(&"--resume=11111111-1111-4111-8111-111111111111".to_owned()), "{starts:?}");
     assert!(starts[1].iter().all(|arg| !arg.starts_with("--session-id")));
     let prompt = std::fs::read_to_string(machine.world.outside("prompt")).unwrap();
-    assert!(!prompt.contains("Write a greeting."), "the session knows its task: {prompt}");
+    assert!(!prompt.contains("Write a greeting."), "the prompt repeats the task: {prompt}");
     assert!(machine.world.api.texts().contains("The model was overloaded. Trying again in 0 s (1 of 3)."));
     let work = finish.work.unwrap();
     assert_eq!((work.starts, work.turns, finish.spent_usd_micros), (2, 2, Some(3_500)));
 }
 
 #[tokio::test]
-async fn a_crash_over_a_connection_is_tried_again_in_the_same_session_and_another_one_is_not() {
+async fn only_a_connection_crash_is_retried_in_the_same_session() {
     let crashes = |words: &str| {
         format!(
             "head -n 1 > /dev/null
@@ -54,7 +54,7 @@ async fn a_crash_over_a_connection_is_tried_again_in_the_same_session_and_anothe
     assert_eq!((failure.code(), starts), ("agent_failed", 1));
 }
 
-/// Its connection breaks, and then it does not know its session any more; in another one it does the work.
+/// An agent whose connection breaks and whose session is then unknown; it works in a new session.
 async fn forgets() -> Machine {
     Machine::with(
         CLAUDE,
@@ -71,7 +71,7 @@ async fn forgets() -> Machine {
 }
 
 #[tokio::test]
-async fn a_session_that_is_gone_is_begun_again_by_no_job_that_requires_it() {
+async fn required_session_that_is_lost_fails_the_job() {
     let machine = forgets().await;
     machine.world.api.assign(|job| job.requires_session = true);
     let finish = machine.run().await;
@@ -80,7 +80,7 @@ async fn a_session_that_is_gone_is_begun_again_by_no_job_that_requires_it() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_gone_begins_again_with_the_whole_task() {
+async fn lost_session_restarts_with_the_whole_task() {
     let machine = forgets().await;
     let finish = machine.run().await;
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
@@ -90,7 +90,7 @@ async fn a_session_that_is_gone_begins_again_with_the_whole_task() {
 }
 
 #[tokio::test]
-async fn a_file_in_the_place_of_its_own_folder_loses_its_session_and_fails_no_start() {
+async fn file_in_place_of_the_agent_folder_loses_only_the_session() {
     let machine = Machine::with(
         CLAUDE,
         "head -n 1 > @DIR@/prompt
@@ -109,7 +109,7 @@ async fn a_file_in_the_place_of_its_own_folder_loses_its_session_and_fails_no_st
 }
 
 #[tokio::test]
-async fn what_stays_overloaded_is_the_providers_and_what_is_wrong_for_good_is_told_at_once() {
+async fn transient_faults_are_retried_and_permanent_ones_are_not() {
     let (_, failure, starts) = fails(CLAUDE, "cat @CLAUDE@/overloaded.jsonl; exit 1", |_| ()).await;
     assert_eq!((failure, starts), (Failure::AgentOverloaded { n: 3 }, 4));
     let (_, failure, starts) = fails(CODEX, "cat @CODEX@/connection_refused.jsonl; exit 1", |_| ()).await;
@@ -120,7 +120,7 @@ async fn what_stays_overloaded_is_the_providers_and_what_is_wrong_for_good_is_to
 }
 
 #[tokio::test]
-async fn a_command_may_ask_to_be_started_again() {
+async fn exit_75_of_a_command_agent_requests_a_restart() {
     let world =
         World::with_agent("[ -e @DIR@/once ] && echo hello > greeting.txt && exit 0; touch @DIR@/once; exit 75").await;
     let ran = world

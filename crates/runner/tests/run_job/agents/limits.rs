@@ -1,18 +1,18 @@
-//! What ends an agent before it has ended by itself: its limits, its silence, and a cancel.
+//! Tests what ends an agent early: limits, stalls and cancels.
 
 use super::{CLAUDE, CODEX, Machine, fails};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::FinishOutcome;
 
-/// Says that it uses a tool, then waits for what it is told; ends as a real one does when it is interrupted.
+/// Reports a tool call, waits for input, and ends like an interrupted Claude Code.
 const INTERRUPTIBLE: &str =
     "head -n 1 > /dev/null; grep -v '\"type\":\"result\"' @CLAUDE@/interrupted_in_tool.jsonl | head -n 2
      head -n 1 > @DIR@/told; tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
 
 #[tokio::test]
-async fn a_limit_on_turns_asks_for_no_further_request() {
-    // The second line of the recorded run asks for a tool.
+async fn turn_limit_interrupts_before_the_next_request() {
+    // The second recorded line requests a tool.
     let says = "head -n 1 > /dev/null; grep '\"init\"\\|\"assistant\"' @CLAUDE@/interrupted_in_tool.jsonl
          head -n 1 > @DIR@/told; tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
     let (machine, failure, _) = fails(CLAUDE, says, |job| job.limits.turns = Some(1)).await;
@@ -21,12 +21,12 @@ async fn a_limit_on_turns_asks_for_no_further_request() {
     assert!(told.contains("\"interrupt\""), "{told}");
     assert!(machine.starts()[0].contains(&"--max-turns=1".to_owned()));
     let work = machine.world.api.finish().work.unwrap();
-    // What it told of its end is counted, too.
+    // Usage in the final line counts too.
     assert_eq!((work.turns, work.output_tokens), (1, 50));
 }
 
 #[tokio::test]
-async fn a_limit_on_cost_holds_for_an_agent_that_tells_no_cost() {
+async fn cost_limit_applies_to_an_agent_without_cost_reports() {
     let says = "cat > /dev/null; mkdir -p $CODEX_HOME/sessions/2026; head -n 1 @CODEX@/resume_before.jsonl
          head -n 3 @CODEX@/rollout.jsonl > $CODEX_HOME/sessions/2026/rollout-1.jsonl; exec sleep 600";
     let (_, failure, _) = fails(CODEX, says, |job| job.limits.cost_usd_micros = Some(500)).await;
@@ -34,22 +34,21 @@ async fn a_limit_on_cost_holds_for_an_agent_that_tells_no_cost() {
 }
 
 #[tokio::test]
-async fn a_tool_that_never_ends_is_a_stall_after_longer_than_a_silent_model() {
-    // It says that it uses a tool, and nothing more.
+async fn endless_tool_stalls_later_than_a_silent_model() {
+    // Reports a tool call and then falls silent.
     let says =
         "head -n 1 > /dev/null; grep '\"init\"\\|\"assistant\"' @CLAUDE@/interrupted_in_tool.jsonl; exec sleep 600";
     let (_, failure, _) = fails(CLAUDE, says, |job| job.limits.stall_secs = 3).await;
     assert!(matches!(failure, Failure::Stalled { limit: Span(9), .. }), "{failure:?}");
-    // One that ended before excuses nothing.
+    // A finished tool does not extend the limit.
     let says = "head -n 1 > /dev/null; grep -v '\"type\":\"result\"' @CLAUDE@/tools_and_edits.jsonl; exec sleep 600";
     let (_, failure, _) = fails(CLAUDE, says, |job| job.limits.stall_secs = 3).await;
     assert!(matches!(failure, Failure::Stalled { limit: Span(3), .. }), "{failure:?}");
 }
 
 #[tokio::test]
-async fn a_command_of_codex_that_goes_on_excuses_no_silence_of_the_model() {
-    // What it runs is told to have begun and not to have ended. The fourth recorded line is the answer that the model
-    // got all the same.
+async fn background_command_of_codex_does_not_excuse_silence() {
+    // The command has begun and not ended. The fourth recorded line is the answer that the model received anyway.
     let says = "cat > /dev/null; mkdir -p $CODEX_HOME/sessions/2026; head -n 1 @CODEX@/resume_before.jsonl
          echo '{\"type\":\"item.started\",\"item\":{\"id\":\"item_0\",\"type\":\"command_execution\",\"command\":\"serve\"}}'
          head -n @LINES@ @CODEX@/rollout.jsonl > $CODEX_HOME/sessions/2026/rollout-1.jsonl; exec sleep 600";
@@ -60,7 +59,7 @@ async fn a_command_of_codex_that_goes_on_excuses_no_silence_of_the_model() {
 }
 
 #[tokio::test]
-async fn an_agent_that_only_asks_its_model_again_stalls_by_its_provider() {
+async fn agent_that_only_retries_fails_as_provider_stalled() {
     let claude = "head -n 1 > /dev/null; head -n 1 @CLAUDE@/reset.jsonl
          while :; do grep api_retry @CLAUDE@/reset.jsonl; sleep 0.2; done";
     let codex = "cat > /dev/null; head -n 2 @CODEX@/reset.jsonl
@@ -73,7 +72,7 @@ async fn an_agent_that_only_asks_its_model_again_stalls_by_its_provider() {
 }
 
 #[tokio::test]
-async fn a_cancelled_agent_is_interrupted_before_it_is_told_to_end() {
+async fn cancel_interrupts_the_agent_before_sigterm() {
     let machine = Machine::with(CLAUDE, &format!("trap 'echo > @DIR@/terminated' TERM; {INTERRUPTIBLE}")).await;
     let child = machine.world.spawn(|command| {
         command.env(machine.setting, &machine.program).env("ANTHROPIC_API_KEY", "k");
@@ -88,5 +87,5 @@ async fn a_cancelled_agent_is_interrupted_before_it_is_told_to_end() {
     assert_eq!(finish.outcome, FinishOutcome::Cancelled);
     assert_eq!(finish.work.unwrap().agent, "claude_code");
     assert!(std::fs::read_to_string(machine.world.outside("told")).unwrap().contains("\"interrupt\""));
-    assert!(!machine.world.outside("terminated").exists(), "it was told to end although it did as asked");
+    assert!(!machine.world.outside("terminated").exists(), "SIGTERM was sent to an ending agent");
 }

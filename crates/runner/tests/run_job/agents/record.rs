@@ -1,4 +1,4 @@
-//! What is told of an agent's work: what it was made of and what it took, on record, in events and in its pull request.
+//! Tests the record of an agent's work: in the finish, in events and in the pull request.
 
 use super::{CLAUDE, CODEX, Machine, WORKS, fails};
 use crate::checks::pull_request;
@@ -9,17 +9,17 @@ use pullyard_protocol::event::EventKind;
 use serde_json::json;
 
 #[tokio::test]
-async fn what_the_work_was_made_of_and_what_came_of_it_is_on_record() {
+async fn finish_records_prompt_hash_and_commits() {
     let machine = Machine::with(CLAUDE, WORKS).await;
     let main = machine.world.head("main");
     let finish = machine.run().await;
     let work = finish.work.unwrap();
-    // Of "Write a greeting.", as `sha256sum` says.
+    // The SHA-256 of "Write a greeting."
     let hash = "03f97052e24c187affb853a86412f5c31632248f53a123433676cf58cb4afcac";
     assert_eq!(work.prompt_sha256.as_ref().map(Sha256Hex::as_str), Some(hash));
     assert_eq!((&work.base_commit, &work.commit), (&main, &machine.world.head(BRANCH)));
     assert_eq!(Some(&finish.result.unwrap().head), work.commit.as_ref());
-    // It says itself what it cost.
+    // Claude Code reports its cost itself, so no price table is named.
     assert_eq!(work.prices_of, None);
 
     let denied = "head -n 1 > @DIR@/prompt; cat @CLAUDE@/denied.jsonl; cat > /dev/null";
@@ -30,7 +30,7 @@ async fn what_the_work_was_made_of_and_what_came_of_it_is_on_record() {
 }
 
 #[tokio::test]
-async fn the_date_of_the_table_that_a_cost_is_by_is_on_record_and_not_where_the_operator_says_the_price() {
+async fn cost_names_its_price_table_unless_the_operator_set_prices() {
     for (told, prices_of) in [("gpt-99=2/0.2/8", Some("2026-11")), ("gpt-6.1-sol=2/0.2/8", None)] {
         let machine = Machine::with(
             CODEX,
@@ -53,7 +53,7 @@ async fn the_date_of_the_table_that_a_cost_is_by_is_on_record_and_not_where_the_
 }
 
 #[tokio::test]
-async fn the_pull_request_of_an_auto_job_names_the_agent_that_worked() {
+async fn pull_request_of_an_auto_job_names_its_agent() {
     let machine = Machine::with(CLAUDE, WORKS).await;
     machine.world.api.assign(|job| {
         job.agent.capability = "auto".into();
@@ -68,7 +68,7 @@ async fn the_pull_request_of_an_auto_job_names_the_agent_that_worked() {
 }
 
 #[tokio::test]
-async fn what_claude_code_has_used_is_told_while_it_works_and_at_its_end_what_it_says() {
+async fn claude_code_usage_is_estimated_until_it_reports_cost() {
     let machine = Machine::with(
         CLAUDE,
         "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; sed '/message_delta/q' @CLAUDE@/tools_and_edits.jsonl
@@ -77,7 +77,7 @@ async fn what_claude_code_has_used_is_told_while_it_works_and_at_its_end_what_it
     )
     .await;
     let runner = machine.world.spawn(|command| machine.equip(command));
-    // Its first answer is there, and the second one is not before this was seen.
+    // The first answer is complete; the second begins only after this event.
     machine.world.api.wait_for_text("\"about_usd_micros\":1750").await;
     std::fs::write(machine.world.outside("go"), "").unwrap();
     let ran = end_of(runner).await;
@@ -95,7 +95,7 @@ async fn what_claude_code_has_used_is_told_while_it_works_and_at_its_end_what_it
     about["prices_of"] = json!("2026-11");
     assert_eq!(told.first(), Some(&about), "{told:?}");
     assert!(told.contains(&sums(4, "cost_usd_micros", 7_000)), "{told:?}");
-    // What is kept of the attempt is what it said, once.
+    // The finish has the reported usage, counted once.
     let finish = machine.world.api.finish();
     let work = finish.work.unwrap();
     assert_eq!((work.turns, work.input_tokens, work.output_tokens), (4, 400, 200));
@@ -103,8 +103,8 @@ async fn what_claude_code_has_used_is_told_while_it_works_and_at_its_end_what_it
 }
 
 #[tokio::test]
-async fn about_what_it_cost_is_on_record_where_claude_code_did_not_come_to_say_it() {
-    // It is killed, as by the machine's memory guard, when its first answer is there.
+async fn estimated_cost_is_recorded_when_claude_code_is_killed() {
+    // Killed after its first answer, as by the out-of-memory killer.
     let says = "head -n 1 > @DIR@/prompt; sed '/message_delta/q' @CLAUDE@/tools_and_edits.jsonl; kill -9 $$";
     let (machine, failure, _) = fails(CLAUDE, says, |_| ()).await;
     assert_eq!(failure.code(), "agent_failed");
@@ -112,7 +112,7 @@ async fn about_what_it_cost_is_on_record_where_claude_code_did_not_come_to_say_i
     let work = finish.work.unwrap();
     assert_eq!((finish.spent_usd_micros, work.about_usd_micros), (Some(1_750), Some(1_750)));
     assert_eq!(work.prices_of.as_deref(), Some("2026-11"));
-    // One that says it leaves nothing that is only about right.
+    // A reported cost replaces the estimate.
     let machine = Machine::with(CLAUDE, WORKS).await;
     let finish = machine.run().await;
     assert_eq!((finish.spent_usd_micros, finish.work.unwrap().about_usd_micros), (Some(7_000), None));

@@ -1,4 +1,4 @@
-//! What a repository tells agents: its base branch does, and no branch that is worked on, which may be a stranger's.
+//! Tests which repository instructions an agent receives: those of the base branch, never of the revised branch.
 
 use super::{CLAUDE, CODEX, Machine, WORKS};
 use crate::revise::{reviewed, write_on};
@@ -6,7 +6,7 @@ use pullyard_domain::checks::{Checks, JobCommands, Setup};
 use pullyard_domain::commands::CommandPolicy;
 use pullyard_protocol::attempt::FinishOutcome;
 
-/// Has revised a branch that tells agents something else than its base does.
+/// Runs a revision of a branch whose instructions differ from those of its base.
 async fn revised(agent: (&'static str, &str), says: &str) -> Machine {
     let machine = Machine::with(agent, says).await;
     write_on(&machine.world, "main", "AGENTS.md", "Mind the gap.\n");
@@ -21,7 +21,7 @@ async fn revised(agent: (&'static str, &str), says: &str) -> Machine {
 }
 
 #[tokio::test]
-async fn claude_code_is_told_what_the_base_branch_says_and_nothing_of_the_one_that_it_revises() {
+async fn claude_code_gets_instructions_of_the_base_branch_only() {
     let machine = revised(CLAUDE, WORKS).await;
     let [start] = machine.starts().try_into().unwrap();
     let told = start.join("\n");
@@ -31,7 +31,7 @@ async fn claude_code_is_told_what_the_base_branch_says_and_nothing_of_the_one_th
 }
 
 #[tokio::test]
-async fn codex_is_told_what_the_base_branch_says_and_nothing_of_the_one_that_it_revises() {
+async fn codex_gets_instructions_of_the_base_branch_only() {
     let says = "cat > /dev/null; cp $CODEX_HOME/config.toml @DIR@/settings; echo hello > greeting.txt
          cat @CODEX@/tools_and_edits.jsonl";
     let machine = revised(CODEX, says).await;
@@ -41,7 +41,7 @@ async fn codex_is_told_what_the_base_branch_says_and_nothing_of_the_one_that_it_
 }
 
 #[tokio::test]
-async fn that_a_file_is_too_large_to_be_told_is_said_once_however_often_the_agent_goes_on() {
+async fn oversized_instruction_file_is_logged_once() {
     let says = "head -n 1 > /dev/null
          if grep -q -- --resume @DIR@/starts.args; then echo hello > greeting.txt; cat @CLAUDE@/resume_after.jsonl
          else echo hullo > greeting.txt; cat @CLAUDE@/tools_and_edits.jsonl; fi; cat > /dev/null";
