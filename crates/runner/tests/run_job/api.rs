@@ -1,4 +1,4 @@
-//! A control plane that speaks the wire types, remembers every call, and misbehaves as it is told.
+//! A scripted control plane that uses the wire types, records every call, and fails on request.
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -23,10 +23,10 @@ pub(crate) const BOOTSTRAP: &str = "bootstrap-secret-8d1f";
 pub(crate) const TASK: &str = "arn:aws:ecs:eu-central-1:1:task/x/y";
 pub(crate) const LEASE: &str = "lease-secret-77ab";
 
-/// Fails a test that waits for something that never comes.
+/// The limit for every wait.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// One call as it came.
+/// One received call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Call {
     pub(crate) route: String,
@@ -34,45 +34,45 @@ pub(crate) struct Call {
     pub(crate) body: Value,
 }
 
-/// How the control plane behaves; changed by tests while it runs.
+/// The behaviour of the control plane; tests change it while it runs.
 #[derive(Default)]
 pub(crate) struct Script {
-    /// The answers of so many calls of a route are lost.
+    /// How many answers of a route are lost.
     pub(crate) lose: HashMap<&'static str, u32>,
-    /// Every call of a route is refused with this status and code.
+    /// Routes whose every call is refused with this status and code.
     pub(crate) refuse: HashMap<&'static str, (u16, &'static str)>,
     pub(crate) cancel: bool,
     pub(crate) pause: bool,
-    /// What people say: told to the runner when it asks, and a question is not taken before it was.
+    /// Inputs for the agent. A question is accepted only after the runner read all of them.
     pub(crate) inputs: Vec<Input>,
-    /// Said just before the runner asks for the right to push.
+    /// Added just before the runner requests permission to push.
     pub(crate) inputs_before_push: Vec<Input>,
     pub(crate) push_for_secs: Option<u64>,
-    /// Tokens that end, one for each call; then the one that doesn't.
+    /// Tokens that expire, one per call; after them comes the permanent one.
     pub(crate) minted: VecDeque<String>,
-    /// Signs commits.
+    /// The key that signs commits.
     pub(crate) signing_key: Option<String>,
-    /// Keys for the agent's model, as they come over the wire.
+    /// Keys for the agent's model, in wire format.
     pub(crate) model: Vec<Value>,
-    /// What is wanted by the time the runner asks for the right to push, and whether it gets it.
+    /// The order at the push request, and whether the push is granted.
     pub(crate) at_push: Option<(&'static str, bool)>,
-    /// Calls of an attempt that does not hold the job are refused.
+    /// Refuse calls of an attempt that does not hold the job.
     pub(crate) fences: bool,
-    /// A checkpoint that was kept later than the newest, and is not to be had.
+    /// A newer checkpoint that cannot be read.
     pub(crate) missing: Option<Value>,
-    /// The bucket by another address than ours.
+    /// Another address for the bucket.
     pub(crate) bucket: Option<String>,
-    /// The claim that got an attempt, where calls are fenced.
+    /// The claim id of each attempt, with `fences`.
     claims: HashMap<u32, Value>,
-    /// The newest attempt that gave the job back, where calls are fenced, and how.
+    /// The newest attempt that yielded, with `fences`, and its request.
     rested: Option<(u32, Value)>,
-    /// The finish that ended the job, where calls are fenced.
+    /// The finish that ended the job, with `fences`.
     ended: Option<Value>,
 }
 
 impl Script {
-    /// Whether an attempt holds the job for this call: no later one has it, no other claim got it, and it neither gave
-    /// the job back nor ended it, unless by this call. What the call claims, gives back or ends is noted.
+    /// Returns whether an attempt holds the job for this call, and records its claim, yield or finish. A later attempt,
+    /// another claim, a yield or a finish ends the hold, unless the call repeats it.
     fn admits(&mut self, newest: u32, attempt: u32, route: &str, body: &Value) -> bool {
         if !self.fences {
             return true;
@@ -98,7 +98,7 @@ impl Script {
         true
     }
 
-    /// Every call of a route is refused from now on.
+    /// Refuses every call of a route from now on.
     pub(crate) fn refuse(&mut self, route: &'static str, status: u16, code: &'static str) {
         self.refuse.insert(route, (status, code));
     }
@@ -110,9 +110,9 @@ struct Inner {
     script: Mutex<Script>,
     calls: watch::Sender<Vec<Call>>,
     events: Mutex<BTreeMap<u64, Event>>,
-    /// What was put into the bucket, by name.
+    /// The bucket's objects by name.
     kept: Mutex<BTreeMap<String, Vec<u8>>>,
-    /// The newest checkpoint: its name, and what its runner said of it.
+    /// The name of the newest checkpoint, and its reported size and hash.
     checkpoint: Mutex<Option<(String, Value)>>,
     url: OnceLock<String>,
 }
@@ -128,7 +128,7 @@ impl Api {
         Self::start_with(assignment, forge_token, Router::new()).await
     }
 
-    /// With more routes than those of an attempt.
+    /// Starts the server with additional routes.
     pub(crate) async fn start_with(assignment: Assignment, forge_token: &str, more: Router) -> Self {
         let inner = Arc::new(Inner {
             assignment: Mutex::new(assignment),
@@ -166,7 +166,7 @@ impl Api {
         change(&mut self.inner.script.lock().unwrap());
     }
 
-    /// All calls of a route, repeats too.
+    /// All calls of a route, including repeats.
     pub(crate) fn calls(&self, route: &str) -> Vec<Call> {
         self.inner.calls.borrow().iter().filter(|call| call.route == route).cloned().collect()
     }
@@ -175,10 +175,10 @@ impl Api {
         self.calls("status").iter().map(|call| call.body["status"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// The events that were kept, which are without gaps.
+    /// The stored events; fails on a gap.
     pub(crate) fn events(&self) -> Vec<Event> {
         let events = self.inner.events.lock().unwrap();
-        assert!(events.keys().enumerate().all(|(n, seq)| *seq == n as u64 + 1), "a gap");
+        assert!(events.keys().enumerate().all(|(n, seq)| *seq == n as u64 + 1), "a gap in the event numbers");
         events.values().cloned().collect()
     }
 
@@ -186,30 +186,30 @@ impl Api {
         self.events().iter().filter_map(|event| event.text.clone()).collect::<Vec<_>>().join("\n")
     }
 
-    /// The finishes that were sent, repeats too.
+    /// All finishes sent, including repeats.
     pub(crate) fn finishes(&self) -> Vec<FinishRequest> {
         let calls = self.calls("finish").into_iter();
         calls.map(|call| serde_json::from_value(call.body).unwrap()).collect()
     }
 
-    /// The finish that ended the job, where calls are fenced.
+    /// The finish that ended the job, with `fences`.
     pub(crate) fn ended(&self) -> Option<FinishRequest> {
         let ended = self.inner.script.lock().unwrap().ended.clone();
         ended.map(|body| serde_json::from_value(body).unwrap())
     }
 
-    /// Whether the newest attempt gave the job back, where calls are fenced.
+    /// Whether the newest attempt yielded, with `fences`.
     pub(crate) fn rests(&self) -> bool {
         let newest = self.assignment().attempt;
         self.inner.script.lock().unwrap().rested.as_ref().is_some_and(|(attempt, _)| *attempt == newest)
     }
 
-    /// What was put into the bucket under this name.
+    /// The bucket's object with this name.
     pub(crate) fn kept(&self, name: &str) -> Option<Vec<u8>> {
         self.inner.kept.lock().unwrap().get(name).cloned()
     }
 
-    /// Puts this into the bucket in the place of what is there; its runner said something else of it.
+    /// Replaces or deletes an object of the bucket; its reported size and hash stay.
     pub(crate) fn replace(&self, name: &str, bytes: Option<Vec<u8>>) {
         let mut kept = self.inner.kept.lock().unwrap();
         match bytes {
@@ -218,7 +218,7 @@ impl Api {
         };
     }
 
-    /// Leaves this as the newest checkpoint, as if a runner had.
+    /// Stores the newest checkpoint, as a runner would.
     pub(crate) fn leave_checkpoint(&self, bytes: Vec<u8>) {
         let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let about = json!({ "size_bytes": bytes.len(), "sha256": sha256 });
@@ -226,18 +226,18 @@ impl Api {
         self.replace("left.tar.zst", Some(bytes));
     }
 
-    /// The yields that were sent, repeats too.
+    /// All yields sent, including repeats.
     pub(crate) fn yields(&self) -> Vec<YieldRequest> {
         let calls = self.calls("yield").into_iter();
         calls.map(|call| serde_json::from_value(call.body).unwrap()).collect()
     }
 
-    /// The routes that were called, in their order.
+    /// The called routes in order.
     pub(crate) fn routes(&self) -> Vec<String> {
         self.inner.calls.borrow().iter().map(|call| call.route.clone()).collect()
     }
 
-    /// Forgets the events and calls of an attempt, as the next one begins.
+    /// Clears events and calls, and starts the next attempt.
     pub(crate) fn next_attempt(&self, change: impl FnOnce(&mut Assignment)) {
         self.inner.events.lock().unwrap().clear();
         self.inner.calls.send_modify(Vec::clear);
@@ -252,14 +252,14 @@ impl Api {
         });
     }
 
-    /// The one finish.
+    /// The only finish.
     pub(crate) fn finish(&self) -> FinishRequest {
         let mut finishes = self.finishes();
         assert_eq!(finishes.len(), 1, "{finishes:?}");
         finishes.remove(0)
     }
 
-    /// The code that the one finish failed with.
+    /// The failure code of the only finish.
     pub(crate) fn failure(&self) -> &'static str {
         self.finish().failure.unwrap().code()
     }
@@ -270,7 +270,7 @@ impl Api {
         tokio::time::timeout(PATIENCE, wait).await.unwrap().unwrap();
     }
 
-    /// Waits until the agent has said this.
+    /// Waits until an event contains the text.
     pub(crate) async fn wait_for_text(&self, text: &str) {
         self.wait_for(|calls| calls.iter().any(|call| call.route == "events" && call.body.to_string().contains(text)))
             .await;
@@ -366,14 +366,14 @@ async fn answer(
     };
     if let Some(left) = script.lose.get_mut(route.as_str()).filter(|left| **left > 0) {
         *left -= 1;
-        // The head of an answer, and then the connection breaks.
+        // Send the head of an answer, then break the connection.
         let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);
         return Response::builder().status(StatusCode::OK).body(Body::from_stream(broken)).unwrap();
     }
     axum::Json(said).into_response()
 }
 
-/// What is only read.
+/// Handles GET requests.
 async fn asked(
     State(inner): State<Arc<Inner>>,
     Path((_, attempt, route)): Path<(String, u32, String)>,
@@ -428,7 +428,7 @@ async fn stored(State(inner): State<Arc<Inner>>) -> Response {
     axum::Json(json!({})).into_response()
 }
 
-/// The bucket. It cuts an upload as often as answers of the route `put` are to be lost.
+/// Stores an object. Answers 503 as often as `lose` requires for the route `put`.
 async fn bucket(
     State(inner): State<Arc<Inner>>,
     Path(name): Path<String>,

@@ -1,10 +1,10 @@
-//! What a run leaves behind, and that nothing of it fails a job.
+//! Tests the artifacts of a run, and that no artifact problem fails a job.
 
 use crate::world::{BRANCH, World};
 use pullyard_protocol::attempt::FinishOutcome;
 use serde_json::Value;
 
-/// Says something, answers a tool with more than fits into an event, and changes a text and a binary file.
+/// Prints text, reports a tool result too large for an event, and writes a binary file.
 const AGENT: &str = r#"cat > /dev/null
 echo 'Looking.'
 printf '{"kind":"tool_result","call":"c1","text":"'
@@ -14,11 +14,11 @@ printf 'a\000b\377' > picture.bin
 echo '{"kind":"result","text":"Done."}'"#;
 
 fn text(world: &World, name: &str) -> String {
-    String::from_utf8(world.api.kept(name).unwrap_or_else(|| panic!("{name} was not kept"))).unwrap()
+    String::from_utf8(world.api.kept(name).unwrap_or_else(|| panic!("{name} was not stored"))).unwrap()
 }
 
 #[tokio::test]
-async fn a_run_leaves_its_patch_its_output_and_its_last_word_before_it_finishes() {
+async fn run_stores_patch_output_and_final_message() {
     let world = World::with_agent(AGENT).await;
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -27,14 +27,14 @@ async fn a_run_leaves_its_patch_its_output_and_its_last_word_before_it_finishes(
     let log = text(&world, "agent-output.jsonl");
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((lines.len(), &lines[0]["text"]), (3, &Value::from("Looking.")));
-    assert_eq!(lines[1]["text"].as_str().unwrap().len(), 100_000, "whole");
-    // The event is cut, and says where the rest is.
+    assert_eq!(lines[1]["text"].as_str().unwrap().len(), 100_000, "cut");
+    // The event is cut and names the artifact with the rest.
     assert_eq!(text(&world, "output-1.txt").len(), 100_000);
     let events = world.api.events();
     let result = events.iter().find(|event| event.call.as_deref() == Some("c1")).unwrap();
     assert_eq!(result.data.as_ref().unwrap()["artifact"], "output-1.txt");
     assert!(result.text.as_ref().unwrap().len() < 70_000);
-    // As git takes it, binary files too: on the base it makes the branch.
+    // The patch applies to the base and gives the branch, binary files included.
     let patch = world.outside("changes.patch");
     std::fs::write(&patch, world.api.kept("changes.patch").unwrap()).unwrap();
     let index = world.outside("index").display().to_string();
@@ -52,13 +52,13 @@ async fn a_run_leaves_its_patch_its_output_and_its_last_word_before_it_finishes(
     git(&["read-tree", "main"]);
     git(&["apply", "--cached", patch.to_str().unwrap()]);
     assert_eq!(git(&["write-tree"]), git(&["rev-parse", &format!("{BRANCH}^{{tree}}")]));
-    assert!(world.api.kept("provider-payload.txt").is_none(), "nobody asked for it");
+    assert!(world.api.kept("provider-payload.txt").is_none(), "raw capture is off");
     assert_eq!(world.api.calls("stored").len(), 4);
     assert!(world.worktrees().is_empty());
 }
 
 #[tokio::test]
-async fn lines_are_kept_as_they_came_where_the_operator_says_so() {
+async fn raw_capture_stores_lines_unchanged() {
     let world = World::with_agent("cat > /dev/null; echo '{\"kind\":\"usage\",\"odd\":1}'; echo x > work.txt").await;
     let ran = world
         .run_with(|command| {
@@ -70,7 +70,7 @@ async fn lines_are_kept_as_they_came_where_the_operator_says_so() {
 }
 
 #[tokio::test]
-async fn a_failed_run_leaves_its_output_too() {
+async fn failed_run_stores_its_output() {
     let world = World::with_agent("cat > /dev/null; echo 'I give up.'; exit 3").await;
     world.run().await;
     assert_eq!(world.api.failure(), "agent_failed");
@@ -80,7 +80,7 @@ async fn a_failed_run_leaves_its_output_too() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_busy_is_asked_again() {
+async fn busy_bucket_is_retried() {
     let world = World::with_agent("cat > /dev/null; echo x > work.txt").await;
     world.api.script(|script| {
         script.lose.insert("put", 2);
@@ -92,14 +92,14 @@ async fn a_bucket_that_is_busy_is_asked_again() {
 }
 
 #[tokio::test]
-async fn what_the_control_plane_will_not_keep_costs_the_job_nothing() {
+async fn refused_artifact_does_not_fail_the_job() {
     for (status, code) in [(422, "artifact_too_large"), (404, "not_found"), (403, "not_allowed")] {
         let world = World::with_agent(AGENT).await;
         world.api.script(|script| script.refuse("artifacts", status, code));
         let ran = world.run().await;
         assert_eq!((ran.code, world.api.finish().outcome), (Some(0), FinishOutcome::Completed), "{}", ran.log);
         assert!(ran.log.contains("an artifact was not kept"), "{}", ran.log);
-        assert_eq!(world.api.calls("artifacts").len(), 4, "each is asked for once");
+        assert_eq!(world.api.calls("artifacts").len(), 4, "one request for each");
         let said: Vec<_> = world.api.events().into_iter().filter_map(|event| event.text).collect();
         for name in ["changes.patch", "final-message.md", "agent-output.jsonl"] {
             let words = format!("{name} is not kept: ");

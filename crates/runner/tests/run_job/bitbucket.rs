@@ -1,5 +1,4 @@
-//! Jobs of a repository on Bitbucket Cloud, which the demo forge's other face plays: with either kind of token, and
-//! once where an answer of it is lost.
+//! Tests jobs on Bitbucket Cloud, with both kinds of token and with lost answers. The demo forge plays Bitbucket.
 
 use crate::api::Api;
 use crate::world::{BRANCH, TOKEN, World};
@@ -13,10 +12,10 @@ use pullyard_forge::{Bitbucket, Endpoint, Forge, PullRequest, ReviewComment, Tok
 use pullyard_protocol::attempt::{FinishOutcome, FinishResult, RevisedComment, RevisedReview, Revises};
 
 const REPOSITORY: &str = "acme/app";
-/// Says how often it has worked.
+/// Prints how often it has worked.
 const ROUNDS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
 
-/// A world whose job is of a repository on Bitbucket, with this secret of its integration.
+/// A world whose repository is on Bitbucket, with this integration secret.
 async fn on_bitbucket(agent: &str, secret: &str) -> World {
     let mut world = World::with_agent(agent).await;
     let mut assignment = world.api.assignment();
@@ -31,13 +30,13 @@ fn rest(world: &World) -> Forge {
     Forge::Bitbucket(Bitbucket::new(endpoint, Token::new(TOKEN)).unwrap())
 }
 
-/// The next call of this kind has its effect, and its answer never arrives.
+/// Loses the answer to the next call of this kind; the call takes effect.
 fn loses(world: &World, method: &str, path: &str) {
     let calls = Calls { method: Some(method.into()), path: path.into() };
     world.forge.order_fault(calls, 1, Fault::HangUpAfter);
 }
 
-/// Runs the job to its end, which is a good one.
+/// Runs the job to a success.
 async fn done(world: &World) -> FinishResult {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -46,7 +45,7 @@ async fn done(world: &World) -> FinishResult {
     finish.result.unwrap()
 }
 
-/// The one pull request that is open.
+/// The only open pull request.
 async fn only_open(world: &World) -> PullRequest {
     let mut open = rest(world).pull_requests(REPOSITORY, 1).await.unwrap().found;
     assert_eq!(open.len(), 1, "{open:?}");
@@ -62,7 +61,7 @@ async fn comments(world: &World, number: u64) -> Vec<ReviewComment> {
 }
 
 #[tokio::test]
-async fn a_ticket_becomes_one_pull_request_though_the_answer_to_its_opening_is_lost() {
+async fn lost_answer_to_opening_creates_no_second_pull_request() {
     for secret in [TOKEN.to_owned(), format!("bot@acme.example:{TOKEN}")] {
         let world = on_bitbucket(ROUNDS, &secret).await;
         loses(&world, "POST", "/pullrequests");
@@ -78,7 +77,7 @@ async fn a_ticket_becomes_one_pull_request_though_the_answer_to_its_opening_is_l
 }
 
 #[tokio::test]
-async fn what_a_lost_attempt_pushed_gets_one_pull_request_though_the_answer_to_its_opening_is_lost() {
+async fn adopted_commit_gets_one_pr_after_a_lost_answer() {
     let world = on_bitbucket("exit 1", TOKEN).await;
     let job = world.api.assignment().job;
     let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Agent: command"));
@@ -87,14 +86,14 @@ async fn what_a_lost_attempt_pushed_gets_one_pull_request_though_the_answer_to_i
     let first = done(&world).await;
     let number = only_open(&world).await.number;
     assert_eq!((&first.head, first.pull_request.number), (&pushed, number));
-    // Its finish is not heard either, and another one looks.
+    // The finish is lost too, and another attempt looks for the pull request.
     world.api.next_attempt(|_| ());
     let second = done(&world).await;
     assert_eq!((&second.head, second.pull_request.number), (&pushed, number));
     assert_eq!(only_open(&world).await.number, number);
 }
 
-/// A pull request of ours on which somebody made two remarks, and the job that is to answer these.
+/// Creates a pull request with two review comments, and a job that answers them.
 async fn under_review() -> (World, u64, Vec<u64>) {
     let world = on_bitbucket(ROUNDS, TOKEN).await;
     let number = done(&world).await.pull_request.number;
@@ -125,7 +124,7 @@ async fn under_review() -> (World, u64, Vec<u64>) {
     (world, number, threads)
 }
 
-/// Each thread has one answer of the job, with its mark as Bitbucket hides it.
+/// Verifies that each thread has one answer of the job, with Bitbucket's hidden mark.
 async fn check_answered_once(world: &World, number: u64, threads: &[u64]) {
     let all = comments(world, number).await;
     let ours = Some(Marker::Job(world.api.assignment().job));
@@ -138,14 +137,14 @@ async fn check_answered_once(world: &World, number: u64, threads: &[u64]) {
 }
 
 #[tokio::test]
-async fn each_thread_is_answered_once_whichever_answer_is_lost_and_whoever_comes_after() {
+async fn each_thread_is_answered_once_despite_lost_answers() {
     let (world, number, threads) = under_review().await;
     loses(&world, "POST", "/comments");
     let revised = done(&world).await;
     assert_eq!(revised.pull_request.number, number);
     assert_eq!(revised.replies, Some(Replies { answered: 2, failed: 0 }));
     check_answered_once(&world, number, &threads).await;
-    // Its finish is not heard, and the next attempt finds what was said.
+    // The finish is lost, and the next attempt finds the answers.
     world.api.next_attempt(|_| ());
     let again = done(&world).await;
     assert_eq!((&again.head, again.replies), (&revised.head, revised.replies));
@@ -153,7 +152,7 @@ async fn each_thread_is_answered_once_whichever_answer_is_lost_and_whoever_comes
 }
 
 #[tokio::test]
-async fn the_text_says_the_newest_commit_once_though_the_answer_to_its_change_is_lost() {
+async fn pr_text_names_the_newest_commit_once_after_a_lost_answer() {
     let (world, number, _) = under_review().await;
     let before = text(&world, number).await;
     loses(&world, "PUT", &format!("/pullrequests/{number}"));

@@ -1,4 +1,4 @@
-//! Commands of the project around the agent: setting up before it, checks on its work, one repair.
+//! Tests the project's commands: setup, checks on the agent's work, and one repair round.
 
 use crate::plane::appears;
 use crate::publish::opens_by;
@@ -14,11 +14,11 @@ use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
 
 const GREET: &str = "cat > /dev/null; echo hello > greeting.txt; echo 'I greet.'";
-/// Greets wrongly, unless it is told that a check failed.
+/// Writes a wrong greeting, or the right one after a failed check.
 const MENDS: &str = "cat > @DIR@/prompt; if grep -q 'checks failed' @DIR@/prompt
     then cp @DIR@/prompt @DIR@/repair; ls > @DIR@/files; cat README.md > @DIR@/readme; echo hello > greeting.txt
     else echo hullo > greeting.txt; fi";
-/// Passes on a right greeting.
+/// Passes on the right greeting.
 const CHECK: &str = "grep -q hello greeting.txt || { echo 'it says' $(cat greeting.txt); exit 4; }";
 
 /// A world whose job has these checks, run by a shell.
@@ -35,7 +35,7 @@ pub(crate) async fn with_checks(agent: &str, checks: &[&str], change: impl FnOnc
     world
 }
 
-/// Runs it to a finish, and gives the results of its checks.
+/// Runs to a finish and returns the results of its checks.
 async fn checked(world: &World) -> (Ran, Vec<CheckRun>) {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -48,7 +48,7 @@ fn ends(runs: &[CheckRun]) -> Vec<(u32, CheckOutcome, Option<i32>)> {
 }
 
 fn kept(world: &World, name: &str) -> String {
-    let bytes = world.api.kept(name).unwrap_or_else(|| panic!("{name} was not kept"));
+    let bytes = world.api.kept(name).unwrap_or_else(|| panic!("{name} was not stored"));
     String::from_utf8(bytes).unwrap()
 }
 
@@ -65,7 +65,7 @@ fn trailers(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn checks_that_pass_are_told_kept_and_said_on_the_pull_request() {
+async fn passed_checks_are_reported_stored_and_shown_on_the_pr() {
     let world = with_checks(GREET, &[CHECK, "echo all is well"], |_| ()).await;
     let (_, runs) = checked(&world).await;
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
@@ -87,7 +87,7 @@ async fn checks_that_pass_are_told_kept_and_said_on_the_pull_request() {
 }
 
 #[tokio::test]
-async fn a_failed_check_fails_the_job_after_all_were_run_and_nothing_is_pushed() {
+async fn failed_check_fails_the_job_after_all_checks_ran() {
     let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[CHECK, "true"], |_| ()).await;
     let (_, runs) = checked(&world).await;
     let failure = world.api.finish().failure.unwrap();
@@ -99,7 +99,7 @@ async fn a_failed_check_fails_the_job_after_all_were_run_and_nothing_is_pushed()
 }
 
 #[tokio::test]
-async fn an_agent_mends_its_work_once_with_what_the_checks_printed() {
+async fn agent_repairs_its_work_with_the_output_of_failed_checks() {
     let dirty = "echo dirt > dirt.txt; echo dirt > README.md";
     let world = with_checks(MENDS, &[CHECK, dirty], |all| all.checks.repair = true).await;
     let (_, runs) = checked(&world).await;
@@ -111,8 +111,8 @@ async fn an_agent_mends_its_work_once_with_what_the_checks_printed() {
     let told = std::fs::read_to_string(world.outside("repair")).unwrap();
     assert!(told.starts_with("Write a greeting.\n\n"), "{told}");
     assert!(told.contains("ended with exit code 4:\n\n```text\nit says hullo\n```\n"), "{told}");
-    assert!(!told.contains("dirt"), "only what failed is told: {told}");
-    // What checks do to the files is nobody's work.
+    assert!(!told.contains("dirt"), "a passed check is shown: {told}");
+    // Changes by checks are discarded.
     assert!(!std::fs::read_to_string(world.outside("files")).unwrap().contains("dirt.txt"));
     assert_eq!(std::fs::read_to_string(world.outside("readme")).unwrap(), "# App\n");
     assert_eq!(world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
@@ -123,7 +123,7 @@ async fn an_agent_mends_its_work_once_with_what_the_checks_printed() {
 }
 
 #[tokio::test]
-async fn there_is_one_repair_round_and_no_second() {
+async fn repair_happens_only_once() {
     let world = with_checks("cat > /dev/null; echo x >> @DIR@/starts; echo hullo > greeting.txt", &[CHECK], |all| {
         all.checks.repair = true
     })
@@ -138,7 +138,7 @@ async fn there_is_one_repair_round_and_no_second() {
 }
 
 #[tokio::test]
-async fn an_attempt_starts_its_agent_again_so_often_and_a_repair_begins_no_new_count() {
+async fn repair_shares_the_restart_limit_of_the_attempt() {
     let agent = "cat > /dev/null; echo x >> @DIR@/starts
         case $(grep -c x @DIR@/starts) in 2) echo hullo > greeting.txt;; *) exit 75;; esac";
     let world = with_checks(agent, &[CHECK], |all| all.checks.repair = true).await;
@@ -149,7 +149,7 @@ async fn an_attempt_starts_its_agent_again_so_often_and_a_repair_begins_no_new_c
         .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!(world.api.finish().outcome, FinishOutcome::Failed);
-    // Once before the repair, and once in it.
+    // One restart before the repair, one in it.
     let texts = world.api.texts();
     assert!(
         texts.contains("Trying again in 0 s (1 of 2).") && texts.contains("Trying again in 0 s (2 of 2)."),
@@ -159,7 +159,7 @@ async fn an_attempt_starts_its_agent_again_so_often_and_a_repair_begins_no_new_c
 }
 
 #[tokio::test]
-async fn work_whose_checks_failed_becomes_a_draft_where_the_project_wants_that() {
+async fn failed_checks_create_a_draft_if_the_project_allows_it() {
     let draft = |all: &mut JobCommands| all.checks.failed = FailedChecks::Draft;
     let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[CHECK], draft).await;
     checked(&world).await;
@@ -173,12 +173,12 @@ async fn work_whose_checks_failed_becomes_a_draft_where_the_project_wants_that()
     );
 }
 
-/// Greets wrongly, and says that it took all that it may.
+/// Writes a wrong greeting and reports that its limits are used up.
 const USED_UP: &str = r#"cat > /dev/null; echo x >> @DIR@/starts; echo hullo > greeting.txt
     echo '{"kind":"result","text":"I greet."}'; echo '{"kind":"usage","turns":1,"cost_usd_micros":400000}'"#;
 
 #[tokio::test]
-async fn work_that_its_agent_has_nothing_left_to_mend_with_is_judged_as_it_is() {
+async fn work_is_judged_without_repair_when_limits_are_used_up() {
     let judged = async |by_turns: bool, failed: FailedChecks| {
         let world = with_checks(USED_UP, &[CHECK], |all| {
             all.checks.repair = true;
@@ -191,7 +191,7 @@ async fn work_that_its_agent_has_nothing_left_to_mend_with_is_judged_as_it_is() 
         });
         let (_, runs) = checked(&world).await;
         assert_eq!(ends(&runs), [(0, CheckOutcome::Failed, Some(4))]);
-        assert_eq!(std::fs::read_to_string(world.outside("starts")).unwrap(), "x\n", "it was not started again");
+        assert_eq!(std::fs::read_to_string(world.outside("starts")).unwrap(), "x\n", "the agent was restarted");
         let events = world.api.events();
         let told = |text: &str| text.contains("The agent has nothing left to mend it with. It ");
         assert!(events.iter().any(|event| event.text.as_deref().is_some_and(told)), "{events:?}");
@@ -208,7 +208,7 @@ async fn work_that_its_agent_has_nothing_left_to_mend_with_is_judged_as_it_is() 
 }
 
 #[tokio::test]
-async fn a_forge_that_has_no_drafts_there_fails_the_job_by_the_draft_and_by_nothing_else() {
+async fn only_a_refused_draft_fails_as_draft_refused() {
     let refuses = |words: &'static str| {
         let refuse = async move || (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": words })));
         get(async || Json(json!([]))).post(refuse)
@@ -224,12 +224,12 @@ async fn a_forge_that_has_no_drafts_there_fails_the_job_by_the_draft_and_by_noth
         opens_by(&world, refuses(words)).await;
         checked(&world).await;
         assert_eq!(world.api.failure(), code, "{words}");
-        assert!(world.head(BRANCH).is_some(), "the work is pushed");
+        assert!(world.head(BRANCH).is_some(), "no work was pushed");
     }
 }
 
 #[tokio::test]
-async fn an_open_pull_request_gets_no_work_whose_checks_failed() {
+async fn failed_checks_are_not_pushed_to_an_open_pull_request() {
     let draft = |all: &mut JobCommands| all.checks.failed = FailedChecks::Draft;
     let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[CHECK], draft).await;
     let head = world.commit_on("feature", "Earlier work");
@@ -242,7 +242,7 @@ async fn an_open_pull_request_gets_no_work_whose_checks_failed() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_finds_work_whose_checks_failed_opens_a_draft() {
+async fn adopted_commit_with_failed_checks_opens_a_draft() {
     let world = World::with_agent("exit 1").await;
     let job = world.api.assignment().job;
     world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Checks: failed"));
@@ -255,7 +255,7 @@ async fn an_attempt_that_finds_work_whose_checks_failed_opens_a_draft() {
 }
 
 #[tokio::test]
-async fn checks_have_a_home_of_their_own_and_nobodys_keys() {
+async fn checks_get_their_own_home_and_no_keys() {
     let world = with_checks(
         "cat > /dev/null; echo mine > $HOME/mine; echo hello > greeting.txt",
         &["env | sort > @DIR@/env; cat .git/config ~/mine 2> /dev/null; echo in $HOME"],
@@ -280,7 +280,7 @@ async fn checks_have_a_home_of_their_own_and_nobodys_keys() {
 }
 
 #[tokio::test]
-async fn what_a_check_leaves_running_is_dead_before_the_next_begins() {
+async fn background_process_of_a_check_is_killed() {
     let stays = "setsid sh -c 'echo up > @DIR@/up; while :; do sleep 0.05; done' > /dev/null 2>&1 & \
                  while [ ! -e @DIR@/up ]; do sleep 0.02; done";
     let world = with_checks(GREET, &[stays, CHECK], |_| ()).await;
@@ -290,7 +290,7 @@ async fn what_a_check_leaves_running_is_dead_before_the_next_begins() {
 }
 
 #[tokio::test]
-async fn a_check_that_takes_too_long_is_stopped_with_everything_it_started() {
+async fn check_over_its_time_limit_is_killed_with_its_children() {
     let world =
         with_checks(GREET, &["echo begun; trap '' TERM; sleep 600 & sleep 600"], |all| all.checks.limit_secs = 1).await;
     let (_, runs) = checked(&world).await;
@@ -303,7 +303,7 @@ async fn a_check_that_takes_too_long_is_stopped_with_everything_it_started() {
 }
 
 #[tokio::test]
-async fn of_a_flood_the_ends_are_kept_and_secrets_are_taken_out() {
+async fn long_check_output_keeps_both_ends_without_secrets() {
     let flood =
         "echo first; echo forge-secret-5e0c; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo forge-secret-5e0c last";
     let world = with_checks(GREET, &[flood], |all| all.checks.output_kib = 4).await;
@@ -318,7 +318,7 @@ async fn of_a_flood_the_ends_are_kept_and_secrets_are_taken_out() {
 }
 
 #[tokio::test]
-async fn a_check_whose_program_is_not_there_failed_and_says_why() {
+async fn check_with_a_missing_program_fails_with_its_name() {
     let allowlist = |all: &mut JobCommands| all.policy = CommandPolicy::Allowlist;
     let world = with_checks(GREET, &["rebar3 eunit"], allowlist).await;
     let (_, runs) = checked(&world).await;
@@ -328,7 +328,7 @@ async fn a_check_whose_program_is_not_there_failed_and_says_why() {
 }
 
 #[tokio::test]
-async fn words_of_an_allowed_command_reach_its_program_as_they_are() {
+async fn arguments_of_an_allowed_command_are_passed_unchanged() {
     let allowlist = |all: &mut JobCommands| all.policy = CommandPolicy::Allowlist;
     let agent = "cat > /dev/null; echo 'for arg; do echo \"<$arg>\"; done' > check.sh";
     let world = with_checks(agent, &["bash check.sh 'a | b' \"c; d\" plain"], allowlist).await;
@@ -338,7 +338,7 @@ async fn words_of_an_allowed_command_reach_its_program_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_command_that_is_not_allowed_is_refused_before_anything_is_fetched() {
+async fn disallowed_command_is_refused_before_anything_is_fetched() {
     let allowlist = |all: &mut JobCommands| all.policy = CommandPolicy::Allowlist;
     let world = with_checks(GREET, &["make", "make | tee @DIR@/out"], allowlist).await;
     checked(&world).await;
@@ -349,7 +349,7 @@ async fn a_command_that_is_not_allowed_is_refused_before_anything_is_fetched() {
 }
 
 #[tokio::test]
-async fn a_cancelled_job_stops_its_check_and_keeps_what_that_printed_by_then() {
+async fn cancel_stops_a_check_and_stores_its_partial_output() {
     let check = "echo half way; echo > @DIR@/begun; trap '' TERM; while :; do sleep 0.05; done";
     let world = with_checks(GREET, &[check], |_| ()).await;
     let runner = world.spawn(|_| ());
@@ -361,12 +361,12 @@ async fn a_cancelled_job_stops_its_check_and_keeps_what_that_printed_by_then() {
     assert_eq!(world.head(BRANCH), None);
     assert_eq!(kept(&world, "check-1.txt"), "half way\n");
     assert!(world.api.texts().contains("half way\n"), "{}", world.api.texts());
-    // It came to no result.
+    // The check has no result.
     assert_eq!(finish.work.map(|work| work.checks.len()), Some(0));
 }
 
 #[tokio::test]
-async fn a_job_that_is_cancelled_while_it_is_set_up_keeps_what_was_printed_by_then() {
+async fn cancel_during_setup_stores_the_partial_output() {
     let world = with_checks(GREET, &[], |_| ()).await;
     let hangs = format!("echo second; echo > {}; sleep 600", world.outside("begun").display());
     let setup = vec!["echo first".to_owned(), hangs.clone()];
@@ -380,7 +380,7 @@ async fn a_job_that_is_cancelled_while_it_is_set_up_keeps_what_was_printed_by_th
 }
 
 #[tokio::test]
-async fn setup_is_there_for_the_agent_and_no_part_of_its_change() {
+async fn setup_files_are_visible_to_the_agent_and_not_committed() {
     let setup =
         ["echo tool > tool.txt; mkdir -p 'a b'; echo x > 'a b/[x].txt'; echo changed > README.md", "echo set up"];
     let agent = "cat > /dev/null; cat tool.txt README.md > greeting.txt; git status --porcelain > status.txt";
@@ -403,7 +403,7 @@ async fn setup_is_there_for_the_agent_and_no_part_of_its_change() {
 }
 
 #[tokio::test]
-async fn a_setup_that_fails_ends_the_job_before_any_agent_works() {
+async fn failed_setup_ends_the_job_before_the_agent_starts() {
     let world = with_checks("touch @DIR@/agent", &[], |all| {
         all.setup.commands = vec!["echo no network >&2; exit 3".into(), "echo never".into()];
     })
