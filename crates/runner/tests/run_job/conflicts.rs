@@ -1,4 +1,4 @@
-//! Work that no longer merges with the branches beside it: its agent is told so, and where, before it begins.
+//! Tests that an agent learns which files conflict with other branches before it begins.
 
 use crate::rests::{commands, on_another_machine, paused, resumes};
 use crate::revise::{outside, under_review, write_on};
@@ -6,9 +6,9 @@ use crate::world::{BRANCH, World, end_of};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
 
-/// The branch of the pull request that is revised.
+/// The branch of the revised pull request.
 const FEATURE: &str = "feature";
-/// Keeps what it is told, and prints what stands on the other side by the commit that it is told.
+/// Stores its prompt, and the other side's README at the commit that the prompt names.
 const LOOKS: &str = "cat > @DIR@/prompt; echo hello > greeting.txt
     at=$(sed -n 's/.*at commit \\([0-9a-f]*\\)\\. .*/\\1/p' @DIR@/prompt)
     [ -z \"$at\" ] || git show $at:README.md > @DIR@/theirs";
@@ -19,7 +19,7 @@ fn told(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn an_agent_is_told_which_files_its_branch_and_the_base_both_changed() {
+async fn agent_learns_which_files_conflict_with_the_base() {
     let (world, _) = under_review(LOOKS).await;
     write_on(&world, FEATURE, "README.md", "# Ours\n");
     write_on(&world, FEATURE, "ours.txt", "ours\n");
@@ -35,7 +35,7 @@ async fn an_agent_is_told_which_files_its_branch_and_the_base_both_changed() {
     );
     assert!(prompt.starts_with(&begins), "{prompt}");
     assert!(prompt.contains("\nREADME.md\n") && prompt.contains("New orders:"), "{prompt}");
-    assert!(!prompt.contains("ours.txt"), "what only one of them changed is no conflict: {prompt}");
+    assert!(!prompt.contains("ours.txt"), "a one-sided change is listed: {prompt}");
     assert!(!outside(&prompt).contains("orders:"), "{}", outside(&prompt));
     assert_eq!(std::fs::read_to_string(world.outside("theirs")).unwrap(), "# Theirs\n");
     let texts = world.api.texts();
@@ -43,7 +43,7 @@ async fn an_agent_is_told_which_files_its_branch_and_the_base_both_changed() {
 }
 
 #[tokio::test]
-async fn an_agent_whose_branch_and_base_go_together_is_told_its_task_alone() {
+async fn mergeable_work_adds_nothing_to_the_prompt() {
     let (world, _) = under_review(LOOKS).await;
     write_on(&world, FEATURE, "README.md", "# Ours\n");
     write_on(&world, "main", "theirs.txt", "theirs\n");
@@ -54,7 +54,7 @@ async fn an_agent_whose_branch_and_base_go_together_is_told_its_task_alone() {
 }
 
 #[tokio::test]
-async fn an_agent_that_goes_on_is_told_where_its_earlier_work_meets_a_base_that_moved() {
+async fn resumed_agent_learns_of_conflicts_with_a_moved_base() {
     let world = paused(HALF).await;
     write_on(&world, "main", "half.txt", "theirs\n");
     let prompt = world.outside("prompt");
@@ -66,13 +66,13 @@ async fn an_agent_that_goes_on_is_told_where_its_earlier_work_meets_a_base_that_
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
     let prompt = told(&world);
     assert!(prompt.contains("does not merge with `main`") && prompt.contains("\n```text\nhalf.txt\n```\n"), "{prompt}");
-    // Looking changed nothing of the work.
+    // The merge test left the work unchanged.
     assert_eq!(world.file(BRANCH, "half.txt").as_deref(), Some("half\n"));
     assert_eq!(world.file(BRANCH, "end.txt").as_deref(), Some("end\n"));
 }
 
 #[tokio::test]
-async fn an_agent_that_is_told_can_mend_what_its_push_would_fail_by() {
+async fn agent_can_resolve_a_conflict_before_its_push() {
     let world = World::with_agent(HALF).await;
     world.commit_on(BRANCH, "Earlier work");
     let pull = world.opens(BRANCH).await;

@@ -1,4 +1,4 @@
-//! The daemon at work: it claims, runs each job in a process of its own, and says what lives.
+//! Tests the daemon's claims, job processes and heartbeats.
 
 use crate::api::{Api, BOOTSTRAP};
 use crate::plane::{Daemon, Machine, Plane, TOKEN, UNTIL_GO, appears, job};
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 
 #[tokio::test]
-async fn a_claimed_job_becomes_a_pull_request_under_the_runners_own_claim() {
+async fn claimed_job_becomes_a_pull_request_under_its_claim() {
     let mut world = World::with_agent("echo hello > greeting.txt").await;
     let plane = Plane::new();
     world.api = Api::start_with(world.api.assignment(), crate::world::TOKEN, plane.routes()).await;
@@ -41,7 +41,7 @@ async fn slots_are_filled_and_never_overfilled() {
     machine.pid_of(&job("a")).await;
     machine.pid_of(&job("b")).await;
     machine.plane.hears(&[&job("a"), &job("b")]).await;
-    // Heard twice more: nothing was claimed for a third slot.
+    // Another heartbeat passes without a claim for a third slot.
     machine.plane.next("heartbeat").await;
     assert_eq!(machine.plane.calls("claim").last().map(|_| machine.plane.calls("claim").len()), Some(2));
     machine.go();
@@ -54,9 +54,9 @@ async fn slots_are_filled_and_never_overfilled() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_was_lost_is_repeated_and_its_job_runs_once() {
+async fn claim_with_a_lost_answer_is_repeated_and_runs_once() {
     let machine = Machine::with_jobs("echo ran >> $HOME/ran; exit 0").await;
-    // The client repeats a call four times by itself: more than that are the daemon's own repeats.
+    // The client repeats a call four times; further repeats are the daemon's own.
     machine.plane.script(|script| {
         script.lose.insert("claim", 6);
         script.lose.insert("register", 2);
@@ -73,7 +73,7 @@ async fn a_claim_whose_answer_was_lost_is_repeated_and_its_job_runs_once() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_job_is_over_is_not_made_again_and_the_next_one_brings_another() {
+async fn claim_of_an_ended_job_is_replaced_by_a_new_claim() {
     let machine = Machine::with_jobs("echo ran >> $HOME/ran; exit 0").await;
     machine.plane.script(|script| script.spend = 2);
     machine.plane.give(&[job("a")]);
@@ -89,7 +89,7 @@ async fn a_claim_whose_job_is_over_is_not_made_again_and_the_next_one_brings_ano
 }
 
 #[tokio::test]
-async fn a_child_is_told_of_one_job_and_never_of_the_runners_token() {
+async fn job_process_never_sees_the_runner_token() {
     let machine = Machine::with_jobs(
         "tr '\\0' '\\n' < /proc/$$/environ > $HOME/environ
          tr '\\0' '\\n' < /proc/$PPID/environ > $HOME/environ-of-parent 2> $HOME/refused
@@ -120,14 +120,14 @@ async fn a_child_is_told_of_one_job_and_never_of_the_runners_token() {
     }
     let cmdline = std::fs::read(machine.dir.path().join("cmdline")).unwrap();
     assert!(!String::from_utf8_lossy(&cmdline).contains(TOKEN));
-    // Root may read everything, and says nothing about anybody else.
+    // Root can read every environment, so this check needs another user.
     if std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(machine.dir.path()).unwrap()) != 0 {
         assert_eq!(std::fs::read_to_string(machine.dir.path().join("environ-of-parent")).unwrap_or_default(), "");
     }
 }
 
 #[tokio::test]
-async fn a_killed_child_is_no_longer_said_to_run() {
+async fn killed_job_process_leaves_the_heartbeat() {
     let machine = Machine::with_jobs(UNTIL_GO).await;
     machine.plane.give(&[job("a")]);
     let daemon = machine.daemon();
@@ -142,7 +142,7 @@ async fn a_killed_child_is_no_longer_said_to_run() {
 }
 
 #[tokio::test]
-async fn a_job_whose_process_can_not_be_started_is_asked_for_again() {
+async fn unstartable_job_is_claimed_again() {
     let machine = Machine::with_jobs("echo ran >> $HOME/ran").await;
     let mode = |mode| {
         std::fs::set_permissions(machine.dir.path().join("run-job.sh"), std::fs::Permissions::from_mode(mode)).unwrap();
@@ -161,7 +161,7 @@ async fn a_job_whose_process_can_not_be_started_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_finish_that_nobody_could_deliver_is_delivered_beside_and_its_job_does_not_count_as_crashed() {
+async fn undelivered_finish_is_sent_after_the_job_process_died() {
     let mut world = World::with_agent("echo hello > greeting.txt").await;
     let plane = Plane::new();
     world.api = Api::start_with(world.api.assignment(), crate::world::TOKEN, plane.routes()).await;
@@ -170,14 +170,14 @@ async fn a_finish_that_nobody_could_deliver_is_delivered_beside_and_its_job_does
     world.api.script(|script| script.refuse("finish", 503, "busy"));
     let daemon = Daemon::start(world.dir.path(), &world.api.url, |_| ());
     world.api.wait_for(|calls| calls.iter().any(|call| call.route == "finish")).await;
-    // Its process dies with the finish on disk.
+    // The job process dies with the finish on disk.
     let record =
         std::fs::read_to_string(world.work_dir().join(format!("runners/kite.runner/jobs/{it}-1.json"))).unwrap();
     let pid = serde_json::from_str::<serde_json::Value>(&record).unwrap()["pid"].as_i64().unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
     plane.next("heartbeat").await;
     plane.next("heartbeat").await;
-    assert_eq!(plane.last("heartbeat").active(), BTreeSet::from([it.to_string()]), "the finish is still on its way");
+    assert_eq!(plane.last("heartbeat").active(), BTreeSet::from([it.to_string()]), "the job is missing");
     world.api.script(|script| script.refuse.clear());
     plane.hears(&[]).await;
     assert!(world.letters().is_empty());

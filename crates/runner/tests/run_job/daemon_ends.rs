@@ -1,4 +1,4 @@
-//! How the daemon ends, how it is gone on with, and what becomes of its jobs meanwhile.
+//! Tests how the daemon ends, how a new daemon takes over, and what happens to its jobs.
 
 use crate::plane::{Machine, UNTIL_GO, appears, job};
 use crate::world::is_alive;
@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 
 #[tokio::test]
-async fn a_drain_takes_nothing_more_and_waits_for_what_runs() {
+async fn drain_claims_nothing_and_waits_for_running_jobs() {
     let machine = Machine::with_jobs(UNTIL_GO).await;
     machine.plane.give(&[job("a")]);
     let daemon = machine.daemon();
@@ -15,7 +15,7 @@ async fn a_drain_takes_nothing_more_and_waits_for_what_runs() {
     machine.plane.hears_draining().await;
     let claims = machine.plane.calls("claim").len();
     machine.plane.give(&[job("b")]);
-    // Heard while it waits.
+    // A heartbeat while the daemon drains.
     let beat = machine.plane.next("heartbeat").await;
     assert_eq!((beat.body["draining"].as_bool(), beat.body["last"].as_bool()), (Some(true), Some(false)));
     assert_eq!(beat.active(), BTreeSet::from([job("a").to_string()]));
@@ -28,7 +28,7 @@ async fn a_drain_takes_nothing_more_and_waits_for_what_runs() {
 }
 
 #[tokio::test]
-async fn a_second_signal_stops_what_runs() {
+async fn second_signal_stops_running_jobs() {
     for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130)] {
         let machine = Machine::with_jobs(UNTIL_GO).await;
         machine.plane.give(&[job("a")]);
@@ -46,7 +46,7 @@ async fn a_second_signal_stops_what_runs() {
 }
 
 #[tokio::test]
-async fn a_third_signal_leaves_what_does_not_stop_to_the_next_daemon() {
+async fn third_signal_leaves_stubborn_jobs_to_the_next_daemon() {
     let stubborn = UNTIL_GO.replace("trap 'exit 143' TERM", "trap 'touch $HOME/told' TERM");
     let machine = Machine::with_jobs(&stubborn).await;
     machine.plane.give(&[job("a")]);
@@ -73,7 +73,7 @@ async fn a_third_signal_leaves_what_does_not_stop_to_the_next_daemon() {
 }
 
 #[tokio::test]
-async fn a_killed_daemon_is_gone_on_with_and_its_jobs_live() {
+async fn restarted_daemon_takes_over_jobs_of_a_killed_one() {
     let machine = Machine::with_jobs(UNTIL_GO).await;
     machine.plane.give(&[job("a"), job("b")]);
     let two_slots = |command: &mut tokio::process::Command| {
@@ -85,7 +85,7 @@ async fn a_killed_daemon_is_gone_on_with_and_its_jobs_live() {
     daemon.signal(Signal::SIGKILL);
     daemon.end().await;
     assert!(is_alive(&a.to_string()) && is_alive(&b.to_string()));
-    // One of them ends while nobody watches.
+    // One job ends while no daemon watches.
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(b), Signal::SIGTERM).unwrap();
     while is_alive(&b.to_string()) {
         tokio::task::yield_now().await;
@@ -96,13 +96,13 @@ async fn a_killed_daemon_is_gone_on_with_and_its_jobs_live() {
     let daemon = machine.daemon_with(two_slots);
     machine.pid_of(&job("c")).await;
     let second = machine.plane.last("register");
-    assert_eq!(second.body["instance"], first["instance"], "the control plane sees a repeat");
+    assert_eq!(second.body["instance"], first["instance"], "not the same instance");
     assert_eq!(second.active(), BTreeSet::from([job("a").to_string()]));
     machine.plane.hears(&[&job("a"), &job("c")]).await;
     machine.plane.next("heartbeat").await;
-    assert!(!machine.dir.path().join(format!("pid-{}", job("d"))).exists(), "its slot is used");
+    assert!(!machine.dir.path().join(format!("pid-{}", job("d"))).exists(), "started in a used slot");
 
-    // It stops the jobs of the daemon before it, too.
+    // The new daemon also stops jobs of the killed one.
     daemon.signal(Signal::SIGTERM);
     machine.plane.hears_draining().await;
     daemon.signal(Signal::SIGTERM);
@@ -112,7 +112,7 @@ async fn a_killed_daemon_is_gone_on_with_and_its_jobs_live() {
     assert!(!is_alive(&a.to_string()));
     assert!(machine.plane.last("heartbeat").active().is_empty());
 
-    // It left properly: whoever comes next is another process.
+    // After a proper exit, the next daemon has a new instance id.
     machine.go();
     let daemon = machine.daemon_with(|command| {
         command.arg("--once");
@@ -122,7 +122,7 @@ async fn a_killed_daemon_is_gone_on_with_and_its_jobs_live() {
 }
 
 #[tokio::test]
-async fn a_claim_that_a_killed_daemon_never_heard_of_brings_its_job_to_the_next() {
+async fn claim_of_a_killed_daemon_is_repeated_by_the_next() {
     let machine = Machine::with_jobs("echo ran >> $HOME/ran").await;
     machine.plane.script(|script| {
         script.lose.insert("claim", u32::MAX);
@@ -142,9 +142,9 @@ async fn a_claim_that_a_killed_daemon_never_heard_of_brings_its_job_to_the_next(
 }
 
 #[tokio::test]
-async fn a_claim_without_an_answer_is_settled_before_a_drain_ends() {
+async fn unanswered_claim_is_settled_before_a_drain_ends() {
     let machine = Machine::with_jobs("echo ran >> $HOME/ran").await;
-    // Beyond the client's own repeats, the daemon's first failure.
+    // More losses than the client repeats, so the daemon sees one failure.
     machine.plane.script(|script| {
         script.lose.insert("claim", 4);
     });
@@ -158,7 +158,7 @@ async fn a_claim_without_an_answer_is_settled_before_a_drain_ends() {
 }
 
 #[tokio::test]
-async fn a_drain_told_by_the_control_plane_is_over_when_it_is_no_longer_told() {
+async fn drain_by_the_control_plane_ends_when_it_is_withdrawn() {
     let machine = Machine::with_jobs(UNTIL_GO).await;
     machine.plane.script(|script| script.drain = true);
     let daemon = machine.daemon_with(|command| {
@@ -178,7 +178,7 @@ async fn a_drain_told_by_the_control_plane_is_over_when_it_is_no_longer_told() {
 }
 
 #[tokio::test]
-async fn a_runner_that_was_replaced_deleted_or_shut_out_waits_for_its_jobs_and_says_why() {
+async fn rejected_daemon_waits_for_its_jobs_and_prints_the_reason() {
     for (route, status, code, exit, words) in [
         ("heartbeat", 409, "runner_replaced", 3, "taken the place"),
         ("claim", 409, "runner_replaced", 3, "taken the place"),
@@ -193,7 +193,7 @@ async fn a_runner_that_was_replaced_deleted_or_shut_out_waits_for_its_jobs_and_s
             script.refuse.insert(route, (status, code));
         });
         machine.plane.next(route).await;
-        // Whether it goes on is between the job and the control plane.
+        // The job runs on; its own lease decides about it.
         assert!(is_alive(&pid.to_string()), "{route} {code}");
         machine.go();
         let (ended, log) = daemon.end().await;
@@ -203,7 +203,7 @@ async fn a_runner_that_was_replaced_deleted_or_shut_out_waits_for_its_jobs_and_s
 }
 
 #[tokio::test]
-async fn an_idle_runner_ends_by_itself_when_it_was_told_to() {
+async fn idle_daemon_exits_with_idle_timeout_or_once() {
     let machine = Machine::with_jobs("exit 0").await;
     let daemon = machine.daemon_with(|command| {
         command.args(["--idle-timeout", "1s"]);

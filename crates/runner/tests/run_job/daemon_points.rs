@@ -1,9 +1,7 @@
-//! A daemon's calls of its control plane are numbered: it is killed around each that it waits for, or the answer of each
-//! is lost, or what stands between refuses it once. Its one job runs once.
+//! Tests that a daemon's job runs once although the daemon dies at a call, loses an answer, or is refused by a proxy.
 //!
-//! Only the first of each name has a number: the others come by the clock. A heartbeat goes out beside the claims, and
-//! how far these are when it comes is the clock's, too: nobody is killed there. The calls of a job's own process are in
-//! `plane_points`.
+//! Only the first call of each name has a number, because the others depend on the clock. No walk kills the daemon at a
+//! heartbeat: its order among the claims depends on the clock too. `plane_points` walks the calls of a job's process.
 
 use crate::gate::{Breaks, Fault, Gate, Point};
 use crate::plane::{Daemon, Machine, job};
@@ -11,12 +9,12 @@ use futures::stream::{self, StreamExt};
 use nix::sys::signal::Signal;
 use std::sync::Arc;
 
-/// Walks at the same time: each is a program, and most of it waits.
+/// Parallel walks; each is mostly waiting.
 const AT_ONCE: usize = 4;
-/// What they are: there may be more, and not fewer.
+/// The calls that must occur; there may be more.
 const LEAST: [&str; 3] = ["/v1/runners", "/claim", "/heartbeat"];
 
-/// A machine with a job, and its control plane by another address.
+/// A machine with a job, whose control plane is behind a gate.
 async fn behind_a_gate(fault: Option<Fault>) -> (Machine, Arc<Gate>) {
     let machine = Machine::with_jobs("echo ran >> $HOME/ran").await;
     let gate = Gate::before(&machine.url, fault).await;
@@ -31,7 +29,7 @@ fn daemon(machine: &Machine, gate: &Gate) -> Daemon {
     })
 }
 
-/// The calls until a daemon's job has run, once.
+/// Runs a daemon until its job has run once. Returns the calls.
 async fn runs_once(machine: &Machine, gate: &Gate) -> Vec<Point> {
     let (code, log) = daemon(machine, gate).end().await;
     let calls = gate.calls();
@@ -51,11 +49,11 @@ async fn walk(fault: Fault) {
         first.end().await;
     }
     let calls = runs_once(&machine, &gate).await;
-    assert!(calls.contains(&(name.clone(), number + 1)), "it was not made again: {fault:?} {calls:?}");
+    assert!(calls.contains(&(name.clone(), number + 1)), "the call was not repeated: {fault:?} {calls:?}");
 }
 
 #[tokio::test]
-async fn a_daemons_job_runs_once_whichever_call_of_its_control_plane_it_dies_at_or_gets_no_answer_to() {
+async fn job_runs_once_despite_a_fault_at_any_daemon_call() {
     let (machine, gate) = behind_a_gate(None).await;
     let calls = runs_once(&machine, &gate).await;
     let points: Vec<Point> = calls.into_iter().filter(|(_, number)| *number == 1).collect();

@@ -1,11 +1,11 @@
-//! What the daemon refuses to start with, what refuses it, and what `check` and `config` show.
+//! Tests the daemon's start: invalid settings, refused registrations, and the commands `check` and `config`.
 
 use crate::plane::{Daemon, Machine, TOKEN, job};
 use nix::sys::signal::Signal;
 use tokio::process::Command;
 
 #[tokio::test]
-async fn a_refused_registration_is_a_sentence_and_an_exit_code() {
+async fn refused_registration_prints_a_reason_and_exit_code() {
     for (status, code, exit, words) in [
         (409, "runner_live", 3, "still heard"),
         (409, "name_taken", 3, "another token"),
@@ -25,7 +25,7 @@ async fn a_refused_registration_is_a_sentence_and_an_exit_code() {
 }
 
 #[tokio::test]
-async fn a_control_plane_out_of_reach_is_waited_for_and_that_is_said_once() {
+async fn unreachable_control_plane_is_retried_and_logged_once() {
     let machine = Machine::with_jobs("exit 0").await;
     machine.plane.script(|script| {
         script.refuse.insert("register", (503, "busy"));
@@ -41,7 +41,7 @@ async fn a_control_plane_out_of_reach_is_waited_for_and_that_is_said_once() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_said_before_anything_is_called() {
+async fn missing_setting_is_reported_before_any_call() {
     for (name, exit, words) in [
         ("PULLYARD_ISOLATION", 2, "PULLYARD_ISOLATION"),
         ("RUNNER_TOKEN", 4, "PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN"),
@@ -59,7 +59,7 @@ async fn what_is_missing_is_said_before_anything_is_called() {
 }
 
 #[tokio::test]
-async fn two_processes_of_one_name_on_one_machine_are_one_too_many() {
+async fn second_daemon_with_the_same_name_is_refused() {
     let machine = Machine::with_jobs("exit 0").await;
     let first = machine.daemon();
     machine.plane.next("heartbeat").await;
@@ -75,7 +75,7 @@ async fn two_processes_of_one_name_on_one_machine_are_one_too_many() {
 }
 
 #[tokio::test]
-async fn what_is_registered_is_what_was_set() {
+async fn registration_contains_the_configured_values() {
     let machine = Machine::with_jobs("exit 0").await;
     machine.plane.give(&[job("a")]);
     let daemon = machine.daemon_with(|command| {
@@ -90,7 +90,7 @@ async fn what_is_registered_is_what_was_set() {
     assert_eq!(register["slots"], 3);
 }
 
-/// Another command of the runner, in the same environment.
+/// Runs another command of the runner in the same environment.
 async fn say(machine: &Machine, words: &[&str], change: impl FnOnce(&mut Command)) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard-runner"));
     command
@@ -110,7 +110,7 @@ async fn say(machine: &Machine, words: &[&str], change: impl FnOnce(&mut Command
 }
 
 #[tokio::test]
-async fn config_shows_each_value_with_where_it_came_from() {
+async fn config_shows_each_value_with_its_source() {
     let machine = Machine::with_jobs("exit 0").await;
     let (code, said) = say(&machine, &["config", "--slots", "2"], |_| ()).await;
     assert_eq!(code, Some(0), "{said}");
@@ -126,9 +126,9 @@ async fn config_shows_each_value_with_where_it_came_from() {
 }
 
 #[tokio::test]
-async fn check_finds_what_is_wrong_and_registers_nothing() {
+async fn check_reports_problems_and_registers_nothing() {
     let machine = Machine::with_jobs("exit 0").await;
-    // This control plane has no version: everything else is well.
+    // This control plane reports no version; everything else is valid.
     let (code, said) = say(&machine, &["check"], |_| ()).await;
     assert_eq!(code, Some(1), "{said}");
     assert_eq!(said.lines().filter(|line| line.starts_with("WRONG")).count(), 1, "{said}");
@@ -144,7 +144,7 @@ async fn check_finds_what_is_wrong_and_registers_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_in_a_file_is_used() {
+async fn token_file_is_read() {
     let machine = Machine::with_jobs("exit 0").await;
     let path = machine.dir.path().join("token");
     std::fs::write(&path, format!("{TOKEN}\n")).unwrap();

@@ -1,4 +1,4 @@
-//! Every way in which an attempt ends: what is running afterwards, what is pushed, and what is told.
+//! Tests every end of an attempt: leftover processes, pushes and reports.
 
 use crate::checks::with_checks;
 use crate::plane::appears;
@@ -12,11 +12,11 @@ use pullyard_protocol::attempt::{Assignment, FinishOutcome, YieldOutcome};
 use tokio::process::Child;
 
 const GREET: &str = "cat > /dev/null; echo hello > greeting.txt";
-/// Something that leaves its group, session and environment, and goes on.
+/// Leaves a process outside its group, session and environment.
 #[cfg(target_os = "linux")]
 const STAYS: &str = "env -i PATH=$PATH setsid sh -c '(setsid sh -c \"echo > @DIR@/up; while :; do sleep 0.1; done\" &) \
      & exit 0' > /dev/null 2>&1; while [ ! -e @DIR@/up ]; do sleep 0.02; done";
-/// Eight MiB that are really there.
+/// Writes eight MiB without holes.
 const FILLS: &str = "head -c 8388608 /dev/zero > large.bin; ls -ls large.bin";
 
 type Change = fn(&mut Assignment);
@@ -27,7 +27,7 @@ fn sigterm(runner: &Child) {
     kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
 }
 
-/// A runner on a machine that makes no process namespaces.
+/// A runner without process namespaces.
 #[cfg(target_os = "linux")]
 fn without_namespace(world: &World) -> Child {
     world.spawn(|command| {
@@ -37,7 +37,7 @@ fn without_namespace(world: &World) -> Child {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn nothing_runs_on_however_an_agent_came_to_its_end() {
+async fn no_process_survives_any_end_of_an_agent() {
     let busy = "while :; do echo busy; sleep 0.1; done";
     let asks = "echo '{\"kind\":\"question\",\"text\":\"Which list?\"}'";
     let (filling, leaking) = (format!("{FILLS}; {busy}"), format!("echo {TOKEN} > notes.txt"));
@@ -65,7 +65,7 @@ async fn nothing_runs_on_however_an_agent_came_to_its_end() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn nothing_runs_on_whatever_stopped_an_agent_that_does_not_listen() {
+async fn no_process_survives_any_stop_of_an_unresponsive_agent() {
     let stops: [(&str, Stops); 4] = [
         ("cancel", |world, _| world.api.script(|script| script.cancel = true)),
         ("pause", |world, _| world.api.script(|script| script.pause = true)),
@@ -86,7 +86,7 @@ async fn nothing_runs_on_whatever_stopped_an_agent_that_does_not_listen() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn without_a_namespace_nothing_of_a_check_runs_on_either() {
+async fn no_process_of_a_check_survives_without_a_namespace() {
     let world = with_checks(GREET, &[STAYS], |_| ()).await;
     let ran = end_of(without_namespace(&world)).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -95,7 +95,7 @@ async fn without_a_namespace_nothing_of_a_check_runs_on_either() {
 }
 
 #[tokio::test]
-async fn a_check_ends_with_the_time_and_the_room_of_its_attempt() {
+async fn time_and_disk_limits_end_a_running_check() {
     let fills = format!("{FILLS}; while :; do sleep 0.1; done");
     let cases: [(&str, Change, &str); 2] = [
         ("while :; do sleep 0.1; done", |job| job.limits.wall_secs = 5, "time_limit"),
@@ -111,7 +111,7 @@ async fn a_check_ends_with_the_time_and_the_room_of_its_attempt() {
 }
 
 #[tokio::test]
-async fn a_lease_that_is_lost_before_the_push_is_no_push_and_no_finish() {
+async fn lost_lease_before_the_push_prevents_push_and_finish() {
     let world = World::with_agent(WAIT).await;
     world.meanwhile(async || world.api.script(|script| script.refuse("status", 409, "lease_lost"))).await;
     assert_eq!((world.api.finishes(), world.head(BRANCH)), (vec![], None));
@@ -119,7 +119,7 @@ async fn a_lease_that_is_lost_before_the_push_is_no_push_and_no_finish() {
 }
 
 #[tokio::test]
-async fn what_people_want_by_the_time_of_the_push_is_heeded_unless_the_push_was_granted() {
+async fn cancel_at_push_applies_and_pause_only_without_a_grant() {
     let world = World::with_agent(GREET).await;
     world.api.script(|script| script.at_push = Some(("cancel", true)));
     assert_eq!(world.run().await.code, Some(0));
@@ -139,7 +139,7 @@ async fn what_people_want_by_the_time_of_the_push_is_heeded_unless_the_push_was_
     assert!(world.head(BRANCH).is_some() && world.api.yields().is_empty());
 }
 
-/// A world whose push waits at the forge, from the file `begun` on, until there is a file `go`.
+/// A world whose push waits at the forge until the file `go` exists.
 async fn pushing(takes: bool) -> (World, Child) {
     let world = World::with_agent(GREET).await;
     let [begun, go] = ["begun", "go"].map(|name| world.outside(name).display().to_string());
@@ -151,11 +151,11 @@ async fn pushing(takes: bool) -> (World, Child) {
 }
 
 #[tokio::test]
-async fn a_push_that_was_granted_is_not_given_up_for_a_cancel_or_a_pause() {
+async fn granted_push_continues_despite_cancel_or_pause() {
     for what in ["cancel", "pause"] {
         let (world, runner) = pushing(true).await;
         world.api.script(|script| (script.cancel, script.pause) = (what == "cancel", what == "pause"));
-        // A second answer is not asked for before the first one was read.
+        // The runner sends the second batch only after it read the first answer.
         let before = world.api.calls("events").len();
         let heard = before + 2;
         world.api.wait_for(|calls| calls.iter().filter(|call| call.route == "events").count() >= heard).await;
@@ -168,7 +168,7 @@ async fn a_push_that_was_granted_is_not_given_up_for_a_cancel_or_a_pause() {
 }
 
 #[tokio::test]
-async fn a_push_ends_with_the_lease_and_nobody_sees_its_token_meanwhile() {
+async fn push_ends_with_the_lease_and_hides_its_token() {
     let (world, runner) = pushing(false).await;
     let url = &world.repository.clone_url;
     let mut lines = Vec::new();
@@ -191,7 +191,7 @@ async fn a_push_ends_with_the_lease_and_nobody_sees_its_token_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_finish_that_is_refused_for_good_is_not_sent_again() {
+async fn refused_finish_is_not_repeated() {
     let world = World::with_agent(GREET).await;
     world.api.script(|script| script.refuse("finish", 400, "bad_request"));
     let ran = world.run().await;
@@ -200,7 +200,7 @@ async fn a_finish_that_is_refused_for_good_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_runner_that_is_told_to_end_while_nobody_hears_its_finish_leaves_that_to_the_next_run() {
+async fn stopped_runner_leaves_its_finish_to_the_next_run() {
     let world = World::with_agent(GREET).await;
     world.api.script(|script| script.refuse("finish", 503, "busy"));
     let runner = world.spawn(|_| ());
@@ -212,7 +212,7 @@ async fn a_runner_that_is_told_to_end_while_nobody_hears_its_finish_leaves_that_
 }
 
 #[tokio::test]
-async fn a_worktree_that_is_to_be_kept_stays_until_the_next_run() {
+async fn kept_worktree_stays_until_the_next_run() {
     let world = World::with_agent(GREET).await;
     let ran = world
         .run_with(|command| {
