@@ -1,8 +1,7 @@
-//! A runner's calls of its forge's API are numbered: it is killed before the first of them, before the first that may
-//! change something, and right after each that may, and the next attempt leaves what an undisturbed one does.
+//! Kills a runner around its calls of the forge's API; the next attempt must end like an undisturbed one.
 //!
-//! A runner that dies before a call leaves what one leaves that dies after the call before it, and a call that only reads
-//! leaves nothing. Its calls of git are in `git_points`, those of its control plane in `plane_points`.
+//! The kills are before the first call, before the first changing call, and after each changing call. Other points are
+//! equivalent, because a call that only reads leaves nothing. `git_points` and `plane_points` walk the other calls.
 
 use crate::gate::{Breaks, Fault, Gate, Point};
 use crate::world::{BRANCH, World};
@@ -16,21 +15,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const REPOSITORY: &str = "acme/app";
-/// Says how often it has worked.
+/// Prints how often it has worked.
 const ROUNDS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
-/// Walks at the same time: each is a program, and most of it waits.
+/// Parallel walks; each is mostly waiting.
 const AT_ONCE: usize = 4;
 
-/// What an attempt does.
+/// The work of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
     /// The first job of a ticket, which opens a pull request.
     First,
-    /// It answers a review of that one.
+    /// A job that answers a review of that pull request.
     Revision,
 }
 
-/// The world's job calls the forge by this from now on.
+/// Puts a gate between the world's job and the forge.
 async fn behind_a_gate(world: &World, fault: Option<Fault>) -> Arc<Gate> {
     let url = world.forge.api_url();
     let gate = Gate::before(&url, fault).await;
@@ -38,21 +37,21 @@ async fn behind_a_gate(world: &World, fault: Option<Fault>) -> Arc<Gate> {
     gate
 }
 
-/// What an attempt leaves at the forge, and here.
+/// The state at the forge and on the machine after an attempt.
 #[derive(Debug, PartialEq, Eq)]
 struct End {
     outcome: FinishOutcome,
     replies: Option<Replies>,
     commits: String,
     has_another: bool,
-    /// The text says which commit is the newest, in so many lines of ours.
+    /// Whether the text names the newest commit, and the number of our marks in it.
     says_newest: (bool, usize),
     answers: usize,
     requested: BTreeSet<String>,
     worktrees: usize,
 }
 
-/// The end of the newest attempt.
+/// Reads the state after the newest attempt.
 async fn end(world: &World) -> End {
     let finish = world.api.finishes().pop().unwrap();
     let number = world.open_pull_request(BRANCH).await.unwrap().number;
@@ -81,7 +80,7 @@ async fn prepared(work: Work) -> World {
     world
 }
 
-/// Somebody makes two remarks on the pull request that is there, which the next job is to answer.
+/// Adds two review comments to the open pull request, and assigns a job that answers them.
 async fn reviewed(world: &World) {
     let number = world.open_pull_request(BRANCH).await.unwrap().number;
     let ann = User { login: "ann".into(), id: 8, token: "token-of-ann".into() };
@@ -109,7 +108,7 @@ async fn reviewed(world: &World) {
     });
 }
 
-/// The end of the attempt after one that was killed there.
+/// The end after a killed attempt and its successor.
 async fn gone_on(work: Work, killed: Fault) -> End {
     let world = prepared(work).await;
     let gate = behind_a_gate(&world, Some(killed.clone())).await;
@@ -122,7 +121,7 @@ async fn gone_on(work: Work, killed: Fault) -> End {
     end(&world).await
 }
 
-/// Walks through the calls of this work: there may be more than so many, and not fewer, and these are among them.
+/// Walks through the calls of this work. There are at least `least` calls, and `among` occur.
 async fn walk(work: Work, least: usize, among: &[&str]) {
     let world = prepared(work).await;
     let gate = behind_a_gate(&world, None).await;
@@ -130,7 +129,7 @@ async fn walk(work: Work, least: usize, among: &[&str]) {
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let undisturbed = end(&world).await;
     assert_eq!(undisturbed.outcome, FinishOutcome::Completed);
-    // What the others are compared with is what there should be.
+    // Verify the undisturbed end before comparing others with it.
     let (answers, replies) = match work {
         Work::First => (0, None),
         Work::Revision => (2, Some(Replies { answered: 2, failed: 0 })),
@@ -155,11 +154,11 @@ async fn walk(work: Work, least: usize, among: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_runner_that_is_killed_around_whichever_call_opens_its_pull_request_is_gone_on_from() {
+async fn first_job_survives_a_kill_at_any_forge_call() {
     walk(Work::First, 2, &["GET ", "POST "]).await;
 }
 
 #[tokio::test]
-async fn a_runner_that_is_killed_around_whichever_call_answers_a_review_is_gone_on_from() {
+async fn revision_survives_a_kill_at_any_forge_call() {
     walk(Work::Revision, 7, &["GET ", "PATCH ", "graphql", "/requested_reviewers"]).await;
 }

@@ -1,6 +1,6 @@
-//! What stands before a server that a runner calls. It numbers the calls, and breaks the one that it is told to.
+//! A proxy before a server that numbers the runner's calls and breaks the requested one.
 //!
-//! A call has its number by its name and by how often that came, so that it keeps it whatever comes between.
+//! A call's number counts the calls of its name, so that other calls do not change it.
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A call: its method and path without ids, and how often that came with it, from 1.
+/// A call: its method and path without ids, and its number from 1.
 pub(crate) type Point = (String, usize);
 
 /// A call, and how it breaks.
@@ -23,31 +23,31 @@ pub(crate) type Fault = (Point, Breaks);
 /// How a call breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Breaks {
-    /// The server never has it. It is held, for the runner to be killed.
+    /// The server never receives the call. The gate holds it while the test kills the runner.
     KilledBefore,
-    /// It had its effect, and nobody is told. It is held, for the runner to be killed.
+    /// The call takes effect without an answer. The gate holds it while the test kills the runner.
     KilledAfter,
-    /// It had its effect, and its answer breaks off.
+    /// The call takes effect; its answer breaks off.
     Lost,
-    /// What stands before the server has no room for it, and the server never has it.
+    /// The gate answers 503, and the server never receives the call.
     Refused,
 }
 
-/// The server by another address, where its calls are counted.
+/// A second address of the server, where calls are counted.
 pub(crate) struct Gate {
-    /// Its own host and port.
+    /// Host and port of the server.
     server: String,
-    /// By which it is called here.
+    /// Host and port of the gate.
     ours: String,
     http: reqwest::Client,
     fault: Option<Fault>,
     calls: Mutex<Vec<Point>>,
-    /// The call has come at which the runner is killed. It is held, and never answered.
+    /// Set when the call arrives at which the runner is killed. That call is never answered.
     reached: watch::Sender<bool>,
 }
 
 impl Gate {
-    /// One before the server of this address.
+    /// Starts a gate before the server of this URL.
     pub(crate) async fn before(url: &str, fault: Option<Fault>) -> Arc<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ours = listener.local_addr().unwrap().to_string();
@@ -60,12 +60,12 @@ impl Gate {
         gate
     }
 
-    /// The same address by this gate.
+    /// Replaces the server's address in a URL by the gate's.
     pub(crate) fn in_place_of(&self, url: &str) -> String {
         url.replacen(&self.server, &self.ours, 1)
     }
 
-    /// The calls that came, in their order.
+    /// The calls in order.
     pub(crate) fn calls(&self) -> Vec<Point> {
         self.calls.lock().unwrap().clone()
     }
@@ -78,7 +78,7 @@ impl Gate {
         assert!(came, "{:?} did not come among {:?}", self.fault, self.calls());
     }
 
-    /// Notes a call of this name, and says how it breaks.
+    /// Records a call, and returns how it breaks.
     fn noted(&self, name: String) -> Option<Breaks> {
         let mut calls = self.calls.lock().unwrap();
         let number = calls.iter().filter(|(other, _)| *other == name).count() + 1;
@@ -88,7 +88,7 @@ impl Gate {
     }
 
     async fn asked(&self, method: Method, uri: &Uri, mut headers: HeaderMap, body: Bytes) -> Response {
-        // These are of one connection.
+        // These headers belong to one connection.
         for name in ["host", "content-length", "transfer-encoding"] {
             headers.remove(name);
         }
@@ -111,7 +111,7 @@ async fn passed(State(gate): State<Arc<Gate>>, method: Method, uri: Uri, headers
     let breaks = gate.noted(name_of(&method, uri.path()));
     match breaks {
         Some(Breaks::KilledBefore) => return gate.held().await,
-        // As a gateway says it.
+        // The answer of a typical gateway.
         Some(Breaks::Refused) => {
             return (StatusCode::SERVICE_UNAVAILABLE, r#"{"message":"Service Unavailable"}"#).into_response();
         }
@@ -121,7 +121,7 @@ async fn passed(State(gate): State<Arc<Gate>>, method: Method, uri: Uri, headers
     match breaks {
         Some(Breaks::KilledAfter) => gate.held().await,
         Some(Breaks::Lost) => {
-            // The head of an answer, and then the connection breaks.
+            // Send the head of an answer, then break the connection.
             let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);
             (StatusCode::OK, Body::from_stream(broken)).into_response()
         }
@@ -129,7 +129,7 @@ async fn passed(State(gate): State<Arc<Gate>>, method: Method, uri: Uri, headers
     }
 }
 
-/// The same in every run: ids and commits are of one run.
+/// The name of a call, with ids and commits replaced.
 fn name_of(method: &Method, path: &str) -> String {
     let is_number = |part: &str| {
         part.bytes().any(|byte| byte.is_ascii_digit()) && part.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -1,8 +1,7 @@
-//! Git's calls of a runner are numbered: it is killed right after each that changes something, and the next attempt
-//! ends as an undisturbed one does.
+//! Kills a runner after each call of git that changes something; the next attempt must end like an undisturbed one.
 //!
-//! A program named `git` stands before git in the runner's path. A runner that dies before a call leaves what one
-//! leaves that dies after the call before it, and a call that only reads leaves nothing.
+//! A script named `git` precedes git in the runner's path. A kill before a call equals a kill after the previous one,
+//! and a reading call leaves nothing.
 
 use crate::world::{BRANCH, World};
 use futures::stream::{self, StreamExt};
@@ -15,13 +14,13 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 const AGENT: &str = "cat > /dev/null; echo hello > greeting.txt";
-/// Calls that change something, from the fetch to the push: there may be more, and not fewer.
+/// Least number of changing calls, from the fetch to the push.
 const LEAST: usize = 5;
-/// Walks at the same time: each is a program, and most of it waits.
+/// Parallel walks; each is mostly waiting.
 const AT_ONCE: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What only reads. What is not named here is taken for a change.
+/// Commands that only read. All others count as changes.
 const READS: &[&str] = &[
     "--exec-path",
     "cat-file",
@@ -43,7 +42,7 @@ const READS: &[&str] = &[
     "version",
 ];
 
-/// What an attempt leaves at the forge, and here.
+/// The state at the forge and on the machine after an attempt.
 #[derive(Debug, PartialEq, Eq)]
 struct End {
     outcome: FinishOutcome,
@@ -54,7 +53,7 @@ struct End {
     worktrees: usize,
 }
 
-/// A path on which this script stands before git; it is made of where git is.
+/// Puts a script named `git` before git in the path; `script` receives git's path.
 pub(crate) fn before_git(world: &World, script: impl FnOnce(&str) -> String) -> OsString {
     let folder = world.outside("before-git");
     std::fs::create_dir(&folder).unwrap();
@@ -66,7 +65,7 @@ pub(crate) fn before_git(world: &World, script: impl FnOnce(&str) -> String) -> 
     std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path))).unwrap()
 }
 
-/// A path on which git notes each of its calls, and kills the runner after the one of this number, from 1.
+/// A path where git logs its calls and kills the runner after this call, counted from 1.
 fn numbered(world: &World, at: usize) -> OsString {
     let calls = calls_of(world).display().to_string();
     before_git(world, |git| {
@@ -81,7 +80,7 @@ fn calls_of(world: &World) -> PathBuf {
     world.outside("calls")
 }
 
-/// The end of the newest attempt.
+/// Reads the state after the newest attempt.
 async fn end(world: &World) -> End {
     let pull = world.open_pull_request(BRANCH).await.unwrap();
     End {
@@ -94,7 +93,7 @@ async fn end(world: &World) -> End {
     }
 }
 
-/// Git's calls of an attempt that nothing disturbs, by their first word, and its end.
+/// Git's calls of an undisturbed attempt, by subcommand, and its end.
 async fn undisturbed() -> (Vec<String>, End) {
     let world = World::with_agent(AGENT).await;
     let path = numbered(&world, 0);
@@ -108,7 +107,7 @@ async fn undisturbed() -> (Vec<String>, End) {
     (calls.lines().map(str::to_owned).collect(), end(&world).await)
 }
 
-/// The end of the attempt after one that was killed after its call of this number.
+/// The end after an attempt killed after this call, and its successor.
 async fn killed_after(at: usize) -> End {
     let world = World::with_agent(AGENT).await;
     let path = numbered(&world, at);
@@ -116,7 +115,7 @@ async fn killed_after(at: usize) -> End {
         command.env("PATH", path);
     });
     let died = timeout(PATIENCE, runner.wait()).await.unwrap().unwrap();
-    assert_eq!(died.signal(), Some(9), "it made no call {at}");
+    assert_eq!(died.signal(), Some(9), "the runner made no call {at}");
     world.api.assign(|job| job.attempt = 2);
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "killed after call {at}: {}", ran.log);
@@ -124,7 +123,7 @@ async fn killed_after(at: usize) -> End {
 }
 
 #[tokio::test]
-async fn a_runner_that_is_killed_after_whichever_call_of_git_is_gone_on_from() {
+async fn job_survives_a_kill_after_any_git_call() {
     let (calls, undisturbed) = undisturbed().await;
     assert_eq!(undisturbed.outcome, FinishOutcome::Completed);
     let changes: Vec<_> = calls.iter().enumerate().filter(|(_, name)| !READS.contains(&name.as_str())).collect();

@@ -1,5 +1,4 @@
-//! What an attempt is given, and what its machine has: the one is told nobody, whoever gave it, and of the other
-//! nobody inherits more than where programs are.
+//! Tests that an attempt's secrets stay inside, and that its commands inherit almost nothing of the machine.
 
 use crate::api::{BOOTSTRAP, LEASE};
 use crate::checks::with_checks;
@@ -10,11 +9,11 @@ use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{FinishOutcome, Resume};
 use serde_json::json;
 
-/// What has the shape of a token, and is nobody's.
+/// A string in the form of a token.
 const SHAPE: &str = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 
 #[tokio::test]
-async fn what_an_attempt_is_given_is_told_nobody_whoever_gave_it() {
+async fn secrets_of_an_attempt_are_redacted_everywhere() {
     let line = "YS1saW5lLW9mLXRoZS1rZXktdGhhdC1zaWducy1jb21taXRz";
     let model = "key-that-the-project-names";
     let world = World::with_agent("exit 1").await;
@@ -39,7 +38,7 @@ async fn what_an_attempt_is_given_is_told_nobody_whoever_gave_it() {
 }
 
 #[tokio::test]
-async fn what_is_said_to_reviewers_has_no_secret() {
+async fn replies_to_reviewers_contain_no_secret() {
     let words = format!(r#"{{"12":"It is {TOKEN} and {SHAPE} by now"}}"#);
     let script = format!("mkdir .pullyard; echo hello > greeting.txt; echo '{words}' > .pullyard/replies.json");
     let (world, desk) = under_review(&script).await;
@@ -51,7 +50,7 @@ async fn what_is_said_to_reviewers_has_no_secret() {
 }
 
 #[tokio::test]
-async fn words_for_reviewers_are_kept_for_the_next_attempt_and_have_no_secret() {
+async fn replies_in_a_checkpoint_contain_no_secret() {
     let words = format!(r#"{{"12":"It is {TOKEN} by now"}}"#);
     let (world, desk) = under_review(&format!(
         "mkdir .pullyard; echo half > half.txt; echo '{words}' > .pullyard/replies.json
@@ -78,7 +77,7 @@ async fn words_for_reviewers_are_kept_for_the_next_attempt_and_have_no_secret() 
 }
 
 #[tokio::test]
-async fn what_is_kept_of_setup_has_no_secret_of_its_commands() {
+async fn stored_setup_output_contains_no_secret() {
     let setup = vec![format!("echo {TOKEN}")];
     let world = with_checks("cat > /dev/null; echo hello > greeting.txt", &[], |all| all.setup.commands = setup).await;
     let ran = world.run().await;
@@ -88,7 +87,7 @@ async fn what_is_kept_of_setup_has_no_secret_of_its_commands() {
     assert_eq!(output, "$ echo [redacted]\n[redacted]\n\n");
 }
 
-/// What a person's shell, a cloud and a CI machine have in their environment.
+/// Variables of a login shell, a cloud and a CI machine.
 const OF_THE_MACHINE: [&str; 18] = [
     "USER",
     "LOGNAME",
@@ -111,7 +110,7 @@ const OF_THE_MACHINE: [&str; 18] = [
 ];
 
 #[tokio::test]
-async fn of_the_machines_environment_nobody_inherits_more_than_where_programs_are() {
+async fn commands_inherit_no_variables_of_the_machine() {
     let agent = "cat > /dev/null; env > @DIR@/agent; echo hello > greeting.txt";
     let world = with_checks(agent, &["env > @DIR@/check"], |_| ()).await;
     let setup = format!("env > {}", world.outside("setup").display());
@@ -119,7 +118,7 @@ async fn of_the_machines_environment_nobody_inherits_more_than_where_programs_ar
     let ran = world
         .run_with(|command| {
             command.envs(OF_THE_MACHINE.map(|name| (name, "/planted/by-the-machine")));
-            // Of no use to whoever reaches nobody but this machine.
+            // The runner calls only this machine, so the proxy is unused.
             command.env("https_proxy", "http://planted.invalid:1").env("NO_PROXY", "planted.invalid");
         })
         .await;
@@ -133,7 +132,7 @@ async fn of_the_machines_environment_nobody_inherits_more_than_where_programs_ar
 }
 
 #[tokio::test]
-async fn a_program_is_told_by_which_name_it_may_keep_what_it_learned() {
+async fn session_variable_names_the_session_or_the_job() {
     for session in [None, Some("its-own-name")] {
         let world =
             World::with_agent("printf %s \"$PULLYARD_SESSION\" > @DIR@/session; echo hello > greeting.txt").await;

@@ -1,16 +1,16 @@
-//! Repositories and agents that mean harm.
+//! Tests hostile repositories and agents.
 
 use crate::world::{BRANCH, World};
 use pullyard_protocol::attempt::FinishOutcome;
 
 #[tokio::test]
-async fn a_link_out_of_the_repository_is_not_started() {
+async fn agent_link_out_of_the_repository_is_not_started() {
     let world = World::with_agent("true").await;
     std::fs::write(world.outside("evil.sh"), format!("#!/bin/sh\ntouch {}\n", world.outside("pwned").display()))
         .unwrap();
     let chmod = std::process::Command::new("chmod").arg("+x").arg(world.outside("evil.sh")).status().unwrap();
     assert!(chmod.success());
-    // The same files, but `agent.sh` is a link.
+    // The same files, with `agent.sh` as a link.
     let target = world.dir.path().join("target");
     std::fs::write(&target, world.outside("evil.sh").to_str().unwrap()).unwrap();
     let link = world.git_line(&["hash-object", "-w", target.to_str().unwrap()]);
@@ -34,7 +34,7 @@ async fn a_link_out_of_the_repository_is_not_started() {
 }
 
 #[tokio::test]
-async fn nothing_the_agent_plants_is_run_with_our_credentials() {
+async fn planted_hooks_and_git_settings_are_not_run() {
     let world = World::with_agent(
         r#"printf '#!/bin/sh\ntouch @DIR@/pwned\ncat\n' > @DIR@/evil.sh; chmod +x @DIR@/evil.sh
            printf '#!/bin/sh\ntouch @DIR@/pwned\n' > evil-hook; chmod +x evil-hook
@@ -63,14 +63,14 @@ async fn nothing_the_agent_plants_is_run_with_our_credentials() {
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let finish = world.api.finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
-    assert!(!world.outside("pwned").exists(), "something planted was run");
+    assert!(!world.outside("pwned").exists(), "a planted program ran");
     assert_eq!(world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
-    // An inner repository is committed as its files, not as a link to a commit nobody has.
+    // An inner repository is committed as files, not as a link to an unknown commit.
     assert_eq!(world.file(BRANCH, "inner/file.txt").unwrap(), "inside\n");
 }
 
 #[tokio::test]
-async fn a_filter_named_by_the_repository_is_not_run_at_checkout() {
+async fn repository_filter_is_not_run_at_checkout() {
     let world = World::with_agent("echo hello > greeting.txt").await;
     let files = [(".gitattributes", "*.sh filter=lfs\n", false), ("agent.sh", "#!/bin/sh\necho hi > new.txt\n", true)];
     let repository = world.forge.create_repository("acme/filtered", "main", &files).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_filter_named_by_the_repository_is_not_run_at_checkout() {
 }
 
 #[tokio::test]
-async fn a_job_without_isolation_is_refused_before_anything_is_fetched() {
+async fn job_without_isolation_is_refused_before_any_fetch() {
     let world = World::with_agent("echo hello > greeting.txt").await;
     let ran = world
         .run_with(|command| {

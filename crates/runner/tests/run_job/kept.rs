@@ -1,5 +1,4 @@
-//! What is kept for the next attempt is the agent's work and nothing else, and is gone on with only if it is what was
-//! kept; and which agent goes on.
+//! Tests what a checkpoint contains, when it is refused, and which agent continues from it.
 
 use crate::agents::{CLAUDE, CODEX, Machine};
 use crate::checks::with_checks;
@@ -13,14 +12,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 use tar::EntryType::Regular;
 
-/// The work in the newest checkpoint.
+/// The patch in the newest checkpoint.
 fn work(world: &World) -> String {
     let kept = unpacked(&world.api.kept("checkpoint.tar.zst").unwrap());
     String::from_utf8_lossy(&kept["work.patch"]).into_owned()
 }
 
 #[tokio::test]
-async fn a_checkpoint_that_differs_in_one_bit_is_not_gone_on_with() {
+async fn checkpoint_with_a_flipped_bit_is_refused() {
     let works = "cat > /dev/null; echo half > half.txt; echo waiting; while :; do sleep 0.05; done";
     let world = paused(works).await;
     let mut bytes = world.api.kept("checkpoint.tar.zst").unwrap();
@@ -37,7 +36,7 @@ async fn a_checkpoint_that_differs_in_one_bit_is_not_gone_on_with() {
 }
 
 #[tokio::test]
-async fn what_checks_did_to_the_files_is_not_kept_as_the_agents_work() {
+async fn checkpoint_omits_changes_by_checks() {
     let agent = "cat > /dev/null; echo hullo > greeting.txt";
     let world = with_checks(agent, &["echo dirt > dirt.txt; echo dirt > README.md; exit 4"], |_| ()).await;
     let ran = world.run().await;
@@ -47,7 +46,7 @@ async fn what_checks_did_to_the_files_is_not_kept_as_the_agents_work() {
 }
 
 #[tokio::test]
-async fn nothing_is_kept_of_a_repository_that_a_failed_check_led_elsewhere() {
+async fn checkpoint_is_skipped_if_a_check_replaced_the_repository() {
     let plant = "cd ..; cp -R git @DIR@/other; rm -rf git; ln -s @DIR@/other git; exit 4";
     let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[plant], |_| ()).await;
     let ran = world.run().await;
@@ -58,7 +57,7 @@ async fn nothing_is_kept_of_a_repository_that_a_failed_check_led_elsewhere() {
 }
 
 #[tokio::test]
-async fn what_an_agent_mends_is_kept_though_its_work_was_written_down_before() {
+async fn checkpoint_includes_repairs_after_an_earlier_snapshot() {
     let agent = "cat > /dev/null
          if [ -e @DIR@/once ]; then echo mended > mended.txt; echo waiting; while :; do sleep 0.05; done; fi
          touch @DIR@/once; echo hullo > greeting.txt";
@@ -72,7 +71,7 @@ async fn what_an_agent_mends_is_kept_though_its_work_was_written_down_before() {
     assert!(work.contains("+hullo") && work.contains("+mended"), "{work}");
 }
 
-/// A machine with both agents, of which Codex does the work, and Claude Code says that it was begun.
+/// A machine with both agents. Codex does the work; Claude Code only records its start.
 async fn with_both() -> Machine {
     let machine = Machine::with(
         CODEX,
@@ -92,7 +91,7 @@ async fn with_both() -> Machine {
     machine
 }
 
-/// Whether Codex did it, where the runner has Claude Code's key or not.
+/// Runs the job and returns whether Codex did it, with or without Claude Code's key.
 async fn codex_works(machine: &Machine, with_key: bool) -> bool {
     let ran = machine
         .world
@@ -112,20 +111,20 @@ async fn codex_works(machine: &Machine, with_key: bool) -> bool {
 }
 
 #[tokio::test]
-async fn of_two_agents_the_one_that_began_goes_on_and_else_the_first_that_has_a_key() {
+async fn resumed_agent_is_kept_else_the_first_with_a_key_works() {
     let machine = with_both().await;
-    assert!(!codex_works(&machine, true).await, "Claude Code is taken first");
+    assert!(!codex_works(&machine, true).await, "Codex worked first");
     let machine = with_both().await;
-    assert!(codex_works(&machine, false).await, "it has no key");
+    assert!(codex_works(&machine, false).await, "Codex did not work");
     let machine = with_both().await;
     machine.world.api.assign(|job| {
         let agent = Some("codex".into());
         job.resume = Some(Resume { agent, session: None, read: 0, policy: Policy::Prefer, inputs: Vec::new() });
     });
-    assert!(codex_works(&machine, true).await, "it began");
+    assert!(codex_works(&machine, true).await, "Codex did not resume");
 }
 
-/// What Codex left of a session, before any work.
+/// A checkpoint of a Codex session without any work.
 pub(crate) fn of_codex(machine: &Machine) -> Vec<u8> {
     const SESSION: &str = "01a1fbae-e707-7122-9065-e350b6dbb161";
     let about = json!({
@@ -138,11 +137,11 @@ pub(crate) fn of_codex(machine: &Machine) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn where_any_agent_may_go_on_it_is_the_one_that_left_the_checkpoint_though_nobody_was_told_which() {
+async fn auto_job_resumes_with_the_agent_of_its_checkpoint() {
     for requires in [true, false] {
         let machine = with_both().await;
         machine.world.api.leave_checkpoint(of_codex(&machine));
-        // As after a limit, after a fault, and of a retry.
+        // The case after a limit, after a fault, and for a retry.
         machine.world.api.next_attempt(|job| job.requires_session = requires);
         assert!(codex_works(&machine, true).await, "{requires}");
         let texts = machine.world.api.texts();
@@ -152,7 +151,7 @@ async fn where_any_agent_may_go_on_it_is_the_one_that_left_the_checkpoint_though
 }
 
 #[tokio::test]
-async fn nothing_is_fetched_for_an_agent_that_was_asked_for_by_name_and_is_not_here() {
+async fn missing_named_agent_fails_before_the_checkpoint_is_read() {
     let machine = with_both().await;
     machine.world.api.leave_checkpoint(of_codex(&machine));
     machine.world.api.next_attempt(|job| job.agent.capability = "codex".into());
@@ -167,7 +166,7 @@ async fn nothing_is_fetched_for_an_agent_that_was_asked_for_by_name_and_is_not_h
 }
 
 #[tokio::test]
-async fn a_letter_that_can_not_be_read_is_kept_for_a_week_and_holds_nothing_up() {
+async fn unreadable_outbox_file_is_deleted_after_a_week() {
     let world = World::with_agent("echo hello > greeting.txt").await;
     let outbox = world.work_dir().join("outbox");
     std::fs::create_dir_all(&outbox).unwrap();

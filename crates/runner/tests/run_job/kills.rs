@@ -1,5 +1,5 @@
-//! A runner that is killed in the middle of what it does itself: while it fetches, sets up, checks or pushes. The next
-//! attempt does the work once, and leaves nothing of the first one running. Kills while an agent works are in `stops`.
+//! Tests a runner that is killed while it fetches, sets up, checks or pushes. The next attempt does the work once.
+//! `stops` covers kills during the agent's work.
 
 use crate::checks::with_checks;
 use crate::plane::appears;
@@ -16,10 +16,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Says each time that it was asked.
+/// Records each start.
 const GREET: &str = "cat > /dev/null; echo asked >> @DIR@/asked; echo hello > greeting.txt";
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 async fn until(what: &str, is_so: impl Fn() -> bool) {
     let look = async {
         while !is_so() {
@@ -29,7 +29,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
-/// The next attempt on this machine does the work, once, and nothing of the first one runs any more.
+/// Verifies that the next attempt does the work once and leaves no process.
 async fn is_done_once_by_the_next(world: &World, asked: usize) {
     world.api.assign(|job| job.attempt = 2);
     let ran = world.run().await;
@@ -41,18 +41,18 @@ async fn is_done_once_by_the_next(world: &World, asked: usize) {
     assert_eq!(world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
     assert!(world.open_pull_request(BRANCH).await.is_some());
     let times = std::fs::read_to_string(world.outside("asked")).unwrap_or_default().lines().count();
-    assert_eq!(times, asked, "how often an agent was asked");
+    assert_eq!(times, asked, "number of agent starts");
     assert_eq!(world.left_running(), [""; 0]);
     assert!(world.worktrees().is_empty());
 }
 
-/// A line for a shell that says that it began, and goes on for ever unless it may end.
+/// A shell line that creates a file and then waits for the file `go`.
 fn waits(world: &World, name: &str) -> String {
     let (begun, go) = (world.outside(name), world.outside("go"));
     format!("echo > {}; while [ ! -e {} ]; do sleep 0.05; done", begun.display(), go.display())
 }
 
-/// The same forge by another address, where a call waits until it is open. How many waited is told.
+/// Puts a gate before the forge that holds calls until it opens. Returns the switch and the number of held calls.
 async fn behind_a_gate(world: &World) -> (watch::Sender<bool>, watch::Receiver<u32>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let ours = listener.local_addr().unwrap().to_string();
@@ -66,7 +66,7 @@ async fn behind_a_gate(world: &World) -> (watch::Sender<bool>, watch::Receiver<u
             let (mut is_open, forge) = (is_open.clone(), forge.clone());
             if !*is_open.borrow() {
                 waits.send_modify(|count| *count += 1);
-                // It is held, and never answered.
+                // The call is held and never answered.
                 tokio::spawn(async move { is_open.wait_for(|open| *open).await.map(|_| drop(call)) });
                 continue;
             }
@@ -80,7 +80,7 @@ async fn behind_a_gate(world: &World) -> (watch::Sender<bool>, watch::Receiver<u
 }
 
 #[tokio::test]
-async fn a_runner_that_is_killed_while_it_fetches_leaves_a_mirror_that_the_next_one_uses() {
+async fn kill_during_fetch_leaves_a_usable_mirror() {
     let world = World::with_agent(GREET).await;
     let (open, mut waiting) = behind_a_gate(&world).await;
     let mut runner = world.spawn(|_| ());
@@ -88,13 +88,13 @@ async fn a_runner_that_is_killed_while_it_fetches_leaves_a_mirror_that_the_next_
     runner.kill().await.unwrap();
     assert_eq!(world.api.statuses(), ["preparing"]);
     open.send_replace(true);
-    // Git ends with its connection: nobody waits for it.
+    // Git ends with its connection.
     until("git goes on without its runner", || world.left_running().is_empty()).await;
     is_done_once_by_the_next(&world, 1).await;
 }
 
 #[tokio::test]
-async fn a_runner_that_is_killed_while_a_command_sets_up_leaves_nothing_of_it_running() {
+async fn kill_during_setup_leaves_no_process() {
     let world = World::with_agent(GREET).await;
     let setup = Setup { commands: vec![waits(&world, "begun")], ..Setup::default() };
     let commands = JobCommands { policy: CommandPolicy::Unrestricted, setup, checks: Checks::default() };
@@ -103,13 +103,13 @@ async fn a_runner_that_is_killed_while_a_command_sets_up_leaves_nothing_of_it_ru
     appears(&world.outside("begun")).await;
     runner.kill().await.unwrap();
     assert_eq!(world.api.statuses(), ["preparing"]);
-    // The next attempt's is another one, which ends.
+    // The next attempt has another setup command, which ends.
     world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = vec!["true".into()]);
     is_done_once_by_the_next(&world, 1).await;
 }
 
 #[tokio::test]
-async fn a_runner_that_is_killed_while_a_check_runs_leaves_nothing_of_it_running_and_nothing_pushed() {
+async fn kill_during_a_check_leaves_no_process_and_no_push() {
     let world = with_checks(GREET, &[], |_| ()).await;
     let check = waits(&world, "checking");
     world.api.assign(|job| job.commands.as_mut().unwrap().checks.commands = vec![check]);
@@ -118,13 +118,13 @@ async fn a_runner_that_is_killed_while_a_check_runs_leaves_nothing_of_it_running
     runner.kill().await.unwrap();
     assert_eq!((world.api.finishes().len(), world.head(BRANCH)), (0, None));
     world.api.assign(|job| job.commands.as_mut().unwrap().checks.commands = vec!["grep hello greeting.txt".into()]);
-    // What was made and not pushed is made again.
+    // Unpushed work is done again.
     is_done_once_by_the_next(&world, 2).await;
     let checks = world.api.finish().work.unwrap().checks;
     assert_eq!(checks.iter().map(|run| run.command.as_str()).collect::<Vec<_>>(), ["grep hello greeting.txt"]);
 }
 
-/// A runner that was killed while the forge looked at its first push; further ones are not looked at.
+/// A world whose runner was killed during its first push, inside the forge's hook. Later pushes skip the hook.
 async fn killed_in_its_push() -> World {
     let world = World::with_agent(GREET).await;
     let first = world.outside("first");
@@ -135,42 +135,41 @@ async fn killed_in_its_push() -> World {
     appears(&world.outside("pushing")).await;
     runner.kill().await.unwrap();
     assert_eq!((world.api.finishes().len(), world.head(BRANCH)), (0, None));
-    assert!(is_at_work(&forge(&world)), "the forge does not look at the push");
+    assert!(is_at_work(&forge(&world)), "the forge does not process the push");
     world
 }
 
-/// What the forge's git has in its environment: where its repositories are.
+/// The folder of the forge's repositories, which its git processes have in their environment.
 fn forge(world: &World) -> String {
     world.dir.path().join("forge").display().to_string()
 }
 
 #[tokio::test]
-async fn a_push_that_lands_after_its_runner_was_killed_is_the_next_attempts_result() {
+async fn push_that_lands_after_a_kill_is_adopted() {
     let world = killed_in_its_push().await;
     std::fs::write(world.outside("go"), "").unwrap();
     until("the push did not land", || world.head(BRANCH).is_some()).await;
     let landed = world.head(BRANCH);
-    // Nobody was asked to do it again.
+    // The agent is not started again.
     is_done_once_by_the_next(&world, 1).await;
     assert_eq!(world.head(BRANCH), landed);
 }
 
 #[tokio::test]
-async fn a_push_whose_runner_was_killed_moves_nothing_once_the_next_attempt_has_pushed() {
+async fn late_push_of_a_killed_runner_moves_nothing() {
     let world = killed_in_its_push().await;
     is_done_once_by_the_next(&world, 2).await;
     let pushed = world.head(BRANCH);
-    // The forge goes on with the first one now, if it has not given it up.
+    // The forge now continues the first push, unless it gave up.
     std::fs::write(world.outside("go"), "").unwrap();
     until("the forge goes on with a push", || !is_at_work(&forge(&world))).await;
     assert_eq!(world.head(BRANCH), pushed);
 }
 
-/// Whether a process has this in its environment; the dead have none.
+/// Whether a git process of the forge has this in its environment; zombies have none.
 fn is_at_work(mark: &str) -> bool {
     let processes = std::fs::read_dir(Path::new("/proc")).into_iter().flatten().flatten();
     processes.map(|process| std::fs::read(process.path().join("environ")).unwrap_or_default()).any(|environ| {
-        // One that serves the forge's repositories.
         String::from_utf8_lossy(&environ)
             .split('\0')
             .any(|variable| variable.starts_with("GIT_") && variable.contains(mark))

@@ -1,4 +1,4 @@
-//! What is kept, repeated and found again: events, claims and finishes whose answers are lost.
+//! Tests events, claims and finishes whose answers are lost.
 
 use crate::api::{Call, TASK};
 use crate::world::{WAIT, World};
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 const GREET: &str = "echo hello > greeting.txt; for n in 1 2 3 4 5 6 7 8 9; do echo line $n; sleep 0.02; done";
 
 #[tokio::test]
-async fn a_call_whose_answer_was_lost_is_repeated_as_it_was() {
+async fn call_with_a_lost_answer_is_repeated_unchanged() {
     let world = World::with_agent(GREET).await;
     world.api.script(|script| {
         script.lose = HashMap::from([("start", 1), ("status", 1), ("events", 5), ("credentials", 1), ("finish", 2)])
@@ -24,8 +24,7 @@ async fn a_call_whose_answer_was_lost_is_repeated_as_it_was() {
     assert_eq!(finishes.len(), 3);
     assert!(finishes.iter().all(|finish| *finish == finishes[0] && finish.outcome == FinishOutcome::Completed));
 
-    // What a batch tells never changes: for each number there is one content, and the last has no gap before it. Only
-    // how long ago it was grows with each repeat.
+    // A batch never changes between repeats, except for the growing ages of its events.
     let mut batches: HashMap<u64, (Call, Vec<u64>)> = HashMap::new();
     let mut repeats = 0;
     for mut call in world.api.calls("events") {
@@ -53,7 +52,7 @@ async fn a_call_whose_answer_was_lost_is_repeated_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_comes_while_the_agent_is_silent() {
+async fn heartbeats_continue_while_the_agent_is_silent() {
     let world = World::with_agent(WAIT).await;
     let is_heartbeat = |call: &&Call| call.route == "events" && call.body["events"].as_array().unwrap().is_empty();
     let two = |calls: &[Call]| calls.iter().filter(is_heartbeat).count() >= 2;
@@ -61,7 +60,7 @@ async fn a_heartbeat_comes_while_the_agent_is_silent() {
 }
 
 #[tokio::test]
-async fn a_finish_that_could_not_be_delivered_is_delivered_by_the_next_run() {
+async fn undelivered_finish_is_delivered_by_the_next_run() {
     let world = World::with_agent(GREET).await;
     world.api.script(|script| script.refuse("finish", 503, "busy"));
     let mut runner = world.spawn(|_| ());
@@ -70,7 +69,7 @@ async fn a_finish_that_could_not_be_delivered_is_delivered_by_the_next_run() {
     assert_eq!(world.letters().len(), 1);
     let first = world.api.finishes().remove(0);
 
-    // The next run on this machine is another job's, which is even refused.
+    // The next run on this machine belongs to another job and is refused.
     world.api.script(|script| {
         script.refuse.clear();
         script.refuse("start", 409, "lease_lost");
@@ -90,7 +89,7 @@ async fn a_finish_that_could_not_be_delivered_is_delivered_by_the_next_run() {
 }
 
 #[tokio::test]
-async fn a_finish_that_comes_too_late_is_not_repeated_for_ever() {
+async fn late_finish_is_sent_only_once() {
     let world = World::with_agent(GREET).await;
     world.api.script(|script| script.refuse("finish", 409, "lease_lost"));
     assert_eq!(world.run().await.code, Some(0));
@@ -99,7 +98,7 @@ async fn a_finish_that_comes_too_late_is_not_repeated_for_ever() {
 }
 
 #[tokio::test]
-async fn refused_events_cost_neither_the_job_nor_the_heartbeat() {
+async fn refused_events_do_not_fail_the_job() {
     let world = World::with_agent(GREET).await;
     world.api.script(|script| script.refuse("events", 400, "bad_request"));
     assert_eq!(world.run().await.code, Some(0));
@@ -107,7 +106,7 @@ async fn refused_events_cost_neither_the_job_nor_the_heartbeat() {
 }
 
 #[tokio::test]
-async fn the_ecs_task_is_named_if_ecs_names_it() {
+async fn ecs_task_is_reported_when_ecs_names_it() {
     let world = World::with_agent(GREET).await;
     for (uri, task) in [(format!("{}/ecs", world.api.url), Some(TASK)), ("http://127.0.0.1:1".into(), None)] {
         world.api.script(|script| script.refuse("start", 409, "lease_lost"));

@@ -1,5 +1,5 @@
-//! The runner as a whole: the real program, a real git remote with a REST API, and a scripted control
-//! plane. Nothing here waits for a time to pass where it can wait for something to happen.
+//! Tests the runner program with a real git remote, a REST API and a scripted control plane. Tests wait for events and
+//! not for time.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 

@@ -1,17 +1,17 @@
-//! Repositories that an agent leaves inside its tree: a copy of a repository is in no commit, neither as its files nor as
-//! a link to a commit that nobody has, and is named; what the agent began, and what it brings up to date, is its work.
+//! Tests repositories that an agent leaves inside its worktree. Copies of repositories stay out of the commit and are
+//! named; new repositories are committed as files.
 
 use crate::checks::{pull_request, with_checks};
 use crate::protected::ran_in;
 use crate::world::{BRANCH, World};
 use pullyard_protocol::attempt::FinishOutcome;
 
-/// What the commit of the job changed.
+/// The files changed by the job's commit.
 fn changed(world: &World) -> String {
     world.git_line(&["diff", "--name-status", "main", BRANCH])
 }
 
-/// Runs it to a good end.
+/// Runs the job to a success.
 async fn completes(world: &World) {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -19,7 +19,7 @@ async fn completes(world: &World) {
 }
 
 #[tokio::test]
-async fn working_trees_clones_and_unknown_submodules_are_in_no_commit_and_are_named() {
+async fn worktrees_clones_and_submodules_are_left_out_and_named() {
     let world = World::with_agent(
         "git worktree add -q deep/sub/tree 2>&1 || exit 9; echo work > deep/sub/tree/work.txt
          git clone -q . 'a copy' || exit 9; git clone -q . 'a copy/in it' || exit 9
@@ -32,7 +32,7 @@ async fn working_trees_clones_and_unknown_submodules_are_in_no_commit_and_are_na
     .await;
     completes(&world).await;
     assert_eq!(changed(&world), "A\tbegun/mine.txt\nA\tgreeting.txt");
-    assert!(!world.git_line(&["ls-tree", "-r", BRANCH]).contains("160000"), "a link to a commit");
+    assert!(!world.git_line(&["ls-tree", "-r", BRANCH]).contains("160000"), "a gitlink");
     let trees = ["apart", "deep/sub/tree", "lib", "own"].map(|folder| format!("`{folder}`, another working tree"));
     let folders = [&["`a copy`, a clone".to_owned()][..], &trees].concat();
     let told = format!("Left out of the commit, as repositories of their own: {}.", folders.join("; "));
@@ -44,7 +44,7 @@ async fn working_trees_clones_and_unknown_submodules_are_in_no_commit_and_are_na
 }
 
 #[tokio::test]
-async fn work_that_is_all_in_another_working_tree_is_no_change_and_says_where_it_is() {
+async fn work_only_in_another_worktree_fails_with_no_changes() {
     let files = [(".gitignore", ".worktrees/\n", false)];
     for folder in ["sub", ".worktrees/one"] {
         let agent = format!("git worktree add -q {folder} 2>&1 || exit 9; echo work > {folder}/work.txt");
@@ -55,7 +55,7 @@ async fn work_that_is_all_in_another_working_tree_is_no_change_and_says_where_it
 }
 
 #[tokio::test]
-async fn checks_run_without_them_and_an_agent_that_mends_its_work_finds_them_where_it_left_them() {
+async fn nested_repositories_are_hidden_from_checks_and_restored() {
     let agent = "cat > /dev/null; echo hello > greeting.txt
          if [ -e deep/sub/tree ]; then
            git -C deep/sub/tree status --porcelain | grep -q work.txt || exit 8
@@ -63,18 +63,18 @@ async fn checks_run_without_them_and_an_agent_that_mends_its_work_finds_them_whe
          else
            git worktree add -q deep/sub/tree 2>&1 || exit 9; echo work > deep/sub/tree/work.txt
          fi";
-    // A link in the place of a folder above it is not written through.
+    // A link in place of a parent folder must not redirect the restore.
     let check = "[ ! -e deep/sub/tree ] || exit 5; [ -e work.txt ] || { rm -r deep; ln -s @DIR@ deep; exit 4; }";
     let world = with_checks(agent, &[check], |all| all.checks.repair = true).await;
     completes(&world).await;
     assert_eq!(changed(&world), "A\tgreeting.txt\nA\twork.txt");
     assert_eq!(world.file(BRANCH, "work.txt").as_deref(), Some("work\n"));
     assert_eq!(world.api.texts().matches("Left out of the commit").count(), 1, "{}", world.api.texts());
-    assert!(!world.outside("sub").exists(), "it was put back elsewhere");
+    assert!(!world.outside("sub").exists(), "restored elsewhere");
 }
 
 #[tokio::test]
-async fn a_clone_in_a_folder_that_has_files_of_the_repository_brings_these_up_to_date() {
+async fn clone_over_tracked_files_updates_them() {
     let agent = "new=\"$TMPDIR/new\"; git init -q \"$new\"; echo new > \"$new/a.txt\"; git -C \"$new\" add a.txt
          git -C \"$new\" -c user.name=x -c user.email=x@example.com commit -qm x || exit 9
          rm -r vendor/lib; git clone -q \"$new\" vendor/lib || exit 9";
@@ -85,14 +85,14 @@ async fn a_clone_in_a_folder_that_has_files_of_the_repository_brings_these_up_to
 }
 
 #[tokio::test]
-async fn what_stands_in_the_place_of_files_of_the_repository_is_work_and_hides_these_from_no_check() {
-    // What says of itself that it is another working tree, among files of the repository.
+async fn nested_git_file_over_tracked_files_is_committed_as_work() {
+    // A `.git` file among tracked files that claims to be another worktree.
     let agent = "echo 'gitdir: /nowhere/worktrees/x' > tests/.git; echo new > tests/a.sh";
     let world = ran_in("acme/tests", &[("tests/a.sh", "old\n", false)], agent).await;
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
     assert_eq!(changed(&world), "M\ttests/a.sh");
     assert!(!world.api.texts().contains("Left out"), "{}", world.api.texts());
-    // And one in the place of a file: it would be there in the commit, and in no check of it.
+    // A worktree in place of a file. Leaving it out would hide it from checks but not from the commit.
     let agent =
         "cat > /dev/null; rm README.md; git worktree add -q README.md 2>&1 || exit 9; echo hello > greeting.txt";
     let world = with_checks(agent, &["[ -e README.md ]"], |_| ()).await;
@@ -102,8 +102,8 @@ async fn what_stands_in_the_place_of_files_of_the_repository_is_work_and_hides_t
 }
 
 #[tokio::test]
-async fn more_of_them_than_a_program_takes_as_arguments_are_left_out_as_well() {
-    // Their names have 2.6 MB together.
+async fn more_nested_repositories_than_arguments_are_left_out() {
+    // The names have 2.6 MB in total.
     let world = World::with_agent(
         "part=$(printf '%0240d' 0); at=many
          for level in 1 2 3 4 5 6 7 8 9 10 11 12; do at=\"$at/$part\"; done
@@ -118,8 +118,8 @@ async fn more_of_them_than_a_program_takes_as_arguments_are_left_out_as_well() {
 }
 
 #[tokio::test]
-async fn a_branch_that_an_agent_shows_elsewhere_keeps_no_later_job_from_its_repository() {
-    // In its own repository, in ours, and in the mirror that all jobs of the machine share.
+async fn branch_checked_out_elsewhere_does_not_block_later_jobs() {
+    // In the agent's repository, the runner's, and the machine's shared mirror.
     let world = World::with_agent(
         "rm -rf @DIR@/trees; mkdir @DIR@/trees; git worktree add -q @DIR@/trees/own 2>&1 || exit 9
          mirror=$(head -n 1 .git/objects/info/alternates)/..
