@@ -1,5 +1,5 @@
-//! What a control plane says to a self-hosted runner between jobs: it gives the jobs it was given, keeps
-//! each for its claim, remembers every call, and misbehaves as it is told. And the daemon under test.
+//! A scripted control plane for a self-hosted runner, and the daemon under test. It gives each claim its job, records
+//! every call, and fails on request.
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -26,7 +26,7 @@ use tokio::time::timeout;
 pub(crate) const TOKEN: &str = "rnt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One call as it came.
+/// One received call.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) route: &'static str,
@@ -45,14 +45,14 @@ impl Call {
 
 #[derive(Default)]
 pub(crate) struct Script {
-    /// To be given, in this order.
+    /// Jobs for the next claims, in order.
     pub(crate) jobs: VecDeque<JobId>,
-    /// The answers of so many calls of a route are lost.
+    /// How many answers of a route are lost.
     pub(crate) lose: HashMap<&'static str, u32>,
-    /// Every call of a route is refused with this status and code.
+    /// Routes whose every call is refused with this status and code.
     pub(crate) refuse: HashMap<&'static str, (u16, &'static str)>,
     pub(crate) drain: bool,
-    /// So many claims that are made next have had their job, which is over.
+    /// How many of the next claims are spent: their job has ended.
     pub(crate) spend: u32,
     spent: BTreeSet<String>,
     given: BTreeMap<String, JobId>,
@@ -110,7 +110,7 @@ impl Plane {
         self.last(route)
     }
 
-    /// Waits until a heartbeat says that exactly these run.
+    /// Waits until the newest heartbeat lists exactly these jobs.
     pub(crate) async fn hears(&self, jobs: &[&JobId]) {
         let jobs: BTreeSet<String> = jobs.iter().map(|job| job.to_string()).collect();
         let so = |call: &Call| call.route == "heartbeat" && call.active() == jobs;
@@ -121,7 +121,7 @@ impl Plane {
         self.wait_for(|calls| calls.iter().any(|call| call.route == "heartbeat" && call.is("draining"))).await;
     }
 
-    /// The last call of all was the last heartbeat.
+    /// Whether the newest call is a final heartbeat.
     pub(crate) fn was_left(&self) -> bool {
         self.inner.calls.borrow().last().is_some_and(|call| call.route == "heartbeat" && call.is("last"))
     }
@@ -208,7 +208,7 @@ fn problem(status: u16, code: &str) -> Response {
     (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
 }
 
-/// A machine with a control plane, and jobs that are a script.
+/// A machine with a control plane, whose jobs run a script.
 pub(crate) struct Machine {
     pub(crate) dir: TempDir,
     pub(crate) plane: Plane,
@@ -216,7 +216,7 @@ pub(crate) struct Machine {
     script: PathBuf,
 }
 
-/// Says that it runs, and does until it is let go or stopped.
+/// Records its pid and waits until the file `go` exists or SIGTERM arrives.
 pub(crate) const UNTIL_GO: &str =
     "echo $$ > $HOME/pid-$PULLYARD_JOB.draft; mv $HOME/pid-$PULLYARD_JOB.draft $HOME/pid-$PULLYARD_JOB
     trap 'exit 143' TERM; while [ ! -e $HOME/go ]; do sleep 0.05; done";
@@ -261,7 +261,7 @@ impl Machine {
     }
 }
 
-/// What a file says, once it is there.
+/// Waits for a file and returns its content.
 pub(crate) async fn appears(path: &FilePath) -> String {
     let look = async {
         loop {
@@ -310,7 +310,7 @@ impl Daemon {
         kill(Pid::from_raw(self.pid()), signal).unwrap();
     }
 
-    /// Its exit code and what it said.
+    /// The exit code and the log.
     pub(crate) async fn end(self) -> (Option<i32>, String) {
         let output = timeout(PATIENCE, self.child.wait_with_output()).await.unwrap().unwrap();
         let log = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);

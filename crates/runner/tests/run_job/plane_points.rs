@@ -1,9 +1,8 @@
-//! A runner's calls of its control plane, and of the bucket that this names, are numbered: it is killed around each
-//! that changes something, or the answer of each is lost, or what stands between refuses it once. In the end its job
-//! has one commit, one pull request and one end, as where nothing was in the way.
+//! Kills a runner around its calls of the control plane and the bucket, loses their answers, or refuses them once. The
+//! job must end like an undisturbed one.
 //!
-//! Of the batches of events only the first has a number: how many more there are is the clock's, as heartbeats are. An
-//! answer that is later than its call's twenty seconds is a lost one, for which nothing here waits.
+//! Only the first batch of events has a number, because further batches and heartbeats depend on the clock. An answer
+//! after the time limit of twenty seconds equals a lost answer.
 
 use crate::gate::{Breaks, Fault, Gate, Point};
 use crate::rests::{input, resumes};
@@ -16,28 +15,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::process::Command;
 
-/// Walks at the same time: each is a program, and most of it waits.
+/// Parallel walks; each is mostly waiting.
 const AT_ONCE: usize = 4;
-/// More attempts than a job has whose runner is killed once.
+/// Upper limit for the attempts of a job whose runner is killed once.
 const MOST_ATTEMPTS: usize = 4;
 
-/// How the calls end that every job makes.
+/// Suffixes of the calls of every job.
 const OF_EVERY_JOB: [&str; 8] =
     ["/start", "/status", "/credentials", "/events", "/artifacts", "/changes.patch", "/stored", "/finish"];
-/// How those end that a job makes besides which is given back and gone on with, or makes for its checkpoint, too.
+/// Suffixes of the calls of a job that yields and resumes, including those for its checkpoint.
 const OF_A_REST: [&str; 5] = ["/yield", "/checkpoint", "/checkpoint.tar.zst", "/artifacts", "/stored"];
 
-/// What a job does.
+/// The course of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
-    /// One attempt does its work.
+    /// One attempt does the work.
     Straight,
-    /// Its agent asks something, and the next attempt goes on from what that one left.
+    /// The agent leaves a question, and the next attempt resumes.
     Asked,
 }
 
 impl Flow {
-    /// Says each time that it works, outside.
+    /// The agent's script, which records each run in a file.
     fn agent(self) -> &'static str {
         match self {
             Self::Straight => "cat > /dev/null; echo works >> @DIR@/works; echo hello > greeting.txt",
@@ -49,7 +48,7 @@ impl Flow {
         }
     }
 
-    /// How often it works, where nobody dies.
+    /// The number of agent runs without a kill.
     fn works(self) -> usize {
         match self {
             Self::Straight => 1,
@@ -57,7 +56,7 @@ impl Flow {
         }
     }
 
-    /// Whether the call is a point of this flow, and not walked by the other.
+    /// Whether the call is a point of this flow and is not covered by the other flow.
     fn has(self, (name, number): &Point) -> bool {
         let is_one = |of: &[&str]| of.iter().any(|end| name.ends_with(*end));
         let is_by_the_clock = name.ends_with("/events") && *number > 1;
@@ -69,13 +68,13 @@ impl Flow {
     }
 }
 
-/// What a job leaves at the control plane, at the forge, and here.
+/// The state at the control plane, at the forge and on the machine after a job.
 #[derive(Debug, PartialEq, Eq)]
 struct End {
     outcome: FinishOutcome,
-    /// What it says: the branch's head, and the pull request that is open.
+    /// Whether the finish names the branch's head and the open pull request.
     says: (bool, bool),
-    /// The most that an attempt has told.
+    /// The most finish ids that one attempt sent.
     ends: Option<usize>,
     file: Option<String>,
     commits: String,
@@ -102,12 +101,12 @@ async fn end(world: &World) -> End {
     }
 }
 
-/// A world whose control plane admits who holds the job, and numbers its calls.
+/// A world whose control plane fences calls and is behind a gate.
 async fn behind_a_gate(flow: Flow, fault: Option<Fault>) -> (World, Arc<Gate>) {
     let world = World::with_agent(flow.agent()).await;
     let gate = Gate::before(&world.api.url, fault).await;
     let url = gate.in_place_of(&world.api.url);
-    // None comes between two calls.
+    // Prevent heartbeats between two calls.
     world.api.assign(|job| job.heartbeat_secs = 60);
     world.api.script(|script| {
         script.fences = true;
@@ -116,7 +115,7 @@ async fn behind_a_gate(flow: Flow, fault: Option<Fault>) -> (World, Arc<Gate>) {
     (world, gate)
 }
 
-/// Has a runner call the gate.
+/// Points a runner at the gate.
 fn by(gate: &Gate, world: &World) -> impl FnOnce(&mut Command) + use<> {
     let url = gate.in_place_of(&world.api.url);
     move |command: &mut Command| {
@@ -124,7 +123,7 @@ fn by(gate: &Gate, world: &World) -> impl FnOnce(&mut Command) + use<> {
     }
 }
 
-/// The next attempt, of whoever took note of the death of the newest, or answered what it asked.
+/// Starts the next attempt, as after a lost attempt or an answered question.
 fn next_attempt(world: &World) {
     let was_given_back = world.api.rests();
     world.api.assign(|job| {
@@ -136,8 +135,7 @@ fn next_attempt(world: &World) {
     });
 }
 
-/// Runs the newest attempt, and further ones until the job has ended. One that comes after that is refused, and
-/// delivers what an earlier one left here.
+/// Runs attempts until the job has ended. An attempt after the end is refused, and delivers an earlier finish.
 async fn run_to_the_end(world: &World, gate: &Gate) {
     for _ in 0..MOST_ATTEMPTS {
         let ran = world.run_with(by(gate, world)).await;
@@ -145,19 +143,19 @@ async fn run_to_the_end(world: &World, gate: &Gate) {
         if world.api.ended().is_some() {
             return;
         }
-        assert!(world.api.rests(), "it neither ended nor gave its job back: {}", ran.log);
+        assert!(world.api.rests(), "neither a finish nor a yield: {}", ran.log);
         next_attempt(world);
     }
     panic!("the job did not end: {:?}", gate.calls());
 }
 
-/// The end of a job whose runners live.
+/// Runs a job without kills. Returns its calls and its end.
 async fn lived(flow: Flow, fault: Option<Fault>) -> (Vec<Point>, End) {
     let (world, gate) = behind_a_gate(flow, fault.clone()).await;
     run_to_the_end(&world, &gate).await;
     let calls = gate.calls();
     if let Some(((name, number), _)) = &fault {
-        assert!(calls.contains(&(name.clone(), number + 1)), "it was not made again: {fault:?} {calls:?}");
+        assert!(calls.contains(&(name.clone(), number + 1)), "the call was not repeated: {fault:?} {calls:?}");
     }
     let works = std::fs::read_to_string(world.outside("works")).unwrap();
     assert_eq!(works.lines().count(), flow.works(), "{fault:?}");
@@ -171,7 +169,7 @@ async fn lived(flow: Flow, fault: Option<Fault>) -> (Vec<Point>, End) {
     (calls, end(&world).await)
 }
 
-/// Runs attempts until the call has come at which the runner is killed: it may be one of a later attempt.
+/// Runs attempts until the fatal call arrives, and kills the runner; the call may belong to a later attempt.
 async fn run_to_its_death(world: &World, gate: &Gate) {
     loop {
         let mut runner = world.spawn(by(gate, world));
@@ -185,14 +183,14 @@ async fn run_to_its_death(world: &World, gate: &Gate) {
     }
 }
 
-/// The end of a job whose runner was killed there.
+/// The end of a job whose runner was killed at this call.
 async fn killed(flow: Flow, fault: &Fault) -> End {
     let (world, gate) = behind_a_gate(flow, Some(fault.clone())).await;
     run_to_its_death(&world, &gate).await;
     let had_ended = world.api.ended().is_some();
     next_attempt(&world);
     run_to_the_end(&world, &gate).await;
-    // Where the job had ended, what is left here is the next job's to remove.
+    // After the end of the job, the next job removes leftovers.
     if !had_ended {
         assert!(world.worktrees().is_empty(), "{fault:?}");
         assert_eq!(world.left_running(), [""; 0], "{fault:?}");
@@ -200,11 +198,10 @@ async fn killed(flow: Flow, fault: &Fault) -> End {
     end(&world).await
 }
 
-/// The points of a flow that nothing disturbs, and its end: there may be more than so many, and not fewer, and calls that
-/// end so are among them.
+/// Runs an undisturbed flow. Returns its points and end, and verifies that `among` occur.
 async fn undisturbed(flow: Flow, least: usize, among: &[&str]) -> (Vec<Point>, End) {
     let (calls, end) = lived(flow, None).await;
-    // What the others are compared with is what there should be.
+    // Verify the undisturbed end before comparing others with it.
     assert_eq!((end.outcome, end.says, end.ends), (FinishOutcome::Completed, (true, true), Some(1)));
     assert_eq!((end.commits.as_str(), end.file.as_deref()), ("1", Some("hello\n")));
     assert_eq!((end.has_another, end.letters), (false, 0));
@@ -217,7 +214,7 @@ async fn undisturbed(flow: Flow, least: usize, among: &[&str]) -> (Vec<Point>, E
     (points, end)
 }
 
-/// Whichever of these happens, the end is the same.
+/// Verifies that each fault leads to the same end.
 async fn walk(flow: Flow, faults: Vec<Fault>, undisturbed: End) {
     println!("{flow:?}: {} walks", faults.len());
     let walks = faults.into_iter().map(|fault| async move {
@@ -233,7 +230,7 @@ async fn walk(flow: Flow, faults: Vec<Fault>, undisturbed: End) {
     }
 }
 
-/// The runner is killed after each that changes something, and before the first of each name.
+/// Kills after each changing call, and before the first call of each name.
 fn deaths(points: &[Point]) -> Vec<Fault> {
     let changes = || points.iter().filter(|(name, _)| !name.starts_with("GET "));
     let firsts = changes().filter(|(_, number)| *number == 1);
@@ -241,7 +238,7 @@ fn deaths(points: &[Point]) -> Vec<Fault> {
     before.chain(changes().map(|point| (point.clone(), Breaks::KilledAfter))).collect()
 }
 
-/// The answer of each is lost, and the first of each name is refused once.
+/// Loses the answer of each call, and refuses the first call of each name.
 fn answers(points: &[Point]) -> Vec<Fault> {
     let firsts = points.iter().filter(|(_, number)| *number == 1);
     let refused = firsts.map(|point| (point.clone(), Breaks::Refused));
@@ -249,25 +246,25 @@ fn answers(points: &[Point]) -> Vec<Fault> {
 }
 
 #[tokio::test]
-async fn a_runner_that_is_killed_around_whichever_call_of_its_control_plane_is_gone_on_from() {
+async fn job_survives_a_kill_at_any_control_plane_call() {
     let (points, end) = undisturbed(Flow::Straight, 10, &OF_EVERY_JOB).await;
     walk(Flow::Straight, deaths(&points), end).await;
 }
 
 #[tokio::test]
-async fn a_job_is_done_and_ended_once_whichever_call_of_its_control_plane_is_refused_or_not_answered() {
+async fn job_ends_once_despite_lost_or_refused_calls() {
     let (points, end) = undisturbed(Flow::Straight, 10, &OF_EVERY_JOB).await;
     walk(Flow::Straight, answers(&points), end).await;
 }
 
 #[tokio::test]
-async fn a_runner_that_is_killed_around_whichever_call_gives_its_job_back_is_gone_on_from() {
+async fn yielding_job_survives_a_kill_at_any_call() {
     let (points, end) = undisturbed(Flow::Asked, 14, &OF_A_REST).await;
     walk(Flow::Asked, deaths(&points), end).await;
 }
 
 #[tokio::test]
-async fn a_job_that_was_given_back_goes_on_once_whichever_call_for_that_is_refused_or_not_answered() {
+async fn yielded_job_resumes_once_despite_lost_or_refused_calls() {
     let (points, end) = undisturbed(Flow::Asked, 14, &OF_A_REST).await;
     walk(Flow::Asked, answers(&points), end).await;
 }

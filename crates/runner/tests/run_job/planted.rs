@@ -1,5 +1,4 @@
-//! What an agent, or a check that runs the repository's own programs, plants in the runner's repository: none of it
-//! reaches what is committed, signed and pushed with the forge's token.
+//! Tests that files planted by an agent or a check never affect the commit, its signature or the push.
 
 use crate::checks::with_checks;
 use crate::rests::commands;
@@ -11,11 +10,11 @@ use std::os::unix::fs::PermissionsExt;
 const GREET: &str = "cat > /dev/null; echo hello > greeting.txt";
 const SECRET: &str = "the-model's/key+0123";
 
-/// What nobody ever signed with.
+/// A key that signs nothing.
 pub(crate) const SIGNING_KEY: &str =
     "-----BEGIN OPENSSH PRIVATE KEY-----\nbWFkZS11cC1rZXk\n-----END OPENSSH PRIVATE KEY-----";
 
-/// An `ssh-keygen` that signs as far as git looks, and writes down the key that it was given; and a path with it.
+/// Writes an `ssh-keygen` that fakes a signature and records its key. Returns a path with it.
 pub(crate) fn signer(world: &World) -> OsString {
     let folder = world.outside("bin");
     std::fs::create_dir(&folder).unwrap();
@@ -33,7 +32,7 @@ pub(crate) fn signer(world: &World) -> OsString {
     std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path))).unwrap()
 }
 
-/// A program outside the worktree that leaves a mark, and passes on what it is given.
+/// Writes a program outside the worktree that leaves a mark and copies its input.
 fn leaves_a_mark(world: &World) {
     let program = world.outside("evil.sh");
     let script = format!("#!/bin/sh\ntouch {}\ncat\n", world.outside("pwned").display());
@@ -41,18 +40,18 @@ fn leaves_a_mark(world: &World) {
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Runs it to a good end, with little time for a push that goes astray.
+/// Runs to a success, with a short time limit for the push.
 async fn completes(world: &World) {
     world.api.script(|script| script.push_for_secs = Some(60));
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
-    assert!(!world.outside("pwned").exists(), "something planted was run");
+    assert!(!world.outside("pwned").exists(), "a planted program ran");
     assert_eq!(world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
 }
 
 #[tokio::test]
-async fn what_a_check_writes_into_our_settings_counts_neither_for_a_repair_nor_for_the_push() {
+async fn git_settings_written_by_a_check_are_discarded() {
     let check = "git --git-dir=../git config http.proxy http://127.0.0.1:1; \
                  git --git-dir=../git config filter.evil.smudge @DIR@/evil.sh; echo dirt > README.md; \
                  [ -e @DIR@/once ] || { touch @DIR@/once; exit 4; }";
@@ -65,7 +64,7 @@ async fn what_a_check_writes_into_our_settings_counts_neither_for_a_repair_nor_f
 }
 
 #[tokio::test]
-async fn what_setup_plants_is_neither_run_nor_written_through() {
+async fn planted_files_of_setup_are_neither_run_nor_followed() {
     let world = with_checks(GREET, &[], |_| ()).await;
     leaves_a_mark(&world);
     std::fs::write(world.outside("victim"), "mine\n").unwrap();
@@ -79,14 +78,14 @@ async fn what_setup_plants_is_neither_run_nor_written_through() {
     world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = plants.to_vec());
     completes(&world).await;
     assert_eq!(std::fs::read_to_string(world.outside("victim")).unwrap(), "mine\n");
-    assert!(!world.outside("exclude").exists(), "what is kept out of the commit was written elsewhere");
-    // And setup is no part of the work all the same.
+    assert!(!world.outside("exclude").exists(), "the exclude list was written through a link");
+    // Setup files stay out of the commit.
     assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\n"));
     assert_eq!(world.file(BRANCH, "made.txt"), None);
 }
 
 #[tokio::test]
-async fn a_pipe_that_setup_leaves_in_the_place_of_a_list_of_ours_is_not_waited_for() {
+async fn pipes_left_by_setup_in_git_lists_do_not_block() {
     let world = with_checks(GREET, &[], |_| ()).await;
     let plants = [
         "echo made > made.txt; mkdir -p ../git/info; rm -f ../git/info/exclude; mkfifo ../git/info/exclude",
@@ -98,7 +97,7 @@ async fn a_pipe_that_setup_leaves_in_the_place_of_a_list_of_ours_is_not_waited_f
 }
 
 #[tokio::test]
-async fn pipes_that_setup_and_a_check_leave_where_git_reads_its_rules_are_not_waited_for() {
+async fn pipes_left_as_git_attributes_and_ignores_do_not_block() {
     let pipes = "mkdir -p new; rm -f .gitattributes; mkfifo .gitattributes new/.gitignore new/.gitattributes";
     let check = format!("[ -e @DIR@/once ] || {{ touch @DIR@/once; {pipes}; exit 4; }}");
     let world = with_checks(GREET, &[&check], |all| {
@@ -111,7 +110,7 @@ async fn pipes_that_setup_and_a_check_leave_where_git_reads_its_rules_are_not_wa
 }
 
 #[tokio::test]
-async fn nothing_that_setup_plants_hides_from_the_commit_what_the_agent_does() {
+async fn settings_planted_by_setup_hide_no_change_of_the_agent() {
     for plant in [
         "mkdir -p ../git/info; echo '*' > ../git/info/exclude",
         "git --git-dir=../git --work-tree=. update-index --skip-worktree README.md",
@@ -127,7 +126,7 @@ async fn nothing_that_setup_plants_hides_from_the_commit_what_the_agent_does() {
 }
 
 #[tokio::test]
-async fn a_file_that_setup_leaves_as_it_was_is_not_written_again() {
+async fn unchanged_file_is_not_rewritten_after_setup() {
     let agent = format!("{GREET}; [ -z \"$(find README.md -newermt 2021-01-01)\" ] || exit 9");
     let world = with_checks(&agent, &[], |_| ()).await;
     let lines = ["touch -t 202001010000 README.md"].map(str::to_owned);
@@ -136,7 +135,7 @@ async fn a_file_that_setup_leaves_as_it_was_is_not_written_again() {
 }
 
 #[tokio::test]
-async fn a_check_does_not_choose_the_program_that_gets_the_signing_key() {
+async fn check_cannot_choose_the_signing_program() {
     let check = "git --git-dir=../git config gpg.ssh.program @DIR@/evil.sh";
     let world = with_checks(GREET, &[check], |_| ()).await;
     leaves_a_mark(&world);
@@ -149,12 +148,12 @@ async fn a_check_does_not_choose_the_program_that_gets_the_signing_key() {
         .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
-    assert!(!world.outside("pwned").exists(), "the key was handed to a program of the check's");
+    assert!(!world.outside("pwned").exists(), "the check's program received the key");
     assert!(world.outside("signed").exists());
 }
 
 #[tokio::test]
-async fn the_settings_of_another_repository_do_not_count_though_ours_is_said_to_be_a_part_of_it() {
+async fn settings_of_a_planted_common_repository_are_ignored() {
     let world = World::with_agent(
         "git init -q --bare @DIR@/common; git --git-dir=@DIR@/common config http.proxy http://127.0.0.1:1
          mkdir -p @DIR@/common/objects/info; cp ../git/objects/info/alternates @DIR@/common/objects/info/
@@ -166,7 +165,7 @@ async fn the_settings_of_another_repository_do_not_count_though_ours_is_said_to_
 }
 
 #[tokio::test]
-async fn what_stands_in_the_place_of_our_settings_is_neither_waited_for_nor_written_through() {
+async fn pipes_and_links_as_git_settings_are_not_followed() {
     let world = World::with_agent(
         "rm ../git/config ../git/objects/info/alternates; mkfifo ../git/config
          ln -s @DIR@/victim ../git/objects/info/alternates; echo hello > greeting.txt",
@@ -178,7 +177,7 @@ async fn what_stands_in_the_place_of_our_settings_is_neither_waited_for_nor_writ
 }
 
 #[tokio::test]
-async fn a_secret_is_found_though_another_text_is_said_to_stand_in_its_place() {
+async fn secret_hidden_by_a_replace_ref_is_found() {
     let world = World::with_agent("exit 1").await;
     let fine = world.outside("fine");
     std::fs::write(&fine, "fine\n").unwrap();
@@ -203,7 +202,7 @@ async fn a_secret_is_found_though_another_text_is_said_to_stand_in_its_place() {
 }
 
 #[tokio::test]
-async fn files_are_committed_as_they_are_whatever_is_planted_about_them() {
+async fn planted_attributes_do_not_change_committed_content() {
     let world = World::with_agent(
         "printf 'a\\r\\n' > crlf.txt; mkdir -p ../git/info; echo '* text' > ../git/info/attributes
          echo hello > greeting.txt",
@@ -214,7 +213,7 @@ async fn files_are_committed_as_they_are_whatever_is_planted_about_them() {
 }
 
 #[tokio::test]
-async fn no_repository_has_hooks_of_the_machines_templates() {
+async fn hooks_of_git_templates_are_not_installed() {
     let world = World::with_agent(
         "ls -A .git/hooks ../git/hooks ../../../mirrors/*/hooks > @DIR@/hooks 2> /dev/null; echo hello > greeting.txt",
     )
@@ -233,7 +232,7 @@ async fn no_repository_has_hooks_of_the_machines_templates() {
 }
 
 #[tokio::test]
-async fn a_git_file_that_points_elsewhere_decides_over_nothing() {
+async fn git_file_pointing_elsewhere_has_no_effect() {
     let world = World::with_agent(
         "git init -q @DIR@/other; git -C @DIR@/other config core.fsmonitor @DIR@/evil.sh
          git -C @DIR@/other config core.worktree @DIR@
@@ -245,7 +244,7 @@ async fn a_git_file_that_points_elsewhere_decides_over_nothing() {
     assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "A\tgreeting.txt");
 }
 
-/// The files of `main`, a folder that is another repository, `sub`, and where that is said to be. The commit of that.
+/// Adds a submodule `sub` with a hostile URL to `main`. Returns the submodule's commit.
 fn has_submodule(world: &World) -> String {
     let commit = "1".repeat(40);
     let evil = format!("ext::{} %S", world.outside("evil.sh").display());
@@ -271,14 +270,14 @@ fn has_submodule(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn pipes_in_the_repository_of_a_submodule_are_not_waited_for() {
+async fn pipes_in_a_submodule_repository_do_not_block() {
     for pipe in ["HEAD", "commondir", "config", "refs/heads/main"] {
         let agent = format!(
             "{GREET}; [ -e sub/.git ] || {{ git init -q -b main sub
              git -C sub -c user.name=x -c user.email=x@example.com commit -qm x --allow-empty
              rm -f sub/.git/{pipe}; mkfifo sub/.git/{pipe}; }}"
         );
-        // What the check leaves is put back before the agent mends its work.
+        // The check's changes are reverted before the repair.
         let check = "[ -e @DIR@/once ] || { touch @DIR@/once; exit 4; }";
         let world = with_checks(&agent, &[check], |all| all.checks.repair = true).await;
         let commit = has_submodule(&world);
@@ -289,7 +288,7 @@ async fn pipes_in_the_repository_of_a_submodule_are_not_waited_for() {
 }
 
 #[tokio::test]
-async fn pipes_among_the_objects_and_in_the_mirror_keep_neither_this_job_waiting_nor_a_later_one() {
+async fn pipes_in_the_mirror_block_neither_this_nor_later_jobs() {
     let world = World::with_agent(
         "mirror=$(head -n 1 .git/objects/info/alternates)/..; mkdir -p \"$mirror/logs\" ../git/logs
          mkfifo \"$mirror/objects/pack/multi-pack-index\" ../git/objects/pack/multi-pack-index
@@ -303,7 +302,7 @@ async fn pipes_among_the_objects_and_in_the_mirror_keep_neither_this_job_waiting
     is_done_anew(&world).await;
 }
 
-/// A later attempt on this machine does the work once more.
+/// Verifies that a later attempt on this machine does the work again.
 async fn is_done_anew(world: &World) {
     if world.head(BRANCH).is_some() {
         world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
@@ -315,7 +314,7 @@ async fn is_done_anew(world: &World) {
 }
 
 #[tokio::test]
-async fn objects_that_the_mirror_is_made_to_borrow_are_not_looked_for() {
+async fn planted_alternates_of_the_mirror_are_ignored() {
     let world = World::with_agent(
         "mirror=$(dirname \"$(head -n 1 .git/objects/info/alternates)\")
          [ -e @DIR@/other ] || { mkdir -p @DIR@/other/pack; mkfifo @DIR@/other/pack/multi-pack-index; }
@@ -327,7 +326,7 @@ async fn objects_that_the_mirror_is_made_to_borrow_are_not_looked_for() {
 }
 
 #[tokio::test]
-async fn a_link_in_the_place_of_the_mirror_or_its_objects_fails_the_job_at_once_and_another_mirror_is_made() {
+async fn replaced_mirror_fails_the_job_and_is_created_again() {
     for moved in ["$mirror", "$mirror/objects"] {
         let world = World::with_agent(&format!(
             "mirror=$(dirname \"$(head -n 1 .git/objects/info/alternates)\"); echo hello > greeting.txt
@@ -345,7 +344,7 @@ async fn a_link_in_the_place_of_the_mirror_or_its_objects_fails_the_job_at_once_
 }
 
 #[tokio::test]
-async fn folders_that_are_too_deep_to_look_into_fail_the_job_at_once() {
+async fn too_deep_folders_fail_the_job() {
     let world = World::with_agent(
         "part=$(printf '%0240d' 0); n=0; echo hello > greeting.txt
          ( while [ $n -lt 17 ]; do mkdir $part && cd -P ./$part || break; n=$((n + 1)); done )",
@@ -360,7 +359,7 @@ async fn folders_that_are_too_deep_to_look_into_fail_the_job_at_once() {
 }
 
 #[tokio::test]
-async fn a_submodule_is_neither_fetched_nor_entered_and_stays_the_commit_that_it_was() {
+async fn submodule_is_not_fetched_and_its_commit_stays() {
     let world = World::with_agent(
         "ls -A sub > @DIR@/sub; git init -q sub; echo x > sub/file.txt
          git -C sub -c user.name=x -c user.email=x@example.com commit -qm x --allow-empty
@@ -372,13 +371,13 @@ async fn a_submodule_is_neither_fetched_nor_entered_and_stays_the_commit_that_it
     let commit = has_submodule(&world);
 
     completes(&world).await;
-    assert_eq!(std::fs::read_to_string(world.outside("sub")).unwrap(), "", "it was fetched");
+    assert_eq!(std::fs::read_to_string(world.outside("sub")).unwrap(), "", "submodule fetched");
     assert_eq!(world.git_line(&["ls-tree", BRANCH, "sub"]), format!("160000 commit {commit}\tsub"));
     assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "A\tgreeting.txt");
 }
 
 #[tokio::test]
-async fn nothing_that_an_agent_or_a_check_plants_hides_a_change_from_the_commit() {
+async fn planted_git_state_hides_no_change_from_the_commit() {
     for plant in [
         "mkdir -p ../git/info; echo '*' > ../git/info/exclude",
         "git --git-dir=../git --work-tree=. update-index --skip-worktree README.md",
@@ -390,11 +389,11 @@ async fn nothing_that_an_agent_or_a_check_plants_hides_a_change_from_the_commit(
         "git --git-dir=../git config core.sparseCheckout true; mkdir -p ../git/info; echo /none > ../git/info/sparse-checkout",
         "git --git-dir=../git config core.worktree @DIR@",
     ] {
-        // The agent, before its own work.
+        // Planted by the agent, before its own work.
         let world = World::with_agent(&format!("{plant}; echo changed >> README.md; echo hello > greeting.txt")).await;
         completes(&world).await;
         assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\nchanged\n"), "{plant}");
-        // A check, before the agent mends its work.
+        // Planted by a check, before the repair.
         let agent = format!("{GREET}; [ ! -e @DIR@/once ] || echo changed >> README.md");
         let check = format!("[ -e @DIR@/once ] || {{ touch @DIR@/once; {plant}; exit 4; }}");
         let world = with_checks(&agent, &[&check], |all| all.checks.repair = true).await;
@@ -404,13 +403,13 @@ async fn nothing_that_an_agent_or_a_check_plants_hides_a_change_from_the_commit(
 }
 
 #[tokio::test]
-async fn a_link_in_the_place_of_a_folder_of_ours_leads_to_nothing_that_is_read_written_or_removed() {
+async fn link_in_place_of_a_runner_folder_fails_the_job() {
     for folder in ["tree", "git"] {
         let plant = format!(
             "git init -q @DIR@/other; echo theirs > @DIR@/other/theirs.txt; cd ..; mv {folder} moved; \
              ln -s @DIR@/other {folder}"
         );
-        // The agent, a check, and a check whose work is put back.
+        // Planted by the agent, by a check, and by a check before a repair.
         let agent = World::with_agent(&format!("echo hello > greeting.txt; {plant}")).await;
         let checked = with_checks(GREET, &[&plant], |_| ()).await;
         let mended = with_checks(GREET, &[&format!("{plant}; exit 4")], |all| all.checks.repair = true).await;
@@ -422,16 +421,16 @@ async fn a_link_in_the_place_of_a_folder_of_ours_leads_to_nothing_that_is_read_w
             assert!(words.contains(&format!("folder `{folder}` was taken away or leads elsewhere")), "{words}");
             assert_eq!(std::fs::read_to_string(world.outside("other/theirs.txt")).unwrap(), "theirs\n");
             let settings = std::fs::read_to_string(world.outside("other/.git/config")).unwrap();
-            assert!(settings.contains("bare = false"), "settings of ours were written there");
-            assert!(!world.outside("other/config").exists(), "settings of ours were written there");
+            assert!(settings.contains("bare = false"), "the runner's settings were written");
+            assert!(!world.outside("other/config").exists(), "the runner's settings were written");
             let left = std::fs::read_dir(world.outside("other")).unwrap().count();
-            assert_eq!(left, 2, "nothing was added or removed");
+            assert_eq!(left, 2, "files were added or removed");
         }
     }
 }
 
 #[tokio::test]
-async fn repositories_stay_where_the_repository_ignores_them_and_are_files_elsewhere() {
+async fn ignored_repositories_stay_and_others_become_files() {
     let inner =
         "for inner in build/_deps/lib seen; do mkdir -p $inner; git init -q $inner; echo x > $inner/file.txt; done";
     let agent = format!("{GREET}; echo build/ > .gitignore; {inner}");
@@ -443,7 +442,7 @@ async fn repositories_stay_where_the_repository_ignores_them_and_are_files_elsew
 }
 
 #[tokio::test]
-async fn pipes_and_folders_that_nobody_may_read_hide_nothing_and_keep_nobody_waiting() {
+async fn unreadable_folders_and_pipes_neither_hide_files_nor_block() {
     let world = World::with_agent(
         "mkdir -p closed/inner; echo kept > closed/inner/kept.txt; mkfifo closed/pipe closed/.gitattributes
          chmod 600 closed/inner; chmod 000 closed; echo hello > greeting.txt",
@@ -456,7 +455,7 @@ async fn pipes_and_folders_that_nobody_may_read_hide_nothing_and_keep_nobody_wai
 }
 
 #[tokio::test]
-async fn a_pipe_in_the_place_of_a_file_is_a_deleted_file() {
+async fn pipe_in_place_of_a_file_is_a_deletion() {
     let world = World::with_agent("rm README.md; mkfifo README.md; echo hello > greeting.txt").await;
     completes(&world).await;
     assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "D\tREADME.md\nA\tgreeting.txt");

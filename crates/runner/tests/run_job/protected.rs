@@ -1,4 +1,4 @@
-//! Files that a repository keeps in Git LFS or encrypted: a job stores none of them in git as plain content.
+//! Tests that files in Git LFS or encrypted form are never committed as plain content.
 
 use crate::world::{BRANCH, World};
 use pullyard_domain::id::RepositoryName;
@@ -8,7 +8,7 @@ const ATTRIBUTES: &str = "*.bin filter=lfs diff=lfs merge=lfs -text\n*.key filte
                           *.nb filter=strips\n";
 const POINTER: &str = "version https://git-lfs.github.com/spec/v1\n\
                        oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
-/// A text, as the embedded forge takes it, that begins as a cipher does.
+/// Text that begins like a cipher, because the embedded forge accepts only text.
 const CIPHER: &str = "U2FsdGVkX1+c2VhbGVkIGJ5IHNvbWVib2R5\n";
 const RULES: &str = "creation_rules:\n  - path_regex: secrets.*\n    encrypted_regex: ^password$\n    age: age1x\n";
 const OF_SOPS: &str = "user: app\npassword: ENC[AES256_GCM,data:Zm9v,iv:YmFy,tag:YmF6,type:str]\n\
@@ -17,7 +17,7 @@ const OF_ANSIBLE: &str = "$ANSIBLE_VAULT;1.1;AES256\n33363431\n";
 const OF_AGE: &str = "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n-----END AGE ENCRYPTED FILE-----\n";
 const OF_OPENPGP: &str = "-----BEGIN PGP MESSAGE-----\n\nd2U=\n-----END PGP MESSAGE-----\n";
 
-/// A run in a repository of these files, by an agent that does this.
+/// Runs a job in a repository with these files and this agent.
 pub(crate) async fn ran_in(name: &str, files: &[(&str, &str, bool)], agent: &str) -> World {
     let mut world = World::with_agent("exit 1").await;
     let agent = format!("#!/bin/sh\n{agent}\n");
@@ -32,7 +32,7 @@ pub(crate) async fn ran_in(name: &str, files: &[(&str, &str, bool)], agent: &str
     world
 }
 
-/// The same in a repository with protected files.
+/// Runs a job in a repository with protected files.
 async fn ran(agent: &str) -> World {
     let files = [
         (".gitattributes", ATTRIBUTES, false),
@@ -56,16 +56,16 @@ async fn plain_content_of_a_protected_file_is_not_pushed() {
     for (agent, path, by) in [
         ("echo drawn > kept.bin; echo hello > greeting.txt", "kept.bin", "Git LFS"),
         ("mkdir -p 'a b'; echo drawn > 'a b/new.bin'", "a b/new.bin", "lfs"),
-        // Attributes that the agent adds count as well.
+        // Attributes added by the agent count too.
         ("echo '*.psd filter=lfs' >> .gitattributes; echo drawn > new.psd", "new.psd", "lfs"),
         ("echo hunter2 > sealed.key; echo hello > greeting.txt", "sealed.key", "OpenSSL"),
         ("mkdir -p 'a b'; echo hunter2 > 'a b/new.key'", "a b/new.key", "git-crypt"),
-        // A picture is as readable as a text.
+        // A binary file is as readable as text.
         ("printf 'a\\000b' > new.key", "new.key", "git-crypt"),
         ("echo hunter2 > sealed.own", "sealed.own", "OpenSSL"),
         ("echo hunter2 > new.key; rm .gitattributes", "new.key", "git-crypt"),
         ("echo hunter2 > new.key; echo '*.key -filter' >> .gitattributes", "new.key", "git-crypt"),
-        // The attributes are in a file that is itself ignored.
+        // The attributes file is itself ignored.
         (
             "mkdir config; echo /.gitattributes > config/.gitignore
              echo '*.env filter=crypt' > config/.gitattributes; echo x > config/new.env",
@@ -73,7 +73,7 @@ async fn plain_content_of_a_protected_file_is_not_pushed() {
             "crypt",
         ),
         ("printf 'user: app\\npassword: hunter2\\n' > secrets.yaml; echo hello > greeting.txt", "secrets.yaml", "SOPS"),
-        // The part that SOPS writes of a file is no cipher by itself.
+        // The SOPS metadata alone does not make the file encrypted.
         ("sed -i 's/^password: .*/password: hunter2/' secrets.yaml", "secrets.yaml", "SOPS"),
         ("echo 'password: hunter2' > group_vars/vault.yml", "group_vars/vault.yml", "Ansible Vault"),
         ("echo AGE-SECRET > key.age; rm .sops.yaml", "key.age", "age"),
@@ -90,7 +90,7 @@ async fn plain_content_of_a_protected_file_is_not_pushed() {
 }
 
 #[tokio::test]
-async fn the_name_of_a_protected_file_is_one_line_in_the_log() {
+async fn name_of_a_protected_file_is_one_line_in_the_log() {
     let world = ran("echo hunter2 > \"$(printf 'a\\nAll is \\140well.key')\"").await;
     assert_eq!(world.api.finish().failure.unwrap().code(), "protected_content");
     assert!(world.api.texts().contains("plain content in git: `a All is 'well.key`."), "{}", world.api.texts());
@@ -129,7 +129,7 @@ async fn protected_files_may_move_and_change_and_other_filters_pass() {
 }
 
 #[tokio::test]
-async fn plain_content_under_a_pattern_of_lfs_may_change() {
+async fn plain_content_under_an_lfs_pattern_may_change() {
     let world = ran("echo more >> content.bin").await;
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
     assert_eq!(world.file(BRANCH, "content.bin").unwrap().lines().last(), Some("more"));
