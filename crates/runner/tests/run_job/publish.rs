@@ -1,4 +1,4 @@
-//! From the ticket to the pull request, and everything the forge may have become meanwhile.
+//! Tests the way from a ticket to a pull request, with every state of the forge.
 
 use crate::agents::{CLAUDE, Machine, hostile_name, with_model};
 use crate::api::LEASE;
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const GREET: &str = "echo hello > greeting.txt; echo done";
 
 #[tokio::test]
-async fn a_ticket_becomes_a_pull_request() {
+async fn ticket_becomes_a_pull_request() {
     let world = World::with_agent(
         r#"cat > prompt.txt
            env | sort > env.txt
@@ -58,7 +58,7 @@ async fn a_ticket_becomes_a_pull_request() {
     assert_eq!(file("prompt.txt"), "Write a greeting.");
     assert_eq!(file("args.txt"), "--now\n");
     assert_eq!(file("branch.txt"), format!("refs/heads/{BRANCH}\n"));
-    // `prompt.txt` and the like are new; nothing of the checkout looks changed.
+    // `prompt.txt` and similar files are new; no file of the checkout is changed.
     assert!(file("status.txt").lines().all(|line| line.starts_with("?? ")), "{}", file("status.txt"));
     let names: Vec<String> =
         file("env.txt").lines().filter_map(|line| Some(line.split_once('=')?.0.to_owned())).collect();
@@ -102,7 +102,7 @@ async fn a_ticket_becomes_a_pull_request() {
 }
 
 #[tokio::test]
-async fn a_pull_request_says_by_what_its_runner_isolated_the_agent() {
+async fn pull_request_names_the_isolation_of_its_runner() {
     let world = World::with_agent(GREET).await;
     world.api.assign(|job| job.pull_request.body = of_a_runner("command"));
     assert_eq!(world.run().await.code, Some(0));
@@ -111,7 +111,7 @@ async fn a_pull_request_says_by_what_its_runner_isolated_the_agent() {
 }
 
 #[tokio::test]
-async fn a_pull_request_names_version_and_model_and_neither_mentions_hides_nor_tells_a_secret() {
+async fn pull_request_body_sanitizes_the_model_name() {
     let (model, published) = hostile_name();
     let machine = with_model(&model).await;
     machine.world.api.assign(|job| job.pull_request.body = of_a_runner("claude_code"));
@@ -122,7 +122,7 @@ async fn a_pull_request_names_version_and_model_and_neither_mentions_hides_nor_t
     assert!(body.starts_with(&agent) && !body.contains("key-of"), "{body}");
 }
 
-/// What the control plane gives a pull request whose job a runner does, by the agent that it asks for.
+/// The pull request body from the control plane for a job on a runner.
 fn of_a_runner(agent: &str) -> String {
     format!("Agent: {agent}, isolation: {ISOLATION_OF_RUNNER}\n\nMade through Pullyard.\n")
 }
@@ -131,7 +131,7 @@ async fn body(world: &World) -> String {
     pull_request(world).await["body"].as_str().unwrap().to_owned()
 }
 
-/// A pull request of this branch.
+/// Opens a pull request of this branch.
 async fn opened(world: &World, branch: &str) -> PullRequest {
     let new = NewPullRequest {
         title: "T".into(),
@@ -144,7 +144,7 @@ async fn opened(world: &World, branch: &str) -> PullRequest {
 }
 
 #[tokio::test]
-async fn an_open_pull_request_is_gone_on_with() {
+async fn open_pull_request_is_continued() {
     let world = World::with_agent(GREET).await;
     let earlier = world.commit_on("feature", "Earlier work");
     let pull = opened(&world, "feature").await;
@@ -157,7 +157,7 @@ async fn an_open_pull_request_is_gone_on_with() {
 }
 
 #[tokio::test]
-async fn a_pull_request_that_is_not_open_gets_a_successor() {
+async fn closed_pull_request_gets_a_successor() {
     let world = World::with_agent(GREET).await;
     world.commit_on("feature", "Earlier work");
     world.api.assign(|job| job.continues = Some(Continues { number: 41, branch: "feature".into() }));
@@ -168,7 +168,7 @@ async fn a_pull_request_that_is_not_open_gets_a_successor() {
 }
 
 #[tokio::test]
-async fn an_attempt_finds_what_an_earlier_one_pushed_and_runs_no_agent() {
+async fn pushed_commit_of_an_earlier_attempt_is_adopted() {
     let world = World::with_agent("exit 1").await;
     let job = world.api.assignment().job;
     let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
@@ -181,14 +181,14 @@ async fn an_attempt_finds_what_an_earlier_one_pushed_and_runs_no_agent() {
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
     assert_eq!(finish.result.unwrap().head, pushed);
     assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
-    // What isolated the agent of the earlier one is not known here.
+    // The isolation of the earlier attempt's agent is unknown.
     let body = body(&world).await;
     assert!(body.starts_with(&of_a_runner("command")), "{body}");
 }
 
-/// It was open when an attempt began and closed when the next one did, or the other way round.
+/// The pull request was closed or reopened between two attempts.
 #[tokio::test]
-async fn what_an_earlier_attempt_pushed_is_found_though_its_pull_request_was_closed_or_reopened_since() {
+async fn pushed_commit_is_adopted_after_its_pr_closed_or_reopened() {
     for (pushed_to, reopened) in [(BRANCH, true), ("feature", false)] {
         let world = World::with_agent("exit 1").await;
         let job = world.api.assignment().job;
@@ -213,7 +213,7 @@ async fn what_an_earlier_attempt_pushed_is_found_though_its_pull_request_was_clo
 }
 
 #[tokio::test]
-async fn of_an_auto_job_the_agent_that_pushed_is_named_also_by_a_later_attempt() {
+async fn adopted_commit_of_an_auto_job_names_its_agent() {
     let machine = Machine::with(CLAUDE, "exit 1").await;
     let world = &machine.world;
     let job = world.api.assignment().job;
@@ -230,7 +230,7 @@ async fn of_an_auto_job_the_agent_that_pushed_is_named_also_by_a_later_attempt()
 }
 
 #[tokio::test]
-async fn an_attempt_whose_twin_pushed_first_adopts_its_commit() {
+async fn commit_pushed_by_a_twin_attempt_is_adopted() {
     let world = World::with_agent(WAIT).await;
     let job = world.api.assignment().job;
     world.api.assign(|job| {
@@ -246,7 +246,7 @@ async fn an_attempt_whose_twin_pushed_first_adopts_its_commit() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_only_adopts_links_what_was_pushed_with_no_agent_installed() {
+async fn adopting_attempt_needs_no_installed_agent() {
     let world = World::with_agent("exit 1").await;
     let job = world.api.assignment().job;
     let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Agent: codex"));
@@ -265,7 +265,7 @@ async fn an_attempt_that_only_adopts_links_what_was_pushed_with_no_agent_install
 }
 
 #[tokio::test]
-async fn an_attempt_that_only_adopts_and_finds_nothing_fails_before_any_agent_and_leaves_no_branch() {
+async fn adopting_attempt_without_a_commit_fails_and_pushes_nothing() {
     let world = World::with_agent(GREET).await;
     world.api.assign(|job| (job.attempt, job.adopts) = (2, true));
     assert_eq!(world.run().await.code, Some(0));
@@ -273,7 +273,7 @@ async fn an_attempt_that_only_adopts_and_finds_nothing_fails_before_any_agent_an
     assert_eq!(world.api.statuses(), ["preparing"]);
     assert_eq!(world.head(BRANCH), None);
 
-    // Nor does it touch what a stranger made there.
+    // A stranger's branch stays unchanged.
     let world = World::with_agent(GREET).await;
     let theirs = world.commit_on(BRANCH, "Not yours");
     world.api.assign(|job| (job.attempt, job.adopts) = (2, true));
@@ -284,7 +284,7 @@ async fn an_attempt_that_only_adopts_and_finds_nothing_fails_before_any_agent_an
 }
 
 #[tokio::test]
-async fn what_was_merged_before_anybody_came_to_adopt_it_is_not_said_to_have_never_been_pushed() {
+async fn merged_commit_without_a_pr_fails_as_pull_request_closed() {
     for branch_is_kept in [true, false] {
         let world = World::with_agent(GREET).await;
         let job = world.api.assignment().job;
@@ -301,12 +301,12 @@ async fn what_was_merged_before_anybody_came_to_adopt_it_is_not_said_to_have_nev
 }
 
 #[tokio::test]
-async fn the_pull_request_that_was_merged_before_anybody_came_to_adopt_it_is_linked() {
+async fn merged_pull_request_of_the_job_is_linked() {
     for branch_is_kept in [true, false] {
         let world = World::with_agent(GREET).await;
         let job = world.api.assignment().job;
         let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
-        // One of the branch that was only closed is not it.
+        // A closed pull request of the branch does not count.
         let closed = world.opens(BRANCH).await;
         as_bot(&world, "PATCH", &format!("pulls/{}", closed.number), json!({ "state": "closed" })).await;
         let pull = world.opens(BRANCH).await;
@@ -322,14 +322,14 @@ async fn the_pull_request_that_was_merged_before_anybody_came_to_adopt_it_is_lin
         let result = finish.result.unwrap();
         assert_eq!((result.branch.as_str(), result.head, result.pull_request.number), (BRANCH, pushed, pull.number));
         assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
-        // Nothing of it is touched any more.
+        // The pull request and the base stay unchanged.
         assert_eq!((pull_request_text(&world, pull.number).await, world.head("main")), (text, main));
         assert_eq!(world.head(BRANCH).is_some(), branch_is_kept);
         assert!(world.open_pull_request(BRANCH).await.is_none());
     }
 }
 
-/// Asks the forge for what the runner never asks.
+/// Sends a request that the runner never sends.
 async fn as_bot(world: &World, method: &str, path: &str, body: serde_json::Value) {
     let address = format!("{}/repos/acme/app/{path}", world.forge.api_url());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -343,7 +343,7 @@ async fn pull_request_text(world: &World, number: u64) -> String {
 }
 
 #[tokio::test]
-async fn an_attempt_that_only_adopts_and_can_not_look_says_what_kept_it_from_that() {
+async fn adopting_attempt_reports_a_missing_base_branch() {
     let world = World::with_agent(GREET).await;
     world.api.assign(|job| {
         (job.attempt, job.adopts) = (2, true);
@@ -355,7 +355,7 @@ async fn an_attempt_that_only_adopts_and_can_not_look_says_what_kept_it_from_tha
 }
 
 #[tokio::test]
-async fn a_branch_that_a_stranger_moved_is_never_overwritten() {
+async fn branch_moved_by_a_stranger_is_never_overwritten() {
     let world = World::with_agent(WAIT).await;
     let theirs = world.meanwhile(async || world.commit_on(BRANCH, "Not yours")).await;
     assert_eq!(world.api.failure(), "push_rejected");
@@ -363,7 +363,7 @@ async fn a_branch_that_a_stranger_moved_is_never_overwritten() {
 }
 
 #[tokio::test]
-async fn a_branch_that_a_stranger_made_before_costs_no_agent() {
+async fn existing_branch_of_a_stranger_fails_before_the_agent() {
     let world = World::with_agent("exit 1").await;
     let theirs = world.commit_on(BRANCH, "Not yours");
     assert_eq!(world.run().await.code, Some(0));
@@ -373,7 +373,7 @@ async fn a_branch_that_a_stranger_made_before_costs_no_agent() {
 }
 
 #[tokio::test]
-async fn no_time_to_push_is_no_push() {
+async fn too_little_time_prevents_the_push() {
     let world = World::with_agent(GREET).await;
     world.api.script(|script| script.push_for_secs = Some(20));
     assert_eq!(world.run().await.code, Some(0));
@@ -382,7 +382,7 @@ async fn no_time_to_push_is_no_push() {
 }
 
 #[tokio::test]
-async fn sources_that_can_not_be_used_have_their_own_failures() {
+async fn unusable_sources_fail_by_cause() {
     let world = World::with_agent(GREET).await;
     let url = world.repository.clone_url.clone();
     world.api.assign(|job| job.base = "none".into());
@@ -401,7 +401,7 @@ async fn sources_that_can_not_be_used_have_their_own_failures() {
     };
     assert_eq!(failed_with(url.replace("acme/app", "acme/none")).await, "source_not_found");
     assert_eq!(failed_with("http://127.0.0.1:1/acme/app.git".into()).await, "source_unreachable");
-    // A local path is no forge.
+    // The `ext::` transport would run a command and is refused.
     assert_eq!(failed_with("ext::sh -c true".into()).await, "source_unreachable");
 
     let empty = world.dir.path().join("empty.git");
@@ -411,14 +411,14 @@ async fn sources_that_can_not_be_used_have_their_own_failures() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_a_denied_source() {
+async fn wrong_token_fails_as_source_denied() {
     let mut world = World::with_agent(GREET).await;
     world.api = crate::api::Api::start(world.api.assignment(), "wrong").await;
     assert_eq!(world.run().await.code, Some(0));
     assert_eq!(world.api.failure(), "source_denied");
 }
 
-/// A hook of the forge's repository: what its receiving side does with a push.
+/// Installs a hook in the forge's repository.
 pub(crate) fn hook(world: &World, name: &str, script: &str) {
     use std::os::unix::fs::PermissionsExt;
     let path = world.repository.git_dir.join("hooks").join(name);
@@ -428,12 +428,12 @@ pub(crate) fn hook(world: &World, name: &str, script: &str) {
 }
 
 #[tokio::test]
-async fn a_push_that_takes_too_long_is_killed() {
+async fn slow_push_is_killed() {
     let world = World::with_agent(GREET).await;
     let (begun, go) = (world.outside("begun"), world.outside("go"));
     let script = format!("touch {}; while [ ! -e {} ]; do sleep 0.05; done; exit 1", begun.display(), go.display());
     hook(&world, "pre-receive", &script);
-    // 31 s less the margin of 30.
+    // 31 s minus the margin of 30 s.
     world.api.script(|script| script.push_for_secs = Some(31));
     let ran = world.run().await;
     std::fs::write(go, "").unwrap();
@@ -444,11 +444,11 @@ async fn a_push_that_takes_too_long_is_killed() {
 }
 
 #[tokio::test]
-async fn a_push_that_was_taken_and_never_answered_is_found_at_its_branch() {
+async fn accepted_push_without_an_answer_is_found_at_its_branch() {
     let world = World::with_agent(GREET).await;
     let go = world.outside("go");
     hook(&world, "post-receive", &format!("while [ ! -e {} ]; do sleep 0.05; done", go.display()));
-    // 40 s less the margin of 30.
+    // 40 s minus the margin of 30 s.
     world.api.script(|script| script.push_for_secs = Some(40));
     let ran = world.run().await;
     std::fs::write(go, "").unwrap();
@@ -461,10 +461,10 @@ async fn a_push_that_was_taken_and_never_answered_is_found_at_its_branch() {
 }
 
 #[tokio::test]
-async fn a_push_without_an_answer_whose_branch_is_somebody_elses_by_then_is_not_taken_for_ours() {
+async fn unanswered_push_is_not_found_on_a_strangers_branch() {
     let world = World::with_agent(GREET).await;
     let go = world.outside("go");
-    // Somebody else makes the branch while the forge has our commit in its hands.
+    // A stranger creates the branch while the forge processes the push.
     let script = format!(
         "env -u GIT_QUARANTINE_PATH -u GIT_OBJECT_DIRECTORY -u GIT_ALTERNATE_OBJECT_DIRECTORIES \
            git update-ref refs/heads/{BRANCH} main || exit 1
@@ -481,7 +481,7 @@ async fn a_push_without_an_answer_whose_branch_is_somebody_elses_by_then_is_not_
 }
 
 #[tokio::test]
-async fn a_protected_branch_and_a_missing_permission_are_told_apart() {
+async fn push_rejections_fail_by_cause() {
     for (words, code) in [
         ("error: GH006: Protected branch update failed for refs/heads/x.", "branch_protected"),
         (
@@ -499,7 +499,7 @@ async fn a_protected_branch_and_a_missing_permission_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_refused_pull_request_is_a_failure_with_the_branch_pushed() {
+async fn refused_pull_request_fails_with_the_branch_pushed() {
     let world = World::with_agent(GREET).await;
     world.api.assign(|job| job.pull_request.title = String::new());
     assert_eq!(world.run().await.code, Some(0));
@@ -507,7 +507,7 @@ async fn a_refused_pull_request_is_a_failure_with_the_branch_pushed() {
     assert!(world.head(BRANCH).is_some());
 }
 
-/// From now on the forge answers so where pull requests are asked about and opened; it takes pushes as before.
+/// Replaces the forge's pull request API; pushes work as before.
 pub(crate) async fn opens_by(world: &World, pulls: MethodRouter) {
     let forge = Router::new().route("/repos/acme/app/pulls", pulls);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -516,7 +516,7 @@ pub(crate) async fn opens_by(world: &World, pulls: MethodRouter) {
     world.api.assign(|job| job.repository.api_url = url);
 }
 
-/// A job that ran, of a forge that takes its push and answers so where pull requests are asked about and opened.
+/// Runs a job whose forge accepts pushes and answers pull request calls with `pulls`.
 async fn pushed_before(pulls: MethodRouter) -> World {
     let world = World::with_agent(GREET).await;
     opens_by(&world, pulls).await;
@@ -525,7 +525,7 @@ async fn pushed_before(pulls: MethodRouter) -> World {
 }
 
 #[tokio::test]
-async fn a_forge_that_wants_more_rest_than_there_is_time_for_is_asked_for_a_pull_request_once() {
+async fn long_rate_limit_at_pr_creation_is_not_retried() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counts = Arc::clone(&asked);
     let tired = move || {
@@ -543,7 +543,7 @@ async fn a_forge_that_wants_more_rest_than_there_is_time_for_is_asked_for_a_pull
 }
 
 #[tokio::test]
-async fn an_account_that_may_push_and_open_nothing_has_no_right_to_open() {
+async fn missing_permission_to_open_a_pr_is_reported() {
     let pulls = get(async || Json(json!([]))).post(async || {
         let words = json!({ "message": "Resource not accessible by personal access token" });
         (StatusCode::FORBIDDEN, Json(words))
@@ -552,11 +552,11 @@ async fn an_account_that_may_push_and_open_nothing_has_no_right_to_open() {
     let failure = world.api.finish().failure.unwrap();
     assert_eq!(failure.code(), "permission_missing");
     assert_eq!(failure.sentence(), "The local forge gives this account no right to open pull requests in acme/app.");
-    assert!(world.head(BRANCH).is_some(), "the work is pushed, for a retry");
+    assert!(world.head(BRANCH).is_some(), "the work was not pushed");
 }
 
 #[tokio::test]
-async fn the_second_job_on_a_machine_uses_the_mirror_and_sees_what_is_new() {
+async fn second_job_on_a_machine_sees_new_commits() {
     let world = World::with_agent(GREET).await;
     assert_eq!(world.run().await.code, Some(0));
     let newer = world.commit_on("main", "Meanwhile");
@@ -567,7 +567,7 @@ async fn the_second_job_on_a_machine_uses_the_mirror_and_sees_what_is_new() {
 }
 
 #[tokio::test]
-async fn an_account_that_may_only_read_has_no_right_to_push() {
+async fn read_only_account_fails_as_permission_missing() {
     let mut world = World::with_agent(GREET).await;
     let reader = User { login: "reader".into(), id: 8, token: "reader-secret".into() };
     world.forge.add_user(reader, AccountKind::User).await.unwrap();

@@ -1,5 +1,4 @@
-//! What is published, and as whose: signed where there is a key, on the branch and against the base that the forge
-//! names, once, and with nothing in it that only looks like ours.
+//! Tests pushes: signatures, retries, lost answers, and the branch and base of the pull request.
 
 use crate::api::Api;
 use crate::checks::{pull_request, with_checks};
@@ -29,7 +28,7 @@ fn is_signed(world: &World, commit: &str) -> bool {
     said.contains("\ngpgsig -----BEGIN SSH SIGNATURE-----\n ZmFrZQ==\n")
 }
 
-/// An open pull request of this branch, which the job goes on with.
+/// Opens a pull request of this branch that the job continues.
 async fn goes_on_with(world: &World, branch: &str) -> u64 {
     let (title, head, base) = ("T".into(), branch.to_owned(), "main".into());
     let new = NewPullRequest { title, body: String::new(), head, base, draft: false };
@@ -45,7 +44,7 @@ async fn ran(world: &World) -> Ran {
 }
 
 #[tokio::test]
-async fn what_is_published_is_signed_by_a_key_that_is_a_private_file_and_is_gone_afterwards() {
+async fn commit_is_signed_by_a_private_key_file_that_is_deleted() {
     let (world, path) = signing(GREET).await;
     let ran = world
         .run_with(|command| {
@@ -56,13 +55,13 @@ async fn what_is_published_is_signed_by_a_key_that_is_a_private_file_and_is_gone
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
     assert!(is_signed(&world, BRANCH));
     let signed = std::fs::read_to_string(world.outside("signed")).unwrap();
-    assert_eq!(signed, format!("-rw-------\n{SIGNING_KEY}\n"), "once, with the key");
+    assert_eq!(signed, format!("-rw-------\n{SIGNING_KEY}\n"), "not signed once");
     let [kept] = world.worktrees().try_into().unwrap();
     assert!(kept.join("git").is_dir() && !kept.join("git/signing-key").exists());
 }
 
 #[tokio::test]
-async fn of_work_that_goes_on_top_of_a_persons_only_what_is_published_is_signed() {
+async fn only_the_rebased_commit_is_signed() {
     let (world, path) = signing(WAIT).await;
     world.commit_on("feature", "Earlier work");
     goes_on_with(&world, "feature").await;
@@ -76,13 +75,13 @@ async fn of_work_that_goes_on_top_of_a_persons_only_what_is_published_is_signed(
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
     assert_eq!(world.git_line(&["rev-parse", "feature^"]), theirs);
     assert!(is_signed(&world, "feature") && !is_signed(&world, "feature^"));
-    // Of the commits that only the merge needs none is.
+    // Commits that only the merge needs are not signed.
     let signed = std::fs::read_to_string(world.outside("signed")).unwrap();
     assert_eq!(signed.matches("-rw-------").count(), 2, "{signed}");
 }
 
 #[tokio::test]
-async fn of_a_commit_that_a_twin_pushed_our_own_agents_words_are_not_told() {
+async fn adopted_twin_commit_does_not_quote_this_attempts_agent() {
     let world = World::with_agent(&format!("{WAIT}; echo 'I greet.'")).await;
     let job = world.api.assignment().job;
     world.api.assign(|job| job.attempt = 2);
@@ -91,14 +90,14 @@ async fn of_a_commit_that_a_twin_pushed_our_own_agents_words_are_not_told() {
     let finish = world.api.finish();
     assert_eq!(finish.result.unwrap().head, pushed);
     let made = finish.work.unwrap().commit.unwrap();
-    assert_ne!(made, pushed, "what this attempt made was not pushed, and is on record as its own");
+    assert_ne!(made, pushed, "the record names the twin's commit");
     assert!(world.api.texts().contains("I greet."));
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
     assert!(!body.contains("I greet.") && !body.contains("last words"), "{body}");
 }
 
 #[tokio::test]
-async fn another_pull_request_of_the_branch_is_not_the_one_that_was_to_be_gone_on_with() {
+async fn other_pull_request_of_the_branch_is_not_continued() {
     let world = World::with_agent(GREET).await;
     let theirs = world.commit_on("feature", "Somebody else's");
     let number = goes_on_with(&world, "feature").await;
@@ -111,7 +110,7 @@ async fn another_pull_request_of_the_branch_is_not_the_one_that_was_to_be_gone_o
 }
 
 #[tokio::test]
-async fn a_pull_request_that_goes_to_another_branch_now_is_compared_with_that_one() {
+async fn changed_base_of_a_pull_request_is_used() {
     let agent =
         "git for-each-ref --format='%(refname) %(objectname)' refs/remotes > @DIR@/refs; echo hello > greeting.txt";
     let (world, desk) = under_review(agent).await;
@@ -123,7 +122,7 @@ async fn a_pull_request_that_goes_to_another_branch_now_is_compared_with_that_on
     assert_eq!(refs, format!("refs/remotes/origin/release {release}\n"));
 }
 
-/// A forge that decides nothing about the first pushes; how often it was asked is in the file `pushes`.
+/// A forge that cannot lock the ref for the first pushes, and counts them in the file `pushes`.
 fn locked_for(world: &World, times: u32) {
     let pushes = world.outside("pushes").display().to_string();
     let script = format!(
@@ -134,7 +133,7 @@ fn locked_for(world: &World, times: u32) {
 }
 
 #[tokio::test]
-async fn a_push_that_nobody_decided_about_is_tried_four_times_and_no_more() {
+async fn undecided_push_is_tried_four_times() {
     for (locked, taken) in [(3, true), (4, false)] {
         let world = World::with_agent(GREET).await;
         locked_for(&world, locked);
@@ -149,7 +148,7 @@ async fn a_push_that_nobody_decided_about_is_tried_four_times_and_no_more() {
     }
 }
 
-/// What a forge runs that has taken a push to this branch: somebody else pushes on top of it.
+/// A hook script that pushes another commit on top of this branch.
 fn pushes_on_top(branch: &str) -> String {
     format!(
         "export GIT_AUTHOR_NAME=S GIT_AUTHOR_EMAIL=s@example.com GIT_COMMITTER_NAME=S GIT_COMMITTER_EMAIL=s@example.com\n\
@@ -157,16 +156,16 @@ fn pushes_on_top(branch: &str) -> String {
     )
 }
 
-/// A forge that takes a push to this branch, lets somebody else push on top of it, and never answers.
+/// A forge that accepts a push, gets another commit on top, and never answers.
 fn taken_below_another(world: &World, branch: &str) {
     let over = world.outside("over").display().to_string();
     let script = format!("{}\nwhile [ ! -e {over} ]; do sleep 0.05; done", pushes_on_top(branch));
     hook(world, "post-receive", &script);
-    // 50 s less the margin of 30.
+    // 50 s minus the margin of 30 s.
     world.api.script(|script| script.push_for_secs = Some(50));
 }
 
-/// Runs a job where the first fetch of what stands on its branch fails; `first` is what git does before, in a shell.
+/// Runs a job whose first fetch of the branch fails; `first` is shell code before each git call.
 async fn run_where_a_fetch_fails_once(world: &World, first: impl FnOnce(&str) -> String) -> Ran {
     let once = world.outside("once").display().to_string();
     let path = before_git(world, |git| {
@@ -184,7 +183,7 @@ async fn run_where_a_fetch_fails_once(world: &World, first: impl FnOnce(&str) ->
 }
 
 #[tokio::test]
-async fn a_fetch_that_fails_does_not_end_the_look_for_a_push_that_was_never_answered() {
+async fn failed_fetch_does_not_end_the_search_for_a_push() {
     let world = World::with_agent(GREET).await;
     taken_below_another(&world, BRANCH);
     let ran = run_where_a_fetch_fails_once(&world, |_| String::new()).await;
@@ -199,7 +198,7 @@ async fn a_fetch_that_fails_does_not_end_the_look_for_a_push_that_was_never_answ
 }
 
 #[tokio::test]
-async fn a_fetch_that_fails_loses_no_push_whose_answer_broke_off_while_there_is_time() {
+async fn failed_fetch_after_a_broken_answer_is_retried() {
     let world = World::with_agent(GREET).await;
     hook(&world, "post-receive", &pushes_on_top(BRANCH));
     let breaks_off = |git: &str| {
@@ -215,7 +214,7 @@ async fn a_fetch_that_fails_loses_no_push_whose_answer_broke_off_while_there_is_
 }
 
 #[tokio::test]
-async fn work_that_was_put_on_top_is_this_attempts_also_below_what_others_pushed_since() {
+async fn rebased_push_is_found_below_later_commits() {
     let world = World::with_agent(WAIT).await;
     world.commit_on("feature", "Earlier work");
     goes_on_with(&world, "feature").await;
@@ -225,14 +224,14 @@ async fn work_that_was_put_on_top_is_this_attempts_also_below_what_others_pushed
     let finish = world.api.finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
     assert_eq!(world.git_line(&["rev-parse", "feature~2"]), theirs);
-    // On record is the commit that stands there, and not the one that it was made of.
+    // The record names the pushed commit, not the one before the rebase.
     let pushed = world.git_line(&["rev-parse", "feature^"]);
     assert_eq!(finish.work.and_then(|work| work.commit), Some(pushed));
     assert_eq!(finish.result.map(|result| result.head), world.head("feature"));
 }
 
 #[tokio::test]
-async fn work_that_was_pushed_before_is_neither_set_up_nor_checked_again() {
+async fn adopted_work_is_not_set_up_or_checked_again() {
     let world = with_checks("touch @DIR@/agent", &["touch @DIR@/checked"], |_| ()).await;
     let job = world.api.assignment().job;
     let set_up = format!("touch {}", world.outside("set-up").display());
@@ -249,7 +248,7 @@ async fn work_that_was_pushed_before_is_neither_set_up_nor_checked_again() {
 }
 
 #[tokio::test]
-async fn what_the_base_got_meanwhile_is_no_part_of_what_a_job_changed() {
+async fn new_base_commits_do_not_count_as_changes() {
     let world = World::with_agent(GREET).await;
     world.commit_on("feature", "Earlier work");
     goes_on_with(&world, "feature").await;
@@ -261,7 +260,7 @@ async fn what_the_base_got_meanwhile_is_no_part_of_what_a_job_changed() {
 }
 
 #[tokio::test]
-async fn a_title_of_many_lines_adds_no_trailer_of_ours() {
+async fn multiline_title_adds_no_trailers() {
     let world = World::with_agent(GREET).await;
     let job = world.api.assignment().job;
     world.api.assign(|job| {
@@ -275,7 +274,7 @@ async fn a_title_of_many_lines_adds_no_trailer_of_ours() {
 }
 
 #[tokio::test]
-async fn a_commit_of_the_job_that_the_base_has_is_not_taken_for_its_work() {
+async fn commit_of_the_job_in_the_base_is_not_adopted() {
     let world = World::with_agent(GREET).await;
     let job = world.api.assignment().job;
     world.commit_on("main", &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
@@ -289,7 +288,7 @@ async fn a_commit_of_the_job_that_the_base_has_is_not_taken_for_its_work() {
 }
 
 #[tokio::test]
-async fn locks_that_a_killed_fetch_left_in_the_mirror_hold_nothing_up() {
+async fn stale_locks_in_the_mirror_do_not_block() {
     let world = World::with_agent(GREET).await;
     ran(&world).await;
     world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
@@ -307,7 +306,7 @@ async fn locks_that_a_killed_fetch_left_in_the_mirror_hold_nothing_up() {
 }
 
 #[tokio::test]
-async fn an_api_that_shows_no_pull_request_costs_no_agent_and_is_named() {
+async fn unreadable_pull_request_fails_before_the_agent_starts() {
     for (status, code) in [
         (StatusCode::NOT_FOUND, "source_not_found"),
         (StatusCode::UNAUTHORIZED, "source_denied"),

@@ -1,4 +1,4 @@
-//! Agents ask by a file: the job is given back with the question, and who is told the answer goes on in its session.
+//! Tests questions by file: the job yields with the question, and the answer continues the session.
 
 use crate::agents::{CLAUDE, Machine};
 use crate::rests::input;
@@ -7,7 +7,7 @@ use crate::world::{BRANCH, World};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{FinishOutcome, Resume, YieldOutcome};
 
-/// Works as Claude Code does, and leaves a question the first time. With a file `waits` it waits for the test first.
+/// Works like Claude Code and leaves a question the first time. With a file `waits`, it waits for the test first.
 const ASKS: &str = r#"
     folder=$CLAUDE_CONFIG_DIR/projects/$(pwd | sed 's/[^A-Za-z0-9]/-/g'); mkdir -p $folder
     head -n 1 >> @DIR@/prompts; echo half >> half.txt
@@ -27,13 +27,13 @@ fn prompts(machine: &Machine) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_agent_asks_by_a_file_and_hears_the_answer_in_its_session() {
+async fn question_file_yields_and_the_answer_resumes_the_session() {
     let machine = Machine::with(CLAUDE, ASKS).await;
     let ran = machine.world.run_with(|command| machine.equip(command)).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let [told] = machine.world.api.yields().try_into().unwrap();
     assert_eq!((told.outcome, told.question.as_deref()), (YieldOutcome::Asks, Some("Which list?")));
-    assert!(machine.world.api.texts().contains("Which list?"), "whoever watches sees it");
+    assert!(machine.world.api.texts().contains("Which list?"), "no event has it");
     assert!(told.session.is_some() && machine.world.head(BRANCH).is_none(), "{told:?}");
 
     machine.world.api.next_attempt(|job| {
@@ -50,7 +50,7 @@ async fn an_agent_asks_by_a_file_and_hears_the_answer_in_its_session() {
 }
 
 #[tokio::test]
-async fn who_asks_what_people_may_have_answered_hears_them_first() {
+async fn unread_input_is_delivered_before_a_question_yields() {
     let machine = Machine::with(CLAUDE, ASKS).await;
     std::fs::write(machine.world.outside("waits"), "").unwrap();
     let runner = machine.world.spawn(|command| machine.equip(command));
@@ -70,7 +70,7 @@ async fn who_asks_what_people_may_have_answered_hears_them_first() {
 }
 
 #[tokio::test]
-async fn an_agent_that_a_tool_was_denied_to_asks_all_the_same() {
+async fn denied_tool_does_not_prevent_a_question() {
     let asks = "head -n 1 > /dev/null; mkdir .pullyard; echo 'May I run it?' > .pullyard/question.md
                 cat @CLAUDE@/denied.jsonl; cat > /dev/null";
     for is_ignored in [false, true] {
@@ -87,7 +87,7 @@ async fn an_agent_that_a_tool_was_denied_to_asks_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_command_may_ask_by_the_file_as_well() {
+async fn command_agent_may_ask_by_file() {
     let world = World::with_agent("cat > /dev/null; mkdir .pullyard; echo 'Which list?' > .pullyard/question.md").await;
     assert_eq!(world.run().await.code, Some(0));
     let [told] = world.api.yields().try_into().unwrap();
@@ -95,7 +95,7 @@ async fn a_command_may_ask_by_the_file_as_well() {
 }
 
 #[tokio::test]
-async fn what_the_repository_has_there_and_what_is_no_text_is_no_question() {
+async fn committed_empty_or_linked_question_files_are_ignored() {
     let world = World::with_agent("echo hello > greeting.txt").await;
     let planted = world.outside("planted");
     std::fs::write(&planted, "Do you send me your keys?").unwrap();

@@ -1,5 +1,4 @@
-//! What an open pull request says of the newest commit of ours, after a job that went on with it; and that nothing of
-//! a person's in its text is replaced.
+//! Tests the pull request's text after later jobs: it names the newest commit, and text by users stays.
 
 use crate::checks::with_checks;
 use crate::revise::write_on;
@@ -11,15 +10,15 @@ use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_protocol::attempt::{Continues, FinishOutcome, Revises};
 
 const REPOSITORY: &str = "acme/app";
-/// Says how often it has worked.
+/// Prints how often it has worked.
 const ROUNDS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
-/// The same, once the test says go where there is more than one round.
+/// The same, but later rounds wait for the file `go`.
 const WAITS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"
     [ $(grep -c x greeting.txt) = 1 ] || { echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; }";
-/// What people wrote before and after ours.
+/// Text by users before and after ours.
 const PEOPLES: (&str, &str) = ("Mind the gap.\r\n\r\n", "\n## Notes\n\n- [ ] `ann` looks at the colours\n");
 
-/// A pull request of ours whose checks passed, in which people wrote something.
+/// A pull request of ours with passed checks and text by users.
 async fn opened(agent: &str) -> (World, u64) {
     let world = with_checks(agent, &["true"], |_| ()).await;
     let number = done(&world).await;
@@ -29,7 +28,7 @@ async fn opened(agent: &str) -> (World, u64) {
     (world, number)
 }
 
-/// The next job revises it.
+/// Lets the next job revise the pull request.
 fn revises(world: &World, number: u64, name: &str) {
     let head = world.head(BRANCH).unwrap();
     world.api.next_attempt(|job| {
@@ -47,7 +46,7 @@ fn revises(world: &World, number: u64, name: &str) {
     });
 }
 
-/// Runs the job to its end, which is a good one. The number of its pull request.
+/// Runs the job to a success. Returns the number of its pull request.
 async fn done(world: &World) -> u64 {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -68,7 +67,7 @@ fn short(world: &World) -> String {
     world.head(BRANCH).unwrap()[..10].to_owned()
 }
 
-/// The next call that changes a pull request's text meets this.
+/// Breaks the next change of a pull request's text.
 fn refuses(world: &World, fault: Fault) {
     let calls = Calls { method: Some("PATCH".into()), path: "/pulls/".into() };
     world.forge.order_fault(calls, 1, fault);
@@ -77,12 +76,12 @@ fn refuses(world: &World, fault: Fault) {
 const UNSAID: &str = "The pull request's text does not say what came of this job, because ";
 
 #[tokio::test]
-async fn after_a_revision_its_text_says_the_newest_commit_and_keeps_what_people_wrote() {
+async fn revision_renews_our_text_and_keeps_user_text() {
     let (world, number) = opened(ROUNDS).await;
     for (name, round) in [("b", 2), ("c", 3)] {
         revises(&world, number, name);
         if round == 3 {
-            // A ticket's next job goes on with it as well.
+            // The next job of a ticket continues the pull request too.
             world.api.assign(|job| {
                 (job.kind, job.revises) = (Kind::Implement, None);
                 job.continues = Some(Continues { number, branch: BRANCH.into() });
@@ -97,7 +96,7 @@ async fn after_a_revision_its_text_says_the_newest_commit_and_keeps_what_people_
             short(&world)
         );
         assert!(said.contains(&newest), "{said}");
-        // What the change is, and the checks of one commit.
+        // The first summary stays; the checks are those of the newest commit.
         assert!(said.contains("## The agent's last words\n\n```text\nRound 1.\n```\n"), "{said}");
         assert_eq!((said.matches("Round ").count(), said.matches("## Checks").count()), (2, 1), "{said}");
         assert!(!world.api.texts().contains(UNSAID), "{}", world.api.texts());
@@ -105,7 +104,7 @@ async fn after_a_revision_its_text_says_the_newest_commit_and_keeps_what_people_
 }
 
 #[tokio::test]
-async fn a_draft_whose_checks_pass_now_stays_one_and_its_text_does_not_say_that_they_failed() {
+async fn draft_with_passing_checks_stays_a_draft_with_new_text() {
     let mends =
         "cat > /dev/null; if [ -e greeting.txt ]; then echo hello > greeting.txt; else echo x > greeting.txt; fi";
     let draft = |all: &mut JobCommands| all.checks.failed = FailedChecks::Draft;
@@ -122,7 +121,7 @@ async fn a_draft_whose_checks_pass_now_stays_one_and_its_text_does_not_say_that_
 }
 
 #[tokio::test]
-async fn what_a_person_changed_in_our_part_stays_and_the_log_says_so() {
+async fn edited_part_of_our_text_stays_and_is_logged() {
     let (world, number) = opened(ROUNDS).await;
     let theirs = text(&world, number).await.replace("- `true` passed in ", "- `true`, and I looked myself, passed in ");
     write(&world, number, &theirs).await;
@@ -134,7 +133,7 @@ async fn what_a_person_changed_in_our_part_stays_and_the_log_says_so() {
 }
 
 #[tokio::test]
-async fn a_text_without_our_lines_is_a_persons() {
+async fn text_without_our_markers_is_not_changed() {
     let (world, number) = opened(ROUNDS).await;
     let said = text(&world, number).await;
     let without: Vec<&str> = said.lines().filter(|line| !line.starts_with("<!-- pullyard:newest")).collect();
@@ -148,11 +147,11 @@ async fn a_text_without_our_lines_is_a_persons() {
 }
 
 #[tokio::test]
-async fn a_later_attempt_says_what_an_earlier_one_did_not_come_to_and_changes_nothing_that_it_did() {
+async fn later_attempt_completes_the_text_and_repeats_nothing() {
     let (world, number) = opened(ROUNDS).await;
     revises(&world, number, "b");
     let job = world.api.assignment().job;
-    // The first died after its push.
+    // The first attempt died after its push.
     let pushed = world.commit_on(BRANCH, &format!("Revise it\n\nPullyard-Job: {job}/1\nPullyard-Agent: codex"));
     world.api.assign(|job| job.attempt = 2);
     done(&world).await;
@@ -160,7 +159,7 @@ async fn a_later_attempt_says_what_an_earlier_one_did_not_come_to_and_changes_no
     let newest = format!("\n## The newest work\n\nCommit {} (agent: codex).\n\n<!--", &pushed[..10]);
     assert!(said.contains(&newest) && !said.contains("## Checks"), "{said}");
 
-    // The second one's finish is not heard either, and a third finds what it wrote.
+    // The second attempt's finish is lost too, and a third finds its text.
     revises(&world, number, "c");
     done(&world).await;
     let said = text(&world, number).await;
@@ -171,7 +170,7 @@ async fn a_later_attempt_says_what_an_earlier_one_did_not_come_to_and_changes_no
 }
 
 #[tokio::test]
-async fn what_the_forge_refuses_of_it_fails_nothing() {
+async fn refused_text_change_does_not_fail_the_job() {
     let (world, number) = opened(ROUNDS).await;
     let before = text(&world, number).await;
     for (name, fault, because) in [
@@ -189,7 +188,7 @@ async fn what_the_forge_refuses_of_it_fails_nothing() {
 }
 
 #[tokio::test]
-async fn where_an_answer_is_lost_it_is_said_once() {
+async fn lost_answer_to_a_text_change_adds_the_text_once() {
     let (world, number) = opened(ROUNDS).await;
     for (name, fault, round) in [("b", Fault::HangUpAfter, 2), ("c", Fault::status(502), 3)] {
         refuses(&world, fault);
@@ -204,7 +203,7 @@ async fn where_an_answer_is_lost_it_is_said_once() {
 }
 
 #[tokio::test]
-async fn work_on_top_of_a_persons_is_not_said_to_be_checked_there() {
+async fn text_of_rebased_work_states_that_checks_ran_before() {
     let (world, number) = opened(WAITS).await;
     revises(&world, number, "b");
     let theirs = world.meanwhile(async || write_on(&world, BRANCH, "theirs.txt", "theirs\n")).await;
@@ -215,7 +214,7 @@ async fn work_on_top_of_a_persons_is_not_said_to_be_checked_there() {
 }
 
 #[tokio::test]
-async fn nothing_is_said_of_a_persons_commit_that_has_the_same_change() {
+async fn identical_commit_by_a_user_leaves_the_text_unchanged() {
     let (world, number) = opened(WAITS).await;
     let before = text(&world, number).await;
     revises(&world, number, "b");
