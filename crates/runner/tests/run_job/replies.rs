@@ -1,4 +1,4 @@
-//! After the push: one answer in each thread, whatever the forge does, and the reviewers asked again.
+//! Tests replies after the push: one per thread, and a new review request.
 
 use crate::agents::{CLAUDE, Machine, hostile_name, with_model};
 use crate::review_desk::ReviewDesk;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 const GREET: &str = "echo hello > greeting.txt";
 
-/// Runs the job to its end, which is a good one.
+/// Verifies a success and returns the replies.
 #[track_caller]
 fn completed(world: &World) -> Option<Replies> {
     let finish = world.api.finish();
@@ -20,7 +20,7 @@ fn completed(world: &World) -> Option<Replies> {
     finish.result.unwrap().replies
 }
 
-/// Each thread has one answer of the job, with its mark.
+/// Verifies that each thread has one marked reply of the job.
 #[track_caller]
 fn check_answered_once(world: &World, desk: &ReviewDesk, threads: &[u64]) {
     let mark = Some(Marker::Job(world.api.assignment().job));
@@ -32,20 +32,20 @@ fn check_answered_once(world: &World, desk: &ReviewDesk, threads: &[u64]) {
 }
 
 #[tokio::test]
-async fn each_thread_is_answered_once_and_its_reviewer_asked_again() {
+async fn each_thread_gets_one_reply_and_the_review_is_requested() {
     let (world, desk) = under_review(GREET).await;
     assert_eq!(world.run().await.code, Some(0));
     assert_eq!(completed(&world), Some(Replies { answered: 2, failed: 0 }));
     check_answered_once(&world, &desk, &[11, 12]);
     let (short, job) = (world.head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
     assert_eq!(desk.replies(12), [format!("Done in {short} (agent: command).\n\n<!-- pullyard:{job} -->")]);
-    // A reviewer's own second comment, then our answer to both.
+    // The reviewer's second comment, then our reply to both.
     assert_eq!(desk.replies(11).len(), 2);
     assert_eq!(desk.desk().asked, ["ann"]);
 }
 
 #[tokio::test]
-async fn an_answer_names_version_and_model_and_neither_mentions_hides_nor_tells_a_secret() {
+async fn reply_sanitizes_the_model_name() {
     let (model, published) = hostile_name();
     let machine = with_model(&model).await;
     let (world, desk) = (&machine.world, reviewed(&machine.world).await);
@@ -59,7 +59,7 @@ async fn an_answer_names_version_and_model_and_neither_mentions_hides_nor_tells_
 }
 
 #[tokio::test]
-async fn an_answer_to_a_commit_on_top_of_a_persons_names_the_agent_with_version_and_model() {
+async fn reply_for_a_rebased_commit_names_agent_version_and_model() {
     let works = "head -n 1 > @DIR@/prompt; head -n 12 @CLAUDE@/tools_and_edits.jsonl; echo hello > greeting.txt
                  echo '{\"type\":\"odd\",\"text\":\"waiting\"}'; while [ ! -e @DIR@/go ]; do sleep 0.02; done
                  tail -n +13 @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
@@ -79,7 +79,7 @@ async fn an_answer_to_a_commit_on_top_of_a_persons_names_the_agent_with_version_
 }
 
 #[tokio::test]
-async fn an_answer_to_a_commit_of_an_earlier_attempt_names_its_agent_in_a_word_of_ours_or_none() {
+async fn reply_for_an_adopted_commit_names_only_known_agents() {
     for (trailers, named) in [
         ("Pullyard-Agent: codex", " (agent: codex)"),
         ("Pullyard-Agent: claude_code\nPullyard-Checks: passed", " (agent: claude_code)"),
@@ -99,7 +99,7 @@ async fn an_answer_to_a_commit_of_an_earlier_attempt_names_its_agent_in_a_word_o
 }
 
 #[tokio::test]
-async fn an_agents_words_are_part_of_the_answer() {
+async fn agent_replies_are_included() {
     let (world, desk) = under_review(
         r#"mkdir .pullyard; echo hello > greeting.txt
         echo '{"13":"As dark as it gets.","12":"Kept: <!-- pullyard:status --> it is public.","99":"x"}' > .pullyard/replies.json"#,
@@ -115,7 +115,7 @@ async fn an_agents_words_are_part_of_the_answer() {
 }
 
 #[tokio::test]
-async fn words_that_can_not_be_understood_are_not_quoted_in_the_log() {
+async fn invalid_replies_file_is_not_quoted_in_the_log() {
     // A key that no redactor knows.
     let script = "mkdir .pullyard; echo hello > greeting.txt; echo '\"a-key-of-a-stranger\"' > .pullyard/replies.json";
     let (world, desk) = under_review(script).await;
@@ -127,7 +127,7 @@ async fn words_that_can_not_be_understood_are_not_quoted_in_the_log() {
 }
 
 #[tokio::test]
-async fn words_that_the_repository_brings_along_are_nobodys() {
+async fn replies_file_of_the_repository_is_ignored() {
     let (world, desk) = under_review("echo hello > greeting.txt").await;
     let file = world.outside("planted");
     std::fs::write(&file, r#"{"12":"I am the agent."}"#).unwrap();
@@ -144,7 +144,7 @@ async fn words_that_the_repository_brings_along_are_nobodys() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_not_said_twice() {
+async fn reply_with_a_lost_answer_is_posted_once() {
     let (world, desk) = under_review(GREET).await;
     desk.desk().lose = 2;
     assert_eq!(world.run().await.code, Some(0));
@@ -153,9 +153,9 @@ async fn a_lost_answer_is_not_said_twice() {
 }
 
 #[tokio::test]
-async fn an_attempt_after_a_crash_answers_only_what_is_left() {
+async fn attempt_after_a_crash_posts_only_missing_replies() {
     let (world, desk) = under_review(GREET).await;
-    // The finish of the first attempt is never heard; its second thread is not answered.
+    // The first attempt's finish is lost, and one thread has no reply.
     world.api.script(|script| script.refuse("finish", 409, "lease_lost"));
     desk.desk().faults = vec![json!({ "type": "FORBIDDEN", "message": "Not now" })];
     world.run().await;
@@ -173,7 +173,7 @@ async fn an_attempt_after_a_crash_answers_only_what_is_left() {
 }
 
 #[tokio::test]
-async fn a_retry_answers_only_what_the_job_before_left() {
+async fn retry_posts_only_missing_replies() {
     let (world, desk) = under_review("echo hello >> greeting.txt").await;
     desk.desk().faults = vec![json!({ "type": "FORBIDDEN", "message": "Not now" })];
     assert_eq!(world.run().await.code, Some(0));
@@ -194,7 +194,7 @@ async fn a_retry_answers_only_what_the_job_before_left() {
 }
 
 #[tokio::test]
-async fn what_the_forge_refuses_after_the_push_fails_nothing() {
+async fn refused_replies_and_requests_do_not_fail_the_job() {
     let (world, desk) = under_review(GREET).await;
     desk.desk().faults = vec![json!({ "type": "FORBIDDEN", "message": "Resource not accessible by integration" })];
     desk.desk().gone = vec![12];
@@ -213,7 +213,7 @@ async fn what_the_forge_refuses_after_the_push_fails_nothing() {
 }
 
 #[tokio::test]
-async fn a_forge_that_is_away_after_the_push_fails_nothing() {
+async fn refused_review_calls_after_the_push_do_not_fail_the_job() {
     let (world, desk) = under_review(GREET).await;
     desk.desk().refuse = Some(403);
     assert_eq!(world.run().await.code, Some(0));
@@ -222,7 +222,7 @@ async fn a_forge_that_is_away_after_the_push_fails_nothing() {
 }
 
 #[tokio::test]
-async fn where_not_all_comments_can_be_seen_nothing_is_said_twice() {
+async fn incomplete_comment_list_causes_no_duplicate_reply() {
     let (world, desk) = under_review(GREET).await;
     desk.desk().more = true;
     desk.desk().lose = 1;

@@ -1,5 +1,5 @@
-//! `resume: require` of a job that did not rest: after a limit, a fault, or as a retry. The session that was kept for it
-//! is gone on with, or it fails; where none was kept, nothing was lost, and it begins again.
+//! Tests `resume: require` for jobs that did not yield: after a limit, after a fault, and for a retry. A stored session
+//! is resumed or fails the job; without one the job starts over.
 
 use crate::agents::{CLAUDE, CODEX, Machine};
 use crate::rests::{commands, on_another_machine, paused, unpacked};
@@ -12,7 +12,7 @@ use pullyard_protocol::attempt::{Continues, FinishOutcome};
 use serde_json::json;
 use tar::EntryType;
 
-/// One that Claude Code worked on and that goes on from here without a rest.
+/// A machine where Claude Code has a session, and whose job continues without a yield.
 async fn worked(transcript: &str) -> Machine {
     let machine = Machine::with(CLAUDE, &claude(transcript)).await;
     paused_in_session(&machine).await;
@@ -20,12 +20,12 @@ async fn worked(transcript: &str) -> Machine {
     machine
 }
 
-/// How the next attempt ends, and what its log says of the session.
+/// Runs the next attempt. Returns its failure code and its log.
 async fn next(machine: &Machine, requires: bool) -> (Option<&'static str>, String) {
     next_while_away(machine, requires, 0, "60").await
 }
 
-/// The same where the bucket is away so often, and is asked again for so long.
+/// The same, with a bucket that fails `times` times and a time limit for retries.
 async fn next_while_away(machine: &Machine, requires: bool, times: u32, secs: &str) -> (Option<&'static str>, String) {
     machine.world.api.next_attempt(|job| {
         job.resume = None;
@@ -37,7 +37,7 @@ async fn next_while_away(machine: &Machine, requires: bool, times: u32, secs: &s
     let ran = machine
         .world
         .run_with(|command| {
-            // Whatever agents this machine has.
+            // Hide other agents of this machine.
             command.env(CODEX.0, machine.world.outside("nowhere"));
             machine.equip(command);
             command.env("PULLYARD_BUCKET_AWAY_SECS", secs);
@@ -49,14 +49,14 @@ async fn next_while_away(machine: &Machine, requires: bool, times: u32, secs: &s
     (finish.failure.map(|failure| failure.code()), machine.world.api.texts())
 }
 
-/// The same checkpoint, with another value of what is known of it.
+/// The checkpoint with another value in `about.json`.
 fn which_says(machine: &Machine, name: &str, value: &str) -> Vec<u8> {
     let mut about: serde_json::Value = serde_json::from_slice(&kept(machine)["about.json"]).unwrap();
     about[name] = json!(value);
     with_file(machine, "about.json", &serde_json::to_vec(&about).unwrap())
 }
 
-/// The same with another file in it.
+/// The checkpoint with another file.
 fn with_file(machine: &Machine, name: &str, content: &[u8]) -> Vec<u8> {
     let mut files = kept(machine);
     files.insert(name.to_owned(), content.to_vec());
@@ -65,18 +65,18 @@ fn with_file(machine: &Machine, name: &str, content: &[u8]) -> Vec<u8> {
     packed(&files)
 }
 
-/// Work on a text that is not there.
+/// A patch of text that does not exist.
 const MISFIT: &[u8] =
     b"diff --git a/README.md b/README.md\n--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-# Another\n+# More\n";
 
-/// The base branch is pushed over: nothing that it had leads to it any more.
+/// Replaces the base branch by an unrelated commit.
 fn is_rewritten(machine: &Machine) {
     let commit = machine.world.git_line(&["commit-tree", "main^{tree}", "-m", "Over it"]);
     machine.world.git_line(&["update-ref", "refs/heads/main", &commit]);
 }
 
 #[tokio::test]
-async fn a_session_that_was_kept_is_gone_on_with_after_a_fault_too() {
+async fn stored_session_is_resumed_after_a_fault() {
     let machine = worked("echo '{}'").await;
     let (failure, texts) = next(&machine, true).await;
     assert_eq!(failure, None, "{texts}");
@@ -84,7 +84,7 @@ async fn a_session_that_was_kept_is_gone_on_with_after_a_fault_too() {
 }
 
 #[tokio::test]
-async fn one_that_was_kept_and_is_lost_fails_a_job_that_requires_it_and_begins_again_else() {
+async fn lost_session_fails_a_job_that_requires_it() {
     type Loses = fn(&Machine);
     let cases: [(Loses, &str); 6] = [
         (|machine| machine.world.api.replace("checkpoint.tar.zst", None), "it could not be fetched"),
@@ -111,7 +111,7 @@ async fn one_that_was_kept_and_is_lost_fails_a_job_that_requires_it_and_begins_a
         let said = format!("can't be gone on with, because {because}");
         assert!(texts.contains(&said) && texts.contains("asks for it or none"), "{because}: {texts}");
         assert!(!texts.contains("begins again"), "{because}: {texts}");
-        assert_eq!(machine.world.api.statuses(), ["preparing"], "no agent began: {because}");
+        assert_eq!(machine.world.api.statuses(), ["preparing"], "an agent started: {because}");
         assert_eq!(machine.world.head(BRANCH), None);
         let (failure, texts) = next(&machine, false).await;
         assert_eq!(failure, None, "{because}: {texts}");
@@ -119,7 +119,7 @@ async fn one_that_was_kept_and_is_lost_fails_a_job_that_requires_it_and_begins_a
     }
 }
 
-/// A checkpoint of this attempt has a place and no bytes.
+/// Adds a newer checkpoint of this attempt whose upload is missing.
 fn lacks_one_of(machine: &Machine, attempt: u32) {
     let job = machine.world.api.assignment().job;
     let missing = json!({ "job": job, "attempt": attempt, "why": "not_uploaded" });
@@ -127,7 +127,7 @@ fn lacks_one_of(machine: &Machine, attempt: u32) {
 }
 
 #[tokio::test]
-async fn the_newest_is_lost_when_its_upload_broke_off() {
+async fn newest_checkpoint_with_a_broken_upload_loses_the_session() {
     let because = "because what attempt 2 kept is missing: its upload did not come to its end";
     let machine = worked("echo '{}'").await;
     lacks_one_of(&machine, 2);
@@ -137,7 +137,7 @@ async fn the_newest_is_lost_when_its_upload_broke_off() {
     let (failure, texts) = next(&machine, false).await;
     assert_eq!(failure, None, "{texts}");
     assert!(texts.contains(&format!("{because}; the agent begins again.")), "{texts}");
-    // The same where no older one was kept.
+    // The same without an older checkpoint.
     let machine = Machine::with(CLAUDE, &claude("echo '{}'")).await;
     std::fs::write(machine.world.outside("ends"), "").unwrap();
     lacks_one_of(&machine, 2);
@@ -149,7 +149,7 @@ async fn the_newest_is_lost_when_its_upload_broke_off() {
 }
 
 #[tokio::test]
-async fn a_reason_that_only_a_newer_server_knows_is_heard_as_any_other() {
+async fn unknown_reason_for_a_missing_checkpoint_is_accepted() {
     let machine = worked("echo '{}'").await;
     lacks_one_of(&machine, 2);
     machine.world.api.script(|script| script.missing.as_mut().unwrap()["why"] = json!("eaten_by_the_dog"));
@@ -160,7 +160,7 @@ async fn a_reason_that_only_a_newer_server_knows_is_heard_as_any_other() {
 }
 
 #[tokio::test]
-async fn nothing_is_set_up_for_a_job_whose_session_is_known_to_be_lost() {
+async fn setup_is_skipped_when_the_session_is_lost() {
     let machine = worked("echo '{}'").await;
     let set_up = machine.world.outside("set-up");
     let setup = Setup { commands: vec![format!("touch {}", set_up.display())], ..Setup::default() };
@@ -174,21 +174,21 @@ async fn nothing_is_set_up_for_a_job_whose_session_is_known_to_be_lost() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_the_one_before_where_it_would_not_be_gone_on_with() {
+async fn required_job_does_not_wait_for_an_older_checkpoint() {
     let because = "because what attempt 2 kept is missing: its upload did not come to its end";
     let machine = worked("echo '{}'").await;
     lacks_one_of(&machine, 2);
     let (failure, texts) = next_while_away(&machine, true, u32::MAX, "0").await;
     assert_eq!(failure, Some("session_lost"), "{texts}");
     assert!(texts.contains(because), "{texts}");
-    // Who goes on from it asks for it, and is told of the newest where neither is there.
+    // A job that only prefers the session tries the older checkpoint, and logs the newest if both are missing.
     let (failure, texts) = next_while_away(&machine, false, u32::MAX, "0").await;
     assert_eq!(failure, None, "{texts}");
     assert!(texts.contains(&format!("{because}; the agent begins again.")), "{texts}");
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_away_for_a_moment_is_asked_again() {
+async fn briefly_unavailable_bucket_is_retried() {
     let machine = worked("echo '{}'").await;
     let (failure, texts) = next_while_away(&machine, true, 4, "60").await;
     assert_eq!(failure, None, "{texts}");
@@ -196,7 +196,7 @@ async fn a_bucket_that_is_away_for_a_moment_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_only_out_of_reach_is_not_lost_and_the_next_attempt_goes_on_with_it() {
+async fn unreachable_session_is_kept_for_the_next_attempt() {
     let machine = worked("echo '{}'").await;
     let (failure, texts) = next_while_away(&machine, true, u32::MAX, "0").await;
     assert_eq!(failure, Some("session_unreachable"), "{texts}");
@@ -205,7 +205,7 @@ async fn a_session_that_is_only_out_of_reach_is_not_lost_and_the_next_attempt_go
     let (failure, texts) = next(&machine, true).await;
     assert_eq!(failure, None, "{texts}");
     assert!(texts.contains("The job goes on in the session of attempt 1."), "{texts}");
-    // Who only prefers it does not wait for it.
+    // A job that only prefers the session does not wait for it.
     let machine = worked("echo '{}'").await;
     let (failure, texts) = next_while_away(&machine, false, u32::MAX, "0").await;
     assert_eq!(failure, None, "{texts}");
@@ -213,14 +213,14 @@ async fn a_session_that_is_only_out_of_reach_is_not_lost_and_the_next_attempt_go
 }
 
 #[tokio::test]
-async fn a_machine_that_can_make_no_work_folder_loses_no_session() {
+async fn machine_without_work_folders_does_not_lose_the_session() {
     let machine = worked("echo '{}'").await;
     let lock = machine.world.work_dir().join("worktrees/.making");
     std::fs::remove_file(&lock).unwrap();
     std::fs::create_dir(&lock).unwrap();
     let (failure, texts) = next(&machine, true).await;
     assert_eq!(failure, Some("session_unreachable"), "{texts}");
-    // Who only prefers it is told of the folder.
+    // A job that only prefers the session reports the folder.
     assert_eq!(next(&machine, false).await.0, Some("workspace_failed"));
     std::fs::remove_dir(&lock).unwrap();
     let (failure, texts) = next(&machine, true).await;
@@ -229,7 +229,7 @@ async fn a_machine_that_can_make_no_work_folder_loses_no_session() {
 }
 
 #[tokio::test]
-async fn another_agents_session_fails_it_only_where_any_agent_may_go_on_and_that_one_is_not_here() {
+async fn session_of_a_missing_agent_fails_only_auto_jobs() {
     let machine = worked("echo '{}'").await;
     machine.world.api.leave_checkpoint(which_says(&machine, "agent", "codex"));
     machine.world.api.assign(|job| job.agent.capability = "auto".into());
@@ -243,12 +243,12 @@ async fn another_agents_session_fails_it_only_where_any_agent_may_go_on_and_that
 }
 
 #[tokio::test]
-async fn where_no_session_was_kept_it_begins_again_though_it_requires_one() {
-    // Nothing at all, as of an attempt that was lost with its machine.
+async fn job_without_a_stored_session_starts_over() {
+    // Nothing is stored, as after the loss of a machine.
     let machine = worked("echo '{}'").await;
     machine.world.api.script(|script| script.refuse("checkpoint", 404, "not_found"));
     assert_eq!(next(&machine, true).await.0, None);
-    // The work alone: a secret stood in the session.
+    // Only the work is stored, because the session contained a secret.
     let machine = worked("echo '{\"content\":[{\"type\":\"thinking\",\"thinking\":\"key-of-the-model\"}]}'").await;
     let (failure, texts) = next(&machine, true).await;
     assert_eq!(failure, None, "{texts}");
@@ -257,7 +257,7 @@ async fn where_no_session_was_kept_it_begins_again_though_it_requires_one() {
 }
 
 #[tokio::test]
-async fn where_what_it_made_was_pushed_nothing_is_lost_and_it_begins_again_there() {
+async fn session_whose_work_was_pushed_starts_over_from_the_push() {
     let machine = worked("echo '{}'").await;
     let earlier = format!("job_{}", "b".repeat(26));
     machine.world.api.leave_checkpoint(which_says(&machine, "job", &earlier));
@@ -272,7 +272,7 @@ async fn where_what_it_made_was_pushed_nothing_is_lost_and_it_begins_again_there
 }
 
 #[tokio::test]
-async fn a_program_without_a_session_of_its_own_begins_again_where_its_work_is_lost() {
+async fn command_agent_starts_over_when_its_work_is_lost() {
     let world = paused("cat > /dev/null; echo half > half.txt; echo waiting; while :; do sleep 0.05; done").await;
     assert!(unpacked(&world.api.kept("checkpoint.tar.zst").unwrap()).contains_key("work.patch"));
     world.api.replace("checkpoint.tar.zst", Some(b"something else".to_vec()));

@@ -1,5 +1,4 @@
-//! An attempt that rests: what it made and how it went is there before it gives its job back, and another attempt on
-//! another machine goes on from it.
+//! Tests attempts that yield: their work is stored first, and another machine resumes it.
 
 use crate::world::{BRANCH, Ran, World, end_of};
 use nix::sys::signal::{Signal, kill};
@@ -9,11 +8,11 @@ use pullyard_protocol::attempt::{Assignment, FinishOutcome, Input, Resume, Yield
 use std::collections::BTreeMap;
 use std::io::Read;
 
-/// Changes a text, makes a binary, takes a file away, and works until it is stopped.
+/// Changes a text, adds a binary file, and works until it is stopped.
 const WORKS: &str = "cat > /dev/null; echo more >> README.md; printf 'a\\000b\\377' > picture.bin; mkdir -p new/deep
     echo deep > new/deep/file; echo waiting; trap 'exit 1' TERM; while :; do sleep 0.05; done";
 
-/// What the next attempt is told.
+/// Sets what the next attempt resumes.
 pub(crate) fn resumes(job: &mut Assignment, policy: Policy, inputs: &[Input]) {
     job.resume =
         Some(Resume { agent: Some("command".into()), session: None, read: 0, policy, inputs: inputs.to_vec() });
@@ -23,12 +22,12 @@ pub(crate) fn input(seq: u32, question: Option<&str>, text: &str) -> Input {
     Input { seq, by: "ana".into(), question: question.map(str::to_owned), text: text.into() }
 }
 
-/// A shell line as the job's command.
+/// Sets a shell line as the job's command.
 pub(crate) fn commands(job: &mut Assignment, line: &str) {
     job.agent.command = ["sh", "-c", line].map(String::from).to_vec();
 }
 
-/// The same forge and control plane, another machine.
+/// Runs an attempt on another machine with the same forge and control plane.
 pub(crate) async fn on_another_machine(world: &World) -> Ran {
     let dir = world.dir.path().join("other machine");
     world
@@ -38,7 +37,7 @@ pub(crate) async fn on_another_machine(world: &World) -> Ran {
         .await
 }
 
-/// What the newest checkpoint holds, by name.
+/// The files of a checkpoint by name.
 pub(crate) fn unpacked(packed: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let all = zstd::decode_all(packed).unwrap();
     let mut archive = tar::Archive::new(all.as_slice());
@@ -51,7 +50,7 @@ pub(crate) fn unpacked(packed: &[u8]) -> BTreeMap<String, Vec<u8>> {
     entries.collect()
 }
 
-/// An attempt that was paused while its agent worked.
+/// A world whose attempt was paused while the agent worked.
 pub(crate) async fn paused(agent: &str) -> World {
     let world = World::with_agent(agent).await;
     let runner = world.spawn(|_| ());
@@ -65,7 +64,7 @@ pub(crate) async fn paused(agent: &str) -> World {
 }
 
 #[tokio::test]
-async fn everything_is_kept_before_the_job_is_given_back_and_the_record_says_what_worked() {
+async fn checkpoint_is_stored_before_the_yield() {
     let world = paused(WORKS).await;
     let routes = world.api.routes();
     let last = |route: &str| routes.iter().rposition(|one| one == route).unwrap();
@@ -82,10 +81,10 @@ async fn everything_is_kept_before_the_job_is_given_back_and_the_record_says_wha
 }
 
 #[tokio::test]
-async fn that_a_checkpoint_is_not_kept_is_told_before_the_job_is_given_back() {
+async fn failed_checkpoint_upload_is_logged_before_the_yield() {
     let world = World::with_agent(WORKS).await;
     world.api.script(|script| {
-        // After the yield nothing is taken any more.
+        // Calls after the yield are refused.
         script.fences = true;
         script.refuse("artifacts", 422, "artifacts_too_large");
     });
@@ -99,13 +98,13 @@ async fn that_a_checkpoint_is_not_kept_is_told_before_the_job_is_given_back() {
 }
 
 #[tokio::test]
-async fn what_is_gone_on_from_is_sent_for_longer_to_a_bucket_that_is_away_than_anything_else() {
+async fn checkpoint_upload_is_retried_longer_than_others() {
     let world = World::with_agent(WORKS).await;
     let runner = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;
     world.api.script(|script| {
         script.pause = true;
-        // Two are given up after four times.
+        // Two uploads are given up after four tries each.
         script.lose.insert("put", 13);
     });
     let ran = end_of(runner).await;
@@ -116,7 +115,7 @@ async fn what_is_gone_on_from_is_sent_for_longer_to_a_bucket_that_is_away_than_a
 }
 
 #[tokio::test]
-async fn a_checkpoint_whose_upload_failed_is_sent_once_more_where_the_rest_that_it_was_for_is_refused() {
+async fn checkpoint_upload_is_repeated_after_a_refused_yield() {
     let world = World::with_agent(WORKS).await;
     let runner = world.spawn(|command| {
         command.env("PULLYARD_BUCKET_AWAY_SECS", "0");
@@ -124,7 +123,7 @@ async fn a_checkpoint_whose_upload_failed_is_sent_once_more_where_the_rest_that_
     world.api.wait_for_text("waiting").await;
     world.api.script(|script| {
         script.pause = true;
-        // Two and the checkpoint are given up after four times.
+        // Three uploads, the checkpoint among them, are given up after four tries each.
         script.lose.insert("put", 12);
         script.refuse("yield", 422, "no");
     });
@@ -138,7 +137,7 @@ async fn a_checkpoint_whose_upload_failed_is_sent_once_more_where_the_rest_that_
 }
 
 #[tokio::test]
-async fn a_paused_job_goes_on_with_its_work_on_another_machine() {
+async fn paused_job_resumes_its_work_on_another_machine() {
     let world = paused(WORKS).await;
     world.api.next_attempt(|job| {
         resumes(job, Policy::Require, &[]);
@@ -149,7 +148,7 @@ async fn a_paused_job_goes_on_with_its_work_on_another_machine() {
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
     let texts = world.api.texts();
     assert!(texts.contains("The job goes on with the work of attempt 1."), "{texts}");
-    assert!(texts.contains("?? picture.bin") && texts.contains(" M README.md"), "as if it had made it itself: {texts}");
+    assert!(texts.contains("?? picture.bin") && texts.contains(" M README.md"), "not restored as uncommitted: {texts}");
     assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\nmore\n"));
     assert_eq!(world.file(BRANCH, "end.txt").as_deref(), Some("end\n"));
     assert_eq!(world.file(BRANCH, "new/deep/file"), None);
@@ -158,7 +157,7 @@ async fn a_paused_job_goes_on_with_its_work_on_another_machine() {
 }
 
 #[tokio::test]
-async fn a_question_is_answered_to_an_agent_that_finds_its_work() {
+async fn answered_agent_finds_its_earlier_work() {
     let world = World::with_agent(
         "cat > /dev/null; echo half > half.txt; echo '{\"kind\":\"question\",\"text\":\"Which list?\"}'",
     )
@@ -181,7 +180,7 @@ async fn a_question_is_answered_to_an_agent_that_finds_its_work() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_goes_on_after_all_keeps_what_came_before_and_what_came_after() {
+async fn attempt_that_continues_keeps_the_output_of_both_runs() {
     let world = World::with_agent(
         "cat > @DIR@/prompt; if [ -e @DIR@/once ]; then echo second; echo x > work.txt; exit 0; fi
          touch @DIR@/once; echo first; echo '{\"kind\":\"question\",\"text\":\"Which list?\"}'",
@@ -196,7 +195,7 @@ async fn an_attempt_that_goes_on_after_all_keeps_what_came_before_and_what_came_
 }
 
 #[tokio::test]
-async fn a_yield_whose_answer_is_lost_is_said_again_and_means_the_same() {
+async fn yield_with_a_lost_answer_is_repeated_unchanged() {
     let world = World::with_agent(WORKS).await;
     let runner = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;
@@ -212,7 +211,7 @@ async fn a_yield_whose_answer_is_lost_is_said_again_and_means_the_same() {
 }
 
 #[tokio::test]
-async fn a_runner_that_is_killed_between_keeping_and_yielding_is_gone_on_from() {
+async fn kill_between_checkpoint_and_yield_loses_no_work() {
     let world = World::with_agent(WORKS).await;
     let mut runner = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;
@@ -222,7 +221,7 @@ async fn a_runner_that_is_killed_between_keeping_and_yielding_is_gone_on_from() 
     });
     world.api.wait_for(|calls| calls.iter().any(|call| call.route == "yield")).await;
     runner.kill().await.unwrap();
-    // Nobody was told that anything began.
+    // The control plane knows of no session.
     world.api.next_attempt(|job| commands(job, "cat > /dev/null; cat new/deep/file > end.txt"));
     assert_eq!(on_another_machine(&world).await.code, Some(0));
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
@@ -230,7 +229,7 @@ async fn a_runner_that_is_killed_between_keeping_and_yielding_is_gone_on_from() 
 }
 
 #[tokio::test]
-async fn a_runner_that_is_told_to_end_keeps_what_its_agent_did() {
+async fn sigterm_stores_a_checkpoint() {
     let world = World::with_agent(WORKS).await;
     let runner = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;
@@ -242,14 +241,14 @@ async fn a_runner_that_is_told_to_end_keeps_what_its_agent_did() {
 }
 
 #[tokio::test]
-async fn a_runner_that_is_told_to_end_while_it_pauses_keeps_what_its_agent_did() {
+async fn sigterm_during_a_pause_stores_a_checkpoint() {
     let world = World::with_agent(
         "cat > /dev/null; echo half > half.txt
          trap 'echo stopping; while [ ! -e @DIR@/go ]; do sleep 0.02; done; exit 1' TERM
          echo waiting; while :; do sleep 0.05; done",
     )
     .await;
-    // The yield is never answered: only the end ends it.
+    // The yield is never answered, so only SIGTERM ends the attempt.
     world.api.script(|script| {
         script.lose.insert("yield", u32::MAX);
     });
@@ -263,7 +262,7 @@ async fn a_runner_that_is_told_to_end_while_it_pauses_keeps_what_its_agent_did()
     std::fs::write(world.outside("go"), "").unwrap();
     let ran = end_of(runner).await;
     assert_eq!(ran.code, Some(143), "{}", ran.log);
-    // Whatever its number: the first may have been cut off.
+    // The number in the name may vary, because the first upload may be cut off.
     let puts = world.api.calls("put").into_iter().filter_map(|call| call.body.as_str().map(str::to_owned));
     let checkpoints: Vec<String> = puts.filter(|name| name.starts_with("checkpoint")).collect();
     assert_eq!((checkpoints.len(), world.api.finishes().len()), (1, 0), "{checkpoints:?} {}", ran.log);
@@ -271,7 +270,7 @@ async fn a_runner_that_is_told_to_end_while_it_pauses_keeps_what_its_agent_did()
 }
 
 #[tokio::test]
-async fn a_failure_that_may_be_retried_keeps_the_work_and_one_of_the_work_itself_does_not() {
+async fn only_retryable_failures_store_a_checkpoint() {
     for (agent, code, kept) in [
         ("cat > /dev/null; echo half > half.txt; exit 75", "agent_failed", true),
         ("cat > /dev/null; exit 0", "no_changes", false),

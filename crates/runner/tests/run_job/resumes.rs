@@ -1,5 +1,4 @@
-//! What is taken up of an earlier attempt, and what is not: checkpoints that are lost, broken or hostile, and
-//! branches that moved.
+//! Tests which work of an earlier attempt is resumed: lost, broken or hostile checkpoints, and moved branches.
 
 use crate::rests::{commands, on_another_machine, paused, resumes, unpacked};
 use crate::world::{BRANCH, World};
@@ -9,7 +8,7 @@ use tar::{EntryType, Header};
 
 const WORKS: &str = "cat > /dev/null; echo half > half.txt; echo waiting; while :; do sleep 0.05; done";
 
-/// An archive of these files.
+/// Packs these files into an archive.
 pub(crate) fn packed(files: &[(EntryType, &str, &[u8])]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for (kind, name, content) in files {
@@ -23,7 +22,7 @@ pub(crate) fn packed(files: &[(EntryType, &str, &[u8])]) -> Vec<u8> {
     zstd::encode_all(archive.into_inner().unwrap().as_slice(), 1).unwrap()
 }
 
-/// What is known of a checkpoint whose work is on the head of `main`.
+/// The description of a checkpoint whose work starts at the head of `main`.
 fn about(world: &World, change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
     let mut about = serde_json::json!({
         "format": 1, "agent": "command", "read": 0, "tree": "/tree", "start": world.head("main").unwrap(),
@@ -33,7 +32,7 @@ fn about(world: &World, change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> 
     serde_json::to_vec(&about).unwrap()
 }
 
-/// With one that prefers the session the job is done from its start; with one that requires it, it fails.
+/// Verifies that a preferring job starts over and a requiring job fails.
 async fn begins_again(world: &World, reason: &str) {
     for policy in [Policy::Prefer, Policy::Require] {
         world.api.next_attempt(|job| {
@@ -50,14 +49,14 @@ async fn begins_again(world: &World, reason: &str) {
             assert_eq!(finish.outcome, FinishOutcome::Completed, "{reason}: {finish:?}");
             assert_eq!(world.file(BRANCH, "anew.txt").as_deref(), Some("anew\n"));
             assert_eq!(world.file(BRANCH, "half.txt"), None, "{reason}");
-            // As if it had not been.
+            // Remove the branch for the next round.
             world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_lost_or_changed_on_its_way_is_not_gone_on_with() {
+async fn lost_or_changed_checkpoint_is_not_resumed() {
     let world = paused(WORKS).await;
     world.api.replace("checkpoint.tar.zst", Some(b"something else".to_vec()));
     begins_again(&world, "it can't be read: it is not what was kept").await;
@@ -68,7 +67,7 @@ async fn what_is_lost_or_changed_on_its_way_is_not_gone_on_with() {
 }
 
 #[tokio::test]
-async fn a_hostile_checkpoint_writes_nothing_anywhere() {
+async fn hostile_checkpoint_writes_no_file() {
     let world = World::with_agent("exit 1").await;
     let about = about(&world, |_| ());
     let outside = world.outside("planted");
@@ -122,7 +121,7 @@ async fn a_hostile_checkpoint_writes_nothing_anywhere() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_checkpoint_is_said_by_its_place_and_not_in_its_words() {
+async fn invalid_checkpoint_is_reported_by_position_without_quotes() {
     let world = World::with_agent("exit 1").await;
     let odd = about(&world, |about| about["read"] = "a note of somebody".into());
     for (content, wrong) in [
@@ -145,7 +144,7 @@ async fn what_is_wrong_with_a_checkpoint_is_said_by_its_place_and_not_in_its_wor
 }
 
 #[tokio::test]
-async fn the_work_of_another_agent_stays_and_its_session_does_not() {
+async fn other_agent_gets_the_work_without_the_session() {
     let world = paused(WORKS).await;
     let mut kept = unpacked(&world.api.kept("checkpoint.tar.zst").unwrap());
     kept.insert("about.json".into(), about(&world, |about| about["agent"] = "codex".into()));
@@ -164,7 +163,7 @@ async fn the_work_of_another_agent_stays_and_its_session_does_not() {
 }
 
 #[tokio::test]
-async fn work_stays_on_its_own_base_when_that_has_moved() {
+async fn resumed_work_stays_on_its_own_base() {
     let world = paused(WORKS).await;
     let start = world.head("main").unwrap();
     world.commit_on("main", "Meanwhile");
@@ -179,7 +178,7 @@ async fn work_stays_on_its_own_base_when_that_has_moved() {
 }
 
 #[tokio::test]
-async fn what_its_base_lost_by_force_does_not_come_back() {
+async fn work_on_a_force_pushed_base_is_not_resumed() {
     let world = World::with_agent(WORKS).await;
     let first = world.head("main").unwrap();
     world.commit_on("main", "Has a key in it");
@@ -192,7 +191,7 @@ async fn what_its_base_lost_by_force_does_not_come_back() {
 }
 
 #[tokio::test]
-async fn work_on_a_pull_request_that_moved_is_put_on_top_of_its_head() {
+async fn resumed_work_is_rebased_onto_a_moved_pull_request() {
     let world = World::with_agent(WORKS).await;
     world.commit_on(BRANCH, "Earlier work");
     let pull = world.opens(BRANCH).await;

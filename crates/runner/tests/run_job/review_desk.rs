@@ -1,4 +1,4 @@
-//! The part of a forge where reviews are answered: it keeps comments, refuses and loses answers as it is told.
+//! A scripted review API of a forge: it stores comments, and refuses or loses answers on request.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
@@ -9,28 +9,28 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// A comment: its id, its thread's first comment, its text.
+/// A comment: its id, the id of its thread's first comment, and its text.
 pub(crate) type Comment = (u64, u64, String);
 
 pub(crate) struct Desk {
     pub(crate) branch: String,
-    /// The branch that it goes to.
+    /// The target branch.
     pub(crate) base: String,
     pub(crate) head_repository: Value,
     pub(crate) closed: bool,
     pub(crate) merged: bool,
     pub(crate) comments: Vec<Comment>,
-    /// Threads that are not listed any more.
+    /// Threads that are no longer listed.
     pub(crate) gone: Vec<u64>,
-    /// Whose review was asked for, in order.
+    /// Requested reviewers in order.
     pub(crate) asked: Vec<String>,
-    /// Who may not be asked.
+    /// Users who cannot be requested.
     pub(crate) strangers: Vec<String>,
-    /// So many replies are written, and their answers lost.
+    /// How many replies are stored although their answers are lost.
     pub(crate) lose: u32,
     /// The faults of the next replies.
     pub(crate) faults: Vec<Value>,
-    /// Every call about reviews is refused so.
+    /// The status that refuses every call about reviews.
     pub(crate) refuse: Option<u16>,
     pub(crate) more: bool,
 }
@@ -75,7 +75,7 @@ impl ReviewDesk {
         self.state.lock().unwrap()
     }
 
-    /// What was said in a thread after its first comment.
+    /// The comments of a thread after its first.
     pub(crate) fn replies(&self, thread: u64) -> Vec<String> {
         let desk = self.desk();
         let of = desk.comments.iter().filter(|(id, first, _)| *first == thread && id != first);
@@ -171,7 +171,7 @@ async fn graphql(State(desk): Shared, Json(body): Json<Value>) -> Response {
     desk.comments.push((id, thread, variables["body"].as_str().unwrap().to_owned()));
     if desk.lose > 0 {
         desk.lose -= 1;
-        // The head of an answer, and then the connection breaks.
+        // Send the head of an answer, then break the connection.
         let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);
         return Response::builder().status(StatusCode::OK).body(Body::from_stream(broken)).unwrap();
     }

@@ -1,5 +1,4 @@
-//! A review at a forge that refuses what GitHub refuses: from "request changes" to the commit, the answers and
-//! the new request.
+//! Tests a review with GitHub's restrictions: from "request changes" to the commit, the replies and the new request.
 
 use crate::world::World;
 use pullyard_demo_forge::{AccountKind, Role, User};
@@ -25,7 +24,7 @@ async fn as_ann(world: &World, method: &str, path: &str, body: Value) -> Value {
     said
 }
 
-/// A pull request in which a line was deleted, and a review that says something about that one and another.
+/// A pull request with a deleted line, and a review that comments on that line and on another.
 async fn reviewed(script: &str) -> (World, Forge, PullRequest) {
     let world = World::with_agent(script).await;
     let ann = User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
@@ -76,7 +75,7 @@ async fn reviewed(script: &str) -> (World, Forge, PullRequest) {
 }
 
 #[tokio::test]
-async fn a_requested_change_becomes_a_commit_with_every_comment_answered() {
+async fn requested_change_becomes_a_commit_with_all_replies() {
     let (world, forge, pull) = reviewed("echo three >> new.txt").await;
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -99,7 +98,7 @@ async fn a_requested_change_becomes_a_commit_with_every_comment_answered() {
     let asked = as_ann(&world, "GET", &format!("pulls/{}", pull.number), json!({})).await;
     assert_eq!(asked["requested_reviewers"][0]["login"], "ann", "{}", world.api.texts());
 
-    // The same attempt's successor finds everything done, and says nothing more.
+    // A second attempt finds all replies and adds none.
     world.api.assign(|job| job.attempt = 2);
     assert_eq!(world.run().await.code, Some(0));
     assert_eq!(world.api.finishes().pop().unwrap().result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
@@ -107,7 +106,7 @@ async fn a_requested_change_becomes_a_commit_with_every_comment_answered() {
 }
 
 #[tokio::test]
-async fn a_pull_request_that_its_people_closed_is_left_alone() {
+async fn closed_pull_request_is_not_revised() {
     let (world, forge, pull) = reviewed("exit 1").await;
     as_ann(&world, "PATCH", &format!("pulls/{}", pull.number), json!({ "state": "closed" })).await;
     assert_eq!(world.run().await.code, Some(0));
@@ -117,10 +116,10 @@ async fn a_pull_request_that_its_people_closed_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_pull_request_that_is_closed_while_the_agent_works_gets_its_commit_all_the_same() {
+async fn pull_request_closed_during_the_work_gets_its_commit() {
     let wait = "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo three >> new.txt";
     let (world, _, pull) = reviewed(wait).await;
-    // Ending it is the control plane's: it cancels the job. Without a cancel the work is done.
+    // The control plane ends such a job by a cancel. Without a cancel the work is finished.
     let path = format!("pulls/{}", pull.number);
     world.meanwhile(async || as_ann(&world, "PATCH", &path, json!({ "state": "closed" })).await).await;
     assert_eq!(Some(world.api.finish().result.unwrap().head), world.head(BRANCH));

@@ -1,4 +1,4 @@
-//! Secrets that an agent gets hold of leave the machine nowhere.
+//! Tests that secrets known to an agent never leave the machine.
 
 use crate::agents::{CLAUDE, CODEX, Machine};
 use crate::rests::commands;
@@ -9,20 +9,20 @@ use pullyard_protocol::attempt::{FinishOutcome, YieldOutcome};
 use serde_json::{Value, json};
 
 const MODEL_KEY: &str = "the-model's/key+0123";
-/// As long as one is: in base64 it takes two lines.
+/// Has the length of a model's key; in base64 it takes two lines.
 const LONG_KEY: &str =
     "sk-ant-api03-Vq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7aRiOk3lXv9QnWt6My4HgDzBjUeFcIpSAoq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7aR-AA";
-/// Tokens that nobody gave the attempt: in its repository, its ticket and what its agent prints.
+/// Tokens unknown to the attempt: in its repository, its ticket and its agent's output.
 const OF_REPOSITORY: &str = "ghp_rEpOsItOrY0123456789abcdefghijABCDEF";
 const OF_TICKET: &str = "glpat-tIcKeT0123456789abcd";
 const OF_OUTPUT: &str = "sk_live_oUtPuT0123456789abcdefgh";
-/// The lines of a key in PEM, which nobody knows.
+/// Lines of an unknown PEM key.
 const PEM: [&str; 2] = [
     "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj",
     "MzEfYyjiWA4R4/M2bS1GB4t7NXp98C3SC6dVMvDuictGeurT8jNbvJZHtCSuYEvu",
 ];
 
-/// Everything that the control plane was told, as it came over the wire.
+/// All status, event and finish calls as JSON.
 fn told(world: &World) -> String {
     let calls = ["status", "events", "finish"].map(|name| world.api.calls(name));
     calls.into_iter().flatten().map(|call| call.body.to_string()).collect()
@@ -46,7 +46,7 @@ async fn check(script: &str, hidden: &[&str]) -> World {
 }
 
 #[tokio::test]
-async fn what_the_agent_says_of_them_is_taken_out_in_every_form() {
+async fn secrets_in_agent_output_are_redacted_in_every_form() {
     let encoded = STANDARD.encode(format!("x-access-token:{TOKEN}"));
     let script = format!(
         "echo \"the key is {MODEL_KEY}\"; echo 'header: Basic {encoded}' >&2; echo '?k=the-model%27s%2Fkey%2B0123'
@@ -60,21 +60,21 @@ async fn what_the_agent_says_of_them_is_taken_out_in_every_form() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_cut_at_the_end_of_a_long_line_does_not_stay_by_half() {
-    // Its first half would be the last of what is kept of the line.
+async fn secret_at_the_cut_of_a_long_line_is_redacted() {
+    // The cut would leave the first half of the key.
     let script = format!("printf '%65525s' x; echo \"{MODEL_KEY}\"; echo hello > greeting.txt");
     check(&script, &["the-model's"]).await;
 }
 
 #[tokio::test]
-async fn the_last_words_of_a_failed_agent_have_none() {
+async fn quoted_output_of_a_failed_agent_is_redacted() {
     let world = check(&format!("echo \"no such key: {MODEL_KEY}\" >&2; exit 1"), &[]).await;
     let failure = world.api.finish().failure.unwrap();
     assert_eq!(failure.sentence(), "The agent ended with exit code 1: \"no such key: [redacted]\".");
 }
 
 #[tokio::test]
-async fn a_change_that_has_one_is_not_pushed() {
+async fn change_with_a_secret_is_not_pushed() {
     let encoded = STANDARD.encode(format!("user:{TOKEN}"));
     for script in [
         format!("echo \"key = {MODEL_KEY}\" > settings.ini"),
@@ -96,7 +96,7 @@ async fn a_change_that_has_one_is_not_pushed() {
 }
 
 #[tokio::test]
-async fn taking_one_out_of_the_repository_is_no_leak() {
+async fn removing_a_secret_from_the_repository_is_allowed() {
     let world = World::with_agent(&format!("rm -f agent.sh # {MODEL_KEY}")).await;
     let ran = world
         .run_with(|command| {
@@ -120,7 +120,7 @@ async fn run(world: &World) -> Ran {
     ran
 }
 
-/// The pull request as the forge's API shows it.
+/// The pull request as the forge's API returns it.
 async fn pull_request(world: &World) -> String {
     let number = world.open_pull_request(BRANCH).await.unwrap().number;
     let url = format!("{}/repos/acme/app/pulls/{number}", world.forge.api_url());
@@ -128,13 +128,13 @@ async fn pull_request(world: &World) -> String {
     client.get(url).bearer_auth(TOKEN).send().await.unwrap().text().await.unwrap()
 }
 
-/// What of a key is left of its base64: what nobody can tell it from is too little.
+/// Base64 fragments that identify the key.
 fn parts(secret: &str) -> Vec<String> {
     let encoded = STANDARD.encode(secret);
     (0..encoded.len() - 19).step_by(4).map(|from| encoded[from..from + 19].to_owned()).collect()
 }
 
-/// Fails if one of these is in anything that left the runner.
+/// Fails if any sent data contains one of these secrets.
 fn none_left(world: &World, secrets: &[&str]) {
     let mut all: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
     all.extend(parts(LONG_KEY));
@@ -151,7 +151,7 @@ fn none_left(world: &World, secrets: &[&str]) {
 }
 
 #[tokio::test]
-async fn nothing_that_leaves_has_a_secret_of_environment_repository_ticket_or_output() {
+async fn no_sent_data_contains_a_secret() {
     let script = format!(
         "cat; cat token.txt; echo \"{MODEL_KEY} {LONG_KEY} {OF_OUTPUT}\"; printf '%s' '{LONG_KEY}' | base64
          printf 'key={LONG_KEY}' | base64 >&2; echo '{{\"kind\":\"text\",\"text\":\"a {LONG_KEY}\"}}'
@@ -183,12 +183,12 @@ async fn nothing_that_leaves_has_a_secret_of_environment_repository_ticket_or_ou
     }
 }
 
-/// A token in the repository, beside what is changed.
+/// Adds a file with a token to the repository.
 fn plant(world: &World) {
     put(world, "token.txt", &format!("one\n{OF_REPOSITORY}\nend\n"));
 }
 
-/// A file in the repository.
+/// Commits a file to the repository.
 fn put(world: &World, name: &str, content: &str) {
     let path = world.outside("planted");
     std::fs::write(&path, content).unwrap();
@@ -216,7 +216,7 @@ fn put(world: &World, name: &str, content: &str) {
 }
 
 #[tokio::test]
-async fn an_attempt_that_rests_leaves_none_of_them_either() {
+async fn yielding_attempt_sends_no_secret() {
     let says = format!("cat token.txt; echo {OF_OUTPUT}; printf '%s' '{LONG_KEY}' | base64");
     let world = World::with_agent("exit 1").await;
     plant(&world);
@@ -234,7 +234,7 @@ async fn an_attempt_that_rests_leaves_none_of_them_either() {
 }
 
 #[tokio::test]
-async fn work_that_takes_one_out_is_pushed_and_its_patch_has_none() {
+async fn patch_of_a_removed_secret_is_redacted() {
     let world = World::with_agent(&format!("rm -f agent.sh # {MODEL_KEY}")).await;
     run(&world).await;
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
@@ -243,7 +243,7 @@ async fn work_that_takes_one_out_is_pushed_and_its_patch_has_none() {
 }
 
 #[tokio::test]
-async fn what_a_binary_file_held_of_one_is_in_no_patch() {
+async fn patch_omits_binary_content_with_a_secret() {
     let world = World::with_agent("exit 1").await;
     put(&world, "store.bin", &format!("a\0{MODEL_KEY}\0b"));
     let work = "cat > /dev/null; printf 'a\\0none\\0b' > store.bin; echo hello > greeting.txt";
@@ -256,9 +256,9 @@ async fn what_a_binary_file_held_of_one_is_in_no_patch() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_whose_work_takes_one_out_is_not_kept_and_the_log_says_so() {
+async fn checkpoint_that_removes_a_secret_is_not_stored() {
     for taken_out in ["agent.sh", "store.bin"] {
-        // Of two files that have one it takes one away.
+        // Two files contain the secret; the agent deletes one.
         let world = World::with_agent(&format!("exit 1 # {MODEL_KEY}")).await;
         put(&world, "store.bin", &format!("a\0{MODEL_KEY}\0b"));
         world.api.assign(|job| {
@@ -275,7 +275,7 @@ async fn a_checkpoint_whose_work_takes_one_out_is_not_kept_and_the_log_says_so()
 }
 
 #[tokio::test]
-async fn a_key_in_base64_that_takes_several_lines_is_not_pushed() {
+async fn multiline_base64_key_is_not_pushed() {
     for command in
         [format!("printf 'user:%s' '{LONG_KEY}' | base64"), format!("printf '%s' '{LONG_KEY}' | base64 -w 20")]
     {
@@ -288,7 +288,7 @@ async fn a_key_in_base64_that_takes_several_lines_is_not_pushed() {
 }
 
 #[tokio::test]
-async fn a_failure_that_cuts_its_words_leaves_no_first_part_of_one() {
+async fn cut_failure_text_contains_no_part_of_a_secret() {
     for before in [100, 150, 190] {
         let world =
             World::with_agent(&format!("printf '%{before}s' | tr ' ' x >&2; echo '{LONG_KEY}' >&2; exit 1")).await;
@@ -299,7 +299,7 @@ async fn a_failure_that_cuts_its_words_leaves_no_first_part_of_one() {
 }
 
 #[tokio::test]
-async fn a_private_key_that_is_printed_line_by_line_is_told_nobody() {
+async fn private_key_printed_line_by_line_is_redacted() {
     let [one, two] = PEM;
     let lines = ["-----BEGIN PRIVATE KEY-----", one, two, "-----END PRIVATE KEY-----", "after it"];
     let prints = lines.map(|line| format!("printf '%s\\n' '{line}'")).join("; ");
@@ -313,7 +313,7 @@ async fn a_private_key_that_is_printed_line_by_line_is_told_nobody() {
         none_left(&world, &PEM);
         assert!(world.api.texts().contains("after it"), "{}", world.api.texts());
     }
-    // Nor where its lines are kept as they came.
+    // The same with raw capture.
     for script in [prints, texts] {
         let world = World::with_agent("exit 1").await;
         world.api.assign(|job| commands(job, &format!("cat > /dev/null; {script}; echo hello > greeting.txt")));
@@ -325,11 +325,11 @@ async fn a_private_key_that_is_printed_line_by_line_is_told_nobody() {
 }
 
 #[tokio::test]
-async fn a_secret_that_a_model_says_in_pieces_is_in_no_line_that_is_kept_as_it_came() {
+async fn secret_streamed_in_pieces_is_redacted_in_the_raw_capture() {
     let says = "head -n 1 > /dev/null; echo hello > greeting.txt; cat @DIR@/said
         tail -n 1 @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
     let machine = Machine::with(CLAUDE, says).await;
-    // Of `key-of-the-model`.
+    // The halves of `key-of-the-model`.
     let (first, second) = ("key-of-t", "he-model");
     let piece = |delta: Value| {
         let event = json!({ "type": "content_block_delta", "index": 0, "delta": delta });
@@ -352,11 +352,11 @@ async fn a_secret_that_a_model_says_in_pieces_is_in_no_line_that_is_kept_as_it_c
     let finish = machine.world.api.finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
     let raw = String::from_utf8(machine.world.api.kept("provider-payload.txt").unwrap()).unwrap();
-    assert!(raw.contains("It is [redacted]."), "the whole is kept: {raw}");
+    assert!(raw.contains("It is [redacted]."), "the key was not redacted: {raw}");
     none_left(&machine.world, &[first, second]);
 }
 
-/// A Codex that is signed in by a subscription: it shows its tokens, and changes them as it works.
+/// A Codex with a subscription that prints its tokens and changes them while it works.
 const SIGNED_IN: &str = r#"cat > /dev/null
 said() { printf '{"type":"item.completed","item":{"id":"i","type":"agent_message","text":"it has %s"}}\n' "$1"; }
 printf '{"type":"thread.started","thread_id":"01a1fbad-d7a7-71b0-93ec-bf8d23475498"}\n{"type":"turn.started"}\n'
@@ -384,7 +384,7 @@ async fn signed_in(work: &str) -> World {
 }
 
 #[tokio::test]
-async fn the_tokens_of_a_subscription_are_told_nobody() {
+async fn subscription_tokens_are_redacted() {
     let world = signed_in("echo hello > greeting.txt").await;
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
     let texts = world.api.texts();
@@ -392,7 +392,7 @@ async fn the_tokens_of_a_subscription_are_told_nobody() {
 }
 
 #[tokio::test]
-async fn tokens_that_a_subscription_gets_while_the_agent_works_are_not_pushed() {
+async fn rotated_subscription_tokens_are_not_pushed() {
     for (work, code) in [
         ("echo planted-refresh-token > notes.txt", "secret_in_change"),
         ("echo planted-rotated-token > notes.txt", "secret_in_change"),
@@ -403,8 +403,8 @@ async fn tokens_that_a_subscription_gets_while_the_agent_works_are_not_pushed() 
 }
 
 #[tokio::test]
-async fn tokens_that_a_subscription_gets_while_the_agent_works_are_told_nobody() {
-    // They are looked for once a second.
+async fn rotated_subscription_tokens_are_redacted() {
+    // The runner looks for new tokens once per second.
     let world = signed_in("sleep 3; said planted-rotated-token; echo hello > greeting.txt").await;
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
     none_left(&world, &["planted-rotated-token"]);
@@ -412,7 +412,7 @@ async fn tokens_that_a_subscription_gets_while_the_agent_works_are_told_nobody()
 }
 
 #[tokio::test]
-async fn a_model_or_a_session_that_is_called_by_a_secret_is_not_told() {
+async fn model_or_session_named_like_a_secret_is_redacted() {
     let says = "head -n 1 > /dev/null; echo hello > greeting.txt
         sed 's/fdb0ce43-b309-486d-a9f2-6b73d8934b64/key-of-the-model/; s/claude-opus-4-8/key-of-the-model/' \
         @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
