@@ -1,5 +1,4 @@
-//! What is kept of the session of an agent with a command line of its own, played by scripts that write what real ones
-//! write; and that only what is the session's is kept.
+//! Tests the stored session of Claude Code and Codex, played by scripts: only session files are stored.
 
 use crate::agents::{CLAUDE, CODEX, Machine};
 use crate::rests::{input, unpacked};
@@ -10,13 +9,13 @@ use pullyard_protocol::event::EventKind;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// The session of the recorded runs.
+/// The sessions of the recordings.
 const CLAUDES: &str = "fdb0ce43-b309-486d-a9f2-6b73d8934b64";
 const CODEXS: &str = "01a1fbae-e707-7122-9065-e350b6dbb161";
-/// One of Codex that is lost.
+/// A lost Codex session.
 const LOST: &str = "01a1fbae-0000-7122-9065-e350b6dbb161";
 
-/// Begins a session as Claude Code does, with this in its transcript, and works until it is stopped.
+/// Starts a session like Claude Code, with this transcript, and works until it is stopped.
 pub(crate) fn claude(transcript: &str) -> String {
     format!(
         "folder=$CLAUDE_CONFIG_DIR/projects/$(pwd | sed 's/[^A-Za-z0-9]/-/g'); mkdir -p $folder
@@ -30,7 +29,7 @@ pub(crate) fn claude(transcript: &str) -> String {
     )
 }
 
-/// Pauses what runs once its agent waits.
+/// Pauses the attempt once the agent waits.
 pub(crate) async fn paused(machine: &Machine) {
     let runner = machine.world.spawn(|command| machine.equip(command));
     machine.world.api.wait_for_text("waiting").await;
@@ -44,7 +43,7 @@ pub(crate) fn kept(machine: &Machine) -> BTreeMap<String, Vec<u8>> {
     unpacked(&machine.world.api.kept("checkpoint.tar.zst").unwrap())
 }
 
-/// The next attempt, told what the one before said.
+/// Assigns the next attempt from the last yield.
 fn next(machine: &Machine, policy: Policy) {
     let told = machine.world.api.yields().pop().unwrap();
     machine.world.api.next_attempt(|job| {
@@ -54,7 +53,7 @@ fn next(machine: &Machine, policy: Policy) {
 }
 
 #[tokio::test]
-async fn the_session_lies_where_its_agent_looks_and_hears_what_is_new() {
+async fn restored_session_is_resumed_with_new_inputs() {
     let machine = Machine::with(CLAUDE, &claude("echo '{\"said\":\"Hello\"}'")).await;
     paused(&machine).await;
     let names: Vec<_> = kept(&machine).into_keys().collect();
@@ -68,12 +67,12 @@ async fn the_session_lies_where_its_agent_looks_and_hears_what_is_new() {
     assert!(starts[1].contains(&format!("--resume={CLAUDES}")), "{starts:?}");
     let prompt = std::fs::read_to_string(machine.world.outside("prompt")).unwrap();
     assert!(prompt.contains("ana said:\\n> Use tabs.") && prompt.contains("-1/tree` before"), "{prompt}");
-    assert!(!prompt.contains("Write a greeting."), "the session knows its task: {prompt}");
+    assert!(!prompt.contains("Write a greeting."), "the prompt repeats the task: {prompt}");
     assert_eq!(machine.world.file(crate::world::BRANCH, "half.txt").as_deref(), Some("half\nhalf\n"));
 }
 
 #[tokio::test]
-async fn a_task_that_is_another_now_is_told_again() {
+async fn changed_task_is_sent_to_the_resumed_session() {
     let machine = Machine::with(CLAUDE, &claude("echo '{}'")).await;
     paused(&machine).await;
     next(&machine, Policy::Prefer);
@@ -85,7 +84,7 @@ async fn a_task_that_is_another_now_is_told_again() {
 }
 
 #[tokio::test]
-async fn no_secret_is_kept_with_a_session() {
+async fn stored_session_contains_no_secret() {
     let says = "echo '{\"out\":\"KEY=key-of-the-model\"}'; printf '{\"half\":\"key-of-the-model'";
     let machine = Machine::with(CLAUDE, &claude(says)).await;
     paused(&machine).await;
@@ -97,7 +96,7 @@ async fn no_secret_is_kept_with_a_session() {
     assert!(said.starts_with("{\"out\":\"KEY=[redacted]\"}\n"), "{said}");
 }
 
-/// Nothing is kept, the log says why, and the next attempt begins again.
+/// Verifies that nothing is stored, the log has the reason, and a requiring job fails.
 async fn keeps_nothing(machine: Machine, reason: &str) {
     paused(&machine).await;
     assert!(machine.world.api.kept("checkpoint.tar.zst").is_none(), "{reason}");
@@ -109,7 +108,7 @@ async fn keeps_nothing(machine: Machine, reason: &str) {
 }
 
 #[tokio::test]
-async fn what_must_not_leave_or_is_too_large_is_not_kept_and_the_log_says_so() {
+async fn checkpoint_with_a_secret_or_too_large_is_not_stored() {
     let planted = claude("echo '{}'; echo key-of-the-model > config.ini 2> /dev/null");
     keeps_nothing(Machine::with(CLAUDE, &planted).await, "a secret of the job stands in `config.ini`").await;
     let large = claude(
@@ -120,7 +119,7 @@ async fn what_must_not_leave_or_is_too_large_is_not_kept_and_the_log_says_so() {
 }
 
 #[tokio::test]
-async fn work_is_kept_without_the_session_where_a_secret_is_sealed_in_that() {
+async fn work_is_stored_without_a_session_that_seals_a_secret() {
     let sealed = claude("echo '{\"content\":[{\"type\":\"thinking\",\"thinking\":\"key-of-the-model\"}]}'");
     let machine = Machine::with(CLAUDE, &sealed).await;
     paused(&machine).await;
@@ -135,8 +134,8 @@ async fn work_is_kept_without_the_session_where_a_secret_is_sealed_in_that() {
 }
 
 #[tokio::test]
-async fn what_a_session_used_in_earlier_attempts_is_not_counted_again() {
-    // The first attempt tells one request by its files, the second one only the sum of the whole session.
+async fn usage_of_earlier_attempts_is_not_counted_again() {
+    // The first attempt reports one request in its files, the second only the total of the session.
     let machine = Machine::with(
         CODEX,
         &format!(
@@ -165,8 +164,8 @@ async fn what_a_session_used_in_earlier_attempts_is_not_counted_again() {
 }
 
 #[tokio::test]
-async fn what_a_lost_session_used_is_not_taken_off_from_the_one_that_took_its_place() {
-    // One request by the files of each, and by those of the next attempt only the sum of the whole session.
+async fn usage_of_a_lost_session_is_not_subtracted() {
+    // The files of each session report one request; the next attempt reports only the total of its session.
     let machine = Machine::with(
         CODEX,
         &format!(
@@ -185,7 +184,7 @@ async fn what_a_lost_session_used_is_not_taken_off_from_the_one_that_took_its_pl
     paused(&machine).await;
     let first = machine.world.api.yields()[0].work.clone().unwrap();
     assert_eq!((first.starts, first.session.as_deref()), (3, Some(CODEXS)));
-    assert_eq!((first.input_tokens, first.output_tokens), (200, 100), "of both");
+    assert_eq!((first.input_tokens, first.output_tokens), (200, 100), "of both sessions");
     let about: serde_json::Value = serde_json::from_slice(&kept(&machine)["about.json"]).unwrap();
     assert_eq!(about["tokens"], json!({ "input": 100, "cached": 0, "output": 50 }));
     next(&machine, Policy::Require);
@@ -195,8 +194,8 @@ async fn what_a_lost_session_used_is_not_taken_off_from_the_one_that_took_its_pl
     assert_eq!((work.input_tokens, work.output_tokens), (200, 100), "of 300 and 150 in all");
 }
 
-/// Codex whose session is gone by the time that it is to go on; until the end is wanted, the one that it begins in its
-/// place has no name. `first` is how its first start ends.
+/// A Codex whose session is lost before the resume. Its new session has no id until the file `ends` exists. `first`
+/// ends the first start.
 fn forgets(first: &str) -> String {
     format!(
         "cat > @DIR@/prompt; day=$CODEX_HOME/sessions/2026/11/21; mkdir -p $day
@@ -210,7 +209,7 @@ fn forgets(first: &str) -> String {
     )
 }
 
-/// Nobody looks for the lost session any more, and the work is there.
+/// Verifies that the lost session is dropped and the work is resumed.
 async fn is_forgotten(machine: &Machine) {
     let kept = kept(machine);
     assert_eq!(kept.keys().collect::<Vec<_>>(), ["about.json", "work.patch"]);
@@ -231,7 +230,7 @@ async fn is_forgotten(machine: &Machine) {
 }
 
 #[tokio::test]
-async fn a_session_of_an_earlier_attempt_that_is_gone_is_looked_for_once() {
+async fn lost_session_of_an_earlier_attempt_is_tried_once() {
     let machine = Machine::with(CODEX, &forgets("head -n 3 @CODEX@/resume_before.jsonl; waits")).await;
     paused(&machine).await;
     assert_eq!(machine.world.api.yields()[0].session.as_deref(), Some(CODEXS));
@@ -241,7 +240,7 @@ async fn a_session_of_an_earlier_attempt_that_is_gone_is_looked_for_once() {
 }
 
 #[tokio::test]
-async fn a_session_of_this_attempt_that_is_gone_is_no_checkpoints() {
+async fn lost_session_of_this_attempt_is_not_stored() {
     let machine = Machine::with(CODEX, &forgets("cat @CODEX@/resume_before.jsonl; exit 1")).await;
     paused(&machine).await;
     is_forgotten(&machine).await;

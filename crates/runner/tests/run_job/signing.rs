@@ -1,4 +1,4 @@
-//! Whose name stands on commits, and that those of a project with a key are signed with it.
+//! Tests the author and the signature of commits.
 
 use crate::world::{BRANCH, Ran, WAIT, World};
 use pullyard_domain::commits::Author;
@@ -7,11 +7,11 @@ use pullyard_protocol::attempt::{Continues, FinishOutcome};
 use std::path::Path;
 use std::process::Command;
 
-/// Looks for a key wherever it can.
+/// Searches for a key in all reachable places.
 const SEARCHES: &str =
     "cat > /dev/null; env > @DIR@/env; grep -rqs 'OPENSSH [P]RIVATE' .. && exit 9; echo hello > greeting.txt";
 
-/// A key as `ssh-keygen` makes them: the private and the public half.
+/// Creates a private and a public key with `ssh-keygen`.
 fn key(dir: &Path, passphrase: &str) -> (String, String) {
     let path = dir.join(format!("key-{passphrase}"));
     let mut make = Command::new("ssh-keygen");
@@ -29,7 +29,7 @@ async fn signing(agent: &str, key: &str) -> World {
     world
 }
 
-/// What git says of a commit's signature, for somebody who trusts this key.
+/// Whether the commit's signature is valid for this key.
 fn verified(world: &World, public: &str, commit: &str) -> bool {
     let signers = world.outside("allowed-signers");
     std::fs::write(&signers, format!("bot@acme.example {public}")).unwrap();
@@ -46,10 +46,10 @@ async fn ran(world: &World) -> Ran {
 
 #[tokio::test]
 #[ignore = "needs ssh-keygen, which git may come without: .ci/run"]
-async fn a_commit_is_signed_by_the_projects_key_which_its_agent_never_sees() {
+async fn commit_is_signed_by_a_key_that_the_agent_never_sees() {
     let dir = tempfile::tempdir().unwrap();
     let ((private, public), (_, others)) = (key(dir.path(), ""), key(dir.path(), "other"));
-    // As people paste it.
+    // Without a final newline, as users paste it.
     let world = signing(SEARCHES, private.trim_end()).await;
     ran(&world).await;
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish().failure);
@@ -62,7 +62,7 @@ async fn a_commit_is_signed_by_the_projects_key_which_its_agent_never_sees() {
 
 #[tokio::test]
 #[ignore = "needs ssh-keygen, which git may come without: .ci/run"]
-async fn work_that_goes_on_top_of_somebody_elses_is_signed_as_well() {
+async fn rebased_work_is_signed() {
     let dir = tempfile::tempdir().unwrap();
     let (private, public) = key(dir.path(), "");
     let world = signing(&format!("cat > /dev/null; {WAIT}"), &private).await;
@@ -78,7 +78,7 @@ async fn work_that_goes_on_top_of_somebody_elses_is_signed_as_well() {
 }
 
 #[tokio::test]
-async fn without_a_key_nothing_is_signed() {
+async fn commit_is_unsigned_without_a_key() {
     let world = World::with_agent("cat > /dev/null; echo hello > greeting.txt").await;
     ran(&world).await;
     assert_eq!(world.git_line(&["log", "-1", "--format=%G?", BRANCH]), "N");
@@ -86,7 +86,7 @@ async fn without_a_key_nothing_is_signed() {
 
 #[tokio::test]
 #[ignore = "needs ssh-keygen, which git may come without: .ci/run"]
-async fn a_key_that_does_not_work_is_named_and_nothing_is_pushed() {
+async fn unusable_signing_key_is_reported_and_nothing_is_pushed() {
     let dir = tempfile::tempdir().unwrap();
     let (locked, _) = key(dir.path(), "secret-words");
     for (key, reason) in [
@@ -103,7 +103,7 @@ async fn a_key_that_does_not_work_is_named_and_nothing_is_pushed() {
 
 #[tokio::test]
 #[ignore = "needs ssh-keygen, which git may come without: .ci/run"]
-async fn a_runner_without_ssh_keygen_says_what_to_install() {
+async fn missing_ssh_keygen_is_reported_with_what_to_install() {
     let dir = tempfile::tempdir().unwrap();
     let (private, _) = key(dir.path(), "");
     let world = signing("cat > /dev/null; echo hello > greeting.txt", &private).await;
@@ -128,7 +128,7 @@ async fn a_runner_without_ssh_keygen_says_what_to_install() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_not_there_is_named_before_anything_is_fetched() {
+async fn missing_signing_secret_fails_before_any_fetch() {
     let world = World::with_agent("exit 1").await;
     world.api.script(|script| script.refuse("credentials", 422, "signing_secret_missing"));
     ran(&world).await;

@@ -1,5 +1,4 @@
-//! Sources that can't be worked on: each ends the attempt as failed, with its own code and words, before
-//! any agent begins.
+//! Tests unusable sources: each fails the attempt with its own code before the agent starts.
 
 use crate::world::{TOKEN, World};
 use axum::Router;
@@ -8,7 +7,7 @@ use axum::response::IntoResponse;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome};
 use std::path::Path;
 
-/// Runs an attempt whose source is changed, and compares how it failed.
+/// Runs an attempt with a changed source and checks its failure.
 async fn check(change: impl FnOnce(&World, &mut Assignment), code: &str, words: &str) {
     let world = World::with_agent("touch @DIR@/began; echo hello > greeting.txt").await;
     world.api.assign(|job| change(&world, job));
@@ -26,10 +25,10 @@ async fn check_in(world: &World, code: &str, words: &str) {
     assert!(sentence.contains(words), "{sentence}");
     assert!(!sentence.contains(TOKEN) && !failure.help().is_empty(), "{sentence}");
     assert_eq!(world.api.statuses(), ["preparing"]);
-    assert!(!world.outside("began").exists(), "an agent began");
+    assert!(!world.outside("began").exists(), "the agent started");
 }
 
-/// A server that answers everything the same.
+/// A server with the same answer to every request.
 async fn server(status: StatusCode, kind: &'static str, body: &'static str) -> String {
     let routes =
         Router::new().fallback(move || async move { (status, [(header::CONTENT_TYPE, kind)], body).into_response() });
@@ -49,7 +48,7 @@ fn folder(dir: &Path, init: bool) -> String {
 }
 
 #[tokio::test]
-async fn a_repository_that_is_not_there_is_not_found() {
+async fn missing_repository_is_not_found() {
     let missing = |_: &World, job: &mut Assignment| {
         job.repository.clone_url = job.repository.clone_url.replace("acme/app", "acme/none");
     };
@@ -61,7 +60,7 @@ async fn a_repository_that_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_repository_that_may_not_be_read_is_denied() {
+async fn unreadable_repository_is_denied() {
     let mut world = World::with_agent("touch @DIR@/began").await;
     world.api = crate::api::Api::start(world.api.assignment(), "wrong").await;
     check_in(&world, "source_denied", "The local forge refused the credentials for acme/app.").await;
@@ -71,7 +70,7 @@ async fn a_repository_that_may_not_be_read_is_denied() {
 }
 
 #[tokio::test]
-async fn what_is_no_repository_is_not_found() {
+async fn non_repository_is_not_found() {
     let page = server(StatusCode::OK, "text/html", "<!doctype html>\n<html>Welcome</html>\n").await;
     check(|_, job| job.repository.clone_url = page, "source_not_found", "acme/app can't be found").await;
     let plain = |world: &World, job: &mut Assignment| {
@@ -81,7 +80,7 @@ async fn what_is_no_repository_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_branch_that_is_not_there_is_named() {
+async fn missing_branch_is_named() {
     for branch in ["none", "--upload-pack=x", "a b"] {
         let unknown = |_: &World, job: &mut Assignment| job.base = branch.into();
         check(unknown, "base_branch_missing", &format!("acme/app has no branch `{branch}`.")).await;
@@ -89,7 +88,7 @@ async fn a_branch_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn an_empty_repository_has_no_branch() {
+async fn empty_repository_has_no_branch() {
     let empty = |world: &World, job: &mut Assignment| {
         job.repository.clone_url = folder(&world.outside("empty.git"), true);
     };
@@ -97,7 +96,7 @@ async fn an_empty_repository_has_no_branch() {
 }
 
 #[tokio::test]
-async fn a_forge_that_is_down_is_unreachable_and_says_how() {
+async fn unreachable_forge_is_reported_with_its_cause() {
     let down = server(StatusCode::BAD_GATEWAY, "text/plain", "upstream").await;
     check(|_, job| job.repository.clone_url = down, "source_unreachable", "502").await;
     let nobody = |_: &World, job: &mut Assignment| job.repository.clone_url = "http://127.0.0.1:1/acme/app.git".into();

@@ -1,5 +1,4 @@
-//! People say something while an agent works: it hears that in this attempt, in the middle of its turn or at its end,
-//! and what it did not hear is told again.
+//! Tests inputs for a working agent: it reads them during or after its turn, and unread inputs are sent again.
 
 use crate::agents::{CLAUDE, CODEX, Machine};
 use crate::rests::{commands, input, resumes};
@@ -14,11 +13,11 @@ use pullyard_protocol::event::{Event, EventKind};
 use tokio::process::Child;
 
 const SAID: &str = "Use tabs.";
-/// The session of the recorded run.
+/// The session of the recording.
 const RESUMES: &str = "--resume=fdb0ce43-b309-486d-a9f2-6b73d8934b64";
 
-/// What stand-ins of Claude Code have in common: `begins` says that one works, `takes` reads what is handed over to
-/// it, `hears` says that the model is told that, `runs` that it has a tool do something, `goes` waits for the test.
+/// Shell functions of the fake Claude Code: `begins` starts, `takes` reads a message, `hears` confirms it, `runs`
+/// reports a tool call, `goes` waits for the test.
 const WORDS: &str = r#"
     begins() {
         read -r prompt; printf '%s\n' "$prompt" >> @DIR@/prompts; echo hello > greeting.txt
@@ -54,7 +53,7 @@ fn speak(machine: &Machine) {
     machine.world.api.script(|script| script.inputs = vec![input(1, None, SAID)]);
 }
 
-/// Lets the runner know that people said something: a second batch from here on follows an answer that told it.
+/// Waits until the runner knows of the input: its second batch from here follows an answer that announced it.
 async fn is_known(machine: &Machine) {
     let api = &machine.world.api;
     let before = api.calls("events").len();
@@ -82,7 +81,7 @@ fn steers(machine: &Machine) -> Vec<Event> {
 }
 
 #[tokio::test]
-async fn claude_code_hears_people_in_the_middle_of_its_turn() {
+async fn claude_code_reads_inputs_during_its_turn() {
     let machine = claude("begins; takes; hears; says m2 heard; ends; cat > /dev/null").await;
     let runner = start(&machine);
     machine.world.api.wait_for_text("working").await;
@@ -91,8 +90,8 @@ async fn claude_code_hears_people_in_the_middle_of_its_turn() {
     assert_eq!(finish.work.unwrap().starts, 1);
     let told = read(&machine, "told");
     assert!(told.contains("ana says:\\n> Use tabs.\\n"), "{told}");
-    assert_eq!(machine.world.api.calls("inputs").len(), 1, "it is asked for once");
-    // In its place, and not as the agent's words.
+    assert_eq!(machine.world.api.calls("inputs").len(), 1, "inputs fetched once");
+    // The input is an event in order, not text of the agent.
     let events = machine.world.api.events();
     let place = |text: &str| events.iter().position(|event| event.text.as_deref() == Some(text)).unwrap();
     assert!(place("working") < place(SAID) && place(SAID) < place("heard"));
@@ -102,7 +101,7 @@ async fn claude_code_hears_people_in_the_middle_of_its_turn() {
 }
 
 #[tokio::test]
-async fn what_comes_between_the_last_word_and_the_exit_is_told_in_the_same_session() {
+async fn input_between_result_and_exit_resumes_the_session() {
     let machine = claude("begins; ends; if ! resumed; then cat > /dev/null; goes; fi; cat > /dev/null").await;
     let runner = start(&machine);
     machine.world.api.wait_for_text("\"result\"").await;
@@ -118,8 +117,8 @@ async fn what_comes_between_the_last_word_and_the_exit_is_told_in_the_same_sessi
     assert_eq!(steers(&machine).len(), 1);
 }
 
-/// One that a tool is denied to and that changes nothing; in its session it does the work. People say something between
-/// its last word and its exit.
+/// An agent with a denied tool and no change; its resumed session does the work. The input arrives between its result
+/// and its exit.
 async fn denied(change: impl FnOnce(&mut Assignment)) -> (Machine, Child) {
     let machine = claude(
         "read -r prompt; printf '%s\\n' \"$prompt\" >> @DIR@/prompts
@@ -137,7 +136,7 @@ async fn denied(change: impl FnOnce(&mut Assignment)) -> (Machine, Child) {
 }
 
 #[tokio::test]
-async fn an_agent_that_a_tool_was_denied_to_hears_what_people_said_before_it_fails_by_that() {
+async fn agent_with_a_denied_tool_reads_inputs_before_failing() {
     let (machine, runner) = denied(|_| ()).await;
     assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 2);
     let starts = machine.starts();
@@ -148,7 +147,7 @@ async fn an_agent_that_a_tool_was_denied_to_hears_what_people_said_before_it_fai
 }
 
 #[tokio::test]
-async fn an_agent_that_a_tool_was_denied_to_fails_by_that_where_it_has_no_turn_left_for_people() {
+async fn denied_tool_fails_the_job_when_no_turn_is_left() {
     let (machine, runner) = denied(|job| job.limits.turns = Some(2)).await;
     let ran = end_of(runner).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -158,7 +157,7 @@ async fn an_agent_that_a_tool_was_denied_to_fails_by_that_where_it_has_no_turn_l
 }
 
 #[tokio::test]
-async fn what_was_handed_over_and_not_heard_is_told_again_and_stands_once_among_the_events() {
+async fn unconfirmed_input_is_sent_again_and_logged_once() {
     let machine = claude("begins; resumed || goes; ends; resumed && cat > /dev/null; exit 0").await;
     let runner = start(&machine);
     machine.world.api.wait_for_text("working").await;
@@ -171,8 +170,8 @@ async fn what_was_handed_over_and_not_heard_is_told_again_and_stands_once_among_
 }
 
 #[tokio::test]
-async fn what_was_handed_over_too_late_for_a_turn_is_heard_in_the_one_after_it() {
-    // It reads when its turn is over, and takes that up by itself.
+async fn late_input_is_read_in_the_next_turn() {
+    // The agent reads the input after its turn and starts another turn by itself.
     let machine = claude("begins; goes; ends; takes; hears; says m2 heard; ends; cat > /dev/null").await;
     let runner = start(&machine);
     machine.world.api.wait_for_text("working").await;
@@ -182,7 +181,7 @@ async fn what_was_handed_over_too_late_for_a_turn_is_heard_in_the_one_after_it()
     assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 1);
 }
 
-/// A job whose agent was told something, does not take it up, ends its turn, and then does this.
+/// Verifies that an agent that ignores an input is restarted with it; `then` follows the end of its turn.
 async fn never_takes_it_up(then: &str) {
     let machine = claude(&format!("begins; resumed || goes; ends; {then}")).await;
     let runner = told_and_goes(&machine).await;
@@ -191,17 +190,17 @@ async fn never_takes_it_up(then: &str) {
 }
 
 #[tokio::test]
-async fn an_agent_that_never_takes_up_what_it_was_told_is_let_go_and_told_again() {
+async fn agent_that_ignores_an_input_is_restarted_with_it() {
     never_takes_it_up("cat > /dev/null").await;
 }
 
 #[tokio::test]
-async fn an_agent_that_never_takes_it_up_is_let_go_whatever_it_prints() {
+async fn printing_agent_that_ignores_an_input_is_restarted() {
     never_takes_it_up("while :; do echo waiting >&2; sleep 0.2; done & cat > /dev/null; kill $!").await;
 }
 
 #[tokio::test]
-async fn an_agent_that_says_no_second_end_is_let_go_before_it_is_a_stall() {
+async fn agent_without_a_second_result_is_ended_before_a_stall() {
     let waits = "while [ ! -e @DIR@/go ]; do echo waiting >&2; sleep 0.1; done";
     let machine = claude(&format!("begins; {waits}; ends; takes; hears; says m2 heard; cat > /dev/null")).await;
     machine.world.api.assign(|job| job.limits.stall_secs = 5);
@@ -209,12 +208,12 @@ async fn an_agent_that_says_no_second_end_is_let_go_before_it_is_a_stall() {
     assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 1);
 }
 
-/// In its second turn, for what was handed over too late for the first, it has a tool run and waits for an order.
+/// Runs a tool in a second turn that reads a late input, and waits for an interrupt.
 const RUNS_AGAIN: &str = "trap 'echo > @DIR@/terminated' TERM
     begins; goes; ends; takes; hears; runs m2 'sleep 600'; takes
     tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
 
-/// Has it told something in its first turn, and go on.
+/// Sends an input during the first turn, then releases the agent.
 async fn told_and_goes(machine: &Machine) -> Child {
     let runner = start(machine);
     machine.world.api.wait_for_text("working").await;
@@ -224,16 +223,16 @@ async fn told_and_goes(machine: &Machine) -> Child {
     runner
 }
 
-/// It was asked to make no further request, and not told to end.
+/// Verifies an interrupt without a SIGTERM.
 #[track_caller]
 fn check_interrupted(machine: &Machine) {
     let told = read(machine, "told");
     assert!(told.lines().nth(1).is_some_and(|line| line.contains("\"interrupt\"")), "{told}");
-    assert!(!machine.world.outside("terminated").exists(), "it was told to end although it did as asked");
+    assert!(!machine.world.outside("terminated").exists(), "SIGTERM was sent to an ending agent");
 }
 
 #[tokio::test]
-async fn a_turn_for_what_came_late_is_interrupted_when_its_job_is_cancelled() {
+async fn cancel_interrupts_a_turn_for_a_late_input() {
     let machine = claude(RUNS_AGAIN).await;
     let runner = told_and_goes(&machine).await;
     machine.world.api.wait_for_text("sleep 600").await;
@@ -245,7 +244,7 @@ async fn a_turn_for_what_came_late_is_interrupted_when_its_job_is_cancelled() {
 }
 
 #[tokio::test]
-async fn a_turn_for_what_came_late_is_interrupted_at_a_limit() {
+async fn turn_limit_interrupts_a_turn_for_a_late_input() {
     let machine = claude(RUNS_AGAIN).await;
     machine.world.api.assign(|job| job.limits.turns = Some(2));
     let ran = end_of(told_and_goes(&machine).await).await;
@@ -255,7 +254,7 @@ async fn a_turn_for_what_came_late_is_interrupted_at_a_limit() {
 }
 
 #[tokio::test]
-async fn codex_hears_people_at_the_end_of_its_turn_and_that_turn_counts() {
+async fn codex_reads_inputs_after_its_turn_in_a_counted_turn() {
     let machine = Machine::with(
         CODEX,
         "cat >> @DIR@/prompts; echo ---- >> @DIR@/prompts; echo hello > greeting.txt; mkdir -p $CODEX_HOME/sessions/1
@@ -268,10 +267,10 @@ async fn codex_hears_people_at_the_end_of_its_turn_and_that_turn_counts() {
     machine.world.api.wait_for_text("working").await;
     speak(&machine);
     is_known(&machine).await;
-    assert!(steers(&machine).is_empty(), "nobody tells it anything in the middle of its turn");
+    assert!(steers(&machine).is_empty(), "an input was sent during the turn");
     go(&machine);
     let work = finishes(&machine, runner).await.work.unwrap();
-    // One of the first, which tells its tokens only at its end, and three of the second.
+    // One turn of the first start, which reports tokens only at its end, and three of the second.
     assert_eq!((work.starts, work.turns), (2, 4));
     let starts = machine.starts();
     assert!(starts[1].contains(&"01a1fbad-d7a7-71b0-93ec-bf8d23475498".to_owned()), "{starts:?}");
@@ -283,7 +282,7 @@ async fn codex_hears_people_at_the_end_of_its_turn_and_that_turn_counts() {
 }
 
 #[tokio::test]
-async fn work_that_has_no_turn_left_for_people_is_published_and_says_so() {
+async fn work_without_a_turn_for_the_input_is_published_and_logged() {
     let machine = Machine::with(
         CLAUDE,
         "head -n 1 > /dev/null; echo hello > greeting.txt; cat @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null
@@ -302,7 +301,7 @@ async fn work_that_has_no_turn_left_for_people_is_published_and_says_so() {
 }
 
 #[tokio::test]
-async fn work_that_its_agent_ended_with_its_last_turn_is_published_though_it_begins_another_one_for_people() {
+async fn finished_work_is_published_despite_an_extra_turn() {
     let machine = claude("begins; goes; ends; takes; hears; sleep 30; runs m2 'sleep 600'; cat > /dev/null").await;
     machine.world.api.assign(|job| job.limits.turns = Some(1));
     let runner = told_and_goes(&machine).await;
@@ -313,7 +312,7 @@ async fn work_that_its_agent_ended_with_its_last_turn_is_published_though_it_beg
     assert!(texts.contains("The agent did not hear what people said last. It used all 1 turns."), "{texts}");
 }
 
-/// Paused once it has taken what people said: how many inputs its session has read.
+/// Pauses after the agent read the input. Returns the number of inputs that the session has read.
 async fn read_when_paused(does: &str) -> u32 {
     let machine = claude(does).await;
     let runner = start(&machine);
@@ -329,7 +328,7 @@ async fn read_when_paused(does: &str) -> u32 {
 }
 
 #[tokio::test]
-async fn a_session_has_read_what_its_model_answered_to_and_nothing_else() {
+async fn session_counts_only_answered_inputs_as_read() {
     let stops = "takes; tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
     assert_eq!(read_when_paused(&format!("begins; takes; hears; says m2 taken; {stops}")).await, 1);
     let not_answered = format!("begins; takes; hears; printf '{{\"type\":\"odd\",\"text\":\"taken\"}}\\n'; {stops}");
@@ -337,7 +336,7 @@ async fn a_session_has_read_what_its_model_answered_to_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_runner_that_is_killed_after_it_handed_something_over_loses_none_of_it() {
+async fn input_survives_a_killed_runner() {
     let machine = claude("begins; takes; hears; says m2 heard; cat > /dev/null; exec sleep 600").await;
     let runner = start(&machine);
     machine.world.api.wait_for_text("working").await;
@@ -345,7 +344,7 @@ async fn a_runner_that_is_killed_after_it_handed_something_over_loses_none_of_it
     machine.world.api.wait_for_text("heard").await;
     kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGKILL).unwrap();
     drop(end_of(runner).await);
-    // Nothing was given back: the control plane tells all of it to the next attempt.
+    // The attempt did not yield, so the control plane sends all inputs again.
     machine.world.api.next_attempt(|job| {
         resumes(job, Policy::Prefer, &[input(1, None, SAID)]);
         job.agent.capability = "command".into();
@@ -356,7 +355,7 @@ async fn a_runner_that_is_killed_after_it_handed_something_over_loses_none_of_it
 }
 
 #[tokio::test]
-async fn a_command_is_told_nothing_while_it_works() {
+async fn working_command_agent_gets_no_inputs() {
     let world =
         World::with_agent("cat > /dev/null; echo working; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo x > x")
             .await;
@@ -371,7 +370,7 @@ async fn a_command_is_told_nothing_while_it_works() {
     assert_eq!((world.api.calls("inputs").len(), world.api.finish().work.unwrap().starts), (0, 1));
 }
 
-/// What was said just before its push, to an agent that does this, in its first session and when it is resumed.
+/// Sends an input just before the push to an agent with this script.
 async fn said_before_the_push(does: &str, change: impl FnOnce(&mut Assignment)) -> Machine {
     let machine = claude(does).await;
     machine.world.api.script(|script| script.inputs_before_push = vec![input(1, None, SAID)]);
@@ -382,7 +381,7 @@ async fn said_before_the_push(does: &str, change: impl FnOnce(&mut Assignment)) 
 }
 
 #[tokio::test]
-async fn what_is_said_before_the_push_is_heard_before_it() {
+async fn input_before_the_push_is_read_before_it() {
     let does = "begins; resumed && echo salve > greeting.txt; ends; cat > /dev/null";
     let checks = vec!["cat greeting.txt".into()];
     let commands = JobCommands {
@@ -401,20 +400,20 @@ async fn what_is_said_before_the_push_is_heard_before_it() {
     assert_eq!(
         machine.world.file(BRANCH, "greeting.txt").as_deref(),
         Some("salve\n"),
-        "what it made of that is published"
+        "the work for the input is missing"
     );
     assert_eq!(machine.world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
-    // It was checked anew, and both are kept.
+    // The work was checked again, and both outputs are stored.
     let kept = |name: &str| String::from_utf8(api.kept(name).unwrap_or_default()).unwrap();
     assert_eq!((kept("check-1.txt"), kept("check-1-again.txt")), ("hello\n".into(), "salve\n".into()));
     assert!(kept("changes-2.patch").contains("+salve") && kept("changes.patch").contains("+hello"));
     let phases = api.events().into_iter().filter(|event| event.kind == EventKind::Phase).filter_map(|event| event.name);
-    assert_eq!(phases.filter(|name| name == "syncing").count(), 1, "one that was refused has not begun");
+    assert_eq!(phases.filter(|name| name == "syncing").count(), 1, "a refused push is no phase");
 }
 
 #[tokio::test]
-async fn work_is_published_though_a_tool_is_denied_to_who_hears_what_is_said_before_the_push() {
-    // The second time it changes nothing more.
+async fn denied_tool_for_a_late_input_does_not_hold_back_work() {
+    // The resumed agent changes nothing.
     let does = "begins; if resumed; then cat @CLAUDE@/denied.jsonl; else ends; fi; cat > /dev/null";
     let machine = said_before_the_push(does, |_| ()).await;
     assert_eq!(machine.starts().len(), 2);
@@ -422,7 +421,7 @@ async fn work_is_published_though_a_tool_is_denied_to_who_hears_what_is_said_bef
 }
 
 #[tokio::test]
-async fn what_is_said_before_the_push_keeps_no_work_back_that_has_no_turn_left() {
+async fn input_before_the_push_is_skipped_without_turns_left() {
     let does = "begins; ends; cat > /dev/null";
     let machine = said_before_the_push(does, |job| job.limits.turns = Some(1)).await;
     assert_eq!(machine.starts().len(), 1);
@@ -430,7 +429,7 @@ async fn what_is_said_before_the_push_keeps_no_work_back_that_has_no_turn_left()
 }
 
 #[tokio::test]
-async fn what_the_agent_has_heard_is_told_with_its_events() {
+async fn events_report_the_inputs_that_were_read() {
     let machine = claude("begins; takes; hears; goes; says m2 heard; ends; cat > /dev/null").await;
     let runner = start(&machine);
     let api = &machine.world.api;
@@ -439,7 +438,7 @@ async fn what_the_agent_has_heard_is_told_with_its_events() {
     api.wait_for_text(SAID).await;
     is_known(&machine).await;
     let told = || api.calls("events").iter().filter_map(|call| call.body["inputs"].as_u64()).max();
-    assert_eq!(told(), None, "it was handed over, and the model has not answered");
+    assert_eq!(told(), None, "reported before the model answered");
     go(&machine);
     finishes(&machine, runner).await;
     assert_eq!(told(), Some(1));

@@ -1,4 +1,4 @@
-//! Everything that stops a run from outside.
+//! Tests stops of a run from outside.
 
 use crate::world::{BRANCH, World, end_of};
 use nix::sys::signal::{Signal, kill};
@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::Instant;
 
-/// Runs until it is stopped, and would have something to push.
+/// Runs until it is stopped, with a change in the worktree.
 const ENDLESS: &str = "echo hello > greeting.txt; trap '' TERM; echo waiting; while :; do sleep 0.05; done";
 
 #[tokio::test]
-async fn a_lost_lease_stops_the_agent_and_nothing_is_pushed() {
+async fn lost_lease_stops_the_agent_and_prevents_a_push() {
     let world = World::with_agent(ENDLESS).await;
     let runner = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;
@@ -27,7 +27,7 @@ async fn a_lost_lease_stops_the_agent_and_nothing_is_pushed() {
 }
 
 #[tokio::test]
-async fn a_cancelled_job_says_that_it_stopped() {
+async fn cancelled_job_finishes_as_cancelled() {
     let world = World::with_agent(ENDLESS).await;
     let runner = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;
@@ -40,7 +40,7 @@ async fn a_cancelled_job_says_that_it_stopped() {
 }
 
 #[tokio::test]
-async fn a_job_cancelled_at_the_last_moment_is_not_pushed() {
+async fn cancel_at_the_push_prevents_the_push() {
     let world =
         World::with_agent("echo hello > greeting.txt; echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done")
             .await;
@@ -50,7 +50,7 @@ async fn a_job_cancelled_at_the_last_moment_is_not_pushed() {
 }
 
 #[tokio::test]
-async fn sigterm_stops_the_agent_and_leaves_the_rest_to_the_control_plane() {
+async fn sigterm_stops_the_agent_without_a_finish() {
     let world = World::with_agent(ENDLESS).await;
     let runner = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;
@@ -59,7 +59,7 @@ async fn sigterm_stops_the_agent_and_leaves_the_rest_to_the_control_plane() {
     assert_eq!(ran.code, Some(143), "{}", ran.log);
     assert_eq!(world.left_running(), [""; 0]);
     assert!(world.api.finishes().is_empty());
-    // The next attempt starts clean, whatever stands there.
+    // The next attempt starts in a clean worktree.
     world.api.assign(|job| job.attempt = 2);
     world.api.assign(|job| {
         job.agent.command = ["sh", "-c", "cat greeting.txt && exit 5; echo bye > bye.txt"].map(String::from).to_vec()
@@ -70,11 +70,11 @@ async fn sigterm_stops_the_agent_and_leaves_the_rest_to_the_control_plane() {
 }
 
 #[tokio::test]
-async fn a_run_whose_parent_is_gone_ends_as_on_sigterm_and_removes_its_folder() {
+async fn run_with_a_dead_parent_ends_and_removes_its_folder() {
     let world = World::with_agent(ENDLESS).await;
     let folder = world.outside("folder");
     std::fs::create_dir_all(folder.join("inner")).unwrap();
-    // No process has that number: its parent was gone before it could look.
+    // No process has this pid, as if the parent had died early.
     let orphaned = |command: &mut Command| {
         command.env("PULLYARD_PARENT", u32::MAX.to_string()).env("PULLYARD_PARENT_FOLDER", &folder);
     };
@@ -86,7 +86,7 @@ async fn a_run_whose_parent_is_gone_ends_as_on_sigterm_and_removes_its_folder() 
 }
 
 #[tokio::test]
-async fn an_attempt_that_somebody_else_has_is_left_alone() {
+async fn lost_claim_makes_no_further_call() {
     let world = World::with_agent("true").await;
     world.api.script(|script| script.refuse("start", 409, "lease_lost"));
     let ran = world.run().await;
@@ -97,7 +97,7 @@ async fn an_attempt_that_somebody_else_has_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_runner_that_is_not_let_in_fails() {
+async fn runner_without_a_valid_bootstrap_token_fails() {
     let world = World::with_agent("true").await;
     let ran = world
         .run_with(|command| {
@@ -118,7 +118,7 @@ async fn a_runner_that_is_not_let_in_fails() {
     }
 }
 
-/// Waits until nothing is left of the agent, for less than a next run would take to come.
+/// Waits until no process of the agent is left, for at most 20 seconds.
 async fn nothing_is_left(world: &World) {
     let until = Instant::now() + Duration::from_secs(20);
     while !world.left_running().is_empty() {
@@ -127,7 +127,7 @@ async fn nothing_is_left(world: &World) {
     }
 }
 
-/// Whether this machine makes process namespaces, and ends a program with who started it.
+/// Whether this machine can run one of these command variants.
 #[cfg(target_os = "linux")]
 fn this_machine_has(program: &str, ways: &[&[&str]]) -> bool {
     let works = ways.iter().any(|args| {
@@ -142,13 +142,13 @@ fn this_machine_has(program: &str, ways: &[&[&str]]) -> bool {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_killed_runner_takes_everything_along_that_its_agent_started() {
+async fn killed_runner_ends_all_processes_of_its_agent() {
     let namespace = ["--pid", "--fork", "--kill-child", "--mount-proc"];
     let ways = [&namespace[..], &[&["--user", "--map-current-user"], &namespace[..]].concat()];
     if !this_machine_has("unshare", &ways) || !this_machine_has("setpriv", &[&["--pdeathsig", "KILL"]]) {
         return;
     }
-    // What wiped its environment and left its session is found by nobody afterwards.
+    // A process without environment and session cannot be found later.
     let world = World::with_agent(
         "env -i PATH=$PATH setsid sh -c '(setsid sh -c \"echo > @DIR@/started; while :; do sleep 0.1; done\" &) & exit 0' >/dev/null 2>&1
          while [ ! -e @DIR@/started ]; do sleep 0.02; done; echo waiting; trap '' TERM HUP; while :; do sleep 0.05; done",
@@ -160,10 +160,10 @@ async fn a_killed_runner_takes_everything_along_that_its_agent_started() {
     nothing_is_left(&world).await;
 }
 
-/// What left the agent meanwhile is found by the next run in the folder, by the mark in its environment.
+/// The next run in the folder finds leftover processes by the mark in their environment.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn without_a_namespace_a_killed_runner_takes_its_agent_along() {
+async fn killed_runner_ends_its_agent_without_a_namespace() {
     if !this_machine_has("setpriv", &[&["--pdeathsig", "KILL"]]) {
         return;
     }

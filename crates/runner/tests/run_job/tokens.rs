@@ -1,4 +1,4 @@
-//! Forge tokens that end: a new one before the work is published, and none left behind.
+//! Tests forge tokens that expire: a new one before the push, and revocation of all.
 
 use crate::api::Api;
 use crate::token_gate::{Gate, long_token};
@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pullyard_protocol::attempt::FinishOutcome;
 
-/// A world whose forge is behind a gate, and whose control plane gives these tokens, one after the other.
+/// A world whose forge is behind a token gate, and whose control plane issues these tokens in order.
 async fn world(agent: &str, tokens: &[String]) -> (World, Gate) {
     let mut world = World::with_agent(agent).await;
     let gate = Gate::start(&world.forge.url(), TOKEN, |_| Router::new()).await;
@@ -24,7 +24,7 @@ async fn world(agent: &str, tokens: &[String]) -> (World, Gate) {
 }
 
 #[tokio::test]
-async fn work_that_outlived_its_token_is_published_with_a_new_one() {
+async fn work_with_an_expired_token_is_pushed_with_a_new_one() {
     let tokens = [long_token(1), long_token(2)];
     let (world, gate) = world(WAIT, &tokens).await;
     let child = world.spawn(|_| ());
@@ -45,15 +45,15 @@ async fn work_that_outlived_its_token_is_published_with_a_new_one() {
     assert_eq!(by("POST /acme/app.git/git-upload-pack"), [tokens[0].clone()], "fetched by the first");
     assert_eq!(by("POST /acme/app.git/git-receive-pack"), [tokens[1].clone()], "pushed by the second");
     assert_eq!(by("POST /api/v3/repos/acme/app/pulls"), [tokens[1].clone()]);
-    assert!(gate.live().is_empty(), "both are taken back or over");
+    assert!(gate.live().is_empty(), "a token is still valid");
     for token in &tokens {
         let part = &token[..40];
-        assert!(!ran.log.contains(part) && !world.api.texts().contains(part), "a token is told");
+        assert!(!ran.log.contains(part) && !world.api.texts().contains(part), "a token was sent");
     }
 }
 
 #[tokio::test]
-async fn an_attempt_that_was_superseded_takes_its_token_back_itself() {
+async fn superseded_attempt_revokes_its_token() {
     let token = long_token(1);
     let (world, gate) = world("echo waiting; sleep 60", std::slice::from_ref(&token)).await;
     let child = world.spawn(|_| ());
@@ -65,7 +65,7 @@ async fn an_attempt_that_was_superseded_takes_its_token_back_itself() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_is_told_to_end_takes_its_token_back() {
+async fn terminated_attempt_revokes_its_token() {
     let token = long_token(1);
     let (world, gate) = world("echo waiting; sleep 60", std::slice::from_ref(&token)).await;
     let child = world.spawn(|_| ());
@@ -77,7 +77,7 @@ async fn an_attempt_that_is_told_to_end_takes_its_token_back() {
 }
 
 #[tokio::test]
-async fn a_token_that_the_forge_does_not_give_is_a_denial_and_not_an_unknown_fault() {
+async fn refused_token_fails_as_source_denied() {
     let (world, _gate) = world("true", &[]).await;
     world.api.script(|script| script.refuse("credentials", 422, "forge_refused"));
     let ran = world.run().await;

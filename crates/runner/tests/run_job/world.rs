@@ -1,4 +1,4 @@
-//! One test's world: a forge with a repository, a control plane with one assignment, and a work folder.
+//! A test world: a forge with a repository, a control plane with one assignment, and a work folder.
 
 use crate::api::{Api, BOOTSTRAP};
 use pullyard_demo_forge::{DemoForge, Options, Repository, User};
@@ -17,9 +17,9 @@ use tokio::time::timeout;
 
 pub(crate) const TOKEN: &str = "forge-secret-5e0c";
 pub(crate) const BRANCH: &str = "pullyard/acme/app-17-1";
-/// An agent that says that it waits, and works when the test says go.
+/// An agent that prints `waiting`, and works once the file `go` exists.
 pub(crate) const WAIT: &str = "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt";
-/// Long enough for a loaded machine: only a hang reaches it.
+/// The limit for every wait. Only a hang reaches it, even on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) struct World {
@@ -29,14 +29,14 @@ pub(crate) struct World {
     pub(crate) api: Api,
 }
 
-/// What a run came to.
+/// The result of a run.
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) log: String,
 }
 
 impl World {
-    /// With this script as the repository's `agent.sh`. `@DIR@` in it is a folder outside the worktree.
+    /// A world with this script as the repository's `agent.sh`; `@DIR@` is a folder outside the worktree.
     pub(crate) async fn with_agent(script: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("outside")).unwrap();
@@ -93,7 +93,7 @@ impl World {
         self.dir.path().join("work")
     }
 
-    /// The runner's process, as ECS would start it.
+    /// Starts the runner's process as ECS does.
     pub(crate) fn spawn(&self, change: impl FnOnce(&mut Command)) -> Child {
         let assignment = self.api.assignment();
         let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard-runner"));
@@ -125,7 +125,7 @@ impl World {
         end_of(self.spawn(change)).await
     }
 
-    /// Runs the job; while its agent waits, the world changes.
+    /// Runs the job, and applies a change while the agent waits.
     pub(crate) async fn meanwhile<T>(&self, change: impl AsyncFnOnce() -> T) -> T {
         let runner = self.spawn(|_| ());
         self.api.wait_for_text("waiting").await;
@@ -136,7 +136,7 @@ impl World {
         changed
     }
 
-    /// Git in the forge's own repository.
+    /// Runs git in the forge's repository.
     pub(crate) fn git(&self, args: &[&str]) -> Output {
         std::process::Command::new("git")
             .arg("--git-dir")
@@ -165,7 +165,7 @@ impl World {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// A commit of somebody else's on a branch at the forge, with the files of `main`.
+    /// Commits to a branch at the forge as a stranger, with the files of its parent.
     pub(crate) fn commit_on(&self, branch: &str, message: &str) -> String {
         let parent = self.head(branch).or_else(|| self.head("main")).unwrap();
         let tree = format!("{parent}^{{tree}}");
@@ -179,7 +179,7 @@ impl World {
         Forge::GitHub(GitHub::new(endpoint, Token::new(TOKEN)).unwrap())
     }
 
-    /// Somebody opens a pull request of this branch.
+    /// Opens a pull request of this branch.
     pub(crate) async fn opens(&self, branch: &str) -> PullRequest {
         let (title, body) = ("Greet".into(), String::new());
         let new = NewPullRequest { title, body, head: branch.into(), base: "main".into(), draft: false };
@@ -190,7 +190,7 @@ impl World {
         self.rest().open_pull_request("acme/app", branch).await.unwrap()
     }
 
-    /// Everything that left the runner, each with where it went: to the control plane, into the bucket, into a push.
+    /// All data sent by the runner with its destination: control plane, bucket or push.
     pub(crate) fn left(&self) -> Vec<(String, Vec<u8>)> {
         let mut all = Vec::new();
         for route in ["start", "status", "events", "artifacts", "yield", "finish"] {
@@ -199,7 +199,7 @@ impl World {
         }
         for name in self.api.calls("put").iter().filter_map(|call| call.body.as_str().map(str::to_owned)) {
             let kept = self.api.kept(&name).unwrap_or_default();
-            // What is packed is looked at as it was before.
+            // Archives are searched uncompressed.
             let kept = if name.ends_with(".zst") { zstd::decode_all(kept.as_slice()).unwrap() } else { kept };
             all.push((name, kept));
         }
@@ -213,12 +213,12 @@ impl World {
         all
     }
 
-    /// What the work folder has left of attempts.
+    /// Leftover worktrees in the work folder.
     pub(crate) fn worktrees(&self) -> Vec<PathBuf> {
         entries(&self.work_dir().join("worktrees")).into_iter().filter(|path| path.is_dir()).collect()
     }
 
-    /// The processes that are there because of this world's agents, by what they were started with.
+    /// Command lines of processes started by this world's agents.
     pub(crate) fn left_running(&self) -> Vec<String> {
         let marks = ["outside", "work"].map(|name| self.dir.path().join(name).to_str().unwrap().to_owned());
         let words = |process: &Path, file: &str| {
@@ -227,7 +227,7 @@ impl World {
         };
         let processes = entries(Path::new("/proc")).into_iter();
         let marked = processes.filter(|process| {
-            // Empty for what is dead and only waits to be noticed.
+            // Empty for zombies.
             let all = words(process, "cmdline") + &words(process, "environ");
             marks.iter().any(|mark| all.contains(mark))
         });
@@ -252,7 +252,7 @@ pub(crate) async fn end_of(child: Child) -> Ran {
     Ran { code: output.status.code(), log }
 }
 
-/// Whether a process is there and not merely waiting to be noticed.
+/// Whether a process exists and is not a zombie.
 pub(crate) fn is_alive(pid: &str) -> bool {
     let stat = std::process::Command::new("ps").args(["-o", "stat=", "-p", pid.trim()]).output().unwrap();
     let stat = String::from_utf8_lossy(&stat.stdout);
