@@ -12,7 +12,6 @@ use crate::scene::{KEY, Scene, program};
 use serde_json::Value;
 use tokio::process::Command;
 
-/// The arguments of every run.
 pub(crate) const ALWAYS: [&str; 8] = [
     "-p",
     "--input-format=stream-json",
@@ -28,7 +27,6 @@ pub(crate) const QUIET: [&str; 4] =
     ["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER", "DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING"];
 pub(crate) const SESSION: &str = "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01";
 
-/// Claude Code without arguments.
 pub(crate) fn bare(scene: &Scene) -> Command {
     let mut command = scene.command(&program("PULLYARD_CLAUDE_CODE"));
     command
@@ -46,7 +44,6 @@ pub(crate) fn claude(scene: &Scene) -> Command {
     command
 }
 
-/// Runs one prompt to its end.
 pub(crate) async fn ask(command: Command, prompt: &str) -> Ended {
     let mut running = Running::start(command);
     running.say(prompt).await;

@@ -10,7 +10,6 @@ use crate::running::Ended;
 use crate::scene::{KEY, Scene, program};
 use tokio::process::Command;
 
-/// The arguments of every run.
 pub(crate) const ALWAYS: [&str; 6] = [
     "--json",
     "--disable=plugins",
@@ -36,7 +35,6 @@ pub(crate) fn codex(scene: &Scene) -> Command {
     started(scene, &["exec"])
 }
 
-/// A run that resumes a session.
 pub(crate) fn resuming(scene: &Scene) -> Command {
     started(scene, &["exec", "resume"])
 }
@@ -50,14 +48,12 @@ fn started(scene: &Scene, command: &[&str]) -> Command {
     run
 }
 
-/// Runs one prompt to its end.
 pub(crate) async fn ask(scene: &Scene, prompt: &str) -> Ended {
     let mut run = codex(scene);
     run.arg("--").arg(prompt);
     scene.run(run).await
 }
 
-/// The message of the failed turn.
 pub(crate) fn failure(ended: &Ended) -> String {
     ended.one("turn.failed")["error"]["message"].as_str().unwrap().to_owned()
 }

@@ -23,10 +23,8 @@ impl Recording {
     }
 }
 
-/// The mode, from PULLYARD_GOLDENS.
 #[derive(Clone, Copy, PartialEq)]
 enum Asked {
-    /// Write the recordings to disk.
     Write,
     /// Write nothing; fail on a difference.
     Check,
@@ -36,7 +34,6 @@ fn goldens() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
 }
 
-/// The version that a program prints for `--version`.
 fn version(program: &str) -> String {
     let ran = std::process::Command::new(program).arg("--version").output().unwrap();
     let said = String::from_utf8(ran.stdout).unwrap();
@@ -66,7 +63,6 @@ fn read(folder: &Path, name: &str) -> Option<Vec<String>> {
     Some(text.lines().map(str::to_owned).collect())
 }
 
-/// The names of all recordings in a folder and its subfolders.
 fn names(folder: &Path, before: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -19,7 +19,6 @@ use tokio::net::TcpSocket;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// A running `aimock` with these fixtures.
 struct Independent {
     server: Child,
     url: String,
@@ -58,7 +57,6 @@ impl Independent {
         command.env("ANTHROPIC_BASE_URL", &self.url).env("OPENAI_BASE_URL", format!("{}/v1", self.url));
     }
 
-    /// Starts a runner whose agents use this server.
     fn start(&self, stage: &Stage) -> Child {
         stage.world.spawn(|command| {
             stage.equip(command);
@@ -87,12 +85,10 @@ impl Independent {
         self.journal().await.len()
     }
 
-    /// All requests as JSON.
     async fn heard(&self) -> String {
         serde_json::to_string(&self.journal().await).unwrap()
     }
 
-    /// Waits for this number of requests.
     async fn wait_for(&self, times: usize) {
         let look = async {
             while self.asked().await < times {
@@ -112,7 +108,6 @@ impl Independent {
         taken
     }
 
-    /// Stops the server and checks the stage.
     async fn end(mut self, stage: Stage) {
         // The server answers a request without a fixture as if it were overloaded.
         let journal = self.journal().await;
@@ -128,7 +123,6 @@ async fn both<S: Future<Output = ()>>(story: impl Fn(Agent) -> S) {
     tokio::join!(story(Agent::ClaudeCode), story(Agent::Codex));
 }
 
-/// A model answer that runs a command.
 fn shell(agent: Agent, command: &str) -> Value {
     let (name, arguments) = match agent {
         Agent::Codex => ("exec_command", json!({ "cmd": command, "yield_time_ms": WAITED_FOR_MS })),
@@ -146,7 +140,6 @@ fn turn(n: u32, response: Value) -> Value {
     json!({ "match": { "turnIndex": n }, "response": response })
 }
 
-/// The answer in every turn.
 fn always(response: Value) -> Value {
     json!({ "match": {}, "response": response })
 }

@@ -44,7 +44,6 @@ pub(crate) fn left_over_of(dir: &Path, count: usize) -> Vec<(i32, String)> {
     }
 }
 
-/// Kills leftover processes, so that the machine stays clean.
 pub(crate) fn kill_left_over(dir: &Path) {
     for (pid, _) in left_over(dir) {
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);

@@ -18,7 +18,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// How long to read output after the program ended; a leftover process may hold the pipes open.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-/// Waits until the file exists.
 pub(crate) async fn appears(path: &Path) {
     until(path, || path.exists()).await;
 }
@@ -52,11 +51,9 @@ struct Said {
     odd: Vec<String>,
 }
 
-/// The result of a program.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
-    /// All lines of standard output.
     pub(crate) lines: Vec<String>,
     pub(crate) events: Vec<Value>,
     /// Lines of standard output that are not JSON.
@@ -90,7 +87,6 @@ impl Running {
         Self { stdin: child.stdin.take(), child, said, reader, errors }
     }
 
-    /// Writes one line of JSON to standard input.
     pub(crate) async fn send(&mut self, line: &Value) {
         let stdin = self.stdin.as_mut().unwrap();
         stdin.write_all(format!("{line}\n").as_bytes()).await.unwrap();
@@ -107,14 +103,12 @@ impl Running {
         self.stdin = None;
     }
 
-    /// Waits for this many events of a type.
     pub(crate) async fn wait_for(&mut self, kind: &str, times: usize) {
         let seen = |said: &Said| said.events.iter().filter(|event| event["type"] == kind).count() >= times;
         let heard = timeout(PATIENCE, self.said.wait_for(seen)).await.map(|heard| heard.is_ok());
         assert_eq!(heard, Ok(true), "{kind} did not come {times} times: {:?}", self.said.borrow().events);
     }
 
-    /// Waits until the events satisfy a condition.
     pub(crate) async fn wait_until(&mut self, what: &str, is: impl Fn(&[Value]) -> bool) {
         let heard = timeout(PATIENCE, self.said.wait_for(|said| is(&said.events))).await.map(|heard| heard.is_ok());
         assert_eq!(heard, Ok(true), "{what}: {:?}", self.said.borrow().events);
@@ -124,7 +118,6 @@ impl Running {
         kill(Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()), signal).unwrap();
     }
 
-    /// Closes the input and waits for the end.
     pub(crate) async fn end(mut self) -> Ended {
         self.close();
         let status = timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
@@ -147,7 +140,6 @@ impl Ended {
         self.events.iter().filter(|event| event["type"] == kind).collect()
     }
 
-    /// The only event of this type.
     pub(crate) fn one(&self, kind: &str) -> &Value {
         let of = self.of(kind);
         assert_eq!(of.len(), 1, "{self:?}");
@@ -160,7 +152,6 @@ impl Ended {
         completed.filter(|item| item["type"] == kind).collect()
     }
 
-    /// All output as text, for searches.
     pub(crate) fn everything(&self) -> String {
         format!("{:?}", self)
     }

@@ -74,7 +74,6 @@ impl Scene {
         std::fs::read_to_string(self.repository().join(path)).ok()
     }
 
-    /// Waits until a file of the repository exists.
     pub(crate) async fn appears(&self, path: &str) {
         appears(&self.repository().join(path)).await;
     }
@@ -94,14 +93,12 @@ impl Scene {
         command
     }
 
-    /// Runs a command with empty input.
     pub(crate) async fn run(&self, command: Command) -> Ended {
         let mut running = Running::start(command);
         running.close();
         running.end().await
     }
 
-    /// Pid and command line of each leftover process.
     pub(crate) fn left_over(&self) -> Vec<(i32, String)> {
         left_over(self.dir.path())
     }
@@ -111,7 +108,6 @@ impl Scene {
         left_over_of(self.dir.path(), count)
     }
 
-    /// Checks the conditions that hold after every scene.
     pub(crate) fn end(self) {
         assert_eq!(self.left_over_of(0), [], "a process still runs");
         assert_eq!(self.call_outs.seen(), <[String; 0]>::default(), "an external call");
@@ -142,7 +138,6 @@ impl Nobody {
     }
 }
 
-/// The program named by an environment variable.
 pub(crate) fn program(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} names no program: run .ci/agents"))
 }

@@ -215,7 +215,6 @@ async fn daemon_outside_the_process_group_is_killed() {
     assert_eq!(world.left_running(), [""; 0]);
 }
 
-/// With a process namespace, and without.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn unmarked_daemon_is_killed_after_every_end() {

@@ -55,7 +55,6 @@ impl Machine {
         Self { world, setting, program }
     }
 
-    /// Sets the environment of a runner.
     pub(crate) fn equip(&self, command: &mut Command) {
         command
             .env(self.setting, &self.program)
@@ -71,7 +70,6 @@ impl Machine {
         self.world.api.finish()
     }
 
-    /// The arguments of each start.
     pub(crate) fn starts(&self) -> Vec<Vec<String>> {
         let starts = std::fs::read_to_string(self.world.outside("starts")).unwrap_or_default();
         let each = starts.split("----\n").filter(|start| !start.is_empty());
@@ -97,7 +95,6 @@ pub(crate) fn hostile_name() -> (String, String) {
     (name, format!("x' @all <! -- [redacted] {long} [redacted]"))
 }
 
-/// Runs to a failure without a push.
 async fn fails(
     agent: (&'static str, &str),
     says: &str,

@@ -23,10 +23,8 @@ pub(crate) const BOOTSTRAP: &str = "bootstrap-secret-8d1f";
 pub(crate) const TASK: &str = "arn:aws:ecs:eu-central-1:1:task/x/y";
 pub(crate) const LEASE: &str = "lease-secret-77ab";
 
-/// The limit for every wait.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// One received call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Call {
     pub(crate) route: String,
@@ -34,7 +32,6 @@ pub(crate) struct Call {
     pub(crate) body: Value,
 }
 
-/// The behaviour of the control plane; tests change it while it runs.
 #[derive(Default)]
 pub(crate) struct Script {
     /// How many answers of a route are lost.
@@ -50,7 +47,6 @@ pub(crate) struct Script {
     pub(crate) push_for_secs: Option<u64>,
     /// Tokens that expire, one per call; after them comes the permanent one.
     pub(crate) minted: VecDeque<String>,
-    /// The key that signs commits.
     pub(crate) signing_key: Option<String>,
     /// Keys for the agent's model, in wire format.
     pub(crate) model: Vec<Value>,
@@ -98,7 +94,6 @@ impl Script {
         true
     }
 
-    /// Refuses every call of a route from now on.
     pub(crate) fn refuse(&mut self, route: &'static str, status: u16, code: &'static str) {
         self.refuse.insert(route, (status, code));
     }
@@ -128,7 +123,6 @@ impl Api {
         Self::start_with(assignment, forge_token, Router::new()).await
     }
 
-    /// Starts the server with additional routes.
     pub(crate) async fn start_with(assignment: Assignment, forge_token: &str, more: Router) -> Self {
         let inner = Arc::new(Inner {
             assignment: Mutex::new(assignment),
@@ -166,7 +160,6 @@ impl Api {
         change(&mut self.inner.script.lock().unwrap());
     }
 
-    /// All calls of a route, including repeats.
     pub(crate) fn calls(&self, route: &str) -> Vec<Call> {
         self.inner.calls.borrow().iter().filter(|call| call.route == route).cloned().collect()
     }
@@ -204,7 +197,6 @@ impl Api {
         self.inner.script.lock().unwrap().rested.as_ref().is_some_and(|(attempt, _)| *attempt == newest)
     }
 
-    /// The bucket's object with this name.
     pub(crate) fn kept(&self, name: &str) -> Option<Vec<u8>> {
         self.inner.kept.lock().unwrap().get(name).cloned()
     }
@@ -218,7 +210,6 @@ impl Api {
         };
     }
 
-    /// Stores the newest checkpoint, as a runner would.
     pub(crate) fn leave_checkpoint(&self, bytes: Vec<u8>) {
         let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let about = json!({ "size_bytes": bytes.len(), "sha256": sha256 });
@@ -226,13 +217,11 @@ impl Api {
         self.replace("left.tar.zst", Some(bytes));
     }
 
-    /// All yields sent, including repeats.
     pub(crate) fn yields(&self) -> Vec<YieldRequest> {
         let calls = self.calls("yield").into_iter();
         calls.map(|call| serde_json::from_value(call.body).unwrap()).collect()
     }
 
-    /// The called routes in order.
     pub(crate) fn routes(&self) -> Vec<String> {
         self.inner.calls.borrow().iter().map(|call| call.route.clone()).collect()
     }
@@ -252,14 +241,12 @@ impl Api {
         });
     }
 
-    /// The only finish.
     pub(crate) fn finish(&self) -> FinishRequest {
         let mut finishes = self.finishes();
         assert_eq!(finishes.len(), 1, "{finishes:?}");
         finishes.remove(0)
     }
 
-    /// The failure code of the only finish.
     pub(crate) fn failure(&self) -> &'static str {
         self.finish().failure.unwrap().code()
     }
@@ -270,7 +257,6 @@ impl Api {
         tokio::time::timeout(PATIENCE, wait).await.unwrap().unwrap();
     }
 
-    /// Waits until an event contains the text.
     pub(crate) async fn wait_for_text(&self, text: &str) {
         self.wait_for(|calls| calls.iter().any(|call| call.route == "events" && call.body.to_string().contains(text)))
             .await;
@@ -373,7 +359,6 @@ async fn answer(
     axum::Json(said).into_response()
 }
 
-/// Handles GET requests.
 async fn asked(
     State(inner): State<Arc<Inner>>,
     Path((_, attempt, route)): Path<(String, u32, String)>,

@@ -12,10 +12,8 @@ use pullyard_forge::{Bitbucket, Endpoint, Forge, PullRequest, ReviewComment, Tok
 use pullyard_protocol::attempt::{FinishOutcome, FinishResult, RevisedComment, RevisedReview, Revises};
 
 const REPOSITORY: &str = "acme/app";
-/// Prints how often it has worked.
 const ROUNDS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
 
-/// A world whose repository is on Bitbucket, with this integration secret.
 async fn on_bitbucket(agent: &str, secret: &str) -> World {
     let mut world = World::with_agent(agent).await;
     let mut assignment = world.api.assignment();
@@ -36,7 +34,6 @@ fn loses(world: &World, method: &str, path: &str) {
     world.forge.order_fault(calls, 1, Fault::HangUpAfter);
 }
 
-/// Runs the job to a success.
 async fn done(world: &World) -> FinishResult {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -45,7 +42,6 @@ async fn done(world: &World) -> FinishResult {
     finish.result.unwrap()
 }
 
-/// The only open pull request.
 async fn only_open(world: &World) -> PullRequest {
     let mut open = rest(world).pull_requests(REPOSITORY, 1).await.unwrap().found;
     assert_eq!(open.len(), 1, "{open:?}");

@@ -18,10 +18,8 @@ const GREET: &str = "cat > /dev/null; echo hello > greeting.txt; echo 'I greet.'
 const MENDS: &str = "cat > @DIR@/prompt; if grep -q 'checks failed' @DIR@/prompt
     then cp @DIR@/prompt @DIR@/repair; ls > @DIR@/files; cat README.md > @DIR@/readme; echo hello > greeting.txt
     else echo hullo > greeting.txt; fi";
-/// Passes on the right greeting.
 const CHECK: &str = "grep -q hello greeting.txt || { echo 'it says' $(cat greeting.txt); exit 4; }";
 
-/// A world whose job has these checks, run by a shell.
 pub(crate) async fn with_checks(agent: &str, checks: &[&str], change: impl FnOnce(&mut JobCommands)) -> World {
     let world = World::with_agent(agent).await;
     let commands = checks.iter().map(|line| line.replace("@DIR@", world.outside("").to_str().unwrap())).collect();
@@ -35,7 +33,6 @@ pub(crate) async fn with_checks(agent: &str, checks: &[&str], change: impl FnOnc
     world
 }
 
-/// Runs to a finish and returns the results of its checks.
 async fn checked(world: &World) -> (Ran, Vec<CheckRun>) {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -52,7 +49,6 @@ fn kept(world: &World, name: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// The pull request as the forge's API shows it.
 pub(crate) async fn pull_request(world: &World) -> Value {
     let number = world.open_pull_request(BRANCH).await.unwrap().number;
     let url = format!("{}/repos/acme/app/pulls/{number}", world.forge.api_url());
@@ -361,7 +357,6 @@ async fn cancel_stops_a_check_and_stores_its_partial_output() {
     assert_eq!(world.head(BRANCH), None);
     assert_eq!(kept(&world, "check-1.txt"), "half way\n");
     assert!(world.api.texts().contains("half way\n"), "{}", world.api.texts());
-    // The check has no result.
     assert_eq!(finish.work.map(|work| work.checks.len()), Some(0));
 }
 

@@ -6,7 +6,6 @@ use crate::world::{BRANCH, World, end_of};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
 
-/// The branch of the revised pull request.
 const FEATURE: &str = "feature";
 /// Stores its prompt, and the other side's README at the commit that the prompt names.
 const LOOKS: &str = "cat > @DIR@/prompt; echo hello > greeting.txt

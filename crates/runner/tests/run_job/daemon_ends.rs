@@ -15,7 +15,6 @@ async fn drain_claims_nothing_and_waits_for_running_jobs() {
     machine.plane.hears_draining().await;
     let claims = machine.plane.calls("claim").len();
     machine.plane.give(&[job("b")]);
-    // A heartbeat while the daemon drains.
     let beat = machine.plane.next("heartbeat").await;
     assert_eq!((beat.body["draining"].as_bool(), beat.body["last"].as_bool()), (Some(true), Some(false)));
     assert_eq!(beat.active(), BTreeSet::from([job("a").to_string()]));
@@ -112,7 +111,6 @@ async fn restarted_daemon_takes_over_jobs_of_a_killed_one() {
     assert!(!is_alive(&a.to_string()));
     assert!(machine.plane.last("heartbeat").active().is_empty());
 
-    // After a proper exit, the next daemon has a new instance id.
     machine.go();
     let daemon = machine.daemon_with(|command| {
         command.arg("--once");

@@ -9,12 +9,10 @@ use futures::stream::{self, StreamExt};
 use nix::sys::signal::Signal;
 use std::sync::Arc;
 
-/// Parallel walks; each is mostly waiting.
 const AT_ONCE: usize = 4;
 /// The calls that must occur; there may be more.
 const LEAST: [&str; 3] = ["/v1/runners", "/claim", "/heartbeat"];
 
-/// A machine with a job, whose control plane is behind a gate.
 async fn behind_a_gate(fault: Option<Fault>) -> (Machine, Arc<Gate>) {
     let machine = Machine::with_jobs("echo ran >> $HOME/ran").await;
     let gate = Gate::before(&machine.url, fault).await;
@@ -29,7 +27,6 @@ fn daemon(machine: &Machine, gate: &Gate) -> Daemon {
     })
 }
 
-/// Runs a daemon until its job has run once. Returns the calls.
 async fn runs_once(machine: &Machine, gate: &Gate) -> Vec<Point> {
     let (code, log) = daemon(machine, gate).end().await;
     let calls = gate.calls();

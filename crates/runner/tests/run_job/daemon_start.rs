@@ -90,7 +90,6 @@ async fn registration_contains_the_configured_values() {
     assert_eq!(register["slots"], 3);
 }
 
-/// Runs another command of the runner in the same environment.
 async fn say(machine: &Machine, words: &[&str], change: impl FnOnce(&mut Command)) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard-runner"));
     command

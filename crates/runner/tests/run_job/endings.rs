@@ -16,7 +16,6 @@ const GREET: &str = "cat > /dev/null; echo hello > greeting.txt";
 #[cfg(target_os = "linux")]
 const STAYS: &str = "env -i PATH=$PATH setsid sh -c '(setsid sh -c \"echo > @DIR@/up; while :; do sleep 0.1; done\" &) \
      & exit 0' > /dev/null 2>&1; while [ ! -e @DIR@/up ]; do sleep 0.02; done";
-/// Writes eight MiB without holes.
 const FILLS: &str = "head -c 8388608 /dev/zero > large.bin; ls -ls large.bin";
 
 type Change = fn(&mut Assignment);
@@ -27,7 +26,6 @@ fn sigterm(runner: &Child) {
     kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
 }
 
-/// A runner without process namespaces.
 #[cfg(target_os = "linux")]
 fn without_namespace(world: &World) -> Child {
     world.spawn(|command| {

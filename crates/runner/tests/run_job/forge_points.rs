@@ -15,12 +15,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const REPOSITORY: &str = "acme/app";
-/// Prints how often it has worked.
 const ROUNDS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
-/// Parallel walks; each is mostly waiting.
 const AT_ONCE: usize = 4;
 
-/// The work of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
     /// The first job of a ticket, which opens a pull request.
@@ -29,7 +26,6 @@ enum Work {
     Revision,
 }
 
-/// Puts a gate between the world's job and the forge.
 async fn behind_a_gate(world: &World, fault: Option<Fault>) -> Arc<Gate> {
     let url = world.forge.api_url();
     let gate = Gate::before(&url, fault).await;
@@ -51,7 +47,6 @@ struct End {
     worktrees: usize,
 }
 
-/// Reads the state after the newest attempt.
 async fn end(world: &World) -> End {
     let finish = world.api.finishes().pop().unwrap();
     let number = world.open_pull_request(BRANCH).await.unwrap().number;
@@ -70,7 +65,6 @@ async fn end(world: &World) -> End {
     }
 }
 
-/// A world whose next attempt does this work.
 async fn prepared(work: Work) -> World {
     let world = World::with_agent(ROUNDS).await;
     if work == Work::Revision {

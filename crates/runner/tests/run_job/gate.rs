@@ -17,10 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// A call: its method and path without ids, and its number from 1.
 pub(crate) type Point = (String, usize);
 
-/// A call, and how it breaks.
 pub(crate) type Fault = (Point, Breaks);
 
-/// How a call breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Breaks {
     /// The server never receives the call. The gate holds it while the test kills the runner.
@@ -35,9 +33,7 @@ pub(crate) enum Breaks {
 
 /// A second address of the server, where calls are counted.
 pub(crate) struct Gate {
-    /// Host and port of the server.
     server: String,
-    /// Host and port of the gate.
     ours: String,
     http: reqwest::Client,
     fault: Option<Fault>,
@@ -47,7 +43,6 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Starts a gate before the server of this URL.
     pub(crate) async fn before(url: &str, fault: Option<Fault>) -> Arc<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ours = listener.local_addr().unwrap().to_string();
@@ -65,12 +60,10 @@ impl Gate {
         url.replacen(&self.server, &self.ours, 1)
     }
 
-    /// The calls in order.
     pub(crate) fn calls(&self) -> Vec<Point> {
         self.calls.lock().unwrap().clone()
     }
 
-    /// Waits for the call at which the runner is killed.
     pub(crate) async fn reached(&self) {
         let mut reached = self.reached.subscribe();
         let wait = timeout(PATIENCE, reached.wait_for(|reached| *reached));
@@ -78,7 +71,6 @@ impl Gate {
         assert!(came, "{:?} did not come among {:?}", self.fault, self.calls());
     }
 
-    /// Records a call, and returns how it breaks.
     fn noted(&self, name: String) -> Option<Breaks> {
         let mut calls = self.calls.lock().unwrap();
         let number = calls.iter().filter(|(other, _)| *other == name).count() + 1;
@@ -111,7 +103,6 @@ async fn passed(State(gate): State<Arc<Gate>>, method: Method, uri: Uri, headers
     let breaks = gate.noted(name_of(&method, uri.path()));
     match breaks {
         Some(Breaks::KilledBefore) => return gate.held().await,
-        // The answer of a typical gateway.
         Some(Breaks::Refused) => {
             return (StatusCode::SERVICE_UNAVAILABLE, r#"{"message":"Service Unavailable"}"#).into_response();
         }

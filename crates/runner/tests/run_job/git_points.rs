@@ -16,7 +16,6 @@ use tokio::time::timeout;
 const AGENT: &str = "cat > /dev/null; echo hello > greeting.txt";
 /// Least number of changing calls, from the fetch to the push.
 const LEAST: usize = 5;
-/// Parallel walks; each is mostly waiting.
 const AT_ONCE: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -80,7 +79,6 @@ fn calls_of(world: &World) -> PathBuf {
     world.outside("calls")
 }
 
-/// Reads the state after the newest attempt.
 async fn end(world: &World) -> End {
     let pull = world.open_pull_request(BRANCH).await.unwrap();
     End {

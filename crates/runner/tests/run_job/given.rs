@@ -9,7 +9,6 @@ use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{FinishOutcome, Resume};
 use serde_json::json;
 
-/// A string in the form of a token.
 const SHAPE: &str = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 
 #[tokio::test]
@@ -87,7 +86,6 @@ async fn stored_setup_output_contains_no_secret() {
     assert_eq!(output, "$ echo [redacted]\n[redacted]\n\n");
 }
 
-/// Variables of a login shell, a cloud and a CI machine.
 const OF_THE_MACHINE: [&str; 18] = [
     "USER",
     "LOGNAME",

@@ -12,7 +12,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 use tar::EntryType::Regular;
 
-/// The patch in the newest checkpoint.
 fn work(world: &World) -> String {
     let kept = unpacked(&world.api.kept("checkpoint.tar.zst").unwrap());
     String::from_utf8_lossy(&kept["work.patch"]).into_owned()
@@ -124,7 +123,6 @@ async fn resumed_agent_is_kept_else_the_first_with_a_key_works() {
     assert!(codex_works(&machine, true).await, "Codex did not resume");
 }
 
-/// A checkpoint of a Codex session without any work.
 pub(crate) fn of_codex(machine: &Machine) -> Vec<u8> {
     const SESSION: &str = "01a1fbae-e707-7122-9065-e350b6dbb161";
     let about = json!({

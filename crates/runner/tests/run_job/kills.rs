@@ -16,10 +16,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Records each start.
 const GREET: &str = "cat > /dev/null; echo asked >> @DIR@/asked; echo hello > greeting.txt";
 
-/// Waits until a condition holds.
 async fn until(what: &str, is_so: impl Fn() -> bool) {
     let look = async {
         while !is_so() {
@@ -29,7 +27,6 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
-/// Verifies that the next attempt does the work once and leaves no process.
 async fn is_done_once_by_the_next(world: &World, asked: usize) {
     world.api.assign(|job| job.attempt = 2);
     let ran = world.run().await;
@@ -66,7 +63,6 @@ async fn behind_a_gate(world: &World) -> (watch::Sender<bool>, watch::Receiver<u
             let (mut is_open, forge) = (is_open.clone(), forge.clone());
             if !*is_open.borrow() {
                 waits.send_modify(|count| *count += 1);
-                // The call is held and never answered.
                 tokio::spawn(async move { is_open.wait_for(|open| *open).await.map(|_| drop(call)) });
                 continue;
             }
@@ -118,7 +114,6 @@ async fn kill_during_a_check_leaves_no_process_and_no_push() {
     runner.kill().await.unwrap();
     assert_eq!((world.api.finishes().len(), world.head(BRANCH)), (0, None));
     world.api.assign(|job| job.commands.as_mut().unwrap().checks.commands = vec!["grep hello greeting.txt".into()]);
-    // Unpushed work is done again.
     is_done_once_by_the_next(&world, 2).await;
     let checks = world.api.finish().work.unwrap().checks;
     assert_eq!(checks.iter().map(|run| run.command.as_str()).collect::<Vec<_>>(), ["grep hello greeting.txt"]);
@@ -150,7 +145,6 @@ async fn push_that_lands_after_a_kill_is_adopted() {
     std::fs::write(world.outside("go"), "").unwrap();
     until("the push did not land", || world.head(BRANCH).is_some()).await;
     let landed = world.head(BRANCH);
-    // The agent is not started again.
     is_done_once_by_the_next(&world, 1).await;
     assert_eq!(world.head(BRANCH), landed);
 }

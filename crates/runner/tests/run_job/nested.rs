@@ -6,12 +6,10 @@ use crate::protected::ran_in;
 use crate::world::{BRANCH, World};
 use pullyard_protocol::attempt::FinishOutcome;
 
-/// The files changed by the job's commit.
 fn changed(world: &World) -> String {
     world.git_line(&["diff", "--name-status", "main", BRANCH])
 }
 
-/// Runs the job to a success.
 async fn completes(world: &World) {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);

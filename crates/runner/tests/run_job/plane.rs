@@ -26,7 +26,6 @@ use tokio::time::timeout;
 pub(crate) const TOKEN: &str = "rnt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One received call.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) route: &'static str,
@@ -45,7 +44,6 @@ impl Call {
 
 #[derive(Default)]
 pub(crate) struct Script {
-    /// Jobs for the next claims, in order.
     pub(crate) jobs: VecDeque<JobId>,
     /// How many answers of a route are lost.
     pub(crate) lose: HashMap<&'static str, u32>,
@@ -102,7 +100,6 @@ impl Plane {
         timeout(PATIENCE, wait).await.unwrap().unwrap();
     }
 
-    /// Waits for one more call of a route.
     pub(crate) async fn next(&self, route: &str) -> Call {
         let of = |calls: &[Call]| calls.iter().filter(|call| call.route == route).count();
         let before = of(&self.inner.calls.borrow());
@@ -208,7 +205,6 @@ fn problem(status: u16, code: &str) -> Response {
     (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
 }
 
-/// A machine with a control plane, whose jobs run a script.
 pub(crate) struct Machine {
     pub(crate) dir: TempDir,
     pub(crate) plane: Plane,
@@ -261,7 +257,6 @@ impl Machine {
     }
 }
 
-/// Waits for a file and returns its content.
 pub(crate) async fn appears(path: &FilePath) -> String {
     let look = async {
         loop {
@@ -310,7 +305,6 @@ impl Daemon {
         kill(Pid::from_raw(self.pid()), signal).unwrap();
     }
 
-    /// The exit code and the log.
     pub(crate) async fn end(self) -> (Option<i32>, String) {
         let output = timeout(PATIENCE, self.child.wait_with_output()).await.unwrap().unwrap();
         let log = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);

@@ -15,9 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::process::Command;
 
-/// Parallel walks; each is mostly waiting.
 const AT_ONCE: usize = 4;
-/// Upper limit for the attempts of a job whose runner is killed once.
 const MOST_ATTEMPTS: usize = 4;
 
 /// Suffixes of the calls of every job.
@@ -26,7 +24,6 @@ const OF_EVERY_JOB: [&str; 8] =
 /// Suffixes of the calls of a job that yields and resumes, including those for its checkpoint.
 const OF_A_REST: [&str; 5] = ["/yield", "/checkpoint", "/checkpoint.tar.zst", "/artifacts", "/stored"];
 
-/// The course of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
     /// One attempt does the work.
@@ -36,7 +33,6 @@ enum Flow {
 }
 
 impl Flow {
-    /// The agent's script, which records each run in a file.
     fn agent(self) -> &'static str {
         match self {
             Self::Straight => "cat > /dev/null; echo works >> @DIR@/works; echo hello > greeting.txt",
@@ -48,7 +44,6 @@ impl Flow {
         }
     }
 
-    /// The number of agent runs without a kill.
     fn works(self) -> usize {
         match self {
             Self::Straight => 1,
@@ -115,7 +110,6 @@ async fn behind_a_gate(flow: Flow, fault: Option<Fault>) -> (World, Arc<Gate>) {
     (world, gate)
 }
 
-/// Points a runner at the gate.
 fn by(gate: &Gate, world: &World) -> impl FnOnce(&mut Command) + use<> {
     let url = gate.in_place_of(&world.api.url);
     move |command: &mut Command| {
@@ -183,7 +177,6 @@ async fn run_to_its_death(world: &World, gate: &Gate) {
     }
 }
 
-/// The end of a job whose runner was killed at this call.
 async fn killed(flow: Flow, fault: &Fault) -> End {
     let (world, gate) = behind_a_gate(flow, Some(fault.clone())).await;
     run_to_its_death(&world, &gate).await;
@@ -201,7 +194,6 @@ async fn killed(flow: Flow, fault: &Fault) -> End {
 /// Runs an undisturbed flow. Returns its points and end, and verifies that `among` occur.
 async fn undisturbed(flow: Flow, least: usize, among: &[&str]) -> (Vec<Point>, End) {
     let (calls, end) = lived(flow, None).await;
-    // Verify the undisturbed end before comparing others with it.
     assert_eq!((end.outcome, end.says, end.ends), (FinishOutcome::Completed, (true, true), Some(1)));
     assert_eq!((end.commits.as_str(), end.file.as_deref()), ("1", Some("hello\n")));
     assert_eq!((end.has_another, end.letters), (false, 0));
@@ -214,7 +206,6 @@ async fn undisturbed(flow: Flow, least: usize, among: &[&str]) -> (Vec<Point>, E
     (points, end)
 }
 
-/// Verifies that each fault leads to the same end.
 async fn walk(flow: Flow, faults: Vec<Fault>, undisturbed: End) {
     println!("{flow:?}: {} walks", faults.len());
     let walks = faults.into_iter().map(|fault| async move {

@@ -10,7 +10,6 @@ use std::os::unix::fs::PermissionsExt;
 const GREET: &str = "cat > /dev/null; echo hello > greeting.txt";
 const SECRET: &str = "the-model's/key+0123";
 
-/// A key that signs nothing.
 pub(crate) const SIGNING_KEY: &str =
     "-----BEGIN OPENSSH PRIVATE KEY-----\nbWFkZS11cC1rZXk\n-----END OPENSSH PRIVATE KEY-----";
 
@@ -79,7 +78,6 @@ async fn planted_files_of_setup_are_neither_run_nor_followed() {
     completes(&world).await;
     assert_eq!(std::fs::read_to_string(world.outside("victim")).unwrap(), "mine\n");
     assert!(!world.outside("exclude").exists(), "the exclude list was written through a link");
-    // Setup files stay out of the commit.
     assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\n"));
     assert_eq!(world.file(BRANCH, "made.txt"), None);
 }
@@ -302,7 +300,6 @@ async fn pipes_in_the_mirror_block_neither_this_nor_later_jobs() {
     is_done_anew(&world).await;
 }
 
-/// Verifies that a later attempt on this machine does the work again.
 async fn is_done_anew(world: &World) {
     if world.head(BRANCH).is_some() {
         world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);

@@ -17,7 +17,6 @@ const OF_ANSIBLE: &str = "$ANSIBLE_VAULT;1.1;AES256\n33363431\n";
 const OF_AGE: &str = "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n-----END AGE ENCRYPTED FILE-----\n";
 const OF_OPENPGP: &str = "-----BEGIN PGP MESSAGE-----\n\nd2U=\n-----END PGP MESSAGE-----\n";
 
-/// Runs a job in a repository with these files and this agent.
 pub(crate) async fn ran_in(name: &str, files: &[(&str, &str, bool)], agent: &str) -> World {
     let mut world = World::with_agent("exit 1").await;
     let agent = format!("#!/bin/sh\n{agent}\n");
@@ -32,7 +31,6 @@ pub(crate) async fn ran_in(name: &str, files: &[(&str, &str, bool)], agent: &str
     world
 }
 
-/// Runs a job in a repository with protected files.
 async fn ran(agent: &str) -> World {
     let files = [
         (".gitattributes", ATTRIBUTES, false),

@@ -131,7 +131,6 @@ async fn body(world: &World) -> String {
     pull_request(world).await["body"].as_str().unwrap().to_owned()
 }
 
-/// Opens a pull request of this branch.
 async fn opened(world: &World, branch: &str) -> PullRequest {
     let new = NewPullRequest {
         title: "T".into(),
@@ -322,14 +321,12 @@ async fn merged_pull_request_of_the_job_is_linked() {
         let result = finish.result.unwrap();
         assert_eq!((result.branch.as_str(), result.head, result.pull_request.number), (BRANCH, pushed, pull.number));
         assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
-        // The pull request and the base stay unchanged.
         assert_eq!((pull_request_text(&world, pull.number).await, world.head("main")), (text, main));
         assert_eq!(world.head(BRANCH).is_some(), branch_is_kept);
         assert!(world.open_pull_request(BRANCH).await.is_none());
     }
 }
 
-/// Sends a request that the runner never sends.
 async fn as_bot(world: &World, method: &str, path: &str, body: serde_json::Value) {
     let address = format!("{}/repos/acme/app/{path}", world.forge.api_url());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -418,7 +415,6 @@ async fn wrong_token_fails_as_source_denied() {
     assert_eq!(world.api.failure(), "source_denied");
 }
 
-/// Installs a hook in the forge's repository.
 pub(crate) fn hook(world: &World, name: &str, script: &str) {
     use std::os::unix::fs::PermissionsExt;
     let path = world.repository.git_dir.join("hooks").join(name);
@@ -448,7 +444,6 @@ async fn accepted_push_without_an_answer_is_found_at_its_branch() {
     let world = World::with_agent(GREET).await;
     let go = world.outside("go");
     hook(&world, "post-receive", &format!("while [ ! -e {} ]; do sleep 0.05; done", go.display()));
-    // 40 s minus the margin of 30 s.
     world.api.script(|script| script.push_for_secs = Some(40));
     let ran = world.run().await;
     std::fs::write(go, "").unwrap();

@@ -28,7 +28,6 @@ fn is_signed(world: &World, commit: &str) -> bool {
     said.contains("\ngpgsig -----BEGIN SSH SIGNATURE-----\n ZmFrZQ==\n")
 }
 
-/// Opens a pull request of this branch that the job continues.
 async fn goes_on_with(world: &World, branch: &str) -> u64 {
     let (title, head, base) = ("T".into(), branch.to_owned(), "main".into());
     let new = NewPullRequest { title, body: String::new(), head, base, draft: false };
@@ -161,7 +160,6 @@ fn taken_below_another(world: &World, branch: &str) {
     let over = world.outside("over").display().to_string();
     let script = format!("{}\nwhile [ ! -e {over} ]; do sleep 0.05; done", pushes_on_top(branch));
     hook(world, "post-receive", &script);
-    // 50 s minus the margin of 30 s.
     world.api.script(|script| script.push_for_secs = Some(50));
 }
 

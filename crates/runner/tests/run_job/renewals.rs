@@ -10,15 +10,12 @@ use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_protocol::attempt::{Continues, FinishOutcome, Revises};
 
 const REPOSITORY: &str = "acme/app";
-/// Prints how often it has worked.
 const ROUNDS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
 /// The same, but later rounds wait for the file `go`.
 const WAITS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"
     [ $(grep -c x greeting.txt) = 1 ] || { echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; }";
-/// Text by users before and after ours.
 const PEOPLES: (&str, &str) = ("Mind the gap.\r\n\r\n", "\n## Notes\n\n- [ ] `ann` looks at the colours\n");
 
-/// A pull request of ours with passed checks and text by users.
 async fn opened(agent: &str) -> (World, u64) {
     let world = with_checks(agent, &["true"], |_| ()).await;
     let number = done(&world).await;
@@ -28,7 +25,6 @@ async fn opened(agent: &str) -> (World, u64) {
     (world, number)
 }
 
-/// Lets the next job revise the pull request.
 fn revises(world: &World, number: u64, name: &str) {
     let head = world.head(BRANCH).unwrap();
     world.api.next_attempt(|job| {
@@ -46,7 +42,6 @@ fn revises(world: &World, number: u64, name: &str) {
     });
 }
 
-/// Runs the job to a success. Returns the number of its pull request.
 async fn done(world: &World) -> u64 {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -67,7 +62,6 @@ fn short(world: &World) -> String {
     world.head(BRANCH).unwrap()[..10].to_owned()
 }
 
-/// Breaks the next change of a pull request's text.
 fn refuses(world: &World, fault: Fault) {
     let calls = Calls { method: Some("PATCH".into()), path: "/pulls/".into() };
     world.forge.order_fault(calls, 1, fault);

@@ -12,7 +12,6 @@ use serde_json::json;
 
 const GREET: &str = "echo hello > greeting.txt";
 
-/// Verifies a success and returns the replies.
 #[track_caller]
 fn completed(world: &World) -> Option<Replies> {
     let finish = world.api.finish();
@@ -20,7 +19,6 @@ fn completed(world: &World) -> Option<Replies> {
     finish.result.unwrap().replies
 }
 
-/// Verifies that each thread has one marked reply of the job.
 #[track_caller]
 fn check_answered_once(world: &World, desk: &ReviewDesk, threads: &[u64]) {
     let mark = Some(Marker::Job(world.api.assignment().job));
@@ -99,7 +97,7 @@ async fn reply_for_an_adopted_commit_names_only_known_agents() {
 }
 
 #[tokio::test]
-async fn agent_replies_are_included() {
+async fn replies_written_by_the_agent_are_included() {
     let (world, desk) = under_review(
         r#"mkdir .pullyard; echo hello > greeting.txt
         echo '{"13":"As dark as it gets.","12":"Kept: <!-- pullyard:status --> it is public.","99":"x"}' > .pullyard/replies.json"#,

@@ -49,14 +49,12 @@ async fn next_while_away(machine: &Machine, requires: bool, times: u32, secs: &s
     (finish.failure.map(|failure| failure.code()), machine.world.api.texts())
 }
 
-/// The checkpoint with another value in `about.json`.
 fn which_says(machine: &Machine, name: &str, value: &str) -> Vec<u8> {
     let mut about: serde_json::Value = serde_json::from_slice(&kept(machine)["about.json"]).unwrap();
     about[name] = json!(value);
     with_file(machine, "about.json", &serde_json::to_vec(&about).unwrap())
 }
 
-/// The checkpoint with another file.
 fn with_file(machine: &Machine, name: &str, content: &[u8]) -> Vec<u8> {
     let mut files = kept(machine);
     files.insert(name.to_owned(), content.to_vec());
@@ -69,7 +67,6 @@ fn with_file(machine: &Machine, name: &str, content: &[u8]) -> Vec<u8> {
 const MISFIT: &[u8] =
     b"diff --git a/README.md b/README.md\n--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-# Another\n+# More\n";
 
-/// Replaces the base branch by an unrelated commit.
 fn is_rewritten(machine: &Machine) {
     let commit = machine.world.git_line(&["commit-tree", "main^{tree}", "-m", "Over it"]);
     machine.world.git_line(&["update-ref", "refs/heads/main", &commit]);
@@ -205,7 +202,6 @@ async fn unreachable_session_is_kept_for_the_next_attempt() {
     let (failure, texts) = next(&machine, true).await;
     assert_eq!(failure, None, "{texts}");
     assert!(texts.contains("The job goes on in the session of attempt 1."), "{texts}");
-    // A job that only prefers the session does not wait for it.
     let machine = worked("echo '{}'").await;
     let (failure, texts) = next_while_away(&machine, false, u32::MAX, "0").await;
     assert_eq!(failure, None, "{texts}");
@@ -220,7 +216,6 @@ async fn machine_without_work_folders_does_not_lose_the_session() {
     std::fs::create_dir(&lock).unwrap();
     let (failure, texts) = next(&machine, true).await;
     assert_eq!(failure, Some("session_unreachable"), "{texts}");
-    // A job that only prefers the session reports the folder.
     assert_eq!(next(&machine, false).await.0, Some("workspace_failed"));
     std::fs::remove_dir(&lock).unwrap();
     let (failure, texts) = next(&machine, true).await;

@@ -12,7 +12,6 @@ use std::io::Read;
 const WORKS: &str = "cat > /dev/null; echo more >> README.md; printf 'a\\000b\\377' > picture.bin; mkdir -p new/deep
     echo deep > new/deep/file; echo waiting; trap 'exit 1' TERM; while :; do sleep 0.05; done";
 
-/// Sets what the next attempt resumes.
 pub(crate) fn resumes(job: &mut Assignment, policy: Policy, inputs: &[Input]) {
     job.resume =
         Some(Resume { agent: Some("command".into()), session: None, read: 0, policy, inputs: inputs.to_vec() });
@@ -22,12 +21,10 @@ pub(crate) fn input(seq: u32, question: Option<&str>, text: &str) -> Input {
     Input { seq, by: "ana".into(), question: question.map(str::to_owned), text: text.into() }
 }
 
-/// Sets a shell line as the job's command.
 pub(crate) fn commands(job: &mut Assignment, line: &str) {
     job.agent.command = ["sh", "-c", line].map(String::from).to_vec();
 }
 
-/// Runs an attempt on another machine with the same forge and control plane.
 pub(crate) async fn on_another_machine(world: &World) -> Ran {
     let dir = world.dir.path().join("other machine");
     world
@@ -37,7 +34,6 @@ pub(crate) async fn on_another_machine(world: &World) -> Ran {
         .await
 }
 
-/// The files of a checkpoint by name.
 pub(crate) fn unpacked(packed: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let all = zstd::decode_all(packed).unwrap();
     let mut archive = tar::Archive::new(all.as_slice());
@@ -50,7 +46,6 @@ pub(crate) fn unpacked(packed: &[u8]) -> BTreeMap<String, Vec<u8>> {
     entries.collect()
 }
 
-/// A world whose attempt was paused while the agent worked.
 pub(crate) async fn paused(agent: &str) -> World {
     let world = World::with_agent(agent).await;
     let runner = world.spawn(|_| ());

@@ -8,7 +8,6 @@ use tar::{EntryType, Header};
 
 const WORKS: &str = "cat > /dev/null; echo half > half.txt; echo waiting; while :; do sleep 0.05; done";
 
-/// Packs these files into an archive.
 pub(crate) fn packed(files: &[(EntryType, &str, &[u8])]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for (kind, name, content) in files {
@@ -49,7 +48,6 @@ async fn begins_again(world: &World, reason: &str) {
             assert_eq!(finish.outcome, FinishOutcome::Completed, "{reason}: {finish:?}");
             assert_eq!(world.file(BRANCH, "anew.txt").as_deref(), Some("anew\n"));
             assert_eq!(world.file(BRANCH, "half.txt"), None, "{reason}");
-            // Remove the branch for the next round.
             world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
         }
     }

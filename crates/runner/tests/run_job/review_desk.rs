@@ -14,7 +14,6 @@ pub(crate) type Comment = (u64, u64, String);
 
 pub(crate) struct Desk {
     pub(crate) branch: String,
-    /// The target branch.
     pub(crate) base: String,
     pub(crate) head_repository: Value,
     pub(crate) closed: bool,
@@ -22,15 +21,11 @@ pub(crate) struct Desk {
     pub(crate) comments: Vec<Comment>,
     /// Threads that are no longer listed.
     pub(crate) gone: Vec<u64>,
-    /// Requested reviewers in order.
     pub(crate) asked: Vec<String>,
-    /// Users who cannot be requested.
     pub(crate) strangers: Vec<String>,
     /// How many replies are stored although their answers are lost.
     pub(crate) lose: u32,
-    /// The faults of the next replies.
     pub(crate) faults: Vec<Value>,
-    /// The status that refuses every call about reviews.
     pub(crate) refuse: Option<u16>,
     pub(crate) more: bool,
 }
@@ -75,7 +70,6 @@ impl ReviewDesk {
         self.state.lock().unwrap()
     }
 
-    /// The comments of a thread after its first.
     pub(crate) fn replies(&self, thread: u64) -> Vec<String> {
         let desk = self.desk();
         let of = desk.comments.iter().filter(|(id, first, _)| *first == thread && id != first);

@@ -98,7 +98,6 @@ async fn requested_change_becomes_a_commit_with_all_replies() {
     let asked = as_ann(&world, "GET", &format!("pulls/{}", pull.number), json!({})).await;
     assert_eq!(asked["requested_reviewers"][0]["login"], "ann", "{}", world.api.texts());
 
-    // A second attempt finds all replies and adds none.
     world.api.assign(|job| job.attempt = 2);
     assert_eq!(world.run().await.code, Some(0));
     assert_eq!(world.api.finishes().pop().unwrap().result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));

@@ -44,7 +44,6 @@ pub(crate) async fn reviewed(world: &World) -> ReviewDesk {
     desk
 }
 
-/// Commits one file to a branch as a stranger.
 pub(crate) fn write_on(world: &World, branch: &str, path: &str, text: &str) -> String {
     let parent = world.head(branch).unwrap();
     let file = world.outside("text");
@@ -174,7 +173,7 @@ async fn deleted_branch_fails_as_branch_deleted() {
 }
 
 #[tokio::test]
-async fn second_attempt_adopts_the_commit_even_below_a_strangers() {
+async fn second_attempt_adopts_the_commit_also_below_later_ones() {
     for pushed_on_top in [false, true] {
         let (world, _) = under_review("exit 1").await;
         let job = world.api.assignment().job;
@@ -192,7 +191,7 @@ async fn second_attempt_adopts_the_commit_even_below_a_strangers() {
 }
 
 #[tokio::test]
-async fn twin_commit_below_a_strangers_is_adopted() {
+async fn twin_commit_below_a_later_commit_is_adopted() {
     let (world, _) = under_review(WAIT).await;
     let job = world.api.assignment().job;
     world.api.assign(|job| job.attempt = 2);

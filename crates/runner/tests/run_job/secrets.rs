@@ -22,7 +22,6 @@ const PEM: [&str; 2] = [
     "MzEfYyjiWA4R4/M2bS1GB4t7NXp98C3SC6dVMvDuictGeurT8jNbvJZHtCSuYEvu",
 ];
 
-/// All status, event and finish calls as JSON.
 fn told(world: &World) -> String {
     let calls = ["status", "events", "finish"].map(|name| world.api.calls(name));
     calls.into_iter().flatten().map(|call| call.body.to_string()).collect()
@@ -120,7 +119,6 @@ async fn run(world: &World) -> Ran {
     ran
 }
 
-/// The pull request as the forge's API returns it.
 async fn pull_request(world: &World) -> String {
     let number = world.open_pull_request(BRANCH).await.unwrap().number;
     let url = format!("{}/repos/acme/app/pulls/{number}", world.forge.api_url());
@@ -134,7 +132,6 @@ fn parts(secret: &str) -> Vec<String> {
     (0..encoded.len() - 19).step_by(4).map(|from| encoded[from..from + 19].to_owned()).collect()
 }
 
-/// Fails if any sent data contains one of these secrets.
 fn none_left(world: &World, secrets: &[&str]) {
     let mut all: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
     all.extend(parts(LONG_KEY));
@@ -183,12 +180,10 @@ async fn no_sent_data_contains_a_secret() {
     }
 }
 
-/// Adds a file with a token to the repository.
 fn plant(world: &World) {
     put(world, "token.txt", &format!("one\n{OF_REPOSITORY}\nend\n"));
 }
 
-/// Commits a file to the repository.
 fn put(world: &World, name: &str, content: &str) {
     let path = world.outside("planted");
     std::fs::write(&path, content).unwrap();
@@ -313,7 +308,6 @@ async fn private_key_printed_line_by_line_is_redacted() {
         none_left(&world, &PEM);
         assert!(world.api.texts().contains("after it"), "{}", world.api.texts());
     }
-    // The same with raw capture.
     for script in [prints, texts] {
         let world = World::with_agent("exit 1").await;
         world.api.assign(|job| commands(job, &format!("cat > /dev/null; {script}; echo hello > greeting.txt")));
@@ -329,7 +323,6 @@ async fn secret_streamed_in_pieces_is_redacted_in_the_raw_capture() {
     let says = "head -n 1 > /dev/null; echo hello > greeting.txt; cat @DIR@/said
         tail -n 1 @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
     let machine = Machine::with(CLAUDE, says).await;
-    // The halves of `key-of-the-model`.
     let (first, second) = ("key-of-t", "he-model");
     let piece = |delta: Value| {
         let event = json!({ "type": "content_block_delta", "index": 0, "delta": delta });

@@ -9,10 +9,8 @@ use pullyard_protocol::event::EventKind;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// The sessions of the recordings.
 const CLAUDES: &str = "fdb0ce43-b309-486d-a9f2-6b73d8934b64";
 const CODEXS: &str = "01a1fbae-e707-7122-9065-e350b6dbb161";
-/// A lost Codex session.
 const LOST: &str = "01a1fbae-0000-7122-9065-e350b6dbb161";
 
 /// Starts a session like Claude Code, with this transcript, and works until it is stopped.
@@ -29,7 +27,6 @@ pub(crate) fn claude(transcript: &str) -> String {
     )
 }
 
-/// Pauses the attempt once the agent waits.
 pub(crate) async fn paused(machine: &Machine) {
     let runner = machine.world.spawn(|command| machine.equip(command));
     machine.world.api.wait_for_text("waiting").await;
@@ -43,7 +40,6 @@ pub(crate) fn kept(machine: &Machine) -> BTreeMap<String, Vec<u8>> {
     unpacked(&machine.world.api.kept("checkpoint.tar.zst").unwrap())
 }
 
-/// Assigns the next attempt from the last yield.
 fn next(machine: &Machine, policy: Policy) {
     let told = machine.world.api.yields().pop().unwrap();
     machine.world.api.next_attempt(|job| {

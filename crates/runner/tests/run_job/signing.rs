@@ -7,11 +7,9 @@ use pullyard_protocol::attempt::{Continues, FinishOutcome};
 use std::path::Path;
 use std::process::Command;
 
-/// Searches for a key in all reachable places.
 const SEARCHES: &str =
     "cat > /dev/null; env > @DIR@/env; grep -rqs 'OPENSSH [P]RIVATE' .. && exit 9; echo hello > greeting.txt";
 
-/// Creates a private and a public key with `ssh-keygen`.
 fn key(dir: &Path, passphrase: &str) -> (String, String) {
     let path = dir.join(format!("key-{passphrase}"));
     let mut make = Command::new("ssh-keygen");
@@ -29,7 +27,6 @@ async fn signing(agent: &str, key: &str) -> World {
     world
 }
 
-/// Whether the commit's signature is valid for this key.
 fn verified(world: &World, public: &str, commit: &str) -> bool {
     let signers = world.outside("allowed-signers");
     std::fs::write(&signers, format!("bot@acme.example {public}")).unwrap();

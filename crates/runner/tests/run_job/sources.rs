@@ -7,7 +7,6 @@ use axum::response::IntoResponse;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome};
 use std::path::Path;
 
-/// Runs an attempt with a changed source and checks its failure.
 async fn check(change: impl FnOnce(&World, &mut Assignment), code: &str, words: &str) {
     let world = World::with_agent("touch @DIR@/began; echo hello > greeting.txt").await;
     world.api.assign(|job| change(&world, job));
@@ -28,7 +27,6 @@ async fn check_in(world: &World, code: &str, words: &str) {
     assert!(!world.outside("began").exists(), "the agent started");
 }
 
-/// A server with the same answer to every request.
 async fn server(status: StatusCode, kind: &'static str, body: &'static str) -> String {
     let routes =
         Router::new().fallback(move || async move { (status, [(header::CONTENT_TYPE, kind)], body).into_response() });

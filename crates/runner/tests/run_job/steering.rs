@@ -13,7 +13,6 @@ use pullyard_protocol::event::{Event, EventKind};
 use tokio::process::Child;
 
 const SAID: &str = "Use tabs.";
-/// The session of the recording.
 const RESUMES: &str = "--resume=fdb0ce43-b309-486d-a9f2-6b73d8934b64";
 
 /// Shell functions of the fake Claude Code: `begins` starts, `takes` reads a message, `hears` confirms it, `runs`
@@ -223,7 +222,6 @@ async fn told_and_goes(machine: &Machine) -> Child {
     runner
 }
 
-/// Verifies an interrupt without a SIGTERM.
 #[track_caller]
 fn check_interrupted(machine: &Machine) {
     let told = read(machine, "told");

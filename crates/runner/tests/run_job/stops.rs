@@ -59,7 +59,6 @@ async fn sigterm_stops_the_agent_without_a_finish() {
     assert_eq!(ran.code, Some(143), "{}", ran.log);
     assert_eq!(world.left_running(), [""; 0]);
     assert!(world.api.finishes().is_empty());
-    // The next attempt starts in a clean worktree.
     world.api.assign(|job| job.attempt = 2);
     world.api.assign(|job| {
         job.agent.command = ["sh", "-c", "cat greeting.txt && exit 5; echo bye > bye.txt"].map(String::from).to_vec()

@@ -29,7 +29,6 @@ pub(crate) struct World {
     pub(crate) api: Api,
 }
 
-/// The result of a run.
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) log: String,
@@ -93,7 +92,6 @@ impl World {
         self.dir.path().join("work")
     }
 
-    /// Starts the runner's process as ECS does.
     pub(crate) fn spawn(&self, change: impl FnOnce(&mut Command)) -> Child {
         let assignment = self.api.assignment();
         let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard-runner"));
@@ -136,7 +134,6 @@ impl World {
         changed
     }
 
-    /// Runs git in the forge's repository.
     pub(crate) fn git(&self, args: &[&str]) -> Output {
         std::process::Command::new("git")
             .arg("--git-dir")
@@ -179,7 +176,6 @@ impl World {
         Forge::GitHub(GitHub::new(endpoint, Token::new(TOKEN)).unwrap())
     }
 
-    /// Opens a pull request of this branch.
     pub(crate) async fn opens(&self, branch: &str) -> PullRequest {
         let (title, body) = ("Greet".into(), String::new());
         let new = NewPullRequest { title, body, head: branch.into(), base: "main".into(), draft: false };
@@ -213,7 +209,6 @@ impl World {
         all
     }
 
-    /// Leftover worktrees in the work folder.
     pub(crate) fn worktrees(&self) -> Vec<PathBuf> {
         entries(&self.work_dir().join("worktrees")).into_iter().filter(|path| path.is_dir()).collect()
     }

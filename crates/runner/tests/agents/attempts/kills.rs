@@ -117,7 +117,6 @@ async fn next_attempt_adopts_the_commit_after_a_kill_before_finish() {
         stage.world.api.assign(|job| job.attempt = 2);
         let ran = stage.run().await;
         assert_eq!(ran.code, Some(0), "{agent:?} {}", ran.log);
-        // The model receives no further request.
         assert_eq!((stage.world.head(BRANCH), stage.model.turns().len()), (head, 2), "{agent:?}");
         stage.end();
     }

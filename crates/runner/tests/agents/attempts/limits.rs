@@ -87,7 +87,6 @@ async fn tool_may_run_longer_than_the_stall_limit() {
 async fn background_server_of_codex_does_not_excuse_a_silent_model() {
     let codex = Agent::Codex;
     let stage = Stage::of(codex).await;
-    // Above the start time of the program on a busy machine.
     stage.world.api.assign(|job| job.limits.stall_secs = 20);
     // Codex continues with the model after a second, while the command runs on.
     let serve = json!({ "cmd": "echo serving; while :; do sleep 0.1; done", "yield_time_ms": 1_000 });

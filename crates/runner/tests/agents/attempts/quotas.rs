@@ -90,7 +90,6 @@ async fn claude_code_does_not_wait_out_a_day_long_retry_after() {
 async fn codex_waiting_a_day_fails_as_provider_stalled() {
     let codex = Agent::Codex;
     let stage = Stage::of(codex).await;
-    // Above the start time of the program on a busy machine.
     stage.world.api.assign(|job| job.limits.stall_secs = 20);
     stage.model.keep(Refusal::openai_too_many(100_000));
     let (failure, asked) = check(&stage, |command| stage.equip(command)).await;

@@ -8,7 +8,6 @@ use pullyard_forge::NewPullRequest;
 use pullyard_protocol::attempt::{FinishOutcome, Input, Revises};
 use serde_json::json;
 
-/// Commits files to the base branch.
 async fn commit(stage: &Stage, files: &[(&str, &str)]) {
     let files: Vec<_> = files.iter().map(|(path, text)| (*path, *text, false)).collect();
     stage.world.forge.commit("acme/app", "main", "pullyard-bot", &files).await.unwrap();

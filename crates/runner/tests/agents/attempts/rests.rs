@@ -170,7 +170,6 @@ async fn session_unknown_to_its_agent_restarts_or_fails_by_policy() {
     }
 }
 
-/// Returns the checkpoint with all session files emptied.
 fn emptied(packed: &[u8]) -> Vec<u8> {
     let all = zstd::decode_all(packed).unwrap();
     let mut archive = tar::Archive::new(all.as_slice());

@@ -13,7 +13,6 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
-/// The agents with a program of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Agent {
     ClaudeCode,
@@ -34,7 +33,6 @@ impl Agent {
         }
     }
 
-    /// A model answer that runs a command.
     pub(crate) fn shell(self, command: &str) -> Answer {
         match self {
             Self::ClaudeCode => Answer::tool("Bash", json!({ "command": command, "description": "run" })),
@@ -51,7 +49,6 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts a world and a model for an agent that the job requests by name.
     pub(crate) async fn of(agent: Agent) -> Self {
         let world = World::with_agent("exit 1").await;
         world.api.assign(|job| {
@@ -96,7 +93,6 @@ impl Stage {
         end_of(child).await
     }
 
-    /// Runs an attempt that must fail, and returns its failure.
     pub(crate) async fn fails(&self) -> Failure {
         let ran = self.run().await;
         assert_eq!(ran.code, Some(0), "{:?}: {}", self.agent, ran.log);
@@ -106,7 +102,6 @@ impl Stage {
         finish.failure.unwrap()
     }
 
-    /// Runs an attempt that must succeed.
     pub(crate) async fn succeeds(&self) {
         let ran = self.run().await;
         assert_eq!(ran.code, Some(0), "{:?}: {}", self.agent, ran.log);
@@ -114,7 +109,6 @@ impl Stage {
         assert_eq!(finish.outcome, FinishOutcome::Completed, "{:?} {finish:?}\n{}", self.agent, ran.log);
     }
 
-    /// The worktree of the current attempt.
     pub(crate) fn tree(&self) -> PathBuf {
         let assignment = self.world.api.assignment();
         let name = format!("{}-{}", assignment.job, assignment.attempt);
@@ -125,7 +119,6 @@ impl Stage {
         self.world.api.events().into_iter().filter(|event| event.kind == kind).collect()
     }
 
-    /// All events of the runner as JSON, for searches.
     pub(crate) fn everything(&self) -> String {
         serde_json::to_string(&self.world.api.events()).unwrap()
     }
@@ -134,7 +127,6 @@ impl Stage {
         left_over(self.world.dir.path())
     }
 
-    /// Checks the conditions that hold after every attempt.
     pub(crate) fn end(self) {
         assert_eq!(self.left_over(), [], "{:?}: a process still runs", self.agent);
         assert_eq!(self.call_outs.seen(), <[String; 0]>::default(), "{:?}: an external call", self.agent);

@@ -14,7 +14,6 @@ use tokio::process::Command;
 const TOKEN: &str = "sk-ant-oat01-subscription-7c20";
 const ACCOUNT: &str = "account-5f1e";
 
-/// Sets the subscription token instead of the key.
 pub(super) fn with_token(stage: &Stage, command: &mut Command) {
     stage.equip(command);
     command.env_remove("ANTHROPIC_API_KEY").env("CLAUDE_CODE_OAUTH_TOKEN", TOKEN);

@@ -11,7 +11,6 @@ fn shell(command: &str) -> Answer {
     Answer::tool("Bash", json!({ "command": command, "description": "run" }))
 }
 
-/// Claude Code with only these tools allowed.
 fn with_tools(scene: &Scene, tools: &str) -> Command {
     let mut run = bare(scene);
     run.args(ALWAYS.iter().filter(|flag| !flag.starts_with("--allowedTools"))).args(["--allowedTools", tools]);

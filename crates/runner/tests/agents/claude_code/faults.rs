@@ -118,7 +118,6 @@ async fn refused_connection_ends_with_server_error() {
     let result = ended.one("result");
     assert_eq!((ended.code(), error_class(&ended)), (1, Some(json!("server_error"))), "{ended:?}");
     let words = result["result"].as_str().unwrap();
-    // The codes of 2.1.197 and 2.1.330.
     assert!(["(ConnectionRefused)", "(ECONNREFUSED)"].iter().any(|code| words.contains(code)), "{result}");
     is_marked_as_lost(&ended);
     scene.end();

@@ -14,7 +14,6 @@ fn shell(command: &str) -> Answer {
     Answer::tool("Bash", json!({ "command": command, "description": "run" }))
 }
 
-/// Starts a tool that runs until it is stopped.
 async fn with_a_tool_that_runs() -> (Scene, Running) {
     let scene = Scene::new().await;
     scene.model.play([shell(WAITS)]);

@@ -56,7 +56,6 @@ fn normal(scene: &Scene) -> Normal {
     Normal::of(scene, &[SESSION, WITH_TOOLS, TAKEN_UP, UNKNOWN], &[])
 }
 
-/// Records the output for one prompt.
 async fn said(scene: Scene, name: &str, run: Command, prompt: &str) -> Recording {
     let ended = ask(run, prompt).await;
     let recording = Recording::new(name, normal(&scene).lines(&ended.lines));
@@ -196,7 +195,6 @@ async fn session_unknown() -> Recording {
     said(scene, "session_unknown", run, "Look.").await
 }
 
-/// Sends an interrupt and waits for the end.
 async fn interrupted(scene: Scene, name: &str, mut running: Running) -> Recording {
     let request = json!({ "subtype": "interrupt" });
     running.send(&json!({ "type": "control_request", "request_id": "r1", "request": request })).await;

@@ -60,7 +60,6 @@ fn shell(command: &str) -> Part {
     Part::Tool { name: "exec_command".into(), arguments }
 }
 
-/// Adds a file and changes a file that a command wrote.
 const PATCH: &str = "apply_patch <<'EOF'\n*** Begin Patch\n*** Add File: b.txt\n+b\n\
      *** Update File: hello.txt\n@@\n-hi\n+hello\n*** End Patch\nEOF\n";
 
@@ -69,7 +68,6 @@ fn prompted(mut run: Command, prompt: &[&str]) -> Command {
     run
 }
 
-/// Records the output for one prompt.
 async fn said(scene: Scene, name: &str, prompt: &str, threads: &[&str]) -> Recording {
     let ended = scene.run(prompted(codex(&scene), &["--", prompt])).await;
     let recording = Recording::new(name, Normal::of(&scene, &[], threads).lines(&ended.lines));
@@ -137,7 +135,6 @@ async fn resumed() -> [Recording; 3] {
     recordings
 }
 
-/// The path of the only session file.
 fn rollout(folder: &Path) -> Option<PathBuf> {
     std::fs::read_dir(folder).ok()?.find_map(|entry| {
         let path = entry.unwrap().path();

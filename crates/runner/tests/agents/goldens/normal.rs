@@ -15,7 +15,6 @@ const SHAPES: [(&str, &str); 6] = [
     // Claude Code's estimate of a conversation, which contains the machine's folder names.
     ("is only ~#### tokens", "is only ~2664 tokens"),
 ];
-/// Fields whose text names a process or the system.
 const OF_THE_MACHINE: [&str; 3] = ["messaging_socket_path", "processId", "userAgent"];
 
 /// Normalizes the lines of one run, or of several runs that share ids.
@@ -103,7 +102,6 @@ fn values(line: &str) -> String {
     written
 }
 
-/// The end of a quoted string.
 fn end_of_text(text: &str) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {

@@ -29,7 +29,6 @@ async fn check_both(fixture: &Value, code: &str) {
     .await;
 }
 
-/// A refusal with a status, type and message.
 fn refusal(status: u16, kind: &str, message: &str) -> Value {
     always(json!({ "error": { "message": message, "type": kind }, "status": status }))
 }
@@ -134,7 +133,6 @@ async fn broken_answers_fail_as_agent_unreachable() {
 async fn repeatedly_cut_stream_is_unreachable_for_codex() {
     let half = cut(always(words("Half of what it would have said, and nobody hears the rest.")));
     let failure = check(Agent::Codex, half, "agent_unreachable").await;
-    // The stream had begun.
     assert!(format!("{failure:?}").contains("response body"), "{failure:?}");
 }
 

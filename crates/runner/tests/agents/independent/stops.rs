@@ -12,7 +12,6 @@ use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
-/// Starts a tool that runs until it is stopped.
 async fn with_a_tool_that_runs(agent: Agent) -> (Stage, Independent, Child) {
     let stage = Stage::of(agent).await;
     let endless = shell(agent, "echo hello > dirty.txt; while :; do sleep 0.1; done");
@@ -36,7 +35,6 @@ async fn cancel_during_a_tool_stops_model_requests() {
     }
 }
 
-/// Starts an attempt with a pending model request.
 async fn while_the_model_thinks(agent: Agent) -> (Stage, Independent, Child) {
     let stage = Stage::of(agent).await;
     let other = Independent::with(&stage, &[silent(always(words("Too late.")))]).await;
@@ -85,7 +83,6 @@ async fn sigterm_to_the_runner_stops_model_requests() {
     .await;
 }
 
-/// Kills the first attempt and lets the second do the work.
 async fn check_killed((stage, other, mut runner): (Stage, Independent, Child)) {
     let agent = stage.agent;
     runner.kill().await.unwrap();
@@ -113,7 +110,6 @@ async fn next_attempt_does_the_work_once_after_a_kill() {
     .await;
 }
 
-/// Waits until the branch has a commit.
 async fn pushed(stage: &Stage) {
     let look = async {
         while stage.world.head(BRANCH).is_none() {

@@ -88,7 +88,6 @@ async fn success_result_before_a_kill_is_a_failure() {
     assert_eq!(one.fails().await, "agent_failed");
 }
 
-/// A tool call, and its result.
 const CALL: &str =
     r#"{"type":"assistant","message":{"id":"a","content":[{"type":"tool_use","id":"t","name":"Bash","input":{}}]}}"#;
 const CAME_TO: &str =

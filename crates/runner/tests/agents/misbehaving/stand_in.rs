@@ -8,7 +8,6 @@ use tokio::process::{Child, Command};
 
 /// The final line of a successful Claude Code run.
 pub(super) const WELL: &str = r#"{"type":"result","subtype":"success","is_error":false,"result":"All done.","session_id":"s","num_turns":1,"total_cost_usd":0.01,"permission_denials":[],"terminal_reason":"completed","modelUsage":{}}"#;
-/// The first line of a run.
 pub(super) const BEGIN: &str = r#"{"type":"system","subtype":"init","session_id":"s","model":"m","cwd":"/","tools":[],"mcp_servers":[],"claude_code_version":"2.1.197"}"#;
 
 pub(super) struct StandIn {
@@ -55,7 +54,6 @@ impl StandIn {
         (self.world.api.finish(), ran)
     }
 
-    /// Runs to a success.
     pub(super) async fn succeeds(self) {
         let (finish, ran) = self.run().await;
         assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);

@@ -35,7 +35,6 @@ async fn cost_limit_applies_to_an_agent_without_cost_reports() {
 
 #[tokio::test]
 async fn endless_tool_stalls_later_than_a_silent_model() {
-    // Reports a tool call and then falls silent.
     let says =
         "head -n 1 > /dev/null; grep '\"init\"\\|\"assistant\"' @CLAUDE@/interrupted_in_tool.jsonl; exec sleep 600";
     let (_, failure, _) = fails(CLAUDE, says, |job| job.limits.stall_secs = 3).await;

@@ -95,7 +95,6 @@ async fn claude_code_usage_is_estimated_until_it_reports_cost() {
     about["prices_of"] = json!("2026-11");
     assert_eq!(told.first(), Some(&about), "{told:?}");
     assert!(told.contains(&sums(4, "cost_usd_micros", 7_000)), "{told:?}");
-    // The finish has the reported usage, counted once.
     let finish = machine.world.api.finish();
     let work = finish.work.unwrap();
     assert_eq!((work.turns, work.input_tokens, work.output_tokens), (4, 400, 200));
