@@ -46,7 +46,7 @@ fn order(version: &str) -> Vec<u64> {
     version.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
 }
 
-/// The folder to compare with: that of the version, or that of the newest version of the agent.
+/// The folder to compare with: the version itself, or the newest version of the agent.
 fn compared_with(goldens: &Path, agent: &str, version: &str) -> Option<PathBuf> {
     let own = goldens.join(format!("{agent}-{version}"));
     if own.is_dir() {
