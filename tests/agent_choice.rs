@@ -1,4 +1,4 @@
-//! Which agent works on a job, and the keys for its model. The test speaks as the runner.
+//! Tests which agent and which model keys a job receives; the test acts as the runner.
 
 use crate::cli::User;
 use crate::story::{REPOSITORY, Setup, Story, Task, failed};
@@ -12,21 +12,20 @@ use pullyard_protocol::job::CreateJob;
 use pullyard_protocol::secret::SetSecret;
 use serde_json::json;
 
-/// A repository on which Claude Code works, and whose command is known as well.
+/// A repository that uses Claude Code and also has a command.
 async fn story() -> Story {
     let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
     connect(&story, "claude_code", Some("opus")).await;
     story
 }
 
-/// What works on the repository from now on; its command is known as well.
+/// Connects the repository again with this agent, and a command.
 async fn connect(story: &Story, capability: &str, model: Option<&str>) {
     let command = vec!["./agent.sh".into()];
     let agent = Agent { capability: capability.into(), command, model: model.map(str::to_owned) };
     story.connect(agent).await;
 }
 
-/// What the project chooses from now on.
 async fn chooses(story: &Story, agent: Option<&str>, model: Option<&str>) {
     let project = story.api.project(&story.project).await.unwrap();
     let (agent, model) = (agent.map(str::to_owned), model.map(str::to_owned));
@@ -34,7 +33,6 @@ async fn chooses(story: &Story, agent: Option<&str>, model: Option<&str>) {
     story.api.set_settings(&story.project, &settings, project.revision).await.unwrap();
 }
 
-/// A runner claims the job and is told which agent is to work on it.
 async fn works(story: &Story, job: &JobId, claim: &str, expected: (&str, Option<&str>)) -> AttemptClient {
     let (assignment, client) = story.claim(job, claim).await.unwrap();
     assert_eq!((assignment.agent.capability.as_str(), assignment.agent.model.as_deref()), expected);
@@ -67,7 +65,7 @@ async fn told<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, Opt
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_has_the_agent_that_was_asked_for_and_so_has_its_retry() {
+async fn job_and_its_retry_use_the_requested_agent() {
     let story = story().await;
     for (agent, model, expected) in [
         (None, None, ("claude_code", Some("opus"))),
@@ -91,7 +89,7 @@ async fn a_job_has_the_agent_that_was_asked_for_and_so_has_its_retry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_chooses_for_the_jobs_of_repositories_that_choose_nothing() {
+async fn repository_without_agent_uses_the_projects_agent() {
     let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
     let silent = json!({ "integration": "gh1", "name": REPOSITORY }).to_string();
     let token = Some(story.local.admin_token());
@@ -110,7 +108,7 @@ async fn a_project_chooses_for_the_jobs_of_repositories_that_choose_nothing() {
         let job = made(&story, asked.0, asked.1).await;
         let client = works(&story, &job, "c1", expected).await;
         client.finish(&failed("f1")).await.unwrap();
-        // Whatever is chosen later, the work is done again by the same.
+        // A retry uses the agent of its job, even if the project chooses another later.
         chooses(&story, Some("claude_code"), Some("haiku")).await;
         let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
         works(&story, &again, "c2", expected).await;
@@ -121,7 +119,7 @@ async fn a_project_chooses_for_the_jobs_of_repositories_that_choose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_that_chooses_takes_neither_agent_nor_model_of_its_project() {
+async fn repository_with_agent_ignores_the_projects_agent_and_model() {
     let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
     chooses(&story, Some("claude_code"), Some("opus")).await;
     for (repository, asked, expected) in [
@@ -140,7 +138,7 @@ async fn a_repository_that_chooses_takes_neither_agent_nor_model_of_its_project(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_sets_the_agent_of_a_project_and_gives_the_choice_back_to_it() {
+async fn cli_sets_and_resets_agents_of_project_and_repository() {
     let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
     let mut user = User::of(&story);
     user.tell("PULLYARD_PROJECT", "acme");
@@ -155,7 +153,7 @@ async fn the_command_line_sets_the_agent_of_a_project_and_gives_the_choice_back_
     set(&["model=opus"]).await.ended(2, "a model belongs to an agent");
     set(&["agent=claude_code", "model=opus"]).await.done();
     set(&["agent=codex"]).await.ended(2, "opus was named for claude_code");
-    // Nor does the server see that it was named; what works is said.
+    // The server does not know which agent the model was named for; the message names a command that works.
     set(&["agent=auto", "model=opus"]).await.ended(2, "opus itself is taken by a change after that");
     set(&["agent=auto", "model=null"]).await.done();
     assert_eq!(set(&["model=opus"]).await.done(), "model\topus\n");
@@ -180,7 +178,7 @@ async fn the_command_line_sets_the_agent_of_a_project_and_gives_the_choice_back_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_for_a_model_are_given_to_the_jobs_of_its_agent_alone() {
+async fn model_keys_go_only_to_jobs_of_their_agent() {
     let story = story().await;
     let stored = async |name: &str, value: &str| {
         let set = SetSecret { value: value.into(), kind: SecretKind::Job };
@@ -213,14 +211,14 @@ async fn keys_for_a_model_are_given_to_the_jobs_of_its_agent_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_not_there_is_named_and_only_secrets_of_people_can_be() {
+async fn missing_or_foreign_model_secret_is_refused_with_its_name() {
     let story = story().await;
     let of_forges = story.local.forge_secret();
     let missing = of_forges.replace("/user/", "/job/");
     story.settings(|settings| settings.model_secrets.claude_token = Some(missing)).await;
     let job = made(&story, None, None).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
-    let Err(Error::Problem(problem)) = client.credentials().await else { panic!("it was given something") };
+    let Err(Error::Problem(problem)) = client.credentials().await else { panic!("the credentials were returned") };
     assert_eq!((problem.status, problem.code.as_str()), (422, "model_secret_missing"));
     assert!(problem.detail.contains("/job/"), "{}", problem.detail);
 
@@ -235,7 +233,7 @@ async fn a_key_that_is_not_there_is_named_and_only_secrets_of_people_can_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_project_can_name_no_secret_of_others_either() {
+async fn new_project_cannot_name_foreign_secrets() {
     let story = story().await;
     let settings = story.api.project(&story.project).await.unwrap().settings;
     for (parent, key) in [

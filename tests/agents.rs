@@ -1,4 +1,4 @@
-//! Agents that fail, each in its way, with the real runner; and what can be done about it afterwards.
+//! Tests agents and repositories that fail under the real runner, and the repair by a new entry.
 
 use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, Task, started_by_agent, until};
 use pullyard_domain::auth::Auth;
@@ -12,14 +12,13 @@ use std::path::Path;
 
 const GOOD: [&str; 3] = ["sh", "-c", "echo done >> work.txt"];
 
-/// With a runner that gives an agent a second to stop by itself.
+/// A runner that grants an agent one second to stop.
 async fn begin() -> Story {
     let runner = [env!("CARGO_BIN_EXE_pullyard"), "runner", "run-job", "--stop-grace-secs", "1"];
     let program = runner.iter().map(|word| word.to_string()).collect();
     Story::with(Setup { task: Task::Program(program), ..Setup::default() }).await
 }
 
-/// Waits for a failure, and looks at what people see of it.
 async fn failed(story: &Story, key: &str, job: &JobId, code: &str, sentence: &str) -> Job {
     let job = story.ended(job).await;
     let failure = job.failure.clone().unwrap_or_else(|| panic!("{code}: {job:?}"));
@@ -32,7 +31,7 @@ async fn failed(story: &Story, key: &str, job: &JobId, code: &str, sentence: &st
     job
 }
 
-/// Moved again, the ticket loses its badge at once, and a good agent does the work.
+/// Moves the ticket again: the badge is removed, and a working agent completes the job.
 async fn mended(story: &Story, key: &str) {
     let decision = story.tell(&format!("again-{key}"), key, TRIGGER, 9).await;
     assert_eq!(decision.verdict, Verdict::Accepted, "{}", decision.sentence);
@@ -49,7 +48,7 @@ async fn mended(story: &Story, key: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_way_an_agent_fails_has_its_code_and_its_sentence() {
+async fn each_agent_failure_has_its_code_and_sentence() {
     let story = begin().await;
     let missing = |agent: &str| format!("{agent} is not installed on the runner.");
     let ended = |exit: &str, words: &str| format!("The agent ended with {exit}: \"{words}\".");
@@ -86,7 +85,7 @@ async fn each_way_an_agent_fails_has_its_code_and_its_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_whose_interpreter_is_gone_is_a_missing_agent() {
+async fn script_without_its_interpreter_is_a_missing_agent() {
     let story = Story::with(Setup { agent: "#!/no/such/interpreter\n", ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     failed(&story, "APP-1", &job, "agent_missing", "./agent.sh is not installed on the runner.").await;
@@ -94,7 +93,7 @@ async fn a_script_whose_interpreter_is_gone_is_a_missing_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_agent_that_ignores_sigterm_is_stalled_and_dead_with_all_it_started() {
+async fn silent_agent_ignoring_sigterm_is_killed_with_its_children() {
     let story = begin().await;
     story.settings(|settings| settings.limits.stall_secs = 2).await;
     let script =
@@ -111,7 +110,7 @@ async fn a_silent_agent_that_ignores_sigterm_is_stalled_and_dead_with_all_it_sta
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_agent_reaches_its_time_limit() {
+async fn busy_agent_fails_at_its_time_limit() {
     let story = begin().await;
     story.settings(|settings| settings.limits.wall_secs = 6).await;
     story.agent(&["sh", "-c", "while :; do echo tick; sleep 1; done"]).await;
@@ -125,7 +124,7 @@ async fn a_busy_agent_reaches_its_time_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_never_stops_talking_gets_its_work_done_all_the_same() {
+async fn agent_with_excessive_output_completes_its_job() {
     let story = begin().await;
     let script = "yes 'a line of no use to anybody, again and again' | head -n 40000; \
                   head -c 3000000 /dev/zero | tr '\\0' 'x'; echo; \
@@ -144,7 +143,7 @@ async fn an_agent_that_never_stops_talking_gets_its_work_done_all_the_same() {
         if page.end {
             break;
         }
-        assert_ne!(cursor.as_ref(), Some(&page.cursor), "the events go on");
+        assert_ne!(cursor.as_ref(), Some(&page.cursor), "the cursor did not advance");
         cursor = Some(page.cursor);
     }
     println!("of 45,000 lines {seen} events were kept");
@@ -152,7 +151,7 @@ async fn an_agent_that_never_stops_talking_gets_its_work_done_all_the_same() {
     story.end().await;
 }
 
-/// Every file below a folder that holds these words, or has them in its name. What goes meanwhile holds nothing.
+/// Collects every file below a folder with this text in its path or content. Files may vanish during the search.
 fn holding(folder: &Path, words: &str, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
@@ -171,7 +170,7 @@ fn holding(folder: &Path, words: &str, found: &mut Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_ticket_text_reaches_the_prompt_fenced_and_nowhere_else() {
+async fn hostile_ticket_text_reaches_only_the_fenced_prompt() {
     let agent = "#!/bin/sh\ncat > prompt.txt\nenv > env.txt\nprintf '%s\\n' \"$0\" \"$#\" > args.txt\n";
     let story = Story::with(Setup { agent, ..Setup::default() }).await;
     let marker = "D3SCR1PT10N";
@@ -199,7 +198,7 @@ async fn hostile_ticket_text_reaches_the_prompt_fenced_and_nowhere_else() {
         String::from_utf8(output.await.unwrap().stdout).unwrap()
     };
 
-    // One fence, longer than any run of backticks in the text, around all of it.
+    // One fence around the whole text, longer than any run of backticks in it.
     let prompt = show("prompt.txt").await;
     let (before, rest) = prompt.split_once("\n```````text\n").unwrap_or_else(|| panic!("{}", &prompt[..600]));
     let (inside, after) = rest.rsplit_once("\n```````\n").unwrap();
@@ -208,7 +207,7 @@ async fn hostile_ticket_text_reaches_the_prompt_fenced_and_nowhere_else() {
     assert!(!inside.contains("```````"));
     assert_eq!(after, "");
 
-    assert_eq!(show("args.txt").await.lines().last(), Some("0"), "the agent has no arguments");
+    assert_eq!(show("args.txt").await.lines().last(), Some("0"), "the agent received arguments");
     let environment = show("env.txt").await;
     assert!(!environment.contains(marker) && !environment.contains("touch PWNED;"), "{environment}");
     let told = environment.lines().filter(|line| line.contains("PWNED")).collect::<Vec<_>>();
@@ -219,7 +218,7 @@ async fn hostile_ticket_text_reaches_the_prompt_fenced_and_nowhere_else() {
     let files = story.git(&["ls-tree", "-r", "--name-only", &result.head]).await;
     assert_eq!(files.lines().collect::<Vec<_>>(), ["README.md", "agent.sh", "args.txt", "env.txt", "prompt.txt"]);
 
-    // Nobody ran anything of it, and nobody said it again.
+    // No part of the text was executed or repeated elsewhere.
     assert!(job.branch.chars().all(|c| c.is_ascii_alphanumeric() || "/-._".contains(c)), "{}", job.branch);
     let message = story.git(&["log", "-1", "--format=%B", &result.head]).await;
     assert!(!message.contains(marker) && !message.contains('\u{1b}'), "{message}");
@@ -229,7 +228,7 @@ async fn hostile_ticket_text_reaches_the_prompt_fenced_and_nowhere_else() {
     assert!(pulls[0]["title"].as_str().unwrap().chars().count() < 250, "{}", pulls[0]["title"]);
     let events = story.api.events(&job.id, None).await.unwrap();
     assert!(!serde_json::to_string(&events).unwrap().contains(marker));
-    // The mirror holds what git holds, compressed; nothing of it is in the open. The worktree goes after the finish.
+    // The mirror holds the text only compressed. The worktree is removed after the finish.
     until("nothing of it is in the open", async || {
         let mut found = Vec::new();
         for folder in ["ecs", "work"] {
@@ -244,7 +243,7 @@ async fn hostile_ticket_text_reaches_the_prompt_fenced_and_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_base_branch_that_was_deleted_is_missing() {
+async fn deleted_base_branch_fails_with_base_branch_missing() {
     let story = begin().await;
     let main = story.git(&["rev-parse", "main"]).await;
     story.git(&["update-ref", "refs/heads/other", &main]).await;
@@ -260,7 +259,7 @@ async fn a_base_branch_that_was_deleted_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_that_is_gone_and_a_token_that_is_refused_have_their_own_codes() {
+async fn missing_repository_and_refused_token_have_their_own_codes() {
     let story = begin().await;
     let secrets = story.local.aws().endpoints().secretsmanager.clone();
     let create =
@@ -277,7 +276,7 @@ async fn a_repository_that_is_gone_and_a_token_that_is_refused_have_their_own_co
         .unwrap();
     assert!(made.status().is_success(), "{}", made.text().await.unwrap());
 
-    // The forge changed after they were connected; no route writes that.
+    // Written to the store directly: no route stores a repository that the forge does not have.
     let store = story.store().await;
     let gh1 = store.integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
     let gh2 = Integration {
@@ -309,7 +308,7 @@ async fn a_repository_that_is_gone_and_a_token_that_is_refused_have_their_own_co
         let job = story.api.ticket_event(&event).await.unwrap().job.unwrap();
         failed(&story, key, &job, code, sentence).await;
     }
-    // It comes back, and the ticket moved again gets its work done there.
+    // Once the repository exists again, a new entry completes there.
     let files = [("README.md", "# Back\n", false), ("agent.sh", crate::story::WORKING_AGENT, true)];
     story.local.forge().create_repository("acme/gone", "main", &files).await.unwrap();
     let mut event = story.event("e-again", "APP-1", TRIGGER, 9);

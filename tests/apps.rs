@@ -1,4 +1,4 @@
-//! GitHub connected as an App: made by the command line, known by its key, with tokens of one repository each.
+//! Tests a GitHub App: created by the command line, authenticated by its key, one token per attempt and repository.
 
 mod github;
 mod hook;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 const SHOP: &str = "acme/shop";
 
-/// A system, a user of it, and a GitHub with a repository where nothing is connected yet.
+/// A system, a CLI user, and a GitHub with a repository that is not connected yet.
 async fn world(task: Task) -> (Story, User, GitHub) {
     let story = Story::with(Setup { task, ..Setup::default() }).await;
     let files = [("README.md", "# Shop\n", false), ("agent.sh", WORKING_AGENT, true)];
@@ -25,7 +25,7 @@ async fn world(task: Task) -> (Story, User, GitHub) {
     (story, user, github)
 }
 
-/// What a browser does with the page of `init`: reads the form, lets GitHub make the App, and comes back.
+/// Acts as the browser at the page of `init`: reads the form, lets GitHub create the App, follows the redirect.
 async fn visit(github: &GitHub, address: &str) -> (Value, reqwest::Response) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let page = http.get(address).send().await.unwrap().text().await.unwrap();
@@ -63,7 +63,7 @@ async fn init(user: &User, github: &GitHub, more: &[&str]) -> (Value, u16, i32, 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_app_that_the_command_line_made_works_with_a_token_for_each_attempt() {
+async fn app_created_by_cli_mints_tokens_per_attempt() {
     let (story, user, github) = world(Task::Runner).await;
     let (manifest, browser, code, said) = init(&user, &github, &["--base-url", "https://p.example"]).await;
     assert_eq!((browser, code), (200, 0), "{said}");
@@ -76,7 +76,7 @@ async fn an_app_that_the_command_line_made_works_with_a_token_for_each_attempt()
     assert_eq!(
         (&hook["name"], &hook["kind"]),
         (&json!("github"), &json!({ "of": "app" })),
-        "its deliveries are let in"
+        "the App's webhook is not registered"
     );
     assert_eq!(hook["url"], "https://p.example/webhooks/github/github");
     let told = json!({
@@ -113,14 +113,18 @@ async fn an_app_that_the_command_line_made_works_with_a_token_for_each_attempt()
     let id = shop.unwrap()["id"].clone();
     for token in &minted {
         let least = json!({ "contents": "write", "pull_requests": "write" });
-        assert_eq!(token, &json!({ "repository_ids": [id], "permissions": least }), "for one repository, and no more");
+        assert_eq!(
+            token,
+            &json!({ "repository_ids": [id], "permissions": least }),
+            "the token is wider than one repository"
+        );
     }
-    assert_eq!(minted.len(), 2, "one to fetch, a fresh one to push");
+    assert_eq!(minted.len(), 2, "expected one token to fetch and one to push");
     let calls = github.gate.calls();
     let by = |call: &str| calls.iter().find(|(known, _)| known == call).map(|(_, token)| token.clone());
     let (fetched, pushed) = (by("POST /acme/shop.git/git-upload-pack"), by("POST /acme/shop.git/git-receive-pack"));
     assert!(fetched.is_some() && pushed.is_some() && fetched != pushed);
-    // The first token was for connecting the repository; nobody is left with one that can push.
+    // The remaining token comes from connecting the repository; it cannot push.
     crate::story::until("tokens are taken back", async || match github.gate.live().len() {
         1 => Ok(()),
         left => Err(format!("{left} are left")),
@@ -130,7 +134,7 @@ async fn an_app_that_the_command_line_made_works_with_a_token_for_each_attempt()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_installation_lacks_is_told_and_an_attempt_is_denied_it() {
+async fn missing_app_permission_is_reported_and_credentials_refused() {
     let (story, user, github) = world(Task::Waiting).await;
     init(&user, &github, &[]).await;
     let add = ["repos", "add", SHOP, "--integration", "github", "--workflows", "--agent-command", "./agent.sh"];
@@ -148,14 +152,14 @@ async fn what_an_installation_lacks_is_told_and_an_attempt_is_denied_it() {
     let denied = client.credentials().await.unwrap_err();
     assert_eq!(denied.code(), Some("forge_refused"));
     assert!(denied.to_string().contains("workflows: write on acme/shop"), "{denied}");
-    assert_eq!(github.minted().len(), before, "it is not even asked for");
+    assert_eq!(github.minted().len(), before, "a token was requested");
 
     github.grant("workflows", "write");
     user.run(&["repos", "test", SHOP]).await.done();
     let given = client.credentials().await.unwrap();
     assert!(given.expires_in_secs.is_some_and(|secs| (3_500..=3_600).contains(&secs)), "{given:?}");
     assert_eq!(given.forge_token.len(), 520);
-    assert_ne!(client.credentials().await.unwrap().forge_token, given.forge_token, "each call has its own");
+    assert_ne!(client.credentials().await.unwrap().forge_token, given.forge_token, "two calls returned one token");
 
     github.suspend();
     user.run(&["repos", "test", SHOP]).await.ended(1, "the App's installation is suspended");
@@ -165,9 +169,9 @@ async fn what_an_installation_lacks_is_told_and_an_attempt_is_denied_it() {
     story.end().await;
 }
 
-/// Nothing proves that the repository is there when a job of it is made.
+/// The removal races the creation of the job, which does not verify that the repository still exists.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_repository_was_removed_while_it_was_made_goes_on_with_what_it_was_made_with() {
+async fn job_continues_after_its_repository_is_removed() {
     let (story, user, github) = world(Task::Waiting).await;
     init(&user, &github, &[]).await;
     user.run(&["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"]).await.done();
@@ -177,7 +181,7 @@ async fn a_job_whose_repository_was_removed_while_it_was_made_goes_on_with_what_
     let store = story.store().await;
     let all = store.repositories(&story.project).await.unwrap();
     let shop = all.iter().find(|repository| repository.name.as_str() == SHOP).unwrap();
-    // Whoever removes it has looked for jobs before this one was there.
+    // The removal looked for active jobs before this job existed.
     let names = store.repository_names(shop).await.unwrap();
     let poll = store.poll(&story.project, &shop.integration, shop.id).await.unwrap();
     let removal = Removal { repository: shop, names: &names, poll: poll.as_ref(), project: None };
@@ -189,7 +193,11 @@ async fn a_job_whose_repository_was_removed_while_it_was_made_goes_on_with_what_
     assert!(given.expires_in_secs.is_some(), "{given:?}");
     let least = json!({ "contents": "write", "pull_requests": "write" });
     let minted = github.minted().pop().unwrap();
-    assert_eq!(minted, json!({ "repository_ids": [shop.id], "permissions": least }), "for that repository alone");
+    assert_eq!(
+        minted,
+        json!({ "repository_ids": [shop.id], "permissions": least }),
+        "the token covers another repository"
+    );
     let cancelled = json!({ "finish_id": "f1", "outcome": "cancelled" });
     client.finish(&serde_json::from_value(cancelled).unwrap()).await.unwrap();
     assert_eq!(story.ended(&job).await.status, Status::Cancelled);
@@ -197,7 +205,7 @@ async fn a_job_whose_repository_was_removed_while_it_was_made_goes_on_with_what_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_was_minted_for_an_attempt_that_ended_meanwhile_is_given_to_nobody() {
+async fn token_minted_during_the_attempts_end_is_revoked() {
     let (story, user, github) = world(Task::Waiting).await;
     init(&user, &github, &[]).await;
     user.run(&["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"]).await.done();
@@ -215,21 +223,21 @@ async fn a_token_that_was_minted_for_an_attempt_that_ended_meanwhile_is_given_to
         drop(held);
     });
     assert_eq!(answer.unwrap_err().code(), Some("lease_lost"));
-    assert_eq!(github.gate.live(), live, "it is taken back at once");
+    assert_eq!(github.gate.live(), live, "the token was not revoked");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_app_without_a_webhook_secret_is_refused_and_its_key_is_kept() {
+async fn app_without_webhook_secret_is_refused_but_its_key_stored() {
     let (story, user, github) = world(Task::Waiting).await;
     github.forget_webhook_secret();
     let (manifest, browser, code, said) = init(&user, &github, &[]).await;
-    assert_eq!(manifest["hook_attributes"]["active"], false, "the address of the test's server is no public one");
+    assert_eq!(manifest["hook_attributes"]["active"], false, "the hook is active for a private address");
     assert_eq!((browser, code), (502, 2), "{said}");
     assert!(said.contains("without a webhook secret"), "{said}");
     user.run(&["integrations", "show", "github"]).await.ended(5, "there is no integration github");
 
-    // As the refusal says: a secret of one's own, and the key that was kept.
+    // Follow the refusal: set a webhook secret, then add the App with its stored key.
     user.run_with(&["secrets", "set", "hook"], "s3cret").await.done();
     let (api, app) = (format!("{}/api/v3", github.url()), github::APP.to_string());
     let key = format!("pullyard/user/github-app-{app}-key");
@@ -239,14 +247,14 @@ async fn an_app_without_a_webhook_secret_is_refused_and_its_key_is_kept() {
     user.run(&add).await.done();
     let elsewhere = add.iter().map(|word| if *word == app { "8" } else { word }).collect::<Vec<_>>();
     user.run(&elsewhere).await.ended(1, "taken");
-    // The name is taken before GitHub makes an App in vain.
+    // A taken name is refused before GitHub creates an App.
     let again = ["init", "--github-app", "--forge", &github.url(), "--print"];
     user.run(&again).await.ended(3, "there is an integration github already");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_that_is_none_and_a_key_of_another_app_are_refused() {
+async fn invalid_conversion_codes_and_foreign_app_keys_are_refused() {
     let (story, user, github) = world(Task::Waiting).await;
     let api = format!("{}/api/v3", github.url());
     let ask = async |path: &str, body: Value| {
@@ -267,7 +275,11 @@ async fn a_code_that_is_none_and_a_key_of_another_app_are_refused() {
     let (key, junk) = ("pullyard/user/key", "pullyard/user/junk");
     assert_eq!(ask("/v1/github-apps", connect(github::APP, junk, junk)).await.1, "forge_refused");
     assert_eq!(ask("/v1/github-apps", connect(github::APP, key, "pullyard/user/none")).await.1, "secret_missing");
-    assert_eq!(ask("/v1/github-apps", connect(8, key, junk)).await.1, "forge_refused", "GitHub knows its own");
+    assert_eq!(
+        ask("/v1/github-apps", connect(8, key, junk)).await.1,
+        "forge_refused",
+        "the key belongs to another App"
+    );
     let signing = ask("/v1/github-apps", connect(github::APP, key, "pullyard/signing-key")).await;
     assert_eq!(signing, (422, "invalid".to_owned(), json!("/webhook_secret")));
     story.end().await;

@@ -1,5 +1,4 @@
-//! What attempts leave behind, from the runner to the command line and the page: who may have it, what survives a cut
-//! at each point, and what is known of who made it.
+//! Tests artifacts from the runner to the CLI and the page: access, interrupted uploads, provenance.
 
 use crate::cli::{User, short};
 use crate::pages::Browser;
@@ -23,7 +22,7 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::time::Duration;
 
-/// An agent that says something and changes a file.
+/// An agent that emits a message and a result, and changes a file.
 const TALKER: &str = "#!/bin/sh\ncat > /dev/null\necho 'I look around.'\necho '{\"kind\":\"result\",\"text\":\"All is done.\"}'\necho done >> work.txt\n";
 
 pub(crate) fn offer(kind: Kind, name: &str, bytes: &[u8]) -> ReserveArtifact {
@@ -32,7 +31,7 @@ pub(crate) fn offer(kind: Kind, name: &str, bytes: &[u8]) -> ReserveArtifact {
     ReserveArtifact { kind, name, size_bytes: bytes.len() as u64, sha256 }
 }
 
-/// Puts bytes to a place; none if no answer came whole.
+/// Uploads bytes; `None` if the answer was incomplete.
 async fn put(place: &ArtifactPlace, bytes: &[u8]) -> Option<u16> {
     let request = reqwest::Client::new().put(place.put_url.as_ref().unwrap());
     let request = place.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
@@ -41,7 +40,6 @@ async fn put(place: &ArtifactPlace, bytes: &[u8]) -> Option<u16> {
     answer.bytes().await.ok().map(|_| status)
 }
 
-/// Keeps something as a runner does.
 pub(crate) async fn keep(client: &AttemptClient, kind: Kind, name: &str, bytes: &[u8]) -> ArtifactId {
     let place = client.reserve_artifact(&offer(kind, name, bytes)).await.unwrap();
     assert_eq!(put(&place, bytes).await, Some(200));
@@ -63,20 +61,20 @@ async fn claimed() -> (Story, JobId, AttemptClient) {
     (story, job, client)
 }
 
-/// Status and code of a person's request for an artifact, not followed.
+/// Status and code of a user's request for an artifact, without following the redirect.
 async fn asked_for(story: &Story, job: &JobId, id: &ArtifactId, token: &str) -> (u16, String) {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let url = format!("{}/v1/jobs/{job}/artifacts/{id}", story.local.api_url());
     let answer = client.request(Method::GET, url).bearer_auth(token).send().await.unwrap();
     let status = answer.status().as_u16();
     if status == 302 {
-        assert_eq!(answer.headers()["cache-control"], "no-store", "the address is a credential");
+        assert_eq!(answer.headers()["cache-control"], "no-store", "the presigned URL may be cached");
     }
     let body: Value = answer.json().await.unwrap_or_default();
     (status, body["code"].as_str().unwrap_or_default().to_owned())
 }
 
-/// An agent whose tool answers more than the log takes.
+/// An agent with a tool result larger than the log accepts.
 const LOUD: &str = r#"#!/bin/sh
 cat > /dev/null
 echo '{"kind":"tool_call","name":"read","path":"large.txt","call":"c1"}'
@@ -86,7 +84,7 @@ echo done >> work.txt
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_too_large_for_the_log_is_linked_from_its_row() {
+async fn oversized_tool_output_is_linked_from_its_log_row() {
     let story = Story::with(Setup { agent: LOUD, ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     assert_eq!(story.ended(&job).await.status, Status::Completed);
@@ -98,7 +96,7 @@ async fn what_was_too_large_for_the_log_is_linked_from_its_row() {
     let (address, name) =
         row.split_once("All of it: <a href=\"").unwrap().1.split_once("\" rel=\"noreferrer\">").unwrap();
     assert!(name.starts_with("output-1.txt</a>") && !row.contains("&#34;artifact&#34;"), "{row}");
-    assert_eq!(page.body.matches("All of it").count(), 1, "what is no name of an artifact is no link");
+    assert_eq!(page.body.matches("All of it").count(), 1, "an invalid artifact name became a link");
     let answer = browser.get(address).await;
     let (status, to) = answer.to();
     assert_eq!(status, 302);
@@ -108,7 +106,7 @@ async fn what_was_too_large_for_the_log_is_linked_from_its_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_leaves_its_patch_its_output_and_its_last_word_to_command_line_and_page() {
+async fn cli_and_page_show_patch_output_and_final_message() {
     let story = Story::with(Setup { agent: TALKER, ..Setup::default() }).await;
     let user = User::of(&story);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -125,7 +123,6 @@ async fn a_job_leaves_its_patch_its_output_and_its_last_word_to_command_line_and
     let table = user.run(&["jobs", "artifacts", &short(&job)]).await.done();
     assert_eq!(table.lines().count(), 3, "{table}");
 
-    // As git takes it.
     let patch = user.run(&["jobs", "diff", job.as_str()]).await.done();
     assert!(patch.starts_with("diff --git a/work.txt b/work.txt\nnew file mode 100644\n"), "{patch}");
     assert!(patch.ends_with("@@ -0,0 +1 @@\n+done\n"), "{patch}");
@@ -150,7 +147,6 @@ async fn a_job_leaves_its_patch_its_output_and_its_last_word_to_command_line_and
     unchecked.ended(0, &format!("Nothing was checked in attempt 1 of job {}.", short(&job)));
     user.run(&["jobs", "diff", job.as_str(), "--json"]).await.ended(2, "--out");
 
-    // The page has them, too, and its links lead there.
     let browser = Browser::admin(&story).await;
     let page = browser.get(&format!("/jobs/{job}")).await;
     let link = page.body.split(&format!("href=\"/jobs/{job}/artifacts/")).nth(1).unwrap().split('"').next().unwrap();
@@ -163,13 +159,12 @@ async fn a_job_leaves_its_patch_its_output_and_its_last_word_to_command_line_and
     assert!(disposition.starts_with("attachment; filename=\""), "{disposition}");
     assert_eq!(got.headers()["content-type"], "application/octet-stream");
 
-    // What the agent was told.
     let prompt = user.run(&["jobs", "context", job.as_str()]).await.done();
     assert!(prompt.contains("APP-1: About APP-1"), "{prompt}");
     let whole = user.json(&["jobs", "context", job.as_str()]).await;
     assert_eq!((&whole["base"], &whole["repository"]), (&json!("main"), &json!("acme/app")));
 
-    // Another project's people see nothing of it.
+    // A token of another project has no access.
     let stranger = story.token(&[Scope::Read], Some(&["other"])).await;
     let others = User::with(&story, &stranger);
     for command in ["artifacts", "diff", "context", "provenance"] {
@@ -180,8 +175,7 @@ async fn a_job_leaves_its_patch_its_output_and_its_last_word_to_command_line_and
     story.end().await;
 }
 
-/// A server whose bucket sends four bytes of everything; of the second it announced more, and of the third it then
-/// breaks off.
+/// A server whose bucket sends four bytes per artifact: `short` announced nine, `cut` breaks the connection.
 async fn broken_bucket(job: &JobId) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -199,7 +193,7 @@ async fn broken_bucket(job: &JobId) -> String {
     let all = json!({ "artifacts": artifacts });
     let cut = || async {
         let pieces = futures::stream::iter([Ok("half"), Err(std::io::Error::other("gone"))]);
-        // Each has left before the next is looked at.
+        // Yield so that each piece is sent before the next is polled.
         Body::from_stream(pieces.then(|piece| async move {
             tokio::task::yield_now().await;
             piece
@@ -219,7 +213,7 @@ async fn broken_bucket(job: &JobId) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_that_fails_leaves_no_half_and_names_what_it_was_of() {
+async fn failed_download_leaves_no_file_and_names_the_artifact() {
     let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
     let mut user = User::new();
     user.tell("PULLYARD_URL", &broken_bucket(&job).await);
@@ -233,7 +227,7 @@ async fn a_download_that_fails_leaves_no_half_and_names_what_it_was_of() {
     {
         fetched(name, out.as_path()).await.ended(1, said).ended(1, "help: run the same command again");
     }
-    // A folder can't be replaced, and in one that is not there is no file.
+    // A folder can't be replaced, and a missing folder holds no file.
     let taken = folder.path().join("taken");
     std::fs::create_dir(&taken).unwrap();
     for place in [taken, folder.path().join("nowhere/my.patch")] {
@@ -241,13 +235,13 @@ async fn a_download_that_fails_leaves_no_half_and_names_what_it_was_of() {
         fetched("whole", place.as_path()).await.ended(1, &said).ended(1, "help: name another file with --out");
     }
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["taken"], "it was there before");
+    assert_eq!(left, ["taken"], "a partial file is left");
     fetched("whole", out.as_path()).await.done();
     assert_eq!(std::fs::read_to_string(&out).unwrap(), "half");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_changed_nothing_says_that_it_has_no_patch() {
+async fn diff_of_a_job_without_changes_reports_no_patch() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -261,7 +255,7 @@ async fn a_job_that_changed_nothing_says_that_it_has_no_patch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_place_is_made_once_and_limits_hold() {
+async fn artifact_is_reserved_once_and_within_limits() {
     let (story, job, client) = claimed().await;
     let patch = offer(Kind::Patch, "changes.patch", b"one");
     let first = client.reserve_artifact(&patch).await.unwrap();
@@ -270,7 +264,7 @@ async fn a_place_is_made_once_and_limits_hold() {
     assert_eq!(code(other), (422, "artifact_differs".into()));
     let large = ReserveArtifact { size_bytes: LARGEST + 1, ..offer(Kind::AgentOutput, "a", b"x") };
     assert_eq!(code(client.reserve_artifact(&large).await), (422, "artifact_too_large".into()));
-    // What is stored needs no other upload, and nothing but its own bytes was ever taken.
+    // The upload accepts only the announced bytes. A stored artifact needs no second upload.
     assert_eq!(put(&first, b"two").await, Some(400));
     assert_eq!(put(&first, b"one").await, Some(200));
     client.artifact_stored(&first.id).await.unwrap();
@@ -283,7 +277,7 @@ async fn a_place_is_made_once_and_limits_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_attempt_took_is_shown_however_much_its_runner_says() {
+async fn page_shows_usage_with_extreme_token_counts() {
     let (story, job, client) = claimed().await;
     let work = json!({
         "agent": "command", "isolation": "none", "starts": 1, "turns": 7,
@@ -302,7 +296,7 @@ fn bare(place: &ArtifactPlace) -> ArtifactPlace {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_dies_between_place_and_object_leaves_a_place_that_leads_nowhere() {
+async fn reserved_artifact_without_upload_is_reported_as_missing() {
     let (story, job, client) = claimed().await;
     let admin = story.local.admin_token();
     let place = client.reserve_artifact(&offer(Kind::Patch, "changes.patch", b"one")).await.unwrap();
@@ -313,7 +307,7 @@ async fn a_runner_that_dies_between_place_and_object_leaves_a_place_that_leads_n
     User::of(&story).run(&["jobs", "diff", job.as_str()]).await.ended(5, "bytes are not there");
     let page = Browser::admin(&story).await.get(&format!("/jobs/{job}/artifacts/{}", place.id)).await;
     assert!(page.status == 404 && page.says("artifact_missing"), "{}", page.body);
-    // It died after the object: whoever asks for it first sees it, and the list says so from then on.
+    // The runner died after the upload: the first download marks the artifact as stored.
     assert_eq!(put(&place, b"one").await, Some(200));
     assert!(!stored().await);
     assert_eq!(asked_for(&story, &job, &place.id, admin).await.0, 302);
@@ -322,7 +316,7 @@ async fn a_runner_that_dies_between_place_and_object_leaves_a_place_that_leads_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_slows_us_is_asked_three_times_and_takes_no_artifact_away() {
+async fn throttled_bucket_is_tried_three_times() {
     let (story, job, client) = claimed().await;
     let admin = story.local.admin_token();
     let place = client.reserve_artifact(&offer(Kind::Patch, "changes.patch", b"one")).await.unwrap();
@@ -337,7 +331,7 @@ async fn a_bucket_that_slows_us_is_asked_three_times_and_takes_no_artifact_away(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_is_cut_leaves_nothing_and_its_repeat_everything() {
+async fn cut_upload_stores_nothing_and_its_repeat_succeeds() {
     let (story, job, client) = claimed().await;
     let bucket = story.local.aws().s3();
     let place = client.reserve_artifact(&offer(Kind::AgentOutput, "log.jsonl", b"all of it")).await.unwrap();
@@ -353,7 +347,7 @@ async fn an_upload_that_is_cut_leaves_nothing_and_its_repeat_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_is_away_or_cuts_uploads_costs_a_job_nothing() {
+async fn bucket_faults_do_not_fail_a_job() {
     let story = Story::with(Setup { agent: TALKER, ..Setup::default() }).await;
     for fault in [Fault::CutUpload, Fault::SlowDown, Fault::LostAnswer] {
         story.local.aws().s3().order(fault);
@@ -366,7 +360,7 @@ async fn a_bucket_that_is_away_or_cuts_uploads_costs_a_job_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_superseded_attempt_can_add_nothing() {
+async fn superseded_attempt_cannot_add_artifacts() {
     let (story, job, client) = claimed().await;
     let kept = keep(&client, Kind::AgentOutput, "log.jsonl", b"first").await;
     let place = client.reserve_artifact(&offer(Kind::Patch, "changes.patch", b"one")).await.unwrap();
@@ -381,7 +375,7 @@ async fn a_superseded_attempt_can_add_nothing() {
     let task = story.task_of(&job, 2).await;
     let (_, second) = story.claim_as(&task, &job, "c2").await.unwrap();
     assert_eq!(code(client.reserve_artifact(&offer(Kind::Patch, "other.patch", b"two")).await), lost);
-    // The second keeps its own under the same name, and nothing of the first is gone.
+    // The second attempt stores an artifact of the same name; the first one remains.
     let again = keep(&second, Kind::AgentOutput, "log.jsonl", b"second").await;
     assert_ne!(again, kept);
     let user = User::of(&story);
@@ -392,7 +386,7 @@ async fn a_superseded_attempt_can_add_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn which_agent_worked_and_what_it_took_is_told_of_every_attempt() {
+async fn provenance_shows_agent_and_usage_of_an_attempt() {
     let setup = Setup { task: Task::Waiting, ..Setup::default() };
     let story = Story::with(setup).await;
     let user = User::of(&story);
@@ -427,10 +421,10 @@ async fn which_agent_worked_and_what_it_took_is_told_of_every_attempt() {
     let told = user.json(&["jobs", "provenance", job.as_str()]).await;
     let attempt = &told["attempts"][0];
     assert_eq!((&attempt["how"], &attempt["spent_usd_micros"]), (&json!("failed"), &json!(420_000)));
-    assert_eq!(attempt["work"]["about_usd_micros"], 20_000, "what of it the agent did not come to say");
+    assert_eq!(attempt["work"]["about_usd_micros"], 20_000, "the estimated part of the cost is wrong");
     assert_eq!(attempt["failure"]["code"], "no_changes");
     assert_eq!((&attempt["work"]["turns"], &attempt["work"]["input_tokens"]), (&json!(7), &json!(12_000)));
-    assert_eq!(attempt["work"]["model"].as_str().unwrap().chars().count(), 200, "a runner's words are bounded");
+    assert_eq!(attempt["work"]["model"].as_str().unwrap().chars().count(), 200, "the model name is not truncated");
     let lines = user.run(&["jobs", "provenance", &short(&job)]).await.done();
     for line in [
         "agent\tclaude_code",

@@ -1,4 +1,4 @@
-//! The whole system, tested from outside: real HTTP, real git, real child processes, embedded AWS.
+//! Tests the whole system from outside: real HTTP, real git, real child processes, embedded AWS.
 
 #![expect(
     clippy::unwrap_used,

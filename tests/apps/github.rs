@@ -1,4 +1,4 @@
-//! A GitHub that has one App: what it answers an App, checked as GitHub checks it, before the demo forge.
+//! A fake GitHub with one App: verifies an App's requests like GitHub, in front of the demo forge.
 
 use crate::token_gate::{Gate, long_token};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -19,7 +19,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 pub(crate) const APP: u64 = 12_345;
 pub(crate) const CODE: &str = "a180b1a3d263c81bc6441d7b990bae27d4c10679";
-/// More than anybody mints at once.
 const AT_ONCE: u32 = 100;
 
 pub(crate) struct GitHub {
@@ -85,12 +84,11 @@ impl GitHub {
         self.gate.url.clone()
     }
 
-    /// The key as GitHub gives it: PKCS#1, which is what PKCS#8 has after 26 bytes of frame.
+    /// The key in GitHub's format, PKCS#1: the PKCS#8 bytes without their 26-byte frame.
     pub(crate) fn pem(&self) -> String {
         self.app.pem()
     }
 
-    /// What tokens were asked for, in order.
     pub(crate) fn minted(&self) -> Vec<Value> {
         self.app.minted.borrow().clone()
     }
@@ -107,7 +105,6 @@ impl GitHub {
         self.app.state.lock().unwrap().installed = false;
     }
 
-    /// What the App's hook was told to be last.
     pub(crate) fn hook(&self) -> Value {
         self.app.state.lock().unwrap().hook.clone()
     }
@@ -116,12 +113,11 @@ impl GitHub {
         self.app.state.lock().unwrap().webhook_secret = None;
     }
 
-    /// No token is answered until this is dropped.
+    /// Blocks every answer with a token until the permit is dropped.
     pub(crate) fn hold_minting(&self) -> OwnedSemaphorePermit {
         self.app.open.clone().try_acquire_many_owned(AT_ONCE).unwrap()
     }
 
-    /// Waits until somebody waits for a token.
     pub(crate) async fn wait_for_minting(&self) {
         let mut asked = self.app.asked.subscribe();
         asked.wait_for(|waiting| *waiting > 0).await.unwrap();
@@ -136,7 +132,7 @@ impl App {
         format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----\n", lines.join("\n"))
     }
 
-    /// Whether a JWT is this App's, young, and was never seen before.
+    /// Whether the request carries a valid, fresh JWT of this App that was not used before.
     fn knows(&self, headers: &HeaderMap) -> bool {
         let jwt = headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         let Some((signed, signature)) = jwt.and_then(|jwt| jwt.rsplit_once('.')) else { return false };
@@ -189,7 +185,7 @@ async fn configure(State(app): State<Arc<App>>, headers: HeaderMap, Json(body): 
 }
 
 async fn convert(State(app): State<Arc<App>>, headers: HeaderMap, Path(code): Path<String>) -> Response {
-    assert!(!headers.contains_key("authorization"), "a code is traded by nobody in particular");
+    assert!(!headers.contains_key("authorization"), "the conversion of a code is unauthenticated");
     let mut state = app.state.lock().unwrap();
     if !state.codes.remove(code.as_str()) {
         return missing();
@@ -240,7 +236,7 @@ async fn bot(Path(login): Path<String>) -> Response {
     Json(json!({ "id": (1u64 << 53) + 9, "login": login, "type": "Bot" })).into_response()
 }
 
-/// As GitHub writes instants: the day of the test's clock, which is the machine's.
+/// One hour from the machine's clock, in GitHub's format.
 fn in_an_hour() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     pullyard_domain::time::Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap() + 3_600_000).to_string()

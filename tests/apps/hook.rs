@@ -1,4 +1,4 @@
-//! The hook of an App itself, at the demo forge: let in, looked after, mended as far as a call mends it.
+//! Tests the webhook of a GitHub App at the demo forge: its registration, recovery, drifts and repair.
 
 use crate::story::{Setup, Story, Task, WORKING_AGENT, until};
 use crate::webhooks::{ANN, ANNS_TOKEN, BRANCH};
@@ -29,7 +29,7 @@ struct World {
 }
 
 impl World {
-    /// A system whose forge has an App of this manifest, installed for all of acme.
+    /// A system whose forge has an App with this manifest, installed for all of acme.
     async fn with(change: impl FnOnce(&mut Value)) -> Self {
         let settings = Settings { revise_on_review: true, ..Settings::default() };
         let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
@@ -51,7 +51,6 @@ impl World {
         world
     }
 
-    /// What a browser brings back from GitHub.
     async fn code(&self, manifest: &Value) -> String {
         let mut form = reqwest::Url::parse("http://x/").unwrap();
         form.query_pairs_mut().extend_pairs([("manifest", manifest.to_string().as_str()), ("owner", "acme")]);
@@ -85,14 +84,13 @@ impl World {
         self.story.api.verify_hook(&name()).await.unwrap().drifts
     }
 
-    /// Somebody's call of the forge, about the repository.
     async fn forge(&self, token: &str, path: &str, body: Value) -> Value {
         let url = format!("{}/repos/{SHOP}{path}", self.story.local.forge().api_url());
         let answer = self.http.post(url).bearer_auth(token).body(body.to_string()).send().await.unwrap();
         answer.error_for_status().unwrap().json().await.unwrap()
     }
 
-    /// A repository that is connected by the App, with a ticket's open pull request. Gives its number.
+    /// Connects a repository through the App and opens a ticket's pull request. Returns its number.
     async fn opened(&self) -> u64 {
         let forge = self.story.local.forge();
         let files = [("README.md", "# Shop\n", false), ("agent.sh", WORKING_AGENT, true)];
@@ -133,7 +131,7 @@ fn codes(drifts: &[Drift]) -> Vec<(&str, bool)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_came_while_the_function_was_down_makes_one_job() {
+async fn review_with_a_failed_delivery_creates_one_job() {
     let world = World::with(|_| ()).await;
     world.install().await;
     let number = world.opened().await;
@@ -141,7 +139,7 @@ async fn a_review_that_came_while_the_function_was_down_makes_one_job() {
     let review = json!({ "event": "REQUEST_CHANGES", "body": "Not yet." });
     world.forge(ANNS_TOKEN, &format!("/pulls/{number}/reviews"), review).await;
     world.story.local.forge().deliveries_settled().await;
-    assert_eq!(world.revisions().await, 0, "nobody told us");
+    assert_eq!(world.revisions().await, 0, "the delivery was not lost");
 
     world.story.pass(Duration::from_secs(301)).await;
     until("a revise job is made", async || match world.revisions().await {
@@ -151,14 +149,14 @@ async fn a_review_that_came_while_the_function_was_down_makes_one_job() {
     .await;
     world.story.quiet().await;
     world.story.local.forge().deliveries_settled().await;
-    assert_eq!(codes(&world.drifts().await), [("failing", false)], "the newest delivery did not arrive");
+    assert_eq!(codes(&world.drifts().await), [("failing", false)], "the failed delivery is not reported");
     assert_eq!(world.recovered().await.reviews, 0);
     assert_eq!(world.revisions().await, 1);
     world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_comment_is_found_by_the_look_of_an_app() {
+async fn app_hook_recovery_finds_a_lost_comment() {
     let world = World::with(|_| ()).await;
     world.install().await;
     let number = world.opened().await;
@@ -174,7 +172,7 @@ async fn a_lost_comment_is_found_by_the_look_of_an_app() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_apps_hook_that_calls_elsewhere_is_pointed_back_with_its_secret() {
+async fn app_hook_with_a_wrong_url_is_repaired() {
     let world = World::with(|manifest| manifest["hook_attributes"]["url"] = json!("http://127.0.0.1:1/other")).await;
     let here = world.story.local.api_url();
     world.story.api.install_hook(&world.wanted(here, true)).await.unwrap();
@@ -182,8 +180,8 @@ async fn an_apps_hook_that_calls_elsewhere_is_pointed_back_with_its_secret() {
     assert_eq!(codes(&drifts), [("url", true), ("failing", false)]);
     assert_eq!(drifts[0].sentence, "It calls http://127.0.0.1:1/other instead of us.");
     let left = world.story.api.repair_hook(&name()).await.unwrap().drifts;
-    assert_eq!(codes(&left), [("failing", false)], "its ping went nowhere");
-    // Forgotten here; what it is at GitHub is its owner's.
+    assert_eq!(codes(&left), [("failing", false)], "the failed ping is not reported");
+    // Removal forgets the hook here; at GitHub it belongs to the App's owner.
     world.story.api.remove_hook(&name(), false).await.unwrap();
     world.install().await;
     assert_eq!(codes(&world.drifts().await), [("failing", false)]);
@@ -191,7 +189,7 @@ async fn an_apps_hook_that_calls_elsewhere_is_pointed_back_with_its_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_call_mends_is_said_with_the_page_where_it_is_mended() {
+async fn unrepairable_drift_names_the_settings_page() {
     let world = World::with(|manifest| {
         manifest["default_events"] = json!(["issue_comment", "pull_request"]);
         manifest["default_permissions"]["contents"] = json!("read");
@@ -222,7 +220,7 @@ async fn what_no_call_mends_is_said_with_the_page_where_it_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reopened_pull_request_is_found_by_the_look_of_an_app() {
+async fn app_hook_recovery_finds_closed_and_reopened_pulls() {
     let world = World::with(|_| ()).await;
     world.install().await;
     let number = world.opened().await;
