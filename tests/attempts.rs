@@ -1,5 +1,4 @@
-//! One attempt: its claim, its lease and its phases; in `events` and `finish` its events and its end. The test
-//! speaks as the runner.
+//! Tests the claim, lease and phases of an attempt; the test acts as the runner.
 
 mod events;
 mod finish;
@@ -15,10 +14,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Long enough for everything that the sweeper waits for but a job's time limit.
+/// Longer than every grace period of the sweeper, shorter than a job's time limit.
 const GRACE: Duration = Duration::from_secs(16);
 
-/// A refusal: HTTP status, code, and whether the result was kept all the same.
+/// Status and code of a refusal, and whether the result was recorded anyway.
 fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, Option<bool>) {
     match answer.unwrap_err() {
         Error::Problem(problem) => (problem.status, problem.code, problem.recorded),
@@ -34,7 +33,7 @@ async fn begin(client: &AttemptClient, phase: Phase) {
     client.status(&StatusRequest { status: phase, inputs: None }).await.unwrap();
 }
 
-/// A claimed job of the ticket APP-1, and its task.
+/// Creates a job for ticket APP-1 and claims it; returns its task as well.
 async fn claimed() -> (Story, JobId, AttemptClient, Value) {
     claimed_under(Settings::default().limits).await
 }
@@ -49,20 +48,20 @@ async fn claimed_under(limits: Limits) -> (Story, JobId, AttemptClient, Value) {
     (story, job, client, task)
 }
 
-/// The job's container dies, and it is noted.
+/// Kills the job's container and records its death.
 async fn dies(story: &Story, job: &JobId, task: &Value) {
     story.kill(task).await;
     story.died(job).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_is_repeatable_and_everybody_elses_is_refused() {
+async fn claim_is_repeatable_and_a_second_claim_is_refused() {
     let (story, job, client, _) = claimed().await;
     let first = story.claim(&job, "c1").await.unwrap().0;
     let again = story.claim(&job, "c1").await.unwrap().0;
     assert_eq!(first, again);
     assert_eq!(refusal(story.claim(&job, "c2").await.map(|_| ())), lease_lost(false));
-    // In every phase, too.
+    // The same holds in later phases.
     begin_all(&client, Phase::Syncing).await;
     assert_eq!(story.claim(&job, "c1").await.unwrap().0, first);
     assert_eq!(refusal(story.claim(&job, "c2").await.map(|_| ())), lease_lost(false));
@@ -72,7 +71,7 @@ async fn a_claim_is_repeatable_and_everybody_elses_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_64_claims_with_one_token_exactly_one_wins() {
+async fn one_of_64_concurrent_claims_wins() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     story.task_of(&job, 1).await;
@@ -81,7 +80,7 @@ async fn of_64_claims_with_one_token_exactly_one_wins() {
     let mut winner = None;
     for (claim, answer) in claims.iter().zip(answers) {
         match answer {
-            Ok(won) => assert!(winner.replace((claim, won)).is_none(), "two have won"),
+            Ok(won) => assert!(winner.replace((claim, won)).is_none(), "two claims were granted"),
             lost => assert_eq!(refusal(lost.map(|_| ())), lease_lost(false)),
         }
     }
@@ -93,7 +92,7 @@ async fn of_64_claims_with_one_token_exactly_one_wins() {
     story.end().await;
 }
 
-/// Every way a token can be wrong, none of them the token.
+/// Invalid variants of a token.
 fn spoiled(token: &str) -> Vec<String> {
     let (kind, sealed) = token.split_at(4);
     let (body, mac) = sealed.split_once('.').unwrap();
@@ -122,7 +121,7 @@ fn spoiled(token: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_jobs_own_bootstrap_token_claims_it_and_only_in_time() {
+async fn only_an_unexpired_bootstrap_token_claims_its_job() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let other = story.job_for("e2", "APP-2", 1).await;
@@ -144,13 +143,17 @@ async fn only_the_jobs_own_bootstrap_token_claims_it_and_only_in_time() {
     assert_eq!(story.stored(&job).await["status"], "ready");
     assert_eq!(call(&job, 1, Some(&bootstrap)).await, 200);
     story.clock.advance(Duration::from_secs(601));
-    assert_eq!(call(&job, 1, Some(&bootstrap)).await, 401, "it has expired");
-    assert_eq!(call(&other, 1, Some(&told(&other_task, "PULLYARD_BOOTSTRAP"))).await, 401, "it has expired");
+    assert_eq!(call(&job, 1, Some(&bootstrap)).await, 401, "the expired token is accepted");
+    assert_eq!(
+        call(&other, 1, Some(&told(&other_task, "PULLYARD_BOOTSTRAP"))).await,
+        401,
+        "the expired token is accepted"
+    );
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_attempts_own_lease_speaks_for_it() {
+async fn attempt_routes_accept_only_the_attempts_own_lease() {
     let (story, job, _, task) = claimed().await;
     let lease = story.claim(&job, "c1").await.unwrap().0.lease;
     let other = story.job_for("e2", "APP-2", 1).await;
@@ -177,7 +180,7 @@ async fn only_the_attempts_own_lease_speaks_for_it() {
         assert_eq!(call(&other, 1, Some(&lease)).await, 401, "{route}");
         assert_eq!(call(&job, 2, Some(&lease)).await, 401, "{route}");
     }
-    // A lease opens nothing but its attempt.
+    // A lease gives no access to other routes.
     for path in ["/v1/jobs?project=acme".to_owned(), format!("/v1/jobs/{job}"), "/v1/projects/acme".into()] {
         assert_eq!(story.raw(Method::GET, &path, Some(&lease), Vec::new()).await.0, 401, "{path}");
     }
@@ -186,7 +189,7 @@ async fn only_the_attempts_own_lease_speaks_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn phases_go_on_in_their_order_only_and_the_present_one_is_repeatable() {
+async fn phases_advance_in_order_and_the_current_one_repeats() {
     let (story, job, client, _) = claimed().await;
     let say = async |phase| client.status(&StatusRequest { status: phase, inputs: None }).await;
     let wrong = || (409, "wrong_status".to_owned(), None);
@@ -211,7 +214,7 @@ async fn phases_go_on_in_their_order_only_and_the_present_one_is_repeatable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn repeating_syncing_never_extends_the_time_to_push() {
+async fn repeated_syncing_does_not_extend_the_push_window() {
     let (story, _, client, _) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     let left = async || {
@@ -226,11 +229,11 @@ async fn repeating_syncing_never_extends_the_time_to_push() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_are_given_only_while_the_attempt_holds_its_job() {
+async fn credentials_are_issued_only_while_the_attempt_holds_its_job() {
     let (story, job, client, task) = claimed().await;
     assert_eq!(client.credentials().await.unwrap().forge_token, story.forge_token());
     dies(&story, &job, &task).await;
-    // Still its own, until somebody takes it away.
+    // The dead attempt holds the job until the grace period ends.
     client.credentials().await.unwrap();
     story.pass(GRACE).await;
     assert_eq!(refusal(client.credentials().await), lease_lost(false));

@@ -1,4 +1,4 @@
-//! Who may do what: every route with every kind of credential. In `shown` what the answers say.
+//! Tests authorisation: every route with every kind of credential.
 
 mod projects;
 mod routes;
@@ -16,38 +16,38 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// What a route asks for.
+/// The credential that a route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needs {
     Nothing,
-    /// An API token, whatever it is for.
+    /// An API token with any scope.
     AnyToken,
-    /// A scope, for whatever projects; what others have is left out.
+    /// A scope, for any project; items of other projects are left out of the answer.
     Own(Scope),
-    /// A scope, for the project that the call names.
+    /// A scope, for the project in the call.
     Project(Scope),
-    /// A scope, for the project of the object that the call names: of another one it is not there.
+    /// A scope, for the project of the object in the call; objects of other projects are not found.
     Object(Scope),
-    /// A scope, and every project.
+    /// A scope, for all projects.
     All(Scope),
-    /// The task's token of this very attempt.
+    /// The bootstrap token of this attempt.
     Bootstrap,
-    /// The lease of this very attempt.
+    /// The lease of this attempt.
     Lease,
-    /// A runner's token, and the very runner that the call names.
+    /// The token of the runner in the call.
     Runner,
 }
 
 pub(crate) struct Route {
     pub(crate) method: Method,
-    /// As the router has it.
+    /// The path as the router spells it.
     pub(crate) route: &'static str,
     pub(crate) needs: Needs,
     pub(crate) path: String,
     body: Value,
 }
 
-/// What a project has that a call may name, and who works on it.
+/// One project's objects for calls, with the credentials of its attempt and runner.
 pub(crate) struct Objects {
     project: &'static str,
     key: &'static str,
@@ -62,16 +62,15 @@ pub(crate) struct Objects {
     hook: String,
 }
 
-/// What the table is filled with: the same in two projects.
+/// A system with the same objects in two projects.
 pub(crate) struct World {
     pub(crate) story: Story,
     pub(crate) acme: Objects,
     other: Objects,
-    /// The id of a token that nobody shows.
+    /// The id of a token that no call uses.
     token: String,
-    /// An open pull request.
     number: u64,
-    /// A dead letter that nobody can read, so that it stays.
+    /// A dead letter that cannot be parsed, so that redriving does not remove it.
     letter: String,
 }
 
@@ -96,7 +95,7 @@ impl Objects {
     }
 }
 
-/// A hook that somebody makes by hand.
+/// A hook that is installed manually at the forge.
 fn hook_of(story: &Story, project: &str) -> Value {
     json!({
         "name": format!("hook-{project}"), "integration": "gh1", "project": project, "repository": REPOSITORY,
@@ -107,7 +106,7 @@ fn hook_of(story: &Story, project: &str) -> Value {
 impl World {
     pub(crate) async fn make() -> Self {
         let story = Story::waiting().await;
-        // Ready is what has been swept.
+        // `/readyz` succeeds only after a sweep.
         story.local.sweep().await.unwrap();
         let other = ProjectId::new("other").unwrap();
         let settings = story.api.project(&story.project).await.unwrap().settings;
@@ -129,7 +128,7 @@ impl World {
         Self { story, acme, other, token, number, letter }
     }
 
-    /// A token that the table has, whatever no route would make of it.
+    /// Stores a token that no route would create.
     async fn stored(&self, text: &str, change: impl FnOnce(&mut Token)) -> String {
         let mut token = pullyard_entry::auth::stored_token(text, "a test's", [Scope::Admin].into(), None);
         change(&mut token);
@@ -137,7 +136,7 @@ impl World {
         format!("Bearer {text}")
     }
 
-    /// A credential that the route lets in.
+    /// A credential that the route accepts.
     pub(crate) fn credential<'a>(&'a self, of: &'a Objects, needs: Needs) -> &'a str {
         match needs {
             Needs::Bootstrap => &of.bootstrap,
@@ -147,7 +146,7 @@ impl World {
         }
     }
 
-    /// A call with this Authorization header; the answer's status and code.
+    /// Calls a route with this Authorization header; returns status and code.
     async fn ask(&self, route: &Route, authorization: Option<&str>) -> (u16, String) {
         let mut headers = vec![("content-type", "application/json"), ("if-match", "\"1\"")];
         headers.extend(authorization.map(|value| ("authorization", value)));
@@ -160,13 +159,13 @@ impl World {
     }
 }
 
-/// What may be answered to who is not refused: the same call again meets what it made before.
+/// Whether the status is no refusal of the caller. A repeated call may conflict with the first.
 fn is_let_in(status: u16) -> bool {
     matches!(status, 200 | 201 | 202 | 409 | 412)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_route_lets_in_whom_it_should_and_nobody_else() {
+async fn every_route_accepts_exactly_its_credentials() {
     let world = World::make().await;
     let story = &world.story;
     let scopes = [Scope::Read, Scope::Tickets, Scope::Jobs, Scope::Admin];
@@ -210,7 +209,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
         Some(world.stored("pat_expired", |token| token.expires_at = Some(now)).await),
         Some(world.stored("pat_taken-back", |token| token.revoked = true).await),
         Some(format!("Bearer {}", revoked.token)),
-        // Kind and prefix must agree, whatever the table says.
+        // A token's kind must match its prefix.
         Some(world.stored("pat_of-a-runner", |token| token.kind = TokenKind::Runner).await),
         Some(world.stored("rnt_of-a-person", |_| {}).await),
         Some(
@@ -237,7 +236,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
         ];
         let what = |who: &str| format!("{} {} as {who}", route.method, route.path);
         for who in nobody.iter().cloned().chain(strangers.map(Some)) {
-            // A trailing space is no part of a header's value.
+            // HTTP trims trailing spaces of a header value.
             let admin_after_all = who.as_deref().is_some_and(|who| who.trim_end() == format!("Bearer {admin}"));
             let (status, code) = world.ask(&route, who.as_deref()).await;
             match route.needs {
@@ -249,7 +248,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
         }
         for (credential, is_bootstrap) in [(&bootstrap, true), (&lease, false)] {
             let (status, code) = match route.needs {
-                // Tried last: it would end the attempt that the others need.
+                // The lease is tried last: a finish would end the attempt.
                 Needs::Lease if !is_bootstrap => continue,
                 _ => world.ask(&route, Some(credential)).await,
             };
@@ -280,7 +279,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             };
             match expected {
                 Some(expected) => assert_eq!((status, code.as_str()), expected, "{who}"),
-                // Whoever came before has removed it.
+                // An earlier call has deleted the object.
                 None if route.method == Method::DELETE && code == "not_found" => {}
                 None => assert!(is_let_in(status), "{who}: {status} {code}"),
             }
@@ -293,7 +292,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             _ => status == 403,
         };
         assert!(as_it_should, "{}: {status}", what("a token without scopes"));
-        // A runner, a runner of another project, and a runner token that no runner has shown yet.
+        // A runner, a runner of another project, and a runner token without a registered runner.
         let runners =
             [(true, format!("Bearer {}", of.runner_token)), (false, format!("Bearer {}", foreign.runner_token))];
         for (own, token) in runners.into_iter().chain([(false, runner.clone())]) {
@@ -308,7 +307,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
         }
         if route.needs == Needs::Lease {
             let (status, code) = world.ask(&route, Some(&lease)).await;
-            // After the finish there is nothing left to give back, and that is said to its own runner alone.
+            // After the finish a yield is refused, but its own lease is still recognized.
             let expected = if route.path.ends_with("/yield") { (409, "lease_lost") } else { (200, code.as_str()) };
             assert_eq!((status, code.as_str()), expected, "{}", what("its runner"));
         }
@@ -318,7 +317,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_table_of_routes_is_the_routers_own() {
+async fn route_table_matches_the_router_and_the_openapi_document() {
     let world = World::make().await;
     let tabled = world
         .routes(&world.acme)
@@ -339,6 +338,10 @@ async fn the_table_of_routes_is_the_routers_own() {
     }
     assert_eq!(tabled, routed);
     let document = pullyard_function_api::document();
-    assert_eq!(tabled, crate::description::operations(&document).map(|(name, _)| name).collect(), "as described");
+    assert_eq!(
+        tabled,
+        crate::description::operations(&document).map(|(name, _)| name).collect(),
+        "the OpenAPI document differs"
+    );
     world.story.end().await;
 }

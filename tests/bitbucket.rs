@@ -1,5 +1,4 @@
-//! A repository on Bitbucket Cloud, as the demo forge plays it: tickets become pull requests there and requested changes
-//! become commits, with the real runner and real git, and what does not work there is refused with what does.
+//! Tests a repository on the demo forge's Bitbucket Cloud API, with the real runner and real git.
 
 mod reviews;
 
@@ -17,18 +16,18 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const SHOP: &str = "acme/shop";
-/// Whose API token it is; the demo forge looks at the token alone, as Bitbucket's git does.
+/// The account's e-mail address. The demo forge checks only the token, like Bitbucket's git.
 const MAIL: &str = "bot@acme.example";
 
-/// Whether Bitbucket says whose a token is.
+/// Whether Bitbucket names the account of a token.
 enum Whose {
-    /// An API token, with the e-mail address of its account.
+    /// An API token with the e-mail address of its account.
     Told,
-    /// An access token of a repository.
+    /// An access token of a repository; Bitbucket names no account for it.
     Untold,
 }
 
-/// A system with a repository on Bitbucket, connected by an e-mail address and an API token if nothing else is said.
+/// A system with a connected repository on Bitbucket.
 struct World {
     story: Story,
     user: User,
@@ -36,12 +35,11 @@ struct World {
 }
 
 impl World {
-    /// The agent of the repository is a script.
+    /// Connects with an e-mail address and an API token. The agent is a script.
     async fn make(task: Task, agent: impl FnOnce(&Story, &str) -> String) -> Self {
         Self::connected(task, agent, Whose::Told).await
     }
 
-    /// The same, by a token of which the forge says whose it is, or does not.
     async fn connected(task: Task, agent: impl FnOnce(&Story, &str) -> String, whose: Whose) -> Self {
         let story = Story::with(Setup { task, ..Setup::default() }).await;
         let token = story.forge_token();
@@ -62,7 +60,7 @@ impl World {
         world
     }
 
-    /// So often, the forge lets our token in and does not say whose it is.
+    /// For the next calls the forge accepts our token but does not name its account.
     fn says_not_whose(&self, times: usize) {
         let calls = Calls { method: Some("GET".into()), path: "/2.0/user".into() };
         self.story.local.forge().order_fault(calls, times, Fault::status(403));
@@ -72,7 +70,7 @@ impl World {
         self.user.run_with(&["secrets", "set", name], value).await.done();
     }
 
-    /// Connects the forge by this secret.
+    /// Connects the forge with this secret.
     async fn add(&self, id: &str, secret: &str) -> crate::cli::Ran {
         let (api, secret) = (self.story.local.forge().bitbucket_api_url(), format!("pullyard/user/{secret}"));
         self.user
@@ -80,7 +78,7 @@ impl World {
             .await
     }
 
-    /// A ticket about the repository enters the trigger status, and its job ends well.
+    /// Moves a ticket of the repository into the trigger status and waits for its completed job.
     async fn work(&self, event: &str, minute: i64) -> (Job, JobResult) {
         let mut told = self.story.event(event, "BB-1", TRIGGER, minute);
         told.ticket.repository = Some(RepositoryName::new(SHOP).unwrap());
@@ -99,12 +97,12 @@ impl World {
         (ended, result)
     }
 
-    /// What the forge answers to whoever has the token.
+    /// The forge's answer to the bot's token.
     async fn told(&self, path: &str) -> Value {
         self.story.bitbucket(&self.token, Method::GET, &format!("/repositories/{SHOP}{path}"), Value::Null).await
     }
 
-    /// What git says in the forge's own repository.
+    /// Runs git in the forge's own repository.
     async fn git(&self, arguments: &[&str]) -> String {
         let repository = self.story.local.forge().repository(SHOP).await.unwrap();
         let run = tokio::process::Command::new("git").arg("-C").arg(repository.git_dir).args(arguments).output().await;
@@ -113,7 +111,7 @@ impl World {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// How the repository is heard of, and what is wrong with that.
+    /// The ingress of the repository and its problem.
     async fn heard_of(&self) -> (Value, Value) {
         let path = format!("/v1/projects/{}/ingress", self.story.project);
         let all = body(&self.story, &path).await;
@@ -123,18 +121,17 @@ impl World {
     }
 }
 
-/// What people read on a pull request.
+/// The description of a pull request.
 fn text_of(pull: &Value) -> String {
     pull["description"].as_str().or(pull["summary"]["raw"].as_str()).unwrap().to_owned()
 }
 
-/// An agent that adds a line.
 fn adds_a_line(_: &Story, _: &str) -> String {
     "#!/bin/sh\ncat > /dev/null\necho done >> work.txt\n".into()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_becomes_a_pull_request_and_its_next_job_goes_on_with_it() {
+async fn bitbucket_ticket_opens_a_pull_request_that_continues() {
     let world = World::make(Task::Runner, adds_a_line).await;
     let (_, first) = world.work("e1", 1).await;
     let url = format!("{}/{SHOP}/pull-requests/{}", world.story.local.forge().url(), first.number);
@@ -144,7 +141,7 @@ async fn a_ticket_becomes_a_pull_request_and_its_next_job_goes_on_with_it() {
     assert_eq!((&opened["state"], &opened["source"]["branch"]["name"]), (&json!("OPEN"), &json!(first.branch)));
     let text = text_of(&opened);
     assert!(text.contains("BB-1") && text.contains("https://tickets.example/BB-1"), "{text}");
-    // Bitbucket's pages show comments of HTML to everyone.
+    // Bitbucket renders HTML comments as visible text.
     assert!(text.contains("[//]: # (pullyard:newest ") && !text.contains("<!--"), "{text}");
 
     let (_, second) = world.work("e2", 2).await;
@@ -156,7 +153,7 @@ async fn a_ticket_becomes_a_pull_request_and_its_next_job_goes_on_with_it() {
     let renewed = text_of(&world.told(&format!("/pullrequests/{}", first.number)).await);
     assert!(renewed.contains(&format!("(pullyard:newest {} ", second.head)), "{renewed}");
 
-    // Looks learn that it was merged, and find nothing wrong on the way.
+    // Polling finds the merge and reports no problem before.
     world.user.run(&["repos", "ingress", SHOP, "poll"]).await.done();
     let look = async || {
         world.story.pass(Duration::from_secs(301)).await;
@@ -177,7 +174,7 @@ async fn a_ticket_becomes_a_pull_request_and_its_next_job_goes_on_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_has_a_pull_request_revised_by_its_address() {
+async fn revise_accepts_a_bitbucket_pull_request_url() {
     let world = World::make(Task::Runner, adds_a_line).await;
     let (_, first) = world.work("e1", 1).await;
     let ran = world.user.run(&["revise", &first.url, "-m", "Say it twice."]).await;
@@ -185,7 +182,7 @@ async fn a_person_has_a_pull_request_revised_by_its_address() {
     let (job, revised) = world.completed(&job).await;
     assert_eq!((job.kind, revised.number, &revised.branch), (Kind::Revise, first.number, &first.branch));
     assert_eq!(world.git(&["rev-parse", &format!("{}^", revised.head)]).await, first.head);
-    // What became of it stands beside the commit.
+    // The commit carries the job's state.
     let statuses = until("the commit has a status", async || {
         let statuses = world.told(&format!("/commit/{}/statuses", revised.head)).await;
         match statuses["values"].as_array().is_some_and(|all| !all.is_empty()) {
@@ -195,16 +192,16 @@ async fn a_person_has_a_pull_request_revised_by_its_address() {
     })
     .await;
     assert_eq!(statuses["values"][0]["key"], "pullyard", "{statuses}");
-    // Bitbucket shows it on the pull request of the branch that it names.
+    // With `refname` Bitbucket shows the status on the pull request of that branch.
     assert_eq!(statuses["values"][0]["refname"], json!(revised.branch), "{statuses}");
     world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_comment_of_ours_is_known_by_its_mark_where_the_forge_does_not_say_who_we_are() {
+async fn own_comment_is_found_by_its_mark_without_an_account() {
     let world = World::connected(Task::Runner, adds_a_line, Whose::Untold).await;
     let (_, first) = world.work("e1", 1).await;
-    // No status may be set, and that the comment was written before is not known any more.
+    // Statuses are refused, and the earlier comment is not stored anywhere.
     let calls = Calls { method: Some("POST".into()), path: "/statuses/build".into() };
     world.story.local.forge().order_fault(calls, 10_000, Fault::status(403));
     let comments = format!("/pullrequests/{}/comments", first.number);
@@ -223,7 +220,7 @@ async fn a_comment_of_ours_is_known_by_its_mark_where_the_forge_does_not_say_who
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_part_of_the_secret_is_in_what_leaves_the_runner() {
+async fn bitbucket_secret_is_redacted_in_all_runner_output() {
     let written = |token: &str| {
         let whole = format!("{MAIL}:{token}");
         let [basic, of_git] =
@@ -245,7 +242,7 @@ async fn no_part_of_the_secret_is_in_what_leaves_the_runner() {
     for path in ["", "/attempts", "/events", "/artifacts", "/checks"] {
         left.push(body(&world.story, &format!("/v1/jobs/{}{path}", job.id)).await.to_string());
     }
-    assert!(left.iter().any(|text| text.contains("[redacted]")), "the agent said nothing: {left:?}");
+    assert!(left.iter().any(|text| text.contains("[redacted]")), "nothing was redacted: {left:?}");
     for part in written(&world.token) {
         assert!(!left.iter().any(|text| text.contains(&part)), "{part}");
     }
@@ -253,17 +250,17 @@ async fn no_part_of_the_secret_is_in_what_leaves_the_runner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_access_token_alone_pushes_as_well() {
+async fn repository_access_token_can_push() {
     let world = World::make(Task::Runner, adds_a_line).await;
     world.secret("bitbucket", &world.token).await;
-    // Values are kept for a minute.
+    // Secrets are cached for a minute.
     world.story.clock.advance(Duration::from_secs(61));
     let takes = async |id: &str| {
         let tested = world.user.run(&["integrations", "test", id]).await.done();
         assert!(tested.contains(&format!("{id} takes our token.")), "{tested}");
     };
     takes("bb").await;
-    // Whose it is, Bitbucket need not say of such a token.
+    // Bitbucket need not name the account of such a token.
     world.says_not_whose(2);
     world.add("own", "bitbucket").await.done();
     let shown = world.user.json(&["integrations", "show", "own"]).await;
@@ -276,14 +273,14 @@ async fn an_access_token_alone_pushes_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_bitbucket_does_not_let_in_or_have_is_told_by_its_name() {
+async fn bitbucket_refusals_name_the_missing_or_denied_thing() {
     let world = World::make(Task::Waiting, adds_a_line).await;
     world.secret("wrong", &format!("{MAIL}:nobodys-token")).await;
     let denied = world.add("wrong", "wrong").await;
     assert!(denied.code != 0 && denied.err.contains("failed to be let in by"), "{denied:?}");
     assert!(!denied.err.contains("nobodys-token"), "{denied:?}");
     assert!(denied.err.contains("check that it is Bitbucket (--kind)"), "{denied:?}");
-    // Who gives the token for its name does not read it again.
+    // An error about a token given instead of a secret's name does not repeat the token.
     let add = ["integrations", "add", "x", "--kind", "bitbucket", "--token-secret", world.token.as_str()];
     let given = world.user.run(&add).await.ended(2, "name a secret, never the token");
     assert!(!given.err.contains(&world.token), "{given:?}");
@@ -301,14 +298,14 @@ async fn what_bitbucket_does_not_let_in_or_have_is_told_by_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_that_can_be_no_token_is_told_of_where_it_is_set_named_and_tested() {
+async fn invalid_token_value_is_reported_when_set_used_and_tested() {
     let world = World::make(Task::Waiting, adds_a_line).await;
     let value = format!("{MAIL}:planted token");
     let set = world.user.run_with(&["secrets", "set", "spaced"], &value).await;
     let set = set.ended(0, "warning: the value of spaced has a space inside");
     let refused = world.add("spaced", "spaced").await.ended(2, "the value of pullyard/user/spaced has a space inside");
     assert!(refused.err.contains("`pullyard secrets set spaced`"), "{refused:?}");
-    // The end of the last line is left out, one before it is not.
+    // Only the final line ending is trimmed.
     world.user.run_with(&["secrets", "set", "lines"], "planted\n\n").await.ended(0, "ends with a line's end");
     let lines = world.add("lines", "lines").await.ended(2, "the value of pullyard/user/lines ends with a line's end");
     world.secret("half", &format!("{MAIL}:")).await;
@@ -316,7 +313,7 @@ async fn a_value_that_can_be_no_token_is_told_of_where_it_is_set_named_and_teste
     assert!(half.code != 0 && half.err.contains("after the colon of the token is nothing"), "{half:?}");
 
     world.user.run_with(&["secrets", "set", "bitbucket"], &value).await.done();
-    // Values are kept for a minute.
+    // Secrets are cached for a minute.
     world.story.clock.advance(Duration::from_secs(61));
     let tested = world.user.run(&["integrations", "test", "bb"]).await;
     let tested = tested.ended(1, "the value of pullyard/user/bitbucket has a space inside");
@@ -330,7 +327,7 @@ async fn a_value_that_can_be_no_token_is_told_of_where_it_is_set_named_and_teste
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_app_is_refused_there_and_so_is_a_kind_that_is_no_forge() {
+async fn bitbucket_app_and_unknown_forge_kind_are_refused() {
     let world = World::make(Task::Waiting, adds_a_line).await;
     let app = ["integrations", "add", "app", "--kind", "bitbucket", "--app-id", "1"];
     let app = [&app[..], &["--key-secret", "k", "--webhook-secret", "w"]].concat();

@@ -1,4 +1,4 @@
-//! The events of an attempt: batches, repeats, heartbeats, and how they are read.
+//! Tests an attempt's events: batches, repeats, heartbeats and reading.
 
 use super::{GRACE, claimed, dies, lease_lost, refusal};
 use crate::story::{Story, failed, until};
@@ -24,7 +24,7 @@ fn events(first: u64, count: u64, text: &str) -> EventsRequest {
     EventsRequest { first_seq: first, events: (first..first + count).map(event).collect(), inputs: None }
 }
 
-/// Everything a reader gets, page by page: attempt, number, words.
+/// Reads all pages: attempt, sequence number and text of each event.
 async fn read(story: &Story, job: &JobId, after: Option<String>) -> (Vec<(u32, u64, String)>, String, bool) {
     let (mut seen, mut after) = (Vec::new(), after);
     loop {
@@ -39,7 +39,7 @@ async fn read(story: &Story, job: &JobId, after: Option<String>) -> (Vec<(u32, u
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_with_a_gap_an_overlap_or_a_wrong_first_number_is_refused() {
+async fn event_batch_with_a_gap_or_overlap_is_refused() {
     let (story, job, client, _) = claimed().await;
     let gap = EventsRequest {
         first_seq: 1,
@@ -72,7 +72,7 @@ async fn a_batch_with_a_gap_an_overlap_or_a_wrong_first_number_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_batch_keeps_what_came_first() {
+async fn repeated_batch_keeps_the_first_events() {
     let (story, job, client, _) = claimed().await;
     assert_eq!(client.events(&events(1, 3, "first")).await.unwrap().next_seq, 4);
     assert_eq!(client.events(&events(1, 3, "second")).await.unwrap().next_seq, 4);
@@ -84,17 +84,17 @@ async fn a_repeated_batch_keeps_what_came_first() {
     let (seen, _, _) = read(&story, &job, None).await;
     assert_eq!(seen.iter().map(|it| it.1).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
     assert!(seen[..3].iter().all(|it| it.2.starts_with("first")));
-    // One racer's batch, whole.
+    // The whole batch of one racer is stored.
     assert_eq!(seen[3].2.strip_suffix(" 4"), seen[4].2.strip_suffix(" 5"));
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_gets_every_event_once_and_in_order_whatever_way_it_reads() {
+async fn reader_receives_each_event_once_and_in_order() {
     let (story, job, client, task) = claimed().await;
     let mut expected = Vec::new();
     let mut first = 1;
-    // More batches than a page takes.
+    // More batches than fit on a page.
     for count in (1..=3).cycle().take(45) {
         client.events(&events(first, count, "one")).await.unwrap();
         expected.extend((first..first + count).map(|seq| (1, seq, format!("one {seq}"))));
@@ -104,14 +104,14 @@ async fn a_reader_gets_every_event_once_and_in_order_whatever_way_it_reads() {
     assert_eq!((seen, end), (expected.clone(), false));
     assert_eq!(read(&story, &job, Some(cursor.clone())).await, (Vec::new(), cursor.clone(), false));
 
-    // A batch that overtakes another is held back until the other is there.
+    // A batch that arrives early is held back until the batch before it arrives.
     client.events(&events(first + 2, 2, "one")).await.unwrap();
     assert_eq!(read(&story, &job, Some(cursor.clone())).await.0, []);
     client.events(&events(first, 2, "one")).await.unwrap();
     expected.extend((first..first + 4).map(|seq| (1, seq, format!("one {seq}"))));
     assert_eq!(read(&story, &job, None).await.0, expected);
 
-    // What is missing when the attempt is over never comes.
+    // Once the attempt has ended, a gap is skipped.
     client.events(&events(first + 10, 2, "one")).await.unwrap();
     expected.extend((first + 10..first + 12).map(|seq| (1, seq, format!("one {seq}"))));
     dies(&story, &job, &task).await;
@@ -122,7 +122,7 @@ async fn a_reader_gets_every_event_once_and_in_order_whatever_way_it_reads() {
     expected.extend((1..5).map(|seq| (2, seq, format!("two {seq}"))));
     let (seen, _, end) = read(&story, &job, None).await;
     assert_eq!((&seen, end), (&expected, false));
-    // Going on from a cursor of the first attempt.
+    // Continue from a cursor of the first attempt.
     let (rest, _, _) = read(&story, &job, Some(cursor)).await;
     assert_eq!(rest, expected[expected.len() - rest.len()..]);
     assert_eq!(rest.len(), 10);
@@ -135,10 +135,10 @@ async fn a_reader_gets_every_event_once_and_in_order_whatever_way_it_reads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn batches_that_overlap_are_never_shown_twice() {
+async fn overlapping_batches_are_shown_once() {
     let (story, job, client, _) = claimed().await;
     client.events(&events(1, 3, "first")).await.unwrap();
-    // Against the protocol: numbers 2 and 3 again, in a batch of another first number.
+    // Violates the protocol: repeats numbers 2 and 3 in a batch with another first number.
     let _ = client.events(&events(2, 4, "second")).await;
     client.events(&events(6, 1, "third")).await.unwrap();
     client.finish(&failed("f1")).await.unwrap();
@@ -151,7 +151,7 @@ async fn batches_that_overlap_are_never_shown_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_heartbeat_stores_nothing_and_tells_the_wish() {
+async fn heartbeat_stores_nothing_and_returns_want() {
     let (story, job, client, _) = claimed().await;
     client.events(&events(1, 2, "a")).await.unwrap();
     let before = story.stored(&job).await;
@@ -167,7 +167,7 @@ async fn a_heartbeat_stores_nothing_and_tells_the_wish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_are_wanted_soon_only_while_somebody_reads_them() {
+async fn events_are_sent_faster_only_while_watched() {
     let (story, job, client, _) = claimed().await;
     let wanted = async || {
         let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
@@ -176,7 +176,6 @@ async fn events_are_wanted_soon_only_while_somebody_reads_them() {
     assert_eq!(wanted().await, (false, 10_000));
     story.api.events(&job, None).await.unwrap();
     until("it is told that somebody looks", async || {
-        // A moment ago nobody did.
         let told = wanted().await;
         if told == (true, 500) { Ok(()) } else { Err(format!("{told:?}")) }
     })

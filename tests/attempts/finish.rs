@@ -1,4 +1,4 @@
-//! The end of an attempt: repeated, refused, late, and in a race with its death.
+//! Tests the finish of an attempt: repeated, refused, late, and racing the attempt's death.
 
 use super::{GRACE, begin, claimed, claimed_under, dies, lease_lost, refusal};
 use crate::cli::User;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_finish_is_repeatable_and_another_one_is_refused() {
+async fn finish_is_repeatable_and_a_second_finish_is_refused() {
     let (story, job, client, _) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     for _ in 0..3 {
@@ -24,7 +24,7 @@ async fn a_finish_is_repeatable_and_another_one_is_refused() {
     let before = story.stored(&job).await;
     assert_eq!(refusal(client.finish(&failed("f2")).await), lease_lost(false));
     assert_eq!(refusal(client.finish(&completed("f3", 8)).await), lease_lost(true));
-    // The id decides, not what is said with it.
+    // A finish with a known id is a repeat, even with a different body.
     assert_eq!(client.finish(&failed("f1")).await.unwrap().status, Status::Completed);
     assert_eq!(story.stored(&job).await, before);
     let ticket = story.settled("APP-1").await;
@@ -33,7 +33,7 @@ async fn a_finish_is_repeatable_and_another_one_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_can_complete_only_while_it_pushes_and_fail_at_any_time() {
+async fn attempt_completes_only_while_syncing_and_fails_in_any_phase() {
     let (story, job, client, _) = claimed().await;
     let wrong = || (409, "wrong_status".to_owned(), None);
     assert_eq!(refusal(client.finish(&completed("f1", 7)).await), wrong());
@@ -42,7 +42,7 @@ async fn an_attempt_can_complete_only_while_it_pushes_and_fail_at_any_time() {
     begin(&client, Phase::Executing).await;
     assert_eq!(refusal(client.finish(&completed("f1", 7)).await), wrong());
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
-    // The refused finish has not used its id up.
+    // The refused finish did not consume its id.
     begin(&client, Phase::Syncing).await;
     assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, Status::Completed);
     let other = story.job_for("e2", "APP-2", 1).await;
@@ -52,7 +52,7 @@ async fn an_attempt_can_complete_only_while_it_pushes_and_fail_at_any_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn long_and_hostile_last_words_are_cut_before_they_are_kept() {
+async fn hostile_failure_text_is_sanitized_and_truncated() {
     let (story, job, client, _) = claimed().await;
     begin_all(&client, Phase::Executing).await;
     let hostile = "\u{1b}[2J\u{7}</script><script>alert(1)</script>\r\nSet-Cookie: a=b\n\u{202e}🧨".repeat(400);
@@ -73,7 +73,7 @@ async fn long_and_hostile_last_words_are_cut_before_they_are_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_that_can_not_be_one_is_refused_and_the_attempt_goes_on() {
+async fn invalid_result_is_refused_and_the_attempt_continues() {
     let (story, job, client, _) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     let with = |change: &dyn Fn(&mut FinishResult)| {
@@ -110,7 +110,7 @@ async fn a_result_that_can_not_be_one_is_refused_and_the_attempt_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_moves_in_the_very_write_that_ends_its_job() {
+async fn ticket_moves_in_the_write_that_ends_its_job() {
     for (last, finish, status) in [(Phase::Syncing, completed("f1", 7), REVIEW), (Phase::Executing, failed("f1"), TODO)]
     {
         let (story, _, client, _) = claimed().await;
@@ -120,18 +120,14 @@ async fn a_ticket_moves_in_the_very_write_that_ends_its_job() {
         story.quiet().await;
         let after = story.item("TICKET#acme#APP-1", "TICKET").await;
         assert_eq!((&after["status"], &after["active_job"]), (&json!(status), &Value::Null), "{after}");
-        assert_eq!(
-            after["rev"].as_u64(),
-            before["rev"].as_u64().map(|rev| rev + 1),
-            "one write, and nothing due: {after}"
-        );
+        assert_eq!(after["rev"].as_u64(), before["rev"].as_u64().map(|rev| rev + 1), "not exactly one write: {after}");
         assert!(after.get("wk").is_none() && after["synced_version"] == after["wanted"]["version"], "{after}");
         story.end().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_32_finishes_with_different_ids_exactly_one_ends_the_job() {
+async fn one_of_32_concurrent_finishes_ends_the_job() {
     let (story, job, client, _) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     let requests =
@@ -158,12 +154,12 @@ async fn of_32_finishes_with_different_ids_exactly_one_ends_the_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_ends_a_pushing_attempt_before_its_time_and_anybody_may_after() {
+async fn syncing_attempt_is_ended_only_after_its_push_window() {
     let limits = Limits { wall_secs: 60, ..Limits::default() };
     let (story, job, client, task) = claimed_under(limits).await;
     begin_all(&client, Phase::Syncing).await;
     dies(&story, &job, &task).await;
-    // Dead, over its time limit, and still nobody else's.
+    // The attempt is dead and over its time limit, but its push window is open.
     for _ in 0..2 {
         story.pass(Duration::from_secs(40)).await;
         story.quiet().await;
@@ -179,7 +175,7 @@ async fn nobody_ends_a_pushing_attempt_before_its_time_and_anybody_may_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_pushed_past_its_time_may_still_finish_if_nobody_took_its_job() {
+async fn attempt_may_finish_after_its_push_window_if_not_ended() {
     let (story, job, client, _) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     story.pass(Duration::from_secs(600)).await;
@@ -189,7 +185,7 @@ async fn an_attempt_that_pushed_past_its_time_may_still_finish_if_nobody_took_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_said_to_a_job_that_only_adopts_is_not_said_to_be_heard() {
+async fn input_to_an_adopting_job_is_reported_as_undelivered() {
     let (story, job, client, task) = claimed().await;
     let user = User::of(&story);
     begin_all(&client, Phase::Syncing).await;
@@ -211,7 +207,7 @@ async fn what_is_said_to_a_job_that_only_adopts_is_not_said_to_be_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_found_what_was_pushed_and_failed_all_the_same_says_that_it_may_be_there() {
+async fn failed_adopting_job_reports_a_possible_earlier_push() {
     let (story, job, client, task) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     dies(&story, &job, &task).await;
@@ -231,7 +227,7 @@ async fn a_job_that_found_what_was_pushed_and_failed_all_the_same_says_that_it_m
     story.end().await;
 }
 
-/// A finish with a pull request, after the sweeper ended the job.
+/// Ends the job by a sweep, then sends its finish with a pull request.
 async fn late_finish() -> (Story, JobId) {
     let (story, job, client, task) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
@@ -252,7 +248,7 @@ async fn late_finish() -> (Story, JobId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_that_comes_after_its_job_was_taken_is_kept_and_changes_no_job() {
+async fn late_result_is_recorded_and_changes_no_job() {
     let (story, _) = late_finish().await;
     let ticket = story.settled("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
@@ -260,7 +256,7 @@ async fn a_result_that_comes_after_its_job_was_taken_is_kept_and_changes_no_job(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_pull_request_of_a_late_result_is_linked_to_its_ticket_and_gone_on_with() {
+async fn late_results_pull_request_is_linked_and_continued() {
     let (story, _) = late_finish().await;
     let ticket = until("the link shows", async || {
         let ticket = story.settled("APP-1").await;
@@ -276,7 +272,7 @@ async fn the_pull_request_of_a_late_result_is_linked_to_its_ticket_and_gone_on_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_result_that_comes_while_its_push_is_adopted_is_kept_and_its_job_completes_with_it() {
+async fn late_result_during_adoption_is_recorded_and_job_completes() {
     let (story, job, client, task) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     dies(&story, &job, &task).await;
@@ -300,7 +296,7 @@ async fn a_late_result_that_comes_while_its_push_is_adopted_is_kept_and_its_job_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_result_does_not_take_the_place_of_the_pull_request_that_its_ticket_has() {
+async fn late_result_does_not_replace_the_tickets_pull_request() {
     let (story, _, client, _) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     client.finish(&completed("f1", 7)).await.unwrap();
@@ -320,7 +316,7 @@ async fn a_late_result_does_not_take_the_place_of_the_pull_request_that_its_tick
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_finish_whose_pull_request_is_another_tickets_ends_its_job_and_leaves_the_link() {
+async fn finish_with_another_tickets_pull_request_keeps_its_link() {
     let (story, first, client, _) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     client.finish(&completed("f1", 7)).await.unwrap();
@@ -339,7 +335,7 @@ async fn a_finish_whose_pull_request_is_another_tickets_ends_its_job_and_leaves_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_finish_whose_pull_request_is_another_projects_leaves_the_link_though_the_tickets_have_one_key() {
+async fn finish_with_another_projects_pull_request_keeps_its_link() {
     let (story, first, client, _) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     client.finish(&completed("f1", 7)).await.unwrap();
@@ -361,7 +357,7 @@ async fn a_finish_whose_pull_request_is_another_projects_leaves_the_link_though_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_result_does_not_disturb_the_attempt_that_runs_now() {
+async fn late_result_does_not_affect_the_current_attempt() {
     let (story, job, client, task) = claimed().await;
     begin(&client, Phase::Preparing).await;
     dies(&story, &job, &task).await;
@@ -384,7 +380,7 @@ async fn a_late_result_does_not_disturb_the_attempt_that_runs_now() {
     story.end().await;
 }
 
-/// Finishes, the death of the container and sweeps meet; `phase` is where the attempt stands then.
+/// Races finishes, sweeps and the death of the container, with the attempt in `phase`.
 async fn check_race(phase: Phase, wait: Duration, finish: impl Fn(&str) -> FinishRequest) {
     let story = Story::waiting().await;
     let mut all = Vec::new();
@@ -405,7 +401,7 @@ async fn check_race(phase: Phase, wait: Duration, finish: impl Fn(&str) -> Finis
     }));
     let (_, answers) = tokio::join!(sweeps, finishes);
     for ((job, key, _), [first, second]) in all.iter().zip(answers) {
-        // What may have been pushed is looked for before its job fails.
+        // A possible push is looked for before its job fails.
         let looked_for = phase == Phase::Syncing && first.is_err();
         if looked_for {
             story.adopts_nothing(job).await;
@@ -435,19 +431,19 @@ async fn check_race(phase: Phase, wait: Duration, finish: impl Fn(&str) -> Finis
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_finish_that_meets_a_death_and_sweeps_makes_one_end() {
+async fn failed_finish_racing_death_and_sweeps_ends_the_job_once() {
     check_race(Phase::Executing, GRACE, failed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_completed_finish_that_meets_a_death_and_sweeps_makes_one_end() {
+async fn completed_finish_racing_death_and_sweeps_ends_the_job_once() {
     let number = std::sync::atomic::AtomicU64::new(1);
     let next = || number.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
     check_race(Phase::Syncing, Duration::from_secs(121), |id| completed(id, next())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_finish_within_the_grace_after_a_death_counts() {
+async fn finish_within_the_grace_period_after_death_is_accepted() {
     let (story, job, client, task) = claimed().await;
     begin_all(&client, Phase::Executing).await;
     dies(&story, &job, &task).await;

@@ -1,4 +1,4 @@
-//! What belongs to another project: its objects, the runners that it shares, and hooks.
+//! Tests access to another project's objects, shared runners and hooks.
 
 use super::{World, hook_of};
 use pullyard_store::Scope;
@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_belongs_to_another_project_is_as_if_it_were_not_there() {
+async fn objects_of_another_project_are_not_found() {
     let world = World::make().await;
     let story = &world.story;
     let token = story.token(&[Scope::Read, Scope::Jobs], Some(&["other"])).await;
@@ -17,7 +17,7 @@ async fn what_belongs_to_another_project_is_as_if_it_were_not_there() {
         let (gone, _, silence) = ask(&format!("/v1/jobs/{absent}{tail}")).await;
         assert_eq!((there, gone), (404, 404));
         let same = |body: &Value, job: &str| body.to_string().replace(job, "JOB");
-        assert_eq!(same(&said, world.acme.job.as_str()), same(&silence, &absent), "nothing tells them apart");
+        assert_eq!(same(&said, world.acme.job.as_str()), same(&silence, &absent), "the answers reveal the job");
     }
     let (status, _, said) = ask(&format!("/v1/deliveries/{}", world.acme.delivery)).await;
     assert_eq!((status, &said["code"]), (404, &json!("not_found")));
@@ -37,7 +37,7 @@ async fn what_belongs_to_another_project_is_as_if_it_were_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_one_project_commands_no_runner_that_others_have_too() {
+async fn admin_of_one_project_cannot_command_a_shared_runner() {
     let world = World::make().await;
     let story = &world.story;
     let admin = story.token(&[Scope::Admin], Some(&["acme"])).await;
@@ -55,7 +55,7 @@ async fn who_has_one_project_commands_no_runner_that_others_have_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_is_made_for_ones_own_projects_alone() {
+async fn hook_is_created_only_for_the_tokens_projects() {
     let world = World::make().await;
     let story = &world.story;
     let admin = story.token(&[Scope::Admin], Some(&["other"])).await;
@@ -65,7 +65,7 @@ async fn a_hook_is_made_for_ones_own_projects_alone() {
         (json!({ "others": ["acme"] }), 403),
         (json!({ "name": "app", "repository": null, "app": true }), 403),
         (json!({ "name": "all", "repository": null, "organisation": "acme" }), 403),
-        // What tells of all projects is not to be had beside what one may have.
+        // An organisation or App hook covers all projects and cannot be combined with a repository.
         (json!({ "app": true }), 422),
         (json!({ "organisation": "acme" }), 422),
     ] {
@@ -80,7 +80,7 @@ async fn a_hook_is_made_for_ones_own_projects_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_of_two_projects_is_not_there_for_who_has_one_of_them() {
+async fn hook_of_two_projects_is_hidden_from_a_token_for_one() {
     let world = World::make().await;
     let story = &world.story;
     let mut wanted = hook_of(story, "other");
@@ -108,13 +108,13 @@ async fn a_hook_of_two_projects_is_not_there_for_who_has_one_of_them() {
         let (_, listed) = ask(&token, Method::GET, "/v1/hooks", &Value::Null).await;
         let names: Vec<_> = listed["hooks"].as_array().unwrap().iter().map(|hook| hook["name"].clone()).collect();
         assert_eq!(names, [json!(format!("hook-{project}"))]);
-        // Nor is its name theirs to make another one of.
+        // The name is taken for them as well.
         let mut own = hook_of(story, project);
         own["name"] = json!("shared");
         assert_eq!(ask(&token, Method::POST, "/v1/hooks", &own).await.0, 409, "{project}");
     }
     let (status, shared) = ask(&of_both, Method::GET, "/v1/hooks/shared", &Value::Null).await;
     assert_eq!((status, &shared["project"], &shared["others"]), (200, &json!("other"), &json!(["acme"])), "{shared}");
-    assert_eq!(ask(&of_both, Method::POST, "/v1/hooks", &wanted).await.0, 201, "whoever has both may mend it");
+    assert_eq!(ask(&of_both, Method::POST, "/v1/hooks", &wanted).await.0, 201, "a token for both projects is refused");
     world.story.end().await;
 }

@@ -1,4 +1,4 @@
-//! The table of routes: what each asks for, and a call of it for the objects of one project.
+//! The table of routes: the credential of each route and a valid call for one project's objects.
 
 use super::{Needs, Objects, Route, World, hook_of};
 use crate::story::REPOSITORY;
@@ -156,9 +156,9 @@ impl World {
             route(&Method::PUT, "/v1/secrets/{secret}", All(Scope::Admin), json!({ "value": "planted" })),
             route(&post, "/v1/secrets/{secret}/rotate", All(Scope::Admin), json!({ "value": "planted" })),
             route(&Method::DELETE, "/v1/projects/{project}/repositories/{owner}/{name}", Project(Scope::Admin), none()),
-            // Refused, since there is a hook of it.
+            // Refused because a hook uses the integration.
             route(&Method::DELETE, "/v1/integrations/{integration}", All(Scope::Admin), none()),
-            // The last two, because they end the runner and the attempt.
+            // Last, because they end the hook, the runner and the attempt.
             route(&Method::DELETE, "/v1/hooks/{hook}", Object(Scope::Admin), none()),
             route(&Method::DELETE, "/v1/runners/{runner}", Object(Scope::Admin), none()),
             route(&get, "/v1/jobs/{job}/attempts/{attempt}/inputs", Lease, none()),

@@ -1,4 +1,4 @@
-//! What is told to who has one project alone: of another one no id, no key and no name, in whatever answer.
+//! Tests that answers to a token for one project name no object of another project.
 
 use super::{Needs, World};
 use crate::story::REPOSITORY;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 impl World {
-    /// A model's account is left alone for an hour.
+    /// Opens a breaker of the model account for an hour.
     async fn shut(&self, account: &str) {
         let now = self.story.clock.now();
         let breaker = Breaker {
@@ -27,7 +27,7 @@ impl World {
         assert_eq!(self.story.store().await.put_breaker(&breaker, None).await.unwrap(), Write::Applied);
     }
 
-    /// What is answered to who may ask this.
+    /// The body of a successful answer.
     async fn told(&self, path: &str, token: &str) -> String {
         let (status, _, said) = self.story.raw(Method::GET, path, Some(token), Vec::new()).await;
         assert_eq!(status, 200, "{path}: {said}");
@@ -36,7 +36,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_answer_to_who_has_one_project_names_what_another_one_has() {
+async fn token_for_one_project_sees_no_names_of_another() {
     let world = World::make().await;
     let (story, acme) = (&world.story, &world.acme);
     let of_runner = format!("runner/{}/codex", acme.runner);
@@ -51,7 +51,7 @@ async fn no_answer_to_who_has_one_project_names_what_another_one_has() {
         ticket: TicketKey::new(acme.key).unwrap(),
     };
     story.api.link(&link).await.unwrap();
-    // A runner that both projects have works for the one.
+    // A runner that serves both projects works for acme.
     story.settings(|settings| settings.compute = Compute::Runners).await;
     let job = story.job_for("e2", "APP-2", 2).await;
     let of_two = story.runner_token("of-two", Some(&["acme", "other"]), None).await;
@@ -85,7 +85,7 @@ async fn no_answer_to_who_has_one_project_names_what_another_one_has() {
         let named: Vec<_> = theirs.iter().filter(|word| said.contains(**word)).collect();
         assert!(named.is_empty(), "{path} names {named:?}: {said}");
     }
-    // All of it is there for who may see it.
+    // The administrator sees these names.
     let admin = story.local.admin_token();
     for (path, word) in [
         ("/v1/projects", theirs[0]),
@@ -98,7 +98,7 @@ async fn no_answer_to_who_has_one_project_names_what_another_one_has() {
         let said = world.told(path, admin).await;
         assert!(said.contains(word), "{path} does not name {word}: {said}");
     }
-    // Nor is a runner's account theirs to be asked again.
+    // The token may not close a breaker of a shared runner's account either.
     let close = json!({ "account": of_runner }).to_string().into_bytes();
     let (status, _, said) = story.raw(Method::POST, "/v1/breakers/close", Some(&token), close).await;
     assert_eq!((status, &said["code"]), (403, &Value::from("not_allowed")), "{said}");

@@ -1,4 +1,4 @@
-//! Tokens that end: an API token, a task's, and a lease.
+//! Tests expired and revoked API tokens, bootstrap tokens and leases.
 
 use crate::story::{Story, told};
 use pullyard_store::{Scope, Write};
@@ -7,7 +7,7 @@ use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_expired_or_was_revoked_stops_at_once() {
+async fn expired_or_revoked_token_is_refused_at_once() {
     let story = Story::waiting().await;
     let store = story.store().await;
     let ask = async |token: &str| {
@@ -30,12 +30,12 @@ async fn a_token_that_expired_or_was_revoked_stops_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tasks_token_dies_with_its_time_and_a_lease_with_its_attempt() {
+async fn bootstrap_token_expires_and_lease_ends_with_its_attempt() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let bootstrap = told(&story.task_of(&job, 1).await, "PULLYARD_BOOTSTRAP");
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
-    // Another process with the same token does not get the lease.
+    // Another process with the same token does not receive the lease.
     let start = async |claim: &str| {
         let body = json!({ "claim_id": claim, "instance": "i" }).to_string().into_bytes();
         let path = format!("/v1/jobs/{job}/attempts/1/start");
@@ -43,7 +43,7 @@ async fn a_tasks_token_dies_with_its_time_and_a_lease_with_its_attempt() {
         (status, body["code"].as_str().unwrap_or_default().to_owned())
     };
     assert_eq!(start("c2").await, (409, "lease_lost".into()));
-    assert_eq!(start("c1").await.0, 200, "the same claim is a repeat");
+    assert_eq!(start("c1").await.0, 200, "the repeated claim is refused");
     let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
     for what in ["credentials", "events", "status"] {

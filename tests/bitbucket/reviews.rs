@@ -1,4 +1,4 @@
-//! Changes that are asked for on Bitbucket Cloud: found by looks, told to one job, and answered once.
+//! Tests change requests on Bitbucket Cloud: found by polling, sent to one job, answered once.
 
 use super::{SHOP, World};
 use crate::story::{Story, TRIGGER, Task};
@@ -13,11 +13,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Longer than from one look to the next.
+/// Longer than a polling interval.
 const LOOK: Duration = Duration::from_secs(301);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// An agent that leaves what it was told beside the system, and adds a line; it fails while there is a file for that.
+/// An agent that saves its prompt and adds a line. It fails while the file `fails` exists.
 fn tells(story: &Story, _: &str) -> String {
     let at = story.folder().display();
     format!(
@@ -26,7 +26,7 @@ fn tells(story: &Story, _: &str) -> String {
     )
 }
 
-/// A pull request of ours that is looked at, in a project that revises on reviews.
+/// A polled pull request in a project that revises on reviews.
 async fn opened() -> (World, JobResult) {
     let world = World::make(Task::Runner, tells).await;
     world.story.settings(|settings| settings.revise_on_review = true).await;
@@ -36,7 +36,7 @@ async fn opened() -> (World, JobResult) {
 }
 
 impl World {
-    /// Somebody with this role in the repository, about a pull request.
+    /// A user with this role in the repository, reviewing a pull request.
     async fn person(&self, login: &str, id: u64, role: Role, number: u64) -> Person<'_> {
         let (forge, token) = (self.story.local.forge(), format!("token-of-{login}"));
         let user = User { login: login.into(), id, token: token.clone() };
@@ -45,7 +45,7 @@ impl World {
         Person { world: self, token, number }
     }
 
-    /// Both clocks go on until the repository is looked at, and everything that follows from it is done.
+    /// Advances both clocks past the next poll and waits for all follow-up work.
     async fn look(&self) {
         self.goes_on(LOOK).await;
     }
@@ -62,19 +62,19 @@ impl World {
         jobs
     }
 
-    /// The newest revision, of so many.
+    /// The newest of `count` revisions.
     async fn nth_revision(&self, count: usize) -> JobId {
         let mut jobs = self.revisions().await;
         assert_eq!(jobs.len(), count, "{jobs:?}");
         jobs.remove(count - 1).id
     }
 
-    /// What the agent of a job was told that has ended.
+    /// The prompt of a job that has ended.
     fn prompt(&self, job: &JobId) -> String {
         std::fs::read_to_string(self.story.folder().join(format!("told-{job}"))).unwrap()
     }
 
-    /// What was answered in a thread.
+    /// The replies in a thread.
     async fn answers(&self, number: u64, thread: u64) -> Vec<String> {
         let all = self.told(&format!("/pullrequests/{number}/comments?pagelen=100")).await;
         let is_of = |comment: &&Value| comment["parent"]["id"] == json!(thread);
@@ -82,14 +82,14 @@ impl World {
         all["values"].as_array().unwrap().iter().filter(is_of).map(words).collect()
     }
 
-    /// The ledger's answers to what somebody asked for.
+    /// The ledger's decisions on this user's reviews.
     async fn entries_of(&self, login: &str) -> Vec<Delivery> {
         let all = self.story.api.deliveries(&self.story.project, None, None).await.unwrap().deliveries;
         all.into_iter().filter(|entry| entry.review.as_ref().is_some_and(|of| of.author == login)).collect()
     }
 }
 
-/// Somebody who reviews a pull request by Bitbucket's API.
+/// A user who reviews a pull request through Bitbucket's API.
 struct Person<'a> {
     world: &'a World,
     token: String,
@@ -106,7 +106,7 @@ impl Person<'_> {
         self.call(Method::POST, "/comments", json!({ "content": { "raw": words } })).await;
     }
 
-    /// On a line, as the newest commit has it. The comment's id.
+    /// Comments on a line of the newest commit; returns the comment's id.
     async fn says_on(&self, path: &str, line: u64, words: &str) -> u64 {
         let body = json!({ "content": { "raw": words }, "inline": { "path": path, "to": line } });
         self.call(Method::POST, "/comments", body).await["id"].as_u64().unwrap()
@@ -124,7 +124,7 @@ impl Person<'_> {
         self.call(Method::POST, "/approve", Value::Null).await;
     }
 
-    /// Whoever may write there puts them on the list of those who are asked for a review.
+    /// Adds the user to the pull request's reviewers, as the bot.
     async fn is_put_on_the_reviewers(&self) {
         let story = &self.world.story;
         let own = story.bitbucket(&self.token, Method::GET, "/user", Value::Null).await;
@@ -137,13 +137,13 @@ impl Person<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requested_changes_that_a_look_finds_become_one_commit_that_answers_each_thread_once() {
+async fn polled_change_request_becomes_one_commit_with_one_reply() {
     let (world, first) = opened().await;
     let ann = world.person("ann", 77, Role::Write, first.number).await;
     let thread = ann.says_on("work.txt", 1, "This line, please.").await;
     ann.says("Say it twice.").await;
     ann.asks().await;
-    // What is written after, and before a job reads it, is told as well, and is not marked as changed.
+    // A comment after the request but before admission is included, and is not marked as changed.
     ann.says("With tabs.").await;
     world.look().await;
     let job = world.nth_revision(1).await;
@@ -162,7 +162,7 @@ async fn requested_changes_that_a_look_finds_become_one_commit_that_answers_each
     for _ in 0..3 {
         world.look().await;
     }
-    assert_eq!(world.nth_revision(1).await, job, "it was told already");
+    assert_eq!(world.nth_revision(1).await, job, "the same request started another job");
     let entries = world.entries_of("ann").await;
     let [entry] = &entries[..] else { panic!("not one entry: {entries:?}") };
     assert_eq!((entry.code.as_str(), entry.job.as_ref()), ("accepted", Some(&job)));
@@ -170,7 +170,7 @@ async fn requested_changes_that_a_look_finds_become_one_commit_that_answers_each
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_once_more_is_heard_and_what_was_told_before_is_not_told_again() {
+async fn second_change_request_includes_only_new_comments() {
     let (world, first) = opened().await;
     let ann = world.person("ann", 77, Role::Write, first.number).await;
     let before = ann.says_on("work.txt", 1, "This line, please.").await;
@@ -190,7 +190,7 @@ async fn who_asks_once_more_is_heard_and_what_was_told_before_is_not_told_again(
     world.look().await;
     world.nth_revision(1).await;
     let held = world.entries_of("ann").await.iter().filter(|entry| entry.code == "held_until").count();
-    assert_eq!(held, 1, "the hour since the last revision is not over");
+    assert_eq!(held, 1, "the second request was not held for the hour");
     world.goes_on(HOUR).await;
     let job = world.nth_revision(2).await;
     world.completed(&job).await;
@@ -200,7 +200,7 @@ async fn who_asks_once_more_is_heard_and_what_was_told_before_is_not_told_again(
         assert_eq!(world.answers(first.number, thread).await.len(), 1);
     }
 
-    // Nor to whom a person asks, who is told of what nobody answered.
+    // A revision that a user requests does not include answered comments either.
     let ran = world.user.run(&["revise", &first.url, "-m", "That is all."]).await;
     let last: JobId = ran.done().trim_end().parse().unwrap();
     world.completed(&last).await;
@@ -210,7 +210,7 @@ async fn who_asks_once_more_is_heard_and_what_was_told_before_is_not_told_again(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_was_withdrawn_or_became_an_approval_starts_nothing() {
+async fn withdrawn_or_approved_change_request_starts_no_job() {
     let (world, first) = opened().await;
     let ann = world.person("ann", 77, Role::Write, first.number).await;
     ann.says("Not yet.").await;
@@ -227,12 +227,12 @@ async fn a_request_that_was_withdrawn_or_became_an_approval_starts_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_is_withdrawn_before_it_is_read_calls_its_job_off() {
+async fn change_request_withdrawn_before_admission_cancels_its_job() {
     let (world, first) = opened().await;
     let ann = world.person("ann", 77, Role::Write, first.number).await;
     ann.says("Not yet.").await;
     ann.asks().await;
-    // A look sees that she asks; what she wrote is not to be had.
+    // Polling finds the request, but reading its comments fails.
     let calls = Calls { method: Some("GET".into()), path: format!("/pullrequests/{}/comments", first.number) };
     world.story.local.forge().order_fault(calls, 10_000, Fault::status(500));
     world.look().await;
@@ -246,7 +246,7 @@ async fn a_request_that_is_withdrawn_before_it_is_read_calls_its_job_off() {
     let why = world.story.api.why(&job).await.unwrap().sentence;
     assert_eq!(why, "Cancelled because its reviews were dismissed.");
 
-    // No agent was told of what they wrote, and they need not write it once more.
+    // No agent received the comments, so the next request includes them.
     ann.asks().await;
     world.look().await;
     let again = world.nth_revision(2).await;
@@ -256,7 +256,7 @@ async fn a_request_that_is_withdrawn_before_it_is_read_calls_its_job_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_is_refused_with_what_helps_and_one_of_the_reviewers_is_heard() {
+async fn stranger_is_refused_and_reviewer_is_accepted() {
     let (world, first) = opened().await;
     let ben = world.person("ben", 78, Role::Read, first.number).await;
     ben.says("Say it twice.").await;
@@ -274,15 +274,15 @@ async fn a_stranger_is_refused_with_what_helps_and_one_of_the_reviewers_is_heard
     }
     assert_eq!(world.revisions().await.len(), 0);
 
-    // A token that is no administrator's may not ask who may write.
+    // Only an administrator's token may read permissions.
     let calls = Calls { method: Some("GET".into()), path: "/permissions/repositories/".into() };
     world.story.local.forge().order_fault(calls, 10_000, Fault::status(403));
     ben.is_put_on_the_reviewers().await;
-    // What was said of him is believed for ten minutes.
+    // The permission is cached for ten minutes.
     for _ in 0..2 {
         world.look().await;
     }
-    // What he wrote stands there; he asks again and no more.
+    // A new request includes his earlier comment.
     ben.withdraws().await;
     ben.asks().await;
     world.look().await;
@@ -292,20 +292,20 @@ async fn a_stranger_is_refused_with_what_helps_and_one_of_the_reviewers_is_heard
     assert!(prompt.contains("Say it twice.") && !prompt.contains("evil"), "{prompt}");
     let mut told: Vec<_> = world.entries_of("ben").await.into_iter().map(|entry| entry.job).collect();
     told.dedup();
-    assert_eq!(told, [Some(job)], "both of his requests are that job's");
+    assert_eq!(told, [Some(job)], "one of his requests has another job");
     world.story.end().await;
 }
 
-/// What is believed for ten minutes is believed of one pull request.
+/// The ten-minute cache of permissions is per pull request.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_a_reviewer_of_one_pull_request_starts_nothing_in_another_one() {
+async fn reviewer_of_one_pull_request_starts_no_job_on_another() {
     let (world, first) = opened().await;
     let mut told = world.story.event("e2", "BB-2", TRIGGER, 2);
     told.ticket.repository = Some(RepositoryName::new(SHOP).unwrap());
     let decision = world.story.api.ticket_event(&told).await.unwrap();
     let (_, second) = world.completed(&decision.job.unwrap()).await;
 
-    // A token that is no administrator's may not ask who may write.
+    // Only an administrator's token may read permissions.
     let calls = Calls { method: Some("GET".into()), path: "/permissions/repositories/".into() };
     world.story.local.forge().order_fault(calls, 10_000, Fault::status(403));
     let ben = world.person("ben", 78, Role::Read, first.number).await;
@@ -327,13 +327,13 @@ async fn who_is_a_reviewer_of_one_pull_request_starts_nothing_in_another_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_written_with_a_request_that_was_taken_back_unheard_comes_with_the_next() {
+async fn comments_of_a_withdrawn_request_join_the_next_request() {
     let (world, first) = opened().await;
     let ann = world.person("ann", 77, Role::Write, first.number).await;
     let thread = ann.says_on("work.txt", 1, "This line, please.").await;
     ann.asks().await;
     ann.withdraws().await;
-    // Longer than any look goes back.
+    // Longer than the period that a poll covers.
     for _ in 0..5 {
         world.look().await;
     }
@@ -349,12 +349,12 @@ async fn what_was_written_with_a_request_that_was_taken_back_unheard_comes_with_
     }
     assert_eq!(world.answers(first.number, thread).await.len(), 1);
     world.goes_on(HOUR).await;
-    assert_eq!(world.nth_revision(1).await, job, "neither of the two is told again");
+    assert_eq!(world.nth_revision(1).await, job, "a request started another job");
     world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_requests_of_one_person_that_one_look_finds_are_one_job() {
+async fn two_requests_of_one_user_in_one_poll_start_one_job() {
     let (world, first) = opened().await;
     let ann = world.person("ann", 77, Role::Write, first.number).await;
     ann.says("Say it twice.").await;
@@ -370,12 +370,12 @@ async fn two_requests_of_one_person_that_one_look_finds_are_one_job() {
         assert_eq!(prompt.matches(words).count(), 1, "{words:?}:\n{prompt}");
     }
     world.goes_on(HOUR).await;
-    assert_eq!(world.nth_revision(1).await, job, "nothing waits, and neither of the two is told again");
+    assert_eq!(world.nth_revision(1).await, job, "a request started another job");
     world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_without_words_asks_no_agent_and_whoever_writes_and_asks_again_is_heard_at_once() {
+async fn change_request_without_comments_starts_no_agent() {
     let (world, first) = opened().await;
     let ann = world.person("ann", 77, Role::Write, first.number).await;
     ann.asks().await;
@@ -389,7 +389,7 @@ async fn a_request_without_words_asks_no_agent_and_whoever_writes_and_asks_again
     let why = world.story.api.why(&silent).await.unwrap().sentence;
     assert_eq!(why, "Cancelled because its reviews say nothing.");
     world.look().await;
-    assert_eq!(world.nth_revision(1).await, silent, "nobody asked once more");
+    assert_eq!(world.nth_revision(1).await, silent, "a new revision started without a request");
     ann.withdraws().await;
     ann.says("Say it twice.").await;
     ann.asks().await;
@@ -401,7 +401,7 @@ async fn a_request_without_words_asks_no_agent_and_whoever_writes_and_asks_again
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn words_that_come_after_the_request_are_waited_for() {
+async fn pending_job_waits_for_comments_after_the_request() {
     let (world, first) = opened().await;
     let ann = world.person("ann", 77, Role::Write, first.number).await;
     ann.asks().await;
@@ -415,9 +415,9 @@ async fn words_that_come_after_the_request_are_waited_for() {
     world.story.end().await;
 }
 
-/// As where whoever admitted it died once it had taken them: nobody else would be told of them, and it can do without.
+/// Simulates a crash after admission took the reviews. The job implements its ticket, so it can run without them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_is_worked_on_though_the_reviews_that_its_job_took_over_say_nothing_any_more() {
+async fn ticket_job_completes_after_its_taken_reviews_became_empty() {
     let (world, first) = opened().await;
     let (story, forge) = (&world.story, world.story.local.forge());
     let fails = story.folder().join("fails");
@@ -438,7 +438,7 @@ async fn a_ticket_is_worked_on_though_the_reviews_that_its_job_took_over_say_not
     told.ticket.repository = Some(RepositoryName::new(SHOP).unwrap());
     let next = story.api.ticket_event(&told).await.unwrap().job.unwrap();
     story.quiet().await;
-    assert_eq!(story.api.job(&next).await.unwrap().status, Status::Pending, "it is told of what she asked for");
+    assert_eq!(story.api.job(&next).await.unwrap().status, Status::Pending, "the job did not wait for the review");
     let store = story.store().await;
     let id = store.job(&next).await.unwrap().unwrap().reviewed().unwrap();
     let all = store.reviews(&id).await.unwrap();
