@@ -1,5 +1,4 @@
-//! What Bitbucket Cloud's webhooks tell: signed bodies as it sends them, through the gateway, at a hook that was made by
-//! hand. What people did stands at the demo forge, which is asked who they are and what they wrote.
+//! Tests Bitbucket Cloud webhook deliveries through the gateway, with the demo forge as Bitbucket.
 
 use crate::story::{Setup, Story, Task};
 use crate::webhooks::{SECRET, signed};
@@ -29,9 +28,9 @@ const COMMENTED: &str = "pullrequest:comment_created";
 
 /// A repository on Bitbucket.
 pub(crate) struct Shop {
-    /// Our number for it.
+    /// The repository's number in our table.
     pub(crate) id: u64,
-    /// Its forge's own name for it.
+    /// The repository's UUID at Bitbucket.
     pub(crate) uuid: String,
     token: String,
 }
@@ -41,7 +40,7 @@ fn integration() -> IntegrationId {
 }
 
 impl Shop {
-    /// Connects one to the story's project, with a hook that the test itself calls.
+    /// Connects the repository to the story's project, with a hook that only the test calls.
     pub(crate) async fn connected_to(story: &Story) -> Self {
         let forge = story.local.forge();
         forge.create_repository(SHOP, "main", &[("README.md", "# Shop\n", false)]).await.unwrap();
@@ -77,7 +76,7 @@ impl Shop {
     }
 }
 
-/// A story with a pull request on Bitbucket that is linked to a ticket; Ann may write there, and Ben may read.
+/// A linked pull request on Bitbucket. Ann may write to the repository, Ben may read it.
 struct World {
     story: Story,
     shop: Shop,
@@ -100,7 +99,7 @@ impl World {
         world
     }
 
-    /// Opens a pull request, and links it to a ticket.
+    /// Opens a pull request and links it to a ticket.
     async fn opened(&self, key: &str) -> u64 {
         let branch = format!("pullyard/acme/{}-1", key.to_lowercase());
         let forge = self.story.local.forge();
@@ -118,23 +117,22 @@ impl World {
         PullRequestId { integration: integration(), repository: self.shop.id, number }
     }
 
-    /// With our own token.
+    /// Calls the forge with the bot's token.
     async fn forge(&self, method: Method, path: &str, body: Value) -> Value {
         self.story.bitbucket(&self.shop.token, method, &format!("/repositories/{SHOP}{path}"), body).await
     }
 
-    /// About the pull request, with somebody's token.
+    /// Calls the forge about the pull request with a user's token.
     async fn person(&self, token: &str, method: Method, path: &str, body: Value) -> Value {
         let path = format!("/repositories/{SHOP}/pullrequests/{}{path}", self.number);
         self.story.bitbucket(token, method, &path, body).await
     }
 
-    /// Whose token it is.
     async fn account(&self, token: &str) -> Value {
         self.story.bitbucket(token, Method::GET, "/user", Value::Null).await
     }
 
-    /// What Bitbucket sends of something that Ann did to a pull request, with what it is about.
+    /// The body of a delivery about an action of Ann on a pull request.
     async fn body(&self, number: u64, more: &[(&str, &Value)]) -> Value {
         let mut body = json!({
             "repository": self.forge(Method::GET, "", Value::Null).await,
@@ -147,18 +145,18 @@ impl World {
         body
     }
 
-    /// Ann asks for changes, and Bitbucket would tell it so.
+    /// Requests changes as Ann; returns the body of Bitbucket's delivery.
     async fn asks(&self) -> Value {
         self.person(ANN, Method::POST, "/request-changes", Value::Null).await;
         let activity = self.forge(Method::GET, &format!("/pullrequests/{}/activity", self.number), Value::Null).await;
         let all = activity["values"].as_array().unwrap();
-        // Newest first.
+        // The activity lists the newest entry first.
         let asked = all.iter().map(|entry| &entry["changes_requested"]).find(|asked| asked.is_object()).unwrap();
         let request = json!({ "date": asked["date"], "user": asked["user"] });
         self.body(self.number, &[("changes_request", &request)]).await
     }
 
-    /// Somebody comments, and Bitbucket would tell it so.
+    /// Comments with a user's token; returns the body of Bitbucket's delivery.
     async fn comments(&self, token: &str, words: &str) -> Value {
         let comment = self.person(token, Method::POST, "/comments", json!({ "content": { "raw": words } })).await;
         let mut body = self.body(self.number, &[("comment", &comment)]).await;
@@ -196,13 +194,13 @@ impl World {
         self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect()
     }
 
-    /// The repository is looked at from now on.
+    /// Switches the repository to webhooks and polling.
     async fn is_looked_at(&self) {
         let set = SetIngress { repository: RepositoryName::new(SHOP).unwrap(), ingress: Ingress::Both };
         self.story.api.set_ingress(&self.story.project, &set).await.unwrap();
     }
 
-    /// Both clocks go on until it was looked at.
+    /// Advances both clocks past the next poll.
     async fn look(&self) {
         let time = Duration::from_secs(301);
         self.story.local.forge().advance(time);
@@ -214,7 +212,7 @@ impl World {
         self.story.store().await.pull_request(&self.id(number)).await.unwrap().unwrap().state
     }
 
-    /// Whether we think that the repository is gone.
+    /// Whether the repository is recorded as deleted.
     async fn is_gone(&self) -> bool {
         let store = self.story.store().await;
         let poll = store.poll(&self.story.project, &integration(), self.shop.id).await.unwrap();
@@ -223,7 +221,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_is_let_in_at_its_own_address_alone_and_in_the_published_order() {
+async fn bitbucket_delivery_is_verified_in_the_documented_order() {
     let world = World::make().await;
     let review = world.asks().await;
     let bytes = || review.to_string().into_bytes();
@@ -242,9 +240,9 @@ async fn a_delivery_is_let_in_at_its_own_address_alone_and_in_the_published_orde
     check(&ours, ASKED, &signed(SECRET, &garbage), garbage, (400, "body_unreadable")).await;
     check(&ours, COMMENTED, &good, bytes(), (400, "body_unreadable")).await;
     check(&ours, "repo:deleted", &good, bytes(), (400, "body_unreadable")).await;
-    // GitHub's names are nothing here.
+    // GitHub's event names are unknown on this route.
     check(&ours, "pull_request_review", &good, bytes(), (200, "event_ignored")).await;
-    assert!(world.revisions().await.is_empty(), "nothing of this makes a job");
+    assert!(world.revisions().await.is_empty(), "a refused delivery started a job");
     let hooks = world.story.api.hooks(None).await.unwrap().hooks;
     let hook = hooks.iter().find(|hook| hook.name.as_str() == HOOK).unwrap();
     assert!(hook.verified_at.is_some() && hook.refused_at.is_some(), "{hook:?}");
@@ -256,14 +254,14 @@ async fn a_delivery_is_let_in_at_its_own_address_alone_and_in_the_published_orde
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_is_told_twice_and_found_by_a_look_is_one_job() {
+async fn review_delivered_twice_and_polled_starts_one_job() {
     let world = World::make().await;
     world.is_looked_at().await;
     let review = world.asks().await;
     let said = world.check(ASKED, &review, "accepted").await;
     let again = world.check(ASKED, &review, "repeat").await;
     assert_eq!(again["job"], said["job"]);
-    // Other bytes, so that it is another delivery.
+    // Other bytes make it another delivery.
     let mut later = review.clone();
     later["pullrequest"]["title"] = json!("SHOP-1, once more");
     assert_eq!(world.check(ASKED, &later, "repeat").await["job"], said["job"]);
@@ -274,7 +272,7 @@ async fn a_review_that_is_told_twice_and_found_by_a_look_is_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_a_look_found_is_known_when_it_is_told() {
+async fn delivery_of_a_polled_review_is_a_repeat() {
     let world = World::make().await;
     world.is_looked_at().await;
     let review = world.asks().await;
@@ -287,7 +285,7 @@ async fn a_review_that_a_look_found_is_known_when_it_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_was_taken_back_starts_nothing_under_any_name() {
+async fn withdrawn_change_request_starts_no_job() {
     let world = World::make().await;
     let request = world.asks().await["changes_request"].clone();
     world.person(ANN, Method::DELETE, "/request-changes", Value::Null).await;
@@ -301,7 +299,7 @@ async fn a_request_that_was_taken_back_starts_nothing_under_any_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_comment_of_somebody_who_may_write_asks_for_one_revision_and_a_strangers_for_none() {
+async fn revise_comment_needs_write_permission_and_starts_one_job() {
     let world = World::make().await;
     let said = world.check(COMMENTED, &world.comments(ANN, "Looks good.").await, "event_ignored").await;
     assert!(said["sentence"].as_str().unwrap().starts_with(COMMENTED), "{said}");
@@ -316,7 +314,7 @@ async fn a_comment_of_somebody_who_may_write_asks_for_one_revision_and_a_strange
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_becomes_of_a_pull_request_is_noted_from_what_its_body_says() {
+async fn merged_and_declined_pull_requests_are_recorded_from_the_body() {
     let world = World::make().await;
     let (merged, declined) = (world.number, world.opened("SHOP-2").await);
     let open = world.body(merged, &[]).await;
@@ -336,7 +334,7 @@ async fn what_becomes_of_a_pull_request_is_noted_from_what_its_body_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renamed_repository_is_known_by_its_new_name_and_one_is_gone_once_its_forge_says_so() {
+async fn rename_is_recorded_and_a_deletion_is_confirmed_by_the_forge() {
     let world = World::make().await;
     let mut repository = world.forge(Method::GET, "", Value::Null).await;
     repository["full_name"] = json!("acme/store");
@@ -352,34 +350,34 @@ async fn a_renamed_repository_is_known_by_its_new_name_and_one_is_gone_once_its_
     let known = world.story.api.repositories(&world.story.project).await.unwrap().repositories;
     let shop = known.iter().find(|known| known.id == world.shop.id).unwrap();
     assert_eq!(shop.name.as_str(), "acme/store");
-    // Nothing in such a body says that it was deleted, but for the event's name, which nobody signs.
+    // Only the unsigned event name claims a deletion, so the forge is asked.
     let deleted = json!({ "repository": repository, "actor": actor });
     world.check("repo:deleted", &deleted, "noted").await;
-    assert!(!world.is_gone().await, "it is still there");
+    assert!(!world.is_gone().await, "the existing repository was recorded as deleted");
     forge.delete_repository("acme/store").await.unwrap();
     world.check("repo:deleted", &deleted, "noted").await;
     assert!(world.is_gone().await);
     world.story.end().await;
 }
 
-/// Bitbucket leads nobody on from a former name, and nobody signs when something was told.
+/// Bitbucket does not redirect from a former name, and the time of a delivery is not signed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_former_name_that_leads_nowhere_takes_no_repository_for_gone() {
+async fn delivery_with_an_unknown_former_name_deletes_no_repository() {
     let world = World::make().await;
     let mut repository = world.forge(Method::GET, "", Value::Null).await;
     repository["full_name"] = json!("acme/outlet");
     let told = json!({ "repository": repository, "actor": world.account(ANN).await });
     for event in ["repo:transfer", "repo:deleted"] {
         world.check(event, &told, "noted").await;
-        assert!(!world.is_gone().await, "{event}: it is there under the name that we know");
+        assert!(!world.is_gone().await, "{event}: the existing repository was recorded as deleted");
     }
     let forge = world.story.local.forge();
     let files = [("README.md", "# Another\n", false)];
-    // Of several, none gets the number of one that is gone.
+    // The demo forge may reuse the number of the last repository; another one prevents that.
     forge.create_repository("acme/other", "main", &files).await.unwrap();
     let ours = forge.repository(SHOP).await.unwrap().id;
     forge.delete_repository(SHOP).await.unwrap();
-    // Somebody else's by now, and not ours.
+    // The name belongs to another repository now.
     assert_ne!(forge.create_repository(SHOP, "main", &files).await.unwrap().id, ours);
     world.check("repo:deleted", &told, "noted").await;
     assert!(world.is_gone().await);
@@ -387,7 +385,7 @@ async fn a_former_name_that_leads_nowhere_takes_no_repository_for_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_that_was_renamed_twice_before_the_first_was_told_is_there_once_the_second_is() {
+async fn late_deliveries_of_two_renames_keep_the_repository() {
     let world = World::make().await;
     let mut repository = world.forge(Method::GET, "", Value::Null).await;
     let actor = world.account(ANN).await;
@@ -402,7 +400,7 @@ async fn a_repository_that_was_renamed_twice_before_the_first_was_told_is_there_
     forge.rename_repository("acme/store", "acme/market", "pullyard-bot").await.unwrap();
     world.check("repo:updated", &first, "noted").await;
     world.check("repo:updated", &second, "noted").await;
-    assert!(!world.is_gone().await, "its forge said that it is there");
+    assert!(!world.is_gone().await, "the existing repository was recorded as deleted");
     let known = world.story.api.repositories(&world.story.project).await.unwrap().repositories;
     let shop = known.iter().find(|known| known.id == world.shop.id).unwrap();
     assert_eq!(shop.name.as_str(), "acme/market");
@@ -410,7 +408,7 @@ async fn a_repository_that_was_renamed_twice_before_the_first_was_told_is_there_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deletion_that_was_noted_while_the_forge_was_asked_is_not_taken_back() {
+async fn newer_deletion_is_not_cleared_by_an_older_forge_answer() {
     let world = World::make().await;
     let told = json!({
         "repository": world.forge(Method::GET, "", Value::Null).await, "actor": world.account(ANN).await,
@@ -421,9 +419,9 @@ async fn a_deletion_that_was_noted_while_the_forge_was_asked_is_not_taken_back()
     let poll = store.poll(&world.story.project, &integration(), world.shop.id).await.unwrap().unwrap();
     assert_eq!(store.put_poll(&poll.gone(later).unwrap()).await.unwrap(), Write::Applied);
     world.check("repo:transfer", &told, "noted").await;
-    assert!(world.is_gone().await, "it was noted after the forge was asked");
+    assert!(world.is_gone().await, "the older answer cleared the deletion");
     clock.advance(Duration::from_secs(3_600));
     world.check("repo:transfer", &told, "noted").await;
-    assert!(!world.is_gone().await, "the answer is the newer one");
+    assert!(!world.is_gone().await, "the newer answer did not clear the deletion");
     world.story.end().await;
 }

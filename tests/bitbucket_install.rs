@@ -1,5 +1,4 @@
-//! Webhooks on Bitbucket Cloud, as the demo forge plays it: made there by a command, compared, mended, heard and removed.
-//! It pings none and lists no deliveries: what one lost is found by the looks beside it.
+//! Tests webhooks that a command installs on Bitbucket Cloud: install, verify, repair, recover, remove.
 
 use crate::cli::User;
 use crate::story::{Setup, Story, Task, until};
@@ -21,7 +20,7 @@ const OF_SHOP: &str = "/repositories/acme/shop/hooks";
 const ANNS_TOKEN: &str = "ATCTT3x-ann";
 const BRANCH: &str = "pullyard/acme/bb-1-1";
 
-/// A system with a repository on Bitbucket, in a project that revises on reviews, and Ann, who may review there.
+/// A Bitbucket repository in a project that revises on reviews; Ann may review there.
 struct World {
     story: Story,
     user: User,
@@ -48,38 +47,37 @@ impl World {
         Self { story, user, token }
     }
 
-    /// The hooks that the forge has at this path.
+    /// The forge's hooks at this path.
     async fn there(&self, path: &str) -> Vec<Value> {
         let page = self.story.bitbucket(&self.token, Method::GET, path, Value::Null).await;
         page["values"].as_array().unwrap().clone()
     }
 
-    /// The only one of them.
+    /// The only hook at this path.
     async fn one(&self, path: &str) -> Value {
         let mut all = self.there(path).await;
         assert_eq!(all.len(), 1, "{all:?}");
         all.remove(0)
     }
 
-    /// Somebody changes it at the forge.
+    /// Changes the hook at the forge.
     async fn changes(&self, path: &str, change: Value) {
         let own = format!("{path}/{}", self.one(path).await["uuid"].as_str().unwrap());
         self.story.bitbucket(&self.token, Method::PUT, &own, change).await;
     }
 
-    /// Installs a hook of this, with more words.
     async fn install(&self, more: &[&str]) -> crate::cli::Ran {
         let install = ["hooks", "install", "--integration", "bb", "--base-url", self.story.local.api_url()];
         self.user.run(&[&install[..], more].concat()).await
     }
 
-    /// In which ways a hook is not what it should be.
+    /// The codes of a hook's drifts.
     async fn drifts(&self, hook: &str) -> Vec<String> {
         let check = self.story.api.verify_hook(&HookName::new(hook).unwrap()).await.unwrap();
         check.drifts.into_iter().map(|drift| drift.code).collect()
     }
 
-    /// A pull request that is linked to a ticket: its number.
+    /// Opens a pull request and links it to a ticket; returns its number.
     async fn opened(&self) -> u64 {
         let forge = self.story.local.forge();
         let head = forge.commit(SHOP, BRANCH, "pullyard-bot", &[("change.txt", "one\n", false)]).await.unwrap();
@@ -95,14 +93,14 @@ impl World {
         number
     }
 
-    /// Ann writes below a pull request.
+    /// Comments on a pull request as Ann.
     async fn writes(&self, number: u64) {
         let path = format!("/repositories/acme/shop/pullrequests/{number}/comments");
         self.story.bitbucket(ANNS_TOKEN, Method::POST, &path, json!({ "content": { "raw": "Not yet." } })).await;
         self.story.local.forge().deliveries_settled().await;
     }
 
-    /// Ann says what is wrong, and asks for changes.
+    /// Comments and requests changes as Ann.
     async fn asks(&self, number: u64) {
         self.writes(number).await;
         let path = format!("/repositories/acme/shop/pullrequests/{number}/request-changes");
@@ -114,7 +112,7 @@ impl World {
         self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect()
     }
 
-    /// Waits until there is one revise job.
+    /// Waits for one revise job.
     async fn revised(&self) {
         until("a revise job is made", async || match self.revisions().await.len() {
             1 => Ok(()),
@@ -123,7 +121,7 @@ impl World {
         .await;
     }
 
-    /// What a look after the hook of the repository says.
+    /// The output of a recovery of the repository's hook.
     async fn looked(&self, more: &[&str]) -> String {
         let recover = ["deliveries", "recover", "--hook", "acme-shop"];
         self.user.run(&[&recover[..], more].concat()).await.done()
@@ -131,7 +129,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_is_installed_once_checked_mended_and_removed() {
+async fn bitbucket_hook_is_installed_verified_repaired_and_removed() {
     let world = World::make().await;
     for (of, path, hook) in
         [(["--repo", SHOP], OF_SHOP, "acme-shop"), (["--org", "acme"], "/workspaces/acme/hooks", "acme")]
@@ -173,7 +171,7 @@ async fn a_hook_is_installed_once_checked_mended_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_that_a_person_makes_there_is_found_by_its_address() {
+async fn manually_created_bitbucket_hook_is_matched_by_url() {
     let world = World::make().await;
     let told = world.install(&["--repo", SHOP, "--by-hand"]).await.ended(0, "the triggers pullrequest:changes_request");
     let url = format!("{}/webhooks/bitbucket/acme-shop", world.story.local.api_url());
@@ -196,9 +194,9 @@ async fn a_hook_that_a_person_makes_there_is_found_by_its_address() {
     world.story.end().await;
 }
 
-/// A release that knows of GitHub alone leaves the kind of forge out of the hooks that it writes.
+/// An older release that supports only GitHub omits the forge kind when it writes a hook.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_that_an_earlier_release_wrote_is_bitbuckets_again_once_it_is_repaired() {
+async fn repair_restores_bitbucket_kind_after_an_older_release() {
     let world = World::make().await;
     world.install(&["--repo", SHOP]).await.done();
     let made = world.one(OF_SHOP).await;
@@ -218,7 +216,7 @@ async fn a_hook_that_an_earlier_release_wrote_is_bitbuckets_again_once_it_is_rep
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_bitbucket_makes_no_hook_of_is_refused_by_its_name_before_anything_is_written() {
+async fn unsupported_bitbucket_hooks_are_refused_before_any_write() {
     let world = World::make().await;
     world.install(&["--app"]).await.ended(2, "bb is on Bitbucket, which has no Apps");
     let (longest, longer) = ("k".repeat(128), "k".repeat(129));
@@ -243,17 +241,17 @@ async fn what_bitbucket_makes_no_hook_of_is_refused_by_its_name_before_anything_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_an_installed_hook_tells_starts_one_job_however_often_it_is_heard() {
+async fn review_delivered_by_two_bitbucket_hooks_starts_one_job() {
     let world = World::make().await;
     world.install(&["--repo", SHOP]).await.done();
-    // The same is told once more by its workspace's.
+    // The workspace hook delivers the same review again.
     world.install(&["--org", "acme"]).await.done();
     let number = world.opened().await;
     world.asks(number).await;
     world.revised().await;
     let said = world.user.run(&["hooks", "verify", "acme-shop"]).await.done();
     assert!(said.contains("as it should be") && !said.contains("no delivery yet"), "{said}");
-    // A look sees the same review. Of deliveries, of which nobody can say anything, nothing is said.
+    // Recovery finds the review as known. It prints no deliveries, because Bitbucket does not list them.
     let seen = "acme-shop: 1 repository looked at, 1 pull request compared, 0 reviews found\n";
     assert_eq!(world.looked(&[]).await, seen);
     assert_eq!(world.looked(&["--since", "2020-01-01T00:00:00Z"]).await, seen);
@@ -262,14 +260,14 @@ async fn a_review_that_an_installed_hook_tells_starts_one_job_however_often_it_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_bitbucket_has_otherwise_is_noticed_once_something_comes_and_repaired() {
+async fn wrong_bitbucket_secret_is_detected_by_delivery_and_repaired() {
     let world = World::make().await;
     world.install(&["--repo", SHOP]).await.done();
     let number = world.opened().await;
     world.changes(OF_SHOP, json!({ "secret": "another one" })).await;
-    // Nobody can see it there.
+    // Bitbucket does not return a hook's secret.
     assert!(world.drifts("acme-shop").await.is_empty());
-    // Longer than what was noted before is believed.
+    // Longer than a verified delivery counts as evidence.
     world.story.clock.advance(Duration::from_secs(120));
     world.writes(number).await;
     assert_eq!(world.drifts("acme-shop").await, ["secret"]);
@@ -282,7 +280,7 @@ async fn a_secret_that_bitbucket_has_otherwise_is_noticed_once_something_comes_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_whose_delivery_was_lost_is_found_by_the_look_of_its_hook() {
+async fn bitbucket_hook_recovery_finds_a_lost_review() {
     let world = World::make().await;
     world.install(&["--repo", SHOP]).await.done();
     let number = world.opened().await;
@@ -304,7 +302,7 @@ async fn a_review_whose_delivery_was_lost_is_found_by_the_look_of_its_hook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_comment_is_found_by_the_look_of_its_hook() {
+async fn bitbucket_hook_recovery_finds_a_lost_comment() {
     let world = World::make().await;
     world.install(&["--repo", SHOP]).await.done();
     let number = world.opened().await;

@@ -1,4 +1,4 @@
-//! The built-in board: writing, moving and editing tickets.
+//! Tests the built-in board: creating, moving and editing tickets.
 
 use crate::story::{Setup, Story, TODO, TRIGGER, Task};
 use futures::future::join_all;
@@ -42,7 +42,7 @@ impl Story {
         self.api.move_ticket(&self.project, &key(name), status, None).await
     }
 
-    /// Whoever has this token moves a ticket by a key of their own.
+    /// Moves a ticket with this token and idempotency key.
     async fn put_by(&self, token: &str, key: &str, name: &str, status: &str) -> (u16, Value) {
         let bearer = format!("Bearer {token}");
         let headers =
@@ -53,7 +53,7 @@ impl Story {
         (code, said)
     }
 
-    /// Whoever has this token writes this by a key of their own.
+    /// Creates a ticket with this token and idempotency key.
     async fn write_by(&self, token: &str, key: &str, new: &Value) -> (u16, Value) {
         let bearer = format!("Bearer {token}");
         let headers =
@@ -62,7 +62,7 @@ impl Story {
         (code, said)
     }
 
-    /// How many entries the ledger has about a ticket.
+    /// The number of ledger entries about a ticket.
     async fn entries(&self, name: &str) -> usize {
         let page = self.api.deliveries(&self.project, None, None).await.unwrap();
         page.deliveries.iter().filter(|entry| entry.ticket.as_ref() == Some(&key(name))).count()
@@ -75,7 +75,7 @@ impl Story {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_is_written_once_and_starts_in_todo() {
+async fn board_ticket_is_created_once_and_starts_in_todo() {
     let story = quiet().await;
     let made = story.write("B-1", None).await.unwrap();
     assert_eq!((made.ticket.status.as_str(), made.decision.code.as_str()), (TODO, "not_trigger_status"));
@@ -87,7 +87,7 @@ async fn a_ticket_is_written_once_and_starts_in_todo() {
     }))
     .unwrap();
     assert_eq!(code(&story.api.create_ticket(&stray, None).await.unwrap_err()), "not_found");
-    // What a ticket tool told has a key as well.
+    // Keys of tickets from a ticket tool are taken as well.
     story.tell("e1", "B-2", "Blocked", 1).await;
     (stray.project, stray.key) = (story.project.clone(), key("B-2"));
     assert_eq!(code(&story.api.create_ticket(&stray, None).await.unwrap_err()), "taken");
@@ -96,7 +96,7 @@ async fn a_ticket_is_written_once_and_starts_in_todo() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_twenty_who_write_the_same_ticket_one_does() {
+async fn one_of_twenty_concurrent_creates_of_a_ticket_succeeds() {
     let story = quiet().await;
     let all = join_all((0..20).map(|_| story.write("B-1", Some(TRIGGER)))).await;
     let written = all.iter().filter_map(|answer| answer.as_ref().ok()).collect::<Vec<_>>();
@@ -109,7 +109,7 @@ async fn of_twenty_who_write_the_same_ticket_one_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_written_into_the_trigger_status_gets_a_job() {
+async fn ticket_created_in_the_trigger_status_starts_a_job() {
     let story = quiet().await;
     let made = story.write("B-1", Some(TRIGGER)).await.unwrap();
     assert_eq!(made.decision.verdict, Verdict::Accepted, "{}", made.decision.sentence);
@@ -120,7 +120,7 @@ async fn a_ticket_written_into_the_trigger_status_gets_a_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn moves_go_where_they_say_and_only_entering_starts_a_job() {
+async fn only_a_move_into_the_trigger_status_starts_a_job() {
     let story = quiet().await;
     story.write("B-1", None).await.unwrap();
     let blocked = story.put("B-1", "Blocked").await.unwrap();
@@ -131,7 +131,7 @@ async fn moves_go_where_they_say_and_only_entering_starts_a_job() {
     assert_eq!(story.put("B-1", "Blocked").await.unwrap().ticket.status, "Blocked");
     let again = story.put("B-1", TRIGGER).await.unwrap();
     assert_eq!((again.decision.code.as_str(), &again.decision.job), ("job_active", &entered.decision.job));
-    assert_eq!(again.ticket.status, TRIGGER, "the move itself is done");
+    assert_eq!(again.ticket.status, TRIGGER, "the ticket did not move");
     assert_eq!(code(&story.put("B-9", TRIGGER).await.unwrap_err()), "not_found");
     assert_eq!(code(&story.edit("B-9", "t").await.unwrap_err()), "not_found");
     let nobody = ProjectId::new("nobody").unwrap();
@@ -141,7 +141,7 @@ async fn moves_go_where_they_say_and_only_entering_starts_a_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_people_may_move_a_ticket_by_the_same_key_and_each_of_them_once() {
+async fn same_idempotency_key_of_two_users_makes_two_moves() {
     let story = quiet().await;
     story.write("B-1", None).await.unwrap();
     let other = story.token(&[Scope::Jobs], None).await;
@@ -152,13 +152,13 @@ async fn two_people_may_move_a_ticket_by_the_same_key_and_each_of_them_once() {
         story.put("B-1", TODO).await.unwrap();
         let (status, again) = story.put_by(token, "k1", "B-1", "Blocked").await;
         assert_eq!((status, &again["decision"]["code"]), (200, &json!("repeat")), "{again}");
-        assert_eq!(again["ticket"]["status"], TODO, "a repeat moves nothing");
+        assert_eq!(again["ticket"]["status"], TODO, "the repeat moved the ticket");
     }
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_people_may_write_tickets_by_the_same_key_and_each_of_them_once() {
+async fn same_idempotency_key_of_two_users_creates_two_tickets() {
     let story = quiet().await;
     let other = story.token(&[Scope::Jobs], None).await;
     for (token, name) in [(story.local.admin_token(), "B-1"), (other.as_str(), "B-2")] {
@@ -171,7 +171,7 @@ async fn two_people_may_write_tickets_by_the_same_key_and_each_of_them_once() {
         for told in ["job", "delivery"] {
             assert_eq!(again["decision"][told], first["decision"][told], "{told}");
         }
-        assert_eq!(again["ticket"]["status"], "Blocked", "a repeat moves nothing");
+        assert_eq!(again["ticket"]["status"], "Blocked", "the repeat moved the ticket");
         let others = json!({ "project": story.project, "key": name, "title": "Another one", "status": TRIGGER });
         let (status, refused) = story.write_by(token, "k1", &others).await;
         assert_eq!((status, &refused["code"]), (422, &json!("idempotency_key_reused")), "{refused}");
@@ -183,7 +183,7 @@ async fn two_people_may_write_tickets_by_the_same_key_and_each_of_them_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_twenty_who_write_a_ticket_by_one_key_all_are_told_of_its_one_job() {
+async fn twenty_concurrent_creates_with_one_key_return_one_job() {
     let story = quiet().await;
     let new = json!({ "project": story.project, "key": "B-1", "title": "A title", "status": TRIGGER });
     let new: CreateTicket = serde_json::from_value(new).unwrap();
@@ -199,7 +199,7 @@ async fn of_twenty_who_write_a_ticket_by_one_key_all_are_told_of_its_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_with_a_key_is_one_edit_however_often_it_is_sent() {
+async fn repeated_edit_with_a_key_is_applied_once() {
     let story = quiet().await;
     story.write("B-1", None).await.unwrap();
     let edit = EditTicket { title: Some("Once".into()), ..EditTicket::default() };
@@ -214,14 +214,14 @@ async fn an_edit_with_a_key_is_one_edit_however_often_it_is_sent() {
     assert_eq!(again.decision.delivery, first.decision.delivery);
     let other = EditTicket { title: Some("Twice".into()), ..EditTicket::default() };
     assert_eq!(code(&sent(&other, Some("k1")).await.unwrap_err()), "idempotency_key_reused");
-    assert_eq!(story.entries("B-1").await, 3, "written, and edited twice");
+    assert_eq!(story.entries("B-1").await, 3, "expected one create and two edits");
     sent(&edit, None).await.unwrap();
-    assert_eq!(story.entries("B-1").await, 4, "without a key it is another edit");
+    assert_eq!(story.entries("B-1").await, 4, "an edit without a key is not a repeat");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_changes_what_it_names_and_leaves_the_rest() {
+async fn edit_changes_only_its_fields() {
     let story = quiet().await;
     story.write("B-1", Some("Blocked")).await.unwrap();
     let edited = story.edit("B-1", "Another title").await.unwrap().ticket;
@@ -236,13 +236,13 @@ async fn an_edit_changes_what_it_names_and_leaves_the_rest() {
     let edited = story.api.edit_ticket(&story.project, &key("B-1"), &change, None).await.unwrap().ticket;
     assert_eq!((edited.title.as_str(), edited.description.as_str(), edited.labels.len()), ("Another title", "", 0));
     assert_eq!(edited.repository, change.repository);
-    // The move after it uses what the edit said.
+    // The next move uses the edited repository.
     assert_eq!(story.put("B-1", TRIGGER).await.unwrap().decision.code, "repository_not_integrated");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_never_starts_a_job_even_racing_a_move() {
+async fn edit_starts_no_job_when_racing_a_move() {
     let story = quiet().await;
     story.write("B-1", None).await.unwrap();
     let edits = join_all((0..20).map(|n| {
@@ -272,7 +272,7 @@ async fn an_edit_never_starts_a_job_even_racing_a_move() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_moves_at_once_make_one_job() {
+async fn fifty_concurrent_moves_create_one_job() {
     let story = quiet().await;
     story.write("B-1", None).await.unwrap();
     let moves = join_all((0..50).map(|_| story.put("B-1", TRIGGER))).await;
@@ -285,7 +285,7 @@ async fn fifty_moves_at_once_make_one_job() {
         *codes.entry(told).or_default() += 1;
     }
     println!("what fifty moves at once were told: {codes:?}");
-    // On a machine that is busy an answer may be lost, and the repeat of that move is told what is so by then.
+    // On a busy machine an answer may be lost; the retry then returns the current state.
     assert!(codes.get("accepted").is_none_or(|told| *told == 1), "{codes:?}");
     let lost = ["unavailable", "gateway", "none"];
     let known = ["accepted", "status_unchanged", "job_active", "stale_event", "contended"];
@@ -296,7 +296,7 @@ async fn fifty_moves_at_once_make_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_key_can_be_written_read_moved_and_edited() {
+async fn tickets_with_unusual_keys_work_in_every_route() {
     let story = quiet().await;
     for name in
         ["A#1/ü", "50%", "A%2FB", "a b", "x?y&z=1", "+", "ключ", "日本", "a|b", "\"quoted\"", "$(id)", "-", "..."]
@@ -314,7 +314,7 @@ async fn every_key_can_be_written_read_moved_and_edited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_may_be_called_like_a_part_of_a_route() {
+async fn ticket_key_may_equal_a_route_segment() {
     let story = Story::waiting().await;
     for name in ["events", "new", "move"] {
         story.write(name, None).await.unwrap();

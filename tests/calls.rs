@@ -1,8 +1,6 @@
-//! What functions ask of AWS, written down: which function, which action of IAM, on which resource; and that AWS
-//! would allow it. A test whose functions ask for what no role allows fails at its end, by `Allowed`.
+//! Records the AWS calls of the functions and fails a test whose function calls what its role does not allow.
 //!
-//! A function is known by the name in its calls' User-Agent. The calls of everybody else (a test itself, the
-//! command line, the set-up of the local system) carry no name of a function and are left out.
+//! The User-Agent of a call names its function. Calls without a function's name (tests, CLI, set-up) are ignored.
 
 use crate::roles;
 use pullyard_testkit::observe::{Call, Observer};
@@ -13,14 +11,13 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-/// The functions.
 pub(crate) const FUNCTIONS: [&str; 8] =
     ["webhook", "tickets", "api", "pages", "dispatcher", "tasks", "effects", "sweeper"];
 
-/// The file that every story adds its calls to; nothing is written without it.
+/// The environment variable with the file that every story appends its calls to. Optional.
 const FILE: &str = "PULLYARD_CALLS";
 
-/// One thing that a function asked for.
+/// A permission that a function used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Asked {
     pub(crate) function: String,
@@ -30,24 +27,23 @@ pub(crate) struct Asked {
     pub(crate) resource: String,
     /// The ARN of the cluster that an action of ECS is about.
     pub(crate) cluster: Option<String>,
-    /// What the partition key of an item begins with, up to its first `#`.
+    /// The prefix of an item's partition key, up to the first `#`.
     pub(crate) items: Option<String>,
-    /// What an update names: attributes of its key and its expressions.
+    /// Attributes in the key and the expressions of an update.
     pub(crate) attributes: Vec<String>,
 }
 
-/// Everything that was asked for, once each, and what AWS would say against it.
+/// All permissions used, each with AWS's refusal, if any.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Calls(Arc<Mutex<BTreeMap<Asked, Option<String>>>>);
 
 impl Calls {
-    /// Adds to these, and to the file of this process.
+    /// Records into `self` and the file of this process.
     pub(crate) fn observer(&self) -> Observer {
         let own = self.clone();
         Observer::new(move |call| own.tell(call))
     }
 
-    /// Judges a call, and remembers it.
     pub(crate) fn tell(&self, call: &Call) {
         for asked in of(call) {
             let refusal = judged(&asked);
@@ -64,10 +60,9 @@ impl Calls {
     }
 }
 
-/// Calls that AWS has to allow: the end of this fails its test if it would have refused one.
+/// Panics on drop if AWS would have refused a recorded call.
 ///
-/// A call is told while it passes, to a task whose panic nobody would see; and whoever made it may go on without its
-/// answer, as with a hint.
+/// A call is observed in a task whose panic is lost, and its caller may ignore the answer.
 pub(crate) struct Allowed(pub(crate) Calls);
 
 impl Drop for Allowed {
@@ -77,12 +72,12 @@ impl Drop for Allowed {
             return;
         }
         let said = format!("AWS would have refused:\n{}", refusals.join("\n"));
-        // The test fails by something else already, which may be due to this.
+        // The test is failing already, perhaps because of this call.
         if std::thread::panicking() { eprintln!("{said}") } else { panic!("{said}") }
     }
 }
 
-/// What AWS would say against it. It is looked for once in this process, and what is allowed is then noted.
+/// The refusal of a call, cached per process. Notes an allowed call in the file.
 fn judged(asked: &Asked) -> Option<String> {
     static JUDGED: Mutex<BTreeMap<Asked, Option<String>>> = Mutex::new(BTreeMap::new());
     let mut judged = JUDGED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,17 +105,17 @@ fn of(call: &Call) -> Vec<Asked> {
     asked.collect()
 }
 
-/// `JOB#` of `JOB#1`, and `SWEEPER` of `SWEEPER`.
+/// The prefix of a key: `JOB#` of `JOB#1`, and `SWEEPER` of `SWEEPER`.
 fn kind_of(key: &str) -> &str {
     key.find('#').and_then(|end| key.get(..=end)).unwrap_or(key)
 }
 
-/// A task is a task, whatever its number, and an object is one: without it the same line is written once.
+/// Replaces the ids of tasks and objects, so that equal calls are recorded once.
 fn without_ids(resource: String) -> String {
     match resource.rsplit_once('/') {
         Some((tasks, _)) if tasks.contains(":task/") => format!("{tasks}/ID"),
         Some((objects, _)) if objects.contains(":s3:::") => {
-            // Job and attempt come before the artifact's own id.
+            // Job and attempt precede the artifact's id.
             let mut parts = objects.split('/');
             format!("{}/{}/ID", parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
         }
@@ -128,7 +123,7 @@ fn without_ids(resource: String) -> String {
     }
 }
 
-/// Appends a line. Several processes may append to one file: a line is one write.
+/// Appends a line in one write, because several processes share the file.
 fn note(asked: &Asked) {
     static OPEN: LazyLock<Option<File>> = LazyLock::new(|| {
         let path = std::env::var_os(FILE)?;
@@ -140,7 +135,7 @@ fn note(asked: &Asked) {
     }
 }
 
-/// What was written down by every process that had this file.
+/// Reads the calls that all processes appended to this file.
 pub(crate) fn read(path: &Path) -> BTreeSet<Asked> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()

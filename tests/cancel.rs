@@ -1,4 +1,4 @@
-//! Cancelling a job in each of its states, against everything that may happen at the same time.
+//! Tests cancelling a job in each of its states, and races with claims, finishes and deaths.
 
 use crate::story::{
     Setup, Story, TODO, TRIGGER, Task, begin_all, completed, failed, finish, is, refusal, started_by_agent, until,
@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
 
-/// Longer than a finish may be on its way after a death.
+/// Longer than the grace period for a finish after a death.
 const GRACE: Duration = Duration::from_secs(16);
 
 async fn cancel(story: &Story, job: &JobId) -> Result<Job, Error> {
@@ -25,7 +25,7 @@ async fn want(client: &AttemptClient) -> Want {
     client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap().want
 }
 
-/// A claimed job of the ticket APP-1.
+/// Creates and claims a job for the ticket APP-1.
 async fn claimed() -> (Story, JobId, AttemptClient) {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -33,14 +33,14 @@ async fn claimed() -> (Story, JobId, AttemptClient) {
     (story, job, client)
 }
 
-/// What is left of a cancelled job on its ticket: nothing.
+/// Asserts that the ticket shows no trace of the cancelled job.
 async fn assert_back(story: &Story, key: &str) {
     let ticket = story.settled(key).await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.active_job), (TODO, 0, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_waiting_job_ends_at_once_and_its_task_is_stopped_and_refused() {
+async fn cancel_ends_a_ready_job_and_stops_its_task() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let task = story.task_of(&job, 1).await;
@@ -53,7 +53,7 @@ async fn a_waiting_job_ends_at_once_and_its_task_is_stopped_and_refused() {
     assert_eq!(story.api.why(&job).await.unwrap().sentence, "Cancelled by admin: \"the wrong ticket\".");
     assert_back(&story, "APP-1").await;
     story.task_stopped(&task).await;
-    // It had been on the way all the same.
+    // A claim that was already in flight is refused.
     assert_eq!(refusal(story.claim_as(&task, &job, "c1").await.map(drop)).1, "unwanted");
     story.wake(&job).await;
     story.pass(Duration::from_secs(3_600)).await;
@@ -63,7 +63,7 @@ async fn a_waiting_job_ends_at_once_and_its_task_is_stopped_and_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_hears_of_it_at_its_next_call_and_ends_it() {
+async fn runner_receives_a_cancel_at_its_next_call_and_finishes() {
     for phase in [None, Some(Phase::Preparing), Some(Phase::Executing)] {
         let (story, job, client) = claimed().await;
         if let Some(phase) = phase {
@@ -76,7 +76,11 @@ async fn a_runner_hears_of_it_at_its_next_call_and_ends_it() {
         assert_eq!(until.since(at), Duration::from_secs(60));
         assert!(story.api.why(&job).await.unwrap().sentence.starts_with("admin cancelled it "));
         assert_eq!(want(&client).await, Want::Cancel);
-        assert_eq!(story.ticket("APP-1").await.active_job.as_ref(), Some(&job), "the old agent still runs");
+        assert_eq!(
+            story.ticket("APP-1").await.active_job.as_ref(),
+            Some(&job),
+            "the ticket released a job with a running agent"
+        );
         if phase == Some(Phase::Executing) {
             let push = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await;
             assert_eq!(refusal(push).1, "unwanted");
@@ -89,7 +93,7 @@ async fn a_runner_hears_of_it_at_its_next_call_and_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_does_not_stop_is_called_off_after_a_minute_and_its_late_result_is_kept() {
+async fn unresponsive_runners_job_is_cancelled_after_a_minute() {
     let (story, job, client) = claimed().await;
     begin_all(&client, Phase::Executing).await;
     cancel(&story, &job).await.unwrap();
@@ -112,12 +116,12 @@ async fn a_runner_that_does_not_stop_is_called_off_after_a_minute_and_its_late_r
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_that_succeeds_beats_a_cancel_and_a_second_one_is_told_that_it_is_too_late() {
+async fn completed_push_wins_over_a_cancel() {
     let (story, job, client) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     let asked = cancel(&story, &job).await.unwrap();
     assert_eq!((asked.status, want(&client).await), (Status::Syncing, Want::Cancel));
-    // Past the minute, but its runner may still be pushing.
+    // The minute is over, but the push window is open.
     story.pass(Duration::from_secs(75)).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
     assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, Status::Completed);
@@ -130,7 +134,7 @@ async fn a_push_that_succeeds_beats_a_cancel_and_a_second_one_is_told_that_it_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_that_never_ends_is_called_off_once_it_may_not_push_any_more() {
+async fn syncing_job_is_cancelled_after_its_push_window() {
     let (story, job, client) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     cancel(&story, &job).await.unwrap();
@@ -143,7 +147,7 @@ async fn a_push_that_never_ends_is_called_off_once_it_may_not_push_any_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_death_after_a_cancel_does_not_put_the_job_back() {
+async fn death_after_a_cancel_does_not_requeue_the_job() {
     let (story, job, client) = claimed().await;
     begin_all(&client, Phase::Preparing).await;
     cancel(&story, &job).await.unwrap();
@@ -159,7 +163,7 @@ async fn a_death_after_a_cancel_does_not_put_the_job_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_job_is_not_cancelled_and_a_cancelled_one_stays_as_it_is() {
+async fn cancel_refuses_failed_jobs_and_is_idempotent() {
     let (story, job, client) = claimed().await;
     client.finish(&failed("f1")).await.unwrap();
     let (status, code, said) = refusal(cancel(&story, &job).await);
@@ -180,7 +184,7 @@ async fn a_failed_job_is_not_cancelled_and_a_cancelled_one_stays_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_that_races_a_claim_or_a_finish_leaves_one_end() {
+async fn cancel_racing_a_claim_or_finish_ends_the_job_once() {
     let story = Story::waiting().await;
     for n in 0..6 {
         let (key, event) = (format!("APP-{n}"), format!("e{n}"));
@@ -189,7 +193,7 @@ async fn a_cancel_that_races_a_claim_or_a_finish_leaves_one_end() {
         let (asked, claim) = join(cancel(&story, &job), story.claim_as(&task, &job, "c1")).await;
         let asked = asked.unwrap();
         match claim {
-            // The claim was first: its runner is told.
+            // The claim came first, so its runner receives the cancel.
             Ok((_, client)) => {
                 if !asked.status.is_terminal() {
                     assert_eq!(want(&client).await, Want::Cancel);
@@ -211,7 +215,7 @@ async fn a_cancel_that_races_a_claim_or_a_finish_leaves_one_end() {
         let (_, client) = story.claim(&job, "c1").await.unwrap();
         let last = failed("f1");
         let (asked, finished) = join(cancel(&story, &job), client.finish(&last)).await;
-        // It failed by itself, whoever was first.
+        // The failure wins in either order.
         assert_eq!(finished.unwrap().status, Status::Failed);
         match asked {
             Ok(asked) => assert_eq!(asked.status, Status::Claimed),
@@ -223,7 +227,7 @@ async fn a_cancel_that_races_a_claim_or_a_finish_leaves_one_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_while_a_cancel_is_pending_gets_a_job_of_its_own_afterwards() {
+async fn entry_during_a_pending_cancel_starts_its_own_job() {
     let (story, job, client) = claimed().await;
     cancel(&story, &job).await.unwrap();
     story.tell("e2", "APP-1", TODO, 2).await;
@@ -240,7 +244,7 @@ async fn an_entry_while_a_cancel_is_pending_gets_a_job_of_its_own_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_is_strict_bounded_and_for_its_own_project() {
+async fn cancel_validates_its_body_and_authorisation() {
     let (story, job, _client) = claimed().await;
     let path = format!("/v1/jobs/{job}/cancel");
     let ask = async |token: &str, body: String| {
@@ -263,7 +267,7 @@ async fn a_cancel_is_strict_bounded_and_for_its_own_project() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_runner_kills_its_agent_with_all_it_started_and_nothing_is_pushed() {
+async fn cancelled_runner_kills_its_agent_and_pushes_nothing() {
     let runner = [env!("CARGO_BIN_EXE_pullyard"), "runner", "run-job", "--stop-grace-secs", "1"];
     let program = runner.iter().map(|word| word.to_string()).collect();
     let story = Story::with(Setup { task: Task::Program(program), ..Setup::default() }).await;
@@ -279,7 +283,7 @@ async fn a_real_runner_kills_its_agent_with_all_it_started_and_nothing_is_pushed
     cancel(&story, &job).await.unwrap();
     let ended = story.ended(&job).await;
     assert_eq!((ended.status, ended.result), (Status::Cancelled, None));
-    assert!(story.stored(&job).await["ended_by"]["finish"].is_string(), "its runner ended it, not the sweeper");
+    assert!(story.stored(&job).await["ended_by"]["finish"].is_string(), "the sweeper ended the job");
     assert_eq!(started_by_agent(story.folder(), &job), [""; 0]);
     assert!(story.branches().await.is_empty() && story.pulls().await.is_empty());
     assert_back(&story, "APP-1").await;

@@ -1,5 +1,4 @@
-//! Commands of a project around its agents: set by people, run by runners, seen on command line, API, page and pull
-//! request.
+//! Tests a project's setup and check commands, from their settings to the pull request.
 
 use crate::cli::{User, body};
 use crate::pages::Browser;
@@ -8,7 +7,7 @@ use pullyard_domain::job::Status;
 use pullyard_store::Scope;
 use serde_json::{Value, json};
 
-/// Writes what is only right in the second round.
+/// An agent that succeeds only after a failed check.
 const MENDS: &str = "#!/bin/sh\nif grep -q 'checks failed'; then echo right > work.txt; else echo wrong > work.txt; fi\n\
                      echo '{\"kind\":\"result\",\"text\":\"All is done.\"}'\n";
 
@@ -19,7 +18,7 @@ async fn mending() -> (Story, User) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_checked_is_set_by_command_line_and_seen_everywhere() {
+async fn checks_are_set_by_cli_and_shown_in_every_view() {
     let (story, user) = mending().await;
     let set = ["settings", "set", "command_policy=unrestricted", "checks.repair=true"];
     user.run(&set).await.done();
@@ -59,7 +58,7 @@ async fn what_is_checked_is_set_by_command_line_and_seen_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_could_not_be_run_is_refused_where_it_is_set() {
+async fn invalid_project_command_is_refused_when_set() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let set = async |change: &str| user.run(&["settings", "set", change]).await;
@@ -77,7 +76,7 @@ async fn a_command_that_could_not_be_run_is_refused_where_it_is_set() {
     user.run(&named).await.done();
     let set = user.json(&["repos", "list"]).await;
     assert_eq!(commands(&set), json!({ "setup": [], "checks": ["make test", "make lint"] }));
-    assert_eq!(set["repositories"][0]["agent"], before["repositories"][0]["agent"], "the rest stays");
+    assert_eq!(set["repositories"][0]["agent"], before["repositories"][0]["agent"], "the agent changed");
     user.run(&["repos", "set", REPOSITORY, "--setup", "npm ci"]).await.done();
     let set = user.json(&["repos", "list"]).await;
     assert_eq!(commands(&set), json!({ "setup": ["npm ci"], "checks": ["make test", "make lint"] }));
@@ -88,7 +87,7 @@ async fn a_command_that_could_not_be_run_is_refused_where_it_is_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_check_fails_the_ticket_and_its_retry_is_checked_by_what_is_set_by_then() {
+async fn failed_check_fails_the_job_and_a_retry_uses_new_settings() {
     let (story, user) = mending().await;
     user.run(&["settings", "set", r#"checks.commands=["bash no-such-file.sh"]"#]).await.done();
     let job = story.job_for("e1", "APP-1", 1).await;
