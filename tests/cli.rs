@@ -1,4 +1,4 @@
-//! The command line, as a program of its own against a whole system.
+//! Tests the program `pullyard` against a whole system.
 
 mod help;
 mod lists;
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
-/// What a command did.
+/// The exit code and output of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -26,14 +26,14 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// It did what it was asked.
+    /// Asserts success; returns stdout.
     #[track_caller]
     pub(crate) fn done(self) -> String {
         assert_eq!(self.code, 0, "{self:?}");
         self.out
     }
 
-    /// It ended with this code, saying this.
+    /// Asserts the exit code and a text on stderr.
     #[track_caller]
     pub(crate) fn ended(self, code: i32, said: &str) -> Self {
         assert_eq!(self.code, code, "{self:?}");
@@ -42,7 +42,7 @@ impl Ran {
     }
 }
 
-/// A user with a configuration folder of their own.
+/// A CLI user with their own configuration folder.
 pub(crate) struct User {
     home: TempDir,
     told: Vec<(&'static str, String)>,
@@ -53,7 +53,6 @@ impl User {
         Self { home: TempDir::new().unwrap(), told: Vec::new() }
     }
 
-    /// With the server and its admin token in the environment.
     pub(crate) fn of(story: &Story) -> Self {
         Self::with(story, story.local.admin_token())
     }
@@ -63,7 +62,7 @@ impl User {
         Self { told: vec![("PULLYARD_URL", url), ("PULLYARD_TOKEN", token.to_owned())], ..Self::new() }
     }
 
-    /// Sets a variable of theirs.
+    /// Sets an environment variable.
     pub(crate) fn tell(&mut self, name: &'static str, value: &str) {
         self.told.retain(|(told, _)| *told != name);
         self.told.push((name, value.to_owned()));
@@ -75,7 +74,7 @@ impl User {
 
     pub(crate) async fn run_with(&self, arguments: &[&str], stdin: &str) -> Ran {
         let mut child = self.started(arguments);
-        // A command that never reads is no fault of the test.
+        // Ignore the error: a command may exit without reading stdin.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes()).await;
         let ended = child.wait_with_output().await.unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -87,7 +86,7 @@ impl User {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// With somebody who can be asked.
+    /// Runs at a terminal, so that the command can prompt.
     pub(crate) fn at_terminal(&self, arguments: &[&str]) -> Terminal {
         Terminal::of(&mut self.command(arguments))
     }
@@ -111,18 +110,17 @@ pub(crate) async fn body(story: &Story, path: &str) -> Value {
     body
 }
 
-/// The last characters of an id, as tables show them.
 pub(crate) fn short(job: &JobId) -> String {
     job.short()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn json_is_the_apis_own_body() {
+async fn json_output_equals_the_apis_body() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let decision = story.tell("e1", "APP-1", TRIGGER, 1).await;
     let (job, delivery) = (decision.job.unwrap(), decision.delivery);
-    // Claimed, so that no sentence of a wait is in it.
+    // Claimed: why of a waiting job would change with time.
     story.claim(&job, "c1").await.unwrap();
     let (job, delivery) = (job.as_str(), delivery.as_str());
     let one = format!("/v1/jobs/{job}");
@@ -143,10 +141,10 @@ async fn json_is_the_apis_own_body() {
     ] {
         assert_eq!(user.json(arguments).await, body(&story, path).await, "{arguments:?}");
     }
-    // Its sentence counts the seconds.
+    // Without its sentence, which counts seconds.
     let timeless = |mut why: Value| why.as_object_mut().unwrap().remove("sentence").map(|_| why);
     assert_eq!(timeless(user.json(&["why", job]).await), timeless(body(&story, &format!("{one}/why")).await));
-    // The server's clock goes on meanwhile.
+    // Without the server's time, which advances.
     let timeless = |mut version: Value| version.as_object_mut().unwrap().remove("time").map(|_| version);
     let server = user.json(&["version"]).await["server"].clone();
     assert_eq!(timeless(server), timeless(body(&story, "/v1/version").await));
@@ -165,7 +163,7 @@ async fn json_is_the_apis_own_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tickets_are_written_edited_and_moved_and_a_refusal_is_three() {
+async fn cli_creates_edits_and_moves_tickets() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let create =
@@ -185,35 +183,34 @@ async fn tickets_are_written_edited_and_moved_and_a_refusal_is_three() {
     assert_eq!(story.ticket("B-1").await.status, TRIGGER);
     let refused = user.run(&["tickets", "move", "B-1", TRIGGER, "--json"]).await.ended(3, "(status_unchanged)");
     assert_eq!(serde_json::from_str::<Value>(&refused.out).unwrap()["decision"]["code"], "status_unchanged");
-    assert!(!refused.err.contains("all the same"), "it was not moved: {refused:?}");
+    assert!(!refused.err.contains("all the same"), "the refusal claims that it was moved: {refused:?}");
     user.run(&["tickets", "show", "B-9"]).await.ended(5, "there is no ticket B-9");
     user.run(&["tickets", "edit", "B-1"]).await.ended(2, "--title");
-    // In the trigger column too: an edit asks for no job.
+    // An edit in the trigger column starts no job.
     user.run(&["tickets", "edit", "B-1", "--title", "Third"]).await.done();
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_ending_has_its_code() {
+async fn each_kind_of_error_has_its_exit_code() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     story.job_for("e1", "APP-1", 1).await;
-    // 1: nobody answers.
+    // 1: the server is unreachable.
     let nobody = user.run(&["jobs", "--url", "http://127.0.0.1:1"]).await.ended(1, "can't reach http://127.0.0.1:1: ");
     assert!(nobody.err.contains("pullyard up"), "{nobody:?}");
-    // 2: wrong usage.
     user.run(&["job"]).await.ended(2, "'jobs'");
     user.run(&["jobs", "--url", "ftp://x"]).await.ended(2, "no server's address");
     user.run(&["--project", "No!", "jobs"]).await.ended(2, "no project's id");
-    // 3: a guard refuses.
+    // 3: refused by a guard.
     user.run(&["jobs", "create", "--ticket", "APP-1"]).await.ended(3, "(job_active)");
-    // 4: not signed in, or not allowed.
+    // 4: not signed in or not allowed.
     let stranger = User { told: vec![("PULLYARD_URL", story.local.api_url().into())], ..User::new() };
     stranger.run(&["jobs"]).await.ended(4, "pullyard login");
     let reader = User::with(&story, &story.token(&[Scope::Read], None).await);
     reader.run(&["jobs"]).await.done();
     reader.run(&["jobs", "create", "--prompt", "Do it."]).await.ended(4, "(not_allowed)");
-    // 5: no such thing.
+    // 5: not found.
     user.run(&["jobs", "show", "nope"]).await.ended(5, "there is no job nope in project acme");
     user.run(&["jobs", "--project", "nobody"]).await.ended(5, "there is no project nobody");
     user.run(&["why", "nope"]).await.ended(5, "nope");
@@ -221,14 +218,14 @@ async fn every_ending_has_its_code() {
     let known = "there is no such queue; there are dispatch, effects, undelivered";
     user.run(&["dlq", "list", "--queue", "nope"]).await.ended(2, known);
     user.run(&["dlq", "list", "--queue", "effects"]).await.ended(0, "No message of effects failed too often.");
-    // 8: somebody else was first.
+    // 8: changed by another request.
     user.run(&["settings", "set", "auto_create=false"]).await.done();
     user.run(&["settings", "set", "auto_create=true", "--revision", "1"]).await.ended(8, "(changed_meanwhile)");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_change_what_is_named_and_leave_the_rest() {
+async fn settings_set_changes_only_the_named_settings() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let set = ["settings", "set", "limits.wall_secs=1800", "statuses.completion=5", "default_repository=null"];
@@ -251,7 +248,7 @@ async fn settings_change_what_is_named_and_leave_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn version_and_status_show_the_commit() {
+async fn version_and_status_show_the_commit_of_client_and_server() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let said = user.json(&["version"]).await;
@@ -268,10 +265,14 @@ async fn version_and_status_show_the_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_is_set_up_without_any_other_tool() {
+async fn cli_sets_up_a_project_from_integration_to_ticket() {
     let story = Story::waiting().await;
     let user = User::of(&story);
-    assert_eq!(user.run(&["status"]).await.done().lines().nth(2), Some("project\tacme"), "the only one is meant");
+    assert_eq!(
+        user.run(&["status"]).await.done().lines().nth(2),
+        Some("project\tacme"),
+        "the only project is not the default"
+    );
     let forge = story.local.forge().api_url();
     let secret = story.local.forge_secret();
     user.run(&["integrations", "add", "gh2", "--api-url", &forge, "--token-secret", secret]).await.done();
@@ -285,24 +286,28 @@ async fn a_project_is_set_up_without_any_other_tool() {
     other.run(&add).await.done();
     assert_eq!(other.run(&["repos", "list"]).await.done(), format!("{REPOSITORY}\tgh2\tmain\tsh -c exit 3\t\n"));
     other.run(&["tickets", "create", "O-1", "--title", "t", "--status", TRIGGER]).await.done();
-    assert_eq!(other.run(&["jobs", "list", "--project", "acme"]).await.done(), "", "a flag is stronger");
+    assert_eq!(
+        other.run(&["jobs", "list", "--project", "acme"]).await.done(),
+        "",
+        "the flag did not override the variable"
+    );
     assert_eq!(other.run(&["jobs"]).await.done().lines().count(), 1);
     let limited = User::with(&story, &story.token(&[Scope::Read], Some(&["other"])).await);
     assert_eq!(limited.run(&["projects", "list"]).await.done(), format!("other\tOther\ttrue\t{REPOSITORY}\n"));
-    assert_eq!(limited.run(&["jobs"]).await.done().lines().count(), 1, "its only project is meant");
+    assert_eq!(limited.run(&["jobs"]).await.done().lines().count(), 1, "the only visible project is not the default");
     limited.run(&["integrations", "show", "gh2"]).await.ended(4, "(not_allowed)");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_may_be_named_in_short() {
+async fn job_is_found_by_short_id_prefix_and_last() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     user.run(&["jobs", "show", "@last"]).await.ended(5, "no job in project acme yet");
     let create = ["jobs", "create", "--prompt", "Do it.", "--idempotency-key", "k1"];
     let made = user.run(&create).await.done();
-    let job: JobId = made.trim_end().parse().expect("stdout is the id and nothing else");
-    assert_eq!(user.run(&create).await.done(), made, "the same key is the same job");
+    let job: JobId = made.trim_end().parse().expect("stdout is not exactly the job's id");
+    assert_eq!(user.run(&create).await.done(), made, "the same key created another job");
     let begun = &job.as_str()[..12];
     for said in [short(&job).as_str(), &short(&job).to_lowercase(), begun, "@last", job.as_str()] {
         assert_eq!(user.json(&["jobs", "show", said]).await["id"], job.as_str(), "{said}");
@@ -313,7 +318,7 @@ async fn a_job_may_be_named_in_short() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn why_tells_of_jobs_tickets_and_deliveries() {
+async fn why_explains_jobs_tickets_and_deliveries() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let quiet = story.tell("e1", "APP-1", TODO, 1).await;
@@ -330,7 +335,7 @@ async fn why_tells_of_jobs_tickets_and_deliveries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signing_in_saves_a_context_that_only_its_owner_reads() {
+async fn login_saves_a_private_context_and_logout_removes_it() {
     use std::os::unix::fs::PermissionsExt;
     let story = Story::waiting().await;
     let user = User::new();
@@ -338,7 +343,7 @@ async fn signing_in_saves_a_context_that_only_its_owner_reads() {
     user.run_with(&["login", url], "pat_wrong\n").await.ended(4, "(not_signed_in)");
     user.run_with(&["login", url], "\n").await.ended(2, "token");
     let file = user.home.path().join("pullyard/config.toml");
-    assert!(!file.exists(), "what was refused is not saved");
+    assert!(!file.exists(), "a refused login was saved");
     let signed = user.run_with(&["login", url, "--context", "work"], &format!("{token}\n")).await;
     assert!(!format!("{signed:?}").contains(token));
     signed.done();
@@ -346,7 +351,11 @@ async fn signing_in_saves_a_context_that_only_its_owner_reads() {
     assert_eq!(user.run(&["contexts"]).await.done(), format!("*\twork\t{url}\tacme\n"));
     assert_eq!(user.run(&["projects", "list"]).await.done().lines().count(), 1);
     user.run_with(&["login"], token).await.ended(0, &format!("Signed in to {url}"));
-    assert_eq!(user.run(&["contexts"]).await.done().lines().count(), 2, "a context is named as its host is");
+    assert_eq!(
+        user.run(&["contexts"]).await.done().lines().count(),
+        2,
+        "the default context is not named after its host"
+    );
     user.run(&["logout"]).await.done();
     user.run(&["contexts", "use", "work"]).await.done();
     user.run_with(&["login", url, "--context", "second"], token).await.done();
@@ -354,7 +363,7 @@ async fn signing_in_saves_a_context_that_only_its_owner_reads() {
     assert_eq!(user.json(&["contexts", "use", "work"]).await, used);
     assert!(user.run(&["contexts"]).await.done().contains("*\twork"));
     assert!(!user.run(&["contexts", "--json"]).await.done().contains(token));
-    // Another server never sees the context's token.
+    // The context's token is not sent to another server.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let other = format!("http://{}", listener.local_addr().unwrap());
     let ask = ["jobs", "create", "--prompt", "x", "--project", "acme", "--url", &other];

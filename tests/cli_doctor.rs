@@ -1,4 +1,4 @@
-//! What the command line says to people for whom something is missing, wrong or about to end.
+//! Tests CLI diagnostics: doctor findings, help in errors, integration tests of tokens.
 
 use crate::cli::User;
 use crate::story::{Setup, Story, TRIGGER};
@@ -8,7 +8,7 @@ use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_store::Scope;
 use serde_json::{Value, json};
 
-/// The looks of one kind, with their verdict and all their words.
+/// Runs doctor; returns verdict and text of each finding of one kind.
 async fn looks(user: &User, check: &str) -> Vec<(String, String)> {
     let ran = user.run(&["doctor", "--json"]).await;
     let findings: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
@@ -29,10 +29,10 @@ fn check(looks: &[(String, String)], verdict: &str, said: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn doctor_says_that_nobody_takes_a_projects_jobs_and_how_to_mend_it() {
+async fn doctor_reports_a_project_without_runners() {
     let story = Story::waiting().await;
     let user = User::of(&story);
-    assert_eq!(looks(&user, "runners").await, [], "on Fargate nobody has to");
+    assert_eq!(looks(&user, "runners").await, [], "runners are checked on Fargate");
     story.settings(|settings| settings.compute = Compute::Runners).await;
     let start = format!("pullyard runner start --api-url {}", story.local.api_url());
     check(&looks(&user, "runners").await, "wrong", &start);
@@ -45,7 +45,7 @@ async fn doctor_says_that_nobody_takes_a_projects_jobs_and_how_to_mend_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_of_another_project_takes_no_job_of_this_one() {
+async fn doctor_ignores_runners_of_other_projects() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     user.run(&["projects", "create", "other"]).await.done();
@@ -57,7 +57,7 @@ async fn a_runner_of_another_project_takes_no_job_of_this_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn doctor_warns_of_a_token_that_ends_soon() {
+async fn doctor_warns_of_a_token_that_expires_soon() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     check(&looks(&user, "token").await, "good", "does not expire");
@@ -73,7 +73,7 @@ async fn doctor_warns_of_a_token_that_ends_soon() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn status_needs_no_project() {
+async fn status_works_without_a_project() {
     let story = Story::with(Setup::default()).await;
     let user = User::of(&story);
     user.run(&["projects", "create", "other"]).await.done();
@@ -85,7 +85,7 @@ async fn status_needs_no_project() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_to_do_about_a_job_names_the_job() {
+async fn help_for_a_failed_job_names_its_retry_command() {
     let story = Story::begin().await;
     let user = User::of(&story);
     story.agent(&["sh", "-c", "exit 3"]).await;
@@ -100,7 +100,7 @@ async fn what_to_do_about_a_job_names_the_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_takes_the_flags_of_its_list() {
+async fn jobs_accepts_the_flags_of_jobs_list() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let job = story.tell("e1", "APP-1", TRIGGER, 1).await.job.unwrap();
@@ -112,7 +112,7 @@ async fn jobs_takes_the_flags_of_its_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_of_something_else_and_a_secrets_short_name_are_told() {
+async fn wrong_server_url_and_short_secret_name_are_explained() {
     let story = Story::waiting().await;
     let mut user = User::of(&story);
     let add = ["integrations", "add", "gh9", "--api-url", "https://api.example.org", "--token-secret"];
@@ -127,13 +127,13 @@ async fn an_address_of_something_else_and_a_secrets_short_name_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_runners_commands_say_what_they_do() {
+async fn runner_help_describes_its_commands() {
     let help = User::new().run(&["runner", "--help"]).await.done();
     assert!(help.contains("Take jobs until told to stop") && !help.contains("[`"), "{help}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forge_that_takes_our_token_no_more_is_found_out() {
+async fn doctor_and_test_report_a_changed_or_refused_forge_token() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     user.run_with(&["secrets", "set", "spare"], &story.forge_token()).await.done();
@@ -143,7 +143,7 @@ async fn a_forge_that_takes_our_token_no_more_is_found_out() {
     assert!(user.run(&["integrations", "test", "spare"]).await.done().contains("spare takes our token."));
     check(&looks(&user, "forge").await[1..], "good", "spare takes our token.");
 
-    // Somebody put a token of their own there.
+    // Replace the secret with another user's token.
     let ann = pullyard_local::User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
     story.local.forge().add_user(ann, pullyard_local::AccountKind::User).await.unwrap();
     user.run_with(&["secrets", "set", "spare"], ANNS_TOKEN).await.done();
@@ -160,9 +160,9 @@ async fn a_forge_that_takes_our_token_no_more_is_found_out() {
     story.end().await;
 }
 
-/// Bitbucket alone lets tokens in of which it does not say whose they are.
+/// Only Bitbucket accepts tokens without naming their account.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_github_that_does_not_say_whose_a_token_is_is_not_connected() {
+async fn github_integration_without_an_account_is_refused() {
     let story = Story::waiting().await;
     let (user, forge) = (User::of(&story), story.local.forge());
     let api_url = forge.api_url();

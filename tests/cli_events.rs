@@ -1,4 +1,4 @@
-//! `pullyard events`, beside a running `up`.
+//! Tests `pullyard events` next to a running `pullyard up`.
 
 use crate::cli::User;
 use crate::up::Machine;
@@ -16,7 +16,7 @@ fn read(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The variables of a file for `--env-vars`, without the ports, which another program of this machine may have.
+/// The variables of a file for `--env-vars`, with ports masked, because another program may use the default ports.
 fn without_ports(environment: &Value) -> Vec<(String, String)> {
     let variables = environment["Parameters"].as_object().unwrap();
     let masked = |value: &str| {
@@ -29,7 +29,7 @@ fn without_ports(environment: &Value) -> Vec<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_env_prints_the_variables_of_the_running_up() {
+async fn events_env_prints_the_endpoints_of_the_running_up() {
     let machine = Machine::new();
     let up = machine.up().await;
     let printed: Value = serde_json::from_str(&machine.done(&["events", "env", "--data", "data"]).await).unwrap();
@@ -42,7 +42,7 @@ async fn events_env_prints_the_variables_of_the_running_up() {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     assert_eq!(http.get(dynamodb).send().await.unwrap().status(), 200);
     let page = http.get(dynamodb).header("origin", "https://page.example").send().await;
-    assert!(page.is_err(), "a web page is refused: {page:?}");
+    assert!(page.is_err(), "a web page was served: {page:?}");
 
     assert_eq!(up.stop(Signal::SIGTERM).await.0, 0);
     let data = machine.path("data").display().to_string();
@@ -50,7 +50,7 @@ async fn events_env_prints_the_variables_of_the_running_up() {
 }
 
 #[tokio::test]
-async fn events_sign_adds_what_proves_the_sender() {
+async fn events_sign_adds_signature_or_token() {
     let mut user = User::new();
     user.tell("HOOK_SECRET", SECRET);
     user.tell("PULLYARD_TOKEN", "pat_of_ana");
@@ -76,7 +76,7 @@ async fn events_sign_adds_what_proves_the_sender() {
 }
 
 #[tokio::test]
-async fn events_sign_names_what_is_missing() {
+async fn events_sign_reports_missing_secret_token_or_file() {
     let user = User::new();
     let (webhook, ticket) = (event("webhook.review.json"), event("tickets.ignored.json"));
     let (webhook, ticket) = (webhook.to_str().unwrap(), ticket.to_str().unwrap());

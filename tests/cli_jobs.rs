@@ -1,4 +1,4 @@
-//! The job commands of the command line, and the lists behind them.
+//! Tests the job commands of the CLI and the lists behind them.
 
 use crate::cli::{User, body, short};
 use crate::story::{REPOSITORY, Setup, Story};
@@ -31,26 +31,30 @@ async fn cancel(story: &Story, job: &JobId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_asks_unless_it_is_told_not_to_and_names_each_job() {
+async fn cli_cancel_needs_confirmation_and_reports_each_job() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let (one, other) = (story.job_for("e1", "APP-1", 1).await, story.job_for("e2", "APP-2", 1).await);
-    // There is nobody to ask.
+    // There is no terminal for a prompt.
     user.run(&["jobs", "cancel", one.as_str()]).await.ended(2, "add --yes");
     user.run(&["jobs", "cancel", one.as_str(), "--json"]).await.ended(2, "add --yes");
     user.run(&["jobs", "cancel"]).await.ended(2, "JOB");
     user.run(&["jobs", "cancel", "nope", one.as_str(), "--yes"]).await.ended(5, "there is no job nope");
-    assert_eq!(story.api.job(&one).await.unwrap().status, Status::Ready, "nothing is done by half");
+    assert_eq!(
+        story.api.job(&one).await.unwrap().status,
+        Status::Ready,
+        "one job was cancelled although the other is unknown"
+    );
     let ran = user.run(&["jobs", "cancel", &short(&one), one.as_str(), "--yes", "--reason", "wrong ticket"]).await;
     assert_eq!(ran.err.trim(), format!("Job {} was cancelled by admin.", short(&one)));
     assert_eq!(ran.done(), "");
     let shown = user.run(&["jobs", "show", one.as_str()]).await.done();
     assert!(shown.contains("cancelled_by\tadmin: wrong ticket\n"), "{shown}");
     assert_eq!(user.run(&["why", one.as_str()]).await.done().trim(), "Cancelled by admin: \"wrong ticket\".");
-    // No agent worked, so it is not the ticket's last job; it was started all the same.
+    // No agent worked, so this is not the ticket's last job, but `why` still shows it.
     let said = format!("Job {}: Cancelled by admin: \"wrong ticket\".", short(&one));
     assert_eq!(user.run(&["why", "APP-1"]).await.done().trim(), said);
-    // Again is the same; and one that is too late keeps no other from being cancelled.
+    // A repeat succeeds; a finished job does not prevent the cancel of another.
     assert_eq!(user.json(&["jobs", "cancel", one.as_str(), "--yes"]).await["status"], "cancelled");
     let failed = story.job_for("e3", "APP-3", 1).await;
     let (_, client) = story.claim(&failed, "c1").await.unwrap();
@@ -64,7 +68,7 @@ async fn a_cancel_asks_unless_it_is_told_not_to_and_names_each_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_that_is_not_agreed_to_cancels_nothing_and_fails_as_every_question_does() {
+async fn declined_prompt_changes_nothing_and_fails() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -89,7 +93,7 @@ async fn a_cancel_that_is_not_agreed_to_cancels_nothing_and_fails_as_every_quest
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_that_waits_ends_with_the_job() {
+async fn cancel_with_wait_returns_when_the_job_ends() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -105,7 +109,7 @@ async fn a_cancel_that_waits_ends_with_the_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_prints_its_id_and_can_be_waited_for() {
+async fn retry_prints_its_job_and_can_wait_for_it() {
     let story = Story::begin().await;
     let user = User::of(&story);
     story.agent(&["true"]).await;
@@ -130,12 +134,12 @@ async fn a_retry_prints_its_id_and_can_be_waited_for() {
     user.run(&["jobs", "retry", again.as_str()]).await.ended(3, "(not_failed)");
     let key = ["jobs", "retry", job.as_str(), "--idempotency-key", "k1", "--wait", "--json"];
     let ended: Value = serde_json::from_str(&user.run(&key).await.out).unwrap();
-    assert_eq!(ended["retry_of"], job.as_str(), "one document, of the job as it ended");
+    assert_eq!(ended["retry_of"], job.as_str(), "the output is not the ended job");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_is_the_words_the_commands_and_what_went_wrong() {
+async fn log_shows_text_commands_and_warnings() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -167,7 +171,7 @@ async fn a_log_is_the_words_the_commands_and_what_went_wrong() {
     assert_eq!(jsonl.lines().count(), 5);
     let whole = user.json(&["jobs", "logs", "@last"]).await;
     assert_eq!(whole, body(&story, &format!("/v1/jobs/{job}/events")).await);
-    // Followed, what comes later is printed when it comes.
+    // `--follow` prints later events as they arrive.
     let mut follow = user.started(&["jobs", "logs", job.as_str(), "--follow"]);
     let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
     while lines.next_line().await.unwrap().unwrap() != "a warning" {}
@@ -184,7 +188,7 @@ async fn a_log_is_the_words_the_commands_and_what_went_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_agent_has_used_so_far_is_told_as_it_grows() {
+async fn log_and_watch_show_growing_usage() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -204,7 +208,7 @@ async fn what_an_agent_has_used_so_far_is_told_as_it_grows() {
         event(4, "usage", json!({ "data": { "cost_usd_micros": 130_000, "output_tokens": 7 } })),
     ];
     client.events(&EventsRequest { first_seq: 1, events, inputs: None }).await.unwrap();
-    // A log has the newest of it, as talk.
+    // The log shows only the newest intermediate usage, on stderr.
     let log = user.run(&["jobs", "logs", job.as_str()]).await;
     assert!(log.err.contains("-- so far about $0.12, 3 turns --") && !log.err.contains("$0.04"), "{log:?}");
     assert_eq!(log.done(), "Looking.\n");
@@ -212,7 +216,7 @@ async fn what_an_agent_has_used_so_far_is_told_as_it_grows() {
     let said = all.lines().map(|line| line.rsplit('\t').next().unwrap()).collect::<Vec<_>>();
     let expected = ["so far about $0.04, 1 turn", "Looking.", "so far about $0.12, 3 turns", "$0.13, 7 tokens written"];
     assert_eq!(said, expected);
-    // Watched, what is used later is told when it comes.
+    // `watch` prints later usage as it arrives.
     let mut watch = user.started(&["jobs", "watch", job.as_str()]);
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     while !lines.next_line().await.unwrap().unwrap().ends_with("\t$0.13, 7 tokens written") {}
@@ -224,14 +228,14 @@ async fn what_an_agent_has_used_so_far_is_told_as_it_grows() {
     let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
     assert_eq!(watch.wait().await.unwrap().code(), Some(6));
-    // No record says what it used, and no event more than the newest.
+    // The attempt has no usage record, so the log shows the newest event.
     let log = user.run(&["jobs", "logs", job.as_str()]).await;
     assert!(log.err.contains("-- so far $0.25, 4 turns --") && !log.err.contains("$0.13"), "{log:?}");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_of_an_ended_job_ends_with_what_its_agent_used_in_all() {
+async fn log_of_an_ended_job_ends_with_its_total_usage() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let sums = |turns: u32, cost: &str, micros: u64| json!({ "so_far": true, "turns": turns, cost: micros });
@@ -242,7 +246,7 @@ async fn the_log_of_an_ended_job_ends_with_what_its_agent_used_in_all() {
     let (recorded, without_cost) = (json!({ "spent_usd_micros": 160_000, "work": work }), json!({ "work": work }));
     let about = sums(3, "about_usd_micros", 120_000);
     let cases = [
-        // All starts together, whatever the events say of one.
+        // The record covers all starts; an event covers one.
         (vec![about.clone(), end(130_000)], &recorded, "$0.16, 4 turns, 400 tokens read, 200 written"),
         (vec![about.clone(), end(130_000)], &Value::Null, "$0.13, 7 tokens written"),
         (vec![end(100_000), sums(4, "cost_usd_micros", 150_000), end(50_000)], &Value::Null, "so far $0.15, 4 turns"),
@@ -267,7 +271,7 @@ async fn the_log_of_an_ended_job_ends_with_what_its_agent_used_in_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_shows_what_is_asked_for_and_says_how_far_back_it_looked() {
+async fn job_list_filters_and_returns_how_far_back_it_looked() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let ticket = story.job_for("e1", "APP-1", 1).await;
@@ -295,7 +299,6 @@ async fn a_list_shows_what_is_asked_for_and_says_how_far_back_it_looked() {
     assert_eq!(listed(&["--since", &noon, "--status", "cancelled"]).await, ids(&[&second]));
     assert_eq!(listed(&["--status", "completed"]).await, [""; 0]);
     assert_eq!(listed(&["--since", &noon, "--until", "2020-01-01"]).await, [""; 0]);
-    // One after the other, by the cursor that the hint names.
     let (mut after, mut seen) = (None::<String>, Vec::new());
     loop {
         let mut arguments = vec!["jobs", "list", "--limit", "1", "--status", "cancelled,ready"];
@@ -322,7 +325,7 @@ async fn a_list_shows_what_is_asked_for_and_says_how_far_back_it_looked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_filter_that_finds_little_goes_on_from_where_it_looked_to() {
+async fn job_list_with_few_matches_searches_older_pages() {
     let story = Story::waiting().await;
     let wanted = prompted(&story, "The oldest.").await;
     cancel(&story, &wanted).await;
@@ -345,7 +348,7 @@ async fn a_filter_that_finds_little_goes_on_from_where_it_looked_to() {
         let (status, code, said) = ask(query).await;
         assert_eq!((status, code.as_str()), (400, "bad_parameter"), "{query}: {said}");
     }
-    // A cursor of one time is none of another.
+    // A cursor is valid only for its own time range.
     let next = ask("limit=1").await.2["next"].as_str().unwrap().to_owned();
     assert_eq!(ask(&format!("limit=1&after={next}")).await.0, 200);
     let (status, code, _) = ask(&format!("until=2020-01-01T00:00:00Z&after={next}")).await;
@@ -354,7 +357,7 @@ async fn a_filter_that_finds_little_goes_on_from_where_it_looked_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_for_long_says_why() {
+async fn watch_explains_a_long_wait() {
     let story = Story::with(Setup { task: crate::story::Task::Waiting, ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     story.task_of(&job, 1).await;
@@ -371,7 +374,7 @@ async fn what_waits_for_long_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn help_is_there_for_commands_and_topics() {
+async fn help_covers_topics_and_job_commands() {
     let user = User::new();
     for (about, said) in [
         (&["exit-codes"][..], "6    the job that was followed"),

@@ -1,5 +1,4 @@
-//! The command line beside a server that is newer: it passes over settings that it does not know, and sends them
-//! back as they were.
+//! Tests the CLI with a newer server: unknown settings are ignored when read and preserved when written.
 
 use crate::cli::User;
 use axum::extract::{Request, State};
@@ -11,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 type Held = Arc<Mutex<Value>>;
 
-/// One project, with a setting and a group of settings that nobody here knows.
+/// A server with one project that has an unknown setting and an unknown group.
 async fn newer() -> (User, Held) {
     let mut settings = serde_json::to_value(Settings::default()).unwrap();
     settings["limits"]["patience_secs"] = json!(5);
@@ -45,7 +44,7 @@ async fn answer(State(held): State<Held>, request: Request) -> Json<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn projects_of_a_newer_server_are_shown() {
+async fn projects_of_a_newer_server_can_be_read() {
     let (user, _) = newer().await;
     assert!(user.run(&["projects", "list"]).await.done().contains("acme"));
     assert_eq!(user.run(&["settings", "get", "weather.rain"]).await.done(), "weather.rain\ttrue\n");
@@ -53,7 +52,7 @@ async fn projects_of_a_newer_server_are_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_newer_server_has_is_sent_back_as_it_was() {
+async fn unknown_settings_are_sent_back_unchanged() {
     let (user, held) = newer().await;
     let before = held.lock().unwrap().clone();
     let mut wanted = before.clone();
@@ -65,7 +64,7 @@ async fn what_a_newer_server_has_is_sent_back_as_it_was() {
     wanted["budget"]["jobs_per_day"] = json!(7);
     wanted["budget"]["usd_micros_per_job"] = json!(2_000_000);
     assert_eq!(*held.lock().unwrap(), wanted);
-    // What only the server knows is the server's to judge.
+    // The server validates settings that the CLI does not know.
     user.run(&["settings", "set", "weather.rain=false", "limits.patience_secs=8"]).await.done();
     wanted["weather"]["rain"] = json!(false);
     wanted["limits"]["patience_secs"] = json!(8);

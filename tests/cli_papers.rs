@@ -1,4 +1,4 @@
-//! What papers and sentences tell people to type exists.
+//! Tests that every command in the documentation and in help sentences exists with its flags.
 
 use crate::cli::User;
 use pullyard_domain::code::Row;
@@ -22,7 +22,7 @@ const PAPERS: [(&str, &str); 11] = [
     ("SECURITY.md", include_str!("../SECURITY.md")),
 ];
 
-/// The helps that were read already.
+/// Cache of help texts.
 #[derive(Default)]
 struct Helps {
     read: BTreeMap<Vec<String>, String>,
@@ -39,7 +39,7 @@ impl Helps {
         self.read[&key].clone()
     }
 
-    /// The command exists, and so do its flags.
+    /// Asserts that the command and its flags exist.
     async fn check(&mut self, user: &User, line: &str) {
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
         let Some(first) = words.first().filter(|word| is_name(word)) else { return };
@@ -48,7 +48,7 @@ impl Helps {
         if let Some(second) = second {
             help = self.of(user, &[first, second], line).await;
         }
-        // The agent's own flags are not ours.
+        // Flags after `--agent-command` belong to the agent.
         for flag in words.iter().take_while(|word| **word != "--agent-command").filter(|word| word.starts_with("--")) {
             let name = flag.split('=').next().unwrap_or(flag);
             assert!(help.contains(name), "{line}: there is no {name}");
@@ -60,7 +60,7 @@ fn is_name(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') && !word.starts_with('-')
 }
 
-/// Every `pullyard …` between backticks, and every line of a block of commands.
+/// Every `pullyard …` between backticks, and every command line of a code block.
 fn commands(text: &str) -> Vec<String> {
     let (mut found, mut in_block) = (Vec::new(), false);
     for line in text.lines() {
@@ -80,7 +80,7 @@ fn commands(text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_command_of_the_papers_exists_with_its_flags() {
+async fn every_documented_command_exists_with_its_flags() {
     let (user, mut helps) = (User::new(), Helps::default());
     for (paper, text) in PAPERS {
         let commands = commands(text);
@@ -92,14 +92,14 @@ async fn every_command_of_the_papers_exists_with_its_flags() {
 }
 
 #[tokio::test]
-async fn every_command_that_a_sentence_advises_exists_with_its_flags() {
+async fn every_command_in_a_help_sentence_exists_with_its_flags() {
     let (user, mut helps) = (User::new(), Helps::default());
     let rows: [&[Row]; 4] = [&Reason::rows(), &Wait::rows(), &Failure::rows(), &Denial::rows()];
     for row in rows.into_iter().flatten() {
         for line in commands(row.help) {
             helps.check(&user, &line).await;
         }
-        assert!(!row.help.contains("Retry"), "{}: a button is not everywhere: {}", row.code, row.help);
-        assert!(!row.help.contains("Settings →"), "{}: there is no such page: {}", row.code, row.help);
+        assert!(!row.help.contains("Retry"), "{}: help mentions a button: {}", row.code, row.help);
+        assert!(!row.help.contains("Settings →"), "{}: help mentions a missing page: {}", row.code, row.help);
     }
 }

@@ -1,4 +1,4 @@
-//! Pull requests and the ledger on the command line.
+//! Tests the pull request commands and the list of deliveries in the CLI.
 
 use crate::cli::{User, body, short};
 use crate::pulls::{linked, reviewed, with_pull_request};
@@ -10,7 +10,7 @@ use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_is_linked_revised_explained_and_unlinked() {
+async fn cli_links_revises_explains_and_unlinks_a_pull_request() {
     let (story, number) = with_pull_request().await;
     let user = User::of(&story);
     let label = format!("{REPOSITORY}#{number}");
@@ -32,7 +32,7 @@ async fn a_pull_request_is_linked_revised_explained_and_unlinked() {
     let listed = user.run(&["pulls"]).await.done();
     assert!(listed.starts_with(&format!("{url}\tAPP-1\t")), "{listed}");
 
-    // A browser's address of it; one of another forge is not it, whatever its path.
+    // A page below the pull request's URL works; the same path on another forge does not.
     let ran = user.run_with(&["revise", &format!("{url}/files"), "--message-file", "-"], "Say it in French.\n").await;
     assert!(ran.err.contains("Created job "), "{ran:?}");
     let job: JobId = ran.done().trim_end().parse().unwrap();
@@ -44,7 +44,7 @@ async fn a_pull_request_is_linked_revised_explained_and_unlinked() {
         let why = user.run(&["why", name]).await.done();
         assert!(why.starts_with(&format!("Job {} works on {label}: ", short(&job))), "{name}: {why}");
     }
-    // The next one waits: it has no job of its own yet.
+    // The next request waits without a job of its own.
     let held = user.run(&["revise", &label, "-m", "And in German."]).await;
     assert!(held.err.contains(&format!("Job {} is running", short(&job))), "{held:?}");
     assert_eq!(held.done(), "");
@@ -57,7 +57,7 @@ async fn a_pull_request_is_linked_revised_explained_and_unlinked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_names_no_pull_request_or_says_nothing_is_wrong_usage() {
+async fn revise_refuses_invalid_names_and_empty_messages() {
     let (story, number) = with_pull_request().await;
     linked(&story, number, "APP-1").await;
     let user = User::of(&story);
@@ -80,7 +80,7 @@ async fn what_names_no_pull_request_or_says_nothing_is_wrong_usage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_is_listed_by_what_is_asked_of_it() {
+async fn deliveries_are_filtered_and_paged() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     assert!(user.run(&["deliveries"]).await.err.contains("Nothing has come in yet."));
@@ -112,7 +112,7 @@ async fn the_ledger_is_listed_by_what_is_asked_of_it() {
         let out = user.run(&[&["deliveries", "list"], arguments].concat()).await.done();
         assert_eq!(out.lines().count(), count, "{arguments:?}: {out}");
     }
-    // From page to page, also over an empty day.
+    // Paging crosses a day without entries.
     let page = user.json(&["deliveries", "--limit", "2"]).await;
     let next = page["next"].as_str().unwrap().to_owned();
     let rest = user.json(&["deliveries", "--limit", "2", "--after", &next]).await;

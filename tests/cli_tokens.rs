@@ -1,4 +1,4 @@
-//! Tokens and secrets on the command line, as a program of its own against a whole system.
+//! Tests tokens and secrets in the CLI.
 
 use crate::cli::User;
 use crate::story::Story;
@@ -11,7 +11,7 @@ async fn status_of(story: &Story, token: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_made_listed_and_revoked() {
+async fn cli_creates_lists_and_revokes_a_token() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let new = ["tokens", "create", "--name", "ci", "--kind", "api", "--scope", "read,jobs", "--project", "acme"];
@@ -19,7 +19,7 @@ async fn a_token_is_made_listed_and_revoked() {
     assert!(made.err.contains("You will not see it again") && made.err.contains("acme"), "{made:?}");
     let token = made.done();
     let (text, rest) = token.split_at(token.len() - 1);
-    assert_eq!((rest, text.len()), ("\n", 68), "the token and nothing else");
+    assert_eq!((rest, text.len()), ("\n", 68), "stdout is not exactly the token");
     assert!(text.starts_with("pat_") && text[4..].bytes().all(|b| b.is_ascii_hexdigit()), "{text}");
     assert_eq!(status_of(&story, text).await, 200);
 
@@ -30,22 +30,25 @@ async fn a_token_is_made_listed_and_revoked() {
         (&ci["scopes"], &ci["projects"], &ci["created_by"]),
         (&json!(["read", "jobs"]), &json!(["acme"]), &json!("admin"))
     );
-    assert!(!listed.to_string().contains(&text[8..]), "only its beginning is shown");
+    assert!(!listed.to_string().contains(&text[8..]), "the list contains the whole token");
     let rows = user.run(&["tokens"]).await.done();
     assert!(rows.starts_with("ci\t"), "newest first: {rows}");
 
     user.run(&["tokens", "revoke", "ci"]).await.ended(2, "--yes");
-    assert_eq!(status_of(&story, text).await, 200, "nobody was asked, so nothing was done");
+    assert_eq!(status_of(&story, text).await, 200, "the token was revoked without confirmation");
     user.run(&["tokens", "revoke", &text[..8], "--yes"]).await.ended(0, "Revoked token ci");
-    assert_eq!(status_of(&story, text).await, 401, "at once");
-    // Again, by its id: a repeat.
+    assert_eq!(status_of(&story, text).await, 401, "the revoked token is accepted");
+    // Revoking again by id is a repeat.
     user.run(&["tokens", "revoke", ci["id"].as_str().unwrap(), "--yes"]).await.done();
-    assert!(user.run(&["tokens", "list"]).await.done().contains("\trevoked\t"), "it stays in the list");
+    assert!(
+        user.run(&["tokens", "list"]).await.done().contains("\trevoked\t"),
+        "the revoked token is missing from the list"
+    );
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_ways_to_ask_for_a_token_are_told_and_make_none() {
+async fn invalid_token_requests_create_no_token() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let before = user.json(&["tokens", "list"]).await;
@@ -67,13 +70,13 @@ async fn wrong_ways_to_ask_for_a_token_are_told_and_make_none() {
     let ran = user.run(&["tokens", "revoke", &secret, "--yes"]).await.ended(5, "there is no token");
     assert!(!ran.err.contains(&secret), "{ran:?}");
     let names = |list: &serde_json::Value| list["tokens"].as_array().unwrap().len();
-    // The one that a test put there, and no other.
+    // Only the test's own token was added.
     assert_eq!(names(&user.json(&["tokens", "list"]).await), names(&before) + 1);
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn revoking_the_token_in_use_says_so() {
+async fn revoking_the_token_in_use_prints_a_warning() {
     let story = Story::waiting().await;
     let made = User::of(&story).run(&["tokens", "create", "--name", "mine", "--kind", "api", "--scope", "admin"]).await;
     let mine = User::with(&story, made.done().trim());
@@ -90,18 +93,18 @@ async fn revoking_the_token_in_use_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_goes_in_by_stdin_and_never_comes_out() {
+async fn secret_is_read_from_stdin_and_never_printed() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let set = user.run_with(&["secrets", "set", "github"], "ghp_planted\n").await;
     assert!(!set.err.contains("planted"), "{set:?}");
     let whole = set.done();
-    assert_eq!(whole, "pullyard/user/github\n", "the whole name and nothing else");
+    assert_eq!(whole, "pullyard/user/github\n", "stdout is not exactly the secret's name");
     let listed = user.json(&["secrets", "list"]).await;
     let secrets = listed["secrets"].as_array().unwrap();
     let mut names = secrets.iter().map(|secret| secret["name"].as_str().unwrap()).collect::<Vec<_>>();
     names.sort_unstable();
-    assert_eq!(names, ["demo-forge-token", "github"], "the key that signs is not people's: {listed}");
+    assert_eq!(names, ["demo-forge-token", "github"], "the list contains another secret: {listed}");
     assert!(secrets.iter().all(|secret| secret["set_at"].is_string()), "{listed}");
     assert!(!listed.to_string().contains("planted"), "{listed}");
     assert!(user.run(&["secrets"]).await.done().lines().any(|line| line.starts_with("github\t")));

@@ -1,10 +1,10 @@
-//! What the command line says of itself, and of a line that it can't read.
+//! Tests the CLI's help and its errors for lines that cannot be parsed.
 
 use super::User;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_line_that_can_not_be_read_is_a_document_for_programs_too() {
+async fn usage_error_with_json_prints_a_problem_document() {
     let user = User::new();
     for line in [&["frobnicate"][..], &["jobs", "list", "--status", "odd"], &["jobs", "cancel"], &["jobs", "--odd"]] {
         let plain = user.run(line).await.ended(2, "error: ");
@@ -20,19 +20,19 @@ async fn a_line_that_can_not_be_read_is_a_document_for_programs_too() {
     assert_eq!(
         serde_json::from_str::<Value>(&user.run(&["--help", "--json"]).await.done()).ok(),
         None,
-        "it was asked for"
+        "requested help is JSON"
     );
 }
 
 #[tokio::test]
-async fn alone_it_shows_its_commands_whatever_variables_are_set() {
+async fn cli_without_arguments_lists_its_commands() {
     let mut user = User::new();
     user.tell("PULLYARD_URL", "http://127.0.0.1:1");
     let ran = user.run(&[]).await.ended(2, "Commands:");
     assert!(ran.err.contains("Usage: pullyard") && !ran.err.contains("error:"), "{ran:?}");
 }
 
-/// The commands that a help lists.
+/// The commands listed in a help text.
 fn listed(help: &str) -> Vec<String> {
     let Some((_, list)) = help.split_once("Commands:\n") else { return Vec::new() };
     let lines = list.lines().take_while(|line| line.is_empty() || line.starts_with(' '));
@@ -41,7 +41,7 @@ fn listed(help: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_command_is_without_an_example() {
+async fn every_command_has_an_example() {
     let user = User::new();
     let (mut left, mut seen) = (vec![Vec::<String>::new()], 0);
     while let Some(command) = left.pop() {
@@ -56,7 +56,7 @@ async fn no_command_is_without_an_example() {
 }
 
 #[tokio::test]
-async fn every_command_explains_itself_with_examples() {
+async fn main_commands_have_two_examples_and_completions() {
     let user = User::new();
     for command in [
         "login",

@@ -1,15 +1,15 @@
-//! Lists as the command line shows them, to people and to programs.
+//! Tests lists in the CLI: the format for programs, paging, filters by project.
 
 use super::{User, body};
 use crate::story::{Story, TODO, TRIGGER};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_program_reads_is_separated_by_tabs_whole_and_plain() {
+async fn lists_for_programs_are_plain_untruncated_tab_separated_rows() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let mut event = story.event("e1", "APP-1", TRIGGER, 1);
-    // Control characters are refused by the API; what turns text around is not.
+    // The API refuses control characters, but accepts characters that change the text direction.
     event.ticket.title = format!("{}\u{202e}end", "long ".repeat(20));
     let job = story.api.ticket_event(&event).await.unwrap().job.unwrap();
     for arguments in [&["jobs"][..], &["tickets", "list"], &["deliveries"], &["projects", "list"], &["repos", "list"]] {
@@ -22,7 +22,7 @@ async fn what_a_program_reads_is_separated_by_tabs_whole_and_plain() {
     let jobs = user.run(&["jobs"]).await.done();
     let fields = jobs.trim_end_matches('\n').split('\t').collect::<Vec<_>>();
     assert_eq!((fields[0], fields[1], fields[3], fields[4]), ("ready", job.as_str(), "APP-1", "fargate"));
-    assert!(fields[2].len() > 100, "it is not cut: {jobs}");
+    assert!(fields[2].len() > 100, "the title is truncated: {jobs}");
     assert!(fields[6].ends_with('Z') && !fields[7].is_empty(), "{jobs}");
     let painted = user.run(&["jobs", "show", job.as_str(), "--color", "never"]).await.done();
     assert!(painted.contains(&format!("job\t{job}\n")), "{painted}");
@@ -30,7 +30,7 @@ async fn what_a_program_reads_is_separated_by_tabs_whole_and_plain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_go_on_where_a_page_ended() {
+async fn list_continues_after_the_cursor() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     for n in 0..51 {
@@ -48,7 +48,7 @@ async fn lists_go_on_where_a_page_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_projects_repositories_are_those_of_no_other() {
+async fn repositories_are_listed_for_the_exact_project() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     user.run(&["projects", "create", "acm"]).await.done();
@@ -59,7 +59,7 @@ async fn a_projects_repositories_are_those_of_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runners_are_listed_drained_and_deleted_by_name() {
+async fn cli_lists_drains_and_deletes_runners_by_name() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let ran = user.run(&["runners"]).await;

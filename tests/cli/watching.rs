@@ -1,4 +1,4 @@
-//! Watching a job from the command line.
+//! Tests `pullyard jobs watch`.
 
 use super::{User, body, short};
 use crate::story::{Setup, Story, TRIGGER};
@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watching_ends_with_the_pull_request() {
+async fn watch_prints_the_events_and_the_pull_request() {
     let story = Story::begin().await;
     let user = User::of(&story);
     user.run(&["tickets", "create", "B-1", "--title", "t", "--status", TRIGGER]).await.done();
@@ -28,7 +28,7 @@ async fn watching_ends_with_the_pull_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watching_a_job_that_fails_is_six() {
+async fn watch_exits_with_6_when_the_job_fails() {
     let story = Story::with(Setup { agent: "#!/bin/sh\nexit 3\n", ..Setup::default() }).await;
     let user = User::of(&story);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -40,7 +40,7 @@ async fn watching_a_job_that_fails_is_six() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_there_is_nothing_to_do_no_help_says_so() {
+async fn watch_omits_help_when_there_is_nothing_to_do() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
@@ -54,7 +54,7 @@ async fn where_there_is_nothing_to_do_no_help_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_stops_watching_leaves_the_job_alone() {
+async fn interrupted_watch_does_not_cancel_the_job() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let mut watch = User::of(&story).started(&["jobs", "watch", job.as_str()]);
