@@ -1,4 +1,4 @@
-//! Whose name stands on the commits of a project, and the key that signs them: set by people, given to runners.
+//! Tests the author and the signing key of a project's commits.
 
 use crate::cli::User;
 use crate::story::{Setup, Story};
@@ -9,7 +9,7 @@ const GREETS: &str = "#!/bin/sh\ncat > /dev/null\necho hello > work.txt\n";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs ssh-keygen, which git may come without: .ci/run"]
-async fn commits_are_signed_in_the_projects_name_with_the_key_that_people_set() {
+async fn commits_have_the_projects_author_and_signature() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     let mut make = std::process::Command::new("ssh-keygen");
@@ -35,7 +35,7 @@ async fn commits_are_signed_in_the_projects_name_with_the_key_that_people_set() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_secrets_of_people_sign_and_one_that_is_missing_is_named() {
+async fn signing_secret_must_be_a_job_secret_and_exist() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     user.run(&["settings", "set", "commits.signing_secret=production/database"]).await.ended(2, "name a secret");
@@ -47,11 +47,11 @@ async fn only_secrets_of_people_sign_and_one_that_is_missing_is_named() {
     let job = story.job_for("e1", "APP-1", 1).await;
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
     assert_eq!(assignment.author, None);
-    let Err(Error::Problem(problem)) = client.credentials().await else { panic!("it was given something") };
+    let Err(Error::Problem(problem)) = client.credentials().await else { panic!("the credentials were returned") };
     assert_eq!((problem.status, problem.code.as_str()), (422, "signing_secret_missing"));
     assert!(problem.detail.contains("/none"), "{}", problem.detail);
 
-    // Taken out meanwhile, it signs nothing.
+    // A key removed from the settings no longer signs.
     user.run(&["settings", "set", "commits.signing_secret=null"]).await.done();
     assert_eq!(client.credentials().await.unwrap().signing_key, None);
     story.end().await;

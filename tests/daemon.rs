@@ -1,5 +1,4 @@
-//! The real daemon of a self-hosted runner against a real system: real registrations, claims, processes,
-//! pushes; and everything of it that can be killed.
+//! Tests the real daemon of a self-hosted runner against a real system.
 
 mod away;
 mod deaths;

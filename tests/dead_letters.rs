@@ -1,4 +1,4 @@
-//! Messages that failed too often: how they come to be dead, what is said of them, and what is done with them.
+//! Tests dead letters: how messages become dead, how they are shown, redriven and dropped.
 
 use crate::cli::User;
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, until};
@@ -14,7 +14,7 @@ use pullyard_protocol::dead_letter::{DeadLetter, MoveDeadLetters};
 use pullyard_store::Write;
 use serde_json::{Value, json};
 
-/// Puts a message into a queue, as anybody may who may send; its id.
+/// Sends a message to a queue; returns its id.
 pub(crate) async fn bury(story: &Story, queue: &str, body: &str) -> String {
     let mut asked = json!({ "QueueUrl": story.queue(queue).await, "MessageBody": body });
     if queue.ends_with(".fifo") {
@@ -38,14 +38,13 @@ fn these(ids: &[&str]) -> MoveDeadLetters {
     MoveDeadLetters { messages: ids.iter().map(|id| MessageId::new(*id).unwrap()).collect() }
 }
 
-/// How long a message that was given out is hidden. With 0 a failing one reaches its fifth try at once; one that
-/// succeeds would be given out again meanwhile.
+/// Sets how long a received message is hidden. With 0 a failing message reaches its fifth try at once.
 async fn hidden_for(story: &Story, queue: &str, secs: &str) {
     let asked = json!({ "QueueUrl": story.queue(queue).await, "Attributes": { "VisibilityTimeout": secs } });
     story.local.aws().sqs().call("SetQueueAttributes", &asked).await.unwrap();
 }
 
-/// What the API of one more instance answers to a call such as `GET /v1/dlq?queue=effects`: status and body.
+/// Calls the API of another instance, for example `GET /v1/dlq?queue=effects`; returns status and body.
 pub(crate) async fn asked(story: &Story, ctx: &Context, call: &str, body: Value) -> (u64, Value) {
     let (method, address) = call.split_once(' ').unwrap();
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
@@ -60,47 +59,47 @@ pub(crate) async fn asked(story: &Story, ctx: &Context, call: &str, body: Value)
     (answer["statusCode"].as_u64().unwrap(), body)
 }
 
-/// A system whose functions' own hints go where nobody reads, so that only what a test sends is there.
+/// A system whose own hints are lost, so that the queues hold only the test's messages.
 async fn alone() -> Story {
     Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn poison_is_tried_five_times_and_then_shown_and_dropped() {
+async fn unreadable_message_becomes_a_dead_letter_and_is_dropped() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     hidden_for(&story, "dispatch", "0").await;
-    // SQS takes no escape, but the one character that begins what terminals obey as well.
+    // SQS refuses ESC but accepts U+009B, which also begins terminal escape sequences.
     let poison = "\u{9b}31m{\"job\":\u{202e}5}\n";
     let sent = bury(&story, "dispatch", poison).await;
     let letter =
         until("it is a dead letter", async || letters(&story).await.pop().ok_or_else(|| "nothing is there".to_owned()))
             .await;
-    assert_eq!(letter.id.as_str(), sent, "its id is the one that the log knows");
+    assert_eq!(letter.id.as_str(), sent, "the dead letter has another id than the message");
     assert_eq!((letter.queue, letter.about, letter.advice), (Queue::Dispatch, About::Unknown, Advice::Look));
     assert!(!letter.body.contains(['\u{9b}', '\u{202e}', '\n']), "{:?}", letter.body);
-    // It is not sent back: it would only come again.
+    // An unreadable message cannot be redriven: it would fail again.
     let short = &sent[..8];
     user.run(&["dlq", "redrive", short]).await.ended(3, "can't be sent back");
-    assert_eq!(the_only(&story).await.id.as_str(), sent, "it stays");
+    assert_eq!(the_only(&story).await.id.as_str(), sent, "the refused letter is gone");
     let said = user.run(&["dlq", "show", short]).await.done();
     assert!(said.contains("This version of Pullyard can't read it"), "{said}");
-    // What destroys asks, and without a terminal destroys nothing.
+    // Without a terminal for the prompt nothing is dropped.
     user.run(&["dlq", "drop", short]).await.ended(2, "no terminal");
     assert_eq!(user.run(&["dlq", "drop", short, "--yes"]).await.done().trim(), sent);
     assert!(letters(&story).await.is_empty());
     let gone = user.run(&["dlq", "drop", &sent, "--yes", "--json"]).await.ended(5, "there is no dead letter");
-    let answer: Value = serde_json::from_str(&gone.out).expect("one document");
+    let answer: Value = serde_json::from_str(&gone.out).expect("one JSON document");
     assert_eq!(answer["missing"], json!([sent]));
     user.run(&["dlq", "show", &sent]).await.ended(5, "no dead letter");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_effect_that_fails_does_its_work_when_it_is_sent_back() {
+async fn failed_effect_succeeds_after_a_redrive() {
     let story = Story::waiting().await;
     let user = User::of(&story);
-    // A ticket that does not show what it should, and whose project is not there.
+    // An unsettled ticket whose project does not exist.
     story.tell("e1", "APP-1", TODO, 1).await;
     story.quiet().await;
     hidden_for(&story, "effects.fifo", "0").await;
@@ -121,7 +120,7 @@ async fn an_effect_that_fails_does_its_work_when_it_is_sent_back() {
     assert_eq!(letter.advice, Advice::Either);
     assert_eq!(letter.name.as_deref(), Some("APP-1"));
     assert_eq!(letter.body, wakeup);
-    // Mended and sent back, it does what it was for.
+    // Once the project is restored, the redriven message settles the ticket.
     hidden_for(&story, "effects.fifo", "30").await;
     story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": project })).await;
     let table = user.run(&["dlq"]).await.done();
@@ -134,14 +133,14 @@ async fn an_effect_that_fails_does_its_work_when_it_is_sent_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_is_sent_back_once_and_dropped_once() {
+async fn dispatch_letter_is_redriven_or_dropped_once() {
     let story = alone().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let start = json!({ "job": job }).to_string();
     let sent = bury(&story, "dispatch-dead", &start).await;
     let letter = the_only(&story).await;
     assert_eq!((letter.advice, letter.name.as_deref()), (Advice::Either, Some(job.as_str())));
-    // It goes to the queue that this function sends to: the job's own lost hint stands there, too.
+    // The redrive uses the functions' own queue, which holds the job's lost hint as well.
     let moved = story.api.redrive(&these(&[&sent])).await.unwrap();
     assert_eq!((moved.done.len(), moved.missing.len(), moved.unreadable.len()), (1, 0, 0));
     let asked = json!({ "QueueUrl": story.queue("lost").await, "AttributeNames": ["All"] });
@@ -157,7 +156,7 @@ async fn a_start_is_sent_back_once_and_dropped_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_takes_nothing_away_and_shows_ids_that_stay() {
+async fn listing_dead_letters_removes_none_and_shows_stable_ids() {
     let story = alone().await;
     let (one, two) = (bury(&story, "dispatch-dead", "one").await, bury(&story, "effects-dead.fifo", "two").await);
     for _ in 0..3 {
@@ -167,7 +166,7 @@ async fn a_look_takes_nothing_away_and_shows_ids_that_stay() {
     }
     let only = story.api.dead_letters(Some(Queue::Effects)).await.unwrap();
     assert_eq!(only.letters.len(), 1);
-    // Two people at once lose none either: each sees some, and afterwards all are there.
+    // Each of two concurrent readers sees a part; afterwards all are still there.
     let (a, b) = tokio::join!(story.api.dead_letters(None), story.api.dead_letters(None));
     a.unwrap();
     b.unwrap();
@@ -179,7 +178,7 @@ async fn a_look_takes_nothing_away_and_shows_ids_that_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_than_a_page_of_letters_is_worked_through_by_all() {
+async fn drop_all_handles_more_than_one_page() {
     let story = alone().await;
     let user = User::of(&story);
     let gone = JobId::of_request(&story.project, "a test", "gone");
@@ -189,7 +188,7 @@ async fn more_than_a_page_of_letters_is_worked_through_by_all() {
     }
     let page = story.api.dead_letters(None).await.unwrap();
     assert_eq!((page.letters.len(), page.more), (50, true));
-    // A group of a FIFO queue is worked through from its head.
+    // A group of a FIFO queue is handled from its head.
     let asked = async |n: usize| {
         json!({
             "QueueUrl": story.queue("effects-dead.fifo").await, "MessageBody": json!({ "project": "acme", "ticket": format!("T-{n}") }).to_string(),
@@ -209,7 +208,7 @@ async fn more_than_a_page_of_letters_is_worked_through_by_all() {
     story.end().await;
 }
 
-/// A review of this pull request that asks for changes, as it is queued in a flood.
+/// A queued review of this pull request that requests changes.
 fn queued_review(story: &Story, id: PullRequestId) -> QueuedReview {
     let at = story.clock.now();
     let event = ReviewEvent {
@@ -234,7 +233,7 @@ fn queued_review(story: &Story, id: PullRequestId) -> QueuedReview {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_for_everything_is_told_that_more_may_stand_behind_what_stays() {
+async fn redrive_all_reports_letters_that_block_the_queue() {
     let story = alone().await;
     let user = User::of(&story);
     for n in 0..51 {
@@ -248,7 +247,7 @@ async fn whoever_asks_for_everything_is_told_that_more_may_stand_behind_what_sta
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queued_review_is_to_be_redriven_whatever_the_table_has() {
+async fn queued_review_is_advised_to_be_redriven() {
     let story = alone().await;
     let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 7 };
     let linked = PullRequest::linked(id.clone(), story.project.clone(), None, None);
@@ -271,7 +270,7 @@ async fn a_queued_review_is_to_be_redriven_whatever_the_table_has() {
     story.local.shutdown().await;
 }
 
-/// What EventBridge tells of a task of a job that stopped.
+/// EventBridge's event for a stopped task of a job.
 fn death(job: &JobId, task: &str) -> Value {
     let variables = json!([{ "name": "PULLYARD_BOOTSTRAP", "value": "a-token" }]);
     json!({ "detail-type": "ECS Task State Change", "source": "aws.ecs", "detail": {
@@ -283,7 +282,7 @@ fn death(job: &JobId, task: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_death_that_nobody_took_is_shown_without_its_variables_and_noted_when_it_is_sent_back() {
+async fn undelivered_task_stop_is_shown_redacted_and_redriven() {
     let story = alone().await;
     let user = User::of(&story);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -292,7 +291,7 @@ async fn a_death_that_nobody_took_is_shown_without_its_variables_and_noted_when_
     story.quiet().await;
     story.claim(&job, "c1").await.unwrap();
     let arn = task["taskArn"].as_str().unwrap();
-    // As Lambda keeps what a function failed on, and as EventBridge keeps what it could not hand on.
+    // First in Lambda's format after three failures, later in EventBridge's format for an unreachable target.
     let kept = json!({ "requestContext": { "condition": "RetriesExhausted" }, "requestPayload": death(&job, arn) });
     let sent = bury(&story, "undelivered", &kept.to_string()).await;
     let letter = the_only(&story).await;
@@ -303,23 +302,23 @@ async fn a_death_that_nobody_took_is_shown_without_its_variables_and_noted_when_
     assert!(letter.body.contains(arn) && !letter.body.contains("a-token"), "{}", letter.body);
     assert_eq!(user.run(&["dlq", "redrive", "--all", "--queue", "undelivered"]).await.done().trim(), sent);
     let died = story.stored(&job).await["run"]["died"].clone();
-    assert!(died.is_object(), "the tasks function would have noted the same");
+    assert!(died.is_object(), "the death is not recorded");
     assert!(letters(&story).await.is_empty());
     bury(&story, "undelivered", &death(&job, arn).to_string()).await;
     let letter = the_only(&story).await;
     assert!(letter.sentence.contains("was not reached"), "{}", letter.sentence);
-    // A function that never ran has no log.
+    // A function that was not invoked has no log.
     let shown = user.run(&["dlq", "show", letter.id.as_str()]).await;
     assert!(shown.err.contains("if it was not reached, at FailedInvocations of the rule"), "{shown:?}");
     shown.done();
     user.run(&["dlq", "redrive", "--all"]).await.done();
-    assert_eq!(story.stored(&job).await["run"]["died"], died, "noted once");
+    assert_eq!(story.stored(&job).await["run"]["died"], died, "the death was recorded twice");
     assert!(letters(&story).await.is_empty());
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_death_that_cant_be_noted_stays() {
+async fn task_stop_that_cannot_be_recorded_stays_a_dead_letter() {
     let story = alone().await;
     let job = story.tell("e1", "APP-1", TRIGGER, 1).await.job.unwrap();
     let sent = bury(&story, "undelivered", &death(&job, "a-task").to_string()).await;
@@ -337,7 +336,7 @@ async fn a_death_that_cant_be_noted_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_queue_that_is_not_set_hides_none_of_the_other() {
+async fn unconfigured_dead_letter_queue_does_not_hide_the_others() {
     let story = alone().await;
     let sent = bury(&story, "dispatch-dead", "poison").await;
     let told = story.config("lost", "lost.fifo").await;
@@ -351,7 +350,7 @@ async fn a_dead_letter_queue_that_is_not_set_hides_none_of_the_other() {
     let unset = get(&one, "/v1/dlq?queue=effects").await;
     assert_eq!((unset.0, &unset.1["code"]), (404, &json!("not_found")), "{}", unset.1);
     assert!(unset.1["help"].as_str().unwrap().contains("PULLYARD_EFFECTS_DLQ_URL"), "{}", unset.1);
-    // By its id it is looked for in the queues that are known.
+    // A letter is looked up in all configured queues.
     assert_eq!(get(&one, &format!("/v1/dlq/{sent}")).await.0, 200);
     assert_eq!(get(&none, &format!("/v1/dlq/{sent}")).await.0, 404);
     let dropped = asked(&story, &one, "POST /v1/dlq/drop", json!({ "messages": [sent, "nobodys"] })).await;
@@ -360,7 +359,7 @@ async fn a_dead_letter_queue_that_is_not_set_hides_none_of_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_whose_queue_does_not_take_it_back_stays() {
+async fn letter_stays_when_its_queue_refuses_the_redrive() {
     let story = alone().await;
     let job = JobId::of_request(&story.project, "a test", "gone");
     let sent = bury(&story, "dispatch-dead", &json!({ "job": job }).to_string()).await;

@@ -1,4 +1,4 @@
-//! `pullyard demo`, as people start it.
+//! Tests the program `pullyard demo`.
 
 mod ai;
 
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// Longer than any demo takes on a loaded machine.
+/// Time limit, generous for a loaded machine.
 const LONGEST: Duration = Duration::from_secs(300);
 const FIRST_LINE: &str =
     "Pullyard demo: tickets become pull requests, on this machine only. No AI is called: the agent is a script.";
@@ -24,14 +24,14 @@ fn pullyard(arguments: &[&str]) -> Command {
 }
 
 async fn ran(arguments: &[&str]) -> Output {
-    tokio::time::timeout(LONGEST, pullyard(arguments).output()).await.expect("it never ended").unwrap()
+    tokio::time::timeout(LONGEST, pullyard(arguments).output()).await.expect("the program did not end").unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// A demo that runs, its lines as they come.
+/// A running demo and the lines of its stdout.
 struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -50,7 +50,7 @@ impl Running {
         Self { child, lines, pid }
     }
 
-    /// Reads on until a line says this.
+    /// Reads until a line contains this text.
     async fn line(&mut self, words: &str) -> String {
         let found = async {
             let mut seen = Vec::new();
@@ -60,9 +60,9 @@ impl Running {
                 }
                 seen.push(line);
             }
-            panic!("no line says {words:?}:\n{}", seen.join("\n"));
+            panic!("no line contains {words:?}:\n{}", seen.join("\n"));
         };
-        tokio::time::timeout(LONGEST, found).await.unwrap_or_else(|_| panic!("{words:?} never came"))
+        tokio::time::timeout(LONGEST, found).await.unwrap_or_else(|_| panic!("{words:?} was not printed in time"))
     }
 
     async fn send(&self, signal: &str) {
@@ -70,17 +70,15 @@ impl Running {
         assert!(sent.success());
     }
 
-    /// Interrupts it as Ctrl-C does.
     async fn interrupt(&self) {
         self.send("-INT").await;
     }
 
-    /// Interrupts it; its exit code and what it said to standard error.
+    /// Sends SIGINT; returns exit code and stderr.
     async fn interrupted(self) -> (Option<i32>, String) {
         self.ended_by("-INT").await
     }
 
-    /// The same by another signal.
     async fn ended_by(mut self, signal: &str) -> (Option<i32>, String) {
         self.send(signal).await;
         let rest = async {
@@ -89,11 +87,11 @@ impl Running {
             self.child.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
             (self.child.wait().await.unwrap().code(), said)
         };
-        tokio::time::timeout(LONGEST, rest).await.expect("it did not stop")
+        tokio::time::timeout(LONGEST, rest).await.expect("the demo did not stop")
     }
 }
 
-/// Processes that have this folder in their arguments or environment.
+/// Processes with this folder in their arguments or environment.
 pub(crate) fn processes_of(folder: &Path) -> Vec<String> {
     let folder = folder.display().to_string();
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
@@ -108,7 +106,7 @@ pub(crate) fn processes_of(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Waits until there are none: one that was killed may need a moment until the kernel has forgotten it.
+/// Waits until no such process exists; the kernel may need a moment after a kill.
 pub(crate) async fn all_are_gone(folder: &Path) {
     until("every process is gone", async || {
         let left = processes_of(folder);
@@ -129,7 +127,7 @@ fn warnings(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Whether a line shows the whole answer to the reviewer.
+/// Whether a line shows the whole reply to the reviewer.
 fn names_the_commit_and_its_agent(line: &str) -> bool {
     let answer = line.split_once("Answered  in the comment's thread, by pullyard-bot: Done in ");
     let commit = answer.and_then(|(_, answer)| answer.strip_suffix(" (agent: command)."));
@@ -137,7 +135,7 @@ fn names_the_commit_and_its_agent(line: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_tells_its_story_and_keeps_what_it_made() {
+async fn demo_prints_its_steps_and_keeps_its_results() {
     let folder = TempDir::new().unwrap();
     let kept = folder.path().join("demo");
     let output = ran(&["demo", "--keep", kept.to_str().unwrap()]).await;
@@ -147,7 +145,7 @@ async fn the_demo_tells_its_story_and_keeps_what_it_made() {
     let last = said.lines().last().unwrap();
     assert!(last.starts_with("Done in ") && last.ends_with(" No AI was called."), "{last}");
     assert!(last.contains("3 tickets, 5 jobs, 3 pull requests, 1 revised"), "{last}");
-    assert!(!said.contains('\u{1b}'), "colours into a pipe");
+    assert!(!said.contains('\u{1b}'), "escape sequences in a pipe");
     for words in [
         "DEMO-1",
         "DEMO-2",
@@ -178,14 +176,14 @@ async fn the_demo_tells_its_story_and_keeps_what_it_made() {
         assert_eq!(ticket["head"].as_str(), Some(head.as_str()));
     }
     let tasks = std::fs::read_dir(kept.join("ecs/tasks")).unwrap().flatten().collect::<Vec<_>>();
-    assert_eq!(tasks.len(), 5, "one task for each job");
+    assert_eq!(tasks.len(), 5, "expected one task per job");
     for task in tasks {
         assert!(task.path().join("stderr.log").metadata().unwrap().len() > 0, "{}", task.path().display());
     }
     assert_eq!(warnings(&kept), Vec::<String>::new());
     assert_eq!(processes_of(&kept), Vec::<String>::new());
 
-    // It is not told over what is there.
+    // A folder with contents is refused.
     let again = ran(&["demo", "--keep", kept.to_str().unwrap()]).await;
     let complaints = text(&again.stderr);
     assert_eq!(again.status.code(), Some(1), "{complaints}");
@@ -196,7 +194,7 @@ async fn the_demo_tells_its_story_and_keeps_what_it_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn json_is_one_document_and_nothing_else() {
+async fn demo_with_json_prints_one_document() {
     let output = ran(&["demo", "--json"]).await;
     assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -212,7 +210,7 @@ async fn json_is_one_document_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_demo_that_stays_ends_well_when_it_is_interrupted() {
+async fn demo_with_stay_ends_successfully_when_interrupted() {
     let folder = TempDir::new().unwrap();
     let kept = folder.path().join("demo");
     let mut demo = Running::start(&["demo", "--stay", "--keep", kept.to_str().unwrap()]);
@@ -226,19 +224,19 @@ async fn a_demo_that_stays_ends_well_when_it_is_interrupted() {
     demo.line("The admin token is in").await;
     let (code, complaints) = demo.interrupted().await;
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
-    assert!(reqwest::get(format!("{api}/version")).await.is_err(), "it still answers");
+    assert!(reqwest::get(format!("{api}/version")).await.is_err(), "the API still answers");
     assert_eq!(warnings(&kept), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_demo_that_is_interrupted_or_told_to_end_leaves_nothing_running() {
+async fn interrupted_demo_leaves_no_process() {
     for signal in ["-INT", "-TERM"] {
         let folder = TempDir::new().unwrap();
         let kept = folder.path().join("demo");
         let mut demo = Running::start(&["demo", "--keep", kept.to_str().unwrap()]);
         demo.line("Executing").await;
         demo.line("says").await;
-        assert!(processes_of(&kept).len() > 1, "the demo and its task are found");
+        assert!(processes_of(&kept).len() > 1, "the demo or its task was not found");
         let (code, complaints) = demo.ended_by(signal).await;
         assert_eq!(code, Some(130), "{signal}: {complaints}");
         assert!(complaints.starts_with("interrupted: ") && complaints.lines().count() == 1, "{signal}: {complaints}");
@@ -247,7 +245,7 @@ async fn a_demo_that_is_interrupted_or_told_to_end_leaves_nothing_running() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_demo_that_is_killed_leaves_nothing_running_and_no_folder_but_one_that_is_kept() {
+async fn killed_demo_leaves_no_process_and_no_temporary_folder() {
     for keeps in [false, true] {
         let folder = TempDir::new().unwrap();
         let kept = folder.path().join("kept");
@@ -257,7 +255,7 @@ async fn a_demo_that_is_killed_leaves_nothing_running_and_no_folder_but_one_that
         let mut demo = Running::of(command);
         demo.line("Executing").await;
         demo.line("says").await;
-        assert!(processes_of(folder.path()).len() > 1, "the demo and its task are found");
+        assert!(processes_of(folder.path()).len() > 1, "the demo or its task was not found");
         let (code, complaints) = demo.ended_by("-KILL").await;
         assert_eq!((code, complaints.as_str()), (None, ""));
         all_are_gone(folder.path()).await;
@@ -268,7 +266,7 @@ async fn a_demo_that_is_killed_leaves_nothing_running_and_no_folder_but_one_that
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_demo_that_is_interrupted_while_it_starts_leaves_no_folder() {
+async fn demo_interrupted_at_its_start_leaves_no_folder() {
     let folder = TempDir::new().unwrap();
     let mut command = pullyard(&["demo"]);
     command.env("TMPDIR", folder.path());
@@ -281,8 +279,8 @@ async fn a_demo_that_is_interrupted_while_it_starts_leaves_no_folder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_interrupts_a_demo_while_it_starts_is_told_what_follows_and_may_do_so_again() {
-    // The start asks git where its parts are, and gets no answer until the file is there.
+async fn second_interrupt_during_the_start_ends_the_demo_at_once() {
+    // The fake git blocks the start until the file exists.
     let outside = TempDir::new().unwrap();
     let (bin, go) = (outside.path().join("bin"), outside.path().join("go"));
     std::fs::create_dir(&bin).unwrap();
@@ -322,7 +320,7 @@ async fn who_interrupts_a_demo_while_it_starts_is_told_what_follows_and_may_do_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_explains_itself() {
+async fn help_usage_errors_and_version_are_printed() {
     let nothing = ran(&[]).await;
     assert_eq!(nothing.status.code(), Some(2));
     let said = text(&nothing.stdout) + &text(&nothing.stderr);
@@ -344,7 +342,7 @@ async fn the_command_line_explains_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_that_cannot_be_used_is_told_with_its_name() {
+async fn unusable_keep_folder_is_named_in_the_error() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "somebody's work").unwrap();

@@ -1,4 +1,4 @@
-//! The description of the API: it is served, it has every route, and what it says of bodies is so.
+//! Tests the OpenAPI document: served, complete, and true about request bodies.
 
 use crate::authorisation::World;
 use crate::story::Story;
@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// Every operation of a description, as `get /v1/jobs`.
+/// Every operation of a document, named like `get /v1/jobs`.
 pub(crate) fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
     let paths = document["paths"].as_object().unwrap().iter();
     paths.flat_map(|(path, item)| {
@@ -22,7 +22,7 @@ fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     }
 }
 
-/// The objects that a body of this schema is made of: for each a body with one unknown field in it, and where that is.
+/// For each object in the schema, a body with one unknown field, and the pointer to that field.
 fn probes(document: &Value, schema: &Value, found: &mut Vec<(Value, String)>) {
     let schema = resolved(document, schema);
     for kind in ["oneOf", "anyOf"] {
@@ -39,10 +39,10 @@ fn probes(document: &Value, schema: &Value, found: &mut Vec<(Value, String)>) {
     if !object {
         return;
     }
-    assert_eq!(schema["additionalProperties"], json!(false), "it takes unknown fields: {schema}");
+    assert_eq!(schema["additionalProperties"], json!(false), "unknown fields are accepted: {schema}");
     let none = Map::new();
     let properties = schema["properties"].as_object().unwrap_or(&none);
-    // A variant is told by its constant.
+    // Constants select the variant.
     let constant = |(name, value): (&String, &Value)| Some((name.clone(), value.get("const")?.clone()));
     let mut body: Map<_, _> = properties.iter().filter_map(constant).collect();
     body.insert("colour".into(), "red".into());
@@ -55,7 +55,7 @@ fn probes(document: &Value, schema: &Value, found: &mut Vec<(Value, String)>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_body_of_the_api_refuses_unknown_fields_with_their_place() {
+async fn api_bodies_refuse_unknown_fields_with_their_pointer() {
     let document = pullyard_function_api::document();
     let world = World::make().await;
     let (mut bodies, mut asked) = (0, 0);
@@ -86,7 +86,7 @@ async fn every_body_of_the_api_refuses_unknown_fields_with_their_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_description_is_served_to_everybody_and_is_the_handlers_own() {
+async fn openapi_document_is_served_without_authentication() {
     let story = Story::waiting().await;
     let (status, headers, served) = story.raw(Method::GET, "/openapi.json", None, Vec::new()).await;
     assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, "application/json"));
@@ -95,13 +95,13 @@ async fn the_description_is_served_to_everybody_and_is_the_handlers_own() {
 }
 
 #[test]
-fn every_operation_has_its_own_name_a_line_for_people_and_described_answers() {
+fn every_operation_has_an_id_a_summary_and_described_responses() {
     let document = pullyard_function_api::document();
     assert_eq!(document["openapi"], "3.1.0");
     let mut ids = BTreeSet::new();
     for (name, operation) in operations(&document) {
-        let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{name} has no row in said.rs"));
-        assert!(ids.insert(id), "{id} is the name of two");
+        let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{name} has no row in description.rs"));
+        assert!(ids.insert(id), "{id} names two operations");
         let summary = operation["summary"].as_str().unwrap();
         assert!(summary.ends_with('.') && summary.len() <= 100, "{name}: {summary}");
         let answers = operation["responses"].as_object().unwrap();
@@ -110,7 +110,7 @@ fn every_operation_has_its_own_name_a_line_for_people_and_described_answers() {
         for (status, answer) in answers {
             assert_ne!(answer["description"], json!(""), "{name} {status}");
             if status == "302" {
-                // It says where, and nothing else.
+                // A redirect has no body.
                 continue;
             }
             let kind = match (status.starts_with('2'), name.contains("/metrics")) {
@@ -126,7 +126,7 @@ fn every_operation_has_its_own_name_a_line_for_people_and_described_answers() {
     }
 }
 
-/// Where a schema has an instant: by its format, or by a name that only an instant has.
+/// Finds instants in a schema, by their format or by a name reserved for instants.
 fn instants(document: &Value, schema: &Value, place: &str, found: &mut Vec<String>) {
     match resolved(document, schema) {
         Value::Object(object) => {
@@ -147,7 +147,7 @@ fn instants(document: &Value, schema: &Value, place: &str, found: &mut Vec<Strin
 }
 
 #[test]
-fn runners_are_told_lengths_and_no_instants() {
+fn runner_responses_contain_durations_and_no_instants() {
     let document = pullyard_function_api::document();
     let (mut answers, mut lengths) = (0, 0);
     for (name, operation) in operations(&document) {
@@ -162,22 +162,22 @@ fn runners_are_told_lengths_and_no_instants() {
             }
             let mut found = Vec::new();
             instants(&document, schema, "", &mut found);
-            assert!(found.is_empty(), "{name} tells instants: {found:?}");
+            assert!(found.is_empty(), "{name} contains instants: {found:?}");
             answers += 1;
             let words = resolved(&document, schema).to_string();
             lengths += usize::from(words.contains("_secs") || words.contains("_ms"));
         }
     }
     assert!(answers >= 8 && lengths >= 3, "{answers} answers, {lengths} with lengths");
-    // It would see one.
+    // Check the check: a job does contain an instant.
     let mut found = Vec::new();
     let jobs = &document["paths"]["/v1/jobs/{job}"]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
     instants(&document, jobs, "", &mut found);
-    assert!(!found.is_empty(), "a job has a time");
+    assert!(!found.is_empty(), "no instant was found in a job");
 }
 
 #[test]
-fn the_description_refers_to_nothing_that_it_does_not_have() {
+fn openapi_references_and_schemas_match() {
     fn check(document: &Value, value: &Value, names: &mut BTreeSet<String>) {
         match value {
             Value::Object(object) => {
@@ -196,5 +196,5 @@ fn the_description_refers_to_nothing_that_it_does_not_have() {
     check(&document, &document, &mut used);
     let had = document["components"]["schemas"].as_object().unwrap();
     let had: BTreeSet<_> = had.keys().map(|name| format!("#/components/schemas/{name}")).collect();
-    assert_eq!(used, had, "and has nothing that nobody refers to");
+    assert_eq!(used, had, "referenced and defined schemas differ");
 }

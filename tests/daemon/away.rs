@@ -1,4 +1,4 @@
-//! The control plane is away for a while, or a part of what is said to it is lost.
+//! Tests a daemon while the control plane is unreachable or a call fails.
 
 use super::wire::Wire;
 use crate::daemon::Machine;
@@ -9,7 +9,7 @@ use pullyard_domain::job::Status;
 use pullyard_protocol::fleet::RunnerStatus;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_finish_that_could_not_be_delivered_keeps_its_slot_and_completes_its_job_later() {
+async fn undelivered_finish_keeps_its_slot_until_it_is_delivered() {
     let (story, machine) = Story::of_daemons().await;
     let wire = Wire::to(story.local.api_url()).await;
     let machine = machine.through(&wire.url);
@@ -23,12 +23,12 @@ async fn a_finish_that_could_not_be_delivered_keeps_its_slot_and_completes_its_j
         other => Err(format!("{other} letters")),
     })
     .await;
-    // Nobody is left but the daemon to deliver it.
+    // After this only the daemon can deliver the finish.
     killpg(machine.child("kite", &job), Signal::SIGKILL).unwrap();
     story.while_heard(&["kite"], 200).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
     story.runner_gets("kite", RunnerStatus::Online, 1).await;
-    // The daemon may die, too.
+    // A restarted daemon delivers it too.
     daemon.kill().await;
     let daemon = machine.daemon("kite", &[]);
     story.while_heard(&["kite"], 80).await;
@@ -46,7 +46,7 @@ async fn a_finish_that_could_not_be_delivered_keeps_its_slot_and_completes_its_j
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_system_that_is_killed_while_a_daemon_works_finds_it_working() {
+async fn job_on_a_daemon_survives_a_restart_of_the_control_plane() {
     let user = up::Machine::new();
     let up = user.up().await;
     user.project().await;
@@ -56,7 +56,7 @@ async fn a_system_that_is_killed_while_a_daemon_works_finds_it_working() {
     let job = user.moved(&up).await;
     up.job_when(&job, |job| job.status == Status::Executing).await;
     up.kill().await;
-    // The agent ends while nobody is there to be told.
+    // The agent ends while the control plane is down.
     user.let_go();
     let up = user.up().await;
     let ended = up.ended(&job).await;

@@ -1,4 +1,4 @@
-//! Daemons, processes of jobs, and both together are killed in the middle of the work.
+//! Tests deaths of daemons, job processes and agents during a job.
 
 use crate::daemon::Machine;
 use crate::story::{Story, until};
@@ -7,7 +7,7 @@ use pullyard_domain::job::Status;
 use pullyard_protocol::fleet::RunnerStatus;
 use std::time::Duration;
 
-/// A job whose agent works on the runner `kite`.
+/// A job whose agent runs on the runner `kite`.
 async fn working() -> (Story, Machine, super::hands::Daemon, JobId) {
     let (story, machine) = Story::of_daemons().await;
     let daemon = machine.daemon("kite", &[]);
@@ -17,7 +17,7 @@ async fn working() -> (Story, Machine, super::hands::Daemon, JobId) {
     (story, machine, daemon, job)
 }
 
-/// It is no dead end: the next job of the same ticket is done.
+/// Asserts that the next job of the same ticket completes.
 async fn next_is_done(story: &Story, machine: &Machine) {
     machine.go();
     story.tell("e8", "APP-1", crate::story::TODO, 8).await;
@@ -27,11 +27,11 @@ async fn next_is_done(story: &Story, machine: &Machine) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_daemon_goes_on_as_itself_and_its_job_completes_once() {
+async fn restarted_daemon_keeps_its_identity_and_completes_its_job() {
     let (story, machine, daemon, job) = working().await;
     let before = story.api.runner("kite").await.unwrap();
     daemon.kill().await;
-    // Not missed yet.
+    // Shorter than the time after which a silent runner is Offline.
     story.in_silence(60).await;
     let daemon = machine.daemon("kite", &["--slots", "3", "--labels", "gpu"]);
     let after = until("it is registered again", async || {
@@ -52,11 +52,11 @@ async fn a_killed_daemon_goes_on_as_itself_and_its_job_completes_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_daemon_that_counts_as_offline_goes_on_as_itself_too() {
+async fn restarted_daemon_keeps_its_identity_after_being_offline() {
     let (story, machine, daemon, job) = working().await;
     let before = story.api.runner("kite").await.unwrap();
     daemon.kill().await;
-    // The control plane was away as well, so its silence is not held against it yet.
+    // The sweeper was silent as well, so the runner's jobs do not fail yet.
     story.pass(Duration::from_secs(600)).await;
     story.runner_gets("kite", RunnerStatus::Offline, 1).await;
     let daemon = machine.daemon("kite", &[]);
@@ -70,7 +70,7 @@ async fn a_killed_daemon_that_counts_as_offline_goes_on_as_itself_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_goes_on_without_its_daemon_and_is_forgotten_by_the_next_one() {
+async fn job_completes_without_its_daemon_and_frees_its_slot() {
     let (story, machine, daemon, job) = working().await;
     daemon.kill().await;
     machine.go();
@@ -84,12 +84,12 @@ async fn a_job_goes_on_without_its_daemon_and_is_forgotten_by_the_next_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_died_with_its_daemon_is_ended_by_the_next_one_that_does_not_know_it() {
+async fn job_that_died_with_its_daemon_fails_after_a_restart() {
     let (story, machine, daemon, job) = working().await;
     daemon.kill().await;
     let agent = machine.orphan_agent("kite", &job).await;
     let daemon = machine.daemon("kite", &[]);
-    // It spends money for nobody.
+    // The restarted daemon kills the orphaned agent.
     machine.agent_is_gone(agent).await;
     story.while_heard(&["kite"], 60).await;
     story.has_failed(&job, "APP-1", "runner_crashed").await;
@@ -99,7 +99,7 @@ async fn a_job_that_died_with_its_daemon_is_ended_by_the_next_one_that_does_not_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_machine_is_gone_fails_when_the_runner_was_silent_for_too_long() {
+async fn job_fails_when_its_runner_is_offline_too_long() {
     let (story, machine, daemon, job) = working().await;
     daemon.kill().await;
     machine.kill_child("kite", &job).await;
@@ -115,11 +115,11 @@ async fn a_job_whose_machine_is_gone_fails_when_the_runner_was_silent_for_too_lo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_process_alone_died_is_ended_and_its_slot_is_used_again() {
+async fn job_fails_when_its_process_dies_and_its_slot_is_reused() {
     let (story, machine, daemon, job) = working().await;
     let agent = machine.orphan_agent("kite", &job).await;
     machine.agent_is_gone(agent).await;
-    // Not before it is sure: what was claimed just now may not be named yet.
+    // Not at once: a heartbeat may not name a job that was claimed just now.
     story.while_heard(&["kite"], 40).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
     story.while_heard(&["kite"], 40).await;
@@ -130,9 +130,9 @@ async fn a_job_whose_process_alone_died_is_ended_and_its_slot_is_used_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_had_its_job_before_the_daemon_died_does_not_keep_the_next_one_from_jobs() {
+async fn stale_claim_file_does_not_block_a_restarted_daemon() {
     let (story, machine, daemon, job) = working().await;
-    // Killed after its job was given and before its next claim was remembered.
+    // Simulates a kill between the claim of a job and the next claim's record on disk.
     let home = machine.path("work/runners/kite.runner");
     let record = std::fs::read(home.join(format!("jobs/{job}-1.json"))).unwrap();
     let record: serde_json::Value = serde_json::from_slice(&record).unwrap();

@@ -1,4 +1,4 @@
-//! A machine with daemons on it, whose agents wait until they are let go.
+//! A machine with daemons whose agents wait for permission to end.
 
 use crate::story::{Setup, Story, Task, until};
 use nix::sys::signal::{Signal, kill, killpg};
@@ -18,26 +18,25 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-/// Longer than anything here takes on a loaded machine.
+/// Time limit, generous for a loaded machine.
 const LONGEST: Duration = Duration::from_secs(300);
-/// Less than a runner may be silent.
+/// Less than the time after which a silent runner is Offline.
 const STEP: Duration = Duration::from_secs(20);
 
-/// A machine with a runner's token.
+/// A work folder with a runner token.
 pub(crate) struct Machine {
     dir: TempDir,
     url: String,
     pub(super) token: CreatedToken,
 }
 
-/// A running daemon.
 pub(crate) struct Daemon {
     child: Child,
     log: PathBuf,
 }
 
 impl Story {
-    /// A story whose jobs run on this machine, once it has a daemon; the sweeper has begun to go round.
+    /// A story whose jobs run on this machine, after a first sweep.
     pub(super) async fn of_daemons() -> (Self, Machine) {
         let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
         let story = Self::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
@@ -47,7 +46,7 @@ impl Story {
         (story, machine)
     }
 
-    /// Time passes, in which the sweeper goes round and these runners are heard.
+    /// Advances the clock with heartbeats of these runners and sweeps.
     pub(super) async fn while_heard(&self, runners: &[&str], secs: u64) {
         for _ in 0..Duration::from_secs(secs).as_secs().div_ceil(STEP.as_secs()) {
             self.clock.advance(STEP);
@@ -63,7 +62,7 @@ impl Story {
         }
     }
 
-    /// Time passes in which nobody is heard, and the sweeper goes round.
+    /// Advances the clock with sweeps but without heartbeats.
     pub(super) async fn in_silence(&self, secs: u64) {
         for _ in 0..secs.div_ceil(STEP.as_secs()) {
             self.pass(STEP).await;
@@ -79,14 +78,14 @@ impl Story {
         .await
     }
 
-    /// How many commits on the branches that we pushed were made by this job.
+    /// The number of commits on pushed branches that this job created.
     pub(super) async fn pushed_by(&self, job: &JobId) -> usize {
         let said =
             self.git(&["log", "--glob=refs/heads/pullyard/*", "--format=%(trailers:key=Pullyard-Job,valueonly)"]).await;
         said.lines().filter(|line| line.split('/').next() == Some(job.as_str())).count()
     }
 
-    /// The job is done: one pull request with one commit of it, and its ticket in review.
+    /// Asserts that the job completed with one pull request and one commit, and its ticket is in review.
     pub(super) async fn is_done(&self, job: &JobId, key: &str) {
         let ended = self.ended(job).await;
         assert_eq!((ended.status, ended.attempt), (Status::Completed, 1), "{ended:?}");
@@ -99,7 +98,7 @@ impl Story {
         assert_eq!((ours.len(), &ours[0]["head"]["sha"]), (1, &Value::from(result.head)));
     }
 
-    /// The job failed like this, and its ticket says so.
+    /// Asserts that the job failed with this code, and its ticket shows the failure.
     pub(super) async fn has_failed(&self, job: &JobId, key: &str, code: &str) {
         let ended = self.ended(job).await;
         assert_eq!(ended.status, Status::Failed, "{ended:?}");
@@ -124,7 +123,7 @@ impl Machine {
         Self { dir: TempDir::new().unwrap(), url: url.to_owned(), token }
     }
 
-    /// The same machine, but what it hears and says goes through there.
+    /// The same machine with another URL for the API.
     pub(super) fn through(mut self, url: &str) -> Self {
         self.url = url.to_owned();
         self
@@ -134,7 +133,7 @@ impl Machine {
         self.dir.path().join(name)
     }
 
-    /// An agent that says that it works, waits until it is let go, and then does this.
+    /// The command of an agent that reports its start, waits for `go`, and then runs `then`.
     pub(crate) fn agent(&self, then: &str) -> [&'static str; 3] {
         let dir = self.dir.path().display();
         let script = format!(
@@ -149,13 +148,13 @@ impl Machine {
         fs::write(self.path("go"), "").unwrap();
     }
 
-    /// Which jobs' agents were begun.
+    /// The jobs whose agents started.
     pub(super) fn begun(&self) -> Vec<String> {
         let names = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
         names.filter_map(|name| Some(name.to_str()?.strip_prefix("at-")?.to_owned())).collect()
     }
 
-    /// The group of the agent of a job at work. Its own number may be one of a namespace.
+    /// Waits for the job's agent; returns its process group. The agent's own pid may be in another namespace.
     pub(crate) async fn works(&self, job: &JobId) -> Pid {
         let (file, work) = (self.path(&format!("at-{job}")), self.path("work"));
         until("the agent works", async || {
@@ -165,28 +164,28 @@ impl Machine {
         .await
     }
 
-    /// What daemons of this machine remember of a job: its process.
+    /// The process of a job, as its daemon recorded it.
     pub(super) fn child(&self, name: &str, job: &JobId) -> Pid {
         let file = self.path("work").join(format!("runners/{name}.runner/jobs/{job}-1.json"));
         let record: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
         Pid::from_raw(i32::try_from(record["pid"].as_i64().unwrap()).unwrap())
     }
 
-    /// Kills the process of a job, and its agent with it.
+    /// Kills the process and the agent of a job.
     pub(super) async fn kill_child(&self, name: &str, job: &JobId) {
         let agent = self.works(job).await;
         killpg(self.child(name, job), Signal::SIGKILL).unwrap();
         killpg(agent, Signal::SIGKILL).unwrap();
     }
 
-    /// Kills the process of a job, and leaves its agent behind.
+    /// Kills the process of a job but not its agent.
     pub(super) async fn orphan_agent(&self, name: &str, job: &JobId) -> Pid {
         let agent = self.works(job).await;
         killpg(self.child(name, job), Signal::SIGKILL).unwrap();
         agent
     }
 
-    /// Nothing of an agent is alive any more.
+    /// Waits until no process of the agent's group is alive.
     pub(super) async fn agent_is_gone(&self, agent: Pid) {
         until("the agent is gone", async || match killpg(agent, None) {
             Err(nix::errno::Errno::ESRCH) => Ok(()),
@@ -195,13 +194,13 @@ impl Machine {
         .await
     }
 
-    /// What the outbox holds.
+    /// The number of finishes in the outbox.
     pub(super) fn letters(&self) -> usize {
         let entries = fs::read_dir(self.path("work/outbox")).into_iter().flatten().flatten();
         entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "json")).count()
     }
 
-    /// `pullyard runner start`, heard every second.
+    /// Starts `pullyard runner start` with a heartbeat every second.
     pub(crate) fn daemon(&self, name: &str, flags: &[&str]) -> Daemon {
         self.daemon_in("work", name, flags)
     }
@@ -231,7 +230,7 @@ impl Machine {
 }
 
 impl Drop for Machine {
-    /// Whatever a failed test left behind is let go and ends by itself; a killed one is not waited for.
+    /// Lets the agents of a failed test end, and kills the recorded processes.
     fn drop(&mut self) {
         let _ = fs::write(self.path("go"), "");
         for name in fs::read_dir(self.path("work/runners")).into_iter().flatten().flatten() {
@@ -258,16 +257,16 @@ impl Daemon {
         self.child.kill().await.unwrap();
     }
 
-    /// Its exit code and what it said.
+    /// Waits for its end; returns exit code and log.
     pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let status = tokio::time::timeout(LONGEST, self.child.wait()).await;
         let log = fs::read_to_string(&self.log).unwrap();
-        let status = status.unwrap_or_else(|_| panic!("it never ended: {log}")).unwrap();
+        let status = status.unwrap_or_else(|_| panic!("the daemon did not end: {log}")).unwrap();
         assert!(!log.contains("rnt_") && !log.contains("pyb_"), "a secret is in the log: {log}");
         (status.code(), log)
     }
 
-    /// Told to stop, it ends in order.
+    /// Stops the daemon and asserts a clean exit.
     pub(crate) async fn stop(self) {
         self.signal(Signal::SIGTERM);
         let (code, log) = self.ended().await;
@@ -275,7 +274,7 @@ impl Daemon {
     }
 }
 
-/// The process group of what runs for a job below a work folder.
+/// The process group that runs for a job below a work folder.
 fn group_below(work: &Path, job: &JobId) -> Option<Pid> {
     let mark = format!("TMPDIR={}/worktrees/{job}-", work.display());
     fs::read_dir("/proc").unwrap().flatten().find_map(|process| {
@@ -283,7 +282,7 @@ fn group_below(work: &Path, job: &JobId) -> Option<Pid> {
         let mut variables = environment.split(|byte| *byte == 0);
         variables.any(|variable| variable.starts_with(mark.as_bytes())).then_some(())?;
         let stat = fs::read_to_string(process.path().join("stat")).ok()?;
-        // `pid (name) state parent group …`; the name may contain anything, even brackets.
+        // `pid (name) state parent group …`: the name may contain any character, even brackets.
         Some(Pid::from_raw(stat.rsplit_once(") ")?.1.split(' ').nth(2)?.parse().ok()?))
     })
 }

@@ -1,4 +1,4 @@
-//! Daemons that are told to take nothing more, or may not go on.
+//! Tests daemons that are drained, revoked, deleted or refused.
 
 use crate::cli::User;
 use crate::story::{Story, until};
@@ -7,7 +7,7 @@ use pullyard_domain::job::Status;
 use pullyard_protocol::fleet::RunnerStatus;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drained_daemon_ends_what_it_has_and_is_offline_at_once() {
+async fn drained_daemon_finishes_its_job_and_goes_offline() {
     let (story, machine) = Story::of_daemons().await;
     let daemon = machine.daemon("kite", &["--slots", "2"]);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -22,7 +22,7 @@ async fn a_drained_daemon_ends_what_it_has_and_is_offline_at_once() {
     story.runner_gets("kite", RunnerStatus::Offline, 0).await;
     story.is_done(&job, "APP-1").await;
     assert_eq!(story.api.job(&other).await.unwrap().status, Status::Ready);
-    // The next process is another one, and is let in at once.
+    // The next process is a new instance and may register at once.
     let daemon = machine.daemon("kite", &[]);
     story.is_done(&other, "APP-2").await;
     daemon.stop().await;
@@ -30,7 +30,7 @@ async fn a_drained_daemon_ends_what_it_has_and_is_offline_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_drain_a_runner_and_let_it_go_on() {
+async fn user_drains_and_resumes_a_runner() {
     let (story, machine) = Story::of_daemons().await;
     let user = User::of(&story);
     let daemon = machine.daemon("kite", &["--slots", "2"]);
@@ -47,7 +47,7 @@ async fn people_drain_a_runner_and_let_it_go_on() {
     story.is_done(&job, "APP-1").await;
     story.runner_gets("kite", RunnerStatus::Draining, 0).await;
     assert_eq!(story.api.job(&other).await.unwrap().status, Status::Ready);
-    // It stands though the daemon is killed and comes back.
+    // The drain remains after a restart of the daemon.
     daemon.kill().await;
     let daemon = machine.daemon("kite", &["--labels", "new"]);
     until("it is back", async || {
@@ -64,7 +64,7 @@ async fn people_drain_a_runner_and_let_it_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_whose_token_is_revoked_loses_its_job_and_ends() {
+async fn daemon_with_a_revoked_token_loses_its_job_and_exits() {
     let (story, machine) = Story::of_daemons().await;
     let daemon = machine.daemon("kite", &[]);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -82,11 +82,11 @@ async fn a_daemon_whose_token_is_revoked_loses_its_job_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_process_of_a_name_that_is_heard_is_refused_and_says_why() {
+async fn second_daemon_of_an_online_runner_is_refused() {
     let (story, machine) = Story::of_daemons().await;
     let first = machine.daemon("kite", &[]);
     story.runner_gets("kite", RunnerStatus::Online, 0).await;
-    // As on another machine, with a folder of its own.
+    // Another folder, as on another machine.
     let (code, log) = machine.daemon_in("elsewhere", "kite", &[]).ended().await;
     assert_eq!(code, Some(3), "{log}");
     assert!(log.contains("Another process of the runner `kite` is still heard."), "{log}");
@@ -94,7 +94,7 @@ async fn a_second_process_of_a_name_that_is_heard_is_refused_and_says_why() {
     let job = story.job_for("e1", "APP-1", 1).await;
     story.is_done(&job, "APP-1").await;
     first.stop().await;
-    // Once that has left, the other one is let in.
+    // After the first daemon left, the other may register.
     let second = machine.daemon_in("elsewhere", "kite", &[]);
     story.runner_gets("kite", RunnerStatus::Online, 0).await;
     second.stop().await;
@@ -102,7 +102,7 @@ async fn a_second_process_of_a_name_that_is_heard_is_refused_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_is_deleted_while_it_works_loses_its_job_and_ends() {
+async fn daemon_of_a_deleted_runner_loses_its_job_and_exits() {
     let (story, machine) = Story::of_daemons().await;
     let daemon = machine.daemon("kite", &[]);
     let job = story.job_for("e1", "APP-1", 1).await;

@@ -1,18 +1,17 @@
-//! A wire between a daemon and the API that can be cut, whole or for one kind of call.
+//! A proxy between a daemon and the API that can break calls.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The wire.
 pub(super) struct Wire {
     pub(super) url: String,
     cut: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Wire {
-    /// To where this base URL leads.
+    /// Starts a proxy to this base URL.
     pub(super) async fn to(url: &str) -> Self {
         let target: SocketAddr = url.strip_prefix("http://").unwrap().parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -27,7 +26,7 @@ impl Wire {
         Self { url: own, cut }
     }
 
-    /// Calls whose head has this in it break from now on.
+    /// Breaks every later call whose head contains this text.
     pub(super) fn cut(&self, what: &'static str) {
         *self.cut.lock().unwrap() = Some(what);
     }
@@ -37,7 +36,7 @@ impl Wire {
     }
 }
 
-/// Until either side ends, or a call is to break.
+/// Forwards a connection until either side closes or a call must break.
 async fn carry(near: TcpStream, target: SocketAddr, cut: Arc<Mutex<Option<&'static str>>>) -> std::io::Result<()> {
     let far = TcpStream::connect(target).await?;
     let (mut from_near, mut to_near) = near.into_split();

@@ -1,4 +1,4 @@
-//! What daemons take, and what becomes of it when nothing goes wrong.
+//! Tests which jobs daemons claim, and undisturbed runs.
 
 use crate::story::{Story, TRIGGER, is};
 use pullyard_domain::id::JobId;
@@ -7,21 +7,21 @@ use pullyard_protocol::fleet::RunnerStatus;
 use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_becomes_a_pull_request_and_its_ticket_goes_to_review() {
+async fn job_on_a_daemon_opens_a_pull_request() {
     let (story, machine) = Story::of_daemons().await;
     machine.go();
     let daemon = machine.daemon("kite", &[]);
     let job = story.job_for("e1", "APP-1", 1).await;
     story.is_done(&job, "APP-1").await;
     story.runner_gets("kite", RunnerStatus::Online, 0).await;
-    assert!(story.tasks_of(&job).await.is_empty(), "no task was asked for");
+    assert!(story.tasks_of(&job).await.is_empty(), "a task was started");
     daemon.stop().await;
     story.runner_gets("kite", RunnerStatus::Offline, 0).await;
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_gets_only_jobs_whose_labels_it_has() {
+async fn daemon_claims_only_jobs_with_its_labels() {
     let (story, machine) = Story::of_daemons().await;
     machine.go();
     let plain = machine.daemon("plain", &[]);
@@ -30,11 +30,11 @@ async fn a_daemon_gets_only_jobs_whose_labels_it_has() {
     event.ticket.labels = BTreeSet::from(["runner:gpu".into()]);
     let special = story.api.ticket_event(&event).await.unwrap().job.unwrap();
     let usual = story.job_for("e2", "APP-2", 2).await;
-    // The younger one is done, so the older one was passed over.
+    // The newer job is done, so the older one was skipped.
     story.is_done(&usual, "APP-2").await;
     assert_eq!(story.api.job(&special).await.unwrap().status, Status::Ready);
     assert_eq!(story.api.why(&special).await.unwrap().code.as_deref(), Some("no_label"));
-    // What is registered again with another label takes it, and a killed daemon is registered again as itself.
+    // With the label the restarted daemon claims it.
     plain.kill().await;
     let labelled = machine.daemon("plain", &["--labels", "gpu,eu"]);
     story.is_done(&special, "APP-1").await;
@@ -43,7 +43,7 @@ async fn a_daemon_gets_only_jobs_whose_labels_it_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_slots_run_two_jobs_and_never_a_third() {
+async fn daemon_with_two_slots_never_runs_a_third_job() {
     let (story, machine) = Story::of_daemons().await;
     let daemon = machine.daemon("kite", &["--slots", "2"]);
     let mut jobs = Vec::new();
@@ -65,7 +65,7 @@ async fn two_slots_run_two_jobs_and_never_a_third() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_daemons_share_ten_jobs_and_each_is_pushed_once() {
+async fn two_daemons_push_each_of_ten_jobs_once() {
     let (story, machine) = Story::of_daemons().await;
     machine.go();
     let mut jobs: Vec<JobId> = Vec::new();
@@ -87,9 +87,9 @@ async fn two_daemons_share_ten_jobs_and_each_is_pushed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_is_cancelled_stops_its_agent_and_frees_its_slot() {
+async fn cancelled_job_stops_its_agent_and_frees_its_slot() {
     let (story, machine) = Story::of_daemons().await;
-    // One that does not listen.
+    // An agent that ignores signals.
     let deaf = machine.agent("");
     let deaf = ["sh", "-c", format!("trap '' TERM INT; {}", deaf[2]).leak()];
     story.agent(&deaf).await;

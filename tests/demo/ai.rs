@@ -1,4 +1,4 @@
-//! The demo with Claude Code and Codex themselves, whose model is a server that plays it: `.ci/agents` has both.
+//! Tests the demo with the real Claude Code and Codex and a fake model server; `.ci/agents` installs them.
 
 use super::{pullyard, text, warnings};
 use serde_json::{Value, json};
@@ -9,17 +9,17 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Longer than its agents take on a loaded machine, which start anew for each of its jobs.
+/// Time limit for a loaded machine; each job starts its agent from scratch.
 const LONGEST: Duration = Duration::from_secs(900);
 
 fn program(variable: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} names no program: run .ci/agents"))
+    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run .ci/agents"))
 }
 
-/// A model that does what the demo's tickets and its reviewer ask for, by this tool.
+/// A fake model that answers the demo's tickets and review with calls of this tool.
 async fn model(folder: &Path, tool: &str, argument: &str) -> (Child, String) {
     let matched = |turn: u32, words: Option<&str>| json!({ "turnIndex": turn, "userMessage": words });
-    // The review's prompt has the ticket's words, too, and is known by its own: the first that matches counts.
+    // First match wins. A review's prompt contains the ticket's text as well, so reviews come first.
     let edits = [
         ("with `Bonsoir`", "sed -i s/Bonjour/Bonsoir/ greeting.txt"),
         ("with `Bonjour`", "sed -i s/Hello/Bonjour/ greeting.txt"),
@@ -44,9 +44,9 @@ async fn model(folder: &Path, tool: &str, argument: &str) -> (Child, String) {
         .unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     loop {
-        let line = lines.next_line().await.unwrap().expect("it says where it listens");
+        let line = lines.next_line().await.unwrap().expect("the server ended before it printed its address");
         if let Some((_, url)) = line.split_once("listening on ") {
-            // Whatever else it says is read, so that it is never held up.
+            // Drain stdout, so that the server never blocks on a full pipe.
             let url = url.trim().to_owned();
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             return (server, url);
@@ -61,7 +61,7 @@ async fn check(agent: &str, tool: &str, argument: &str) {
     let mut demo = pullyard(&["demo", "--agent", agent, "--keep", kept.to_str().unwrap()]);
     demo.env("ANTHROPIC_API_KEY", "sk-ant-demo").env("ANTHROPIC_BASE_URL", &url);
     demo.env("OPENAI_API_KEY", "sk-demo").env("OPENAI_BASE_URL", format!("{url}/v1"));
-    let output = tokio::time::timeout(LONGEST, demo.output()).await.expect("it never ended").unwrap();
+    let output = tokio::time::timeout(LONGEST, demo.output()).await.expect("the demo did not end").unwrap();
     let (said, complaints) = (text(&output.stdout), text(&output.stderr));
     assert_eq!((output.status.code(), complaints.as_str()), (Some(0), ""), "{said}");
     let last = said.lines().last().unwrap();
@@ -74,12 +74,12 @@ async fn check(agent: &str, tool: &str, argument: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Claude Code and aimock: .ci/agents"]
-async fn claude_code_plays_the_agent() {
+async fn demo_completes_with_claude_code() {
     check("claude_code", "Bash", "command").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Codex and aimock: .ci/agents"]
-async fn codex_plays_the_agent() {
+async fn demo_completes_with_codex() {
     check("codex", "exec_command", "cmd").await;
 }
