@@ -100,7 +100,7 @@ fn every_operation_has_an_id_a_summary_and_described_responses() {
     assert_eq!(document["openapi"], "3.1.0");
     let mut ids = BTreeSet::new();
     for (name, operation) in operations(&document) {
-        let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{name} has no row in description.rs"));
+        let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{name} has no operation id"));
         assert!(ids.insert(id), "{id} names two operations");
         let summary = operation["summary"].as_str().unwrap();
         assert!(summary.ends_with('.') && summary.len() <= 100, "{name}: {summary}");

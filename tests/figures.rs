@@ -1,7 +1,6 @@
-//! What a delivery and a revision cost: time, and DynamoDB's request units. Measured for docs/capacity.md.
+//! Measures the time and DynamoDB request units of a delivery and a revision, for docs/capacity.md.
 //!
-//! Times are printed as the rows of its table and nothing depends on them; units are what the embedded DynamoDB says it
-//! would charge.
+//! Times are printed and never asserted; units are the capacity that the embedded DynamoDB returns.
 
 pub(crate) mod flows;
 mod meter;
@@ -20,7 +19,7 @@ use std::time::{Duration, Instant};
 
 const EVENT: &str = "pull_request_review";
 
-/// Ann asks for changes at the forge, with a word on a line of this file: the review's id.
+/// Requests changes as Ann, with a comment on a line of this file; returns the review's id.
 async fn anns_review(story: &Story, number: u64, path: &str) -> u64 {
     let url = format!("{}/repos/{REPOSITORY}/pulls/{number}/reviews", story.local.forge().api_url());
     let asked = json!({
@@ -32,19 +31,19 @@ async fn anns_review(story: &Story, number: u64, path: &str) -> u64 {
     made["id"].as_u64().unwrap()
 }
 
-/// The time that a share of them does not exceed. Units: milliseconds.
+/// A percentile. Units: milliseconds.
 fn part(times: &[Duration], share: usize) -> f64 {
     let mut times = times.to_vec();
     times.sort();
     times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64() * 1e3
 }
 
-/// A time as docs/capacity.md has it.
+/// A time in the format of docs/capacity.md.
 fn told(ms: f64) -> String {
     if ms < 10.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
 }
 
-/// A row of docs/capacity.md, of deliveries that were sent one at a time.
+/// A row of docs/capacity.md about deliveries that were sent one at a time.
 fn row(figure: &str, times: &[Duration], more: &str) -> String {
     let (half, most) = (told(part(times, 50)), told(part(times, 99)));
     format!("| {figure} | p50 {half}, p99 {most} | {}, one at a time{more} |", times.len())
@@ -52,7 +51,7 @@ fn row(figure: &str, times: &[Duration], more: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it measures times, for docs/capacity.md"]
-async fn how_long_a_signed_delivery_waits_for_its_answer() {
+async fn delivery_latency_is_measured() {
     let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
     world.by_hand("acme").await;
     let timed = async |body: &Value, expected: &str| {
@@ -78,7 +77,7 @@ async fn how_long_a_signed_delivery_waits_for_its_answer() {
         }
         rows.push(row(&format!("{name} (`{code}`)"), &times, ""));
     }
-    // One pull request each: its second review inside the hour would wait.
+    // One pull request each, because a second review within the hour would be held.
     let mut times = Vec::new();
     for n in 1_000..1_500 {
         let branch = format!("{BRANCH}-{n}");
@@ -94,13 +93,13 @@ async fn how_long_a_signed_delivery_waits_for_its_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_delivery_costs_is_known() {
+async fn delivery_stays_within_its_request_units() {
     let meter = Meter::start().await;
     let setup = Setup { hints: Hints::AreLost, before_dynamodb: Some(meter.between()), ..Setup::default() };
     let world = World::of(setup).await;
     world.by_hand("acme").await;
     let asks = |id: u64| world.review(id, "submitted", "changes_requested");
-    // The first of a minute also notes that the hook is heard of.
+    // Warm up: the first delivery of a minute also records that the hook is alive.
     let approved = world.review(1, "submitted", "approved");
     world.send("acme", EVENT, &approved).await;
     let cost = async |body: &Value, expected: &str| {
@@ -123,7 +122,7 @@ async fn what_a_delivery_costs_is_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_whole_revise_job_writes_no_more_than_was_promised() {
+async fn revise_job_stays_within_its_request_units() {
     let meter = Meter::start().await;
     let setup = Setup { task: Task::Runner, before_dynamodb: Some(meter.between()), ..Setup::default() };
     let settings = Settings { revise_on_review: true, ..setup.settings };
@@ -147,7 +146,7 @@ async fn a_whole_revise_job_writes_no_more_than_was_promised() {
     let (_, said) = world.send("acme", EVENT, &body).await;
     assert_eq!(said["code"], "accepted", "{said}");
     let revision = JobId::new(said["job"].as_str().unwrap()).unwrap();
-    // Looking costs as well, so it is looked at past the meter.
+    // Poll past the meter, because polling costs units as well.
     crate::story::until("the revision is done", async || {
         let job = world.story.stored(&revision).await;
         if job["status"] == "completed" { Ok(()) } else { Err(job.to_string()) }

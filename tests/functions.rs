@@ -1,10 +1,10 @@
-//! Whole events, as AWS sends them, through the functions: every file of `events/` with the answer that is
-//! kept beside it. Here through their libraries; `processes` sends the same through the deployed program.
+//! Sends every event of `events/` through the libraries of the functions and compares the result with its file.
+//! `processes` sends the same events through the deployed program.
 //!
-//! `events/FUNCTION.CASE.json` is the event and `events/FUNCTION.CASE.expected.json` what it leads to:
-//! `answer` is part of the function's answer (a JSON body is read), `error` part of its error's words,
-//! `after` part of what is true afterwards. `signed` marks an event that needs the token that `pullyard events sign`
-//! adds. Words in `<…>` stand for what a test makes anew. `events/env.json` is no event.
+//! `events/FUNCTION.CASE.json` is the event and `events/FUNCTION.CASE.expected.json` its expected result: `answer` is
+//! a part of the function's answer (JSON bodies are parsed), `error` a part of its error, `after` a part of the final
+//! state. `signed` marks an event that needs the token of `pullyard events sign`. Words in `<…>` are placeholders for
+//! values of the test. `events/env.json` is no event.
 
 use crate::bitbucket_hooks::Shop;
 use crate::story::{Setup, Story, Task};
@@ -20,21 +20,19 @@ fn events() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events")
 }
 
-/// The functions' own context, against a story's services; the queues are those that nobody reads.
+/// A context over a story's services whose queues have no consumer.
 async fn context(story: &Story) -> Context {
     story.instance("lost", "lost.fifo").await
 }
 
-/// Who does the events.
+/// The program that handles the events.
 pub(crate) enum Doer {
-    /// The functions' libraries.
     Libraries(Box<Context>),
-    /// The functions' processes.
     Processes,
 }
 
 impl Doer {
-    /// One event through the function that its file names.
+    /// Sends an event to the function that its file names.
     async fn invoke(&self, story: &Story, function: &str, event: Value) -> Result<Value, String> {
         match self {
             Self::Libraries(ctx) => invoke(ctx, function, event).await,
@@ -43,7 +41,7 @@ impl Doer {
     }
 }
 
-/// One event through the library of a function.
+/// Sends an event to the library of a function.
 pub(crate) async fn invoke(ctx: &Context, function: &str, event: Value) -> Result<Value, String> {
     fn read<E: serde::de::DeserializeOwned>(event: Value) -> Result<E, String> {
         serde_json::from_value(event).map_err(|error| error.to_string())
@@ -70,7 +68,7 @@ pub(crate) async fn invoke(ctx: &Context, function: &str, event: Value) -> Resul
     }
 }
 
-/// Everything of `expected` is in `found`; lists are compared whole.
+/// Checks that `found` contains `expected`; lists must be equal.
 fn contains(found: &Value, expected: &Value, at: &str) -> Result<(), String> {
     match (found, expected) {
         (Value::Object(found), Value::Object(expected)) => expected.iter().try_for_each(|(name, expected)| {
@@ -85,7 +83,7 @@ fn contains(found: &Value, expected: &Value, at: &str) -> Result<(), String> {
     }
 }
 
-/// A job of this file's own, with its task.
+/// A job for one event file, with its ticket and task.
 struct Made {
     job: JobId,
     ticket: String,
@@ -162,13 +160,12 @@ async fn check(world: &World, shop: &Shop, doer: &Doer, file: &Path) -> Result<(
     contains(&after, &expected["after"], "after")
 }
 
-/// How a story for the events begins.
+/// The setup of a story for the events.
 pub(crate) fn setup() -> Setup {
     Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }
 }
 
-/// Does every event, and holds what comes of it against what is kept. The hook `acme` is there, and a pull request that
-/// Ann may review; and on Bitbucket the hook `shop`.
+/// Checks every event file. The world has a hook `acme` with a pull request of GitHub, and a hook `shop` of Bitbucket.
 pub(crate) async fn check_all(world: &World, doer: &Doer) {
     world.by_hand("acme").await;
     let shop = Shop::connected_to(&world.story).await;
@@ -184,7 +181,7 @@ pub(crate) async fn check_all(world: &World, doer: &Doer) {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-    assert_eq!(events.len(), expectations.len(), "an expectation has no event");
+    assert_eq!(events.len(), expectations.len(), "an event or an expectation is missing");
     let functions = events
         .iter()
         .map(|file| file.file_name().unwrap().to_string_lossy().split('.').next().unwrap().to_owned())
@@ -193,7 +190,7 @@ pub(crate) async fn check_all(world: &World, doer: &Doer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_event_leads_to_what_is_kept_beside_it() {
+async fn every_event_has_its_expected_result() {
     let world = World::of(setup()).await;
     let doer = Doer::Libraries(Box::new(context(&world.story).await));
     check_all(&world, &doer).await;
@@ -201,7 +198,7 @@ async fn every_event_leads_to_what_is_kept_beside_it() {
 }
 
 #[test]
-fn a_difference_is_found_wherever_it_is() {
+fn contains_finds_differences_at_any_depth() {
     let found = json!({ "a": { "b": [1, { "c": 2 }] }, "d": null });
     assert_eq!(contains(&found, &json!({ "a": { "b": [1, { "c": 2 }] } }), ""), Ok(()));
     assert_eq!(contains(&found, &json!({ "d": null, "e": null }), ""), Ok(()));

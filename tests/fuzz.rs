@@ -1,13 +1,12 @@
-//! Bytes that nobody should send, at the parsers that strangers reach: signatures, payloads, the envelope that API
-//! Gateway puts around them, ticket tools' events, and what reviewers write.
+//! Fuzzes the parsers of untrusted input: signatures, payloads, gateway events, ticket events, review text.
 //!
-//! Every target starts with true inputs and with what is kept in `fuzz/corpus/TARGET`, changes them, and goes on
-//! with what got an answer that was never given before: coverage of answers instead of lines, which needs no
-//! other compiler. What must hold is said in `targets`; a crash leaves its input in the corpus.
+//! Each target mutates valid inputs and the files of `fuzz/corpus/TARGET`, and continues with inputs whose answer is
+//! new. New answers replace line coverage, which would need another compiler. `targets` asserts the invariants; a
+//! crash stores its input in the corpus.
 //!
-//! By default some hundreds of inputs of the same seed. `PULLYARD_FUZZ_SECS=60` takes a minute for all targets,
-//! `PULLYARD_FUZZ_INPUTS=10000000` so many inputs for all of them, `PULLYARD_FUZZ_SEED=7` another way through
-//! them; `PULLYARD_FUZZ_KEEP=1` writes down what got a new answer.
+//! By default each target runs some hundreds of inputs with a fixed seed. `PULLYARD_FUZZ_SECS=60` fuzzes all targets
+//! for a minute, `PULLYARD_FUZZ_INPUTS=10000000` with that many inputs, `PULLYARD_FUZZ_SEED=7` with another seed;
+//! `PULLYARD_FUZZ_KEEP=1` stores inputs with new answers.
 
 mod mutate;
 mod targets;
@@ -22,14 +21,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use targets::{TARGETS, Target};
 
-/// What is fuzzed in a plain `cargo test`, in each target.
+/// Inputs per target in a plain `cargo test`.
 const INPUTS: u64 = 400;
-/// No input may take longer: far beyond any of them on a loaded machine.
+/// Time limit per input, generous for a loaded machine.
 const HANGS: Duration = Duration::from_secs(20);
-/// The longest input, and how many are gone on with.
+/// The longest input and the largest number of inputs to mutate further.
 const LONGEST: usize = 64 * 1024;
 const MOST: usize = 4_096;
-/// What is worth keeping.
+/// Limits of the inputs to store in the corpus.
 const LONGEST_KEPT: usize = 1_024;
 const MOST_KEPT: usize = 40;
 
@@ -41,7 +40,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|number| number.parse().unwrap())
 }
 
-/// How much is tried.
+/// When to stop.
 enum Until {
     Inputs(u64),
     Over(Instant),
@@ -57,12 +56,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// One input; what gets a new answer is gone on with.
+    /// Runs one input, and adds it to the corpus if its answer is new.
     fn one(&mut self, input: Vec<u8>, keep: bool) {
         let since = Instant::now();
         let Ok(answer) = catch_unwind(AssertUnwindSafe(|| (self.target.run)(&input))) else {
             let path = self.write(&input);
-            panic!("{} does not hold for {}", self.target.name, path.display());
+            panic!("{} fails for {}", self.target.name, path.display());
         };
         let took = since.elapsed();
         if took > HANGS {
@@ -107,7 +106,7 @@ fn fuzz(name: &str) {
     for seed in seeds {
         let known = run.corpus.len();
         run.one(seed.clone(), false);
-        // Also one whose answer another seed got: it is another way to the next.
+        // Mutate every seed, even if its answer is known.
         if run.corpus.len() == known {
             run.corpus.push(seed);
         }
@@ -134,7 +133,7 @@ fn fuzz(name: &str) {
     );
 }
 
-/// By seconds the targets take turns, so that the time is what was asked for on any number of cores.
+/// Runs one target at a time, so that the total time does not depend on the number of cores.
 static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 fn check(name: &str) {
@@ -143,31 +142,31 @@ fn check(name: &str) {
 }
 
 #[test]
-fn a_signature_counts_only_if_its_secret_made_it() {
+fn fuzzed_signature_is_valid_only_for_its_secret() {
     check("signature");
 }
 
 #[test]
-fn any_payload_is_read_or_refused_with_a_place() {
+fn fuzzed_github_payload_is_parsed_or_refused_with_a_pointer() {
     check("payload");
 }
 
 #[test]
-fn any_payload_of_bitbucket_is_read_or_refused_with_a_place() {
+fn fuzzed_bitbucket_payload_is_parsed_or_refused_with_a_pointer() {
     check("bitbucket_payload");
 }
 
 #[test]
-fn an_envelope_hands_on_the_bytes_that_were_signed() {
+fn fuzzed_gateway_event_passes_on_the_signed_bytes() {
     check("envelope");
 }
 
 #[test]
-fn any_ticket_event_is_read_or_refused_with_a_place() {
+fn fuzzed_ticket_event_is_parsed_or_refused_with_a_pointer() {
     check("ticket_event");
 }
 
 #[test]
-fn nothing_that_a_reviewer_writes_leaves_its_fence() {
+fn fuzzed_review_text_stays_inside_its_fence() {
     check("review_text");
 }

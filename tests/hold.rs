@@ -1,4 +1,4 @@
-//! A project is held, or has used up its day: what asks for a job is refused and written down, and caught up.
+//! Tests projects that are held or out of budget: entries wait and start later, once.
 
 use crate::cli::User;
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, begin_all, failed, until};
@@ -32,14 +32,14 @@ async fn with_budget(budget: Budget) -> Story {
     at_noon(Story::with(Setup { settings, task: Task::Waiting, ..setup }).await)
 }
 
-/// It is noon of the next day in UTC: no midnight passes but those that a test waits for.
+/// Advances to noon UTC of the next day, so that no test crosses midnight unintentionally.
 pub(crate) fn at_noon(story: Story) -> Story {
     let now = story.clock.now();
     story.clock.advance(Day::of(now).end().since(now) + Duration::from_secs(12 * 3_600));
     story
 }
 
-/// Waits until this event's entry in the ledger says so, and gives its job.
+/// Waits until the ledger entry of this event has this code; returns its job.
 async fn answered(story: &Story, event: &str, code: &str) -> Option<JobId> {
     let delivery = DeliveryId::of_ticket_event(&story.project, &EventId::new(event).unwrap());
     until("the entry is decided", async || {
@@ -49,18 +49,18 @@ async fn answered(story: &Story, event: &str, code: &str) -> Option<JobId> {
     .await
 }
 
-/// The next minute's round of the sweeper.
+/// Advances a minute and sweeps.
 async fn a_minute_later(story: &Story) {
     story.clock.advance(Duration::from_secs(61));
     story.api.sweep().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_refused_while_a_project_was_held_is_made_once_when_it_is_released() {
+async fn held_entry_starts_one_job_after_the_release() {
     let story = Story::waiting().await;
     let held = story.api.hold(&story.project, &freeze()).await.unwrap();
     assert_eq!(held.settings.held_reason.as_deref(), Some("a freeze"));
-    // Again, with other words: the first stays.
+    // A second hold keeps the first reason.
     let again = story.api.hold(&story.project, &HoldProject { reason: "another".into() }).await.unwrap();
     assert_eq!(again, held);
 
@@ -77,7 +77,7 @@ async fn what_was_refused_while_a_project_was_held_is_made_once_when_it_is_relea
     };
     let Err(Error::Problem(problem)) = story.api.create_job(&person, None).await else { panic!("a job was made") };
     assert_eq!(problem.code, "project_held");
-    // Told again, swept again, and again: it waits.
+    // The entry waits through repeats and sweeps.
     assert_eq!(story.tell("e1", "APP-1", TRIGGER, 1).await.code, "project_held");
     a_minute_later(&story).await;
     let ticket = story.ticket("APP-1").await;
@@ -87,10 +87,10 @@ async fn what_was_refused_while_a_project_was_held_is_made_once_when_it_is_relea
     assert_eq!(story.api.release(&story.project).await.unwrap().settings.held_by, None);
     let job = answered(&story, "e1", "accepted").await.unwrap();
     assert_eq!(story.ticket("APP-1").await.active_job.as_ref(), Some(&job));
-    // Only the first event told what it is about.
+    // The prompt contains the ticket's text, which only the first event carried.
     let prompt = story.claim(&job, "c1").await.unwrap().0.prompt;
     assert!(prompt.contains("APP-1: About APP-1\n\nDo it."), "{prompt}");
-    // Released again, told again, swept again: it was taken up once.
+    // A repeated release, event or sweep starts no other job.
     story.api.release(&story.project).await.unwrap();
     assert_eq!(story.tell("e1", "APP-1", TRIGGER, 1).await.code, "repeat");
     a_minute_later(&story).await;
@@ -99,16 +99,16 @@ async fn what_was_refused_while_a_project_was_held_is_made_once_when_it_is_relea
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_whose_ticket_was_moved_away_meanwhile_makes_no_job() {
+async fn held_entry_of_a_moved_ticket_starts_no_job() {
     let story = Story::waiting().await;
     story.api.hold(&story.project, &freeze()).await.unwrap();
     story.tell("e1", "APP-1", TRIGGER, 1).await;
     story.tell("e2", "APP-2", TRIGGER, 1).await;
     story.tell("e3", "APP-1", TODO, 2).await;
-    // This one is moved away and comes back: its newest entry counts.
+    // APP-2 returns to the trigger status, so its newest entry counts.
     story.tell("e4", "APP-2", TODO, 2).await;
     story.tell("e5", "APP-2", TRIGGER, 3).await;
-    // Nothing waits of it any more, before the release already.
+    // APP-1 stops waiting before the release.
     let left = story.settled("APP-1").await;
     assert_eq!((left.status.as_str(), left.waits), (TODO, None));
     story.api.release(&story.project).await.unwrap();
@@ -120,7 +120,7 @@ async fn an_entry_whose_ticket_was_moved_away_meanwhile_makes_no_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_release_wakes_the_oldest_that_the_day_has_room_for_each_in_the_turn_of_its_ticket() {
+async fn release_wakes_the_oldest_entries_within_the_budget() {
     let setup = Setup::default();
     let settings = Settings { budget: jobs(2), ..setup.settings };
     let story = at_noon(Story::with(Setup { settings, task: Task::Waiting, hints: Hints::AreLost, ..setup }).await);
@@ -148,13 +148,13 @@ async fn a_release_wakes_the_oldest_that_the_day_has_room_for_each_in_the_turn_o
     story.end().await;
 }
 
-/// The release was written, and everything after it was lost.
+/// Simulates a crash after the write of the release.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_release_whose_wake_ups_were_lost_is_found_by_the_sweeper() {
+async fn sweeper_finds_a_release_whose_wake_ups_were_lost() {
     let story = Story::waiting().await;
     story.api.hold(&story.project, &freeze()).await.unwrap();
     story.tell("e1", "APP-1", TRIGGER, 1).await;
-    // Past the API, which would send them.
+    // Not through the API, which would send wake-ups.
     story.settings(|settings| *settings = settings.clone().released()).await;
     a_minute_later(&story).await;
     answered(&story, "e1", "accepted").await.unwrap();
@@ -162,7 +162,7 @@ async fn a_release_whose_wake_ups_were_lost_is_found_by_the_sweeper() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_during_a_job_that_ends_while_the_project_is_held_waits_for_the_release() {
+async fn entry_during_a_job_waits_for_the_release_of_its_project() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let attempt = story.claim(&job, "c1").await.unwrap().1;
@@ -179,7 +179,7 @@ async fn an_entry_during_a_job_that_ends_while_the_project_is_held_waits_for_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_days_jobs_are_made_and_the_rest_waits_for_the_next_day_oldest_first() {
+async fn entries_over_the_daily_budget_wait_oldest_first() {
     let story = with_budget(jobs(1)).await;
     let first = story.job_for("e1", "APP-1", 1).await;
     for (event, key, minute) in [("e3", "APP-3", 3), ("e2", "APP-2", 2)] {
@@ -199,7 +199,7 @@ async fn the_days_jobs_are_made_and_the_rest_waits_for_the_next_day_oldest_first
     let second = answered(&story, "e2", "accepted").await.unwrap();
     answered(&story, "e3", "budget_exhausted").await;
     assert_ne!(first, second);
-    // A higher limit takes up what waits at once.
+    // A higher limit starts waiting entries at once.
     let project = story.api.project(&story.project).await.unwrap();
     let settings = Settings { budget: jobs(9), ..project.settings };
     story.api.set_settings(&story.project, &settings, project.revision).await.unwrap();
@@ -208,7 +208,7 @@ async fn the_days_jobs_are_made_and_the_rest_waits_for_the_next_day_oldest_first
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dollars_that_were_not_spent_come_back_once_and_let_the_next_in() {
+async fn unspent_reservation_is_returned_once() {
     let five = Budget { usd_micros_per_day: Some(8 * DOLLAR), usd_micros_per_job: 5 * DOLLAR, ..Budget::default() };
     let story = with_budget(five).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -224,7 +224,7 @@ async fn dollars_that_were_not_spent_come_back_once_and_let_the_next_in() {
     assert_eq!((used.jobs, used.spent_usd_micros, used.reserved_usd_micros), (1, 2 * DOLLAR, 0));
     a_minute_later(&story).await;
     let next = answered(&story, "e2", "accepted").await.unwrap();
-    // One that is cancelled before an agent worked gives all of it back, its place too.
+    // A job that is cancelled before its agent started returns its reservation and its place.
     story.api.cancel_job(&next, &CancelJob::default()).await.unwrap();
     assert_eq!(story.api.job(&next).await.unwrap().status, Status::Cancelled);
     let used = story.api.budget(&story.project).await.unwrap();
@@ -233,7 +233,7 @@ async fn dollars_that_were_not_spent_come_back_once_and_let_the_next_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_persons_request_and_a_retry_obey_the_budget() {
+async fn retry_is_refused_when_the_budget_is_exhausted() {
     let story = with_budget(jobs(1)).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let attempt = story.claim(&job, "c1").await.unwrap().1;
@@ -244,9 +244,9 @@ async fn a_persons_request_and_a_retry_obey_the_budget() {
     story.end().await;
 }
 
-/// Many tickets at once for the last jobs of the day: each gets its own true answer, and none too many.
+/// Each of 24 concurrent entries receives a correct answer.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_burst_gets_what_the_day_has_and_not_one_job_more() {
+async fn burst_of_entries_never_exceeds_the_daily_budget() {
     let setup = Setup::default();
     let settings = Settings { budget: jobs(7), ..setup.settings };
     let story = at_noon(Story::with(Setup { settings, task: Task::Waiting, hints: Hints::AreLost, ..setup }).await);
@@ -276,9 +276,8 @@ async fn futures_of(story: &Story, names: &[(String, String)]) -> Vec<String> {
     codes
 }
 
-/// Nobody's wake-ups arrive but the sweeper's own: what was moved away meanwhile is still dropped, and what was not is still made.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_single_wake_up_a_release_is_caught_up_all_the_same() {
+async fn release_without_any_wake_up_is_completed_by_sweeps() {
     let sweep_every = Duration::from_secs(1);
     let setup = Setup { task: Task::Waiting, hints: Hints::AreLost, sweep_every, ..Setup::default() };
     let story = Story::with(setup).await;
@@ -295,7 +294,7 @@ async fn without_a_single_wake_up_a_release_is_caught_up_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_is_held_released_and_given_a_budget_on_the_command_line() {
+async fn cli_holds_and_releases_a_project_and_sets_its_budget() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let held = user.run(&["hold", "--all", "--reason", "a freeze."]).await.done();
@@ -313,7 +312,7 @@ async fn a_project_is_held_released_and_given_a_budget_on_the_command_line() {
     let budget = &shown["budget"];
     assert_eq!((&budget["jobs_per_day"], &budget["usd_micros_per_day"]), (&20.into(), &50_000_000.into()));
     assert_eq!(budget["usd_micros_per_job"], 2_500_000);
-    // What is not named stays.
+    // Other limits stay unchanged.
     user.run(&["budgets", "set", "--usd-per-day", "none"]).await.done();
     let shown = user.run(&["projects", "show"]).await.done();
     assert!(shown.contains("20 jobs a day"), "{shown}");

@@ -1,5 +1,4 @@
-//! What whole flows ask of AWS: request units and invocations. docs/capacity.md is computed from the bounds here, and
-//! a flow that costs more fails.
+//! Tests the request units and invocations of whole flows; docs/capacity.md is computed from these bounds.
 
 use super::meter::Meter;
 use crate::story::{Setup, Story, is};
@@ -7,35 +6,31 @@ use pullyard_domain::job::Status;
 use reqwest::Method;
 use serde_json::json;
 
-/// What a flow costs at most.
+/// The upper bound of a flow's cost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flow {
     /// Units: write request units.
     pub(crate) written: f64,
     /// Units: read request units.
     pub(crate) read: f64,
-    /// Requests to the API, each one invocation.
+    /// Requests to the API; each is one invocation.
     pub(crate) requests: f64,
-    /// Invocations by queues and events; each message is sent, received and deleted.
+    /// Invocations by queues and events. Each message is sent, received and deleted.
     pub(crate) messages: f64,
 }
 
-/// Reads of further batches of events, which the runner sends when the machine is slow.
+/// Reads for additional batches of events, which the runner sends on a slow machine.
 pub(crate) const READS_OF_BATCHES: f64 = 3.0;
 
-/// An implement job on Fargate whose agent says nothing, from its ticket's move to the settled ticket; its patch is
-/// kept. `steps` says how much of it each step takes.
+/// An implement job on Fargate with a silent agent and a stored patch, from the ticket's move to the settled ticket.
 pub(crate) const IMPLEMENT: Flow = Flow { written: 34.0, read: 25.5, requests: 14.0, messages: 8.0 };
-/// A revise job, from its delivery to the settled ticket, whose patch is kept; `figures.rs` holds its units. `steps`
-/// says how much of it each step takes.
+/// A revise job with a stored patch, from its delivery to the settled ticket.
 pub(crate) const REVISE: Flow = Flow { written: 43.0, read: 40.5, requests: 14.0, messages: 9.0 };
-/// A heartbeat of an attempt whose agent says nothing; `steps` holds it.
+/// A heartbeat of an attempt with a silent agent.
 pub(crate) const BEAT: Flow = Flow { written: 0.0, read: 1.0, requests: 1.0, messages: 0.0 };
-/// An idle runner's heartbeat.
 pub(crate) const HEARTBEAT: Flow = Flow { written: 1.0, read: 2.0, requests: 1.0, messages: 0.0 };
-/// A claim that finds no job.
 pub(crate) const EMPTY_CLAIM: Flow = Flow { written: 0.0, read: 4.5, requests: 1.0, messages: 0.0 };
-/// A round of the sweeper that finds nothing, a minute after the last.
+/// A sweep that finds no work, less than a minute after the last one.
 pub(crate) const SWEEP: Flow = Flow { written: 1.0, read: 25.0, requests: 0.0, messages: 0.0 };
 
 #[track_caller]
@@ -52,16 +47,16 @@ fn holds(name: &str, meter: &Meter, bound: Flow, requests: u64, messages: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_job_and_an_idle_minute_cost_is_known() {
+async fn job_and_idle_calls_stay_within_their_bounds() {
     let meter = Meter::start().await;
     let story = Story::with(Setup { before_dynamodb: Some(meter.between()), ..Setup::default() }).await;
-    // The first of a minute also notes the token's use.
+    // Warm up: the first call of a minute also records the use of the token.
     story.tell("e0", "APP-0", "Blocked", 1).await;
     story.quiet().await;
     meter.reset();
     let before = story.local.invocations();
     let job = story.job_for("e1", "APP-1", 1).await;
-    // Looking costs as well, so it is looked at past the meter.
+    // Poll past the meter, because polling costs units as well.
     crate::story::until("the job is done", async || {
         let stored = story.stored(&job).await;
         if stored["status"] == "completed" { Ok(()) } else { Err(stored.to_string()) }
@@ -73,8 +68,8 @@ async fn what_a_job_and_an_idle_minute_cost_is_known() {
         if ticket.get("wk").is_none() && ticket["active_job"].is_null() { Ok(()) } else { Err(ticket.to_string()) }
     })
     .await;
-    // Its task ends last, and the end is heard by a function that reads the job once more: nothing counts it out, so
-    // that it is waited for until nobody has called for a while.
+    // The task ends last, and the tasks function then reads the job. No count shows its end, so wait until no calls
+    // arrive for a while.
     let still = std::cell::Cell::new(0);
     crate::story::until("its task's end is heard", async || match story.local.running_tasks().await {
         0 if meter.is_still() && still.replace(still.get() + 1) >= 20 => Ok(()),

@@ -1,4 +1,4 @@
-//! What stands before DynamoDB and adds up what it would charge.
+//! A proxy to DynamoDB that adds up the consumed capacity.
 
 use crate::story::Between;
 use axum::Router;
@@ -13,15 +13,14 @@ use std::ops::AddAssign;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::net::TcpListener;
 
-/// Request units.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Units {
     pub(super) read: f64,
     pub(super) written: f64,
-    /// What batches of live events take of both: a write each, and a look at their job. There are as many as the
-    /// agent takes seconds, so they are counted apart.
+    /// Units of batches of live events, one write and one read of the job each. Counted apart, because their number
+    /// depends on the duration of the agent.
     pub(super) live: f64,
-    /// Writes whose condition did not hold: charged as well, and DynamoDB does not say how much.
+    /// Writes with a failed condition. They are charged as well, but DynamoDB does not return how much.
     pub(super) refused: u64,
 }
 
@@ -41,38 +40,37 @@ impl AddAssign for Units {
     }
 }
 
-/// What one function asked for.
+/// The calls of one function.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asked {
     pub(super) units: Units,
-    /// Each call that was not refused, in its order, with its units.
+    /// The successful calls in their order, with their units.
     pub(super) calls: Vec<(String, f64)>,
 }
 
 #[derive(Default)]
 struct Seen {
     units: Units,
-    /// By the name that a function's calls carry; empty of who has none.
+    /// By function, from the User-Agent; the name is empty for other callers.
     by: BTreeMap<String, Asked>,
     calls: BTreeMap<String, (u64, f64)>,
-    /// Each write in its order, with what was written.
+    /// The successful writes in their order, with the kinds of their items.
     writes: Vec<(String, f64)>,
-    /// How many calls there were when somebody asked.
+    /// The number of calls at the last `is_still`.
     when_asked: u64,
 }
 
-/// Every call passes it and is asked what it consumed.
+/// A proxy that every call passes through with `ReturnConsumedCapacity` set.
 #[derive(Clone)]
 pub(super) struct Meter {
     url: String,
     seen: Arc<Mutex<Seen>>,
-    /// Where DynamoDB is, known before anybody calls.
+    /// The URL of DynamoDB, set before the first call.
     behind: Arc<OnceLock<String>>,
     http: reqwest::Client,
 }
 
 impl Meter {
-    /// Listens until the test ends.
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -83,7 +81,7 @@ impl Meter {
         meter
     }
 
-    /// How a system is told of it.
+    /// The setting that places the proxy in front of a system's DynamoDB.
     pub(super) fn between(&self) -> Between {
         let meter = self.clone();
         Between::new(move |behind| {
@@ -96,52 +94,51 @@ impl Meter {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts from here.
     pub(super) fn reset(&self) {
         *self.lock() = Seen::default();
     }
 
-    /// What was consumed since.
+    /// The units since the reset.
     pub(super) fn units(&self) -> Units {
         self.lock().units
     }
 
-    /// What a function asked for since this was taken last.
+    /// Takes the calls of a function since the last take.
     pub(super) fn take(&self, function: &str) -> Asked {
         self.lock().by.remove(function).unwrap_or_default()
     }
 
-    /// Whether a function asked for something that was not taken yet.
+    /// Whether a function made calls that were not taken yet.
     pub(super) fn asked(&self, function: &str) -> bool {
         self.lock().by.contains_key(function)
     }
 
-    /// Who asked for something that was not taken yet.
+    /// The functions with calls that were not taken yet.
     pub(super) fn callers(&self) -> Vec<String> {
         self.lock().by.keys().cloned().collect()
     }
 
-    /// Nothing was called since this was asked last.
+    /// Whether no call arrived since the last `is_still`.
     pub(super) fn is_still(&self) -> bool {
         let mut seen = self.lock();
         let calls = seen.calls.values().map(|(count, _)| count).sum();
         std::mem::replace(&mut seen.when_asked, calls) == calls
     }
 
-    /// The same, by operation.
+    /// The number of calls and units of each operation.
     pub(super) fn calls(&self) -> String {
         let seen = self.lock();
         let line = |(name, (count, units)): (&String, &(u64, f64))| format!("  {name}: {count} calls, {units} units");
         seen.calls.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// The writes one by one: a job's with the status that they store.
+    /// The writes one by one; a job's with its stored status.
     pub(super) fn writes(&self) -> String {
         let line = |(what, units): &(String, f64)| format!("  {units:>4} {what}");
         self.lock().writes.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// Whether a call, which begins with its operation, only reads.
+    /// Whether a call only reads. A call begins with its operation.
     pub(super) fn is_read(call: &str) -> bool {
         ["GetItem", "Query", "BatchGetItem", "TransactGetItems"].iter().any(|read| call.starts_with(read))
     }
@@ -155,7 +152,7 @@ impl Meter {
         let taken = match (is_ok, Self::is_read(operation), operation == "PutItem EVENTS") {
             (false, ..) => Units { refused: 1, ..Units::default() },
             (true, true, _) => Units { read: units, ..Units::default() },
-            // A batch's look at its job is read for half the price, and can't be told from others.
+            // The eventually consistent read of the job cannot be distinguished from other reads.
             (true, false, true) => Units { read: -0.5, live: units + 0.5, ..Units::default() },
             (true, false, false) => Units { written: units, ..Units::default() },
         };
@@ -175,7 +172,7 @@ impl Meter {
     }
 }
 
-/// The kinds of items that a call is about: the first word of each key, and of the sort key.
+/// The kinds of items in a call: the first words of partition key and sort key.
 fn about(asked: &Value) -> String {
     let kind = |key: &Value| {
         let word = |name: &str| key[name]["S"].as_str().unwrap_or("?").split('#').next().unwrap_or_default().to_owned();
@@ -192,7 +189,7 @@ fn about(asked: &Value) -> String {
         false => kind(&call["Key"]),
     };
     if let Some(tables) = asked["RequestItems"].as_object() {
-        // A page of items of one kind is named once.
+        // Name each kind of a page once.
         let all = tables.values().filter_map(|one| one["Keys"].as_array()).flatten().map(kind);
         let mut kinds = Vec::new();
         for kind in all {
@@ -208,7 +205,7 @@ fn about(asked: &Value) -> String {
             all.collect::<Vec<_>>().join(" + ")
         }
         None => match asked["ExpressionAttributeValues"][":pk"]["S"].as_str() {
-            // A query names no item, but the partition that it goes through.
+            // A query names its partition and no item.
             Some(pk) if asked["KeyConditionExpression"].is_string() => {
                 format!("{}/…", pk.split('#').next().unwrap_or_default())
             }

@@ -1,9 +1,9 @@
-//! What each step of a job's life asks of DynamoDB: request_units.txt, which the test here measures and holds to
-//! the last half unit; `PULLYARD_WRITE_PAPERS=1 cargo test -p pullyard-cli --test system figures::steps` writes it.
+//! Compares the request units of each step of a job with request_units.txt.
 //!
-//! The test speaks for the attempt and makes the calls that a runner makes, one after the other, so that each step is
-//! told from the next. Whole flows with the real runner are in `flows` and `figures.rs`, and may ask for no more than
-//! the bounds that these sums are held against.
+//! `PULLYARD_WRITE_PAPERS=1 cargo test -p pullyard-cli --test system figures::steps` writes the file.
+//!
+//! The test makes a runner's calls one after the other, so that each call belongs to one step.
+//! `flows` and `figures.rs` run whole flows with the real runner, within the same bounds.
 
 use super::flows::{BEAT, Flow, IMPLEMENT, REVISE};
 use super::meter::{Asked, Meter};
@@ -30,23 +30,20 @@ const END: &str = "end";
 const TOLD: &str = "the pull request is told of the end";
 const STOPPED: &str = "the end of the task is heard";
 
-/// In the order of a job's life.
 const STEPS: [&str; 10] = [TRIGGER, READ, START, CLAIM, CREDENTIALS, PHASES, PATCH, END, TOLD, STOPPED];
 
-/// The steps of one job.
 struct Steps<'a> {
     meter: &'a Meter,
     taken: BTreeMap<&'static str, Asked>,
 }
 
 impl<'a> Steps<'a> {
-    /// Counts from here.
     fn begin(meter: &'a Meter) -> Self {
         meter.reset();
         Self { meter, taken: BTreeMap::new() }
     }
 
-    /// What this function asked for since it was looked at last belongs to this step.
+    /// Assigns the calls of this function since the last take to a step.
     fn took(&mut self, step: &'static str, function: &str) {
         let asked = self.meter.take(function);
         let taken = self.taken.entry(step).or_default();
@@ -54,8 +51,7 @@ impl<'a> Steps<'a> {
         taken.calls.extend(asked.calls);
     }
 
-    /// An attempt, from the start of its task to the end of it: the calls of a runner that keeps a patch, and says
-    /// nothing else.
+    /// Runs an attempt with a silent agent and a stored patch, from the start of its task to its end.
     async fn attempt(&mut self, story: &Story, job: &JobId, finish: &FinishRequest) {
         let task = story.task_of(job, 1).await;
         story.quiet().await;
@@ -68,7 +64,7 @@ impl<'a> Steps<'a> {
         self.took(CREDENTIALS, "api");
         client.status(&StatusRequest { status: Phase::Executing, inputs: None }).await.unwrap();
         self.took(PHASES, "api");
-        // Aside: how many there are depends on how long it works.
+        // Heartbeats are left out of the sum, because their number depends on the duration of the agent.
         client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
         let beat = self.meter.take("api").units;
         assert_eq!((beat.written, beat.read), (BEAT.written, BEAT.read), "a heartbeat");
@@ -79,7 +75,7 @@ impl<'a> Steps<'a> {
         client.finish(finish).await.unwrap();
         self.took(END, "api");
         story.quiet().await;
-        // It has nothing left to do, as the runner that this stands for.
+        // Like a real runner, the task ends after the finish.
         story.kill(&task).await;
         story.task_stopped(&task).await;
         until("its end is heard", async || match self.meter.asked("tasks") {
@@ -91,7 +87,7 @@ impl<'a> Steps<'a> {
         self.took(STOPPED, "tasks");
     }
 
-    /// Waits until nobody has called for a while: what hears of a task is invoked by nothing that could be counted out.
+    /// Waits until no calls arrive for a while; no count shows the end of the tasks function.
     async fn is_still(&self) {
         let looks = Cell::new(0);
         until("nobody calls", async || {
@@ -101,11 +97,11 @@ impl<'a> Steps<'a> {
         .await;
     }
 
-    /// Every call belongs to a step, none was refused, and together they are the bound, with a unit to spare at most.
+    /// Asserts that every call has a step, no write was refused, and the sum is at most one unit below the bound.
     #[track_caller]
     fn check(&self, what: &str, bound: Flow) {
         let left = self.meter.callers();
-        assert!(left.iter().all(|function| function == "sweeper"), "{what}: {left:?} asked for something more");
+        assert!(left.iter().all(|function| function == "sweeper"), "{what}: {left:?} made calls outside the steps");
         let all = self.all();
         let spare = [bound.written - all.units.written, bound.read - all.units.read];
         let is_known = spare.iter().all(|spare| (0.0..=1.0).contains(spare)) && all.units.refused == 0;
@@ -120,7 +116,7 @@ impl<'a> Steps<'a> {
         all
     }
 
-    /// The cells of a step: write units and read units.
+    /// The cells of a step in the table: write units and read units.
     fn cells(&self, step: &str) -> String {
         match self.taken.get(step) {
             Some(asked) => format!("{} | {}", asked.units.written, asked.units.read),
@@ -129,11 +125,11 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// A job of a ticket on Fargate.
+/// Runs a ticket's job on Fargate.
 async fn a_ticket(meter: &Meter) -> BTreeMap<&'static str, Asked> {
     let setup = Setup { task: Task::Waiting, before_dynamodb: Some(meter.between()), ..Setup::default() };
     let story = Story::with(setup).await;
-    // The first call of a minute also notes the use of its token.
+    // Warm up: the first call of a minute also records the use of the token.
     story.api.projects(None).await.unwrap();
     until("the use of its token is noted", async || {
         let calls = meter.calls();
@@ -151,7 +147,7 @@ async fn a_ticket(meter: &Meter) -> BTreeMap<&'static str, Asked> {
     taken
 }
 
-/// A revise job on Fargate.
+/// Runs a revise job on Fargate.
 async fn a_review(meter: &Meter) -> BTreeMap<&'static str, Asked> {
     let world = World::of(Setup { before_dynamodb: Some(meter.between()), ..Setup::default() }).await;
     world.by_hand("acme").await;
@@ -177,7 +173,7 @@ async fn a_review(meter: &Meter) -> BTreeMap<&'static str, Asked> {
     world.story.task_of(&job, 1).await;
     world.story.quiet().await;
     steps.took(READ, "effects");
-    // What a runner would have pushed: people are told beside the commit.
+    // Push as a runner would: the note on the pull request belongs to the commit.
     let files = [("change.txt", "two\n", false)];
     let head = world.story.local.forge().commit(REPOSITORY, BRANCH, "pullyard-bot", &files).await.unwrap();
     let mut finish = completed("f1", world.number);
@@ -193,7 +189,7 @@ async fn a_review(meter: &Meter) -> BTreeMap<&'static str, Asked> {
     taken
 }
 
-/// Each call of a step with its units, and how often.
+/// Each distinct call of a step with its units and count.
 fn calls(asked: &Asked) -> String {
     let mut counted = BTreeMap::<(bool, String), usize>::new();
     for (call, units) in &asked.calls {
@@ -208,7 +204,7 @@ fn calls(asked: &Asked) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_each_step_of_a_job_asks_of_the_table_is_on_paper() {
+async fn request_units_of_each_step_are_documented() {
     let (meter, other) = (Meter::start().await, Meter::start().await);
     let ticket = Steps { meter: &meter, taken: a_ticket(&meter).await };
     let revise = Steps { meter: &other, taken: a_review(&other).await };

@@ -1,5 +1,4 @@
-//! Changing inputs. Every change is one that breaks parsers: bytes, numbers at their bounds, words of the
-//! target's language, pieces twice, pieces of another input.
+//! Mutates inputs: bytes, numbers at their bounds, words of the target, repeated and spliced pieces.
 
 use pullyard_testkit::Dice;
 
@@ -25,14 +24,13 @@ const WORDS: [&str; 16] = [
     "{\"a\":{\"a\":{\"a\":",
 ];
 
-/// Changes inputs of one target.
 pub(super) struct Mutator {
-    /// Words of the target's own language.
+    /// Words of the target's format.
     pub(super) words: &'static [&'static str],
 }
 
 impl Mutator {
-    /// One of these inputs, changed one to four times.
+    /// One of the inputs with one to four changes.
     pub(super) fn changed(&self, corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
         let mut input = dice.one(corpus).cloned().unwrap_or_default();
         for _ in 0..=dice.below(4) {
@@ -71,7 +69,7 @@ impl Mutator {
                 put(input, at, &other[from..to]);
             }
             8 => replace(input, at, dice.one(&NUMBERS).unwrap_or(&"0"), u8::is_ascii_digit),
-            // A whole value of JSON that holds no other.
+            // A JSON value without nested values.
             9 => {
                 let words = if dice.below(2) == 0 { &WORDS[..] } else { &NUMBERS[..] };
                 let word = dice.one(words).unwrap_or(&"");
@@ -91,7 +89,7 @@ fn put(input: &mut Vec<u8>, at: usize, piece: &[u8]) {
     drop(input.splice(at..at, piece.iter().copied()));
 }
 
-/// The next run of such bytes from `at` on becomes this word.
+/// Replaces the next run of such bytes from `at` on.
 fn replace(input: &mut Vec<u8>, at: usize, word: &str, of: impl Fn(&u8) -> bool) {
     let Some(start) = input.iter().skip(at).position(&of).map(|after| at + after) else { return };
     let end = input.iter().skip(start).position(|byte| !of(byte)).map_or(input.len(), |after| start + after);

@@ -1,4 +1,4 @@
-//! What is fuzzed: true inputs to begin with, and what must hold for any other.
+//! The fuzz targets: valid seeds, and the invariants for all other inputs.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -21,12 +21,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::LazyLock;
 
-/// One parser.
 pub(super) struct Target {
     pub(super) name: &'static str,
     pub(super) seeds: fn() -> Vec<Vec<u8>>,
     pub(super) words: &'static [&'static str],
-    /// Panics if something that must hold does not; else what kind of answer it was.
+    /// Panics if an invariant is violated, else returns a hash of the kind of answer.
     pub(super) run: fn(&[u8]) -> u64,
 }
 
@@ -145,7 +144,7 @@ fn kind(answer: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// A size as it matters: to the power of two.
+/// The order of magnitude of a size: its binary logarithm.
 fn size(of: usize) -> u32 {
     of.checked_ilog2().unwrap_or(0)
 }
@@ -167,7 +166,7 @@ fn signatures() -> Vec<Vec<u8>> {
     vec![signed(first, "{}"), signed(next, "Hello"), signed(empty, "{}"), signed("x", "{}"), b"sha1=00\n".to_vec()]
 }
 
-/// The header is the first line, the body the rest.
+/// Input: the header on the first line, then the body.
 fn signature(input: &[u8]) -> (String, usize) {
     let (header, body) = halves(input);
     let header = String::from_utf8_lossy(header);
@@ -177,7 +176,7 @@ fn signature(input: &[u8]) -> (String, usize) {
         header.strip_prefix("sha256=").is_some_and(|hex| secret.sign(body)[7..] == hex.to_ascii_lowercase())
     };
     let expected = (0..secrets.len()).find(|n| !SECRETS[*n].is_empty() && made(&secrets[*n]));
-    assert_eq!(verified.ok(), expected, "it counts if its secret made it");
+    assert_eq!(verified.ok(), expected, "verification disagrees with the secrets");
     let fault = verified.err().map(|fault| match fault {
         SignatureFault::Missing => "missing",
         SignatureFault::Malformed => "malformed",
@@ -214,14 +213,17 @@ fn bitbucket_payloads() -> Vec<Vec<u8>> {
     paths.iter().map(with_event).collect()
 }
 
-/// The event's name is the first line, the body the rest.
+/// Input: the event's name on the first line, then the body.
 fn payload(language: Language, input: &[u8]) -> (String, String) {
     let (event, body) = halves(input);
     let event = String::from_utf8_lossy(event);
     match parse(language, &event, body) {
         Err(bad) => {
             assert!(!bad.fault.is_empty() && (bad.pointer.is_empty() || bad.pointer.starts_with('/')), "{bad:?}");
-            assert!(bad.fault.len() < 160 && bad.pointer.len() < 200, "only a short plain name is repeated: {bad:?}");
+            assert!(
+                bad.fault.len() < 160 && bad.pointer.len() < 200,
+                "the fault repeats too much of the input: {bad:?}"
+            );
             let place: String = bad.pointer.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect();
             (place, bad.fault)
         }
@@ -231,7 +233,7 @@ fn payload(language: Language, input: &[u8]) -> (String, String) {
             let said = match &read {
                 Event::Ping { hook } => format!("ping {}", hook.is_some()),
                 Event::Review(it) => {
-                    // Of names that stand twice, both take the last.
+                    // For duplicate names both parsers use the last value.
                     match language {
                         Language::GitHub => {
                             assert_eq!(Some(it.review.id), number("/review/id"));
@@ -284,7 +286,7 @@ fn envelopes() -> Vec<Vec<u8>> {
 static RUNTIME: LazyLock<tokio::runtime::Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_current_thread().build().unwrap());
 
-/// As the function takes a delivery: the bytes and the headers, told back.
+/// Receives a delivery like the webhook function, and returns its bytes and headers.
 async fn echo(headers: HeaderMap, request: Request) -> Result<Body, pullyard_entry::Problem> {
     let body = strict::read(request.into_body(), 4 * 1024 * 1024).await?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned();
@@ -300,7 +302,7 @@ fn envelope(input: &[u8]) -> (String, u64) {
     let router = http::finished(axum::Router::new().route("/webhooks/github/{hook}", post(echo)));
     let answer = match RUNTIME.block_on(http::invoke(router, event.clone())) {
         Ok(answer) => answer,
-        // Lambda's runtime answers for these; no byte of them gets to us.
+        // Lambda's runtime refuses these before our code runs.
         Err(error) => return (error.chars().filter(|c| c.is_ascii_alphabetic() || *c == ' ').take(60).collect(), 0),
     };
     let status = answer["statusCode"].as_u64().unwrap();
@@ -310,18 +312,18 @@ fn envelope(input: &[u8]) -> (String, u64) {
     let came = STANDARD.decode(told["body"].as_str().unwrap()).unwrap();
     let sent = event["body"].as_str().unwrap_or_default();
     let expected = match event["isBase64Encoded"].as_bool() {
-        Some(true) => STANDARD.decode(sent).expect("what is no base64 is handed on to nobody"),
+        Some(true) => STANDARD.decode(sent).expect("invalid base64 was passed on"),
         _ => sent.as_bytes().to_vec(),
     };
-    assert_eq!(came, expected, "the bytes that were signed");
+    assert_eq!(came, expected, "the bytes differ from the signed ones");
     (
         told["headers"].as_array().unwrap().iter().map(|one| if one == "-" { '-' } else { 'x' }).collect(),
         status + u64::from(size(came.len())),
     )
 }
 
-/// What API Gateway writes itself, and no sender can: an address, base64. Lambda's runtime takes it as given, and panics
-/// where it is none, which costs that one request.
+/// Sets what only API Gateway writes: address and base64. Lambda's runtime trusts these values and panics on invalid
+/// ones, which costs a single request. Returns false for an event that the gateway cannot send.
 fn written_by_the_gateway(event: &mut Value) -> bool {
     if !event.is_object() {
         return false;
@@ -361,7 +363,7 @@ fn ticket_event(input: &[u8]) -> (String, String) {
         Err(fault) => fault,
         Ok(event) => {
             let again = serde_json::to_vec(&event).unwrap();
-            assert_eq!(strict::parse::<TicketEvent>(&again).unwrap(), event, "what was read can be written and read");
+            assert_eq!(strict::parse::<TicketEvent>(&again).unwrap(), event, "the event does not survive a round trip");
             match limits::event(&event, now) {
                 Err(fault) => fault,
                 Ok(()) => {
@@ -389,7 +391,7 @@ fn review_texts() -> Vec<Vec<u8>> {
     all.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
 
-/// Fields of a pull request, a review and its comments, between separators.
+/// Input: fields of a pull request, a review and its comments between separators.
 fn review_text(input: &[u8]) -> (u32, u32, [bool; 5]) {
     let text = String::from_utf8_lossy(input);
     let mut fields = text.split('\u{1e}');
@@ -430,15 +432,15 @@ fn review_text(input: &[u8]) -> (u32, u32, [bool; 5]) {
         cut: None,
     };
     let prompt = context.prompt();
-    assert!(prompt.chars().count() <= LONGEST_REVIEWS, "it has a limit");
+    assert!(prompt.chars().count() <= LONGEST_REVIEWS, "the prompt is too long");
     let outside = outside_fences(&prompt);
-    assert!(!outside.contains("INJECTED") && !outside.contains('`'), "nothing leaves its fence: {outside}");
-    assert!(outside.is_ascii(), "outside stand only our own words: {outside}");
+    assert!(!outside.contains("INJECTED") && !outside.contains('`'), "text is outside its fence: {outside}");
+    assert!(outside.is_ascii(), "foreign text is outside the fences: {outside}");
     assert!(context.told().len() <= context.reviews[0].comments.len());
 
     let seen = visible(&text);
-    assert!(!seen.contains("<!--"), "no comment is left: {seen:?}");
-    assert_eq!(visible(&seen), seen, "what was seen stays");
+    assert!(!seen.contains("<!--"), "an HTML comment is left: {seen:?}");
+    assert_eq!(visible(&seen), seen, "`visible` is not idempotent");
     assert!(outside_fences(&fenced(&text)).is_empty());
     assert!(one_line(&text, 30).chars().count() <= 31 && !one_line(&text, 30).contains(['\n', '\t']));
     assert!(text.starts_with(capped(&text, 50).split("…\n(").next().unwrap_or_default()) || text.contains("…\n("));
@@ -447,7 +449,7 @@ fn review_text(input: &[u8]) -> (u32, u32, [bool; 5]) {
     (size(prompt.len()), size(context.told().len()), had)
 }
 
-/// What an agent would read as ours. A fence is closed by a line of at least as many backticks and nothing else.
+/// The text outside all fences. A line with at least as many backticks and nothing else closes a fence.
 fn outside_fences(prompt: &str) -> String {
     let mut outside = String::new();
     let mut fence: Option<usize> = None;
