@@ -1,4 +1,4 @@
-//! What `infra` repeats of the code is what the code says: the table, the routes, the environment, the release.
+//! Compares `infra` with the code: the table, routes, environment, queues, alarms and release.
 
 use crate::processes::FUNCTION_TIMEOUTS;
 use crate::roles::template::read;
@@ -16,11 +16,11 @@ fn resources(template: &str) -> BTreeMap<String, Value> {
     serde_json::from_value(read(template)["Resources"].clone()).unwrap()
 }
 
-/// The embedded DynamoDB's own words about the table that the store makes.
+/// The embedded DynamoDB's description of the table that the store creates.
 async fn described(endpoint: &str, operation: &str) -> Value {
     let asked = reqwest::Client::builder().no_proxy().build().unwrap().post(endpoint);
     let asked = asked.header("X-Amz-Target", format!("DynamoDB_20120810.{operation}"));
-    // It must look signed; nobody checks by whom.
+    // A signature is required but not verified.
     let signed =
         "AWS4-HMAC-SHA256 Credential=x/20261120/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=x";
     let asked = asked.header("Content-Type", "application/x-amz-json-1.0").header("Authorization", signed);
@@ -31,7 +31,7 @@ async fn described(endpoint: &str, operation: &str) -> Value {
     serde_json::from_str(&body).unwrap()
 }
 
-/// Lists in an order of their own, and of each only the given fields.
+/// Sorts a list and keeps only the given fields.
 fn only(list: &Value, fields: &[&str]) -> Vec<Value> {
     let mut all: Vec<Value> = list.as_array().unwrap().clone();
     for one in &mut all {
@@ -42,7 +42,7 @@ fn only(list: &Value, fields: &[&str]) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_table_of_the_template_is_the_one_that_the_store_makes() {
+async fn templates_table_matches_the_stores_table() {
     let folder = tempfile::tempdir().unwrap();
     let tasks = ecs::Options::new(folder.path().to_owned(), Vec::new());
     let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
@@ -61,14 +61,14 @@ async fn the_table_of_the_template_is_the_one_that_the_store_makes() {
     let shape = ["IndexName", "KeySchema", "Projection"];
     let (mine, theirs) =
         (only(&written["GlobalSecondaryIndexes"], &shape), only(&made["GlobalSecondaryIndexes"], &shape));
-    assert_eq!(mine.len(), 2, "both indexes");
+    assert_eq!(mine.len(), 2, "expected two indexes");
     assert_eq!(mine, theirs);
     assert_eq!(written["TimeToLiveSpecification"]["AttributeName"], expiry["AttributeName"]);
     assert_eq!(written["TimeToLiveSpecification"]["Enabled"], true);
     assert_eq!(written["BillingMode"], made["BillingModeSummary"]["BillingMode"]);
 }
 
-/// The routes of the local gateway as API Gateway names them, each with its function.
+/// The local gateway's routes in API Gateway's format, each with its function.
 fn local_routes() -> BTreeSet<(String, String)> {
     let (_, after) = GATEWAY.split_once("let routes = vec![").unwrap();
     let (list, _) = after.split_once("];").unwrap();
@@ -90,7 +90,7 @@ fn local_routes() -> BTreeSet<(String, String)> {
 }
 
 #[test]
-fn the_routes_on_aws_are_those_of_the_local_gateway() {
+fn aws_routes_match_the_local_gateway() {
     let resources = resources(include_str!("../infra/api.yaml"));
     let routes = resources.iter().filter(|(_, one)| one["Type"] == "AWS::ApiGatewayV2::Route");
     let there: BTreeSet<(String, String)> = routes
@@ -98,7 +98,7 @@ fn the_routes_on_aws_are_those_of_the_local_gateway() {
             let properties = &route["Properties"];
             let target = properties["Target"]["Fn::Sub"].as_str().unwrap();
             let integration = target.strip_prefix("integrations/${").unwrap().strip_suffix('}').unwrap();
-            // The integration's resource is named for its function, and calls it.
+            // An integration's resource is named after the function that it calls.
             let uri = resources[integration]["Properties"]["IntegrationUri"]["Fn::Sub"].as_str().unwrap();
             assert!(uri.contains(&format!("${{{integration}Arn}}")), "{name}: {uri}");
             assert_eq!(properties["AuthorizationType"], "NONE", "{name}");
@@ -106,7 +106,7 @@ fn the_routes_on_aws_are_those_of_the_local_gateway() {
         })
         .collect();
     assert_eq!(there, local_routes());
-    // A limit for a route that is not there yet is refused.
+    // Stage settings for a route that does not exist yet are refused.
     let waits: BTreeSet<&str> =
         resources["Stage"]["DependsOn"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     let names = resources.iter().filter(|(_, one)| one["Type"] == "AWS::ApiGatewayV2::Route");
@@ -116,7 +116,7 @@ fn the_routes_on_aws_are_those_of_the_local_gateway() {
 }
 
 #[test]
-fn the_access_log_has_no_header_no_path_and_no_query() {
+fn access_log_contains_no_header_path_or_query() {
     let api = resources(include_str!("../infra/api.yaml"));
     let format = api["Stage"]["Properties"]["AccessLogSettings"]["Format"]["Fn::Sub"].as_str().unwrap();
     let named = format
@@ -137,11 +137,11 @@ fn the_access_log_has_no_header_no_path_and_no_query() {
         "identity.sourceIp",
     ]);
     assert_eq!(named.collect::<BTreeSet<_>>(), known);
-    // One object a line, as the metric filter reads it.
+    // The metric filter reads one JSON object per line.
     let line = format.replace("${Deployment}", "pullyard").replace("$context.status", "502");
     let line: Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&line["status"], &line["deployment"]), (&json!(502), &json!("pullyard")));
-    // What the filter counts are the answers of the one function that forges call, by fields that a line has.
+    // The filter counts only the webhook function's answers, by fields of the line.
     let pattern = api["WebhookServerErrors"]["Properties"]["FilterPattern"].as_str().unwrap();
     let asked = pattern.strip_prefix("{ $.status >= 500 && $.route = \"").and_then(|rest| rest.strip_suffix("*\" }"));
     let counted = local_routes().into_iter().filter(|(route, _)| route.starts_with(asked.expect(pattern)));
@@ -150,7 +150,7 @@ fn the_access_log_has_no_header_no_path_and_no_query() {
 }
 
 #[test]
-fn every_variable_that_functions_need_is_given_to_them() {
+fn template_sets_every_variable_that_functions_need() {
     let functions = read(include_str!("../infra/functions.yaml"));
     let given = functions["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap();
     let needed: Vec<&str> =
@@ -160,19 +160,19 @@ fn every_variable_that_functions_need_is_given_to_them() {
         assert!(given.contains_key(name), "{name} is not in infra/functions.yaml");
     }
     for name in given.keys().filter(|name| *name != "RUST_LOG") {
-        assert!(CONFIG.contains(name.as_str()), "{name} is read by nobody");
+        assert!(CONFIG.contains(name.as_str()), "{name} is not read by the functions");
     }
 }
 
 #[test]
-fn functions_run_as_long_in_processes_as_on_aws_and_their_messages_are_hidden_for_longer() {
+fn function_timeouts_match_local_processes_queues_and_gateway() {
     let functions = resources(include_str!("../infra/functions.yaml"));
     let of_kind = functions.values().filter(|one| one["Type"] == "AWS::Serverless::Function");
     let deployed: BTreeMap<&str, u64> = of_kind
         .map(|one| (one["Properties"]["Handler"].as_str().unwrap(), one["Properties"]["Timeout"].as_u64().unwrap()))
         .collect();
     assert_eq!(deployed, FUNCTION_TIMEOUTS.into_iter().collect());
-    // The gateway must still be there to hear the answer.
+    // The gateway waits longer than the function's timeout.
     let api = resources(include_str!("../infra/api.yaml"));
     for (name, integration) in api.iter().filter(|(_, one)| one["Type"] == "AWS::ApiGatewayV2::Integration") {
         let waits = integration["Properties"]["TimeoutInMillis"].as_u64().unwrap();
@@ -184,22 +184,22 @@ fn functions_run_as_long_in_processes_as_on_aws_and_their_messages_are_hidden_fo
     }
 }
 
-/// A round ends within 58 s (`crates/control/src/sweep/time.rs`); where a process comes up too slowly and is begun anew,
-/// its start counts as well.
+/// A sweep ends within 58 s (`crates/control/src/sweep/time.rs`), but the timeout includes the restart of a process
+/// whose initialization was too slow.
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>.
 #[test]
-fn a_round_of_the_sweeper_is_not_stopped_though_its_process_begins_slowly() {
+fn sweeper_timeout_covers_a_round_after_a_slow_start() {
     let functions = resources(include_str!("../infra/functions.yaml"));
     assert_eq!(functions["SweeperSchedule"]["Properties"]["ScheduleExpression"], "rate(1 minute)");
     let timeout = functions["SweeperFunction"]["Properties"]["Timeout"].as_u64().unwrap();
     assert!((60 + 10..=120).contains(&timeout), "{timeout}");
 }
 
-/// Of a standard queue, the age of the oldest message leaves out what was received three times, which goes to the back
-/// of it; a FIFO queue keeps its order.
+/// The oldest message's age on a standard queue excludes messages that were received three times; a FIFO queue keeps
+/// its order.
 /// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html>.
 #[test]
-fn an_old_message_of_effects_is_told_before_it_is_a_dead_letter_and_an_old_one_of_dispatch_is_one_that_nobody_took() {
+fn queue_age_alarms_fire_early_enough_and_count_unreceived() {
     let (queues, watch) =
         (resources(include_str!("../infra/queues.yaml")), resources(include_str!("../infra/watch.yaml")));
     let number = |one: &Value, name: &str| one["Properties"][name].as_u64().unwrap();
@@ -208,13 +208,16 @@ fn an_old_message_of_effects_is_told_before_it_is_a_dead_letter_and_an_old_one_o
     let told_secs = number(effects, "Threshold") + number(effects, "EvaluationPeriods") * number(effects, "Period");
     let tries = queues["EffectsQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap();
     assert!(told_secs < tries * hidden_secs("EffectsQueue"), "{told_secs}");
-    assert!(3 * hidden_secs("DispatchQueue") <= number(dispatch, "Threshold"), "it would tell of some failures only");
+    assert!(
+        3 * hidden_secs("DispatchQueue") <= number(dispatch, "Threshold"),
+        "the alarm would report only some failures"
+    );
     assert_eq!(queues["DispatchQueue"]["Properties"]["FifoQueue"], Value::Null);
     assert_eq!(queues["EffectsQueue"]["Properties"]["FifoQueue"], true);
 }
 
 #[test]
-fn the_image_is_what_the_task_definitions_take_it_for() {
+fn image_matches_the_task_definitions() {
     let image = include_str!("../infra/image/Dockerfile");
     let (_, last) = image.rsplit_once("\nFROM ").unwrap();
     let said = |word: &str| last.lines().filter_map(|line| line.strip_prefix(word)).next_back().unwrap();
@@ -229,7 +232,7 @@ fn the_image_is_what_the_task_definitions_take_it_for() {
         let [name, folder] = ["Name", "Value"].map(|field| container["Environment"][0][field].as_str().unwrap());
         assert!(said("ENV ").split(' ').any(|one| one == format!("{name}={folder}")), "{size}");
     }
-    // After the steps that install programs, which may be setuid.
+    // The step that removes setuid bits follows the steps that install programs.
     let places = |words: &str| last.match_indices(words).map(|(at, _)| at).collect::<Vec<_>>();
     let taken_away = places("find / -xdev -type f -perm /6000 -exec chmod a-s {} +");
     assert_eq!(taken_away.len(), 1);
@@ -239,7 +242,7 @@ fn the_image_is_what_the_task_definitions_take_it_for() {
 }
 
 #[test]
-fn operations_says_of_every_alarm_what_to_do_and_of_no_other() {
+fn operations_page_lists_exactly_the_alarms() {
     let resources = resources(include_str!("../infra/watch.yaml"));
     let alarms = resources.values().filter(|one| one["Type"] == "AWS::CloudWatch::Alarm");
     let named: BTreeSet<&str> = alarms
@@ -253,8 +256,8 @@ fn operations_says_of_every_alarm_what_to_do_and_of_no_other() {
     assert_eq!(told.iter().map(String::as_str).collect::<BTreeSet<_>>(), named);
 }
 
-/// What a sum adds up: metric and, for each, what tells it apart. Emulators know no alarms on sums, so that nothing else
-/// looks at these.
+/// The metrics and dimensions in the sum of an alarm. Emulators do not support alarms on sums, so only this test
+/// covers them.
 fn summed<'a>(watch: &'a BTreeMap<String, Value>, alarm: &str) -> Vec<(&'a str, &'a Value)> {
     let all = watch[alarm]["Properties"]["Metrics"].as_array().unwrap();
     let (told, parts): (Vec<&Value>, Vec<&Value>) = all.iter().partition(|one| one["MetricStat"].is_null());
@@ -266,7 +269,7 @@ fn summed<'a>(watch: &'a BTreeMap<String, Value>, alarm: &str) -> Vec<(&'a str, 
 }
 
 #[test]
-fn the_alarms_on_all_functions_and_on_the_table_leave_out_no_function_and_no_index() {
+fn summed_alarms_cover_every_function_and_every_index() {
     let watch = resources(include_str!("../infra/watch.yaml"));
     let functions = resources(include_str!("../infra/functions.yaml"));
     let of_kind = functions.values().filter(|one| one["Type"] == "AWS::Serverless::Function");
@@ -293,7 +296,7 @@ fn the_alarms_on_all_functions_and_on_the_table_leave_out_no_function_and_no_ind
 }
 
 #[test]
-fn a_queue_that_is_worked_on_is_told_when_it_is_old_and_any_other_as_soon_as_something_stands_there() {
+fn work_queues_alarm_by_age_and_other_queues_by_count() {
     let queues = read(include_str!("../infra/queues.yaml"));
     let root = read(include_str!("../infra/template.yaml"));
     let watch = resources(include_str!("../infra/watch.yaml"));
@@ -317,7 +320,7 @@ fn a_queue_that_is_worked_on_is_told_when_it_is_old_and_any_other_as_soon_as_som
 }
 
 #[test]
-fn every_metric_of_ours_that_an_alarm_looks_at_is_told_by_somebody() {
+fn every_own_metric_of_an_alarm_is_emitted() {
     let (watch, api) = (resources(include_str!("../infra/watch.yaml")), resources(include_str!("../infra/api.yaml")));
     let filters = api.values().filter(|one| one["Type"] == "AWS::Logs::MetricFilter");
     let counted = filters.map(|one| one["Properties"]["MetricTransformations"][0]["MetricName"].as_str().unwrap());
@@ -328,7 +331,7 @@ fn every_metric_of_ours_that_an_alarm_looks_at_is_told_by_somebody() {
 }
 
 #[test]
-fn an_alarm_tells_what_fails_in_every_second_round_and_not_one_item_that_is_left_alone_for_longer_each_time() {
+fn sweep_alarm_ignores_one_item_that_backs_off() {
     let alarm = resources(include_str!("../infra/watch.yaml"))["SweepFailedAlarm"]["Properties"].clone();
     let [periods, failing, secs] =
         ["EvaluationPeriods", "DatapointsToAlarm", "Period"].map(|name| alarm[name].as_u64().unwrap());
@@ -348,21 +351,21 @@ fn an_alarm_tells_what_fails_in_every_second_round_and_not_one_item_that_is_left
 }
 
 #[test]
-fn objects_of_artifacts_are_deleted_with_the_items_that_name_them() {
+fn artifact_objects_expire_with_their_items() {
     let bucket = resources(include_str!("../infra/data.yaml"))["Artifacts"]["Properties"].clone();
     let rule = &bucket["LifecycleConfiguration"]["Rules"][0];
     let days = pullyard_domain::artifact::KEPT.as_secs() / 86_400;
     assert_eq!((&rule["ExpirationInDays"], &rule["Status"]), (&json!(days), &json!("Enabled")));
-    assert!(rule.get("Prefix").is_none() && rule.get("Filter").is_none(), "of all objects");
+    assert!(rule.get("Prefix").is_none() && rule.get("Filter").is_none(), "the rule does not cover all objects");
 }
 
-/// A first deployment that fails can't delete a table that DynamoDB protects.
+/// If a first deployment fails, the rollback cannot delete the table, because deletion protection is on.
 #[test]
-fn the_table_is_made_after_everything_that_can_be_made_without_it() {
+fn table_is_created_after_all_independent_resources() {
     let all = resources(include_str!("../infra/template.yaml"));
     let takes_of = |one: &Value, of: &str| one.to_string().contains(&format!("\"Fn::GetAtt\":[\"{of}\","));
     let mut need = BTreeSet::from(["Data"]);
-    // As often as there may be one that takes of one that takes of it.
+    // Transitive closure: repeat once per resource.
     for _ in &all {
         let takers = all.iter().filter(|(_, one)| need.iter().any(|of| takes_of(one, of)));
         let more: Vec<&str> = takers.map(|(name, _)| name.as_str()).collect();
@@ -374,13 +377,13 @@ fn the_table_is_made_after_everything_that_can_be_made_without_it() {
 }
 
 #[test]
-fn the_release_of_the_stack_is_the_programs() {
+fn template_has_the_version_of_the_program() {
     let root = read(include_str!("../infra/template.yaml"));
     assert_eq!(root["Mappings"]["Release"]["Pullyard"]["Version"], env!("CARGO_PKG_VERSION"));
 }
 
 #[test]
-fn whoever_deploys_finds_the_outputs_that_init_doctor_and_push_read() {
+fn template_has_every_output_that_commands_read() {
     let root = read(include_str!("../infra/template.yaml"));
     let outputs = root["Outputs"].as_object().unwrap();
     for name in [

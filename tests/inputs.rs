@@ -1,5 +1,4 @@
-//! What the API is sent: everything that can't be used is refused with its place, nothing of it breaks
-//! anything, and every call of a ticket tool is in the ledger.
+//! Tests the API's handling of invalid input: refused with a pointer, and recorded in the ledger for ticket tools.
 
 mod callers;
 mod mutated;
@@ -26,7 +25,7 @@ fn good() -> Value {
     })
 }
 
-/// A good event with one value replaced or added.
+/// A valid event with one value replaced or added.
 fn with(pointer: &str, value: impl Into<Value>) -> Vec<u8> {
     let mut event = good();
     put(&mut event, pointer, value.into());
@@ -58,7 +57,7 @@ impl Story {
         self.raw(method, path, Some(self.local.admin_token()), body.into()).await
     }
 
-    /// Today's whole ledger of a project.
+    /// Today's complete ledger of a project.
     async fn ledger(&self, project: &str) -> Vec<Value> {
         let (mut entries, mut after) = (Vec::new(), String::new());
         loop {
@@ -74,7 +73,7 @@ impl Story {
     }
 }
 
-/// A refusal as it must be, whatever it is about.
+/// Checks the shape of a refusal: a problem document with code and sentence.
 fn check_problem(what: &str, answer: &Answer) -> Result<(), String> {
     let (status, headers, body) = answer;
     let text = |name: &str| body[name].as_str().unwrap_or_default();
@@ -101,7 +100,7 @@ fn check(what: &str, answer: &Answer, status: u16, code: &str, pointer: Option<&
     }
 }
 
-/// Every call that can't be read: its body, and where the fault is if it has one place.
+/// Malformed ticket events, each with the expected pointer if there is one.
 fn malformed() -> Vec<(Vec<u8>, Option<&'static str>)> {
     let mut all = Vec::new();
     for unknown in ["/colour", "/ticket/colour"] {
@@ -190,7 +189,7 @@ fn malformed() -> Vec<(Vec<u8>, Option<&'static str>)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_cannot_be_read_is_told_where_and_is_in_the_ledger() {
+async fn malformed_event_is_refused_with_a_pointer_and_recorded() {
     let story = quiet().await;
     let all = malformed();
     let mut kept = std::collections::BTreeMap::<_, usize>::new();
@@ -202,7 +201,7 @@ async fn a_call_that_cannot_be_read_is_told_where_and_is_in_the_ledger() {
         let named = serde_json::from_slice::<Value>(body).is_ok_and(|body| body["project"] == "acme");
         *kept.entry(if named { "acme" } else { "unreadable" }).or_default() += 1;
     }
-    // The same call again is the same entry.
+    // A repeat of the same body is the same entry.
     story.tool(all[0].0.clone()).await;
     for (project, count) in kept {
         let entries = story.ledger(project).await;
@@ -218,7 +217,7 @@ async fn a_call_that_cannot_be_read_is_told_where_and_is_in_the_ledger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_may_have_256_kib_and_not_a_byte_more() {
+async fn body_over_256_kib_is_refused() {
     let story = quiet().await;
     let mut body = good().to_string().into_bytes();
     body.resize(256 * 1024, b' ');
@@ -235,7 +234,7 @@ async fn a_body_may_have_256_kib_and_not_a_byte_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn texts_are_taken_up_to_their_limits_by_tool_and_board() {
+async fn text_limits_hold_for_ticket_tool_and_board() {
     let story = quiet().await;
     let texts = json!({
         "title": "ü".repeat(300), "status": "ü".repeat(64), "description": "x".repeat(200 * 1024),
@@ -291,7 +290,7 @@ async fn texts_are_taken_up_to_their_limits_by_tool_and_board() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_may_lie_a_day_ahead_and_no_longer() {
+async fn event_more_than_a_day_in_the_future_is_refused() {
     let story = quiet().await;
     let ahead = |hours: u64| {
         let at = story.clock.now().plus(Duration::from_secs(hours * 3_600));
@@ -303,7 +302,7 @@ async fn an_event_may_lie_a_day_ahead_and_no_longer() {
     story.end().await;
 }
 
-/// Text that nothing can compress.
+/// Incompressible text.
 fn noise(bytes: usize) -> String {
     let mut state = 1u64;
     let letters = (b'0'..=b'9').chain(b'A'..=b'Z').chain(b'a'..=b'z').chain([b'-', b'_']).collect::<Vec<_>>();
@@ -316,7 +315,7 @@ fn noise(bytes: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_longest_texts_of_noise_still_make_a_job() {
+async fn longest_incompressible_texts_create_a_job() {
     let story = quiet().await;
     let new = json!({ "project": "acme", "key": "B-1", "title": "t", "description": noise(200 * 1024) });
     let (status, _, said) = story.asked(Method::POST, "/v1/tickets", new.to_string()).await;

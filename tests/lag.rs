@@ -1,5 +1,4 @@
-//! Indexes and copies that lag behind what was written, each item by itself: nothing is lost, and nothing is done
-//! twice.
+//! Tests reads that lag behind writes, each item by a different time: no work is lost or done twice.
 
 mod between;
 
@@ -17,14 +16,13 @@ use pullyard_protocol::job::CancelJob;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Each test is run under these.
+/// Each test runs with these seeds.
 const SEEDS: std::ops::Range<u64> = 0..3;
-/// Longer than a wake-up may be on its way.
+/// Longer than the time limit of a wake-up.
 const WAKE: Duration = Duration::from_secs(61);
-/// Longer than a finish may be on its way after a death.
+/// Longer than the grace period for a finish after a death.
 const GRACE: Duration = Duration::from_secs(16);
 
-/// A story whose reads lag.
 async fn lagging(seed: u64, setup: Setup) -> (Story, Lagging) {
     before(Lagging::start(seed).await, setup).await
 }
@@ -34,7 +32,7 @@ async fn before(lag: Lagging, setup: Setup) -> (Story, Lagging) {
     (story, lag)
 }
 
-/// Goes round until it is so: an index that lags shows it to one of the next sweeps.
+/// Sweeps until the condition holds; a lagging index may hide an item from the first sweeps.
 async fn swept<T>(story: &Story, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     until(what, async || {
         story.local.sweep().await.unwrap();
@@ -59,7 +57,7 @@ async fn swept_until_asked(story: &Story, job: &JobId, tasks: usize) {
     .await;
 }
 
-/// The ticket's job failed, and everything says so.
+/// Asserts that the ticket's job failed and the ticket settled.
 async fn failed_on(story: &Story, key: &str) {
     let ticket = swept(story, "the ticket settles", async || {
         let ticket = story.ticket(key).await;
@@ -69,18 +67,18 @@ async fn failed_on(story: &Story, key: &str) {
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
 }
 
-/// Nothing is due or waits any more, and it never was more jobs.
+/// Asserts that no work is due or waiting, and counts the jobs.
 async fn rests(story: &Story, lag: &Lagging, jobs: usize) {
     story.quiet().await;
     lag.catch_up().await;
     assert_eq!(story.jobs().await.len(), jobs);
     story.clock.advance(Duration::from_secs(86_400));
     let swept = story.api.sweep().await.unwrap();
-    assert_eq!(swept.looked_at, swept.looks, "but the repository, which is polled for ever: {swept:?}");
+    assert_eq!(swept.looked_at, swept.looks, "more than the repository's poll is due: {swept:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_is_told_again_and_again_makes_one_job_with_one_task() {
+async fn repeated_entry_creates_one_job_with_one_task_under_lag() {
     for seed in SEEDS {
         let (story, lag) = lagging(seed, Setup { task: Task::Waiting, ..Setup::default() }).await;
         let job = story.job_for("e1", "APP-1", 1).await;
@@ -96,7 +94,7 @@ async fn an_entry_that_is_told_again_and_again_makes_one_job_with_one_task() {
             story.local.sweep().await.unwrap();
         }
         begin_all(&client, Phase::Executing).await;
-        // Entered again while it works: that waits for its end.
+        // A second entry waits for the end of the job.
         let second = story.tell("e2", "APP-1", TODO, 2).await;
         assert_eq!(second.job, None);
         let third = story.tell("e3", "APP-1", TRIGGER, 3).await;
@@ -119,7 +117,7 @@ async fn an_entry_that_is_told_again_and_again_makes_one_job_with_one_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_every_hint_is_lost_is_started_once_and_again_only_when_its_task_died() {
+async fn job_without_hints_starts_once_per_attempt_under_lag() {
     for seed in SEEDS {
         let setup = Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() };
         let (story, lag) = lagging(seed, setup).await;
@@ -130,7 +128,7 @@ async fn a_job_whose_every_hint_is_lost_is_started_once_and_again_only_when_its_
             story.local.sweep().await.unwrap();
             story.quiet().await;
         }
-        assert_eq!(story.tasks_of(&job).await.len(), 1, "one start is enough");
+        assert_eq!(story.tasks_of(&job).await.len(), 1, "another task was started");
         let task = story.task_of(&job, 1).await;
         story.claim(&job, "c1").await.unwrap();
         story.kill(&task).await;
@@ -156,7 +154,7 @@ async fn a_job_whose_every_hint_is_lost_is_started_once_and_again_only_when_its_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_waiting_job_goes_to_one_runner_and_comes_back_once_when_that_is_gone() {
+async fn jobs_are_claimed_once_and_requeued_once_under_lag() {
     for seed in SEEDS {
         let settings =
             Settings { compute: Compute::Runners, offline: OfflinePolicy::Requeue, ..Setup::default().settings };
@@ -181,8 +179,8 @@ async fn every_waiting_job_goes_to_one_runner_and_comes_back_once_when_that_is_g
         assert_eq!(claimed.iter().map(|(job, _)| job.clone()).collect::<BTreeSet<_>>(), jobs);
         let (lost, kept): (Vec<_>, Vec<_>) = claimed.into_iter().partition(|(_, at)| *at == 0);
         let (lost, kept) = (names(lost), names(kept));
-        assert_eq!((lost.len(), kept.len()), (2, 2), "two slots each");
-        // The one is not heard any more; the other is.
+        assert_eq!((lost.len(), kept.len()), (2, 2), "the runners did not claim two jobs each");
+        // Only gull sends heartbeats.
         for _ in 0..12 {
             gull.alive(&kept).await;
             story.pass(Duration::from_secs(10)).await;
@@ -192,7 +190,7 @@ async fn every_waiting_job_goes_to_one_runner_and_comes_back_once_when_that_is_g
         }
         gull.alive(&kept).await;
         for job in &kept {
-            assert_eq!(story.api.job(job).await.unwrap().status, Status::Claimed, "its runner was heard");
+            assert_eq!(story.api.job(job).await.unwrap().status, Status::Claimed, "the online runner lost its job");
         }
         let swan: Process = story.runner(&token, "swan", "i1").await;
         let mut again = BTreeSet::new();
@@ -218,7 +216,7 @@ fn names(of: Vec<(JobId, usize)>) -> Vec<JobId> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_and_an_overdue_job_end_once() {
+async fn cancelled_and_overdue_jobs_end_once_under_lag() {
     for seed in SEEDS {
         let (story, lag) = lagging(seed, Setup { task: Task::Waiting, ..Setup::default() }).await;
         let (one, two) = (story.job_for("e1", "APP-1", 1).await, story.job_for("e2", "APP-2", 1).await);
@@ -242,9 +240,9 @@ async fn a_cancel_and_an_overdue_job_end_once() {
     }
 }
 
-/// Everything that is read for half the price is the job as it was made, to its very end.
+/// Every eventually consistent read returns the job as it was created, until its end.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_goes_its_way_though_every_copy_is_of_its_first_moment() {
+async fn job_runs_to_its_end_with_only_stale_reads() {
     let (story, lag) = before(Lagging::still().await, Setup { task: Task::Waiting, ..Setup::default() }).await;
     story.local.aws().ecs().script(vec![pullyard_emulator::ecs::Outcome::CapacityUnavailable]);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -275,9 +273,9 @@ async fn a_job_goes_its_way_though_every_copy_is_of_its_first_moment() {
     story.end().await;
 }
 
-/// The copy says that an entry still waits, and the retry of the job that it met has answered it.
+/// A stale read shows the entry as waiting, after the retry of its job has answered it.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_a_retry_answered_is_not_said_to_wait_for_the_retry() {
+async fn entry_answered_by_a_retry_keeps_its_first_decision() {
     let setup = Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() };
     let (story, lag) = before(Lagging::still().await, setup).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -291,13 +289,13 @@ async fn an_entry_that_a_retry_answered_is_not_said_to_wait_for_the_retry() {
     story.quiet().await;
     assert_eq!(story.ticket("APP-1").await.active_job, Some(retry));
     let entry = story.api.delivery(&met.delivery).await.unwrap();
-    assert_eq!((entry.code, entry.sentence), (met.code, met.sentence), "it met the first job, and no other");
+    assert_eq!((entry.code, entry.sentence), (met.code, met.sentence), "the stored decision changed");
     story.end().await;
 }
 
-/// Its death is told once, and the copy still says that it was never claimed.
+/// The event about the death arrives once, while a stale read shows the job as not claimed.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_death_of_a_task_is_noted_though_its_claim_is_not_seen_yet() {
+async fn task_death_is_recorded_before_its_claim_is_visible() {
     let (story, lag) = before(Lagging::still().await, Setup { task: Task::Waiting, ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let task = story.task_of(&job, 1).await;

@@ -1,4 +1,4 @@
-//! Addresses, cursors and runners that are wrong or hostile.
+//! Tests wrong or hostile paths, cursors, versions and runner calls.
 
 use super::{check, good, noise, quiet};
 use crate::story::Story;
@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn addresses_that_lead_nowhere_are_problems_too() {
+async fn unknown_paths_and_parameters_return_problems() {
     let story = quiet().await;
     let job = format!("job_{}", "a".repeat(26));
     let start = format!("/v1/jobs/{job}/attempts/x/start");
@@ -57,7 +57,7 @@ async fn addresses_that_lead_nowhere_are_problems_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_that_no_page_gave_is_refused() {
+async fn forged_cursor_is_refused() {
     let story = quiet().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let long = format!("1|{}|x", "y".repeat(3_000));
@@ -79,7 +79,7 @@ async fn a_cursor_that_no_page_gave_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_speaks_an_older_protocol_is_told_to_update() {
+async fn older_protocol_version_is_refused() {
     let story = quiet().await;
     for path in ["/v1/version", "/v1/jobs?project=acme"] {
         for version in ["0", "", "one", "-1", "1.0"] {
@@ -99,7 +99,7 @@ async fn a_runner_that_speaks_an_older_protocol_is_told_to_update() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hostile_runners_words_are_refused_or_bounded() {
+async fn hostile_runner_input_is_refused_or_truncated() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();

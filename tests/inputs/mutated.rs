@@ -1,4 +1,4 @@
-//! Calls of a ticket tool that are right but for what was changed at random.
+//! Tests ticket events with random mutations.
 
 use super::{check_problem, good, quiet};
 use crate::story::TRIGGER;
@@ -16,7 +16,7 @@ enum Mutation {
     Flipped(usize, u8),
 }
 
-/// Every place of a good event.
+/// Pointers to every value of a valid event.
 const PLACES: [&str; 14] = [
     "/event_id",
     "/occurred_at",
@@ -106,7 +106,7 @@ fn mutated(mutations: &[Mutation]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_a_ticket_tool_sends_is_a_decision_or_a_problem() {
+async fn mutated_ticket_event_returns_a_decision_or_a_problem() {
     let story = quiet().await;
     let runtime = tokio::runtime::Handle::current();
     tokio::task::block_in_place(|| {

@@ -1,4 +1,4 @@
-//! What people order and runners say of themselves is taken up to its limit, and refused beyond it with its place.
+//! Tests the limits of values in requests about jobs, dead letters and runners.
 
 use super::{check, quiet};
 use crate::story::{Story, told};
@@ -9,13 +9,13 @@ use pullyard_protocol::limits::{ACTIVE, LABELS, NAME, STATUS};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Jobs that nobody has.
+/// Ids of jobs that do not exist.
 fn jobs(count: usize) -> Value {
     (0..count).map(|number| format!("job_{number:0>26}")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_people_say_to_a_job_or_a_project_says_something_and_has_a_limit() {
+async fn answers_and_reasons_are_not_empty_and_have_a_limit() {
     let story = quiet().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     for (path, field, longest, inputs) in [
@@ -38,7 +38,7 @@ async fn what_people_say_to_a_job_or_a_project_says_something_and_has_a_limit() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_about_dead_letters_names_one_to_a_hundred() {
+async fn dead_letter_request_names_1_to_100_messages() {
     let story = quiet().await;
     let order = async |path: &str, count: usize| {
         let named: Vec<_> = (0..count).map(|number| format!("m{number}")).collect();
@@ -55,7 +55,7 @@ async fn an_order_about_dead_letters_names_one_to_a_hundred() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_says_of_itself_and_of_what_it_runs_no_more_than_is_kept() {
+async fn registration_and_heartbeat_lists_have_limits() {
     let story = quiet().await;
     let token = story.runner_token("t", None, None).await;
     let introduced = async |field: &str, value: Value| {
@@ -91,7 +91,7 @@ async fn a_runner_says_of_itself_and_of_what_it_runs_no_more_than_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_names_a_task_that_can_be_one_and_a_batch_has_a_thousand_events_at_most() {
+async fn claim_validates_its_task_and_batches_have_1000_events() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let bootstrap = told(&story.task_of(&job, 1).await, "PULLYARD_BOOTSTRAP");

@@ -1,4 +1,4 @@
-//! What projects and repositories can not have is refused with its place.
+//! Tests invalid projects, settings, integrations and repositories.
 
 use super::{check, quiet};
 use crate::story::{REPOSITORY, Setup, Story, TRIGGER, Task};
@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_project_cannot_have_is_refused_with_its_reason_and_recorded() {
+async fn refused_entry_is_recorded_and_accepted_after_a_repair() {
     let story = quiet().await;
     let mut stranger = story.event("e1", "APP-1", TRIGGER, 1);
     stranger.project = ProjectId::new("nobody").unwrap();
@@ -32,7 +32,7 @@ async fn what_a_project_cannot_have_is_refused_with_its_reason_and_recorded() {
     let held = story.tell("e4", "APP-4", TRIGGER, 1).await;
     assert_eq!((held.code.as_str(), held.sentence.as_str()), ("project_held", "acme is held by ana."));
 
-    // The cause is repaired and the very same calls come again: each is decided anew.
+    // Once the cause is repaired, the same events are decided again.
     story
         .settings(|settings| {
             settings.held_by = None;
@@ -50,7 +50,7 @@ async fn what_a_project_cannot_have_is_refused_with_its_reason_and_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn switching_auto_create_on_decides_a_redelivered_event_again() {
+async fn event_redelivered_after_auto_create_is_on_is_accepted() {
     let settings =
         Settings { default_repository: Some(RepositoryName::new(REPOSITORY).unwrap()), ..Settings::default() };
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, settings, ..Setup::default() }).await;
@@ -68,7 +68,7 @@ async fn switching_auto_create_on_decides_a_redelivered_event_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_that_could_not_work_are_refused_with_their_place() {
+async fn invalid_settings_are_refused_with_their_pointer() {
     let story = quiet().await;
     let path = "/v1/projects/acme/settings";
     let bearer = format!("Bearer {}", story.local.admin_token());
@@ -119,7 +119,7 @@ async fn settings_that_could_not_work_are_refused_with_their_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_connected_is_refused_with_its_reason() {
+async fn invalid_integrations_and_repositories_are_refused() {
     let story = quiet().await;
     let connect = json!({ "id": "gh2", "kind": "github", "api_url": story.local.forge().api_url(), "token_secret": "pullyard/user/none" });
     let changed = |name: &str, value: &str| {
@@ -144,7 +144,7 @@ async fn what_cannot_be_connected_is_refused_with_its_reason() {
     (taken["id"], taken["token_secret"]) = ("gh1".into(), story.local.forge_secret().into());
     taken["api_url"] = format!("{}/", story.local.forge().api_url()).into();
     let (status, _, again) = ask(taken.to_string()).await;
-    assert_eq!(status, 201, "the same again is a repeat: {again}");
+    assert_eq!(status, 201, "the repeated request is refused: {again}");
 
     let add = |integration: &str, name: &str, capability: &str, command: &[&str]| AddRepository {
         integration: IntegrationId::new(integration).unwrap(),
@@ -180,7 +180,7 @@ async fn what_cannot_be_connected_is_refused_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_stands_for_what_has_it_and_the_same_again_is_a_repeat() {
+async fn taken_names_are_refused_and_repeats_are_accepted() {
     let story = quiet().await;
     let project = story.api.project(&story.project).await.unwrap();
     let mut other_settings = project.settings.clone();

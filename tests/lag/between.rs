@@ -1,4 +1,4 @@
-//! What stands before DynamoDB and lets its indexes, and reads that are not strongly consistent, lag.
+//! A proxy to DynamoDB whose indexes and eventually consistent reads lag.
 
 use crate::story::Between;
 use axum::Router;
@@ -12,28 +12,28 @@ use std::sync::{Arc, OnceLock};
 use tokio::net::TcpListener;
 
 const TARGET: &str = "DynamoDB_20120810.";
-/// What a call must have to be served; signatures are not checked.
+/// A header that DynamoDB requires; the emulator does not verify signatures.
 const SIGNED: &str =
     "AWS4-HMAC-SHA256 Credential=local/20261120/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0";
 
-/// Every call of the functions passes it.
+/// A proxy that every call of the functions passes through.
 #[derive(Clone)]
 pub(crate) struct Lagging {
     lag: Lag,
     url: String,
-    /// Where DynamoDB is, known before anybody calls.
+    /// The URL of DynamoDB, set before the first call.
     behind: Arc<OnceLock<String>>,
     http: reqwest::Client,
 }
 
 impl Lagging {
-    /// Listens until the test ends. The seed is shown when the test fails.
+    /// Starts the proxy and prints the seed for a failed test's output.
     pub(crate) async fn start(seed: u64) -> Self {
         println!("the reads lag by the seed {seed}");
         Self::of(Lag::new(seed)).await
     }
 
-    /// What may lag is as it was at the last [`Lagging::catch_up`].
+    /// Starts a proxy whose lagging reads return the state of the last [`Lagging::catch_up`].
     pub(crate) async fn still() -> Self {
         Self::of(Lag::still()).await
     }
@@ -47,7 +47,7 @@ impl Lagging {
         lagging
     }
 
-    /// How a system is told of it.
+    /// The setting that places the proxy in front of a system's DynamoDB.
     pub(crate) fn between(&self) -> Between {
         let lagging = self.clone();
         Between::new(move |behind| {
@@ -56,7 +56,7 @@ impl Lagging {
         })
     }
 
-    /// Nothing lags any more of what was written before.
+    /// Makes all earlier writes visible.
     pub(crate) async fn catch_up(&self) {
         self.lag.catch_up().await.unwrap();
     }
