@@ -1,4 +1,4 @@
-//! Jobs that a person or program asks for.
+//! Tests jobs that a user or program requests through the API.
 
 use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, Task, is};
 use futures::future::join_all;
@@ -18,7 +18,7 @@ async fn quiet() -> Story {
     Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await
 }
 
-/// With a repository of its own in the project, but no default.
+/// A project with a repository but without a default repository.
 async fn without_default() -> Story {
     let story = quiet().await;
     story.settings(|settings| settings.default_repository = None).await;
@@ -55,7 +55,7 @@ fn told(problem: &Problem) -> (u16, &str, Option<&str>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_for_a_ticket_does_not_ask_where_the_ticket_is() {
+async fn requested_job_starts_from_any_ticket_status() {
     let story = Story::begin().await;
     story.tell("e1", "APP-1", TODO, 1).await;
     let job = made(&story, &asking(&story, Some("APP-1"), None)).await;
@@ -69,7 +69,7 @@ async fn a_job_for_a_ticket_does_not_ask_where_the_ticket_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_from_a_prompt_starts_at_the_given_base_and_asks_to_merge_into_it() {
+async fn prompt_job_branches_from_and_targets_its_base() {
     let story = Story::with(Setup { agent: "#!/bin/sh\ncat > prompt.txt\n", ..Setup::default() }).await;
     let person = ["-c", "user.name=Ana", "-c", "user.email=ana@localhost"];
     let commit = [&person[..], &["commit-tree", "main^{tree}", "-p", "main", "-m", "Ahead"]].concat();
@@ -103,7 +103,7 @@ async fn a_job_from_a_prompt_starts_at_the_given_base_and_asks_to_merge_into_it(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_and_a_prompt_are_both_in_the_agents_prompt() {
+async fn agents_prompt_contains_the_ticket_and_the_request() {
     let story = Story::with(Setup { agent: "#!/bin/sh\ncat > prompt.txt\n", ..Setup::default() }).await;
     story.tell("e1", "APP-1", TODO, 1).await;
     let job = made(&story, &asking(&story, Some("APP-1"), Some("Only the first half."))).await;
@@ -117,7 +117,7 @@ async fn a_ticket_and_a_prompt_are_both_in_the_agents_prompt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_become_a_job_is_refused_with_its_reason() {
+async fn invalid_job_request_is_refused_with_its_reason() {
     let story = without_default().await;
     story.tell("e1", "APP-1", TODO, 1).await;
     let (ticket, prompt) = (asking(&story, Some("APP-1"), None), asking(&story, None, Some("Do it.")));
@@ -150,7 +150,7 @@ async fn what_cannot_become_a_job_is_refused_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_repository_that_a_request_names_comes_before_its_tickets() {
+async fn repository_of_a_request_overrides_its_tickets() {
     let story = quiet().await;
     let [here, there] = [REPOSITORY, "acme/site"].map(|name| RepositoryName::new(name).unwrap());
     let files = [("README.md", "# Site\n", false)];
@@ -171,7 +171,7 @@ async fn the_repository_that_a_request_names_comes_before_its_tickets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_with_an_active_job_gets_no_other_and_the_answer_names_the_one() {
+async fn second_job_for_a_ticket_is_refused_with_the_active_job() {
     let story = quiet().await;
     let active = story.job_for("e1", "APP-1", 1).await;
     let problem = refused(&story, &asking(&story, Some("APP-1"), None)).await;
@@ -189,7 +189,7 @@ async fn a_ticket_with_an_active_job_gets_no_other_and_the_answer_names_the_one(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_key_is_the_same_request() {
+async fn repeated_idempotency_key_returns_the_first_job() {
     let story = quiet().await;
     story.tell("e1", "APP-1", TODO, 1).await;
     for (key, request) in [
@@ -227,7 +227,7 @@ async fn the_same_key_is_the_same_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_tokens_may_use_the_same_key() {
+async fn idempotency_keys_are_scoped_to_their_token() {
     let story = quiet().await;
     let other = story.token(&[pullyard_store::Scope::Jobs], None).await;
     let other = pullyard_protocol::client::Operator::new(story.local.api_url(), &other).unwrap();
@@ -239,7 +239,7 @@ async fn two_tokens_may_use_the_same_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_two_requests_at_once_with_one_key_make_one_job() {
+async fn concurrent_requests_with_one_key_create_one_job() {
     let story = quiet().await;
     story.tell("e1", "APP-1", TODO, 1).await;
     for (key, request) in [("k1", asking(&story, None, Some("Do it."))), ("k2", asking(&story, Some("APP-1"), None))] {
@@ -256,7 +256,7 @@ async fn thirty_two_requests_at_once_with_one_key_make_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_are_listed_newest_first_page_by_page() {
+async fn jobs_are_listed_newest_first_in_stable_pages() {
     let story = quiet().await;
     let mut asked = Vec::new();
     for n in 0..53 {
@@ -271,7 +271,7 @@ async fn jobs_are_listed_newest_first_page_by_page() {
         let page: JobPage = story.api.jobs(&story.project, after.as_deref()).await.unwrap();
         sizes.push(page.jobs.len());
         if sizes.len() == 1 {
-            // What is new meanwhile does not shift the next page.
+            // A new job must not shift the next page.
             made(&story, &asking(&story, None, Some("Meanwhile"))).await;
         }
         listed.extend(page.jobs.into_iter().map(|job| job.id));
@@ -288,7 +288,7 @@ async fn jobs_are_listed_newest_first_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn why_says_where_a_job_is_in_every_state() {
+async fn why_explains_a_job_in_every_state() {
     let story = Story::waiting().await;
     let check = async |job: &JobId, status: Status, code: Option<&str>, start: &str| {
         let why = story.api.why(job).await.unwrap();

@@ -1,5 +1,4 @@
-//! What a deployment says of itself: lines with ids and without secrets, one trace through everything, metrics,
-//! readiness, and the numbers for Prometheus.
+//! Tests logs, traces, metrics, readiness and the Prometheus numbers of a deployment.
 
 use crate::story::{Setup, Story, TRIGGER, Task, until};
 use crate::up::Machine;
@@ -16,10 +15,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 const TRACE: &str = "1-67891233-abcdef012345678912345678";
-/// Stands where a line must never look.
+/// A secret in places that must not be logged.
 const PLANTED: &str = "planted-s3cret";
 
-/// Every line that a machine's `up` has written.
+/// Every log line of a machine's `up`.
 fn lines(data: &Path) -> Vec<Value> {
     let text = text_of(&data.join("logs"));
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
@@ -40,7 +39,7 @@ fn text_of(folder: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_trace_leads_from_the_event_to_the_settled_ticket_and_no_line_has_a_secret() {
+async fn trace_id_covers_a_job_and_no_line_has_a_secret() {
     let machine = Machine::new();
     machine.let_go();
     let up = machine.up_with(&["--listen", "127.0.0.1:0", "--deployment", "shop-dev"]).await;
@@ -61,11 +60,11 @@ async fn one_trace_leads_from_the_event_to_the_settled_ticket_and_no_line_has_a_
         .unwrap();
     let decision: Value = told.json().await.unwrap();
     let job: JobId = serde_json::from_value(decision["job"].clone()).unwrap_or_else(|_| panic!("{decision}"));
-    // A caller that nobody knows, with a trace that is none.
+    // A delivery to an unknown hook, with an invalid trace header.
     let hook = format!("{}/webhooks/github/nobody?code={PLANTED}", up.url());
     let unknown = http.post(hook).header("x-amzn-trace-id", PLANTED).body(PLANTED).send().await.unwrap();
     assert_eq!(unknown.status(), 404);
-    // A delivery that is not signed.
+    // A delivery with a wrong signature.
     let repositories: Value = serde_json::from_str(&machine.done(&["repos", "list", "--json"]).await).unwrap();
     let repository = repositories.pointer("/repositories/0/name").unwrap_or_else(|| panic!("{repositories}"));
     let install = json!({
@@ -81,7 +80,7 @@ async fn one_trace_leads_from_the_event_to_the_settled_ticket_and_no_line_has_a_
     let of_trace = async || {
         let ours: Vec<Value> = lines(&data).into_iter().filter(|line| line["trace_id"] == TRACE).collect();
         let functions: Vec<_> = ours.iter().filter_map(|line| line["function"].as_str()).collect();
-        // The end of the job writes its ticket back, so that nothing is left to do for the effects.
+        // The finish itself moves the ticket, so the effects function has no work for this trace.
         let all = ["tickets", "dispatcher", "api"].iter().all(|function| functions.contains(function));
         if all { Ok(ours) } else { Err(format!("{functions:?}")) }
     };
@@ -101,7 +100,7 @@ async fn one_trace_leads_from_the_event_to_the_settled_ticket_and_no_line_has_a_
     assert!(message["message_id"].is_string() && message["request_id"].is_string(), "{message}");
     let first = find("route", "/v1/jobs/{job}/attempts/{attempt}/start");
     assert_eq!((&first["job"], &first["attempt"]), (&decision["job"], &json!(1)), "{first}");
-    // The task was told, and the runner says it in its own log.
+    // The task receives the trace id, and the runner logs it.
     let tasks = text_of(&data.join("ecs/tasks"));
     assert!(tasks.contains("PULLYARD_TRACE_ID"), "{tasks}");
     assert!(tasks.contains(&format!("trace_id={TRACE}")), "{tasks}");
@@ -110,7 +109,7 @@ async fn one_trace_leads_from_the_event_to_the_settled_ticket_and_no_line_has_a_
     let stranger = all.iter().find(|line| line["hook"] == "nobody" && line["message"] == "answered").unwrap();
     assert_eq!((&stranger["function"], &stranger["status"]), (&json!("webhook"), &json!(404)), "{stranger}");
     assert!(stranger["trace_id"].as_str().unwrap().starts_with("1-"), "{stranger}");
-    // Each is told after its function has answered.
+    // Each metric is logged after the function's answer.
     let told = async || {
         let all = lines(&data);
         let sum = |name: &str| all.iter().filter_map(|line| line[name].as_u64()).sum::<u64>();
@@ -134,7 +133,7 @@ async fn one_trace_leads_from_the_event_to_the_settled_ticket_and_no_line_has_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_round_of_the_sweeper_tells_its_metrics() {
+async fn sweep_logs_its_metrics() {
     let machine = Machine::new();
     let up = machine.up_with(&["--listen", "127.0.0.1:0", "--deployment", "shop-dev"]).await;
     let data = machine.path("data");
@@ -150,7 +149,7 @@ async fn a_round_of_the_sweeper_tells_its_metrics() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_round_of_which_a_part_failed_tells_its_metrics_and_one_that_is_not_noted_is_not_completed() {
+async fn failing_sweep_logs_failures_and_completes_only_if_recorded() {
     let story =
         Story::with(Setup { task: Task::Waiting, hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
     let config = Config { deployment: Some("shop-dev".into()), ..story.config("lost", "lost.fifo").await };
@@ -159,29 +158,29 @@ async fn a_round_of_which_a_part_failed_tells_its_metrics_and_one_that_is_not_no
     std::fs::create_dir(folder.path().join("logs")).unwrap();
     let log = std::fs::File::create(folder.path().join("logs/sweeper")).unwrap();
     let written = telemetry::layer(log, "off".parse().unwrap(), Times::Left);
-    // Of this thread alone, on which the test goes on after each wait.
+    // A subscriber for this thread only; the test continues on it after each await.
     let _written = tracing_subscriber::registry().with(written).set_default();
     let told = async || {
         story.clock.advance(Duration::from_secs(61));
         let swept = pullyard_function_sweeper::handle(&ctx).await;
-        let told = lines(folder.path()).pop().expect("the round told something");
+        let told = lines(folder.path()).pop().expect("the sweep logged no line");
         let [completed, failed] = ["SweepsCompleted", "SweepFailed"].map(|name| told[name].as_u64().unwrap());
         (swept.is_ok(), completed, failed, told["JobsWaiting"].as_u64())
     };
     assert_eq!(told().await, (true, 1, 0, Some(0)));
     story.breaks_the_note_of_the_last_round().await;
-    assert_eq!(told().await, (false, 1, 1, Some(0)), "the note of the last round can't be read");
-    assert_eq!(told().await, (true, 1, 0, Some(0)), "it was written anew");
+    assert_eq!(told().await, (false, 1, 1, Some(0)), "an unreadable last-sweep item is not reported");
+    assert_eq!(told().await, (true, 1, 0, Some(0)), "the last-sweep item was not rewritten");
     story.dynamodb("DeleteTable", json!({ "TableName": "pullyard" })).await;
     let (is_ok, completed, failed, waiting) = told().await;
-    assert_eq!((is_ok, completed, waiting), (false, 0, None), "nothing heals any more");
+    assert_eq!((is_ok, completed, waiting), (false, 0, None), "the sweep succeeded without a table");
     assert!(failed > 1, "{failed}");
-    assert_eq!(lines(folder.path()).len(), 4, "one line a round");
+    assert_eq!(lines(folder.path()).len(), 4, "expected one line per sweep");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_message_that_a_ticket_event_sends_carries_its_trace() {
+async fn dispatch_message_of_a_ticket_event_carries_its_trace() {
     let story =
         Story::with(Setup { task: Task::Waiting, hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
     let headers = [("x-amzn-trace-id", TRACE), ("authorization", &format!("Bearer {}", story.local.admin_token()))];
@@ -196,14 +195,14 @@ async fn the_message_that_a_ticket_event_sends_carries_its_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_that_is_asked_for_again_is_asked_for_in_the_same_words() {
+async fn repeated_start_uses_the_same_task_and_trace() {
     let story =
         Story::with(Setup { task: Task::Waiting, hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let ctx = story.instance("lost", "lost.fifo").await;
     let body = json!({ "job": job }).to_string();
     for trace in [TRACE, "1-67891299-000000000000000000000000"] {
-        // As if the answer to the first start had been lost: it is not known that there is a task.
+        // Simulate a lost answer to the first start: the task is not recorded.
         let mut stored = story.store().await.job(&job).await.unwrap().unwrap();
         stored.dispatch.task = None;
         story.store().await.update_job(&stored).await.unwrap();
@@ -214,13 +213,13 @@ async fn a_start_that_is_asked_for_again_is_asked_for_in_the_same_words() {
         assert!(answer.batch_item_failures.is_empty(), "{trace}");
     }
     let tasks = story.tasks_of(&job).await;
-    assert_eq!(tasks.len(), 1, "one start is one task, whatever asked for it again");
+    assert_eq!(tasks.len(), 1, "the repeated start created another task");
     assert_eq!(crate::story::told(&tasks[0], "PULLYARD_TRACE_ID"), TRACE);
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ready_is_who_reads_the_table_and_is_swept() {
+async fn readyz_requires_a_readable_table_and_a_recent_sweep() {
     let story = Story::waiting().await;
     let ready = async || story.call(Method::GET, "/readyz", &[], Vec::new()).await;
     let (status, headers, problem) = ready().await;
@@ -238,11 +237,11 @@ async fn ready_is_who_reads_the_table_and_is_swept() {
     let (status, _, problem) = ready().await;
     assert_eq!((status, &problem["detail"]), (503, &json!("Not ready: the table can't be read.")));
     let (status, ..) = story.call(Method::GET, "/healthz", &[], Vec::new()).await;
-    assert_eq!(status, 200, "the process answers all the same");
+    assert_eq!(status, 200, "healthz fails without a table");
     story.end().await;
 }
 
-/// The text of `GET /metrics`.
+/// The response of `GET /metrics`.
 async fn scraped(story: &Story) -> String {
     let url = format!("{}/metrics", story.local.api_url());
     let answer = reqwest::Client::new().get(url).bearer_auth(story.local.admin_token()).send().await.unwrap();
@@ -252,12 +251,12 @@ async fn scraped(story: &Story) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn prometheus_sees_what_waits_and_who_is_there() {
+async fn metrics_endpoint_counts_jobs_and_runners() {
     let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
     let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
     let fresh = scraped(&story).await;
     assert!(fresh.contains("pullyard_build_info{version="), "{fresh}");
-    assert!(!fresh.contains("pullyard_jobs"), "nobody has counted yet: {fresh}");
+    assert!(!fresh.contains("pullyard_jobs"), "jobs are counted before the first sweep: {fresh}");
     for n in 1..=3 {
         story.job_for(&format!("e{n}"), &format!("APP-{n}"), n).await;
     }
@@ -279,7 +278,7 @@ async fn prometheus_sees_what_waits_and_who_is_there() {
         line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse::<u64>().unwrap()
     };
     assert!(value(&seen, "pullyard_oldest_job_waiting_seconds") >= 20, "{seen}");
-    // Nobody goes round: the numbers stay, and say how old they are.
+    // Without sweeps the numbers stay, and their age grows.
     story.job_for("e4", "APP-4", 4).await;
     story.clock.advance(Duration::from_secs(61));
     let old = scraped(&story).await;

@@ -1,4 +1,4 @@
-//! The pages, as a browser sees them: real HTTP through the gateway, forms as browsers send them.
+//! Tests the pages with a browser's requests through the gateway.
 
 mod access;
 mod kept;
@@ -13,17 +13,16 @@ use pullyard_store::Scope;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Method};
 
-/// What the script of a page asks for.
+/// The header of the page script's requests.
 const FRAGMENT: (&str, &str) = ("accept", "text/html; fragment");
 
-/// A browser: it keeps one cookie, says where its requests come from, and follows nothing by itself.
+/// A browser with one cookie and fetch metadata; it follows no redirect.
 pub(crate) struct Browser {
     client: Client,
     url: String,
     cookie: Option<String>,
 }
 
-/// An answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     headers: HeaderMap,
@@ -35,7 +34,7 @@ impl Answer {
         self.headers.get(name).map(HeaderValue::to_str).transpose().unwrap().unwrap_or_default()
     }
 
-    /// Where it leads.
+    /// Status and redirect target.
     pub(crate) fn to(&self) -> (u16, &str) {
         (self.status, self.header("location"))
     }
@@ -46,13 +45,13 @@ impl Answer {
 }
 
 impl Browser {
-    /// Nobody yet.
+    /// A browser that is not signed in.
     fn new(story: &Story) -> Self {
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
         Self { client, url: story.local.api_url().to_owned(), cookie: None }
     }
 
-    /// Signed in with a token of these rights.
+    /// A browser that is signed in with a token of these scopes and projects.
     async fn with(story: &Story, scopes: &[Scope], projects: Option<&[&str]>) -> Self {
         let mut browser = Self::new(story);
         browser.type_token(&story.token(scopes, projects).await).await;
@@ -60,7 +59,6 @@ impl Browser {
         browser
     }
 
-    /// Signed in with every right.
     pub(crate) async fn admin(story: &Story) -> Self {
         let mut browser = Self::new(story);
         browser.type_token(story.local.admin_token()).await;
@@ -90,17 +88,17 @@ impl Browser {
         self.ask(Method::GET, path, &[("sec-fetch-site", "same-origin")], &[]).await
     }
 
-    /// What the script of a page asks.
+    /// Sends a request of the page script.
     async fn fragment(&self, path: &str) -> Answer {
         self.ask(Method::GET, path, &[FRAGMENT], &[]).await
     }
 
-    /// A form of our own page.
+    /// Submits a form of our own page.
     pub(crate) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
         self.ask(Method::POST, path, &[("sec-fetch-site", "same-origin")], form).await
     }
 
-    /// Keeps the cookie of an answer, as browsers do.
+    /// Stores the cookie of an answer.
     fn keep(&mut self, answer: &Answer) {
         let Some(set) = answer.headers.get("set-cookie") else { return };
         let cookie = set.to_str().unwrap().split(';').next().unwrap();
@@ -113,7 +111,7 @@ impl Browser {
         answer
     }
 
-    /// Presses the button of a sign-in link.
+    /// Confirms a sign-in link.
     async fn press(&mut self, link: &str) -> Answer {
         let answer = self.post("/sign-in", &[("code", code_of(link))]).await;
         self.keep(&answer);

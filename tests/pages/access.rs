@@ -1,4 +1,4 @@
-//! Who may see and do what: every page with every kind of visitor, and forms that are not ours.
+//! Tests access to the pages for every kind of user, and forms of other sites.
 
 use super::{Browser, FRAGMENT};
 use crate::story::{Story, TRIGGER};
@@ -12,28 +12,25 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// What a page asks for.
+/// The permission that a page requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Needs {
-    /// Nobody needs to be signed in.
     Nothing,
-    /// To look; what others have is left out.
+    /// To read; items of other projects are left out.
     Read,
-    /// To look at this project.
+    /// To read this project.
     Project,
-    /// To look at this object: of another project it is not there.
+    /// To read this object; objects of other projects are not found.
     Object,
-    /// To administer this project.
     Administer,
-    /// To work in this project.
     Work,
-    /// To work on this object: of another project it is not there.
+    /// To work on this object; objects of other projects are not found.
     WorkOn,
 }
 
 struct Route {
     method: Method,
-    /// As the router has it.
+    /// The path as the router spells it.
     route: &'static str,
     needs: Needs,
     path: String,
@@ -84,7 +81,7 @@ fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_page_lets_in_whom_it_should_and_nobody_else() {
+async fn every_page_requires_exactly_its_permission() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     assert_eq!(crate::pulls::open(&story, "feature").await, 1);
@@ -103,7 +100,7 @@ async fn every_page_lets_in_whom_it_should_and_nobody_else() {
         let headers = [("sec-fetch-site", "same-origin")];
         if needs != Needs::Nothing {
             let answer = nobody.ask(method.clone(), &path, &headers, &form).await;
-            assert_eq!(answer.status, 303, "{method} {path} as nobody");
+            assert_eq!(answer.status, 303, "{method} {path} without a session");
             assert!(answer.to().1.starts_with("/sign-in"), "{}", answer.to().1);
         }
         for (scopes, projects, browser) in &visitors {
@@ -135,7 +132,7 @@ async fn every_page_lets_in_whom_it_should_and_nobody_else() {
 }
 
 #[test]
-fn the_table_of_pages_is_the_routers_own() {
+fn page_table_matches_the_router() {
     let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
     let tabled =
         routes(&job, "").iter().map(|route| format!("{} {}", route.method, route.route)).collect::<BTreeSet<_>>();
@@ -154,7 +151,7 @@ fn the_table_of_pages_is_the_routers_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_belongs_to_another_project_is_as_if_it_were_not_there() {
+async fn pages_hide_jobs_and_decisions_of_another_project() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let absent = format!("job_{}", "a".repeat(26));
@@ -165,7 +162,7 @@ async fn what_belongs_to_another_project_is_as_if_it_were_not_there() {
     assert_eq!(browser.fragment(&format!("/jobs/{job}?after=1.0")).await.status, 404);
     let board = browser.get("/board").await;
     assert!(board.says("No project yet") && !board.says("acme"), "{}", board.body);
-    // Nor does a line about somebody else's decision.
+    // A link to another project's decision does not show its text either.
     let said = &story.api.deliveries(&story.project, None, None).await.unwrap().deliveries[0];
     let own = Browser::admin(&story).await;
     assert!(own.get(&format!("/board?project=acme&said={}", said.id)).await.says(&said.sentence));
@@ -180,7 +177,7 @@ async fn what_belongs_to_another_project_is_as_if_it_were_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_that_another_site_sends_does_nothing() {
+async fn cross_site_form_is_refused() {
     let story = Story::waiting().await;
     story.tell("e1", "APP-1", "Todo", 1).await;
     let browser = Browser::admin(&story).await;
@@ -207,7 +204,7 @@ async fn a_form_that_another_site_sends_does_nothing() {
     }
     assert!(story.jobs().await.is_empty());
     assert_eq!(story.ticket("APP-1").await.status, "Todo");
-    // An older browser says its origin only.
+    // Older browsers send only the origin.
     let path = "/tickets/APP-1/move?project=acme";
     let answer = browser.ask(Method::POST, path, &[("origin", &same)], &form).await;
     assert_eq!(answer.status, 303);
@@ -216,14 +213,14 @@ async fn a_form_that_another_site_sends_does_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_only_look_sees_no_button_and_can_do_nothing() {
+async fn reader_sees_no_buttons_and_cannot_act() {
     let story = Story::waiting().await;
     story.tell("e1", "APP-1", "Todo", 1).await;
     let browser = Browser::with(&story, &[Scope::Read], None).await;
     for path in ["/board", "/jobs", "/tickets/APP-1?project=acme"] {
         let page = browser.get(path).await;
         assert_eq!(page.status, 200);
-        // Where there is no form for moves, the script lets nobody drag.
+        // Without the form for moves the script disables dragging.
         for button in ["Move to…", "id=\"move\"", "Create ticket", "Create job"] {
             assert!(!page.says(button), "{path} has {button}");
         }
@@ -236,7 +233,7 @@ async fn who_may_only_look_sees_no_button_and_can_do_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_leaves_a_browser_nothing_to_run() {
+async fn every_response_has_strict_security_headers() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let browser = Browser::admin(&story).await;
@@ -266,12 +263,12 @@ async fn every_answer_leaves_a_browser_nothing_to_run() {
     assert_eq!(browser.get("/nope").await.status, 404);
     assert_eq!(browser.ask(Method::PUT, "/jobs", &[("sec-fetch-site", "same-origin")], &[]).await.status, 405);
     let (status, _, said) = story.raw(Method::GET, "/v1/nope", Some(story.local.admin_token()), Vec::new()).await;
-    assert_eq!((status, &said["code"]), (404, &Value::from("not_found")), "the API's own answers stay what they are");
+    assert_eq!((status, &said["code"]), (404, &Value::from("not_found")), "the API's answer is not a problem document");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_stays_signed_in_has_a_token_that_is_in_use() {
+async fn page_view_records_the_use_of_its_token() {
     let story = Story::waiting().await;
     let browser = Browser::with(&story, &[Scope::Read], None).await;
     let used = async || {
@@ -279,7 +276,7 @@ async fn who_stays_signed_in_has_a_token_that_is_in_use() {
         tokens.into_iter().find(|token| token.name == "a test's").unwrap().last_used
     };
     let before = used().await;
-    // A use is noted once a minute at most, and nothing but the page uses this token.
+    // A use is recorded at most once a minute, and only the page uses this token.
     story.pass(Duration::from_secs(61)).await;
     assert_eq!(used().await, before);
     browser.get("/board").await;

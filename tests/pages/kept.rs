@@ -1,4 +1,4 @@
-//! What a job's attempts left behind, as it grows on a page that somebody looks at.
+//! Tests how a job's artifacts appear on an open page.
 
 use super::Browser;
 use super::shown::{Agent, text};
@@ -8,25 +8,29 @@ use pullyard_domain::artifact::Kind;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_job_keeps_grows_on_a_page_that_is_open() {
+async fn open_job_page_shows_new_artifacts() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let mut agent = Agent::at_work(&story, &job).await;
     let page = browser.get(&format!("/jobs/{job}")).await;
-    assert!(page.says("<div id=\"kept\"></div>"), "it has its place: {}", page.body);
+    assert!(page.says("<div id=\"kept\"></div>"), "the place for artifacts is missing: {}", page.body);
     agent.says(&[text("one")]).await;
     let fragment = browser.fragment(&format!("/jobs/{job}?after=1.0")).await;
-    assert!(fragment.says("one") && !fragment.says("id=\"kept\""), "nothing is kept yet: {}", fragment.body);
+    assert!(
+        fragment.says("one") && !fragment.says("id=\"kept\""),
+        "an artifact is shown before it exists: {}",
+        fragment.body
+    );
 
     keep(&agent.client, Kind::AgentOutput, "output-1.txt", b"all of it").await;
     agent.says(&[text("two")]).await;
     let fragment = browser.fragment(&format!("/jobs/{job}?after=1.1")).await;
     assert!(fragment.says("<div id=\"kept\">") && fragment.says("output-1.txt</a>"), "{}", fragment.body);
     let quiet = browser.fragment(&format!("/jobs/{job}?after=1.2")).await;
-    assert!(!quiet.says("id=\"kept\""), "a look at an agent that says nothing reads less: {}", quiet.body);
+    assert!(!quiet.says("id=\"kept\""), "artifacts were read again without events: {}", quiet.body);
 
-    // The last answer has all of it, said or not, and as the whole page has it.
+    // The last fragment contains all artifacts, like the whole page.
     keep(&agent.client, Kind::Patch, "changes.patch", b"+one").await;
     agent.finish(json!({ "finish_id": "f1", "outcome": "cancelled" })).await;
     let last = browser.fragment(&format!("/jobs/{job}?after=1.2")).await;

@@ -1,5 +1,4 @@
-//! How the pages look, as far as a program can tell: nothing outside their files, colours that can be read,
-//! text from outside that misleads nobody.
+//! Tests templates, style and script of the pages: escaping, contrast, labels, and hostile text.
 
 use pullyard_function_pages::text;
 use std::collections::BTreeMap;
@@ -15,7 +14,7 @@ fn templates() -> Vec<(String, String)> {
 }
 
 #[test]
-fn no_template_escapes_the_escaping_or_writes_style_or_script() {
+fn templates_and_script_keep_the_escaping() {
     let templates = templates();
     assert!(templates.len() > 10);
     for (path, source) in templates {
@@ -45,20 +44,20 @@ fn no_template_escapes_the_escaping_or_writes_style_or_script() {
     ] {
         assert!(!SCRIPT.contains(banned), "the script has {banned}");
     }
-    assert!(!STYLE.contains("url(") && !STYLE.contains("@import"), "the style fetches nothing");
+    assert!(!STYLE.contains("url(") && !STYLE.contains("@import"), "the style fetches a file");
 }
 
 #[test]
-fn the_first_page_weighs_little() {
+fn style_and_script_are_below_40_kb() {
     assert!(STYLE.len() + SCRIPT.len() < 40_000, "{} + {}", STYLE.len(), SCRIPT.len());
 }
 
 #[test]
-fn what_was_used_is_written_although_somebody_has_selected_it() {
+fn usage_is_replaced_even_while_selected() {
     let replace = SCRIPT.split("const replace = ").nth(1).and_then(|rest| rest.split("\n  };").next()).unwrap();
     let guards: Vec<&str> = replace.lines().filter(|line| line.contains("inUse(")).map(str::trim).collect();
-    assert_eq!(guards, [r#"if (id !== "used" && inUse(here)) {"#], "all else waits until it is left");
-    // It has nothing that somebody could stand in.
+    assert_eq!(guards, [r#"if (id !== "used" && inUse(here)) {"#], "another part is replaced while in use");
+    // The usage contains no focusable element.
     let used = "id=\"used\">{{ used }}</span>";
     for name in ["job.html", "job_fragment.html"] {
         assert!(templates().iter().any(|(path, source)| path.ends_with(name) && source.contains(used)), "{name}");
@@ -66,14 +65,14 @@ fn what_was_used_is_written_although_somebody_has_selected_it() {
 }
 
 #[test]
-fn a_part_in_which_somebody_stands_is_replaced_once_it_is_left_also_after_the_last_answer() {
+fn focused_part_of_a_page_is_replaced_after_focus_leaves() {
     let part = |name: &str| {
         let begins = format!("const {name} = ");
         SCRIPT.split(begins.as_str()).nth(1).and_then(|rest| rest.split("\n  };").next()).unwrap().to_owned()
     };
     assert!(part("inUse").contains("element.contains(document.activeElement)"));
     assert!(part("replace").contains("left.set(id, there);") && part("stop").contains("replaceWhatIsLeft();"));
-    // Each part that is replaced stands in the page and in what the script gets, under the same name.
+    // Each replaced part has the same id in the page and in the fragment.
     for id in ["head", "actions", "facts", "asked", "kept", "used"] {
         assert!(SCRIPT.contains(&format!("replace(\"{id}\", fresh);")), "{id}");
         for name in ["job.html", "job_fragment.html"] {
@@ -87,7 +86,7 @@ fn a_part_in_which_somebody_stands_is_replaced_once_it_is_left_also_after_the_la
 }
 
 #[test]
-fn a_jobs_title_looks_like_a_link_where_its_id_is_not_shown() {
+fn narrow_job_list_styles_the_title_as_a_link() {
     let narrow = STYLE.split("@media (max-width: 719px) {").nth(1).and_then(|rest| rest.split("\n}").next()).unwrap();
     assert!(narrow.contains(".jobs .c-job { display: none; }"), "{narrow}");
     let title = narrow.lines().find(|line| line.contains(".jobs .c-title a {")).unwrap();
@@ -95,14 +94,14 @@ fn a_jobs_title_looks_like_a_link_where_its_id_is_not_shown() {
 }
 
 #[test]
-fn a_card_that_is_dropped_presses_its_own_button_and_is_asked_for_in_no_other_way() {
+fn dropped_card_clicks_its_own_button() {
     let dropped =
         SCRIPT.split("addEventListener(\"drop\", ").nth(1).and_then(|rest| rest.split("\n  });").next()).unwrap();
     assert!(dropped.contains("buttonFor(over)") && dropped.contains("button.click();"), "{dropped}");
     for other in ["fetch", "submit", "location", "append"] {
         assert!(!dropped.contains(other), "{other} in {dropped}");
     }
-    // What the script knows the board by.
+    // The selectors of the script match the board's markup.
     let (_, board) = templates().into_iter().find(|(path, _)| path.ends_with("board.html")).unwrap();
     for (script, markup) in [
         (r#"page.getElementById("move")"#, r#"<form id="move""#),
@@ -114,14 +113,14 @@ fn a_card_that_is_dropped_presses_its_own_button_and_is_asked_for_in_no_other_wa
 }
 
 #[test]
-fn every_field_has_a_label_and_every_page_one_heading_of_the_first_rank() {
+fn every_field_has_a_label_and_every_page_one_h1() {
     for (path, source) in templates() {
         for field in ["<input ", "<select ", "<textarea "] {
             for tag in source.split(field).skip(1) {
                 let tag = tag.split("{{").next().unwrap().split('>').next().unwrap();
                 let id = tag.split("id=\"").nth(1).and_then(|rest| rest.split('"').next());
                 let labelled = id.is_some_and(|id| source.contains(&format!("<label for=\"{id}\">")));
-                // The one without an id stands inside its label.
+                // The reason field has no id but is inside its label.
                 let inside = tag.starts_with("name=\"reason\"") && source.contains("<label>Why <input name=\"reason\"");
                 assert!(tag.starts_with("type=\"hidden\"") || labelled || inside, "{path}: {field}{tag}");
             }
@@ -133,7 +132,7 @@ fn every_field_has_a_label_and_every_page_one_heading_of_the_first_rank() {
     }
 }
 
-/// Both colours of every name.
+/// The light and the dark value of every color name.
 fn colours() -> BTreeMap<String, [f64; 2]> {
     let mut colours = BTreeMap::new();
     for part in STYLE.split("--").skip(1) {
@@ -157,7 +156,7 @@ fn luminance(shade: &str) -> f64 {
 }
 
 #[test]
-fn every_pair_of_colours_can_be_read_in_both_themes() {
+fn color_contrast_is_sufficient_in_both_themes() {
     let colours = colours();
     let check = |front: &str, back: &str, least: f64| {
         for (theme, name) in ["light", "dark"].into_iter().enumerate() {
@@ -183,7 +182,7 @@ fn every_pair_of_colours_can_be_read_in_both_themes() {
 }
 
 #[test]
-fn text_that_would_mislead_is_made_visible_or_dropped() {
+fn misleading_characters_are_made_visible_or_removed() {
     let line = |text: &str| text::line(text).to_string();
     assert_eq!(line("a\nb\tc\r\n"), "a b c");
     assert_eq!(line("\u{202e}gpj.exe"), "⟨U+202E⟩gpj.exe");
@@ -192,11 +191,11 @@ fn text_that_would_mislead_is_made_visible_or_dropped() {
     assert_eq!(line("\u{e0041}"), "\u{fffd}");
     assert_eq!(line(&"x".repeat(5_000)).chars().count(), 2_001);
     assert_eq!(text::block("a\r\nb\rc\u{2028}d\n\n").to_string(), "a\nb\nc\nd");
-    assert_eq!(text::block("\u{1b}[31m").to_string(), "␛[31m", "words have no colours");
+    assert_eq!(text::block("\u{1b}[31m").to_string(), "␛[31m", "an escape sequence was interpreted");
 }
 
 #[test]
-fn what_is_written_for_a_terminal_is_shown_without_its_tricks() {
+fn terminal_output_is_shown_without_control_sequences() {
     let output = |text: &str| text::output(text).to_string();
     assert_eq!(output("\u{1b}[1;31mred\u{1b}[0m \u{1b}[2K\u{1b}[1Aup"), "red up");
     assert_eq!(output("\u{1b}]0;title\u{7}a\u{1b}]8;;https://x.example\u{1b}\\link\u{1b}]8;;\u{1b}\\b"), "alinkb");
@@ -210,7 +209,7 @@ fn what_is_written_for_a_terminal_is_shown_without_its_tricks() {
 }
 
 #[test]
-fn links_lead_to_the_web_only() {
+fn only_http_urls_become_links() {
     assert_eq!(text::web("https://x.example/1").as_deref(), Some("https://x.example/1"));
     for other in [
         "javascript:alert(1)",
@@ -227,7 +226,7 @@ fn links_lead_to_the_web_only() {
 }
 
 #[test]
-fn commands_of_a_help_stand_out() {
+fn commands_in_a_help_text_are_marked() {
     let parts = |help: &str| {
         let said = text::help(help);
         said.parts().iter().map(|(words, is_command)| (words.to_string(), *is_command)).collect::<Vec<_>>()

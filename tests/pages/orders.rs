@@ -1,4 +1,4 @@
-//! What people order done with a job on its page.
+//! Tests the actions on a job's page and on the board.
 
 use super::Browser;
 use crate::cli::User;
@@ -9,7 +9,7 @@ use pullyard_protocol::attempt::{Phase, YieldOutcome, YieldRequest};
 use pullyard_store::Scope;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_cancelled_and_retried_from_its_page() {
+async fn job_page_cancels_and_retries_the_job() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let browser = Browser::admin(&story).await;
@@ -26,10 +26,10 @@ async fn a_job_is_cancelled_and_retried_from_its_page() {
     let twice = [("once", "form-1")];
     let first = browser.post(&format!("{address}/retry"), &twice).await;
     let second = browser.post(&format!("{address}/retry"), &twice).await;
-    assert_eq!(first.to(), second.to(), "one click more makes no job more");
+    assert_eq!(first.to(), second.to(), "the second click created another job");
     assert_eq!(first.status, 303);
     assert_ne!(first.to().1, address);
-    // A third form is another wish, and the ticket has its job.
+    // Another form is another request, but the ticket has an active job.
     let third = browser.post(&format!("{address}/retry"), &[("once", "form-2")]).await;
     assert_eq!(third.status, 409, "{}", third.body);
     assert!(third.says("already has an active job"), "{}", third.body);
@@ -37,14 +37,14 @@ async fn a_job_is_cancelled_and_retried_from_its_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_paused_goes_on_and_is_answered_from_its_page() {
+async fn job_page_pauses_continues_and_answers_the_job() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let browser = Browser::admin(&story).await;
     let reader = Browser::with(&story, &[Scope::Read], None).await;
     let address = format!("/jobs/{job}");
     let status = async || story.api.job(&job).await.unwrap().status;
-    // The task that was on its way claims nothing any more.
+    // The pause makes the claim of the starting task invalid.
     story.task_of(&job, 1).await;
     assert_eq!(browser.post(&format!("{address}/pause"), &[]).await.to(), (303, address.as_str()));
     assert_eq!(status().await, Status::Paused);
@@ -70,7 +70,7 @@ async fn a_job_is_paused_goes_on_and_is_answered_from_its_page() {
     assert!(!reader.get(&address).await.says("Say something"));
     assert!(works.says(r#"id="speak" data-kind="say executing""#), "{}", works.body);
     client.give_back(&asks).await.unwrap();
-    // Who looks on gets the form that answers, and the question leads to it.
+    // The open page receives the answer form, and the question links to it.
     let live = browser.fragment(&format!("{address}?after=1.0")).await;
     assert!(live.says(r#"id="speak" data-kind="answer""#) && live.says("Your answer"), "{}", live.body);
     assert!(live.says(&format!(r#"href="{address}#speak""#)), "{}", live.body);
@@ -91,7 +91,7 @@ async fn a_job_is_paused_goes_on_and_is_answered_from_its_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_written_and_could_not_be_said_is_shown_again_with_what_to_do() {
+async fn refused_answer_is_shown_again_with_its_text() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -116,7 +116,7 @@ async fn what_was_written_and_could_not_be_said_is_shown_again_with_what_to_do()
 }
 
 #[tokio::test]
-async fn each_button_of_a_job_is_called_as_the_command_that_does_the_same() {
+async fn job_buttons_are_named_like_their_commands() {
     let pages = [
         include_str!("../../functions/pages/templates/job_actions.html"),
         include_str!("../../functions/pages/templates/job_speak.html"),
@@ -130,11 +130,11 @@ async fn each_button_of_a_job_is_called_as_the_command_that_does_the_same() {
         user.run(&["jobs", &command, "--help"]).await.done();
         buttons += 1;
     }
-    assert_eq!(buttons, 6, "continue, pause, cancel, retry, answer and send");
+    assert_eq!(buttons, 6, "expected continue, pause, cancel, retry, answer and send");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_is_held_and_released_from_its_board() {
+async fn board_holds_and_releases_a_project() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let reader = Browser::with(&story, &[Scope::Read, Scope::Jobs], None).await;
@@ -145,11 +145,11 @@ async fn a_project_is_held_and_released_from_its_board() {
     story.tell("e1", "APP-1", TRIGGER, 1).await;
     let page = reader.get("/board").await;
     assert!(page.says("acme is held by") && page.says("a &#60;b&#62;freeze&#60;/b&#62;"), "{}", page.body);
-    assert!(page.body.matches("acme is held by").count() == 2, "the card says what it waits for: {}", page.body);
+    assert!(page.body.matches("acme is held by").count() == 2, "the card does not show why it waits: {}", page.body);
     assert!(!page.says("Release"), "{}", page.body);
     assert_eq!(browser.post("/release", &[("project", "acme")]).await.to(), (303, "/board?project=acme"));
     assert!(!reader.get("/board").await.says("acme is held by"));
-    // A hold without a reason tells nobody anything.
+    // A hold needs a reason.
     assert_eq!(browser.post("/hold", &[("project", "acme"), ("reason", " ")]).await.status, 400);
     story.end().await;
 }

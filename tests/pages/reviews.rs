@@ -1,4 +1,4 @@
-//! Reviews on the pages: the ledger, a ticket's pull request, and what a revise job was asked for.
+//! Tests reviews on the pages: the ledger, a ticket's pull request, the reviews of a revise job.
 
 use super::Browser;
 use super::shown::{HOSTILE, is_harmless};
@@ -19,7 +19,7 @@ use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_shows_what_came_in_and_what_was_decided() {
+async fn deliveries_page_lists_and_filters_decisions() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let empty = browser.get("/deliveries?project=acme").await;
@@ -43,7 +43,7 @@ async fn the_ledger_shows_what_came_in_and_what_was_decided() {
     for bad in ["verdict=good", "code=nope", "pull_request=x", "ticket=%20%0a"] {
         let page = browser.get(&format!("/deliveries?project=acme&{bad}")).await;
         if bad.starts_with("ticket") {
-            assert_eq!(page.status, 200, "what says nothing asks nothing");
+            assert_eq!(page.status, 200, "an empty filter is refused");
         } else {
             assert_eq!(page.status, 422, "{bad}");
             assert!(page.says("role=\"alert\""), "{bad}: {}", page.body);
@@ -53,7 +53,7 @@ async fn the_ledger_shows_what_came_in_and_what_was_decided() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_says_what_is_so_with_its_reviews_and_takes_a_request() {
+async fn ticket_page_shows_reviews_and_requests_a_revision() {
     let (story, number) = with_pull_request().await;
     story.tell("e1", "APP-1", TODO, 1).await;
     let browser = Browser::admin(&story).await;
@@ -79,12 +79,16 @@ async fn a_ticket_says_what_is_so_with_its_reviews_and_takes_a_request() {
     let asked = browser.post("/pulls/revise", &sent).await;
     assert_eq!(asked.status, 303, "{}", asked.body);
     let job: JobId = asked.to().1.strip_prefix("/jobs/").unwrap().parse().unwrap();
-    assert_eq!(browser.post("/pulls/revise", &sent).await.to(), (303, asked.to().1), "pressed twice");
+    assert_eq!(
+        browser.post("/pulls/revise", &sent).await.to(),
+        (303, asked.to().1),
+        "the second click was another request"
+    );
     let shown = browser.get(asked.to().1).await;
     assert!(shown.says(&format!("Revise {REPOSITORY}#{number}")), "{}", shown.body);
     assert!(browser.get("/jobs?project=acme").await.says(&format!("Revise #{number}")));
 
-    // Another one waits, and the page one comes back to says so in the words of the ledger.
+    // A second request waits; the ticket's page shows its decision.
     let mut other = sent.clone();
     other.retain(|(name, _)| *name != "once");
     let held = browser.post("/pulls/revise", &other).await;
@@ -104,7 +108,7 @@ async fn a_ticket_says_what_is_so_with_its_reviews_and_takes_a_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_says_that_its_pull_request_is_closed_or_merged_wherever_it_shows_it() {
+async fn ticket_shows_the_state_of_its_pull_request_everywhere() {
     let (story, number) = with_pull_request().await;
     linked(&story, number, "APP-1").await;
     story.pass(Duration::from_secs(60)).await;
@@ -131,17 +135,17 @@ async fn a_ticket_says_that_its_pull_request_is_closed_or_merged_wherever_it_sho
         let said = user.run(&["tickets", "show", "APP-1"]).await.done();
         assert!(said.contains(&format!("pull_request_state\t{word}\n")), "{said}");
     }
-    // One without a pull request says nothing of one.
+    // A ticket without a pull request shows no state.
     story.tell("e2", "APP-2", TODO, 1).await;
     assert_eq!(story.ticket("APP-2").await.pull_request_state, None);
-    // What another project has by now is not this one's to be told of.
+    // A pull request that now belongs to another project is hidden.
     let linked = store.pull_request(&id).await.unwrap().unwrap();
     let taken = PullRequest { project: ProjectId::new("other").unwrap(), ..linked };
     assert_eq!(store.update_pull_request(&taken).await.unwrap(), Write::Applied);
     assert_eq!(story.ticket("APP-1").await.pull_request_state, None);
     let listed = story.api.tickets(&story.project, None).await.unwrap().tickets;
     assert_eq!(listed[0].pull_request_state, None);
-    // One whose item can't be read takes no list along.
+    // An unreadable item does not break the list.
     let broken = format!("PR#{}#{}#{}", id.integration, id.repository, id.number);
     let broken = json!({ "pk": { "S": broken }, "sk": { "S": "PR" } });
     story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": broken })).await;
@@ -153,7 +157,7 @@ async fn a_ticket_says_that_its_pull_request_is_closed_or_merged_wherever_it_sho
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_told_to_review_what_a_job_made_once_that_is_merged_or_closed() {
+async fn review_advice_disappears_when_the_pull_request_is_closed() {
     let story = Story::begin().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     story.ended(&job).await;
@@ -178,7 +182,7 @@ async fn nobody_is_told_to_review_what_a_job_made_once_that_is_merged_or_closed(
     story.end().await;
 }
 
-/// A review with two comments, every word of it hostile.
+/// The context of a review with two comments and hostile text in every field.
 fn frozen(number: u64) -> Context {
     let comment = |id, line, original, edited| FrozenComment {
         id,
@@ -235,19 +239,19 @@ fn frozen(number: u64) -> Context {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revise_job_shows_what_was_asked_as_text_with_its_marks() {
+async fn revise_job_page_shows_its_reviews_as_harmless_text() {
     let (story, number) = with_pull_request().await;
     linked(&story, number, "APP-1").await;
     let job = story.api.revise(&crate::pulls::revise(&story, number, None), None).await.unwrap().job.unwrap();
     story.quiet().await;
     let browser = Browser::admin(&story).await;
     let early = browser.get(&format!("/jobs/{job}")).await;
-    assert!(early.says("<div id=\"asked\"></div>"), "its reviews are not read yet: {}", early.body);
+    assert!(early.says("<div id=\"asked\"></div>"), "reviews are shown before admission: {}", early.body);
     let live = format!("/jobs/{job}?after=1.0");
     assert!(!browser.fragment(&live).await.says("id=\"asked\""));
     let store = story.store().await;
     let hash = store.freeze_context(&job, &frozen(number)).await.unwrap();
-    // Whoever reads its reviews meanwhile: what the job names is what it was asked.
+    // Overwrite the context of a concurrent admission: the page shows the context that the job names.
     crate::story::until("the job has its context", async || {
         let mut stored = store.job(&job).await.unwrap().unwrap();
         stored.context.clone_from(&hash);
@@ -271,17 +275,21 @@ async fn a_revise_job_shows_what_was_asked_as_text_with_its_marks() {
     ] {
         assert!(page.says(words), "{words}: {}", page.body);
     }
-    assert_eq!(page.body.matches("edited after it was submitted").count(), 2, "of the review and of one comment");
+    assert_eq!(
+        page.body.matches("edited after it was submitted").count(),
+        2,
+        "expected marks on the review and one comment"
+    );
     assert_eq!(page.body.matches("line of the original commit").count(), 1);
     is_harmless(&page);
-    // The page that was open before has it by its next look, and as a page that is opened now has it.
+    // The open page receives the same text with its next request.
     let fragment = browser.fragment(&live).await;
     is_harmless(&fragment);
     let part = |body: &str| {
         body.split("<div id=\"asked\">").nth(1).and_then(|rest| rest.split("</details>").next()).map(str::to_owned)
     };
     assert!(part(&page.body).is_some() && part(&fragment.body) == part(&page.body), "{}", fragment.body);
-    // Who has seen an event had it before.
+    // A page that has already shown an event has the reviews.
     assert!(!browser.fragment(&format!("/jobs/{job}?after=1.1")).await.says("id=\"asked\""));
     story.end().await;
 }

@@ -1,4 +1,4 @@
-//! What the pages show and do: the whole way from a ticket to a pull request, live text, hostile text.
+//! Tests the pages from a ticket to its pull request: forms, live events, usage, hostile text.
 
 use super::{Answer, Browser};
 use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task, begin_all};
@@ -10,24 +10,24 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Everything that has ever run where it should have been read.
+/// Markup and script that must be shown as text.
 pub(super) const HOSTILE: &str = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`{{7*7}}</pre></template>";
 
-/// What of it must never stand in a page as it is.
+/// Asserts that an answer contains no markup or handler of `HOSTILE`.
 pub(super) fn is_harmless(answer: &Answer) {
     for markup in ["<script>", "<img", "onerror=alert(2)>", "<style", " style=", "javascript:", "</template>"] {
         assert!(!answer.says(markup), "{markup} in {}", answer.body);
     }
-    // Our own attributes are written by templates; no handler is among them.
+    // Only templates write attributes, and they use no handlers.
     let handlers = ["onclick", "onload", "onsubmit", "onfocus", "onerror"];
     for tag in answer.body.split('<').filter_map(|part| part.split('>').next()) {
-        // What stands between quotes is a value.
+        // Remove quoted values.
         let names: String = tag.split('"').step_by(2).collect();
         assert!(handlers.iter().all(|handler| !names.contains(&format!(" {handler}="))), "{tag}");
     }
 }
 
-/// The agent of an attempt that the test speaks for.
+/// The agent of an attempt, driven by the test.
 pub(super) struct Agent {
     pub(super) client: AttemptClient,
     next: u64,
@@ -38,7 +38,7 @@ impl Agent {
         Self { client: story.claim(job, "c1").await.unwrap().1, next: 1 }
     }
 
-    /// Begins, and tells that it works.
+    /// Claims the job and reports its phases.
     pub(super) async fn at_work(story: &Story, job: &JobId) -> Self {
         let agent = Self::begin(story, job).await;
         begin_all(&agent.client, Phase::Executing).await;
@@ -67,39 +67,39 @@ pub(super) fn text(words: &str) -> Value {
     json!({ "kind": "text", "text": words })
 }
 
-/// What an attempt has used so far.
+/// An event with the intermediate usage of an attempt.
 fn used(turns: u32, micros: u64) -> Value {
     json!({ "kind": "usage", "data": { "so_far": true, "turns": turns, "cost_usd_micros": micros } })
 }
 
-/// The same row by its beginning.
+/// The ids of the log's rows.
 fn rows(answer: &Answer) -> Vec<String> {
     answer.body.split(" id=\"e").skip(1).map(|row| row.split('"').next().unwrap().to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_gets_from_a_ticket_to_its_pull_request_with_forms_alone() {
+async fn forms_alone_lead_from_a_ticket_to_its_pull_request() {
     let story = Story::begin().await;
     let browser = Browser::admin(&story).await;
     assert_eq!(browser.get("/").await.to(), (303, "/board"));
     assert!(browser.get("/board").await.says("No tickets yet"));
     assert!(browser.get("/jobs").await.says("No jobs yet"));
     let blank = browser.get("/tickets/new?project=acme").await;
-    assert!(blank.says(r#"value="ACME-1""#), "a key is suggested: {}", blank.body);
-    assert!(blank.says(r#"name="once" value="page-"#), "pressed twice, it is one request: {}", blank.body);
+    assert!(blank.says(r#"value="ACME-1""#), "no key is suggested: {}", blank.body);
+    assert!(blank.says(r#"name="once" value="page-"#), "the form has no idempotency key: {}", blank.body);
 
     let form = [("project", "acme"), ("key", "ACME-1"), ("title", "Greet in French"), ("description", "a\r\nb")];
     let written = browser.post("/tickets", &form).await;
     assert_eq!(written.status, 303);
     let board = browser.get(written.to().1).await;
     assert!(board.says("Greet in French") && board.says("· starts jobs"), "{}", board.body);
-    assert!(!board.says("No job was started"), "writing a ticket is no refusal: {}", board.body);
+    assert!(!board.says("No job was started"), "creating a ticket is shown as a refusal: {}", board.body);
     assert_eq!(story.ticket("ACME-1").await.description, "a\nb");
 
     let again = browser.post("/tickets", &form).await;
     assert_eq!(again.status, 409);
     assert!(again.says("another ticket") || again.says("taken"), "{}", again.body);
-    assert!(again.says("Greet in French"), "what was written is kept");
+    assert!(again.says("Greet in French"), "the form's text is lost");
 
     let pressed = [("project", "acme"), ("key", "ACME-2"), ("title", "Pressed twice"), ("once", "page-1")];
     let once = browser.post("/tickets", &pressed).await;
@@ -113,7 +113,7 @@ async fn a_person_gets_from_a_ticket_to_its_pull_request_with_forms_alone() {
     assert!(board.says("ACME-1 moved to AI Processing. Created job "), "{}", board.body);
     let job = story.jobs().await.remove(0).id;
     assert!(board.says(&format!("/jobs/{job}")));
-    assert!(browser.get(to).await.says("Created job"), "its address works again");
+    assert!(browser.get(to).await.says("Created job"), "the decision is missing after a reload");
 
     story.ended(&job).await;
     story.settled("ACME-1").await;
@@ -124,7 +124,7 @@ async fn a_person_gets_from_a_ticket_to_its_pull_request_with_forms_alone() {
     let ticket = browser.get("/tickets/ACME-1?project=acme").await;
     assert!(ticket.says(REVIEW) && ticket.says(">#1</a>") && ticket.says(&format!("/jobs/{job}")), "{}", ticket.body);
     assert!(browser.get("/jobs").await.says(&job.short()));
-    // What is done is put away from its card and from its page, though no column is there for that yet.
+    // Card and page offer "Done", although the board has no such column yet.
     let board = browser.get("/board").await;
     for page in [&board, &ticket] {
         assert!(page.says(r#"name="status" value="Done""#), "{}", page.body);
@@ -135,7 +135,7 @@ async fn a_person_gets_from_a_ticket_to_its_pull_request_with_forms_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_move_says_so_where_one_comes_back_to() {
+async fn refused_move_is_explained_on_the_page_after_it() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -156,13 +156,13 @@ async fn a_refused_move_says_so_where_one_comes_back_to() {
     story.end().await;
 }
 
-/// What makes the sending of a form one request.
+/// The idempotency key of a form.
 fn once(form: &str) -> &str {
     form.split("name=\"once\" value=\"").nth(1).unwrap().split('"').next().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_move_that_is_pressed_twice_is_one_move_and_another_button_is_another() {
+async fn repeated_move_is_one_move_and_another_button_is_another() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     for key in ["ACME-1", "ACME-2"] {
@@ -179,7 +179,7 @@ async fn a_move_that_is_pressed_twice_is_one_move_and_another_button_is_another(
     let status = async |key: &str| story.ticket(key).await.status;
     let one = put("ACME-1", "Blocked", once(&board.body)).await;
     assert_eq!((one.status, status("ACME-1").await.as_str()), (303, "Blocked"), "{}", one.body);
-    // It is somewhere else by the time the same button's second press arrives.
+    // The ticket moves elsewhere before the repeated request arrives.
     let back = browser.post("/tickets/ACME-1/move?project=acme", &[("status", TODO)]).await;
     assert_eq!((back.status, status("ACME-1").await.as_str()), (303, TODO), "{}", back.body);
     assert_eq!(put("ACME-1", "Blocked", once(&board.body)).await.to(), one.to());
@@ -188,7 +188,7 @@ async fn a_move_that_is_pressed_twice_is_one_move_and_another_button_is_another(
         assert_eq!(put(key, to, once(&board.body)).await.status, 303);
         assert_eq!(status(key).await, to);
     }
-    // The page of a ticket brings one as well.
+    // The ticket page has its own key.
     let page = browser.get("/tickets/ACME-1?project=acme").await;
     let form = page.body.split(r#"action="/tickets/ACME-1/move?project=acme">"#).nth(1).unwrap();
     let form = form.split("</form>").next().unwrap();
@@ -200,7 +200,7 @@ async fn a_move_that_is_pressed_twice_is_one_move_and_another_button_is_another(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_column_has_the_very_words_that_the_buttons_of_other_cards_send_for_it() {
+async fn board_column_has_the_exact_status_of_the_move_buttons() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     for (key, status) in [("ACME-1", "R&D \"next\"\u{200b}"), ("ACME-2", TODO)] {
@@ -211,18 +211,18 @@ async fn a_column_has_the_very_words_that_the_buttons_of_other_cards_send_for_it
     let values = |before: &str| -> BTreeSet<String> {
         board.body.split(before).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
     };
-    // The script finds by them the button that a dropped card presses.
+    // The script uses the status to find the button for a dropped card.
     let columns = values("\" data-status=\"");
     let buttons = values(r#"<button form="move" formaction="/tickets/ACME-2/move?project=acme" name="status" value=""#);
     let others: BTreeSet<String> = columns.iter().filter(|status| *status != TODO).cloned().collect();
     assert_eq!((columns.len(), others.len()), (4, 3), "{}", board.body);
     assert!(others.is_subset(&buttons), "{others:?} {buttons:?}");
-    assert!(!columns.is_subset(&values(r#"class="column" aria-label=""#)), "one is shown as it is not sent");
+    assert!(!columns.is_subset(&values(r#"class="column" aria-label=""#)), "the shown name equals the sent one");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_title_of_which_nothing_is_to_be_seen_is_shown_as_its_key() {
+async fn invisible_title_is_shown_as_its_key() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let form = [("project", "acme"), ("key", "ACME-1"), ("title", "\u{200b}")];
@@ -233,13 +233,13 @@ async fn a_title_of_which_nothing_is_to_be_seen_is_shown_as_its_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_look_at_the_board_has_a_key_of_its_own_and_a_list_that_changes_with_its_tickets_alone() {
+async fn board_has_a_new_key_per_view_but_an_unchanged_list() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     story.tell("e1", "APP-1", TODO, 1).await;
     let (first, second) = (browser.get("/board").await, browser.get("/board").await);
     assert_ne!(once(&first.body), once(&second.body));
-    // The script puts in the new list wherever it is not the one that stands there.
+    // The script replaces the list if it differs.
     let list = |page: &Answer| page.body.split("id=\"list\"").nth(1).unwrap().to_owned();
     assert!(list(&first).contains("APP-1"), "{}", first.body);
     assert_eq!(list(&first), list(&second));
@@ -247,7 +247,7 @@ async fn each_look_at_the_board_has_a_key_of_its_own_and_a_list_that_changes_wit
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_button_that_is_pressed_twice_makes_one_job() {
+async fn repeated_job_form_creates_one_job() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let page = browser.get("/jobs/new?project=acme").await;
@@ -268,7 +268,7 @@ async fn a_button_that_is_pressed_twice_makes_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_script_gets_what_is_new_once_and_is_told_when_to_stop() {
+async fn fragment_returns_new_events_once_and_says_when_to_stop() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -290,7 +290,7 @@ async fn the_script_gets_what_is_new_once_and_is_told_when_to_stop() {
     agent.says(&[text("three")]).await;
     let fragment = browser.fragment(&format!("/jobs/{job}?after=1.2")).await;
     assert_eq!(rows(&fragment), ["1.3"]);
-    assert_eq!(rows(&browser.get(&format!("/jobs/{job}")).await), ["1.1", "1.2", "1.3"], "a page has all of it");
+    assert_eq!(rows(&browser.get(&format!("/jobs/{job}")).await), ["1.1", "1.2", "1.3"], "the page lacks events");
 
     agent.finish(json!({ "finish_id": "f1", "outcome": "cancelled" })).await;
     let last = browser.fragment(&format!("/jobs/{job}?after=1.3")).await;
@@ -303,7 +303,7 @@ async fn the_script_gets_what_is_new_once_and_is_told_when_to_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn which_agent_works_and_what_isolates_it_is_shown_while_it_works() {
+async fn running_job_shows_its_agent_and_isolation() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -312,7 +312,7 @@ async fn which_agent_works_and_what_isolates_it_is_shown_while_it_works() {
     agent.says(&[begins("claude_code 2.1.197, isolation: none <b>")]).await;
     let page = browser.get(&format!("/jobs/{job}")).await;
     assert!(page.says("Executing: claude_code 2.1.197, isolation: none") && !page.says("<b>"), "{}", page.body);
-    // A runner of before says nothing of it.
+    // Older runners send no text with the phase.
     agent.says(&[json!({ "kind": "phase", "name": "executing" })]).await;
     let fragment = browser.fragment(&format!("/jobs/{job}?after=1.1")).await;
     assert_eq!(rows(&fragment), ["1.2"]);
@@ -320,11 +320,11 @@ async fn which_agent_works_and_what_isolates_it_is_shown_while_it_works() {
     story.end().await;
 }
 
-/// A job whose agent says what it uses between its words.
+/// A job whose agent sends usage events between its messages.
 async fn agent_that_says_what_it_uses(story: &Story) -> (JobId, Agent) {
     let job = story.job_for("e1", "APP-1", 1).await;
     let mut agent = Agent::at_work(story, &job).await;
-    // In one batch each, behind which somebody may have read so far.
+    // Separate batches, because a reader may stop after each of them.
     for batch in [vec![used(1, 40_000), text("one")], vec![used(3, 120_000)], vec![text("two")]] {
         agent.says(&batch).await;
     }
@@ -332,7 +332,7 @@ async fn agent_that_says_what_it_uses(story: &Story) -> (JobId, Agent) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_agent_has_used_so_far_stands_above_the_log_and_is_no_row_of_it() {
+async fn intermediate_usage_is_shown_above_the_log() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let (job, mut agent) = agent_that_says_what_it_uses(&story).await;
@@ -340,12 +340,12 @@ async fn what_the_agent_has_used_so_far_stands_above_the_log_and_is_no_row_of_it
     let page = browser.get(&address).await;
     assert!(page.says(">so far $0.12, 3 turns</span>") && !page.says("$0.04"), "{}", page.body);
     assert_eq!(rows(&page), ["1.2", "1.4"]);
-    // The script gets it with what is new, and leaves what stands there where there is no other.
+    // A fragment contains the usage only if it is new.
     let fragment = browser.fragment(&format!("{address}?after=1.2")).await;
     assert!(fragment.says("<span id=\"used\">so far $0.12, 3 turns</span>"), "{}", fragment.body);
     let fragment = browser.fragment(&format!("{address}?after=1.3")).await;
     assert!(fragment.says("two") && !fragment.says("id=\"used\""), "{}", fragment.body);
-    // At its end each start says what it used, and that is one; the sums are on record then.
+    // The final usage of a start is a row; the totals are stored with the attempt.
     agent.says(&[json!({ "kind": "usage", "data": { "cost_usd_micros": 130_000, "output_tokens": 7 } })]).await;
     let work = json!({ "agent": "claude_code", "isolation": "none", "starts": 1, "turns": 4, "output_tokens": 7 });
     let took = json!({ "finish_id": "f1", "outcome": "cancelled", "spent_usd_micros": 130_000, "work": work });
@@ -353,14 +353,14 @@ async fn what_the_agent_has_used_so_far_stands_above_the_log_and_is_no_row_of_it
     let page = browser.get(&address).await;
     assert!(page.says("Used $0.13, 7 tokens written") && !page.says("so far"), "{}", page.body);
     assert_eq!(rows(&page), ["1.2", "1.4", "1.5"]);
-    // Whoever looked on is not left with it either.
+    // The open page removes the intermediate usage as well.
     let fragment = browser.fragment(&format!("{address}?after=1.2")).await;
     assert!(fragment.says("<span id=\"used\"></span>") && !fragment.says("so far"), "{}", fragment.body);
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_attempt_had_used_whose_runner_never_came_to_say_it_is_a_row_of_its_ended_job() {
+async fn last_usage_of_a_lost_attempt_becomes_a_log_row() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let (job, _) = agent_that_says_what_it_uses(&story).await;
@@ -371,7 +371,7 @@ async fn what_an_attempt_had_used_whose_runner_never_came_to_say_it_is_a_row_of_
     assert!(page.says("Cancelled") && page.says("id=\"used\"></span>"), "{}", page.body);
     assert!(page.says("Used so far $0.12, 3 turns") && !page.says("$0.04"), "{}", page.body);
     assert_eq!(rows(&page), ["1.2", "1.3", "1.4"]);
-    // Whoever looked on has it above the log until it is a row.
+    // The open page shows the usage above the log until it receives the row.
     let fragment = browser.fragment(&format!("{address}?after=1.4")).await;
     assert!(fragment.says("Cancelled") && !fragment.says("id=\"used\""), "{}", fragment.body);
     let fragment = browser.fragment(&format!("{address}?after=1.2")).await;
@@ -381,7 +381,7 @@ async fn what_an_attempt_had_used_whose_runner_never_came_to_say_it_is_a_row_of_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_and_its_answer_are_one_row() {
+async fn tool_call_and_its_result_share_a_row() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -410,7 +410,7 @@ async fn a_call_and_its_answer_are_one_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_failed_says_whose_fault_it_was() {
+async fn failed_job_page_names_the_fault() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -425,7 +425,7 @@ async fn a_job_that_failed_says_whose_fault_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_text_is_only_ever_text() {
+async fn hostile_text_is_escaped_on_every_page() {
     let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
     let browser = Browser::admin(&story).await;
     let mut event = story.event("e1", "K<b>", TRIGGER, 1);
@@ -483,7 +483,7 @@ async fn hostile_text_is_only_ever_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_may_be_called_anything() {
+async fn ticket_pages_work_with_unusual_keys() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     for (at, key) in ["new", "a/b", "ä ö?&#", "%41", "APP-1"].into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Signing in: a link works once, a session ends with its token.
+//! Tests signing in: single-use links, sessions that end with their token, forged cookies, redirects.
 
 use super::{Browser, code_of};
 use crate::story::Story;
@@ -18,14 +18,14 @@ impl Story {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_link_works_once_and_looking_at_it_uses_nothing_up() {
+async fn sign_in_link_works_once_and_survives_previews() {
     let story = Story::waiting().await;
     let made = story.api.sign_in_link().await.unwrap();
     assert_eq!(made.expires_in_secs, 600);
     assert!(made.url.starts_with(story.local.api_url()), "{}", made.url);
     let mut browser = Browser::new(&story);
     for _ in 0..3 {
-        // What previews do.
+        // A link preview sends GET only.
         let shown = browser.ask(Method::GET, &format!("/sign-in?code={}", code_of(&made.url)), &[], &[]).await;
         assert_eq!(shown.status, 200);
         assert!(shown.says("Sign in") && shown.headers.get("set-cookie").is_none());
@@ -41,16 +41,16 @@ async fn a_sign_in_link_works_once_and_looking_at_it_uses_nothing_up() {
     let refused = other.press(&made.url).await;
     assert_eq!(refused.status, 403);
     assert!(refused.says("used before") && other.cookie.is_none());
-    assert_eq!(browser.get("/jobs").await.status, 200, "the first stays signed in");
-    assert_ne!(story.link().await, made.url, "each is one of its own");
+    assert_eq!(browser.get("/jobs").await.status, 200, "the first browser lost its session");
+    assert_ne!(story.link().await, made.url, "two links are equal");
     let admin = story.local.admin_token();
     let (status, headers, _) = story.raw(Method::POST, "/v1/sign-in-links", Some(admin), b"{}".to_vec()).await;
-    assert_eq!((status, headers["cache-control"].to_str().unwrap()), (201, "no-store"), "it is a credential");
+    assert_eq!((status, headers["cache-control"].to_str().unwrap()), (201, "no-store"), "the link may be cached");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_who_press_one_link_at_once_one_is_signed_in() {
+async fn one_of_eight_concurrent_uses_of_a_link_signs_in() {
     let story = Story::waiting().await;
     for _ in 0..3 {
         let link = story.link().await;
@@ -62,7 +62,7 @@ async fn of_many_who_press_one_link_at_once_one_is_signed_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_dies_with_its_time_and_with_its_token() {
+async fn sign_in_link_expires_and_ends_with_its_token() {
     let story = Story::waiting().await;
     let mut browser = Browser::new(&story);
     let late = story.link().await;
@@ -76,14 +76,14 @@ async fn a_link_dies_with_its_time_and_with_its_token() {
     assert_eq!(browser.get("/jobs").await.status, 200);
     story.revoke(&token).await;
     assert_eq!(Browser::new(&story).press(&second).await.status, 403);
-    assert_eq!(browser.get("/jobs").await.to().0, 303, "its sessions end at once");
+    assert_eq!(browser.get("/jobs").await.to().0, 303, "the session outlives its token");
     let used = story.item(&format!("SIGNIN#{}", "nobody"), "SIGNIN").await;
     assert!(used.is_null());
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_ends_after_thirty_days_or_with_its_token_whichever_is_first() {
+async fn session_ends_after_30_days_or_with_its_token() {
     let story = Story::waiting().await;
     let store = story.store().await;
     let mut expiring = stored_token("pat_expiring", "t", [Scope::Read].into(), None);
@@ -111,7 +111,7 @@ async fn a_session_ends_after_thirty_days_or_with_its_token_whichever_is_first()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_none_signs_nobody_in() {
+async fn invalid_token_cannot_sign_in() {
     let story = Story::waiting().await;
     let admin = story.local.admin_token().to_owned();
     for token in ["", " ", "garbage", "pat_", &format!("pat_{}", "0".repeat(64)), &admin[..admin.len() - 1]] {
@@ -119,17 +119,17 @@ async fn a_token_that_is_none_signs_nobody_in() {
         let answer = browser.type_token(token).await;
         assert_eq!(answer.status, 403, "{token}");
         assert!(answer.says("not valid, has expired, or was revoked") && browser.cookie.is_none());
-        assert!(token.trim().is_empty() || !answer.says(token), "what was typed is not shown again");
+        assert!(token.trim().is_empty() || !answer.says(token), "the refused token is shown");
     }
     assert_eq!(Browser::new(&story).post("/sign-in", &[("user", "x")]).await.status, 400);
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runners_token_signs_nobody_in_whatever_it_is_called() {
+async fn runner_token_cannot_sign_in() {
     let story = Story::waiting().await;
     let store = story.store().await;
-    // Kind and prefix must agree, whatever the table says.
+    // A token's kind must match its prefix.
     for (text, kind) in [
         ("rnt_of-a-runner", TokenKind::Runner),
         ("pat_of-a-runner", TokenKind::Runner),
@@ -145,7 +145,7 @@ async fn a_runners_token_signs_nobody_in_whatever_it_is_called() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forged_cookie_is_nobodys() {
+async fn forged_cookie_is_refused() {
     let story = Story::waiting().await;
     let mut browser = Browser::admin(&story).await;
     let good = browser.cookie.clone().unwrap();
@@ -174,7 +174,7 @@ async fn a_forged_cookie_is_nobodys() {
         browser.cookie = Some(format!("{name}={forged}"));
         assert_eq!(browser.get("/jobs").await.to(), (303, "/sign-in?to=%2Fjobs"), "{forged}");
     }
-    // Two of one name: one of them somebody else's.
+    // A second cookie of the same name may come from another site.
     browser.cookie = Some(format!("{good}; {name}=x"));
     assert_eq!(browser.get("/jobs").await.status, 303);
     browser.cookie = Some(format!("a=b; {good}"));
@@ -183,7 +183,7 @@ async fn a_forged_cookie_is_nobodys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_comes_back_to_where_one_wanted_to_go_and_nowhere_else() {
+async fn sign_in_redirects_only_to_own_pages() {
     let story = Story::waiting().await;
     let mut browser = Browser::new(&story);
     let sent = browser.get("/tickets/APP-1?project=acme").await;
@@ -211,27 +211,27 @@ async fn one_comes_back_to_where_one_wanted_to_go_and_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_that_is_clicked_on_another_site_leads_to_the_page_all_the_same() {
+async fn link_from_another_site_reloads_with_the_session() {
     let story = Story::waiting().await;
     let mut browser = Browser::admin(&story).await;
     let cookie = browser.cookie.take();
-    // The browser keeps a strict cookie back from the first request.
+    // A SameSite=Strict cookie is not sent with the first request.
     let path = "/jobs?project=acme";
     let click = browser.ask(Method::GET, path, &[("sec-fetch-site", "cross-site")], &[]).await;
     assert_eq!(click.status, 200);
     assert!(click.says(r#"content="0;url=/jobs?project=acme&#38;hop=1""#), "{}", click.body);
     assert!(!click.says("Set-Cookie") && click.body.len() < 400);
-    // Still without a cookie, it is a stranger.
+    // Without a cookie the second request leads to the sign-in page.
     let stranger = browser.ask(Method::GET, "/jobs?project=acme&hop=1", &[("sec-fetch-site", "cross-site")], &[]).await;
     assert_eq!(stranger.to(), (303, "/sign-in?to=%2Fjobs%3Fproject%3Dacme"));
-    // The second request is our own.
+    // The second request is same-site and carries the cookie.
     browser.cookie = cookie;
     assert_eq!(browser.get("/jobs?project=acme&hop=1").await.status, 200);
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_prints_a_link_that_signs_in() {
+async fn cli_open_prints_a_working_sign_in_link() {
     let story = Story::waiting().await;
     let open = async |arguments: &[&str]| {
         let ran = tokio::process::Command::new(env!("CARGO_BIN_EXE_pullyard"))
