@@ -1,7 +1,7 @@
-//! Generated papers: what docs say of codes, configuration and cost is what the code says.
+//! Compares the generated documentation (codes, configuration, cost) with the code.
 //!
-//! `PULLYARD_WRITE_PAPERS=1 cargo test -p pullyard-cli --test system papers::` writes them anew; the table's and
-//! the states' are held by the crates `store` and `domain` in the same way.
+//! `PULLYARD_WRITE_PAPERS=1 cargo test -p pullyard-cli --test system papers::` writes the files. The crates `store` and
+//! `domain` compare the table and the states in the same way.
 
 mod codes;
 mod config;
@@ -9,7 +9,7 @@ mod cost;
 mod environment;
 pub(crate) mod keep;
 
-/// A cell of a table: on one line, and no end of the cell.
+/// Escapes a text for a table cell.
 fn celled(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }

@@ -1,8 +1,6 @@
-//! The functions in processes of their own, by Lambda's Runtime API: every event over TLS, a ticket that becomes a
-//! pull request, and processes that are killed.
+//! Tests the functions as separate processes with Lambda's Runtime API: all events over TLS, a whole job, kills.
 //!
-//! The processes are of `pullyard` itself, which holds the same code; `PULLYARD_FUNCTIONS` names the program
-//! that is deployed instead (`.ci/functions`).
+//! `PULLYARD_FUNCTIONS` names the deployed program (`.ci/functions`); the default is `pullyard` with the same code.
 
 mod deployed;
 mod figures;
@@ -28,7 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::sync::watch;
 
-/// The program whose processes the functions are.
+/// The command line of a function's process.
 fn program() -> Vec<String> {
     match std::env::var("PULLYARD_FUNCTIONS") {
         Ok(deployed) => vec![deployed],
@@ -40,18 +38,18 @@ fn processes(environment: Vec<(String, String)>) -> Functions {
     Functions::Processes { command: program(), environment }
 }
 
-/// What functions warned of: nothing here should.
+/// Warnings and errors in the logs of the functions; the tests expect none.
 fn warnings(folder: &Path) -> Vec<String> {
     let logs = std::fs::read_dir(folder.join("functions")).unwrap();
     let logs = logs.map(|log| std::fs::read_to_string(log.unwrap().path()).unwrap()).collect::<Vec<_>>();
     let loud = |line: &&str| {
-        // What is no JSON was not said by a log.
+        // Other output than JSON did not come from the logger.
         serde_json::from_str::<Value>(line).map_or(true, |line| line["level"] == "WARN" || line["level"] == "ERROR")
     };
     logs.iter().flat_map(|log| log.lines()).filter(loud).map(str::to_owned).collect()
 }
 
-/// A door before DynamoDB: whoever is inside when it is shut waits.
+/// A proxy before DynamoDB that can be shut: calls in progress break, new calls wait.
 #[derive(Clone)]
 struct Door {
     url: String,
@@ -82,7 +80,6 @@ impl Door {
             tokio::spawn(async move {
                 let mut service = TcpStream::connect(door.behind.get()?).await.ok()?;
                 loop {
-                    // A shut door breaks what is under way and lets nothing new in.
                     let mut open = door.open.subscribe();
                     open.wait_for(|open| *open).await.ok()?;
                     tokio::select! {
@@ -111,19 +108,19 @@ fn pids(story: &Story, function: &str) -> Vec<u32> {
     story.processes_of(function).iter().map(|process| process.pid).collect()
 }
 
-/// Kills a process and waits until it is dead: one that only dies may still be handed an event.
+/// Kills a process and waits for its death; a dying process could still receive an event.
 async fn killed(pid: u32) {
     kill_now(pid);
     until("it is dead", async || if dead(pid) { Ok(()) } else { Err(pid.to_string()) }).await;
 }
 
-/// Whether a process is gone; a zombie is.
+/// Whether a process is gone or a zombie.
 fn dead(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_none_or(|(_, after)| after.trim_start().starts_with('Z'))
 }
 
-/// Waits until a process of a function works on an event, and names it.
+/// Waits until a process of a function handles an event; returns its pid.
 async fn busy(story: &Story, function: &str) -> u32 {
     until("a process has the event", async || {
         let processes = story.processes_of(function);
@@ -134,7 +131,7 @@ async fn busy(story: &Story, function: &str) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_event_leads_to_the_same_through_processes_over_tls() {
+async fn every_event_has_its_expected_result_in_processes_over_tls() {
     let folder = TempDir::new().unwrap();
     let tls = Tls::start(folder.path()).await;
     let functions = processes(tls.environment());
@@ -142,13 +139,13 @@ async fn every_event_leads_to_the_same_through_processes_over_tls() {
     check_all(&world, &Doer::Processes).await;
     let story = world.story;
     for name in ["api", "pages", "tickets", "webhook", "dispatcher", "effects", "tasks", "sweeper"] {
-        assert!(!pids(&story, name).is_empty(), "{name} did nothing");
+        assert!(!pids(&story, name).is_empty(), "{name} has no process");
     }
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_becomes_a_pull_request_through_processes() {
+async fn ticket_becomes_a_pull_request_through_function_processes() {
     let story = Story::with(Setup { functions: processes(Vec::new()), ..Setup::default() }).await;
     let job = story.job_for("event-1", "KEY-1", 1).await;
     let ended = story.ended(&job).await;
@@ -159,7 +156,7 @@ async fn a_ticket_becomes_a_pull_request_through_processes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_was_killed_between_events_is_replaced_and_nobody_notices() {
+async fn process_killed_between_events_is_replaced() {
     let story = Story::with(Setup { task: Task::Waiting, functions: processes(Vec::new()), ..Setup::default() }).await;
     story.job_for("event-1", "KEY-1", 1).await;
     let before = pids(&story, "tickets");
@@ -167,7 +164,7 @@ async fn a_process_that_was_killed_between_events_is_replaced_and_nobody_notices
         process.rests().await;
         killed(process.pid).await;
     }
-    // Past the client, which would ask again.
+    // Not through the client, which would retry.
     let event = serde_json::to_vec(&story.event("event-2", "KEY-2", TRIGGER, 2)).unwrap();
     let token = Some(story.local.admin_token());
     let (status, _, body) = story.raw(reqwest::Method::POST, "/v1/tickets/events", token, event).await;
@@ -178,7 +175,7 @@ async fn a_process_that_was_killed_between_events_is_replaced_and_nobody_notices
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_is_killed_in_the_middle_fails_its_request_and_the_next_one_is_answered() {
+async fn process_killed_during_a_request_fails_only_that_request() {
     let door = Door::start().await;
     let before_dynamodb = Some(door.between());
     let functions = processes(Vec::new());
@@ -190,7 +187,7 @@ async fn a_process_that_is_killed_in_the_middle_fails_its_request_and_the_next_o
     let ((status, _, body), ()) = tokio::join!(tell(), async {
         kill_now(busy(&story, "tickets").await);
     });
-    // An HTTP API answers a function's failure so; 502 is the older REST API's.
+    // HTTP APIs return 500 for a failed function; REST APIs return 502.
     assert_eq!((status, &body), (500, &json!({ "message": "Internal Server Error" })));
     door.opens();
     let (status, _, body) = tell().await;
@@ -200,18 +197,18 @@ async fn a_process_that_is_killed_in_the_middle_fails_its_request_and_the_next_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_whose_process_was_killed_comes_again() {
+async fn message_of_a_killed_process_is_delivered_again() {
     let door = Door::start().await;
     let before_dynamodb = Some(door.between());
     let functions = processes(Vec::new());
     let story = Story::with(Setup { task: Task::Waiting, before_dynamodb, functions, ..Setup::default() }).await;
-    // The message shall not stay hidden for longer than the test has patience.
+    // A short visibility timeout, so that the message returns within the test's time limit.
     let shorter = json!({ "QueueUrl": story.queue("dispatch").await, "Attributes": { "VisibilityTimeout": "3" } });
     story.local.aws().sqs().call("SetQueueAttributes", &shorter).await.unwrap();
     let job = story.job_for("event-1", "KEY-1", 1).await;
     story.task_of(&job, 1).await;
     story.quiet().await;
-    // Only what comes from now on meets the shut door.
+    // Only events from here on meet the shut proxy.
     door.shut();
     story.wake(&job).await;
     let killed = busy(&story, "dispatcher").await;
@@ -219,12 +216,12 @@ async fn a_message_whose_process_was_killed_comes_again() {
     door.opens();
     story.quiet().await;
     assert!(!pids(&story, "dispatcher").contains(&killed));
-    assert_eq!(story.tasks_of(&job).await.len(), 1, "a wake-up that came again starts nothing new");
+    assert_eq!(story.tasks_of(&job).await.len(), 1, "the repeated wake-up started another task");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handler_that_is_unknown_is_told_with_those_that_are_known() {
+async fn unknown_handler_error_lists_the_known_handlers() {
     let program = program();
     let (first, arguments) = program.split_first().unwrap();
     for (handler, words) in [(Some("bootstrap"), "no handler \"bootstrap\""), (None, "_HANDLER is not set")] {

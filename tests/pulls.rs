@@ -1,4 +1,4 @@
-//! Pull requests and their reviews through the public API, and the ledger that is asked about them.
+//! Tests pull requests, revisions, links and the ledger through the public API.
 
 use crate::story::{REPOSITORY, Setup, Story, TODO, Task, refusal};
 use pullyard_domain::decision::{Reason, Verdict};
@@ -20,8 +20,7 @@ use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// A system with an open pull request of one commit, and its number. No hint arrives, so that a revise job
-/// stays where it was made until it is swept.
+/// A system with an open pull request of one commit. Hints are lost, so a revise job stays unchanged until a sweep.
 pub(crate) async fn with_pull_request() -> (Story, u64) {
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
     story.settings(|settings| settings.revise_on_review = true).await;
@@ -29,7 +28,7 @@ pub(crate) async fn with_pull_request() -> (Story, u64) {
     (story, number)
 }
 
-/// One more pull request of a branch with one commit.
+/// Opens another pull request with one commit.
 pub(crate) async fn open(story: &Story, branch: &str) -> u64 {
     let who = ["-c", "user.name=ana", "-c", "user.email=ana@example.test"];
     let commit = [&who[..], &["commit-tree", "main^{tree}", "-p", "main", "-m", branch]].concat();
@@ -43,7 +42,7 @@ fn repository() -> RepositoryName {
     RepositoryName::new(REPOSITORY).unwrap()
 }
 
-/// Links a pull request to a ticket that is told for it.
+/// Creates a ticket and links the pull request to it.
 pub(crate) async fn linked(story: &Story, number: u64, key: &str) {
     story.tell(&format!("told-{key}"), key, TODO, 1).await;
     story.api.link(&link(story, number, key)).await.unwrap();
@@ -64,7 +63,7 @@ pub(crate) fn revise(story: &Story, number: u64, message: Option<&str>) -> Revis
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_asks_for_a_revision_and_the_job_says_what_it_revises() {
+async fn requested_revision_starts_a_job_and_later_requests_wait() {
     let (story, number) = with_pull_request().await;
     linked(&story, number, "APP-1").await;
     let label = format!("{REPOSITORY}#{number}");
@@ -81,7 +80,7 @@ async fn a_person_asks_for_a_revision_and_the_job_says_what_it_revises() {
     assert_eq!((job.kind, revised.number, revised.label.as_str()), (Kind::Revise, number, label.as_str()));
     assert_eq!((revised.url.as_str(), job.title.as_str()), (open.url.as_str(), "About APP-1"));
     assert_eq!(story.ticket("APP-1").await.active_job.as_ref(), Some(&id));
-    // The same request again, also with another message: its key is what it is known by.
+    // The idempotency key identifies the request, even with another message.
     let again = story.api.revise(&revise(&story, number, None), Some("k1")).await.unwrap();
     assert_eq!(
         (again.verdict, again.job.as_ref(), again.delivery.clone()),
@@ -89,14 +88,14 @@ async fn a_person_asks_for_a_revision_and_the_job_says_what_it_revises() {
     );
     assert_eq!(story.jobs().await.len(), 1);
 
-    // One sentence in the answer and in the ledger.
+    // The answer and the ledger have the same sentence.
     let entry = story.api.delivery(&decision.delivery).await.unwrap();
     assert_eq!((entry.sentence, entry.source), (decision.sentence, Source::Person));
     let subject = entry.review.unwrap();
     assert_eq!((subject.pull_request, subject.url, subject.author.as_str()), (label.clone(), open.url, "admin"));
-    assert_eq!(entry.facts["number"], number, "what was decided from");
+    assert_eq!(entry.facts["number"], number, "the stored facts lack the number");
 
-    // Another request waits for this job; nobody is told that it was refused.
+    // Another request waits for this job; its status is 202 and not a refusal.
     let body = serde_json::to_vec(&revise(&story, number, Some("And in German."))).unwrap();
     let admin = story.local.admin_token();
     let (status, _, held) = story.raw(Method::POST, "/v1/pulls/revise", Some(admin), body).await;
@@ -111,7 +110,7 @@ async fn a_person_asks_for_a_revision_and_the_job_says_what_it_revises() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_people_may_ask_for_revisions_by_the_same_key() {
+async fn same_idempotency_key_of_two_users_makes_two_revisions() {
     let (story, number) = with_pull_request().await;
     linked(&story, number, "APP-1").await;
     let other = story.token(&[Scope::Jobs], None).await;
@@ -129,7 +128,7 @@ async fn two_people_may_ask_for_revisions_by_the_same_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revision_that_a_guard_refuses_is_a_problem_with_its_sentence() {
+async fn refused_revision_returns_a_problem_with_its_sentence() {
     let (story, number) = with_pull_request().await;
     let label = format!("{REPOSITORY}#{number}");
     let (status, code, said) = refusal(story.api.revise(&revise(&story, number, None), None).await);
@@ -153,7 +152,7 @@ async fn a_revision_that_a_guard_refuses_is_a_problem_with_its_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_is_to_one_ticket_until_it_is_taken_away() {
+async fn pull_request_is_linked_to_one_ticket_until_unlinked() {
     let (story, number) = with_pull_request().await;
     linked(&story, number, "APP-1").await;
     story.tell("e2", "APP-2", TODO, 1).await;
@@ -177,7 +176,7 @@ async fn a_link_is_to_one_ticket_until_it_is_taken_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ticket_of_another_project_is_neither_told_nor_unlinked() {
+async fn link_of_another_project_is_neither_shown_nor_removed() {
     let (story, number) = with_pull_request().await;
     linked(&story, number, "SECRET-1").await;
     let other = pullyard_domain::id::ProjectId::new("other").unwrap();
@@ -185,7 +184,7 @@ async fn the_ticket_of_another_project_is_neither_told_nor_unlinked() {
     story.api.create_project(&create).await.unwrap();
     let mut asked = link(&story, number, "OTH-1");
     asked.project = other;
-    assert_eq!(refusal(story.api.link(&asked).await).0, 404, "the repository is not connected to it");
+    assert_eq!(refusal(story.api.link(&asked).await).0, 404, "a pull request of an unconnected repository was linked");
     let add =
         json!({ "integration": "gh1", "name": REPOSITORY, "agent": { "capability": "command", "command": ["a"] } });
     story.api.add_repository(&asked.project, &serde_json::from_value(add).unwrap()).await.unwrap();
@@ -203,7 +202,7 @@ async fn the_ticket_of_another_project_is_neither_told_nor_unlinked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_be_no_pull_request_or_message_is_refused_with_its_place() {
+async fn invalid_pull_request_parameters_are_refused_with_a_pointer() {
     let story = Story::waiting().await;
     let admin = story.local.admin_token();
     let body = |number: Value, message: Value| {
@@ -241,7 +240,7 @@ async fn what_can_be_no_pull_request_or_message_is_refused_with_its_place() {
     story.end().await;
 }
 
-/// An entry of the ledger about a review, as a webhook leaves one.
+/// A ledger entry about a review, as a webhook creates it.
 pub(crate) fn reviewed(story: &Story, review: &str, at: Timestamp, reason: Reason, author: &str) -> Delivery {
     let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 1, number: 7 };
     let review = ReviewId::new(review).unwrap();
@@ -268,7 +267,7 @@ pub(crate) fn reviewed(story: &Story, review: &str, at: Timestamp, reason: Reaso
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_is_read_back_over_days_by_what_is_asked_of_it() {
+async fn deliveries_are_filtered_and_paged_across_days() {
     let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
     let (store, now) = (story.store().await, story.clock.now());
     let pr = || format!("{REPOSITORY}#7");
@@ -291,7 +290,7 @@ async fn the_ledger_is_read_back_over_days_by_what_is_asked_of_it() {
     assert_eq!((codes(&whole), &whole.next), (in_order.map(str::to_owned).to_vec(), &None));
     assert_eq!(whole.deliveries[0].sentence, quiet.sentence);
 
-    // Turned one by one: every entry once, across the days, and no page too many.
+    // Pages of one entry return every entry once, across days, without an empty last page.
     let (mut turned, mut query) = (Vec::new(), DeliveryQuery { limit: Some(1), ..all.clone() });
     loop {
         let page = ask(&query).await;

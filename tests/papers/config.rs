@@ -1,12 +1,11 @@
-//! docs/reference/config.md: of the functions from their one table, of the command line and the runner from what their
-//! own help says.
+//! Generates docs/reference/config.md from the functions' table and the help of CLI and runner.
 
 use super::{celled, keep};
 use crate::cli::User;
 use pullyard_entry::config::VARIABLES;
 use std::fmt::Write as _;
 
-/// What no flag shows, with the file that reads it: name, reader, unit, default, what it says.
+/// Variables without a flag: name, reader, unit, default, description.
 pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
     (
         "RUST_LOG",
@@ -138,7 +137,7 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
     ("PATH", "runner, demo forge", "folders", "the usual ones", "Where git and agents are found."),
 ];
 
-/// What the runner sets for the agent's program.
+/// Variables that the runner sets for the agent.
 const TOLD: &[(&str, &str)] = &[
     ("PULLYARD_JOB", "The job's id."),
     ("PULLYARD_KIND", "What kind of work it is."),
@@ -149,7 +148,7 @@ const TOLD: &[(&str, &str)] = &[
     ),
 ];
 
-/// One variable as a help shows it.
+/// A variable in a help text.
 struct Shown {
     names: Vec<String>,
     flag: String,
@@ -158,7 +157,7 @@ struct Shown {
     says: String,
 }
 
-/// What a help says of a flag that is not given, in the last words of its first sentence, and the help without them.
+/// Splits the default, at the end of the first sentence, from the description of a flag.
 fn told(says: &str) -> Option<(String, String)> {
     let end = says.find(". ").unwrap_or(says.len());
     let (sentence, rest) = says.split_at(end);
@@ -168,7 +167,7 @@ fn told(says: &str) -> Option<(String, String)> {
     Some((words.trim().trim_end_matches(',').to_owned(), format!("{head}{rest}")))
 }
 
-/// The flags of a help that have a name in the environment. A flag's lines begin with it, and go on indented.
+/// The flags of a help that have an environment variable. Continuation lines are indented.
 fn shown(help: &str) -> Vec<Shown> {
     let usage = help.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or_default();
     let mut blocks: Vec<(String, String)> = Vec::new();
@@ -217,7 +216,7 @@ fn table(page: &mut String, all: &[Shown]) {
     }
 }
 
-/// What docs/reference/config.md says.
+/// The content of docs/reference/config.md.
 pub(super) async fn page() -> String {
     let user = User::new();
     let help = async |words: &[&str]| user.run(&[&["help"], words].concat()).await.done();
@@ -256,13 +255,13 @@ pub(super) async fn page() -> String {
 }
 
 #[tokio::test]
-async fn the_paper_of_configuration_is_what_the_programs_read() {
+async fn config_page_matches_the_variables_of_the_programs() {
     keep::keep("docs/reference/config.md", &page().await);
 }
 
-/// Whoever reads that a default is none does not know whether the variable must be set.
+/// A default of "none" would not show whether the variable is required.
 #[tokio::test]
-async fn every_variable_says_what_is_used_without_it_or_that_it_is_required() {
+async fn every_variable_has_a_default_or_is_required() {
     let page = page().await;
     let (tables, _) = page.split_once("## Variables of the agent").unwrap();
     let mut column = 0;

@@ -1,4 +1,4 @@
-//! The costs in docs/capacity.md, computed from measured bounds and a price list; the load that the page assumes.
+//! Computes the costs in docs/capacity.md from measured bounds and a price list, and checks the page's load figures.
 
 use super::keep;
 use crate::figures::flows::{BEAT, EMPTY_CLAIM, Flow, HEARTBEAT, IMPLEMENT, REVISE, SWEEP};
@@ -9,7 +9,7 @@ use pullyard_entry::metrics;
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// Public prices of us-east-1 as known on this day; a user's own list may be another one. Units: US dollars.
+/// Date of the public prices of us-east-1. Units of the prices: US dollars.
 const PRICES_OF: &str = "2026-11-20";
 const WRITE_MILLION: f64 = 0.625;
 const READ_MILLION: f64 = 0.125;
@@ -22,13 +22,11 @@ const SECRET_MONTH: f64 = 0.40;
 const SECRET_CALLS: f64 = 0.05 / 10_000.0;
 const VCPU_HOUR: f64 = 0.040_48;
 const GB_HOUR: f64 = 0.004_445;
-/// The same on arm64.
 const ARM_VCPU_HOUR: f64 = 0.032_38;
 const ARM_GB_HOUR: f64 = 0.003_56;
-/// Ephemeral storage, beyond what is free.
+/// Ephemeral storage beyond the free part.
 const DISK_GB_HOUR: f64 = 0.000_111;
 const DISK_FREE_GB: f64 = 20.0;
-/// A public IPv4 address, of AWS's own, that is in use.
 const ADDRESS_HOUR: f64 = 0.005;
 const LOGS_GB: f64 = 0.50;
 const SCHEDULER_MILLION: f64 = 1.00;
@@ -37,45 +35,42 @@ const ALARM_MONTH: f64 = 0.10;
 const DASHBOARD_MONTH: f64 = 3.00;
 const TRACE_MILLION: f64 = 5.00;
 
-/// What the arithmetic assumes. Memory and time of a function: the smallest that leave room.
+/// Assumed memory and duration of an invocation.
 const FUNCTION_GB: f64 = 0.25;
 const FUNCTION_SECONDS: f64 = 0.05;
-/// What an invocation leaves in logs: Lambda's three lines about it, ours, and the gateway's, with the 26 bytes that
-/// CloudWatch counts for each; a little over 1,000 for a call without news.
+/// Log bytes of an invocation: three lines of Lambda, ours and the gateway's, each with CloudWatch's 26 bytes. A call
+/// without news has a little over 1,000.
 const LOG_BYTES: f64 = 1_500.0;
-/// And a round of the sweeper, whose report and whose metrics are long lines.
+/// Log bytes of a sweep, which logs a report and metrics.
 const SWEEP_LOG_BYTES: f64 = 2_500.0;
 const SECRETS: f64 = 5.0;
-/// What each round of the sweeper tells; and all that a deployment may tell, with the one that CloudWatch counts in the
-/// access log.
+/// Metrics of each sweep, and all metrics of a deployment including the access log's.
 const METRICS: f64 = 9.0;
 const ALL_METRICS: f64 = 25.0;
-/// An alarm costs as much as the metrics that it looks at.
+/// The number of metrics in all alarms; an alarm is charged per metric.
 const ALARM_METRICS: f64 = 36.0;
 const DASHBOARDS: f64 = 1.0;
-/// Lambda's own pollers: five a queue, each asking every 20 s.
+/// Lambda's pollers: five per queue, each polling every 20 s.
 const POLLS_A_MINUTE: f64 = 15.0;
 const MINUTES: f64 = 30.0 * 24.0 * 60.0;
-/// A task of the size that a project's have unless it says otherwise.
+/// A task of the default size.
 const TASK: Size = Size { name: TaskSize::Medium, vcpu: 2.0, gb: 4.0 };
-/// And of the smallest.
 const SMALL: Size = Size { name: TaskSize::Small, vcpu: 1.0, gb: 2.0 };
-/// Ten minutes.
 const TASK_HOURS: f64 = 10.0 / 60.0;
-/// A runner whose agent says nothing is heard every ten seconds.
+/// A runner with a silent agent sends a heartbeat every ten seconds.
 const BEATS: f64 = TASK_HOURS * 360.0;
-/// An instance of a function keeps the signing key for a minute, and each heartbeat needs it.
+/// Each instance of a function caches the signing key for a minute, and each heartbeat needs it.
 const KEYS_READ: f64 = TASK_HOURS * 60.0;
-/// Of the calls of a function Lambda traces the first in each second, and of the others this part.
+/// The fraction of traced calls. In addition Lambda traces the first call of each second.
 const TRACED: f64 = 0.05;
-/// What the template gives a task unless it is told otherwise: its disk, and an address of its own.
+/// Defaults of the template for a task: disk and public address.
 const TASK_DISK_GB: f64 = 30.0;
 const TASK_ADDRESSES: f64 = 1.0;
-/// Batches of events of an agent that talks: a minute of it while somebody reads them, or twenty while nobody does.
+/// Batches of events of an agent with output: one minute while watched, or twenty minutes otherwise.
 const EVENT_BATCHES: f64 = 120.0;
 
-/// Artifacts of a job whose agent talks, beside its patch, which the flows have: output and last word; and how large
-/// all of a job are together, kept for three months.
+/// Artifacts besides the patch: output and final message. The size is the sum of a job's artifacts, stored for three
+/// months.
 const ARTIFACTS: f64 = 2.0;
 const ARTIFACT_GB: f64 = 0.001;
 const ARTIFACT_MONTHS: f64 = 3.0;
@@ -83,19 +78,19 @@ const PUT_THOUSAND: f64 = 0.005;
 const GET_THOUSAND: f64 = 0.000_4;
 const STORED_GB_MONTH: f64 = 0.023;
 
-/// What a task has, as the template says.
+/// A task size of the template.
 struct Size {
     name: TaskSize,
     vcpu: f64,
     gb: f64,
 }
 
-/// The page; the text between `BEGIN` and `END` is generated.
+/// The documentation page; the text between `BEGIN` and `END` is generated.
 const PAGE: &str = include_str!("../../docs/capacity.md");
 const BEGIN: &str = "<!-- generated by tests/papers/cost.rs -->\n";
 const END: &str = "<!-- end of the generated part -->\n";
 
-/// One line of a bill: what, and its dollars.
+/// A line of a bill: item and dollars.
 type Line = (&'static str, f64);
 
 fn invocations(count: f64) -> f64 {
@@ -106,20 +101,20 @@ fn units(flow: Flow) -> f64 {
     flow.written / 1e6 * WRITE_MILLION + flow.read / 1e6 * READ_MILLION
 }
 
-/// What a thousand of a flow cost without the container.
+/// The cost of a thousand flows without containers.
 fn a_thousand(flow: Flow) -> Vec<Line> {
     let calls = flow.requests + flow.messages;
     vec![
         ("DynamoDB", 1_000.0 * units(flow)),
         ("Lambda", 1_000.0 * invocations(calls)),
         ("API Gateway", 1_000.0 * flow.requests / 1e6 * GATEWAY_MILLION),
-        // Sent, received, deleted; all at the dearer of the two kinds.
+        // Each message is sent, received and deleted, at the price of a FIFO queue.
         ("SQS", 1_000.0 * flow.messages * 3.0 / 1e6 * FIFO_MILLION),
         ("logs", 1_000.0 * calls * LOG_BYTES / 1e9 * LOGS_GB),
     ]
 }
 
-/// The same of jobs of ten minutes, which are heard as long as they run.
+/// The cost of a thousand jobs of ten minutes, with heartbeats.
 fn a_thousand_jobs(flow: Flow) -> Vec<Line> {
     let mut lines = a_thousand(flow);
     lines.extend([
@@ -137,25 +132,24 @@ fn traces(count: f64) -> f64 {
     count / 1e6 * TRACE_MILLION
 }
 
-/// How many calls within this time are traced. Units: seconds.
+/// The number of traced calls in this time. Units: seconds.
 fn traced(calls: f64, seconds: f64) -> f64 {
     let first = calls.min(seconds);
     first + (calls - first) * TRACED
 }
 
-/// The events of a thousand jobs whose agents talk: each batch a request, a write of one unit, which bears a KB of events
-/// once they are packed, and a look at the job.
+/// The events of a thousand jobs. A batch is a request, a write of one unit for up to 1 KB compressed, and a read of
+/// the job.
 fn talk() -> Vec<Line> {
-    // Its look at the job is an eventually consistent one.
+    // The read is eventually consistent.
     let batch = Flow { written: 1.0, read: 0.5, requests: 1.0, messages: 0.0 };
     a_thousand(batch).into_iter().map(|(what, dollars)| (what, dollars * EVENT_BATCHES)).collect()
 }
 
-/// An artifact: a place and a word that it is there, both a request and a write of about one unit, with the lease's job
-/// and the item read.
+/// An artifact: a reservation and a confirmation, each a request with one write, plus reads of job and item.
 const KEPT: Flow = Flow { written: 2.0, read: 4.0, requests: 2.0, messages: 0.0 };
 
-/// The further artifacts of a thousand jobs, and of all of them a put and a look at the bucket.
+/// The artifacts of a thousand jobs besides the patch, and the bucket's requests and storage for all of them.
 fn artifacts() -> Vec<Line> {
     let calls = a_thousand(KEPT).into_iter().map(|(what, dollars)| (what, dollars * ARTIFACTS));
     let bucket = (ARTIFACTS + 1.0) * (PUT_THOUSAND + GET_THOUSAND);
@@ -164,7 +158,6 @@ fn artifacts() -> Vec<Line> {
         .collect()
 }
 
-/// The containers of a thousand jobs.
 fn containers(size: &Size) -> Vec<Line> {
     let hours = 1_000.0 * TASK_HOURS;
     vec![
@@ -175,12 +168,12 @@ fn containers(size: &Size) -> Vec<Line> {
     ]
 }
 
-/// The further lines of an idle month with an `AlarmEmail` or `Alarms=true`.
+/// Additional lines of an idle month with `AlarmEmail` or `Alarms=true`.
 fn alarms() -> Vec<Line> {
     vec![("metrics", METRICS * METRIC_MONTH), ("alarms", ALARM_METRICS * ALARM_MONTH)]
 }
 
-/// A month without a job, with the defaults of the templates.
+/// A month without jobs, with the template's defaults.
 fn idle() -> Vec<Line> {
     vec![
         ("DynamoDB", MINUTES * units(SWEEP)),
@@ -192,8 +185,8 @@ fn idle() -> Vec<Line> {
     ]
 }
 
-/// A month of so many self-hosted runners that do nothing: each asks every 3 s and is heard every 30 s. Their tokens
-/// are in the table, so they need no signing key.
+/// A month of idle self-hosted runners, with a claim every 3 s and a heartbeat every 30 s. Their tokens are stored in
+/// the table, so no signing key is read.
 fn idle_runners(count: f64) -> Vec<Line> {
     let (claims, beats) = (count * 20.0 * MINUTES, count * 2.0 * MINUTES);
     let requests = claims + beats;
@@ -209,7 +202,7 @@ fn total(lines: &[Line]) -> f64 {
     lines.iter().map(|(_, dollars)| dollars).sum()
 }
 
-/// A table of dollars: one row for each line of any column, and a row of sums.
+/// A table of dollars with a row per item and a row of sums.
 fn table(heads: &[&str], columns: &[Vec<Line>]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for (name, _) in columns.iter().flatten() {
@@ -232,7 +225,7 @@ fn table(heads: &[&str], columns: &[Vec<Line>]) -> String {
 }
 
 #[test]
-fn the_arithmetic_is_the_price_lists() {
+fn cost_formulas_match_the_price_list() {
     let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
     close(units(Flow { written: 1e6, read: 0.0, requests: 0.0, messages: 0.0 }), 0.625);
     close(units(Flow { written: 0.0, read: 1e6, requests: 0.0, messages: 0.0 }), 0.125);
@@ -266,9 +259,9 @@ fn idle_stack_costs_less_than_three_dollars() {
     assert!(source.contains("const KEPT_FOR: Duration = Duration::from_secs(60);"));
 }
 
-/// `figures::steps` measures what the first artifact of a job takes, its patch, and writes that paper.
+/// `figures::steps` measures the first artifact of a job, its patch.
 #[test]
-fn an_artifact_is_reckoned_with_as_the_patch_was_measured() {
+fn artifact_cost_matches_the_measured_patch() {
     let paper = include_str!("../figures/request_units.txt");
     let Flow { written, read: units, .. } = KEPT;
     let row = format!("| the patch is kept | {written} | {units} | {written} | {units} |");
@@ -276,18 +269,18 @@ fn an_artifact_is_reckoned_with_as_the_patch_was_measured() {
 }
 
 #[test]
-fn a_job_is_heard_as_often_as_its_runner_is_told() {
+fn heartbeat_interval_matches_the_capacity_page() {
     let source = include_str!("../../functions/api/src/routes/attempts.rs");
     assert!(source.contains("const HEARTBEAT_SECS: u64 = 10;"));
     assert!((BEATS - 60.0).abs() < 1e-9, "{BEATS}");
-    // 7,000 jobs at once on average, 28,000 at the peak.
+    // 7,000 concurrent jobs on average, 28,000 at the peak.
     for words in ["| 162, and 700 to 7,000 |", "| 700, and 2,800 to 28,000 |", "| 300, and 700 to 7,000 |"] {
         assert!(PAGE.contains(words), "docs/capacity.md does not contain {words}");
     }
 }
 
 #[test]
-fn the_month_of_nothing_has_every_alarm_and_dashboard_of_the_template() {
+fn idle_cost_counts_the_templates_alarms_and_dashboards() {
     let watch = read(include_str!("../../infra/watch.yaml"));
     let all: Vec<&Value> = watch["Resources"].as_object().unwrap().values().collect();
     let of_kind = |kind: &str| all.iter().filter(|one| one["Type"] == kind).copied().collect::<Vec<_>>();
@@ -301,7 +294,7 @@ fn the_month_of_nothing_has_every_alarm_and_dashboard_of_the_template() {
 }
 
 #[test]
-fn the_month_of_nothing_has_every_metric_of_a_round_and_no_other() {
+fn idle_cost_counts_exactly_the_metrics_of_a_sweep() {
     let source = include_str!("../../crates/entry/src/metrics.rs");
     let (_, after) = source.split_once("fn of_sweep(").unwrap();
     let (body, _) = after.split_once("\n}\n").unwrap();
@@ -338,7 +331,7 @@ fn capacity_page_uses_measured_bounds_and_template_limits() {
     }
 }
 
-/// How the source calls a metric: `JobsWaiting` is `JOBS_WAITING`.
+/// The constant's name of a metric: `JobsWaiting` is `JOBS_WAITING`.
 fn constant(name: &str) -> String {
     let mut all = String::new();
     for letter in name.chars() {
@@ -351,7 +344,7 @@ fn constant(name: &str) -> String {
 }
 
 #[test]
-fn a_task_that_is_reckoned_with_is_what_a_project_gets_unless_it_says_otherwise() {
+fn task_cost_uses_the_default_task_size() {
     assert_eq!(Settings::default().task_size, TASK.name);
     let tasks = read(include_str!("../../infra/tasks.yaml"));
     assert_eq!(tasks["Parameters"]["TaskDiskGiB"]["Default"].as_f64(), Some(TASK_DISK_GB));
@@ -368,7 +361,6 @@ fn a_task_that_is_reckoned_with_is_what_a_project_gets_unless_it_says_otherwise(
     }
 }
 
-/// The units, requests and messages of each flow.
 fn flows() -> String {
     let mut table = "| at most | write units | read units | requests | messages |\n|---|---|---|---|---|\n".to_owned();
     for (name, flow) in [

@@ -1,9 +1,9 @@
-//! Who may read the environment: few files, each with its reason, and nothing that docs/reference/config.md does not have.
+//! Checks which files read the environment, and that docs/reference/config.md has every variable.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Every file that reads it, and why it may.
+/// Every file that reads the environment, with its reason.
 const READERS: &[(&str, &str)] = &[
     ("crates/cli/src/client/config.rs", "where contexts are saved"),
     ("crates/cli/src/client/screen.rs", "whether colours and shapes are wanted"),
@@ -37,7 +37,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Our sources without tests, by their path in the repository.
+/// Our sources without tests, by path in the repository.
 fn ours() -> BTreeMap<String, String> {
     let mut found = Vec::new();
     sources(&root().join("crates"), &mut found);
@@ -50,14 +50,14 @@ fn ours() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn nothing_but_these_files_reads_the_environment() {
+fn only_listed_files_read_the_environment() {
     let reads = |text: &str| ["env::var(", "env::var_os(", "env::vars"].iter().any(|call| text.contains(call));
     let readers = ours().into_iter().filter(|(_, text)| reads(text)).map(|(name, _)| name).collect::<Vec<_>>();
     let known = READERS.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
-    assert_eq!(readers, known, "config belongs into crates/entry/src/config.rs, or into a flag with a name");
+    assert_eq!(readers, known, "read configuration in crates/entry/src/config.rs, or into a flag with a name");
 }
 
-/// The names of variables in a text: `PULLYARD_…` between quotes.
+/// The names of variables in a text: quoted `PULLYARD_…`.
 fn names(text: &str) -> impl Iterator<Item = &str> {
     let is_name = |word: &&str| {
         let tail = word.strip_prefix("PULLYARD_");
@@ -67,14 +67,14 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[tokio::test]
-async fn every_variable_of_ours_is_in_the_paper_of_configuration() {
+async fn every_own_variable_is_on_the_config_page() {
     let page = super::config::page().await;
     for (file, text) in ours() {
         for name in names(&text) {
-            assert!(page.contains(&format!("`{name}`")), "{file} knows {name}, and docs/reference/config.md does not");
+            assert!(page.contains(&format!("`{name}`")), "{file} has {name}, but docs/reference/config.md does not");
         }
     }
     for word in page.split('`').filter(|word| word.starts_with("PULLYARD_")) {
-        assert!(ours().values().any(|text| text.contains(word)), "{word} is read by nobody");
+        assert!(ours().values().any(|text| text.contains(word)), "{word} is not read anywhere");
     }
 }

@@ -1,4 +1,4 @@
-//! Functions in processes of their own, run as Lambda runs them, instead of libraries in the test's process.
+//! Runs functions as separate processes, like Lambda, instead of as libraries in the test's process.
 
 use pullyard_local::Deploy;
 use pullyard_testkit::lambda::{Deployed, Runtime, Seen};
@@ -7,11 +7,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// As in `infra`.
+/// The value of `infra`.
 const MEMORY_MB: u32 = 256;
 
-/// How long each function may run, as in `infra`. Those behind a gateway end before it stops waiting.
-/// Units: seconds.
+/// The timeouts of `infra`; functions behind the gateway end before the gateway's timeout. Units: seconds.
 pub(crate) const FUNCTION_TIMEOUTS: [(&str, u64); 8] = [
     ("api", 28),
     ("dispatcher", 30),
@@ -22,7 +21,7 @@ pub(crate) const FUNCTION_TIMEOUTS: [(&str, u64); 8] = [
     ("tickets", 28),
     ("webhook", 28),
 ];
-/// The shortest, for a function that is not listed.
+/// The timeout of a function that is not listed. Units: seconds.
 const SHORTEST: u64 = 28;
 
 fn timeout_of(function: &str) -> Duration {
@@ -30,21 +29,17 @@ fn timeout_of(function: &str) -> Duration {
     Duration::from_secs(listed.map_or(SHORTEST, |(_, secs)| *secs))
 }
 
-/// The most processes of one function. An event source brings two batches at once, a gateway what comes.
+/// The maximum number of processes per function. An event source sends two batches at once; a gateway has no limit.
 const MOST: usize = 8;
 
-/// How the functions run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Functions {
-    /// As libraries in this process.
     #[default]
     Libraries,
-    /// Each as processes of a program that reads its name from `_HANDLER`. They have the real time, which no test
-    /// advances.
+    /// As processes of a program that reads its function from `_HANDLER`. Their clock is real and cannot be advanced.
     Processes {
-        /// Program and arguments.
         command: Vec<String>,
-        /// Variables besides the configuration.
+        /// Variables in addition to the configuration.
         environment: Vec<(String, String)>,
     },
 }
@@ -58,18 +53,18 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    /// Their output goes into the folder `logs`.
+    /// Writes the output of the functions into the folder `logs`.
     pub(crate) fn new(how: Functions, logs: PathBuf) -> Self {
         Self { how, logs, running: Arc::default() }
     }
 
-    /// How the local system starts the functions; none for libraries.
+    /// The deployment for the local system; `None` for libraries.
     pub(crate) fn deploy(&self) -> Option<Deploy> {
         let own = self.clone();
         let Functions::Processes { command, environment } = self.how.clone() else { return None };
         std::fs::create_dir_all(&self.logs).unwrap();
         Some(Deploy::new(move |name, config| {
-            // The function's name in its User-Agent, as the template has it.
+            // The template sets the function's name in the User-Agent as well.
             let app = vec![("AWS_SDK_UA_APP_ID".to_owned(), name.to_owned())];
             let runtime = Runtime::deploy(Deployed {
                 name: format!("pullyard-{name}"),
@@ -87,17 +82,16 @@ impl Processes {
         }))
     }
 
-    /// The processes of a function.
     pub(crate) fn of(&self, name: &str) -> Vec<Arc<Seen>> {
         self.running.lock().unwrap().get(name).map(Runtime::environments).unwrap_or_default()
     }
 
-    /// A function itself, without its trigger.
+    /// A function without its trigger.
     pub(crate) fn runtime(&self, name: &str) -> Runtime {
         self.running.lock().unwrap()[name].clone()
     }
 
-    /// Ends all of them, once their events are done.
+    /// Ends all processes after their events.
     pub(crate) async fn shutdown(&self) {
         let running = std::mem::take(&mut *self.running.lock().unwrap());
         for runtime in running.values() {

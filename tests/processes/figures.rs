@@ -1,6 +1,7 @@
-//! What each function takes, measured, beside Node.js with the same calls; `.ci/functions-figures` runs it.
+//! Measures each function, and Node.js with the same calls; `.ci/functions-figures` runs it.
 //!
-//! Everything goes over TLS on loopback. CPU and memory are the function's own process's. The embedded
+//! All calls use TLS on loopback. CPU and memory are those of the function's process; wall times include the embedded
+//! services.
 //! services stand behind all of them alike, so their time is in every wall time.
 
 use super::recorder::Recorder;
@@ -26,16 +27,15 @@ use tempfile::TempDir;
 
 const COLD: usize = 20;
 const WARM: usize = 200;
-/// Events per function: two before the first round, the cold starts, the warm events.
+/// Enough events per function: two before the first round, the cold starts, the warm events.
 const EVENTS: usize = 3 + COLD + WARM;
-/// What is measured of each program, as the tables of docs/capacity.md have it.
+/// The columns of the tables in docs/capacity.md.
 const COLUMNS: &str =
     "init ms | CPU ms to the end of the first event | init and first event ms | warm p50 ms | p99 ms | peak MiB";
 
-/// One event after the other.
 type Events<'a> = Box<dyn FnMut() -> Value + 'a>;
 
-/// What one function took.
+/// The measurements of one function.
 #[derive(Default)]
 struct Taken {
     init: Vec<f64>,
@@ -45,7 +45,7 @@ struct Taken {
     peak: Vec<f64>,
 }
 
-/// The value that a share of them does not exceed.
+/// A percentile.
 fn at(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -64,7 +64,7 @@ fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 
-/// One cold start, its first event, and some warm ones; then its process is killed.
+/// Measures a cold start, its first event and some warm events, then kills the process.
 async fn measure(runtime: &Runtime, warm: usize, taken: &mut Taken, mut event: impl FnMut() -> Value) {
     let begun = Instant::now();
     let invoked = runtime.invoke(&event()).await;
@@ -88,7 +88,7 @@ async fn measure(runtime: &Runtime, warm: usize, taken: &mut Taken, mut event: i
     killed(environment.pid).await;
 }
 
-/// An event of `events/`, as it is kept, for this story.
+/// An event of `events/` for this story.
 fn kept(story: &Story, name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(format!("{name}.json"));
     std::fs::read_to_string(path).unwrap().replace("<admin>", story.local.admin_token())
@@ -98,7 +98,7 @@ fn read(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// The function in JavaScript, which makes these calls.
+/// Deploys the JavaScript function that repeats these calls.
 fn node(folder: &Path, program: &str, tls: &Tls, calls: &[Value]) -> Runtime {
     let file = folder.join("calls.json");
     std::fs::write(&file, json!(calls).to_string()).unwrap();
@@ -116,7 +116,7 @@ fn node(folder: &Path, program: &str, tls: &Tls, calls: &[Value]) -> Runtime {
     })
 }
 
-/// The services, with a recorder before each.
+/// The endpoints of recorders in front of the services.
 async fn recorded(recorder: &Recorder, local: &Local) -> Endpoints {
     let at = local.aws().endpoints();
     Endpoints {
@@ -124,12 +124,12 @@ async fn recorded(recorder: &Recorder, local: &Local) -> Endpoints {
         sqs: recorder.before(&at.sqs).await,
         secretsmanager: recorder.before(&at.secretsmanager).await,
         ecs: recorder.before(&at.ecs).await,
-        // Nothing that is measured stores an artifact.
+        // No measured function stores an artifact.
         s3: at.s3.clone(),
     }
 }
 
-/// A signed review of Ann's, each of a pull request of its own.
+/// A signed review by Ann, on its own pull request.
 fn review(world: &World, kept: &str, number: u64) -> Value {
     let mut event = read(kept);
     let mut body = world.review(90_000 + number, "submitted", "changes_requested");
@@ -146,14 +146,14 @@ fn branch(number: u64) -> String {
     format!("{BRANCH}-{number}")
 }
 
-/// Events that find something to do. Each is used once: afterwards it is done.
+/// Events with work to do; each can be used once.
 #[derive(Default)]
 struct Work {
-    /// Of jobs without a task.
+    /// For jobs without a task.
     starts: VecDeque<Value>,
-    /// Of tickets whose tool does not show what it should.
+    /// For tickets that are not settled.
     tickets: VecDeque<Value>,
-    /// Of tasks that died before they claimed.
+    /// For tasks that died before their claim.
     deaths: VecDeque<Value>,
 }
 
@@ -183,7 +183,7 @@ impl Work {
     }
 }
 
-/// Whether a call of AWS changes something.
+/// Whether an AWS call is a write.
 fn writes(call: &Value) -> bool {
     let operation = call["operation"].as_str().unwrap();
     ["Put", "Update", "Transact", "Send", "Run"].iter().any(|begins| operation.starts_with(begins))
@@ -191,7 +191,7 @@ fn writes(call: &Value) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures; `.ci/functions-figures` runs it"]
-async fn what_each_function_takes_beside_node_with_the_same_calls() {
+async fn functions_are_measured_against_node_with_the_same_calls() {
     let folder = TempDir::new().unwrap();
     let tls = Tls::start(folder.path()).await;
     let functions = processes(tls.environment());
@@ -226,10 +226,10 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
         number += 1;
         review(&world, &delivery, number)
     };
-    // What has no route, sent to one that reads the table.
+    // The event without a route, changed to a route that reads the table.
     let lists = read(&event("api.no_route").replace(r#"ath": "/""#, r#"ath": "/v1/projects""#));
     let subjects: Vec<(&str, &str, Events<'_>)> = vec![
-        // Before there is much to go round over.
+        // First, while the sweeper has little work.
         ("sweeper", "a round", same("sweeper.scheduled")),
         ("webhook", "a review that starts a job", Box::new(&mut asks)),
         ("tickets", "a ticket that starts a job", Box::new(&mut enters)),
@@ -243,22 +243,22 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
     println!("| function | event | {COLUMNS} | its calls |\n|---|---|---|---|---|---|---|---|---|");
     for (name, what, mut event) in subjects {
         if name == "dispatcher" {
-            // Not before: the sweeper would have all of it to take up.
+            // Prepared late, because the sweeper would find all of this work.
             work.replace(Work::prepared(story).await);
-            // Tasks that ran would take from what is measured.
+            // Running tasks would distort the measurement.
             story.local.aws().ecs().script(vec![Outcome::NeverStarts; 4 * EVENTS]);
         }
         let runtime = story.deployed(name);
         for environment in story.processes_of(name) {
             killed(environment.pid).await;
         }
-        // The calls of a first event that finds what earlier ones left.
+        // Warm up: the first event finds the leftovers of earlier ones.
         runtime.invoke(&event()).await.answer.unwrap();
         killed(story.processes_of(name)[0].pid).await;
         recorder.begin();
         runtime.invoke(&event()).await.answer.unwrap();
         let calls = recorder.end();
-        assert!(["api", "pages"].contains(&name) || calls.iter().any(writes), "{name} had nothing to do: {calls:?}");
+        assert!(["api", "pages"].contains(&name) || calls.iter().any(writes), "{name} made no write: {calls:?}");
         killed(story.processes_of(name)[0].pid).await;
         let twin = bundle.as_ref().map(|program| node(folder.path(), program, &tls, &calls));
         let (mut ours, mut theirs) = (Taken::default(), Taken::default());
@@ -279,13 +279,13 @@ async fn what_each_function_takes_beside_node_with_the_same_calls() {
     world.story.end().await;
 }
 
-/// An event for Node.js: which one it is.
+/// A numbered event for Node.js.
 fn counted(count: &mut u64) -> Value {
     *count += 1;
     json!({ "n": *count })
 }
 
-/// How often each operation was called.
+/// The number of calls per operation.
 fn told(calls: &[Value]) -> String {
     let mut counted = BTreeMap::<&str, usize>::new();
     for call in calls {

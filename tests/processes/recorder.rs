@@ -1,4 +1,4 @@
-//! What stands before a service and writes down what it is asked.
+//! A proxy that records the calls of an AWS service.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 
-/// Calls of AWS, in their order.
 #[derive(Clone, Default)]
 pub(crate) struct Recorder {
     calls: Arc<Mutex<Option<Vec<Value>>>>,
@@ -23,7 +22,7 @@ struct Behind {
 }
 
 impl Recorder {
-    /// Where a service is called instead.
+    /// Starts a proxy to a service; returns its URL.
     pub(crate) async fn before(&self, service: &str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -34,12 +33,11 @@ impl Recorder {
         url
     }
 
-    /// Writes down what comes from now on.
     pub(crate) fn begin(&self) {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
     }
 
-    /// What came since.
+    /// Ends the recording and returns the calls.
     pub(crate) fn end(&self) -> Vec<Value> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap()
     }

@@ -1,4 +1,4 @@
-//! TLS in front of the embedded AWS, under an authority that is made here and trusted by nobody else.
+//! TLS proxies in front of the embedded AWS, with a private authority.
 
 use pullyard_emulator::Endpoints;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
@@ -11,24 +11,24 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-/// Where Debian and Amazon Linux keep the authorities of the world.
+/// The system's certificate bundle on Debian and Amazon Linux.
 const OF_THE_SYSTEM: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
-/// The services over TLS, each on a port of its own; known before the services are.
+/// TLS proxies of four services; their URLs are known before the services start.
 pub(crate) struct Tls {
     urls: [String; 4],
     behind: [Arc<OnceLock<String>>; 4],
-    /// The authorities to trust: the system's and ours, so that reading them costs what it costs on AWS.
+    /// The trusted authorities: the system's and ours, so that reading them costs as much as on AWS.
     bundle: PathBuf,
-    /// Ours alone.
+    /// The certificate of our authority only.
     authority: PathBuf,
 }
 
 impl Tls {
-    /// Listens until the test ends; nothing is behind it yet.
+    /// Starts the proxies, without services yet.
     pub(crate) async fn start(folder: &Path) -> Self {
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
-        // Under one name, a certificate and its issuer would look like one that signed itself.
+        // With equal names the certificate would look self-signed.
         authority.distinguished_name.push(DnType::CommonName, "authority of a test");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
@@ -60,7 +60,7 @@ impl Tls {
         Self { urls, behind, bundle, authority: own }
     }
 
-    /// What a function is told, in place of the services' own addresses.
+    /// The environment of a function that uses the proxies.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let names = [
             "PULLYARD_DYNAMODB_ENDPOINT",
@@ -69,18 +69,17 @@ impl Tls {
             "PULLYARD_SECRETSMANAGER_ENDPOINT",
         ];
         let told = names.into_iter().zip(&self.urls).map(|(name, url)| (name.to_owned(), url.clone()));
-        // No folder of authorities beside the file, as some machines name one: Lambda has none, and to read it costs a
-        // function more than all else that it does.
+        // Clear SSL_CERT_DIR, which some machines set. Lambda has no such folder, and reading it would dominate the
+        // measurement.
         let trusted = [("SSL_CERT_FILE", self.bundle.display().to_string()), ("SSL_CERT_DIR", String::new())];
         told.chain(trusted.map(|(name, value)| (name.to_owned(), value))).collect()
     }
 
-    /// Our authority's certificate.
     pub(crate) fn authority(&self) -> &Path {
         &self.authority
     }
 
-    /// The services are there now.
+    /// Sets the services behind the proxies.
     pub(crate) fn stands_before(&self, services: &Endpoints) {
         let urls = [&services.dynamodb, &services.sqs, &services.ecs, &services.secretsmanager];
         for (behind, url) in self.behind.iter().zip(urls) {
@@ -98,7 +97,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, behind: Arc<OnceLoc
             let mut client = acceptor.accept(client).await.ok()?;
             let mut service = TcpStream::connect(address).await.ok()?;
             service.set_nodelay(true).ok()?;
-            // A function that is killed breaks its connections.
+            // Ignore errors: a killed function breaks its connections.
             copy_bidirectional(&mut client, &mut service).await.ok()
         });
     }
