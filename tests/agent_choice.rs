@@ -19,7 +19,6 @@ async fn story() -> Story {
     story
 }
 
-/// Connects the repository again with this agent, and a command.
 async fn connect(story: &Story, capability: &str, model: Option<&str>) {
     let command = vec!["./agent.sh".into()];
     let agent = Agent { capability: capability.into(), command, model: model.map(str::to_owned) };

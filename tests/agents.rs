@@ -12,7 +12,6 @@ use std::path::Path;
 
 const GOOD: [&str; 3] = ["sh", "-c", "echo done >> work.txt"];
 
-/// A runner that grants an agent one second to stop.
 async fn begin() -> Story {
     let runner = [env!("CARGO_BIN_EXE_pullyard"), "runner", "run-job", "--stop-grace-secs", "1"];
     let program = runner.iter().map(|word| word.to_string()).collect();
@@ -308,7 +307,6 @@ async fn missing_repository_and_refused_token_have_their_own_codes() {
         let job = story.api.ticket_event(&event).await.unwrap().job.unwrap();
         failed(&story, key, &job, code, sentence).await;
     }
-    // Once the repository exists again, a new entry completes there.
     let files = [("README.md", "# Back\n", false), ("agent.sh", crate::story::WORKING_AGENT, true)];
     story.local.forge().create_repository("acme/gone", "main", &files).await.unwrap();
     let mut event = story.event("e-again", "APP-1", TRIGGER, 9);

@@ -22,7 +22,6 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::time::Duration;
 
-/// An agent that emits a message and a result, and changes a file.
 const TALKER: &str = "#!/bin/sh\ncat > /dev/null\necho 'I look around.'\necho '{\"kind\":\"result\",\"text\":\"All is done.\"}'\necho done >> work.txt\n";
 
 pub(crate) fn offer(kind: Kind, name: &str, bytes: &[u8]) -> ReserveArtifact {
@@ -74,7 +73,6 @@ async fn asked_for(story: &Story, job: &JobId, id: &ArtifactId, token: &str) -> 
     (status, body["code"].as_str().unwrap_or_default().to_owned())
 }
 
-/// An agent with a tool result larger than the log accepts.
 const LOUD: &str = r#"#!/bin/sh
 cat > /dev/null
 echo '{"kind":"tool_call","name":"read","path":"large.txt","call":"c1"}'
@@ -164,7 +162,6 @@ async fn cli_and_page_show_patch_output_and_final_message() {
     let whole = user.json(&["jobs", "context", job.as_str()]).await;
     assert_eq!((&whole["base"], &whole["repository"]), (&json!("main"), &json!("acme/app")));
 
-    // A token of another project has no access.
     let stranger = story.token(&[Scope::Read], Some(&["other"])).await;
     let others = User::with(&story, &stranger);
     for command in ["artifacts", "diff", "context", "provenance"] {

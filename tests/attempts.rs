@@ -48,7 +48,6 @@ async fn claimed_under(limits: Limits) -> (Story, JobId, AttemptClient, Value) {
     (story, job, client, task)
 }
 
-/// Kills the job's container and records its death.
 async fn dies(story: &Story, job: &JobId, task: &Value) {
     story.kill(task).await;
     story.died(job).await;
@@ -61,7 +60,6 @@ async fn claim_is_repeatable_and_a_second_claim_is_refused() {
     let again = story.claim(&job, "c1").await.unwrap().0;
     assert_eq!(first, again);
     assert_eq!(refusal(story.claim(&job, "c2").await.map(|_| ())), lease_lost(false));
-    // The same holds in later phases.
     begin_all(&client, Phase::Syncing).await;
     assert_eq!(story.claim(&job, "c1").await.unwrap().0, first);
     assert_eq!(refusal(story.claim(&job, "c2").await.map(|_| ())), lease_lost(false));
@@ -92,7 +90,6 @@ async fn one_of_64_concurrent_claims_wins() {
     story.end().await;
 }
 
-/// Invalid variants of a token.
 fn spoiled(token: &str) -> Vec<String> {
     let (kind, sealed) = token.split_at(4);
     let (body, mac) = sealed.split_once('.').unwrap();

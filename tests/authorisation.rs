@@ -16,7 +16,6 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// The credential that a route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needs {
     Nothing,
@@ -30,11 +29,8 @@ pub(crate) enum Needs {
     Object(Scope),
     /// A scope, for all projects.
     All(Scope),
-    /// The bootstrap token of this attempt.
     Bootstrap,
-    /// The lease of this attempt.
     Lease,
-    /// The token of the runner in the call.
     Runner,
 }
 
@@ -95,7 +91,6 @@ impl Objects {
     }
 }
 
-/// A hook that is installed manually at the forge.
 fn hook_of(story: &Story, project: &str) -> Value {
     json!({
         "name": format!("hook-{project}"), "integration": "gh1", "project": project, "repository": REPOSITORY,
@@ -136,7 +131,6 @@ impl World {
         format!("Bearer {text}")
     }
 
-    /// A credential that the route accepts.
     pub(crate) fn credential<'a>(&'a self, of: &'a Objects, needs: Needs) -> &'a str {
         match needs {
             Needs::Bootstrap => &of.bootstrap,
@@ -146,7 +140,6 @@ impl World {
         }
     }
 
-    /// Calls a route with this Authorization header; returns status and code.
     async fn ask(&self, route: &Route, authorization: Option<&str>) -> (u16, String) {
         let mut headers = vec![("content-type", "application/json"), ("if-match", "\"1\"")];
         headers.extend(authorization.map(|value| ("authorization", value)));

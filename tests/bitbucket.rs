@@ -19,7 +19,6 @@ const SHOP: &str = "acme/shop";
 /// The account's e-mail address. The demo forge checks only the token, like Bitbucket's git.
 const MAIL: &str = "bot@acme.example";
 
-/// Whether Bitbucket names the account of a token.
 enum Whose {
     /// An API token with the e-mail address of its account.
     Told,
@@ -27,7 +26,6 @@ enum Whose {
     Untold,
 }
 
-/// A system with a connected repository on Bitbucket.
 struct World {
     story: Story,
     user: User,
@@ -70,7 +68,6 @@ impl World {
         self.user.run_with(&["secrets", "set", name], value).await.done();
     }
 
-    /// Connects the forge with this secret.
     async fn add(&self, id: &str, secret: &str) -> crate::cli::Ran {
         let (api, secret) = (self.story.local.forge().bitbucket_api_url(), format!("pullyard/user/{secret}"));
         self.user
@@ -97,12 +94,10 @@ impl World {
         (ended, result)
     }
 
-    /// The forge's answer to the bot's token.
     async fn told(&self, path: &str) -> Value {
         self.story.bitbucket(&self.token, Method::GET, &format!("/repositories/{SHOP}{path}"), Value::Null).await
     }
 
-    /// Runs git in the forge's own repository.
     async fn git(&self, arguments: &[&str]) -> String {
         let repository = self.story.local.forge().repository(SHOP).await.unwrap();
         let run = tokio::process::Command::new("git").arg("-C").arg(repository.git_dir).args(arguments).output().await;
@@ -121,7 +116,6 @@ impl World {
     }
 }
 
-/// The description of a pull request.
 fn text_of(pull: &Value) -> String {
     pull["description"].as_str().or(pull["summary"]["raw"].as_str()).unwrap().to_owned()
 }
@@ -182,7 +176,6 @@ async fn revise_accepts_a_bitbucket_pull_request_url() {
     let (job, revised) = world.completed(&job).await;
     assert_eq!((job.kind, revised.number, &revised.branch), (Kind::Revise, first.number, &first.branch));
     assert_eq!(world.git(&["rev-parse", &format!("{}^", revised.head)]).await, first.head);
-    // The commit carries the job's state.
     let statuses = until("the commit has a status", async || {
         let statuses = world.told(&format!("/commit/{}/statuses", revised.head)).await;
         match statuses["values"].as_array().is_some_and(|all| !all.is_empty()) {
@@ -313,7 +306,6 @@ async fn invalid_token_value_is_reported_when_set_used_and_tested() {
     assert!(half.code != 0 && half.err.contains("after the colon of the token is nothing"), "{half:?}");
 
     world.user.run_with(&["secrets", "set", "bitbucket"], &value).await.done();
-    // Secrets are cached for a minute.
     world.story.clock.advance(Duration::from_secs(61));
     let tested = world.user.run(&["integrations", "test", "bb"]).await;
     let tested = tested.ended(1, "the value of pullyard/user/bitbucket has a space inside");

@@ -26,7 +26,6 @@ const BEN: &str = "token-of-ben";
 const ASKED: &str = "pullrequest:changes_request_created";
 const COMMENTED: &str = "pullrequest:comment_created";
 
-/// A repository on Bitbucket.
 pub(crate) struct Shop {
     /// The repository's number in our table.
     pub(crate) id: u64,
@@ -99,7 +98,6 @@ impl World {
         world
     }
 
-    /// Opens a pull request and links it to a ticket.
     async fn opened(&self, key: &str) -> u64 {
         let branch = format!("pullyard/acme/{}-1", key.to_lowercase());
         let forge = self.story.local.forge();
@@ -117,12 +115,10 @@ impl World {
         PullRequestId { integration: integration(), repository: self.shop.id, number }
     }
 
-    /// Calls the forge with the bot's token.
     async fn forge(&self, method: Method, path: &str, body: Value) -> Value {
         self.story.bitbucket(&self.shop.token, method, &format!("/repositories/{SHOP}{path}"), body).await
     }
 
-    /// Calls the forge about the pull request with a user's token.
     async fn person(&self, token: &str, method: Method, path: &str, body: Value) -> Value {
         let path = format!("/repositories/{SHOP}/pullrequests/{}{path}", self.number);
         self.story.bitbucket(token, method, &path, body).await
@@ -194,7 +190,6 @@ impl World {
         self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect()
     }
 
-    /// Switches the repository to webhooks and polling.
     async fn is_looked_at(&self) {
         let set = SetIngress { repository: RepositoryName::new(SHOP).unwrap(), ingress: Ingress::Both };
         self.story.api.set_ingress(&self.story.project, &set).await.unwrap();
@@ -212,7 +207,6 @@ impl World {
         self.story.store().await.pull_request(&self.id(number)).await.unwrap().unwrap().state
     }
 
-    /// Whether the repository is recorded as deleted.
     async fn is_gone(&self) -> bool {
         let store = self.story.store().await;
         let poll = store.poll(&self.story.project, &integration(), self.shop.id).await.unwrap();

@@ -47,20 +47,17 @@ impl World {
         Self { story, user, token }
     }
 
-    /// The forge's hooks at this path.
     async fn there(&self, path: &str) -> Vec<Value> {
         let page = self.story.bitbucket(&self.token, Method::GET, path, Value::Null).await;
         page["values"].as_array().unwrap().clone()
     }
 
-    /// The only hook at this path.
     async fn one(&self, path: &str) -> Value {
         let mut all = self.there(path).await;
         assert_eq!(all.len(), 1, "{all:?}");
         all.remove(0)
     }
 
-    /// Changes the hook at the forge.
     async fn changes(&self, path: &str, change: Value) {
         let own = format!("{path}/{}", self.one(path).await["uuid"].as_str().unwrap());
         self.story.bitbucket(&self.token, Method::PUT, &own, change).await;
@@ -71,13 +68,11 @@ impl World {
         self.user.run(&[&install[..], more].concat()).await
     }
 
-    /// The codes of a hook's drifts.
     async fn drifts(&self, hook: &str) -> Vec<String> {
         let check = self.story.api.verify_hook(&HookName::new(hook).unwrap()).await.unwrap();
         check.drifts.into_iter().map(|drift| drift.code).collect()
     }
 
-    /// Opens a pull request and links it to a ticket; returns its number.
     async fn opened(&self) -> u64 {
         let forge = self.story.local.forge();
         let head = forge.commit(SHOP, BRANCH, "pullyard-bot", &[("change.txt", "one\n", false)]).await.unwrap();
@@ -93,14 +88,12 @@ impl World {
         number
     }
 
-    /// Comments on a pull request as Ann.
     async fn writes(&self, number: u64) {
         let path = format!("/repositories/acme/shop/pullrequests/{number}/comments");
         self.story.bitbucket(ANNS_TOKEN, Method::POST, &path, json!({ "content": { "raw": "Not yet." } })).await;
         self.story.local.forge().deliveries_settled().await;
     }
 
-    /// Comments and requests changes as Ann.
     async fn asks(&self, number: u64) {
         self.writes(number).await;
         let path = format!("/repositories/acme/shop/pullrequests/{number}/request-changes");
@@ -112,7 +105,6 @@ impl World {
         self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect()
     }
 
-    /// Waits for one revise job.
     async fn revised(&self) {
         until("a revise job is made", async || match self.revisions().await.len() {
             1 => Ok(()),

@@ -42,7 +42,6 @@ impl Story {
         self.api.move_ticket(&self.project, &key(name), status, None).await
     }
 
-    /// Moves a ticket with this token and idempotency key.
     async fn put_by(&self, token: &str, key: &str, name: &str, status: &str) -> (u16, Value) {
         let bearer = format!("Bearer {token}");
         let headers =
@@ -53,7 +52,6 @@ impl Story {
         (code, said)
     }
 
-    /// Creates a ticket with this token and idempotency key.
     async fn write_by(&self, token: &str, key: &str, new: &Value) -> (u16, Value) {
         let bearer = format!("Bearer {token}");
         let headers =
@@ -62,7 +60,6 @@ impl Story {
         (code, said)
     }
 
-    /// The number of ledger entries about a ticket.
     async fn entries(&self, name: &str) -> usize {
         let page = self.api.deliveries(&self.project, None, None).await.unwrap();
         page.deliveries.iter().filter(|entry| entry.ticket.as_ref() == Some(&key(name))).count()

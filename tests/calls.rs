@@ -17,7 +17,6 @@ pub(crate) const FUNCTIONS: [&str; 8] =
 /// The environment variable with the file that every story appends its calls to. Optional.
 const FILE: &str = "PULLYARD_CALLS";
 
-/// A permission that a function used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Asked {
     pub(crate) function: String,
@@ -135,7 +134,6 @@ fn note(asked: &Asked) {
     }
 }
 
-/// Reads the calls that all processes appended to this file.
 pub(crate) fn read(path: &Path) -> BTreeSet<Asked> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()

@@ -25,7 +25,6 @@ async fn want(client: &AttemptClient) -> Want {
     client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap().want
 }
 
-/// Creates and claims a job for the ticket APP-1.
 async fn claimed() -> (Story, JobId, AttemptClient) {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -33,7 +32,6 @@ async fn claimed() -> (Story, JobId, AttemptClient) {
     (story, job, client)
 }
 
-/// Asserts that the ticket shows no trace of the cancelled job.
 async fn assert_back(story: &Story, key: &str) {
     let ticket = story.settled(key).await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.active_job), (TODO, 0, None));

@@ -17,7 +17,6 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
-/// The exit code and output of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -62,7 +61,6 @@ impl User {
         Self { told: vec![("PULLYARD_URL", url), ("PULLYARD_TOKEN", token.to_owned())], ..Self::new() }
     }
 
-    /// Sets an environment variable.
     pub(crate) fn tell(&mut self, name: &'static str, value: &str) {
         self.told.retain(|(told, _)| *told != name);
         self.told.push((name, value.to_owned()));

@@ -143,7 +143,6 @@ async fn doctor_and_test_report_a_changed_or_refused_forge_token() {
     assert!(user.run(&["integrations", "test", "spare"]).await.done().contains("spare takes our token."));
     check(&looks(&user, "forge").await[1..], "good", "spare takes our token.");
 
-    // Replace the secret with another user's token.
     let ann = pullyard_local::User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
     story.local.forge().add_user(ann, pullyard_local::AccountKind::User).await.unwrap();
     user.run_with(&["secrets", "set", "spare"], ANNS_TOKEN).await.done();

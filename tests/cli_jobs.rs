@@ -171,7 +171,6 @@ async fn log_shows_text_commands_and_warnings() {
     assert_eq!(jsonl.lines().count(), 5);
     let whole = user.json(&["jobs", "logs", "@last"]).await;
     assert_eq!(whole, body(&story, &format!("/v1/jobs/{job}/events")).await);
-    // `--follow` prints later events as they arrive.
     let mut follow = user.started(&["jobs", "logs", job.as_str(), "--follow"]);
     let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
     while lines.next_line().await.unwrap().unwrap() != "a warning" {}
@@ -216,7 +215,6 @@ async fn log_and_watch_show_growing_usage() {
     let said = all.lines().map(|line| line.rsplit('\t').next().unwrap()).collect::<Vec<_>>();
     let expected = ["so far about $0.04, 1 turn", "Looking.", "so far about $0.12, 3 turns", "$0.13, 7 tokens written"];
     assert_eq!(said, expected);
-    // `watch` prints later usage as it arrives.
     let mut watch = user.started(&["jobs", "watch", job.as_str()]);
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     while !lines.next_line().await.unwrap().unwrap().ends_with("\t$0.13, 7 tokens written") {}

@@ -22,7 +22,6 @@ const PAPERS: [(&str, &str); 11] = [
     ("SECURITY.md", include_str!("../SECURITY.md")),
 ];
 
-/// Cache of help texts.
 #[derive(Default)]
 struct Helps {
     read: BTreeMap<Vec<String>, String>,
@@ -39,7 +38,6 @@ impl Helps {
         self.read[&key].clone()
     }
 
-    /// Asserts that the command and its flags exist.
     async fn check(&mut self, user: &User, line: &str) {
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
         let Some(first) = words.first().filter(|word| is_name(word)) else { return };

@@ -38,7 +38,6 @@ async fn cli_creates_lists_and_revokes_a_token() {
     assert_eq!(status_of(&story, text).await, 200, "the token was revoked without confirmation");
     user.run(&["tokens", "revoke", &text[..8], "--yes"]).await.ended(0, "Revoked token ci");
     assert_eq!(status_of(&story, text).await, 401, "the revoked token is accepted");
-    // Revoking again by id is a repeat.
     user.run(&["tokens", "revoke", ci["id"].as_str().unwrap(), "--yes"]).await.done();
     assert!(
         user.run(&["tokens", "list"]).await.done().contains("\trevoked\t"),

@@ -14,7 +14,6 @@ use pullyard_protocol::dead_letter::{DeadLetter, MoveDeadLetters};
 use pullyard_store::Write;
 use serde_json::{Value, json};
 
-/// Sends a message to a queue; returns its id.
 pub(crate) async fn bury(story: &Story, queue: &str, body: &str) -> String {
     let mut asked = json!({ "QueueUrl": story.queue(queue).await, "MessageBody": body });
     if queue.ends_with(".fifo") {
@@ -208,7 +207,6 @@ async fn drop_all_handles_more_than_one_page() {
     story.end().await;
 }
 
-/// A queued review of this pull request that requests changes.
 fn queued_review(story: &Story, id: PullRequestId) -> QueuedReview {
     let at = story.clock.now();
     let event = ReviewEvent {
@@ -270,7 +268,6 @@ async fn queued_review_is_advised_to_be_redriven() {
     story.local.shutdown().await;
 }
 
-/// EventBridge's event for a stopped task of a job.
 fn death(job: &JobId, task: &str) -> Value {
     let variables = json!([{ "name": "PULLYARD_BOOTSTRAP", "value": "a-token" }]);
     json!({ "detail-type": "ECS Task State Change", "source": "aws.ecs", "detail": {

@@ -31,7 +31,6 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// A running demo and the lines of its stdout.
 struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -50,7 +49,6 @@ impl Running {
         Self { child, lines, pid }
     }
 
-    /// Reads until a line contains this text.
     async fn line(&mut self, words: &str) -> String {
         let found = async {
             let mut seen = Vec::new();
@@ -183,7 +181,6 @@ async fn demo_prints_its_steps_and_keeps_its_results() {
     assert_eq!(warnings(&kept), Vec::<String>::new());
     assert_eq!(processes_of(&kept), Vec::<String>::new());
 
-    // A folder with contents is refused.
     let again = ran(&["demo", "--keep", kept.to_str().unwrap()]).await;
     let complaints = text(&again.stderr);
     assert_eq!(again.status.code(), Some(1), "{complaints}");

@@ -38,7 +38,6 @@ fn part(times: &[Duration], share: usize) -> f64 {
     times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64() * 1e3
 }
 
-/// A time in the format of docs/capacity.md.
 fn told(ms: f64) -> String {
     if ms < 10.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
 }

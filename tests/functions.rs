@@ -25,14 +25,12 @@ async fn context(story: &Story) -> Context {
     story.instance("lost", "lost.fifo").await
 }
 
-/// The program that handles the events.
 pub(crate) enum Doer {
     Libraries(Box<Context>),
     Processes,
 }
 
 impl Doer {
-    /// Sends an event to the function that its file names.
     async fn invoke(&self, story: &Story, function: &str, event: Value) -> Result<Value, String> {
         match self {
             Self::Libraries(ctx) => invoke(ctx, function, event).await,
@@ -41,7 +39,6 @@ impl Doer {
     }
 }
 
-/// Sends an event to the library of a function.
 pub(crate) async fn invoke(ctx: &Context, function: &str, event: Value) -> Result<Value, String> {
     fn read<E: serde::de::DeserializeOwned>(event: Value) -> Result<E, String> {
         serde_json::from_value(event).map_err(|error| error.to_string())
@@ -83,7 +80,6 @@ fn contains(found: &Value, expected: &Value, at: &str) -> Result<(), String> {
     }
 }
 
-/// A job for one event file, with its ticket and task.
 struct Made {
     job: JobId,
     ticket: String,
@@ -160,7 +156,6 @@ async fn check(world: &World, shop: &Shop, doer: &Doer, file: &Path) -> Result<(
     contains(&after, &expected["after"], "after")
 }
 
-/// The setup of a story for the events.
 pub(crate) fn setup() -> Setup {
     Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }
 }

@@ -21,7 +21,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use targets::{TARGETS, Target};
 
-/// Inputs per target in a plain `cargo test`.
 const INPUTS: u64 = 400;
 /// Time limit per input, generous for a loaded machine.
 const HANGS: Duration = Duration::from_secs(20);
@@ -40,7 +39,6 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|number| number.parse().unwrap())
 }
 
-/// When to stop.
 enum Until {
     Inputs(u64),
     Over(Instant),

@@ -49,7 +49,6 @@ async fn answered(story: &Story, event: &str, code: &str) -> Option<JobId> {
     .await
 }
 
-/// Advances a minute and sweeps.
 async fn a_minute_later(story: &Story) {
     story.clock.advance(Duration::from_secs(61));
     story.api.sweep().await.unwrap();

@@ -16,7 +16,6 @@ fn resources(template: &str) -> BTreeMap<String, Value> {
     serde_json::from_value(read(template)["Resources"].clone()).unwrap()
 }
 
-/// The embedded DynamoDB's description of the table that the store creates.
 async fn described(endpoint: &str, operation: &str) -> Value {
     let asked = reqwest::Client::builder().no_proxy().build().unwrap().post(endpoint);
     let asked = asked.header("X-Amz-Target", format!("DynamoDB_20120810.{operation}"));

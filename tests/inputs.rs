@@ -25,7 +25,6 @@ fn good() -> Value {
     })
 }
 
-/// A valid event with one value replaced or added.
 fn with(pointer: &str, value: impl Into<Value>) -> Vec<u8> {
     let mut event = good();
     put(&mut event, pointer, value.into());

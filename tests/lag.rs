@@ -16,7 +16,6 @@ use pullyard_protocol::job::CancelJob;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Each test runs with these seeds.
 const SEEDS: std::ops::Range<u64> = 0..3;
 /// Longer than the time limit of a wake-up.
 const WAKE: Duration = Duration::from_secs(61);
@@ -57,7 +56,6 @@ async fn swept_until_asked(story: &Story, job: &JobId, tasks: usize) {
     .await;
 }
 
-/// Asserts that the ticket's job failed and the ticket settled.
 async fn failed_on(story: &Story, key: &str) {
     let ticket = swept(story, "the ticket settles", async || {
         let ticket = story.ticket(key).await;

@@ -18,7 +18,6 @@ async fn quiet() -> Story {
     Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await
 }
 
-/// A project with a repository but without a default repository.
 async fn without_default() -> Story {
     let story = quiet().await;
     story.settings(|settings| settings.default_repository = None).await;

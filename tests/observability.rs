@@ -15,16 +15,13 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 const TRACE: &str = "1-67891233-abcdef012345678912345678";
-/// A secret in places that must not be logged.
 const PLANTED: &str = "planted-s3cret";
 
-/// Every log line of a machine's `up`.
 fn lines(data: &Path) -> Vec<Value> {
     let text = text_of(&data.join("logs"));
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
-/// The text of all files below a folder.
 fn text_of(folder: &Path) -> String {
     let mut text = String::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -241,7 +238,6 @@ async fn readyz_requires_a_readable_table_and_a_recent_sweep() {
     story.end().await;
 }
 
-/// The response of `GET /metrics`.
 async fn scraped(story: &Story) -> String {
     let url = format!("{}/metrics", story.local.api_url());
     let answer = reqwest::Client::new().get(url).bearer_auth(story.local.admin_token()).send().await.unwrap();

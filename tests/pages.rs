@@ -34,7 +34,6 @@ impl Answer {
         self.headers.get(name).map(HeaderValue::to_str).transpose().unwrap().unwrap_or_default()
     }
 
-    /// Status and redirect target.
     pub(crate) fn to(&self) -> (u16, &str) {
         (self.status, self.header("location"))
     }
@@ -45,13 +44,11 @@ impl Answer {
 }
 
 impl Browser {
-    /// A browser that is not signed in.
     fn new(story: &Story) -> Self {
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
         Self { client, url: story.local.api_url().to_owned(), cookie: None }
     }
 
-    /// A browser that is signed in with a token of these scopes and projects.
     async fn with(story: &Story, scopes: &[Scope], projects: Option<&[&str]>) -> Self {
         let mut browser = Self::new(story);
         browser.type_token(&story.token(scopes, projects).await).await;
@@ -88,17 +85,14 @@ impl Browser {
         self.ask(Method::GET, path, &[("sec-fetch-site", "same-origin")], &[]).await
     }
 
-    /// Sends a request of the page script.
     async fn fragment(&self, path: &str) -> Answer {
         self.ask(Method::GET, path, &[FRAGMENT], &[]).await
     }
 
-    /// Submits a form of our own page.
     pub(crate) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
         self.ask(Method::POST, path, &[("sec-fetch-site", "same-origin")], form).await
     }
 
-    /// Stores the cookie of an answer.
     fn keep(&mut self, answer: &Answer) {
         let Some(set) = answer.headers.get("set-cookie") else { return };
         let cookie = set.to_str().unwrap().split(';').next().unwrap();
@@ -111,7 +105,6 @@ impl Browser {
         answer
     }
 
-    /// Confirms a sign-in link.
     async fn press(&mut self, link: &str) -> Answer {
         let answer = self.post("/sign-in", &[("code", code_of(link))]).await;
         self.keep(&answer);

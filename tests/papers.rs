@@ -9,7 +9,6 @@ mod cost;
 mod environment;
 pub(crate) mod keep;
 
-/// Escapes a text for a table cell.
 fn celled(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }

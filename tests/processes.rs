@@ -26,7 +26,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::sync::watch;
 
-/// The command line of a function's process.
 fn program() -> Vec<String> {
     match std::env::var("PULLYARD_FUNCTIONS") {
         Ok(deployed) => vec![deployed],

@@ -28,7 +28,6 @@ pub(crate) async fn with_pull_request() -> (Story, u64) {
     (story, number)
 }
 
-/// Opens another pull request with one commit.
 pub(crate) async fn open(story: &Story, branch: &str) -> u64 {
     let who = ["-c", "user.name=ana", "-c", "user.email=ana@example.test"];
     let commit = [&who[..], &["commit-tree", "main^{tree}", "-p", "main", "-m", branch]].concat();
@@ -42,7 +41,6 @@ fn repository() -> RepositoryName {
     RepositoryName::new(REPOSITORY).unwrap()
 }
 
-/// Creates a ticket and links the pull request to it.
 pub(crate) async fn linked(story: &Story, number: u64, key: &str) {
     story.tell(&format!("told-{key}"), key, TODO, 1).await;
     story.api.link(&link(story, number, key)).await.unwrap();
@@ -88,7 +86,6 @@ async fn requested_revision_starts_a_job_and_later_requests_wait() {
     );
     assert_eq!(story.jobs().await.len(), 1);
 
-    // The answer and the ledger have the same sentence.
     let entry = story.api.delivery(&decision.delivery).await.unwrap();
     assert_eq!((entry.sentence, entry.source), (decision.sentence, Source::Person));
     let subject = entry.review.unwrap();
@@ -240,7 +237,6 @@ async fn invalid_pull_request_parameters_are_refused_with_a_pointer() {
     story.end().await;
 }
 
-/// A ledger entry about a review, as a webhook creates it.
 pub(crate) fn reviewed(story: &Story, review: &str, at: Timestamp, reason: Reason, author: &str) -> Delivery {
     let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 1, number: 7 };
     let review = ReviewId::new(review).unwrap();

@@ -236,7 +236,6 @@ async fn bot(Path(login): Path<String>) -> Response {
     Json(json!({ "id": (1u64 << 53) + 9, "login": login, "type": "Bot" })).into_response()
 }
 
-/// One hour from the machine's clock, in GitHub's format.
 fn in_an_hour() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     pullyard_domain::time::Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap() + 3_600_000).to_string()

@@ -122,7 +122,6 @@ async fn reader_receives_each_event_once_and_in_order() {
     expected.extend((1..5).map(|seq| (2, seq, format!("two {seq}"))));
     let (seen, _, end) = read(&story, &job, None).await;
     assert_eq!((&seen, end), (&expected, false));
-    // Continue from a cursor of the first attempt.
     let (rest, _, _) = read(&story, &job, Some(cursor)).await;
     assert_eq!(rest, expected[expected.len() - rest.len()..]);
     assert_eq!(rest.len(), 10);

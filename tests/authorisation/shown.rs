@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 impl World {
-    /// Opens a breaker of the model account for an hour.
     async fn shut(&self, account: &str) {
         let now = self.story.clock.now();
         let breaker = Breaker {
@@ -27,7 +26,6 @@ impl World {
         assert_eq!(self.story.store().await.put_breaker(&breaker, None).await.unwrap(), Write::Applied);
     }
 
-    /// The body of a successful answer.
     async fn told(&self, path: &str, token: &str) -> String {
         let (status, _, said) = self.story.raw(Method::GET, path, Some(token), Vec::new()).await;
         assert_eq!(status, 200, "{path}: {said}");

@@ -35,7 +35,6 @@ async fn bootstrap_token_expires_and_lease_ends_with_its_attempt() {
     let job = story.job_for("e1", "APP-1", 1).await;
     let bootstrap = told(&story.task_of(&job, 1).await, "PULLYARD_BOOTSTRAP");
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
-    // Another process with the same token does not receive the lease.
     let start = async |claim: &str| {
         let body = json!({ "claim_id": claim, "instance": "i" }).to_string().into_bytes();
         let path = format!("/v1/jobs/{job}/attempts/1/start");

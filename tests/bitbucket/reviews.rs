@@ -13,7 +13,6 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Longer than a polling interval.
 const LOOK: Duration = Duration::from_secs(301);
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -36,7 +35,6 @@ async fn opened() -> (World, JobResult) {
 }
 
 impl World {
-    /// A user with this role in the repository, reviewing a pull request.
     async fn person(&self, login: &str, id: u64, role: Role, number: u64) -> Person<'_> {
         let (forge, token) = (self.story.local.forge(), format!("token-of-{login}"));
         let user = User { login: login.into(), id, token: token.clone() };
@@ -69,12 +67,10 @@ impl World {
         jobs.remove(count - 1).id
     }
 
-    /// The prompt of a job that has ended.
     fn prompt(&self, job: &JobId) -> String {
         std::fs::read_to_string(self.story.folder().join(format!("told-{job}"))).unwrap()
     }
 
-    /// The replies in a thread.
     async fn answers(&self, number: u64, thread: u64) -> Vec<String> {
         let all = self.told(&format!("/pullrequests/{number}/comments?pagelen=100")).await;
         let is_of = |comment: &&Value| comment["parent"]["id"] == json!(thread);
@@ -82,14 +78,12 @@ impl World {
         all["values"].as_array().unwrap().iter().filter(is_of).map(words).collect()
     }
 
-    /// The ledger's decisions on this user's reviews.
     async fn entries_of(&self, login: &str) -> Vec<Delivery> {
         let all = self.story.api.deliveries(&self.story.project, None, None).await.unwrap().deliveries;
         all.into_iter().filter(|entry| entry.review.as_ref().is_some_and(|of| of.author == login)).collect()
     }
 }
 
-/// A user who reviews a pull request through Bitbucket's API.
 struct Person<'a> {
     world: &'a World,
     token: String,

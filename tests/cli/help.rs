@@ -32,7 +32,6 @@ async fn cli_without_arguments_lists_its_commands() {
     assert!(ran.err.contains("Usage: pullyard") && !ran.err.contains("error:"), "{ran:?}");
 }
 
-/// The commands listed in a help text.
 fn listed(help: &str) -> Vec<String> {
     let Some((_, list)) = help.split_once("Commands:\n") else { return Vec::new() };
     let lines = list.lines().take_while(|line| line.is_empty() || line.starts_with(' '));

@@ -7,7 +7,6 @@ use pullyard_domain::job::Status;
 use pullyard_protocol::fleet::RunnerStatus;
 use std::time::Duration;
 
-/// A job whose agent runs on the runner `kite`.
 async fn working() -> (Story, Machine, super::hands::Daemon, JobId) {
     let (story, machine) = Story::of_daemons().await;
     let daemon = machine.daemon("kite", &[]);
@@ -17,7 +16,6 @@ async fn working() -> (Story, Machine, super::hands::Daemon, JobId) {
     (story, machine, daemon, job)
 }
 
-/// Asserts that the next job of the same ticket completes.
 async fn next_is_done(story: &Story, machine: &Machine) {
     machine.go();
     story.tell("e8", "APP-1", crate::story::TODO, 8).await;

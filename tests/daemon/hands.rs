@@ -78,7 +78,6 @@ impl Story {
         .await
     }
 
-    /// The number of commits on pushed branches that this job created.
     pub(super) async fn pushed_by(&self, job: &JobId) -> usize {
         let said =
             self.git(&["log", "--glob=refs/heads/pullyard/*", "--format=%(trailers:key=Pullyard-Job,valueonly)"]).await;
@@ -123,7 +122,6 @@ impl Machine {
         Self { dir: TempDir::new().unwrap(), url: url.to_owned(), token }
     }
 
-    /// The same machine with another URL for the API.
     pub(super) fn through(mut self, url: &str) -> Self {
         self.url = url.to_owned();
         self
@@ -143,12 +141,10 @@ impl Machine {
         ["sh", "-c", script.leak()]
     }
 
-    /// Lets every agent end.
     pub(crate) fn go(&self) {
         fs::write(self.path("go"), "").unwrap();
     }
 
-    /// The jobs whose agents started.
     pub(super) fn begun(&self) -> Vec<String> {
         let names = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
         names.filter_map(|name| Some(name.to_str()?.strip_prefix("at-")?.to_owned())).collect()
@@ -171,21 +167,18 @@ impl Machine {
         Pid::from_raw(i32::try_from(record["pid"].as_i64().unwrap()).unwrap())
     }
 
-    /// Kills the process and the agent of a job.
     pub(super) async fn kill_child(&self, name: &str, job: &JobId) {
         let agent = self.works(job).await;
         killpg(self.child(name, job), Signal::SIGKILL).unwrap();
         killpg(agent, Signal::SIGKILL).unwrap();
     }
 
-    /// Kills the process of a job but not its agent.
     pub(super) async fn orphan_agent(&self, name: &str, job: &JobId) -> Pid {
         let agent = self.works(job).await;
         killpg(self.child(name, job), Signal::SIGKILL).unwrap();
         agent
     }
 
-    /// Waits until no process of the agent's group is alive.
     pub(super) async fn agent_is_gone(&self, agent: Pid) {
         until("the agent is gone", async || match killpg(agent, None) {
             Err(nix::errno::Errno::ESRCH) => Ok(()),
@@ -194,7 +187,6 @@ impl Machine {
         .await
     }
 
-    /// The number of finishes in the outbox.
     pub(super) fn letters(&self) -> usize {
         let entries = fs::read_dir(self.path("work/outbox")).into_iter().flatten().flatten();
         entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "json")).count()
@@ -266,7 +258,6 @@ impl Daemon {
         (status.code(), log)
     }
 
-    /// Stops the daemon and asserts a clean exit.
     pub(crate) async fn stop(self) {
         self.signal(Signal::SIGTERM);
         let (code, log) = self.ended().await;

@@ -11,7 +11,6 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// Starts a proxy to this base URL.
     pub(super) async fn to(url: &str) -> Self {
         let target: SocketAddr = url.strip_prefix("http://").unwrap().parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

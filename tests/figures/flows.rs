@@ -26,7 +26,6 @@ pub(crate) const READS_OF_BATCHES: f64 = 3.0;
 pub(crate) const IMPLEMENT: Flow = Flow { written: 34.0, read: 25.5, requests: 14.0, messages: 8.0 };
 /// A revise job with a stored patch, from its delivery to the settled ticket.
 pub(crate) const REVISE: Flow = Flow { written: 43.0, read: 40.5, requests: 14.0, messages: 9.0 };
-/// A heartbeat of an attempt with a silent agent.
 pub(crate) const BEAT: Flow = Flow { written: 0.0, read: 1.0, requests: 1.0, messages: 0.0 };
 pub(crate) const HEARTBEAT: Flow = Flow { written: 1.0, read: 2.0, requests: 1.0, messages: 0.0 };
 pub(crate) const EMPTY_CLAIM: Flow = Flow { written: 0.0, read: 4.5, requests: 1.0, messages: 0.0 };

@@ -40,7 +40,6 @@ impl AddAssign for Units {
     }
 }
 
-/// The calls of one function.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asked {
     pub(super) units: Units,
@@ -56,7 +55,6 @@ struct Seen {
     calls: BTreeMap<String, (u64, f64)>,
     /// The successful writes in their order, with the kinds of their items.
     writes: Vec<(String, f64)>,
-    /// The number of calls at the last `is_still`.
     when_asked: u64,
 }
 
@@ -98,7 +96,6 @@ impl Meter {
         *self.lock() = Seen::default();
     }
 
-    /// The units since the reset.
     pub(super) fn units(&self) -> Units {
         self.lock().units
     }
@@ -113,7 +110,6 @@ impl Meter {
         self.lock().by.contains_key(function)
     }
 
-    /// The functions with calls that were not taken yet.
     pub(super) fn callers(&self) -> Vec<String> {
         self.lock().by.keys().cloned().collect()
     }
@@ -125,7 +121,6 @@ impl Meter {
         std::mem::replace(&mut seen.when_asked, calls) == calls
     }
 
-    /// The number of calls and units of each operation.
     pub(super) fn calls(&self) -> String {
         let seen = self.lock();
         let line = |(name, (count, units)): (&String, &(u64, f64))| format!("  {name}: {count} calls, {units} units");

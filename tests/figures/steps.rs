@@ -116,7 +116,6 @@ impl<'a> Steps<'a> {
         all
     }
 
-    /// The cells of a step in the table: write units and read units.
     fn cells(&self, step: &str) -> String {
         match self.taken.get(step) {
             Some(asked) => format!("{} | {}", asked.units.written, asked.units.read),
@@ -125,7 +124,6 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// Runs a ticket's job on Fargate.
 async fn a_ticket(meter: &Meter) -> BTreeMap<&'static str, Asked> {
     let setup = Setup { task: Task::Waiting, before_dynamodb: Some(meter.between()), ..Setup::default() };
     let story = Story::with(setup).await;
@@ -147,7 +145,6 @@ async fn a_ticket(meter: &Meter) -> BTreeMap<&'static str, Asked> {
     taken
 }
 
-/// Runs a revise job on Fargate.
 async fn a_review(meter: &Meter) -> BTreeMap<&'static str, Asked> {
     let world = World::of(Setup { before_dynamodb: Some(meter.between()), ..Setup::default() }).await;
     world.by_hand("acme").await;
@@ -189,7 +186,6 @@ async fn a_review(meter: &Meter) -> BTreeMap<&'static str, Asked> {
     taken
 }
 
-/// Each distinct call of a step with its units and count.
 fn calls(asked: &Asked) -> String {
     let mut counted = BTreeMap::<(bool, String), usize>::new();
     for (call, units) in &asked.calls {

@@ -25,7 +25,6 @@ const WORDS: [&str; 16] = [
 ];
 
 pub(super) struct Mutator {
-    /// Words of the target's format.
     pub(super) words: &'static [&'static str],
 }
 

@@ -9,7 +9,6 @@ use pullyard_protocol::limits::{ACTIVE, LABELS, NAME, STATUS};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Ids of jobs that do not exist.
 fn jobs(count: usize) -> Value {
     (0..count).map(|number| format!("job_{number:0>26}")).collect()
 }

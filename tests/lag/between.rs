@@ -56,7 +56,6 @@ impl Lagging {
         })
     }
 
-    /// Makes all earlier writes visible.
     pub(crate) async fn catch_up(&self) {
         self.lag.catch_up().await.unwrap();
     }

@@ -12,13 +12,11 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The permission that a page requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Needs {
     Nothing,
     /// To read; items of other projects are left out.
     Read,
-    /// To read this project.
     Project,
     /// To read this object; objects of other projects are not found.
     Object,

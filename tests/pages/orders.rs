@@ -149,7 +149,6 @@ async fn board_holds_and_releases_a_project() {
     assert!(!page.says("Release"), "{}", page.body);
     assert_eq!(browser.post("/release", &[("project", "acme")]).await.to(), (303, "/board?project=acme"));
     assert!(!reader.get("/board").await.says("acme is held by"));
-    // A hold needs a reason.
     assert_eq!(browser.post("/hold", &[("project", "acme"), ("reason", " ")]).await.status, 400);
     story.end().await;
 }

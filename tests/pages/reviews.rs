@@ -135,7 +135,6 @@ async fn ticket_shows_the_state_of_its_pull_request_everywhere() {
         let said = user.run(&["tickets", "show", "APP-1"]).await.done();
         assert!(said.contains(&format!("pull_request_state\t{word}\n")), "{said}");
     }
-    // A ticket without a pull request shows no state.
     story.tell("e2", "APP-2", TODO, 1).await;
     assert_eq!(story.ticket("APP-2").await.pull_request_state, None);
     // A pull request that now belongs to another project is hidden.

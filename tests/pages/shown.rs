@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Markup and script that must be shown as text.
 pub(super) const HOSTILE: &str = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`{{7*7}}</pre></template>";
 
 /// Asserts that an answer contains no markup or handler of `HOSTILE`.
@@ -67,12 +66,10 @@ pub(super) fn text(words: &str) -> Value {
     json!({ "kind": "text", "text": words })
 }
 
-/// An event with the intermediate usage of an attempt.
 fn used(turns: u32, micros: u64) -> Value {
     json!({ "kind": "usage", "data": { "so_far": true, "turns": turns, "cost_usd_micros": micros } })
 }
 
-/// The ids of the log's rows.
 fn rows(answer: &Answer) -> Vec<String> {
     answer.body.split(" id=\"e").skip(1).map(|row| row.split('"').next().unwrap().to_owned()).collect()
 }
@@ -156,7 +153,6 @@ async fn refused_move_is_explained_on_the_page_after_it() {
     story.end().await;
 }
 
-/// The idempotency key of a form.
 fn once(form: &str) -> &str {
     form.split("name=\"once\" value=\"").nth(1).unwrap().split('"').next().unwrap()
 }
@@ -188,7 +184,6 @@ async fn repeated_move_is_one_move_and_another_button_is_another() {
         assert_eq!(put(key, to, once(&board.body)).await.status, 303);
         assert_eq!(status(key).await, to);
     }
-    // The ticket page has its own key.
     let page = browser.get("/tickets/ACME-1?project=acme").await;
     let form = page.body.split(r#"action="/tickets/ACME-1/move?project=acme">"#).nth(1).unwrap();
     let form = form.split("</form>").next().unwrap();
@@ -320,7 +315,6 @@ async fn running_job_shows_its_agent_and_isolation() {
     story.end().await;
 }
 
-/// A job whose agent sends usage events between its messages.
 async fn agent_that_says_what_it_uses(story: &Story) -> (JobId, Agent) {
     let job = story.job_for("e1", "APP-1", 1).await;
     let mut agent = Agent::at_work(story, &job).await;

@@ -137,7 +137,6 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
     ("PATH", "runner, demo forge", "folders", "the usual ones", "Where git and agents are found."),
 ];
 
-/// Variables that the runner sets for the agent.
 const TOLD: &[(&str, &str)] = &[
     ("PULLYARD_JOB", "The job's id."),
     ("PULLYARD_KIND", "What kind of work it is."),
@@ -148,7 +147,6 @@ const TOLD: &[(&str, &str)] = &[
     ),
 ];
 
-/// A variable in a help text.
 struct Shown {
     names: Vec<String>,
     flag: String,
@@ -216,7 +214,6 @@ fn table(page: &mut String, all: &[Shown]) {
     }
 }
 
-/// The content of docs/reference/config.md.
 pub(super) async fn page() -> String {
     let user = User::new();
     let help = async |words: &[&str]| user.run(&[&["help"], words].concat()).await.done();

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Every file that reads the environment, with its reason.
 const READERS: &[(&str, &str)] = &[
     ("crates/cli/src/client/config.rs", "where contexts are saved"),
     ("crates/cli/src/client/screen.rs", "whether colours and shapes are wanted"),

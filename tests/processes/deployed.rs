@@ -86,12 +86,10 @@ impl Processes {
         self.running.lock().unwrap().get(name).map(Runtime::environments).unwrap_or_default()
     }
 
-    /// A function without its trigger.
     pub(crate) fn runtime(&self, name: &str) -> Runtime {
         self.running.lock().unwrap()[name].clone()
     }
 
-    /// Ends all processes after their events.
     pub(crate) async fn shutdown(&self) {
         let running = std::mem::take(&mut *self.running.lock().unwrap());
         for runtime in running.values() {

@@ -29,13 +29,11 @@ const COLD: usize = 20;
 const WARM: usize = 200;
 /// Enough events per function: two before the first round, the cold starts, the warm events.
 const EVENTS: usize = 3 + COLD + WARM;
-/// The columns of the tables in docs/capacity.md.
 const COLUMNS: &str =
     "init ms | CPU ms to the end of the first event | init and first event ms | warm p50 ms | p99 ms | peak MiB";
 
 type Events<'a> = Box<dyn FnMut() -> Value + 'a>;
 
-/// The measurements of one function.
 #[derive(Default)]
 struct Taken {
     init: Vec<f64>,
@@ -45,7 +43,6 @@ struct Taken {
     peak: Vec<f64>,
 }
 
-/// A percentile.
 fn at(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -88,7 +85,6 @@ async fn measure(runtime: &Runtime, warm: usize, taken: &mut Taken, mut event: i
     killed(environment.pid).await;
 }
 
-/// An event of `events/` for this story.
 fn kept(story: &Story, name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(format!("{name}.json"));
     std::fs::read_to_string(path).unwrap().replace("<admin>", story.local.admin_token())
@@ -98,7 +94,6 @@ fn read(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// Deploys the JavaScript function that repeats these calls.
 fn node(folder: &Path, program: &str, tls: &Tls, calls: &[Value]) -> Runtime {
     let file = folder.join("calls.json");
     std::fs::write(&file, json!(calls).to_string()).unwrap();
@@ -116,7 +111,6 @@ fn node(folder: &Path, program: &str, tls: &Tls, calls: &[Value]) -> Runtime {
     })
 }
 
-/// The endpoints of recorders in front of the services.
 async fn recorded(recorder: &Recorder, local: &Local) -> Endpoints {
     let at = local.aws().endpoints();
     Endpoints {
@@ -129,7 +123,6 @@ async fn recorded(recorder: &Recorder, local: &Local) -> Endpoints {
     }
 }
 
-/// A signed review by Ann, on its own pull request.
 fn review(world: &World, kept: &str, number: u64) -> Value {
     let mut event = read(kept);
     let mut body = world.review(90_000 + number, "submitted", "changes_requested");
@@ -183,7 +176,6 @@ impl Work {
     }
 }
 
-/// Whether an AWS call is a write.
 fn writes(call: &Value) -> bool {
     let operation = call["operation"].as_str().unwrap();
     ["Put", "Update", "Transact", "Send", "Run"].iter().any(|begins| operation.starts_with(begins))
@@ -279,13 +271,11 @@ async fn functions_are_measured_against_node_with_the_same_calls() {
     world.story.end().await;
 }
 
-/// A numbered event for Node.js.
 fn counted(count: &mut u64) -> Value {
     *count += 1;
     json!({ "n": *count })
 }
 
-/// The number of calls per operation.
 fn told(calls: &[Value]) -> String {
     let mut counted = BTreeMap::<&str, usize>::new();
     for call in calls {

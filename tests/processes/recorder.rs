@@ -22,7 +22,6 @@ struct Behind {
 }
 
 impl Recorder {
-    /// Starts a proxy to a service; returns its URL.
     pub(crate) async fn before(&self, service: &str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -37,7 +36,6 @@ impl Recorder {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
     }
 
-    /// Ends the recording and returns the calls.
     pub(crate) fn end(&self) -> Vec<Value> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap()
     }

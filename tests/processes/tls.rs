@@ -20,7 +20,6 @@ pub(crate) struct Tls {
     behind: [Arc<OnceLock<String>>; 4],
     /// The trusted authorities: the system's and ours, so that reading them costs as much as on AWS.
     bundle: PathBuf,
-    /// The certificate of our authority only.
     authority: PathBuf,
 }
 
@@ -60,7 +59,6 @@ impl Tls {
         Self { urls, behind, bundle, authority: own }
     }
 
-    /// The environment of a function that uses the proxies.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let names = [
             "PULLYARD_DYNAMODB_ENDPOINT",
@@ -79,7 +77,6 @@ impl Tls {
         &self.authority
     }
 
-    /// Sets the services behind the proxies.
     pub(crate) fn stands_before(&self, services: &Endpoints) {
         let urls = [&services.dynamodb, &services.sqs, &services.ecs, &services.secretsmanager];
         for (behind, url) in self.behind.iter().zip(urls) {
