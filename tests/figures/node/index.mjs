@@ -1,10 +1,10 @@
-// The calls of one of our functions, made by the AWS SDK of Node.js behind a runtime of a few lines: what a
-// function in JavaScript would take at least. Measured by `.ci/functions-figures`.
+// Repeats a function's AWS calls with the AWS SDK of Node.js behind a minimal runtime, as a lower bound for a function
+// in JavaScript. `.ci/functions-figures` measures it.
 import { readFileSync } from "node:fs";
 import http from "node:http";
 
 const calls = JSON.parse(readFileSync(process.env.CALLS, "utf8"));
-// Only what is called is loaded, as a function of its own would import it.
+// Import only the clients in use, like a real function.
 const all = {
   DynamoDB: async () => {
     const commands = await import("@aws-sdk/client-dynamodb");
@@ -30,7 +30,7 @@ for (const { service } of calls) services[service] ??= await all[service]();
 
 const REFUSED = new Set(["ConditionalCheckFailedException", "TransactionCanceledException"]);
 
-// Items of this event's own: under the same keys, every condition would fail from the second event on.
+// Use new keys for each event; with the same keys every condition would fail from the second event on.
 const OF_THE_EVENT = /^(JOB|TICKET|DELIVERY|REVIEW|PR)#/;
 function input(value, event) {
   if (Array.isArray(value)) return value.map((one) => input(one, event));
@@ -51,7 +51,7 @@ async function handle(event) {
     try {
       await client.send(new commands[`${operation}Command`](input(body, event.n)));
     } catch (error) {
-      // A revision that was read is not there again under this event's keys; the call was made all the same.
+      // The new keys lack the revision that was read, so the condition fails; the call still counts.
       if (!REFUSED.has(error.name)) throw error;
     }
   }
