@@ -1,5 +1,4 @@
-//! Repositories as their forge tells of them: a name leads to the repository that has it now, and git goes to no host
-//! but the forge's own.
+//! Tests repository changes at the forge: renames, clone hosts, and removal of repositories and integrations.
 
 use crate::cli::{User, short};
 use crate::story::{REPOSITORY, Story, refusal};
@@ -18,7 +17,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 impl World {
-    /// Whoever knows the hook's secret says that the repository has this name now.
+    /// Sends a signed webhook that reports a new name of the repository.
     async fn renamed(&self, name: &str) {
         let body = json!({
             "action": "renamed", "changes": { "repository": { "name": { "from": "app" } } },
@@ -29,7 +28,6 @@ impl World {
         assert_eq!((status, said["code"].as_str()), (200, Some("noted")), "{said}");
     }
 
-    /// The one connected repository.
     async fn connected(&self) -> Repository {
         let mut known = self.story.api.repositories(&self.story.project).await.unwrap().repositories;
         assert_eq!(known.len(), 1, "{known:?}");
@@ -38,7 +36,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_another_repository_has_by_now_is_not_given_to_the_one_that_had_it() {
+async fn rename_to_another_repositorys_name_is_ignored() {
     let world = World::make().await;
     world.by_hand("acme").await;
     let before = world.connected().await;
@@ -50,7 +48,7 @@ async fn a_name_that_another_repository_has_by_now_is_not_given_to_the_one_that_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renamed_repository_is_cloned_from_its_new_name_and_from_no_other_host_than_before() {
+async fn renamed_repository_is_cloned_from_new_name_at_same_host() {
     let world = World::make().await;
     world.by_hand("acme").await;
     let (story, store) = (&world.story, world.story.store().await);
@@ -60,7 +58,7 @@ async fn a_renamed_repository_is_cloned_from_its_new_name_and_from_no_other_host
     let shop = world.connected().await;
     assert_eq!((shop.name.as_str(), shop.clone_url), ("acme/shop", format!("{}/acme/shop.git", forge.url())));
 
-    // It was connected while its forge was at another address.
+    // Store a clone URL of another host, as if the forge had moved.
     let elsewhere = "http://127.0.0.1:1/acme/shop.git";
     let stored = store.repository(&story.project, &IntegrationId::new("gh1").unwrap(), world.repository).await;
     let there = Stored { clone_url: elsewhere.into(), ..stored.unwrap().unwrap() };
@@ -72,7 +70,7 @@ async fn a_renamed_repository_is_cloned_from_its_new_name_and_from_no_other_host
     world.story.end().await;
 }
 
-/// The same forge at another address: what it says of itself is where it was.
+/// Proxies the forge at another address; clone URLs in its answers name the original host.
 async fn behind(forge: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -88,7 +86,7 @@ async fn passed_on(State(forge): State<String>, headers: HeaderMap, uri: Uri) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_that_is_to_be_cloned_from_another_host_than_its_forges_is_not_connected() {
+async fn repository_with_a_foreign_clone_host_is_not_connected() {
     let story = Story::waiting().await;
     let store = story.store().await;
     let known = store.integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
@@ -108,14 +106,14 @@ async fn a_repository_that_is_to_be_cloned_from_another_host_than_its_forges_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_said_to_be_missing_in_a_repository_that_jobs_work_in() {
+async fn repos_test_reports_no_missing_permission() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let tested = user.run(&["repos", "test", REPOSITORY]).await;
     assert_eq!(
         tested.err,
         format!("Nothing is missing in {REPOSITORY}, as far as can be told.\n"),
-        "no help is needed"
+        "stderr has no further help"
     );
     let table = tested.done();
     assert!(table.contains("untold\tpush\tcontents: write\t") && !table.contains("missing\t"), "{table}");
@@ -127,7 +125,7 @@ fn name() -> RepositoryName {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_stays_while_a_job_a_pull_request_or_a_hook_needs_it_and_says_which() {
+async fn repository_removal_names_blocking_job_pr_or_webhook() {
     let world = World::make().await;
     let hook = world.by_hand("acme").await;
     let (story, number) = (&world.story, world.number);
@@ -161,7 +159,7 @@ async fn a_repository_stays_while_a_job_a_pull_request_or_a_hook_needs_it_and_sa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_stays_while_a_job_can_not_be_read_that_may_need_it() {
+async fn unreadable_job_blocks_repository_removal() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
@@ -188,7 +186,7 @@ async fn a_repository_stays_while_a_job_can_not_be_read_that_may_need_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_stays_while_a_hook_can_not_be_read_that_may_be_of_it() {
+async fn unreadable_webhook_blocks_repository_removal() {
     let world = World::make().await;
     world.by_hand("acme").await;
     let (story, number) = (&world.story, world.number);
@@ -222,7 +220,7 @@ async fn a_repository_stays_while_a_hook_can_not_be_read_that_may_be_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_removed_is_asked_for_first_starts_nothing_is_no_default_and_can_be_connected_again() {
+async fn removed_repository_starts_no_jobs_and_can_be_reconnected() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     user.run(&["repos", "ingress", REPOSITORY, "poll"]).await.done();
@@ -246,12 +244,12 @@ async fn what_is_removed_is_asked_for_first_starts_nothing_is_no_default_and_can
     user.run(&add).await.done();
     let removed = user.json(&["repos", "remove", REPOSITORY, "--yes"]).await;
     let expected = json!({ "integration": "gh1", "name": REPOSITORY, "was_default": true });
-    assert_eq!(removed, expected, "the only one was made the default again");
+    assert_eq!(removed, expected, "the only repository became the default again");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forge_stays_connected_while_a_repository_a_hook_or_a_job_is_of_it_and_says_which() {
+async fn integration_removal_names_blocking_repository_hook_or_job() {
     let world = World::make().await;
     let hook = world.by_hand("acme").await;
     let (story, gh1) = (&world.story, IntegrationId::new("gh1").unwrap());
@@ -285,7 +283,7 @@ async fn a_forge_stays_connected_while_a_repository_a_hook_or_a_job_is_of_it_and
     assert_eq!((removed.id, removed.secrets), (gh1.clone(), vec![story.local.forge_secret().to_owned()]));
     let again = refusal(story.api.remove_integration(&gh1).await);
     assert_eq!((again.0, again.1.as_str()), (404, "not_found"));
-    // What still leads there is healed by the same forge under its name.
+    // A repository that still refers to gh1 works again once the same forge is connected as gh1.
     assert_eq!(store.put_repository(&repository, None).await.unwrap(), Write::Applied);
     let api_url = story.local.forge().api_url();
     let add = ["integrations", "add", "gh1", "--api-url", &api_url, "--token-secret", story.local.forge_secret()];
@@ -294,7 +292,7 @@ async fn a_forge_stays_connected_while_a_repository_a_hook_or_a_job_is_of_it_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_disconnects_a_forge_is_asked_first_and_told_which_secret_stays() {
+async fn integration_removal_needs_yes_and_names_its_secret() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     user.run(&["integrations", "remove", "gh1"]).await.ended(2, "--yes");
@@ -310,18 +308,18 @@ async fn who_disconnects_a_forge_is_asked_first_and_told_which_secret_stays() {
     let api_url = story.local.forge().api_url();
     user.run(&["integrations", "add", "gh1", "--api-url", &api_url, "--token-secret", secret]).await.done();
     let removed = user.json(&["integrations", "remove", "gh1", "--yes"]).await;
-    assert_eq!(removed, json!({ "id": "gh1", "secrets": [secret] }), "its name was free");
+    assert_eq!(removed, json!({ "id": "gh1", "secrets": [secret] }), "the name gh1 can be used again");
     story.end().await;
 }
 
-/// What is linked and recorded under the name leads to repositories of the forge that had it.
+/// Stored links and ledger entries refer to an integration by name and mean its former forge.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_name_of_a_forge_that_was_disconnected_is_not_given_to_another_one() {
+async fn name_of_a_removed_integration_is_reserved_for_its_forge() {
     let story = Story::waiting().await;
     let (user, secret) = (User::of(&story), story.local.forge_secret());
     user.run(&["repos", "remove", REPOSITORY, "--yes"]).await.done();
     user.run(&["integrations", "remove", "gh1", "--yes"]).await.done();
-    // Nobody asks what is there.
+    // The address is never called.
     let elsewhere = "http://127.0.0.1:9/api/v3";
     let token = json!({ "id": "gh1", "kind": "github", "api_url": elsewhere, "token_secret": secret });
     let app = json!({

@@ -1,5 +1,4 @@
-//! Pausing, asking and answering through the whole control plane: a runner that is this test, people through the
-//! API, the command line and the board.
+//! Tests pausing, questions and answers of a job through the control plane; the test acts as the runner.
 
 use crate::cli::User;
 use crate::story::{Story, TODO, TRIGGER, begin_all, completed, is};
@@ -16,7 +15,7 @@ use std::time::Duration;
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
-/// A job of the ticket APP-1 whose agent works.
+/// A job of ticket APP-1 in status Executing.
 async fn working() -> (Story, JobId, AttemptClient) {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -26,7 +25,7 @@ async fn working() -> (Story, JobId, AttemptClient) {
     (story, job, client)
 }
 
-/// What the next heartbeat hears: what people want, and how many inputs they gave.
+/// Sends an empty event batch; returns the wanted state and the number of inputs from its answer.
 async fn heard(client: &AttemptClient) -> (Want, u32) {
     let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
     (answer.want, answer.inputs)
@@ -74,7 +73,7 @@ async fn pauses(client: &AttemptClient) -> YieldAnswer {
     client.give_back(&gives_back(None, 0)).await.unwrap()
 }
 
-/// The second attempt, up to its pull request.
+/// Claims the second attempt and finishes it with a pull request.
 async fn completes(story: &Story, job: &JobId) -> Assignment {
     story.job_until(job, is(Status::Ready)).await;
     story.task_of(job, 2).await;
@@ -96,23 +95,23 @@ fn code<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_pauses_a_working_job_and_lets_it_go_on_to_its_pull_request() {
+async fn paused_job_resumes_and_completes_with_its_pull_request() {
     let (story, job, client) = working().await;
     let asked = story.api.pause_job(&job).await.unwrap();
     assert_eq!((asked.status, asked.pause.unwrap().by.as_str()), (Status::Executing, "admin"));
-    assert_eq!(story.api.pause_job(&job).await.unwrap().status, Status::Executing, "a repeat is a repeat");
+    assert_eq!(story.api.pause_job(&job).await.unwrap().status, Status::Executing, "a repeated pause changes nothing");
     assert_eq!(heard(&client).await.0, Want::Pause);
-    // It does not push instead.
+    // A pause also withholds the permission to push.
     let push = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await.unwrap();
     assert_eq!((push.want, push.push_for_secs), (Want::Pause, None));
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
 
     assert_eq!(pauses(&client).await.status, Status::Paused);
-    assert_eq!(pauses(&client).await.status, Status::Paused, "its repeat is answered as it was");
-    assert_eq!(story.stored(&job).await["spent_usd_micros"], 1_500, "what it cost counts once");
+    assert_eq!(pauses(&client).await.status, Status::Paused, "a repeated yield gets the same answer");
+    assert_eq!(story.stored(&job).await["spent_usd_micros"], 1_500, "the cost of a repeated yield counts once");
     let rested = story.api.attempts(&job).await.unwrap().attempts.remove(0);
     assert_eq!((rested.how, rested.spent_usd_micros), (AttemptOutcome::Paused, Some(1_500)));
-    assert_eq!(rested.work, Some(work()), "what it was and took is on record");
+    assert_eq!(rested.work, Some(work()), "the attempt stores its usage data");
     assert_eq!(badges(&story).await, ["AI Waiting"]);
     assert_eq!(story.ticket("APP-1").await.active_job.as_ref(), Some(&job));
     assert!(story.api.why(&job).await.unwrap().sentence.starts_with("admin paused it "));
@@ -136,20 +135,20 @@ async fn heard_of_loss(client: &AttemptClient) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_that_is_taken_back_before_its_runner_stopped_starts_the_next_attempt() {
+async fn pause_revoked_before_the_yield_starts_the_next_attempt() {
     let (story, job, client) = working().await;
     story.api.pause_job(&job).await.unwrap();
     assert_eq!(heard(&client).await.0, Want::Pause);
     let on = story.api.continue_job(&job).await.unwrap();
     assert_eq!((on.status, on.pause), (Status::Executing, None));
-    // It had stopped its agent already.
+    // The runner had already stopped its agent.
     assert_eq!(pauses(&client).await.status, Status::Ready);
     completes(&story, &job).await;
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_waiting_job_is_paused_at_once_and_its_task_is_told_to_stop() {
+async fn ready_job_is_paused_at_once_and_its_task_is_refused() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     story.task_of(&job, 1).await;
@@ -158,13 +157,13 @@ async fn a_waiting_job_is_paused_at_once_and_its_task_is_told_to_stop() {
     assert_eq!(badges(&story).await, ["AI Waiting"]);
     assert_eq!(code(story.claim(&job, "c1").await.map(drop)), "unwanted");
     story.api.continue_job(&job).await.unwrap();
-    // The task that was on its way has come too late; the next one has another number.
+    // The first task's dispatch is outdated; the resumed job gets a task with a new dispatch number.
     story.task_of(&job, 2).await;
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_question_waits_on_the_ticket_and_is_answered_from_the_command_line() {
+async fn question_is_shown_and_answered_on_the_command_line() {
     let (story, job, client) = working().await;
     let answer = asks(&client, 0).await;
     assert_eq!((answer.status, answer.goes_on), (Status::AwaitingInput, false));
@@ -191,7 +190,7 @@ async fn a_question_waits_on_the_ticket_and_is_answered_from_the_command_line() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_asks_says_what_and_one_that_pauses_asks_nothing() {
+async fn yield_has_a_question_exactly_when_the_agent_asks() {
     let (story, job, client) = working().await;
     let paused = gives_back(None, 0);
     for wrong in [
@@ -208,7 +207,7 @@ async fn an_agent_that_asks_says_what_and_one_that_pauses_asks_nothing() {
         }
     }
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
-    // None of them has used the id up, and a runner's words are bounded.
+    // The rejected requests did not use up the yield id. Text from a runner is truncated.
     let wordy = YieldRequest {
         work: Some(Work { model: Some("m".repeat(9_000)), ..work() }),
         ..gives_back(Some("Which list?"), 0)
@@ -220,7 +219,7 @@ async fn an_agent_that_asks_says_what_and_one_that_pauses_asks_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_people_may_answer_by_the_same_key() {
+async fn users_may_answer_with_the_same_idempotency_key() {
     let (story, job, _) = working().await;
     let other = story.token(&[pullyard_store::Scope::Jobs], None).await;
     let other = pullyard_protocol::client::Operator::new(story.local.api_url(), &other).unwrap();
@@ -230,11 +229,11 @@ async fn two_people_may_answer_by_the_same_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_comes_before_the_question_was_told_is_read_by_the_same_attempt() {
+async fn answer_before_the_question_is_read_by_the_same_attempt() {
     let (story, job, client) = working().await;
     story.api.answer_job(&job, "An empty list.", Some("k1")).await.unwrap();
     let again = story.api.answer_job(&job, "An empty list.", Some("k1")).await.unwrap();
-    assert_eq!((again.status, again.inputs), (Status::Executing, 1), "a repeat says nothing twice");
+    assert_eq!((again.status, again.inputs), (Status::Executing, 1), "a repeated answer adds no input");
     assert_eq!(code(story.api.answer_job(&job, "A full one.", Some("k1")).await), "idempotency_key_reused");
     assert_eq!(heard(&client).await.1, 1);
 
@@ -246,20 +245,20 @@ async fn an_answer_that_comes_before_the_question_was_told_is_read_by_the_same_a
         [(1, "An empty list.")]
     );
     assert_eq!(client.inputs(1).await.unwrap().inputs, []);
-    // With that read, it may ask again.
+    // Once the input is acknowledged, the attempt may ask again.
     assert_eq!(asks(&client, 1).await.status, Status::AwaitingInput);
     assert_eq!(code(client.inputs(0).await), "lease_lost");
     story.end().await;
 }
 
-/// Asks for the right to push, having been told so many inputs: whether it goes on with more, and may push.
+/// Requests permission to push. Returns whether more inputs wait and whether the attempt may push.
 async fn pushes(client: &AttemptClient, told: u32) -> (bool, bool) {
     let answer = client.status(&StatusRequest { status: Phase::Syncing, inputs: Some(told) }).await.unwrap();
     (answer.goes_on, answer.push_for_secs.is_some())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_said_to_an_agent_that_works_is_told_before_its_work_is_pushed() {
+async fn message_to_a_working_agent_is_delivered_before_the_push() {
     let (story, job, client) = working().await;
     let user = User::of(&story);
     let said = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
@@ -269,8 +268,8 @@ async fn what_is_said_to_an_agent_that_works_is_told_before_its_work_is_pushed()
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
     assert_eq!(client.inputs(0).await.unwrap().inputs[0].text, "Use tabs.");
     assert_eq!(pushes(&client, 1).await, (false, true));
-    assert_eq!(pushes(&client, 1).await, (false, true), "a repeat is a repeat");
-    // From here on it comes too late for this attempt, and whoever says it is told so.
+    assert_eq!(pushes(&client, 1).await, (false, true), "a repeated request gets the same answer");
+    // A message sent during the push is too late for this attempt, and the answer says so.
     let said = user.run(&["jobs", "send", job.as_str(), "And this."]).await;
     said.ended(0, "was told. Its work is being published: only another attempt would hear it.");
     assert_eq!(pushes(&client, 1).await, (false, true));
@@ -278,7 +277,7 @@ async fn what_is_said_to_an_agent_that_works_is_told_before_its_work_is_pushed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_agent_has_heard_is_noted_once_by_whoever_holds_the_job() {
+async fn acknowledged_inputs_never_decrease_and_need_the_lease() {
     let (story, job, client) = working().await;
     story.api.answer_job(&job, "Use tabs.", None).await.unwrap();
     let hears = async |inputs| client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs }).await;
@@ -299,7 +298,7 @@ async fn what_an_agent_has_heard_is_noted_once_by_whoever_holds_the_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_speaks_to_for_a_week_ends() {
+async fn job_awaiting_input_fails_after_a_week() {
     let (story, job, client) = working().await;
     asks(&client, 0).await;
     story.pass(WEEK - Duration::from_secs(60)).await;
@@ -314,7 +313,7 @@ async fn what_nobody_speaks_to_for_a_week_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_waits_for_an_answer_is_cancelled_at_once() {
+async fn job_awaiting_input_is_cancelled_at_once() {
     let (story, job, client) = working().await;
     asks(&client, 0).await;
     let ended = story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
@@ -326,9 +325,9 @@ async fn a_job_that_waits_for_an_answer_is_cancelled_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_dies_between_its_question_and_telling_it_is_a_death_like_any() {
+async fn death_before_the_yield_fails_the_job_without_a_question() {
     let (story, job, client) = working().await;
-    // Its agent has asked; nobody was told. Its container dies.
+    // The container dies before the runner sends the agent's question.
     drop(client);
     let task = story.task_of(&job, 1).await;
     story.kill(&task).await;
@@ -341,7 +340,7 @@ async fn a_runner_that_dies_between_its_question_and_telling_it_is_a_death_like_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_asked_finds_its_work_when_it_is_answered() {
+async fn answered_job_continues_from_its_checkpoint() {
     let story = Story::begin().await;
     let asks = r#"cat > prompt.txt; [ -e half.txt ] && cat half.txt > whole.txt && exit 0
         echo half > half.txt; echo '{"kind":"question","text":"Which list?"}'"#;

@@ -1,4 +1,4 @@
-//! Doing the work of an ended job again.
+//! Tests retries of ended jobs.
 
 use crate::artifacts::{keep, offer};
 use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, begin_all, refusal};
@@ -21,13 +21,13 @@ use pullyard_store::{Removal, Scope, Write};
 use reqwest::Method;
 use serde_json::json;
 
-/// Claims a job and lets it fail.
+/// Claims a job and fails it.
 async fn fails(story: &Story, job: &JobId) {
     let (_, client) = story.claim(job, "c1").await.unwrap();
     assert_eq!(ends(&client, FinishOutcome::Failed, Some(Failure::NoChanges {})).await, Status::Failed);
 }
 
-/// Ends an attempt so, without a result.
+/// Finishes an attempt without a result.
 async fn ends(client: &AttemptClient, outcome: FinishOutcome, failure: Option<Failure>) -> Status {
     let finish_id = FinishId::new("f1").unwrap();
     let finish = FinishRequest { finish_id, outcome, failure, result: None, spent_usd_micros: None, work: None };
@@ -35,7 +35,7 @@ async fn ends(client: &AttemptClient, outcome: FinishOutcome, failure: Option<Fa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_job_is_retried_and_its_ticket_comes_through() {
+async fn retry_of_failed_job_completes_and_updates_its_ticket() {
     let story = Story::begin().await;
     story.agent(&["true"]).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -60,12 +60,12 @@ async fn a_failed_job_is_retried_and_its_ticket_comes_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_a_retry_runs_its_ticket_stands_in_the_trigger_status_without_a_badge() {
+async fn ticket_is_in_trigger_status_without_badge_during_retry() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     fails(&story, &job).await;
     story.settled("APP-1").await;
-    // Its text is read anew.
+    // The retry reads the ticket's text again.
     let edit = EditTicket { description: Some("Do it better.".into()), ..EditTicket::default() };
     story.api.edit_ticket(&story.project, &TicketKey::new("APP-1").unwrap(), &edit, None).await.unwrap();
     let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
@@ -73,7 +73,7 @@ async fn while_a_retry_runs_its_ticket_stands_in_the_trigger_status_without_a_ba
     let ticket = story.ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.synced), (TRIGGER, 0, true));
     assert_eq!(ticket.active_job.as_ref(), Some(&again));
-    // The tool tells it back: our own update.
+    // The ticket tool reports our own update as an event.
     assert_eq!(story.tell("e2", "APP-1", TRIGGER, 5).await.code, "echo");
     assert!(story.claim(&again, "c2").await.unwrap().0.prompt.contains("Do it better."));
     let cancelled = story.api.cancel_job(&again, &CancelJob::default()).await.unwrap();
@@ -82,7 +82,7 @@ async fn while_a_retry_runs_its_ticket_stands_in_the_trigger_status_without_a_ba
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_prompt_is_retried_with_the_same_words_and_base() {
+async fn retry_of_cancelled_prompt_has_the_same_prompt_and_base() {
     let story = Story::waiting().await;
     story.git(&["branch", "next", "main"]).await;
     let request = CreateJob {
@@ -104,7 +104,7 @@ async fn a_cancelled_prompt_is_retried_with_the_same_words_and_base() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_failed_or_was_cancelled_is_retried_and_only_through_the_guards() {
+async fn only_failed_or_cancelled_jobs_are_retried_under_guards() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let (status, code, said) = refusal(story.api.retry_job(&job, None).await);
@@ -114,7 +114,7 @@ async fn only_what_failed_or_was_cancelled_is_retried_and_only_through_the_guard
     fails(&story, &job).await;
     let decisions = join_all((0..8).map(|_| story.api.retry_job(&job, None))).await;
     let made = decisions.iter().filter(|decision| decision.is_ok()).count();
-    assert_eq!(made, 1, "a ticket has one job");
+    assert_eq!(made, 1, "exactly one concurrent retry succeeds");
     for refused in decisions.into_iter().filter(Result::is_err) {
         let (status, code, _) = refusal(refused);
         assert!(status == 409 && code == "job_active" || status == 503, "{status} {code}");
@@ -128,7 +128,7 @@ async fn only_what_failed_or_was_cancelled_is_retried_and_only_through_the_guard
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_is_for_the_same_repository_whatever_that_and_another_one_are_called_by_now() {
+async fn retry_uses_the_same_repository_after_renames() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     fails(&story, &job).await;
@@ -153,7 +153,7 @@ async fn a_retry_is_for_the_same_repository_whatever_that_and_another_one_are_ca
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_key_makes_the_same_retry() {
+async fn same_idempotency_key_returns_the_same_retry() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     fails(&story, &job).await;
@@ -171,7 +171,7 @@ async fn the_same_key_makes_the_same_retry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_is_strict_and_for_its_own_project() {
+async fn retry_rejects_unknown_fields_and_foreign_tokens() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     fails(&story, &job).await;
@@ -188,7 +188,7 @@ async fn a_retry_is_strict_and_for_its_own_project() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_goes_on_with_the_work_of_the_job_that_failed() {
+async fn retry_continues_from_the_checkpoint_of_the_failed_job() {
     let story = Story::begin().await;
     let agent = "cat > /dev/null; [ -e half.txt ] && cat half.txt > whole.txt && exit 0; echo half > half.txt; exit 3";
     story.agent(&["sh", "-c", agent]).await;
@@ -203,7 +203,7 @@ async fn a_retry_goes_on_with_the_work_of_the_job_that_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_goes_on_from_what_a_limit_cut_off_and_from_nothing_bad_or_unwanted() {
+async fn retry_gets_checkpoint_after_limit_not_secret_or_cancel() {
     let story = Story::waiting().await;
     let cut_off = Failure::TimeLimit { limit: Span(60) };
     let secret = Failure::SecretInChange { path: "key.pem".into() };
@@ -225,7 +225,7 @@ async fn a_retry_goes_on_from_what_a_limit_cut_off_and_from_nothing_bad_or_unwan
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkpoint_that_has_a_place_and_no_bytes_is_said_to_be_missing_and_the_one_before_it_is_given() {
+async fn missing_checkpoint_is_reported_and_the_previous_one_used() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
@@ -243,7 +243,7 @@ async fn a_checkpoint_that_has_a_place_and_no_bytes_is_said_to_be_missing_and_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_of_retries_goes_on_from_what_the_first_left_and_of_more_than_three_it_says_that_it_does_not() {
+async fn retry_finds_checkpoints_at_most_three_jobs_back() {
     let story = Story::waiting().await;
     let cut_off = || Some(Failure::TimeLimit { limit: Span(60) });
     let first = story.job_for("e1", "APP-1", 1).await;
@@ -267,7 +267,7 @@ async fn a_retry_of_retries_goes_on_from_what_the_first_left_and_of_more_than_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retries_in_which_no_agent_began_do_not_lead_away_from_what_was_kept() {
+async fn retries_that_start_no_agent_keep_the_checkpoint() {
     let story = Story::waiting().await;
     let first = story.job_for("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&first, "c0").await.unwrap();
@@ -292,8 +292,8 @@ async fn retries_in_which_no_agent_began_do_not_lead_away_from_what_was_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revision_is_retried_as_one_only_while_its_pull_request_is_open_and_linked_to_its_ticket() {
-    // No review is read, and so no revision ever begins.
+async fn retry_revises_only_an_open_pr_linked_to_its_ticket() {
+    // Without hints the reviews are not read, so the revision stays Pending.
     let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
     world.by_hand("acme").await;
     let asks = world.review(80, "submitted", "changes_requested");
@@ -310,9 +310,9 @@ async fn a_revision_is_retried_as_one_only_while_its_pull_request_is_open_and_li
     (closed["action"], closed["number"]) = ("closed".into(), number.into());
     (closed["pull_request"]["state"], closed["pull_request"]["merged"]) = ("closed".into(), false.into());
     assert_eq!(world.send("acme", "pull_request", &closed).await.0, 200);
-    assert_eq!(retried().await, Kind::Implement, "nothing can be pushed to it");
+    assert_eq!(retried().await, Kind::Implement, "a closed pull request is not revised");
 
-    // At the forge it is open: who links it sees that.
+    // The forge reports the pull request as open, so linking it marks it open again.
     story.tell("e2", "APP-2", TODO, 1).await;
     let (project, repository) = (story.project.clone(), RepositoryName::new(REPOSITORY).unwrap());
     let which = PullRequestQuery { project, repository, number, integration: None };
@@ -327,8 +327,8 @@ async fn a_revision_is_retried_as_one_only_while_its_pull_request_is_open_and_li
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_in_another_repository_revises_no_pull_request_of_the_first() {
-    // No review is read, and so no revision ever begins.
+async fn retry_in_another_repository_revises_no_pull_request() {
+    // Without hints the reviews are not read, so the revision stays Pending.
     let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
     world.by_hand("acme").await;
     let asks = world.review(80, "submitted", "changes_requested");
@@ -336,7 +336,7 @@ async fn a_retry_in_another_repository_revises_no_pull_request_of_the_first() {
     let (story, store) = (&world.story, world.story.store().await);
     let job = world.revisions().await.remove(0);
     story.api.cancel_job(&job.id, &CancelJob::default()).await.unwrap();
-    // Whoever removes it has looked before its pull request was linked.
+    // Remove the repository in the table, as if the check had run before the link existed.
     let before = store.repositories(&story.project).await.unwrap().remove(0);
     let names = [before.name.clone()];
     let poll = store.poll(&story.project, &before.integration, before.id).await.unwrap();

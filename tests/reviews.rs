@@ -1,4 +1,4 @@
-//! The loop of a review, with real parts: the demo forge's signed webhooks, the functions, the runner as a task.
+//! Tests revisions end to end: signed webhooks of the demo forge, the functions, and the runner as a task.
 
 mod agents;
 mod alone;

@@ -1,4 +1,4 @@
-//! Which agent works on a revision, and where. The test speaks as the runner.
+//! Tests which agent works on a revision, and in which repository; the test acts as the runner.
 
 use super::desk::{Begin, Desk};
 use crate::story::{Task, failed};
@@ -10,7 +10,7 @@ use pullyard_protocol::client::AttemptClient;
 use pullyard_store::Write;
 
 impl Desk {
-    /// A runner claims the revision, and is told that Codex is to work on it with the model of the project.
+    /// Claims the revision and verifies that its assignment names Codex and the project's model.
     async fn claimed(&self, job: &JobId, claim: &str) -> AttemptClient {
         let (assignment, client) = self.story.claim(job, claim).await.unwrap();
         assert_eq!(assignment.kind, Kind::Revise);
@@ -20,7 +20,7 @@ impl Desk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revision_has_the_agent_that_its_project_chooses_and_its_retry_has_it_still() {
+async fn revision_uses_the_projects_agent_and_its_retry_keeps_it() {
     let begin = Begin {
         task: || Task::Waiting,
         settings: |settings| {
@@ -48,7 +48,7 @@ async fn a_revision_has_the_agent_that_its_project_chooses_and_its_retry_has_it_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_retry_of_a_revision_works_where_its_repository_is_by_now() {
+async fn retried_revision_uses_the_repositorys_new_name_and_url() {
     let desk = Desk::begin(Begin { task: || Task::Waiting, ..Begin::default() }).await;
     desk.ask("Not yet.", &[]).await;
     let job = desk.revision().await;

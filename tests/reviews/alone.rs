@@ -1,4 +1,4 @@
-//! A ticket's next job can't be told of the review that a failed revision had, and goes on alone.
+//! Tests a ticket's next job that starts without the reviews of a failed revision.
 
 use super::desk::{Begin, Desk, HOUR, KEY};
 use crate::story::TRIGGER;
@@ -7,7 +7,7 @@ use pullyard_domain::job::Status;
 use pullyard_domain::project::Settings;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 
-/// A review whose revision failed, and the next job, which works without it and fails as long as agents do.
+/// A review whose revision failed, and the next job, which runs without that review.
 struct Alone {
     desk: Desk,
     review: u64,
@@ -24,7 +24,7 @@ impl Alone {
         assert_eq!(desk.story.ended(&failed).await.status, Status::Failed);
         desk.story.quiet().await;
         desk.shown().await;
-        // A lasting refusal: nobody tries again.
+        // A 404 is permanent, so the read is not retried.
         let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", desk.number) };
         desk.story.local.forge().order_fault(calls, 10_000, Fault::status(404));
         desk.wait();
@@ -35,16 +35,16 @@ impl Alone {
         Self { desk, review, failed, next }
     }
 
-    /// The answer to the review where it is sent again.
+    /// Replays the review's delivery and returns the new decision.
     async fn told_again(&self) -> (String, Option<JobId>) {
         let entry = self.desk.entry(self.review).await;
-        // A lasting answer names the first that had it.
+        // A final decision names the first job that received the review.
         assert_eq!((entry.code.as_str(), entry.job.as_ref()), ("accepted", Some(&self.failed)));
         let again = self.desk.story.api.replay_delivery(&entry.id).await.unwrap();
         (again.code, again.job)
     }
 
-    /// It was told of the review, once.
+    /// Verifies that the job completed and its prompt contains the review once.
     async fn is_told(&self, job: &JobId) {
         self.desk.completed(job).await;
         let told = self.desk.frozen(job).await.prompt();
@@ -53,7 +53,7 @@ impl Alone {
         }
     }
 
-    /// So many revisions, and no more of them however long one waits.
+    /// Verifies that the number of revisions does not grow within two hours.
     async fn rests_after(self, revisions: usize) {
         for _ in 0..2 {
             self.desk.story.pass(HOUR).await;
@@ -65,7 +65,7 @@ impl Alone {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_waits_for_the_end_of_that_job_and_gets_one_revision_more() {
+async fn unread_review_gets_one_revision_after_the_next_job() {
     let alone = Alone::begin(|_| {}).await;
     assert_eq!(alone.told_again().await, ("repeat".to_owned(), Some(alone.failed.clone())));
     let desk = &alone.desk;
@@ -82,7 +82,7 @@ async fn it_waits_for_the_end_of_that_job_and_gets_one_revision_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_that_job_fails_as_well_the_one_after_it_is_told_of_it() {
+async fn job_after_two_failures_receives_the_unread_review() {
     let alone = Alone::begin(|_| {}).await;
     let desk = &alone.desk;
     std::fs::remove_file(desk.waiting()).unwrap();
@@ -96,14 +96,14 @@ async fn where_that_job_fails_as_well_the_one_after_it_is_told_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nothing_waits_whoever_asks_is_told_of_it_also_after_that_job_completed() {
+async fn without_coalescing_a_request_receives_the_unread_review() {
     let alone = Alone::begin(|settings| settings.coalesce = false).await;
     let desk = &alone.desk;
     desk.go();
     desk.completed(&alone.next).await;
     desk.story.pass(HOUR).await;
     desk.story.quiet().await;
-    assert_eq!(desk.revisions().await.len(), 1, "nobody asked");
+    assert_eq!(desk.revisions().await.len(), 1, "no revision starts without a request");
     let asked = desk.story.api.revise(&desk.revise("Now, please."), None).await.unwrap().job.unwrap();
     alone.is_told(&asked).await;
     alone.rests_after(2).await;

@@ -1,4 +1,4 @@
-//! A requested change becomes a commit, and everybody reads so where they look.
+//! Tests that a requested change becomes one commit, and that status, threads and ledger report it.
 
 use super::desk::{ANN, Desk};
 use crate::story::{REPOSITORY, REVIEW};
@@ -6,7 +6,7 @@ use pullyard_domain::job::Status;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_requested_change_becomes_one_commit_that_answers_each_thread_and_asks_again() {
+async fn review_yields_one_commit_thread_replies_and_a_rerequest() {
     let desk = Desk::made().await;
     desk.wait();
     let review = desk.ask("Say it twice.", &[("work.txt", 1, "This line, please.")]).await;
@@ -15,7 +15,7 @@ async fn a_requested_change_becomes_one_commit_that_answers_each_thread_and_asks
     desk.told("pending", &format!("Job {} works on the requested changes.", job.id.short())).await;
     desk.why_says("works on").await;
 
-    // What the agent was told, and what is frozen, are one.
+    // The agent's prompt equals the frozen context.
     let url = format!("{}/{REPOSITORY}/pull/{}", desk.story.local.forge().url(), desk.number);
     let branch = desk.why().await.branch;
     for words in ["Say it twice.", "This line, please.", "work.txt", "line 1", ANN, &url, &branch, "About APP-1"] {
@@ -29,7 +29,6 @@ async fn a_requested_change_becomes_one_commit_that_answers_each_thread_and_asks
     assert_eq!((told.pull_request.url.as_str(), told.pull_request.branch.as_str()), (url.as_str(), branch.as_str()));
     assert_eq!((told.reviews.len(), told.reviews[0].id, told.reviews[0].comments[0].line), (1, review, Some(1)));
 
-    // What is written after does not reach this job.
     desk.go();
     let job = desk.completed(&job.id).await;
     desk.is_answered_once(&[&job.id], 1).await;
@@ -42,7 +41,7 @@ async fn a_requested_change_becomes_one_commit_that_answers_each_thread_and_asks
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forge_that_stumbles_after_the_push_hears_each_answer_and_the_request_once() {
+async fn replies_and_rerequest_are_sent_once_after_forge_errors() {
     let desk = Desk::linked().await;
     for (path, fault) in [
         ("/graphql", Fault::status(500)),
@@ -61,7 +60,7 @@ async fn a_forge_that_stumbles_after_the_push_hears_each_answer_and_the_request_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reviews_of_one_hour_are_one_revision_of_the_newest_head() {
+async fn reviews_within_an_hour_share_one_revision_of_newest_head() {
     let desk = Desk::linked().await;
     desk.ask("First.", &[("change.txt", 1, "One.")]).await;
     let first = desk.revision().await;

@@ -1,4 +1,4 @@
-//! Where our token may set no status, people read the same in one comment of ours.
+//! Tests the comment that replaces the status where our token may not set statuses.
 
 use super::desk::Desk;
 use crate::story::{REPOSITORY, until};
@@ -11,13 +11,13 @@ use pullyard_store::Write;
 const WAITS: &str = "this review will be part of one at";
 
 impl Desk {
-    /// From now on our token may set no status.
+    /// The forge refuses all statuses of our token from now on.
     fn may_set_no_status(&self) {
         let calls = Calls { method: Some("POST".into()), path: "/statuses/".into() };
         self.story.local.forge().order_fault(calls, 10_000, Fault::status(403));
     }
 
-    /// Waits until our comments say this, each its own, and there are no more of them.
+    /// Waits until our comments contain these texts, one each, and no status is set.
     async fn commented(&self, each: &[&str]) {
         until("the comments are there", async || {
             let seen = self.story.local.forge().look(REPOSITORY, self.number).await.unwrap().unwrap();
@@ -29,20 +29,20 @@ impl Desk {
         .await
     }
 
-    /// The next change of a comment is refused to our token.
+    /// The forge refuses the next edit of a comment by our token.
     fn may_not_change_a_comment(&self) {
         let calls = Calls { method: Some("PATCH".into()), path: "/issues/comments/".into() };
         self.story.local.forge().order_fault(calls, 1, Fault::status(403));
     }
 
-    /// What stands in the table about the pull request.
+    /// The stored pull request.
     async fn stored(&self) -> PullRequest {
         let repository = self.story.local.forge().repository(REPOSITORY).await.unwrap().id;
         let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository, number: self.number };
         self.story.store().await.pull_request(&id).await.unwrap().unwrap()
     }
 
-    /// Waits until a comment is known as ours, and nothing is left to be said in it.
+    /// Waits until the id of our comment is stored and all updates are posted.
     async fn nothing_is_left_to_say(&self) {
         until("nothing is left to say", async || {
             let linked = self.stored().await;
@@ -51,7 +51,7 @@ impl Desk {
         .await
     }
 
-    /// It is not known any more which comment is ours.
+    /// Deletes the stored id of our comment.
     async fn forget_comment(&self) {
         self.story.local.forge().deliveries_settled().await;
         self.story.quiet().await;
@@ -62,7 +62,7 @@ impl Desk {
     }
 }
 
-/// A revision is at work, and what becomes of it can be said by a comment alone.
+/// A running revision that only a comment can report on.
 async fn revising() -> (Desk, Job) {
     let desk = Desk::linked().await;
     desk.may_set_no_status();
@@ -73,13 +73,13 @@ async fn revising() -> (Desk, Job) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_no_status_may_be_set_one_comment_says_what_is_so_and_is_changed_each_time() {
+async fn without_status_permission_one_comment_is_updated() {
     let (desk, job) = revising().await;
     desk.commented(&[format!("Job {} works on the requested changes.", job.id.short()).as_str()]).await;
     desk.go();
     desk.completed(&job.id).await;
     desk.commented(&[format!("Job {} revised ", job.id.short()).as_str()]).await;
-    // By its mark it is found again.
+    // The comment is found by its mark once its id is unknown.
     desk.forget_comment().await;
     desk.ask("Second.", &[]).await;
     desk.commented(&[WAITS]).await;
@@ -87,11 +87,11 @@ async fn where_no_status_may_be_set_one_comment_says_what_is_so_and_is_changed_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_comment_of_ours_that_somebody_deleted_is_written_anew() {
+async fn deleted_comment_is_posted_again() {
     let (desk, job) = revising().await;
     let works = format!("Job {} works on the requested changes.", job.id.short());
     desk.commented(&[works.as_str()]).await;
-    // The forge does not find it any more.
+    // The forge answers as if the comment had been deleted.
     let calls = Calls { method: Some("PATCH".into()), path: "/issues/comments/".into() };
     desk.story.local.forge().order_fault(calls, 1, Fault::status(404));
     desk.go();
@@ -102,9 +102,9 @@ async fn a_comment_of_ours_that_somebody_deleted_is_written_anew() {
     desk.end().await;
 }
 
-/// Anybody may copy our mark, and where it is not told who we are, their comment looks like ours.
+/// Any user may copy our mark. Without our own user name, such a comment looks like ours.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_comment_that_was_found_by_its_mark_and_may_not_be_changed_is_left_and_another_one_is_written() {
+async fn new_comment_is_posted_if_the_marked_one_is_read_only() {
     let (desk, job) = revising().await;
     desk.go();
     desk.completed(&job.id).await;
@@ -118,7 +118,7 @@ async fn a_comment_that_was_found_by_its_mark_and_may_not_be_changed_is_left_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_comment_that_is_known_as_ours_and_could_not_be_changed_for_once_is_gone_on_with() {
+async fn known_comment_is_used_again_after_a_refused_edit() {
     let (desk, job) = revising().await;
     let works = format!("Job {} works on the requested changes.", job.id.short());
     desk.commented(&[works.as_str()]).await;

@@ -1,4 +1,4 @@
-//! A pull request of ours on a desk: who reviews it, the agent that answers, and what stands at the forge after.
+//! The test world of reviews: a linked pull request, a reviewer, a scripted agent, and queries of the forge's state.
 
 use crate::story::{Between, REPOSITORY, Setup, Story, TODO, Task, Tasks, until};
 use pullyard_domain::id::{HookName, IntegrationId, JobId, RepositoryName, TicketKey};
@@ -22,22 +22,22 @@ const ANNS_TOKEN: &str = "ghp_ann";
 const BRANCH: &str = "feature";
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
-/// A story with an open pull request that belongs to a ticket, a hook, and Ann, who may review.
+/// A story with an open pull request linked to a ticket, a webhook, and Ann, who may review.
 pub(super) struct Desk {
     pub(super) story: Story,
     pub(super) number: u64,
-    /// What the agent reads and leaves behind.
+    /// Control files and prompts of the scripted agent.
     dir: TempDir,
 }
 
-/// How a desk begins.
+/// Options of a desk.
 pub(super) struct Begin {
     pub(super) hints: Hints,
     pub(super) hook: bool,
     pub(super) settings: fn(&mut Settings),
-    /// What the task of a job runs.
+    /// Program that a job's task runs.
     pub(super) task: fn() -> Task,
-    /// What stands between the functions and DynamoDB.
+    /// Proxy between the functions and DynamoDB.
     pub(super) between: Option<Between>,
 }
 
@@ -48,7 +48,7 @@ impl Default for Begin {
 }
 
 impl Desk {
-    /// A person opened the pull request and linked it: no job of ours was ever there.
+    /// A pull request that a user opened and linked; no job of ours created it.
     pub(super) async fn linked() -> Self {
         Self::begin(Begin::default()).await
     }
@@ -62,7 +62,7 @@ impl Desk {
         desk
     }
 
-    /// A job of ours opened the pull request.
+    /// A pull request that a job opened.
     pub(super) async fn made() -> Self {
         let mut desk = Self::bare(&Begin::default()).await;
         let job = desk.story.job_for("e1", KEY, 0).await;
@@ -85,7 +85,7 @@ impl Desk {
         forge.add_user(ann, AccountKind::User).await.unwrap();
         forge.set_role(REPOSITORY, ANN, Role::Write).await.unwrap();
         let dir = TempDir::new().unwrap();
-        // Says what it was told, waits while it is to wait, and fails while it is to fail.
+        // The agent writes its prompt to a file, blocks while `wait` exists, and fails if `fail` exists.
         let at = dir.path().display();
         let script = format!(
             "cat > {at}/draft-$PULLYARD_JOB; mv {at}/draft-$PULLYARD_JOB {at}/told-$PULLYARD_JOB
@@ -103,7 +103,7 @@ impl Desk {
         }
     }
 
-    /// A hook at the forge.
+    /// Installs a webhook at the forge.
     pub(super) async fn hook(&self, name: &str) {
         let hook = InstallHook {
             name: HookName::new(name).unwrap(),
@@ -120,7 +120,7 @@ impl Desk {
         self.story.local.forge().deliveries_settled().await;
     }
 
-    /// One more pull request, of a branch with one commit of Ann's.
+    /// Opens another pull request, from a branch with one commit by Ann.
     pub(super) async fn open(&self, branch: &str) -> u64 {
         self.commit(branch, "change.txt", "one\ntwo\nthree\n").await;
         let asked = json!({ "title": branch, "head": branch, "base": "main", "body": "" });
@@ -151,12 +151,12 @@ impl Desk {
         }
     }
 
-    /// Ann pushes a commit.
+    /// Commits and pushes as Ann.
     pub(super) async fn commit(&self, branch: &str, file: &str, text: &str) -> String {
         self.story.local.forge().commit(REPOSITORY, branch, ANN, &[(file, text, false)]).await.unwrap()
     }
 
-    /// Ann requests changes; who listens has heard it. The review's id at the forge.
+    /// Requests changes as Ann and waits for the webhooks. Returns the review's id at the forge.
     pub(super) async fn ask(&self, words: &str, remarks: &[(&str, u64, &str)]) -> u64 {
         self.ask_as(ANN, words, remarks).await
     }
@@ -169,14 +169,14 @@ impl Desk {
         review
     }
 
-    /// A call of the forge's own API about the pull request, with our token.
+    /// Calls the forge's API about the pull request, with our token.
     pub(super) async fn forge(&self, method: Method, path: &str, body: Value) -> Value {
         let said = self.story.forge(method, &format!("/pulls/{}{path}", self.number), body).await;
         self.story.local.forge().deliveries_settled().await;
         said
     }
 
-    /// The pull request is closed or opened.
+    /// Sets the pull request to `open` or `closed`.
     pub(super) async fn set(&self, state: &str) {
         self.forge(Method::PATCH, "", json!({ "state": state })).await;
     }
@@ -187,12 +187,12 @@ impl Desk {
         jobs
     }
 
-    /// The only revision there is, once it is there.
+    /// Waits for the first revision and returns it.
     pub(super) async fn revision(&self) -> Job {
         self.nth_revision(1).await
     }
 
-    /// The newest revision, once there are so many.
+    /// Waits until there are `count` revisions and returns the newest.
     pub(super) async fn nth_revision(&self, count: usize) -> Job {
         until("a revision is made", async || {
             let mut jobs = self.revisions().await;
@@ -201,7 +201,7 @@ impl Desk {
         .await
     }
 
-    /// The ticket once it has no job and its tool shows what it should; reviews may still wait.
+    /// Waits until the ticket has no active job and its tool is updated; deferred reviews may remain.
     pub(super) async fn shown(&self) -> Ticket {
         let store = self.story.store().await;
         until("the ticket is shown", async || {
@@ -219,17 +219,17 @@ impl Desk {
         job
     }
 
-    /// Agents wait from now on, before they change anything.
+    /// Blocks agents from now on, before they change a file.
     pub(super) fn wait(&self) {
         std::fs::write(self.waiting(), "").unwrap();
     }
 
-    /// Agents fail from now on.
+    /// Lets agents fail from now on.
     pub(super) fn fail(&self) {
         std::fs::write(self.dir.path().join("fail"), "").unwrap();
     }
 
-    /// Agents neither wait nor fail any more.
+    /// Lets agents run normally again.
     pub(super) fn go(&self) {
         for name in ["fail", "wait"] {
             let _ = std::fs::remove_file(self.dir.path().join(name));
@@ -244,7 +244,7 @@ impl Desk {
         self.dir.path().join(format!("told-{job}"))
     }
 
-    /// What the agent of a job was told, once it was.
+    /// Waits for the prompt of a job's agent and returns it.
     pub(super) async fn prompt(&self, job: &JobId) -> String {
         until("the agent is told", async || {
             std::fs::read_to_string(self.prompt_file(job)).map_err(|error| error.to_string())
@@ -256,7 +256,7 @@ impl Desk {
         self.story.api.why_pull(&self.which()).await.unwrap()
     }
 
-    /// Waits until `pullyard why` of the pull request says so.
+    /// Waits until `pullyard why` of the pull request contains `words`.
     pub(super) async fn why_says(&self, words: &str) {
         until("the sentence is there", async || {
             let said = self.why().await.sentence;
@@ -265,7 +265,7 @@ impl Desk {
         .await
     }
 
-    /// Waits until this is what stands beside the head, as `(state, sentence)`.
+    /// Waits until the status of the head is `state` and its description contains `words`.
     pub(super) async fn told(&self, state: &str, words: &str) {
         until("the status is there", async || {
             let seen = self.story.local.forge().look(REPOSITORY, self.number).await.unwrap().unwrap();
@@ -282,18 +282,18 @@ impl Desk {
         self.story.api.deliveries(&self.story.project, None, None).await.unwrap().deliveries
     }
 
-    /// The ledger's answer to a review.
+    /// The one ledger entry of a review.
     pub(super) async fn entry(&self, review: u64) -> Delivery {
         let of = |entry: &Delivery| {
             let subject = entry.review.as_ref().and_then(|subject| subject.review.as_ref());
             subject.is_some_and(|told| told.as_str() == review.to_string())
         };
         let mut found: Vec<_> = self.ledger().await.into_iter().filter(of).collect();
-        assert_eq!(found.len(), 1, "one entry for one review: {found:?}");
+        assert_eq!(found.len(), 1, "one entry per review: {found:?}");
         found.remove(0)
     }
 
-    /// How many commits of these jobs are on the branch of the pull request.
+    /// Number of commits by these jobs on the pull request's branch.
     pub(super) async fn commits_of(&self, jobs: &[&JobId]) -> usize {
         let head = self.story.local.forge().look(REPOSITORY, self.number).await.unwrap().unwrap().head;
         let said = self.story.git(&["log", &head, "--format=%(trailers:key=Pullyard-Job,valueonly)"]).await;
@@ -301,27 +301,27 @@ impl Desk {
         said.lines().filter(of).count()
     }
 
-    /// Exactly one commit, one answer in each thread, and the reviewer asked once.
+    /// Verifies one commit, one reply per thread, and one new request for review.
     pub(super) async fn is_answered_once(&self, jobs: &[&JobId], threads: usize) {
         assert_eq!(self.commits_of(jobs).await, 1, "one commit");
         let seen = self.story.local.forge().look(REPOSITORY, self.number).await.unwrap().unwrap();
         let answers: Vec<_> = seen.comments.iter().filter(|(author, _)| author == "pullyard-bot").collect();
-        assert_eq!(answers.len(), threads, "one answer in each thread: {answers:?}");
+        assert_eq!(answers.len(), threads, "one reply per thread: {answers:?}");
         let head = seen.head.get(..10).unwrap();
         assert!(answers.iter().all(|(_, words)| words.contains(head)), "{head}: {answers:?}");
-        assert_eq!(seen.requested, [ANN], "asked to look again");
+        assert_eq!(seen.requested, [ANN], "the review is requested again");
     }
 
-    /// The system is gone and begins again.
+    /// Stops the system and starts it again.
     pub(super) async fn begun_again(self, tasks: Tasks) -> Self {
         let Self { story, number, dir } = self;
         Self { story: story.begun_again(tasks).await, number, dir }
     }
 
-    /// Time passes until the job has ended; the sweeper goes round meanwhile.
+    /// Advances the clock, and the sweeper with it, until the job has ended.
     pub(super) async fn swept_until_ended(&self, job: &JobId) -> Job {
         until("the job ends", async || {
-            // While a task runs, no time passes: on a slow machine its lease would expire.
+            // The clock advances only while no task runs: on a slow machine a task's lease would expire.
             if self.story.local.running_tasks().await == 0 {
                 self.story.pass(Duration::from_secs(20)).await;
             }

@@ -1,4 +1,4 @@
-//! A review that was dismissed before anybody read it asks for nothing.
+//! Tests that a review dismissed before it was read is ignored.
 
 use super::desk::{Begin, Desk};
 use pullyard_domain::job::Status;
@@ -13,10 +13,10 @@ impl Desk {
         self.forge(Method::PUT, &format!("/reviews/{review}/dismissals"), json!({ "message": "Never mind." })).await;
     }
 
-    /// A review whose job waits for the forge.
+    /// Requests changes while the forge fails once: the revision stays Pending, the review unread.
     async fn unread(&self) -> (u64, pullyard_domain::id::JobId) {
         let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", self.number) };
-        // One that is not asked about again at once.
+        // The client does not retry a 501 at once.
         self.story.local.forge().order_fault(calls, 1, Fault::status(501));
         let review = self.ask("Not yet.", &[("change.txt", 1, "Why?")]).await;
         let job = self.revision().await;
@@ -26,7 +26,7 @@ impl Desk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_every_review_was_dismissed_is_called_off_and_gives_the_hour_back() {
+async fn dismissing_all_reviews_cancels_the_job_and_frees_the_hour() {
     let desk = Desk::linked().await;
     let (review, job) = desk.unread().await;
     let before = desk.story.ticket(super::desk::KEY).await;
@@ -37,8 +37,7 @@ async fn a_job_whose_every_review_was_dismissed_is_called_off_and_gives_the_hour
     desk.told("error", "Cancelled because its reviews were dismissed.").await;
     let ticket = desk.shown().await;
     assert_eq!((ticket.status, ticket.badges), (before.status, before.badges));
-    assert_eq!(desk.why().await.revised, None, "the hour is given back");
-    // The next one begins at once.
+    assert_eq!(desk.why().await.revised, None, "the hour is free again");
     desk.ask("But this.", &[]).await;
     let next = desk.nth_revision(2).await;
     let prompt = desk.prompt(&next.id).await;
@@ -48,7 +47,7 @@ async fn a_job_whose_every_review_was_dismissed_is_called_off_and_gives_the_hour
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_reviews_only_those_that_stand_are_told_to_the_agent() {
+async fn dismissed_review_is_left_out_of_the_prompt() {
     let desk = Desk::begin(Begin { hints: Hints::Arrive, ..Begin::default() }).await;
     desk.wait();
     desk.ask("First.", &[]).await;
@@ -68,7 +67,7 @@ async fn of_several_reviews_only_those_that_stand_are_told_to_the_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_persons_own_words_are_reason_enough_when_the_reviews_were_dismissed() {
+async fn requested_revision_runs_after_its_reviews_are_dismissed() {
     let desk = Desk::linked().await;
     desk.wait();
     desk.ask("First.", &[]).await;

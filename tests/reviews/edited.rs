@@ -1,10 +1,10 @@
-//! A review whose words were changed after it was submitted is told with a mark.
+//! Tests that the prompt marks a review that was edited after its submission.
 
 use super::desk::{ANN, Desk, HOUR};
 use crate::story::REPOSITORY;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_was_edited_before_it_was_read_is_marked_and_no_other() {
+async fn only_the_edited_review_is_marked_as_changed() {
     let desk = Desk::linked().await;
     desk.wait();
     desk.ask("First.", &[]).await;

@@ -1,4 +1,4 @@
-//! A revision that failed: what its ticket shows, what becomes of the reviews that waited, and how it goes on.
+//! Tests what follows a failed revision: the ticket, the waiting reviews, the retry and the next job.
 
 use super::desk::{Desk, HOUR, KEY};
 use crate::story::{REVIEW, TODO, TRIGGER};
@@ -10,7 +10,7 @@ use pullyard_protocol::job::CancelJob;
 use serde_json::json;
 
 impl Desk {
-    /// A revision that failed while another review waited for it: the job, and that review.
+    /// A revision that failed while a second review waited: the job and the id of that review.
     async fn failed() -> (Self, JobId, u64) {
         let desk = Self::linked().await;
         desk.wait();
@@ -34,7 +34,7 @@ impl Desk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_revision_is_seen_on_its_ticket_and_refuses_what_waited() {
+async fn failed_revision_shows_on_ticket_and_refuses_waiting_reviews() {
     let (desk, job, waits) = Desk::failed().await;
     let ticket = desk.shown().await;
     assert_eq!((ticket.status.as_str(), ticket.badges), (TODO, vec!["AI Failed".to_owned()]));
@@ -46,7 +46,7 @@ async fn a_failed_revision_is_seen_on_its_ticket_and_refuses_what_waited() {
     let next = desk.ask("Third.", &[]).await;
     assert_eq!(desk.entry(next).await.code, "previous_job_not_completed");
 
-    // Its retry is a revision with the same words, although others were said since.
+    // The retry has the same reviews, although newer ones were submitted since.
     let answer = desk.story.api.retry_job(&job, None).await.unwrap();
     assert_eq!(answer.verdict, Verdict::Accepted, "{}", answer.sentence);
     let again = desk.completed(&answer.job.unwrap()).await;
@@ -60,7 +60,7 @@ async fn a_failed_revision_is_seen_on_its_ticket_and_refuses_what_waited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_that_enters_the_trigger_status_after_it_is_told_of_the_refused_reviews() {
+async fn next_job_of_the_ticket_receives_the_refused_reviews() {
     let (desk, _, waits) = Desk::failed().await;
     desk.go();
     desk.shown().await;
@@ -72,7 +72,7 @@ async fn a_ticket_that_enters_the_trigger_status_after_it_is_told_of_the_refused
     assert_eq!((job.kind, job.result.unwrap().number), (Kind::Implement, desk.number));
     assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&job.id));
     assert_eq!(desk.commits_of(&[&job.id]).await, 1);
-    // Reviews work again.
+    // Later reviews start revisions again.
     desk.story.pass(HOUR).await;
     let next = desk.ask("Third.", &[]).await;
     let second = desk.nth_revision(2).await;
@@ -82,7 +82,7 @@ async fn a_ticket_that_enters_the_trigger_status_after_it_is_told_of_the_refused
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_whose_pull_request_was_closed_since_is_worked_on_without_the_refused_reviews() {
+async fn next_job_omits_refused_reviews_of_a_closed_pull_request() {
     let (desk, _, waits) = Desk::failed().await;
     desk.go();
     desk.shown().await;
@@ -92,13 +92,13 @@ async fn a_ticket_whose_pull_request_was_closed_since_is_worked_on_without_the_r
     let prompt = desk.prompt(&job.id).await;
     assert!(prompt.contains("About APP-1") && !prompt.contains("Second."), "{prompt}");
     assert_eq!((job.kind, desk.frozen(&job.id).await.review), (Kind::Implement, None));
-    assert_ne!(job.result.unwrap().number, desk.number, "nothing goes on with a closed one");
+    assert_ne!(job.result.unwrap().number, desk.number, "the closed pull request is not reused");
     assert_eq!(desk.entry(waits).await.job, None);
     desk.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_does_not_wait_for_ever_for_refused_reviews_that_its_forge_does_not_give() {
+async fn next_job_starts_without_reviews_the_forge_never_returns() {
     let (desk, _, waits) = Desk::failed().await;
     desk.go();
     desk.shown().await;
@@ -116,7 +116,7 @@ async fn a_ticket_does_not_wait_for_ever_for_refused_reviews_that_its_forge_does
     let seen = desk.story.api.job(&job).await.unwrap();
     assert_ne!(seen.status, Status::Pending, "{:?}", seen.waits);
     assert_eq!(desk.frozen(&job).await.review, None);
-    // It is told of none, so none is said to be its own: what waits for it gets a revision once it has ended.
+    // The job received no reviews, so none is assigned to it. The waiting reviews get a revision after its end.
     let entry = desk.entry(waits).await;
     assert_eq!((entry.code.as_str(), &entry.job), ("held_for_job", &None), "{}", entry.sentence);
     desk.story.local.forge().forget_faults();
@@ -132,12 +132,12 @@ async fn a_ticket_does_not_wait_for_ever_for_refused_reviews_that_its_forge_does
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nothing_waits_refused_reviews_that_no_job_could_be_told_of_keep_their_answer() {
+async fn without_coalescing_unread_refused_reviews_stay_refused() {
     let (desk, _, waits) = Desk::failed().await;
     desk.story.settings(|settings| settings.coalesce = false).await;
     desk.go();
     desk.shown().await;
-    // A lasting refusal: nobody tries again.
+    // A 404 is permanent, so the read is not retried.
     let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", desk.number) };
     desk.story.local.forge().order_fault(calls, 10_000, Fault::status(404));
     let job = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
@@ -145,7 +145,7 @@ async fn where_nothing_waits_refused_reviews_that_no_job_could_be_told_of_keep_t
     assert_eq!(desk.frozen(&job).await.review, None);
     let entry = desk.entry(waits).await;
     assert_eq!((entry.code.as_str(), &entry.job), ("previous_job_not_completed", &None), "{}", entry.sentence);
-    // Somebody has to ask for it, and is told of it then.
+    // A requested revision still receives the review.
     desk.story.local.forge().forget_faults();
     let answer = desk.story.api.revise(&desk.revise("Now, please."), None).await.unwrap();
     let revision = answer.job.unwrap();
@@ -155,10 +155,10 @@ async fn where_nothing_waits_refused_reviews_that_no_job_could_be_told_of_keep_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_retry_of_a_job_that_was_told_of_reviews_is_told_of_them_and_none_after_it() {
+async fn reviews_are_given_to_the_retry_and_to_no_later_job() {
     let (desk, _, waits) = Desk::failed().await;
     desk.shown().await;
-    // It is told of them, and fails as well.
+    // The next job receives the reviews and fails as well.
     let first = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
     assert_eq!(desk.story.ended(&first).await.status, Status::Failed);
     assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&first));
@@ -175,12 +175,12 @@ async fn the_retry_of_a_job_that_was_told_of_reviews_is_told_of_them_and_none_af
     }
     let last = desk.story.tell("drag-2", KEY, TRIGGER, 20).await.job.unwrap();
     desk.completed(&last).await;
-    assert_eq!(desk.frozen(&last).await.review, None, "they were answered");
+    assert_eq!(desk.frozen(&last).await.review, None, "the reviews were answered");
     desk.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_reviews_of_a_job_that_was_cancelled_before_they_were_read_are_told_to_the_next() {
+async fn next_job_receives_reviews_of_a_job_cancelled_unread() {
     let (desk, _, waits) = Desk::failed().await;
     desk.go();
     desk.shown().await;
@@ -204,7 +204,7 @@ async fn the_reviews_of_a_job_that_was_cancelled_before_they_were_read_are_told_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_words_of_a_person_whose_revision_failed_are_told_once_to_the_next_job_and_to_its_retry() {
+async fn message_of_failed_request_reaches_next_job_and_retry_once() {
     let desk = Desk::linked().await;
     desk.fail();
     let asked = desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap().job.unwrap();
@@ -226,7 +226,7 @@ async fn the_words_of_a_person_whose_revision_failed_are_told_once_to_the_next_j
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_job_that_cant_be_read_is_in_the_way_of_no_new_one_of_its_pull_request() {
+async fn unreadable_old_job_does_not_block_a_new_job() {
     let (desk, _, waits) = Desk::failed().await;
     desk.go();
     desk.shown().await;
@@ -249,11 +249,11 @@ async fn an_old_job_that_cant_be_read_is_in_the_way_of_no_new_one_of_its_pull_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_is_told_of_reviews_that_were_decided_before_though_the_forge_says_of_nobody_who_may() {
+async fn request_includes_decided_reviews_if_permissions_are_unknown() {
     let (desk, failed, waits) = Desk::failed().await;
     desk.go();
     desk.shown().await;
-    // What was said of Ann when they were decided is believed for ten minutes.
+    // Ann's cached permission expires after ten minutes.
     desk.story.pass(HOUR).await;
     let calls = Calls { method: Some("GET".into()), path: "/collaborators/".into() };
     desk.story.local.forge().order_fault(calls, 10_000, Fault::status(500));

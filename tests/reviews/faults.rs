@@ -1,4 +1,4 @@
-//! The forge fails while a review is read: that costs time, and nothing else for a whole day.
+//! Tests forge failures while a review is read: the job waits and retries for up to a day.
 
 use super::desk::{Begin, Desk, HOUR};
 use crate::story::{TODO, until};
@@ -10,19 +10,19 @@ use serde_json::json;
 use std::time::Duration;
 
 impl Desk {
-    /// This happens to so many calls about the reviews of the pull request.
+    /// Lets `times` reads of the pull request's reviews fail with `fault`.
     fn order(&self, times: usize, fault: Fault) {
         let path = format!("/pulls/{}/reviews/", self.number);
         self.story.local.forge().order_fault(Calls { method: Some("GET".into()), path }, times, fault);
     }
 
-    /// A review that the project did not want, so that nothing is remembered of it, and a person who asks for a revision
-    /// while this happens to so many questions whether somebody may start jobs: the review, and the job.
+    /// Requests a revision while `times` permission checks fail. A review exists that the settings refused. Returns the
+    /// review and the job.
     async fn asked_while(&self, times: usize, fault: Fault) -> (u64, JobId) {
         self.story.settings(|settings| settings.revise_on_review = false).await;
         let review = self.ask("First.", &[("change.txt", 1, "The first line.")]).await;
         assert_eq!(self.entry(review).await.code, "retrigger_disabled");
-        // What was said of Ann then is believed for ten minutes.
+        // Ann's cached permission expires after ten minutes.
         self.story.pass(HOUR).await;
         let calls = Calls { method: Some("GET".into()), path: "/collaborators/".into() };
         self.story.local.forge().order_fault(calls, times, fault);
@@ -30,7 +30,7 @@ impl Desk {
         (review, answer.job.unwrap())
     }
 
-    /// Somebody does this to the secret with our token.
+    /// Calls Secrets Manager on the secret of our forge token.
     async fn secrets(&self, operation: &str) {
         let answer = reqwest::Client::new()
             .post(&self.story.local.aws().endpoints().secretsmanager)
@@ -45,19 +45,19 @@ impl Desk {
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
 
-    /// The job still waits for its review, and says so by this code; when it was made.
+    /// Verifies that the job is Pending with this wait code. Returns its creation time.
     async fn waits(&self, job: &JobId, code: &str) -> Timestamp {
         self.story.quiet().await;
         let seen = self.story.api.job(job).await.unwrap();
         let why = self.story.api.why(job).await.unwrap();
         assert_eq!((seen.status, why.code.as_deref()), (Status::Pending, Some(code)), "{}", why.sentence);
-        assert_eq!(self.why().await.revised, Some(seen.created), "its hour began with it");
+        assert_eq!(self.why().await.revised, Some(seen.created), "the hour began with the job");
         seen.created
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forge_that_asks_us_to_wait_is_asked_again_when_it_said() {
+async fn rate_limited_forge_is_called_again_after_retry_after() {
     let desk = Desk::linked().await;
     desk.order(1, Fault::too_many(600));
     desk.ask("Not yet.", &[("change.txt", 1, "This.")]).await;
@@ -66,7 +66,7 @@ async fn a_forge_that_asks_us_to_wait_is_asked_again_when_it_said() {
     desk.why_says("asks us to wait until").await;
     desk.story.pass(Duration::from_secs(590)).await;
     desk.waits(&job.id, "forge_rate_limited").await;
-    // A second review of the same hour waits as ever.
+    // A second review within the hour is deferred as usual.
     let second = desk.ask("And this.", &[]).await;
     assert_eq!(desk.entry(second).await.code, "held_for_job");
     desk.story.pass(Duration::from_secs(20)).await;
@@ -77,7 +77,7 @@ async fn a_forge_that_asks_us_to_wait_is_asked_again_when_it_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forge_that_asks_us_to_wait_for_years_is_asked_again_within_the_hour() {
+async fn retry_after_of_years_is_capped_at_an_hour() {
     let desk = Desk::linked().await;
     desk.order(1, Fault::too_many(100_000_000));
     desk.ask("Not yet.", &[("change.txt", 1, "This.")]).await;
@@ -90,10 +90,10 @@ async fn a_forge_that_asks_us_to_wait_for_years_is_asked_again_within_the_hour()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_and_lost_connections_are_tried_again_until_the_review_is_read() {
+async fn review_reads_are_retried_after_errors_and_hang_ups() {
     let desk = Desk::linked().await;
     let job = {
-        // One that is not asked about again at once.
+        // The client does not retry a 501 at once.
         desk.order(1, Fault::status(501));
         desk.ask("Not yet.", &[]).await;
         desk.revision().await
@@ -101,7 +101,7 @@ async fn errors_and_lost_connections_are_tried_again_until_the_review_is_read() 
     let mut passed = Duration::ZERO;
     for fault in [Fault::HangUpBefore, Fault::HangUpAfter, Fault::status(500), Fault::used_up(0)] {
         desk.waits(&job.id, "context_fetch").await;
-        // Whoever reads a list may ask twice before giving up.
+        // One list read may call the forge twice, so order more faults than calls.
         desk.story.local.forge().forget_faults();
         desk.order(50, fault);
         passed += Duration::from_secs(240);
@@ -116,7 +116,7 @@ async fn errors_and_lost_connections_are_tried_again_until_the_review_is_read() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_could_not_be_read_for_a_day_fails_its_job_and_nothing_else() {
+async fn review_unreadable_for_a_day_fails_only_its_job() {
     let desk = Desk::linked().await;
     desk.order(10_000, Fault::status(503));
     let review = desk.ask("Not yet.", &[]).await;
@@ -133,7 +133,7 @@ async fn a_review_that_could_not_be_read_for_a_day_fails_its_job_and_nothing_els
     let ticket = desk.story.ticket(super::desk::KEY).await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.last_job.is_some()), (TODO, 0, false));
     assert_eq!(desk.entry(review).await.job.as_ref(), Some(&job.id));
-    // The hour is given back: what waited begins, and is read now.
+    // The hour is free again: the deferred review starts its revision.
     desk.story.local.forge().forget_faults();
     desk.story.pass(Duration::from_secs(60)).await;
     let next = desk.nth_revision(2).await;
@@ -143,9 +143,9 @@ async fn a_review_that_could_not_be_read_for_a_day_fails_its_job_and_nothing_els
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_retry_of_a_revision_whose_review_was_never_read_is_one_and_reads_it() {
+async fn retry_of_a_revision_with_an_unread_review_reads_it() {
     let desk = Desk::linked().await;
-    // Whoever meets another writer when the end is written asks once more.
+    // A conflicting write of the end leads to another read, so order more than one fault.
     desk.order(100, Fault::status(404));
     desk.ask("Not yet.", &[]).await;
     let job = desk.story.ended(&desk.revision().await.id).await;
@@ -160,14 +160,14 @@ async fn the_retry_of_a_revision_whose_review_was_never_read_is_one_and_reads_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_forge_has_no_token_any_more_waits_until_it_has() {
+async fn job_waits_until_the_forge_token_is_restored() {
     let desk = Desk::begin(Begin { hook: false, ..Begin::default() }).await;
     desk.wait();
     desk.secrets("DeleteSecret").await;
-    // Who asks has the token in memory for a minute; who reads the review never had it.
+    // The caller caches the token for a minute; the function that reads reviews never loaded it.
     let answer = desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap();
     let job = answer.job.unwrap();
-    // What is to be said on the pull request comes again and again meanwhile: the queue is not quiet.
+    // Reports to the pull request fail and repeat too, so the queue does not become empty.
     until("it was tried in vain", async || {
         let waits = desk.story.api.job(&job).await.unwrap().waits.unwrap();
         if waits.facts["n"] == 2 { Ok(()) } else { Err(format!("{waits:?}")) }
@@ -182,11 +182,11 @@ async fn a_job_whose_forge_has_no_token_any_more_waits_until_it_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_who_asks_waits_for_a_forge_that_does_not_say_who_may_and_is_told_of_the_review_then() {
+async fn request_waits_for_a_permission_check_and_gets_the_review() {
     let desk = Desk::linked().await;
     let (review, job) = desk.asked_while(1, Fault::status(500)).await;
     desk.waits(&job, "context_fetch").await;
-    assert_eq!(desk.entry(review).await.job, None, "nobody's until that is known");
+    assert_eq!(desk.entry(review).await.job, None, "no job owns the review before the permission is known");
     desk.story.pass(HOUR).await;
     let prompt = desk.prompt(&job).await;
     for words in ["Use tabs.", "First.", "The first line."] {
@@ -198,7 +198,7 @@ async fn a_person_who_asks_waits_for_a_forge_that_does_not_say_who_may_and_is_to
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_who_asks_does_not_wait_for_a_forge_that_will_not_say_who_may() {
+async fn request_skips_the_review_if_permissions_are_refused() {
     let desk = Desk::linked().await;
     let (review, job) = desk.asked_while(10_000, Fault::status(404)).await;
     let prompt = desk.prompt(&job).await;

@@ -1,5 +1,4 @@
-//! The system is gone at the worst moments of a revision: after it began again there is one commit, one answer
-//! in each thread, and one request to look again.
+//! Tests restarts of the system during a revision: each revision still happens exactly once.
 
 use super::desk::{Begin, Desk};
 use crate::story::{REPOSITORY, Tasks, until};
@@ -21,7 +20,6 @@ impl Desk {
         self.story.local.forge().order_fault(calls, times, fault);
     }
 
-    /// Waits until the job's commit is at the forge.
     async fn pushed(&self, job: &JobId) {
         until(
             "the commit is pushed",
@@ -42,7 +40,7 @@ impl Desk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gone_right_after_a_review_was_accepted() {
+async fn revision_completes_once_after_a_kill_at_acceptance() {
     let desk = Desk::begin(Begin { hints: Hints::AreLost, ..Begin::default() }).await;
     desk.ask("Not yet.", &REMARKS).await;
     let job = desk.revision().await;
@@ -53,9 +51,9 @@ async fn gone_right_after_a_review_was_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gone_while_the_review_is_read() {
+async fn revision_completes_once_after_a_kill_during_the_read() {
     let desk = Desk::linked().await;
-    // Read half, over and over: its words are there and its comments are not.
+    // The review's text is returned and its comments never are, so reading stays incomplete.
     desk.fault("GET", "/comments", 1_000, Fault::HangUpAfter);
     desk.ask("Not yet.", &REMARKS).await;
     let job = desk.revision().await;
@@ -65,7 +63,7 @@ async fn gone_while_the_review_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gone_with_its_task_between_push_and_answers() {
+async fn revision_completes_once_after_a_kill_before_the_replies() {
     let desk = Desk::begin(requeueing()).await;
     desk.fault("POST", "/graphql", 1, Fault::too_many(60));
     desk.ask("Not yet.", &REMARKS).await;
@@ -77,7 +75,7 @@ async fn gone_with_its_task_between_push_and_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gone_with_its_task_between_the_answers_and_the_end() {
+async fn revision_completes_once_after_a_kill_before_the_finish() {
     let desk = Desk::begin(requeueing()).await;
     desk.fault("POST", "/requested_reviewers", 1, Fault::too_many(60));
     desk.ask("Not yet.", &REMARKS).await;
@@ -94,7 +92,7 @@ async fn gone_with_its_task_between_the_answers_and_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gone_between_push_and_end_while_its_task_goes_on() {
+async fn surviving_task_completes_after_a_restart_behind_the_push() {
     let desk = Desk::linked().await;
     desk.fault("POST", "/requested_reviewers", 1, Fault::too_many(3));
     desk.ask("Not yet.", &REMARKS).await;
@@ -108,7 +106,7 @@ async fn gone_between_push_and_end_while_its_task_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gone_after_the_push_where_nothing_is_put_back_what_was_pushed_is_adopted() {
+async fn pushed_commit_is_adopted_where_jobs_are_not_requeued() {
     let desk = Desk::linked().await;
     desk.fault("POST", "/graphql", 1, Fault::too_many(60));
     desk.ask("Not yet.", &REMARKS).await;
@@ -122,7 +120,7 @@ async fn gone_after_the_push_where_nothing_is_put_back_what_was_pushed_is_adopte
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gone_while_the_agent_works_where_nothing_is_put_back_a_retry_does_what_was_asked() {
+async fn retry_completes_a_revision_killed_during_the_agent() {
     let desk = Desk::linked().await;
     desk.wait();
     desk.ask("Not yet.", &REMARKS).await;

@@ -1,4 +1,4 @@
-//! Reviews while indexes and copies lag behind what was written: each gets one answer, and is answered once.
+//! Tests that each review gets one decision and one revision while DynamoDB indexes and eventual reads lag.
 
 use super::desk::{Begin, Desk, HOUR, KEY, repository};
 use crate::lag::Lagging;
@@ -10,14 +10,13 @@ use pullyard_fake_forge::{DeliveryFault, TestForge as _};
 use pullyard_protocol::hook::{RecoverHook, SetIngress};
 use std::time::Duration;
 
-/// Each story is told under these.
 const SEEDS: std::ops::Range<u64> = 0..2;
 
 async fn before(lag: Lagging) -> (Desk, Lagging) {
     (Desk::begin(Begin { between: Some(lag.between()), ..Begin::default() }).await, lag)
 }
 
-/// Time passes, and the sweeper goes round in it, until it is so: an index that lags shows it to one of the next rounds.
+/// Advances the clock and the sweeper until `look` succeeds; a lagging index may need several rounds.
 async fn swept(desk: &Desk, by: Duration, what: &str, mut look: impl AsyncFnMut() -> Result<(), String>) {
     until(what, async || {
         desk.story.pass(by).await;
@@ -37,7 +36,7 @@ async fn swept_to_revisions(desk: &Desk, by: Duration, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_waits_for_its_hour_gets_its_one_job_while_reads_lag() {
+async fn deferred_review_gets_one_job_while_reads_lag() {
     for seed in SEEDS {
         let (desk, lag) = before(Lagging::start(seed).await).await;
         let first = desk.ask("First.", &[("change.txt", 1, "One.")]).await;
@@ -48,7 +47,7 @@ async fn a_review_that_waits_for_its_hour_gets_its_one_job_while_reads_lag() {
         swept_to_revisions(&desk, HOUR, 2).await;
         let next = desk.nth_revision(2).await;
         assert_eq!(desk.swept_until_ended(&next.id).await.status, Status::Completed);
-        // More rounds, and the same told once more, change nothing.
+        // More sweeps and a replay change nothing.
         for _ in 0..3 {
             desk.story.pass(HOUR).await;
             desk.story.quiet().await;
@@ -67,7 +66,7 @@ async fn a_review_that_waits_for_its_hour_gets_its_one_job_while_reads_lag() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_nobody_told_is_found_once_while_reads_lag() {
+async fn missed_review_is_found_once_while_reads_lag() {
     for seed in SEEDS {
         let (desk, lag) = before(Lagging::start(seed).await).await;
         let set = SetIngress { repository: repository(), ingress: Ingress::Poll };
@@ -76,7 +75,7 @@ async fn a_review_that_nobody_told_is_found_once_while_reads_lag() {
         desk.wait();
         let review = desk.ask("Not yet.", &[("change.txt", 1, "This.")]).await;
         swept_to_revisions(&desk, Duration::from_secs(61), 1).await;
-        // Whoever looks after it finds what is there already, however late that is seen.
+        // Further polls and recoveries find the existing job, even in stale reads.
         for _ in 0..3 {
             desk.story.pass(Duration::from_secs(301)).await;
             desk.story.quiet().await;
@@ -94,15 +93,15 @@ async fn a_review_that_nobody_told_is_found_once_while_reads_lag() {
     }
 }
 
-/// The job that a review gets, by the ticket: a list would not show it.
+/// Waits for the job of a review. Reads the ticket, because a lagging list omits the job.
 async fn its_job(desk: &Desk) -> JobId {
     until("the review has its job", async || desk.story.ticket(KEY).await.active_job.ok_or_else(|| "none".to_owned()))
         .await
 }
 
-/// Whatever is read for half the price is as it was before the review: only hints lead on, each once.
+/// Eventual reads return the state before the review, so only hints, one each, continue the work.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_is_read_told_and_answered_though_every_copy_is_of_the_moment_before() {
+async fn review_is_answered_while_eventual_reads_are_stale() {
     let (desk, lag) = before(Lagging::still().await).await;
     desk.story.quiet().await;
     lag.catch_up().await;
@@ -117,9 +116,9 @@ async fn a_review_is_read_told_and_answered_though_every_copy_is_of_the_moment_b
     desk.end().await;
 }
 
-/// The copies know the job as it works: its sentence is not to stay when it has ended.
+/// Eventual reads show the job as running; that status must not remain after its end.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_a_revision_is_told_though_every_copy_shows_it_at_work() {
+async fn end_of_revision_is_reported_while_copies_show_it_running() {
     let (desk, lag) = before(Lagging::still().await).await;
     desk.story.quiet().await;
     lag.catch_up().await;

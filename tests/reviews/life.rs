@@ -1,4 +1,4 @@
-//! The life of a pull request under a revision: closed, merged, opened again, moved, without its branch, renamed.
+//! Tests pull requests that are closed, merged, reopened, pushed to, renamed, or lose their branch during a revision.
 
 use super::desk::{ANN, Begin, Desk, HOUR, KEY};
 use crate::cli::User;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 impl Desk {
-    /// The job was called off because the pull request was closed; its ticket is as it was.
+    /// Verifies that the close cancelled the job, pushed no commit, and left the ticket unchanged.
     async fn is_called_off(&self, job: &JobId, what: &str) {
         let job = self.story.ended(job).await;
         let sentence = format!("Cancelled because #{} was {what}.", self.number);
@@ -28,7 +28,7 @@ impl Desk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_closed_while_its_review_is_not_read_yet_calls_the_job_off() {
+async fn closing_a_pr_cancels_its_job_before_the_review_is_read() {
     let desk = Desk::linked().await;
     let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", desk.number) };
     desk.story.local.forge().order_fault(calls, 100, Fault::status(500));
@@ -38,7 +38,7 @@ async fn a_pull_request_closed_while_its_review_is_not_read_yet_calls_the_job_of
     desk.set("closed").await;
     desk.is_called_off(&job.id, "closed").await;
     desk.told("error", "Cancelled because").await;
-    // Opened again, the next review works, and no hour is in its way.
+    // After reopening, the next review starts a revision at once.
     desk.story.local.forge().forget_faults();
     desk.set("open").await;
     desk.ask("And now?", &[]).await;
@@ -48,10 +48,10 @@ async fn a_pull_request_closed_while_its_review_is_not_read_yet_calls_the_job_of
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_that_nobody_told_was_closed_is_seen_to_be_when_its_review_is_read() {
+async fn unreported_close_is_detected_when_the_review_is_read() {
     let desk = Desk::begin(Begin { hook: false, ..Begin::default() }).await;
     let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews", desk.number) };
-    // One that is not asked about again at once.
+    // The client does not retry a 501 at once.
     desk.story.local.forge().order_fault(calls, 1, Fault::status(501));
     desk.ask("Not yet.", &[]).await;
     desk.story.api.revise(&desk.revise("Do it."), None).await.unwrap();
@@ -64,7 +64,7 @@ async fn a_pull_request_that_nobody_told_was_closed_is_seen_to_be_when_its_revie
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_closed_while_its_job_waits_for_a_runner_calls_the_job_off() {
+async fn closing_a_pr_cancels_a_job_that_waits_for_a_runner() {
     let desk = Desk::begin(Begin {
         settings: |settings| settings.compute = pullyard_domain::project::Compute::Runners,
         ..Begin::default()
@@ -79,7 +79,7 @@ async fn a_pull_request_closed_while_its_job_waits_for_a_runner_calls_the_job_of
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_closed_while_the_agent_works_stops_it_and_refuses_what_waits() {
+async fn closing_a_pr_stops_the_agent_and_refuses_waiting_reviews() {
     let desk = Desk::linked().await;
     desk.wait();
     desk.ask("First.", &[]).await;
@@ -95,7 +95,7 @@ async fn a_pull_request_closed_while_the_agent_works_stops_it_and_refuses_what_w
     assert_eq!(desk.why().await.held_until, None);
     let late = desk.ask("Third.", &[]).await;
     assert_eq!(desk.entry(late).await.code, "pull_request_closed");
-    // The agent worked: its hour runs on.
+    // The agent ran, so the hour is still used.
     desk.go();
     desk.set("open").await;
     let next = desk.ask("Fourth.", &[]).await;
@@ -109,7 +109,7 @@ async fn a_pull_request_closed_while_the_agent_works_stops_it_and_refuses_what_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_told_that_a_review_waits_when_none_does() {
+async fn why_reports_waiting_reviews_only_if_there_are_any() {
     let desk = Desk::linked().await;
     desk.ask("First.", &[]).await;
     let job = desk.revision().await;
@@ -124,7 +124,7 @@ async fn nobody_is_told_that_a_review_waits_when_none_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_merge_refuses_what_waits_and_what_comes_after() {
+async fn merge_refuses_waiting_reviews() {
     let desk = Desk::linked().await;
     desk.ask("First.", &[]).await;
     let job = desk.revision().await;
@@ -137,7 +137,7 @@ async fn a_merge_refuses_what_waits_and_what_comes_after() {
     desk.story.quiet().await;
     assert_eq!(desk.entry(waits).await.code, "pull_request_closed");
     assert_eq!(desk.why().await.state, PullRequestState::Merged);
-    // It is not the ticket that got no job.
+    // `why` names the refused revision, because the ticket itself was not refused.
     let said = User::of(&desk.story).run(&["why", KEY]).await.done();
     let label = format!("{REPOSITORY}#{}", desk.number);
     let refused = format!("No job was started for the last request to revise {label}: {label} is merged.");
@@ -149,7 +149,7 @@ async fn a_merge_refuses_what_waits_and_what_comes_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reviews_of_two_pull_requests_of_one_ticket_revise_each_its_own() {
+async fn reviews_revise_their_own_pull_request_of_a_shared_ticket() {
     let desk = Desk::linked().await;
     let newer = desk.open("newer").await;
     desk.link(newer, KEY).await;
@@ -164,7 +164,7 @@ async fn reviews_of_two_pull_requests_of_one_ticket_revise_each_its_own() {
     desk.go();
     let first = desk.completed(&first.id).await;
     assert_eq!(first.result.unwrap().number, desk.number);
-    // No hour of the other one is in its way.
+    // Each pull request has its own hour.
     let next = desk.nth_revision(2).await;
     let prompt = desk.prompt(&next.id).await;
     assert!(prompt.contains("Nor there.") && !prompt.contains("Not here."), "{prompt}");
@@ -177,7 +177,7 @@ async fn reviews_of_two_pull_requests_of_one_ticket_revise_each_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_persons_commit_while_the_agent_works_stays_below_ours() {
+async fn users_commit_during_a_revision_becomes_the_parent() {
     let desk = Desk::linked().await;
     desk.wait();
     desk.ask("Not yet.", &[("change.txt", 1, "This.")]).await;
@@ -189,19 +189,19 @@ async fn a_persons_commit_while_the_agent_works_stays_below_ours() {
     let job = desk.completed(&job.id).await;
     desk.is_answered_once(&[&job.id], 1).await;
     let head = job.result.unwrap().head;
-    assert_eq!(desk.story.git(&["rev-parse", &format!("{head}^")]).await, theirs, "theirs is the parent of ours");
+    assert_eq!(desk.story.git(&["rev-parse", &format!("{head}^")]).await, theirs, "the user's commit is our parent");
     desk.told("success", "revised").await;
     desk.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_branch_that_was_deleted_meanwhile_is_not_made_again() {
+async fn branch_deleted_during_a_revision_is_not_recreated() {
     let desk = Desk::linked().await;
     desk.wait();
     desk.ask("Not yet.", &[]).await;
     let job = desk.revision().await;
     desk.prompt(&job.id).await;
-    // GitHub closes the pull request with its branch.
+    // GitHub closes a pull request when its branch is deleted.
     desk.story.git(&["update-ref", "-d", "refs/heads/feature"]).await;
     desk.go();
     let job = desk.story.ended(&job.id).await;
@@ -214,7 +214,7 @@ async fn a_branch_that_was_deleted_meanwhile_is_not_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_renamed_meanwhile_is_revised_under_its_new_name() {
+async fn repository_renamed_during_a_revision_uses_its_new_name() {
     let desk = Desk::linked().await;
     desk.wait();
     desk.ask("First.", &[("change.txt", 1, "This.")]).await;
@@ -238,7 +238,7 @@ async fn a_repository_renamed_meanwhile_is_revised_under_its_new_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_closed_when_no_hint_arrives_is_settled_by_the_sweeper() {
+async fn close_without_hints_is_settled_by_the_sweeper() {
     let desk = Desk::begin(Begin { hints: Hints::AreLost, ..Begin::default() }).await;
     let review = desk.ask("Not yet.", &[]).await;
     let job = desk.revision().await;

@@ -1,4 +1,4 @@
-//! A person asks for a revision, and decides which pull requests belong to which ticket.
+//! Tests requested revisions, and linking of pull requests to tickets.
 
 use super::desk::{Desk, KEY};
 use crate::story::REPOSITORY;
@@ -9,13 +9,13 @@ use pullyard_protocol::client::Error;
 use pullyard_protocol::job::CancelJob;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_persons_request_passes_the_guards_of_reviews_and_takes_along_what_nobody_answered() {
+async fn requested_revision_passes_guards_and_adds_refused_reviews() {
     let desk = Desk::linked().await;
     let forge = desk.story.local.forge();
     let ben = User { login: "ben".into(), id: 77, token: "ghp_ben".into() };
     forge.add_user(ben, AccountKind::User).await.unwrap();
     forge.set_role(REPOSITORY, "ben", Role::Read).await.unwrap();
-    // Within the hour of a revision that failed, in a project that starts nothing on reviews.
+    // The guards refuse reviews here: a failed revision within the hour, and `revise_on_review` is off.
     desk.fail();
     desk.ask("First.", &[]).await;
     let failed = desk.revision().await;
@@ -48,7 +48,7 @@ async fn a_persons_request_passes_the_guards_of_reviews_and_takes_along_what_nob
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_waits_together_with_a_review_takes_along_what_nobody_answered_as_well() {
+async fn deferred_request_includes_reviews_of_cancelled_revision() {
     let desk = Desk::linked().await;
     desk.wait();
     let first = desk.ask("First.", &[]).await;
@@ -58,7 +58,7 @@ async fn a_request_that_waits_together_with_a_review_takes_along_what_nobody_ans
     desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap();
     desk.story.api.cancel_job(&revision.id, &CancelJob::default()).await.unwrap();
     assert_eq!(desk.story.ended(&revision.id).await.status, Status::Cancelled);
-    // Once this one completed, nobody would be told of what the other had.
+    // This revision is the last chance for the cancelled revision's reviews.
     let job = desk.nth_revision(2).await;
     let prompt = desk.prompt(&job.id).await;
     for words in ["Use tabs.", "First.", "Second."] {
@@ -73,7 +73,7 @@ async fn a_request_that_waits_together_with_a_review_takes_along_what_nobody_ans
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_is_told_of_all_that_a_failed_request_was_to_do_and_nobody_after_that() {
+async fn request_after_a_failed_request_repeats_its_inputs_once() {
     let desk = Desk::linked().await;
     desk.wait();
     desk.ask("First.", &[]).await;
@@ -97,7 +97,7 @@ async fn whoever_asks_is_told_of_all_that_a_failed_request_was_to_do_and_nobody_
     for words in ["Use tabs.", "First.", "Second.", "And shorter lines."] {
         assert_eq!(told.matches(words).count(), 1, "{words}: {told}");
     }
-    assert!(told.find("Use tabs.") < told.find("And shorter lines."), "the older words first: {told}");
+    assert!(told.find("Use tabs.") < told.find("And shorter lines."), "the older message comes first: {told}");
     let last = desk.story.api.revise(&desk.revise("Once more."), None).await.unwrap().job.unwrap();
     desk.completed(&last).await;
     let told = desk.frozen(&last).await.prompt();
@@ -106,7 +106,7 @@ async fn whoever_asks_is_told_of_all_that_a_failed_request_was_to_do_and_nobody_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_that_is_unlinked_starts_nothing_until_it_is_linked_again() {
+async fn unlinked_pull_request_starts_nothing_until_relinked() {
     let desk = Desk::linked().await;
     desk.story.api.unlink(&desk.which()).await.unwrap();
     let before = desk.ask("Before.", &[]).await;
@@ -120,7 +120,7 @@ async fn a_pull_request_that_is_unlinked_starts_nothing_until_it_is_linked_again
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_unlinked_while_reviews_wait_answers_them() {
+async fn unlinking_refuses_waiting_reviews() {
     let desk = Desk::linked().await;
     desk.ask("First.", &[]).await;
     let job = desk.revision().await;
@@ -136,7 +136,7 @@ async fn a_pull_request_unlinked_while_reviews_wait_answers_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_of_a_fork_is_not_linked() {
+async fn pull_request_of_a_fork_is_not_linked() {
     let desk = Desk::linked().await;
     let number = desk.open("other").await;
     desk.story.local.forge().show_as_fork(REPOSITORY, number, 4_711).await.unwrap();

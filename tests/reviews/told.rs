@@ -1,4 +1,4 @@
-//! A review is told by two hooks, found by looking, sent again, and lost: one job, none lost.
+//! Tests duplicate and lost reports of a review: two webhooks, polling, redelivery and loss lead to one job.
 
 use super::desk::{Begin, Desk, HOUR, KEY, repository};
 use crate::story::{Task, Tasks, begin_all, failed};
@@ -11,7 +11,7 @@ use pullyard_protocol::job::CancelJob;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_told_by_two_hooks_and_found_by_looking_makes_one_job() {
+async fn review_reported_by_two_webhooks_and_poll_makes_one_job() {
     let desk = Desk::linked().await;
     desk.hook("second").await;
     let set = SetIngress { repository: repository(), ingress: Ingress::Poll };
@@ -41,7 +41,7 @@ async fn a_review_told_by_two_hooks_and_found_by_looking_makes_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reviews_that_never_came_before_the_system_was_gone_are_found_after() {
+async fn reviews_missed_before_a_restart_are_found_after_it() {
     let desk = Desk::linked().await;
     let forge = desk.story.local.forge();
     forge.order_delivery_fault(1, DeliveryFault::NotSent);
@@ -80,9 +80,9 @@ async fn reviews_that_never_came_before_the_system_was_gone_are_found_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_came_before_its_pull_request_was_linked_is_found_by_looking() {
+async fn review_before_linking_is_found_by_polling() {
     let desk = Desk::linked().await;
-    // A reviewer is quicker than the end of the job that opened it.
+    // The review arrives before the job that opened the pull request has ended.
     desk.story.api.unlink(&desk.which()).await.unwrap();
     let review = desk.ask("Not yet.", &[]).await;
     assert_eq!(desk.entry(review).await.code, "no_linked_ticket");
@@ -101,7 +101,7 @@ async fn a_review_that_came_before_its_pull_request_was_linked_is_found_by_looki
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_reviews_reads_that_a_revision_may_have_pushed_before_it_failed_or_was_cancelled() {
+async fn status_mentions_a_possible_push_after_failure_or_cancel() {
     for is_cancelled in [true, false] {
         let desk = Desk::begin(Begin { task: || Task::Waiting, ..Begin::default() }).await;
         desk.ask("Not yet.", &[("change.txt", 1, "This.")]).await;
