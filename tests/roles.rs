@@ -1,8 +1,7 @@
-//! Least privilege, proven: what the functions ask of AWS is the list, and the list is what their roles allow.
+//! Tests least privilege: the AWS calls of the functions equal the list, and the list equals their IAM roles.
 //!
-//! The list (`roles/list.rs`, and `roles/items.rs` for the items of the table) is the middle: each call of every story
-//! is held against it when it is made, and the roles of `infra/functions.yaml` are from the other side. That nothing in
-//! it is never asked for takes the calls of all tests: `.ci/roles`. `docs/reference/roles.md` is written from it.
+//! Every test compares its calls with the list (`roles/list.rs`, and `roles/items.rs` for table items). `.ci/roles`
+//! verifies with the calls of all tests that every row is used. The list also generates `docs/reference/roles.md`.
 
 mod attacked;
 mod deployed;
@@ -28,7 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Names the file that `.ci/roles` had every test add its calls to.
+/// Variable with the file to which `.ci/roles` had every test append its calls.
 const RECORDED: &str = "PULLYARD_RECORDED_CALLS";
 
 type Line = (String, String, What);
@@ -37,7 +36,7 @@ fn listed() -> BTreeSet<Line> {
     LIST.iter().map(|(function, action, what, _)| (function.to_string(), action.to_string(), *what)).collect()
 }
 
-/// What AWS would say against a call, and what to change: by the list, and of items by the roles themselves.
+/// Why IAM would refuse a call, and what to change. Calls are compared with the list, items with the roles.
 pub(crate) fn refusal(asked: &Asked) -> Option<String> {
     let (function, action) = (asked.function.as_str(), asked.action.as_str());
     let is_listed = |what: What| LIST.iter().any(|(of, does, on, _)| *of == function && *does == action && *on == what);
@@ -52,9 +51,9 @@ pub(crate) fn refusal(asked: &Asked) -> Option<String> {
     Some(format!("the function {function} calls {action} on {}: {why}", asked.resource))
 }
 
-/// The flow of the demo, with a person who looks, cancels and asks on the pages.
+/// Runs a review, a cancelled job with page views, and a completed job.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_functions_ask_of_aws_is_in_the_list() {
+async fn aws_calls_of_all_functions_are_in_the_list() {
     let calls = Calls::default();
     let world = World::of(Setup { calls: calls.clone(), ..Setup::default() }).await;
     world.by_hand("acme").await;
@@ -86,34 +85,34 @@ async fn what_functions_ask_of_aws_is_in_the_list() {
 
     let asked = calls.all();
     let functions = asked.iter().map(|asked| asked.function.as_str()).collect::<BTreeSet<_>>();
-    assert_eq!(functions, BTreeSet::from(FUNCTIONS), "each of them was at work");
+    assert_eq!(functions, BTreeSet::from(FUNCTIONS), "every function was called");
     assert_eq!(asked.iter().find_map(refusal), None);
 }
 
-/// A call of the tasks function.
+/// A call by the tasks function.
 fn by_tasks(service: Service, operation: &str, body: Value) -> Call {
     Call { app: Some("tasks".into()), service, operation: operation.into(), body }
 }
 
-/// What the end of this fails its test with.
+/// The panic message of dropping `it`.
 fn said_at_the_end_of<T>(it: T) -> String {
     let ended = catch_unwind(AssertUnwindSafe(|| drop(it)));
     *ended.unwrap_err().downcast::<String>().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_a_story_says_what_aws_would_have_refused_of_it() {
+async fn story_end_reports_the_aws_calls_that_iam_would_refuse() {
     let calls = Calls::default();
     let story = Story::with(Setup { task: Task::Waiting, calls: calls.clone(), ..Setup::default() }).await;
     let secret = json!({ "SecretId": "somebody-elses" });
     calls.tell(&by_tasks(Service::SecretsManager, "GetSecretValue", secret));
     let said = said_at_the_end_of(story.begun_again(Tasks::Die).await);
     assert!(said.contains("the function tasks ") && said.contains("somebody-elses"), "{said}");
-    assert_eq!(said.lines().count(), 2, "nothing else of it would have been refused: {said}");
+    assert_eq!(said.lines().count(), 2, "no other call is reported: {said}");
 }
 
 #[test]
-fn a_call_that_aws_would_refuse_fails_the_test_that_made_it_and_is_named() {
+fn refused_aws_call_fails_the_test_and_is_named() {
     let item = json!({ "pk": { "S": "TOKEN#1" }, "sk": { "S": "TOKEN" } });
     let queue = json!({ "QueueUrl": "http://127.0.0.1:1/000000000000/dispatch", "MessageBody": "{}" });
     let secret = json!({ "SecretId": "somebody-elses" });
@@ -142,19 +141,19 @@ fn a_call_that_aws_would_refuse_fails_the_test_that_made_it_and_is_named() {
 
 #[test]
 #[ignore = "it is about what all other tests wrote down: .ci/roles"]
-fn everything_in_the_list_was_asked_for() {
+fn every_listed_aws_call_was_recorded() {
     let file = PathBuf::from(std::env::var_os(RECORDED).expect("PULLYARD_RECORDED_CALLS names a file"));
     let asked = calls::read(&file);
     items::check_all(&asked);
     let line = |asked: &Asked| Some((asked.function.clone(), asked.action.clone(), What::of(asked)?));
     let recorded = asked.iter().filter_map(line).collect::<BTreeSet<Line>>();
     let never = listed().difference(&recorded).map(|line| format!("{line:?}\n")).collect::<String>();
-    assert!(never.is_empty(), "in tests/roles/list.rs and never asked for:\n{never}");
+    assert!(never.is_empty(), "in tests/roles/list.rs but never called:\n{never}");
 }
 
 #[test]
-fn the_list_says_each_thing_once_and_why() {
-    assert_eq!(listed().len(), LIST.len(), "a line stands there twice");
+fn list_has_no_duplicate_and_a_reason_for_each_row() {
+    assert_eq!(listed().len(), LIST.len(), "a row is listed twice");
     for (function, action, _, why) in LIST {
         assert!(FUNCTIONS.contains(function), "{function}");
         assert!(action.split_once(':').is_some() && !action.contains('*'), "{action}");
@@ -163,12 +162,12 @@ fn the_list_says_each_thing_once_and_why() {
 }
 
 #[test]
-fn the_paper_is_the_list() {
+fn roles_page_is_generated_from_the_list() {
     paper::check();
 }
 
 #[test]
-fn each_role_allows_what_its_function_asks_for() {
+fn each_role_allows_the_listed_calls_of_its_function() {
     let deployed = Deployed::read();
     let mut refused = Vec::new();
     for (function, action, what, _) in LIST {
@@ -187,12 +186,12 @@ fn each_role_allows_what_its_function_asks_for() {
     assert!(refused.is_empty(), "refused by infra/functions.yaml:\n{}", refused.join("\n"));
 }
 
-/// Whether something that a role names is in the list, or allowed besides it.
+/// Whether a resource of a role is in the list or in its exceptions.
 fn is_wanted(function: &str, action: &str, resource: &str) -> bool {
     let rows = LIST.iter().filter(|(of, does, ..)| *of == function && *does == action);
     let mut named = rows.flat_map(|(_, _, what, _)| what.deployed().0);
     let is_exact = |pattern: &str, resource: &str| {
-        // A star stands for what AWS or people choose, at the end only.
+        // A star is accepted only at the end, for names chosen by AWS or users.
         like(pattern, resource) && (resource == pattern || pattern.find('*') == Some(pattern.len() - 1))
     };
     let everybody = EVERYBODY.iter().any(|(does, what, _)| {
@@ -204,10 +203,10 @@ fn is_wanted(function: &str, action: &str, resource: &str) -> bool {
 }
 
 #[test]
-fn no_role_allows_what_its_function_never_asks_for() {
+fn no_role_allows_more_than_the_listed_calls() {
     let deployed = Deployed::read();
     assert_eq!(deployed.functions.keys().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(FUNCTIONS));
-    assert_eq!(deployed.managed, Vec::<String>::new(), "roles with policies of AWS's");
+    assert_eq!(deployed.managed, Vec::<String>::new(), "roles with managed policies");
     let mut too_much = Vec::new();
     for function in FUNCTIONS {
         for statement in deployed.role(function).statements.iter().filter(|one| one.effect == Effect::Allow) {
@@ -218,16 +217,16 @@ fn no_role_allows_what_its_function_never_asks_for() {
             }
         }
     }
-    assert!(too_much.is_empty(), "allowed by infra/functions.yaml and never asked for:\n{}", too_much.join("\n"));
+    assert!(too_much.is_empty(), "allowed by infra/functions.yaml but never called:\n{}", too_much.join("\n"));
     let mut unused = BESIDES.iter().filter(|(function, action, what, _)| {
         let mut all = deployed.role(function).statements.iter();
         !all.any(|one| one.actions.iter().any(|a| a == action) && one.resources.iter().any(|r| r.ends_with(what)))
     });
-    assert_eq!(unused.next(), None, "allowed by no role: take it off the list of what is allowed besides");
+    assert_eq!(unused.next(), None, "allowed by no role: remove it from BESIDES");
 }
 
 #[test]
-fn roles_that_no_function_has_allow_what_is_listed_and_nothing_else() {
+fn roles_of_aws_services_allow_only_the_listed_actions() {
     let deployed = Deployed::read();
     let of_functions: BTreeSet<&String> = deployed.functions.values().collect();
     let mut found = BTreeSet::new();
@@ -246,10 +245,10 @@ fn roles_that_no_function_has_allow_what_is_listed_and_nothing_else() {
             }
         }
     }
-    assert_eq!(found.len(), OF_SERVICES.len(), "listed and allowed by no role: all but the rows {found:?}");
+    assert_eq!(found.len(), OF_SERVICES.len(), "only the rows {found:?} are allowed by a role");
 }
 
-/// Whether a function may do this with a key, as a service asks in its name, or by itself.
+/// Whether a function may use a key, through a service or directly.
 fn may_use(deployed: &Deployed, function: &str, action: &str, key: &str, through: Option<&str>) -> bool {
     let via = through.map(|service| format!("{service}.us-east-1.amazonaws.com"));
     let context: Vec<(&str, &str)> = via.iter().map(|via| ("kms:ViaService", via.as_str())).collect();
@@ -257,7 +256,7 @@ fn may_use(deployed: &Deployed, function: &str, action: &str, key: &str, through
 }
 
 #[test]
-fn a_key_of_the_deployments_own_is_used_through_what_a_function_calls_and_in_no_other_way() {
+fn own_kms_key_is_used_only_through_called_services() {
     let (without, deployed) = (Deployed::read(), Deployed::under_a_key());
     let services = ["dynamodb", "ecr", "ecs", "lambda", "logs", "s3", "secretsmanager", "sns", "sqs"];
     let other = KEY.replace("0123", "9876");
@@ -265,14 +264,14 @@ fn a_key_of_the_deployments_own_is_used_through_what_a_function_calls_and_in_no_
         for action in OF_THE_KEY {
             let asked = services.into_iter().filter(|one| may_use(&deployed, function, action, KEY, Some(one)));
             assert_eq!(asked.collect::<Vec<_>>(), list::through(function), "{function} {action}");
-            assert!(!may_use(&deployed, function, action, KEY, None), "{function} {action} by itself");
+            assert!(!may_use(&deployed, function, action, KEY, None), "{function} {action} directly");
             let another = |one: &str| may_use(&deployed, function, action, &other, Some(one));
             assert!(!services.into_iter().any(another), "{function} {action} with another key");
             let unasked = |one: &str| may_use(&without, function, action, KEY, Some(one));
-            assert!(!services.into_iter().any(unasked), "{function} {action} where there is no key");
+            assert!(!services.into_iter().any(unasked), "{function} {action} without a key");
         }
     }
-    // It changes nothing else, and no other role.
+    // A key adds one statement per function role and changes no other role.
     let of_functions: BTreeSet<&String> = deployed.functions.values().collect();
     for (name, policy) in &deployed.roles {
         let of_key = |action: &String| OF_THE_KEY.contains(&action.as_str());

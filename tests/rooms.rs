@@ -1,12 +1,11 @@
-//! Who may import whom. An edge that is not listed here is refused, so that a new one is a decision. And that tests
-//! which stand beside what they test are run.
+//! Tests the dependencies between crates against a list, and that targets without a test harness contain no tests.
 
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Every room with the rooms of ours it may import.
+/// Each crate with the workspace crates that it may import.
 const ROOMS: [(&str, &str); 28] = [
     ("domain", ""),
     ("version", ""),
@@ -32,7 +31,6 @@ const ROOMS: [(&str, &str); 28] = [
     ("runner", "domain forge protocol version"),
     ("emulator", ""),
     ("demo-forge", ""),
-    // Only tests link it.
     ("fake-forge", "demo-forge"),
     ("demo-model", ""),
     ("testkit", "emulator"),
@@ -47,7 +45,7 @@ const ROOMS: [(&str, &str); 28] = [
     ("cli", "admin domain forge functions local protocol runner version"),
 ];
 
-/// Who alone may link what.
+/// Libraries with the only crates that may link them.
 const RESERVED: [(&str, &str); 16] = [
     ("aide", "entry function-api"),
     ("schemars", "domain protocol entry function-api"),
@@ -70,11 +68,11 @@ const RESERVED: [(&str, &str); 16] = [
     ("clap", "cli runner"),
 ];
 
-/// What the pure room may link: nothing that reads a clock, a socket or a random number.
+/// Libraries of `domain`: without clock, sockets or random numbers.
 const PURE: &str = "data-encoding schemars serde sha2 time";
 
-/// What is read of `cargo metadata`. A crate for it has serde_json built with a feature that no program of ours has,
-/// and everything on top of that once more for the tests.
+/// The fields used from `cargo metadata`. The crate `cargo_metadata` would enable a serde_json feature and rebuild its
+/// dependents for tests.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -92,14 +90,14 @@ struct Target {
     /// `lib`, `bin`, `test` and others.
     kind: Vec<String>,
     src_path: PathBuf,
-    /// Its tests are run.
+    /// Whether Cargo runs the target's tests.
     test: bool,
 }
 
 #[derive(Deserialize)]
 struct Dependency {
     name: String,
-    /// `dev` or `build`; none for what is linked.
+    /// `dev` or `build`; `None` for a linked dependency.
     kind: Option<String>,
 }
 
@@ -121,7 +119,7 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     packages().into_iter().map(linked).collect()
 }
 
-/// The files below a folder in which tests stand.
+/// The files below a folder that contain tests.
 fn with_tests(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -143,22 +141,22 @@ fn words(list: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_room_imports_only_what_is_listed() {
+fn every_crate_imports_only_the_listed_crates() {
     let listed: BTreeMap<_, _> = ROOMS.iter().map(|(room, may)| (room.to_string(), words(may))).collect();
     for (package, dependencies) in dependencies() {
         let room = package.strip_prefix("pullyard-").unwrap_or(&package);
-        let may = listed.get(room).unwrap_or_else(|| panic!("the room {room} is not listed"));
+        let may = listed.get(room).unwrap_or_else(|| panic!("the crate {room} is not listed"));
         let ours: BTreeSet<_> =
             dependencies.iter().filter_map(|name| name.strip_prefix("pullyard-")).map(str::to_owned).collect();
         let unlisted: Vec<_> = ours.difference(may).collect();
         assert!(unlisted.is_empty(), "{room} imports {unlisted:?}, which is not listed");
         let unused: Vec<_> = may.difference(&ours).collect();
-        assert!(unused.is_empty(), "{room} no longer imports {unused:?}: take it off the list");
+        assert!(unused.is_empty(), "{room} no longer imports {unused:?}: remove it from the list");
     }
 }
 
 #[test]
-fn what_is_reserved_is_linked_only_where_it_may_be() {
+fn reserved_libraries_are_linked_only_by_listed_crates() {
     let dependencies = dependencies();
     for (library, rooms) in RESERVED {
         let may = words(rooms);
@@ -170,18 +168,18 @@ fn what_is_reserved_is_linked_only_where_it_may_be() {
 }
 
 #[test]
-fn the_domain_links_nothing_that_could_do_anything() {
+fn domain_links_only_the_pure_libraries() {
     let domain = &dependencies()["pullyard-domain"];
     assert_eq!(domain, &words(PURE));
 }
 
 #[test]
-fn where_a_package_says_that_it_has_no_tests_there_are_none() {
+fn targets_with_tests_disabled_contain_no_tests() {
     let programs = |target: &Target| target.kind.iter().any(|kind| kind == "lib" || kind == "bin");
     let all: Vec<Target> = packages().into_iter().flat_map(|package| package.targets).filter(programs).collect();
     assert!(all.iter().any(|target| target.test && !with_tests(target.src_path.parent().unwrap()).is_empty()));
     for target in all.iter().filter(|target| !target.test) {
         let unrun = with_tests(target.src_path.parent().unwrap());
-        assert!(unrun.is_empty(), "nobody runs the tests in {unrun:?}");
+        assert!(unrun.is_empty(), "the tests in {unrun:?} are never run");
     }
 }

@@ -1,4 +1,4 @@
-//! Self-hosted runners, with the test speaking as the runner.
+//! Tests self-hosted runners; the test acts as the runner.
 
 mod agents;
 mod breakers;
@@ -22,7 +22,6 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// A process of a runner.
 pub(crate) struct Process {
     client: RunnerClient,
     pub(crate) id: RunnerId,
@@ -49,19 +48,19 @@ impl Process {
         self.ask(claim).await.unwrap()
     }
 
-    /// The job that this claim gets, if it gets one.
+    /// Claims and returns the job, if any.
     pub(crate) async fn try_claim(&self, claim: &str) -> Option<JobId> {
         self.claim(claim).await.map(|claimed| claimed.job)
     }
 
-    /// It says that it runs these.
+    /// Sends a heartbeat with these jobs as active.
     pub(crate) async fn alive(&self, jobs: &[JobId]) {
         self.beat(&jobs.iter().collect::<Vec<_>>()).await;
     }
 }
 
 impl Story {
-    /// A story whose jobs wait for runners.
+    /// A story whose project uses self-hosted runners.
     async fn with_runners() -> Self {
         Self::of_runners(Setup::default().settings).await
     }
@@ -71,7 +70,7 @@ impl Story {
         Self::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await
     }
 
-    /// A story whose jobs wait for runners, and one of those.
+    /// The same with one registered runner, `kite`.
     async fn with_kite() -> (Self, Process) {
         let story = Self::with_runners().await;
         let token = story.runner_token("t", None, None).await;
@@ -79,7 +78,7 @@ impl Story {
         (story, kite)
     }
 
-    /// A new token for runners, of some projects or of all, for one name or for any.
+    /// Creates a runner token, optionally limited to projects or to one runner name.
     pub(crate) async fn runner_token(&self, name: &str, projects: Option<&[&str]>, only: Option<&str>) -> String {
         let token = format!("rnt_{name}");
         let projects = projects.map(|all| all.iter().map(|project| ProjectId::new(*project).unwrap()).collect());
@@ -90,7 +89,7 @@ impl Story {
         token
     }
 
-    /// A process that registers with two slots for `command`.
+    /// Registers a runner process with two slots for `command`.
     pub(crate) async fn runner(&self, token: &str, name: &str, instance: &str) -> Process {
         self.register(token, &introduction(name, instance)).await.unwrap()
     }
@@ -101,7 +100,7 @@ impl Story {
         Ok(Process { client, id: runner, instance: request.instance.clone() })
     }
 
-    /// What a `run-job` does first with what its runner claimed.
+    /// Starts the claimed attempt as `run-job` does.
     async fn start(&self, claimed: &ClaimedJob, claim: &str) -> Result<(Assignment, AttemptClient), Error> {
         let request = StartRequest {
             claim_id: ClaimId::new(claim).unwrap(),
@@ -114,7 +113,7 @@ impl Story {
         Ok((made, client))
     }
 
-    /// Claims, starts, and goes as far as this phase.
+    /// Claims and starts a job and enters the phases up to `last`.
     async fn run(&self, process: &Process, claim: &str, last: Phase) -> (JobId, AttemptClient) {
         let claimed = process.claim(claim).await.expect("a job");
         let (_, client) = self.start(&claimed, claim).await.unwrap();
@@ -122,7 +121,7 @@ impl Story {
         (claimed.job, client)
     }
 
-    /// Lets time pass in which the sweeper goes round as it should: so much in all, whatever of it the machine takes.
+    /// Advances the clock by `secs` in total, with a sweep at least every ten seconds.
     async fn steps(&self, secs: u64) {
         let end = self.clock.now().plus(Duration::from_secs(secs));
         loop {
@@ -144,7 +143,7 @@ impl Story {
         assert_eq!(self.api.job(job).await.unwrap().waits.map(|wait| wait.code), Some(code.to_owned()));
     }
 
-    /// Takes a token back, as an operator would in the table.
+    /// Revokes a token in the table.
     pub(crate) async fn revoke(&self, token: &str) {
         let pk = format!("TOKEN#{}", pullyard_entry::auth::hash_of(token));
         let revoke = json!({
@@ -169,14 +168,14 @@ fn introduction(name: &str, instance: &str) -> RegisterRequest {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_claims_a_job_once_however_often_it_asks_and_its_run_job_ends_it() {
+async fn repeated_claim_returns_the_same_job_until_it_ends() {
     let (story, kite) = Story::with_kite().await;
     assert!(kite.claim("c0").await.is_none());
     let job = story.job_for("e1", "APP-1", 1).await;
     story.waits_for(&job, "starting_now").await;
     let claimed = kite.claim("c1").await.unwrap();
     assert_eq!((&claimed.job, claimed.attempt), (&job, 1));
-    // The answer was lost; another job must not be given for the same claim.
+    // A repeated claim after a lost answer must not return another job.
     let second = story.job_for("e2", "APP-2", 2).await;
     let again = kite.claim("c1").await.unwrap();
     assert_eq!((&again.job, again.attempt), (&job, 1));
@@ -189,7 +188,7 @@ async fn a_runner_claims_a_job_once_however_often_it_asks_and_its_run_job_ends_i
     client.finish(&failed("f1")).await.unwrap();
     assert_eq!(story.ended(&job).await.status, Status::Failed);
     assert_eq!(story.api.runner("kite").await.unwrap().busy, 0);
-    // Its job has ended: the claim stays answered.
+    // The claim stays used after its job ended.
     assert!(kite.claim("c1").await.is_none());
     assert_eq!(kite.claim("c2").await.unwrap().job, second);
     assert!(story.tasks_of(&job).await.is_empty() && story.tasks_of(&second).await.is_empty());
@@ -197,7 +196,7 @@ async fn a_runner_claims_a_job_once_however_often_it_asks_and_its_run_job_ends_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_goes_to_the_runner_that_has_the_agent_and_the_labels() {
+async fn job_goes_to_a_runner_with_its_agent_and_labels() {
     let story = Story::with_runners().await;
     let token = story.runner_token("t", Some(&["acme"]), None).await;
     let mut event = story.event("e1", "APP-1", TRIGGER, 1);
@@ -216,7 +215,7 @@ async fn a_job_goes_to_the_runner_that_has_the_agent_and_the_labels() {
     let swan = story.register(&token, &labelled).await.unwrap();
     story.waits_for(&job, "starting_now").await;
     assert_eq!(swan.claim("c1").await.unwrap().job, job);
-    // First come, first served, whatever the class.
+    // Jobs are claimed in order of creation across classes.
     let plain = story.job_for("e2", "APP-2", 2).await;
     story.clock.advance(Duration::from_secs(1));
     event.event_id = "e3".parse().unwrap();
@@ -227,7 +226,7 @@ async fn a_job_goes_to_the_runner_that_has_the_agent_and_the_labels() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_runners_one_gets_the_job_and_a_job_of_another_project_nobody() {
+async fn one_of_two_runners_gets_the_job_and_foreign_runners_none() {
     let story = Story::with_runners().await;
     let (ours, theirs) = (
         story.runner_token("ours", Some(&["acme"]), None).await,
@@ -244,7 +243,7 @@ async fn of_two_runners_one_gets_the_job_and_a_job_of_another_project_nobody() {
     let got = [one, two].into_iter().flatten().collect::<Vec<_>>();
     assert_eq!(got.len(), 1);
     assert_eq!(got[0].job, job);
-    // A runner is its token's: of another one it is not there.
+    // A runner is visible only with its own token.
     let stolen = Process { client: foreign.client.clone(), id: kite.id.clone(), instance: kite.instance.clone() };
     assert_eq!(stolen.ask("c2").await.err().unwrap().code(), Some("not_found"));
     assert_eq!(stolen.say(&[], false, false).await.err().unwrap().code(), Some("not_found"));
@@ -252,14 +251,14 @@ async fn of_two_runners_one_gets_the_job_and_a_job_of_another_project_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drained_runner_keeps_its_job_takes_no_other_and_says_so() {
+async fn draining_runner_keeps_its_job_and_claims_no_other() {
     let (story, kite) = Story::with_kite().await;
     story.job_for("e1", "APP-1", 1).await;
     let (job, client) = story.run(&kite, "c1", Phase::Executing).await;
     let drained = story.api.command_runner("kite", RunnerOrder::Drain).await.unwrap();
     assert_eq!(drained.status, RunnerStatus::Draining);
     let waiting = story.job_for("e2", "APP-2", 2).await;
-    assert!(kite.claim("c2").await.is_none(), "it need not have heard of it");
+    assert!(kite.claim("c2").await.is_none(), "the drain applies before the runner is informed");
     story.waits_for(&waiting, "runners_paused").await;
     assert!(kite.beat(&[&job]).await.drain);
     assert_eq!(story.api.runner("kite").await.unwrap().drain.unwrap().acknowledged, None);
@@ -274,7 +273,7 @@ async fn a_drained_runner_keeps_its_job_takes_no_other_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_runner_gets_no_job_and_the_job_says_how_many_are_ahead() {
+async fn full_runner_gets_no_job_and_why_counts_the_jobs_ahead() {
     let story = Story::with_runners().await;
     let token = story.runner_token("t", None, None).await;
     let one = RegisterRequest { slots: 1, ..introduction("kite", "i1") };
@@ -291,7 +290,7 @@ async fn a_full_runner_gets_no_job_and_the_job_says_how_many_are_ahead() {
     let why = story.api.why(&last).await.unwrap();
     assert_eq!(why.sentence, "All 1 slots of 1 matching runners are busy; 1 jobs are ahead.");
     story.clock.advance(Duration::from_secs(91));
-    // Nobody has swept; whoever looks is told all the same.
+    // `why` is computed at read time and needs no sweep.
     story.waits_for(&last, "no_online_runner").await;
     story.end().await;
 }

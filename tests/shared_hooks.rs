@@ -1,5 +1,5 @@
-//! Hooks and projects that share a repository: what a hook of several projects tells of is decided for the one that has
-//! the repository, at once or in its turn; what another project has is nothing that a hook hears of or touches.
+//! Tests repositories shared by several projects: each event is decided for the right project, and webhooks reveal
+//! nothing of others.
 
 use crate::functions::invoke;
 use crate::story::{REPOSITORY, Setup};
@@ -24,13 +24,13 @@ use serde_json::{Value, json};
 const EVENT: &str = "pull_request_review";
 const HOOK: &str = "shared";
 
-/// A project without any repository.
+/// The project without a repository.
 fn home() -> ProjectId {
     ProjectId::new("other").unwrap()
 }
 
 impl World {
-    /// A hook whose home has no repository, and that serves the project that has one as well.
+    /// Installs a webhook of `other`, which has no repository, that also serves `acme`.
     async fn shared(&self) {
         let create = CreateProject { id: home(), name: "Other".into(), settings: Settings::default() };
         self.story.api.create_project(&create).await.unwrap();
@@ -42,8 +42,8 @@ impl World {
         self.story.api.set_secret(&made.secret, &set).await.unwrap();
     }
 
-    /// Two projects on one repository, each with a hook of its own: `acme`, which has the ticket, and `other`. Nothing
-    /// is read from the forge, which knows of no review.
+    /// Two projects on one repository, each with its own webhook; `acme` has the ticket. Hints are lost, so the forge
+    /// is not called.
     async fn shared_by_two() -> Self {
         let world = Self::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
         world.by_hand("acme").await;
@@ -51,18 +51,18 @@ impl World {
         world
     }
 
-    /// What a hook is answered when it tells a review of Ann's.
+    /// Sends a review by Ann through a webhook and returns the decision.
     async fn told(&self, hook: &str, review: u64, action: &str) -> Decision {
         let said = self.send(hook, EVENT, &self.review(review, action, "changes_requested")).await.1;
         serde_json::from_value(said.clone()).unwrap_or_else(|error| panic!("{error}: {said}"))
     }
 
-    /// An entry of the ledger, whole.
+    /// The complete ledger entry of a decision.
     async fn entry(&self, told: &Decision) -> Value {
         serde_json::to_value(self.story.api.delivery(&told.delivery).await.unwrap()).unwrap()
     }
 
-    /// The two again, and one hook that serves both.
+    /// The same two projects, and one webhook that serves both.
     async fn shared_by_one_hook() -> Self {
         let world = Self::shared_by_two().await;
         let wanted = InstallHook { others: vec![home()], ..world.wanted(HOOK, true) };
@@ -72,7 +72,7 @@ impl World {
         world
     }
 
-    /// Its pull request is linked to a ticket of the other project.
+    /// Links the pull request to a ticket of `other`.
     async fn is_linked_elsewhere(&self) {
         let ticket: CreateTicket =
             serde_json::from_value(json!({ "project": "other", "key": "OTHER-1", "title": "t" })).unwrap();
@@ -88,7 +88,7 @@ impl World {
         PullRequestId { integration, repository: self.repository, number: self.number }
     }
 
-    /// This answer is in the ledger of the project that has the ticket, and its neighbour's own one in the other.
+    /// Verifies that `acme` recorded this code and `other` its own refusal.
     async fn each_has_its_own(&self, code: &str) {
         let recorded = self.codes(&self.story.project).await;
         let about_the_review = |there: &&String| [code, "no_linked_ticket"].contains(&there.as_str());
@@ -96,13 +96,13 @@ impl World {
         assert_eq!(self.codes(&home()).await, ["no_linked_ticket"]);
     }
 
-    /// The answers in a project's ledger.
+    /// The codes in a project's ledger.
     async fn codes(&self, project: &ProjectId) -> Vec<String> {
         let ledger = self.story.api.deliveries(project, None, None).await.unwrap().deliveries;
         ledger.into_iter().map(|entry| entry.code).collect()
     }
 
-    /// Each of these is in the ledger of the project that has the repository, and nothing in the home's.
+    /// Verifies that `acme` recorded these codes and `other` none.
     async fn is_recorded_where_it_belongs(&self, codes: &[&str]) {
         let recorded = self.codes(&self.story.project).await;
         assert!(codes.iter().all(|code| recorded.iter().any(|there| there == code)), "{recorded:?}");
@@ -110,7 +110,7 @@ impl World {
     }
 }
 
-/// A delivery as API Gateway hands it to the function.
+/// A delivery as API Gateway passes it to the function.
 fn delivered(body: &str) -> Value {
     let path = format!("/webhooks/github/{HOOK}");
     json!({
@@ -132,11 +132,11 @@ fn delivered(body: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_is_decided_for_the_one_of_its_hooks_projects_that_has_the_repository() {
+async fn review_is_decided_for_the_project_with_the_repository() {
     let world = World::make().await;
     world.shared().await;
     let code = async |review: &Value| world.send(HOOK, EVENT, review).await.1["code"].clone();
-    // Of a pull request that nobody has linked: whoever could link it reads so.
+    // An unlinked pull request is recorded where a user could link it.
     let mut unlinked = world.review(79, "submitted", "changes_requested");
     unlinked["pull_request"]["number"] = json!(world.number + 1);
     assert_eq!(code(&unlinked).await, "no_linked_ticket");
@@ -146,9 +146,9 @@ async fn a_review_is_decided_for_the_one_of_its_hooks_projects_that_has_the_repo
     world.story.end().await;
 }
 
-/// By the name that it was made under, another repository would be asked for it.
+/// The original name now belongs to another repository.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_is_found_where_it_is_by_whichever_of_its_projects_has_the_repository() {
+async fn shared_webhook_is_verified_at_the_renamed_repository() {
     let world = World::make().await;
     let create = CreateProject { id: home(), name: "Other".into(), settings: Settings::default() };
     world.story.api.create_project(&create).await.unwrap();
@@ -164,11 +164,11 @@ async fn a_hook_is_found_where_it_is_by_whichever_of_its_projects_has_the_reposi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_is_decided_in_its_turn_is_decided_for_the_same_projects() {
+async fn queued_review_is_decided_for_the_same_project() {
     let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
     world.shared().await;
     let story = &world.story;
-    // As this instance sees it, others write the same items all the time.
+    // For this instance, every transaction conflicts with another writer.
     let wire = Wire::default();
     wire.always("TransactWriteItems", Fault::cancelled(&["TransactionConflict"]));
     let plain = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
@@ -194,7 +194,7 @@ async fn a_review_that_is_decided_in_its_turn_is_decided_for_the_same_projects()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_hears_nothing_of_the_job_of_another_projects_review() {
+async fn webhook_answer_omits_the_job_of_another_project() {
     let world = World::shared_by_two().await;
     let made = world.told("acme", 80, "submitted").await;
     assert_eq!((made.code.as_str(), made.job.is_some()), ("accepted", true), "{}", made.sentence);
@@ -204,17 +204,17 @@ async fn a_hook_hears_nothing_of_the_job_of_another_projects_review() {
         assert_eq!((told.code.as_str(), &told.job), ("no_linked_ticket", &None), "{}", told.sentence);
         assert_ne!(told.delivery, made.delivery);
     }
-    assert_eq!(world.entry(&made).await, before, "nor is its ledger entry touched");
+    assert_eq!(world.entry(&made).await, before, "the ledger entry is unchanged");
     world.each_has_its_own("accepted").await;
     assert_eq!(world.revisions().await.len(), 1);
     world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_answer_of_a_review_that_waits_is_not_written_over_by_another_projects_hook() {
+async fn waiting_decision_is_not_overwritten_by_another_webhook() {
     let world = World::shared_by_two().await;
     world.story.settings(|settings| settings.held_by = Some("ann".into())).await;
-    // An answer that is not final, and that its job is to be noted in.
+    // A decision that is not final: its entry will record the job later.
     let waits = world.told("acme", 80, "submitted").await;
     assert_eq!(waits.code, "project_held", "{}", waits.sentence);
     let before = world.entry(&waits).await;
@@ -226,7 +226,7 @@ async fn the_answer_of_a_review_that_waits_is_not_written_over_by_another_projec
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_is_marked_as_edited_by_the_hook_of_its_own_project_alone() {
+async fn only_the_webhook_of_its_project_marks_a_review_edited() {
     let world = World::shared_by_two().await;
     let store = world.story.store().await;
     let (id, review) = (world.pull_request(), ReviewId::new("80").unwrap());
@@ -240,21 +240,21 @@ async fn a_review_is_marked_as_edited_by_the_hook_of_its_own_project_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_another_project_answered_names_no_job_once_its_pull_request_is_linked_elsewhere() {
+async fn relinked_review_of_another_project_names_no_job() {
     let world = World::shared_by_two().await;
     let made = world.told("acme", 80, "submitted").await;
     assert_eq!(made.code, "accepted", "{}", made.sentence);
     world.is_linked_elsewhere().await;
     let told = world.told("other", 80, "submitted").await;
     assert_eq!((told.code.as_str(), &told.job), ("event_ignored", &None), "{}", told.sentence);
-    // What nobody has had yet is theirs.
+    // A new review is decided for the project that has the link now.
     let next = world.told("other", 81, "submitted").await;
-    assert_eq!(next.code, "held_until", "the hour of the pull request runs on: {}", next.sentence);
+    assert_eq!(next.code, "held_until", "the hour of the pull request still counts: {}", next.sentence);
     world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_waits_for_another_project_of_its_hook_names_the_entry_that_says_so() {
+async fn relinked_waiting_review_names_its_first_ledger_entry() {
     let world = World::shared_by_one_hook().await;
     world.story.settings(|settings| settings.held_by = Some("ann".into())).await;
     let waits = world.told(HOOK, 80, "submitted").await;
@@ -269,12 +269,12 @@ async fn a_review_that_waits_for_another_project_of_its_hook_names_the_entry_tha
         told.sentence
     );
     assert_eq!(world.entry(&told).await["code"], "project_held");
-    assert_eq!(world.codes(&home()).await, before, "nothing was decided for the other project");
+    assert_eq!(world.codes(&home()).await, before, "`other` records no decision");
     world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_has_a_job_of_another_project_of_its_hook_names_the_entry_that_says_so() {
+async fn relinked_accepted_review_names_its_first_ledger_entry() {
     let world = World::shared_by_one_hook().await;
     let made = world.told(HOOK, 80, "submitted").await;
     assert_eq!(made.code, "accepted", "{}", made.sentence);

@@ -1,4 +1,4 @@
-//! What somebody can't do who has taken over a function, or a task.
+//! Tests the limits of an attacker who controls a function or a task.
 
 use super::deployed::{DEPLOYMENT, Deployed, arn};
 use super::items;
@@ -7,7 +7,7 @@ use crate::calls::FUNCTIONS;
 
 const CLUSTER: &str = "cluster/pullyard";
 
-/// Which functions may do this, on a cluster if it is about one.
+/// The functions that may perform an action, with `cluster` as its ECS cluster.
 fn may(deployed: &Deployed, action: &str, resource: &str, cluster: &str) -> Vec<&'static str> {
     let cluster = arn("ecs", cluster);
     let service = ("iam:PassedToService", "ecs-tasks.amazonaws.com");
@@ -30,7 +30,7 @@ fn secret(name: &str) -> String {
 }
 
 #[test]
-fn only_the_dispatcher_touches_tasks_and_only_those_of_its_own_cluster() {
+fn only_the_dispatcher_controls_tasks_of_its_own_cluster() {
     let deployed = Deployed::read();
     let ours = arn("ecs", &format!("task-definition/{DEPLOYMENT}-medium:3"));
     let task = arn("ecs", &format!("task/{DEPLOYMENT}/0123"));
@@ -41,11 +41,11 @@ fn only_the_dispatcher_touches_tasks_and_only_those_of_its_own_cluster() {
     let cluster = arn("ecs", CLUSTER);
     let with_a_shell = [("ecs:cluster", cluster.as_str()), ("ecs:enable-execute-command", "true")];
     let request = Request { action: "ecs:RunTask", resource: &ours, context: &with_a_shell };
-    assert!(!deployed.role("dispatcher").allows(&request), "a shell in a task");
+    assert!(!deployed.role("dispatcher").allows(&request), "ECS Exec in a task");
     let others = ["production:1", "pullyard:1", "pullyard-medium-admin:1"];
     nobody(&deployed, &["ecs:RunTask"], &others.map(|other| arn("ecs", &format!("task-definition/{other}"))));
     nobody(&deployed, &["ecs:StopTask"], &[arn("ecs", "task/production/0123")]);
-    // What is there is tagged by nobody: tags go to a task while it is made.
+    // Tags can be set only while a task is created.
     let tags = |by: &str| {
         let context = [("ecs:CreateAction", by)];
         let request = Request { action: "ecs:TagResource", resource: &task, context: &context };
@@ -64,7 +64,7 @@ fn only_the_dispatcher_touches_tasks_and_only_those_of_its_own_cluster() {
 }
 
 #[test]
-fn only_ecs_is_handed_a_role_and_only_the_one_that_pulls_the_image() {
+fn only_ecs_is_passed_a_role_and_only_the_execution_role() {
     let deployed = Deployed::read();
     let role = |name: &str| format!("arn:aws:iam::000000000000:role/{name}");
     let ours = role("pullyard-TaskExecutionRole");
@@ -76,9 +76,9 @@ fn only_ecs_is_handed_a_role_and_only_the_one_that_pulls_the_image() {
 }
 
 #[test]
-fn a_task_has_no_rights_at_all() {
+fn task_has_no_aws_permissions() {
     let deployed = Deployed::read();
-    assert_eq!(deployed.task_roles, Vec::<String>::new(), "what runs in the container gets credentials");
+    assert_eq!(deployed.task_roles, Vec::<String>::new(), "the container gets AWS credentials");
     let execution = &deployed.roles["TaskExecutionRole"];
     for statement in &execution.statements {
         for action in &statement.actions {
@@ -89,18 +89,19 @@ fn a_task_has_no_rights_at_all() {
 }
 
 #[test]
-fn who_reads_secrets_reads_only_those_it_needs() {
+fn functions_read_only_the_secrets_they_need() {
     let deployed = Deployed::read();
     let get = "secretsmanager:GetSecretValue";
     let key = secret("pullyard/key");
-    // The others prove nobody's token: the webhook's callers sign, the ticket tool's tokens are in the table.
+    // The other functions verify no signed token: webhooks are signed by the forge, and the ticket tool's token is in
+    // the table.
     assert_eq!(may(&deployed, get, &key, CLUSTER), ["api", "pages", "dispatcher"]);
-    // These speak to forges. Hooks' secrets and forges' tokens have names of people's choice, so they can't be told
-    // apart here.
+    // These functions call forges. Users choose the names of webhook secrets and forge tokens, so IAM cannot
+    // distinguish them.
     let peoples = secret("pullyard/user/github-token");
     assert_eq!(may(&deployed, get, &peoples, CLUSTER), ["webhook", "api", "pages", "effects"]);
-    // What spends money and signs commits: of all that listens to the internet, the API alone reads it, and the pages
-    // alone could ask the API for it, by a lease signed with the key above.
+    // Model keys and signing keys: only the API reads them. The pages could request them from the API with a lease
+    // signed by the key above.
     assert_eq!(may(&deployed, get, &secret("pullyard/job/anthropic"), CLUSTER), ["api"]);
     let others = [
         "production/database",
@@ -115,7 +116,7 @@ fn who_reads_secrets_reads_only_those_it_needs() {
 }
 
 #[test]
-fn who_signs_leases_and_reads_no_secret_for_jobs_is_named_in_what_is_not_protected() {
+fn security_page_names_functions_that_can_sign_leases() {
     let deployed = Deployed::read();
     let get = "secretsmanager:GetSecretValue";
     let signs = may(&deployed, get, &secret("pullyard/key"), CLUSTER);
@@ -127,7 +128,7 @@ fn who_signs_leases_and_reads_no_secret_for_jobs_is_named_in_what_is_not_protect
 }
 
 #[test]
-fn only_the_api_sets_secrets_and_only_peoples() {
+fn only_the_api_sets_secrets_and_only_those_of_users() {
     let deployed = Deployed::read();
     let set = ["secretsmanager:PutSecretValue", "secretsmanager:CreateSecret"];
     for action in set {
@@ -142,7 +143,7 @@ fn only_the_api_sets_secrets_and_only_peoples() {
     nobody(&deployed, &more.each_ref().map(String::as_str), &all);
 }
 
-/// Who may do one of these to the item of this key, whatever attributes it names.
+/// The functions that may perform one of the actions on the item, naming any attribute.
 fn touch(deployed: &Deployed, actions: &[&str], key: &str) -> Vec<&'static str> {
     let any =
         |function: &&str| actions.iter().any(|action| items::may(deployed, function, action, key, &["pk", "scopes"]));
@@ -150,20 +151,20 @@ fn touch(deployed: &Deployed, actions: &[&str], key: &str) -> Vec<&'static str> 
 }
 
 #[test]
-fn nobody_but_the_api_makes_a_token_connects_a_forge_or_says_which_secret_counts() {
+fn only_the_api_writes_tokens_integrations_and_rotations() {
     let deployed = Deployed::read();
     let writes = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"];
     for key in ["TOKEN#abc", "INTEGRATION#gh1", "ROTATION#hook-acme"] {
         assert_eq!(touch(&deployed, &writes, key), ["api"], "{key}");
     }
-    // A session is one of a token that is there; the link that signs in is used up by the pages.
+    // A session belongs to an existing token; the pages mark a sign-in link as used.
     assert_eq!(touch(&deployed, &writes, "SIGNIN#nonce"), ["pages"]);
     assert_eq!(touch(&deployed, &writes, "FIRST"), Vec::<&str>::new());
-    assert_eq!(touch(&deployed, &writes, "TOKEN"), Vec::<&str>::new(), "a key that only looks like one");
+    assert_eq!(touch(&deployed, &writes, "TOKEN"), Vec::<&str>::new(), "a key that only resembles a token's");
 }
 
 #[test]
-fn who_signs_sessions_and_shows_no_page_finds_no_token_to_sign_for() {
+fn only_api_and_pages_hold_signing_key_and_read_tokens() {
     let deployed = Deployed::read();
     let signs = may(&deployed, "secretsmanager:GetSecretValue", &secret("pullyard/key"), CLUSTER);
     let reads = ["dynamodb:GetItem", "dynamodb:BatchGetItem"];
@@ -176,22 +177,22 @@ fn who_signs_sessions_and_shows_no_page_finds_no_token_to_sign_for() {
 }
 
 #[test]
-fn who_shows_people_nothing_reads_no_session_no_request_and_no_word_of_an_agent() {
+fn only_api_and_pages_read_sessions_requests_and_events() {
     let deployed = Deployed::read();
     for key in ["FIRST", "SIGNIN#nonce", "IDEMPOTENCY#caller#key", "EVENTS#job#0001", "NAME#runner#a"] {
         assert_eq!(touch(&deployed, &items::READS, key), ["api", "pages"], "{key}");
     }
-    // The ticket tool's own token is looked up by its hash, and a runner's by the hash that stands on it.
+    // Tickets finds its caller's token by hash, and the sweeper a runner's token by the hash in the runner item.
     assert_eq!(touch(&deployed, &items::READS, "TOKEN#abc"), ["tickets", "api", "pages", "sweeper"]);
     let list = arn("dynamodb", &format!("table/{DEPLOYMENT}/index/list"));
-    assert!(!may(&deployed, "dynamodb:Query", &list, CLUSTER).contains(&"tickets"), "it can't look through them");
+    assert!(!may(&deployed, "dynamodb:Query", &list, CLUSTER).contains(&"tickets"), "tickets cannot list tokens");
     let forges = ["webhook", "api", "pages", "effects"];
     assert_eq!(touch(&deployed, &items::READS, "INTEGRATION#gh1"), forges);
     assert_eq!(touch(&deployed, &items::READS, "ROTATION#hook-acme"), ["webhook", "api", "pages"]);
 }
 
 #[test]
-fn nobody_makes_or_deletes_what_the_stack_made_or_reads_what_is_others() {
+fn no_function_manages_resources_or_reads_foreign_ones() {
     let deployed = Deployed::read();
     let table = arn("dynamodb", &format!("table/{DEPLOYMENT}"));
     let changes = [

@@ -1,7 +1,6 @@
-//! The templates of `infra` as they would be deployed under the name `pullyard`: which ARN each name stands for, and
-//! so what the policies of each role say.
+//! Reads the templates of `infra` as deployed under the name `pullyard`, with ARNs and the policies of each role.
 //!
-//! Only what policies name is known; a policy that names something else fails with its name.
+//! A policy that refers to an unknown resource fails with its name.
 
 use super::policy::Policy;
 use super::template::{Known, read};
@@ -12,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub(super) const DEPLOYMENT: &str = "pullyard";
 const PLACE: &str = "us-east-1:000000000000";
 
-/// A key of the deployment's own.
+/// A customer managed KMS key.
 pub(super) const KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/01234567-89ab-cdef-0123-456789abcdef";
 
 /// An ARN of the deployment's account and region.
@@ -20,12 +19,12 @@ pub(super) fn arn(service: &str, resource: &str) -> String {
     format!("arn:aws:{service}:{PLACE}:{resource}")
 }
 
-/// Every role of every stack, by its logical name, with all its policies as one.
+/// All roles of all stacks by logical name, each with its policies merged.
 pub(super) struct Deployed {
     pub(super) roles: BTreeMap<String, Policy>,
-    /// Roles with a policy that is not written down here.
+    /// Roles with managed policies, whose content is unknown here.
     pub(super) managed: Vec<String>,
-    /// Task definitions that name a role of their own for what runs in the container.
+    /// Task definitions with a role for the container.
     pub(super) task_roles: Vec<String>,
     /// The role of each function, by the function's handler.
     pub(super) functions: BTreeMap<String, String>,
@@ -37,7 +36,7 @@ impl Deployed {
         Self::with(BTreeMap::new())
     }
 
-    /// The same with a key of the deployment's own.
+    /// Reads the templates with a customer managed key.
     pub(super) fn under_a_key() -> Self {
         Self::with(BTreeMap::from([("Settings".to_owned(), format!("KmsKeyArn={KEY}"))]))
     }
@@ -55,7 +54,7 @@ impl Deployed {
         self.roles.get(role).unwrap_or_else(|| panic!("there is no role {role}"))
     }
 
-    /// Goes through a stack and those in it; its outputs.
+    /// Reads a stack and its nested stacks; returns the outputs.
     fn stack(&mut self, file: &PathBuf, parameters: BTreeMap<String, String>) -> BTreeMap<String, String> {
         let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let template = read(&text);
@@ -88,7 +87,7 @@ impl Deployed {
         outputs.filter_map(|(name, output)| Some((name.clone(), word(&known, &output["Value"])?))).collect()
     }
 
-    /// Each stack may use the outputs of those that need nothing of it: those are gone through first.
+    /// Reads nested stacks in the order of their dependencies on each other's outputs.
     fn nested<'a>(&mut self, file: &Path, resources: impl Iterator<Item = (&'a String, &'a Value)>, known: &mut Known) {
         let location = |resource: &Value| {
             let properties = &resource["Properties"];
@@ -101,7 +100,7 @@ impl Deployed {
                 let said = resource["Properties"]["Parameters"].to_string();
                 !names.iter().any(|name| said.contains(&format!("[{name}")))
             });
-            let (name, resource, location) = waiting.remove(free.expect("stacks that need one another"));
+            let (name, resource, location) = waiting.remove(free.expect("nested stacks form a cycle"));
             let given = map(&resource["Properties"]["Parameters"]);
             let given = given.filter_map(|(name, value)| Some((name.clone(), word(known, value)?))).collect();
             let outputs = self.stack(&file.with_file_name(location), given);
@@ -123,24 +122,24 @@ impl Deployed {
                     let read = document.and_then(|document| Policy::read(&document));
                     all.statements.extend(read.unwrap_or_else(|fault| panic!("{name}: {fault}")).statements);
                 }
-                assert!(self.roles.insert(name.to_owned(), all).is_none(), "{name} stands there twice");
+                assert!(self.roles.insert(name.to_owned(), all).is_none(), "{name} is defined twice");
             }
             "AWS::Serverless::Function" => {
                 let (handler, role) = (properties["Handler"].as_str(), properties["Role"]["Fn::GetAtt"][0].as_str());
                 let (handler, role) = handler.zip(role).unwrap_or_else(|| panic!("{name} has no handler or role"));
-                assert!(properties["Policies"].is_null(), "{name} gets a role besides its own");
+                assert!(properties["Policies"].is_null(), "{name} has policies outside its role");
                 self.functions.insert(handler.to_owned(), role.to_owned());
             }
             "AWS::ECS::TaskDefinition" if !properties["TaskRoleArn"].is_null() => self.task_roles.push(name.to_owned()),
             "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" | "AWS::IAM::RolePolicy" | "AWS::IAM::User" => {
-                panic!("{name}: a policy outside of its role is not looked at")
+                panic!("{name}: a policy outside a role is not supported")
             }
             _ => {}
         }
     }
 }
 
-/// A policy as it is with or without a key of one's own; nothing else that is chosen is understood here.
+/// Resolves the choices of a policy document. Only the choice of a KMS key is supported.
 fn chosen(role: &str, document: &Value, has_key: bool) -> Value {
     let mut document = document.clone();
     if let Some(statements) = document["Statement"].as_array_mut() {
@@ -153,7 +152,7 @@ fn chosen(role: &str, document: &Value, has_key: bool) -> Value {
             let of_key = choice[0] == "OwnKey"
                 && choice[1]["Action"].as_array().is_some_and(|all| all.iter().all(uses))
                 && choice[2]["Ref"] == "AWS::NoValue";
-            assert!(of_key, "{role}: {choice} is not understood here");
+            assert!(of_key, "{role}: {choice} is not supported");
             has_key.then(|| choice[1].clone())
         });
         *statements = decided.collect();
@@ -173,7 +172,7 @@ fn word(known: &Known, value: &Value) -> Option<String> {
     }
 }
 
-/// What `Ref` (the empty name) and the attributes of a resource are.
+/// The values of `Ref` (empty name) and of the attributes of a resource.
 fn attributes(name: &str, resource: &Value, known: &Known) -> Vec<(&'static str, String)> {
     let named =
         |field: &str| word(known, &resource["Properties"][field]).unwrap_or_else(|| format!("{DEPLOYMENT}-{name}"));

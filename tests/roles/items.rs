@@ -1,7 +1,7 @@
-//! Which items of the table each function writes, and which it reads where it may not read all of them.
+//! Lists the table items that each function writes and reads, and compares the lists with the IAM roles.
 //!
-//! A role tells items apart by what their partition key begins with (`dynamodb:LeadingKeys`). So whoever takes over
-//! a function can change what that function changes anyway, and can't give himself a token, a session or a forge.
+//! Roles limit items by partition key prefix (`dynamodb:LeadingKeys`), so a stolen function role cannot create tokens
+//! or connect forges.
 
 use super::deployed::{DEPLOYMENT, Deployed, arn};
 use super::list::{LIST, What};
@@ -10,13 +10,13 @@ use crate::calls::{Asked, FUNCTIONS};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-/// The keys of the store: every kind of item is named there.
+/// The store's source, which names every kind of item.
 const KEYS: &str = include_str!("../../crates/store/src/key.rs");
 
 pub(super) const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
 pub(super) const ATTRIBUTES: &str = "dynamodb:Attributes";
 
-/// What the partition key begins with, what it is, and who writes it.
+/// Partition key prefix, description, and the functions that write the items.
 pub(super) type Items = (&'static str, &'static str, &'static [&'static str]);
 
 pub(super) const WRITTEN: &[Items] = &[
@@ -47,7 +47,7 @@ pub(super) const WRITTEN: &[Items] = &[
     ("FIRST", "which token was the first; written by `pullyard init --stack`, with the operator's own rights", &[]),
 ];
 
-/// Who deletes what of it: function and what the items' partition key begins with.
+/// Functions that delete items, with the partition key prefixes.
 const DELETED: &[(&str, &[&str])] = &[
     ("webhook", &["PROJECT#"]),
     ("effects", &["PROJECT#"]),
@@ -55,11 +55,10 @@ const DELETED: &[(&str, &[&str])] = &[
     ("sweeper", &["RUNNERS#", "RUNNER#", "NAME#"]),
 ];
 
-/// Who may read these items only: function and what their partition key begins with. The others, api and pages, show
-/// people everything, and may read the whole table.
+/// Functions with limited reads, with the partition key prefixes. The api and pages functions read the whole table.
 ///
-/// In no line is what nobody needs who shows people nothing: sessions that began, keys of requests, what agents said,
-/// which token was the first. Of tokens, tickets and sweeper read the one whose hash they have.
+/// Sessions, idempotency keys, agent events and the first token are in no row. Tickets and sweeper read a token only by
+/// its hash.
 pub(super) const READ: &[(&str, &[&str])] = &[
     (
         "webhook",
@@ -78,11 +77,11 @@ pub(super) const READ: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Who notes that a token was used, and makes and changes none: an update that names these attributes only.
+/// Functions that may update only these attributes of a token, to record its use.
 pub(super) const NOTE_USES: &[&str] = &["tickets", "pages"];
 pub(super) const OF_A_USE: [&str; 4] = ["pk", "sk", "mark", "last_used"];
 
-/// What the code does where the tests need not come by: function, items, when.
+/// Writes that the tests need not reach: function, items, occasion.
 const RARE: &[(&str, &str, &str)] = &[
     ("api", "PROJECT#", "a repository is connected again under a name that it got since, which frees the old one"),
     ("api", "POOL#", "a person asks for such a job before any ticket had one"),
@@ -109,38 +108,38 @@ fn is_asked(function: &str, action: &str) -> bool {
     LIST.iter().any(|(of, does, what, _)| *of == function && *does == action && *what == What::Table)
 }
 
-/// A partition key of these items.
+/// An example partition key.
 fn example(items: &str) -> String {
     if items.ends_with('#') { format!("{items}acme#1") } else { items.to_owned() }
 }
 
-/// Whether this function does this to such items.
+/// Whether the lists allow a function this write on such items.
 fn writes(function: &str, action: &str, items: &str) -> bool {
     let deletes = || DELETED.iter().any(|(of, deleted)| *of == function && deleted.contains(&items));
     let writers = WRITTEN.iter().find(|(of, ..)| *of == items).map(|(.., writers)| *writers);
     writers.is_some_and(|writers| writers.contains(&function)) && (action != "dynamodb:DeleteItem" || deletes())
 }
 
-/// A partition key that this function may do this with, if it is limited to some.
+/// An example partition key that a function with limited access may use.
 pub(super) fn allowed_key(function: &str, action: &str) -> Option<String> {
     let written = WRITTEN.iter().find(|(items, ..)| WRITES.contains(&action) && writes(function, action, items));
     let read = READ.iter().find(|(of, _)| READS.contains(&action) && *of == function);
     written.map(|(items, ..)| *items).or(read.and_then(|(_, all)| all.first().copied())).map(example)
 }
 
-/// Whether a function may do this with the item of this key, naming these attributes.
+/// Whether the role allows the action on the item with these attributes.
 pub(super) fn may(deployed: &Deployed, function: &str, action: &str, key: &str, attributes: &[&str]) -> bool {
     let named = attributes.iter().map(|attribute| (ATTRIBUTES, *attribute));
     let context = std::iter::once((LEADING_KEYS, key)).chain(named).collect::<Vec<_>>();
     deployed.role(function).allows(&Request { action, resource: &table(), context: &context })
 }
 
-/// Why a role would refuse what is asked for about items, and what to change.
+/// Why a role would refuse a call about items, and what to change.
 pub(super) fn refusal(asked: &Asked) -> Option<String> {
     static DEPLOYED: LazyLock<Deployed> = LazyLock::new(Deployed::read);
     let (function, action) = (asked.function.as_str(), asked.action.as_str());
     let Some(items) = &asked.items else {
-        // What an index is asked by is no item's key.
+        // An index key is not the key of an item.
         let of_items = READS.contains(&action) || WRITES.contains(&action);
         let is_unknown = of_items && !asked.resource.contains("/index/");
         return is_unknown
@@ -162,7 +161,7 @@ pub(super) fn refusal(asked: &Asked) -> Option<String> {
     ))
 }
 
-/// Everything that is in the list was recorded.
+/// Verifies that every listed access was recorded.
 pub(super) fn check_all(asked: &BTreeSet<Asked>) {
     let done = |(function, items, actions): &(&str, &str, &[&str])| {
         let of = |one: &&Asked| one.function == *function && one.items.as_deref() == Some(*items);
@@ -176,17 +175,17 @@ pub(super) fn check_all(asked: &BTreeSet<Asked>) {
     };
     let listed = written.chain(each(DELETED, &["dynamodb:DeleteItem"])).chain(each(READ, &READS));
     let never: Vec<_> = listed.filter(|one| !done(one)).collect();
-    assert!(never.is_empty(), "in tests/roles/items.rs and never done: {never:?}");
+    assert!(never.is_empty(), "in tests/roles/items.rs but never recorded: {never:?}");
     let note = |one: &&Asked| one.items.as_deref() == Some("TOKEN#") && one.action == "dynamodb:UpdateItem";
     let notes: BTreeSet<&str> = asked.iter().filter(note).map(|one| one.function.as_str()).collect();
-    assert!(NOTE_USES.iter().all(|function| notes.contains(function)), "only {notes:?} note uses");
+    assert!(NOTE_USES.iter().all(|function| notes.contains(function)), "only {notes:?} record token uses");
 }
 
 #[test]
-fn every_kind_of_item_is_in_the_list() {
+fn every_item_kind_of_the_store_is_listed() {
     let production = KEYS.split("#[cfg(test)]").next().unwrap();
     let (keys, _) = production.split_once("/// The `work` partition of due items.").unwrap();
-    // What stands in an index only is no item.
+    // These prefixes occur only in index keys.
     let indexed = ["HOOK", "INTEGRATION", "PROJECT", "TOKEN", "JOB", "TICKET", "PR", "DELIVERY"];
     let words = keys.split('"').skip(1).step_by(2);
     let kinds = words.filter_map(|word| {
@@ -219,15 +218,15 @@ fn every_kind_of_item_is_in_the_list() {
         let kind = kind.as_str();
         !listed.contains(kind) && !sort.contains(&kind) && !indexed.contains(&kind)
     });
-    assert_eq!(unknown.collect::<BTreeSet<_>>(), BTreeSet::new(), "a kind of item that nobody may write");
-    assert_eq!(listed.len(), WRITTEN.len(), "one stands there twice");
+    assert_eq!(unknown.collect::<BTreeSet<_>>(), BTreeSet::new(), "a kind of item without a writer");
+    assert_eq!(listed.len(), WRITTEN.len(), "a kind of item is listed twice");
     for (items, ..) in WRITTEN {
-        assert!(keys.contains(&format!("\"{items}")), "{items} is no kind of item any more");
+        assert!(keys.contains(&format!("\"{items}")), "{items} is no longer a kind of item");
     }
 }
 
 #[test]
-fn each_function_writes_its_own_items_and_no_others() {
+fn each_function_writes_only_its_listed_items() {
     let deployed = Deployed::read();
     let mut wrong = Vec::new();
     for function in FUNCTIONS {
@@ -242,14 +241,14 @@ fn each_function_writes_its_own_items_and_no_others() {
         for action in WRITES {
             assert!(!may(&deployed, function, action, "SOMETHING#new", &[]), "{function} {action}");
             let request = Request { action, resource: &table(), context: &[] };
-            assert!(!deployed.role(function).allows(&request), "{function} {action} of no item that is said");
+            assert!(!deployed.role(function).allows(&request), "{function} {action} without a leading key");
         }
     }
-    assert!(wrong.is_empty(), "infra/functions.yaml and tests/roles/items.rs:\n{}", wrong.concat());
+    assert!(wrong.is_empty(), "infra/functions.yaml differs from tests/roles/items.rs:\n{}", wrong.concat());
 }
 
 #[test]
-fn who_reads_a_part_of_the_table_reads_no_other() {
+fn functions_with_limited_reads_read_only_listed_items() {
     let deployed = Deployed::read();
     for function in FUNCTIONS {
         let only = READ.iter().find(|(of, _)| *of == function).map(|(_, items)| *items);
@@ -266,13 +265,13 @@ fn who_reads_a_part_of_the_table_reads_no_other() {
         for action in READS.into_iter().filter(|action| only.is_some() && is_asked(function, action)) {
             assert!(!may(&deployed, function, action, "SOMETHING#new", &[]), "{function} {action}");
             let request = Request { action, resource: &table(), context: &[] };
-            assert!(!deployed.role(function).allows(&request), "{function} {action} of no item that is said");
+            assert!(!deployed.role(function).allows(&request), "{function} {action} without a leading key");
         }
     }
 }
 
 #[test]
-fn the_use_of_a_token_is_noted_and_nothing_else_of_it_changed() {
+fn noting_a_token_use_changes_no_other_attribute() {
     let deployed = Deployed::read();
     let note = "dynamodb:UpdateItem";
     for function in FUNCTIONS.into_iter().filter(|function| *function != "api") {
@@ -282,14 +281,14 @@ fn the_use_of_a_token_is_noted_and_nothing_else_of_it_changed() {
             let attributes = [&OF_A_USE[..], &[other]].concat();
             assert!(!may(&deployed, function, note, "TOKEN#abc", &attributes), "{function} {other}");
         }
-        // An update that names nothing would be none; it must not slip through either.
+        // Even an update without attributes is refused.
         assert!(!may(&deployed, function, note, "TOKEN#abc", &[]), "{function}");
         assert!(!may(&deployed, function, note, "FIRST", &OF_A_USE), "{function}");
     }
 }
 
 #[test]
-fn no_statement_about_writing_is_without_the_items_it_is_about() {
+fn every_write_statement_limits_leading_keys() {
     let deployed = Deployed::read();
     for function in FUNCTIONS {
         for statement in deployed.role(function).statements.iter().filter(|one| one.effect == Effect::Allow) {

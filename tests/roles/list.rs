@@ -1,46 +1,46 @@
-//! What each function asks of AWS, and why. Whoever has a function make a new call adds its row here, and the
-//! statement in `infra/functions.yaml`.
+//! Lists the AWS calls of each function with their reasons. A new call needs a row here and a statement in
+//! `infra/functions.yaml`.
 
 use super::deployed::{DEPLOYMENT, arn};
 use crate::calls::Asked;
 use std::collections::BTreeSet;
 
-/// What a call is about.
+/// The resource of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum What {
-    /// The table itself.
+    /// The table, without its indexes.
     Table,
-    /// Its index of what is due and what may be claimed.
+    /// The table's index of due and claimable items.
     Work,
-    /// Its index of what pages list.
+    /// The table's index for lists.
     List,
     /// The queue that starts tasks.
     Dispatch,
     /// The FIFO queue that settles tickets.
     Effects,
-    /// Where messages go that failed too often, and events that reached nobody.
+    /// The dead-letter queues of messages and of undelivered events.
     DeadLetters,
-    /// The secret that tokens of attempts are signed with.
+    /// The key that signs the tokens of attempts.
     SigningKey,
-    /// The secrets that people set, to speak to forges.
+    /// Secrets that users set for forges.
     Peoples,
-    /// Those that they set for jobs alone.
+    /// Secrets that users set for jobs.
     OfJobs,
-    /// The names of secrets: an action about no resource.
+    /// The list of secret names, an action without a resource.
     SecretNames,
-    /// The definitions of tasks, whatever their revision, on our cluster.
+    /// Task definitions of any revision, on our cluster.
     Definitions,
     /// Tasks of our cluster.
     Tasks,
-    /// The objects of artifacts.
+    /// Artifact objects.
     Artifacts,
-    /// The list of our cluster's tasks: an action about no resource, on our cluster.
+    /// The list of our cluster's tasks, an action without a resource.
     TaskList,
 }
 use What::*;
 
 impl What {
-    /// As the paper says it: resource, index.
+    /// The text for the page: resource and index.
     pub(super) fn words(self) -> (&'static str, &'static str) {
         match self {
             Table => ("the table", ""),
@@ -60,7 +60,7 @@ impl What {
         }
     }
 
-    /// What a call of the local system was about.
+    /// Maps a call of the local system to its resource.
     pub(super) fn of(asked: &Asked) -> Option<Self> {
         let word = asked.resource.split_once(":000000000000:").map_or(asked.resource.as_str(), |(_, word)| word);
         let ours = asked.cluster.as_deref() == Some("arn:aws:ecs:us-east-1:000000000000:cluster/pullyard");
@@ -68,7 +68,7 @@ impl What {
             (_, "table/pullyard") => Some(Table),
             (_, "table/pullyard/index/work") => Some(Work),
             (_, "table/pullyard/index/list") => Some(List),
-            // The lost ones are those that a story has nobody read.
+            // Stories send lost hints to queues named `lost`.
             (_, "dispatch" | "lost") => Some(Dispatch),
             (_, "effects.fifo" | "lost.fifo") => Some(Effects),
             (_, "dispatch-dead" | "effects-dead.fifo" | "undelivered") => Some(DeadLetters),
@@ -78,7 +78,7 @@ impl What {
             ("secretsmanager:ListSecrets", "*") => Some(SecretNames),
             (_, object) if object.starts_with("arn:aws:s3:::pullyard-artifacts/artifacts/") => Some(Artifacts),
             ("ecs:ListTasks", "*") if ours => Some(TaskList),
-            // Of a task that is being made: IAM is told of its making, and not of its cluster.
+            // IAM checks tags of a new task without a cluster.
             ("ecs:TagResource", task) if task.starts_with("task/pullyard/") => Some(Tasks),
             (_, task) if ours && task.starts_with("task/pullyard/") => Some(Tasks),
             (_, definition) if ours && definition.starts_with("task-definition/pullyard-") => Some(Definitions),
@@ -86,7 +86,7 @@ impl What {
         }
     }
 
-    /// The ARNs it stands for in a deployment, with the cluster that is asked about; all of them must be allowed.
+    /// The ARNs in a deployment, all of which must be allowed, and the cluster of the request.
     pub(super) fn deployed(self) -> (Vec<String>, Option<String>) {
         let name = DEPLOYMENT;
         let table = |rest: &str| vec![arn("dynamodb", &format!("table/{name}{rest}"))];
@@ -120,7 +120,7 @@ impl What {
     }
 }
 
-/// One line of the list: function, action, what, why.
+/// Function, action, resource, reason.
 pub(super) type Row = (&'static str, &'static str, What, &'static str);
 
 pub(super) const LIST: &[Row] = &[
@@ -262,10 +262,10 @@ pub(super) const LIST: &[Row] = &[
     ("sweeper", "sqs:SendMessage", Effects, "tickets, pull requests, reviews and hooks that are due"),
 ];
 
-/// What roles allow besides: nobody calls it in our code. Function, action, part of the resource, why.
+/// An action that roles allow although our code does not call it: function, action, end of the resource, reason.
 pub(super) type Besides = (&'static str, &'static str, &'static str, &'static str);
 
-/// What every role allows besides.
+/// Such actions of every role.
 pub(super) const EVERYBODY: &[(&str, &str, &str)] = &[
     ("logs:CreateLogStream", ":log-group:/pullyard/pullyard/FUNCTION:*", "Lambda writes what the function prints"),
     ("logs:PutLogEvents", ":log-group:/pullyard/pullyard/FUNCTION:*", "Lambda writes what the function prints"),
@@ -289,8 +289,7 @@ pub(super) const BESIDES: &[Besides] = &[
     ("tasks", "sqs:SendMessage", ":pullyard-undelivered", "Lambda keeps an event there that failed three times"),
 ];
 
-/// What the roles allow that no function has: AWS's own services have them, and none of our code. Role, action, end of
-/// the resource, why.
+/// Actions of the roles of AWS services: role, action, end of the resource, reason.
 pub(super) const OF_SERVICES: &[Besides] = &[
     (
         "ScheduleRole",
@@ -326,13 +325,13 @@ pub(super) const OF_SERVICES: &[Besides] = &[
     ),
 ];
 
-/// What each function may do with a key of the deployment's own, where it has one.
+/// Actions of each function on a customer managed key.
 pub(super) const OF_THE_KEY: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
 
-/// The services that keep under such a key what functions give them.
+/// The AWS services that encrypt our data with that key.
 const KEEPERS: [&str; 4] = ["dynamodb", "s3", "secretsmanager", "sqs"];
 
-/// Through which services a function uses that key: those that keep under it, and that it calls.
+/// The services through which a function uses the key: those that encrypt with it and are called.
 pub(super) fn through(function: &str) -> Vec<&'static str> {
     let listed = LIST.iter().map(|(of, does, ..)| (*of, *does));
     let besides = BESIDES.iter().map(|(of, does, ..)| (*of, *does));

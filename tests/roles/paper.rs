@@ -1,4 +1,4 @@
-//! `docs/reference/roles.md`, written from the list.
+//! Generates `docs/reference/roles.md` from the list.
 
 use super::items::{NOTE_USES, OF_A_USE, READ, WRITTEN};
 use super::list::{BESIDES, EVERYBODY, LIST, OF_SERVICES, OF_THE_KEY, through};
@@ -103,7 +103,7 @@ fn written() -> String {
     page
 }
 
-/// The page is as it would be written; with `PULLYARD_WRITE_PAPERS=1` it is written.
+/// Compares the page with the generated text; writes it if `PULLYARD_WRITE_PAPERS=1`.
 pub(super) fn check() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/roles.md");
     let page = written();
@@ -113,6 +113,6 @@ pub(super) fn check() {
     let there = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         there == page,
-        "docs/reference/roles.md is not what tests/roles/list.rs says: PULLYARD_WRITE_PAPERS=1 writes it"
+        "docs/reference/roles.md differs from tests/roles/list.rs; set PULLYARD_WRITE_PAPERS=1 to write it"
     );
 }

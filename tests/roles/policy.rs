@@ -1,11 +1,10 @@
-//! Whether a role may do something, as IAM decides it for policies like ours: allowed by one statement, denied by
-//! none. What this does not understand it refuses to read, so that a test never passes for a rule it overlooked.
+//! Evaluates IAM policies: a request is allowed by one statement and denied by none. Unsupported elements are errors.
 //!
 //! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>.
 
 use serde_json::Value;
 
-/// The statements of a role's policies, with every reference replaced by what it stands for.
+/// The statements of a role's policies, with all references resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Policy {
     pub(super) statements: Vec<Statement>,
@@ -25,7 +24,7 @@ pub(super) enum Effect {
     Deny,
 }
 
-/// One key of one operator; one of the values is enough for each that the request has.
+/// One condition key. Each value of the request must match one of `values`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Condition {
     operator: Operator,
@@ -39,20 +38,20 @@ enum Operator {
     Equals,
     /// `StringLike`, `ArnLike`, and `ArnEquals`, which is the same.
     Like,
-    /// `ForAllValues:StringEquals` and `ForAllValues:StringLike`, for a key that a request has several values of. It
-    /// holds where the request has none: `Null` must stand beside it. `StringEqualsIfExists` is the same of one value.
+    /// `ForAllValues:StringEquals` and `:StringLike`, and `StringEqualsIfExists`. True if the request lacks the key, so
+    /// a `Null` condition must accompany it.
     All { like: bool },
-    /// `Null`: whether the request has no such key.
+    /// `Null`: whether the request lacks the key.
     Absent,
 }
 
-/// What is asked.
+/// A request to IAM.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
     pub(super) action: &'a str,
     /// An ARN, or `*` for an action about no resource.
     pub(super) resource: &'a str,
-    /// Condition keys with their values; one that has several stands there several times.
+    /// Condition keys with their values; a key with several values is repeated.
     pub(super) context: &'a [(&'a str, &'a str)],
 }
 
@@ -115,7 +114,7 @@ impl Condition {
         self.key.eq_ignore_ascii_case(key)
     }
 
-    /// A key that the request does not have fulfils nothing, but where all of none are asked for.
+    /// A missing key fails the condition, except for `All` and `Absent`.
     fn holds(&self, request: &Request<'_>) -> bool {
         let mut found = request.context.iter().filter(|(key, _)| key.eq_ignore_ascii_case(&self.key));
         let equals = |value: &str| self.values.iter().any(|wanted| wanted == value);
@@ -143,7 +142,7 @@ fn words(value: &Value) -> Result<Vec<String>, String> {
     many(value).iter().map(word).collect()
 }
 
-/// `*` stands for any characters, `?` for one.
+/// Matches a pattern in which `*` is any text and `?` one character.
 pub(super) fn like(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t, mut star) = (0, 0, None);
@@ -156,7 +155,7 @@ pub(super) fn like(pattern: &str, text: &str) -> bool {
             Some(b'?') => (p, t) = (p + 1, t + 1),
             Some(byte) if *byte == text[t] => (p, t) = (p + 1, t + 1),
             _ => match &mut star {
-                // The last star takes one more.
+                // Extend the match of the last star by one character.
                 Some((at, taken)) => {
                     *taken += 1;
                     (p, t) = (*at + 1, *taken);
@@ -174,7 +173,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn stars_and_question_marks_stand_for_what_iam_says() {
+    fn wildcards_match_as_in_iam() {
         for (pattern, text, fits) in [
             ("*", "", true),
             ("*", "anything:at/all", true),
@@ -197,7 +196,6 @@ mod tests {
         }
     }
 
-    /// Action, resource, context, and whether it is allowed.
     type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], bool);
 
     fn check(document: Value, asked: &[Case<'_>]) {
@@ -209,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn action_resource_and_condition_must_fit_in_one_statement() {
+    fn action_resource_and_condition_must_match_one_statement() {
         let document = json!({ "Statement": [
             { "Effect": "Allow", "Action": ["s:Get", "s:put*"], "Resource": "arn:t" },
             { "Effect": "Allow", "Action": "s:Del", "Resource": ["arn:u", "arn:v/*"],
@@ -235,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn each_value_of_a_key_must_fit_and_none_at_all_is_told_apart() {
+    fn every_value_of_a_key_must_match_and_absence_is_distinct() {
         let document = json!({ "Statement": [
             { "Effect": "Allow", "Action": "d:Put", "Resource": "*",
               "Condition": { "ForAllValues:StringLike": { "d:Keys": ["JOB#*", "SWEEPER"] }, "Null": { "d:Keys": "false" } } },
@@ -260,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_denial_beats_what_is_allowed() {
+    fn denial_overrides_an_allow() {
         let document = json!({ "Statement": [
             { "Effect": "Deny", "Action": "s:*", "Resource": "arn:t/secret" },
             { "Effect": "Allow", "Action": "s:*", "Resource": "*" },
@@ -272,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_not_read() {
+    fn unsupported_policy_elements_are_rejected() {
         let with = |field: &str, value: Value| {
             let mut statement = json!({ "Effect": "Allow", "Action": "s:Get", "Resource": "*" });
             statement[field] = value;

@@ -1,4 +1,4 @@
-//! A template of CloudFormation, read: YAML with its short tags, and references replaced by what they stand for.
+//! Reads CloudFormation templates: YAML with short tags, and references resolved to known values.
 
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ impl Reader {
             Some((Open::Map(all, key), _)) => match key.take() {
                 None => *key = Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
                 Some(name) => {
-                    assert!(all.insert(name.clone(), value).is_none(), "{name} stands there twice");
+                    assert!(all.insert(name.clone(), value).is_none(), "{name} is defined twice");
                 }
             },
         }
@@ -60,7 +60,7 @@ impl EventReceiver for Reader {
             Event::SequenceStart(_, tag) => self.open.push((Open::List(Vec::new()), tag)),
             Event::MappingStart(_, tag) => self.open.push((Open::Map(Map::new(), None), tag)),
             Event::SequenceEnd | Event::MappingEnd => self.close(),
-            Event::Alias(_) => panic!("CloudFormation knows no aliases"),
+            Event::Alias(_) => panic!("CloudFormation does not support YAML aliases"),
             _ => {}
         }
     }
@@ -72,7 +72,7 @@ fn scalar(text: &str) -> Value {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
         _ => match text.parse::<i64>() {
-            // A number that would be written otherwise is a word, such as an account.
+            // A number with another spelling stays text, such as an account id with leading zeros.
             Ok(number) if number.to_string() == text => json!(number),
             _ => Value::String(text.to_owned()),
         },
@@ -93,7 +93,7 @@ fn tagged(tag: Option<Tag>, value: Value) -> Value {
     }
 }
 
-/// What references stand for: `Name` for a parameter or a resource, `Name.Attribute` for an attribute.
+/// Values of references: `Name` for a parameter or resource, `Name.Attribute` for an attribute.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known(pub(crate) BTreeMap<String, String>);
 
@@ -102,7 +102,7 @@ impl Known {
         self.0.get(name).map(String::as_str).ok_or_else(|| format!("{name} is not known"))
     }
 
-    /// Replaces every reference; `Fn::If` is left as it is, for nothing here depends on one.
+    /// Resolves every reference. `Fn::If` stays as written: no caller depends on one.
     pub(crate) fn resolve(&self, value: &Value) -> Result<Value, String> {
         match value {
             Value::Array(all) => all.iter().map(|one| self.resolve(one)).collect::<Result<_, _>>().map(Value::Array),
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_mean_what_cloudformation_means_by_them() {
+    fn short_tags_become_intrinsic_functions() {
         let text = "A: !Ref B\nC: !GetAtt D.E.F\nG: !Sub \"${H}-i\"\nJ: !If [K, !Ref L, !Ref AWS::NoValue]\n\
                     M: {n: 1, o: 'true', p: true, q: 012}\nR:\n  - s # said\n  - !Not [!Equals [!Ref T, \"\"]]\nU: |\n  v\n";
         assert_eq!(
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn references_become_what_they_stand_for() {
+    fn references_resolve_to_known_values_or_fail() {
         let known = [("A", "a"), ("B.Arn", "b"), ("AWS::Region", "r")];
         let known = Known(known.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
         let text = "x: [!Ref A, !GetAtt B.Arn, !Sub \"${A}/${B.Arn}/${AWS::Region}/${!A}/*\"]\ny: {Ref: A, z: 1}\n";

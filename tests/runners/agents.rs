@@ -1,4 +1,4 @@
-//! Which self-hosted runner may take a job whose agent its project chose.
+//! Tests which self-hosted runner may claim a job when the project chooses the agent.
 
 use super::introduction;
 use crate::story::{Setup, Story, failed};
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_goes_to_a_runner_that_has_the_agent_its_project_had_chosen_when_it_was_made() {
+async fn job_needs_a_runner_with_the_agent_chosen_at_creation() {
     let settings = Settings { agent: Some("codex".into()), ..Setup::default().settings };
     let story = Story::of_runners(settings).await;
     story.connect(Agent::of_project()).await;
@@ -21,9 +21,9 @@ async fn a_job_goes_to_a_runner_that_has_the_agent_its_project_had_chosen_when_i
     let first = story.job_for("e1", "APP-1", 1).await;
     story.clock.advance(Duration::from_secs(1));
     let second = story.job_for("e2", "APP-2", 2).await;
-    assert!(kite.claim("k1").await.is_none(), "it has no Codex");
+    assert!(kite.claim("k1").await.is_none(), "kite does not have Codex");
     assert_eq!(gull.claim("g1").await.unwrap().job, first);
-    // What the project chooses from now on is for what is made from now on.
+    // A new choice of the project applies to new jobs only.
     story.settings(|settings| settings.agent = Some("claude_code".into())).await;
     let third = story.job_for("e3", "APP-3", 3).await;
     let claimed = gull.claim("g2").await.unwrap();
@@ -31,7 +31,7 @@ async fn a_job_goes_to_a_runner_that_has_the_agent_its_project_had_chosen_when_i
     let (assignment, client) = story.start(&claimed, "g2").await.unwrap();
     assert_eq!(assignment.agent.capability, "codex");
     client.finish(&failed("f2")).await.unwrap();
-    assert!(gull.claim("g3").await.is_none(), "it has no Claude Code");
+    assert!(gull.claim("g3").await.is_none(), "gull does not have Claude Code");
     story.waits_for(&third, "no_capability").await;
     story.end().await;
 }

@@ -1,4 +1,4 @@
-//! A model's account that answers nobody, on self-hosted runners: whoever has another one goes on.
+//! Tests breakers of model accounts on self-hosted runners.
 
 use super::{Process, introduction};
 use crate::story::{Story, begin_all, failed, is};
@@ -13,7 +13,7 @@ use pullyard_protocol::job::CreateJob;
 use pullyard_protocol::runner::RegisterRequest;
 use std::time::Duration;
 
-/// What the runner says whose account's limit is used up.
+/// The finish of an attempt whose account reached its limit.
 fn limited(id: &str, ends: Option<Timestamp>) -> FinishRequest {
     FinishRequest { failure: Some(Failure::AgentQuota { time: Until(ends) }), ..failed(id) }
 }
@@ -22,13 +22,13 @@ fn unreachable(id: &str) -> FinishRequest {
     FinishRequest { failure: Some(Failure::AgentUnreachable { reason: "connection refused".into() }), ..failed(id) }
 }
 
-/// So many seconds in which nobody has anything to do; then the runner is heard again.
+/// Advances the clock, then sends a heartbeat.
 async fn later(story: &Story, process: &Process, secs: u64) {
     story.clock.advance(Duration::from_secs(secs));
     process.beat(&[]).await;
 }
 
-/// A job that asks for another agent than its project does.
+/// A job with another agent than its project's.
 async fn job_by_codex(story: &Story) -> JobId {
     let request = CreateJob {
         project: story.project.clone(),
@@ -42,16 +42,16 @@ async fn job_by_codex(story: &Story) -> JobId {
     story.api.create_job(&request, None).await.unwrap().job.unwrap()
 }
 
-/// Its attempt, which begins with this claim, ends so.
+/// Claims a job, runs its attempt and finishes it with `end`.
 async fn attempt(story: &Story, process: &Process, claim: &str, end: &FinishRequest) -> (JobId, FinishAnswer) {
     let (job, client) = story.run(process, claim, Phase::Executing).await;
     let answer = client.finish(end).await.unwrap();
-    assert_eq!(client.finish(end).await.unwrap(), answer, "a repeat is a repeat");
+    assert_eq!(client.finish(end).await.unwrap(), answer, "a repeated finish gets the same answer");
     (job, answer)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_whose_limit_is_used_up_takes_no_more_until_then_and_another_one_does() {
+async fn runner_over_its_limit_claims_nothing_until_it_resets() {
     let story = Story::with_runners().await;
     let token = story.runner_token("t", None, None).await;
     let kite = story.runner(&token, "kite", "i1").await;
@@ -59,18 +59,18 @@ async fn a_runner_whose_limit_is_used_up_takes_no_more_until_then_and_another_on
     let ends = story.clock.now().plus(Duration::from_secs(7_200));
     let (limited_job, answer) = attempt(&story, &kite, "c1", &limited("f1", Some(ends))).await;
     assert_eq!((limited_job, answer.status), (job.clone(), Status::Ready));
-    // Its ticket is as it was: nothing has failed.
+    // The ticket is unchanged, because the job did not fail.
     let ticket = story.ticket("APP-1").await;
     assert_eq!((ticket.active_job.as_ref(), ticket.badges.len()), (Some(&job), 0));
     story.waits_for(&job, "limit_reached").await;
     let second = story.job_for("e2", "APP-2", 2).await;
     story.waits_for(&second, "limit_reached").await;
     assert!(kite.claim("c2").await.is_none());
-    // Another runner may have another account.
+    // The breaker is per runner, because another runner may use another account.
     let gull = story.runner(&token, "gull", "i1").await;
     story.waits_for(&second, "starting_now").await;
-    assert_eq!(gull.claim("g1").await.unwrap().job, job, "it has kept its place");
-    // Then each job starts at a time of its own.
+    assert_eq!(gull.claim("g1").await.unwrap().job, job, "the job kept its place in the queue");
+    // After the limit, jobs start spread over `SPREAD`.
     later(&story, &kite, 7_000).await;
     assert!(kite.claim("c3").await.is_none());
     later(&story, &kite, 210).await;
@@ -83,7 +83,7 @@ async fn a_runner_whose_limit_is_used_up_takes_no_more_until_then_and_another_on
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_adopts_is_taken_by_a_runner_whose_account_is_left_alone() {
+async fn adopting_job_is_claimed_despite_an_open_breaker() {
     let story = Story::with_runners().await;
     story.local.sweep().await.unwrap();
     let token = story.runner_token("t", None, None).await;
@@ -91,7 +91,7 @@ async fn what_only_adopts_is_taken_by_a_runner_whose_account_is_left_alone() {
     let job = story.job_for("e1", "APP-1", 1).await;
     let ends = story.clock.now().plus(Duration::from_secs(7_200));
     attempt(&story, &kite, "c1", &limited("f1", Some(ends))).await;
-    // Another runner has another account, and is lost as it pushes.
+    // Another runner with another account is lost while it pushes.
     let gull = story.runner(&token, "gull", "i1").await;
     assert_eq!(story.run(&gull, "g1", Phase::Syncing).await.0, job);
     story.steps(130).await;
@@ -105,20 +105,20 @@ async fn what_only_adopts_is_taken_by_a_runner_whose_account_is_left_alone() {
     assert!(assignment.adopts && assignment.job == job, "{assignment:?}");
     begin_all(&client, Phase::Preparing).await;
     assert_eq!(client.finish(&failed("f2")).await.unwrap().status, Status::Failed);
-    // The account is left alone as before.
+    // The breaker is still open.
     assert!(kite.claim("c3").await.is_none());
     story.waits_for(&second, "limit_reached").await;
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_shut_for_one_capability_does_not_stand_in_the_way_of_another() {
+async fn breaker_of_one_capability_does_not_block_another() {
     let story = Story::with_runners().await;
     let token = story.runner_token("t", None, None).await;
     let both =
         RegisterRequest { capabilities: ["command", "codex"].map(str::to_owned).into(), ..introduction("kite", "i1") };
     let kite = story.register(&token, &both).await.unwrap();
-    // More than a claim chooses among, and older than the one that can be taken.
+    // More jobs than one claim reads, all older than the claimable job.
     for number in 1..=20 {
         story.job_for(&format!("e{number}"), &format!("APP-{number}"), number).await;
     }
@@ -130,7 +130,7 @@ async fn what_is_shut_for_one_capability_does_not_stand_in_the_way_of_another() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_keeps_failing_is_left_alone_ever_longer_and_a_job_does_not_try_for_ever() {
+async fn failing_provider_backs_off_and_fails_the_job_after_a_day() {
     let (story, kite) = Story::with_kite().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let mut waited = Duration::ZERO;
@@ -144,7 +144,7 @@ async fn a_provider_that_keeps_failing_is_left_alone_ever_longer_and_a_job_does_
         later(&story, &kite, SPREAD.as_secs()).await;
         waited += Duration::from_secs(secs) + SPREAD;
     }
-    // A day is enough, and what it fails by is what it met.
+    // The job fails after a day with the last failure of its attempts.
     later(&story, &kite, 24 * 3_600 - waited.as_secs()).await;
     assert_eq!(attempt(&story, &kite, "c9", &unreachable("f9")).await.1.status, Status::Failed);
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "agent_unreachable");
@@ -152,7 +152,7 @@ async fn a_provider_that_keeps_failing_is_left_alone_ever_longer_and_a_job_does_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_that_ends_in_days_fails_the_job_at_once_and_says_when_to_come_back() {
+async fn limit_of_several_days_fails_the_job_at_once() {
     let (story, kite) = Story::with_kite().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let ends = story.clock.now().plus(Duration::from_secs(5 * 86_400));
@@ -161,7 +161,7 @@ async fn a_limit_that_ends_in_days_fails_the_job_at_once_and_says_when_to_come_b
     let ended = story.ended(&job).await;
     assert_eq!(ended.failure.unwrap().code, "agent_quota");
     assert_eq!(story.settled("APP-1").await.badges, ["AI Failed"]);
-    // The next one is not sent into the same.
+    // The next job waits for the limit.
     let next = story.job_for("e2", "APP-2", 2).await;
     story.waits_for(&next, "limit_reached").await;
     assert!(kite.claim("c2").await.is_none());

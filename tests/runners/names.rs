@@ -1,4 +1,4 @@
-//! Whose a name is: processes that follow one another, tokens, and runners that are deleted.
+//! Tests the ownership of runner names: successive processes, tokens, and deleted runners.
 
 use super::introduction;
 use crate::story::Story;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_process_is_refused_while_the_first_lives_and_takes_over_after_its_crash() {
+async fn second_process_is_refused_until_the_first_is_silent() {
     let story = Story::with_runners().await;
     let token = story.runner_token("t", None, None).await;
     let kite = story.runner(&token, "kite", "i1").await;
@@ -25,7 +25,7 @@ async fn a_second_process_is_refused_while_the_first_lives_and_takes_over_after_
     let refused = story.register(&token, &second).await.err().unwrap();
     assert_eq!(refused.code(), Some("runner_live"));
     assert!(refused.to_string().contains("kite"), "{refused}");
-    // The same process again is a repeat.
+    // A repeated registration of the same process succeeds.
     assert_eq!(story.runner(&token, "kite", "i1").await.id, kite.id);
     kite.beat(&[&lives, &died]).await;
     story.clock.advance(Duration::from_secs(91));
@@ -39,7 +39,7 @@ async fn a_second_process_is_refused_while_the_first_lives_and_takes_over_after_
     new.beat(&[&lives]).await;
     story.steps(60).await;
     assert_eq!(story.api.job(&lives).await.unwrap().status, Status::Executing);
-    // A goodbye lets the next one in at once.
+    // A last heartbeat frees the name at once.
     new.say(&[&lives], true, true).await.unwrap();
     story.runner_is("kite", RunnerStatus::Offline).await;
     let mut third = introduction("kite", "i3");
@@ -51,7 +51,7 @@ async fn a_second_process_is_refused_while_the_first_lives_and_takes_over_after_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_belongs_to_one_token_and_a_token_may_be_for_one_name() {
+async fn runner_names_belong_to_one_token_and_are_validated() {
     let story = Story::with_runners().await;
     let (one, two) = (story.runner_token("one", None, None).await, story.runner_token("two", None, Some("gull")).await);
     story.runner(&one, "kite", "i1").await;
@@ -85,7 +85,7 @@ async fn runner_that_cannot_be_parsed_does_not_hide_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_token_stops_its_runner_and_takes_its_jobs() {
+async fn revoked_token_stops_its_runner_and_fails_its_jobs() {
     let story = Story::with_runners().await;
     let token = story.runner_token("t", None, None).await;
     let kite = story.runner(&token, "kite", "i1").await;
@@ -105,7 +105,7 @@ async fn a_revoked_token_stops_its_runner_and_takes_its_jobs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_runner_loses_its_jobs_then_its_name() {
+async fn deleted_runner_loses_its_jobs_and_then_its_name() {
     let story = Story::with_runners().await;
     let token = story.runner_token("t", None, None).await;
     let kite = story.runner(&token, "kite", "i1").await;
@@ -121,7 +121,7 @@ async fn a_deleted_runner_loses_its_jobs_then_its_name() {
     story.local.sweep().await.unwrap();
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "runner_removed");
     assert_eq!(story.api.runner("kite").await.err().unwrap().code(), Some("not_found"));
-    assert_eq!(kite.say(&[], false, false).await.err().unwrap().code(), Some("not_found"), "no ghost comes back");
+    assert_eq!(kite.say(&[], false, false).await.err().unwrap().code(), Some("not_found"), "the runner stays deleted");
     let other = story.runner_token("other", None, None).await;
     story.runner(&other, "kite", "i1").await;
     assert!(story.api.remove_runner("kite").await.unwrap().gone);

@@ -1,4 +1,4 @@
-//! Runners that are not heard, or have lost a process: what becomes of their jobs.
+//! Tests jobs of runners that stop sending heartbeats or lose a process.
 
 use crate::cli::User;
 use crate::story::{Setup, Story, TODO, begin_all, failed, is};
@@ -11,7 +11,7 @@ use pullyard_protocol::fleet::RunnerStatus;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_falls_silent_while_an_agent_works_fails_its_job_and_comes_back_with_a_heartbeat() {
+async fn silent_runner_fails_its_job_and_returns_with_a_heartbeat() {
     let (story, kite) = Story::with_kite().await;
     story.local.sweep().await.unwrap();
     story.job_for("e1", "APP-1", 1).await;
@@ -28,7 +28,7 @@ async fn a_runner_that_falls_silent_while_an_agent_works_fails_its_job_and_comes
     let ticket = story.settled("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
     assert_eq!(client.credentials().await.err().unwrap().code(), Some("lease_lost"));
-    assert!(kite.claim("c2").await.is_none(), "a silent runner is heard first");
+    assert!(kite.claim("c2").await.is_none(), "an offline runner must send a heartbeat first");
     kite.beat(&[]).await;
     story.runner_is("kite", RunnerStatus::Online).await;
     let next = story.job_for("e2", "APP-2", 2).await;
@@ -37,7 +37,7 @@ async fn a_runner_that_falls_silent_while_an_agent_works_fails_its_job_and_comes
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_agent_had_not_begun_or_whose_policy_says_so_goes_to_another_runner() {
+async fn silent_runners_job_is_requeued_under_the_policy() {
     let settings = Settings { offline: OfflinePolicy::Requeue, ..Setup::default().settings };
     let story = Story::of_runners(settings).await;
     let token = story.runner_token("t", None, None).await;
@@ -56,22 +56,22 @@ async fn a_job_whose_agent_had_not_begun_or_whose_policy_says_so_goes_to_another
     story.waits_for(&job, "starting_now").await;
     let again = gull.claim("c1").await.unwrap();
     assert_eq!((&again.job, again.attempt), (&job, 2));
-    assert!(story.tasks_of(&job).await.is_empty(), "the dispatcher left it alone");
+    assert!(story.tasks_of(&job).await.is_empty(), "the dispatcher started no task");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_may_be_pushing_is_left_to_its_runner() {
+async fn job_in_its_push_window_stays_and_is_then_adopted() {
     let (story, kite) = Story::with_kite().await;
     story.local.sweep().await.unwrap();
     story.job_for("e1", "APP-1", 1).await;
     let (job, _) = story.run(&kite, "c1", Phase::Syncing).await;
-    // Silent for more than 90 s, and within the 120 s in which it may push: the machine may take the rest.
+    // Offline after 90 s, and within the push window of 120 s.
     story.steps(100).await;
     story.runner_is("kite", RunnerStatus::Offline).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
     story.steps(30).await;
-    // What it may have pushed is looked for before the job fails, by whoever comes.
+    // The next attempt looks for a pushed commit before the job fails.
     story.job_until(&job, is(Status::Ready)).await;
     let why = story.api.why(&job).await.unwrap().sentence;
     assert!(why.starts_with("It waits for a runner to look for what the lost attempt may have pushed. No "), "{why}");
@@ -80,7 +80,7 @@ async fn a_job_that_may_be_pushing_is_left_to_its_runner() {
     let (assignment, client) = story.start(&claimed, "c2").await.unwrap();
     assert!(assignment.adopts && assignment.job == job, "{assignment:?}");
     begin_all(&client, Phase::Preparing).await;
-    // It can't look, so that nobody knows whether the push arrived: a person is told so.
+    // The attempt cannot read the forge, so the failure mentions a possible push.
     let denied = Failure::SourceDenied { forge: "GitHub".into(), repo: RepositoryName::new("acme/app").unwrap() };
     client.finish(&FinishRequest { failure: Some(denied), ..failed("f2") }).await.unwrap();
     let ended = story.ended(&job).await;
@@ -102,12 +102,12 @@ async fn a_job_that_may_be_pushing_is_left_to_its_runner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweeper_that_was_down_takes_no_job_from_a_runner_that_could_not_be_heard() {
+async fn sweeper_outage_fails_no_job_of_a_silent_runner() {
     let (story, kite) = Story::with_kite().await;
     story.local.sweep().await.unwrap();
     story.job_for("e1", "APP-1", 1).await;
     let (job, client) = story.run(&kite, "c1", Phase::Executing).await;
-    // Everything was down for ten minutes.
+    // Neither the sweeper nor the API runs for ten minutes.
     story.pass(Duration::from_secs(600)).await;
     story.runner_is("kite", RunnerStatus::Offline).await;
     story.steps(50).await;
@@ -115,7 +115,7 @@ async fn a_sweeper_that_was_down_takes_no_job_from_a_runner_that_could_not_be_he
     kite.beat(&[&job]).await;
     story.steps(30).await;
     client.credentials().await.unwrap();
-    // Who does not come back within that window loses it.
+    // A runner that stays silent through the next window loses its job.
     story.pass(Duration::from_secs(600)).await;
     story.steps(100).await;
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "runner_offline");
@@ -123,14 +123,14 @@ async fn a_sweeper_that_was_down_takes_no_job_from_a_runner_that_could_not_be_he
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_its_living_runner_does_not_name_has_lost_its_process() {
+async fn job_missing_from_heartbeats_fails_as_crashed() {
     let (story, kite) = Story::with_kite().await;
     story.local.sweep().await.unwrap();
     story.job_for("e1", "APP-1", 1).await;
     story.job_for("e2", "APP-2", 2).await;
     let (one, _) = story.run(&kite, "c1", Phase::Executing).await;
     let (two, _) = story.run(&kite, "c2", Phase::Executing).await;
-    // A heartbeat may have left before the claim was answered.
+    // A heartbeat sent before the claim's answer omits the job.
     for _ in 0..3 {
         kite.beat(&[&two]).await;
         story.steps(10).await;
@@ -145,7 +145,7 @@ async fn a_job_that_its_living_runner_does_not_name_has_lost_its_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_registered_and_said_nothing_more_was_never_heard() {
+async fn runner_without_a_heartbeat_is_shown_as_never_heard() {
     let (story, kite) = Story::with_kite().await;
     story.runner_is("kite", RunnerStatus::Online).await;
     story.clock.advance(Duration::from_secs(91));

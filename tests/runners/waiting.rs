@@ -1,4 +1,4 @@
-//! Jobs that no runner takes.
+//! Tests jobs that no runner claims.
 
 use crate::story::Story;
 use pullyard_domain::job::{Place, Status};
@@ -6,7 +6,7 @@ use pullyard_domain::project::Compute;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_nobody_takes_in_a_day_fails_and_says_why() {
+async fn unclaimed_job_fails_after_a_day() {
     let story = Story::with_runners().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     story.pass(Duration::from_secs(86_300)).await;
@@ -20,7 +20,7 @@ async fn a_job_that_nobody_takes_in_a_day_fails_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_given_up_after_a_day_says_what_became_of_the_runners() {
+async fn unclaimed_job_failure_reports_the_runners_state() {
     let story = Story::with_runners().await;
     let token = story.runner_token("t", None, None).await;
     story.runner(&token, "kite", "i1").await;
@@ -33,7 +33,7 @@ async fn a_job_given_up_after_a_day_says_what_became_of_the_runners() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_waiting_job_follows_its_project_to_fargate_and_back() {
+async fn ready_job_follows_its_project_between_compute_types() {
     let story = Story::with_runners().await;
     story.local.sweep().await.unwrap();
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -44,7 +44,7 @@ async fn a_waiting_job_follows_its_project_to_fargate_and_back() {
     assert_eq!(story.api.job(&job).await.unwrap().place, Place::Fargate);
     story.task_of(&job, 1).await;
 
-    // A start that AWS refuses waits on runners, once its project says so.
+    // A job refused by Fargate waits for runners once its project uses them.
     story.local.aws().ecs().script(vec![pullyard_emulator::ecs::Outcome::CapacityUnavailable]);
     let job = story.job_for("e2", "APP-2", 2).await;
     story.job_until(&job, |job| job.waits.as_ref().is_some_and(|wait| wait.code == "fargate_capacity")).await;
