@@ -1,26 +1,23 @@
-//! A week of life in a few minutes: `pullyard up` and three runners do real work while everything of them is
-//! killed, stopped and started again at random, and people change their minds. At the end everything must
-//! add up.
+//! Runs `pullyard up` and three runners under random kills, stops and user actions, then verifies a consistent end.
 //!
-//! It takes its time, so it is run on demand:
+//! The run takes minutes, so it is run on demand:
 //!
 //! ```sh
 //! PULLYARD_SOAK_SEED=7 PULLYARD_SOAK_TICKETS=40 PULLYARD_SOAK_MINUTES=4 \
 //!     cargo test -p pullyard-cli --test system soak:: -- --ignored --nocapture
 //! ```
 //!
-//! With `PULLYARD_SOAK_MINUTES=0` it is a load: all tickets enter at once, for the runners alone, nobody changes their
-//! mind, what is lost goes back, and everything is killed until nearly all jobs have ended. Then each ticket has one
-//! job, which completed, with one commit that was pushed. `PULLYARD_SOAK_SLOTS` says how many jobs each of the three
-//! runners runs at once:
+//! `PULLYARD_SOAK_MINUTES=0` is a load test: all tickets enter at once for the runners, and only processes are killed.
+//! Each ticket must end with one completed job and one pushed commit. `PULLYARD_SOAK_SLOTS` sets the slots of each
+//! runner:
 //!
 //! ```sh
 //! PULLYARD_SOAK_TICKETS=500 PULLYARD_SOAK_MINUTES=0 PULLYARD_SOAK_SLOTS=4 \
 //!     cargo test --release -p pullyard-cli --test system soak:: -- --ignored --nocapture
 //! ```
 //!
-//! The seed decides what is done when; how the system answers is not repeatable to the millisecond. A run
-//! that failed keeps its folder, with all logs, and says where it is.
+//! The seed fixes the actions, not the timing of the answers. A failed run keeps its folder with all logs and prints
+//! its path.
 
 mod chaos;
 mod hands;
@@ -31,8 +28,7 @@ use hands::{Kind, World};
 use pullyard_testkit::Dice;
 use std::time::{Duration, Instant};
 
-/// How long what was begun may take once nothing is disturbed any more: a runner is silent for 90 s before
-/// it is Offline, and may push for 120 s.
+/// Time limit for open work once the chaos ends: 90 s until a runner is Offline, and 120 s of push window.
 const QUIET_WITHIN: Duration = Duration::from_secs(420);
 
 fn setting(name: &str, otherwise: u64) -> u64 {
@@ -41,12 +37,12 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: run on demand, see CONTRIBUTING.md"]
-async fn whatever_is_killed_every_ticket_job_slot_and_push_adds_up() {
+async fn tickets_jobs_slots_and_pushes_are_consistent_after_chaos() {
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let seed = setting("PULLYARD_SOAK_SEED", clock.as_secs() % 100_000);
     let tickets = setting("PULLYARD_SOAK_TICKETS", 40);
     let length = Duration::from_secs(60 * setting("PULLYARD_SOAK_MINUTES", 4));
-    // Kept unless all is well.
+    // The folder is deleted only after success.
     let folder = tempfile::TempDir::new().unwrap().keep();
     let slots = setting("PULLYARD_SOAK_SLOTS", 2);
     println!("soak: seed {seed}, {tickets} tickets in {} min, in {}", length.as_secs() / 60, folder.display());

@@ -1,5 +1,4 @@
-//! `doctor --stack` and `init --stack` against an account of AWS whose answers are written down, with the embedded
-//! services where there is one: every call goes over the wire.
+//! Tests `doctor --stack` and `init --stack` against scripted AWS answers and the embedded services.
 
 mod account;
 mod image;

@@ -1,4 +1,4 @@
-//! What happens to machines, and what people do.
+//! Random faults of processes and actions of users.
 
 use super::hands::{Kind, RUNNERS, TODO, TRIGGER, World, stop};
 use nix::sys::signal::{Signal, kill, killpg};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Everything that is done, as often as it is listed.
+/// The actions; a repeated entry is chosen more often.
 const DEEDS: &[&str] = &[
     "kill up",
     "kill up",
@@ -43,11 +43,10 @@ const DEEDS: &[&str] = &[
     "up is away",
 ];
 
-/// What is not done where only processes die: what people do, and an absence of the forge, which is a part of `up`, for
-/// longer than a job waits for it.
+/// Actions left out of a load test: those of users, and an outage longer than a job waits for the forge.
 const NOT_UNDER_LOAD: [&str; 4] = ["cancel", "retry", "move again", "up is away"];
 
-/// Who does it.
+/// Executes the actions.
 pub(super) struct Chaos<'a> {
     world: &'a World,
     dice: Dice,
@@ -60,7 +59,7 @@ impl<'a> Chaos<'a> {
         Self { world, dice, done: BTreeMap::new(), drained: None }
     }
 
-    /// Until it is dropped.
+    /// Runs until the future is dropped.
     pub(super) async fn reign(&mut self) {
         loop {
             sleep(Duration::from_secs_f64(0.2 + 2.0 * self.dice.part())).await;
@@ -75,13 +74,13 @@ impl<'a> Chaos<'a> {
         self.world.kind == Kind::Life || !NOT_UNDER_LOAD.contains(&deed)
     }
 
-    /// Until `up` is started again, which takes some seconds by itself.
+    /// Pauses, then starts `up` again, which takes some seconds.
     async fn while_up_is_down(&mut self, most_secs: f64) {
         self.pause(if self.world.kind == Kind::Life { most_secs } else { 1.0 }).await;
         self.world.start_up().await;
     }
 
-    /// Everything is up again, and what was done how often.
+    /// Starts everything again and returns the number of executions of each action.
     pub(super) async fn end(self) -> BTreeMap<&'static str, u32> {
         self.world.start_up().await;
         for (at, name) in RUNNERS.iter().enumerate() {
@@ -95,11 +94,10 @@ impl<'a> Chaos<'a> {
     }
 
     async fn pause(&mut self, most_secs: f64) {
-        // Mostly short, sometimes long.
         sleep(Duration::from_secs_f64(0.1 + most_secs * self.dice.part().powi(2))).await;
     }
 
-    /// Whether there was something to do it to.
+    /// Executes a process action; returns whether it had a target.
     async fn did(&mut self, deed: &str) -> bool {
         let world = self.world;
         match deed {
@@ -110,7 +108,7 @@ impl<'a> Chaos<'a> {
                 self.while_up_is_down(12.0).await;
                 true
             }
-            // As long as a runner may be silent, about.
+            // An outage of about the time after which a runner is Offline.
             "up is away" => {
                 if let Some(mut up) = world.up.lock().await.take() {
                     up.kill().await.unwrap();
@@ -119,7 +117,7 @@ impl<'a> Chaos<'a> {
                 world.start_up().await;
                 true
             }
-            // Until somebody starts it again.
+            // The runner stays down until a later action starts it.
             "lose runner" => {
                 let at = self.dice.below(RUNNERS.len());
                 if let Some(mut runner) = world.runners[at].lock().await.take() {
@@ -159,7 +157,7 @@ impl<'a> Chaos<'a> {
             "kill job" | "stop job" | "kill job and agent" => {
                 let Some(pid) = self.dice.one(&world.processes()).copied() else { return false };
                 let signal = if deed == "stop job" { Signal::SIGTERM } else { Signal::SIGKILL };
-                // Found before: who has lost its parent descends from nobody.
+                // Find the agents first: an orphan has lost its ancestors.
                 let agents = if deed == "kill job and agent" { world.agents_of(pid) } else { Vec::new() };
                 let _ = kill(Pid::from_raw(pid), signal);
                 for agent in agents {
@@ -184,7 +182,7 @@ impl<'a> Chaos<'a> {
             "cancel" => {
                 let jobs = world.jobs().await.into_iter().filter(|job| !job.status.is_terminal());
                 let Some(job) = self.dice.one(&jobs.collect::<Vec<_>>()).cloned() else { return false };
-                // It may end first.
+                // The job may end before the cancel.
                 let cancel = async || world.api.cancel_job(&job.id, &Default::default()).await;
                 world.asks("cancel", cancel).await.is_ok()
             }

@@ -1,4 +1,4 @@
-//! A machine with `up`, two runners and two projects, and hands to start and end each of them.
+//! The soak world: `up`, three runners and two projects, with functions to start and stop each.
 
 use pullyard_domain::id::{EventId, ProjectId, TicketKey};
 use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
@@ -20,29 +20,28 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Where jobs run, by project.
+/// The projects and where their jobs run.
 pub(super) const PROJECTS: [(&str, Compute); 2] = [("cloud", Compute::Fargate), ("fleet", Compute::Runners)];
-/// The runners.
 pub(super) const RUNNERS: [&str; 3] = ["kite", "gull", "tern"];
 pub(super) const TRIGGER: &str = "AI Processing";
 pub(super) const TODO: &str = "Todo";
-/// Longer than a start takes on a loaded machine.
+/// Covers a start on a loaded machine.
 const START: Duration = Duration::from_secs(120);
 
-/// How long a load is disturbed whatever it comes to: seven times what 500 tickets take on two cores, and ten minutes.
+/// Time limit of a load test: seven times what 500 tickets take on two cores, plus ten minutes.
 fn at_most(tickets: u64) -> Duration {
     Duration::from_secs(600 + 10 * tickets)
 }
 
-/// What the process of an agent runs.
+/// Command line of an agent process.
 const AT_WORK: &str = "/agent.sh\0work\0";
 
-/// What is asked of the machine.
+/// The kind of run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// People change their minds, agents fail, and the forge is away for longer than jobs wait for it.
+    /// Users act, agents fail, and the forge is down for longer than jobs wait.
     Life,
-    /// Only processes die: each ticket's job does its work in the end.
+    /// Only processes die, so each job completes in the end.
     Load,
 }
 
@@ -51,7 +50,7 @@ impl Kind {
         let settings = Settings { auto_create: true, compute, ..Settings::default() };
         match self {
             Self::Life => settings,
-            // What is lost goes back, however often a machine dies under it.
+            // Requeue lost jobs, even after many deaths.
             Self::Load => {
                 let limits = Limits { requeues: 10, ..Limits::default() };
                 Settings { offline: OfflinePolicy::Requeue, limits, ..settings }
@@ -59,17 +58,17 @@ impl Kind {
         }
     }
 
-    /// What the agent does to work, and how that ends.
+    /// The agent's script for its work and for its end.
     fn of_agent(self) -> (&'static str, &'static str) {
         match self {
             Self::Life => (r#"exec "$0" work"#, "[ $((n % 11)) -eq 0 ] && exit 1"),
-            // Work that was killed is tried again: 75 asks for that.
+            // Exit code 75 requests another start of the agent.
             Self::Load => (r#"{ "$0" work && exit 0; exit 75; }"#, ""),
         }
     }
 }
 
-/// The machine.
+/// The running system.
 pub(super) struct World {
     pub(super) root: PathBuf,
     pub(super) kind: Kind,
@@ -78,17 +77,16 @@ pub(super) struct World {
     url: String,
     pub(super) up: tokio::sync::Mutex<Option<Child>>,
     pub(super) runners: [tokio::sync::Mutex<Option<Child>>; RUNNERS.len()],
-    /// How many jobs each runs at once.
+    /// Slots per runner.
     slots: u64,
-    /// Everything that was told, in order.
+    /// All sent ticket events, in order.
     pub(super) told: Mutex<Vec<TicketEvent>>,
     minute: AtomicI64,
 }
 
 fn agent(kind: Kind, seed: u64) -> String {
     let (works, ends) = kind.of_agent();
-    // What an agent does is decided by the seed and its job: how long it takes, whether it listens, whether
-    // it fails, whether it leaves something behind.
+    // Seed and job decide the agent's duration, signal handling, failure and orphans.
     format!(
         r#"#!/bin/sh
 n=$(( $(printf '%s' "{seed} $PULLYARD_JOB" | cksum | cut -d' ' -f1) % 1000 ))
@@ -122,7 +120,7 @@ impl World {
                 assert!(git.success(), "{args:?}");
             }
         }
-        // Addresses of its own, below those that the system hands out: others must not take them while `up` is down.
+        // Fixed ports below the ephemeral range, so that no other process takes them while `up` is down.
         let base = 20_000 + std::process::id() % 5_000 * 2;
         let addresses = format!(r#"{{"api":"127.0.0.1:{base}","forge":"127.0.0.1:{}"}}"#, base + 1);
         fs::create_dir_all(root.join("data")).unwrap();
@@ -165,7 +163,6 @@ impl World {
         world
     }
 
-    /// Starts `up` again where it was, as often as it takes.
     pub(super) async fn start_up(&self) {
         let mut up = self.up.lock().await;
         if up.is_none() {
@@ -194,7 +191,7 @@ impl World {
         *runner = Some(start.spawn().unwrap());
     }
 
-    /// The ticket tool tells that a ticket went to this status; told until it is answered.
+    /// Sends a ticket event and repeats it until it is answered.
     pub(super) async fn tell(&self, project: &str, key: &str, status: &str) {
         let minute = self.minute.fetch_add(1, Ordering::SeqCst);
         let event = TicketEvent {
@@ -217,14 +214,13 @@ impl World {
         self.asks("tell", async || self.api.ticket_event(&event).await).await.unwrap();
     }
 
-    /// A new ticket enters the trigger status.
     pub(super) async fn enter(&self, number: u64) {
         let (project, _) = PROJECTS[usize::try_from(number).unwrap() % PROJECTS.len()];
         self.tell(project, &format!("S-{number}"), TRIGGER).await;
     }
 
-    /// That many new tickets enter it at once, all of them for the runners; until nearly all their jobs have ended, or
-    /// ought to have: what hangs is told of once all is calm.
+    /// Creates the tickets at once and waits until nearly all jobs have ended or the time limit is reached. `quiet`
+    /// reports the rest.
     pub(super) async fn enter_at_once(&self, tickets: u64) {
         let (project, _) = PROJECTS[1];
         let keys = (0..tickets).map(|number| format!("S-{number}")).collect::<Vec<_>>();
@@ -243,7 +239,7 @@ impl World {
         }
     }
 
-    /// Asks until it is answered; a refusal is an answer.
+    /// Repeats a call until it is answered; a 4xx problem counts as an answer.
     pub(super) async fn asks<T>(&self, what: &str, ask: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
         let since = Instant::now();
         loop {
@@ -292,7 +288,7 @@ impl World {
         all
     }
 
-    /// Waits until nothing is going on any more; what still is, otherwise.
+    /// Waits until all jobs, tickets and slots are settled; returns those that are not.
     pub(super) async fn quiet(&self, within: Duration) -> Vec<String> {
         let since = Instant::now();
         loop {
@@ -311,7 +307,7 @@ impl World {
         }
     }
 
-    /// Everything ends in order, and leaves no process behind.
+    /// Stops everything and reports unclean exits and remaining processes.
     pub(super) async fn end(self) -> Vec<String> {
         let mut faults = Vec::new();
         for (runner, name) in self.runners.iter().zip(RUNNERS) {
@@ -328,7 +324,7 @@ impl World {
         faults
     }
 
-    /// The `run-job` processes that live: of tasks and of runners.
+    /// The live `run-job` processes of tasks and runners.
     pub(super) fn processes(&self) -> Vec<i32> {
         let tasks = folders(&self.root.join("data/ecs/tasks")).into_iter().map(|task| task.join("task.json"));
         let tasks = tasks.filter_map(|file| read(&file)?["process"]["pid"].as_i64());
@@ -338,21 +334,21 @@ impl World {
         all
     }
 
-    /// The `run-job` processes of a runner that live.
+    /// The live `run-job` processes of a runner.
     pub(super) fn jobs_of(&self, runner: &str) -> Vec<i32> {
         let records = folders(&self.root.join(format!("work/runners/{runner}.runner/jobs"))).into_iter();
         let pids = records.filter_map(|file| i32::try_from(read(&file)?["pid"].as_i64()?).ok());
         pids.filter(|pid| self.is_ours(*pid, "run-job")).collect()
     }
 
-    /// The agents that live, by the numbers that they have here: in a process namespace they have others.
+    /// The live agents, by their pids outside of any process namespace.
     pub(super) fn agents(&self) -> Vec<i32> {
         let pids =
             folders(Path::new("/proc")).into_iter().filter_map(|process| process.file_name()?.to_str()?.parse().ok());
         pids.filter(|pid| self.is_ours(*pid, AT_WORK)).collect()
     }
 
-    /// Those that a process started, or what it started.
+    /// The agents among the descendants of a process.
     pub(super) fn agents_of(&self, job: i32) -> Vec<i32> {
         let descends = |agent: &i32| {
             let mut ancestors = std::iter::successors(Some(*agent), |pid| parent(*pid));
@@ -361,17 +357,17 @@ impl World {
         self.agents().into_iter().filter(descends).collect()
     }
 
-    /// A number may be another's by now: only what runs this, in our folder, is ours.
+    /// A pid may be reused, so command and folder are compared, too.
     fn is_ours(&self, pid: i32, what: &str) -> bool {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let runs = String::from_utf8_lossy(&line).contains(what);
-        // Where it can't be read, it is hidden from us, as `run-job` hides itself.
+        // An unreadable link counts as ours, because `run-job` hides itself.
         runs && fs::read_link(format!("/proc/{pid}/cwd")).map_or(true, |cwd| cwd.starts_with(&self.root))
     }
 }
 
 impl Drop for World {
-    /// A run that fails leaves nothing that goes on: jobs outlive those who started them.
+    /// A failed run leaves no process: jobs outlive their parents.
     fn drop(&mut self) {
         for program in self.runners.iter_mut().chain([&mut self.up]) {
             if let Some(program) = program.get_mut() {
@@ -431,7 +427,7 @@ async fn start_up(root: &Path) -> Result<(Child, Value), String> {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = tokio::time::timeout(START, lines.next_line()).await.map_err(|_| "not in time")?;
     let said = line.ok().flatten().and_then(|line| serde_json::from_str::<Value>(&line).ok());
-    // Why it did not start is JSON, too.
+    // A failed start also prints JSON, without `api`.
     match said.filter(|said| said["api"].is_string()) {
         Some(said) => Ok((child, said)),
         None => Err(fs::read_to_string(root.join("up.err")).unwrap_or_default()),

@@ -1,4 +1,4 @@
-//! What must be so when everything is over.
+//! Verifies the state after a soak run.
 
 use super::hands::{Kind, PROJECTS, TODO, World, id};
 use pullyard_domain::job::Status;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const REVIEW: &str = "In Review";
 const BADGE: &str = "AI Failed";
 
-/// Everything that does not add up.
+/// All inconsistencies found.
 pub(super) async fn faults(world: &World) -> Vec<String> {
     let (jobs, tickets) = (world.jobs().await, world.tickets().await);
     let mut faults = Vec::new();
@@ -42,7 +42,7 @@ pub(super) async fn faults(world: &World) -> Vec<String> {
     faults
 }
 
-/// Each ticket that entered has one job, which completed, and one commit of it was pushed.
+/// Verifies one completed job and one pushed commit per ticket.
 fn of_load(world: &World, jobs: &[Job], tickets: &[Ticket], faults: &mut Vec<String>) {
     let told = world.told.lock().unwrap();
     let entered: BTreeSet<_> = told.iter().map(|event| (&event.project, &event.ticket.key)).collect();
@@ -62,7 +62,7 @@ fn of_load(world: &World, jobs: &[Job], tickets: &[Ticket], faults: &mut Vec<Str
     faults.extend(ended.map(|job| format!("not completed: {job:?}")));
 }
 
-/// The branches that were pushed: head, and whose commits they hold.
+/// Pushed branches, each with its head and the jobs of its commits.
 struct Pushed(BTreeMap<String, (String, Vec<String>)>);
 
 impl Pushed {
@@ -108,7 +108,7 @@ fn of_job(job: &Job, pushed: &Pushed, faults: &mut Vec<String>) {
     let commits = pushed.commits_of(job.id.as_str());
     match (job.status, &job.result) {
         (Status::Completed, Some(_)) if commits == 1 => {}
-        // It was pushed, and somebody else ended it before its finish arrived.
+        // The job was ended by another writer after its push.
         (Status::Failed | Status::Cancelled, _) if commits <= 1 => {}
         _ => faults.push(format!("{commits} commits of {job:?}")),
     }
@@ -139,16 +139,16 @@ fn of_ticket(world: &World, ticket: &Ticket, jobs: &[Job], pushed: &Pushed, pull
         }
         (TODO, Status::Failed) if badged => {}
         (TODO, Status::Cancelled) if ticket.badges.is_empty() => {}
-        // A person's own move in the meantime wins.
+        // A later move by a user takes precedence.
         (TODO, Status::Completed | Status::Failed) if moved => {}
         _ => fault(&format!("its last job is {:?}, {}", last.status, last.id)),
     }
 }
 
-/// One decision for each event that was told, and none for any other.
+/// Verifies one decision for each sent event.
 async fn of_ledger(world: &World, project: &str, faults: &mut Vec<String>) {
     let mut decided: BTreeMap<String, usize> = BTreeMap::new();
-    // It may have become tomorrow meanwhile.
+    // The run may pass midnight.
     let days = [0, 86_400_000].map(|ago| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let at = pullyard_domain::time::Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap() - ago);
@@ -200,7 +200,7 @@ async fn pulls(world: &World, project: &str) -> Vec<Value> {
     all
 }
 
-/// No program panicked or found what must not be.
+/// Searches the logs for panics and violated invariants.
 fn of_logs(root: &Path, faults: &mut Vec<String>) {
     let mut folders = vec![root.to_owned()];
     let mut logs: Vec<PathBuf> = Vec::new();

@@ -1,5 +1,4 @@
-//! An account of AWS as one server: a healthy stack's answers, each of which a test may replace. The table, secrets
-//! and queues are the embedded ones of a whole system.
+//! A fake AWS account: scripted answers of a healthy stack, plus the embedded table, secrets and queues.
 
 use crate::cli::User;
 use crate::story::Story;
@@ -17,27 +16,25 @@ use std::time::{Duration, SystemTime};
 
 pub(super) const IMAGES: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/py/runner";
 
-/// Labels that infra/image/push sets.
 pub(super) const REVISION: &str = "org.opencontainers.image.revision";
 pub(super) const CLAUDE_CODE: &str = "pullyard.agent.claude_code";
 pub(super) const CODEX: &str = "pullyard.agent.codex";
 
-/// What was asked and what is answered.
+/// Recorded calls and scripted answers.
 #[derive(Default)]
 struct Desk {
     calls: Vec<String>,
     answers: BTreeMap<String, (u16, String)>,
-    /// How far its clock is ahead.
+    /// Lead of the account's clock.
     ahead: Duration,
-    /// Where the embedded services are, by the beginning of their targets.
+    /// Addresses of the embedded services by target prefix.
     embedded: Vec<(&'static str, String)>,
 }
 
-/// The account.
 pub(super) struct Account {
     desk: Arc<Mutex<Desk>>,
     url: String,
-    /// Of dispatch, of effects, and what reached nobody.
+    /// Dead-letter queues of dispatch, effects, and undelivered events.
     dead_letters: [String; 3],
     server: tokio::task::JoinHandle<()>,
 }
@@ -79,14 +76,14 @@ pub(super) fn refused(code: &str, message: &str) -> (u16, String) {
 }
 
 impl Account {
-    /// With everything as it should be.
+    /// A healthy stack.
     pub(super) async fn healthy(story: &Story) -> Self {
         let account = Self::never_swept(story).await;
         story.local.sweep().await.unwrap();
         account
     }
 
-    /// The same, before the sweeper's first round.
+    /// A healthy stack before the first sweep.
     pub(super) async fn never_swept(story: &Story) -> Self {
         let at = story.local.aws().endpoints().clone();
         let mut dead_letters = Vec::new();
@@ -163,7 +160,7 @@ impl Account {
         account
     }
 
-    /// ECR answers with an image that has these labels.
+    /// Lets ECR return an image with these labels.
     pub(super) fn image(&self, labels: &Value) {
         self.manifest("", &json!({ "config": { "digest": "sha256:config" } }));
         let download = json!({ "downloadUrl": format!("{}/config?X-Amz-Signature=hidden", self.url) });
@@ -171,13 +168,12 @@ impl Account {
         self.answers("GET /config", &json!({ "config": { "Labels": labels } }).to_string());
     }
 
-    /// ECR answers with this manifest to a tag, or to this digest.
+    /// Lets ECR return this manifest for a tag (empty digest) or a digest.
     pub(super) fn manifest(&self, digest: &str, manifest: &Value) {
         let images = json!({ "images": [{ "imageManifest": manifest.to_string() }], "failures": [] });
         self.answers(format!("BatchGetImage {digest}").trim(), &images.to_string());
     }
 
-    /// Removes one output.
     pub(super) fn without_output(&self, name: &str) {
         let (_, text) = self.desk.lock().unwrap().answers["DescribeStacks"].clone();
         let (before, after) = text.split_once(&format!("<member><OutputKey>{name}<")).unwrap();
@@ -185,7 +181,7 @@ impl Account {
         self.answers("DescribeStacks", &format!("{before}{after}"));
     }
 
-    /// What the stack says of itself.
+    /// Sets the stack's outputs.
     pub(super) fn outputs(&self, outputs: &[(&str, &str)]) {
         let member = |(key, value): &(&str, &str)| {
             format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
@@ -196,7 +192,6 @@ impl Account {
         self.answers("DescribeStacks", &wrapped("DescribeStacks", &stack));
     }
 
-    /// Changes one output.
     pub(super) fn output(&self, name: &str, value: &str) {
         let (_, text) = self.desk.lock().unwrap().answers["DescribeStacks"].clone();
         let key = format!("<OutputKey>{name}</OutputKey><OutputValue>");
@@ -205,7 +200,7 @@ impl Account {
         self.answers("DescribeStacks", &format!("{before}{key}{value}<{after}"));
     }
 
-    /// What became of its last change.
+    /// Sets the status of the stack.
     pub(super) fn status(&self, status: &str) {
         let (_, text) = self.desk.lock().unwrap().answers["DescribeStacks"].clone();
         let (before, after) = text.split_once("<StackStatus>").unwrap();
@@ -213,7 +208,7 @@ impl Account {
         self.answers("DescribeStacks", &format!("{before}<StackStatus>{status}<{after}"));
     }
 
-    /// It was deployed with this.
+    /// Sets a parameter of the stack.
     pub(super) fn parameter(&self, name: &str, value: &str) {
         let (_, text) = self.desk.lock().unwrap().answers["DescribeStacks"].clone();
         let member = format!("<ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue>");
@@ -221,7 +216,7 @@ impl Account {
         self.answers("DescribeStacks", &text.replacen("<Outputs>", &parameters, 1));
     }
 
-    /// What it answers to an operation from now on, or to an operation and the word that tells two apart.
+    /// Scripts the answer to an operation, or to `operation word` where a word in the body distinguishes calls.
     pub(super) fn answers(&self, operation: &str, body: &str) {
         self.replies(operation, (200, body.to_owned()));
     }
@@ -230,12 +225,11 @@ impl Account {
         self.desk.lock().unwrap().answers.insert(operation.to_owned(), answer);
     }
 
-    /// Its clock is ahead by so much.
     pub(super) fn is_ahead(&self, by: Duration) {
         self.desk.lock().unwrap().ahead = by;
     }
 
-    /// The operations that were asked, each once, sorted.
+    /// The called operations, sorted, without duplicates.
     pub(super) fn calls(&self) -> Vec<String> {
         let mut calls = self.desk.lock().unwrap().calls.clone();
         calls.sort();
@@ -243,19 +237,19 @@ impl Account {
         calls
     }
 
-    /// A message that nobody could deal with.
+    /// Puts a message into the dispatch dead-letter queue.
     pub(super) async fn dead_letter(&self, story: &Story) {
         let body = json!({ "QueueUrl": self.dead_letters[0], "MessageBody": "{}" });
         sqs(&story.local.aws().endpoints().sqs, "SendMessage", body).await;
     }
 
-    /// A death of a task that the tasks function did not take.
+    /// Puts a task event into the queue of undelivered events.
     pub(super) async fn undelivered(&self, story: &Story) {
         let body = json!({ "QueueUrl": self.dead_letters[2], "MessageBody": "{}" });
         sqs(&story.local.aws().endpoints().sqs, "SendMessage", body).await;
     }
 
-    /// Somebody with credentials of this account, and nothing else.
+    /// A user with credentials of this account only.
     pub(super) fn operator(&self) -> User {
         let mut user = self.stranger();
         user.tell("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID);
@@ -263,7 +257,6 @@ impl Account {
         user
     }
 
-    /// A user without credentials.
     pub(super) fn stranger(&self) -> User {
         let mut user = User::new();
         user.tell("AWS_ENDPOINT_URL", &self.url);
@@ -280,7 +273,7 @@ async fn sqs(url: &str, operation: &str, body: Value) -> Value {
     serde_json::from_str(&call.send().await.unwrap().text().await.unwrap()).unwrap()
 }
 
-/// The operation, and the word in the body that tells two of its calls apart.
+/// The operation, and the word in the body that distinguishes its calls.
 fn named(headers: &HeaderMap, body: &str) -> (String, String) {
     if let Some(target) = headers.get("x-amz-target") {
         let operation = target.to_str().unwrap().rsplit('.').next().unwrap().to_owned();
@@ -301,7 +294,7 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let text = String::from_utf8(body.to_vec()).unwrap();
-    // A download by an address that is signed itself.
+    // A download through a presigned URL.
     let (operation, word) = match method {
         Method::GET => ("GET".to_owned(), uri.path().to_owned()),
         _ => named(&headers, &text),
@@ -353,7 +346,7 @@ async fn forwarded(url: &str, headers: &HeaderMap, body: Bytes) -> (u16, String,
     (answer.status().as_u16(), kind, answer.bytes().await.unwrap())
 }
 
-/// As AWS: within five minutes of its own clock, and for the region and service.
+/// Like AWS: signed for region and service, within five minutes of the account's clock.
 fn is_signed_at(headers: &HeaderMap, now: SystemTime) -> bool {
     let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let stamp = said("x-amz-date");
@@ -365,7 +358,7 @@ fn is_signed_at(headers: &HeaderMap, now: SystemTime) -> bool {
     authorization.contains(&format!("/{REGION}/")) && authorization.contains("Signature=") && (now - at).abs() < 300_000
 }
 
-/// `Fri, 20 Nov 2026 12:00:00 GMT`; the day of the week is not read by anybody.
+/// An HTTP date such as `Fri, 20 Nov 2026 12:00:00 GMT`.
 fn httpdate(at: SystemTime) -> String {
     let millis = i64::try_from(at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap();
     let text = pullyard_domain::time::Timestamp::from_millis(millis).to_string();

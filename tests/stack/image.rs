@@ -1,4 +1,4 @@
-//! What `doctor --stack` reads from the image of tasks and from the commits of a deployment's parts.
+//! Tests what `doctor --stack` reads from the task image and from the commits of a deployment.
 
 use super::account::{CLAUDE_CODE, CODEX, IMAGES, REVISION, refused};
 use super::sick::Sick;
@@ -27,7 +27,7 @@ async fn parts_of_another_commit_are_reported() {
     sick.says("commit", "warning", &["The image names no commit", "infra/image/push --stack py"]).await;
     sick.account.without_output("Commit");
     sick.says("commit", "warning", &["run infra/preflight before sam deploy"]).await;
-    // An API that sends no commit, as older ones do.
+    // An older API sends no commit.
     let url = super::sick::an_api_that_is(env!("CARGO_PKG_VERSION"), pullyard_protocol::version::PROTOCOL).await;
     sick.account.output("ApiUrl", &url);
     sick.says("commit", "warning", &["The stack's program names no commit", deploy]).await;
@@ -65,7 +65,7 @@ async fn labels_are_read_from_the_variant_of_the_architecture() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn labels_that_cannot_be_read_are_one_warning() {
+async fn unreadable_labels_are_one_warning() {
     let sick = Sick::healthy().await;
     let denied = refused("AccessDeniedException", "not authorized");
     sick.account.replies("GetDownloadUrlForLayer", denied.clone());
@@ -80,7 +80,7 @@ async fn labels_that_cannot_be_read_are_one_warning() {
     sick.account.image(&Value::Null);
     sick.account.replies("GET /config", (403, "{}".into()));
     sick.says("labels", "warning", &["reach ECR in us-east-1"]).await;
-    assert!(!json!(sick.findings().await).to_string().contains("hidden"), "the signed address is a secret");
+    assert!(!json!(sick.findings().await).to_string().contains("hidden"), "the presigned URL is a secret");
 
     let missing = json!({ "images": [], "failures": [{ "failureCode": "ImageNotFound" }] });
     sick.account.answers("BatchGetImage", &missing.to_string());

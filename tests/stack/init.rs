@@ -1,4 +1,4 @@
-//! A deployed stack is set up by one command, which may be stopped and run again anywhere.
+//! Tests `init --stack`, which sets up a deployed stack and may be interrupted and repeated.
 
 use super::account::Account;
 use crate::cli::{Ran, User};
@@ -7,10 +7,10 @@ use pullyard_entry::auth::stored_token;
 use pullyard_store::Scope;
 use serde_json::{Value, json};
 
-/// What tells people to set a stack up.
+/// Documents with the command.
 const PAPERS: [&str; 2] = [include_str!("../../README.md"), include_str!("../../infra/README.md")];
 
-/// A deployed stack that nobody has a token of.
+/// A deployed stack without a known token.
 async fn fresh() -> (Story, Account) {
     let story = Story::with(Setup::default()).await;
     let account = Account::healthy(&story).await;
@@ -19,7 +19,7 @@ async fn fresh() -> (Story, Account) {
     (story, account)
 }
 
-/// The same before anybody made a project.
+/// The same without a project.
 async fn without_a_project() -> (Story, Account) {
     let (story, account) = fresh().await;
     let key = json!({ "pk": { "S": "PROJECT#acme" }, "sk": { "S": "SETTINGS" } });
@@ -27,7 +27,7 @@ async fn without_a_project() -> (Story, Account) {
     (story, account)
 }
 
-/// The whole command.
+/// Runs the command with a project and a forge.
 async fn init(story: &Story, user: &User, more: &[&str]) -> Ran {
     let forge = story.local.forge().api_url();
     let forge = forge.trim_end_matches("/api/v3");
@@ -38,7 +38,7 @@ async fn init(story: &Story, user: &User, more: &[&str]) -> Ran {
 const REPOSITORY: [&str; 4] = ["--repo", "acme/app", "--agent-command", "./agent.sh"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_command_sets_a_stack_up_and_the_same_again_changes_nothing() {
+async fn init_sets_up_a_stack_and_a_repeat_changes_nothing() {
     let (story, account) = fresh().await;
     let user = account.operator();
     let first = init(&story, &user, &REPOSITORY).await.ended(0, "Made the first admin token");
@@ -53,7 +53,7 @@ async fn one_command_sets_a_stack_up_and_the_same_again_changes_nothing() {
     for hidden in [&story.forge_token(), "pat_"] {
         assert!(!format!("{}{}", first.out, first.err).contains(hidden), "{first:?}");
     }
-    // Signed in, about this project.
+    // The user is signed in, with the new project as default.
     assert_eq!(user.json(&["repos", "list"]).await["repositories"][0]["name"], "acme/app");
     assert_eq!(user.json(&["integrations", "show", "gh2"]).await["auth"]["secret"], "pullyard/user/gh2-token");
 
@@ -69,7 +69,7 @@ async fn one_command_sets_a_stack_up_and_the_same_again_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_operators_at_once_one_makes_the_first_token_and_the_other_is_told() {
+async fn one_of_two_concurrent_operators_makes_the_first_token() {
     let (story, account) = fresh().await;
     let users = [account.operator(), account.operator()];
     let (one, other) = tokio::join!(init(&story, &users[0], &["--no-forge"]), init(&story, &users[1], &["--no-forge"]));
@@ -82,7 +82,7 @@ async fn of_two_operators_at_once_one_makes_the_first_token_and_the_other_is_tol
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_others_made_is_neither_replaced_nor_is_anything_saved_here() {
+async fn existing_admin_token_is_not_replaced_without_the_flag() {
     let story = Story::with(Setup::default()).await;
     let account = Account::healthy(&story).await;
     let user = account.operator();
@@ -94,12 +94,12 @@ async fn a_token_that_others_made_is_neither_replaced_nor_is_anything_saved_here
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_was_stopped_before_the_write_goes_on_with_the_token_that_was_saved() {
+async fn interrupted_init_continues_with_the_saved_token() {
     let (story, account) = fresh().await;
     let user = account.operator();
     account.output("TableName", "not-there");
     init(&story, &user, &["--no-forge"]).await.ended(1, "failed to");
-    assert_eq!(user.json(&["contexts"]).await[0]["name"], "py", "it may have been written: the token is kept");
+    assert_eq!(user.json(&["contexts"]).await[0]["name"], "py", "the token stays: the write may have succeeded");
     account.output("TableName", "pullyard");
     init(&story, &user, &["--no-forge"]).await.ended(0, "Made the first admin token");
     user.run(&["projects", "list"]).await.done();
@@ -107,7 +107,7 @@ async fn whoever_was_stopped_before_the_write_goes_on_with_the_token_that_was_sa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_first_token_takes_the_last_one_back() {
+async fn new_first_token_revokes_the_previous_one() {
     let (story, account) = fresh().await;
     let (lost, user) = (account.operator(), account.operator());
     init(&story, &lost, &["--no-forge"]).await.done();
@@ -119,7 +119,7 @@ async fn another_first_token_takes_the_last_one_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_has_a_first_token_that_was_revoked_is_told_how_to_make_another() {
+async fn revoked_first_token_is_reported_with_the_remedy() {
     let (story, account) = fresh().await;
     let user = account.operator();
     init(&story, &user, &["--no-forge"]).await.done();
@@ -129,7 +129,7 @@ async fn whoever_has_a_first_token_that_was_revoked_is_told_how_to_make_another(
     store.revoke_token(&first).await.unwrap();
     let refused = init(&story, &user, &["--no-forge"]).await.ended(3, "is no admin's that works");
     assert!(refused.err.contains("--new-admin-token"), "{refused:?}");
-    assert_eq!(store.first_token().await.unwrap().as_ref(), Some(&first), "nothing was written");
+    assert_eq!(store.first_token().await.unwrap().as_ref(), Some(&first), "the first token is unchanged");
     assert_eq!(user.json(&["contexts"]).await, saved);
     init(&story, &user, &["--no-forge", "--new-admin-token"]).await.ended(0, "Made the first admin token");
     user.run(&["projects", "list"]).await.done();
@@ -138,7 +138,7 @@ async fn whoever_has_a_first_token_that_was_revoked_is_told_how_to_make_another(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_saved_token_that_nobody_made_the_first_is_no_first_token_but_may_be_an_admins() {
+async fn saved_admin_token_is_accepted_and_not_made_the_first() {
     let (story, account) = fresh().await;
     let store = story.store().await;
     for (token, scope, code, said) in [
@@ -155,7 +155,7 @@ async fn a_saved_token_that_nobody_made_the_first_is_no_first_token_but_may_be_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stack_that_is_not_there_is_said_so_before_anything_is_done() {
+async fn missing_stack_is_reported_before_any_other_call() {
     let (story, account) = fresh().await;
     let user = account.operator();
     let gone = "<R><Error><Code>ValidationError</Code><Message>Stack with id py does not exist</Message></Error></R>"
@@ -167,13 +167,12 @@ async fn a_stack_that_is_not_there_is_said_so_before_anything_is_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_line_that_the_papers_tell_to_type_sets_a_new_stack_up() {
+async fn documented_init_command_sets_up_a_new_stack() {
     for paper in PAPERS {
         let (story, account) = without_a_project().await;
         let line = paper.lines().find(|line| line.starts_with("pullyard init --stack pullyard")).unwrap();
         let typed = line.split('#').next().unwrap().split_whitespace().skip(1);
-        // The stack and the forge of these tests.
-        // Its repository is connected in these tests already.
+        // Use this test's stack and forge, and leave out the repository, which is connected already.
         let typed = typed.take_while(|word| *word != "--repo");
         let typed: Vec<&str> = typed.map(|word| if word == "pullyard" { "py" } else { word }).collect();
         let forge = story.local.forge().api_url();
@@ -186,7 +185,7 @@ async fn the_line_that_the_papers_tell_to_type_sets_a_new_stack_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_terminal_the_first_project_is_asked_for() {
+async fn first_project_is_prompted_for_on_a_terminal() {
     let (story, account) = without_a_project().await;
     let user = account.operator();
     let bare = ["init", "--stack", "py", "--no-forge"];

@@ -1,4 +1,4 @@
-//! Each of the things that may be wrong with a deployed stack is found, said plainly, and mended by what is said.
+//! Tests that `doctor --stack` reports each fault of a deployed stack and the remedy.
 
 use super::account::{Account, IMAGES, points, refused, route_to, subscribers};
 use crate::cli::{Ran, User};
@@ -16,7 +16,7 @@ use pullyard_version::{COMMIT, UNKNOWN};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
-/// A deployed stack, and whoever looks after it.
+/// A deployed stack and its operator.
 pub(super) struct Sick {
     pub(super) story: Story,
     pub(super) account: Account,
@@ -24,7 +24,7 @@ pub(super) struct Sick {
 }
 
 impl Sick {
-    /// Nothing is wrong yet.
+    /// A stack without faults.
     pub(super) async fn healthy() -> Self {
         let story = Story::with(Setup::default()).await;
         let account = Account::healthy(&story).await;
@@ -41,7 +41,7 @@ impl Sick {
         findings
     }
 
-    /// One finding of this look, with this verdict, that says this, in its sentence or in what to do.
+    /// Verifies that a finding of `check` has this verdict and contains these texts.
     pub(super) async fn says(&self, check: &str, verdict: &str, said: &[&str]) {
         let findings = self.findings().await;
         let words = |finding: &Value| {
@@ -57,7 +57,7 @@ impl Sick {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_wrong_with_a_healthy_stack_and_every_look_is_made() {
+async fn healthy_stack_passes_every_check_with_read_only_calls() {
     let sick = Sick::healthy().await;
     let findings = sick.findings().await;
     let of = |check: &str| {
@@ -69,7 +69,7 @@ async fn nothing_is_wrong_with_a_healthy_stack_and_every_look_is_made() {
     ] {
         assert_eq!(of(check), Some(json!("good")), "{check}: {findings:#?}");
     }
-    assert_eq!(of("hook"), Some(json!("warning")), "nothing is revised here: {findings:#?}");
+    assert_eq!(of("hook"), Some(json!("warning")), "no repository needs a webhook: {findings:#?}");
     // A build without git has no commit to compare.
     assert_eq!(of("commit"), Some(json!(if COMMIT == UNKNOWN { "warning" } else { "good" })), "{findings:#?}");
     let asked = [
@@ -89,14 +89,14 @@ async fn nothing_is_wrong_with_a_healthy_stack_and_every_look_is_made() {
         "GetServiceQuota",
         "ListSubscriptionsByTopic",
     ];
-    assert_eq!(sick.account.calls(), asked, "reads only, and no value of a secret");
+    assert_eq!(sick.account.calls(), asked, "only reads, and no value of a secret");
     let ran = sick.user.run(&["doctor", "--stack", "py"]).await.ended(0, "Nothing is wrong.");
     assert!(ran.out.contains("No quota is near: "), "{ran:?}");
     sick.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stack_that_is_being_changed_was_rolled_back_or_is_not_whole_is_told() {
+async fn stack_in_update_rolled_back_or_failed_is_reported() {
     let sick = Sick::healthy().await;
     for (status, verdict, said) in [
         ("UPDATE_IN_PROGRESS", "warning", "py is being changed (UPDATE_IN_PROGRESS)"),
@@ -105,14 +105,14 @@ async fn a_stack_that_is_being_changed_was_rolled_back_or_is_not_whole_is_told()
     ] {
         sick.account.status(status);
         sick.says("stack", verdict, &[said]).await;
-        // What stands there is looked at all the same.
+        // The other checks still run.
         sick.says("queue", "good", &[]).await;
     }
     sick.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_without_a_value_is_found() {
+async fn key_secret_without_a_value_is_reported() {
     let sick = Sick::healthy().await;
     sick.account.output("KeySecretName", "py/key");
     sick.says("secret", "wrong", &["py/key does not exist", "Deploy the stack again"]).await;
@@ -125,12 +125,12 @@ async fn a_secret_without_a_value_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_on_fargate_without_a_key_for_its_model_is_found_before_its_first_job() {
+async fn agent_on_fargate_without_a_model_key_is_reported() {
     let sick = Sick::healthy().await;
     sick.story.connect(Agent { capability: "claude_code".into(), command: Vec::new(), model: None }).await;
     let said = ["Jobs of acme start claude_code on Fargate", "model_secrets.anthropic_api_key=", "--project acme"];
     sick.says("model", "wrong", &said).await;
-    // A runner may have one of its own.
+    // A runner may have its own key.
     sick.story.settings(|settings| settings.compute = Compute::Runners).await;
     sick.says("model", "good", &[]).await;
     let another = Some("pullyard/job/openai".to_owned());
@@ -148,7 +148,7 @@ async fn an_agent_on_fargate_without_a_key_for_its_model_is_found_before_its_fir
     let said = [missing.as_str(), "which acme names", "does not exist", "pullyard secrets set anthropic-2 --for-jobs"];
     sick.story.settings(|settings| settings.model_secrets.anthropic_api_key = Some(missing.clone())).await;
     sick.says("model", "wrong", &said).await;
-    // Named for a runner's jobs it is needed all the same.
+    // A configured secret must exist even if runners run the jobs.
     sick.story.settings(|settings| settings.compute = Compute::Runners).await;
     sick.says("model", "wrong", &said).await;
     sick.story.settings(|settings| settings.model_secrets.anthropic_api_key = Some(made)).await;
@@ -157,7 +157,7 @@ async fn an_agent_on_fargate_without_a_key_for_its_model_is_found_before_its_fir
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_can_not_sign_commits_is_found_before_its_first_job_and_never_said() {
+async fn unusable_signing_key_is_reported_and_not_shown() {
     let sick = Sick::healthy().await;
     let missing = Some("pullyard/job/signing".to_owned());
     sick.story.settings(|settings| settings.commits.signing_secret = missing).await;
@@ -185,7 +185,7 @@ async fn a_key_that_can_not_sign_commits_is_found_before_its_first_job_and_never
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_image_that_was_never_pushed_is_found() {
+async fn missing_task_image_is_reported() {
     let sick = Sick::healthy().await;
     sick.account
         .replies("DescribeImages", refused("ImageNotFoundException", "The image with imageId … does not exist"));
@@ -199,7 +199,7 @@ async fn an_image_that_was_never_pushed_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_on_bitbucket_that_nobody_hears_of_is_found_like_any_other() {
+async fn bitbucket_repository_without_a_webhook_is_reported() {
     let sick = Sick::healthy().await;
     let Story { api, local, project, .. } = &sick.story;
     local.forge().create_repository("acme/api", "main", &[("README.md", "# Shop\n", false)]).await.unwrap();
@@ -225,7 +225,7 @@ async fn a_repository_on_bitbucket_that_nobody_hears_of_is_found_like_any_other(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_that_is_missing_is_found() {
+async fn missing_or_disabled_webhook_is_reported() {
     let sick = Sick::healthy().await;
     let mend =
         format!("pullyard hooks install --base-url {} --integration gh1 --repo acme/app", sick.story.local.api_url());
@@ -244,7 +244,7 @@ async fn a_hook_that_is_missing_is_found() {
     sick.says("hook", "wrong", &["is not what it should be", "pullyard hooks repair"]).await;
     sick.story.forge(reqwest::Method::PATCH, &format!("/hooks/{id}"), json!({ "active": true })).await;
 
-    // A project that came later is told nothing.
+    // A project created later is not covered by the webhook.
     sick.user.run(&["projects", "create", "late", "--url", &url]).await.done();
     let add = ["repos", "add", "acme/app", "--integration", "gh1", "--url", &url, "--project", "late"];
     sick.user.run(&[&add[..], &["--agent-command", "./agent.sh"]].concat()).await.done();
@@ -254,7 +254,7 @@ async fn a_hook_that_is_missing_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subnet_without_a_way_out_is_found() {
+async fn subnet_without_internet_egress_is_reported() {
     let sick = Sick::healthy().await;
     sick.account.answers("DescribeRouteTables", &route_to(""));
     sick.says("egress", "wrong", &["Nothing leads from subnet-1", "0.0.0.0/0"]).await;
@@ -275,7 +275,7 @@ async fn a_subnet_without_a_way_out_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn alarms_that_nobody_hears_are_found() {
+async fn alarms_without_a_confirmed_subscriber_are_reported() {
     let sick = Sick::healthy().await;
     sick.account.answers("ListSubscriptionsByTopic", &subscribers(""));
     sick.says("alarms", "wrong", &["no subscriber", "aws sns subscribe"]).await;
@@ -290,7 +290,7 @@ async fn alarms_that_nobody_hears_are_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_that_is_backed_up_and_dead_letters_are_found() {
+async fn queue_backlog_and_dead_letters_are_reported() {
     let sick = Sick::healthy().await;
     sick.account.undelivered(&sick.story).await;
     sick.says("queue", "warning", &["1 death of a task was not taken", "dlq list --queue undelivered"]).await;
@@ -309,7 +309,7 @@ async fn a_queue_that_is_backed_up_and_dead_letters_are_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweeper_that_is_late_is_found() {
+async fn late_sweeper_is_reported() {
     let story = Story::with(Setup::default()).await;
     let account = Account::never_swept(&story).await;
     let mut user = account.operator();
@@ -326,7 +326,7 @@ async fn a_sweeper_that_is_late_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quota_that_is_near_or_little_is_found() {
+async fn nearly_used_or_small_quota_is_reported() {
     let sick = Sick::healthy().await;
     sick.account.answers("GetMetricStatistics ResourceCount", &points("Maximum", &[("2026-11-20T12:00:00Z", 112.0)]));
     let said = ["112 of 140 Fargate vCPUs", "--quota-code L-3032A538"];
@@ -344,11 +344,11 @@ async fn a_quota_that_is_near_or_little_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_off_is_found_and_hides_nothing_else() {
+async fn clock_skew_is_reported_and_hides_no_other_check() {
     let sick = Sick::healthy().await;
     sick.account.is_ahead(Duration::from_secs(40));
     sick.says("clock", "wrong", &["s apart", "time service"]).await;
-    // Every call that is signed by this machine's clock is refused now.
+    // AWS refuses every call signed with this machine's clock.
     sick.account.is_ahead(Duration::from_secs(3_600));
     sick.says("clock", "wrong", &["s apart"]).await;
     sick.says("image", "good", &[]).await;
@@ -357,7 +357,7 @@ async fn a_clock_that_is_off_is_found_and_hides_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_that_does_not_match_is_found() {
+async fn version_mismatch_is_reported() {
     let sick = Sick::healthy().await;
     sick.account.output("Version", "0.9.9");
     sick.says("version", "wrong", &["is of version 0.9.9, but its functions run", "sam deploy"]).await;
@@ -366,7 +366,7 @@ async fn a_version_that_does_not_match_is_found() {
     sick.story.end().await;
 }
 
-/// The address of an API that says what it is, and nothing else.
+/// Serves only the version answer; returns its address.
 pub(super) async fn an_api_that_is(version: &str, protocol: u32) -> String {
     let said = json!({ "version": version, "protocol": protocol }).to_string();
     let answer = move || {
@@ -381,7 +381,7 @@ pub(super) async fn an_api_that_is(version: &str, protocol: u32) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_protocol_is_wrong_and_another_release_of_this_program_is_only_said() {
+async fn other_protocol_is_wrong_and_other_release_a_warning() {
     let sick = Sick::healthy().await;
     for (version, protocol, verdict, said) in [
         (env!("CARGO_PKG_VERSION"), PROTOCOL + 1, "wrong", "The API speaks protocol"),
@@ -395,7 +395,7 @@ async fn another_protocol_is_wrong_and_another_release_of_this_program_is_only_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_not_be_read_is_said_and_the_rest_is_looked_at() {
+async fn denied_read_is_reported_and_other_checks_continue() {
     let sick = Sick::healthy().await;
     let denied = "<R><Error><Code>AuthorizationError</Code><Message>not you</Message></Error></R>".to_owned();
     sick.account.replies("ListSubscriptionsByTopic", (403, denied));
@@ -411,7 +411,7 @@ async fn what_may_not_be_read_is_said_and_the_rest_is_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_token_of_the_stack_what_aws_knows_is_looked_at_all_the_same() {
+async fn aws_checks_run_without_an_api_token() {
     let mut sick = Sick::healthy().await;
     sick.user = sick.account.operator();
     sick.says("token", "wrong", &["has no token for", "pullyard init --stack py"]).await;

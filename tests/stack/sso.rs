@@ -1,4 +1,4 @@
-//! Credentials of a profile of IAM Identity Center, from an AWS CLI that a script stands for.
+//! Tests credentials from an IAM Identity Center profile, with a script in place of the AWS CLI.
 
 use super::account::Account;
 use crate::cli::User;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 const PROFILE: &str = "[profile work]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Admin\n\
                        [sso-session corp]\nsso_start_url = https://example.com/start\nsso_region = us-east-1\n";
 
-/// A user whose only credentials are those of the profile `work`.
+/// A user with only the profile `work`.
 fn user(account: &Account, folder: &Path) -> User {
     std::fs::write(folder.join("config"), PROFILE).unwrap();
     let mut user = account.stranger();
@@ -49,14 +49,13 @@ async fn sso_profile_signs_in_by_the_aws_cli() {
     assert!(expired.out.contains("Run `aws sso login --profile work`."), "{expired:?}");
     let expired = user.run(&init).await.ended(4, "the session of the profile work has expired");
     assert!(expired.err.contains("run `aws sso login --profile work`"), "{expired:?}");
-    assert_eq!(account.calls(), [""; 0], "nothing is called without credentials");
+    assert_eq!(account.calls(), [""; 0], "AWS is not called without credentials");
 
     let exported = format!(
         r#"{{"Version":1,"AccessKeyId":"{ACCESS_KEY_ID}","SecretAccessKey":"{SECRET_ACCESS_KEY}","SessionToken":"t"}}"#
     );
     write_cli(folder.path(), &format!("echo '{exported}'"));
     user.run(&doctor).await.ended(0, "Nothing is wrong.");
-    // The profile by its variable.
     user.tell("AWS_PROFILE", "work");
     user.run(&doctor[..3]).await.ended(0, "Nothing is wrong.");
     std::fs::remove_file(folder.path().join("aws")).unwrap();
