@@ -1,4 +1,4 @@
-//! Starts of tasks, and their deaths before anybody claimed; in `faults` every form in which ECS fails them.
+//! Tests starts of tasks, and tasks that die before a claim; `faults` has every failure of ECS.
 
 mod breakers;
 mod faults;
@@ -16,22 +16,22 @@ use pullyard_protocol::job::Job;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Longer than a start may take until it is claimed.
+/// The time after which an unclaimed start counts as failed.
 const START_WITHIN: Duration = Duration::from_secs(300);
 
-/// What one more instance of a function would have. A start that it asks for has the same parameters.
+/// Another instance of a function; its starts have the same parameters.
 async fn context(story: &Story) -> pullyard_entry::Context {
     story.instance("dispatch", "effects.fifo").await
 }
 
-/// A wake-up as the dispatcher gets it from its queue.
+/// Passes a wake-up to the dispatcher.
 async fn dispatch(ctx: &pullyard_entry::Context, job: &JobId) {
     let record = json!({ "messageId": "m", "body": json!({ "job": job }).to_string(), "attributes": {} });
     let event = serde_json::from_value(json!({ "Records": [record] })).unwrap();
     pullyard_function_dispatcher::handle(ctx, event).await;
 }
 
-/// A state change as EventBridge tells it.
+/// Passes a state change to the tasks function.
 async fn tell(ctx: &pullyard_entry::Context, event: &Value) {
     pullyard_function_tasks::handle(ctx, serde_json::from_value(event.clone()).unwrap()).await.unwrap();
 }
@@ -40,7 +40,7 @@ fn waits(code: &'static str) -> impl Fn(&Job) -> bool {
     move |job| job.waits.as_ref().is_some_and(|wait| wait.code == code)
 }
 
-/// Waits until ECS's name for the present start is noted.
+/// Waits until the task's ARN is stored for the current start.
 async fn named(story: &Story, job: &JobId) {
     until("the start is named", async || {
         let job = story.stored(job).await;
@@ -50,7 +50,7 @@ async fn named(story: &Story, job: &JobId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_gets_one_task_however_often_and_by_however_many_it_is_woken() {
+async fn repeated_wake_ups_start_one_task_per_attempt() {
     let story = Story::waiting().await;
     let ctx = context(&story).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -69,7 +69,7 @@ async fn an_attempt_gets_one_task_however_often_and_by_however_many_it_is_woken(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dispatchers_that_race_for_a_start_agree_on_its_number() {
+async fn racing_dispatchers_agree_on_the_dispatch_number() {
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
     let ctx = context(&story).await;
     for n in 0..4 {
@@ -83,7 +83,7 @@ async fn dispatchers_that_race_for_a_start_agree_on_its_number() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_stands_in_the_network_that_its_function_was_told() {
+async fn task_is_started_in_the_configured_network() {
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
     let recorder = Recorder::default();
     let ecs = recorder.before(&story.local.aws().endpoints().ecs).await;
@@ -110,7 +110,7 @@ async fn check_lost_answers(count: usize) {
     let ctx = context(&story).await;
     story.local.aws().ecs().script(vec![Outcome::AnswerLost; count]);
     let job = story.job_for("e1", "APP-1", 1).await;
-    // As often as SQS would bring it.
+    // SQS would redeliver the message.
     while !story.stored(&job).await["dispatch"]["task"].is_string() {
         dispatch(&ctx, &job).await;
     }
@@ -122,16 +122,16 @@ async fn check_lost_answers(count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_to_a_start_means_the_same_task() {
+async fn lost_run_task_answer_leads_to_the_same_task() {
     check_lost_answers(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_lost_past_every_retry_of_the_sdk_means_the_same_task() {
+async fn answer_lost_beyond_sdk_retries_leads_to_the_same_task() {
     check_lost_answers(6).await;
 }
 
-/// A start that meets these uses up no attempt, says so, and is made anew later.
+/// Verifies that a start with these faults uses up no attempt, reports `code` and is repeated.
 async fn check_passing_fault(outcomes: &[Outcome], code: &'static str) {
     let story = Story::waiting().await;
     story.local.aws().ecs().script(outcomes.to_vec());
@@ -140,7 +140,7 @@ async fn check_passing_fault(outcomes: &[Outcome], code: &'static str) {
     assert_eq!((waiting.status, waiting.attempt), (Status::Ready, 0), "{outcomes:?}");
     assert_eq!(story.api.why(&job).await.unwrap().code.as_deref(), Some(code));
     story.quiet().await;
-    // Not before it is due.
+    // A wake-up does not start the task before it is due.
     story.wake(&job).await;
     story.quiet().await;
     assert_eq!(story.tasks_of(&job).await.len(), 0, "{outcomes:?}");
@@ -163,17 +163,17 @@ async fn missing_capacity_uses_up_no_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn throttling_past_every_retry_of_the_sdk_uses_up_no_attempt() {
+async fn throttling_beyond_sdk_retries_uses_up_no_attempt() {
     check_passing_fault(&[Outcome::Throttled; 4], "fargate_throttled").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn throttling_in_its_other_form_uses_up_no_attempt() {
+async fn rate_exceeded_failure_uses_up_no_attempt() {
     check_passing_fault(&[Outcome::RateExceeded], "fargate_throttled").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn capacity_is_waited_for_longer_each_time_and_never_given_up_within_a_day() {
+async fn capacity_retries_back_off_up_to_five_minutes() {
     let story = Story::waiting().await;
     story.local.aws().ecs().script(vec![Outcome::CapacityUnavailable; 8]);
     let mut tried_after = story.clock.now();
@@ -187,7 +187,7 @@ async fn capacity_is_waited_for_longer_each_time_and_never_given_up_within_a_day
         .await;
         let (due, now) = (Timestamp::from_millis(due), story.clock.now());
         let rest = Duration::from_secs(back_off);
-        // It was put off somewhere between these two, however long the machine took for it.
+        // The start was postponed at some time between these two.
         assert!(tried_after.plus(rest) <= due && due <= now.plus(rest), "{number}: {tried_after} {due} {now}");
         tried_after = now;
         story.pass(due.since(now)).await;
@@ -199,7 +199,7 @@ async fn capacity_is_waited_for_longer_each_time_and_never_given_up_within_a_day
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_finds_no_capacity_for_a_day_is_given_up() {
+async fn job_without_capacity_for_a_day_fails() {
     let story = Story::waiting().await;
     story.local.aws().ecs().script(vec![Outcome::CapacityUnavailable]);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -212,10 +212,10 @@ async fn a_job_that_finds_no_capacity_for_a_day_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_that_is_refused_three_times_fails_the_job_and_starts_nothing() {
+async fn start_refused_three_times_fails_the_job_without_a_task() {
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
-    // Somebody has used its tokens for something else: refused with a conflict, for good.
+    // The client tokens are used already, so ECS refuses every start with a conflict.
     for number in 1..=4 {
         let other = json!({
             "cluster": "pullyard", "taskDefinition": "pullyard-runner", "startedBy": "somebody-else",
@@ -241,13 +241,13 @@ async fn a_start_that_is_refused_three_times_fails_the_job_and_starts_nothing() 
     assert_eq!(story.tasks_of(&job).await.len(), 0);
     let ticket = story.settled("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
-    // It died before any agent worked: the next entry gets a job as if it had never been.
+    // No agent ran, so the next entry gets a job.
     story.job_for("e2", "APP-1", 2).await;
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_dies_before_it_claims_is_started_again_and_given_up_after_the_third() {
+async fn job_fails_after_three_tasks_died_before_their_claim() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     for (number, back_off) in (1..=3).zip([5, 10, 20]) {
@@ -267,7 +267,7 @@ async fn a_task_that_dies_before_it_claims_is_started_again_and_given_up_after_t
     story.end().await;
 }
 
-/// A job whose task runs this, which never claims it.
+/// Verifies that a job fails whose task runs `program` and never claims it.
 async fn check_given_up(program: &str) {
     let story = Story::with(Setup { task: Task::Program(vec![program.into()]), ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -283,16 +283,16 @@ async fn check_given_up(program: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_dies_faster_than_its_name_is_noted_is_given_up_all_the_same() {
+async fn task_dead_before_its_arn_is_stored_fails_the_job() {
     check_given_up("false").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_can_not_be_started_is_given_up() {
+async fn program_that_cannot_start_fails_the_job() {
     check_given_up("/no/such/program").await;
 }
 
-/// A job whose first task was not heard of, so that there is a second.
+/// A job with a silent first task and its replacement.
 async fn with_two_tasks() -> (Story, JobId, [Value; 2]) {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -313,7 +313,7 @@ async fn check_first_come(first: usize) {
     assert_eq!(assignment.attempt, 1);
     let late = story.claim_as(&tasks[1 - first], &job, "slow").await.err().unwrap();
     assert_eq!(late.code(), Some("lease_lost"));
-    // The one that lost ends; that is nobody's death.
+    // The end of the losing task does not count as a death.
     let before = story.stored(&job).await;
     story.kill(&tasks[1 - first]).await;
     story.pass(2 * START_WITHIN).await;
@@ -325,17 +325,17 @@ async fn check_first_come(first: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_task_may_still_be_the_first_to_claim() {
+async fn silent_task_may_still_claim_first() {
     check_first_come(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_task_that_replaced_a_silent_one_may_be_the_first_to_claim() {
+async fn replacement_of_a_silent_task_may_claim_first() {
     check_first_come(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_tasks_are_never_heard_of_is_given_up_after_the_third() {
+async fn job_fails_after_three_silent_tasks() {
     let (story, job, _) = with_two_tasks().await;
     named(&story, &job).await;
     story.pass(START_WITHIN).await;
@@ -352,7 +352,7 @@ async fn a_job_whose_tasks_are_never_heard_of_is_given_up_after_the_third() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn state_changes_that_come_doubled_and_out_of_order_do_nothing_more() {
+async fn repeated_and_reordered_state_changes_are_ignored() {
     let story = Story::waiting().await;
     let ctx = context(&story).await;
     let mut changes = story.local.aws().ecs().events();
@@ -391,7 +391,7 @@ async fn state_changes_that_come_doubled_and_out_of_order_do_nothing_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_change_of_somebody_elses_task_means_nothing() {
+async fn state_change_of_a_foreign_task_is_ignored() {
     let story = Story::waiting().await;
     let ctx = context(&story).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -414,19 +414,19 @@ async fn a_state_change_of_somebody_elses_task_means_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_its_task_did_not_outlive_is_not_waited_for_until_the_time_limit() {
+async fn claim_by_a_dead_task_does_not_block_the_job() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let task = story.task_of(&job, 1).await;
     named(&story, &job).await;
     story.kill(&task).await;
     story.job_until(&job, waits("start_failed")).await;
-    // The claim was on its way while the container died.
+    // The claim arrives after the container's death.
     let _ = story.claim_as(&task, &job, "c1").await;
     story.pass(START_WITHIN).await;
     story.quiet().await;
     story.pass(START_WITHIN).await;
     let tasks = story.tasks_of(&job).await.len();
-    assert_eq!(tasks, 2, "nobody works on it: {:?}", story.api.job(&job).await.unwrap());
+    assert_eq!(tasks, 2, "the job got no new task: {:?}", story.api.job(&job).await.unwrap());
     story.end().await;
 }

@@ -1,8 +1,6 @@
-//! Storms: many deliveries at once, while jobs are made, run and end, and while a secret is rotated. Every one of
-//! them gets a true answer, and no review is lost or in two jobs.
+//! Tests many concurrent deliveries while jobs are created, run and end, and while a secret is rotated.
 //!
-//! `PULLYARD_STORM=1000` sends a thousand of one review; each storm prints its row of docs/capacity.md, and nothing
-//! depends on what is in it.
+//! `PULLYARD_STORM=1000` sends a thousand deliveries of one review. Each storm prints its row of docs/capacity.md.
 
 use crate::story::{REPOSITORY, begin_all, is, until};
 use crate::webhooks::{ANNS_TOKEN, BRANCH, SECRET, World, signed};
@@ -24,12 +22,12 @@ use std::time::{Duration, Instant};
 const EVENT: &str = "pull_request_review";
 const AT_ONCE: usize = 100;
 
-/// How many: fewer by default, so that debug builds are done soon.
+/// The requested size; the default is small for debug builds.
 fn large() -> Option<usize> {
     std::env::var("PULLYARD_STORM").ok().map(|count| count.parse().unwrap())
 }
 
-/// How often each code was answered; every answer must be a decision with a name.
+/// Counts the answered codes. Every answer must be a decision with a code.
 fn counted(answers: &[(u16, Value)]) -> BTreeMap<String, usize> {
     let mut codes = BTreeMap::new();
     for (status, said) in answers {
@@ -40,8 +38,8 @@ fn counted(answers: &[(u16, Value)]) -> BTreeMap<String, usize> {
     codes
 }
 
-/// All of these bodies at once, each as a delivery of its own; `secret` says what one is signed with when its
-/// turn has come, and `answered` is called after each.
+/// Sends all bodies concurrently as separate deliveries. `secret` returns the secret for a delivery; `answered` runs
+/// after each answer.
 async fn storm(
     world: &World,
     bodies: Vec<String>,
@@ -68,7 +66,6 @@ async fn storm(
     let part = |share: usize| took.get(count * share / 100).unwrap_or(&Duration::ZERO).as_secs_f64();
     let (last, slowest) = (since.elapsed().as_secs_f64(), took.last().unwrap_or(&Duration::ZERO).as_secs_f64());
     let codes = counted(&answers).into_iter().map(|(code, times)| format!("{times} `{code}`")).collect::<Vec<_>>();
-    // A row of docs/capacity.md.
     println!(
         "\n| storm: {count} deliveries of {of}, {AT_ONCE} at once | the last answer after {last:.1} s; one took p50 {:.1} s, p99 {:.1} s, at most {slowest:.1} s | {} |",
         part(50),
@@ -79,7 +76,7 @@ async fn storm(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_deliveries_of_one_review_make_one_job_and_all_the_others_a_named_decision() {
+async fn storm_of_one_review_makes_one_job_and_named_decisions() {
     let count = large().unwrap_or(100);
     let world = World::make().await;
     world.by_hand("acme").await;
@@ -97,7 +94,7 @@ async fn a_thousand_deliveries_of_one_review_make_one_job_and_all_the_others_a_n
     world.story.end().await;
 }
 
-/// How the job ends that the storm comes upon.
+/// How the running job ends during the storm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
     Completes,
@@ -106,21 +103,21 @@ enum End {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reviews_that_storm_in_while_a_job_completes_are_all_in_one_later_job() {
+async fn reviews_during_a_completing_job_share_one_later_job() {
     while_a_job_ends(End::Completes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reviews_that_storm_in_while_a_job_fails_are_all_refused_with_its_end() {
+async fn reviews_during_a_failing_job_are_refused() {
     while_a_job_ends(End::Fails).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reviews_that_storm_in_while_a_job_is_cancelled_are_all_refused_with_its_end() {
+async fn reviews_during_a_cancelled_job_are_refused() {
     while_a_job_ends(End::IsCancelled).await;
 }
 
-/// Sixty reviews, or half of that, each told twice; the job ends when half of the answers are given.
+/// Sends each review twice; the job ends when half of the answers have arrived.
 async fn while_a_job_ends(end: End) {
     let count = if large().is_some() { 60 } else { 24 };
     let world = World::make().await;
@@ -155,7 +152,7 @@ async fn while_a_job_ends(end: End) {
     match end {
         End::Completes => {
             story.job_until(&running, is(Status::Completed)).await;
-            assert_eq!(world.revisions().await.len(), 1, "the hour is not over");
+            assert_eq!(world.revisions().await.len(), 1, "the hour is not over yet");
             story.pass(Duration::from_secs(3_600)).await;
             let next = until("they get their job", async || {
                 let jobs = world.revisions().await;
@@ -172,7 +169,7 @@ async fn while_a_job_ends(end: End) {
             }
             let (assignment, _) = story.claim(&next, "c2").await.unwrap();
             for n in 1..=count {
-                assert!(assignment.prompt.contains(&words(n)), "the agent is told of {n}");
+                assert!(assignment.prompt.contains(&words(n)), "the prompt lacks review {n}");
             }
         }
         End::Fails | End::IsCancelled => {
@@ -199,7 +196,7 @@ async fn while_a_job_ends(end: End) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_is_rotated_in_the_middle_of_a_storm_loses_no_delivery() {
+async fn secret_rotation_during_a_storm_loses_no_delivery() {
     const NEXT: &str = "the next secret";
     let world = World::make().await;
     let secret = world.by_hand("acme").await.secret;
@@ -208,7 +205,7 @@ async fn a_secret_that_is_rotated_in_the_middle_of_a_storm_loses_no_delivery() {
     let count_one = || {
         answers.fetch_add(1, Ordering::Relaxed);
     };
-    // Whoever signs learns the new value with us, and some only later.
+    // After the rotation, a third of the deliveries still use the old secret.
     let signs_with = |n: usize| if rotated.load(Ordering::SeqCst) && !n.is_multiple_of(3) { NEXT } else { SECRET };
     let (told, ()) = tokio::join!(storm(&world, vec![body; large().unwrap_or(90)], signs_with, count_one), async {
         until("the storm is on", async || match answers.load(Ordering::Relaxed) {
@@ -230,7 +227,7 @@ fn words(n: usize) -> String {
     format!("Not yet, for reason {n}.")
 }
 
-/// Ann asks for changes at the forge, which tells nobody.
+/// Requests changes as Ann, without a webhook.
 async fn asked_for(world: &World, n: usize) -> u64 {
     let forge = world.story.local.forge().api_url();
     let url = format!("{forge}/repos/{REPOSITORY}/pulls/{}/reviews", world.number);

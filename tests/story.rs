@@ -1,7 +1,6 @@
-//! A story to test with: a whole local system with a project and a repository, and hands to move things.
+//! The test world of the system: a local deployment with a project, a repository and helpers.
 //!
-//! Two kinds: with the real runner as the task, or with a task that only waits, so that the test itself
-//! speaks for the attempt.
+//! Its tasks run the real runner, or only wait while the test acts as the attempt.
 
 mod attempt;
 mod aws;
@@ -43,13 +42,12 @@ pub(crate) const TRIGGER: &str = "AI Processing";
 pub(crate) const REVIEW: &str = "In Review";
 pub(crate) const REPOSITORY: &str = "acme/app";
 
-/// Long enough for a loaded machine; reaching it is a failure, never a pause.
+/// Limit of every wait, long enough for a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// An agent that appends the prompt's last line to a file.
 pub(crate) const WORKING_AGENT: &str = "#!/bin/sh\ncat > prompt.txt\necho done >> work.txt\nrm prompt.txt\n";
 
-/// A proxy between the functions and DynamoDB, by the address of one and the other.
+/// Inserts a proxy between the functions and DynamoDB: maps its address to the proxy's.
 #[derive(Clone)]
 pub(crate) struct Between(Arc<dyn Fn(&str) -> String + Send + Sync>);
 
@@ -59,7 +57,7 @@ impl Between {
     }
 }
 
-/// Taps that check what the functions call, and before them the proxy of a test.
+/// Inserts taps that record all AWS calls of the functions, behind the proxy of a test.
 fn before_aws(calls: &Calls, dynamodb: Option<Between>) -> pullyard_local::Between {
     let observer = calls.observer();
     pullyard_local::Between::new(move |services| {
@@ -71,44 +69,38 @@ fn before_aws(calls: &Calls, dynamodb: Option<Between>) -> pullyard_local::Betwe
     })
 }
 
-/// How a story begins.
+/// Options of a story.
 pub(crate) struct Setup {
-    /// What the task of a job runs.
+    /// Program that a job's task runs.
     pub(crate) task: Task,
-    /// The agent's script in the repository.
+    /// Script `agent.sh` in the repository.
     pub(crate) agent: &'static str,
-    /// The agent's command.
     pub(crate) command: Vec<String>,
-    /// Whether hints arrive.
     pub(crate) hints: Hints,
-    /// How often the sweeper goes round by itself.
+    /// Interval of automatic sweeps.
     pub(crate) sweep_every: Duration,
-    /// The project's settings.
     pub(crate) settings: Settings,
-    /// What stands between the functions and DynamoDB.
+    /// Proxy between the functions and DynamoDB.
     pub(crate) before_dynamodb: Option<Between>,
-    /// What its functions ask of AWS, which has to allow it.
+    /// Recorder of AWS calls, which the roles must allow.
     pub(crate) calls: Calls,
-    /// How the functions run.
     pub(crate) functions: Functions,
 }
 
-/// What becomes of the tasks when the system is gone.
+/// What happens to tasks when the system stops.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Tasks {
-    /// They go with it.
+    /// The tasks are killed.
     Die,
-    /// They stay, and are taken up again.
+    /// The tasks keep running and are adopted.
     GoOn,
 }
 
-/// What the task of a job runs.
+/// Program that a job's task runs.
 pub(crate) enum Task {
-    /// The real runner.
     Runner,
-    /// Nothing: the test speaks for the attempt.
+    /// Only waits: the test acts as the attempt.
     Waiting,
-    /// This program.
     Program(Vec<String>),
 }
 
@@ -132,7 +124,7 @@ impl Default for Setup {
     }
 }
 
-/// A whole system with one project.
+/// A running system with one project.
 pub(crate) struct Story {
     pub(crate) local: Local,
     pub(crate) api: Operator,
@@ -146,12 +138,12 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    /// With the real runner and an agent that works.
+    /// Starts a story with the real runner and a working agent.
     pub(crate) async fn begin() -> Self {
         Self::with(Setup::default()).await
     }
 
-    /// With a task that only waits.
+    /// Starts a story whose tasks only wait.
     pub(crate) async fn waiting() -> Self {
         Self::with(Setup { task: Task::Waiting, ..Setup::default() }).await
     }
@@ -160,7 +152,7 @@ impl Story {
         Self::prepared(setup, async |_| {}).await
     }
 
-    /// With something that has to know the system before anything calls it.
+    /// Starts a story; `prepare` runs before the first call.
     pub(crate) async fn prepared(setup: Setup, prepare: impl AsyncFnOnce(&Local)) -> Self {
         let (folder, calls) = (TempDir::new().unwrap(), Allowed(setup.calls));
         let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect();
@@ -203,7 +195,7 @@ impl Story {
         self.connect(Agent { capability: "command".into(), command, model: None }).await;
     }
 
-    /// A call of the ticket tool about `key` in `status`, `minute` minutes into the tool's day.
+    /// A ticket event for `key` in `status`, at `minute` of the ticket tool's day.
     pub(crate) fn event(&self, event: &str, key: &str, status: &str, minute: i64) -> TicketEvent {
         TicketEvent {
             event_id: EventId::new(event).unwrap(),
@@ -223,19 +215,19 @@ impl Story {
         }
     }
 
-    /// The ticket tool tells it.
+    /// Sends a ticket event.
     pub(crate) async fn tell(&self, event: &str, key: &str, status: &str, minute: i64) -> Decision {
         self.api.ticket_event(&self.event(event, key, status, minute)).await.unwrap()
     }
 
-    /// The ticket tool tells it, and it gets a job.
+    /// Sends an event that must create a job.
     pub(crate) async fn job_for(&self, event: &str, key: &str, minute: i64) -> JobId {
         let decision = self.tell(event, key, TRIGGER, minute).await;
         assert_eq!(decision.verdict, Verdict::Accepted, "{}: {}", decision.code, decision.sentence);
         decision.job.unwrap()
     }
 
-    /// A raw request: status, headers, body.
+    /// Sends a raw request; returns status, headers and body.
     pub(crate) async fn raw(
         &self,
         method: reqwest::Method,
@@ -252,7 +244,7 @@ impl Story {
         (status, headers, answer.json().await.unwrap_or(Value::Null))
     }
 
-    /// A raw request with headers of its own: status, headers, body.
+    /// Sends a raw request with the given headers.
     pub(crate) async fn call(
         &self,
         method: reqwest::Method,
@@ -269,14 +261,14 @@ impl Story {
         (status, headers, answer.json().await.unwrap_or(Value::Null))
     }
 
-    /// The table, without the API in between: to write what no route writes.
+    /// The store itself, to write items that no route writes.
     pub(crate) async fn store(&self) -> pullyard_store::Store {
         use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
         let sdk = pullyard_entry::config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
         pullyard_store::Store::new(&sdk, Some(&self.local.aws().endpoints().dynamodb), "pullyard")
     }
 
-    /// A new API token, for some projects or for all.
+    /// Creates an API token for some projects or for all.
     pub(crate) async fn token(&self, scopes: &[pullyard_store::Scope], projects: Option<&[&str]>) -> String {
         let token =
             format!("pat_{scopes:?}_{projects:?}").replace(|c: char| !c.is_ascii_alphanumeric() && c != '_', "-");
@@ -287,23 +279,23 @@ impl Story {
         token
     }
 
-    /// What one more instance of a function would have, sending its hints to these queues.
+    /// Another instance of a function, with these queues for its hints.
     pub(crate) async fn instance(&self, dispatch: &str, effects: &str) -> Context {
         self.instance_of(self.config(dispatch, effects).await).await
     }
 
-    /// The same of a deployment whose API is said to be there.
+    /// Another instance in a deployment with this API URL.
     pub(crate) async fn instance_at(&self, api_url: &str, dispatch: &str, effects: &str) -> Context {
         let config = self.config(dispatch, effects).await;
         self.instance_of(Config { api_url: api_url.into(), ..config }).await
     }
 
-    /// What an instance of a function would have that was told this.
+    /// An instance of a function with this configuration.
     pub(crate) async fn instance_of(&self, config: Config) -> Context {
         config.context(&config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await, self.clock.clone())
     }
 
-    /// What one more instance of a function would be told; of no dead-letter queue.
+    /// The configuration of another instance, without dead-letter queues.
     pub(crate) async fn config(&self, dispatch: &str, effects: &str) -> Config {
         let at = self.local.aws().endpoints().clone();
         let url = async |name| self.queue(name).await.as_str().unwrap().to_owned();
@@ -338,7 +330,7 @@ impl Story {
         }
     }
 
-    /// Changes the settings of the project as they stand in the table, past the checks of the API.
+    /// Changes the project's settings in the table, without the API's validation.
     pub(crate) async fn settings(&self, change: impl FnOnce(&mut Settings)) {
         let store = self.store().await;
         let mut project = store.project(&self.project).await.unwrap().unwrap();
@@ -346,7 +338,7 @@ impl Story {
         assert_eq!(store.put_project(&project).await.unwrap(), pullyard_store::Write::Applied);
     }
 
-    /// The repository is connected, and this works on it from now on.
+    /// Connects the repository with this agent, or replaces its agent.
     pub(crate) async fn connect(&self, agent: Agent) {
         let add = AddRepository {
             integration: IntegrationId::new("gh1").unwrap(),
@@ -358,7 +350,7 @@ impl Story {
         self.api.add_repository(&self.project, &add).await.unwrap();
     }
 
-    /// This command works on the repository from now on.
+    /// Makes this command the repository's agent.
     pub(crate) async fn agent(&self, command: &[&str]) {
         let command = command.iter().map(|word| word.to_string()).collect();
         self.connect(Agent { capability: "command".into(), command, model: None }).await;
@@ -372,7 +364,7 @@ impl Story {
         self.api.jobs(&self.project, None).await.unwrap().jobs
     }
 
-    /// Waits until the job is where it should be.
+    /// Waits until the job satisfies `good`.
     pub(crate) async fn job_until(&self, id: &JobId, good: impl Fn(&Job) -> bool) -> Job {
         until("the job gets there", async || {
             let job = self.api.job(id).await.unwrap();
@@ -381,12 +373,11 @@ impl Story {
         .await
     }
 
-    /// Waits until the job has ended.
     pub(crate) async fn ended(&self, id: &JobId) -> Job {
         self.job_until(id, |job| job.status.is_terminal()).await
     }
 
-    /// Waits until the ticket shows everything it should.
+    /// Waits until the ticket has no active job and its tool is updated.
     pub(crate) async fn settled(&self, key: &str) -> Ticket {
         until("the ticket settles", async || {
             let ticket = self.ticket(key).await;
@@ -396,7 +387,7 @@ impl Story {
         .await
     }
 
-    /// A call of the forge's own API, with our token.
+    /// Calls the forge's API with our token.
     pub(crate) async fn forge(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
         let url = format!("{}/repos/{REPOSITORY}{path}", self.local.forge().api_url());
         let mut call = self.http.request(method, url).bearer_auth(self.forge_token());
@@ -406,19 +397,18 @@ impl Story {
         call.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
     }
 
-    /// Every pull request of the repository.
     pub(crate) async fn pulls(&self) -> Vec<Value> {
         let listed = self.forge(reqwest::Method::GET, "/pulls?state=all", Value::Null).await;
         listed.as_array().unwrap().clone()
     }
 
-    /// Lets time pass, and the sweeper go round.
+    /// Advances the clock and sweeps once.
     pub(crate) async fn pass(&self, time: Duration) {
         self.clock.advance(time);
         self.local.sweep().await.unwrap();
     }
 
-    /// What git says in the forge's own repository.
+    /// Runs git in the forge's repository and returns its output.
     pub(crate) async fn git(&self, arguments: &[&str]) -> String {
         let repository = self.local.forge().repository(REPOSITORY).await.unwrap();
         let run = tokio::process::Command::new("git").arg("-C").arg(repository.git_dir).args(arguments).output().await;
@@ -427,7 +417,6 @@ impl Story {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// The branches that Pullyard pushed.
     pub(crate) async fn branches(&self) -> Vec<String> {
         let said = self.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads/pullyard"]).await;
         said.lines().map(str::to_owned).collect()
@@ -437,8 +426,8 @@ impl Story {
         self.folder.path()
     }
 
-    /// The system is gone without a word, and its tasks with it unless they are left; then it begins again on
-    /// its folder and addresses. Nobody sweeps by himself.
+    /// Crashes the system and starts it again with its folder and addresses, without automatic sweeps. Tasks die or
+    /// keep running.
     pub(crate) async fn begun_again(self, tasks: Tasks) -> Self {
         let Self { local, api, project, clock, http, folder, runner, calls, processes } = self;
         let mut options = Options::new(folder.path().to_path_buf(), runner.clone());
@@ -459,24 +448,23 @@ impl Story {
         Self { local, api, project, clock, http, folder, runner, calls, processes }
     }
 
-    /// The processes of a function, where functions have processes.
+    /// The processes of a function, if functions run as processes.
     pub(crate) fn processes_of(&self, function: &str) -> Vec<Arc<Seen>> {
         self.processes.of(function)
     }
 
-    /// A function that has processes, without its trigger.
+    /// The runtime of a function process, without its trigger.
     pub(crate) fn deployed(&self, function: &str) -> Runtime {
         self.processes.runtime(function)
     }
 
-    /// Stops the system.
     pub(crate) async fn end(self) {
         self.local.shutdown().await;
         self.processes.shutdown().await;
     }
 }
 
-/// Waits for a condition, looking often; the time is a bound, not a pause.
+/// Polls a condition until it holds; fails after `PATIENCE`.
 pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let since = Instant::now();
     loop {
@@ -488,12 +476,11 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T
     }
 }
 
-/// The status of a job, for short.
 pub(crate) fn is(status: Status) -> impl Fn(&Job) -> bool {
     move |job| job.status == status
 }
 
-/// What the API refused: HTTP status, code and sentence.
+/// The status, code and detail of a refusal.
 pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, String) {
     match answer.unwrap_err() {
         Error::Problem(problem) => (problem.status, problem.code, problem.detail),
@@ -501,13 +488,12 @@ pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, Str
     }
 }
 
-/// The processes that are there because of the agent of a job, itself among them: by their folder for temporary
-/// files, which is the attempt's own.
+/// The processes started by a job's agent, found by the attempt's folder for temporary files.
 pub(crate) fn started_by_agent(folder: &Path, job: &JobId) -> Vec<String> {
-    // Jobs of other stories may have the same id.
+    // Other stories may use the same job id.
     let mark = format!("{}/work/worktrees/{job}-", folder.display());
     let words = |process: &std::fs::DirEntry, file: &str| {
-        // Empty for what is dead and only waits to be noticed.
+        // Empty for a zombie process.
         let words = std::fs::read(process.path().join(file)).unwrap_or_default();
         words.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect::<Vec<_>>()
     };

@@ -1,5 +1,4 @@
-//! What heals by itself: lost hints, overdue jobs and poisoned items; in `deaths` dead containers, in `entries`
-//! moves at a bad time.
+//! Tests repairs by the sweeper: lost hints, overdue jobs and unreadable items; also dead containers and late moves.
 
 mod deaths;
 mod entries;
@@ -20,16 +19,16 @@ use pullyard_testkit::{Fault, Wire};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Longer than a wake-up may be on its way.
+/// Longer than the delay after which a wake-up counts as lost.
 const WAKE: Duration = Duration::from_secs(61);
-/// Longer than a finish may be on its way after a death.
+/// Longer than the grace period for a finish after a death.
 const GRACE: Duration = Duration::from_secs(16);
 
 fn settings(limits: Limits, offline: OfflinePolicy) -> Settings {
     Settings { limits, offline, ..Setup::default().settings }
 }
 
-/// Goes round until it is so: where hints are lost, every step waits for a sweep.
+/// Sweeps until `look` succeeds, because without hints every step waits for a sweep.
 async fn swept<T>(story: &Story, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     until(what, async || {
         story.local.sweep().await.unwrap();
@@ -38,13 +37,13 @@ async fn swept<T>(story: &Story, what: &str, mut look: impl AsyncFnMut() -> Resu
     .await
 }
 
-/// What a ticket shows after a job that failed.
+/// Verifies the ticket of a failed job.
 async fn assert_failed(story: &Story, key: &str) {
     let ticket = story.settled(key).await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
 }
 
-/// One branch with one commit of the job, one pull request of it, and the ticket in review.
+/// Verifies one branch with one commit, one pull request, and the ticket in review.
 async fn assert_done_once(story: &Story, job: &Job) {
     assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
     let branches = story.branches().await;
@@ -61,28 +60,27 @@ async fn assert_done_once(story: &Story, job: &Job) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_story_whose_every_hint_is_lost_is_completed_by_sweeps() {
+async fn sweeps_complete_a_job_whose_hints_are_all_lost() {
     let story = Story::with(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
-    // Not before a wake-up may count as lost.
+    // The sweeper acts only once the wake-up counts as lost.
     story.local.sweep().await.unwrap();
     story.quiet().await;
     assert_eq!(story.tasks_of(&job).await.len(), 0);
     story.pass(WAKE).await;
     let ended = story.ended(&job).await;
     assert_eq!(ended.status, Status::Completed, "{:?}", ended.failure);
-    // The end of its job has written the ticket back.
     assert_done_once(&story, &ended).await;
-    // Nothing is left to do.
+    // Only the repository's poll remains due.
     story.quiet().await;
     story.clock.advance(Duration::from_secs(86_400));
     let swept = story.api.sweep().await.unwrap();
-    assert_eq!(swept.looked_at, swept.looks, "but the repository, which is polled for ever: {swept:?}");
+    assert_eq!(swept.looked_at, swept.looks, "only polls of the repository are due: {swept:?}");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_start_and_a_death_are_healed_by_sweeps_alone() {
+async fn sweeps_alone_repair_a_failed_start_and_a_death() {
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
     story.local.aws().ecs().script(vec![pullyard_emulator::ecs::Outcome::CapacityUnavailable]);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -106,7 +104,7 @@ async fn a_failed_start_and_a_death_are_healed_by_sweeps_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_sweeps_at_once_do_what_one_does() {
+async fn concurrent_sweeps_do_the_work_of_one() {
     let story = Story::waiting().await;
     let mut jobs = Vec::new();
     for n in 0..3 {
@@ -147,7 +145,7 @@ async fn many_sweeps_at_once_do_what_one_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_that_can_not_be_swept_is_put_off_and_keeps_no_other_waiting() {
+async fn failing_item_is_postponed_and_blocks_no_other() {
     let story = Story::waiting().await;
     let (sick, well) = (story.job_for("e1", "APP-1", 1).await, story.job_for("e2", "APP-2", 1).await);
     for job in [&sick, &well] {
@@ -155,7 +153,7 @@ async fn an_item_that_can_not_be_swept_is_put_off_and_keeps_no_other_waiting() {
         begin_all(&client, Phase::Executing).await;
     }
     story.quiet().await;
-    // The ticket can't be read any more, so its job can't be ended.
+    // The ticket becomes unreadable, so its job cannot be ended.
     let edit = |expression: &str, values: Value| {
         let mut edit = json!({
             "TableName": "pullyard",
@@ -173,7 +171,7 @@ async fn an_item_that_can_not_be_swept_is_put_off_and_keeps_no_other_waiting() {
     let report = story.api.sweep().await.unwrap();
     assert_eq!((report.failed, report.ended), (1, 1), "{report:?}");
     assert_eq!(story.ended(&well).await.failure.unwrap().code, "time_limit");
-    // Left alone for a minute, then for two.
+    // The back-off is one minute, then two.
     for (tries, wait) in [(1, 61), (2, 121)] {
         assert_eq!(story.stored(&sick).await["tries"], tries);
         assert_eq!(story.api.sweep().await.unwrap().failed, 0);
@@ -192,7 +190,7 @@ async fn an_item_that_can_not_be_swept_is_put_off_and_keeps_no_other_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_that_can_not_be_read_is_moved_back_for_an_hour_and_keeps_no_other_waiting() {
+async fn unreadable_item_is_postponed_an_hour_and_blocks_no_other() {
     let story = Story::waiting().await;
     let (sick, well) = (story.job_for("e1", "APP-1", 1).await, story.job_for("e2", "APP-2", 1).await);
     for job in [&sick, &well] {
@@ -200,7 +198,7 @@ async fn an_item_that_can_not_be_read_is_moved_back_for_an_hour_and_keeps_no_oth
         begin_all(&client, Phase::Executing).await;
     }
     story.quiet().await;
-    // No version can read it, and in the index it stands right before the other one.
+    // Make the job unreadable, and place it before the other one in the index.
     let key = json!({ "pk": { "S": format!("JOB#{sick}") }, "sk": { "S": "JOB" } });
     let kept = story.dynamodb("GetItem", json!({ "TableName": "pullyard", "Key": key })).await["Item"].take();
     let row = story.stored(&well).await;
@@ -216,7 +214,7 @@ async fn an_item_that_can_not_be_read_is_moved_back_for_an_hour_and_keeps_no_oth
     let report = story.api.sweep().await.unwrap();
     assert_eq!((report.failed, report.ended), (1, 1), "{report:?}");
     assert_eq!(story.ended(&well).await.failure.unwrap().code, "time_limit");
-    // Tries can't be counted on it: it is left alone for as long as anything is.
+    // An unreadable item cannot store tries, so it is postponed by the longest back-off.
     for (secs, failed) in [(0, 0), (60, 0), (2_900, 0), (700, 1), (60, 0)] {
         story.clock.advance(Duration::from_secs(secs));
         assert_eq!(story.api.sweep().await.unwrap().failed, failed, "after another {secs} s");
@@ -229,7 +227,7 @@ async fn an_item_that_can_not_be_read_is_moved_back_for_an_hour_and_keeps_no_oth
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_that_can_not_be_settled_is_put_off_and_keeps_no_other_waiting() {
+async fn unsettleable_ticket_is_postponed_and_blocks_no_other() {
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
     let mut finished = Vec::new();
     for key in ["APP-1", "APP-2"] {
@@ -240,7 +238,7 @@ async fn a_ticket_that_can_not_be_settled_is_put_off_and_keeps_no_other_waiting(
         if key == "APP-2" {
             client.finish(&failed("f1")).await.unwrap();
         } else {
-            // Its project is gone from under it.
+            // Delete the project for a moment.
             let key = json!({ "pk": { "S": "PROJECT#acme" }, "sk": { "S": "SETTINGS" } });
             let kept = story.dynamodb("GetItem", json!({ "TableName": "pullyard", "Key": key })).await["Item"].take();
             story.dynamodb("DeleteItem", json!({ "TableName": "pullyard", "Key": key })).await;
@@ -252,7 +250,7 @@ async fn a_ticket_that_can_not_be_settled_is_put_off_and_keeps_no_other_waiting(
             })
             .await;
             story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": kept })).await;
-            // Not before its time.
+            // The ticket is not settled before it is due.
             let report = story.api.sweep().await.unwrap();
             assert_eq!(report.tickets, 0, "{report:?}");
         }
@@ -268,11 +266,11 @@ async fn a_ticket_that_can_not_be_settled_is_put_off_and_keeps_no_other_waiting(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_and_a_waiting_job_that_can_not_be_read_keep_no_other_waiting_job_from_its_end() {
+async fn unreadable_project_and_job_block_no_other_jobs_end() {
     let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
     let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
     let (sick, well) = (story.job_for("e1", "APP-1", 1).await, story.job_for("e2", "APP-2", 2).await);
-    // Its name comes before that of theirs.
+    // This project is read before the one of the jobs.
     let id = ProjectId::new("aaa").unwrap();
     let create = CreateProject { id: id.clone(), name: id.to_string(), settings: Settings::default() };
     story.api.create_project(&create).await.unwrap();
@@ -299,19 +297,19 @@ async fn a_project_and_a_waiting_job_that_can_not_be_read_keep_no_other_waiting_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_class_and_a_note_of_the_last_round_that_can_not_be_read_keep_no_waiting_job_from_its_end() {
+async fn unreadable_class_and_sweep_note_block_no_jobs_end() {
     let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
     let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     story.local.sweep().await.unwrap();
-    // Before that of the job, and as another version may write them.
+    // A class that is read before the job's, without fields.
     let class = json!({ "pk": { "S": "POOL#acme" }, "sk": { "S": "CLASS#" } });
     story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": class })).await;
     story.breaks_the_note_of_the_last_round().await;
     story.clock.advance(Duration::from_secs(86_401));
-    assert!(story.local.sweep().await.is_err(), "that the note can't be read is no secret");
+    assert!(story.local.sweep().await.is_err(), "the unreadable note is reported");
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "never_claimed");
-    // The note is written anew; the class is told of in every round that looks.
+    // The note is rewritten; every sweep reports the unreadable class.
     story.clock.advance(Duration::from_secs(61));
     let report = story.api.sweep().await.unwrap();
     assert_eq!((report.failed, report.ended), (1, 0), "{report:?}");
@@ -319,7 +317,7 @@ async fn a_class_and_a_note_of_the_last_round_that_can_not_be_read_keep_no_waiti
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_round_by_hand_tells_what_it_did_though_a_part_of_it_failed_unless_it_could_not_even_be_noted() {
+async fn manual_sweep_reports_its_work_unless_its_note_fails() {
     let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, settings, ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -330,7 +328,7 @@ async fn a_round_by_hand_tells_what_it_did_though_a_part_of_it_failed_unless_it_
     assert_eq!((report.failed, report.ended), (1, 1), "{report:?}");
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "never_claimed");
 
-    // The only item that a quiet round puts is its note.
+    // A sweep without work writes only its note.
     let wire = Wire::default();
     wire.always("PutItem", Fault::error(400, "AccessDenied"));
     let sdk = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await.to_builder().http_client(wire).build();
@@ -349,7 +347,7 @@ async fn a_round_by_hand_tells_what_it_did_though_a_part_of_it_failed_unless_it_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_note_whose_time_is_none_or_lies_years_ahead_is_written_anew_by_the_next_round() {
+async fn sweep_note_with_an_invalid_time_is_rewritten() {
     let story = Story::waiting().await;
     story.local.sweep().await.unwrap();
     let says = async |at: Value| {
@@ -366,7 +364,7 @@ async fn a_note_whose_time_is_none_or_lies_years_ahead_is_written_anew_by_the_ne
         says(said.clone()).await;
         story.clock.advance(Duration::from_secs(61));
         let began = story.clock.now().millis();
-        assert_eq!(story.api.sweep().await.unwrap().failed, failed, "{said}: that it can't be read is no secret");
+        assert_eq!(story.api.sweep().await.unwrap().failed, failed, "{said}: an unreadable note is reported");
         let note = story.item("SWEEPER", "SWEEPER").await;
         let (at, looked) = (note["at"].as_i64().unwrap(), note["ready_at"].as_i64().unwrap());
         assert!(began <= at && at <= story.clock.now().millis() && looked == at, "{said}: {note}");
@@ -376,7 +374,7 @@ async fn a_note_whose_time_is_none_or_lies_years_ahead_is_written_anew_by_the_ne
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_part_that_was_counted_is_told_as_a_part_where_nobody_can_read_the_numbers_of_before() {
+async fn partial_gauges_are_marked_if_the_note_is_unreadable() {
     let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, settings, ..Setup::default() }).await;
     story.job_for("e1", "APP-1", 1).await;
@@ -386,7 +384,7 @@ async fn a_part_that_was_counted_is_told_as_a_part_where_nobody_can_read_the_num
     let sdk = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await.to_builder();
     let sdk = sdk.http_client(wire.clone()).build();
     let ctx = story.config("lost", "lost.fifo").await.context(&sdk, story.clock.clone());
-    // A partition of the runners.
+    // The next query reads a partition of the runners.
     wire.next("Query", Fault::error(400, "AccessDenied"));
     assert!(pullyard_function_sweeper::handle(&ctx).await.is_err());
     let gauges = story.item("SWEEPER", "SWEEPER").await["gauges"].take();
@@ -395,7 +393,7 @@ async fn a_part_that_was_counted_is_told_as_a_part_where_nobody_can_read_the_num
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_can_not_be_read_is_told_of_and_more_than_was_counted() {
+async fn unreadable_runner_counts_as_failed_and_marks_gauges_partial() {
     let story = Story::waiting().await;
     let runner = json!({ "pk": { "S": "RUNNERS#0" }, "sk": { "S": "broken" } });
     let counted = async || {
@@ -412,7 +410,7 @@ async fn a_runner_that_can_not_be_read_is_told_of_and_more_than_was_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bootstrap_token_of_an_attempt_that_died_claims_nothing_more() {
+async fn bootstrap_token_of_a_dead_attempt_claims_nothing() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let first = story.task_of(&job, 1).await;

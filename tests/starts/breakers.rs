@@ -1,4 +1,4 @@
-//! A project's account with a model's provider that answers nobody, on Fargate: no container is started for it.
+//! Tests breakers of a project's model account on Fargate, where no task is started for them.
 
 use super::{context, dispatch};
 use crate::cli::User;
@@ -16,7 +16,7 @@ use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::secret::SetSecret;
 use std::time::Duration;
 
-/// Claude Code works on its repository, with a key of the project.
+/// A project that uses Claude Code with its own key.
 async fn story() -> Story {
     let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
     let set = SetSecret { value: "sk-ant-1".into(), kind: SecretKind::Job };
@@ -46,14 +46,14 @@ async fn waits_for(story: &Story, job: &JobId, code: &str) {
     assert_eq!(why.code.as_deref(), Some(code), "{}", why.sentence);
 }
 
-/// So many containers were ever started for it.
+/// Verifies the number of tasks ever started for the job.
 async fn started(story: &Story, job: &JobId, expected: usize) {
     story.quiet().await;
     assert_eq!(story.tasks_of(job).await.len(), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_adopts_is_started_though_its_account_is_left_alone_and_gets_no_key_of_it() {
+async fn adopting_job_starts_under_an_open_breaker_without_a_key() {
     let story = story().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let task = story.task_of(&job, 1).await;
@@ -75,15 +75,15 @@ async fn what_only_adopts_is_started_though_its_account_is_left_alone_and_gets_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_container_is_started_for_an_account_whose_limit_is_used_up_until_then() {
+async fn no_task_starts_while_the_accounts_limit_is_reached() {
     let story = story().await;
     let ctx = context(&story).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let client = works(&story, &job, 1).await;
     let end = story.clock.now().plus(Duration::from_secs(1_800));
     assert_eq!(client.finish(&limited("f1", end)).await.unwrap().status, Status::Ready);
-    assert_eq!(client.finish(&limited("f1", end)).await.unwrap().status, Status::Ready, "a repeat is a repeat");
-    assert_eq!(story.stored(&job).await["spent_usd_micros"], 1_000, "counted once");
+    assert_eq!(client.finish(&limited("f1", end)).await.unwrap().status, Status::Ready, "same answer to a repeat");
+    assert_eq!(story.stored(&job).await["spent_usd_micros"], 1_000, "the cost counts once");
     waits_for(&story, &job, "limit_reached").await;
     let second = story.job_for("e2", "APP-2", 2).await;
     for job in [&job, &second] {
@@ -95,7 +95,7 @@ async fn no_container_is_started_for_an_account_whose_limit_is_used_up_until_the
     started(&story, &second, 0).await;
     started(&story, &job, 1).await;
 
-    // Afterwards each of them starts at a time of its own.
+    // After the limit, jobs start spread over `SPREAD`.
     story.pass(Duration::from_secs(330) + SPREAD).await;
     story.task_of(&job, 2).await;
     story.task_of(&second, 1).await;
@@ -103,7 +103,7 @@ async fn no_container_is_started_for_an_account_whose_limit_is_used_up_until_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_is_listed_and_let_go_by_a_person_and_its_jobs_go_on() {
+async fn breakers_are_listed_and_closing_one_resumes_its_jobs() {
     let story = story().await;
     let user = User::of(&story);
     assert_eq!(user.run(&["breakers"]).await.done().trim(), "");
@@ -123,14 +123,14 @@ async fn an_account_is_listed_and_let_go_by_a_person_and_its_jobs_go_on() {
     user.run(&["breakers", "close", "project/acme/claude_code"]).await.done();
     assert!(story.api.breakers().await.unwrap().breakers.is_empty());
     let again = story.api.close_breaker("project/acme/claude_code").await.unwrap();
-    assert!(!again.closed, "a repeat closes nothing");
+    assert!(!again.closed, "a repeated close finds no breaker");
     story.pass(Duration::from_secs(310)).await;
     story.task_of(&job, 2).await;
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn trouble_soon_after_a_breaker_ends_opens_it_for_longer() {
+async fn failure_soon_after_a_breaker_ends_reopens_it_for_longer() {
     let story = story().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let overloaded = |id: &str| ends(id, Failure::AgentOverloaded { n: 3 });
@@ -148,7 +148,7 @@ async fn trouble_soon_after_a_breaker_ends_opens_it_for_longer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_come_before_a_limit() {
+async fn pause_takes_precedence_over_a_limit() {
     let story = story().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let client = works(&story, &job, 1).await;

@@ -1,5 +1,4 @@
-//! Every form in which ECS fails a start or a task: what passes by itself, what is given up, and what is heard late
-//! or never.
+//! Tests every way in which ECS fails a start or a task: transient, permanent, reported late or never.
 
 use super::{START_WITHIN, context, dispatch, named, tell, waits};
 use crate::story::{Setup, Story, Task, begin_all, completed, is, until};
@@ -11,12 +10,12 @@ use pullyard_protocol::attempt::Phase;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Longer than any start is put off.
+/// Longer than any back-off of a start.
 const PUT_OFF: Duration = Duration::from_secs(301);
-/// Longer than a finish may be on its way after a death.
+/// Longer than the grace period for a finish after a death.
 const GRACE: Duration = Duration::from_secs(16);
 
-/// Waits until start `number` has failed, and says why.
+/// Waits until start `number` has failed and returns the fault.
 async fn failed_start(story: &Story, job: &JobId, number: u64) -> Value {
     until("the start has failed", async || {
         let dispatch = story.stored(job).await["dispatch"].take();
@@ -26,7 +25,7 @@ async fn failed_start(story: &Story, job: &JobId, number: u64) -> Value {
     .await
 }
 
-/// One job meets each of these, one start after the other, and is claimed in the end.
+/// Verifies that a job survives each fault in turn and is claimed in the end.
 async fn check_passing(forms: &[(&[Outcome], &str)]) {
     let story = Story::waiting().await;
     story.local.aws().ecs().script(forms.iter().flat_map(|(outcomes, _)| outcomes.to_vec()).collect());
@@ -45,7 +44,7 @@ async fn check_passing(forms: &[(&[Outcome], &str)]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_form_of_missing_capacity_uses_up_an_attempt_or_a_job() {
+async fn missing_capacity_in_any_form_uses_up_no_attempt() {
     let forms = [
         "RESOURCE:CPU",
         "RESOURCE:MEMORY",
@@ -60,10 +59,10 @@ async fn no_form_of_missing_capacity_uses_up_an_attempt_or_a_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_form_of_throttling_uses_up_an_attempt_or_a_job() {
+async fn throttling_in_any_form_uses_up_no_attempt() {
     let within = "Error retrieving security group information for [sg-1]: Request limit exceeded. (ErrorCode: RequestLimitExceeded)";
     let forms: [&[Outcome]; 4] = [
-        // As often as the SDK asks.
+        // One outcome per try of the SDK.
         &[Outcome::Throttled; 4],
         &[Outcome::RateExceeded],
         &[Outcome::Exception("InvalidParameterException", within)],
@@ -73,7 +72,7 @@ async fn no_form_of_throttling_uses_up_an_attempt_or_a_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ecs_refuses_for_good_is_given_up_after_three_starts_in_its_words() {
+async fn permanent_ecs_refusal_fails_the_job_with_its_reason() {
     let story = Story::waiting().await;
     let forms = [
         Outcome::Exception("ClientException", "TaskDefinition is inactive"),
@@ -102,33 +101,33 @@ async fn what_ecs_refuses_for_good_is_given_up_after_three_starts_in_its_words()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_that_is_repeated_in_other_words_conflicts_and_leaves_one_claim() {
+async fn changed_repeat_of_a_start_conflicts_and_one_task_claims() {
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
     let ctx = context(&story).await;
-    // As often as the SDK asks.
+    // One outcome per try of the SDK.
     story.local.aws().ecs().script(vec![Outcome::AnswerLost; 4]);
     let job = story.job_for("e1", "APP-1", 1).await;
     dispatch(&ctx, &job).await;
     assert_eq!(story.tasks_of(&job).await.len(), 1);
-    assert!(story.stored(&job).await["dispatch"]["task"].is_null(), "the answer was lost each time");
-    // A deployment between the two: what a task is told is part of what is asked.
+    assert!(story.stored(&job).await["dispatch"]["task"].is_null(), "every answer was lost");
+    // A deployment in between changes the API URL, which is part of the request.
     let other = story.instance_at("http://127.0.0.1:9/other", "dispatch", "effects.fifo").await;
     dispatch(&other, &job).await;
     let fault = failed_start(&story, &job, 1).await;
     assert!(fault["reason"].as_str().unwrap().contains("clientToken"), "{fault}");
-    assert_eq!(story.tasks_of(&job).await.len(), 1, "no second task under the same number");
+    assert_eq!(story.tasks_of(&job).await.len(), 1, "no second task for the same dispatch");
     story.clock.advance(Duration::from_secs(6));
     dispatch(&ctx, &job).await;
     let tasks = story.tasks_of(&job).await;
     assert_eq!(tasks.len(), 2);
     let claims = [story.claim_as(&tasks[0], &job, "c1").await, story.claim_as(&tasks[1], &job, "c2").await];
-    assert_eq!(claims.iter().filter(|claim| claim.is_ok()).count(), 1, "one of the two has the job");
+    assert_eq!(claims.iter().filter(|claim| claim.is_ok()).count(), 1, "exactly one task gets the job");
     assert_eq!(story.stored(&job).await["attempt"], 1);
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_stays_pending_is_replaced_at_its_deadline_and_its_end_disturbs_nobody() {
+async fn pending_task_is_replaced_and_its_later_stop_is_ignored() {
     let story = Story::waiting().await;
     story.local.aws().ecs().script(vec![Outcome::NeverStarts]);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -136,7 +135,7 @@ async fn a_task_that_stays_pending_is_replaced_at_its_deadline_and_its_end_distu
     named(&story, &job).await;
     story.pass(START_WITHIN - Duration::from_secs(10)).await;
     story.quiet().await;
-    assert_eq!(story.stored(&job).await["dispatch"]["starting"], true, "given up too early");
+    assert_eq!(story.stored(&job).await["dispatch"]["starting"], true, "the start failed too early");
     story.pass(Duration::from_secs(10)).await;
     story.job_until(&job, waits("start_failed")).await;
     let asked = json!({ "cluster": "pullyard", "tasks": [stuck["taskArn"]] });
@@ -154,7 +153,7 @@ async fn a_task_that_stays_pending_is_replaced_at_its_deadline_and_its_end_distu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_death_before_the_claim_counts_once_however_often_and_in_whatever_order_it_is_told() {
+async fn death_before_the_claim_counts_once_in_any_event_order() {
     let story = Story::waiting().await;
     let ctx = context(&story).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -166,7 +165,7 @@ async fn a_death_before_the_claim_counts_once_however_often_and_in_whatever_orde
             "stopCode": "TaskFailedToStart", "stoppedReason": "CannotPullContainerError: not found",
         } })
     };
-    // The last one overtakes the ones before it.
+    // The last state change arrives first.
     tell(&ctx, &change("STOPPED", 5)).await;
     let fault = failed_start(&story, &job, 1).await;
     assert_eq!((&fault["kind"], &fault["times"]), (&json!("died"), &json!(1)));
@@ -181,12 +180,12 @@ async fn a_death_before_the_claim_counts_once_however_often_and_in_whatever_orde
     named(&story, &job).await;
     let before = story.stored(&job).await;
     tell(&ctx, &change("STOPPED", 5)).await;
-    assert_eq!(story.stored(&job).await, before, "the next start is another task");
+    assert_eq!(story.stored(&job).await, before, "the old task's event does not affect the next start");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_death_before_the_claim_that_nobody_tells_is_found_at_the_deadline_of_the_start() {
+async fn unreported_death_is_found_at_the_start_deadline() {
     let story = Story::waiting().await;
     story.local.aws().ecs().lose_events(true);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -203,7 +202,7 @@ async fn a_death_before_the_claim_that_nobody_tells_is_found_at_the_deadline_of_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_death_under_a_job_that_nobody_tells_is_found_at_the_time_limit_and_its_late_result_kept() {
+async fn unreported_death_ends_job_at_limit_and_keeps_late_result() {
     let story = Story::waiting().await;
     story.local.aws().ecs().lose_events(true);
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -220,14 +219,14 @@ async fn a_death_under_a_job_that_nobody_tells_is_found_at_the_time_limit_and_it
     let before = story.stored(&job).await;
     let late = client.finish(&completed("late", 7)).await.unwrap_err();
     assert_eq!(late.code(), Some("lease_lost"));
-    assert_eq!(story.stored(&job).await, before, "it is over");
+    assert_eq!(story.stored(&job).await, before, "the ended job is unchanged");
     let attempt = story.item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
     assert_eq!(attempt["late_result"]["number"], 7, "{attempt}");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_that_comes_after_its_death_was_noted_counts_within_the_grace_and_is_kept_after_it() {
+async fn finish_after_a_noted_death_counts_within_the_grace() {
     for late in [false, true] {
         let story = Story::waiting().await;
         let job = story.job_for("e1", "APP-1", 1).await;
@@ -240,7 +239,7 @@ async fn a_result_that_comes_after_its_death_was_noted_counts_within_the_grace_a
             assert_eq!(client.finish(&completed("late", 7)).await.unwrap().status, Status::Completed);
             assert_eq!(story.ended(&job).await.result.unwrap().number, 7);
         } else {
-            // Not before it may no longer push.
+            // The job ends only after its push window.
             story.pass(GRACE).await;
             story.job_until(&job, is(Status::Syncing)).await;
             story.pass(Duration::from_secs(120)).await;

@@ -1,18 +1,18 @@
-//! What a test says that speaks for an attempt: how far it is, and how it ended.
+//! Requests of an attempt: phases and finishes.
 
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::FinishId;
 use pullyard_protocol::attempt::{FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase, StatusRequest};
 use pullyard_protocol::client::AttemptClient;
 
-/// It begins every phase up to this one.
+/// Enters every phase up to `last`.
 pub(crate) async fn begin_all(client: &AttemptClient, last: Phase) {
     for status in [Phase::Preparing, Phase::Executing, Phase::Syncing].into_iter().filter(|phase| *phase <= last) {
         client.status(&StatusRequest { status, inputs: None }).await.unwrap();
     }
 }
 
-/// It ended so, and says nothing of it.
+/// A finish without a result or failure.
 pub(crate) fn finish(id: &str, outcome: FinishOutcome) -> FinishRequest {
     FinishRequest {
         finish_id: FinishId::new(id).unwrap(),
@@ -24,12 +24,12 @@ pub(crate) fn finish(id: &str, outcome: FinishOutcome) -> FinishRequest {
     }
 }
 
-/// It failed for want of changes.
+/// A finish that failed without changes.
 pub(crate) fn failed(id: &str) -> FinishRequest {
     FinishRequest { failure: Some(Failure::NoChanges {}), ..finish(id, FinishOutcome::Failed) }
 }
 
-/// It opened this pull request.
+/// A finish with this pull request.
 pub(crate) fn completed(id: &str, number: u64) -> FinishRequest {
     let result = FinishResult {
         branch: "pullyard/acme/app-1-1".into(),

@@ -1,4 +1,4 @@
-//! A story's hands on the embedded AWS: tasks, queues and the table, past every function.
+//! Access to the embedded AWS services: tasks, queues and the table.
 
 use super::{Story, begin_all, failed, until};
 use pullyard_domain::failure::Failure;
@@ -9,7 +9,7 @@ use pullyard_protocol::client::{AttemptClient, Error};
 use serde_json::{Value, json};
 
 impl Story {
-    /// The tasks that ECS was asked to start for a job: `(arn, environment)`, oldest first.
+    /// The descriptions of a job's tasks, oldest first.
     pub(crate) async fn tasks_of(&self, job: &JobId) -> Vec<Value> {
         let listed = |status: &'static str| async move {
             let asked = json!({ "cluster": "pullyard", "startedBy": job, "desiredStatus": status });
@@ -25,7 +25,7 @@ impl Story {
         tasks
     }
 
-    /// Waits until ECS was asked for `count` tasks for a job, and returns the newest.
+    /// Waits for `count` tasks of a job and returns the newest.
     pub(crate) async fn task_of(&self, job: &JobId, count: usize) -> Value {
         until("the task is asked for", async || {
             let tasks = self.tasks_of(job).await;
@@ -34,7 +34,7 @@ impl Story {
         .await
     }
 
-    /// A call of the embedded ECS's own API.
+    /// Calls the embedded ECS.
     pub(crate) async fn ecs(&self, operation: &str, body: Value) -> Value {
         let answer = self
             .http
@@ -48,7 +48,7 @@ impl Story {
         answer.json().await.unwrap()
     }
 
-    /// Claims a job as its task would.
+    /// Claims a job as its newest task.
     pub(crate) async fn claim(&self, job: &JobId, claim: &str) -> Result<(Assignment, AttemptClient), Error> {
         let task = until("the task is asked for", async || {
             let mut tasks = self.tasks_of(job).await;
@@ -58,7 +58,7 @@ impl Story {
         self.claim_as(&task, job, claim).await
     }
 
-    /// A job whose first attempt may have pushed has gone back once more, and whoever looks for that finds nothing.
+    /// Lets the second attempt, which looks for a pushed commit, finish without one.
     pub(crate) async fn adopts_nothing(&self, job: &JobId) {
         self.task_of(job, 2).await;
         let (assignment, client) = self.claim(job, "adopts").await.unwrap();
@@ -68,7 +68,7 @@ impl Story {
         assert_eq!(client.finish(&nothing).await.unwrap().status, Status::Failed);
     }
 
-    /// Claims a job as this very task would.
+    /// Claims a job as the given task.
     pub(crate) async fn claim_as(
         &self,
         task: &Value,
@@ -88,14 +88,14 @@ impl Story {
         Ok((assignment, client))
     }
 
-    /// Says that a job may need a task, as anybody may at any time.
+    /// Sends a wake-up for a job.
     pub(crate) async fn wake(&self, job: &JobId) {
         let sent =
             json!({ "QueueUrl": self.queue("dispatch").await, "MessageBody": json!({ "job": job }).to_string() });
         self.local.aws().sqs().call("SendMessage", &sent).await.unwrap();
     }
 
-    /// Waits until every wake-up has been done.
+    /// Waits until the queues are empty.
     pub(crate) async fn quiet(&self) {
         for name in ["dispatch", "effects.fifo"] {
             let asked = json!({ "QueueUrl": self.queue(name).await, "AttributeNames": ["All"] });
@@ -109,12 +109,12 @@ impl Story {
         }
     }
 
-    /// Where a queue is.
+    /// The URL of a queue.
     pub(crate) async fn queue(&self, name: &str) -> Value {
         self.local.aws().sqs().call("GetQueueUrl", &json!({ "QueueName": name })).await.unwrap()["QueueUrl"].take()
     }
 
-    /// A call of the embedded DynamoDB's own API, to see or to break what is stored.
+    /// Calls the embedded DynamoDB, to read or to break an item.
     pub(crate) async fn dynamodb(&self, operation: &str, body: Value) -> Value {
         let answer = self
             .http
@@ -132,7 +132,7 @@ impl Story {
         serde_json::from_str(&said).unwrap()
     }
 
-    /// The note of the sweeper's last round can be read by nobody any more.
+    /// Makes the note of the last sweep unreadable.
     pub(crate) async fn breaks_the_note_of_the_last_round(&self) {
         let edit = json!({
             "TableName": "pullyard",
@@ -143,7 +143,7 @@ impl Story {
         self.dynamodb("UpdateItem", edit).await;
     }
 
-    /// An item as it is stored, as plain JSON; null if there is none.
+    /// A stored item as plain JSON; null if missing.
     pub(crate) async fn item(&self, pk: &str, sk: &str) -> Value {
         let key = json!({ "pk": { "S": pk }, "sk": { "S": sk } });
         let asked = json!({ "TableName": "pullyard", "Key": key, "ConsistentRead": true });
@@ -153,12 +153,12 @@ impl Story {
         }
     }
 
-    /// A job as it is stored.
+    /// The stored item of a job.
     pub(crate) async fn stored(&self, job: &JobId) -> Value {
         self.item(&format!("JOB#{job}"), "JOB").await
     }
 
-    /// Kills a task's program, as a machine that dies would.
+    /// Kills a task's process group.
     pub(crate) async fn kill(&self, task: &Value) {
         let id = task["taskArn"].as_str().unwrap().rsplit('/').next().unwrap();
         let path = self.folder().join("ecs/tasks").join(id).join("task.json");
@@ -167,11 +167,9 @@ impl Story {
             record["process"]["pid"].as_u64().ok_or_else(|| record.to_string())
         })
         .await;
-        // The leader of a group of its own.
         signal(&format!("-{pid}")).await;
     }
 
-    /// Waits until ECS has stopped a task.
     pub(crate) async fn task_stopped(&self, task: &Value) {
         let asked = json!({ "cluster": "pullyard", "tasks": [task["taskArn"]] });
         until("the task is stopped", async || {
@@ -181,7 +179,7 @@ impl Story {
         .await
     }
 
-    /// Waits until it is noted that a job's container died.
+    /// Waits until the death of a job's container is stored.
     pub(crate) async fn died(&self, job: &JobId) {
         until("the death is noted", async || {
             let job = self.stored(job).await;
@@ -191,14 +189,14 @@ impl Story {
     }
 }
 
-/// A variable that a task was told.
+/// An environment variable of a task.
 pub(crate) fn told(task: &Value, name: &str) -> String {
     let environment = task["overrides"]["containerOverrides"][0]["environment"].as_array().unwrap();
     let found = environment.iter().find(|pair| pair["name"] == name).unwrap_or_else(|| panic!("no {name}"));
     found["value"].as_str().unwrap().to_owned()
 }
 
-/// DynamoDB's JSON without its types.
+/// Converts DynamoDB JSON to plain JSON.
 fn plain(value: &Value) -> Value {
     let (kind, inner) = value.as_object().and_then(|typed| typed.iter().next()).unwrap();
     match kind.as_str() {
@@ -209,7 +207,7 @@ fn plain(value: &Value) -> Value {
     }
 }
 
-/// SIGKILL for a process, or for a group whose number is given with a minus.
+/// Sends SIGKILL to a process, or to a group if the id is negative.
 async fn signal(who: &str) {
     let killed = tokio::process::Command::new("/bin/kill").args(["-KILL", "--", who]).status().await.unwrap();
     assert!(killed.success(), "{who}");

@@ -1,4 +1,4 @@
-//! A story's hands on the embedded forge: our token, its Bitbucket's API, and tickets that have a pull request there.
+//! Access to the embedded forge: our token, Bitbucket's API, and linked tickets.
 
 use super::Story;
 use pullyard_domain::id::RepositoryName;
@@ -10,13 +10,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 impl Story {
-    /// Our token at the forge.
     pub(crate) fn forge_token(&self) -> String {
         let keys: Value = serde_json::from_slice(&std::fs::read(self.folder().join("keys.json")).unwrap()).unwrap();
         keys["forge_token"].as_str().unwrap().to_owned()
     }
 
-    /// A call of the API that is Bitbucket's, by whoever has this token; null is no body, and an answer without one.
+    /// Calls the Bitbucket API with a token; null stands for no body.
     pub(crate) async fn bitbucket(&self, token: &str, method: Method, path: &str, body: Value) -> Value {
         let url = format!("{}{path}", self.local.forge().bitbucket_api_url());
         let mut call = self.http.request(method, url).bearer_auth(token);
@@ -29,7 +28,7 @@ impl Story {
         serde_json::from_str(&said).unwrap_or_default()
     }
 
-    /// Makes a ticket, and links a pull request of this repository to it, as the end of a job does.
+    /// Creates a ticket and links a pull request to it, as the end of a job does.
     pub(crate) async fn linked(&self, id: PullRequestId, ticket: &str, repository: &str, (branch, head): (&str, &str)) {
         let ticket: CreateTicket =
             serde_json::from_value(json!({ "project": self.project, "key": ticket, "title": "t" })).unwrap();

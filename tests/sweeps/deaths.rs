@@ -1,4 +1,4 @@
-//! Runners that die: held where the test wants it, killed there, and replaced or given up.
+//! Tests runners that are killed at chosen points: the job is requeued, adopted or failed.
 
 use super::{GRACE, assert_done_once, assert_failed, settings};
 use crate::story::{Setup, Story, Task, begin_all, until};
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Waits like this while it works: as long as the file named by its argument is there.
+/// An agent that blocks while the file named by its argument exists.
 const HELD_AGENT: &str = "#!/bin/sh
 cat > /dev/null
 : > \"$1.reached\"
@@ -20,7 +20,7 @@ while [ -e \"$1\" ]; do sleep 0.05; done
 echo done >> work.txt
 ";
 
-/// Stands before git, and waits where it is told to: before a fetch, before a push, after a push.
+/// A wrapper of git that blocks on demand: before a fetch, before a push, or after a push.
 const HELD_GIT: &str = r#"#!/bin/sh
 hold() {
   if [ -e "$PULLYARD_HOLD/$1" ]; then
@@ -38,7 +38,7 @@ done
 exec "$REAL_GIT" "$@"
 "#;
 
-/// Where a real runner can be held and killed.
+/// Blocks a real runner at chosen points.
 pub(super) struct Holds(TempDir);
 
 impl Holds {
@@ -67,13 +67,13 @@ impl Holds {
         std::fs::remove_file(self.path(at)).unwrap();
     }
 
-    /// Waits until it is held there, and gives what the holder said of itself.
+    /// Waits until the runner is blocked there; returns what the blocker wrote.
     pub(super) async fn reached(&self, at: &str) -> String {
         let path = self.path(&format!("{at}.reached"));
         until("it is held", async || std::fs::read_to_string(Path::new(&path)).map_err(|error| error.to_string())).await
     }
 
-    /// A story whose real runner finds this git first.
+    /// A story whose runner uses the git wrapper.
     pub(super) async fn story(&self, settings: Settings) -> Story {
         let start = format!("PATH=\"{}:$PATH\" exec \"$0\" runner run-job", self.0.path().display());
         let program = ["sh", "-c", &start, env!("CARGO_BIN_EXE_pullyard")].map(str::to_owned);
@@ -83,7 +83,7 @@ impl Holds {
     }
 }
 
-/// The real runner is killed while it is held there; `after` is what its job does once that is noted.
+/// Kills the runner while it is blocked at `at`, waits until the death is stored, and unblocks.
 async fn killed_at(at: &str, settings: Settings) -> (Holds, Story, JobId) {
     let holds = Holds::new();
     holds.hold(at);
@@ -93,7 +93,7 @@ async fn killed_at(at: &str, settings: Settings) -> (Holds, Story, JobId) {
     let holder = holds.reached(at).await;
     story.kill(&task).await;
     if !holder.trim().is_empty() {
-        // In a container it would have died with its runner; here it may have, too.
+        // A blocked git outlives its runner here; in a container it would die, too.
         let _ = tokio::process::Command::new("/bin/kill").args(["-KILL", holder.trim()]).output().await;
     }
     story.died(&job).await;
@@ -102,7 +102,7 @@ async fn killed_at(at: &str, settings: Settings) -> (Holds, Story, JobId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_dies_while_it_prepares_is_replaced_and_the_work_done_once() {
+async fn runner_death_while_preparing_requeues_the_job() {
     let (_holds, story, job) = killed_at("fetch", Setup::default().settings).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Preparing);
     story.pass(GRACE).await;
@@ -115,7 +115,7 @@ async fn a_runner_that_dies_while_it_prepares_is_replaced_and_the_work_done_once
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_dies_while_its_agent_works_fails_the_job_by_default() {
+async fn runner_death_while_executing_fails_the_job_by_default() {
     let (_holds, story, job) = killed_at("agent", Setup::default().settings).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
     story.pass(GRACE).await;
@@ -129,7 +129,7 @@ async fn a_runner_that_dies_while_its_agent_works_fails_the_job_by_default() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_dies_while_its_agent_works_is_replaced_where_the_project_says_so() {
+async fn runner_death_while_executing_requeues_under_the_policy() {
     let (_holds, story, job) = killed_at("agent", settings(Limits::default(), OfflinePolicy::Requeue)).await;
     story.pass(GRACE).await;
     let ended = story.ended(&job).await;
@@ -139,7 +139,7 @@ async fn a_runner_that_dies_while_its_agent_works_is_replaced_where_the_project_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_dies_before_its_push_leaves_one_pull_request() {
+async fn runner_death_before_the_push_leaves_one_pull_request() {
     let (_holds, story, job) = killed_at("push", settings(Limits::default(), OfflinePolicy::Requeue)).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
     story.pass(Duration::from_secs(121)).await;
@@ -150,7 +150,7 @@ async fn a_runner_that_dies_before_its_push_leaves_one_pull_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_dies_after_its_push_has_its_commit_adopted() {
+async fn commit_pushed_before_a_runner_death_is_adopted() {
     let (_holds, story, job) = killed_at("pushed", settings(Limits::default(), OfflinePolicy::Requeue)).await;
     let pushed = story.git(&["rev-parse", "pullyard/acme/app-1-1"]).await;
     assert_eq!(story.pulls().await.len(), 0);
@@ -163,12 +163,12 @@ async fn a_runner_that_dies_after_its_push_has_its_commit_adopted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runner_that_dies_while_it_pushes_fails_the_job_by_default_and_only_after_its_time() {
+async fn death_during_push_fails_the_job_after_the_push_window() {
     let (_holds, story, job) = killed_at("push", Setup::default().settings).await;
     story.pass(GRACE).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
     story.pass(Duration::from_secs(105)).await;
-    // Nothing of it is at the forge: it fails as it was lost.
+    // The forge has no commit of the job, so it fails with the loss.
     let ended = story.ended(&job).await;
     let failure = ended.failure.unwrap();
     assert_eq!((failure.code.as_str(), failure.facts["exit"].as_str()), ("runner_crashed", Some("signal 9")));
@@ -179,18 +179,18 @@ async fn a_runner_that_dies_while_it_pushes_fails_the_job_by_default_and_only_af
     story.end().await;
 }
 
-/// The second attempt looked for what the first had pushed, and had no agent.
+/// Verifies that the second attempt looked for a pushed commit and started no agent.
 async fn assert_only_looked(story: &Story, job: &JobId, how: &str) {
     let ended = async |number: u32| story.item(&format!("JOB#{job}"), &format!("ATTEMPT#{number:04}")).await;
     let (first, second) = (ended(1).await, ended(2).await);
     assert_eq!((&first["ended"]["how"], &second["ended"]["how"]), (&json!("requeued"), &json!(how)));
-    assert!(second["work"].is_null(), "an agent began: {second}");
+    assert!(second["work"].is_null(), "an agent started: {second}");
     assert_eq!(story.stored(job).await["requeues"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_that_was_cut_off_is_adopted_before_its_job_would_fail() {
-    // Pushed, not told, and the project lets such a job fail: nobody else would ever link the branch.
+async fn pushed_commit_is_adopted_before_the_job_would_fail() {
+    // The policy would fail the job, and then no job would link the pushed branch.
     let (_holds, story, job) = killed_at("pushed", Setup::default().settings).await;
     let pushed = story.git(&["rev-parse", "pullyard/acme/app-1-1"]).await;
     assert_eq!(story.pulls().await.len(), 0);
@@ -204,7 +204,7 @@ async fn a_push_that_was_cut_off_is_adopted_before_its_job_would_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_ecs_stops_says_so() {
+async fn task_stopped_by_ecs_reports_its_reason() {
     let holds = Holds::new();
     holds.hold("agent");
     let story = holds.story(Setup::default().settings).await;
@@ -222,7 +222,7 @@ async fn a_task_that_ecs_stops_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_goes_back_as_often_as_the_limit_allows() {
+async fn job_is_requeued_up_to_its_limit() {
     let limits = Limits { requeues: 2, ..Limits::default() };
     let setup = Setup { task: Task::Waiting, settings: settings(limits, OfflinePolicy::Fail), ..Setup::default() };
     let story = Story::with(setup).await;
@@ -260,7 +260,7 @@ async fn a_job_without_requeues_fails_at_the_first_death() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_past_its_time_limit_and_grace_is_ended_and_not_before() {
+async fn job_ends_after_its_time_limit_and_grace_not_before() {
     let limits = Limits { wall_secs: 600, ..Limits::default() };
     let setup = Setup { task: Task::Waiting, settings: settings(limits, OfflinePolicy::Requeue), ..Setup::default() };
     let story = Story::with(setup).await;

@@ -1,4 +1,4 @@
-//! Moves at a bad time: a second entry during a job, and writing back late.
+//! Tests moves at a bad time: a second entry during a job, and late write-backs.
 
 use super::deaths::Holds;
 use super::{WAKE, assert_done_once, assert_failed, swept};
@@ -11,7 +11,7 @@ use pullyard_protocol::client::AttemptClient;
 use reqwest::Method;
 use serde_json::json;
 
-/// A job that works, and its ticket, moved out of the trigger status and in again meanwhile.
+/// A running job whose ticket left the trigger status and entered it again.
 async fn reentered() -> (Story, JobId, AttemptClient) {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -23,7 +23,7 @@ async fn reentered() -> (Story, JobId, AttemptClient) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_entry_during_a_job_that_fails_gets_a_job_of_its_own() {
+async fn second_entry_during_a_failing_job_gets_its_own_job() {
     let (story, first, client) = reentered().await;
     client.finish(&failed("f1")).await.unwrap();
     let ticket = until("the next job is made", async || {
@@ -35,7 +35,7 @@ async fn a_second_entry_during_a_job_that_fails_gets_a_job_of_its_own() {
     assert_eq!((ticket.status.as_str(), ticket.badges.len()), (TRIGGER, 0));
     assert_eq!(story.jobs().await.len(), 2);
     let second = ticket.active_job.unwrap();
-    // Told again, it is known; and it is its entry's own job.
+    // A repeated event returns the job of its entry.
     assert_eq!(story.tell("e3", "APP-1", TRIGGER, 3).await.job, Some(second.clone()));
     story.quiet().await;
     story.pass(WAKE).await;
@@ -48,7 +48,7 @@ async fn a_second_entry_during_a_job_that_fails_gets_a_job_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_entry_during_a_job_that_completes_has_got_what_it_wanted() {
+async fn second_entry_during_a_completing_job_starts_none() {
     let holds = Holds::new();
     holds.hold("agent");
     let story = holds.story(Setup::default().settings).await;
@@ -66,7 +66,7 @@ async fn a_second_entry_during_a_job_that_completes_has_got_what_it_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_entry_that_a_guard_refuses_leads_nowhere_and_the_failure_shows() {
+async fn second_entry_refused_by_a_guard_leaves_the_failure_shown() {
     let (story, _, client) = reentered().await;
     story.settings(|settings| settings.auto_create = false).await;
     client.finish(&failed("f1")).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_second_entry_that_a_guard_refuses_leads_nowhere_and_the_failure_shows
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_entry_that_was_left_again_leads_nowhere_and_the_failure_shows() {
+async fn abandoned_second_entry_leaves_the_failure_shown() {
     let (story, _, client) = reentered().await;
     story.tell("e4", "APP-1", "Blocked", 4).await;
     client.finish(&failed("f1")).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_second_entry_that_was_left_again_leads_nowhere_and_the_failure_shows(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_entry_is_found_by_the_sweeper_when_its_hint_is_lost() {
+async fn second_entry_is_found_by_the_sweeper_without_a_hint() {
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     story.pass(WAKE).await;
@@ -112,8 +112,7 @@ async fn a_second_entry_is_found_by_the_sweeper_when_its_hint_is_lost() {
     story.end().await;
 }
 
-/// A job that failed, and whose write-back has not happened yet: as it is left where the settings could not be
-/// read when it ended.
+/// A failed job without a write-back, as if the settings were unreadable at its end.
 async fn unsettled() -> Story {
     let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -137,7 +136,7 @@ async fn unsettled() -> Story {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_write_back_leaves_a_persons_move_alone() {
+async fn late_write_back_keeps_a_users_move() {
     let story = unsettled().await;
     story.tell("e2", "APP-1", "Blocked", 2).await;
     story.local.sweep().await.unwrap();
@@ -147,7 +146,7 @@ async fn a_late_write_back_leaves_a_persons_move_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_write_back_does_not_overtake_the_next_job() {
+async fn late_write_back_does_not_overwrite_the_next_job() {
     let story = unsettled().await;
     story.tell("e2", "APP-1", TODO, 2).await;
     let next = story.job_for("e3", "APP-1", 3).await;
@@ -168,7 +167,7 @@ async fn a_late_write_back_does_not_overtake_the_next_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_dragged_again_goes_on_with_its_open_pull_request_and_begins_anew_after_a_closed_one() {
+async fn reentered_ticket_reuses_only_an_open_pull_request() {
     let story = Story::with(Setup { agent: WORKING_AGENT, ..Setup::default() }).await;
     let work = async |event: &str, minute| {
         let job = story.job_for(event, "APP-1", minute).await;
