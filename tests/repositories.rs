@@ -17,7 +17,6 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 impl World {
-    /// Sends a signed webhook that reports a new name of the repository.
     async fn renamed(&self, name: &str) {
         let body = json!({
             "action": "renamed", "changes": { "repository": { "name": { "from": "app" } } },
@@ -319,7 +318,6 @@ async fn name_of_a_removed_integration_is_reserved_for_its_forge() {
     let (user, secret) = (User::of(&story), story.local.forge_secret());
     user.run(&["repos", "remove", REPOSITORY, "--yes"]).await.done();
     user.run(&["integrations", "remove", "gh1", "--yes"]).await.done();
-    // The address is never called.
     let elsewhere = "http://127.0.0.1:9/api/v3";
     let token = json!({ "id": "gh1", "kind": "github", "api_url": elsewhere, "token_secret": secret });
     let app = json!({

@@ -73,7 +73,6 @@ async fn pauses(client: &AttemptClient) -> YieldAnswer {
     client.give_back(&gives_back(None, 0)).await.unwrap()
 }
 
-/// Claims the second attempt and finishes it with a pull request.
 async fn completes(story: &Story, job: &JobId) -> Assignment {
     story.job_until(job, is(Status::Ready)).await;
     story.task_of(job, 2).await;
@@ -101,7 +100,6 @@ async fn paused_job_resumes_and_completes_with_its_pull_request() {
     assert_eq!((asked.status, asked.pause.unwrap().by.as_str()), (Status::Executing, "admin"));
     assert_eq!(story.api.pause_job(&job).await.unwrap().status, Status::Executing, "a repeated pause changes nothing");
     assert_eq!(heard(&client).await.0, Want::Pause);
-    // A pause also withholds the permission to push.
     let push = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await.unwrap();
     assert_eq!((push.want, push.push_for_secs), (Want::Pause, None));
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
@@ -245,7 +243,6 @@ async fn answer_before_the_question_is_read_by_the_same_attempt() {
         [(1, "An empty list.")]
     );
     assert_eq!(client.inputs(1).await.unwrap().inputs, []);
-    // Once the input is acknowledged, the attempt may ask again.
     assert_eq!(asks(&client, 1).await.status, Status::AwaitingInput);
     assert_eq!(code(client.inputs(0).await), "lease_lost");
     story.end().await;

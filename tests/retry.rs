@@ -21,13 +21,11 @@ use pullyard_store::{Removal, Scope, Write};
 use reqwest::Method;
 use serde_json::json;
 
-/// Claims a job and fails it.
 async fn fails(story: &Story, job: &JobId) {
     let (_, client) = story.claim(job, "c1").await.unwrap();
     assert_eq!(ends(&client, FinishOutcome::Failed, Some(Failure::NoChanges {})).await, Status::Failed);
 }
 
-/// Finishes an attempt without a result.
 async fn ends(client: &AttemptClient, outcome: FinishOutcome, failure: Option<Failure>) -> Status {
     let finish_id = FinishId::new("f1").unwrap();
     let finish = FinishRequest { finish_id, outcome, failure, result: None, spent_usd_micros: None, work: None };
@@ -65,7 +63,6 @@ async fn ticket_is_in_trigger_status_without_badge_during_retry() {
     let job = story.job_for("e1", "APP-1", 1).await;
     fails(&story, &job).await;
     story.settled("APP-1").await;
-    // The retry reads the ticket's text again.
     let edit = EditTicket { description: Some("Do it better.".into()), ..EditTicket::default() };
     story.api.edit_ticket(&story.project, &TicketKey::new("APP-1").unwrap(), &edit, None).await.unwrap();
     let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();

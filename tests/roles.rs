@@ -36,7 +36,6 @@ fn listed() -> BTreeSet<Line> {
     LIST.iter().map(|(function, action, what, _)| (function.to_string(), action.to_string(), *what)).collect()
 }
 
-/// Why IAM would refuse a call, and what to change. Calls are compared with the list, items with the roles.
 pub(crate) fn refusal(asked: &Asked) -> Option<String> {
     let (function, action) = (asked.function.as_str(), asked.action.as_str());
     let is_listed = |what: What| LIST.iter().any(|(of, does, on, _)| *of == function && *does == action && *on == what);
@@ -51,7 +50,6 @@ pub(crate) fn refusal(asked: &Asked) -> Option<String> {
     Some(format!("the function {function} calls {action} on {}: {why}", asked.resource))
 }
 
-/// Runs a review, a cancelled job with page views, and a completed job.
 #[tokio::test(flavor = "multi_thread")]
 async fn aws_calls_of_all_functions_are_in_the_list() {
     let calls = Calls::default();
@@ -89,12 +87,10 @@ async fn aws_calls_of_all_functions_are_in_the_list() {
     assert_eq!(asked.iter().find_map(refusal), None);
 }
 
-/// A call by the tasks function.
 fn by_tasks(service: Service, operation: &str, body: Value) -> Call {
     Call { app: Some("tasks".into()), service, operation: operation.into(), body }
 }
 
-/// The panic message of dropping `it`.
 fn said_at_the_end_of<T>(it: T) -> String {
     let ended = catch_unwind(AssertUnwindSafe(|| drop(it)));
     *ended.unwrap_err().downcast::<String>().unwrap()

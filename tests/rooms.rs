@@ -87,10 +87,8 @@ struct Package {
 
 #[derive(Deserialize)]
 struct Target {
-    /// `lib`, `bin`, `test` and others.
     kind: Vec<String>,
     src_path: PathBuf,
-    /// Whether Cargo runs the target's tests.
     test: bool,
 }
 
@@ -119,7 +117,6 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     packages().into_iter().map(linked).collect()
 }
 
-/// The files below a folder that contain tests.
 fn with_tests(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -48,19 +48,16 @@ impl Process {
         self.ask(claim).await.unwrap()
     }
 
-    /// Claims and returns the job, if any.
     pub(crate) async fn try_claim(&self, claim: &str) -> Option<JobId> {
         self.claim(claim).await.map(|claimed| claimed.job)
     }
 
-    /// Sends a heartbeat with these jobs as active.
     pub(crate) async fn alive(&self, jobs: &[JobId]) {
         self.beat(&jobs.iter().collect::<Vec<_>>()).await;
     }
 }
 
 impl Story {
-    /// A story whose project uses self-hosted runners.
     async fn with_runners() -> Self {
         Self::of_runners(Setup::default().settings).await
     }
@@ -89,7 +86,6 @@ impl Story {
         token
     }
 
-    /// Registers a runner process with two slots for `command`.
     pub(crate) async fn runner(&self, token: &str, name: &str, instance: &str) -> Process {
         self.register(token, &introduction(name, instance)).await.unwrap()
     }
@@ -100,7 +96,6 @@ impl Story {
         Ok(Process { client, id: runner, instance: request.instance.clone() })
     }
 
-    /// Starts the claimed attempt as `run-job` does.
     async fn start(&self, claimed: &ClaimedJob, claim: &str) -> Result<(Assignment, AttemptClient), Error> {
         let request = StartRequest {
             claim_id: ClaimId::new(claim).unwrap(),
@@ -113,7 +108,6 @@ impl Story {
         Ok((made, client))
     }
 
-    /// Claims and starts a job and enters the phases up to `last`.
     async fn run(&self, process: &Process, claim: &str, last: Phase) -> (JobId, AttemptClient) {
         let claimed = process.claim(claim).await.expect("a job");
         let (_, client) = self.start(&claimed, claim).await.unwrap();
@@ -188,7 +182,6 @@ async fn repeated_claim_returns_the_same_job_until_it_ends() {
     client.finish(&failed("f1")).await.unwrap();
     assert_eq!(story.ended(&job).await.status, Status::Failed);
     assert_eq!(story.api.runner("kite").await.unwrap().busy, 0);
-    // The claim stays used after its job ended.
     assert!(kite.claim("c1").await.is_none());
     assert_eq!(kite.claim("c2").await.unwrap().job, second);
     assert!(story.tasks_of(&job).await.is_empty() && story.tasks_of(&second).await.is_empty());

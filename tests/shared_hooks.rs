@@ -57,12 +57,10 @@ impl World {
         serde_json::from_value(said.clone()).unwrap_or_else(|error| panic!("{error}: {said}"))
     }
 
-    /// The complete ledger entry of a decision.
     async fn entry(&self, told: &Decision) -> Value {
         serde_json::to_value(self.story.api.delivery(&told.delivery).await.unwrap()).unwrap()
     }
 
-    /// The same two projects, and one webhook that serves both.
     async fn shared_by_one_hook() -> Self {
         let world = Self::shared_by_two().await;
         let wanted = InstallHook { others: vec![home()], ..world.wanted(HOOK, true) };
@@ -96,7 +94,6 @@ impl World {
         assert_eq!(self.codes(&home()).await, ["no_linked_ticket"]);
     }
 
-    /// The codes in a project's ledger.
     async fn codes(&self, project: &ProjectId) -> Vec<String> {
         let ledger = self.story.api.deliveries(project, None, None).await.unwrap().deliveries;
         ledger.into_iter().map(|entry| entry.code).collect()
@@ -247,7 +244,6 @@ async fn relinked_review_of_another_project_names_no_job() {
     world.is_linked_elsewhere().await;
     let told = world.told("other", 80, "submitted").await;
     assert_eq!((told.code.as_str(), &told.job), ("event_ignored", &None), "{}", told.sentence);
-    // A new review is decided for the project that has the link now.
     let next = world.told("other", 81, "submitted").await;
     assert_eq!(next.code, "held_until", "the hour of the pull request still counts: {}", next.sentence);
     world.story.end().await;

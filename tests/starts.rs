@@ -24,14 +24,12 @@ async fn context(story: &Story) -> pullyard_entry::Context {
     story.instance("dispatch", "effects.fifo").await
 }
 
-/// Passes a wake-up to the dispatcher.
 async fn dispatch(ctx: &pullyard_entry::Context, job: &JobId) {
     let record = json!({ "messageId": "m", "body": json!({ "job": job }).to_string(), "attributes": {} });
     let event = serde_json::from_value(json!({ "Records": [record] })).unwrap();
     pullyard_function_dispatcher::handle(ctx, event).await;
 }
 
-/// Passes a state change to the tasks function.
 async fn tell(ctx: &pullyard_entry::Context, event: &Value) {
     pullyard_function_tasks::handle(ctx, serde_json::from_value(event.clone()).unwrap()).await.unwrap();
 }
@@ -110,7 +108,6 @@ async fn check_lost_answers(count: usize) {
     let ctx = context(&story).await;
     story.local.aws().ecs().script(vec![Outcome::AnswerLost; count]);
     let job = story.job_for("e1", "APP-1", 1).await;
-    // SQS would redeliver the message.
     while !story.stored(&job).await["dispatch"]["task"].is_string() {
         dispatch(&ctx, &job).await;
     }
@@ -140,7 +137,6 @@ async fn check_passing_fault(outcomes: &[Outcome], code: &'static str) {
     assert_eq!((waiting.status, waiting.attempt), (Status::Ready, 0), "{outcomes:?}");
     assert_eq!(story.api.why(&job).await.unwrap().code.as_deref(), Some(code));
     story.quiet().await;
-    // A wake-up does not start the task before it is due.
     story.wake(&job).await;
     story.quiet().await;
     assert_eq!(story.tasks_of(&job).await.len(), 0, "{outcomes:?}");

@@ -22,7 +22,6 @@ use std::time::{Duration, Instant};
 const EVENT: &str = "pull_request_review";
 const AT_ONCE: usize = 100;
 
-/// The requested size; the default is small for debug builds.
 fn large() -> Option<usize> {
     std::env::var("PULLYARD_STORM").ok().map(|count| count.parse().unwrap())
 }
@@ -94,7 +93,6 @@ async fn storm_of_one_review_makes_one_job_and_named_decisions() {
     world.story.end().await;
 }
 
-/// How the running job ends during the storm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
     Completes,

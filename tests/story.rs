@@ -69,34 +69,27 @@ fn before_aws(calls: &Calls, dynamodb: Option<Between>) -> pullyard_local::Betwe
     })
 }
 
-/// Options of a story.
 pub(crate) struct Setup {
-    /// Program that a job's task runs.
     pub(crate) task: Task,
-    /// Script `agent.sh` in the repository.
     pub(crate) agent: &'static str,
     pub(crate) command: Vec<String>,
     pub(crate) hints: Hints,
     /// Interval of automatic sweeps.
     pub(crate) sweep_every: Duration,
     pub(crate) settings: Settings,
-    /// Proxy between the functions and DynamoDB.
     pub(crate) before_dynamodb: Option<Between>,
     /// Recorder of AWS calls, which the roles must allow.
     pub(crate) calls: Calls,
     pub(crate) functions: Functions,
 }
 
-/// What happens to tasks when the system stops.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Tasks {
-    /// The tasks are killed.
     Die,
     /// The tasks keep running and are adopted.
     GoOn,
 }
 
-/// Program that a job's task runs.
 pub(crate) enum Task {
     Runner,
     /// Only waits: the test acts as the attempt.
@@ -124,7 +117,6 @@ impl Default for Setup {
     }
 }
 
-/// A running system with one project.
 pub(crate) struct Story {
     pub(crate) local: Local,
     pub(crate) api: Operator,
@@ -215,19 +207,16 @@ impl Story {
         }
     }
 
-    /// Sends a ticket event.
     pub(crate) async fn tell(&self, event: &str, key: &str, status: &str, minute: i64) -> Decision {
         self.api.ticket_event(&self.event(event, key, status, minute)).await.unwrap()
     }
 
-    /// Sends an event that must create a job.
     pub(crate) async fn job_for(&self, event: &str, key: &str, minute: i64) -> JobId {
         let decision = self.tell(event, key, TRIGGER, minute).await;
         assert_eq!(decision.verdict, Verdict::Accepted, "{}: {}", decision.code, decision.sentence);
         decision.job.unwrap()
     }
 
-    /// Sends a raw request; returns status, headers and body.
     pub(crate) async fn raw(
         &self,
         method: reqwest::Method,
@@ -244,7 +233,6 @@ impl Story {
         (status, headers, answer.json().await.unwrap_or(Value::Null))
     }
 
-    /// Sends a raw request with the given headers.
     pub(crate) async fn call(
         &self,
         method: reqwest::Method,
@@ -268,7 +256,6 @@ impl Story {
         pullyard_store::Store::new(&sdk, Some(&self.local.aws().endpoints().dynamodb), "pullyard")
     }
 
-    /// Creates an API token for some projects or for all.
     pub(crate) async fn token(&self, scopes: &[pullyard_store::Scope], projects: Option<&[&str]>) -> String {
         let token =
             format!("pat_{scopes:?}_{projects:?}").replace(|c: char| !c.is_ascii_alphanumeric() && c != '_', "-");
@@ -290,7 +277,6 @@ impl Story {
         self.instance_of(Config { api_url: api_url.into(), ..config }).await
     }
 
-    /// An instance of a function with this configuration.
     pub(crate) async fn instance_of(&self, config: Config) -> Context {
         config.context(&config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await, self.clock.clone())
     }
@@ -350,7 +336,6 @@ impl Story {
         self.api.add_repository(&self.project, &add).await.unwrap();
     }
 
-    /// Makes this command the repository's agent.
     pub(crate) async fn agent(&self, command: &[&str]) {
         let command = command.iter().map(|word| word.to_string()).collect();
         self.connect(Agent { capability: "command".into(), command, model: None }).await;
@@ -364,7 +349,6 @@ impl Story {
         self.api.jobs(&self.project, None).await.unwrap().jobs
     }
 
-    /// Waits until the job satisfies `good`.
     pub(crate) async fn job_until(&self, id: &JobId, good: impl Fn(&Job) -> bool) -> Job {
         until("the job gets there", async || {
             let job = self.api.job(id).await.unwrap();
@@ -387,7 +371,6 @@ impl Story {
         .await
     }
 
-    /// Calls the forge's API with our token.
     pub(crate) async fn forge(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
         let url = format!("{}/repos/{REPOSITORY}{path}", self.local.forge().api_url());
         let mut call = self.http.request(method, url).bearer_auth(self.forge_token());
@@ -408,7 +391,6 @@ impl Story {
         self.local.sweep().await.unwrap();
     }
 
-    /// Runs git in the forge's repository and returns its output.
     pub(crate) async fn git(&self, arguments: &[&str]) -> String {
         let repository = self.local.forge().repository(REPOSITORY).await.unwrap();
         let run = tokio::process::Command::new("git").arg("-C").arg(repository.git_dir).args(arguments).output().await;
@@ -480,7 +462,6 @@ pub(crate) fn is(status: Status) -> impl Fn(&Job) -> bool {
     move |job| job.status == status
 }
 
-/// The status, code and detail of a refusal.
 pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, String) {
     match answer.unwrap_err() {
         Error::Problem(problem) => (problem.status, problem.code, problem.detail),

@@ -37,7 +37,6 @@ async fn swept<T>(story: &Story, what: &str, mut look: impl AsyncFnMut() -> Resu
     .await
 }
 
-/// Verifies the ticket of a failed job.
 async fn assert_failed(story: &Story, key: &str) {
     let ticket = story.settled(key).await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
@@ -71,7 +70,6 @@ async fn sweeps_complete_a_job_whose_hints_are_all_lost() {
     let ended = story.ended(&job).await;
     assert_eq!(ended.status, Status::Completed, "{:?}", ended.failure);
     assert_done_once(&story, &ended).await;
-    // Only the repository's poll remains due.
     story.quiet().await;
     story.clock.advance(Duration::from_secs(86_400));
     let swept = story.api.sweep().await.unwrap();
@@ -153,7 +151,6 @@ async fn failing_item_is_postponed_and_blocks_no_other() {
         begin_all(&client, Phase::Executing).await;
     }
     story.quiet().await;
-    // The ticket becomes unreadable, so its job cannot be ended.
     let edit = |expression: &str, values: Value| {
         let mut edit = json!({
             "TableName": "pullyard",
@@ -238,7 +235,6 @@ async fn unsettleable_ticket_is_postponed_and_blocks_no_other() {
         if key == "APP-2" {
             client.finish(&failed("f1")).await.unwrap();
         } else {
-            // Delete the project for a moment.
             let key = json!({ "pk": { "S": "PROJECT#acme" }, "sk": { "S": "SETTINGS" } });
             let kept = story.dynamodb("GetItem", json!({ "TableName": "pullyard", "Key": key })).await["Item"].take();
             story.dynamodb("DeleteItem", json!({ "TableName": "pullyard", "Key": key })).await;
@@ -250,7 +246,6 @@ async fn unsettleable_ticket_is_postponed_and_blocks_no_other() {
             })
             .await;
             story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": kept })).await;
-            // The ticket is not settled before it is due.
             let report = story.api.sweep().await.unwrap();
             assert_eq!(report.tickets, 0, "{report:?}");
         }
@@ -309,7 +304,6 @@ async fn unreadable_class_and_sweep_note_block_no_jobs_end() {
     story.clock.advance(Duration::from_secs(86_401));
     assert!(story.local.sweep().await.is_err(), "the unreadable note is reported");
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "never_claimed");
-    // The note is rewritten; every sweep reports the unreadable class.
     story.clock.advance(Duration::from_secs(61));
     let report = story.api.sweep().await.unwrap();
     assert_eq!((report.failed, report.ended), (1, 0), "{report:?}");

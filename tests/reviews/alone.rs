@@ -38,7 +38,6 @@ impl Alone {
     /// Replays the review's delivery and returns the new decision.
     async fn told_again(&self) -> (String, Option<JobId>) {
         let entry = self.desk.entry(self.review).await;
-        // A final decision names the first job that received the review.
         assert_eq!((entry.code.as_str(), entry.job.as_ref()), ("accepted", Some(&self.failed)));
         let again = self.desk.story.api.replay_delivery(&entry.id).await.unwrap();
         (again.code, again.job)

@@ -15,7 +15,6 @@ async fn review_yields_one_commit_thread_replies_and_a_rerequest() {
     desk.told("pending", &format!("Job {} works on the requested changes.", job.id.short())).await;
     desk.why_says("works on").await;
 
-    // The agent's prompt equals the frozen context.
     let url = format!("{}/{REPOSITORY}/pull/{}", desk.story.local.forge().url(), desk.number);
     let branch = desk.why().await.branch;
     for words in ["Say it twice.", "This line, please.", "work.txt", "line 1", ANN, &url, &branch, "About APP-1"] {

@@ -35,7 +35,6 @@ impl Desk {
         self.story.local.forge().order_fault(calls, 1, Fault::status(403));
     }
 
-    /// The stored pull request.
     async fn stored(&self) -> PullRequest {
         let repository = self.story.local.forge().repository(REPOSITORY).await.unwrap().id;
         let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository, number: self.number };
@@ -51,7 +50,6 @@ impl Desk {
         .await
     }
 
-    /// Deletes the stored id of our comment.
     async fn forget_comment(&self) {
         self.story.local.forge().deliveries_settled().await;
         self.story.quiet().await;
@@ -79,7 +77,6 @@ async fn without_status_permission_one_comment_is_updated() {
     desk.go();
     desk.completed(&job.id).await;
     desk.commented(&[format!("Job {} revised ", job.id.short()).as_str()]).await;
-    // The comment is found by its mark once its id is unknown.
     desk.forget_comment().await;
     desk.ask("Second.", &[]).await;
     desk.commented(&[WAITS]).await;
@@ -91,7 +88,6 @@ async fn deleted_comment_is_posted_again() {
     let (desk, job) = revising().await;
     let works = format!("Job {} works on the requested changes.", job.id.short());
     desk.commented(&[works.as_str()]).await;
-    // The forge answers as if the comment had been deleted.
     let calls = Calls { method: Some("PATCH".into()), path: "/issues/comments/".into() };
     desk.story.local.forge().order_fault(calls, 1, Fault::status(404));
     desk.go();

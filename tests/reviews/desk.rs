@@ -30,14 +30,11 @@ pub(super) struct Desk {
     dir: TempDir,
 }
 
-/// Options of a desk.
 pub(super) struct Begin {
     pub(super) hints: Hints,
     pub(super) hook: bool,
     pub(super) settings: fn(&mut Settings),
-    /// Program that a job's task runs.
     pub(super) task: fn() -> Task,
-    /// Proxy between the functions and DynamoDB.
     pub(super) between: Option<Between>,
 }
 
@@ -62,7 +59,6 @@ impl Desk {
         desk
     }
 
-    /// A pull request that a job opened.
     pub(super) async fn made() -> Self {
         let mut desk = Self::bare(&Begin::default()).await;
         let job = desk.story.job_for("e1", KEY, 0).await;
@@ -103,7 +99,6 @@ impl Desk {
         }
     }
 
-    /// Installs a webhook at the forge.
     pub(super) async fn hook(&self, name: &str) {
         let hook = InstallHook {
             name: HookName::new(name).unwrap(),
@@ -151,7 +146,6 @@ impl Desk {
         }
     }
 
-    /// Commits and pushes as Ann.
     pub(super) async fn commit(&self, branch: &str, file: &str, text: &str) -> String {
         self.story.local.forge().commit(REPOSITORY, branch, ANN, &[(file, text, false)]).await.unwrap()
     }
@@ -169,14 +163,12 @@ impl Desk {
         review
     }
 
-    /// Calls the forge's API about the pull request, with our token.
     pub(super) async fn forge(&self, method: Method, path: &str, body: Value) -> Value {
         let said = self.story.forge(method, &format!("/pulls/{}{path}", self.number), body).await;
         self.story.local.forge().deliveries_settled().await;
         said
     }
 
-    /// Sets the pull request to `open` or `closed`.
     pub(super) async fn set(&self, state: &str) {
         self.forge(Method::PATCH, "", json!({ "state": state })).await;
     }
@@ -187,7 +179,6 @@ impl Desk {
         jobs
     }
 
-    /// Waits for the first revision and returns it.
     pub(super) async fn revision(&self) -> Job {
         self.nth_revision(1).await
     }
@@ -219,17 +210,14 @@ impl Desk {
         job
     }
 
-    /// Blocks agents from now on, before they change a file.
     pub(super) fn wait(&self) {
         std::fs::write(self.waiting(), "").unwrap();
     }
 
-    /// Lets agents fail from now on.
     pub(super) fn fail(&self) {
         std::fs::write(self.dir.path().join("fail"), "").unwrap();
     }
 
-    /// Lets agents run normally again.
     pub(super) fn go(&self) {
         for name in ["fail", "wait"] {
             let _ = std::fs::remove_file(self.dir.path().join(name));
@@ -244,7 +232,6 @@ impl Desk {
         self.dir.path().join(format!("told-{job}"))
     }
 
-    /// Waits for the prompt of a job's agent and returns it.
     pub(super) async fn prompt(&self, job: &JobId) -> String {
         until("the agent is told", async || {
             std::fs::read_to_string(self.prompt_file(job)).map_err(|error| error.to_string())
@@ -293,7 +280,6 @@ impl Desk {
         found.remove(0)
     }
 
-    /// Number of commits by these jobs on the pull request's branch.
     pub(super) async fn commits_of(&self, jobs: &[&JobId]) -> usize {
         let head = self.story.local.forge().look(REPOSITORY, self.number).await.unwrap().unwrap().head;
         let said = self.story.git(&["log", &head, "--format=%(trailers:key=Pullyard-Job,valueonly)"]).await;
@@ -312,7 +298,6 @@ impl Desk {
         assert_eq!(seen.requested, [ANN], "the review is requested again");
     }
 
-    /// Stops the system and starts it again.
     pub(super) async fn begun_again(self, tasks: Tasks) -> Self {
         let Self { story, number, dir } = self;
         Self { story: story.begun_again(tasks).await, number, dir }

@@ -72,7 +72,6 @@ async fn next_job_of_the_ticket_receives_the_refused_reviews() {
     assert_eq!((job.kind, job.result.unwrap().number), (Kind::Implement, desk.number));
     assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&job.id));
     assert_eq!(desk.commits_of(&[&job.id]).await, 1);
-    // Later reviews start revisions again.
     desk.story.pass(HOUR).await;
     let next = desk.ask("Third.", &[]).await;
     let second = desk.nth_revision(2).await;
@@ -145,7 +144,6 @@ async fn without_coalescing_unread_refused_reviews_stay_refused() {
     assert_eq!(desk.frozen(&job).await.review, None);
     let entry = desk.entry(waits).await;
     assert_eq!((entry.code.as_str(), &entry.job), ("previous_job_not_completed", &None), "{}", entry.sentence);
-    // A requested revision still receives the review.
     desk.story.local.forge().forget_faults();
     let answer = desk.story.api.revise(&desk.revise("Now, please."), None).await.unwrap();
     let revision = answer.job.unwrap();
@@ -158,7 +156,6 @@ async fn without_coalescing_unread_refused_reviews_stay_refused() {
 async fn reviews_are_given_to_the_retry_and_to_no_later_job() {
     let (desk, _, waits) = Desk::failed().await;
     desk.shown().await;
-    // The next job receives the reviews and fails as well.
     let first = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
     assert_eq!(desk.story.ended(&first).await.status, Status::Failed);
     assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&first));

@@ -66,7 +66,6 @@ async fn rate_limited_forge_is_called_again_after_retry_after() {
     desk.why_says("asks us to wait until").await;
     desk.story.pass(Duration::from_secs(590)).await;
     desk.waits(&job.id, "forge_rate_limited").await;
-    // A second review within the hour is deferred as usual.
     let second = desk.ask("And this.", &[]).await;
     assert_eq!(desk.entry(second).await.code, "held_for_job");
     desk.story.pass(Duration::from_secs(20)).await;
@@ -133,7 +132,6 @@ async fn review_unreadable_for_a_day_fails_only_its_job() {
     let ticket = desk.story.ticket(super::desk::KEY).await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.last_job.is_some()), (TODO, 0, false));
     assert_eq!(desk.entry(review).await.job.as_ref(), Some(&job.id));
-    // The hour is free again: the deferred review starts its revision.
     desk.story.local.forge().forget_faults();
     desk.story.pass(Duration::from_secs(60)).await;
     let next = desk.nth_revision(2).await;

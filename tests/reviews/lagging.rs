@@ -47,7 +47,6 @@ async fn deferred_review_gets_one_job_while_reads_lag() {
         swept_to_revisions(&desk, HOUR, 2).await;
         let next = desk.nth_revision(2).await;
         assert_eq!(desk.swept_until_ended(&next.id).await.status, Status::Completed);
-        // More sweeps and a replay change nothing.
         for _ in 0..3 {
             desk.story.pass(HOUR).await;
             desk.story.quiet().await;
@@ -75,7 +74,6 @@ async fn missed_review_is_found_once_while_reads_lag() {
         desk.wait();
         let review = desk.ask("Not yet.", &[("change.txt", 1, "This.")]).await;
         swept_to_revisions(&desk, Duration::from_secs(61), 1).await;
-        // Further polls and recoveries find the existing job, even in stale reads.
         for _ in 0..3 {
             desk.story.pass(Duration::from_secs(301)).await;
             desk.story.quiet().await;

@@ -38,7 +38,6 @@ async fn closing_a_pr_cancels_its_job_before_the_review_is_read() {
     desk.set("closed").await;
     desk.is_called_off(&job.id, "closed").await;
     desk.told("error", "Cancelled because").await;
-    // After reopening, the next review starts a revision at once.
     desk.story.local.forge().forget_faults();
     desk.set("open").await;
     desk.ask("And now?", &[]).await;
@@ -95,7 +94,6 @@ async fn closing_a_pr_stops_the_agent_and_refuses_waiting_reviews() {
     assert_eq!(desk.why().await.held_until, None);
     let late = desk.ask("Third.", &[]).await;
     assert_eq!(desk.entry(late).await.code, "pull_request_closed");
-    // The agent ran, so the hour is still used.
     desk.go();
     desk.set("open").await;
     let next = desk.ask("Fourth.", &[]).await;

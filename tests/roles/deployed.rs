@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 pub(super) const DEPLOYMENT: &str = "pullyard";
 const PLACE: &str = "us-east-1:000000000000";
 
-/// A customer managed KMS key.
 pub(super) const KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/01234567-89ab-cdef-0123-456789abcdef";
 
 /// An ARN of the deployment's account and region.
@@ -36,7 +35,6 @@ impl Deployed {
         Self::with(BTreeMap::new())
     }
 
-    /// Reads the templates with a customer managed key.
     pub(super) fn under_a_key() -> Self {
         Self::with(BTreeMap::from([("Settings".to_owned(), format!("KmsKeyArn={KEY}"))]))
     }

@@ -108,7 +108,6 @@ fn is_asked(function: &str, action: &str) -> bool {
     LIST.iter().any(|(of, does, what, _)| *of == function && *does == action && *what == What::Table)
 }
 
-/// An example partition key.
 fn example(items: &str) -> String {
     if items.ends_with('#') { format!("{items}acme#1") } else { items.to_owned() }
 }
@@ -127,7 +126,6 @@ pub(super) fn allowed_key(function: &str, action: &str) -> Option<String> {
     written.map(|(items, ..)| *items).or(read.and_then(|(_, all)| all.first().copied())).map(example)
 }
 
-/// Whether the role allows the action on the item with these attributes.
 pub(super) fn may(deployed: &Deployed, function: &str, action: &str, key: &str, attributes: &[&str]) -> bool {
     let named = attributes.iter().map(|attribute| (ATTRIBUTES, *attribute));
     let context = std::iter::once((LEADING_KEYS, key)).chain(named).collect::<Vec<_>>();
@@ -161,7 +159,6 @@ pub(super) fn refusal(asked: &Asked) -> Option<String> {
     ))
 }
 
-/// Verifies that every listed access was recorded.
 pub(super) fn check_all(asked: &BTreeSet<Asked>) {
     let done = |(function, items, actions): &(&str, &str, &[&str])| {
         let of = |one: &&Asked| one.function == *function && one.items.as_deref() == Some(*items);
@@ -281,7 +278,6 @@ fn noting_a_token_use_changes_no_other_attribute() {
             let attributes = [&OF_A_USE[..], &[other]].concat();
             assert!(!may(&deployed, function, note, "TOKEN#abc", &attributes), "{function} {other}");
         }
-        // Even an update without attributes is refused.
         assert!(!may(&deployed, function, note, "TOKEN#abc", &[]), "{function}");
         assert!(!may(&deployed, function, note, "FIRST", &OF_A_USE), "{function}");
     }

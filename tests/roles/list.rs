@@ -5,26 +5,20 @@ use super::deployed::{DEPLOYMENT, arn};
 use crate::calls::Asked;
 use std::collections::BTreeSet;
 
-/// The resource of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum What {
-    /// The table, without its indexes.
     Table,
     /// The table's index of due and claimable items.
     Work,
     /// The table's index for lists.
     List,
-    /// The queue that starts tasks.
     Dispatch,
-    /// The FIFO queue that settles tickets.
     Effects,
     /// The dead-letter queues of messages and of undelivered events.
     DeadLetters,
     /// The key that signs the tokens of attempts.
     SigningKey,
-    /// Secrets that users set for forges.
     Peoples,
-    /// Secrets that users set for jobs.
     OfJobs,
     /// The list of secret names, an action without a resource.
     SecretNames,
@@ -32,7 +26,6 @@ pub(super) enum What {
     Definitions,
     /// Tasks of our cluster.
     Tasks,
-    /// Artifact objects.
     Artifacts,
     /// The list of our cluster's tasks, an action without a resource.
     TaskList,
@@ -265,7 +258,6 @@ pub(super) const LIST: &[Row] = &[
 /// An action that roles allow although our code does not call it: function, action, end of the resource, reason.
 pub(super) type Besides = (&'static str, &'static str, &'static str, &'static str);
 
-/// Such actions of every role.
 pub(super) const EVERYBODY: &[(&str, &str, &str)] = &[
     ("logs:CreateLogStream", ":log-group:/pullyard/pullyard/FUNCTION:*", "Lambda writes what the function prints"),
     ("logs:PutLogEvents", ":log-group:/pullyard/pullyard/FUNCTION:*", "Lambda writes what the function prints"),

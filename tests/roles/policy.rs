@@ -45,7 +45,6 @@ enum Operator {
     Absent,
 }
 
-/// A request to IAM.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
     pub(super) action: &'a str,
@@ -56,7 +55,6 @@ pub(super) struct Request<'a> {
 }
 
 impl Policy {
-    /// Reads a policy document.
     pub(super) fn read(document: &Value) -> Result<Self, String> {
         let statements = many(&document["Statement"]).iter().map(Statement::read).collect::<Result<Vec<_>, _>>()?;
         if statements.is_empty() { Err("a policy without statements".into()) } else { Ok(Self { statements }) }

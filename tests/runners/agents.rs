@@ -23,7 +23,6 @@ async fn job_needs_a_runner_with_the_agent_chosen_at_creation() {
     let second = story.job_for("e2", "APP-2", 2).await;
     assert!(kite.claim("k1").await.is_none(), "kite does not have Codex");
     assert_eq!(gull.claim("g1").await.unwrap().job, first);
-    // A new choice of the project applies to new jobs only.
     story.settings(|settings| settings.agent = Some("claude_code".into())).await;
     let third = story.job_for("e3", "APP-3", 3).await;
     let claimed = gull.claim("g2").await.unwrap();

@@ -28,7 +28,6 @@ async fn later(story: &Story, process: &Process, secs: u64) {
     process.beat(&[]).await;
 }
 
-/// A job with another agent than its project's.
 async fn job_by_codex(story: &Story) -> JobId {
     let request = CreateJob {
         project: story.project.clone(),
@@ -105,7 +104,6 @@ async fn adopting_job_is_claimed_despite_an_open_breaker() {
     assert!(assignment.adopts && assignment.job == job, "{assignment:?}");
     begin_all(&client, Phase::Preparing).await;
     assert_eq!(client.finish(&failed("f2")).await.unwrap().status, Status::Failed);
-    // The breaker is still open.
     assert!(kite.claim("c3").await.is_none());
     story.waits_for(&second, "limit_reached").await;
     story.end().await;
@@ -161,7 +159,6 @@ async fn limit_of_several_days_fails_the_job_at_once() {
     let ended = story.ended(&job).await;
     assert_eq!(ended.failure.unwrap().code, "agent_quota");
     assert_eq!(story.settled("APP-1").await.badges, ["AI Failed"]);
-    // The next job waits for the limit.
     let next = story.job_for("e2", "APP-2", 2).await;
     story.waits_for(&next, "limit_reached").await;
     assert!(kite.claim("c2").await.is_none());

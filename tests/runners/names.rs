@@ -25,7 +25,6 @@ async fn second_process_is_refused_until_the_first_is_silent() {
     let refused = story.register(&token, &second).await.err().unwrap();
     assert_eq!(refused.code(), Some("runner_live"));
     assert!(refused.to_string().contains("kite"), "{refused}");
-    // A repeated registration of the same process succeeds.
     assert_eq!(story.runner(&token, "kite", "i1").await.id, kite.id);
     kite.beat(&[&lives, &died]).await;
     story.clock.advance(Duration::from_secs(91));
@@ -39,7 +38,6 @@ async fn second_process_is_refused_until_the_first_is_silent() {
     new.beat(&[&lives]).await;
     story.steps(60).await;
     assert_eq!(story.api.job(&lives).await.unwrap().status, Status::Executing);
-    // A last heartbeat frees the name at once.
     new.say(&[&lives], true, true).await.unwrap();
     story.runner_is("kite", RunnerStatus::Offline).await;
     let mut third = introduction("kite", "i3");

@@ -46,7 +46,6 @@ const DEEDS: &[&str] = &[
 /// Actions left out of a load test: those of users, and an outage longer than a job waits for the forge.
 const NOT_UNDER_LOAD: [&str; 4] = ["cancel", "retry", "move again", "up is away"];
 
-/// Executes the actions.
 pub(super) struct Chaos<'a> {
     world: &'a World,
     dice: Dice,
@@ -59,7 +58,6 @@ impl<'a> Chaos<'a> {
         Self { world, dice, done: BTreeMap::new(), drained: None }
     }
 
-    /// Runs until the future is dropped.
     pub(super) async fn reign(&mut self) {
         loop {
             sleep(Duration::from_secs_f64(0.2 + 2.0 * self.dice.part())).await;
@@ -182,7 +180,6 @@ impl<'a> Chaos<'a> {
             "cancel" => {
                 let jobs = world.jobs().await.into_iter().filter(|job| !job.status.is_terminal());
                 let Some(job) = self.dice.one(&jobs.collect::<Vec<_>>()).cloned() else { return false };
-                // The job may end before the cancel.
                 let cancel = async || world.api.cancel_job(&job.id, &Default::default()).await;
                 world.asks("cancel", cancel).await.is_ok()
             }

@@ -20,7 +20,6 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// The projects and where their jobs run.
 pub(super) const PROJECTS: [(&str, Compute); 2] = [("cloud", Compute::Fargate), ("fleet", Compute::Runners)];
 pub(super) const RUNNERS: [&str; 3] = ["kite", "gull", "tern"];
 pub(super) const TRIGGER: &str = "AI Processing";
@@ -33,10 +32,8 @@ fn at_most(tickets: u64) -> Duration {
     Duration::from_secs(600 + 10 * tickets)
 }
 
-/// Command line of an agent process.
 const AT_WORK: &str = "/agent.sh\0work\0";
 
-/// The kind of run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Users act, agents fail, and the forge is down for longer than jobs wait.
@@ -68,7 +65,6 @@ impl Kind {
     }
 }
 
-/// The running system.
 pub(super) struct World {
     pub(super) root: PathBuf,
     pub(super) kind: Kind,
@@ -77,9 +73,7 @@ pub(super) struct World {
     url: String,
     pub(super) up: tokio::sync::Mutex<Option<Child>>,
     pub(super) runners: [tokio::sync::Mutex<Option<Child>>; RUNNERS.len()],
-    /// Slots per runner.
     slots: u64,
-    /// All sent ticket events, in order.
     pub(super) told: Mutex<Vec<TicketEvent>>,
     minute: AtomicI64,
 }
@@ -334,7 +328,6 @@ impl World {
         all
     }
 
-    /// The live `run-job` processes of a runner.
     pub(super) fn jobs_of(&self, runner: &str) -> Vec<i32> {
         let records = folders(&self.root.join(format!("work/runners/{runner}.runner/jobs"))).into_iter();
         let pids = records.filter_map(|file| i32::try_from(read(&file)?["pid"].as_i64()?).ok());
@@ -348,7 +341,6 @@ impl World {
         pids.filter(|pid| self.is_ours(*pid, AT_WORK)).collect()
     }
 
-    /// The agents among the descendants of a process.
     pub(super) fn agents_of(&self, job: i32) -> Vec<i32> {
         let descends = |agent: &i32| {
             let mut ancestors = std::iter::successors(Some(*agent), |pid| parent(*pid));

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 const REVIEW: &str = "In Review";
 const BADGE: &str = "AI Failed";
 
-/// All inconsistencies found.
 pub(super) async fn faults(world: &World) -> Vec<String> {
     let (jobs, tickets) = (world.jobs().await, world.tickets().await);
     let mut faults = Vec::new();
@@ -42,7 +41,6 @@ pub(super) async fn faults(world: &World) -> Vec<String> {
     faults
 }
 
-/// Verifies one completed job and one pushed commit per ticket.
 fn of_load(world: &World, jobs: &[Job], tickets: &[Ticket], faults: &mut Vec<String>) {
     let told = world.told.lock().unwrap();
     let entered: BTreeSet<_> = told.iter().map(|event| (&event.project, &event.ticket.key)).collect();
@@ -145,7 +143,6 @@ fn of_ticket(world: &World, ticket: &Ticket, jobs: &[Job], pushed: &Pushed, pull
     }
 }
 
-/// Verifies one decision for each sent event.
 async fn of_ledger(world: &World, project: &str, faults: &mut Vec<String>) {
     let mut decided: BTreeMap<String, usize> = BTreeMap::new();
     // The run may pass midnight.

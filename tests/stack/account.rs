@@ -20,12 +20,10 @@ pub(super) const REVISION: &str = "org.opencontainers.image.revision";
 pub(super) const CLAUDE_CODE: &str = "pullyard.agent.claude_code";
 pub(super) const CODEX: &str = "pullyard.agent.codex";
 
-/// Recorded calls and scripted answers.
 #[derive(Default)]
 struct Desk {
     calls: Vec<String>,
     answers: BTreeMap<String, (u16, String)>,
-    /// Lead of the account's clock.
     ahead: Duration,
     /// Addresses of the embedded services by target prefix.
     embedded: Vec<(&'static str, String)>,
@@ -76,14 +74,12 @@ pub(super) fn refused(code: &str, message: &str) -> (u16, String) {
 }
 
 impl Account {
-    /// A healthy stack.
     pub(super) async fn healthy(story: &Story) -> Self {
         let account = Self::never_swept(story).await;
         story.local.sweep().await.unwrap();
         account
     }
 
-    /// A healthy stack before the first sweep.
     pub(super) async fn never_swept(story: &Story) -> Self {
         let at = story.local.aws().endpoints().clone();
         let mut dead_letters = Vec::new();
@@ -181,7 +177,6 @@ impl Account {
         self.answers("DescribeStacks", &format!("{before}{after}"));
     }
 
-    /// Sets the stack's outputs.
     pub(super) fn outputs(&self, outputs: &[(&str, &str)]) {
         let member = |(key, value): &(&str, &str)| {
             format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
@@ -200,7 +195,6 @@ impl Account {
         self.answers("DescribeStacks", &format!("{before}{key}{value}<{after}"));
     }
 
-    /// Sets the status of the stack.
     pub(super) fn status(&self, status: &str) {
         let (_, text) = self.desk.lock().unwrap().answers["DescribeStacks"].clone();
         let (before, after) = text.split_once("<StackStatus>").unwrap();
@@ -208,7 +202,6 @@ impl Account {
         self.answers("DescribeStacks", &format!("{before}<StackStatus>{status}<{after}"));
     }
 
-    /// Sets a parameter of the stack.
     pub(super) fn parameter(&self, name: &str, value: &str) {
         let (_, text) = self.desk.lock().unwrap().answers["DescribeStacks"].clone();
         let member = format!("<ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue>");
@@ -249,7 +242,6 @@ impl Account {
         sqs(&story.local.aws().endpoints().sqs, "SendMessage", body).await;
     }
 
-    /// A user with credentials of this account only.
     pub(super) fn operator(&self) -> User {
         let mut user = self.stranger();
         user.tell("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID);

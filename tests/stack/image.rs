@@ -27,7 +27,6 @@ async fn parts_of_another_commit_are_reported() {
     sick.says("commit", "warning", &["The image names no commit", "infra/image/push --stack py"]).await;
     sick.account.without_output("Commit");
     sick.says("commit", "warning", &["run infra/preflight before sam deploy"]).await;
-    // An older API sends no commit.
     let url = super::sick::an_api_that_is(env!("CARGO_PKG_VERSION"), pullyard_protocol::version::PROTOCOL).await;
     sick.account.output("ApiUrl", &url);
     sick.says("commit", "warning", &["The stack's program names no commit", deploy]).await;

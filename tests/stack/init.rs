@@ -7,10 +7,8 @@ use pullyard_entry::auth::stored_token;
 use pullyard_store::Scope;
 use serde_json::{Value, json};
 
-/// Documents with the command.
 const PAPERS: [&str; 2] = [include_str!("../../README.md"), include_str!("../../infra/README.md")];
 
-/// A deployed stack without a known token.
 async fn fresh() -> (Story, Account) {
     let story = Story::with(Setup::default()).await;
     let account = Account::healthy(&story).await;
@@ -19,7 +17,6 @@ async fn fresh() -> (Story, Account) {
     (story, account)
 }
 
-/// The same without a project.
 async fn without_a_project() -> (Story, Account) {
     let (story, account) = fresh().await;
     let key = json!({ "pk": { "S": "PROJECT#acme" }, "sk": { "S": "SETTINGS" } });
@@ -27,7 +24,6 @@ async fn without_a_project() -> (Story, Account) {
     (story, account)
 }
 
-/// Runs the command with a project and a forge.
 async fn init(story: &Story, user: &User, more: &[&str]) -> Ran {
     let forge = story.local.forge().api_url();
     let forge = forge.trim_end_matches("/api/v3");
@@ -53,7 +49,6 @@ async fn init_sets_up_a_stack_and_a_repeat_changes_nothing() {
     for hidden in [&story.forge_token(), "pat_"] {
         assert!(!format!("{}{}", first.out, first.err).contains(hidden), "{first:?}");
     }
-    // The user is signed in, with the new project as default.
     assert_eq!(user.json(&["repos", "list"]).await["repositories"][0]["name"], "acme/app");
     assert_eq!(user.json(&["integrations", "show", "gh2"]).await["auth"]["secret"], "pullyard/user/gh2-token");
 

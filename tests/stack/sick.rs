@@ -16,7 +16,6 @@ use pullyard_version::{COMMIT, UNKNOWN};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
-/// A deployed stack and its operator.
 pub(super) struct Sick {
     pub(super) story: Story,
     pub(super) account: Account,
@@ -24,7 +23,6 @@ pub(super) struct Sick {
 }
 
 impl Sick {
-    /// A stack without faults.
     pub(super) async fn healthy() -> Self {
         let story = Story::with(Setup::default()).await;
         let account = Account::healthy(&story).await;
@@ -105,7 +103,6 @@ async fn stack_in_update_rolled_back_or_failed_is_reported() {
     ] {
         sick.account.status(status);
         sick.says("stack", verdict, &[said]).await;
-        // The other checks still run.
         sick.says("queue", "good", &[]).await;
     }
     sick.story.end().await;

@@ -11,7 +11,6 @@ use tempfile::TempDir;
 const PROFILE: &str = "[profile work]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Admin\n\
                        [sso-session corp]\nsso_start_url = https://example.com/start\nsso_region = us-east-1\n";
 
-/// A user with only the profile `work`.
 fn user(account: &Account, folder: &Path) -> User {
     std::fs::write(folder.join("config"), PROFILE).unwrap();
     let mut user = account.stranger();

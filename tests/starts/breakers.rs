@@ -16,7 +16,6 @@ use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::secret::SetSecret;
 use std::time::Duration;
 
-/// A project that uses Claude Code with its own key.
 async fn story() -> Story {
     let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
     let set = SetSecret { value: "sk-ant-1".into(), kind: SecretKind::Job };
@@ -46,7 +45,6 @@ async fn waits_for(story: &Story, job: &JobId, code: &str) {
     assert_eq!(why.code.as_deref(), Some(code), "{}", why.sentence);
 }
 
-/// Verifies the number of tasks ever started for the job.
 async fn started(story: &Story, job: &JobId, expected: usize) {
     story.quiet().await;
     assert_eq!(story.tasks_of(job).await.len(), expected);

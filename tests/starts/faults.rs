@@ -165,7 +165,6 @@ async fn death_before_the_claim_counts_once_in_any_event_order() {
             "stopCode": "TaskFailedToStart", "stoppedReason": "CannotPullContainerError: not found",
         } })
     };
-    // The last state change arrives first.
     tell(&ctx, &change("STOPPED", 5)).await;
     let fault = failed_start(&story, &job, 1).await;
     assert_eq!((&fault["kind"], &fault["times"]), (&json!("died"), &json!(1)));

@@ -12,7 +12,6 @@ pub(crate) async fn begin_all(client: &AttemptClient, last: Phase) {
     }
 }
 
-/// A finish without a result or failure.
 pub(crate) fn finish(id: &str, outcome: FinishOutcome) -> FinishRequest {
     FinishRequest {
         finish_id: FinishId::new(id).unwrap(),
@@ -24,12 +23,10 @@ pub(crate) fn finish(id: &str, outcome: FinishOutcome) -> FinishRequest {
     }
 }
 
-/// A finish that failed without changes.
 pub(crate) fn failed(id: &str) -> FinishRequest {
     FinishRequest { failure: Some(Failure::NoChanges {}), ..finish(id, FinishOutcome::Failed) }
 }
 
-/// A finish with this pull request.
 pub(crate) fn completed(id: &str, number: u64) -> FinishRequest {
     let result = FinishResult {
         branch: "pullyard/acme/app-1-1".into(),

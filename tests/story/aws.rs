@@ -34,7 +34,6 @@ impl Story {
         .await
     }
 
-    /// Calls the embedded ECS.
     pub(crate) async fn ecs(&self, operation: &str, body: Value) -> Value {
         let answer = self
             .http
@@ -68,7 +67,6 @@ impl Story {
         assert_eq!(client.finish(&nothing).await.unwrap().status, Status::Failed);
     }
 
-    /// Claims a job as the given task.
     pub(crate) async fn claim_as(
         &self,
         task: &Value,
@@ -88,7 +86,6 @@ impl Story {
         Ok((assignment, client))
     }
 
-    /// Sends a wake-up for a job.
     pub(crate) async fn wake(&self, job: &JobId) {
         let sent =
             json!({ "QueueUrl": self.queue("dispatch").await, "MessageBody": json!({ "job": job }).to_string() });
@@ -109,7 +106,6 @@ impl Story {
         }
     }
 
-    /// The URL of a queue.
     pub(crate) async fn queue(&self, name: &str) -> Value {
         self.local.aws().sqs().call("GetQueueUrl", &json!({ "QueueName": name })).await.unwrap()["QueueUrl"].take()
     }
@@ -132,7 +128,6 @@ impl Story {
         serde_json::from_str(&said).unwrap()
     }
 
-    /// Makes the note of the last sweep unreadable.
     pub(crate) async fn breaks_the_note_of_the_last_round(&self) {
         let edit = json!({
             "TableName": "pullyard",
@@ -153,12 +148,10 @@ impl Story {
         }
     }
 
-    /// The stored item of a job.
     pub(crate) async fn stored(&self, job: &JobId) -> Value {
         self.item(&format!("JOB#{job}"), "JOB").await
     }
 
-    /// Kills a task's process group.
     pub(crate) async fn kill(&self, task: &Value) {
         let id = task["taskArn"].as_str().unwrap().rsplit('/').next().unwrap();
         let path = self.folder().join("ecs/tasks").join(id).join("task.json");
@@ -179,7 +172,6 @@ impl Story {
         .await
     }
 
-    /// Waits until the death of a job's container is stored.
     pub(crate) async fn died(&self, job: &JobId) {
         until("the death is noted", async || {
             let job = self.stored(job).await;
@@ -189,7 +181,6 @@ impl Story {
     }
 }
 
-/// An environment variable of a task.
 pub(crate) fn told(task: &Value, name: &str) -> String {
     let environment = task["overrides"]["containerOverrides"][0]["environment"].as_array().unwrap();
     let found = environment.iter().find(|pair| pair["name"] == name).unwrap_or_else(|| panic!("no {name}"));

@@ -67,13 +67,12 @@ impl Holds {
         std::fs::remove_file(self.path(at)).unwrap();
     }
 
-    /// Waits until the runner is blocked there; returns what the blocker wrote.
+    /// Waits until the runner is blocked there; returns the blocker's output.
     pub(super) async fn reached(&self, at: &str) -> String {
         let path = self.path(&format!("{at}.reached"));
         until("it is held", async || std::fs::read_to_string(Path::new(&path)).map_err(|error| error.to_string())).await
     }
 
-    /// A story whose runner uses the git wrapper.
     pub(super) async fn story(&self, settings: Settings) -> Story {
         let start = format!("PATH=\"{}:$PATH\" exec \"$0\" runner run-job", self.0.path().display());
         let program = ["sh", "-c", &start, env!("CARGO_BIN_EXE_pullyard")].map(str::to_owned);
