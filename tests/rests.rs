@@ -217,7 +217,7 @@ async fn yield_has_a_question_exactly_when_the_agent_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn users_may_answer_with_the_same_idempotency_key() {
+async fn users_do_not_share_idempotency_keys() {
     let (story, job, _) = working().await;
     let other = story.token(&[pullyard_store::Scope::Jobs], None).await;
     let other = pullyard_protocol::client::Operator::new(story.local.api_url(), &other).unwrap();

@@ -452,7 +452,7 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T
     loop {
         match look().await {
             Ok(found) => return found,
-            Err(last) => assert!(since.elapsed() < PATIENCE, "{what}: never; at last {last}"),
+            Err(last) => assert!(since.elapsed() < PATIENCE, "timed out waiting until {what}: {last}"),
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }

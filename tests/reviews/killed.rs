@@ -92,7 +92,7 @@ async fn revision_completes_once_after_a_kill_before_the_finish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn surviving_task_completes_after_a_restart_behind_the_push() {
+async fn task_survives_a_restart_after_the_push_and_completes() {
     let desk = Desk::linked().await;
     desk.fault("POST", "/requested_reviewers", 1, Fault::too_many(3));
     desk.ask("Not yet.", &REMARKS).await;
@@ -120,7 +120,7 @@ async fn pushed_commit_is_adopted_where_jobs_are_not_requeued() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retry_completes_a_revision_killed_during_the_agent() {
+async fn retry_completes_a_revision_killed_while_executing() {
     let desk = Desk::linked().await;
     desk.wait();
     desk.ask("Not yet.", &REMARKS).await;

@@ -61,7 +61,7 @@ async fn silent_runners_job_is_requeued_under_the_policy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn job_in_its_push_window_stays_and_is_then_adopted() {
+async fn possible_push_is_checked_before_the_job_fails() {
     let (story, kite) = Story::with_kite().await;
     story.local.sweep().await.unwrap();
     story.job_for("e1", "APP-1", 1).await;

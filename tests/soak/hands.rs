@@ -381,7 +381,7 @@ pub(super) async fn stop(what: &tokio::sync::Mutex<Option<Child>>) -> Option<i32
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()?).ok()?);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(180), child.wait()).await;
-    ended.unwrap_or_else(|_| panic!("{pid} did not end in order")).unwrap().code()
+    ended.unwrap_or_else(|_| panic!("{pid} did not stop in time")).unwrap().code()
 }
 
 fn parent(pid: i32) -> Option<i32> {
