@@ -1,5 +1,4 @@
-//! What the runner of an attempt says, step by step: the test speaks for it, as a runner that repeats each call
-//! until it is answered.
+//! Steps that send the calls of an attempt's runner, each repeated until it is answered.
 
 use super::http::{get, post};
 use super::step::Step;
@@ -7,14 +6,14 @@ use super::world::World;
 use futures::FutureExt;
 use serde_json::{Value, json};
 
-/// The newest task begins, and knows what it was told.
+/// The newest running task starts; the world notes its environment.
 pub(super) fn begins() -> Step {
     Step::act("a task begins", |world| begun(world).boxed())
 }
 
 async fn begun(world: &World) -> bool {
     let mut tasks = world.tasks().await;
-    // The one that began before does so no more.
+    // Skip the task that started before.
     let before = world.noted("task");
     tasks.retain(|task| task["desiredStatus"] == "RUNNING" && task["taskArn"].as_str() != before.as_deref());
     let Some(task) = tasks.pop() else { return false };
@@ -26,14 +25,13 @@ async fn begun(world: &World) -> bool {
     true
 }
 
-/// A variable that a task was told.
+/// A variable in the environment of a task.
 pub(super) fn told(task: &Value, name: &str) -> Option<String> {
     let environment = task["overrides"]["containerOverrides"][0]["environment"].as_array()?;
     let found = environment.iter().find(|pair| pair["name"] == name)?;
     found["value"].as_str().map(str::to_owned)
 }
 
-/// It claims its job.
 pub(super) fn claims() -> Step {
     Step::call("it claims", |world| {
         let (job, attempt) = (world.noted("PULLYARD_JOB")?, world.noted("PULLYARD_ATTEMPT")?);
@@ -44,7 +42,7 @@ pub(super) fn claims() -> Step {
     })
 }
 
-/// An assignment says who it is for and with what to speak from then on.
+/// Notes the lease, the job and the path of the attempt.
 pub(super) fn assigned(world: &World, made: &Value) {
     world.note("lease", made["lease"].clone());
     world.note("job", made["job"].clone());
@@ -60,7 +58,7 @@ fn says(name: &'static str, what: &'static str, body: fn(&World) -> Value) -> St
     })
 }
 
-/// What people want of the job, which every answer says.
+/// Notes the request of a user (`cancel`, `pause`), which every answer contains.
 fn wanted(world: &World, answer: &Value) {
     if let Some(want) = answer["want"].as_str() {
         world.note("want", want);
@@ -79,7 +77,6 @@ pub(super) fn tells() -> Step {
     says("its agent speaks", "events", |_| json!({ "first_seq": 1, "events": [] }))
 }
 
-/// What its agent did.
 pub(super) fn tells_what_it_does() -> Step {
     says("its agent does something", "events", |_| {
         let event = |seq: u64, kind: &str, text: &str| json!({ "seq": seq, "age_ms": 0, "kind": kind, "text": text });
@@ -87,7 +84,6 @@ pub(super) fn tells_what_it_does() -> Step {
     })
 }
 
-/// What people said to it.
 pub(super) fn reads_what_was_said() -> Step {
     reads("its runner reads what was said", "inputs")
 }
@@ -96,7 +92,6 @@ pub(super) fn heard_it() -> Step {
     says("its agent has heard it", "events", |_| json!({ "first_seq": 3, "events": [], "inputs": 1 }))
 }
 
-/// What an earlier attempt left.
 pub(super) fn looks_for_a_checkpoint() -> Step {
     reads("it looks for a checkpoint", "checkpoint")
 }
@@ -116,7 +111,6 @@ pub(super) fn asks_for_its_token() -> Step {
     says("it asks for its token", "credentials", |_| json!({}))
 }
 
-/// The pull request is there, and the attempt ends well.
 pub(super) fn completes() -> Step {
     says("it completes", "finish", |world| {
         let number: u64 = world.noted("number").map_or(7, |number| number.parse().unwrap());
@@ -132,12 +126,12 @@ pub(super) fn completes() -> Step {
     })
 }
 
-/// The same where the job is not its own any more: it is told so, and that its result was kept.
+/// The same after the job was lost: refused with 409, and the result is stored.
 pub(super) fn completes_late() -> Step {
     completes().refused("409")
 }
 
-/// Its model answers nobody.
+/// Finishes because the model is overloaded.
 pub(super) fn meets_trouble() -> Step {
     says(
         "its model answers nobody",
@@ -154,7 +148,7 @@ pub(super) fn fails() -> Step {
     )
 }
 
-/// It stops, once it is wanted to.
+/// Finishes once a user requested a cancel.
 pub(super) fn stops() -> Step {
     Step::call("it stops", |world| {
         world.noted("want").filter(|want| want == "cancel")?;
@@ -164,12 +158,12 @@ pub(super) fn stops() -> Step {
     })
 }
 
-/// Its agent asks something, to whom nobody said anything yet.
+/// The agent asks a question before any input arrived.
 pub(super) fn asks() -> Step {
     gives_back("its agent asks", |_| Some(question(0)))
 }
 
-/// It asks something, and has heard what was said to it.
+/// The agent asks a question after it received an input.
 pub(super) fn asks_once_it_heard() -> Step {
     gives_back("its agent asks", |_| Some(question(1)))
 }
@@ -181,7 +175,7 @@ fn question(inputs: u32) -> Value {
     })
 }
 
-/// It gives its job back, once it is wanted to.
+/// Yields once a user requested a pause.
 pub(super) fn pauses() -> Step {
     gives_back("it gives its job back", |world| {
         world.noted("want").filter(|want| want == "pause")?;
@@ -191,7 +185,7 @@ pub(super) fn pauses() -> Step {
     })
 }
 
-/// With that the attempt is over, and says nothing more.
+/// Yields, which ends the attempt and removes its notes.
 fn gives_back(name: &'static str, body: fn(&World) -> Option<Value>) -> Step {
     Step::call(name, move |world| {
         let (path, lease) = (format!("{}/yield", world.noted("attempt")?), world.noted("lease")?);
@@ -202,7 +196,7 @@ fn gives_back(name: &'static str, body: fn(&World) -> Option<Value>) -> Step {
     })
 }
 
-/// The task of an attempt that is over ends.
+/// The task of an ended attempt stops.
 pub(super) fn ends() -> Step {
     Step::act("its task ends", |world| {
         async {

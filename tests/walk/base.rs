@@ -1,4 +1,4 @@
-//! What every flow begins with: a forge, a project, a repository; and the picture that is taken of it.
+//! The state in which every flow begins (forge, project, repository), and its snapshot.
 
 use super::forge::{self, NOWHERE, TOKEN};
 use super::http::{self, delete, post};
@@ -13,11 +13,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tempfile::TempDir;
 
-/// What runners show.
+/// The token of the runners.
 pub(super) const RUNNERS: &str = "rnt_walk";
 const FORGE_SECRET: &str = "pullyard/user/forge-token";
 
-/// Makes it, through the API.
 pub(super) async fn set_up(world: &World) {
     let forge = world.forge.as_ref().unwrap();
     let files = [("README.md", "# App\n", false)];
@@ -30,14 +29,14 @@ pub(super) async fn set_up(world: &World) {
     add(world, "gh1").await;
 }
 
-/// The repository is connected on Bitbucket instead: the forge has that face, too.
+/// Connects the repository at the forge's Bitbucket API instead.
 pub(super) async fn is_on_bitbucket(world: &World) {
     must(world, delete(format!("/v1/projects/acme/repositories/{REPOSITORY}"))).await;
     connect(world, "bb1", "bitbucket", "/2.0").await;
     add(world, "bb1").await;
 }
 
-/// Connects a face of the forge, whose API is at this path.
+/// Connects the forge's API at this path as an integration.
 async fn connect(world: &World, id: &str, kind: &str, path: &str) {
     let api_url = format!("{}{path}", world.forge_url().unwrap());
     let integration = json!({ "id": id, "kind": kind, "api_url": api_url, "token_secret": FORGE_SECRET });
@@ -50,8 +49,7 @@ async fn add(world: &World, integration: &str) {
     done(world, "/v1/projects/acme/repositories", repository).await;
 }
 
-/// A token of the API, or of runners. When it was shown last is noted beside requests, and so never here: as if it
-/// were noted already.
+/// Stores an API or runner token. `last_used` is in the far future, so that no request updates it in the background.
 pub(super) async fn token(world: &World, text: &str, kind: TokenKind) {
     let scopes = if kind == TokenKind::Api { [Scope::Admin].into() } else { BTreeSet::new() };
     let mut stored = pullyard_entry::auth::stored_token(text, "walk", scopes, None);
@@ -60,14 +58,13 @@ pub(super) async fn token(world: &World, text: &str, kind: TokenKind) {
     (world.ground.store)(&world.aws.endpoints().dynamodb).put_token(&stored).await.unwrap();
 }
 
-/// Jobs of the project are claimed by runners.
 pub(super) async fn has_runners(world: &World) {
     token(world, RUNNERS, TokenKind::Runner).await;
     world.note("runner", Value::Null);
     settings(world, |settings| settings.compute = Compute::Runners).await;
 }
 
-/// The project has other settings.
+/// Changes the project's settings in the table.
 pub(super) async fn settings(world: &World, change: fn(&mut Settings)) {
     let mut project = project(world).await;
     change(&mut project.settings);
@@ -80,12 +77,12 @@ pub(super) async fn project(world: &World) -> Project {
     store.project(&ProjectId::new("acme").unwrap()).await.unwrap().unwrap()
 }
 
-/// A call of the API that must be answered.
+/// Sends a POST that must succeed.
 pub(super) async fn done(world: &World, path: &str, body: Value) -> Value {
     must(world, post(path, body)).await
 }
 
-/// A call that must be answered.
+/// Sends a call that must succeed.
 pub(super) async fn must(world: &World, call: http::Request) -> Value {
     match world.invoke(&call.into()).await {
         Invoked::Done(body) => body,
@@ -93,7 +90,7 @@ pub(super) async fn must(world: &World, call: http::Request) -> Value {
     }
 }
 
-/// The picture of a world, which ends with it.
+/// The snapshot of a world. Shuts the world down.
 pub(super) async fn taken(world: World) -> Snapshot {
     let told = |text: String| {
         let own = world.forge.as_ref().unwrap().url();

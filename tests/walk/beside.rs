@@ -1,7 +1,6 @@
-//! What a story leaves beside the table: secrets, hooks at the forge, dead letters, objects in the bucket. And tokens,
-//! whose keys are hashes of what is made at random.
+//! Collects what a flow leaves outside the table: secrets, hooks at the forge, dead letters, objects in the bucket.
 //!
-//! Told as the items are: what is made at random is told as that, and what the table says of it as whether it is so.
+//! Tokens are here too, because their keys are hashes of random text. Markers replace random values.
 
 use super::left::Left;
 use super::raw::Secret;
@@ -24,7 +23,7 @@ pub(super) async fn left(world: &World, items: &[Value]) -> Left {
     left
 }
 
-/// Its value, and whether the one before may still count: its version is the one that a rotation names.
+/// The secret's value, and whether its rotation names the previous version.
 fn told(secret: &Secret, items: &[Value]) -> Value {
     let rotation = items.iter().find(|item| item["sk"] == "ROTATION" && item["secret"] == secret.name.as_str());
     let counts = rotation.map(|rotation| rotation["previous"].as_str() == secret.before.as_deref());
@@ -33,11 +32,11 @@ fn told(secret: &Secret, items: &[Value]) -> Value {
     json!({ "value": value, "the one before counts": counts })
 }
 
-/// As the forge has them written down, with the name of the secret that each is signed with.
+/// Hooks in the forge's record, each with the name of the secret that signs it.
 fn hooks(world: &World, secrets: &[Secret], items: &[Value]) -> Value {
     let Ok(text) = std::fs::read(world.folder.path().join("forge").join("forge.json")) else {
-        // It is written with the first thing that the forge has to keep.
-        assert!(!items.iter().any(|item| item["sk"] == "HOOK"), "the forge keeps its record elsewhere");
+        // The forge writes its record with its first change.
+        assert!(!items.iter().any(|item| item["sk"] == "HOOK"), "a hook exists, but forge.json does not");
         return Value::Null;
     };
     let record: Value = serde_json::from_slice(&text).unwrap();
@@ -53,7 +52,6 @@ fn hooks(world: &World, secrets: &[Secret], items: &[Value]) -> Value {
     record["hooks"].as_array().into_iter().flatten().map(shown).collect()
 }
 
-/// By their names.
 fn tokens(items: &[Value]) -> Vec<Value> {
     let tokens = items.iter().filter(|item| item["sk"] == "TOKEN");
     let shown = tokens.map(|token| json!([token["name"], token["kind"], token["revoked"]]));
@@ -62,7 +60,7 @@ fn tokens(items: &[Value]) -> Vec<Value> {
     tokens
 }
 
-/// What attempts keep, and whether its bytes are there.
+/// The stored artifacts, and whether the bucket has their bytes.
 fn objects(world: &World, items: &[Value]) -> Vec<Value> {
     let mut found = Vec::new();
     for item in items.iter().filter(|item| item["sk"].as_str().is_some_and(|sk| sk.starts_with("ARTIFACTS#"))) {

@@ -1,76 +1,76 @@
-//! Of every use case, which walk stops it at each of its calls; or that it only reads, or why it is not walked.
+//! Checks that each use case has a crash walk, is read-only, or has a reason for neither.
 //!
-//! A use case is a public function of a file of `crates/control/src`, named by both. What is new and has no row fails.
+//! A use case is a public function in a file of `crates/control/src`. A new one without a row fails the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// By a test that is always run; others may walk it, too.
+/// Use cases with a test that always runs; further tests may walk them too.
 const WALKED: &[(&str, &str)] = &[
-    ("jobs/answer_job::answer_job", "a_job_that_asks_is_answered_paused_and_continued_whatever_dies"),
-    ("jobs/artifacts::artifact_stored", "what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies"),
-    ("jobs/artifacts::reserve_artifact", "what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies"),
-    ("attempt/checkpoint::checkpoint", "what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies"),
-    ("attempt/credentials::credentials", "a_tickets_job_completes_whatever_dies"),
-    ("attempt/events::record_events", "what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies"),
-    ("attempt/finish::finish", "a_tickets_job_completes_whatever_dies"),
-    ("attempt/give_back::give_back", "a_job_that_asks_is_answered_paused_and_continued_whatever_dies"),
-    ("attempt/inputs::inputs", "what_an_attempt_keeps_and_hears_is_there_for_the_next_whatever_dies"),
-    ("attempt/progress::progress", "a_tickets_job_completes_whatever_dies"),
-    ("attempt/start::start", "a_tickets_job_completes_whatever_dies"),
-    ("tickets/board::create_ticket", "a_ticket_that_is_written_into_the_trigger_status_gets_its_job_whatever_dies"),
-    ("tickets/board::edit_ticket", "a_ticket_that_is_written_into_the_trigger_status_gets_its_job_whatever_dies"),
-    ("tickets/board::put_ticket", "a_ticket_is_moved_by_keys_whatever_dies"),
-    ("jobs/cancel_job::cancel_job", "a_job_that_works_is_cancelled_whatever_dies"),
-    ("attempt/close_breaker::close_breaker", "a_job_waits_for_its_model_and_goes_on_whatever_dies"),
-    ("jobs/continue_job::continue_job", "a_job_that_asks_is_answered_paused_and_continued_whatever_dies"),
-    ("jobs/create_job::create_job", "a_requested_job_is_made_retried_and_cancelled_whatever_dies"),
-    ("admin/dead_letters::move_dead_letters", "dead_letters_are_sent_back_or_dropped_or_still_there_whatever_dies"),
-    ("jobs/dispatch::dispatch", "a_tickets_job_completes_whatever_dies"),
-    ("admin/hold::hold_project", "a_held_projects_ticket_starts_when_it_is_released_whatever_dies"),
-    ("admin/hold::release_project", "a_held_projects_ticket_starts_when_it_is_released_whatever_dies"),
-    ("hooks/compare::repair_hook", "a_hook_is_installed_and_repaired_whatever_dies"),
-    ("hooks/compare::verify_hook", "a_hook_is_installed_and_repaired_whatever_dies"),
-    ("hooks/install::install_hook", "a_hook_is_installed_and_repaired_whatever_dies"),
-    ("hooks/install::remove_hook", "a_hook_is_removed_here_and_at_its_forge_whatever_dies"),
-    ("tickets/move_ticket::move_ticket", "a_tickets_job_completes_whatever_dies"),
-    ("jobs/pause_job::pause_job", "a_job_that_asks_is_answered_paused_and_continued_whatever_dies"),
-    ("admin/projects::add_repository", "a_forge_is_connected_and_its_secret_rotated_whatever_dies"),
-    ("admin/projects::connect_forge", "a_forge_is_connected_and_its_secret_rotated_whatever_dies"),
-    ("admin/projects::create_project", "a_forge_is_connected_and_its_secret_rotated_whatever_dies"),
-    ("admin/projects::set_settings", "a_refused_delivery_is_decided_again_whatever_dies"),
-    ("poll::poll_now", "a_hook_looks_for_what_it_missed_when_somebody_asks_whatever_dies"),
-    ("poll::poll_repository", "a_review_that_nobody_told_is_found_whatever_dies"),
-    ("poll::set_ingress", "a_hook_looks_for_what_it_missed_when_somebody_asks_whatever_dies"),
-    ("admin/remove_integration::remove_integration", "a_forge_is_disconnected_whatever_dies"),
-    ("admin/remove_repository::remove_repository", "a_repository_is_removed_with_all_that_is_of_it_whatever_dies"),
-    ("review/replay::replay", "a_refused_delivery_is_decided_again_whatever_dies"),
-    ("jobs/retry_job::retry_job", "a_requested_job_is_made_retried_and_cancelled_whatever_dies"),
-    ("review/admit::admit_job", "a_review_is_answered_whatever_dies"),
-    ("review/changed::pull_request_changed", "a_closed_pull_request_ends_its_job_whatever_dies"),
-    ("review/decide::decide_or_queue", "a_review_is_answered_whatever_dies"),
-    ("review/decide::decide_review", "a_review_is_answered_whatever_dies"),
-    ("review/request::link", "a_pull_request_is_linked_to_its_ticket_whatever_dies"),
-    ("review/request::request_revision", "a_person_who_asks_gets_all_that_nobody_answered_whatever_dies"),
-    ("review/request::unlink", "the_link_of_a_pull_request_is_taken_away_whatever_dies"),
-    ("review/tell::tell_pull_request", "a_review_that_waits_gets_its_answer_whatever_dies"),
-    ("admin/rotate_secret::rotate_secret", "a_forge_is_connected_and_its_secret_rotated_whatever_dies"),
-    ("runner/claim::claim", "a_runner_completes_a_job_whatever_dies"),
-    ("runner/command::command", "a_runner_drains_and_goes_on_whatever_dies"),
-    ("runner/heartbeat::heartbeat", "a_runner_completes_a_job_whatever_dies"),
-    ("runner/register::register", "a_runner_completes_a_job_whatever_dies"),
-    ("runner/remove::remove", "a_runner_that_is_removed_gives_its_job_back_whatever_dies"),
-    ("admin/secrets::set_secret", "a_forge_is_connected_and_its_secret_rotated_whatever_dies"),
-    ("tickets/settle_ticket::settle_ticket", "a_tickets_job_completes_whatever_dies"),
-    ("sweep::sweep", "a_dead_tasks_job_fails_whatever_else_dies"),
-    ("jobs/task_stopped::task_stopped", "a_dead_tasks_job_fails_whatever_else_dies"),
-    ("admin/tokens::create_token", "a_token_is_made_once_whatever_dies"),
-    ("admin/tokens::revoke_token", "a_token_is_taken_back_whatever_dies"),
-    ("admin/unreadable::record_unreadable", "what_cannot_be_read_is_written_down_whatever_dies"),
-    ("webhook::receive", "a_review_is_answered_whatever_dies"),
+    ("jobs/answer_job::answer_job", "job_is_answered_paused_and_resumed_after_a_crash"),
+    ("jobs/artifacts::artifact_stored", "artifacts_and_inputs_reach_the_next_attempt_after_a_crash"),
+    ("jobs/artifacts::reserve_artifact", "artifacts_and_inputs_reach_the_next_attempt_after_a_crash"),
+    ("attempt/checkpoint::checkpoint", "artifacts_and_inputs_reach_the_next_attempt_after_a_crash"),
+    ("attempt/credentials::credentials", "ticket_job_completes_after_a_crash"),
+    ("attempt/events::record_events", "artifacts_and_inputs_reach_the_next_attempt_after_a_crash"),
+    ("attempt/finish::finish", "ticket_job_completes_after_a_crash"),
+    ("attempt/give_back::give_back", "job_is_answered_paused_and_resumed_after_a_crash"),
+    ("attempt/inputs::inputs", "artifacts_and_inputs_reach_the_next_attempt_after_a_crash"),
+    ("attempt/progress::progress", "ticket_job_completes_after_a_crash"),
+    ("attempt/start::start", "ticket_job_completes_after_a_crash"),
+    ("tickets/board::create_ticket", "ticket_created_in_trigger_status_gets_job_after_a_crash"),
+    ("tickets/board::edit_ticket", "ticket_created_in_trigger_status_gets_job_after_a_crash"),
+    ("tickets/board::put_ticket", "ticket_is_moved_with_idempotency_keys_after_a_crash"),
+    ("jobs/cancel_job::cancel_job", "working_job_is_cancelled_after_a_crash"),
+    ("attempt/close_breaker::close_breaker", "job_waits_until_its_breaker_closes_after_a_crash"),
+    ("jobs/continue_job::continue_job", "job_is_answered_paused_and_resumed_after_a_crash"),
+    ("jobs/create_job::create_job", "requested_job_is_retried_and_cancelled_after_a_crash"),
+    ("admin/dead_letters::move_dead_letters", "dead_letters_are_redriven_or_dropped_after_a_crash"),
+    ("jobs/dispatch::dispatch", "ticket_job_completes_after_a_crash"),
+    ("admin/hold::hold_project", "held_ticket_starts_on_release_after_a_crash"),
+    ("admin/hold::release_project", "held_ticket_starts_on_release_after_a_crash"),
+    ("hooks/compare::repair_hook", "hook_is_installed_and_repaired_after_a_crash"),
+    ("hooks/compare::verify_hook", "hook_is_installed_and_repaired_after_a_crash"),
+    ("hooks/install::install_hook", "hook_is_installed_and_repaired_after_a_crash"),
+    ("hooks/install::remove_hook", "hook_is_removed_here_and_at_the_forge_after_a_crash"),
+    ("tickets/move_ticket::move_ticket", "ticket_job_completes_after_a_crash"),
+    ("jobs/pause_job::pause_job", "job_is_answered_paused_and_resumed_after_a_crash"),
+    ("admin/projects::add_repository", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
+    ("admin/projects::connect_forge", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
+    ("admin/projects::create_project", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
+    ("admin/projects::set_settings", "refused_delivery_is_replayed_after_a_crash"),
+    ("poll::poll_now", "requested_hook_recovery_and_polling_run_after_a_crash"),
+    ("poll::poll_repository", "review_found_by_polling_is_revised_after_a_crash"),
+    ("poll::set_ingress", "requested_hook_recovery_and_polling_run_after_a_crash"),
+    ("admin/remove_integration::remove_integration", "forge_is_disconnected_after_a_crash"),
+    ("admin/remove_repository::remove_repository", "repository_is_removed_after_a_crash"),
+    ("review/replay::replay", "refused_delivery_is_replayed_after_a_crash"),
+    ("jobs/retry_job::retry_job", "requested_job_is_retried_and_cancelled_after_a_crash"),
+    ("review/admit::admit_job", "review_is_revised_after_a_crash"),
+    ("review/changed::pull_request_changed", "closing_a_pr_cancels_its_job_after_a_crash"),
+    ("review/decide::decide_or_queue", "review_is_revised_after_a_crash"),
+    ("review/decide::decide_review", "review_is_revised_after_a_crash"),
+    ("review/request::link", "pull_request_is_linked_after_a_crash"),
+    ("review/request::request_revision", "requested_revision_covers_all_reviews_after_a_crash"),
+    ("review/request::unlink", "pull_request_is_unlinked_after_a_crash"),
+    ("review/tell::tell_pull_request", "job_failure_refuses_the_deferred_review_after_a_crash"),
+    ("admin/rotate_secret::rotate_secret", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
+    ("runner/claim::claim", "runner_completes_a_job_after_a_crash"),
+    ("runner/command::command", "runner_drains_and_resumes_after_a_crash"),
+    ("runner/heartbeat::heartbeat", "runner_completes_a_job_after_a_crash"),
+    ("runner/register::register", "runner_completes_a_job_after_a_crash"),
+    ("runner/remove::remove", "job_of_a_removed_runner_is_requeued_after_a_crash"),
+    ("admin/secrets::set_secret", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
+    ("tickets/settle_ticket::settle_ticket", "ticket_job_completes_after_a_crash"),
+    ("sweep::sweep", "job_of_a_stopped_task_fails_after_a_crash"),
+    ("jobs/task_stopped::task_stopped", "job_of_a_stopped_task_fails_after_a_crash"),
+    ("admin/tokens::create_token", "token_is_created_once_after_a_crash"),
+    ("admin/tokens::revoke_token", "token_is_revoked_after_a_crash"),
+    ("admin/unreadable::record_unreadable", "unreadable_event_is_recorded_after_a_crash"),
+    ("webhook::receive", "review_is_revised_after_a_crash"),
 ];
 
-/// Whoever dies in them leaves nothing.
+/// Use cases that only read, so that a crash leaves nothing behind.
 const READ: &[&str] = &[
     "jobs/artifacts::artifacts_of",
     "jobs/artifacts::attempts_of",
@@ -105,7 +105,7 @@ const READ: &[&str] = &[
     "jobs/views::ticket_views",
 ];
 
-/// And why.
+/// Use cases without a walk, and the reason.
 const NOT_WALKED: &[(&str, &str)] = &[
     (
         "jobs/artifacts::artifact_address",
@@ -126,10 +126,10 @@ const NOT_WALKED: &[(&str, &str)] = &[
     ("jobs/views::events_of", "that somebody looks is noted by one write, which decides nothing"),
 ];
 
-/// What a function that only reads does not name, beside the table's own writes.
+/// Text that a read-only function must not contain, in addition to the table's writes.
 const WRITES: [&str; 5] = ["Write::", "ctx.secrets.put(", "ctx.wake", "note_", "redeliver("];
 
-/// The sources of a crate: each file's name below its `src`, without an ending, and its text.
+/// Each source file of a crate: its path below `src` without extension, and its text.
 fn sources(of: &str) -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(of).join("src");
     let (mut found, mut folders) = (Vec::new(), vec![root.clone()]);
@@ -147,8 +147,7 @@ fn sources(of: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The functions of a file that are no methods, by name: whether it is a public async one, and its text, up to the
-/// brace that ends it.
+/// The free functions of a file by name: whether public and async, and the text up to the closing brace.
 fn functions(file: &str) -> BTreeMap<&str, (bool, &str)> {
     let mut found = BTreeMap::new();
     for (at, word) in file.match_indices("fn ") {
@@ -163,13 +162,12 @@ fn functions(file: &str) -> BTreeMap<&str, (bool, &str)> {
     found
 }
 
-/// Whether a text calls a function by its bare name.
 fn calls(text: &str, name: &str) -> bool {
     let goes_on = |before: char| before.is_alphanumeric() || "_.:".contains(before);
     text.match_indices(&format!("{name}(")).any(|(at, _)| !text[..at].ends_with(goes_on))
 }
 
-/// Every use case with its text, and that of each function of its own file that it calls.
+/// Every use case with its text and the text of the helpers in its file that it calls.
 fn use_cases() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for (file, text) in sources("control") {
@@ -186,7 +184,7 @@ fn use_cases() -> BTreeMap<String, String> {
     found
 }
 
-/// How the table's own functions that write are called: each of them commits a transaction.
+/// Calls of the store's writing methods, each of which commits a transaction.
 fn writes_of_the_table() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (_, text) in sources("store") {
@@ -200,43 +198,43 @@ fn writes_of_the_table() -> BTreeSet<String> {
     found
 }
 
-/// The writes that a text names.
+/// The writes that a text contains.
 fn named_by(text: &str, of_the_table: &BTreeSet<String>) -> Vec<String> {
-    // A chain of calls may stand on several lines.
+    // A chain of calls may span several lines.
     let text: String = text.split_whitespace().collect();
     let all = WRITES.iter().copied().chain(of_the_table.iter().map(String::as_str));
     all.filter(|write| text.contains(*write)).map(str::to_owned).collect()
 }
 
 #[test]
-fn every_use_case_is_walked_or_only_reads_or_says_why_it_is_not_walked() {
+fn every_use_case_has_exactly_one_row() {
     let rows = WALKED.iter().chain(NOT_WALKED).map(|(name, _)| *name).chain(READ.iter().copied());
     let rows: Vec<_> = rows.collect();
     let named: BTreeSet<_> = rows.iter().map(|name| (*name).to_owned()).collect();
-    assert_eq!(named.len(), rows.len(), "one has two rows");
+    assert_eq!(named.len(), rows.len(), "a use case has two rows");
     assert_eq!(named, use_cases().into_keys().collect::<BTreeSet<_>>());
 }
 
 #[test]
-fn whoever_is_said_to_be_walked_names_a_test_that_is_always_run() {
+fn walked_use_cases_name_a_test_that_always_runs() {
     let tests = include_str!("../walk.rs");
     for (name, test) in WALKED {
         let declared = format!("#[tokio::test(flavor = \"multi_thread\")]\nasync fn {test}()");
-        assert!(tests.contains(&declared), "{name}: {test} is no test that is always run");
+        assert!(tests.contains(&declared), "{name}: {test} is no test that always runs");
     }
 }
 
 #[test]
-fn whoever_is_said_to_read_names_no_write() {
+fn read_only_use_cases_contain_no_write() {
     let (all, of_the_table) = (use_cases(), writes_of_the_table());
     for name in READ {
         assert_eq!(named_by(&all[*name], &of_the_table), Vec::<String>::new(), "{name}");
     }
 }
 
-/// Else the test above could find nothing.
+/// Guards the test above against a pattern that matches nothing.
 #[test]
-fn a_write_is_seen_by_the_tables_own_name_and_in_a_function_that_is_called() {
+fn write_detection_finds_known_writes() {
     let (all, of_the_table) = (use_cases(), writes_of_the_table());
     assert!(of_the_table.len() > 50, "{of_the_table:?}");
     for (name, write) in [

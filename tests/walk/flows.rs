@@ -1,4 +1,4 @@
-//! The flows, by what begins them.
+//! The flows of the crash walk, one module per trigger.
 
 pub(super) mod artifacts;
 pub(super) mod bitbucket;
@@ -23,7 +23,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
-/// The forge is taken along into each walk.
+/// Keeps the forge's folder in the snapshot.
 async fn with_a_forge(world: &World) {
     world.note("forge", true);
 }

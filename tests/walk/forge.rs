@@ -1,4 +1,4 @@
-//! A forge for a walk: a copy of one folder each, so that no walk sees another's.
+//! The forge of a walk: each walk works on its own copy of one folder.
 
 use super::step::From;
 use super::world::{WEBHOOK, World};
@@ -11,15 +11,14 @@ use std::path::Path;
 use tokio::net::TcpListener;
 
 pub(super) const TOKEN: &str = "ghp_bot";
-/// What stands in a snapshot for where the forge listens.
+/// The placeholder for the forge's URL in a snapshot.
 pub(super) const NOWHERE: &str = "http://forge.test";
 
-/// The bot's own account.
 fn users() -> Vec<User> {
     vec![User { login: "pullyard-bot".into(), id: 41, token: TOKEN.into() }]
 }
 
-/// A forge that goes on in `dir` with what `from` has.
+/// Starts a forge in `dir` with the state of `from`.
 pub(super) async fn start(from: &Path, dir: &Path) -> DemoForge {
     copy(from, dir).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -42,7 +41,7 @@ pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What people see there: every pull request that the walk knows of.
+/// The forge's view of the walk's pull request.
 pub(super) async fn seen(world: &World) -> Option<Value> {
     let (forge, number) = (world.forge.as_ref()?, world.noted("number")?);
     let mut look = forge.look(crate::story::REPOSITORY, number.parse().unwrap()).await.unwrap()?;
@@ -54,7 +53,7 @@ pub(super) async fn seen(world: &World) -> Option<Value> {
     Some(look.lines().map(|line| without_commits(line.trim())).collect())
 }
 
-/// A commit's name has the time in it, also where it is told short.
+/// Replaces commit ids, also short ones, because they depend on the time.
 fn without_commits(line: &str) -> String {
     let is_commit = |word: &str| word.len() == 7 && word.chars().all(|letter| letter.is_ascii_hexdigit());
     let told = |word: &str| match is_commit(word.trim_end_matches(['.', ',', '"'])) {
@@ -64,26 +63,25 @@ fn without_commits(line: &str) -> String {
     line.split(' ').map(told).collect::<Vec<_>>().join(" ")
 }
 
-/// The forge calls this world's webhook, with the secret that the world knows.
+/// Points the forge's hook at this world's inbox, with the world's secret.
 pub(super) async fn calls(world: &World, hook: &str) {
     let url = format!("{}/webhooks/github/acme", world.inbox.url());
     let config = json!({ "url": url, "content_type": "json", "secret": crate::webhooks::SECRET });
     changes(world, &format!("/hooks/{hook}"), json!({ "config": config })).await;
 }
 
-/// The bot's own call of the forge's API, past the points.
+/// A POST of the bot, outside the numbered calls.
 pub(super) async fn asks(world: &World, path: &str, body: Value) -> Value {
     says(world, TOKEN, path, body).await
 }
 
-/// The bot changes something there, past the points.
+/// A PATCH of the bot, outside the numbered calls.
 pub(super) async fn changes(world: &World, path: &str, body: Value) {
     let url = format!("{}/repos/{}{path}", world.forge.as_ref().unwrap().api_url(), crate::story::REPOSITORY);
     let call = world.ground.http.patch(url).bearer_auth(TOKEN).body(body.to_string());
     call.send().await.unwrap().error_for_status().unwrap();
 }
 
-/// A POST by whose token this is.
 pub(super) async fn says(world: &World, token: &str, path: &str, body: Value) -> Value {
     let url = format!("{}/repos/{}{path}", world.forge.as_ref().unwrap().api_url(), crate::story::REPOSITORY);
     let call = world.ground.http.post(url).bearer_auth(token).body(body.to_string());
@@ -91,7 +89,7 @@ pub(super) async fn says(world: &World, token: &str, path: &str, body: Value) ->
     serde_json::from_str(&answer.text().await.unwrap()).unwrap()
 }
 
-/// Somebody's call of Bitbucket's API about the repository, past the points. Null where it is answered with nothing.
+/// A call of Bitbucket's API about the repository, outside the numbered calls. Null if the answer has no body.
 pub(super) async fn on_bitbucket(world: &World, token: &str, method: Method, path: &str, body: Value) -> Value {
     let api = world.forge.as_ref().unwrap().bitbucket_api_url();
     let url = format!("{api}/repositories/{}{path}", crate::story::REPOSITORY);
@@ -103,11 +101,10 @@ pub(super) async fn on_bitbucket(world: &World, token: &str, method: Method, pat
     serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default()
 }
 
-/// What the forge told a hook just now, as it told it: but for its own address, which is another one in each world, and
-/// for the signature, since that is of the whole.
+/// The forge's last webhook call. Its URL differs between worlds, so it is replaced and the body signed again.
 pub(super) async fn heard(world: &World) -> Value {
-    let call = world.message(WEBHOOK).await.expect("the forge told nobody");
-    let From::Forge(number) = call.from else { panic!("it was not the forge") };
+    let call = world.message(WEBHOOK).await.expect("the forge called no webhook");
+    let From::Forge(number) = call.from else { panic!("the call is not from the forge") };
     world.inbox.answer(number, StatusCode::OK);
     let body = call.event["body"].as_str().unwrap().replace(&world.forge.as_ref().unwrap().url(), NOWHERE);
     let mut headers = call.event["headers"].clone();

@@ -1,10 +1,9 @@
-//! Requests as API Gateway hands them to a function.
+//! Requests in the form in which API Gateway passes them to a function.
 
 use super::step::{Call, From};
 use super::world::{ADMIN, World};
 use serde_json::{Value, json};
 
-/// A request that is being made.
 #[derive(Clone)]
 pub(super) struct Request {
     function: &'static str,
@@ -23,17 +22,15 @@ pub(super) fn post(path: impl Into<String>, body: Value) -> Request {
     Request { function: "api", method: "POST", path: path.into(), query: String::new(), headers, body, keep: |_, _| {} }
 }
 
-/// An admin's GET.
 pub(super) fn get(path: impl Into<String>) -> Request {
     Request { method: "GET", body: String::new(), ..post(path, Value::Null) }
 }
 
-/// An admin's DELETE.
 pub(super) fn delete(path: impl Into<String>) -> Request {
     Request { method: "DELETE", ..get(path) }
 }
 
-/// What a forge sends to a webhook, as it was signed.
+/// A webhook call of a forge with its original bytes.
 pub(super) fn signed(path: impl Into<String>, body: String) -> Request {
     let (query, headers) = (String::new(), json!({}));
     Request { function: "webhook", method: "POST", path: path.into(), query, headers, body, keep: |_, _| {} }
@@ -61,7 +58,7 @@ impl Request {
         Self { method: "PATCH", ..self }
     }
 
-    /// With these words after the path, written as an address has them.
+    /// With this query string, already encoded.
     pub(super) fn asking(self, query: impl Into<String>) -> Self {
         Self { query: query.into(), ..self }
     }

@@ -1,7 +1,6 @@
-//! Where the forge calls a world's webhook: each call waits as a message does until a step delivers it.
+//! Receives the forge's webhook calls; each waits, like a message, until a step delivers it.
 //!
-//! What came of that is its answer. Where the process died it is a gateway's 502, and the forge lists the call as
-//! one that did not arrive.
+//! The result of the step is the answer. It is 502 if the process died, and the forge lists a failed delivery.
 
 use super::http;
 use super::step::{Call, From};
@@ -14,10 +13,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-/// How large a call may be.
 const LIMIT: usize = 1 << 20;
 
-/// A listener on this machine. Dropping it ends it.
+/// A listener on localhost, closed on drop.
 pub(super) struct Inbox {
     url: String,
     held: Arc<Held>,
@@ -28,7 +26,7 @@ pub(super) struct Inbox {
 struct Held {
     arrived: Mutex<VecDeque<(http::Request, oneshot::Sender<StatusCode>)>>,
     news: Notify,
-    /// Delivered and not answered yet, by a number.
+    /// Delivered calls that are not answered yet, by number.
     open: Mutex<BTreeMap<u64, oneshot::Sender<StatusCode>>>,
 }
 
@@ -47,7 +45,7 @@ impl Inbox {
         &self.url
     }
 
-    /// The oldest call that waits.
+    /// The oldest waiting call.
     pub(super) fn take(&self) -> Option<Call> {
         let (request, answer) = self.held.arrived.lock().unwrap().pop_front()?;
         let mut open = self.held.open.lock().unwrap();
@@ -56,7 +54,7 @@ impl Inbox {
         Some(Call { from: From::Forge(number), ..request.into() })
     }
 
-    /// The same, once there is one.
+    /// Waits for a call.
     pub(super) async fn next(&self) -> Call {
         loop {
             if let Some(call) = self.take() {
@@ -66,10 +64,10 @@ impl Inbox {
         }
     }
 
-    /// The first answer counts: whoever called hears no other.
+    /// Only the first answer to a call is sent.
     pub(super) fn answer(&self, number: u64, status: StatusCode) {
         if let Some(answer) = self.held.open.lock().unwrap().remove(&number) {
-            // The forge may have given up waiting.
+            // The forge may have closed the connection.
             answer.send(status).ok();
         }
     }

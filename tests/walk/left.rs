@@ -1,5 +1,5 @@
-//! What a story leaves behind, told so that two runs of it can be compared: names that are made at random and
-//! times are not told, and what only counts how often something was tried is not, either.
+//! Collects the result of a flow in a form in which two runs can be compared.
+//! Random names and times are replaced; counters of tries are removed.
 
 use super::world::World;
 use pullyard_domain::due::{self, Due};
@@ -11,21 +11,20 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is there: by the key of each item, and by name for what is elsewhere.
+/// Items by their key, everything else by a name.
 pub(super) type Left = BTreeMap<String, Value>;
 
-/// Attributes that tell how it came to be, not what is so: marks and revisions of writes, and when.
+/// Attributes that depend on the way to a state: marks, revisions and times.
 const OF_THE_WAY: [&str; 5] = ["mark", "rev", "ws", "ls", "expires"];
 
-/// A start that is asked for again after a crash is a start of its own, with a number and a wait before it. What a
-/// review waits for is noted on its pull request by one try: whose process died before it leaves that to the next note.
-/// Repositories are looked at as time passes. What stands there in the end is compared, not how often.
+/// Fields that differ after a crash: a repeated dispatch has a new number and a delay, a lost note of a pull request is
+/// written later, and polls depend on time.
 const OF_TRIES: [(&str, &[&str]); 2] = [
     ("dispatch", &["number", "due", "fault", "trace", "dead", "task", "starting"]),
     ("", &["tries", "not_before", "seen", "note_version", "noted_version", "look"]),
 ];
 
-/// DynamoDB's JSON without its types.
+/// Converts DynamoDB's typed JSON to plain JSON.
 pub(super) fn plain(value: &Value) -> Value {
     let (kind, inner) = value.as_object().and_then(|typed| typed.iter().next()).unwrap();
     match kind.as_str() {
@@ -42,13 +41,11 @@ fn text<'a>(item: &'a Value, name: &str) -> &'a str {
     item[name].as_str().unwrap_or_default()
 }
 
-/// The items as plain JSON.
 pub(super) async fn items(world: &World) -> Vec<Value> {
     world.raw.items().await.iter().map(|item| plain(&json!({ "M": item }))).collect()
 }
 
-/// Whether something still needs a next step. Repositories are looked at for ever. What waits for a project rests
-/// while that is held.
+/// Whether no item needs a next step, except polls and what waits for a held project.
 pub(super) fn is_at_rest(items: &[Value]) -> bool {
     let held = items.iter().filter(|item| item["settings"]["held_by"].is_string());
     let held: Vec<_> = held.map(|project| text(project, "pk").replace("PROJECT#", "HELD#")).collect();
@@ -59,7 +56,6 @@ pub(super) fn is_at_rest(items: &[Value]) -> bool {
     !items.iter().any(waits)
 }
 
-/// Everything that is left.
 pub(super) async fn left(world: &World) -> Left {
     let items = items(world).await;
     for item in &items {
@@ -74,22 +70,22 @@ pub(super) async fn left(world: &World) -> Left {
     let mut left = Left::new();
     for item in &items {
         let (pk, sk) = (text(item, "pk").to_owned(), text(item, "sk").to_owned());
-        // What the sweeper says of itself, and whose token it is, is no part of a story.
+        // The sweeper's own item and tokens are not part of a flow.
         if pk == "SWEEPER" || pk.starts_with("TOKEN#") {
             continue;
         }
-        // Texts are stored before what refers to them: where that was never written, nobody reads them.
+        // A text is stored before the item that refers to it. Without that item the text is unreachable.
         let referred = if sk.starts_with("CONTEXT#") { "JOB" } else { "TICKET" };
         if (sk == "TEXT" || sk.starts_with("CONTEXT#")) && !is_there(&pk, referred) {
             continue;
         }
-        // The same of what a class of jobs asks of runners, where the first job of the class was never made.
+        // The same for the requirements of a class whose first job was not created.
         let is_of_class = |job: &Value| text(job, "sk") == "JOB" && job["class"] == item["class"];
         if pk.starts_with("POOL#") && !items.iter().any(is_of_class) {
             continue;
         }
-        // What people do on the board without a key is a line of its own for each try, and one whose process died
-        // first is not there: what they did is on the ticket.
+        // A board action without a key writes one ledger entry per try, or none if its process died first. The ticket
+        // shows the result.
         let is_board = sk == "DELIVERY" && item["source"] == "board";
         if is_board && item["job"].is_null() && !keyed.contains(text(item, "id")) {
             continue;
@@ -97,13 +93,13 @@ pub(super) async fn left(world: &World) -> Left {
         let mut item = item.clone();
         forget(&mut item);
         if sk == "ROTATION" {
-            // A version's name is made at random: which value it is stands with the secret.
+            // Version names are random; the secret's entry shows which value counts.
             item["previous"].take();
         }
         if sk == "IDEMPOTENCY" {
-            // Of a request that may name a job.
+            // A hash of the request, which may contain a job id.
             item["content"].take();
-            // Of one that made a token: its name is of its random text.
+            // A token's id is derived from its random text.
             item["token"].take();
         }
         left.insert(named(&format!("{pk} {sk}"), &names), told(&item, &names));
@@ -118,7 +114,7 @@ pub(super) async fn left(world: &World) -> Left {
     left
 }
 
-/// An item is in the row of the index that the domain names for its value, or in none.
+/// Checks that an item is in the index row that `domain::due` names.
 fn stands_in_its_row(item: &Value) {
     fn due_of<T: DeserializeOwned>(item: &Value, due: fn(&T) -> Option<Due>) -> Option<Due> {
         due(&serde_json::from_value(item.clone()).unwrap_or_else(|error| panic!("{error}: {item}")))
@@ -139,25 +135,25 @@ fn stands_in_its_row(item: &Value) {
     assert_eq!(stands, row, "{item}");
 }
 
-/// Names made at random, and what is told instead: jobs in the order in which they were made.
+/// Random names and their replacements. Jobs are numbered by creation.
 fn names(items: &[Value]) -> Vec<(String, String)> {
     let mut jobs: Vec<_> = items.iter().filter(|item| text(item, "sk") == "JOB").collect();
     jobs.sort_by_key(|job| job["created"].as_i64());
     let mut names = Vec::new();
     for (n, job) in jobs.iter().enumerate() {
         let (id, told) = (text(job, "id"), format!("<job {}>", n + 1));
-        // A job that was asked for by name has its own name in its branch, and in what its delivery is named by.
+        // The branch and the delivery of a requested job contain its id.
         let short = &id[id.len() - 8..];
         names.push((format!("job-{short}"), format!("job-{told}")));
         let deliveries = items.iter().filter(|item| text(item, "sk") == "DELIVERY" && text(item, "event") == id);
         names.extend(deliveries.map(|item| (text(item, "id").to_owned(), format!("<delivery of {told}>"))));
         names.push((id.to_owned(), told));
-        // The name of its context is a hash of words that say where the forge listens.
+        // A context's name is a hash of text that contains the forge's URL.
         let context = text(job, "context");
         names.extend((!context.is_empty()).then(|| (context.to_owned(), "<context>".to_owned())));
     }
-    // What is done on the board has a name of its own in the ledger and on its ticket; a key leads to what it did. News
-    // of a pull request are named by their body, in which there are commits.
+    // Board actions have random ids in the ledger and on the ticket. Pull request events are named by a hash of their
+    // body, which contains commit ids.
     let mut told_news = BTreeMap::new();
     for item in items {
         match text(item, "sk") {
@@ -198,10 +194,10 @@ fn forget(item: &mut Value) {
     }
 }
 
-/// The value without times, and with told names.
+/// The value with times and random names replaced.
 fn told(value: &Value, names: &[(String, String)]) -> Value {
     match value {
-        // Milliseconds since 1970, as everything in the table that is a time.
+        // Milliseconds since 1970, like every time in the table.
         Value::Number(number) if number.as_i64().is_some_and(|n| n > 1_500_000_000_000) => json!("<time>"),
         Value::String(text) => {
             let text = named(text, names);
@@ -219,7 +215,7 @@ fn told(value: &Value, names: &[(String, String)]) -> Value {
         Value::Object(fields) => fields
             .iter()
             .map(|(name, value)| match name.as_str() {
-                // How long ago a runner was heard: as long as the machine took.
+                // The age of a runner's heartbeat depends on the machine.
                 "ago" => (name.clone(), json!("<ago>")),
                 _ => (named(name, names), told(value, names)),
             })
@@ -228,7 +224,7 @@ fn told(value: &Value, names: &[(String, String)]) -> Value {
     }
 }
 
-/// A commit's name has the time in it.
+/// A commit id depends on the time.
 fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.chars().all(|letter| letter.is_ascii_hexdigit())
 }
@@ -238,9 +234,8 @@ fn is_day(text: &str) -> bool {
     letters.all(|(at, letter)| if at == 4 || at == 7 { letter == '-' } else { letter.is_ascii_digit() })
 }
 
-/// The same, whoever told of it: a forge by its webhook, or a look at that forge. That a webhook was heard, and what it
-/// was answered to news of a pull request, stands where it was told and nowhere else: neither enters anything. Of a
-/// review the ledger says who told it first, by which name, and with which address.
+/// Removes what differs between a webhook and a poll: `HEARD` items, entries of pull request events, and the source,
+/// event id and URL of a review.
 pub(super) fn by_whomever(left: &Left) -> Left {
     let is_delivery = |item: &Value| item["sk"] == "DELIVERY";
     let mut same = left.clone();
@@ -253,17 +248,17 @@ pub(super) fn by_whomever(left: &Left) -> Left {
     same
 }
 
-/// What a webhook told, in the ledger, that is no review.
+/// Whether an item is the ledger entry of a webhook that is no review.
 fn is_news(item: &Value) -> bool {
     item["sk"] == "DELIVERY" && item["source"] == "webhook" && item["review"]["review"].is_null()
 }
 
-/// How the jobs ended.
+/// The final status of each job.
 pub(super) fn ends(left: &Left) -> Vec<&str> {
     left.values().filter(|item| item["sk"] == "JOB").map(|job| text(job, "status")).collect()
 }
 
-/// What differs, by name.
+/// The differing values by path.
 pub(super) fn differences(one: &Left, other: &Left) -> Vec<String> {
     let mut all = Vec::new();
     let names = one.keys().chain(other.keys()).collect::<std::collections::BTreeSet<_>>();

@@ -1,4 +1,4 @@
-//! The services' own protocols, past the functions and past the points: to look, and to prepare.
+//! Calls of the services' protocols for setup and inspection, outside the functions and the numbered calls.
 
 use super::step::{Call, From};
 use super::world::TABLE;
@@ -6,11 +6,10 @@ use pullyard_emulator::Endpoints;
 use pullyard_emulator::sqs::Sqs;
 use serde_json::{Value, json};
 
-/// A secret as Secrets Manager has it.
 pub(super) struct Secret {
     pub(super) name: String,
     pub(super) value: String,
-    /// The name of the version before, if there was one.
+    /// The name of the previous version.
     pub(super) before: Option<String>,
 }
 
@@ -28,10 +27,10 @@ impl Raw {
         self.asked(url, target, body).await.unwrap_or_else(|refused| panic!("{target}: {refused}"))
     }
 
-    /// Its answer, or why it was refused.
+    /// The answer, or the text of the refusal.
     async fn asked(&self, url: &str, target: &str, body: Value) -> Result<Value, String> {
         let call = self.http.post(url).header("x-amz-target", target);
-        // DynamoDB takes no other.
+        // DynamoDB accepts version 1.0 only.
         let version = if target.starts_with("DynamoDB") { "1.0" } else { "1.1" };
         let call = call.header("content-type", format!("application/x-amz-json-{version}"));
         let call = call.header("x-amz-date", "20261120T000000Z");
@@ -53,7 +52,7 @@ impl Raw {
         self.ask(&self.at.ecs, &format!("AmazonEC2ContainerServiceV20141113.{operation}"), body).await
     }
 
-    /// Every item there is, typed.
+    /// All items, typed.
     pub(super) async fn items(&self) -> Vec<Value> {
         let mut found = self.dynamodb("Scan", json!({ "TableName": TABLE, "ConsistentRead": true })).await;
         assert!(found.get("LastEvaluatedKey").is_none(), "more than one page");
@@ -72,7 +71,6 @@ impl Raw {
         self.ask(&self.at.secretsmanager, "secretsmanager.CreateSecret", asked).await;
     }
 
-    /// Every secret.
     pub(super) async fn secrets(&self) -> Vec<Secret> {
         let at = &self.at.secretsmanager;
         let listed = self.ask(at, "secretsmanager.ListSecrets", json!({ "MaxResults": 100 })).await;
@@ -81,7 +79,7 @@ impl Raw {
             let name = entry["Name"].as_str().unwrap().to_owned();
             let value = self.ask(at, "secretsmanager.GetSecretValue", json!({ "SecretId": name })).await;
             let before = json!({ "SecretId": name, "VersionStage": "AWSPREVIOUS" });
-            // Refused where it has had one value only.
+            // Refused if the secret has a single version.
             let before = self.asked(at, "secretsmanager.GetSecretValue", before).await.ok();
             let before = before.and_then(|before| Some(before["VersionId"].as_str()?.to_owned()));
             secrets.push(Secret { name, value: value["SecretString"].as_str().unwrap().to_owned(), before });
@@ -89,7 +87,7 @@ impl Raw {
         secrets
     }
 
-    /// A message of somebody's own; its id.
+    /// Sends a message and returns its id.
     pub(super) async fn send(&self, sqs: &Sqs, queue: &str, body: &str) -> String {
         let mut asked = json!({ "QueueUrl": self.url(sqs, queue).await, "MessageBody": body });
         if queue.ends_with(".fifo") {
@@ -99,7 +97,7 @@ impl Raw {
         sqs.call("SendMessage", &asked).await.unwrap()["MessageId"].as_str().unwrap().to_owned()
     }
 
-    /// How many messages a queue has, those that somebody took for a moment among them.
+    /// The number of messages in a queue, including those in flight.
     pub(super) async fn count(&self, sqs: &Sqs, queue: &str) -> u64 {
         let asked = json!({ "QueueUrl": self.url(sqs, queue).await, "AttributeNames": ["All"] });
         let about = sqs.call("GetQueueAttributes", &asked).await.unwrap();
@@ -120,7 +118,7 @@ impl Raw {
         sqs.call("GetQueueUrl", &json!({ "QueueName": queue })).await.unwrap()["QueueUrl"].take()
     }
 
-    /// The oldest message of a queue, as an event of it, and what it is deleted by.
+    /// The oldest message of a queue as a Lambda event, and its receipt.
     pub(super) async fn receive(&self, sqs: &Sqs, queue: &str) -> Option<(Value, String)> {
         let asked = json!({
             "QueueUrl": self.url(sqs, queue).await, "MaxNumberOfMessages": 1, "MessageSystemAttributeNames": ["All"],
@@ -142,7 +140,7 @@ impl Raw {
         sqs.call("DeleteMessage", &asked).await.unwrap();
     }
 
-    /// The message of a call is gone, if it is one's.
+    /// Deletes the message of a call, if the call came from a queue.
     pub(super) async fn delete_message_of(&self, sqs: &Sqs, call: &Call) {
         if let From::Queue { queue, receipt } = &call.from {
             self.delete_message(sqs, queue, receipt).await;

@@ -1,4 +1,4 @@
-//! What a flow is made of: steps, each one invocation of one function, or something that others do.
+//! The parts of a flow: steps, each one invocation of a function or an action from outside.
 
 use super::world::World;
 use futures::FutureExt;
@@ -7,28 +7,27 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One story, from its beginning to an end in which nothing is left to do.
+/// A sequence of steps that ends with no work left.
 pub(super) struct Flow {
     pub(super) name: &'static str,
-    /// How its jobs end where nothing breaks, in the order in which they were made.
+    /// The final status of its jobs in an undisturbed run, in order of creation.
     pub(super) ends: &'static [&'static str],
-    /// What there is before: done once, and copied for every walk.
+    /// The initial state, created once and copied for every walk.
     pub(super) set_up: SetUp,
     pub(super) steps: Vec<Arc<Step>>,
     pub(super) share: Share,
 }
 
-/// How much of a flow is walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Share {
     Whole,
-    /// Of the steps that no other flow walks, each state that a crash can leave, and where somebody else goes on,
-    /// nobody repeats them. The rest is walked on demand.
+    /// Only the steps that no other flow walks, and without a repeat where another process continues. The full walk
+    /// runs on demand.
     Own,
 }
 
 impl Flow {
-    /// Only what it has and others have not.
+    /// Walks only the steps that no other flow walks.
     pub(super) fn own(self) -> Self {
         Self { share: Share::Own, ..self }
     }
@@ -38,60 +37,55 @@ impl Flow {
     }
 }
 
-/// What makes what there is before.
 pub(super) type SetUp = Box<dyn for<'a> Fn(&'a World) -> BoxFuture<'a, ()> + Send + Sync>;
 
-/// Something that is no invocation: the agent's work, a person at the forge, time. False: not yet.
+/// An action that is no invocation: the agent's work, a user at the forge, time. False: not possible yet.
 pub(super) type Act = Box<dyn for<'a> Fn(&'a World) -> BoxFuture<'a, bool> + Send + Sync>;
 
-/// What a call is made of, from what the world knows by then. None: not yet.
+/// Builds a call from the world's notes. `None`: not possible yet.
 pub(super) type Make = Box<dyn Fn(&World) -> Option<Call> + Send + Sync>;
 
 pub(super) struct Step {
     pub(super) name: &'static str,
     pub(super) does: Does,
-    /// What follows where its process died and its caller does not call again.
+    /// What follows if the process died and its caller does not repeat the call.
     pub(super) unrepeated: Unrepeated,
     pub(super) walked: Walked,
-    /// The status of a refusal that is its answer, too: what it was about is gone, or is there, since it was done.
+    /// The status of a refusal that also answers a repeat: the object is already gone, or already exists.
     pub(super) refusal: Option<&'static str>,
-    /// It is refused at once, where nothing breaks as well.
+    /// The call is refused in an undisturbed run as well.
     pub(super) is_refused: bool,
 }
 
-/// Where the points of a step are broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Walked {
     Here,
-    /// In another flow, from a state that differs in nothing that the step reads: here only where the whole is walked.
+    /// In another flow, from an equivalent state. This flow breaks the step only in a full walk.
     Elsewhere,
 }
 
 pub(super) enum Does {
     Call(Make),
-    /// The oldest message of this queue is delivered.
     Message(&'static str),
-    /// Every message that waits is delivered, and what follows from them: undisturbed, each is a step.
+    /// Delivers all waiting messages and those that follow. In an undisturbed run each is a step.
     Messages,
-    /// The schedule's tick.
     Sweep,
     Act(Act),
 }
 
-/// What follows where nobody repeats a step.
+/// What follows if no caller repeats a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unrepeated {
-    /// What was written leads on by itself: the end is the undisturbed one.
+    /// The written state leads on by itself; the end is the undisturbed one.
     Heals,
-    /// The same of what a forge tells a webhook once: whoever looks at the forge finds what it was about, and the end is
-    /// the undisturbed one but for what says who told it.
+    /// The forge sends a webhook once. Polling finds the event, and the end differs only in the event's source.
     Told,
-    /// It happened whole, or not at all: the end is the undisturbed one, or that of a story without the step.
+    /// The step happened completely or not. The end is the undisturbed one, or the end without the step.
     AllOrNothing,
-    /// Not walked: its caller repeats it until it is answered, or dies, which is another story.
+    /// Not walked: the caller repeats the call until it is answered. A dead caller is another flow.
     Repeated,
-    /// It happened whole, or not at all, also where its caller repeats it: what it took from a queue is hidden from the
-    /// repeat for half a minute of the machine's own time, and shows again after the walk.
+    /// As `AllOrNothing`, also with a repeat: a received message is hidden from the repeat for half a minute of real
+    /// time.
     Hides,
 }
 
@@ -101,19 +95,19 @@ pub(super) struct Call {
     pub(super) function: &'static str,
     pub(super) event: Value,
     pub(super) from: From,
-    /// What its caller learns from the answer's body.
+    /// Notes values from the answer's body.
     pub(super) keep: fn(&World, &Value),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum From {
-    /// An HTTP caller, to whom a 2xx is done.
+    /// An HTTP caller; a 2xx is success.
     Http,
-    /// A queue, with what its message is deleted by.
+    /// A queue, with the receipt of its message.
     Queue { queue: &'static str, receipt: String },
-    /// A forge, which does not come again by itself, by the number of its call.
+    /// A forge, by the number of its call. It does not repeat a call by itself.
     Forge(u64),
-    /// A schedule or a rule: done is what is no error.
+    /// A schedule or a rule; every answer except an error is success.
     Aws,
 }
 
@@ -134,7 +128,7 @@ impl Step {
         Self::of("messages", Does::Messages, Unrepeated::Heals)
     }
 
-    /// Time passes, and nothing happens meanwhile.
+    /// Time passes without any invocation.
     pub(super) fn wait(time: Duration) -> Self {
         Self::act("time passes", move |world| {
             world.clock.advance(time);
@@ -142,7 +136,7 @@ impl Step {
         })
     }
 
-    /// Time passes, in which the sweeper goes round as it should.
+    /// Time passes, with a sweep every ten seconds.
     pub(super) fn rounds(count: usize) -> Self {
         Self::act("the sweeper goes round meanwhile", move |world| {
             async move {
@@ -171,12 +165,12 @@ impl Step {
         Self { unrepeated, ..self }
     }
 
-    /// A refusal with this status is an answer to a repeat.
+    /// A refusal with this status also answers a repeat.
     pub(super) fn or_refused(self, status: &'static str) -> Self {
         Self { refusal: Some(status), ..self }
     }
 
-    /// It has no other answer.
+    /// A refusal with this status is the only answer.
     pub(super) fn refused(self, status: &'static str) -> Self {
         Self { is_refused: true, ..self.or_refused(status) }
     }
@@ -185,7 +179,6 @@ impl Step {
         Self { walked, ..self }
     }
 
-    /// Another flow walks it.
     pub(super) fn walked_elsewhere(self) -> Self {
         self.walked(Walked::Elsewhere)
     }

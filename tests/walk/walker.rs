@@ -1,4 +1,4 @@
-//! Goes through a flow once for every way in which it can break, and compares what is left.
+//! Runs a flow once for each way in which it can break, and compares the results.
 
 use super::left::{self, Left, differences};
 use super::step::{Call, Does, Flow, Share, Step, Unrepeated};
@@ -13,34 +13,34 @@ use std::thread;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
-/// Walks at the same time for each processor, of all flows together: most of one is waiting, but a forge that has not
-/// answered within three seconds is taken for one that is away.
+/// Concurrent walks per processor, over all flows. A walk mostly waits, but a forge that does not answer within three
+/// seconds counts as unreachable.
 const AT_ONCE: usize = 3;
 static ROOM: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(AT_ONCE * thread::available_parallelism().map_or(1, usize::from)));
-/// Minutes until whatever was started and never heard of is given up and started anew.
+/// Rounds that a step may wait: enough to give up a silent start and to dispatch again.
 const PATIENCE: usize = 9;
-/// Rounds until a story has come to its end.
+/// Rounds within which a flow must end.
 const AT_MOST: usize = 40;
-/// The file that every flow adds the count of its points to; nothing is written without it.
+/// The variable with the path of a file to which every flow appends its count. If unset, no file is written.
 const FILE: &str = "PULLYARD_WALKED";
 
-/// Who calls again after a process died.
+/// Whether the call is repeated after its process died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
-    /// Whoever called: the same body, the same message, the next tick.
+    /// By its caller: the same body, the same message, the next tick.
     Repeated,
-    /// Nobody: time passes.
+    /// Time passes instead.
     Unrepeated,
 }
 
-/// What is done to a flow.
+/// The fault of a walk.
 #[derive(Clone, Debug)]
 enum Harm {
     None,
-    /// The step does not happen.
+    /// The step is skipped.
     Left(usize),
-    /// The call of this number of a step breaks.
+    /// A call of a step breaks.
     Broken {
         step: usize,
         at: usize,
@@ -50,13 +50,13 @@ enum Harm {
     },
 }
 
-/// Walks a flow and checks its number of points within a few: the order of a sweep depends on random ids, and with it
-/// the number of reads.
+/// Walks a flow and checks its number of points. A few may differ: the order of a sweep, and so its number of reads,
+/// depends on random ids.
 pub(super) async fn walk(flow: Flow, expected: usize) {
     let snapshot = Arc::new(Box::pin(prepare(&flow)).await);
     let (undisturbed, points, steps) = Box::pin(run(&flow, &snapshot, &Harm::None)).await;
     assert_eq!(left::ends(&undisturbed), flow.ends, "{}: {undisturbed:#?}", flow.name);
-    // From here on each message is a step of its own.
+    // From here on each message is its own step.
     let flow = Arc::new(Flow { steps, ..flow });
     let count: usize = points.iter().map(Vec::len).sum();
     println!("{}: {count} points in {} steps", flow.name, flow.steps.len());
@@ -65,8 +65,8 @@ pub(super) async fn walk(flow: Flow, expected: usize) {
     }
     assert!(
         expected.abs_diff(count) <= 2 + expected / 32,
-        "{}: {count} points, and it had {expected}: if more are right, raise the number in tests/walk.rs; if fewer are, \
-         say in the commit why",
+        "{}: {count} points, expected {expected}: correct the number in tests/walk.rs, and explain a decrease in the \
+         commit message",
         flow.name
     );
     let harms = harms(&flow, &points);
@@ -86,7 +86,7 @@ pub(super) async fn walk(flow: Flow, expected: usize) {
         .map(|harm| {
             let (flow, snapshot) = (Arc::clone(&flow), Arc::clone(&snapshot));
             let (undisturbed, without) = (Arc::clone(&undisturbed), Arc::clone(&without));
-            // A task of its own: what panics in it is this walk's failure.
+            // A panic in this task is the failure of this walk.
             tokio::spawn(async move {
                 let _room = ROOM.acquire().await.unwrap();
                 let (what, may_lack) = (told(&flow, &harm), may_lack(&flow, &harm));
@@ -103,7 +103,7 @@ pub(super) async fn walk(flow: Flow, expected: usize) {
                 if let Some(without) = may_lack.and_then(|step| without[step].as_ref()) {
                     found.push(differences(without, &left));
                 }
-                // The nearest of what may be left says most of what is wrong.
+                // The smaller difference shows best what is wrong.
                 let nearest = found.into_iter().min_by_key(Vec::len).unwrap_or_default();
                 (!nearest.is_empty()).then(|| format!("{what}:\n    {}", nearest.join("\n    ")))
             })
@@ -113,10 +113,10 @@ pub(super) async fn walk(flow: Flow, expected: usize) {
         .collect()
         .await;
     println!("{}: {walks} walks", flow.name);
-    assert!(failed.is_empty(), "{} of {walks} walks end otherwise:\n{}", failed.len(), failed.join("\n"));
+    assert!(failed.is_empty(), "{} of {walks} walks end differently:\n{}", failed.len(), failed.join("\n"));
 }
 
-/// The step that may not have happened at all, if one may.
+/// The step that may be missing from the result.
 fn may_lack(flow: &Flow, harm: &Harm) -> Option<usize> {
     match harm {
         Harm::Broken { step, then, .. } => {
@@ -127,23 +127,23 @@ fn may_lack(flow: &Flow, harm: &Harm) -> Option<usize> {
     }
 }
 
-/// Whether polling may find what this harm kept a delivery from telling: the ledger names another source then.
+/// Whether polling may find the event of a lost delivery. The ledger then names another source.
 fn is_found(harm: &Harm) -> bool {
     matches!(harm, Harm::Broken { then: Then::Unrepeated, .. })
 }
 
-/// Adds a line to the file, which several processes may write: a line is one write.
+/// Appends a line to the file in one write, because several processes share it.
 fn count_up(flow: &str, points: usize, walks: usize) {
     let Some(path) = std::env::var_os(FILE) else { return };
     let line = json!({ "flow": flow, "points": points, "walks": walks }).to_string() + "\n";
-    let mut file = File::options().create(true).append(true).open(&path).expect("the file that PULLYARD_WALKED names");
+    let mut file = File::options().create(true).append(true).open(&path).expect("cannot open PULLYARD_WALKED");
     file.write_all(line.as_bytes()).unwrap();
 }
 
-/// Every way in which a flow can break.
+/// All ways in which a flow can break.
 ///
-/// A process that dies before a call leaves what one leaves that dies after the call before it, and a read leaves
-/// nothing: those are walked with PULLYARD_WALK=all. With PULLYARD_WALK=none points are only counted.
+/// A stop before a call equals a stop after the previous call, and a read changes nothing. `PULLYARD_WALK=all` walks
+/// these as well; `PULLYARD_WALK=none` only counts points.
 fn harms(flow: &Flow, points: &[Vec<Point>]) -> Vec<Harm> {
     let asked = std::env::var("PULLYARD_WALK").unwrap_or_default();
     if asked == "none" {
@@ -169,11 +169,11 @@ fn harms(flow: &Flow, points: &[Vec<Point>]) -> Vec<Harm> {
                     all.push(broken(Fault::StopAfter, *then));
                 }
             }
-            // In every flow: what a repeat of the SDK's own meets is what this one's call has just written.
+            // In every flow, because the SDK's own retry meets the write of this very call.
             if writes {
                 all.push(broken(Fault::LostAnswer, Then::Repeated));
             }
-            // The SDK takes an error of AWS's own for a lost answer; a forge's error is told to the use case.
+            // The SDK treats an AWS error as a lost answer; a forge's error reaches the use case.
             if writes && (is_all || !is_aws(point)) {
                 all.push(broken(failed_after(point), Then::Repeated));
             }
@@ -192,7 +192,7 @@ fn is_aws(point: &Point) -> bool {
     point.service != "forge"
 }
 
-/// It takes effect, and its caller is told that something broke.
+/// The call takes effect and returns an error.
 fn failed_after(point: &Point) -> Fault {
     match point.service.starts_with("DynamoDB_") {
         true => Fault::internal_error_after_effect(),
@@ -219,7 +219,7 @@ async fn prepare(flow: &Flow) -> Snapshot {
     super::base::taken(world).await
 }
 
-/// Runs a flow to its end: what is left, the calls of each step, and the steps with each message as one.
+/// Runs a flow to its end. Returns the result, the calls of each step, and the steps with one per message.
 async fn run(flow: &Flow, snapshot: &Snapshot, harm: &Harm) -> (Left, Vec<Vec<Point>>, Vec<Arc<Step>>) {
     let world = World::of(snapshot).await;
     let (mut points, mut steps) = (Vec::new(), Vec::new());
@@ -250,7 +250,7 @@ async fn run(flow: &Flow, snapshot: &Snapshot, harm: &Harm) -> (Left, Vec<Vec<Po
 
 async fn undisturbed(world: &World, step: &Arc<Step>, points: &mut Vec<Vec<Point>>, steps: &mut Vec<Arc<Step>>) {
     let mut done = async |step: Arc<Step>, call: Option<Call>| {
-        // What was done to get here is no part of it.
+        // Discard the calls before this step.
         world.wire.restart(None);
         if let Some(call) = call {
             let invoked = world.invoke(&call).await;
@@ -278,19 +278,19 @@ async fn undisturbed(world: &World, step: &Arc<Step>, points: &mut Vec<Vec<Point
     }
 }
 
-/// Time passes until nothing is left to do, and until tasks that came late have found that they were.
+/// Lets time pass until no work is left and late tasks are refused.
 async fn rest(world: &World) {
     for round in 0.. {
         world.drain().await;
         if left::is_at_rest(&left::items(world).await) {
             break;
         }
-        assert!(round < AT_MOST, "it never rests: {:#?}", left::items(world).await);
-        // After a while only what takes long is left.
+        assert!(round < AT_MOST, "work remains: {:#?}", left::items(world).await);
+        // After ten rounds only long timers are left.
         world.pass(if round < 10 { ROUND } else { 10 * ROUND }).await;
     }
     if world.has_runners() {
-        // One of which nothing is heard any more is Offline in every end.
+        // A silent runner is Offline in every end.
         for _ in 0..3 {
             world.pass(ROUND).await;
         }
@@ -298,7 +298,7 @@ async fn rest(world: &World) {
     world.late_tasks_are_refused().await;
 }
 
-/// The step's invocation; or it is done without one. None: not yet.
+/// The invocation of a step, or `Some(None)` for an action. `None`: not possible yet.
 async fn begin(world: &World, step: &Step) -> Option<Option<Call>> {
     match &step.does {
         Does::Call(make) => make(world).map(Some),
@@ -309,7 +309,7 @@ async fn begin(world: &World, step: &Step) -> Option<Option<Call>> {
     }
 }
 
-/// The same once it can be done, with as much patience as is left. A message may have been delivered already.
+/// The same, after waiting within `patience`. A message may have been delivered before.
 async fn ready(world: &World, step: &Step, patience: &mut usize) -> Option<Option<Call>> {
     loop {
         let begun = begin(world, step).await;
@@ -322,13 +322,12 @@ async fn ready(world: &World, step: &Step, patience: &mut usize) -> Option<Optio
     }
 }
 
-/// On a machine that is busy a forge may not have said in time who a review's author is. That is no answer that lasts:
-/// it is told again.
+/// Whether the forge was too slow to return the author's permission. The call is then repeated.
 fn forge_was_slow(answer: &Value) -> bool {
     answer["code"] == "permission_unknown"
 }
 
-/// It is done, or refused in the step's own way.
+/// Whether the step succeeded, or was refused with the expected status.
 fn is_answer(step: &Step, invoked: &Invoked) -> bool {
     match invoked {
         Invoked::Done(_) => true,
@@ -337,7 +336,7 @@ fn is_answer(step: &Step, invoked: &Invoked) -> bool {
     }
 }
 
-/// Does a step, broken if it is to be.
+/// Runs a step, with the fault if it is for this step.
 async fn go(world: &World, n: usize, step: &Step, call: &Call, harm: &Harm) {
     let broken = match harm {
         Harm::Broken { step, at, fault, then, .. } if *step == n => Some((*at, fault.clone(), *then)),
@@ -362,7 +361,7 @@ async fn go(world: &World, n: usize, step: &Step, call: &Call, harm: &Harm) {
             }
             let again = world.invoke(call).await;
             let is_done = is_answer(step, &again);
-            // Undisturbed or not, what was refused once for good is refused again.
+            // A call that was refused for good is refused again.
             assert!(is_done, "`{}` again: {again:?}; at first {first:?}", step.name);
         }
     }

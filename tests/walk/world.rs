@@ -1,5 +1,5 @@
-//! A whole system that nobody drives but the test: the embedded AWS, a forge behind a numbered proxy, and the
-//! functions' libraries, each with a context of its own until its process dies.
+//! A whole system that only the test drives: the embedded AWS, a forge behind a proxy that numbers calls, and the
+//! functions. Each function has its own context until its process dies.
 
 use super::inbox::Inbox;
 use super::raw::Raw;
@@ -22,42 +22,39 @@ use tempfile::TempDir;
 
 pub(super) const DISPATCH: &str = "dispatch";
 pub(super) const EFFECTS: &str = "effects.fifo";
-/// What the forge tells the webhook, which waits like a message.
+/// The forge's webhook calls, which wait like messages.
 pub(super) const WEBHOOK: &str = "webhook";
-/// Where messages wait, in the order in which they are delivered.
+/// Queues in the order of delivery.
 pub(super) const QUEUES: [(&str, &str); 3] = [
     (DISPATCH, "the dispatcher is woken"),
     (EFFECTS, "the effects function is woken"),
     (WEBHOOK, "the forge calls the webhook"),
 ];
-/// Where messages go that failed too often.
 pub(super) const DISPATCH_DEAD: &str = "dispatch-dead";
 pub(super) const EFFECTS_DEAD: &str = "effects-dead.fifo";
 pub(super) const TABLE: &str = "pullyard";
-/// Where attempts keep what they leave.
 pub(super) const BUCKET: &str = "pullyard-artifacts";
 pub(super) const ADMIN: &str = "pat_walk";
 const KEY_SECRET: &str = "pullyard/signing-key";
-/// Longer than the sweeper leaves anything alone that is due, and than it takes a hint to be missed.
+/// Longer than the sweeper's grace periods and its time limit for a hint.
 pub(super) const ROUND: Duration = Duration::from_secs(61);
 
-/// How long each invocation takes.
 const TAKEN: Duration = Duration::from_millis(1);
 
-/// Time that passes only as a walk says: on a machine that is busy a sweeper would be late otherwise, and blame nobody.
+/// A clock that only the walk advances. With real time a busy machine delays the sweeper, which then judges no runner.
 fn standing() -> Clock {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let start = Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap());
     Clock::standing(start, |by| Box::pin(tokio::time::sleep(by)))
 }
 
-/// What walks share, since it takes long to make: clients as such, without a connection.
+/// Clients that all walks share, because their construction is slow. They hold no connections.
 #[derive(Clone)]
 pub(super) struct Ground {
     pub(super) http: reqwest::Client,
-    /// What functions call AWS with, over a wire.
+    /// Builds a context that calls AWS over a wire.
     sdk: Arc<dyn Fn(&Wire) -> Sdk + Send + Sync>,
-    /// The table of the DynamoDB at this address, past the wire.
+    /// The store of the DynamoDB at this address, outside the wire.
     pub(super) store: Arc<dyn Fn(&str) -> Store + Send + Sync>,
 }
 
@@ -65,7 +62,7 @@ impl Ground {
     pub(super) async fn new() -> Self {
         let plain = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
         let retry = plain.retry_config().unwrap().clone().with_initial_backoff(Duration::from_millis(1));
-        // Many walks at once share this machine's processors.
+        // Many concurrent walks share the processors.
         let patient = plain.timeout_config().unwrap().to_builder();
         let patient = patient
             .connect_timeout(Duration::from_secs(60))
@@ -83,18 +80,15 @@ impl Ground {
     }
 }
 
-/// What is there when a walk begins.
+/// The initial state of a walk.
 pub(super) struct Snapshot {
     pub(super) ground: Ground,
-    /// Every item, typed as DynamoDB has it.
     pub(super) items: Vec<Value>,
     pub(super) secrets: Vec<(String, String)>,
     pub(super) notes: BTreeMap<String, Value>,
-    /// The folder of the forge, where there is one.
     pub(super) forge: Option<TempDir>,
 }
 
-/// A running system.
 pub(super) struct World {
     pub(super) ground: Ground,
     pub(super) wire: Wire,
@@ -104,7 +98,7 @@ pub(super) struct World {
     pub(super) forge: Option<DemoForge>,
     pub(super) inbox: Inbox,
     proxy: Option<Proxy>,
-    /// What stands before the bucket, whose calls no SDK makes.
+    /// Numbers the calls of the bucket, which bypass the SDK.
     _bucket: Proxy,
     config: Config,
     sdk: Sdk,
@@ -115,18 +109,17 @@ pub(super) struct World {
 
 type Sdk = Box<dyn Fn(Config, Clock) -> Context + Send + Sync>;
 
-/// What became of an invocation.
 #[derive(Debug)]
 pub(super) enum Invoked {
     Done(Value),
-    /// It answered, and whoever called has to call again.
+    /// The call failed; its caller must repeat it.
     Failed(String),
-    /// Its process died before it answered.
+    /// The process died before it answered.
     Died,
 }
 
 impl World {
-    /// A world without anything in it, over this forge's folder if there is one.
+    /// An empty world, over a copy of this forge's folder if given.
     pub(super) async fn begin(ground: &Ground, forge: Option<&Path>) -> Self {
         let folder = TempDir::new().unwrap();
         let definition = |family: &str| ecs::TaskDefinition {
@@ -136,7 +129,7 @@ impl World {
             environment: Vec::new(),
         };
         let families = ["small", "medium", "large"];
-        // Tasks are asked for and never run: the test speaks for them.
+        // No task runs; the test sends the calls of its runner.
         let tasks = ecs::Options {
             transition: Duration::from_secs(24 * 3_600),
             ..ecs::Options::new(folder.path().join("ecs"), families.map(definition).into())
@@ -189,11 +182,11 @@ impl World {
         world
     }
 
-    /// A world in which everything is as it was.
+    /// A world with the state of the snapshot.
     pub(super) async fn of(snapshot: &Snapshot) -> Self {
         let world = Self::begin(&snapshot.ground, snapshot.forge.as_ref().map(TempDir::path)).await;
         let proxy = world.forge_url().unwrap_or_default();
-        // The forge listens elsewhere in every world.
+        // The forge's URL differs between worlds.
         let told = |text: String| text.replace(super::forge::NOWHERE, &proxy);
         let items = snapshot.items.iter().map(|item| serde_json::from_str(&told(item.to_string())).unwrap());
         world.raw.put_items(items.collect()).await;
@@ -207,7 +200,6 @@ impl World {
         world
     }
 
-    /// Where functions find the forge.
     pub(super) fn forge_url(&self) -> Option<String> {
         self.proxy.as_ref().map(|proxy| proxy.url().to_owned())
     }
@@ -230,7 +222,7 @@ impl World {
         self.notes.lock().unwrap().clone()
     }
 
-    /// One event through one function. A process that dies takes what it kept in memory with it.
+    /// Invokes a function with one event. A process that dies loses the state in its memory.
     pub(super) async fn invoke(&self, call: &Call) -> Invoked {
         let ctx = {
             let mut contexts = self.contexts.lock().unwrap();
@@ -238,7 +230,7 @@ impl World {
             made.or_insert_with(|| (self.sdk)(self.config.clone(), self.clock.clone())).clone()
         };
         self.clock.advance(TAKEN);
-        // Every function is in this one future: it is too large for a thread's stack.
+        // The future contains all functions and is too large for a thread's stack.
         let life = Box::pin(invoke(&ctx, call.function, call.event.clone()));
         let Some(answer) = self.wire.live(life).await else {
             self.contexts.lock().unwrap().remove(call.function);
@@ -275,17 +267,16 @@ impl World {
         }
     }
 
-    /// The forge hears what came of its call.
+    /// Answers the forge's call.
     fn tell(&self, call: &Call, status: StatusCode) {
         if let From::Forge(number) = call.from {
             self.inbox.answer(number, status);
         }
     }
 
-    /// The oldest message of a queue, as an event for its function.
     pub(super) async fn message(&self, queue: &'static str) -> Option<Call> {
         if queue == WEBHOOK {
-            // What the forge sends is on its way for a moment.
+            // A call of the forge may still be on its way.
             return tokio::select! {
                 biased;
                 call = self.inbox.next() => Some(call),
@@ -302,7 +293,7 @@ impl World {
         Call { function: "sweeper", event, from: From::Aws, keep: |_, _| {} }
     }
 
-    /// Every message that waits is delivered, and what follows from them; how many there were.
+    /// Delivers all waiting messages and those that follow; returns their number.
     pub(super) async fn drain(&self) -> usize {
         let mut delivered = 0;
         loop {
@@ -312,7 +303,7 @@ impl World {
                     delivered += 1;
                     assert!(delivered < 200, "messages without end: {}", call.event);
                     if let Invoked::Failed(_) = self.invoke(&call).await {
-                        // Its time comes again by itself: the table knows that it is due.
+                        // The table knows that the work is due, so a sweep repeats it.
                         self.raw.delete_message_of(self.aws.sqs(), &call).await;
                     }
                 }
@@ -323,7 +314,7 @@ impl World {
         }
     }
 
-    /// Time passes: the sweeper goes round, and what it says is heard.
+    /// Advances time, sweeps, and delivers the messages of the sweep.
     pub(super) async fn pass(&self, time: Duration) {
         self.clock.advance(time);
         let swept = self.invoke(&self.tick()).await;
@@ -335,7 +326,7 @@ impl World {
         self.noted("runner").is_some()
     }
 
-    /// A task whose job has ended meanwhile is refused when it claims, and ends.
+    /// A task whose job has ended is refused at its claim, and stops.
     pub(super) async fn late_tasks_are_refused(&self) {
         for task in self.tasks().await {
             if task["desiredStatus"] != "RUNNING" {
@@ -349,12 +340,12 @@ impl World {
             let call = super::http::post(path, claim).by(&told("PULLYARD_BOOTSTRAP"));
             match self.invoke(&call.into()).await {
                 Invoked::Failed(why) if why.starts_with('4') => self.raw.stop_task(arn).await,
-                other => panic!("a task that came late was not refused: {other:?}"),
+                other => panic!("a late task was not refused: {other:?}"),
             }
         }
     }
 
-    /// The tasks that were asked for, oldest first.
+    /// The requested tasks, oldest first.
     pub(super) async fn tasks(&self) -> Vec<Value> {
         self.raw.tasks().await
     }

@@ -1,4 +1,4 @@
-//! What an attempt leaves behind while it works, what is said to it, and what the next one goes on from.
+//! Flows of artifacts: an attempt stores output and a checkpoint, receives an input, and the next attempt continues.
 
 use super::rests::{answered, patient};
 use super::{flow, prepared, tickets};
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 const BYTES: &[u8] = b"what another attempt can go on from";
 const PLACE: &str = "place";
 
-/// It wants something kept.
+/// Reserves an artifact.
 fn offers(kind: &'static str, name: &'static str) -> Step {
     Step::call("it offers what it keeps", move |world| {
         let sha256: String = Sha256::digest(BYTES).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -23,7 +23,7 @@ fn offers(kind: &'static str, name: &'static str) -> Step {
     })
 }
 
-/// Its bytes go to the bucket, unless they are there.
+/// Uploads the bytes, unless the bucket has them.
 fn uploads() -> Step {
     Step::act("it uploads that", |world| {
         async {
@@ -41,7 +41,7 @@ fn uploads() -> Step {
     })
 }
 
-/// It says that they are there.
+/// Confirms the upload.
 fn stored() -> Step {
     Step::call("it says that they are there", |world| {
         let place: Value = serde_json::from_str(&world.noted(PLACE)?).unwrap();
@@ -50,7 +50,7 @@ fn stored() -> Step {
     })
 }
 
-/// A person says something while its agent works.
+/// A user sends an input while the agent works.
 fn said() -> Step {
     let make = |world: &World| {
         world.noted("lease")?;
@@ -64,7 +64,7 @@ pub(in crate::walk) fn kept_told_and_gone_on() -> Flow {
     let mut steps: Vec<_> = tickets::until_it_works().into_iter().map(Step::walked_elsewhere).collect();
     steps.extend([attempt::tells_what_it_does(), offers("agent_output", "agent-output.jsonl"), uploads(), stored()]);
     steps.extend([said(), Step::messages(), attempt::reads_what_was_said(), attempt::heard_it()]);
-    // Nobody says of the second that it is there: its runner dies before, and the next attempt looks.
+    // The second upload is not confirmed: its runner dies first, and the next attempt looks for it.
     steps.extend([offers("checkpoint", "checkpoint.bundle"), uploads()]);
     let known = [attempt::asks_once_it_heard(), attempt::ends(), Step::messages(), answered(), Step::messages()];
     steps.extend(known.into_iter().chain([attempt::begins(), attempt::claims()]).map(Step::walked_elsewhere));
@@ -74,7 +74,7 @@ pub(in crate::walk) fn kept_told_and_gone_on() -> Flow {
     prepared(name, &["failed"], |world| patient(world).boxed(), steps)
 }
 
-/// What was pushed by an attempt that had lost its job meanwhile.
+/// An attempt pushes after it lost its job.
 pub(in crate::walk) fn late() -> Flow {
     let mut steps: Vec<_> = tickets::until_its_task_died().into_iter().map(Step::walked_elsewhere).collect();
     steps.extend([attempt::completes_late(), Step::messages()]);

@@ -1,7 +1,6 @@
-//! The same on Bitbucket: a verdict has no words, which are comments before or after it, and no id; a hook is tried by
-//! nobody, and nobody lists what it delivered.
+//! Flows on Bitbucket, where a verdict has no text and no id, hooks have no ping, and deliveries are not listed.
 //!
-//! What the forge tells is what it told a hook there when Ann asked, so that it names her request as the API does.
+//! The delivered webhook is a recorded call of the forge, so that it names the request as the API does.
 
 use super::hooks::{removed, repaired, verified};
 use super::prepared;
@@ -19,24 +18,22 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Where our hook is.
 const PATH: &str = "/webhooks/bitbucket/acme";
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// The repository is on Bitbucket.
 async fn connected(world: &World) {
     base::is_on_bitbucket(world).await;
     world.note("forge", true);
 }
 
-/// It has an open pull request of a ticket.
+/// An open pull request that is linked to a ticket.
 async fn linked(world: &World) {
     connected(world).await;
     opened(world).await;
     base::must(world, post("/v1/pulls/link", link(world)).put()).await;
 }
 
-/// Ann, about the pull request.
+/// A POST of Ann about the pull request.
 async fn ann(world: &World, path: &str, body: Value) {
     let path = format!("/pullrequests/{}{path}", number(world, "number"));
     forge::on_bitbucket(world, ANNS_TOKEN, Method::POST, &path, body).await;
@@ -57,7 +54,7 @@ fn wanted() -> Value {
     })
 }
 
-/// A hook of ours that nobody calls but the walk, and what it is told when Ann asks for changes.
+/// A hook that only the walk calls, and the recorded webhook of Ann's request for changes.
 async fn asked(world: &World) {
     let mut hook = wanted();
     hook["by_hand"] = true.into();
@@ -80,8 +77,8 @@ async fn reviewed(world: &World) {
     asked(world).await;
 }
 
-/// Ann asks before she says what for, an hour after the walk begins, whenever that is: our own clock alone then says how
-/// long her words are waited for, and the look of the hook, which was made then, too, comes after all of it.
+/// Ann requests changes an hour after the walk begins and before she comments. Only our clock then limits the wait for
+/// her comment, and the hook is polled later.
 async fn without_words(world: &World) {
     linked(world).await;
     world.forge.as_ref().unwrap().advance(HOUR);
@@ -89,7 +86,7 @@ async fn without_words(world: &World) {
     asked(world).await;
 }
 
-/// Nobody tells of it, and the repository is looked at.
+/// No webhook arrives, and the repository is polled.
 async fn polled(world: &World) {
     linked(world).await;
     writes(world).await;
@@ -98,7 +95,7 @@ async fn polled(world: &World) {
     base::must(world, post("/v1/projects/acme/ingress", polled).put()).await;
 }
 
-/// The forge tells of the review. It comes again with the same bytes where it is not answered.
+/// The forge sends the review's webhook, and repeats the same bytes until it is answered.
 fn told() -> Step {
     Step::call("a review is told", |world| {
         let told: Value = serde_json::from_str(&world.noted("told")?).unwrap();
@@ -109,7 +106,6 @@ fn told() -> Step {
     })
 }
 
-/// Its job does what it asks.
 fn worked() -> impl Iterator<Item = Step> {
     known(attempted().into_iter().chain(published("one.txt")))
 }
@@ -122,7 +118,7 @@ pub(in crate::walk) fn told_and_revised() -> Flow {
     prepared(name, &["completed"], |world| reviewed(world).boxed(), steps)
 }
 
-/// Whoever heard it dies, and nobody comes again: a look of the hook finds it.
+/// The process that receives the webhook dies, and the forge does not repeat it: a poll finds the review.
 pub(in crate::walk) fn told_once() -> Flow {
     let mut steps = vec![told().unrepeated(Unrepeated::Told)];
     steps.extend(known([Step::messages()]));
@@ -141,13 +137,13 @@ pub(in crate::walk) fn looked_for() -> Flow {
     prepared(name, &["completed"], |world| polled(world).boxed(), steps)
 }
 
-/// Later than she asked, by the forge's clock as well.
+/// Ann comments after her request, also by the forge's clock.
 async fn writes_later(world: &World) {
     world.forge.as_ref().unwrap().advance(2 * HOUR);
     writes(world).await;
 }
 
-/// Its job is made and waits, and is read again a minute later.
+/// The job is created and waits; a sweep reads the review again.
 pub(in crate::walk) fn words_come_later() -> Flow {
     let mut steps = vec![told().walked_elsewhere(), Step::messages()];
     steps.push(at_the_forge("Ann writes what for", |world| writes_later(world).boxed()));
@@ -163,7 +159,7 @@ fn installed() -> Step {
     })
 }
 
-/// Somebody at the forge has it call others, without a secret.
+/// A user at the forge changes the hook's URL and removes its secret.
 fn spoiled() -> Step {
     Step::act("somebody spoils it at the forge", |world| {
         async {

@@ -1,4 +1,4 @@
-//! People write tickets on the board, change and move them, and link pull requests to them.
+//! Flows of the board: tickets are created, edited and moved, and pull requests are linked.
 
 use super::reviews::{link, number, opened};
 use super::{flow, prepared};
@@ -11,7 +11,7 @@ use crate::walk::world::World;
 use futures::FutureExt;
 use serde_json::json;
 
-/// Whoever does it again is told that the ticket is there.
+/// A repeat is refused, because the ticket exists.
 fn written() -> Step {
     let new = json!({
         "project": "acme", "key": "APP-1", "title": "About APP-1", "description": "Do it.", "status": TODO,
@@ -19,7 +19,7 @@ fn written() -> Step {
     Step::call("somebody writes a ticket", move |_| Some(post("/v1/tickets", new.clone()).into())).or_refused("409")
 }
 
-/// Whoever does it again by the same key is answered as at first.
+/// A repeat with the same key returns the first answer.
 fn written_by_key() -> Step {
     let new = json!({
         "project": "acme", "key": "APP-1", "title": "About APP-1", "description": "Do it.", "status": TRIGGER,
@@ -31,7 +31,7 @@ fn written_by_key() -> Step {
     Step::call("somebody writes a ticket that starts a job", make).unrepeated(Unrepeated::AllOrNothing)
 }
 
-/// Where nobody wrote the ticket, there is none.
+/// Refused if the ticket was not created.
 fn edited_by_key() -> Step {
     let change = json!({ "description": "Do it well.", "labels": ["small"] });
     let make = move |_: &World| {
@@ -41,7 +41,7 @@ fn edited_by_key() -> Step {
     Step::call("somebody changes its text by a key", make).or_refused("404")
 }
 
-/// Not into the trigger status: the ledger first, then the ticket.
+/// The target is not the trigger status: the ledger is written first, then the ticket.
 fn moved_away_by_key() -> Step {
     let make = |_: &World| {
         let call = post("/v1/tickets/APP-1/move", json!({ "status": "Blocked" })).asking("project=acme");
@@ -79,13 +79,13 @@ pub(in crate::walk) fn written_into_the_trigger_status() -> Flow {
     flow("a ticket is written into the trigger status, changed and moved away", &["failed"], steps)
 }
 
-/// A ticket that nobody works on.
+/// A ticket without a job.
 async fn written_before(world: &World) {
     let new = json!({ "project": "acme", "key": "APP-1", "title": "About APP-1", "status": TODO });
     base::done(world, "/v1/tickets", new).await;
 }
 
-/// Whoever dies in a move asks again by its key, and goes on with what is left of it.
+/// A repeat with the same key completes a move that a crash interrupted.
 pub(in crate::walk) fn moved_by_keys() -> Flow {
     let entered = moved("key-2").unrepeated(Unrepeated::Repeated);
     let mut steps = vec![moved_away_by_key(), entered];

@@ -1,4 +1,4 @@
-//! Messages that failed too often are sent back or dropped.
+//! A flow of dead letters that are redriven or dropped.
 
 use super::{flow, tickets};
 use crate::walk::attempt;
@@ -8,7 +8,7 @@ use crate::walk::world::{DISPATCH, DISPATCH_DEAD, EFFECTS_DEAD, World};
 use futures::FutureExt;
 use serde_json::json;
 
-/// The wake-up of the ticket's job failed too often.
+/// The wake-up of the ticket's job is moved to the dead-letter queue.
 fn died() -> Step {
     Step::act("its wake-up fails too often", |world| {
         async {
@@ -22,7 +22,6 @@ fn died() -> Step {
     })
 }
 
-/// A message that nobody can read.
 fn poison() -> Step {
     Step::act("a message can't be read by anybody", |world| {
         async {

@@ -1,4 +1,4 @@
-//! What people want of runners: one drains and goes on, one is removed under its job, a model's account is let go.
+//! Flows of runner commands: drain and resume, removal during a job, and closing a breaker.
 
 use super::runners::{claims, registers, says, starts, with_runners};
 use super::tickets;
@@ -34,7 +34,7 @@ pub(in crate::walk) fn drained_and_resumed() -> Flow {
     with_runners("a runner drains, goes on and drains", &[], steps)
 }
 
-/// Whoever does it again after it is gone is told so.
+/// A repeat is refused, because the runner is gone.
 fn removed() -> Step {
     let make = |world: &World| Some(delete(format!("/v1/runners/{}", world.noted("runner")?)).into());
     Step::call("somebody removes the runner", make).or_refused("404")
@@ -50,7 +50,7 @@ pub(in crate::walk) fn removed_under_its_job() -> Flow {
     with_runners("a runner is removed under its job", &["failed"], steps)
 }
 
-/// The account of the runner, which is left alone.
+/// Closes the breaker of the runner's account.
 fn closed() -> Step {
     Step::call("somebody has the model asked again", |world| {
         let account = format!("runner/{}/command", world.noted("runner")?);
@@ -63,7 +63,7 @@ pub(in crate::walk) fn left_alone_and_asked_again() -> Flow {
     let mut steps = vec![registers("instance-1").walked_elsewhere()];
     steps.extend(known.into_iter().chain([attempt::executes()]).map(Step::walked_elsewhere));
     steps.extend([attempt::meets_trouble(), Step::messages(), closed()]);
-    // What a process read for claims counts for a moment.
+    // The claim cache stays valid for a moment.
     steps.push(Step::wait(Duration::from_secs(10)));
     let again = [claims("instance-1", "claim-2"), starts("claim-2"), attempt::fails(), Step::messages()];
     steps.extend(again.map(Step::walked_elsewhere));

@@ -1,4 +1,4 @@
-//! A project is held, and what was refused meanwhile is caught up when it is released.
+//! A flow in which the refused ticket of a held project starts when the project is released.
 
 use super::{flow, tickets};
 use crate::walk::attempt;

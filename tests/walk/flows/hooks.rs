@@ -1,4 +1,4 @@
-//! A hook is made at the forge, repaired, looked at and removed; a repository is looked at instead.
+//! Flows of hooks: install, repair, recover and remove, and polling instead of a hook.
 
 use super::{prepared, with_a_forge};
 use crate::story::REPOSITORY;
@@ -11,7 +11,7 @@ use futures::FutureExt;
 use pullyard_fake_forge::{DeliveryFault, TestForge as _};
 use serde_json::{Value, json};
 
-/// The demo forge calls nobody outside of this machine, so that its ping fails at once.
+/// The ping fails at once, because the demo forge calls only this machine.
 fn wanted() -> Value {
     json!({
         "name": "acme", "integration": "gh1", "project": "acme", "repository": REPOSITORY,
@@ -29,7 +29,7 @@ fn installed() -> Step {
     })
 }
 
-/// Somebody at the forge has it call others, without a secret.
+/// A user at the forge changes the hook's URL and removes its secret.
 fn spoiled() -> Step {
     Step::act("somebody spoils it at the forge", |world| {
         async {
@@ -51,7 +51,7 @@ pub(super) fn repaired() -> Step {
     Step::call("somebody repairs it", |_| Some(post("/v1/hooks/acme/repair", json!({})).into()))
 }
 
-/// Whoever does it again is told that there is none.
+/// A repeat is refused, because the hook is gone.
 pub(super) fn removed() -> Step {
     Step::call("somebody removes it", |_| Some(delete("/v1/hooks/acme").into())).or_refused("404")
 }
@@ -63,7 +63,7 @@ pub(in crate::walk) fn installed_and_repaired() -> Flow {
 
 async fn has_a_hook(world: &World) {
     with_a_forge(world).await;
-    // Else its ping would be missed, and asked for again for hours.
+    // Otherwise redelivery of the failed ping is requested for hours.
     world.forge.as_ref().unwrap().order_delivery_fault(1, DeliveryFault::Forgotten);
     let made = base::done(world, "/v1/hooks", wanted()).await;
     world.note("hook secret", made["secret"].clone());
@@ -73,7 +73,6 @@ pub(in crate::walk) fn removed_everywhere() -> Flow {
     prepared("a hook is removed", &[], |world| has_a_hook(world).boxed(), vec![removed()])
 }
 
-/// Somebody has a hook look for what it missed, at once.
 fn recovered() -> Step {
     Step::call("somebody has it look for what it missed", |_| Some(post("/v1/hooks/acme/recover", json!({})).into()))
 }

@@ -1,4 +1,4 @@
-//! A delivery that was refused is decided again once people have changed what refused it.
+//! A flow in which a refused delivery is replayed after the settings changed.
 
 use super::prepared;
 use super::reviews::{attempted, hooked, reviewed};
@@ -10,7 +10,7 @@ use crate::walk::world::World;
 use futures::FutureExt;
 use serde_json::{Value, json};
 
-/// A project that does not revise.
+/// A project with `revise_on_review` disabled.
 async fn deaf(world: &World) {
     hooked(world).await;
     base::settings(world, |settings| settings.revise_on_review = false).await;
@@ -19,7 +19,7 @@ async fn deaf(world: &World) {
     world.note("revision", project.rev);
 }
 
-/// Over the revision that they saw: done again, it is refused for what it has itself changed.
+/// Conditional on the revision that was read, so that a repeat is refused.
 fn changed() -> Step {
     let make = |world: &World| {
         let mut settings: Value = serde_json::from_str(&world.noted("settings")?).unwrap();

@@ -1,4 +1,4 @@
-//! People ask for jobs themselves.
+//! A flow of a job that a user requests, retries and cancels.
 
 use super::{flow, tickets};
 use crate::walk::attempt;

@@ -1,4 +1,4 @@
-//! A job stands still and goes on: its agent asks something, or people pause it.
+//! A flow in which a job is suspended by a question and by a pause, and resumes.
 
 use super::{prepared, tickets};
 use crate::walk::attempt;
@@ -9,7 +9,6 @@ use crate::walk::world::World;
 use futures::FutureExt;
 use serde_json::json;
 
-/// The agent is answered, by a person who calls that by a name.
 pub(super) fn answered() -> Step {
     let make = |world: &World| {
         let path = format!("/v1/jobs/{}/answer", world.noted("job")?);
@@ -18,7 +17,6 @@ pub(super) fn answered() -> Step {
     Step::call("somebody answers", make).unrepeated(Unrepeated::AllOrNothing)
 }
 
-/// While an attempt has it.
 fn paused() -> Step {
     let make = |world: &World| {
         world.noted("lease")?;
@@ -27,7 +25,7 @@ fn paused() -> Step {
     Step::call("somebody pauses it", make).unrepeated(Unrepeated::AllOrNothing)
 }
 
-/// Once its attempt has heeded that.
+/// A user resumes the job after its attempt paused.
 fn continued() -> Step {
     let make = |world: &World| {
         let heeded = world.noted("lease").is_none() && world.noted("want")? == "pause";
@@ -48,7 +46,7 @@ pub(in crate::walk) fn asked_paused_and_continued() -> Flow {
     prepared(name, &["failed"], |world| patient(world).boxed(), steps)
 }
 
-/// Whoever is not answered or continued in an hour ends.
+/// A suspended job ends after an hour without an answer.
 pub(super) async fn patient(world: &World) {
     base::settings(world, |settings| settings.limits.input_secs = 3_600).await;
 }

@@ -1,4 +1,4 @@
-//! Somebody requests changes on a pull request of a ticket.
+//! Flows of reviews: changes are requested on a pull request of a ticket.
 
 use super::prepared;
 use crate::story::{REPOSITORY, TODO};
@@ -19,24 +19,23 @@ use std::time::Duration;
 const BRANCH: &str = "feature";
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// An open pull request of a ticket, and a review of Ann's that nobody told us of.
+/// An open pull request of a ticket with a review of Ann, without a webhook.
 async fn pull_request(world: &World) {
     linked(world).await;
     asks_for_changes(world, "review 1").await;
 }
 
-/// An open pull request of a ticket.
+/// An open pull request that is linked to a ticket.
 async fn linked(world: &World) {
     opened(world).await;
     base::must(world, post("/v1/pulls/link", link(world)).put()).await;
 }
 
-/// What links the pull request to its ticket.
 pub(super) fn link(world: &World) -> Value {
     json!({ "project": "acme", "repository": REPOSITORY, "number": number(world, "number"), "ticket": "APP-1" })
 }
 
-/// An open pull request, and a ticket that nobody linked it to.
+/// An open pull request and a ticket that are not linked.
 pub(super) async fn opened(world: &World) {
     let forge = world.forge.as_ref().unwrap();
     let ann = User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
@@ -70,11 +69,11 @@ pub(super) async fn hooked(world: &World) {
     world.note("hook secret", made["secret"].clone());
 }
 
-/// A hook at the forge, and a comment of Ann's that it sent in vain. A look at the pull request does not show it.
+/// A hook whose delivery of Ann's comment failed. Polling the pull request does not return the comment.
 async fn lost(world: &World) {
     linked(world).await;
     let forge = world.forge.as_ref().unwrap();
-    // Else its ping would come again beside the comment, in whatever order.
+    // Otherwise the ping is redelivered too, in random order.
     forge.order_delivery_fault(1, DeliveryFault::Forgotten);
     let hook = json!({
         "name": "acme", "integration": "gh1", "project": "acme", "repository": REPOSITORY,
@@ -85,7 +84,7 @@ async fn lost(world: &World) {
     world.note("forge hook", made["forge_id"].clone());
     let comment = json!({ "body": "/pullyard revise use tabs" });
     forge::says(world, ANNS_TOKEN, &format!("/issues/{}/comments", number(world, "number")), comment).await;
-    // It calls nobody elsewhere.
+    // The forge calls only this machine, so the delivery fails.
     forge.deliveries_settled().await;
 }
 
@@ -94,7 +93,7 @@ pub(super) async fn twice_asked(world: &World) {
     asks_for_changes(world, "review 2").await;
 }
 
-/// Two reviews of Ann's that nobody tells us of, and nobody looks for.
+/// Two reviews of Ann, without a webhook and without polling.
 async fn untold(world: &World) {
     pull_request(world).await;
     asks_for_changes(world, "review 2").await;
@@ -106,7 +105,6 @@ async fn polled(world: &World) {
     base::must(world, post("/v1/projects/acme/ingress", polled).put()).await;
 }
 
-/// The numbers of a snapshot, as the forge tells them.
 pub(super) fn number(world: &World, name: &str) -> u64 {
     world.noted(name).unwrap().parse().unwrap()
 }
@@ -115,7 +113,7 @@ fn pull(world: &World, state: &str) -> Value {
     let id = number(world, "repository");
     json!({
         "number": number(world, "number"), "html_url": "https://forge.test/p", "state": state, "draft": false,
-        // What the forge itself says of the pull request later is newer, whatever the machine's clock says.
+        // Old, so that the forge's own data is newer on every machine.
         "title": "APP-1", "merged_at": null, "merged": false, "updated_at": "2020-11-20T12:00:00Z",
         "head": { "ref": BRANCH, "sha": world.noted("head").unwrap(), "repo": { "id": id } },
         "base": { "ref": "main" }, "user": { "id": 41, "login": "pullyard-bot", "type": "User" },
@@ -133,11 +131,11 @@ fn delivered(name: &'static str, event: &'static str, body: impl Fn(&World) -> V
         let call = call.keeping(|world, answer| world.note("delivery", answer["delivery"].clone()));
         Some(call.with("x-github-event", event).with("x-github-delivery", "guid-1").into())
     };
-    // Where GitHub does not come again, polling finds the same.
+    // GitHub does not repeat a delivery; polling finds the same.
     Step::call(name, make)
 }
 
-/// The forge tells of a review.
+/// The forge sends the webhook of a review.
 pub(super) fn reviewed(name: &'static str, which: &'static str) -> Step {
     delivered(name, "pull_request_review", move |world| {
         json!({
@@ -156,13 +154,12 @@ pub(super) fn reviewed(name: &'static str, which: &'static str) -> Step {
 pub(super) fn closed() -> Step {
     delivered("the pull request is closed", "pull_request", |world| {
         let mut pull = pull(world, "closed");
-        // Later than anything that the forge said of it.
+        // Newer than all other data of the forge.
         pull["updated_at"] = "2099-01-01T00:00:00Z".into();
         json!({ "action": "closed", "number": number(world, "number"), "pull_request": pull })
     })
 }
 
-/// The agent's commit is at the forge.
 fn pushed(file: &'static str) -> Step {
     Step::act("its commit is pushed", move |world| {
         async move {
@@ -205,14 +202,13 @@ pub(in crate::walk) fn told_and_revised() -> Flow {
     of_hook("a review is told and answered", &["completed"], steps)
 }
 
-/// A review is told while the job of another one works.
+/// A review arrives while the job of another one works.
 fn held() -> Vec<Step> {
     let mut steps = worked_on();
     steps.extend([another(), Step::messages()]);
     steps
 }
 
-/// The job of a review works.
 pub(super) fn worked_on() -> Vec<Step> {
     let told = [reviewed("a review is told", "review 1"), Step::messages()];
     known(told.into_iter().chain(attempted())).collect()
@@ -238,7 +234,7 @@ pub(in crate::walk) fn held_and_completed() -> Flow {
     prepared("a review waits for a job, which completes", ends, |world| twice_asked(world).boxed(), steps)
 }
 
-/// A person asks, with a key, for whatever reviewers wrote.
+/// A user requests, with an idempotency key, a revision for all open reviews.
 fn asked() -> Step {
     let make = |world: &World| {
         let number = number(world, "number");
@@ -267,7 +263,7 @@ pub(in crate::walk) fn looked_for() -> Flow {
     prepared("a repository is looked at, and a review is found", &["completed"], |world| polled(world).boxed(), steps)
 }
 
-/// Time passes, and every pull request that is open as far as we know is compared with its forge.
+/// Time passes, and every open pull request is compared with the forge.
 fn looks() -> [Step; 3] {
     [Step::wait(HOUR / 30), Step::sweep("the sweeper goes round").walked_elsewhere(), Step::messages()]
 }
@@ -279,8 +275,8 @@ pub(super) fn at_the_forge(
     Step::act(name, move |world| does(world).map(|()| true).boxed())
 }
 
-/// Nobody tells of either review: whoever dies while it is remembered that the second one waits is followed by looks
-/// alone, and what they find in the ledger must not be half of it.
+/// No webhook arrives for either review. After a crash while the second is deferred, only polls follow. They must not
+/// find half of it in the ledger.
 pub(in crate::walk) fn looked_for_while_it_works() -> Flow {
     let mut steps: Vec<_> = known(looks().into_iter().chain(attempted())).collect();
     steps.push(at_the_forge("Ann asks for more", |world| asks_for_changes(world, "review 2").boxed()));
@@ -294,7 +290,7 @@ pub(super) async fn closes(world: &World) {
     forge::changes(world, &format!("/pulls/{}", number(world, "number")), json!({ "state": "closed" })).await;
 }
 
-/// Nobody tells that it is closed, and no look comes back to one that is known to be.
+/// No webhook reports the close, and polls skip pull requests that are known to be closed.
 pub(in crate::walk) fn looked_for_and_closed() -> Flow {
     let mut steps: Vec<_> = known(looks().into_iter().chain([attempt::begins()])).collect();
     steps.push(at_the_forge("its pull request is closed", |world| closes(world).boxed()));
@@ -310,7 +306,7 @@ pub(in crate::walk) fn found_by_polling() -> Flow {
     prepared(name, &["failed"], |world| lost(world).boxed(), steps)
 }
 
-/// A look that died is repeated later.
+/// Polls until the job exists. A poll that died is repeated later.
 fn job_is_made() -> Step {
     Step::act("its job is made", |world| {
         async {

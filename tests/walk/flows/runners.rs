@@ -1,4 +1,4 @@
-//! A self-hosted runner does the job of a ticket, or falls silent.
+//! Flows of a self-hosted runner that completes a ticket's job or falls silent.
 
 use super::{prepared, tickets};
 use crate::walk::attempt;
@@ -31,7 +31,7 @@ pub(super) fn says(
     })
 }
 
-/// A claim's answer is what a task would have been told.
+/// Notes the job, attempt and token of a claim, as a task's environment contains them.
 fn claimed(world: &World, answer: &Value) {
     if let Some(job) = answer["job"].as_object() {
         world.note("PULLYARD_JOB", job["job"].clone());
@@ -44,7 +44,6 @@ pub(super) fn claims(instance: &'static str, claim: &'static str) -> Step {
     says("it claims a job", "claim", move |_| Some(json!({ "instance": instance, "claim_id": claim })))
 }
 
-/// What the process of the claimed job says first.
 pub(super) fn starts(claim: &'static str) -> Step {
     Step::call("its process begins", move |world| {
         let (job, attempt) = (world.noted("PULLYARD_JOB")?, world.noted("PULLYARD_ATTEMPT")?);
@@ -80,7 +79,7 @@ pub(in crate::walk) fn completed() -> Flow {
 
 pub(in crate::walk) fn silent() -> Flow {
     let steps = vec![
-        // A sweeper that did not watch for as long blames nobody.
+        // The sweeper judges no runner before it has watched for long enough.
         Step::rounds(2),
         registers("instance-1"),
         tickets::told(),

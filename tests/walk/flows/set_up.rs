@@ -1,4 +1,4 @@
-//! People connect a forge with a secret, make a project and connect a repository; a secret gets another value.
+//! Flows of setup: a forge, a secret, a project and a repository are connected, rotated and removed.
 
 use super::{prepared, with_a_forge};
 use crate::story::REPOSITORY;
@@ -36,7 +36,7 @@ fn added() -> Step {
     })
 }
 
-/// The forge still speaks with the value before for a while.
+/// The previous value stays valid during the overlap.
 fn rotated() -> Step {
     let wanted = json!({ "value": "another one", "overlap_secs": 3_600 });
     Step::call("somebody rotates a secret", move |_| Some(post("/v1/secrets/second/rotate", wanted.clone()).into()))
@@ -47,13 +47,13 @@ pub(in crate::walk) fn connected_and_rotated() -> Flow {
     prepared("a forge is connected, and its secret rotated", &[], |world| with_a_forge(world).boxed(), steps)
 }
 
-/// Whoever does it again is told that there is none.
+/// A repeat is refused, because the repository is gone.
 fn removed() -> Step {
     let path = format!("/v1/projects/acme/repositories/{REPOSITORY}");
     Step::call("somebody removes the repository", move |_| Some(delete(path.clone()).into())).or_refused("404")
 }
 
-/// Whoever does it again is told that there is none.
+/// A repeat is refused, because the integration is gone.
 fn disconnected() -> Step {
     Step::call("somebody disconnects the forge", |_| Some(delete("/v1/integrations/gh2").into())).or_refused("404")
 }

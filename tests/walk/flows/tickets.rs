@@ -1,4 +1,4 @@
-//! A ticket moves into the trigger status and gets a job.
+//! Flows of a ticket that enters the trigger status and gets a job.
 
 use super::flow;
 use crate::story::TRIGGER;
@@ -11,7 +11,7 @@ use pullyard_emulator::ecs::Outcome;
 use serde_json::json;
 use std::time::Duration;
 
-/// The ticket tool tells that a ticket is in the trigger status.
+/// The ticket tool reports a ticket in the trigger status.
 pub(super) fn told() -> Step {
     let event = json!({
         "event_id": "e1", "occurred_at": "2026-11-20T12:01:00Z", "project": "acme", "actor": "ana",
@@ -24,7 +24,7 @@ pub(super) fn told() -> Step {
     Step::call("a ticket is told", make).unrepeated(Unrepeated::AllOrNothing)
 }
 
-/// The ticket tool tells something that can't be read: it is refused, and written down.
+/// The ticket tool sends an unreadable event, which is refused and recorded.
 fn told_badly() -> Step {
     let make = |_: &World| Some(post("/v1/tickets/events", json!({ "project": "acme" })).to("tickets").into());
     Step::call("something is told that can't be read", make).refused("4")
@@ -34,13 +34,11 @@ pub(in crate::walk) fn unreadable() -> Flow {
     flow("what can't be read is written down", &[], vec![told_badly()])
 }
 
-/// Somebody cancels the newest job.
 pub(super) fn cancelled() -> Step {
     let make = |world: &World| Some(post(format!("/v1/jobs/{}/cancel", world.noted("job")?), json!({})).into());
     Step::call("somebody cancels it", make).unrepeated(Unrepeated::AllOrNothing)
 }
 
-/// ECS tells that the task of the attempt stopped.
 fn stopped() -> Step {
     Step::call("its container died", |world| {
         let event = json!({
@@ -55,7 +53,7 @@ fn stopped() -> Step {
     })
 }
 
-/// A ticket has a job, and a task claimed it and works.
+/// Steps until a task works on the ticket's job.
 pub(super) fn until_it_works() -> Vec<Step> {
     vec![told(), Step::messages(), attempt::begins(), attempt::claims(), attempt::prepares(), attempt::executes()]
 }
@@ -84,7 +82,7 @@ pub(in crate::walk) fn cancelled_before_it_is_claimed() -> Flow {
     flow("a job is cancelled before it is claimed", &["cancelled"], steps)
 }
 
-/// The same, and the task died under it.
+/// The same, until the task has died.
 pub(super) fn until_its_task_died() -> Vec<Step> {
     let more =
         [stopped(), Step::wait(Duration::from_secs(20)), Step::sweep("the sweeper goes round"), Step::messages()];

@@ -1,4 +1,4 @@
-//! Tokens are made, once for each key of a request, and taken back.
+//! Flows of API tokens that are created once per idempotency key, and revoked.
 
 use super::{flow, prepared};
 use crate::walk::base;
@@ -12,7 +12,7 @@ fn new() -> Value {
     json!({ "name": "second", "kind": "api", "scopes": ["read"] })
 }
 
-/// Whoever asks again is told which token was made, and can't be shown it.
+/// A repeat is refused with the token's id, because its text cannot be shown again.
 fn made() -> Step {
     let make = |_: &World| Some(post("/v1/tokens", new()).with("idempotency-key", "key-1").into());
     Step::call("somebody makes a token", make).or_refused("409")

@@ -1,5 +1,5 @@
-//! A forge tells something once, and whoever heard it dies: nobody tells it again, and this hook knows of no list in
-//! which that would be found. What leads on is the comparison with the forge, and time.
+//! Flows of webhooks that the forge sends once, to a process that dies.
+//! The hook's missed deliveries are not listed, so only polling and time lead on.
 
 use super::prepared;
 use super::reviews::{
@@ -10,19 +10,19 @@ use crate::walk::step::{Flow, Step, Unrepeated};
 use futures::FutureExt;
 use std::time::Duration;
 
-/// Longer than a hook rests between two looks.
+/// Longer than the time between two polls of a hook.
 const UNTIL_IT_LOOKS: Duration = Duration::from_secs(360);
 
 fn once(step: Step) -> Step {
     step.unrepeated(Unrepeated::Told)
 }
 
-/// Time passes, and what our hooks should have told is looked for.
+/// Time passes, and polling finds what the webhooks missed.
 fn looks() -> impl Iterator<Item = Step> {
     known([Step::wait(UNTIL_IT_LOOKS), Step::sweep("the sweeper goes round"), Step::messages()])
 }
 
-/// Its review is to be found before anybody waits for its task in vain.
+/// Polling must find the review before the wait for its task is given up.
 pub(in crate::walk) fn reviewed_and_revised() -> Flow {
     let mut steps = vec![once(reviewed("a review is told", "review 1"))];
     steps.extend(known([Step::messages()].into_iter().chain(attempted()).chain(published("one.txt"))));
@@ -30,7 +30,7 @@ pub(in crate::walk) fn reviewed_and_revised() -> Flow {
     of_hook("a review is told once and answered", &["completed"], steps)
 }
 
-/// A look finds it while the job works, so that it waits for that all the same.
+/// A poll finds the review while the job works, so the review waits for the job.
 pub(in crate::walk) fn reviewed_while_it_works() -> Flow {
     let mut steps = worked_on();
     steps.push(once(another()));
@@ -49,8 +49,7 @@ pub(in crate::walk) fn closed_before_it_is_claimed() -> Flow {
     of_hook("it is told once that a pull request was closed before its job is claimed", &["cancelled"], steps)
 }
 
-/// The review that waits is answered: at once, or when its hour is over, where whoever heard that it was closed died in
-/// between.
+/// The deferred review is decided at once, or after its hour if the process died in between.
 pub(in crate::walk) fn closed_while_a_review_waits() -> Flow {
     let mut steps = worked_on();
     steps
