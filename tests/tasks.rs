@@ -1,4 +1,4 @@
-//! What a job's task is like: its size, its capacity, and what becomes of it when Spot takes that back.
+//! Tests of a job's task: its size, its capacity, and a Spot interruption.
 
 use crate::story::{Story, begin_all, until};
 use pullyard_domain::id::JobId;
@@ -9,7 +9,7 @@ use pullyard_protocol::job::Job;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Longer than a finish may be on its way after a death.
+/// Longer than a finish may be on its way after the task died.
 const GRACE: Duration = Duration::from_secs(16);
 
 fn like(task: &Value) -> (String, Value) {
@@ -17,7 +17,7 @@ fn like(task: &Value) -> (String, Value) {
     (definition, task["capacityProviderName"].clone())
 }
 
-/// What EventBridge tells when Spot capacity was taken back, with the exit code of a runner that was told.
+/// Sends EventBridge's event of a Spot interruption, with the exit code of a runner that received SIGTERM.
 async fn interrupt(story: &Story, job: &JobId, task: &Value) {
     let detail = json!({
         "taskArn": task["taskArn"], "lastStatus": "STOPPED", "startedBy": job.as_str(),
@@ -34,12 +34,12 @@ fn waits_for_spot(job: &Job) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_start_of_a_job_is_of_the_size_and_capacity_that_it_was_made_with() {
+async fn tasks_keep_the_size_and_capacity_of_their_job() {
     let story = Story::waiting().await;
     let plain = story.job_for("e1", "APP-1", 1).await;
     assert_eq!(like(&story.task_of(&plain, 1).await), ("pullyard-runner:1".into(), "FARGATE".into()));
     assert_eq!(story.api.job(&plain).await.unwrap().task, Some(Task::default()));
-    assert_eq!(story.stored(&plain).await["task"], Value::Null, "what most jobs have is not stored");
+    assert_eq!(story.stored(&plain).await["task"], Value::Null, "the default is not stored");
 
     story
         .settings(|settings| {
@@ -57,7 +57,7 @@ async fn every_start_of_a_job_is_of_the_size_and_capacity_that_it_was_made_with(
     story.claim(&job, "c1").await.unwrap();
     interrupt(&story, &job, &first).await;
     story.pass(GRACE).await;
-    assert_eq!(like(&story.task_of(&job, 2).await), large, "frozen when the job was made");
+    assert_eq!(like(&story.task_of(&job, 2).await), large, "frozen at the job's creation");
     let task = Task { size: TaskSize::Large, capacity: TaskCapacity::FargateSpot };
     assert_eq!(story.api.job(&job).await.unwrap().task, Some(task));
     let small = story.job_for("e3", "APP-3", 1).await;
@@ -66,7 +66,7 @@ async fn every_start_of_a_job_is_of_the_size_and_capacity_that_it_was_made_with(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_has_the_tags_of_its_definition_so_that_its_cost_is_somebodys() {
+async fn task_gets_the_tags_of_its_definition() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let task = story.task_of(&job, 1).await;
@@ -78,7 +78,7 @@ async fn a_task_has_the_tags_of_its_definition_so_that_its_cost_is_somebodys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interruption_before_the_claim_uses_up_no_attempt_and_is_never_given_up() {
+async fn interruption_before_the_claim_uses_no_attempt() {
     let story = Story::waiting().await;
     story.settings(|settings| settings.task_capacity = TaskCapacity::FargateSpot).await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -101,7 +101,7 @@ async fn an_interruption_before_the_claim_uses_up_no_attempt_and_is_never_given_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interruption_while_the_agent_works_puts_the_job_back_until_the_limit_and_says_why() {
+async fn interrupted_attempt_is_requeued_until_the_limit() {
     let story = Story::waiting().await;
     story
         .settings(|settings| {

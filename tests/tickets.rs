@@ -1,4 +1,4 @@
-//! The ticket tool's calls.
+//! Tests of the events that a ticket tool sends.
 
 mod rival;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_becomes_a_pull_request() {
+async fn ticket_becomes_a_pull_request() {
     let story = Story::begin().await;
     let job = story.job_for("e1", "APP-17", 1).await;
     let job = story.ended(&job).await;
@@ -28,7 +28,7 @@ async fn a_ticket_becomes_a_pull_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_repeats_of_one_event_make_one_job() {
+async fn fifty_repeats_of_one_event_create_one_job() {
     let story = Story::waiting().await;
     let calls = (0..50).map(|_| story.tell("e1", "APP-1", TRIGGER, 1));
     let decisions = join_all(calls).await;
@@ -43,7 +43,7 @@ async fn fifty_repeats_of_one_event_make_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_events_at_once_for_one_ticket_make_one_job_and_each_gets_a_true_answer() {
+async fn fifty_concurrent_events_of_a_ticket_create_one_job() {
     let story = Story::waiting().await;
     let events = (0..50).map(|n| (format!("e{n}"), n)).collect::<Vec<_>>();
     let decisions = join_all(events.iter().map(|(event, n)| story.tell(event, "APP-1", TRIGGER, *n))).await;
@@ -59,7 +59,7 @@ async fn fifty_events_at_once_for_one_ticket_make_one_job_and_each_gets_a_true_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_others_outrun_five_times_is_answered_503_and_makes_nothing_until_it_is_told_again() {
+async fn contended_entry_returns_503_and_creates_no_job() {
     let rival = Rival::start().await;
     let before_dynamodb = Some(rival.between());
     let story = Story::with(Setup { task: Task::Waiting, before_dynamodb, ..Setup::default() }).await;
@@ -68,7 +68,7 @@ async fn an_entry_that_others_outrun_five_times_is_answered_503_and_makes_nothin
     let mut expected = story.item(&pk, "TICKET").await;
     let event = story.event("e2", "APP-1", TRIGGER, 2);
     let body = serde_json::to_vec(&event).unwrap();
-    // Past the client, which would tell it again by itself.
+    // Without the client, which would retry.
     let tell = || {
         let token = Some(story.local.admin_token());
         story.raw(reqwest::Method::POST, "/v1/tickets/events", token, body.clone())
@@ -77,7 +77,7 @@ async fn an_entry_that_others_outrun_five_times_is_answered_503_and_makes_nothin
     let (status, headers, said) = tell().await;
     assert_eq!((status, &said["code"]), (503, &json!("contended")), "{said}");
     assert_eq!((headers["retry-after"].to_str().unwrap(), rival.was_faster()), ("1", 5));
-    // No job, no lock, no word in the ledger: the ticket is as the others left it.
+    // No job, no lock and no ledger entry; the ticket has the rival's five revisions.
     expected["rev"] = json!(expected["rev"].as_u64().unwrap() + 5);
     assert_eq!(story.item(&pk, "TICKET").await, expected);
     let delivery = DeliveryId::of_ticket_event(&story.project, &event.event_id);
@@ -91,7 +91,7 @@ async fn an_entry_that_others_outrun_five_times_is_answered_503_and_makes_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_in_the_trigger_column_starts_nothing() {
+async fn edit_in_the_trigger_column_starts_no_job() {
     let story = Story::waiting().await;
     story.job_for("e1", "APP-1", 1).await;
     let edit = story.tell("e2", "APP-1", TRIGGER, 2).await;
@@ -101,7 +101,7 @@ async fn an_edit_in_the_trigger_column_starts_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_persons_move_during_the_job_is_not_overwritten() {
+async fn move_by_a_user_during_the_job_is_not_overwritten() {
     let story = Story::begin().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     story.tell("e2", "APP-1", "Blocked", 2).await;
@@ -114,7 +114,7 @@ async fn a_persons_move_during_the_job_is_not_overwritten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_that_is_decided_again_stays_the_delivery_that_came_first() {
+async fn repeated_refusal_keeps_its_time_and_counts_repeats() {
     let story = Story::waiting().await;
     let first = story.tell("e1", "APP-1", TODO, 1).await;
     let before = story.api.delivery(&first.delivery).await.unwrap();
@@ -127,7 +127,7 @@ async fn a_refusal_that_is_decided_again_stays_the_delivery_that_came_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_is_replayed_is_as_old_as_it_was_and_about_what_its_ticket_says() {
+async fn replayed_entry_keeps_its_time_and_uses_the_ticket_text() {
     let story = Story::waiting().await;
     story.settings(|settings| settings.auto_create = false).await;
     let (left, stays) = (story.tell("e1", "APP-1", TRIGGER, 1).await, story.tell("e2", "APP-2", TRIGGER, 1).await);

@@ -1,5 +1,5 @@
-//! A forge that knows tokens which end: it stands before the demo forge, lets in only tokens that it was told
-//! of, and takes them back at `DELETE /installation/token`. What is behind it knows one account.
+//! A proxy before the demo forge that knows expiring tokens.
+//! It admits registered tokens, revokes them at `DELETE /installation/token`, and uses one account behind it.
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -11,7 +11,6 @@ use base64::prelude::BASE64_STANDARD;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-/// The gate, as whoever goes through it sees it.
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) url: String,
@@ -19,7 +18,7 @@ pub(crate) struct Gate {
 }
 
 struct Inner {
-    /// Where the demo forge is, and how it knows us.
+    /// The demo forge's URL, and our token there.
     behind: String,
     token: String,
     http: reqwest::Client,
@@ -27,14 +26,14 @@ struct Inner {
     calls: Mutex<Vec<(String, String)>>,
 }
 
-/// A token as GitHub makes them now: about 520 characters, with dots and dashes.
+/// A token in GitHub's current form: about 520 characters, with dots and dashes.
 pub(crate) fn long_token(number: usize) -> String {
     let part = "eyJ0-AbC_".repeat(28);
     format!("ghs_{number:05}_{}.{}.{}", &part[..200], &part[..200], &part[..108])
 }
 
 impl Gate {
-    /// `behind` is the demo forge's address, `token` the one it knows; `more` comes before the gate.
+    /// `behind` is the demo forge's URL, `token` our token there. Routes of `more` precede the gate.
     pub(crate) async fn start(behind: &str, token: &str, more: impl FnOnce(&Self) -> Router) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let inner = Inner {
@@ -50,22 +49,19 @@ impl Gate {
         gate
     }
 
-    /// Lets a token in from now on.
     pub(crate) fn admit(&self, token: &str) {
         self.inner.live.lock().unwrap().insert(token.to_owned());
     }
 
-    /// A token's time is over.
     pub(crate) fn end(&self, token: &str) {
         self.inner.live.lock().unwrap().remove(token);
     }
 
-    /// The tokens that still work.
     pub(crate) fn live(&self) -> Vec<String> {
         self.inner.live.lock().unwrap().iter().cloned().collect()
     }
 
-    /// Every call that was let in: method and path, and by which token.
+    /// Every admitted call: method and path, and its token.
     pub(crate) fn calls(&self) -> Vec<(String, String)> {
         self.inner.calls.lock().unwrap().clone()
     }
@@ -116,7 +112,7 @@ async fn forward(inner: &Inner, url: &str, parts: axum::http::request::Parts, bo
     }
     let mut body = answer.bytes().await.unwrap();
     if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.to_str().unwrap().starts_with("application/json")) {
-        // Its addresses are ours, as far as anybody outside knows.
+        // Clients know the forge by the gate's URL.
         body = String::from_utf8_lossy(&body).replace(&inner.behind, url).into();
     }
     let mut response = Response::new(Body::from(body));

@@ -1,4 +1,4 @@
-//! Tokens and secrets through the public API: shown once, revoked at once, noted when used, kept over a restart.
+//! Tests of tokens and secrets through the API: shown once, revoked at once, kept over a restart.
 
 use crate::story::{Story, until};
 use pullyard_domain::id::SecretName;
@@ -29,7 +29,7 @@ async fn post(story: &Story, key: &str, body: &Value) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_makes_no_second_token_and_is_told_which_one_was_made() {
+async fn repeated_request_returns_409_and_creates_no_token() {
     let story = Story::waiting().await;
     let body = json!(asking("ci"));
     let (status, made) = post(&story, "k1", &body).await;
@@ -51,7 +51,7 @@ async fn a_repeat_makes_no_second_token_and_is_told_which_one_was_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_people_may_make_tokens_by_the_same_key() {
+async fn two_users_with_the_same_key_create_two_tokens() {
     let story = Story::waiting().await;
     let other = story.token(&[Scope::Admin], None).await;
     let mut made = Vec::new();
@@ -65,12 +65,12 @@ async fn two_people_may_make_tokens_by_the_same_key() {
     let [(first, one, _), (second, two, _), (third, _, code)] = &made[..] else { panic!("{made:?}") };
     assert_eq!((first, second), (&201, &201), "{made:?}");
     assert_ne!(one, two);
-    assert_eq!((third, code), (&422, &json!("idempotency_key_reused")), "of one of them it is the same key");
+    assert_eq!((third, code), (&422, &json!("idempotency_key_reused")), "one user cannot reuse a key");
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_of_many_calls_with_one_key_shows_a_token() {
+async fn concurrent_requests_with_one_key_show_one_token() {
     let story = Story::waiting().await;
     let body = json!(asking("ci"));
     let answers = futures::future::join_all((0..12).map(|_| post(&story, "k1", &body))).await;
@@ -82,7 +82,7 @@ async fn one_of_many_calls_with_one_key_shows_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_revocations_at_once_both_succeed_and_a_token_ends_with_its_time() {
+async fn concurrent_revocations_succeed_and_tokens_expire() {
     let story = Story::waiting().await;
     let state = async |made: &CreatedToken| {
         let all = story.api.tokens(None).await.unwrap().tokens;
@@ -105,7 +105,7 @@ async fn two_revocations_at_once_both_succeed_and_a_token_ends_with_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_use_is_noted_to_the_minute_and_no_more_often() {
+async fn last_use_of_a_token_is_stored_once_per_minute() {
     let story = Story::waiting().await;
     let token = story.token(&[Scope::Read], None).await;
     let operator = Operator::new(story.local.api_url(), &token).unwrap();
@@ -118,7 +118,7 @@ async fn a_use_is_noted_to_the_minute_and_no_more_often() {
     };
     let first = noted(None).await;
     for _ in 0..5 {
-        assert_eq!(operator.own_token().await.unwrap().last_used, first, "not within the minute");
+        assert_eq!(operator.own_token().await.unwrap().last_used, first, "no update within the minute");
     }
     story.clock.advance(Duration::from_secs(61));
     noted(first).await;
@@ -126,7 +126,7 @@ async fn a_use_is_noted_to_the_minute_and_no_more_often() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_admin_of_some_projects_makes_no_token_and_sets_no_secret() {
+async fn project_admin_cannot_create_tokens_or_set_secrets() {
     let story = Story::waiting().await;
     let limited = story.token(&[Scope::Admin], Some(&["acme"])).await;
     let ask = async |method: Method, path: &str, body: Value| {
@@ -141,7 +141,7 @@ async fn an_admin_of_some_projects_makes_no_token_and_sets_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_answer_repeats_a_secrets_value() {
+async fn responses_never_contain_a_secret_value() {
     let story = Story::waiting().await;
     let put = async |name: &str, body: &str| {
         let path = format!("/v1/secrets/{name}");
@@ -166,7 +166,7 @@ async fn no_answer_repeats_a_secrets_value() {
     assert_eq!(put("a", r#"{"value":""}"#).await, 422);
     assert_eq!(put("a", &json!({ "value": "x".repeat(65_537) }).to_string()).await, 422);
     assert_eq!(put("..%2Fsigning-key", r#"{"value":"x"}"#).await, 404);
-    // Nobody can have the signing key sent to an address of theirs.
+    // The signing key is never sent to a forge.
     let connect = json!({
         "id": "evil", "kind": "github", "api_url": "https://forge.example/api/v3", "token_secret": "pullyard/signing-key",
     });
@@ -177,7 +177,7 @@ async fn no_answer_repeats_a_secrets_value() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_key_of_leases_is_not_to_be_set_or_sent_anywhere_though_its_name_is_one_that_people_may_give() {
+async fn signing_key_cannot_be_set_rotated_or_sent() {
     let story = Story::waiting().await;
     let mut config = story.config("dispatch", "effects.fifo").await;
     config.key_secret = "pullyard/user/key".into();
@@ -200,7 +200,7 @@ async fn the_key_of_leases_is_not_to_be_set_or_sent_anywhere_though_its_name_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_and_tokens_outlive_a_restart_and_a_replaced_value_is_used() {
+async fn secrets_and_tokens_survive_a_restart() {
     let folder = TempDir::new().unwrap();
     let start = async || {
         let runner = vec!["sleep".to_owned(), "3600".to_owned()];
@@ -214,7 +214,7 @@ async fn secrets_and_tokens_outlive_a_restart_and_a_replaced_value_is_used() {
         api.set_secret(&name, &SetSecret { value: value.into(), kind: SecretKind::Forge }).await
     };
     let first = set(&api, "one").await.unwrap();
-    // Back to a value that was there before: the token of the request must not tie a value to a version.
+    // A repeated value is a new version; the request token must not tie a value to a version.
     for value in ["two", "one", "three", "two"] {
         assert_eq!(set(&api, value).await.unwrap().secret, first.secret);
     }
@@ -233,7 +233,7 @@ async fn secrets_and_tokens_outlive_a_restart_and_a_replaced_value_is_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_move_moves_nothing_once_the_ticket_went_on() {
+async fn repeated_move_has_no_effect_after_a_later_move() {
     let story = Story::waiting().await;
     story.tell("e1", "APP-1", "Todo", 1).await;
     let put = async |key: Option<&str>, status: &str| {
@@ -255,6 +255,6 @@ async fn a_repeated_move_moves_nothing_once_the_ticket_went_on() {
     assert_eq!((ticket.status.as_str(), ticket.active_job), ("AI Processing", Some(job)));
     assert_eq!(story.jobs().await.len(), 1);
     assert_eq!(put(None, "Blocked").await.0, 200);
-    assert_eq!(story.ticket("APP-1").await.status, "Blocked", "without a key it is another move");
+    assert_eq!(story.ticket("APP-1").await.status, "Blocked", "without a key it is a new move");
     story.end().await;
 }

@@ -1,4 +1,4 @@
-//! `pullyard try`, as somebody runs it who has set up nothing.
+//! Tests of `pullyard try`, run without any setup.
 
 pub(crate) mod terminal;
 
@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 const TOKEN: &str = "a-token-of-ana-0123";
 
-/// A forge that is somebody else's, with a repository and a user.
+/// A forge outside Pullyard, with a repository and a user.
 struct Elsewhere {
     dir: TempDir,
     forge: DemoForge,
@@ -37,7 +37,7 @@ impl Elsewhere {
         Self { dir, forge, repository }
     }
 
-    /// A try of nobody who is signed in.
+    /// A try of a user who is not signed in.
     fn command(&self, words: &[&str]) -> Command {
         let temporary = self.dir.path().join("tmp");
         std::fs::create_dir_all(&temporary).unwrap();
@@ -57,7 +57,7 @@ impl Elsewhere {
         self.command(words).env("GH_TOKEN", token).output().await.unwrap()
     }
 
-    /// The same of somebody who has a `gh` that does this.
+    /// The same, with a `gh` that runs this script.
     fn command_with_gh(&self, words: &[&str], gh: &str) -> Command {
         let bin = self.dir.path().join("bin");
         std::fs::create_dir_all(&bin).unwrap();
@@ -84,7 +84,7 @@ fn words(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_job_on_somebodys_repository_ends_with_its_pull_request_and_leaves_nothing_here() {
+async fn try_opens_a_pull_request_and_removes_its_folder() {
     let elsewhere = Elsewhere::begin("#!/bin/sh\ncat > prompt.txt\necho thinking\n").await;
     let tried = elsewhere.tries(&["--yes", "--agent-command", "./agent.sh"], TOKEN).await;
     let (out, err) = (words(&tried.stdout), words(&tried.stderr));
@@ -95,11 +95,11 @@ async fn one_job_on_somebodys_repository_ends_with_its_pull_request_and_leaves_n
     assert!(elsewhere.branches().contains("pullyard/try/job-"), "{}", elsewhere.branches());
     assert!(!out.contains(TOKEN) && !err.contains(TOKEN), "{out}{err}");
     let left = std::fs::read_dir(elsewhere.dir.path().join("tmp")).unwrap().count();
-    assert_eq!(left, 0, "its folder stayed");
+    assert_eq!(left, 0, "the folder was not removed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_begins_without_a_yes_a_token_that_works_and_an_agent() {
+async fn try_needs_confirmation_a_valid_token_and_an_agent() {
     let elsewhere = Elsewhere::begin("#!/bin/sh\nexit 1\n").await;
     let check = async |said: &[&str], token: &str, code: i32, says: &str| {
         let tried = elsewhere.tries(said, token).await;
@@ -114,7 +114,7 @@ async fn nothing_begins_without_a_yes_a_token_that_works_and_an_agent() {
     assert!(!elsewhere.branches().contains("pullyard/"), "{}", elsewhere.branches());
 }
 
-/// Asks for a colour before it writes anything.
+/// Asks for a colour before it writes a file.
 const ASKS: &str = "#!/bin/sh
 cat > \"$HOME/prompt\"
 if grep -q 'a deep blue' \"$HOME/prompt\"; then echo blue > colour.txt; exit 0; fi
@@ -122,7 +122,7 @@ mkdir -p .pullyard; printf 'Which colour?\\nAny will do.\\n' > .pullyard/questio
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_agent_asks_is_answered_on_the_terminal() {
+async fn agents_question_is_answered_on_the_terminal() {
     let elsewhere = Elsewhere::begin(ASKS).await;
     let mut command = elsewhere.command(&["--yes", "--agent-command", "./agent.sh"]);
     let mut terminal = Terminal::of(command.env("GH_TOKEN", TOKEN));
@@ -138,10 +138,10 @@ async fn what_the_agent_asks_is_answered_on_the_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_ends_the_input_is_told_once_that_nothing_more_is_heard() {
+async fn end_of_input_is_reported_once() {
     let outside = TempDir::new().unwrap();
     let go = outside.path().join("go");
-    // It asks when nobody can answer any more.
+    // The agent asks after the input ended.
     let asks = format!(
         "#!/bin/sh\ncat > /dev/null\nwhile [ ! -e '{}' ]; do sleep 0.05; done\n\
          mkdir -p .pullyard; echo 'Which colour?' > .pullyard/question.md\n",
@@ -162,7 +162,7 @@ async fn who_ends_the_input_is_told_once_that_nothing_more_is_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_can_answer_ends_the_try() {
+async fn question_without_a_terminal_ends_the_try() {
     let elsewhere = Elsewhere::begin(ASKS).await;
     let tried = elsewhere.tries(&["--yes", "--agent-command", "./agent.sh"], TOKEN).await;
     let err = words(&tried.stderr);
@@ -173,7 +173,7 @@ async fn what_nobody_can_answer_ends_the_try() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_token_of_gh_is_used_only_if_that_is_agreed_to() {
+async fn token_of_gh_needs_consent() {
     let elsewhere = Elsewhere::begin("#!/bin/sh\ncat > prompt.txt\n").await;
     let says = format!("[ \"$*\" = \"auth token --hostname $HOST\" ] && echo {TOKEN}");
     let address = elsewhere.forge.api_url();
@@ -207,7 +207,7 @@ async fn the_token_of_gh_is_used_only_if_that_is_agreed_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gh_that_has_no_token_is_said_and_nothing_begins() {
+async fn gh_without_a_token_ends_the_try() {
     let elsewhere = Elsewhere::begin("#!/bin/sh\nexit 1\n").await;
     for gh in ["exit 1", "exit 0", "echo \" \""] {
         let tried = elsewhere.command_with_gh(&["--yes", "--agent-command", "./agent.sh"], gh).output().await.unwrap();
@@ -220,7 +220,7 @@ async fn a_gh_that_has_no_token_is_said_and_nothing_begins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_is_stopped_before_it_costs_more_than_was_allowed() {
+async fn agent_is_stopped_at_the_cost_limit() {
     let spends = "#!/bin/sh
 cat > /dev/null
 echo '{\"kind\":\"usage\",\"turns\":1,\"cost_usd_micros\":600000}'
@@ -234,7 +234,7 @@ sleep 600
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_try_that_is_interrupted_told_to_end_or_loses_its_terminal_stops_its_agent_and_leaves_nothing_here() {
+async fn signals_stop_the_agent_and_remove_the_folder() {
     for (signal, shows_output) in [("-INT", false), ("-TERM", false), ("-HUP", false), ("-HUP", true)] {
         let outside = TempDir::new().unwrap();
         let begun = outside.path().join("begun");
@@ -246,20 +246,20 @@ async fn a_try_that_is_interrupted_told_to_end_or_loses_its_terminal_stops_its_a
         let command = command.env("GH_TOKEN", TOKEN);
         let mut terminal = if shows_output { Terminal::of_output(command) } else { Terminal::of(command) };
         until("the agent works", async || if begun.exists() { Ok(()) } else { Err(terminal.all()) }).await;
-        assert!(processes_of(&folder).len() > 1, "the try and its agent are found");
+        assert!(processes_of(&folder).len() > 1, "the try and its agent run");
         terminal.sends(signal).await;
         let (code, out) = terminal.ends().await;
         assert_eq!(code, Some(130), "{signal}: {out}{}", terminal.all());
         let says = terminal.all().contains("interrupted: the agent is stopped");
         assert_eq!(says, signal == "-INT", "{signal}: {}", terminal.all());
         all_are_gone(&folder).await;
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "{signal}: its folder stayed");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "{signal}: the folder was not removed");
         assert!(!elsewhere.branches().contains("pullyard/"), "{signal}: {}", elsewhere.branches());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_try_that_is_killed_takes_its_agent_and_the_folder_with_its_token_along() {
+async fn killing_the_try_kills_its_agent_and_removes_its_folder() {
     let outside = TempDir::new().unwrap();
     let begun = outside.path().join("begun");
     let endless = format!("#!/bin/sh\ncat > /dev/null\necho > '{}'\nwhile :; do sleep 0.05; done\n", begun.display());
@@ -269,7 +269,7 @@ async fn a_try_that_is_killed_takes_its_agent_and_the_folder_with_its_token_alon
     command.env("GH_TOKEN", TOKEN).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut tried = command.spawn().unwrap();
     until("the agent works", async || if begun.exists() { Ok(()) } else { Err("it does not".into()) }).await;
-    assert!(processes_of(&folder).len() > 1, "the try and its agent are found");
+    assert!(processes_of(&folder).len() > 1, "the try and its agent run");
     tried.kill().await.unwrap();
     all_are_gone(&folder).await;
     let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -278,7 +278,7 @@ async fn a_try_that_is_killed_takes_its_agent_and_the_folder_with_its_token_alon
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_that_are_none_are_refused_before_anything_begins() {
+async fn invalid_limits_are_refused() {
     let elsewhere = Elsewhere::begin("#!/bin/sh\nexit 1\n").await;
     for (flag, value, code, says) in [
         ("--max-usd", "five", 2, "use dollars, as 50 or 2.50"),

@@ -1,4 +1,4 @@
-//! `pullyard up`, as people start, stop and kill it.
+//! Tests of `pullyard up`: start, stop and kill.
 
 use crate::story::until;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -17,26 +17,23 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Longer than anything here takes on a loaded machine.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// A machine with a user, a checkout, and a data folder.
 pub(crate) struct Machine {
     root: TempDir,
 }
 
-/// A running `up`.
 pub(crate) struct Up {
     child: Child,
     pub(crate) api: Operator,
     said: Value,
 }
 
-/// A port that is free, and that no system hands out to somebody else while who had it starts again: Linux does so from
-/// 32768 on, others later.
+/// A free port below the ephemeral range, so that it stays free while its owner restarts. Linux starts the range at
+/// 32768.
 fn lasting_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Another run of these tests, if there is one, begins elsewhere.
+    // A concurrent run of these tests starts elsewhere.
     let begin = std::process::id() % 10_000;
     loop {
         let port = 20_000 + u16::try_from((begin + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % 12_000).unwrap();
@@ -47,7 +44,7 @@ fn lasting_port() -> u16 {
 }
 
 impl Machine {
-    /// The agent waits until it is let go, so that whatever shall happen can happen in the middle of it.
+    /// The agent waits for the gate, so that events can happen in the middle of its work.
     pub(crate) fn new() -> Self {
         let root = TempDir::new().unwrap();
         let machine = Self { root };
@@ -94,7 +91,7 @@ impl Machine {
     }
 
     async fn ran(&self, arguments: &[&str]) -> Output {
-        tokio::time::timeout(LONGEST, self.command(arguments).output()).await.expect("it never ended").unwrap()
+        tokio::time::timeout(LONGEST, self.command(arguments).output()).await.expect("the command did not end").unwrap()
     }
 
     pub(crate) async fn done(&self, arguments: &[&str]) -> String {
@@ -103,8 +100,7 @@ impl Machine {
         String::from_utf8(ran.stdout).unwrap()
     }
 
-    /// Starts it on ports of its own, or on those that it had. On the usual ports another test's `up` would take the
-    /// forge's while this one is down.
+    /// Starts on its own ports, or on its previous ones. On the default ports the `up` of another test could take them.
     pub(crate) async fn up(&self) -> Up {
         let addresses = self.path("data/addresses.json");
         if !addresses.exists() {
@@ -118,52 +114,50 @@ impl Machine {
     pub(crate) async fn up_with(&self, flags: &[&str]) -> Up {
         let mut child = self.command(&[&["up", "--json", "--data", "data"], flags].concat()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = tokio::time::timeout(LONGEST, lines.next_line()).await.expect("it never started").unwrap();
+        let line = tokio::time::timeout(LONGEST, lines.next_line()).await.expect("up did not start").unwrap();
         let Some(line) = line else {
-            panic!("it did not start: {:?}", child.wait_with_output().await.unwrap());
+            panic!("up did not start: {:?}", child.wait_with_output().await.unwrap());
         };
         let said: Value = serde_json::from_str(&line).unwrap();
-        let url = said["api"].as_str().unwrap_or_else(|| panic!("it did not start: {said}"));
+        let url = said["api"].as_str().unwrap_or_else(|| panic!("up did not start: {said}"));
         let api = Operator::new(url, &self.token()).unwrap();
         Up { child, api, said }
     }
 
-    /// As the context has it.
+    /// The token in the context.
     pub(crate) fn token(&self) -> String {
         let config = fs::read_to_string(self.path("config/pullyard/config.toml")).unwrap();
         let token = config.lines().find_map(|line| line.strip_prefix("token = ")).unwrap();
         token.trim_matches('"').to_owned()
     }
 
-    /// A project with the checkout as its repository.
     pub(crate) async fn project(&self) {
         self.done(&["projects", "create", "shop", "--name", "Shop"]).await;
         self.done(&["settings", "set", "auto_create=true"]).await;
         self.done(&["repos", "add", "--path", "shop", "--agent-command", "./agent.sh"]).await;
     }
 
-    /// The job of a ticket that was moved, however far it is.
+    /// Creates and moves a ticket; returns its job in any state.
     pub(crate) async fn moved(&self, up: &Up) -> JobId {
         self.done(&["tickets", "create", "S-1", "--title", "Say hi"]).await;
         self.done(&["tickets", "move", "S-1", "AI Processing"]).await;
         up.api.jobs(&shop(), None).await.unwrap().jobs.into_iter().next().unwrap().id
     }
 
-    /// The same, once its agent is at work.
+    /// The same, once its agent works.
     async fn working(&self, up: &Up) -> JobId {
         let job = self.moved(up).await;
         up.job_when(&job, |job| job.status == Status::Executing).await;
         job
     }
 
-    /// The branches of the checkout, but its own.
+    /// The branches that Pullyard created in the checkout.
     pub(crate) fn branches(&self) -> Vec<String> {
         let args = ["for-each-ref", "--format=%(refname:short)", "refs/heads/pullyard"];
         let git = std::process::Command::new("git").args(args).current_dir(self.path("shop")).output().unwrap();
         String::from_utf8(git.stdout).unwrap().lines().map(str::to_owned).collect()
     }
 
-    /// The leaders of the tasks' process groups.
     fn tasks(&self) -> Vec<Pid> {
         let folders = fs::read_dir(self.path("data/ecs/tasks")).unwrap();
         let state = |folder: fs::DirEntry| fs::read(folder.path().join("task.json")).ok();
@@ -186,10 +180,10 @@ impl Up {
         self.child.kill().await.unwrap();
     }
 
-    /// Asks it to end, as a service manager or Ctrl-C does.
+    /// Sends a signal, as a service manager or Ctrl-C does, and waits.
     pub(crate) async fn stop(mut self, signal: Signal) -> (i32, String) {
         kill(self.pid(), signal).unwrap();
-        let ended = tokio::time::timeout(LONGEST, self.child.wait()).await.expect("it never ended").unwrap();
+        let ended = tokio::time::timeout(LONGEST, self.child.wait()).await.expect("up did not end").unwrap();
         let mut err = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut err).await.unwrap();
         (ended.code().unwrap_or(-1), err)
@@ -207,7 +201,7 @@ impl Up {
         until("the job gets there", look).await
     }
 
-    /// The ticket in this status, with these badges and nothing left to be shown.
+    /// Waits until the ticket has this status and these badges and is synced.
     pub(crate) async fn ticket_shows(&self, status: &str, badges: &[&str]) {
         let look = async || match self.api.ticket(&shop(), &key()).await {
             Ok(ticket) if ticket.status == status && ticket.badges == badges && ticket.synced => Ok(()),
@@ -226,7 +220,7 @@ fn key() -> TicketKey {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_becomes_a_branch_of_the_users_own_checkout() {
+async fn ticket_becomes_a_branch_of_the_users_checkout() {
     let machine = Machine::new();
     let up = machine.up().await;
     machine.project().await;
@@ -236,18 +230,18 @@ async fn a_ticket_becomes_a_branch_of_the_users_own_checkout() {
     assert_eq!(job.status, Status::Completed, "{job:?}");
     let result = job.result.unwrap();
     assert_eq!(machine.branches(), [result.branch.as_str()]);
-    // A start that was only stopped says so by its code: this is how one leaves.
+    // SIGINT is the normal end, so its exit code is 0.
     assert_eq!(up.stop(Signal::SIGINT).await.0, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_in_the_middle_of_a_job_it_goes_on_at_the_same_address_with_one_pull_request() {
+async fn job_completes_once_after_up_is_killed_and_restarted() {
     let machine = Machine::new();
     let up = machine.up().await;
     machine.project().await;
     let (job, url) = (machine.working(&up).await, up.url().to_owned());
     up.kill().await;
-    // The work goes on while nobody is there to be told.
+    // The agent completes while `up` is down.
     machine.let_go();
 
     let up = machine.up().await;
@@ -265,7 +259,7 @@ async fn killed_in_the_middle_of_a_job_it_goes_on_at_the_same_address_with_one_p
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_together_with_the_job_the_job_fails_and_the_ticket_says_so() {
+async fn job_fails_when_killed_together_with_up() {
     let machine = Machine::new();
     let up = machine.up().await;
     machine.project().await;
@@ -281,7 +275,7 @@ async fn killed_together_with_the_job_the_job_fails_and_the_ticket_says_so() {
     assert_eq!(ended.failure.unwrap().code, "runner_crashed");
     up.ticket_shows("Todo", &["AI Failed"]).await;
     assert!(machine.branches().is_empty());
-    // It is no dead end: the next entry makes the next job.
+    // The next entry creates the next job.
     machine.let_go();
     machine.done(&["tickets", "move", "S-1", "AI Processing"]).await;
     let next = up.api.jobs(&shop(), None).await.unwrap().jobs.into_iter().next().unwrap().id;
@@ -292,7 +286,7 @@ async fn killed_together_with_the_job_the_job_fails_and_the_ticket_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopped_in_order_it_leaves_the_job_alone_and_says_so() {
+async fn stopped_up_leaves_its_job_running() {
     let machine = Machine::new();
     let up = machine.up().await;
     machine.project().await;
@@ -307,7 +301,7 @@ async fn stopped_in_order_it_leaves_the_job_alone_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_and_an_address_have_one_up_each() {
+async fn up_refuses_a_used_folder_or_address() {
     let machine = Machine::new();
     let up = machine.up().await;
     let second = machine.ran(&["up", "--data", "data"]).await;
@@ -329,7 +323,7 @@ async fn a_folder_and_an_address_have_one_up_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_says_four_lines_and_keeps_its_folder_to_its_owner() {
+async fn up_prints_four_lines_and_protects_its_folder() {
     use std::os::unix::fs::PermissionsExt as _;
     let machine = Machine::new();
     let mut child = machine.command(&["up", "--data", "data", "--listen", "127.0.0.1:0"]).spawn().unwrap();
@@ -346,7 +340,7 @@ async fn it_says_four_lines_and_keeps_its_folder_to_its_owner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_context_of_another_server_stays_the_current_one() {
+async fn context_of_another_server_stays_current() {
     let machine = Machine::new();
     let folder = machine.path("config/pullyard");
     fs::create_dir_all(&folder).unwrap();
@@ -365,10 +359,10 @@ async fn a_context_of_another_server_stays_the_current_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_was_moved_back_is_told() {
+async fn clock_that_runs_behind_is_reported() {
     let machine = Machine::new();
     let (_, err) = machine.up().await.stop(Signal::SIGTERM).await;
-    assert_eq!(err, "", "there is nothing to say");
+    assert_eq!(err, "", "no warning is printed");
     let seen = machine.path("data/last-seen");
     let last: u64 = fs::read_to_string(&seen).unwrap().parse().unwrap();
     fs::write(&seen, (last + 7_200).to_string()).unwrap();
@@ -377,7 +371,7 @@ async fn a_clock_that_was_moved_back_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_that_is_no_repository_is_refused_before_anything_is_made() {
+async fn repos_add_refuses_a_folder_without_a_repository() {
     let machine = Machine::new();
     let up = machine.up().await;
     machine.done(&["projects", "create", "shop", "--name", "Shop"]).await;
@@ -391,7 +385,7 @@ async fn a_folder_that_is_no_repository_is_refused_before_anything_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_admin_token_takes_the_old_one_back() {
+async fn new_admin_token_revokes_the_old_one() {
     let machine = Machine::new();
     let up = machine.up().await;
     let old = up.api.clone();
@@ -404,7 +398,7 @@ async fn a_new_admin_token_takes_the_old_one_back() {
     let refused = Operator::new(up.url(), &before).unwrap().projects(None).await.unwrap_err();
     assert_eq!(refused.code(), Some("not_signed_in"));
     up.stop(Signal::SIGTERM).await;
-    // It stays taken back.
+    // The old token stays revoked after a restart.
     let up = machine.up().await;
     assert!(Operator::new(up.url(), &before).unwrap().projects(None).await.is_err());
     assert!(up.api.projects(None).await.is_ok());
@@ -412,7 +406,7 @@ async fn a_new_admin_token_takes_the_old_one_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_that_moved_is_found_by_doctor_and_connected_again_under_another_name() {
+async fn doctor_finds_a_moved_repository() {
     let machine = Machine::new();
     let up = machine.up().await;
     machine.project().await;
@@ -432,7 +426,7 @@ async fn a_repository_that_moved_is_found_by_doctor_and_connected_again_under_an
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_is_led_to_the_sign_in_by_a_page_that_nobody_else_can_read() {
+async fn browser_signs_in_through_a_page_private_to_the_owner() {
     use std::os::unix::fs::PermissionsExt;
     let machine = Machine::new();
     let (program, told) = (machine.path("bin/xdg-open"), machine.path("told"));

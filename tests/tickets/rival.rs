@@ -1,5 +1,4 @@
-//! What stands before DynamoDB and is another writer who is faster each time: it changes a ticket just before every
-//! transaction that was decided over it.
+//! A proxy before DynamoDB that changes a ticket before each transaction that writes it.
 
 use crate::story::Between;
 use axum::Router;
@@ -12,24 +11,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::net::TcpListener;
 
-/// What a call must have to be served, beside its target; signatures are not checked.
+/// Headers that a call needs, besides its target; signatures are not verified.
 const HEADERS: [&str; 3] = ["content-type", "authorization", "x-amz-date"];
 const TARGET: &str = "DynamoDB_20120810.";
 
-/// Every call of the functions passes it.
 #[derive(Clone)]
 pub(super) struct Rival {
     url: String,
-    /// Where DynamoDB is, known before anybody calls.
+    /// DynamoDB's URL, set before the first call.
     behind: Arc<OnceLock<String>>,
     http: reqwest::Client,
-    /// The partition of the ticket that it wants.
+    /// The partition key of the ticket to change.
     wants: Arc<Mutex<Option<String>>>,
     faster: Arc<AtomicUsize>,
 }
 
 impl Rival {
-    /// Listens until the test ends, and wants nothing yet.
+    /// Listens until the test ends; changes no ticket yet.
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -40,7 +38,7 @@ impl Rival {
         rival
     }
 
-    /// How a system is told of it.
+    /// Puts the proxy before the DynamoDB of a system.
     pub(super) fn between(&self) -> Between {
         let rival = self.clone();
         Between::new(move |behind| {
@@ -49,17 +47,17 @@ impl Rival {
         })
     }
 
-    /// From now on it changes the ticket of this partition, or none.
+    /// From now on the ticket of this partition is changed, or none.
     pub(super) fn wants(&self, ticket: Option<&str>) {
         *self.wants.lock().unwrap_or_else(PoisonError::into_inner) = ticket.map(str::to_owned);
     }
 
-    /// How often it was faster.
+    /// The number of changes.
     pub(super) fn was_faster(&self) -> usize {
         self.faster.load(Ordering::SeqCst)
     }
 
-    /// The key of the ticket that it wants, if the call puts that.
+    /// The key of the ticket, if the call writes it.
     fn wanted(&self, operation: &str, asked: &Value) -> Option<Value> {
         let wants = self.wants.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let writes = asked["TransactItems"].as_array().filter(|_| operation == "TransactWriteItems")?;

@@ -1,5 +1,4 @@
-//! A terminal with somebody at it: a program's standard input, and its standard error or output, are the one end of a
-//! pseudoterminal.
+//! Runs a program on a pseudoterminal: its standard input, and its standard error or output.
 
 use nix::pty::openpty;
 use std::fs::File;
@@ -11,27 +10,27 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// How long a program may take to say what is waited for, on a machine with much else to do.
+/// The time limit for each output, also on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Terminal {
     program: Child,
-    /// What is not shown.
+    /// The stream that is not on the terminal.
     out: Box<dyn AsyncRead + Send + Unpin>,
     keys: File,
-    /// What is shown so far; it ends once nobody is at the other end.
+    /// The text on the terminal so far. The channel closes once no process has the terminal open.
     shown: watch::Receiver<Vec<u8>>,
-    /// Up to where it was looked at.
+    /// The end of the text that was already matched.
     seen: usize,
 }
 
 impl Terminal {
-    /// Starts the program at it; its standard output is a pipe.
+    /// Its standard output is a pipe.
     pub(crate) fn of(command: &mut Command) -> Self {
         Self::start(command, false)
     }
 
-    /// Starts the program at it; its standard error is a pipe.
+    /// Its standard error is a pipe.
     pub(crate) fn of_output(command: &mut Command) -> Self {
         Self::start(command, true)
     }
@@ -41,7 +40,7 @@ impl Terminal {
         let (input, shown) = (Stdio::from(pair.slave.try_clone().unwrap()), Stdio::from(pair.slave));
         let (out, err) = if shows_output { (shown, Stdio::piped()) } else { (Stdio::piped(), shown) };
         let mut program = command.stdin(input).stdout(out).stderr(err).spawn().unwrap();
-        // The ends that it got are held by the command as well: without them, what it shows would never end.
+        // The command holds copies of the terminal's ends, which would keep it open.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let out: Box<dyn AsyncRead + Send + Unpin> = match (program.stdout.take(), program.stderr.take()) {
             (Some(out), _) => Box::new(out),
@@ -52,7 +51,7 @@ impl Terminal {
         let (kept, shown) = watch::channel(Vec::new());
         std::thread::spawn(move || {
             let mut some = [0; 4096];
-            // Linux says an error, not an end, once nobody is at the other end.
+            // Linux returns an error, not an end of file, once no process has the terminal open.
             while let Ok(read @ 1..) = screen.read(&mut some) {
                 kept.send_modify(|all: &mut Vec<u8>| all.extend_from_slice(&some[..read]));
             }
@@ -60,7 +59,7 @@ impl Terminal {
         Self { program, out, keys, shown, seen: 0 }
     }
 
-    /// Waits until it shows this, after what was waited for before.
+    /// Waits for this text after the previously matched one.
     pub(crate) async fn shows(&mut self, text: &str) {
         let from = self.seen;
         let end = |all: &[u8]| {
@@ -77,24 +76,23 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Sends the program a signal: a hang-up is what closing its terminal sends it.
+    /// Sends the program a signal; closing a terminal sends a hang-up.
     pub(crate) async fn sends(&self, signal: &str) {
         let pid = self.program.id().unwrap().to_string();
         let sent = Command::new("/bin/kill").args([signal, pid.as_str()]).status().await.unwrap();
         assert!(sent.success());
     }
 
-    /// Its exit code, and what is not shown. All that it showed is shown by then.
+    /// Its exit code and the other stream, after all output has arrived.
     pub(crate) async fn ends(&mut self) -> (Option<i32>, String) {
         let mut out = String::new();
-        timeout(LIMIT, self.out.read_to_string(&mut out)).await.expect("it goes on").unwrap();
-        let status = timeout(LIMIT, self.program.wait()).await.expect("it goes on").unwrap();
+        timeout(LIMIT, self.out.read_to_string(&mut out)).await.expect("the program does not end").unwrap();
+        let status = timeout(LIMIT, self.program.wait()).await.expect("the program does not end").unwrap();
         let shown = timeout(LIMIT, async { while self.shown.changed().await.is_ok() {} });
-        shown.await.expect("somebody is at its terminal still");
+        shown.await.expect("a process still uses the terminal");
         (status.code(), out)
     }
 
-    /// All that was shown.
     pub(crate) fn all(&self) -> String {
         String::from_utf8_lossy(&self.shown.borrow()).into_owned()
     }
