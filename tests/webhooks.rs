@@ -1,5 +1,4 @@
-//! Webhooks from outside: signed bodies through the gateway, hooks at the demo forge, secrets that rotate, and
-//! what is found that nobody told.
+//! Tests of webhooks from outside: signed bodies, hooks at the demo forge, rotating secrets, and polling.
 
 mod compared;
 mod installed;
@@ -41,7 +40,7 @@ pub(crate) fn signed(secret: &str, body: &[u8]) -> String {
     format!("sha256={hex}")
 }
 
-/// A story with a ticket whose pull request is open, and Ann, who may review it.
+/// A story with a ticket, its open pull request, and the reviewer Ann.
 pub(crate) struct World {
     pub(crate) story: Story,
     pub(crate) number: u64,
@@ -57,7 +56,7 @@ impl World {
         Self::prepared(setup, async |_| {}).await
     }
 
-    /// With something that has to know the system before anything calls it.
+    /// Runs `prepare` on the system before its first call.
     pub(crate) async fn prepared(setup: Setup, prepare: impl AsyncFnOnce(&Local)) -> Self {
         let settings = Settings { revise_on_review: true, ..setup.settings };
         let story = Story::prepared(Setup { task: Task::Waiting, settings, ..setup }, prepare).await;
@@ -75,7 +74,7 @@ impl World {
         world
     }
 
-    /// A ticket, and a pull request that is linked to it, whether the forge knows of it or not.
+    /// A ticket and a linked pull request, which the forge need not have.
     pub(crate) async fn link(&self, number: u64, ticket: &str, branch: &str, head: &str) {
         let integration = IntegrationId::new("gh1").unwrap();
         let id = PullRequestId { integration, repository: self.repository, number };
@@ -96,7 +95,7 @@ impl World {
         }
     }
 
-    /// A hook that the test itself calls.
+    /// A hook that only the test calls.
     pub(crate) async fn by_hand(&self, hook: &str) -> Hook {
         let made = self.story.api.install_hook(&self.wanted(hook, true)).await.unwrap();
         self.story
@@ -107,7 +106,7 @@ impl World {
         made
     }
 
-    /// What GitHub would send for a review of Ann's.
+    /// GitHub's webhook body for a review of Ann.
     pub(crate) fn review(&self, id: u64, action: &str, state: &str) -> Value {
         json!({
             "action": action,
@@ -172,7 +171,7 @@ impl World {
         (status, said)
     }
 
-    /// Ann asks for changes at the forge itself: the review's id.
+    /// Ann requests changes at the forge; returns the review's id.
     async fn asks(&self) -> u64 {
         let url = format!("{}/repos/{REPOSITORY}/pulls/{}/reviews", self.story.local.forge().api_url(), self.number);
         let body = json!({ "event": "REQUEST_CHANGES", "body": "Not yet." });
@@ -187,7 +186,7 @@ impl World {
         self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect()
     }
 
-    /// Waits until there is one revise job.
+    /// Waits for the first revise job.
     async fn revised(&self) -> Job {
         until("a revise job is made", async || {
             let mut jobs = self.revisions().await;
@@ -198,7 +197,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_is_let_in_in_the_published_order() {
+async fn deliveries_are_checked_in_the_published_order() {
     let world = World::make().await;
     world.by_hand("acme").await;
     let review = world.review(80, "submitted", "changes_requested");
@@ -209,7 +208,7 @@ async fn a_delivery_is_let_in_in_the_published_order() {
         assert_eq!((status, seen), (expected, code), "{what}: {said}");
     };
     let event = "pull_request_review";
-    // 413 comes before everything, also before it is known whose it is.
+    // 413 precedes every other check, including the lookup of the hook.
     let large = vec![b' '; 5 * 1024 * 1024 + 1];
     check("too large", world.send_as("nobody", event, "g", "", large).await, 413, "body_too_large").await;
     check("unknown", world.send_as("nobody", event, "g", &good, bytes()).await, 404, "not_found").await;
@@ -246,13 +245,13 @@ async fn a_delivery_is_let_in_in_the_published_order() {
         "edited_review",
     )
     .await;
-    assert!(world.revisions().await.is_empty(), "nothing of this makes a job");
+    assert!(world.revisions().await.is_empty(), "none of these starts a job");
     let mut foreign = review.clone();
     foreign["repository"]["id"] = json!(world.repository + 1);
     let sent = world.send("acme", event, &foreign).await;
     check("another repository by this one's secret", sent, 200, "repository_not_integrated").await;
     check("the review", world.send("acme", event, &review).await, 200, "accepted").await;
-    // What was not let in is counted, in one entry for each reason.
+    // Rejected deliveries are counted, with one entry for each reason.
     let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
     let refused: Vec<_> = ledger.iter().filter(|entry| entry.code.starts_with("signature_")).collect();
     assert_eq!(refused.len(), 1, "at most one write a minute: {refused:?}");
@@ -262,7 +261,7 @@ async fn a_delivery_is_let_in_in_the_published_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_two_hooks_tell_and_somebody_replays_makes_one_job() {
+async fn review_from_two_hooks_and_a_redelivery_starts_one_job() {
     let world = World::make().await;
     world.by_hand("acme").await;
     world.by_hand("second").await;
@@ -285,13 +284,13 @@ async fn a_review_that_two_hooks_tell_and_somebody_replays_makes_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_of_one_review_makes_one_job_and_names_every_decision() {
+async fn sixty_deliveries_of_one_review_start_one_job() {
     let world = World::make().await;
     world.by_hand("acme").await;
     let body = world.review(80, "submitted", "changes_requested");
     let sent = futures::future::join_all((0..60).map(|_| world.send("acme", "pull_request_review", &body))).await;
     let count = |code: &str| sent.iter().filter(|(_, said)| said["code"] == code).count();
-    // Who reads the ledger just before the job is made, and the review just after it, says so by the review.
+    // A delivery that reads the ledger before and the review after the job's creation answers `duplicate_review`.
     let again = ["repeat", "duplicate_review", "queued"].map(count);
     assert_eq!((count("accepted"), again.iter().sum::<usize>()), (1, 59), "{sent:?}");
     world.story.quiet().await;
@@ -300,7 +299,7 @@ async fn a_storm_of_one_review_makes_one_job_and_names_every_decision() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_comment_or_a_label_of_somebody_who_may_push_asks_for_a_revision() {
+async fn comment_or_label_of_a_user_with_push_starts_a_revision() {
     let world = World::make().await;
     world.by_hand("acme").await;
     let who = json!({ "id": ANN, "login": "ann", "type": "User" });
@@ -310,7 +309,7 @@ async fn a_comment_or_a_label_of_somebody_who_may_push_asks_for_a_revision() {
     let (status, said) = world.send("acme", "issue_comment", &asked).await;
     assert_eq!((status, said["code"].as_str()), (200, Some("accepted")), "{said}");
     let label = world.label(&who);
-    // The first one's job is active: this one waits for it, once.
+    // The first job is active, so the label waits for it, once.
     assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "held_for_job");
     assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "repeat");
     assert_eq!(world.revisions().await.len(), 1);
@@ -318,7 +317,7 @@ async fn a_comment_or_a_label_of_somebody_who_may_push_asks_for_a_revision() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_comment_or_a_label_of_a_stranger_asks_for_nothing() {
+async fn comment_or_label_of_a_stranger_starts_no_revision() {
     let world = World::make().await;
     world.by_hand("acme").await;
     let forge = world.story.local.forge();
@@ -336,7 +335,7 @@ async fn a_comment_or_a_label_of_a_stranger_asks_for_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_somebody_else_has_now_starts_nothing_nor_do_rights_that_were_taken_away() {
+async fn reused_login_or_revoked_permission_starts_no_revision() {
     let world = World::make().await;
     world.by_hand("acme").await;
     let code = async |body: &Value| world.send("acme", "pull_request_review", body).await.1["code"].clone();
@@ -344,17 +343,17 @@ async fn a_name_that_somebody_else_has_now_starts_nothing_nor_do_rights_that_wer
     for who in ["/review/user/id", "/sender/id"] {
         *other.pointer_mut(who).unwrap() = json!(ANN + 1);
     }
-    assert_eq!(code(&other).await, "author_not_permitted", "Ann's name, and not Ann");
+    assert_eq!(code(&other).await, "author_not_permitted", "Ann's login with another id");
     assert_eq!(code(&world.review(81, "submitted", "changes_requested")).await, "accepted");
     world.story.local.forge().set_role(REPOSITORY, "ann", Role::Read).await.unwrap();
-    // What the forge said is believed for ten minutes.
+    // A permission is cached for ten minutes.
     world.story.clock.advance(Duration::from_secs(601));
     assert_eq!(code(&world.review(82, "submitted", "changes_requested")).await, "author_not_permitted");
     world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_hook_of_one_repository_says_nothing_of_another_that_is_connected_too() {
+async fn hook_of_one_repository_cannot_report_another() {
     let world = World::make().await;
     world.by_hand("acme").await;
     let forge = world.story.local.forge();
@@ -371,7 +370,7 @@ async fn the_hook_of_one_repository_says_nothing_of_another_that_is_connected_to
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_review_is_decided_again_when_somebody_replays_it() {
+async fn replay_of_a_refused_review_starts_one_job() {
     let world = World::make().await;
     world.story.settings(|settings| settings.revise_on_review = false).await;
     world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
@@ -388,7 +387,7 @@ async fn a_refused_review_is_decided_again_when_somebody_replays_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renamed_repository_is_known_by_its_new_name() {
+async fn renamed_repository_is_stored_under_its_new_name() {
     let world = World::make().await;
     world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
     world.story.local.forge().rename_repository(REPOSITORY, "acme/renamed", "pullyard-bot").await.unwrap();
@@ -399,7 +398,7 @@ async fn a_renamed_repository_is_known_by_its_new_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_that_is_closed_has_the_task_of_its_revision_stopped() {
+async fn closing_a_pr_stops_the_task_of_its_revision() {
     let world = World::make().await;
     world.by_hand("acme").await;
     let asked = world.review(world.asks().await, "submitted", "changes_requested");
@@ -418,8 +417,8 @@ async fn a_pull_request_that_is_closed_has_the_task_of_its_revision_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_another_one_speaks_for_is_known_when_it_is_told_again() {
-    // Nothing is read from the forge, which knows of none of them.
+async fn repeat_of_an_absorbed_review_names_its_job() {
+    // Without hints the forge, which has none of these reviews, is not read.
     let world = World::of(Setup { hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
     world.by_hand("acme").await;
     let asks = |id: u64| world.review(id, "submitted", "changes_requested");
@@ -436,12 +435,12 @@ async fn a_review_that_another_one_speaks_for_is_known_when_it_is_told_again() {
         if jobs == 2 { Ok(()) } else { Err(format!("{jobs} jobs")) }
     })
     .await;
-    // Other bytes, so that it is another delivery.
+    // Another body is another delivery.
     let mut again = asks(81);
     again["review"]["html_url"] = "https://forge.example/r/again".into();
     let (status, said) = world.send("acme", "pull_request_review", &again).await;
     assert_eq!((status, said["code"].as_str()), (200, Some("repeat")), "{said}");
-    // It names the job that the other one got.
+    // The answer names the job of the review that absorbed it.
     let jobs = world.revisions().await;
     assert!(jobs.len() == 2 && jobs.iter().any(|made| made.id != job.id && said["job"] == made.id.as_str()), "{said}");
     world.story.end().await;

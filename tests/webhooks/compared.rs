@@ -1,4 +1,4 @@
-//! How a repository is compared with its forge: the list of changed pull requests, and all open ones.
+//! Tests of the comparison with the forge: the list of changed pull requests, and all open ones.
 
 use super::World;
 use super::recovery::{FAR_ID, Far, NOT_FOUND, told};
@@ -23,7 +23,7 @@ fn number(number: u64) -> PullRequestId {
 }
 
 impl World {
-    /// The repository of that forge is looked at, with these pull requests, which are so as far as we know.
+    /// Polls the far forge's repository. These pull requests have this state in our table.
     async fn polls(&self, far: &Far, numbers: RangeInclusive<u64>, state: PullRequestState) {
         self.integrate(far).await;
         self.open_far(&self.story.project, numbers.clone()).await;
@@ -37,7 +37,7 @@ impl World {
         self.story.api.set_ingress(&self.story.project, &set).await.unwrap();
     }
 
-    /// One round of it, and what is kept of that.
+    /// Polls once and returns the stored progress.
     async fn polled(&self) -> Look {
         self.story.pass(Duration::from_secs(61)).await;
         self.story.quiet().await;
@@ -51,7 +51,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pull_request_that_could_not_be_compared_is_compared_by_the_next_look() {
+async fn failed_comparison_is_repeated_by_the_next_poll() {
     let world = World::make().await;
     let at = world.story.clock.now();
     let is_back = Arc::new(AtomicBool::new(false));
@@ -73,7 +73,7 @@ async fn pull_request_that_could_not_be_compared_is_compared_by_the_next_look() 
     assert_eq!(first.changed, [102], "{first:?}");
     assert!(first.problem.is_some() && first.listed.is_some(), "{first:?}");
     let states = [world.state(101).await, world.state(102).await];
-    assert_eq!(states, [PullRequestState::Open, PullRequestState::Closed], "one that fails keeps no other waiting");
+    assert_eq!(states, [PullRequestState::Open, PullRequestState::Closed], "a failed comparison does not block others");
     is_back.store(true, Ordering::SeqCst);
     let second = world.polled().await;
     assert!(second.changed.is_empty() && second.problem.is_none() && second.listed > first.listed, "{second:?}");
@@ -82,15 +82,15 @@ async fn pull_request_that_could_not_be_compared_is_compared_by_the_next_look() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn list_longer_than_a_look_reads_is_cut_and_says_so() {
+async fn list_longer_than_a_poll_reads_is_cut_and_reported() {
     let world = World::make().await;
     let at = world.story.clock.now();
-    // Of somebody else's, as most of them are.
+    // Most pull requests are not in our table.
     let far = Far::endless(move |_: &str| Some((200, Value::from(vec![told(7, at)]).to_string()))).await;
     world.polls(&far, 101..=101, PullRequestState::Closed).await;
     let first = world.polled().await;
     let pages = far.asked("");
-    // Fewer where the machine is slow: a page has its time, too.
+    // Fewer on a slow machine, because each page has a time limit.
     assert!((1..=5).contains(&pages.len()) && pages.iter().all(|page| page == LIST), "{pages:?}");
     assert!(first.problem.as_deref().is_some_and(|problem| problem.contains("passed over")), "{first:?}");
     assert!(first.listed.is_some(), "{first:?}");
@@ -98,7 +98,7 @@ async fn list_longer_than_a_look_reads_is_cut_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_another_repository_has_under_the_name_that_ours_had_is_not_taken_for_ours() {
+async fn pull_requests_under_a_reused_repository_name_are_ignored() {
     let world = World::make().await;
     let at = world.story.clock.now();
     let far = Far::start(move |call: &str| {
@@ -122,7 +122,7 @@ async fn what_another_repository_has_under_the_name_that_ours_had_is_not_taken_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn full_comparison_of_many_pull_requests_goes_on_where_the_last_round_stopped() {
+async fn full_comparison_resumes_where_the_last_poll_stopped() {
     let world = World::make().await;
     let far = Far::start(|call: &str| {
         let said = match call.strip_prefix("GET /repos/acme/far/pulls/") {
@@ -139,7 +139,7 @@ async fn full_comparison_of_many_pull_requests_goes_on_where_the_last_round_stop
     assert_eq!(store.put_poll(&poll).await.unwrap(), Write::Applied);
     let (begins, mut look) = (world.story.clock.now(), world.polled().await);
     let most = look.since;
-    // Three rounds do it; a slow machine needs more.
+    // Usually three rounds; a slow machine needs more.
     for _ in 0..45 {
         if look.began.is_none() {
             break;
@@ -152,13 +152,13 @@ async fn full_comparison_of_many_pull_requests_goes_on_where_the_last_round_stop
     assert!((&look.after, &look.problem) == (&None, &None) && look.since >= Some(begins), "{look:?}");
     assert!(
         most.is_some_and(|most| look.since.unwrap().since(most) < Duration::from_secs(60)),
-        "it began then: {look:?}"
+        "`since` is the time of the start: {look:?}"
     );
     world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn look_at_a_slow_forge_compares_one_pull_request_after_the_other() {
+async fn poll_of_a_slow_forge_compares_one_pull_request() {
     let world = World::make().await;
     let (clock, at) = (world.story.clock.clone(), world.story.clock.now());
     let far = Far::start(move |call: &str| {
@@ -172,9 +172,9 @@ async fn look_at_a_slow_forge_compares_one_pull_request_after_the_other() {
     world.polls(&far, 1..=3, PullRequestState::Open).await;
     for round in 1..=4 {
         world.polled().await;
-        assert_eq!(far.asked("/pulls/").len(), round, "each round has time for one");
+        assert_eq!(far.asked("/pulls/").len(), round, "a round has time for one comparison");
     }
     let asked = [1, 2, 3, 1].map(|number| format!("GET /repos/acme/far/pulls/{number}"));
-    assert_eq!(far.asked("/pulls/"), asked, "each in its turn, and then the first again");
+    assert_eq!(far.asked("/pulls/"), asked, "one after the other, then the first again");
     world.story.end().await;
 }

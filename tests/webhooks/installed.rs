@@ -1,4 +1,4 @@
-//! Hooks that are made at a forge, and by hand: told of, checked, mended, removed, and made anew.
+//! Tests of hooks that are installed at a forge or by hand: verified, repaired, removed and installed again.
 
 use super::{World, name, signed};
 use crate::story::REPOSITORY;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_is_installed_once_told_of_reviews_checked_mended_and_removed() {
+async fn hook_is_installed_once_verified_repaired_and_removed() {
     let world = World::make().await;
     let api = &world.story.api;
     let made = api.install_hook(&world.wanted("acme", false)).await.unwrap();
@@ -34,7 +34,7 @@ async fn a_hook_is_installed_once_told_of_reviews_checked_mended_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_that_is_made_anew_is_told_nothing_of_the_one_of_its_name_before_it() {
+async fn reinstalled_hook_has_no_state_of_its_predecessor() {
     let world = World::make().await;
     let (api, store) = (&world.story.api, world.story.store().await);
     let star = json!({ "action": "created", "repository": { "id": world.repository, "full_name": REPOSITORY } });
@@ -50,11 +50,11 @@ async fn a_hook_that_is_made_anew_is_told_nothing_of_the_one_of_its_name_before_
     both_ways().await;
     let before = store.hook(&name("acme")).await.unwrap().unwrap();
     api.remove_hook(&name("acme"), false).await.unwrap();
-    // What a process does that had read the hook already.
+    // A process that read the hook earlier still writes its notes.
     let late = before.created.plus(Duration::from_secs(1));
     assert_eq!(store.note_hook_verified(&before, late).await.unwrap(), Write::Applied);
     assert_eq!(store.note_hook_refused(&before, 3, late).await.unwrap(), Write::Applied);
-    // Made at another time, and before a process notes the same again.
+    // Later than these notes, and before a process repeats its own.
     world.story.pass(Duration::from_secs(2)).await;
     world.by_hand("acme").await;
     let hook = api.hook(&name("acme")).await.unwrap();
@@ -64,13 +64,13 @@ async fn a_hook_that_is_made_anew_is_told_nothing_of_the_one_of_its_name_before_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_whose_id_at_the_forge_was_not_noted_is_removed_there_and_no_other_one() {
+async fn hook_without_a_stored_id_is_removed_at_the_forge() {
     let world = World::make().await;
     let (api, store) = (&world.story.api, world.story.store().await);
     let stays = api.install_hook(&world.wanted("other", false)).await.unwrap();
     api.install_hook(&world.wanted("acme", false)).await.unwrap();
     world.story.local.forge().deliveries_settled().await;
-    // As whoever makes it leaves it who dies before that.
+    // The state after a crash before the id was stored.
     let hook = store.hook(&name("acme")).await.unwrap().unwrap();
     assert_eq!(store.put_hook(&Hook { forge_id: None, ..hook }).await.unwrap(), Write::Applied);
     api.remove_hook(&name("acme"), false).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_hook_whose_id_at_the_forge_was_not_noted_is_removed_there_and_no_othe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_that_was_never_heard_is_forgotten_where_its_repository_is_gone_and_not_where_we_are_not_let_in() {
+async fn removing_an_unverified_hook_needs_keep_or_a_gone_repository() {
     let world = World::make().await;
     let api = &world.story.api;
     let answers = |path: &str, status| {
@@ -91,14 +91,14 @@ async fn a_hook_that_was_never_heard_is_forgotten_where_its_repository_is_gone_a
     };
     for keeps in [false, true] {
         world.by_hand("acme").await;
-        // Who may not see hooks is told the one or the other.
+        // A token without access to hooks gets either status.
         for status in [403, 404] {
             answers("/hooks", status);
             api.remove_hook(&name("acme"), false).await.unwrap_err();
             assert_eq!(api.hook(&name("acme")).await.unwrap().forge_id, None);
             world.story.local.forge().forget_faults();
         }
-        // One of both takes it away: there is nothing that could have it, or it may stay there.
+        // The removal succeeds if the repository is gone, or if the hook may stay at the forge.
         answers("/repos/", if keeps { 403 } else { 404 });
         api.remove_hook(&name("acme"), keeps).await.unwrap();
         assert_eq!(api.hook(&name("acme")).await.unwrap_err().code(), Some("not_found"));

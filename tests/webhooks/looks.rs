@@ -1,4 +1,4 @@
-//! What is found at the forge that nobody told.
+//! Tests of polling and recovery: events at the forge whose webhook never arrived.
 
 use super::{ANN, ANNS_TOKEN, World, name};
 use crate::story::REPOSITORY;
@@ -21,7 +21,7 @@ async fn sweeper_finds_a_review_that_the_webhook_lost() {
     world.story.local.forge().order_delivery_fault(1, DeliveryFault::NotSent);
     world.asks().await;
     world.story.local.forge().deliveries_settled().await;
-    assert!(world.revisions().await.is_empty(), "nobody told us");
+    assert!(world.revisions().await.is_empty(), "the webhook was not sent");
     world.story.pass(Duration::from_secs(301)).await;
     world.revised().await;
     world.story.quiet().await;
@@ -29,7 +29,7 @@ async fn sweeper_finds_a_review_that_the_webhook_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_the_forge_forgot_to_tell_is_found_at_the_forge() {
+async fn recovery_finds_a_review_that_was_never_delivered() {
     let world = World::make().await;
     world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
     world.story.local.forge().deliveries_settled().await;
@@ -39,12 +39,12 @@ async fn a_review_that_the_forge_forgot_to_tell_is_found_at_the_forge() {
     assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
     assert_eq!(world.revisions().await.len(), 1);
     let again = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
-    assert_eq!(again.reviews, 0, "what was answered is not decided again");
+    assert_eq!(again.reviews, 0, "a decided review is not decided again");
     world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_webhook_of_an_organisation_lost_is_found() {
+async fn recovery_finds_events_that_an_organisation_hook_lost() {
     let world = World::make().await;
     let hook = InstallHook { repository: None, organisation: Some("acme".into()), ..world.wanted("acme", false) };
     world.story.api.install_hook(&hook).await.unwrap();
@@ -64,12 +64,12 @@ async fn what_a_webhook_of_an_organisation_lost_is_found() {
     world.asks().await;
     let found = recovered().await;
     assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 2, vec![]));
-    assert_eq!(world.revisions().await.len(), 1, "the later one waits for the job");
+    assert_eq!(world.revisions().await.len(), 1, "the later review waits for the job");
     world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn repository_that_is_connected_again_is_polled_again() {
+async fn reconnected_repository_is_polled_again() {
     let world = World::make().await;
     let (store, gh1) = (world.story.store().await, IntegrationId::new("gh1").unwrap());
     let stored = async || store.poll(&world.story.project, &gh1, world.repository).await.unwrap().unwrap();
@@ -85,7 +85,7 @@ async fn repository_that_is_connected_again_is_polled_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_comment_is_found_and_makes_one_job() {
+async fn lost_comment_is_found_and_starts_one_job() {
     let world = World::make().await;
     world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
     let forge = world.story.local.forge();
@@ -98,7 +98,7 @@ async fn a_lost_comment_is_found_and_makes_one_job() {
     assert_eq!(world.revisions().await.len(), 1);
     let again = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
     assert_eq!(again.reviews, 0, "an answered comment is not decided again");
-    // The webhook comes late.
+    // The webhook arrives late.
     let who = json!({ "id": ANN, "login": "ann", "type": "User" });
     world.send("acme", "issue_comment", &world.comment(comment, "/pullyard revise use tabs", &who)).await;
     assert_eq!(world.revisions().await.len(), 1);
@@ -106,7 +106,7 @@ async fn a_lost_comment_is_found_and_makes_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_comment_is_found_in_a_repository_without_a_hook() {
+async fn comment_in_a_repository_without_a_hook_is_found() {
     let world = World::make().await;
     let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
     world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_comment_is_found_in_a_repository_without_a_hook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_without_a_hook_is_looked_at_every_minute() {
+async fn repository_without_a_hook_is_polled_every_minute() {
     let world = World::make().await;
     let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
     world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
@@ -134,7 +134,7 @@ async fn a_repository_without_a_hook_is_looked_at_every_minute() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_approved_after_asking_is_not_heard_by_a_look_and_who_only_commented_since_is() {
+async fn poll_ignores_a_request_followed_by_an_approval() {
     let world = World::make().await;
     let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
     world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
@@ -154,7 +154,7 @@ async fn who_approved_after_asking_is_not_heard_by_a_look_and_who_only_commented
         let answer = call.send().await.unwrap();
         let (status, said) = (answer.status(), answer.text().await.unwrap());
         assert!(status.is_success(), "{event}: {said}");
-        // It tells the time in whole seconds.
+        // The forge's times have whole seconds.
         forge.advance(Duration::from_secs(2));
     }
     world.story.pass(Duration::from_secs(61)).await;
@@ -167,7 +167,7 @@ async fn who_approved_after_asking_is_not_heard_by_a_look_and_who_only_commented
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_that_nobody_told_was_opened_again_is_looked_at_again() {
+async fn poll_finds_a_reopened_pull_request() {
     let world = World::make().await;
     let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
     world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
@@ -190,7 +190,7 @@ async fn a_pull_request_that_nobody_told_was_opened_again_is_looked_at_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_on_a_pull_request_that_was_opened_again_is_found_by_the_same_look() {
+async fn recovery_finds_a_review_on_a_reopened_pull_request() {
     let world = World::make().await;
     let forge = world.story.local.forge();
     world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
@@ -208,7 +208,7 @@ async fn a_review_on_a_pull_request_that_was_opened_again_is_found_by_the_same_l
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_name_that_nobody_told_is_learnt_from_what_a_look_reads() {
+async fn poll_stores_the_new_name_of_a_renamed_repository() {
     let world = World::make().await;
     let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
     world.story.api.set_ingress(&world.story.project, &set).await.unwrap();

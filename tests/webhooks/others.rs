@@ -1,4 +1,4 @@
-//! Whom a hook speaks for, and what a revision takes from its project's day.
+//! Tests of the hooks of two projects on one repository, and of a project's daily budget.
 
 use super::{ANN, SECRET, World};
 use crate::hold::at_noon;
@@ -19,7 +19,7 @@ use std::time::Duration;
 const EVENT: &str = "pull_request_review";
 
 impl World {
-    /// Another project on the same repository, and a hook of its own that the test calls.
+    /// Another project on the same repository, with its own hook.
     pub(crate) async fn with_neighbour(&self, hook: &str) {
         let other = ProjectId::new("other").unwrap();
         let settings = Settings { revise_on_review: true, ..Settings::default() };
@@ -35,7 +35,7 @@ impl World {
         self.story.api.set_secret(&made.secret, &set).await.unwrap();
     }
 
-    /// What GitHub would send once the pull request is closed.
+    /// GitHub's webhook body for the closed pull request.
     fn closed(&self) -> Value {
         let mut closed = json!({
             "action": "closed", "number": self.number, "pull_request": self.pull(),
@@ -48,8 +48,8 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_hook_of_one_project_starts_and_ends_nothing_of_another_on_the_same_repository() {
-    // Nothing is read from the forge, which knows of neither review.
+async fn hook_of_one_project_does_not_affect_another_project() {
+    // Without hints the forge, which has neither review, is not read.
     let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
     world.by_hand("acme").await;
     world.with_neighbour("other").await;
@@ -66,7 +66,7 @@ async fn the_hook_of_one_project_starts_and_ends_nothing_of_another_on_the_same_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn that_a_review_was_edited_is_noted_for_whom_the_hook_speaks_that_tells_it() {
+async fn edit_of_a_review_is_stored_only_by_its_projects_hook() {
     let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
     world.by_hand("acme").await;
     world.with_neighbour("other").await;
@@ -84,7 +84,7 @@ async fn that_a_review_was_edited_is_noted_for_whom_the_hook_speaks_that_tells_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revision_takes_its_place_in_the_day_at_once_and_when_its_review_had_to_wait() {
+async fn revision_counts_in_the_budget_of_the_day_it_starts() {
     let setup = Setup { hints: Hints::AreLost, ..Setup::default() };
     let budget = Budget { jobs_per_day: Some(1), ..Budget::default() };
     let settings = Settings { budget, ..setup.settings };
@@ -109,6 +109,6 @@ async fn a_revision_takes_its_place_in_the_day_at_once_and_when_its_review_had_t
         if jobs == 2 { Ok(()) } else { Err(format!("{jobs} jobs")) }
     })
     .await;
-    assert_eq!(used().await, 1, "of the next day");
+    assert_eq!(used().await, 1, "counted on the next day");
     world.story.end().await;
 }

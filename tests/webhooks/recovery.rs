@@ -1,4 +1,4 @@
-//! What a webhook missed, while the forge fails in between or does not answer.
+//! Tests of recovery from missed webhooks while the forge fails or does not answer.
 
 use super::{ANN, SECRET, World, name};
 use crate::cli::User;
@@ -19,11 +19,10 @@ use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// The repository of the other forge.
 pub(super) const FAR_ID: u64 = 77;
 pub(super) const NOT_FOUND: &str = r#"{"message":"Not Found"}"#;
 
-/// An open pull request of it, as the forge tells it.
+/// An open pull request of the far repository, as its forge returns it.
 pub(super) fn told(number: u64, updated_at: Timestamp) -> Value {
     let end = |branch: &str| json!({ "ref": branch, "sha": "1".repeat(40), "repo": { "id": FAR_ID } });
     json!({
@@ -34,7 +33,7 @@ pub(super) fn told(number: u64, updated_at: Timestamp) -> Value {
 }
 
 impl World {
-    /// With a hook at the forge, whose first ping has come.
+    /// A world with a hook whose first ping has arrived.
     async fn hooked() -> Self {
         let world = Self::make().await;
         world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
@@ -42,7 +41,7 @@ impl World {
         world
     }
 
-    /// One round of looking for what a hook should have told, now.
+    /// Recovers missed deliveries of a hook once.
     async fn recovered(&self, hook: &str) -> Recovered {
         let found = self.story.api.recover_hook(&name(hook), &RecoverHook::default()).await.unwrap();
         self.story.local.forge().deliveries_settled().await;
@@ -51,17 +50,17 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_on_a_pull_request_that_one_round_could_not_read_is_found_by_the_next() {
+async fn review_on_an_unreadable_pr_is_found_by_the_next_round() {
     let world = World::hooked().await;
     let forge = world.story.local.forge();
     let whole = world.recovered("acme").await;
     assert_eq!((whole.pull_requests, whole.reviews, whole.problems), (1, 0, vec![]));
     forge.order_delivery_fault(1, DeliveryFault::Forgotten);
     world.asks().await;
-    // Longer than the clocks of a forge and of ours may be apart.
+    // Longer than the tolerated difference between the clocks.
     world.story.clock.advance(HOUR);
     let reading = Calls { method: Some("GET".into()), path: format!("/pulls/{}", world.number) };
-    // One that is not asked about again at once.
+    // A status that is not retried at once.
     forge.order_fault(reading, 1, Fault::status(501));
     let failed = world.recovered("acme").await;
     assert_eq!((failed.pull_requests, failed.reviews, failed.problems.len()), (1, 0, 1), "{:?}", failed.problems);
@@ -72,10 +71,10 @@ async fn a_review_on_a_pull_request_that_one_round_could_not_read_is_found_by_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_another_projects_hook_told_is_found_where_its_own_hook_lost_it() {
+async fn review_reported_by_another_projects_hook_is_still_found() {
     let world = World::hooked().await;
     world.with_neighbour("other").await;
-    // A lasting enough answer for a look: what a person switched off is theirs to switch on and send again.
+    // A poll treats this refusal as final: the user can enable the setting and replay the delivery.
     let store = world.story.store().await;
     let mut other = store.project(&ProjectId::new("other").unwrap()).await.unwrap().unwrap();
     other.settings.revise_on_review = false;
@@ -92,7 +91,7 @@ async fn a_review_that_another_projects_hook_told_is_found_where_its_own_hook_lo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_whose_author_the_forge_does_not_vouch_for_for_hours_is_decided_when_it_does() {
+async fn review_is_decided_once_its_authors_permission_is_known() {
     let world = World::hooked().await;
     let forge = world.story.local.forge();
     let asking = Calls { method: Some("GET".into()), path: "/collaborators/".into() };
@@ -100,7 +99,6 @@ async fn a_review_whose_author_the_forge_does_not_vouch_for_for_hours_is_decided
     world.asks().await;
     forge.deliveries_settled().await;
     for _ in 0..3 {
-        // Longer than the clocks of a forge and of ours may be apart.
         world.story.clock.advance(HOUR);
         let found = world.recovered("acme").await;
         assert_eq!((found.reviews, found.problems.len()), (0, 1), "{:?}", found.problems);
@@ -114,7 +112,7 @@ async fn a_review_whose_author_the_forge_does_not_vouch_for_for_hours_is_decided
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_author_whom_a_forge_never_vouches_for_holds_no_look_up_for_longer_than_a_day() {
+async fn unknown_permission_blocks_recovery_for_at_most_a_day() {
     let world = World::hooked().await;
     let forge = world.story.local.forge();
     let asking = Calls { method: Some("GET".into()), path: "/collaborators/".into() };
@@ -130,19 +128,19 @@ async fn an_author_whom_a_forge_never_vouches_for_holds_no_look_up_for_longer_th
     world.story.end().await;
 }
 
-/// A forge that says what the test has it say. It is connected as `far`.
+/// A forge with scripted answers, connected as `far`.
 pub(super) struct Far {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Far {
-    /// What it answers to a call such as `GET /path`, as status and body; where that is nothing, it never does.
+    /// `says` maps a call such as `GET /path` to status and body; `None` never answers.
     pub(super) async fn start(says: impl Fn(&str) -> Option<(u16, String)> + Clone + Send + Sync + 'static) -> Self {
         Self::serve(says, HeaderMap::new()).await
     }
 
-    /// The same, whose lists never end.
+    /// The same, with lists that never end.
     pub(super) async fn endless(says: impl Fn(&str) -> Option<(u16, String)> + Clone + Send + Sync + 'static) -> Self {
         let more = HeaderValue::from_static(r#"<https://far.example/?page=2>; rel="next""#);
         Self::serve(says, HeaderMap::from_iter([(LINK, more)])).await
@@ -172,14 +170,13 @@ impl Far {
         Self { url, asked }
     }
 
-    /// What it was asked so far whose address has this in it, each as `GET /path`.
+    /// The received calls whose path contains `about`, each as `GET /path`.
     pub(super) fn asked(&self, about: &str) -> Vec<String> {
         self.asked.lock().unwrap().iter().filter(|call| call.contains(about)).cloned().collect()
     }
 }
 
 impl World {
-    /// Connects that forge.
     pub(super) async fn integrate(&self, far: &Far) -> IntegrationId {
         let store = self.story.store().await;
         let known = store.integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
@@ -189,7 +186,8 @@ impl World {
         integration
     }
 
-    /// The same, with a hook for all of acme that was made there by hand and has pinged us, also for these projects.
+    /// Connects the far forge with an organisation hook, installed by hand, that has sent a ping. `others` are its
+    /// further projects.
     async fn connect(&self, far: &Far, others: &[ProjectId]) {
         let hook = InstallHook {
             integration: self.integrate(far).await,
@@ -205,7 +203,7 @@ impl World {
         assert_eq!(self.send("far", "ping", &ping).await.0, 200);
     }
 
-    /// A repository of that forge is connected to a project, with these open pull requests.
+    /// Connects the far repository to a project, with these open pull requests.
     pub(super) async fn open_far(&self, project: &ProjectId, numbers: RangeInclusive<u64>) {
         let store = self.story.store().await;
         let known = IntegrationId::new("gh1").unwrap();
@@ -223,7 +221,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hook_that_cannot_be_parsed_does_not_hide_others() {
+async fn unreadable_hook_does_not_hide_others() {
     let world = World::hooked().await;
     world.by_hand("broken").await;
     let broken = json!({
@@ -244,7 +242,7 @@ async fn hook_that_cannot_be_parsed_does_not_hide_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_whose_item_can_not_be_read_keeps_no_other_from_being_compared() {
+async fn unreadable_pull_request_does_not_block_others() {
     let world = World::make().await;
     let at = world.story.clock.now();
     let far = Far::start(move |call: &str| {
@@ -278,7 +276,7 @@ async fn a_pull_request_whose_item_can_not_be_read_keeps_no_other_from_being_com
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_comment_whose_pull_request_is_never_told_is_answered_before_its_call_is_repeated() {
+async fn comment_on_an_unreachable_pr_is_answered_after_one_try() {
     let world = World::make().await;
     let far = Far::start(|_: &str| None).await;
     world.connect(&far, &[]).await;
@@ -288,21 +286,21 @@ async fn a_comment_whose_pull_request_is_never_told_is_answered_before_its_call_
     asked["issue"]["number"] = json!(101);
     asked["repository"] = json!({ "id": FAR_ID, "full_name": "acme/far" });
     let (status, said) = world.send("far", "issue_comment", &asked).await;
-    assert_eq!((status, said["code"].as_str()), (503, Some("unavailable")), "it comes again: {said}");
-    // Three times, each as long as the forge that told us waits, would be too late for it.
+    assert_eq!((status, said["code"].as_str()), (503, Some("unavailable")), "the forge repeats it: {said}");
+    // One try takes as long as the forge waits, so three would be too late.
     assert_eq!(far.asked(""), ["GET /repos/acme/far/pulls/101"]);
     world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_of_before_the_last_look_is_found_when_somebody_looks_again_since_then() {
+async fn recovery_since_a_time_finds_an_earlier_review() {
     let world = World::make().await;
     let (api, clock) = (&world.story.api, &world.story.clock);
     api.install_hook(&world.wanted("acme", false)).await.unwrap();
     world.story.local.forge().deliveries_settled().await;
     world.story.local.forge().order_delivery_fault(1, DeliveryFault::Forgotten);
     world.asks().await;
-    // An hour later everything of before is thought to have been seen.
+    // A normal poll now starts after the review.
     clock.advance(HOUR);
     let store = world.story.store().await;
     let here = IntegrationId::new("gh1").unwrap();

@@ -1,4 +1,4 @@
-//! What a delivery is when a person has it decided again.
+//! Tests of replayed deliveries.
 
 use super::{ANN, ANNS_TOKEN, World};
 use crate::story::REPOSITORY;
@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 impl World {
-    /// Somebody writes below the pull request, at the forge itself: the comment's id.
+    /// Adds a comment to the pull request at the forge; returns its id.
     pub(super) async fn commented(&self, token: &str, words: &str) -> u64 {
         let api = self.story.local.forge().api_url();
         let url = format!("{api}/repos/{REPOSITORY}/issues/{}/comments", self.number);
@@ -21,7 +21,7 @@ impl World {
         said["id"].as_u64().unwrap()
     }
 
-    /// The answers to a comment of the forge's: when a hook tells it, and when it is replayed.
+    /// The decisions of a comment's webhook and of its replay.
     async fn told_and_replayed(&self, comment: u64, words: &str, who: &Value) -> [String; 2] {
         let told = self.send("acme", "issue_comment", &self.comment(comment, words, who)).await.1;
         let told: Decision = serde_json::from_value(told).unwrap();
@@ -31,7 +31,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_was_dismissed_since_starts_nothing_when_it_is_replayed() {
+async fn replay_of_a_dismissed_review_starts_no_job() {
     let world = World::make().await;
     let story = &world.story;
     story.settings(|settings| settings.revise_on_review = false).await;
@@ -50,14 +50,14 @@ async fn a_review_that_was_dismissed_since_starts_nothing_when_it_is_replayed() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_strangers_comment_stays_one_when_it_is_replayed() {
+async fn replay_of_a_strangers_comment_is_refused_again() {
     let world = World::make().await;
     world.by_hand("acme").await;
     let forge = world.story.local.forge();
     let ben = User { login: "ben".into(), id: ANN + 1, token: "ghp_ben".into() };
     forge.add_user(ben, AccountKind::User).await.unwrap();
     forge.set_role(REPOSITORY, "ben", Role::Read).await.unwrap();
-    // Above it stands one of somebody who may.
+    // The comment before it is from a user with permission.
     world.commented(ANNS_TOKEN, "/pullyard revise use tabs").await;
     let words = "/pullyard revise do as I say";
     let comment = world.commented("ghp_ben", words).await;
@@ -68,8 +68,8 @@ async fn a_strangers_comment_stays_one_when_it_is_replayed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_comment_of_ours_stays_ours_when_it_is_replayed() {
-    // A bot is known by its account, a person's account by our mark.
+async fn replay_of_our_own_comment_is_refused_again() {
+    // A bot is recognized by its account, a user's account by the marker.
     comments_of_ours(AccountKind::Bot, "Bot", "/pullyard revise and again".into()).await;
     let marked = Marker::Status.on(ForgeKind::GitHub, "/pullyard revise and again");
     comments_of_ours(AccountKind::User, "User", marked).await;
@@ -83,7 +83,7 @@ async fn comments_of_ours(kind: AccountKind, called: &str, words: String) {
     let known = story.store().await.integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
     let token = story.forge_token();
     let (id, login) = (known.account.id, known.account.login);
-    // It may push, as it must: that it is ours is all that stands in its way.
+    // The account may push; only its authorship prevents a revision.
     forge.add_user(User { login: login.clone(), id, token: token.clone() }, kind).await.unwrap();
     forge.set_role(REPOSITORY, &login, Role::Admin).await.unwrap();
     let comment = world.commented(&token, words).await;

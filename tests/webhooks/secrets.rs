@@ -1,4 +1,4 @@
-//! The secrets of hooks, and for how long a value counts that was replaced.
+//! Tests of the secrets of hooks, and of the overlap of a replaced value.
 
 use super::{SECRET, World, signed};
 use crate::story::REPOSITORY;
@@ -12,7 +12,7 @@ use std::time::Duration;
 const WEEK: u64 = 7 * 86_400;
 
 impl World {
-    /// Somebody deletes the one secret whose name ends so.
+    /// Deletes the secret whose name ends with this.
     async fn loses(&self, secret: &str) {
         let ask = async |operation: &str, asked: Value| -> Value {
             let answer = reqwest::Client::new()
@@ -34,7 +34,7 @@ impl World {
         assert_eq!(ask("DeleteSecret", json!({ "SecretId": name })).await["Name"], name);
     }
 
-    /// The answer to a delivery that is signed by this value.
+    /// The status of a delivery that is signed with this value.
     async fn signed_by(&self, value: &str) -> u16 {
         let star = json!({ "action": "created", "repository": { "id": self.repository, "full_name": REPOSITORY } });
         let body = star.to_string().into_bytes();
@@ -43,7 +43,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_no_signature_is_told_nothing_of_a_secret_that_is_gone() {
+async fn unsigned_delivery_gets_401_when_the_secret_is_deleted() {
     let world = World::make().await;
     let secret = world.by_hand("acme").await.secret;
     world.loses(secret.as_str()).await;
@@ -53,12 +53,12 @@ async fn what_has_no_signature_is_told_nothing_of_a_secret_that_is_gone() {
         assert_eq!((status, &said["code"]), (401, &json!("signature_missing")), "{said}");
     }
     let (status, said) = world.send_as("acme", "star", "g", &signed("a guess", &body()), body()).await;
-    assert_eq!((status, &said["code"]), (503, &json!("unavailable")), "it can be restored for a while: {said}");
+    assert_eq!((status, &said["code"]), (503, &json!("unavailable")), "a deleted secret can be restored: {said}");
     world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_that_was_replaced_counts_for_seven_days_at_most() {
+async fn secret_overlap_is_limited_to_seven_days() {
     let world = World::make().await;
     let secret = world.by_hand("acme").await.secret;
     let to = |overlap_secs| RotateSecret { value: "the next secret".into(), overlap_secs };
@@ -74,14 +74,14 @@ async fn a_value_that_was_replaced_counts_for_seven_days_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_a_secret_rotates_both_values_count_and_then_the_new_one_alone() {
+async fn both_values_of_a_rotating_secret_count_during_the_overlap() {
     let world = World::make().await;
     let secret = world.by_hand("acme").await.secret;
     assert_eq!(world.signed_by(SECRET).await, 200);
     let rotate = RotateSecret { value: "the next secret".into(), overlap_secs: 3_600 };
     let rotated = world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
     assert!(rotated.old_until.is_some());
-    // The function has the old value in its memory: what does not fit has it look again.
+    // The function caches the old value; a mismatch makes it load the secret again.
     assert_eq!(world.signed_by("the next secret").await, 200);
     assert_eq!(world.signed_by(SECRET).await, 200);
     let again = world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
@@ -97,7 +97,7 @@ async fn while_a_secret_rotates_both_values_count_and_then_the_new_one_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_that_is_replaced_without_an_overlap_counts_no_longer() {
+async fn value_replaced_without_an_overlap_is_rejected() {
     let world = World::make().await;
     let secret = world.by_hand("acme").await.secret;
     assert_eq!(world.signed_by(SECRET).await, 200);
@@ -109,7 +109,7 @@ async fn a_value_that_is_replaced_without_an_overlap_counts_no_longer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_that_is_set_while_another_rotates_ends_that_one_at_once() {
+async fn setting_a_value_ends_a_running_rotation() {
     let world = World::make().await;
     let secret = world.by_hand("acme").await.secret;
     let rotate = RotateSecret { value: "one that leaks".into(), overlap_secs: 3_600 };
@@ -117,7 +117,7 @@ async fn a_value_that_is_set_while_another_rotates_ends_that_one_at_once() {
     assert_eq!(world.signed_by("one that leaks").await, 200);
     let set = SetSecret { value: "another".into(), kind: SecretKind::Forge };
     world.story.api.set_secret(&secret, &set).await.unwrap();
-    // What does not fit has the function look again: from then on it knows both.
+    // A mismatch makes the function load both values.
     assert_eq!(world.signed_by("another").await, 200);
     assert_eq!(world.signed_by("one that leaks").await, 401);
     world.story.end().await;
