@@ -1,4 +1,4 @@
-//! One attempt: what a runner does from its start to its finish, and what it believes meanwhile.
+//! Simulates one attempt: the calls of its runner from start to finish.
 
 use crate::dice::Dice;
 use crate::forge::{Commit, Forge, Pull};
@@ -9,18 +9,17 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// For how long after asking for it a runner pushes at most.
+/// The longest time from the request for a push to its end. Units: seconds.
 const PUSH_WITHIN: u64 = 90;
 
-/// What it has to be given back of that time: git is killed that long before it is over.
+/// Git is killed this long before the push window ends. Units: seconds.
 const PUSH_MARGIN: u64 = 20;
 
-/// Where an attempt runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Home {
-    /// The task of this number.
+    /// The task with this number.
     Task(u32),
-    /// The self-hosted runner at this place.
+    /// The self-hosted runner at this index.
     Runner(usize),
 }
 
@@ -30,15 +29,15 @@ pub(crate) enum Step {
     Preparing,
     Credentials,
     Executing,
-    /// The agent says so many things yet.
+    /// The agent still sends this many events.
     Working(u8),
     Syncing,
-    /// It may push until then.
+    /// The runner may push until this time.
     Push(Timestamp),
-    /// It gives its job back.
+    /// Gives the job back.
     Yield,
     Finish,
-    /// It is over, by its own word or by another's.
+    /// Ended by its own call or by another one.
     Over,
 }
 
@@ -51,40 +50,39 @@ pub(crate) struct Attempt {
     pub(crate) claim: String,
     pub(crate) instance: String,
     pub(crate) step: Step,
-    /// A call of it is under way.
+    /// A call of the attempt is under way.
     pub(crate) asking: bool,
-    /// It does nothing before.
+    /// No step before this time.
     pub(crate) silent_until: Timestamp,
     bootstrap: String,
     task: Option<String>,
     lease: String,
-    /// The pull requests that it is to revise, and to go on with.
+    /// The pull requests to revise and to continue.
     revises: Option<u64>,
     continues: Option<u64>,
-    /// The one of them that was open when it began.
+    /// The one of them that was open at the start.
     pull: Option<u64>,
     branch: String,
     expected: Option<String>,
     adopted: Option<String>,
-    /// It only looks for what an earlier attempt pushed.
+    /// The attempt only searches for the push of an earlier one.
     adopts: bool,
     asked_to_push: Option<Timestamp>,
     events: u64,
     letter: Option<Value>,
-    /// Its agent fails.
     fails: bool,
-    /// Its agent asks something before it is done.
+    /// The agent asks a question before it is done.
     asks: bool,
-    /// How many inputs of its job its agent was told.
+    /// Inputs that the agent has received.
     heard: u64,
 }
 
-/// Some seconds from now.
+/// A random time between five and `most` seconds from now.
 fn lasts(now: Timestamp, dice: &mut Dice, most: u64) -> Timestamp {
     now.plus(Duration::from_secs(dice.between(5, most)))
 }
 
-/// What a runner was told before it started.
+/// The environment with which a runner starts an attempt.
 pub(crate) struct Begun {
     pub(crate) name: String,
     pub(crate) home: Home,
@@ -94,9 +92,9 @@ pub(crate) struct Begun {
     pub(crate) instance: String,
     pub(crate) bootstrap: String,
     pub(crate) task: Option<String>,
-    /// In so many of a hundred cases.
+    /// Units: percent.
     pub(crate) fails: u64,
-    /// The same.
+    /// Units: percent.
     pub(crate) asks: u64,
 }
 
@@ -132,7 +130,7 @@ impl Attempt {
         }
     }
 
-    /// What it asks next; none where it acts by itself or is over.
+    /// The next call; `None` if the next step is no call.
     pub(crate) fn ask(&mut self, now: Timestamp) -> Option<Ask> {
         let path = |what: &str| format!("/v1/jobs/{}/attempts/{}/{what}", self.job, self.number);
         let phase = |phase: &str| Some(Ask::post(path("status"), &self.lease, json!({ "status": phase })));
@@ -155,7 +153,7 @@ impl Attempt {
             }
             Step::Syncing => {
                 self.asked_to_push.get_or_insert(now);
-                // Where no agent works, none is told anything.
+                // An adopting attempt has no agent and receives no inputs.
                 let inputs = (!self.adopts).then_some(self.heard);
                 Some(Ask::post(path("status"), &self.lease, json!({ "status": "syncing", "inputs": inputs })))
             }
@@ -165,14 +163,14 @@ impl Attempt {
         }
     }
 
-    /// What it was answered; none: nothing came back, and it asks the same again.
+    /// Handles an answer. `None`: no answer came, and the call is repeated.
     pub(crate) fn hear(&mut self, answer: Option<(u16, Value)>, now: Timestamp, forge: &Forge, dice: &mut Dice) {
         self.asking = false;
         let Some((status, body)) = answer else { return };
         match (status, body["code"].as_str().unwrap_or_default()) {
             (200, _) => {
                 self.go_on(&body, now, forge, dice);
-                // An agent works for minutes, and a push may take most of the time that it has.
+                // An agent works for minutes, and a push may take most of its window.
                 if matches!(self.step, Step::Working(_) | Step::Push(_)) && dice.percent(40) {
                     self.silent_until = lasts(now, dice, 110);
                 }
@@ -187,7 +185,7 @@ impl Attempt {
         if body["want"] == "cancel" && !matches!(self.step, Step::Finish) {
             return self.stop();
         }
-        // A push that was granted goes on.
+        // A granted push continues.
         let may_rest = matches!(self.step, Step::Preparing | Step::Executing | Step::Working(_) | Step::Syncing);
         if body["want"] == "pause" && may_rest && body["push_for_secs"].is_null() {
             self.step = self.rest(None, dice);
@@ -212,7 +210,7 @@ impl Attempt {
                     self.step = self.end(json!({ "outcome": "failed", "failure": failure }), dice);
                     return;
                 }
-                // One that is closed is not gone on with: the job makes its own.
+                // A closed pull request is not continued: the job opens its own.
                 let open =
                     self.revises.or(self.continues).filter(|number| forge.pull(*number).is_some_and(Pull::is_open));
                 self.pull = open;
@@ -220,7 +218,7 @@ impl Attempt {
                 let continued = self.continues.and_then(|number| forge.pull(number)).map(|pull| pull.branch.clone());
                 self.branch =
                     open.and_then(|number| forge.pull(number)).map_or(own.clone(), |pull| pull.branch.clone());
-                // What an earlier attempt of this job pushed is all there is to do, wherever that went.
+                // A commit of this job on any of these branches completes the work.
                 for branch in [Some(self.branch.clone()), Some(own), continued].into_iter().flatten() {
                     let head = forge.head(&branch);
                     if let Some(ours) = head.filter(|commit| commit.job == self.job) {
@@ -241,7 +239,7 @@ impl Attempt {
                 }
             }
             Step::Credentials => Step::Executing,
-            // No agent works.
+            // An adopting attempt has no agent.
             Step::Executing if self.adopts => Step::Syncing,
             Step::Executing if self.fails => {
                 let failure = Failure::Unknown { last_words: "it gave up".into() };
@@ -257,7 +255,7 @@ impl Attempt {
                     None => Step::Syncing,
                 }
             }
-            // People spoke meanwhile, and its agent is told.
+            // New inputs arrived for the agent.
             Step::Syncing | Step::Yield if body["goes_on"] == true => {
                 self.asked_to_push = None;
                 Step::Working(1)
@@ -271,7 +269,7 @@ impl Attempt {
         };
     }
 
-    /// Its people want it to stop, and it says that it did.
+    /// Finishes as cancelled after a user's request.
     fn stop(&mut self) {
         self.letter = Some(json!({ "finish_id": self.finish_id(), "outcome": "cancelled" }));
         self.step = Step::Finish;
@@ -284,7 +282,7 @@ impl Attempt {
         Step::Finish
     }
 
-    /// It gives its job back: its agent asks that, or people want it to pause.
+    /// Gives the job back, because the agent asks a question or a user requested a pause.
     fn rest(&mut self, question: Option<&str>, dice: &mut Dice) -> Step {
         let outcome = if question.is_some() { "asks" } else { "paused" };
         let mut letter = json!({ "yield_id": self.yield_id(), "outcome": outcome, "inputs": self.heard });
@@ -297,17 +295,15 @@ impl Attempt {
         Step::Yield
     }
 
-    /// What it ends its job by.
     fn finish_id(&self) -> String {
         format!("finish-{}", self.claim)
     }
 
-    /// What it gives its job back by.
     fn yield_id(&self) -> String {
         format!("yield-{}", self.claim)
     }
 
-    /// What it says its last word by, if this is it.
+    /// The id of the last call of the attempt, if that is the current step.
     pub(crate) fn last_word(&self) -> Option<String> {
         match self.step {
             Step::Finish => Some(self.finish_id()),
@@ -316,7 +312,7 @@ impl Attempt {
         }
     }
 
-    /// Pushes, if there is still time, and makes the pull request. True: something was pushed.
+    /// Pushes within the window and opens the pull request. Returns whether a commit was pushed.
     pub(crate) fn push(&mut self, now: Timestamp, forge: &mut Forge, dice: &mut Dice) -> bool {
         let Step::Push(until) = self.step else { return false };
         if now >= until {

@@ -1,4 +1,4 @@
-//! The simulated AWS: what it keeps, and what it answers. Nothing of it passes by itself.
+//! The simulated AWS: its state and its answers. Time passes only when the simulation advances it.
 
 pub(crate) mod cluster;
 pub(crate) mod queue;
@@ -12,11 +12,11 @@ use queue::Queues;
 use serde_json::{Value, json};
 use table::Table;
 
-/// One call to AWS, as its SDK sent it, or to the forge.
+/// One call of an SDK to AWS, or to the forge.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) service: String,
-    /// Of the forge the method and the address.
+    /// For the forge: method and URL.
     pub(crate) operation: String,
     pub(crate) body: Vec<u8>,
 }
@@ -26,7 +26,7 @@ impl Call {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// It changes something.
+    /// Whether the call changes state.
     pub(crate) fn writes(&self) -> bool {
         matches!(
             self.operation.as_str(),
@@ -43,13 +43,13 @@ pub(crate) struct Cloud {
     pub(crate) table: Table,
     pub(crate) queues: Queues,
     pub(crate) cluster: Cluster,
-    /// No part of AWS, and asked through the same gate.
+    /// Not part of AWS, but called through the same gate.
     pub(crate) forge: Forge,
-    /// By the whole name.
+    /// By full name.
     pub(crate) secrets: Vec<(String, String)>,
-    /// As the whole system has it.
+    /// The current time of the whole system.
     pub(crate) now: Timestamp,
-    /// What is left out.
+    /// The rule that is left out.
     pub(crate) mutant: Option<&'static Mutant>,
 }
 
@@ -59,7 +59,6 @@ impl Cloud {
         Self { table: Table::new(seed), queues, cluster, forge, secrets: vec![], now, mutant: None }
     }
 
-    /// Does it, and answers.
     pub(crate) fn answer(&mut self, call: &Call) -> Answer {
         match call.service.as_str() {
             "DynamoDB_20120810" => self.item(call),
@@ -86,7 +85,7 @@ impl Cloud {
     }
 
     fn secret(&self, request: &Value) -> Answer {
-        // None was ever replaced.
+        // No secret was ever replaced.
         let is_kept = request["VersionStage"] != "AWSPREVIOUS";
         let named = |(name, _): &&(String, String)| is_kept && request["SecretId"] == **name;
         match self.secrets.iter().find(named) {
@@ -100,7 +99,7 @@ impl Cloud {
     }
 }
 
-/// An error, as AWS's JSON protocols write one.
+/// An error in the format of AWS's JSON protocols.
 pub(crate) fn refused(status: u16, code: &str, message: &str) -> Answer {
     (status, json!({ "__type": code, "message": message, "Message": message }).to_string())
 }

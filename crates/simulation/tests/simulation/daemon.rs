@@ -1,4 +1,4 @@
-//! A self-hosted runner: it registers, is heard, takes jobs, dies and comes back.
+//! Simulates a self-hosted runner: it registers, sends heartbeats, claims jobs, dies and restarts.
 
 use crate::plane::Ask;
 use pullyard_domain::time::Timestamp;
@@ -7,9 +7,9 @@ use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hand {
-    /// Registers, then says that it lives.
+    /// Registers, then sends heartbeats.
     Beat,
-    /// Asks for jobs.
+    /// Claims jobs.
     Take,
 }
 
@@ -18,7 +18,7 @@ pub(crate) struct Daemon {
     pub(crate) name: String,
     pub(crate) token: String,
     pub(crate) alive: bool,
-    /// It does nothing before.
+    /// No call before this time.
     pub(crate) silent_until: Timestamp,
     pub(crate) instance: String,
     pub(crate) slots: usize,
@@ -33,7 +33,7 @@ pub(crate) struct Daemon {
     incarnations: u32,
 }
 
-/// A job that it was given.
+/// A claimed job.
 pub(crate) struct Given {
     pub(crate) job: String,
     pub(crate) attempt: u64,
@@ -62,7 +62,7 @@ impl Daemon {
         }
     }
 
-    /// What this hand asks next, while it runs these jobs; none: it has nothing to ask now.
+    /// The next call of this loop while the runner has these jobs; `None` if no call is due.
     pub(crate) fn ask(&mut self, hand: Hand, jobs: &[String], now: Timestamp) -> Option<Ask> {
         if !self.alive || now < self.silent_until {
             return None;
@@ -99,7 +99,7 @@ impl Daemon {
         }
     }
 
-    /// What it was answered; none: nothing came back.
+    /// Handles an answer. `None`: no answer came.
     pub(crate) fn hear(&mut self, hand: Hand, answer: Option<(u16, Value)>, now: Timestamp) -> Option<Given> {
         let code = answer.as_ref().and_then(|(_, body)| body["code"].as_str()).unwrap_or_default().to_owned();
         let good = answer.filter(|(status, _)| *status == 200).map(|(_, body)| body);
@@ -118,7 +118,7 @@ impl Daemon {
                     }
                     None if code == "runner_replaced" => self.die(),
                     None if code == "not_found" || code == "runner_deleting" => {
-                        // It was removed; it introduces itself again.
+                        // The runner was removed and registers again.
                         self.id = None;
                         self.beat_due = after(5);
                     }
@@ -145,12 +145,11 @@ impl Daemon {
         }
     }
 
-    /// Its process is gone.
     pub(crate) fn die(&mut self) {
         self.alive = false;
     }
 
-    /// It is started again: as the process that it was, with the claim it had, or as another one.
+    /// Restarts: as the same process with its claim, or as a new one.
     pub(crate) fn come_back(&mut self, same: bool, now: Timestamp) {
         self.alive = true;
         self.id = None;
@@ -167,7 +166,7 @@ impl Daemon {
         }
     }
 
-    /// Which process this is, so that answers to an earlier one are told apart.
+    /// Identifies the process, so that answers to an earlier one are ignored.
     pub(crate) fn incarnation(&self) -> (u32, bool) {
         (self.incarnations, self.alive)
     }

@@ -1,4 +1,4 @@
-//! Numbers that a seed decides.
+//! Random numbers from a seed.
 
 /// SplitMix64.
 #[derive(Debug)]
@@ -16,27 +16,25 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// Below `end`, which is not 0.
+    /// Below `end`, which must not be 0.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
-    /// From `from` to `to`, both included.
+    /// Between `from` and `to`, inclusive.
     pub(crate) fn between(&mut self, from: u64, to: u64) -> u64 {
         from + self.next() % (to - from + 1)
     }
 
-    /// True in so many of a hundred cases.
     pub(crate) fn percent(&mut self, percent: u64) -> bool {
         self.next() % 100 < percent
     }
 
-    /// True in so many of a thousand cases.
     pub(crate) fn permille(&mut self, permille: u64) -> bool {
         self.next() % 1_000 < permille
     }
 
-    /// Where one of them is, by their weights; none if nothing weighs.
+    /// A random index by weight; `None` if all weights are 0.
     pub(crate) fn weighted(&mut self, weights: &[u64]) -> Option<usize> {
         let all: u64 = weights.iter().sum();
         if all == 0 {

@@ -1,4 +1,4 @@
-//! What may become of one call to AWS or to the forge, and how often.
+//! Faults of a call to AWS or to the forge, and their probabilities.
 
 use crate::cloud::{Answer, Call, Cloud, refused};
 use crate::dice::Dice;
@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fate {
     Well,
-    /// No effect; this answer.
+    /// No effect; returns this answer.
     Refused(Answer),
-    /// It takes effect, and nothing comes back.
+    /// Takes effect; the answer is lost.
     LostAnswer,
-    /// It takes effect, and the answer is an error.
+    /// Takes effect; returns an error.
     ErrorAfterEffect,
-    /// The caller dies first.
+    /// The caller dies before the call.
     StopBefore,
-    /// The caller dies afterwards.
+    /// The caller dies after the call.
     StopAfter,
-    /// A task can't be started: this answer.
+    /// ECS starts no task and returns this answer.
     NoTask(Answer),
 }
 
@@ -36,7 +36,7 @@ impl Fate {
     }
 }
 
-/// What becomes of this call.
+/// Draws the fate of a call.
 pub(crate) fn fate(call: &Call, hints_lost: u64, dice: &mut Dice) -> Fate {
     if dice.permille(3) {
         return Fate::StopBefore;
@@ -49,7 +49,7 @@ pub(crate) fn fate(call: &Call, hints_lost: u64, dice: &mut Dice) -> Fate {
     }
     match call.operation.as_str() {
         "RunTask" if dice.percent(20) => no_task(dice),
-        // Not one that the SDK would repeat: the hint is lost.
+        // The SDK does not retry this error, so the hint is lost.
         "SendMessage" if dice.percent(hints_lost) => Fate::Refused(refused(400, "QueueDoesNotExist", "it is lost")),
         "TransactWriteItems" if dice.percent(4) => Fate::Refused(conflict(&call.body())),
         "PutItem" | "UpdateItem" if dice.percent(2) => {
@@ -63,7 +63,7 @@ pub(crate) fn fate(call: &Call, hints_lost: u64, dice: &mut Dice) -> Fate {
     }
 }
 
-/// A forge is away, limits us, or says nothing.
+/// The forge is unavailable, limits calls, or does not answer.
 fn of_forge(dice: &mut Dice) -> Fate {
     let refused = |status| Fate::Refused((status, json!({ "message": "not now" }).to_string()));
     match dice.weighted(&[3, 1, 3, 93]) {
@@ -74,7 +74,7 @@ fn of_forge(dice: &mut Dice) -> Fate {
     }
 }
 
-/// What it is answered, none if nothing comes back, and whether its caller is dead.
+/// Applies a fate. Returns the answer, `None` if it is lost, and whether the caller is dead.
 pub(crate) fn meet(fate: &Fate, call: &Call, cloud: &mut Cloud) -> (Option<Answer>, bool) {
     match fate {
         Fate::Well => (Some(cloud.answer(call)), false),
@@ -89,7 +89,7 @@ pub(crate) fn meet(fate: &Fate, call: &Call, cloud: &mut Cloud) -> (Option<Answe
         }
         Fate::ErrorAfterEffect => {
             let answer = cloud.answer(call);
-            // What was refused has no effect, and says so.
+            // A rejected call has no effect and returns its own error.
             let error = refused(500, "InternalServerError", "it broke afterwards");
             (Some(if answer.0 == 200 { error } else { answer }), false)
         }
@@ -101,7 +101,7 @@ pub(crate) fn meet(fate: &Fate, call: &Call, cloud: &mut Cloud) -> (Option<Answe
     }
 }
 
-/// Every way in which ECS starts no task.
+/// All ways in which ECS starts no task.
 fn no_task(dice: &mut Dice) -> Fate {
     let failure = |reason: &str| (200, json!({ "tasks": [], "failures": [{ "reason": reason }] }).to_string());
     let ways = [

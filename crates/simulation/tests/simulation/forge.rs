@@ -1,5 +1,5 @@
-//! The forge: one repository of branches, its pull requests, the reviewers who ask for changes on them, and the people
-//! who close, merge and reopen them. What it tells of that comes late, twice, out of order, or never.
+//! Simulates the forge: branches, pull requests, reviews, and users who close, merge and reopen.
+//! Its webhooks arrive late, twice, out of order, or never.
 
 mod answers;
 mod bitbucket;
@@ -12,13 +12,12 @@ use crate::dice::Dice;
 use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Under which name calls to it are known.
+/// The service name of calls to the forge.
 pub(crate) const FORGE: &str = "forge";
 
-/// Where it is.
 pub(crate) const URL: &str = "http://forge.simulated";
 
-/// Which forge it plays.
+/// The API of the forge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Face {
     #[default]
@@ -34,19 +33,19 @@ pub(crate) struct Commit {
     pub(crate) attempt: u64,
 }
 
-/// Somebody asks for changes.
+/// A request for changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Review {
-    /// How many there were before it, from 101 on.
+    /// The sequence number, from 101 on.
     nth: u64,
-    /// By which we know it: on GitHub the same.
+    /// Our id of the review. On GitHub it equals `nth`.
     pub(crate) id: u64,
     /// The number of the pull request.
     pub(crate) pull: u64,
     pub(crate) at: Timestamp,
 }
 
-/// One delivery, as it was when what it tells of happened.
+/// A webhook delivery with the state at the time of its event.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
     pub(crate) face: Face,
@@ -63,11 +62,11 @@ pub(crate) struct Forge {
     /// The first is number 1.
     pub(crate) pulls: Vec<Pull>,
     pub(crate) reviews: Vec<Review>,
-    /// How many more there will be.
+    /// Reviews still to come.
     pub(crate) left: usize,
-    /// What is still to be told.
+    /// Deliveries still to send.
     waiting: VecDeque<Told>,
-    /// How often pull requests were closed or reopened.
+    /// The number of closes and reopens so far.
     turns: usize,
 }
 
@@ -88,7 +87,7 @@ impl Forge {
         true
     }
 
-    /// The commits of a job, wherever they are.
+    /// The commits of a job on all branches.
     pub(crate) fn commits_of(&self, job: &str) -> Vec<(&str, &Commit)> {
         let all =
             self.branches.iter().flat_map(|(branch, commits)| commits.iter().map(move |one| (branch.as_str(), one)));
@@ -103,7 +102,7 @@ impl Forge {
         !self.waiting.is_empty()
     }
 
-    /// Somebody reviews some pull request; in so many of a hundred cases that is told twice, or never.
+    /// Reviews a random pull request. `twice` and `lost` are the percentages of doubled and lost webhooks.
     pub(crate) fn review(&mut self, now: Timestamp, twice: u64, lost: u64, dice: &mut Dice) -> String {
         self.left -= 1;
         let pull = dice.below(self.pulls.len()) as u64 + 1;
@@ -114,7 +113,7 @@ impl Forge {
         self.reviewed(pull, now, times)
     }
 
-    /// Somebody reviews this pull request, and that is told so often.
+    /// Reviews this pull request; its webhook is delivered `times` times.
     pub(crate) fn reviewed(&mut self, pull: u64, now: Timestamp, times: usize) -> String {
         let nth = 101 + self.reviews.len() as u64;
         if let Some(of) = self.pull_mut(pull) {
@@ -136,7 +135,7 @@ impl Forge {
         format!("review {id} of pull request {pull}, told {times} times")
     }
 
-    /// Tells one of what is still to be told.
+    /// Takes a waiting delivery.
     pub(crate) fn tell(&mut self, dice: &mut Dice) -> Told {
         // Mostly in order.
         let at = if dice.percent(70) { 0 } else { dice.below(self.waiting.len()) };
@@ -144,7 +143,7 @@ impl Forge {
     }
 }
 
-/// How often something is told, that is told twice or never in so many of a hundred cases.
+/// How often a webhook is delivered. `twice` and `lost` are percentages.
 fn times(twice: u64, lost: u64, dice: &mut Dice) -> usize {
     if dice.percent(lost) { 0 } else { 1 + usize::from(dice.percent(twice)) }
 }

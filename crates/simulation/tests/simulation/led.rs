@@ -212,7 +212,7 @@ fn led(mutant: &'static Mutant, lead: impl AsyncFn(Option<&'static Mutant>) -> L
 const RUNNERS: Mood = Mood { fails: 0, reviews: 0, asks: 0, ..SILENT };
 
 #[test]
-fn a_runner_that_is_heard_between_the_two_halves_of_a_sweep_keeps_its_job() {
+fn heartbeat_between_the_halves_of_a_sweep_keeps_the_job() {
     led(&mutant::OFFLINE_EPOCH, async |mutant| {
         let mut led = Led::begin(RUNNERS, mutant).await;
         led.enters(TRIGGER).await;
@@ -237,7 +237,7 @@ fn a_runner_that_is_heard_between_the_two_halves_of_a_sweep_keeps_its_job() {
 }
 
 #[test]
-fn a_finish_that_is_repeated_after_its_answer_was_lost_is_known() {
+fn repeated_finish_after_a_lost_answer_is_recognized() {
     led(&mutant::FINISH_ID, async |mutant| {
         let mut led = Led::begin(RUNNERS, mutant).await;
         led.enters(TRIGGER).await;
@@ -254,7 +254,7 @@ fn a_finish_that_is_repeated_after_its_answer_was_lost_is_known() {
 }
 
 #[test]
-fn a_task_that_starts_late_claims_no_later_attempt() {
+fn late_task_cannot_claim_a_later_attempt() {
     led(&mutant::MEANT_ATTEMPT, async |mutant| {
         let mut led = Led::begin(QUIET, mutant).await;
         let asked = |led: &Led, number: u32| {
@@ -308,17 +308,17 @@ async fn entered_twice(mutant: Option<&'static Mutant>) -> Led {
 }
 
 #[test]
-fn a_ticket_whose_hint_was_lost_is_settled_by_the_sweeper() {
+fn sweeper_settles_a_ticket_whose_hint_was_lost() {
     led(&mutant::TICKET_HINT, async |mutant| entered_twice(mutant).await);
 }
 
 #[test]
-fn a_second_entry_is_answered_by_a_job_of_its_own() {
+fn second_entry_gets_its_own_job() {
     led(&mutant::SECOND_ENTRY, async |mutant| entered_twice(mutant).await);
 }
 
 #[test]
-fn a_job_whose_hint_was_lost_is_started_by_the_sweeper() {
+fn sweeper_starts_a_job_whose_hint_was_lost() {
     led(&mutant::JOB_HINT, async |mutant| {
         let mut led = Led::begin(QUIET, mutant).await;
         led.enters(TRIGGER).await;
@@ -335,7 +335,7 @@ fn a_job_whose_hint_was_lost_is_started_by_the_sweeper() {
 }
 
 #[test]
-fn a_runner_that_is_heard_while_its_silence_is_judged_stays_online() {
+fn runner_with_a_heartbeat_during_a_sweep_stays_online() {
     led(&mutant::HEARD_SINCE, async |mutant| {
         let mut led = Led::begin(RUNNERS, mutant).await;
         led.hears(0).await;
@@ -349,7 +349,7 @@ fn a_runner_that_is_heard_while_its_silence_is_judged_stays_online() {
 }
 
 #[test]
-fn a_heartbeat_that_was_heard_earlier_is_not_stored_over_a_later_one() {
+fn older_heartbeat_does_not_overwrite_a_newer_one() {
     led(&mutant::OLDER_HEARTBEAT, async |mutant| {
         let mut led = Led::begin(RUNNERS, mutant).await;
         led.hears(0).await;
@@ -372,7 +372,7 @@ fn a_heartbeat_that_was_heard_earlier_is_not_stored_over_a_later_one() {
 }
 
 #[test]
-fn a_job_whose_process_is_told_while_it_is_missed_stays_with_its_runner() {
+fn job_reported_during_a_sweep_stays_with_its_runner() {
     led(&mutant::HEARD_LAST, async |mutant| {
         let mut led = Led::begin(RUNNERS, mutant).await;
         led.enters(TRIGGER).await;
@@ -392,7 +392,7 @@ fn a_job_whose_process_is_told_while_it_is_missed_stays_with_its_runner() {
 }
 
 #[test]
-fn a_request_that_comes_twice_at_once_makes_one_job() {
+fn concurrent_repeats_of_a_request_create_one_job() {
     led(&mutant::REQUEST_KEY, async |mutant| {
         let mut led = Led::begin(QUIET, mutant).await;
         let body = json!({ "project": "acme", "prompt": "Do it.", "repository": "acme/app" });
@@ -410,7 +410,7 @@ fn a_request_that_comes_twice_at_once_makes_one_job() {
 }
 
 #[test]
-fn a_job_that_is_paused_leaves_its_slot() {
+fn paused_job_frees_its_slot() {
     led(&mutant::FREED_BY_A_REST, async |mutant| {
         let mut led = Led::begin(RUNNERS, mutant).await;
         led.enters(TRIGGER).await;
@@ -441,11 +441,11 @@ async fn answered_twice(mutant: Option<&'static Mutant>) -> Led {
 }
 
 #[test]
-fn an_answer_that_is_sent_twice_is_one() {
+fn answer_sent_twice_is_stored_once() {
     led(&mutant::SAID_BEFORE, async |mutant| answered_twice(mutant).await);
 }
 
 #[test]
-fn an_answer_is_kept_with_the_job_that_goes_on() {
+fn answer_is_stored_with_its_resumed_job() {
     led(&mutant::KEPT_WITH_ITS_JOB, async |mutant| answered_twice(mutant).await);
 }

@@ -1,8 +1,8 @@
-//! The real functions, use cases, rules and table code, on an AWS that a seed decides over: which call is answered
-//! next and how, who is killed, what is lost, doubled or late, and when time passes.
+//! Simulates the whole control plane on a fake AWS. A seed decides which call returns next and how, which process dies,
+//! which message is lost, doubled or late, and when time passes.
 //!
-//! A seed is one life of the system: some minutes in which anything may happen, then everything heals. Laws are
-//! checked after every write, and a verdict is given at the end. The same seed takes the same way every time:
+//! A seed is one life of the system: some minutes with faults, then recovery. Invariants are checked after every write
+//! and at the end. The same seed gives the same trace:
 //!
 //!     PULLYARD_SIM_FROM=17 PULLYARD_SIM_SEEDS=1 cargo test -p pullyard-simulation -- --nocapture
 #![expect(
@@ -36,10 +36,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 use world::World;
 
-/// How many lives without being asked for more.
+/// Lives per run by default.
 const SEEDS: u64 = 16;
 
-/// What happens at least once in so many lives.
+/// Events that happen at least once in [`SEEDS`] lives.
 const HAPPENS: [&str; 18] = [
     "Completed",
     "Failed",
@@ -61,11 +61,11 @@ const HAPPENS: [&str; 18] = [
     "came late",
 ];
 
-/// What happens at least once in [`MANY`].
+/// Events that happen at least once in [`MANY`] lives.
 const HAPPENS_RARELY: [&str; 8] =
     ["continued", "lease_lost", "reviews", "revisions", "reviews found by looking", "asked", "paused", "inputs"];
 
-/// So many lives that rare things happen in them, too.
+/// Enough lives for rare events.
 const MANY: u64 = 300;
 
 fn number(name: &str, otherwise: u64) -> u64 {
@@ -91,7 +91,7 @@ fn tell(seed: u64, world: &World) {
     );
 }
 
-/// What was seen in some lives.
+/// Totals over some lives.
 #[derive(Default)]
 struct Seen {
     lived: u64,
@@ -109,7 +109,7 @@ impl Seen {
     }
 }
 
-/// Lives the next seed until `end`, beside whoever else takes seeds of the same.
+/// Lives the next seeds until `end`. All threads share the counter.
 fn lives(next: &AtomicU64, end: u64) -> Seen {
     let mut seen = Seen::default();
     loop {
@@ -155,13 +155,13 @@ fn every_law_holds_in_every_life() {
     println!("simulation: {tally}");
     let expected = HAPPENS.iter().filter(|_| seeds >= SEEDS).chain(HAPPENS_RARELY.iter().filter(|_| seeds >= MANY));
     for what in expected {
-        assert!(tally.of(what) > 0, "in {lived} lives never once: {what}");
+        assert!(tally.of(what) > 0, "never in {lived} lives: {what}");
     }
 }
 
 #[test]
-fn the_same_seed_takes_the_same_way() {
-    // The last one's repository is on Bitbucket.
+fn same_seed_gives_the_same_trace() {
+    // The last seed is on Bitbucket.
     for seed in [3, 8, 12] {
         let (one, other) = (live(seed, None), live(seed, None));
         let ways = one.trace.lines().iter().zip(other.trace.lines());

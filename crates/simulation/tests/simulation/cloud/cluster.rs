@@ -1,4 +1,4 @@
-//! ECS: tasks that are asked for, start or don't, and stop.
+//! Simulates ECS: requested tasks that start or fail, and stop.
 
 use super::{Answer, refused};
 use serde_json::{Value, json};
@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Asked for; no container runs yet.
+    /// Requested; no container runs yet.
     Provisioning,
     Running,
-    /// Somebody wants it to stop.
+    /// A stop was requested.
     Stopping,
     Stopped,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// A variable of its container.
+    /// A variable of the container.
     pub(crate) fn variable(&self, name: &str) -> String {
         let all = self.overrides["containerOverrides"][0]["environment"].as_array().unwrap();
         let found = all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name} is not set"));
@@ -35,9 +35,9 @@ impl Task {
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
     pub(crate) tasks: BTreeMap<u32, Task>,
-    /// State changes that nobody was told of yet.
+    /// State changes that were not delivered yet.
     pub(crate) events: Vec<Value>,
-    /// What the next start fails with.
+    /// The failure of the next start.
     pub(crate) fault: Option<Answer>,
 }
 
@@ -91,7 +91,7 @@ impl Cluster {
         (200, json!({ "task": { "taskArn": task.arn } }).to_string())
     }
 
-    /// The attempt that a job's newest task was started for, and what that task shows.
+    /// The attempt and the bootstrap token of a job's newest task.
     pub(crate) fn newest_proof(&self, job: &str) -> Option<(u64, String)> {
         let of_job = self.tasks.values().filter(|task| task.variable("PULLYARD_JOB") == job);
         let proof =
@@ -99,7 +99,7 @@ impl Cluster {
         of_job.map(proof).max_by_key(|(attempt, _)| *attempt)
     }
 
-    /// A task has stopped; an event says so.
+    /// Stops a task and queues its event.
     pub(crate) fn stopped(&mut self, number: u32, code: &str, reason: &str, exit: Option<i64>) {
         let task = self.tasks.get_mut(&number).unwrap();
         task.state = State::Stopped;

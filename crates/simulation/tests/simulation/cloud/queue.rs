@@ -1,14 +1,13 @@
-//! SQS: one standard queue, which doubles and reorders, and one FIFO queue, in order within a group.
+//! Simulates SQS: a standard queue, which doubles and reorders, and a FIFO queue, ordered within a group.
 
 use super::Answer;
 use pullyard_domain::time::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long a message that was received is nobody else's.
 const VISIBILITY: Duration = Duration::from_secs(60);
 
-/// How often a message is received before it is put aside.
+/// Receives before a message becomes a dead letter.
 const RECEIVES: u32 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +30,7 @@ pub(crate) struct Message {
 pub(crate) struct Queues {
     sent: u64,
     messages: Vec<Message>,
-    /// How many were received too often.
+    /// The number of dead letters.
     pub(crate) dead: u64,
 }
 
@@ -59,17 +58,17 @@ impl Queues {
         (200, json!({ "MessageId": format!("m-{}", self.sent), "MD5OfMessageBody": "" }).to_string())
     }
 
-    /// The answer to a message that is kept by nobody.
+    /// The answer for a message that is not stored.
     pub(crate) fn sent() -> String {
         json!({ "MessageId": "m-0", "MD5OfMessageBody": "" }).to_string()
     }
 
-    /// Everything in this queue is lost.
+    /// Drops all messages of this queue.
     pub(crate) fn lose(&mut self, queue: Queue) {
         self.messages.retain(|message| message.queue != queue);
     }
 
-    /// Where the messages are that may be received now.
+    /// Indexes of the messages that may be received now.
     pub(crate) fn receivable(&self, queue: Queue, now: Timestamp) -> Vec<usize> {
         let mut groups: Vec<&str> = Vec::new();
         let mut found = Vec::new();
@@ -88,7 +87,7 @@ impl Queues {
         found
     }
 
-    /// Hands one out; none if it was received too often.
+    /// Receives a message, or removes it after too many receives.
     pub(crate) fn receive(&mut self, at: usize, now: Timestamp) -> Option<Message> {
         if self.messages[at].received >= RECEIVES {
             self.messages.remove(at);
@@ -101,7 +100,7 @@ impl Queues {
         Some(message.clone())
     }
 
-    /// It was done; it is not received again unless `again`.
+    /// Deletes a handled message, unless it is delivered `again`.
     pub(crate) fn done(&mut self, id: u64, again: bool) {
         if !again {
             self.messages.retain(|message| message.id != id);

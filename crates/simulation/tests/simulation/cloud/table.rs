@@ -1,4 +1,4 @@
-//! DynamoDB: the table as it is, and as it was a moment ago, which is what indexes and weak reads show.
+//! Simulates DynamoDB: the current table, and a lagging copy that answers indexes and eventually consistent reads.
 
 use super::Answer;
 use crate::dice::Dice;
@@ -8,15 +8,14 @@ use serde_json::{Map, Number, Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// How old what a weak read shows may be.
+/// The longest lag of an eventually consistent read.
 const LAG: Duration = Duration::from_secs(3);
 
 /// Partition and sort key.
 pub(crate) type Key = (String, String);
-/// Everything in the table, as plain JSON.
+/// All items, as plain JSON.
 pub(crate) type Items = BTreeMap<Key, Value>;
 
-/// One item that was written.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) key: Key,
@@ -24,7 +23,7 @@ pub(crate) struct Written {
     pub(crate) after: Option<Value>,
 }
 
-/// A write that the late table does not have yet.
+/// A write that the lagging copy does not have yet.
 #[derive(Debug)]
 struct Pending {
     at: Timestamp,
@@ -38,10 +37,10 @@ pub(crate) struct Table {
     late: MemoryDynamoDb,
     pending: VecDeque<Pending>,
     dice: Dice,
-    /// Weak reads show the past.
+    /// Whether eventually consistent reads return old data.
     pub(crate) lags: bool,
     pub(crate) items: Items,
-    /// What was written since it was last taken, write by write.
+    /// The writes since the last check, each with its items.
     pub(crate) written: Vec<Vec<Written>>,
 }
 
@@ -85,7 +84,7 @@ impl Table {
     fn catch_up(&mut self, count: usize) {
         for pending in self.pending.drain(..count) {
             let (status, answer) = self.late.call(&pending.operation, &pending.body);
-            assert_eq!(status, 200, "the late table refuses what the table took: {answer}");
+            assert_eq!(status, 200, "the lagging copy rejects an applied write: {answer}");
         }
     }
 
@@ -95,7 +94,7 @@ impl Table {
             self.pending.push_back(Pending { at: now, operation: operation.to_owned(), body: body.to_owned() });
             let request: Value = serde_json::from_slice(body).unwrap();
             let written = keys_of(operation, &request).into_iter().map(|(table, key)| self.look(&table, key));
-            // The repeat of a transaction is answered from its first time and writes nothing.
+            // A repeated transaction returns its first answer and writes nothing.
             let written: Vec<_> = written.filter(|one| one.before != one.after).collect();
             self.note(written);
         }
@@ -128,7 +127,7 @@ fn is_strong(request: &Value) -> bool {
     request["ConsistentRead"] == true
 }
 
-/// What a write touches, with its table.
+/// The keys that a write changes, each with its table.
 fn keys_of(operation: &str, request: &Value) -> Vec<(String, Key)> {
     let one = |request: &Value| {
         let key = request.get("Item").or(request.get("Key")).unwrap_or(&Value::Null);
@@ -150,7 +149,7 @@ fn plain_map(map: &Map<String, Value>) -> Value {
     map.iter().map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>().into()
 }
 
-/// From DynamoDB's way of writing values to JSON's.
+/// Converts DynamoDB's JSON to plain JSON.
 fn plain(value: &Value) -> Value {
     let Some((kind, inner)) = value.as_object().and_then(|map| map.iter().next()) else { return Value::Null };
     match (kind.as_str(), inner) {

@@ -1,4 +1,4 @@
-//! What the forge answers about pull requests and their reviews, and what its deliveries say of them.
+//! The forge's answers on GitHub, and the bodies of its webhooks.
 
 use super::pulls::Pull;
 use super::{Face, Forge, Review, URL};
@@ -6,11 +6,11 @@ use crate::cloud::{Answer, Call};
 use pullyard_domain::pull_request::PullRequestState;
 use serde_json::{Value, json};
 
-/// Who reviews.
+/// The id and login of the reviewer.
 const REVIEWER: (u64, &str) = (7, "ben");
 
 impl Forge {
-    /// Does what a call asks, whose operation is its method and its address.
+    /// Answers a call; its operation is method and URL.
     pub(crate) fn answer(&self, call: &Call) -> Answer {
         let (method, address) = call.operation.split_once(' ').unwrap_or_default();
         let path = address.strip_prefix(URL).unwrap_or_default().split('?').next().unwrap_or_default();
@@ -72,11 +72,11 @@ impl Forge {
         })
     }
 
-    /// What a delivery says of the newest review.
+    /// The webhook body for the newest review.
     pub(super) fn delivery_of_review(&self) -> String {
         let review = self.reviews.last().unwrap();
         let mut shown = self.shown(review);
-        // As deliveries write it.
+        // Webhooks use lower case.
         shown["state"] = json!("changes_requested");
         let body = json!({
             "action": "submitted",
@@ -88,7 +88,7 @@ impl Forge {
         body.to_string()
     }
 
-    /// What a delivery says of a pull request that was closed or reopened.
+    /// The webhook body for a closed or reopened pull request.
     pub(super) fn delivery_of_turn(&self, number: u64, action: &str) -> String {
         let body = json!({
             "action": action,

@@ -1,5 +1,4 @@
-//! The same on Bitbucket: what it answers about pull requests, who asks for changes on them and what they wrote, and
-//! what its deliveries say. A verdict has neither words nor an id there; nobody gives one twice.
+//! The forge's answers and webhooks on Bitbucket, where a verdict has no text and no id.
 
 use super::pulls::Pull;
 use super::{Forge, Review, URL};
@@ -7,20 +6,20 @@ use pullyard_domain::pull_request::PullRequestState;
 use pullyard_forge::webhook::{Event, Language, parse};
 use serde_json::{Value, json};
 
-/// How it tells that somebody asks for changes.
+/// The event of a request for changes.
 pub(super) const ASKED: &str = "pullrequest:changes_request_created";
 
-/// What it calls the repository.
+/// Bitbucket's id of the repository.
 const REPOSITORY: &str = "{1fef5fec-1660-40e2-ac86-735082b94b74}";
 
-/// Our number for that.
+/// Our id of the repository.
 pub(crate) const REPOSITORY_ID: u64 = 5_113_867_703_429_015;
 
-/// How much of a commit's name a pull request tells. Units: characters.
+/// The length of a shortened commit id. Units: characters.
 const SHORT: usize = 12;
 
 impl Forge {
-    /// The answer to a call about the repository, by what its address has after that, or about who may do what there.
+    /// Answers a call about the repository, by the rest of its path, or about permissions.
     pub(super) fn answer_on_bitbucket(&self, method: &str, segments: &[&str]) -> Value {
         match (method, segments) {
             ("GET", ["repositories", "app"]) => {
@@ -86,7 +85,7 @@ impl Forge {
         })
     }
 
-    /// What a delivery says of the newest request for changes.
+    /// The webhook body for the newest request for changes.
     pub(super) fn delivery_of_request(&self) -> String {
         let review = self.reviews.last().unwrap();
         let body = json!({
@@ -98,7 +97,7 @@ impl Forge {
         body.to_string()
     }
 
-    /// How it tells that a pull request was merged or declined, and what it says.
+    /// The event and the body of the webhook for a merged or declined pull request.
     pub(super) fn delivery_of_end(&self, number: u64) -> (&'static str, String) {
         let event = match self.pull(number).unwrap().state {
             PullRequestState::Merged => "pullrequest:fulfilled",
@@ -113,11 +112,11 @@ impl Forge {
     }
 }
 
-/// The number that we give a request for changes: made of who asked when, by whoever reads of it.
+/// Our id of a request for changes, derived from its user and time.
 pub(super) fn id_in(delivery: &str) -> u64 {
     match parse(Language::Bitbucket, ASKED, delivery.as_bytes()) {
         Ok(Event::Review(told)) => told.review.id,
-        other => panic!("it tells of no request: {other:?}"),
+        other => panic!("the webhook has no request for changes: {other:?}"),
     }
 }
 
@@ -133,7 +132,7 @@ fn repository() -> Value {
     json!({ "uuid": REPOSITORY, "full_name": "acme/app" })
 }
 
-/// Each asks once: whoever asks again has taken back what they asked before.
+/// One reviewer for each request, because a second request of a reviewer replaces the first.
 fn reviewer(review: &Review) -> Value {
     json!({ "uuid": uuid(review.nth), "nickname": format!("reviewer-{}", review.nth), "type": "user" })
 }

@@ -1,4 +1,4 @@
-//! Pull requests: which are open, and who closes, merges and reopens them.
+//! The forge's pull requests, and how they are closed, merged and reopened.
 
 use super::{Face, Forge, Told, times};
 use crate::dice::Dice;
@@ -8,10 +8,10 @@ use pullyard_domain::time::Timestamp;
 #[derive(Clone, Debug)]
 pub(crate) struct Pull {
     pub(crate) branch: String,
-    /// When its branch moved, somebody reviewed it, or it was closed or reopened.
+    /// The time of the last push, review, close or reopen.
     pub(crate) changed: Timestamp,
     pub(crate) state: PullRequestState,
-    /// When it was reopened last.
+    /// The time of the last reopen.
     reopened: Option<Timestamp>,
 }
 
@@ -20,7 +20,7 @@ impl Pull {
         self.state == PullRequestState::Open
     }
 
-    /// It was open all the time since then, and is.
+    /// Whether it has been open since then.
     pub(crate) fn is_open_since(&self, at: Timestamp) -> bool {
         self.is_open() && self.reopened.is_none_or(|reopened| reopened < at)
     }
@@ -31,25 +31,24 @@ impl Forge {
         self.pulls.get_mut(place(number)?)
     }
 
-    /// The pull request of this number.
     pub(crate) fn pull(&self, number: u64) -> Option<&Pull> {
         self.pulls.get(place(number)?)
     }
 
-    /// The numbers of all pull requests, those that changed last first.
+    /// All numbers, the last changed first.
     pub(super) fn latest_first(&self) -> impl Iterator<Item = u64> {
         let mut numbers: Vec<u64> = (1..=self.pulls.len() as u64).collect();
         numbers.sort_by_key(|number| std::cmp::Reverse(self.pull(*number).map(|pull| pull.changed)));
         numbers.into_iter()
     }
 
-    /// The number of the open pull request of a branch, if there is one.
+    /// The number of a branch's open pull request.
     pub(crate) fn open_pull(&self, branch: &str) -> Option<u64> {
         let at = self.pulls.iter().position(|pull| pull.branch == branch && pull.is_open())?;
         Some(at as u64 + 1)
     }
 
-    /// The pull request of a branch, the open one or a new one.
+    /// The open pull request of a branch, or a new one.
     pub(crate) fn find_or_open(&mut self, branch: &str, now: Timestamp) -> u64 {
         self.open_pull(branch).unwrap_or_else(|| {
             let (branch, state) = (branch.to_owned(), PullRequestState::Open);
@@ -58,14 +57,15 @@ impl Forge {
         })
     }
 
-    /// Somebody closes, merges or reopens some pull request; in so many of a hundred cases that is told twice, or never.
+    /// Closes, merges or reopens a random pull request. `twice` and `lost` are the percentages of doubled and lost
+    /// webhooks.
     pub(crate) fn turn(&mut self, now: Timestamp, twice: u64, lost: u64, dice: &mut Dice) -> Option<String> {
         let at = dice.below(self.pulls.len());
         let number = at as u64 + 1;
         let (state, action) = match self.pulls[at].state {
             PullRequestState::Open if dice.percent(10) => (PullRequestState::Merged, "closed"),
             PullRequestState::Open => (PullRequestState::Closed, "closed"),
-            // A branch has one open pull request at most, and what was declined on Bitbucket stays so.
+            // A branch has at most one open pull request, and Bitbucket cannot reopen one.
             PullRequestState::Closed
                 if self.face == Face::GitHub && self.open_pull(&self.pulls[at].branch).is_none() =>
             {

@@ -27,7 +27,7 @@ impl Led {
 }
 
 #[test]
-fn an_attempt_that_lost_its_job_does_nothing_more_for_it() {
+fn lost_attempt_cannot_change_its_job() {
     led(&mutant::HELD_BY, async |mutant| {
         let mut led = Led::begin(RUNNERS, mutant).await;
         led.enters(TRIGGER).await;
@@ -45,7 +45,7 @@ fn an_attempt_that_lost_its_job_does_nothing_more_for_it() {
 }
 
 #[test]
-fn a_job_that_may_be_pushed_is_not_taken_from_a_silent_runner() {
+fn silent_runner_keeps_its_job_while_it_may_push() {
     led(&mutant::PUSH_UNTIL, async |mutant| {
         let mut led = Led::begin(RUNNERS, mutant).await;
         led.enters(TRIGGER).await;
@@ -61,7 +61,7 @@ fn a_job_that_may_be_pushed_is_not_taken_from_a_silent_runner() {
 }
 
 #[test]
-fn what_a_lost_attempt_pushed_is_looked_for_though_others_were_lost_since() {
+fn push_of_a_lost_attempt_is_found_after_further_losses() {
     led(&mutant::LOST_PUSH, async |mutant| {
         let mut led = pushed_and_lost(mutant).await;
         for _ in 0..5 {
@@ -78,7 +78,7 @@ fn what_a_lost_attempt_pushed_is_looked_for_though_others_were_lost_since() {
 }
 
 #[test]
-fn what_was_pushed_and_nobody_could_look_for_is_not_said_to_be_nowhere() {
+fn failed_search_for_a_push_is_not_reported_as_nothing_found() {
     led(&mutant::WHO_LOOKED, async |mutant| {
         let mut led = pushed_and_lost(mutant).await;
         for _ in 0..8 {

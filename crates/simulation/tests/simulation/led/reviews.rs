@@ -17,7 +17,7 @@ async fn revised(mutant: Option<&'static Mutant>) -> Led {
 }
 
 #[test]
-fn a_second_review_within_the_hour_begins_nothing() {
+fn second_review_within_the_hour_starts_no_job() {
     led(&mutant::LAST_REVISION, async |mutant| {
         let mut led = revised(mutant).await;
         led.reviewed(1).await;
@@ -26,7 +26,7 @@ fn a_second_review_within_the_hour_begins_nothing() {
 }
 
 #[test]
-fn a_review_that_waits_for_the_hour_gets_its_job_then() {
+fn deferred_review_gets_its_job_after_the_hour() {
     led(&mutant::WAITING_REVIEWS, async |mutant| {
         let mut led = revised(mutant).await;
         led.reviewed(1).await;
@@ -40,7 +40,7 @@ fn a_review_that_waits_for_the_hour_gets_its_job_then() {
 }
 
 #[test]
-fn a_review_that_waited_for_a_job_says_so_no_more_once_it_has_its_own() {
+fn ledger_names_the_job_of_a_deferred_review() {
     led(&mutant::NAMED_BY_ITS_ENTRY, async |mutant| {
         let mut led = Led::begin(REVIEWS, mutant).await;
         led.enters(TRIGGER).await;
@@ -62,7 +62,7 @@ fn a_review_that_waited_for_a_job_says_so_no_more_once_it_has_its_own() {
 }
 
 #[test]
-fn a_review_that_nobody_told_of_is_found_by_looking() {
+fn review_without_a_webhook_is_found_by_polling() {
     led(&mutant::LOOKED_FOR, async |mutant| {
         let mut led = Led::begin(REVIEWS, mutant).await;
         led.enters(TRIGGER).await;
