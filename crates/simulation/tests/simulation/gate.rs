@@ -1,6 +1,6 @@
-//! Where every call to AWS or to the forge, and every pause, waits until the simulation lets it go on.
+//! Holds every call to AWS or the forge, and every pause, until the simulation releases it.
 //!
-//! It stands below the SDK's retry loop, so that a repeat of the SDK's own is a call of its own.
+//! It sits below the SDK's retry loop, so that each retry is a separate call.
 
 use crate::cloud::{Answer, Call, Cloud};
 use crate::forge::FORGE;
@@ -18,41 +18,40 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Clones are the same gate.
+/// Clones share one gate.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate(Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
-    /// Which invocation runs now; none outside of them.
+    /// The running invocation, if any.
     running: Option<u32>,
     waiting: Vec<Waiting>,
     cloud: Cloud,
 }
 
-/// What an invocation waits for.
+/// A held call or pause of an invocation.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) by: u32,
-    /// None: a pause.
+    /// `None`: a pause.
     pub(crate) call: Option<Call>,
     reply: oneshot::Sender<Reply>,
 }
 
-/// What becomes of it.
+/// How a held call or pause ends.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    /// A call was answered.
     Answered(Answer),
-    /// Its connection broke.
+    /// The connection broke.
     Lost,
-    /// A pause is over.
+    /// The pause is over.
     Over,
 }
 
 impl Waiting {
     pub(crate) fn reply(self, reply: Reply) {
-        // Whoever asked may not wait any more.
+        // The caller may have stopped waiting.
         let _ = self.reply.send(reply);
     }
 }
@@ -66,18 +65,18 @@ impl Gate {
         self.0.lock().unwrap()
     }
 
-    /// Looks at the cloud, or changes it.
+    /// Reads or changes the cloud.
     pub(crate) fn cloud<T>(&self, act: impl FnOnce(&mut Cloud) -> T) -> T {
         act(&mut self.lock().cloud)
     }
 
-    /// Whatever asks from now on asks for this invocation.
+    /// Attributes the following calls to this invocation.
     pub(crate) fn run(&self, invocation: Option<u32>) {
         self.lock().running = invocation;
     }
 
-    /// What an invocation waits for first, taken out. Pauses come last, so that a limit on time never ends what
-    /// could go on.
+    /// Takes a held call of the invocation. Pauses come last, so that a timeout never ends an invocation that can
+    /// continue.
     pub(crate) fn next_of(&self, invocation: u32) -> Option<Waiting> {
         let mut inner = self.lock();
         inner.waiting.retain(|waiting| !waiting.reply.is_closed());
@@ -87,26 +86,26 @@ impl Gate {
         Some(inner.waiting.remove(at))
     }
 
-    /// What an invocation waits for is nothing but reads.
+    /// Whether the invocation waits only for reads.
     pub(crate) fn reads_next(&self, invocation: u32) -> bool {
         let inner = self.lock();
         let mut mine = inner.waiting.iter().filter(|waiting| waiting.by == invocation).peekable();
         mine.peek().is_some() && mine.all(|waiting| waiting.call.as_ref().is_some_and(|call| !call.writes()))
     }
 
-    /// What an invocation waits for is a look at an index.
+    /// Whether the invocation waits for a query of an index.
     pub(crate) fn queries_next(&self, invocation: u32) -> bool {
         let inner = self.lock();
         let next = inner.waiting.iter().find(|waiting| waiting.by == invocation);
         next.and_then(|waiting| waiting.call.as_ref()).is_some_and(|call| call.operation == "Query")
     }
 
-    /// The invocation is dead.
+    /// Drops all calls of a dead invocation.
     pub(crate) fn forget(&self, invocation: u32) {
         self.lock().waiting.retain(|waiting| waiting.by != invocation);
     }
 
-    /// None: nobody runs, and nothing has to wait.
+    /// `None`: no invocation runs, so the call need not wait.
     fn wait(&self, call: Option<Call>) -> Option<oneshot::Receiver<Reply>> {
         let mut inner = self.lock();
         let by = inner.running?;
@@ -123,7 +122,6 @@ impl Gate {
         }
     }
 
-    /// What is asked of the forge.
     async fn exchange(self, asked: Exchange) -> Exchanged {
         let operation = format!("{} {}", asked.method, asked.address);
         let call = Call { service: FORGE.to_owned(), operation, body: asked.body };
@@ -132,14 +130,14 @@ impl Gate {
             Some(receiver) => match receiver.await {
                 Ok(Reply::Answered(answer)) => answer,
                 Ok(_) => return None,
-                // It was killed, and never hears of it.
+                // The invocation was killed and never receives an answer.
                 Err(_) => std::future::pending().await,
             },
         };
         Some((answer.0, answer.1.into_bytes()))
     }
 
-    /// The connections to the forge of whatever is behind this gate.
+    /// The forge connections behind this gate.
     pub(crate) fn connections(&self) -> Connections {
         let (asks, pauses) = (self.clone(), self.clone());
         Connections::standing_in(
@@ -148,7 +146,7 @@ impl Gate {
         )
     }
 
-    /// The clock of everything behind this gate.
+    /// The clock behind this gate.
     pub(crate) fn clock(&self) -> Clock {
         let gate = self.clone();
         let start = self.lock().cloud.now;
@@ -158,7 +156,7 @@ impl Gate {
 
 impl AsyncSleep for Gate {
     fn sleep(&self, _: Duration) -> Sleep {
-        // Nothing is asked for before somebody waits.
+        // The pause is registered at the first poll of the future.
         Sleep::new(self.clone().pause())
     }
 }
@@ -186,7 +184,6 @@ impl HttpConnector for Gate {
             match receiver.await {
                 Ok(Reply::Answered(answer)) => response(answer),
                 Ok(_) => Err(ConnectorError::io("the connection broke".into())),
-                // It was killed, and never hears of it.
                 Err(_) => std::future::pending().await,
             }
         })

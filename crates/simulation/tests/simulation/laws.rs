@@ -1,4 +1,4 @@
-//! What must hold after every write, whatever happened before.
+//! Invariants that hold after every write.
 
 use crate::cloud::table::{Items, Key, Written};
 use crate::rests::stands_still;
@@ -15,7 +15,7 @@ use pullyard_domain::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The value of an item, as the store reads it.
+/// Parses an item as the store does.
 pub(crate) fn value<T: DeserializeOwned>(item: &Value) -> T {
     serde_json::from_value(item.clone()).unwrap_or_else(|error| panic!("{error}: {item}"))
 }
@@ -44,13 +44,12 @@ pub(crate) fn attempts(items: &Items) -> impl Iterator<Item = Attempt> + '_ {
     items.iter().filter(|((_, sk), _)| sk.starts_with("ATTEMPT#")).map(|(_, item)| value(item))
 }
 
-/// How many reviews nobody told of.
+/// The number of reviews that polling found.
 pub(crate) fn found_by_looking(items: &Items) -> u64 {
     deliveries(items).filter(|delivery| delivery.source == Source::Poll).count() as u64
 }
 
-/// When something is to be done about what has to be done: a repository is polled for ever. What waits for no time
-/// has been due for ever.
+/// The due times of all pending work, except polls, which never end. Work without a time is always due.
 pub(crate) fn due(items: &Items) -> impl Iterator<Item = Timestamp> + '_ {
     items.iter().filter(|((pk, _), item)| item["wk"].is_string() && !pk.starts_with("POLL#")).map(|(_, item)| {
         let at = item["ws"].as_i64().filter(|_| item["wk"].as_str().is_some_and(|wk| wk.starts_with("DUE#")));
@@ -58,13 +57,13 @@ pub(crate) fn due(items: &Items) -> impl Iterator<Item = Timestamp> + '_ {
     })
 }
 
-/// What changed at the forge was compared since then.
+/// Whether all polls have compared the changes up to `then`.
 pub(crate) fn looked_since(items: &Items, then: Timestamp) -> bool {
     let mut polls = items.iter().filter(|((_, sk), _)| sk == "POLL").map(|(_, item)| value::<Poll>(item));
     polls.all(|poll| poll.look.seen_until().is_some_and(|seen| seen >= then))
 }
 
-/// What one write broke.
+/// The invariants that one write broke.
 pub(crate) fn broken_by(written: &[Written], items: &Items, now: Timestamp) -> Vec<String> {
     let mut faults = Vec::new();
     for one in written {
@@ -101,7 +100,7 @@ pub(crate) fn broken_by(written: &[Written], items: &Items, now: Timestamp) -> V
     faults
 }
 
-/// A runner loses a job for its silence only while it is silent, and for having no process only while it says so.
+/// A silent runner loses a job only while it is Offline, and a crashed one only if it does not report the job.
 fn taken_away(item: &Value, items: &Items, faults: &mut Vec<String>) {
     let attempt: Attempt = value(item);
     let (AttemptEnd::Failed { failure } | AttemptEnd::Requeued { failure }) = &attempt.ended else { return };
@@ -116,7 +115,7 @@ fn taken_away(item: &Value, items: &Items, faults: &mut Vec<String>) {
     }
 }
 
-/// Nobody wrote over what somebody else had written meanwhile.
+/// No write overwrites a write that it has not read.
 fn revised(one: &Written, faults: &mut Vec<String>) {
     let rev = |item: &Option<Value>| item.as_ref().and_then(|item| item["rev"].as_u64()).unwrap_or(0);
     let (before, after) = (rev(&one.before), rev(&one.after));
@@ -125,7 +124,7 @@ fn revised(one: &Written, faults: &mut Vec<String>) {
     }
 }
 
-/// It stands in exactly the row of the index that its fields say.
+/// The item is in the index row that its fields determine.
 fn indexed(one: &Written, due: Option<Due>, faults: &mut Vec<String>) {
     let item = one.after.as_ref().unwrap();
     let row = item["wk"].as_str().map(|wk| (wk.to_owned(), item["ws"].as_i64().unwrap()));
@@ -179,7 +178,7 @@ fn moved(before: &Job, after: &Job, now: Timestamp, faults: &mut Vec<String>) {
     }
 }
 
-/// What people said to a job's agent is kept with the job that counts it.
+/// The stored inputs match the job's counter.
 fn inputs(job: &Job, items: &Items, faults: &mut Vec<String>) {
     let pk = format!("JOB#{}", job.id);
     let of_it = items.range((pk.clone(), "INPUT#".to_owned())..);
@@ -189,14 +188,14 @@ fn inputs(job: &Job, items: &Items, faults: &mut Vec<String>) {
     }
 }
 
-/// What stands still is held by nobody, and no task for it is on its way that may still come in time.
+/// A suspended job has no holder and no starting task.
 fn held_by_nobody(job: &Job, faults: &mut Vec<String>) {
     if stands_still(job) && (job.run.is_some() || job.dispatch.starting) {
         faults.push(format!("{} stands still, and somebody has it", job.id));
     }
 }
 
-/// A revision does not begin within the hour of another one on which an agent worked, unless a person asks for it.
+/// No revision starts within an hour of a revision with a working agent, unless a user requests it.
 fn hour(job: &Job, items: &Items, faults: &mut Vec<String>) {
     let revises = |job: &Job| job.kind == Kind::Revise && job.retry_of.is_none();
     if !revises(job) {
@@ -209,7 +208,7 @@ fn hour(job: &Job, items: &Items, faults: &mut Vec<String>) {
     }
 }
 
-/// An answer that stands for ever stands. That a review waits does, until it has its job or its last answer.
+/// A final answer never changes. The answer to a waiting review changes until it has its job or a refusal.
 fn answered(before: Option<&Value>, after: Option<&Value>, faults: &mut Vec<String>) {
     let stands = |before: &Delivery| before.reason.is_final() && (before.review.is_none() || before.job.is_some());
     let Some(before) = before.map(value::<Delivery>).filter(stands) else { return };
@@ -234,7 +233,7 @@ fn epoch(one: &Written, now: Timestamp, faults: &mut Vec<String>) {
     }
 }
 
-/// A ticket names its one job that has not ended, and no other.
+/// A ticket names exactly its one job that has not ended.
 fn one_job_each(items: &Items, faults: &mut Vec<String>) {
     let mut named: Vec<_> = tickets(items).filter_map(|ticket| Some((ticket.key, ticket.active_job?))).collect();
     for job in jobs(items).filter(|job| !job.status.is_terminal()) {
@@ -247,7 +246,7 @@ fn one_job_each(items: &Items, faults: &mut Vec<String>) {
     faults.extend(named.iter().map(|(key, job)| format!("{key} names {job}, which has ended")));
 }
 
-/// A slot of a runner stands for exactly one attempt that it holds.
+/// Each slot of a runner belongs to exactly one attempt that the runner holds.
 fn slots(items: &Items, faults: &mut Vec<String>) {
     let mut filled: Vec<_> = runners(items)
         .flat_map(|runner| runner.slots.into_iter().map(move |(job, slot)| (runner.id.clone(), job, slot.claim)))
@@ -264,27 +263,26 @@ fn slots(items: &Items, faults: &mut Vec<String>) {
     faults.extend(filled.iter().map(|slot| format!("a slot is left of {slot:?}")));
 }
 
-/// Whoever holds this job may go on with it: its runner is not being removed.
+/// Whether the holder of this job may continue: its runner is not being removed.
 pub(crate) fn may_go_on(items: &Items, job: &Job) -> bool {
     let runner = job.run.as_ref().and_then(|run| run.runner.as_ref());
     runner.is_none_or(|id| runners(items).any(|runner| runner.id == *id && runner.status != Presence::Deleting))
 }
 
-/// A job was ended, or given back, by this word.
+/// Whether this finish or yield ended the job or gave it back.
 pub(crate) fn is_ended_by(items: &Items, job: &str, word: &str) -> bool {
     let key: Key = (format!("JOB#{job}"), "JOB".into());
     items.get(&key).is_some_and(|item| item["ended_by"]["finish"] == word)
 }
 
-/// Which claim this write has hold which attempt.
+/// The claim that holds the job after this write, and its attempt.
 pub(crate) fn holder(one: &Written) -> Option<(String, String)> {
     let job: Job = value(one.after.as_ref().filter(|_| one.key.1 == "JOB")?);
     let run = job.run.filter(|_| job.status.is_active())?;
     Some((run.claim.to_string(), format!("{}, attempt {}", job.id, job.attempt)))
 }
 
-/// The reviews that this write has answered, and by which job. A person may have the work of a job done again, whose
-/// reviews are answered again then.
+/// The reviews that this write answers, and their job. Retried jobs are left out, because they answer reviews again.
 pub(crate) fn revised_by(one: &Written, items: &Items) -> Vec<(String, String)> {
     let completed = |item: &&Value| item["status"] == "completed";
     let Some(after) = one.after.as_ref().filter(|_| one.key.1 == "JOB").filter(completed) else { return vec![] };
@@ -298,14 +296,14 @@ pub(crate) fn revised_by(one: &Written, items: &Items) -> Vec<(String, String)> 
     covered(&job.id, &all).into_iter().map(named).collect()
 }
 
-/// The runner that is removed by this write. What it claimed is forgotten with it: the same process may register anew,
-/// and still ask for what it never heard of.
+/// The runner that this write removes. Its claims are dropped, because the same process may register again and repeat
+/// one.
 pub(crate) fn removed(one: &Written) -> Option<String> {
     let runner = one.before.as_ref().filter(|_| one.key.0.starts_with("RUNNERS#") && one.after.is_none())?;
     Some(runner["name"].as_str()?.to_owned())
 }
 
-/// The job of an attempt, as it is now, if that attempt holds it.
+/// The job, if this claim holds it.
 pub(crate) fn held(items: &Items, job: &str, claim: &str) -> Option<Job> {
     let key: Key = (format!("JOB#{job}"), "JOB".into());
     let job: Job = value(items.get(&key)?);

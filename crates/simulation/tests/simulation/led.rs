@@ -1,5 +1,5 @@
-//! Lives that are led to where a rule counts: nothing fails in them by chance. With the rule every law holds; without
-//! it one is seen to be broken, so that the laws are known to look there, too, where chance seldom leads.
+//! Scripted lives without random faults, each at the point where a rule counts.
+//! With the rule every invariant holds. Without it one must break, which proves that the invariants cover the rule.
 
 mod pushes;
 mod reviews;
@@ -28,7 +28,7 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// Agents do their work, and nothing comes late by itself.
+/// Agents succeed, and no task or message is late.
 const QUIET: Mood = Mood { requeues: true, fails: 0, late_tasks: 0, reviews: 0, asks: 0, ..USUAL };
 
 struct Led(World);
@@ -42,15 +42,15 @@ impl Led {
                 world.calm = true;
                 world.gate.cloud(|cloud| cloud.table.lags = false);
                 let mut led = Self(world);
-                // The sweeper was never away.
+                // The sweeper judges silence only after it has run for a while.
                 led.silence(120).await;
                 return led;
             }
         }
-        unreachable!("there are seeds enough")
+        unreachable!("some seed has two runners")
     }
 
-    /// Whatever was begun is done.
+    /// Runs all invocations to their end.
     async fn done(&mut self) {
         while !self.0.running.is_empty() {
             self.0.go(0).await;
@@ -65,13 +65,13 @@ impl Led {
         self.done().await;
     }
 
-    /// Time passes, and the sweeper goes round in it.
+    /// Time passes, with sweeps.
     async fn passes(&mut self, by: u64) {
         self.0.wait(secs(by)).await;
         self.done().await;
     }
 
-    /// Nothing but sweeps.
+    /// Time passes with sweeps only.
     async fn silence(&mut self, secs: u64) {
         for _ in 0..secs / 20 {
             self.passes(20).await;
@@ -90,7 +90,7 @@ impl Led {
         self.done().await;
     }
 
-    /// A sweep begins, whatever the time.
+    /// Starts a sweep at any time.
     async fn sweeps(&mut self) {
         let sweep = self.0.plane.sweep();
         self.0.start(sweep, For::Sweep, "sweeper".into()).await;
@@ -103,16 +103,16 @@ impl Led {
         }
     }
 
-    /// A runner is heard while a sweep stands still, which then goes on.
+    /// A runner sends a heartbeat during a halted sweep, which then continues.
     async fn hears_meanwhile(&mut self, runner: usize) {
-        assert!(self.0.hand(runner, Hand::Beat).await, "it has nothing to say yet");
+        assert!(self.0.hand(runner, Hand::Beat).await, "no heartbeat is due");
         while self.0.running.len() > 1 {
             self.0.go(1).await;
         }
         self.done().await;
     }
 
-    /// A runner is heard and takes what there is: an attempt begins.
+    /// A runner sends a heartbeat and claims a job, which starts an attempt.
     async fn takes(&mut self, runner: usize) {
         for _ in 0..2 {
             self.hears(runner).await;
@@ -123,10 +123,10 @@ impl Led {
             }
             self.passes(5).await;
         }
-        panic!("there was nothing to take");
+        panic!("no job was claimed");
     }
 
-    /// An attempt goes on until it is about to do this; false: it is over before.
+    /// Runs an attempt up to this step. Returns false if it ended before.
     async fn goes_on(&mut self, name: &str, until: fn(Step) -> bool) -> bool {
         for _ in 0..20 {
             let Some(at) = self.0.attempts.iter().position(|attempt| attempt.name == name) else { return false };
@@ -136,7 +136,7 @@ impl Led {
             self.0.act(at).await;
             self.done().await;
         }
-        panic!("{name} gets nowhere");
+        panic!("{name} does not reach the step");
     }
 
     fn newest(&self) -> String {
@@ -154,17 +154,16 @@ impl Led {
             }
             self.passes(30).await;
         }
-        panic!("it is {:?}", self.job());
+        panic!("the job is {:?}", self.job());
     }
 
-    /// An attempt does all of its work.
     async fn completes(&mut self, runner: usize) {
         self.takes(runner).await;
         let attempt = self.newest();
         self.goes_on(&attempt, |step| step == Step::Over).await;
     }
 
-    /// Somebody asks for changes on the only pull request, which is told so often.
+    /// Requests changes on the only pull request; the webhook is delivered `told` times.
     async fn reviewed(&mut self, told: usize) {
         self.passes(1).await;
         let now = self.0.now();
@@ -181,7 +180,7 @@ impl Led {
         self.done().await;
     }
 
-    /// The verdict, as far as it says one of these.
+    /// Adds the violations of the final state that contain one of these texts.
     fn judged(&mut self, of: &[&str]) {
         let faults = self.0.gate.cloud(|cloud| verdict::faults(&cloud.table.items, &cloud.forge, &self.0.tool));
         self.0.broken.extend(faults.into_iter().filter(|fault| of.iter().any(|part| fault.contains(part))));
@@ -192,14 +191,14 @@ impl Led {
         match mutant {
             None => assert_eq!(shown, None),
             Some(mutant) => {
-                let shown = shown.unwrap_or_else(|| panic!("nothing shows: {:#?}", self.0.trace.lines()));
-                assert!(shown.contains(mutant.shows), "it shows something else: {shown}");
+                let shown = shown.unwrap_or_else(|| panic!("no violation: {:#?}", self.0.trace.lines()));
+                assert!(shown.contains(mutant.shows), "another violation: {shown}");
             }
         }
     }
 }
 
-/// Leads one life with the rule and one without it.
+/// Runs one life with the rule and one without it.
 fn led(mutant: &'static Mutant, lead: impl AsyncFn(Option<&'static Mutant>) -> Led) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
@@ -219,7 +218,7 @@ fn heartbeat_between_the_halves_of_a_sweep_keeps_the_job() {
         led.takes(0).await;
         let attempt = led.newest();
         led.goes_on(&attempt, |step| matches!(step, Step::Working(_))).await;
-        // Sweeps watch its silence until it is nearly long enough.
+        // Sweeps observe the silence until shortly before the limit.
         led.silence(80).await;
         led.0.pass(secs(15));
         led.sweeps().await;
@@ -227,10 +226,10 @@ fn heartbeat_between_the_halves_of_a_sweep_keeps_the_job() {
             world.gate.cloud(|cloud| laws::runners(&cloud.table.items).any(|it| it.status == Presence::Offline))
         };
         while !is_offline(&led.0) || led.0.reads_next(0) {
-            assert!(!led.0.running.is_empty(), "the sweep is over");
+            assert!(!led.0.running.is_empty(), "the sweep ended too early");
             led.0.go(0).await;
         }
-        assert_eq!(led.job().status, Status::Executing, "one half is done, the other is not");
+        assert_eq!(led.job().status, Status::Executing, "only one half of the sweep is done");
         led.hears_meanwhile(0).await;
         led
     });
@@ -247,7 +246,7 @@ fn repeated_finish_after_a_lost_answer_is_recognized() {
         led.0.next_write = Some(Fate::StopAfter);
         led.0.act(0).await;
         led.done().await;
-        assert!(led.job().status.is_terminal(), "it is stored, and nobody was told");
+        assert!(led.job().status.is_terminal(), "the finish is stored, and its answer lost");
         led.goes_on(&attempt, |step| step == Step::Over).await;
         led
     });
@@ -262,7 +261,7 @@ fn late_task_cannot_claim_a_later_attempt() {
         };
         led.enters(TRIGGER).await;
         led.received(Queue::Dispatch).await;
-        // The first task is silent; another one is asked for, claims, and dies.
+        // The first task is silent; a second one is requested, claims, and dies.
         while asked(&led, 2).is_none() {
             led.passes(61).await;
             led.received(Queue::Dispatch).await;
@@ -286,7 +285,7 @@ fn late_task_cannot_claim_a_later_attempt() {
     });
 }
 
-/// A ticket enters a second time while its job runs, which fails, and nobody says so.
+/// A ticket enters again while its job runs. The job fails, and its hint is lost.
 async fn entered_twice(mutant: Option<&'static Mutant>) -> Led {
     let mut led = Led::begin(Mood { fails: 100, reviews: 0, asks: 0, ..RESTLESS }, mutant).await;
     led.enters(TRIGGER).await;
@@ -302,7 +301,7 @@ async fn entered_twice(mutant: Option<&'static Mutant>) -> Led {
         led.passes(61).await;
         led.received(Queue::Effects).await;
     }
-    // Its second job has only begun.
+    // The second job has only started, so only these violations count.
     led.judged(&["is not settled", "was forgotten"]);
     led
 }
@@ -355,9 +354,9 @@ fn older_heartbeat_does_not_overwrite_a_newer_one() {
         led.hears(0).await;
         led.passes(30).await;
         let now = led.0.now();
-        let beat = led.0.daemons[0].ask(Hand::Beat, &[], now).expect("it has something to say");
+        let beat = led.0.daemons[0].ask(Hand::Beat, &[], now).expect("a heartbeat is due");
         led.0.order(beat.clone()).await;
-        // It was heard, and stands still before that is stored.
+        // The call halts before its write.
         while led.0.reads_next(0) {
             led.0.go(0).await;
         }
@@ -377,7 +376,7 @@ fn job_reported_during_a_sweep_stays_with_its_runner() {
         let mut led = Led::begin(RUNNERS, mutant).await;
         led.enters(TRIGGER).await;
         led.takes(0).await;
-        // Its runner says for a while that it runs nothing.
+        // The runner reports for a while that it runs no job.
         let attempt = led.0.attempts.pop().unwrap();
         for _ in 0..2 {
             led.silence(40).await;
@@ -399,7 +398,7 @@ fn concurrent_repeats_of_a_request_create_one_job() {
         let ask = Ask { key: Some("once".into()), ..Ask::post("/v1/jobs", setup::ADMIN, body) };
         for at in 0..2 {
             led.0.order(ask.clone()).await;
-            // Both have read that there is none before either writes.
+            // Both read before either writes.
             while led.0.reads_next(at) {
                 led.0.go(at).await;
             }
@@ -424,7 +423,7 @@ fn paused_job_frees_its_slot() {
     });
 }
 
-/// An agent asks, and the answer is sent twice.
+/// An agent asks a question, and the answer is sent twice.
 async fn answered_twice(mutant: Option<&'static Mutant>) -> Led {
     let mut led = Led::begin(Mood { asks: 100, ..RUNNERS }, mutant).await;
     led.enters(TRIGGER).await;

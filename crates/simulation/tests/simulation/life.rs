@@ -1,4 +1,4 @@
-//! A life: some minutes in which anything may happen, then rest.
+//! Runs one life: some minutes with random faults, then recovery.
 
 use crate::attempt::Home;
 use crate::cloud::cluster::State;
@@ -18,13 +18,13 @@ use pullyard_domain::time::Timestamp;
 use serde_json::json;
 use std::time::Duration;
 
-/// How many steps anything may happen in.
+/// Random steps before recovery.
 const STEPS: usize = 900;
 
-/// How long everything may take to come to rest.
+/// The time limit of recovery.
 const REST_WITHIN: Duration = Duration::from_secs(5 * 3_600);
 
-/// Lives one life; what was found broken is in the world.
+/// Runs one life. The violations are in the returned world.
 pub(crate) async fn live(seed: u64, mutant: Option<&'static Mutant>) -> World {
     let mut world = World::new(seed, mutant).await;
     for _ in 0..STEPS {
@@ -67,7 +67,7 @@ pub(crate) async fn live(seed: u64, mutant: Option<&'static Mutant>) -> World {
 }
 
 impl World {
-    /// One thing happens.
+    /// Performs one random step.
     async fn step(&mut self) {
         self.tidy();
         let now = self.now();
@@ -103,7 +103,7 @@ impl World {
             some(usize::from(self.tool.may_tell()), 12),
             1,
             some(self.orders.len(), 4),
-            // Functions rarely take long, so time mostly passes between them.
+            // Functions are fast, so time mostly passes between them.
             if awake.is_empty() { 14 } else { 1 },
             self.mood.misfortunes,
             some(usize::from(late.is_some()), 20),
@@ -138,14 +138,14 @@ impl World {
             }
             8 => {
                 let at = self.dice.below(self.daemons.len());
-                // It also polls when there is nothing, which shows little.
+                // A claim without a ready job tests little.
                 let waits = |job: &Job| job.status == Status::Ready && job.place == Place::Runners;
                 let take = self.unrest().iter().any(waits) || self.dice.percent(20);
                 let hand = if self.dice.percent(50) || !take { Hand::Beat } else { Hand::Take };
                 self.hand(at, hand).await;
             }
             9 => {
-                // Of two changes at the very same time the one that is told last would count.
+                // Of two changes at the same time the one delivered last would count, so their times differ.
                 let since = self.dice.between(1, 400);
                 self.pass(Duration::from_millis(since));
                 let said = self.tool.change(self.now(), self.mood.twice.max(20), &mut self.dice);
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    /// Some containers take very long to start.
+    /// Some containers take minutes to start.
     fn may_start(&mut self, number: u32) -> bool {
         let (now, late, dice) = (self.now(), self.mood.late_tasks, &mut self.dice);
         let begins = self.starts.entry(number).or_insert_with(|| {
@@ -189,7 +189,7 @@ impl World {
         self.gate.cloud(|cloud| cloud.cluster.tasks.iter().map(|(at, task)| (*at, task.state.clone())).collect())
     }
 
-    /// Something falls silent, dies, or comes back.
+    /// A random process falls silent, dies or restarts.
     fn misfortune(&mut self) {
         let now = self.now();
         let silent = Duration::from_secs(self.dice.between(self.mood.silence.0, self.mood.silence.1));
@@ -212,7 +212,7 @@ impl World {
                 self.daemons[at].silent_until = now.plus(silent);
                 self.trace.say(now, format!("{} is silent for {silent:?}", self.daemons[at].name));
                 let all = self.dice.percent(50);
-                // What it runs may stand still for longer.
+                // Its attempts may be silent for longer.
                 let silent = Duration::from_secs(self.dice.between(self.mood.silence.0, 400));
                 for attempt in self.attempts.iter_mut().filter(|attempt| all && attempt.home == Home::Runner(at)) {
                     attempt.silent_until = now.plus(silent);
@@ -234,7 +234,7 @@ impl World {
         }
     }
 
-    /// People want something.
+    /// A user sends a random request.
     async fn people(&mut self) {
         self.asked += 1;
         let jobs: Vec<Job> = self.gate.cloud(|cloud| laws::jobs(&cloud.table.items).collect());
@@ -272,7 +272,7 @@ impl World {
         self.order(ask).await;
     }
 
-    /// Nothing fails any more, whoever was away comes back, and everything that was begun ends.
+    /// Recovery: faults end, all processes return, and all started work ends.
     async fn come_to_rest(&mut self) {
         let began = self.now();
         self.trace.say(began, "nothing fails from here on".into());
@@ -281,7 +281,7 @@ impl World {
         for attempt in &mut self.attempts {
             attempt.silent_until = began;
         }
-        // Whoever stands still already goes on, or is ended in time; nobody asks anything from here on.
+        // Suspended jobs resume or reach their limit, and agents ask no further questions.
         self.mood.asks = 0;
         self.answer_some();
         self.orders.push(Ask::post("/v1/projects/acme/release", setup::ADMIN, json!({})));
@@ -314,7 +314,7 @@ impl World {
         }
     }
 
-    /// Whatever can be done now without waiting; false: nothing.
+    /// Performs the next step that needs no waiting. Returns false if there is none.
     async fn do_something(&mut self) -> bool {
         self.tidy();
         let now = self.now();
@@ -377,8 +377,7 @@ impl World {
         self.gate.cloud(|cloud| laws::jobs(&cloud.table.items).filter(|job| !job.status.is_terminal()).collect())
     }
 
-    /// For how long nothing has to be done but what is always done, if that is for minutes: reviews wait for their
-    /// hour, and jobs for people.
+    /// The time to the next due work if it is minutes away: reviews wait for their hour, and jobs for users.
     fn nothing_before(&self) -> Option<Duration> {
         let waits = |job: &Job| job.status == Status::Pending || stands_still(job);
         if !self.attempts.is_empty() || !self.unrest().iter().all(waits) {

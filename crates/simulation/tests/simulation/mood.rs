@@ -1,59 +1,54 @@
-//! What a life is fullest of. What goes wrong in one life of many goes wrong in most lives of its mood.
+//! Profiles of lives. Each makes some faults frequent that are rare otherwise.
 
 use pullyard_domain::project::Compute;
 
-/// Chances are of a hundred.
+/// Probabilities are percentages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mood {
-    /// Where jobs run at first.
+    /// The initial compute of the project.
     pub(crate) compute: Compute,
-    /// How often somebody falls silent, dies or comes back, beside everything else.
+    /// The weight of misfortunes among the steps.
     pub(crate) misfortunes: u64,
-    /// For how long. Units: seconds.
+    /// The length of a silence. Units: seconds.
     pub(crate) silence: (u64, u64),
-    /// What a platform fault took is put back, as often as that may be.
+    /// Whether jobs are requeued after platform faults, up to the limit.
     pub(crate) requeues: bool,
-    /// Of what goes wrong, a runner that falls silent.
+    /// The share of silent runners among misfortunes.
     pub(crate) runners_silent: u64,
-    /// Whoever has read something does nothing for a while.
+    /// An invocation stalls after a read.
     pub(crate) reads_stall: u64,
-    /// A sweep that has read something does nothing for a while.
+    /// A sweep stalls after a read.
     pub(crate) sweeps_stall: u64,
-    /// A request comes a second time, later.
+    /// A request is repeated later.
     pub(crate) twice: u64,
-    /// An answer of the API never comes.
     pub(crate) lost: u64,
-    /// A runner's answer to its claim never comes.
     pub(crate) claims_lost: u64,
-    /// A message is never sent.
     pub(crate) hints_lost: u64,
-    /// A container begins minutes late.
+    /// A container starts minutes late.
     pub(crate) late_tasks: u64,
-    /// An agent fails.
     pub(crate) fails: u64,
-    /// How often tickets are moved, beside everything else.
+    /// The weight of ticket moves among the steps.
     pub(crate) moves: u64,
-    /// How often in all, at least.
+    /// The minimum number of ticket moves.
     pub(crate) changes: usize,
-    /// How often reviewers ask for changes, beside everything else. None: nor is there a webhook.
+    /// The weight of reviews among the steps. 0: there is no webhook.
     pub(crate) reviews: u64,
-    /// How often in all, at least.
+    /// The minimum number of reviews.
     pub(crate) reviewed: usize,
-    /// A project lets reviews wait for one another.
+    /// A project defers reviews.
     pub(crate) coalesces: u64,
-    /// How often pull requests are closed, merged and reopened, beside everything else.
+    /// The weight of closes, merges and reopens among the steps.
     pub(crate) turns: u64,
-    /// What reviewers and those do is never told.
+    /// The webhook of a review, close, merge or reopen is lost.
     pub(crate) reviews_lost: u64,
-    /// How often people pause jobs, have them go on and speak to their agents, beside everything else.
+    /// The weight of pauses, resumes and inputs among the steps.
     pub(crate) rests: u64,
-    /// An agent asks something before it is done.
+    /// An agent asks a question before it is done.
     pub(crate) asks: u64,
-    /// How many tickets there are at most.
+    /// The maximum number of tickets.
     pub(crate) tickets: usize,
 }
 
-/// A bit of everything.
 pub(crate) const USUAL: Mood = Mood {
     compute: Compute::Fargate,
     misfortunes: 4,
@@ -80,7 +75,7 @@ pub(crate) const USUAL: Mood = Mood {
     tickets: 4,
 };
 
-/// Runners are silent for about as long as it takes to be noticed, and whoever notices it is slow.
+/// Runners are silent for about the time limit, and sweeps are slow.
 pub(crate) const SILENT: Mood = Mood {
     compute: Compute::Runners,
     misfortunes: 14,
@@ -93,19 +88,19 @@ pub(crate) const SILENT: Mood = Mood {
     ..USUAL
 };
 
-/// Much comes twice, and many answers never.
+/// Many requests are doubled, and many answers are lost.
 pub(crate) const TWICE: Mood =
     Mood { compute: Compute::Runners, reads_stall: 8, twice: 45, lost: 15, claims_lost: 15, ..USUAL };
 
-/// The same on Fargate, whose containers begin late and die.
+/// The same on Fargate, with late and dying containers.
 pub(crate) const LATE: Mood =
     Mood { compute: Compute::Fargate, requeues: true, late_tasks: 60, misfortunes: 10, lost: 10, ..TWICE };
 
-/// Few tickets are moved all the time, and what follows is seldom said.
+/// Few tickets move all the time, and many hints are lost.
 pub(crate) const RESTLESS: Mood =
     Mood { moves: 30, changes: 30, tickets: 2, hints_lost: 45, fails: 60, twice: 20, ..USUAL };
 
-/// Agents are quick and good, and reviewers never content.
+/// Agents are fast and succeed, and reviewers request many changes.
 pub(crate) const REVIEWED: Mood = Mood {
     requeues: true,
     twice: 25,
@@ -120,11 +115,11 @@ pub(crate) const REVIEWED: Mood = Mood {
     ..USUAL
 };
 
-/// Agents ask, and people stop them and change their minds.
+/// Agents ask questions, and users pause and resume jobs.
 pub(crate) const RESTING: Mood = Mood { requeues: true, twice: 20, lost: 8, fails: 5, rests: 14, asks: 80, ..USUAL };
 
 impl Mood {
-    /// Every life has one; two of three are usual.
+    /// The profile of a seed; two of three are usual.
     pub(crate) fn of(seed: u64) -> Self {
         let others = [SILENT, TWICE, LATE, RESTLESS, REVIEWED, RESTING];
         let usual = if seed.is_multiple_of(2) { Compute::Runners } else { Compute::Fargate };

@@ -1,7 +1,7 @@
-//! One rule left out on purpose: some life must show that it is missing.
+//! Rules that can be left out on purpose, so that some life must break an invariant.
 //!
-//! Nothing of the product is changed. A condition is left out of the call that carries it, something is not seen in
-//! what is read, or somebody shows another one's proof: what the system would do without the rule.
+//! The product is unchanged: a call loses a condition, a read loses a field, or a process uses another one's
+//! credential.
 
 use crate::cloud::queue::Queue;
 use crate::mood::{LATE, Mood, RESTING, RESTLESS, REVIEWED, SILENT, TWICE, USUAL};
@@ -11,31 +11,31 @@ use serde_json::{Map, Value, json};
 #[derive(Debug)]
 pub(crate) struct Mutant {
     pub(crate) how: How,
-    /// In lives of which mood.
+    /// The profile of the lives.
     pub(crate) mood: Mood,
-    /// What a life that shows it says is broken: a part of it.
+    /// A part of the expected violation.
     pub(crate) shows: &'static str,
 }
 
 #[derive(Debug)]
 pub(crate) enum How {
-    /// The actions of a write are sent otherwise.
+    /// Changes the actions of a write.
     Written(fn(&mut Vec<Value>)),
-    /// Something of an item is not seen by whoever reads it.
+    /// Hides a part of each item that is read.
     Unseen(fn(&mut Map<String, Value>)),
-    /// Every attempt shows the lease of the newest attempt of its job.
+    /// Every attempt uses the lease of its job's newest attempt.
     AnyLease,
-    /// Every task shows the proof of the newest task of its job.
+    /// Every task uses the bootstrap token of its job's newest task.
     AnyProof,
-    /// What the sweeper sends into this queue is lost.
+    /// The sweeper's messages to this queue are lost.
     NotSentAgain(Queue),
 }
 
-/// DynamoDB's names of the actions of a transaction, and of the calls that do the same alone.
+/// The names of transaction actions, and of the single calls that do the same.
 const ACTIONS: [(&str, &str); 3] = [("Put", "PutItem"), ("Update", "UpdateItem"), ("Delete", "DeleteItem")];
 
 impl Mutant {
-    /// The body that is sent instead.
+    /// The changed body of a write.
     pub(crate) fn write(&self, operation: &str, body: &[u8]) -> Vec<u8> {
         let How::Written(change) = self.how else { return body.to_vec() };
         let mut call: Value = serde_json::from_slice(body).unwrap();
@@ -49,7 +49,7 @@ impl Mutant {
         call.to_string().into_bytes()
     }
 
-    /// The answer that is seen instead.
+    /// The changed answer of a read.
     pub(crate) fn read(&self, answer: &str) -> String {
         let How::Unseen(change) = self.how else { return answer.to_owned() };
         let mut answer: Value = serde_json::from_str(answer).unwrap();
@@ -74,13 +74,13 @@ impl Mutant {
     }
 }
 
-/// One action of a write, whatever it does.
+/// The body of an action of any kind.
 fn body(action: &mut Value) -> &mut Value {
     let kind = ACTIONS.iter().map(|(kind, _)| *kind).find(|kind| action[*kind].is_object()).unwrap_or("ConditionCheck");
     &mut action[kind]
 }
 
-/// Its sort key, and its partition key.
+/// Sort key and partition key.
 fn key(body: &Value) -> (&str, &str) {
     let key = if body["Item"].is_object() { &body["Item"] } else { &body["Key"] };
     (key["sk"]["S"].as_str().unwrap_or_default(), key["pk"]["S"].as_str().unwrap_or_default())
@@ -98,7 +98,7 @@ fn stands_still(body: &Value) -> bool {
     key(body).0 == "JOB" && ["paused", "awaiting_input"].contains(&status(body))
 }
 
-/// What takes a job out of its runner's slots takes out something else.
+/// Updates remove another field instead of the job's slot.
 fn leave_slots(actions: &mut [Value]) {
     for action in actions {
         let body = body(action);
@@ -109,18 +109,18 @@ fn leave_slots(actions: &mut [Value]) {
     }
 }
 
-/// A part of its condition is always so. All values stay in it, since DynamoDB refuses one that nobody uses.
+/// Makes a part of a condition always true. DynamoDB refuses unused values, so all stay in the condition.
 fn loosen(body: &mut Value, part: &str) {
     let condition = body["ConditionExpression"].as_str().unwrap_or_default();
     if condition.contains(part) {
         let always = format!("{part} OR attribute_exists(pk) OR attribute_not_exists(pk)");
-        // Parentheses within parentheses are refused.
+        // DynamoDB refuses redundant parentheses.
         let loose = if condition.contains(&format!("({part})")) { always } else { format!("({always})") };
         body["ConditionExpression"] = condition.replacen(part, &loose, 1).into();
     }
 }
 
-/// The condition over the revision that was read is left out of what is of this kind.
+/// Removes the condition on the revision from the selected actions.
 fn any_revision(actions: &mut [Value], of: impl Fn(&Value) -> bool) {
     for action in actions {
         let body = body(action);
@@ -245,7 +245,7 @@ pub(crate) static LOST_PUSH: Mutant = Mutant {
     shows: "nobody looked for",
 };
 
-/// Whatever ends an attempt that was to look for a push is taken for a look that found nothing.
+/// Every end of an adopting attempt counts as a search that found nothing.
 pub(crate) static WHO_LOOKED: Mutant = Mutant {
     how: How::Written(|actions| {
         for action in actions {
@@ -305,7 +305,7 @@ pub(crate) static WAITING_REVIEWS: Mutant = Mutant {
 pub(crate) static LOOKED_FOR: Mutant =
     Mutant { how: How::NotSentAgain(Queue::Effects), mood: REVIEWED, shows: "nobody answered" };
 
-/// The ledger is not told which job a review got that had waited.
+/// The ledger does not receive the job of a deferred review.
 pub(crate) static NAMED_BY_ITS_ENTRY: Mutant = Mutant {
     how: How::Written(|actions| {
         for action in actions {
@@ -320,7 +320,7 @@ pub(crate) static NAMED_BY_ITS_ENTRY: Mutant = Mutant {
     shows: "is that it waits for",
 };
 
-// What people say.
+// Inputs.
 
 pub(crate) static SAID_BEFORE: Mutant = Mutant {
     how: How::Unseen(|item| {

@@ -1,22 +1,21 @@
-//! A rule is left out, and some life must show that it is missing: a simulation that finds nothing may be one that
-//! looks at nothing. Those that chance seldom leads to are in `led`.
+//! Checks that random lives reveal a missing rule; otherwise the simulation might verify nothing.
 //!
-//! Those that show in many lives only are lived on demand, optimised, by `.ci/simulation`.
+//! Rules that random lives seldom reach are in `led`. Those that need many lives run on demand, in `.ci/simulation`.
 
 use crate::live;
 use crate::mutant::{self, Mutant};
 
-/// One of so many lives shows it.
+/// One of the first lives shows the violation.
 fn shows(mutant: &'static Mutant, within: u64) {
     for seed in 1..=within {
         let world = live(seed, Some(mutant));
         if let Some(broken) = world.broken.first() {
             println!("seed {seed}: {broken}");
-            assert!(broken.contains(mutant.shows), "seed {seed} shows something else: {broken}");
+            assert!(broken.contains(mutant.shows), "seed {seed} shows another violation: {broken}");
             return;
         }
     }
-    panic!("nothing shows in {within} lives");
+    panic!("no violation in {within} lives");
 }
 
 macro_rules! left_out {

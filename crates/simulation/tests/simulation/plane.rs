@@ -1,4 +1,4 @@
-//! The control plane: every function with its own context, and what runs in them now.
+//! The simulated control plane: each function with its own context, and its running invocations.
 
 use crate::cloud::queue::{Message, Queue, Queues};
 use crate::forge::{Face, Told};
@@ -24,11 +24,11 @@ use tower::ServiceExt;
 pub(crate) const TABLE: &str = "pullyard";
 pub(crate) const KEY_SECRET: &str = "pullyard/signing-key";
 
-/// The name of the webhook, and what its deliveries are signed with.
+/// The webhook's name and secret.
 pub(crate) const HOOK: &str = "app";
 pub(crate) const HOOK_VALUE: &str = "simulated-hook-secret";
 
-/// A request to the API or to the function of ticket events.
+/// A request to the `api` or the `tickets` function.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) method: &'static str,
@@ -44,27 +44,26 @@ impl Ask {
     }
 }
 
-/// What came of an invocation.
+/// The result of an invocation.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// Status and body.
     Answer(u16, Value),
-    /// Whether each message was done.
+    /// Whether each message was handled.
     Batch(Vec<bool>),
-    /// Whether it was done.
+    /// Whether the function succeeded.
     Done(bool),
 }
 
 type Running = Pin<Box<dyn Future<Output = Outcome>>>;
 
-/// One run of a function.
 pub(crate) struct Invocation {
     pub(crate) id: u32,
     future: Running,
 }
 
 impl Invocation {
-    /// Goes on until it waits for the gate, or is done.
+    /// Runs until the invocation waits at the gate or ends.
     pub(crate) fn go_on(&mut self, gate: &Gate) -> Option<Outcome> {
         gate.run(Some(self.id));
         let polled = self.future.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop()));
@@ -91,7 +90,7 @@ pub(crate) struct Plane {
 impl Plane {
     pub(crate) fn new(gate: &Gate) -> Self {
         let clock = gate.clock();
-        // Each function has its own, as on AWS: connections, and caches of secrets.
+        // As on AWS, each function has its own connections and caches of secrets.
         let own = || config().context_with(&sdk(gate), clock.clone(), gate.connections());
         Self {
             api: pullyard_function_api::router(own(), "unknown"),
@@ -108,7 +107,7 @@ impl Plane {
 
     fn invoke(&mut self, future: impl Future<Output = Outcome> + 'static) -> Invocation {
         self.invoked += 1;
-        // Whoever polls is not the runtime, which would cut in after a while.
+        // The simulation polls, not the runtime, whose budget would interrupt after a while.
         Invocation { id: self.invoked, future: Box::pin(tokio::task::unconstrained(future)) }
     }
 
@@ -125,7 +124,7 @@ impl Plane {
         self.answer(router, request.body(Body::from(ask.body.to_string())).unwrap())
     }
 
-    /// The forge tells of something.
+    /// The forge sends a webhook.
     pub(crate) fn deliver(&mut self, Told { face, name, event, body }: Told) -> Invocation {
         let (forge, [of_event, of_name, of_signature]) = match face {
             Face::GitHub => ("github", ["x-github-event", "x-github-delivery", "x-hub-signature-256"]),
@@ -211,7 +210,7 @@ fn config() -> Config {
     }
 }
 
-/// As the functions have it, but for the limits on time: how long a call takes is the simulation's to say.
+/// As in production, but without timeouts: the simulation decides how long a call takes.
 pub(crate) fn sdk(gate: &Gate) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())

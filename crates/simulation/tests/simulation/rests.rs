@@ -1,4 +1,4 @@
-//! People pause jobs, have them go on, and speak to their agents, who ask.
+//! Users pause and resume jobs, and answer the questions of agents.
 
 use crate::plane::Ask;
 use crate::setup;
@@ -8,10 +8,10 @@ use pullyard_domain::time::Timestamp;
 use serde_json::json;
 use std::time::Duration;
 
-/// How much later than it should a job that stands still may be ended while nothing fails.
+/// How long after its limit a suspended job may end while no faults occur.
 const LATE_BY: Duration = Duration::from_secs(300);
 
-/// It stands still, and has not ended.
+/// Whether a job is suspended.
 pub(crate) fn stands_still(job: &Job) -> bool {
     matches!(job.status, Status::AwaitingInput | Status::Paused)
 }
@@ -20,7 +20,7 @@ fn order(job: &Job, what: &str) -> Ask {
     Ask::post(format!("/v1/jobs/{}/{what}", job.id), setup::ADMIN, json!({}))
 }
 
-/// Somebody says this to its agent.
+/// A user sends an input to the job's agent.
 pub(crate) fn says(job: &Job, key: String) -> Ask {
     let path = format!("/v1/jobs/{}/answer", job.id);
     Ask { key: Some(key), ..Ask::post(path, setup::ADMIN, json!({ "text": "In blue." })) }
@@ -31,7 +31,7 @@ pub(crate) fn pauses(job: &Job) -> Ask {
 }
 
 impl World {
-    /// Somebody pauses a job that has not ended, has it go on, or speaks to its agent.
+    /// A user pauses or resumes a random open job, or sends it an input.
     pub(crate) async fn speak(&mut self) {
         let open = self.unrest();
         if open.is_empty() {
@@ -52,7 +52,7 @@ impl World {
         self.order(ask).await;
     }
 
-    /// Some of what stands still goes on; nobody speaks to the others any more.
+    /// Answers some suspended jobs; the others receive no further input.
     pub(crate) fn answer_some(&mut self) {
         for job in self.unrest().iter().filter(|job| stands_still(job)) {
             if self.dice.percent(60) {
@@ -61,7 +61,7 @@ impl World {
         }
     }
 
-    /// What stands still for longer than it may, though nothing fails since then.
+    /// Jobs that are suspended beyond their limit, although no faults occurred since then.
     pub(crate) fn forgotten(&self, since: Timestamp) -> Vec<String> {
         let now = self.now();
         let late = |job: &Job| {

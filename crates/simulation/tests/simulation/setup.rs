@@ -1,4 +1,4 @@
-//! What is there when a life begins: a project with a repository, tokens, and runners.
+//! Creates the initial state of a life: a project with a repository, tokens, and runners.
 
 use crate::daemon::Daemon;
 use crate::dice::Dice;
@@ -19,18 +19,18 @@ use pullyard_domain::time::Timestamp;
 use pullyard_entry::auth::stored_token;
 use pullyard_store::{Scope, Store, Token, TokenKind, Write};
 
-/// A token with every right.
+/// A token with all permissions.
 pub(crate) const ADMIN: &str = "pat_simulated";
 
-/// The names of runners, and the tokens they show.
+/// Names and tokens of runners.
 const RUNNERS: [(&str, &str); 3] = [("kite", "rnt_kite"), ("lark", "rnt_lark"), ("wren", "rnt_wren")];
 
 const FORGE_SECRET: &str = "pullyard/user/forge-token";
 
-/// As people named it: its whole name has the deployment's and the kind's before it.
+/// The name that a user gave. The stored name has the deployment and the kind before it.
 const HOOK_SECRET: &str = "hook-secret";
 
-/// Writes it, and says which runners there are.
+/// Writes the initial state and returns the runners.
 pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: &Mood) -> Vec<Daemon> {
     gate.cloud(|cloud| {
         let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -100,7 +100,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: 
     daemons
 }
 
-/// The settings of a life.
+/// Random settings of the project.
 pub(crate) fn settings(dice: &mut Dice, mood: &Mood) -> Settings {
     let budget = match dice.percent(30) {
         true => Budget { usd_micros_per_day: Some(40_000_000), usd_micros_per_job: 1_000_000, ..Budget::default() },

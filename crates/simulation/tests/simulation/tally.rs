@@ -1,4 +1,4 @@
-//! How often what happened: a simulation in which nothing happens proves nothing.
+//! Counts events, because a simulation in which nothing happens verifies nothing.
 
 use std::collections::BTreeMap;
 

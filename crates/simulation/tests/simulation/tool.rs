@@ -1,4 +1,4 @@
-//! The ticket tool: people move tickets in it, and it tells what happened late, twice and out of order.
+//! Simulates the ticket tool: users move tickets, and its events arrive late, twice and out of order.
 
 use crate::dice::Dice;
 use crate::plane::Ask;
@@ -20,13 +20,12 @@ pub(crate) struct Told {
 pub(crate) struct Tool {
     statuses: Vec<&'static str>,
     events: Vec<Told>,
-    /// Which events are still to be told.
+    /// Indexes of the events still to send.
     waiting: Vec<usize>,
     left: usize,
 }
 
 impl Tool {
-    /// With so many tickets, which change so often.
     pub(crate) fn new(tickets: usize, changes: usize) -> Self {
         Self { statuses: vec!["Backlog"; tickets], events: vec![], waiting: vec![], left: changes }
     }
@@ -39,11 +38,11 @@ impl Tool {
         !self.waiting.is_empty()
     }
 
-    /// Somebody moves a ticket, or writes on it; in so many of a hundred cases that is told twice.
+    /// A user moves or edits a random ticket. `twice` is the percentage of doubled events.
     pub(crate) fn change(&mut self, now: Timestamp, twice: u64, dice: &mut Dice) -> String {
         self.left -= 1;
         let at = dice.below(self.statuses.len());
-        // Mostly into the trigger status; sometimes nowhere, which is an edit.
+        // Mostly into the trigger status. An unchanged status is an edit.
         let moved = [70, 20, 10];
         if dice.percent(90)
             && let Some(to) = dice.weighted(&moved)
@@ -61,7 +60,7 @@ impl Tool {
         said
     }
 
-    /// Somebody moves the first ticket.
+    /// A user moves the first ticket.
     pub(crate) fn moves(&mut self, to: &'static str, now: Timestamp) {
         self.statuses[0] = to;
         let event = format!("evt-{}", self.events.len() + 1);
@@ -69,7 +68,7 @@ impl Tool {
         self.events.push(Told { event, ticket: "T-1".into(), status: to.to_owned(), at: now });
     }
 
-    /// Tells one of what is still to be told: which, and how.
+    /// Takes a waiting event; returns its index and its request.
     pub(crate) fn tell(&mut self, token: &str, dice: &mut Dice) -> (usize, Ask) {
         // Mostly in order.
         let at = if dice.percent(70) { 0 } else { dice.below(self.waiting.len()) };
@@ -86,7 +85,7 @@ impl Tool {
         (number, Ask::post("/v1/tickets/events", token, body))
     }
 
-    /// It was not taken; it is told again.
+    /// An event without an answer is sent again.
     pub(crate) fn again(&mut self, number: usize) {
         self.waiting.push(number);
     }

@@ -1,4 +1,4 @@
-//! What was done, line by line.
+//! Records the steps of a life, one line each.
 
 use pullyard_domain::time::Timestamp;
 

@@ -1,4 +1,4 @@
-//! What must be so once everything has come to rest.
+//! Invariants of the final state, after recovery.
 
 use crate::cloud::table::Items;
 use crate::forge::{Forge, Pull, Review as Asked};
@@ -16,11 +16,10 @@ use pullyard_domain::ticket::Ticket;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// How long before its pull request was linked a review may have been written, to be found by looking all the same: a
-/// little less than the clocks of a forge and of ours may be apart.
+/// How long before the link of its pull request a review may be written and still be found by polling. Slightly less
+/// than the tolerated difference between the clocks.
 const BEFORE_ITS_LINK: Duration = Duration::from_secs(500);
 
-/// What is not so.
 pub(crate) fn faults(items: &Items, forge: &Forge, tool: &Tool) -> Vec<String> {
     let mut faults = Vec::new();
     let jobs: Vec<Job> = jobs(items).collect();
@@ -80,8 +79,8 @@ fn of_job(job: &Job, items: &Items, forge: &Forge, faults: &mut Vec<String>) {
     }
 }
 
-/// It is a job of the same ticket that came after it. A ticket has one at a time; when one was made says less, since its
-/// maker may have looked at the clock before the other one ended.
+/// Whether a job of the same ticket ended later. Creation times do not show it, because a process may read the clock
+/// before the other job ends.
 fn ended_later(job: &Job, than: &Job) -> bool {
     job.id != than.id && job.ticket == than.ticket && job.ended_at.is_none_or(|at| Some(at) >= than.ended_at)
 }
@@ -97,7 +96,7 @@ fn of_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &Tool
     let newest = mine.max_by_key(|job| (job.ended_at, job.created));
     let shown: BTreeSet<&str> = match newest.map(|job| (job.status, job.kind)) {
         Some((Status::Completed, _)) => [statuses.completion.as_str()].into(),
-        // One that no agent worked on leaves the ticket where the job before had put it.
+        // A revision without a working agent leaves the ticket where the previous job put it.
         Some((_, Kind::Revise)) => [statuses.completion.as_str(), statuses.todo.as_str()].into(),
         Some((_, Kind::Implement)) => [statuses.todo.as_str()].into(),
         None => BTreeSet::new(),
@@ -106,7 +105,7 @@ fn of_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &Tool
     if Some(ticket.status.as_str()) != told && !shown.contains(ticket.status.as_str()) {
         fault(&format!("nobody put a ticket there; it was moved to {told:?}, its job's end says {shown:?}"));
     }
-    // A second entry is decided once the job that it met has ended otherwise than well.
+    // A second entry is decided once the job that it met has ended without completing.
     let answer = last.as_ref().and_then(|told| answer_to(deliveries, &told.event));
     if let Some(Reason::JobActive { job, .. }) = answer.map(|answer| &answer.reason)
         && let Some(met) = jobs.iter().find(|one| one.id == *job)
@@ -115,7 +114,7 @@ fn of_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &Tool
     {
         fault(&format!("a second entry during {job}, which is {:?}, was forgotten", met.status));
     }
-    // Whoever enters the trigger status gets a job, or an answer that says why not.
+    // An entry into the trigger status has a job or a refusal.
     if let Some(told) = last.as_ref().filter(|_| ticket.status == statuses.trigger) {
         let answer = answer_to(deliveries, &told.event);
         let job = answer.and_then(|answer| answer.job.as_ref());
@@ -130,7 +129,7 @@ fn answer_to<'a>(deliveries: &'a [Delivery], event: &str) -> Option<&'a Delivery
     deliveries.iter().find(|delivery| delivery.event.as_str() == event)
 }
 
-/// Each review has a job that has ended, or an answer that says why not.
+/// Each review has an ended job or a refusal.
 fn of_reviews(all: &[Review], jobs: &[Job], deliveries: &[Delivery], forge: &Forge, faults: &mut Vec<String>) {
     for asked in &forge.reviews {
         let id = asked.id.to_string();
@@ -166,14 +165,13 @@ fn of_reviews(all: &[Review], jobs: &[Job], deliveries: &[Delivery], forge: &For
     }
 }
 
-/// It was refused for being closed, and was open all the time since it was reviewed.
+/// Whether a refusal as closed is wrong: the pull request has been open since the review.
 fn was_open(reason: &Reason, asked: &Asked, forge: &Forge) -> bool {
     let open = || forge.pull(asked.pull).is_some_and(|pull| pull.is_open_since(asked.at));
     matches!(reason, Reason::PullRequestClosed { .. }) && open()
 }
 
-/// Its pull request is open, and was known to be a job's soon enough for the looks at it to see a review that nobody
-/// told of.
+/// Whether polling must find a review without a webhook: its pull request is open and was linked early enough.
 fn may_be_found(asked: &Asked, jobs: &[Job], forge: &Forge) -> bool {
     let of_it = jobs.iter().filter(|job| job.result.as_ref().is_some_and(|result| result.number == asked.pull));
     let linked = of_it.filter_map(|job| job.ended_at).min();
@@ -181,7 +179,7 @@ fn may_be_found(asked: &Asked, jobs: &[Job], forge: &Forge) -> bool {
         && forge.pull(asked.pull).is_some_and(Pull::is_open)
 }
 
-/// Whoever reads in the ledger that a review waits may wait with it: what waited names its job, or has another answer.
+/// A ledger entry says that a review waits only while it does; then it names the job or has another answer.
 fn of_waits(jobs: &[Job], deliveries: &[Delivery], faults: &mut Vec<String>) {
     let has_ended = |id: &JobId| jobs.iter().any(|job| job.id == *id && job.status.is_terminal());
     for told in deliveries.iter().filter(|told| told.review.is_some() && told.job.is_none()) {
@@ -198,7 +196,7 @@ fn of_waits(jobs: &[Job], deliveries: &[Delivery], faults: &mut Vec<String>) {
     }
 }
 
-/// One answer for each event that was told, and one job for each accepted one.
+/// Each event has one answer, and each accepted event one job.
 fn of_ledger(jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut Vec<String>) {
     let mut answers: BTreeMap<&str, usize> = BTreeMap::new();
     for delivery in deliveries {
@@ -209,7 +207,7 @@ fn of_ledger(jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut Ve
             faults.push(format!("{event} was answered {:?} times", answers.get(event)));
         }
     }
-    // Several reviews may have one job, which was asked for by none of them where they waited.
+    // Several reviews may share one job, and a deferred review has none of its own.
     let (reviewed, others): (Vec<_>, Vec<_>) = deliveries.iter().partition(|delivery| delivery.review.is_some());
     for job in reviewed.iter().filter_map(|delivery| delivery.job.as_ref()) {
         if !jobs.iter().any(|one| one.id == *job) {
@@ -233,7 +231,7 @@ fn of_ledger(jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut Ve
     faults.extend(made.keys().map(|job| format!("{job} was accepted and is nowhere")));
 }
 
-/// What a person said once stands there once.
+/// Each input is stored once.
 fn of_inputs(items: &Items, faults: &mut Vec<String>) {
     let mut said: BTreeMap<&str, usize> = BTreeMap::new();
     for key in items.iter().filter(|((_, sk), _)| sk.starts_with("INPUT#")).filter_map(|(_, item)| item["key"].as_str())
@@ -244,7 +242,7 @@ fn of_inputs(items: &Items, faults: &mut Vec<String>) {
     faults.extend(twice.map(|(key, times)| format!("{key} was said {times} times")));
 }
 
-/// What jobs reserved has come back, and what they spent stands there once.
+/// Reservations are returned, and spending is counted once.
 fn of_budget(items: &Items, jobs: &[Job], faults: &mut Vec<String>) {
     for ((pk, sk), item) in items.iter().filter(|((pk, _), _)| pk.starts_with("BUDGET#")) {
         let of_day = |job: &&Job| {

@@ -1,4 +1,4 @@
-//! One life of the whole system, of which a seed decides everything. In `others` what is done beside the functions.
+//! The state of one life, in which the seed decides everything. `others` has all that is outside the functions.
 
 mod others;
 
@@ -22,13 +22,13 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a function may run.
+/// The time limit of a function.
 const FUNCTION_LIMIT: Duration = Duration::from_secs(30);
 
-/// How often the sweeper goes round.
+/// The interval of the sweeper.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// Whom an invocation is for.
+/// The receiver of an invocation's result.
 #[derive(Clone, Debug)]
 pub(crate) enum For {
     Attempt(String),
@@ -38,13 +38,13 @@ pub(crate) enum For {
     Messages(Vec<u64>),
     Event(Value),
     Sweep,
-    /// The forge, which sends nothing twice because of an answer.
+    /// The forge, which repeats no webhook after an answer.
     Forge,
-    /// Whoever asked has long had an answer, or gave up.
+    /// The caller already has an answer or gave up.
     Nobody,
 }
 
-/// A request that was sent twice, and comes the second time much later.
+/// A repeated request that arrives much later.
 pub(crate) struct Late {
     pub(crate) at: Timestamp,
     ask: Ask,
@@ -55,7 +55,7 @@ pub(crate) struct Running {
     of: For,
     what: String,
     began: Timestamp,
-    /// For so many steps of others it does not go on.
+    /// Steps of others during which this invocation halts.
     stalls: u32,
 }
 
@@ -68,27 +68,26 @@ pub(crate) struct World {
     pub(crate) daemons: Vec<Daemon>,
     pub(crate) running: Vec<Running>,
     pub(crate) trace: Trace,
-    /// What was found broken.
+    /// The violations so far.
     pub(crate) broken: Vec<String>,
-    /// Nothing fails any more.
+    /// No further faults.
     pub(crate) calm: bool,
-    /// What people ask until it is done.
+    /// Requests of users, repeated until they succeed.
     pub(crate) orders: Vec<Ask>,
     pub(crate) asked: u32,
     next_sweep: Timestamp,
-    /// How often what happened.
     pub(crate) tally: Tally,
-    /// Which claim was given each attempt.
+    /// The claim that got each attempt.
     given: BTreeMap<(String, u64), String>,
-    /// Which job a claim, and a person's key, got.
+    /// The result that each claim, review and key got.
     got: BTreeMap<String, String>,
     /// The newest attempt of each job, with its lease.
     leases: BTreeMap<String, (u64, String)>,
     pub(crate) late: Vec<Late>,
-    /// When the containers of tasks may begin.
+    /// The earliest start of each task's container.
     pub(crate) starts: BTreeMap<u32, Timestamp>,
     pub(crate) mood: Mood,
-    /// What becomes of the next write, whatever chance says.
+    /// The fate of the next write, instead of a random one.
     pub(crate) next_write: Option<faults::Fate>,
     mutant: Option<&'static Mutant>,
 }
@@ -96,12 +95,12 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new(seed: u64, mutant: Option<&'static Mutant>) -> Self {
         let mood = mutant.map_or_else(|| Mood::of(seed), |mutant| mutant.mood);
-        // No dice decide it: the lives on GitHub go as they would without the others. What is left out shows in those.
+        // Chosen without dice, so that lives on GitHub stay the same. Mutants run on GitHub only.
         let face = if mutant.is_none() && seed % 8 == 4 { Face::Bitbucket } else { Face::GitHub };
         Self::on(face, seed, mood, mutant).await
     }
 
-    /// In lives of this mood.
+    /// A life with this profile.
     pub(crate) async fn of(seed: u64, mood: Mood, mutant: Option<&'static Mutant>) -> Self {
         Self::on(Face::GitHub, seed, mood, mutant).await
     }
@@ -152,7 +151,7 @@ impl World {
         self.plane.clock.now()
     }
 
-    /// How long it has been going on.
+    /// The simulated time so far.
     pub(crate) fn lived(&self) -> Duration {
         self.now().since(self.trace.start)
     }
@@ -163,7 +162,7 @@ impl World {
         self.gate.cloud(|cloud| cloud.now = now);
     }
 
-    /// Time passes, and with it what time does: functions run out of it, the sweeper goes round.
+    /// Time passes: functions time out, and the sweeper runs.
     pub(crate) async fn wait(&mut self, by: Duration) {
         self.pass(by);
         let now = self.now();
@@ -180,19 +179,19 @@ impl World {
         }
     }
 
-    /// An invocation begins; it runs up to its first call.
+    /// Starts an invocation and runs it to its first call.
     pub(crate) async fn start(&mut self, invocation: Invocation, of: For, what: String) {
         self.trace.say(self.now(), format!("#{} {what} begins", invocation.id));
         self.running.push(Running { invocation, of, what, began: self.now(), stalls: 0 });
         self.poll(self.running.len() - 1).await;
     }
 
-    /// Lets what one invocation waits for happen, and mostly what it reads after that: others cut in anywhere, but
+    /// Releases a call of one invocation, and mostly its following reads. Other invocations can cut in anywhere, but
     /// not everywhere.
     pub(crate) async fn go(&mut self, at: usize) {
         let id = self.running[at].invocation.id;
         loop {
-            // A sweep is mostly a look at many rows in which nothing is.
+            // A sweep mostly queries empty rows.
             let looks = matches!(self.running[at].of, For::Sweep) && self.gate.queries_next(id);
             let pace = if looks { 96 } else { 60 };
             self.go_one(at).await;
@@ -230,7 +229,7 @@ impl World {
         if let Some((status, body)) = answer.as_ref().filter(|(status, _)| *status != 200) {
             let body: Value = serde_json::from_str(body).unwrap_or_default();
             let reasons = body["CancellationReasons"].as_array().into_iter().flatten();
-            // Not the items: each of them has a mark that was drawn.
+            // Without the items, which contain random marks.
             let codes: Vec<_> = reasons.filter_map(|reason| reason["Code"].as_str()).collect();
             line.push_str(&format!(" {status} {} {codes:?}", body["__type"]));
         }
@@ -239,7 +238,7 @@ impl World {
             return self.kill(at, "was killed");
         }
         waiting.reply(answer.map_or(Reply::Lost, Reply::Answered));
-        // A sweep that has decided and not yet written is what everybody else may overtake.
+        // Between its decision and its write a sweep may be overtaken by all others.
         let sweeps = matches!(self.running[at].of, For::Sweep) && call.operation != "Query";
         let stalls = if sweeps {
             self.mood.sweeps_stall
@@ -249,20 +248,20 @@ impl World {
             self.mood.reads_stall
         };
         if !self.calm && self.dice.percent(stalls) {
-            // Others get far before it does its next thing.
+            // Others get far before the next call of this invocation.
             self.running[at].stalls = self.dice.between(10, 60) as u32;
         }
         self.poll(at).await;
     }
 
-    /// The sweeper sends a hint that is left out.
+    /// Whether the mutant drops this message of the sweeper.
     fn is_lost(&self, at: usize, call: &Call) -> bool {
         let Some(How::NotSentAgain(queue)) = self.mutant.map(|mutant| &mutant.how) else { return false };
         let swept = matches!(self.running[at].of, For::Sweep) && call.operation == "SendMessage";
         swept && call.body()["QueueUrl"] == Queues::url(*queue)
     }
 
-    /// The invocations that may go on in this step.
+    /// The invocations that may continue in this step.
     pub(crate) fn awake(&mut self) -> Vec<usize> {
         let mut awake = Vec::new();
         for (at, one) in self.running.iter_mut().enumerate() {
@@ -274,7 +273,7 @@ impl World {
         awake
     }
 
-    /// What this one waits for is nothing but reads.
+    /// Whether this invocation waits only for reads.
     pub(crate) fn reads_next(&self, at: usize) -> bool {
         self.running.get(at).is_some_and(|one| self.gate.reads_next(one.invocation.id))
     }
@@ -311,7 +310,7 @@ impl World {
         }
     }
 
-    /// One claim, or one key of a person's, gets one thing.
+    /// A claim, review or key always gets the same result.
     fn gets(&mut self, whoever: String, what: String, so: &str) {
         let first = self.got.entry(whoever.clone()).or_insert_with(|| what.clone());
         if *first != what {
@@ -321,7 +320,7 @@ impl World {
 
     async fn poll(&mut self, at: usize) {
         let outcome = self.running[at].invocation.go_on(&self.gate);
-        // What it does beside itself, such as noting that a token was used.
+        // Background work of the invocation, such as the note of a token's use.
         while tokio::runtime::Handle::current().metrics().num_alive_tasks() > 0 {
             tokio::task::yield_now().await;
         }
@@ -340,7 +339,7 @@ impl World {
         drop(invocation);
         match of {
             For::Event(event) => self.gate.cloud(|cloud| cloud.cluster.events.push(event)),
-            // Its messages come again by themselves, the sweeper goes round again.
+            // Its messages return by themselves, and the sweeper runs again.
             For::Messages(_) | For::Sweep => {}
             of => self.answered(of, None),
         }
@@ -356,7 +355,7 @@ impl World {
             }
             (For::Event(event), Outcome::Done(false)) => self.gate.cloud(|cloud| cloud.cluster.events.push(event)),
             (For::Sweep | For::Event(_) | For::Nobody, _) => {
-                // Whatever it did is held by the laws alone.
+                // The invariants alone check its effects.
             }
             (of, Outcome::Answer(status, body)) => {
                 if status == 500 {
@@ -378,7 +377,7 @@ impl World {
         }
     }
 
-    /// Whoever asked hears the answer; none: it never came.
+    /// Passes the answer to the caller. `None`: the answer was lost.
     fn answered(&mut self, of: For, answer: Option<(u16, Value)>) {
         let now = self.now();
         let good = answer.as_ref().is_some_and(|(status, _)| *status < 500);

@@ -1,8 +1,8 @@
-//! Attempts that lose their job, and what they had pushed by then.
+//! Scripted lives of attempts that lose their job before or after a push.
 
 use super::*;
 
-/// An attempt pushed, and was lost before anybody was told.
+/// An attempt pushed and was lost before its finish.
 async fn pushed_and_lost(mutant: Option<&'static Mutant>) -> Led {
     let mut led = Led::begin(RUNNERS, mutant).await;
     led.enters(TRIGGER).await;
@@ -14,7 +14,7 @@ async fn pushed_and_lost(mutant: Option<&'static Mutant>) -> Led {
 }
 
 impl Led {
-    /// The second runner takes the job, and loses its process before that has done or looked for anything.
+    /// The second runner claims the job, and its process dies before its first step.
     async fn is_taken_and_lost(&mut self) {
         self.takes(1).await;
         self.0.attempts.pop();
@@ -37,7 +37,7 @@ fn lost_attempt_cannot_change_its_job() {
         led.passes_to(Status::Ready).await;
         led.takes(1).await;
         let second = led.newest();
-        // Both have said that their agent works.
+        // Both attempts have reported a working agent.
         led.goes_on(&second, |step| matches!(step, Step::Working(_))).await;
         led.goes_on(&first, |step| step == Step::Finish).await;
         led
@@ -52,7 +52,7 @@ fn silent_runner_keeps_its_job_while_it_may_push() {
         led.takes(0).await;
         let attempt = led.newest();
         led.goes_on(&attempt, |step| step == Step::Syncing).await;
-        // Nothing is heard of its runner, and shortly before that is noticed it may push.
+        // The runner falls silent, and shortly before the limit it may push.
         led.silence(80).await;
         led.goes_on(&attempt, |step| matches!(step, Step::Push(_))).await;
         led.silence(100).await;

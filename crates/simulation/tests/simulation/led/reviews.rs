@@ -1,8 +1,8 @@
-//! Reviews of a pull request, and when each of them gets its job.
+//! Scripted lives of reviews, each with the time at which a review gets its job.
 
 use super::*;
 
-/// On runners, and there is a webhook.
+/// Jobs on runners, with a webhook.
 const REVIEWS: Mood = Mood { reviews: 1, coalesces: 100, ..RUNNERS };
 
 /// A pull request that was revised once.
@@ -51,7 +51,7 @@ fn ledger_names_the_job_of_a_deferred_review() {
         let attempt = led.newest();
         led.reviewed(1).await;
         led.goes_on(&attempt, |step| step == Step::Over).await;
-        // Until its hour is over, and its job was made and has read it.
+        // The hour has passed, and the new job has read the review.
         for _ in 0..62 {
             led.passes(61).await;
             led.received(Queue::Effects).await;

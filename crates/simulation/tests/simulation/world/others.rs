@@ -1,4 +1,4 @@
-//! What others do: people and their tools, the forge, queues, ECS, and the runners of jobs.
+//! Everything outside the functions: users and their tools, the forge, queues, ECS, and the runners of jobs.
 
 use super::{For, Late, World};
 use crate::attempt::{Attempt, Begun, Home, Step};
@@ -19,7 +19,6 @@ impl World {
         self.start(invocation, For::Told(number), what).await;
     }
 
-    /// Somebody asks for changes.
     pub(crate) fn review(&mut self) {
         let (now, Mood { twice, reviews_lost, .. }) = (self.now(), self.mood);
         let dice = &mut self.dice;
@@ -28,7 +27,6 @@ impl World {
         self.trace.say(now, said);
     }
 
-    /// Somebody closes, merges or reopens a pull request.
     pub(crate) fn turn(&mut self) {
         let (now, Mood { twice, reviews_lost, .. }) = (self.now(), self.mood);
         let dice = &mut self.dice;
@@ -38,7 +36,7 @@ impl World {
         }
     }
 
-    /// The forge tells of something.
+    /// The forge sends a webhook.
     pub(crate) async fn deliver(&mut self) {
         let dice = &mut self.dice;
         let told = self.gate.cloud(|cloud| cloud.forge.tell(dice));
@@ -54,7 +52,7 @@ impl World {
         self.start(invocation, For::People(ask), what).await;
     }
 
-    /// A request comes a second time.
+    /// A repeated request arrives.
     pub(crate) async fn come_late(&mut self, at: usize) {
         let Late { ask, .. } = self.late.remove(at);
         self.tally.add("came late");
@@ -62,7 +60,7 @@ impl World {
         self.start(invocation, For::Nobody, format!("api: once more {}", ask.path)).await;
     }
 
-    /// Some requests are sent twice, and come the second time while others are under way.
+    /// Some requests are sent twice, and the repeat arrives during others.
     fn may_come_late(&mut self, ask: &Ask) {
         if !self.calm && self.dice.percent(self.mood.twice) {
             let at = self.now().plus(Duration::from_secs(self.dice.between(0, 60)));
@@ -91,7 +89,7 @@ impl World {
         }
     }
 
-    /// ECS tells that a task stopped; sometimes twice, sometimes never.
+    /// ECS reports a stopped task, sometimes twice or never.
     pub(crate) async fn event(&mut self) {
         let at = self.gate.cloud(|cloud| cloud.cluster.events.len());
         let at = self.dice.below(at);
@@ -109,7 +107,7 @@ impl World {
         self.start(invocation, For::Event(event), what).await;
     }
 
-    /// A task gets further: its container starts, or never will, or dies.
+    /// Advances a task: its container starts, fails to start, or dies.
     pub(crate) fn task(&mut self, number: u32) {
         let now = self.now();
         let task = self.gate.cloud(|cloud| cloud.cluster.tasks[&number].clone());
@@ -155,7 +153,7 @@ impl World {
         self.attempts.retain(|attempt| attempt.home != Home::Task(number));
     }
 
-    /// An attempt does its next thing.
+    /// Performs the next step of an attempt.
     pub(crate) async fn act(&mut self, at: usize) {
         let now = self.now();
         if matches!(self.attempts[at].step, Step::Push(_)) {
@@ -194,7 +192,7 @@ impl World {
         }
     }
 
-    /// Attempts that are over leave where they ran.
+    /// Removes ended attempts and stops their tasks.
     pub(crate) fn tidy(&mut self) {
         while let Some(at) = self.attempts.iter().position(Attempt::is_over) {
             let attempt = self.attempts.remove(at);
@@ -205,7 +203,7 @@ impl World {
         }
     }
 
-    /// A runner's hand does its next thing; false: it has none.
+    /// Performs the next step of a runner's loop. Returns false if there is none.
     pub(crate) async fn hand(&mut self, at: usize, hand: Hand) -> bool {
         let now = self.now();
         let mine = self.attempts.iter().filter(|attempt| attempt.home == Home::Runner(at));
