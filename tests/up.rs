@@ -124,7 +124,6 @@ impl Machine {
         Up { child, api, said }
     }
 
-    /// The token in the context.
     pub(crate) fn token(&self) -> String {
         let config = fs::read_to_string(self.path("config/pullyard/config.toml")).unwrap();
         let token = config.lines().find_map(|line| line.strip_prefix("token = ")).unwrap();
@@ -151,7 +150,6 @@ impl Machine {
         job
     }
 
-    /// The branches that Pullyard created in the checkout.
     pub(crate) fn branches(&self) -> Vec<String> {
         let args = ["for-each-ref", "--format=%(refname:short)", "refs/heads/pullyard"];
         let git = std::process::Command::new("git").args(args).current_dir(self.path("shop")).output().unwrap();

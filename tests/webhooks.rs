@@ -106,7 +106,6 @@ impl World {
         made
     }
 
-    /// GitHub's webhook body for a review of Ann.
     pub(crate) fn review(&self, id: u64, action: &str, state: &str) -> Value {
         json!({
             "action": action,
@@ -186,7 +185,6 @@ impl World {
         self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect()
     }
 
-    /// Waits for the first revise job.
     async fn revised(&self) -> Job {
         until("a revise job is made", async || {
             let mut jobs = self.revisions().await;

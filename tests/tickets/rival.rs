@@ -52,7 +52,6 @@ impl Rival {
         *self.wants.lock().unwrap_or_else(PoisonError::into_inner) = ticket.map(str::to_owned);
     }
 
-    /// The number of changes.
     pub(super) fn was_faster(&self) -> usize {
         self.faster.load(Ordering::SeqCst)
     }

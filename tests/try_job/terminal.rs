@@ -10,7 +10,6 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// The time limit for each output, also on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Terminal {

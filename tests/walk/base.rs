@@ -64,7 +64,6 @@ pub(super) async fn has_runners(world: &World) {
     settings(world, |settings| settings.compute = Compute::Runners).await;
 }
 
-/// Changes the project's settings in the table.
 pub(super) async fn settings(world: &World, change: fn(&mut Settings)) {
     let mut project = project(world).await;
     change(&mut project.settings);

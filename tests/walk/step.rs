@@ -89,13 +89,11 @@ pub(super) enum Unrepeated {
     Hides,
 }
 
-/// One event for one function.
 #[derive(Clone)]
 pub(super) struct Call {
     pub(super) function: &'static str,
     pub(super) event: Value,
     pub(super) from: From,
-    /// Notes values from the answer's body.
     pub(super) keep: fn(&World, &Value),
 }
 
@@ -128,7 +126,6 @@ impl Step {
         Self::of("messages", Does::Messages, Unrepeated::Heals)
     }
 
-    /// Time passes without any invocation.
     pub(super) fn wait(time: Duration) -> Self {
         Self::act("time passes", move |world| {
             world.clock.advance(time);

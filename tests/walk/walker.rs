@@ -34,7 +34,6 @@ enum Then {
     Unrepeated,
 }
 
-/// The fault of a walk.
 #[derive(Clone, Debug)]
 enum Harm {
     None,

@@ -80,7 +80,6 @@ impl Ground {
     }
 }
 
-/// The initial state of a walk.
 pub(super) struct Snapshot {
     pub(super) ground: Ground,
     pub(super) items: Vec<Value>,
@@ -112,9 +111,7 @@ type Sdk = Box<dyn Fn(Config, Clock) -> Context + Send + Sync>;
 #[derive(Debug)]
 pub(super) enum Invoked {
     Done(Value),
-    /// The call failed; its caller must repeat it.
     Failed(String),
-    /// The process died before it answered.
     Died,
 }
 
@@ -182,7 +179,6 @@ impl World {
         world
     }
 
-    /// A world with the state of the snapshot.
     pub(super) async fn of(snapshot: &Snapshot) -> Self {
         let world = Self::begin(&snapshot.ground, snapshot.forge.as_ref().map(TempDir::path)).await;
         let proxy = world.forge_url().unwrap_or_default();
@@ -345,7 +341,6 @@ impl World {
         }
     }
 
-    /// The requested tasks, oldest first.
     pub(super) async fn tasks(&self) -> Vec<Value> {
         self.raw.tasks().await
     }

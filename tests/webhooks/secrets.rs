@@ -12,7 +12,6 @@ use std::time::Duration;
 const WEEK: u64 = 7 * 86_400;
 
 impl World {
-    /// Deletes the secret whose name ends with this.
     async fn loses(&self, secret: &str) {
         let ask = async |operation: &str, asked: Value| -> Value {
             let answer = reqwest::Client::new()

@@ -33,7 +33,6 @@ async fn linked(world: &World) {
     base::must(world, post("/v1/pulls/link", link(world)).put()).await;
 }
 
-/// A POST of Ann about the pull request.
 async fn ann(world: &World, path: &str, body: Value) {
     let path = format!("/pullrequests/{}{path}", number(world, "number"));
     forge::on_bitbucket(world, ANNS_TOKEN, Method::POST, &path, body).await;

@@ -17,9 +17,7 @@ const PUSH_MARGIN: u64 = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Home {
-    /// The task with this number.
     Task(u32),
-    /// The self-hosted runner at this index.
     Runner(usize),
 }
 
@@ -34,7 +32,6 @@ pub(crate) enum Step {
     Syncing,
     /// The runner may push until this time.
     Push(Timestamp),
-    /// Gives the job back.
     Yield,
     Finish,
     /// Ended by its own call or by another one.
@@ -50,7 +47,6 @@ pub(crate) struct Attempt {
     pub(crate) claim: String,
     pub(crate) instance: String,
     pub(crate) step: Step,
-    /// A call of the attempt is under way.
     pub(crate) asking: bool,
     /// No step before this time.
     pub(crate) silent_until: Timestamp,
@@ -71,7 +67,6 @@ pub(crate) struct Attempt {
     events: u64,
     letter: Option<Value>,
     fails: bool,
-    /// The agent asks a question before it is done.
     asks: bool,
     /// Inputs that the agent has received.
     heard: u64,
@@ -269,7 +264,6 @@ impl Attempt {
         };
     }
 
-    /// Finishes as cancelled after a user's request.
     fn stop(&mut self) {
         self.letter = Some(json!({ "finish_id": self.finish_id(), "outcome": "cancelled" }));
         self.step = Step::Finish;

@@ -26,7 +26,6 @@ impl Call {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// Whether the call changes state.
     pub(crate) fn writes(&self) -> bool {
         matches!(
             self.operation.as_str(),
@@ -49,7 +48,6 @@ pub(crate) struct Cloud {
     pub(crate) secrets: Vec<(String, String)>,
     /// The current time of the whole system.
     pub(crate) now: Timestamp,
-    /// The rule that is left out.
     pub(crate) mutant: Option<&'static Mutant>,
 }
 

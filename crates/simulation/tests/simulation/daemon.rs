@@ -33,7 +33,6 @@ pub(crate) struct Daemon {
     incarnations: u32,
 }
 
-/// A claimed job.
 pub(crate) struct Given {
     pub(crate) job: String,
     pub(crate) attempt: u64,

@@ -14,9 +14,7 @@ pub(crate) enum Fate {
     LostAnswer,
     /// Takes effect; returns an error.
     ErrorAfterEffect,
-    /// The caller dies before the call.
     StopBefore,
-    /// The caller dies after the call.
     StopAfter,
     /// ECS starts no task and returns this answer.
     NoTask(Answer),
@@ -36,7 +34,6 @@ impl Fate {
     }
 }
 
-/// Draws the fate of a call.
 pub(crate) fn fate(call: &Call, hints_lost: u64, dice: &mut Dice) -> Fate {
     if dice.permille(3) {
         return Fate::StopBefore;

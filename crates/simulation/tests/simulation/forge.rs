@@ -25,7 +25,6 @@ pub(crate) enum Face {
     Bitbucket,
 }
 
-/// A commit of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Commit {
     pub(crate) head: String,
@@ -40,7 +39,6 @@ pub(crate) struct Review {
     nth: u64,
     /// Our id of the review. On GitHub it equals `nth`.
     pub(crate) id: u64,
-    /// The number of the pull request.
     pub(crate) pull: u64,
     pub(crate) at: Timestamp,
 }
@@ -87,7 +85,6 @@ impl Forge {
         true
     }
 
-    /// The commits of a job on all branches.
     pub(crate) fn commits_of(&self, job: &str) -> Vec<(&str, &Commit)> {
         let all =
             self.branches.iter().flat_map(|(branch, commits)| commits.iter().map(move |one| (branch.as_str(), one)));

@@ -43,9 +43,7 @@ pub(crate) struct Waiting {
 #[derive(Debug)]
 pub(crate) enum Reply {
     Answered(Answer),
-    /// The connection broke.
     Lost,
-    /// The pause is over.
     Over,
 }
 
@@ -65,7 +63,6 @@ impl Gate {
         self.0.lock().unwrap()
     }
 
-    /// Reads or changes the cloud.
     pub(crate) fn cloud<T>(&self, act: impl FnOnce(&mut Cloud) -> T) -> T {
         act(&mut self.lock().cloud)
     }
@@ -100,7 +97,6 @@ impl Gate {
         next.and_then(|waiting| waiting.call.as_ref()).is_some_and(|call| call.operation == "Query")
     }
 
-    /// Drops all calls of a dead invocation.
     pub(crate) fn forget(&self, invocation: u32) {
         self.lock().waiting.retain(|waiting| waiting.by != invocation);
     }
@@ -137,7 +133,6 @@ impl Gate {
         Some((answer.0, answer.1.into_bytes()))
     }
 
-    /// The forge connections behind this gate.
     pub(crate) fn connections(&self) -> Connections {
         let (asks, pauses) = (self.clone(), self.clone());
         Connections::standing_in(
@@ -146,7 +141,6 @@ impl Gate {
         )
     }
 
-    /// The clock behind this gate.
     pub(crate) fn clock(&self) -> Clock {
         let gate = self.clone();
         let start = self.lock().cloud.now;

@@ -372,7 +372,6 @@ impl World {
         false
     }
 
-    /// The jobs that have not ended.
     pub(crate) fn unrest(&self) -> Vec<Job> {
         self.gate.cloud(|cloud| laws::jobs(&cloud.table.items).filter(|job| !job.status.is_terminal()).collect())
     }

@@ -91,7 +91,6 @@ fn tell(seed: u64, world: &World) {
     );
 }
 
-/// Totals over some lives.
 #[derive(Default)]
 struct Seen {
     lived: u64,

@@ -5,7 +5,6 @@ use pullyard_domain::project::Compute;
 /// Probabilities are percentages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mood {
-    /// The initial compute of the project.
     pub(crate) compute: Compute,
     /// The weight of misfortunes among the steps.
     pub(crate) misfortunes: u64,

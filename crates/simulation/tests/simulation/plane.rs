@@ -44,7 +44,6 @@ impl Ask {
     }
 }
 
-/// The result of an invocation.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// Status and body.
@@ -124,7 +123,6 @@ impl Plane {
         self.answer(router, request.body(Body::from(ask.body.to_string())).unwrap())
     }
 
-    /// The forge sends a webhook.
     pub(crate) fn deliver(&mut self, Told { face, name, event, body }: Told) -> Invocation {
         let (forge, [of_event, of_name, of_signature]) = match face {
             Face::GitHub => ("github", ["x-github-event", "x-github-delivery", "x-hub-signature-256"]),

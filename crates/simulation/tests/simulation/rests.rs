@@ -11,7 +11,6 @@ use std::time::Duration;
 /// How long after its limit a suspended job may end while no faults occur.
 const LATE_BY: Duration = Duration::from_secs(300);
 
-/// Whether a job is suspended.
 pub(crate) fn stands_still(job: &Job) -> bool {
     matches!(job.status, Status::AwaitingInput | Status::Paused)
 }
@@ -20,7 +19,6 @@ fn order(job: &Job, what: &str) -> Ask {
     Ask::post(format!("/v1/jobs/{}/{what}", job.id), setup::ADMIN, json!({}))
 }
 
-/// A user sends an input to the job's agent.
 pub(crate) fn says(job: &Job, key: String) -> Ask {
     let path = format!("/v1/jobs/{}/answer", job.id);
     Ask { key: Some(key), ..Ask::post(path, setup::ADMIN, json!({ "text": "In blue." })) }

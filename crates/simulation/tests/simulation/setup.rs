@@ -19,10 +19,8 @@ use pullyard_domain::time::Timestamp;
 use pullyard_entry::auth::stored_token;
 use pullyard_store::{Scope, Store, Token, TokenKind, Write};
 
-/// A token with all permissions.
 pub(crate) const ADMIN: &str = "pat_simulated";
 
-/// Names and tokens of runners.
 const RUNNERS: [(&str, &str); 3] = [("kite", "rnt_kite"), ("lark", "rnt_lark"), ("wren", "rnt_wren")];
 
 const FORGE_SECRET: &str = "pullyard/user/forge-token";
@@ -100,7 +98,6 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: 
     daemons
 }
 
-/// Random settings of the project.
 pub(crate) fn settings(dice: &mut Dice, mood: &Mood) -> Settings {
     let budget = match dice.percent(30) {
         true => Budget { usd_micros_per_day: Some(40_000_000), usd_micros_per_job: 1_000_000, ..Budget::default() },

@@ -7,7 +7,6 @@ use serde_json::json;
 
 const STATUSES: [&str; 3] = ["AI Processing", "Todo", "Backlog"];
 
-/// A change of a ticket.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
     pub(crate) event: String,
@@ -60,7 +59,6 @@ impl Tool {
         said
     }
 
-    /// A user moves the first ticket.
     pub(crate) fn moves(&mut self, to: &'static str, now: Timestamp) {
         self.statuses[0] = to;
         let event = format!("evt-{}", self.events.len() + 1);
@@ -90,7 +88,6 @@ impl Tool {
         self.waiting.push(number);
     }
 
-    /// The newest change of a ticket.
     pub(crate) fn newest(&self, ticket: &str) -> Option<Told> {
         self.events.iter().filter(|told| told.ticket == ticket).max_by_key(|told| told.at).cloned()
     }

@@ -22,10 +22,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The time limit of a function.
 const FUNCTION_LIMIT: Duration = Duration::from_secs(30);
 
-/// The interval of the sweeper.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// The receiver of an invocation's result.
@@ -68,7 +66,6 @@ pub(crate) struct World {
     pub(crate) daemons: Vec<Daemon>,
     pub(crate) running: Vec<Running>,
     pub(crate) trace: Trace,
-    /// The violations so far.
     pub(crate) broken: Vec<String>,
     /// No further faults.
     pub(crate) calm: bool,
@@ -100,7 +97,6 @@ impl World {
         Self::on(face, seed, mood, mutant).await
     }
 
-    /// A life with this profile.
     pub(crate) async fn of(seed: u64, mood: Mood, mutant: Option<&'static Mutant>) -> Self {
         Self::on(Face::GitHub, seed, mood, mutant).await
     }
@@ -151,7 +147,6 @@ impl World {
         self.plane.clock.now()
     }
 
-    /// The simulated time so far.
     pub(crate) fn lived(&self) -> Duration {
         self.now().since(self.trace.start)
     }

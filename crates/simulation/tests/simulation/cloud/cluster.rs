@@ -24,7 +24,6 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// A variable of the container.
     pub(crate) fn variable(&self, name: &str) -> String {
         let all = self.overrides["containerOverrides"][0]["environment"].as_array().unwrap();
         let found = all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name} is not set"));

@@ -30,7 +30,6 @@ pub(crate) struct Message {
 pub(crate) struct Queues {
     sent: u64,
     messages: Vec<Message>,
-    /// The number of dead letters.
     pub(crate) dead: u64,
 }
 
@@ -63,7 +62,6 @@ impl Queues {
         json!({ "MessageId": "m-0", "MD5OfMessageBody": "" }).to_string()
     }
 
-    /// Drops all messages of this queue.
     pub(crate) fn lose(&mut self, queue: Queue) {
         self.messages.retain(|message| message.queue != queue);
     }

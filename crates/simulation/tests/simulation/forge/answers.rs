@@ -6,7 +6,6 @@ use crate::cloud::{Answer, Call};
 use pullyard_domain::pull_request::PullRequestState;
 use serde_json::{Value, json};
 
-/// The id and login of the reviewer.
 const REVIEWER: (u64, &str) = (7, "ben");
 
 impl Forge {

@@ -6,10 +6,8 @@ use pullyard_domain::pull_request::PullRequestState;
 use pullyard_forge::webhook::{Event, Language, parse};
 use serde_json::{Value, json};
 
-/// The event of a request for changes.
 pub(super) const ASKED: &str = "pullrequest:changes_request_created";
 
-/// Bitbucket's id of the repository.
 const REPOSITORY: &str = "{1fef5fec-1660-40e2-ac86-735082b94b74}";
 
 /// Our id of the repository.

@@ -11,7 +11,6 @@ pub(crate) struct Pull {
     /// The time of the last push, review, close or reopen.
     pub(crate) changed: Timestamp,
     pub(crate) state: PullRequestState,
-    /// The time of the last reopen.
     reopened: Option<Timestamp>,
 }
 
@@ -42,13 +41,11 @@ impl Forge {
         numbers.into_iter()
     }
 
-    /// The number of a branch's open pull request.
     pub(crate) fn open_pull(&self, branch: &str) -> Option<u64> {
         let at = self.pulls.iter().position(|pull| pull.branch == branch && pull.is_open())?;
         Some(at as u64 + 1)
     }
 
-    /// The open pull request of a branch, or a new one.
     pub(crate) fn find_or_open(&mut self, branch: &str, now: Timestamp) -> u64 {
         self.open_pull(branch).unwrap_or_else(|| {
             let (branch, state) = (branch.to_owned(), PullRequestState::Open);

@@ -61,7 +61,7 @@ fn silent_runner_keeps_its_job_while_it_may_push() {
 }
 
 #[test]
-fn push_of_a_lost_attempt_is_found_after_further_losses() {
+fn push_of_a_lost_attempt_is_searched_for_after_more_losses() {
     led(&mutant::LOST_PUSH, async |mutant| {
         let mut led = pushed_and_lost(mutant).await;
         for _ in 0..5 {

@@ -36,7 +36,6 @@ impl World {
         }
     }
 
-    /// The forge sends a webhook.
     pub(crate) async fn deliver(&mut self) {
         let dice = &mut self.dice;
         let told = self.gate.cloud(|cloud| cloud.forge.tell(dice));
@@ -52,7 +51,6 @@ impl World {
         self.start(invocation, For::People(ask), what).await;
     }
 
-    /// A repeated request arrives.
     pub(crate) async fn come_late(&mut self, at: usize) {
         let Late { ask, .. } = self.late.remove(at);
         self.tally.add("came late");
@@ -153,7 +151,6 @@ impl World {
         self.attempts.retain(|attempt| attempt.home != Home::Task(number));
     }
 
-    /// Performs the next step of an attempt.
     pub(crate) async fn act(&mut self, at: usize) {
         let now = self.now();
         if matches!(self.attempts[at].step, Step::Push(_)) {
