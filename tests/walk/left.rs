@@ -45,7 +45,7 @@ pub(super) async fn items(world: &World) -> Vec<Value> {
     world.raw.items().await.iter().map(|item| plain(&json!({ "M": item }))).collect()
 }
 
-/// Whether no item needs a next step, except polls and what waits for a held project.
+/// Whether no item needs a next step, except polls and the work of a held project.
 pub(super) fn is_at_rest(items: &[Value]) -> bool {
     let held = items.iter().filter(|item| item["settings"]["held_by"].is_string());
     let held: Vec<_> = held.map(|project| text(project, "pk").replace("PROJECT#", "HELD#")).collect();
@@ -234,7 +234,7 @@ fn is_day(text: &str) -> bool {
     letters.all(|(at, letter)| if at == 4 || at == 7 { letter == '-' } else { letter.is_ascii_digit() })
 }
 
-/// Removes what differs between a webhook and a poll: `HEARD` items, entries of pull request events, and the source,
+/// Removes differences between a webhook and a poll: `HEARD` items, entries of pull request events, and the source,
 /// event id and URL of a review.
 pub(super) fn by_whomever(left: &Left) -> Left {
     let is_delivery = |item: &Value| item["sk"] == "DELIVERY";

@@ -48,7 +48,7 @@ pub(super) type Make = Box<dyn Fn(&World) -> Option<Call> + Send + Sync>;
 pub(super) struct Step {
     pub(super) name: &'static str,
     pub(super) does: Does,
-    /// What follows if the process died and its caller does not repeat the call.
+    /// The expected end if the process died and its caller does not repeat the call.
     pub(super) unrepeated: Unrepeated,
     pub(super) walked: Walked,
     /// The status of a refusal that also answers a repeat: the object is already gone, or already exists.
@@ -73,7 +73,7 @@ pub(super) enum Does {
     Act(Act),
 }
 
-/// What follows if no caller repeats a step.
+/// The expected end if no caller repeats a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unrepeated {
     /// The written state leads on by itself; the end is the undisturbed one.

@@ -17,7 +17,7 @@ fn once(step: Step) -> Step {
     step.unrepeated(Unrepeated::Told)
 }
 
-/// Time passes, and polling finds what the webhooks missed.
+/// Time passes, and polling finds the missed events.
 fn looks() -> impl Iterator<Item = Step> {
     known([Step::wait(UNTIL_IT_LOOKS), Step::sweep("the sweeper goes round"), Step::messages()])
 }
