@@ -411,7 +411,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_machine_is_reached_past_a_proxy() {
+    fn only_loopback_addresses_bypass_the_proxy() {
         let check = |address: &str| is_loopback(&address.parse().unwrap());
         for here in ["http://127.0.0.1:1", "http://127.9.9.9/api/v3", "https://localhost", "http://[::1]:8"] {
             assert!(check(here), "{here}");

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_error_means_something_to_who_asked_and_only_some_pass() {
+    fn each_error_has_its_meaning_and_transience() {
         let (host, what, message) = (|| "h".to_owned(), || "w".to_owned(), || "m".to_owned());
         let unexpected = |status| Error::Unexpected { status, message: message() };
         let rest = Duration::from_secs(9);

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delivery_has_arrived_where_somebody_said_that_it_did() {
+    fn delivery_arrived_only_with_a_2xx_status() {
         let answered = |status_code| Delivery { status: "OK".to_owned(), status_code, event: "ping".to_owned() };
         for (code, arrived) in
             [(0, false), (199, false), (200, true), (202, true), (299, true), (300, false), (502, false)]

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_two_plain_segments_are_a_repository() {
+    fn repository_name_has_two_plain_segments() {
         for good in ["acme/app", "a-b/c_d.e"] {
             assert!(RepositoryName::parse(good).is_ok(), "{good}");
         }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn only_hexadecimal_is_a_commit_and_dots_are_no_branch() {
+    fn commit_is_hexadecimal_and_branch_is_not_dots() {
         for good in ["0123456789abcdef", "ABCDEF0"] {
             assert_eq!(commit_name(good, "commit").ok(), Some(good));
         }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plain_word_is_an_account() {
+    fn account_name_is_one_plain_word() {
         for good in ["ann", "a-b", "pullyard[bot]", "ann_acme"] {
             assert_eq!(account_name(good).ok(), Some(good));
         }

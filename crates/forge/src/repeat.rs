@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_and_end() {
+    fn pauses_double_and_end_after_two() {
         for _ in 0..100 {
             let (first, second) = (pause(1).unwrap(), pause(2).unwrap());
             assert!((Duration::from_millis(125)..=FIRST_PAUSE).contains(&first));
@@ -49,14 +49,14 @@ mod tests {
     }
 
     #[test]
-    fn a_forge_gets_the_rest_it_asks_for_or_no_second_call() {
+    fn rate_limit_is_awaited_or_the_retry_skipped() {
         assert_eq!(pause_after(&limited(2), 1), Some(Duration::from_secs(2)));
         assert_eq!(pause_after(&limited(2), 3), None);
         assert_eq!(pause_after(&limited(60), 1), None);
     }
 
     #[test]
-    fn what_is_wrong_stays_wrong() {
+    fn permanent_error_is_not_retried() {
         let refused = Error::Refused { reason: "no".to_owned() };
         assert_eq!(pause_after(&refused, 1), None);
     }

@@ -71,18 +71,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_stands_in_answers_in_the_networks_place() {
+    async fn stand_in_replaces_the_network_and_the_pauses() {
         let account = br#"{"id":7,"login":"ana"}"#.to_vec();
         let broken = Some((502, b"{}".to_vec()));
         let (login, exchanges, pauses) = asked(vec![None, broken, Some((200, account))]).await;
         assert_eq!(login, Ok("ana".to_owned()));
-        assert_eq!(pauses, 2, "and every pause is theirs");
+        assert_eq!(pauses, 2, "every pause goes through the stand-in");
         let once = Exchange { method: "GET".into(), address: "http://forge.simulated/user".into(), body: Vec::new() };
         assert_eq!(exchanges, vec![once; 3]);
     }
 
     #[tokio::test]
-    async fn a_connection_that_breaks_each_time_is_a_forge_that_is_away() {
+    async fn forge_is_unreachable_after_three_broken_connections() {
         let (login, exchanges, pauses) = asked(vec![None; 3]).await;
         assert!(matches!(login, Err(Error::Unreachable { .. })), "{login:?}");
         assert_eq!((exchanges.len(), pauses), (3, 2));

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_description_is_cut_where_github_would_refuse_it() {
+    fn status_description_is_cut_to_140_characters() {
         let shortened = |description: String| {
             let context = "pullyard".to_owned();
             CommitStatus { state: CommitState::Pending, context, description, target_url: None, branch: None }

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_read_whatever_its_offset_and_fraction() {
+    fn time_parses_any_offset_and_fraction() {
         for (text, millis) in [
             ("1970-01-01T00:00:00Z", 0),
             ("2026-11-20T12:04:01Z", 1_795_176_241_000),

@@ -38,14 +38,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_never_printed() {
+    fn token_is_never_printed() {
         let token = Token::new("ghs_1_secret");
         assert!(!format!("{token:?} {:?}", token.bearer()).contains("secret"));
         assert_eq!(token.redact("bad ghs_1_secret!"), "bad [token]!");
     }
 
     #[test]
-    fn what_is_no_header_is_no_token() {
+    fn token_invalid_as_header_has_no_bearer() {
         for bad in ["", "a b", "a\nb", "ü"] {
             assert!(Token::new(bad).bearer().is_none(), "{bad:?}");
         }

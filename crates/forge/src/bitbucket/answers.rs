@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_asks_is_no_part_of_the_address_to_clone() {
+    fn clone_url_loses_the_user() {
         let check = |told: &str, expected: Option<&str>| assert_eq!(without_user(told).as_deref(), expected, "{told}");
         check("https://ann@bitbucket.org/acme/app.git", Some("https://bitbucket.org/acme/app.git"));
         check("https://ann:pw@bitbucket.org/acme/app.git", Some("https://bitbucket.org/acme/app.git"));
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_called_what_people_call_it() {
+    fn login_is_nickname_then_display_name_then_uuid() {
         let check = |said: &str, expected: Option<(&str, bool)>| {
             let answer: AccountAnswer = serde_json::from_str(said).unwrap();
             let actor = answer.actor();

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uuid_has_one_number_however_it_is_written() {
+    fn uuid_id_ignores_case_and_braces() {
         let uuid = "1fef5fec-1660-40e2-ac86-735082b94b74";
         for written in
             [uuid.to_owned(), format!("{{{uuid}}}"), uuid.to_uppercase(), format!("{{{}}}", uuid.to_uppercase())]
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn no_number_is_larger_than_json_carries() {
+    fn ids_stay_below_2_to_the_53() {
         for n in 0..1_000 {
             assert!(id_of(&format!("{{{n:032x}}}")) < 1 << 53);
             assert!(review_id(n, "{1}", Time::from_millis(1)) < 1 << 53);
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_said_has_one_number_however_who_and_when_are_written() {
+    fn review_id_ignores_spelling_and_differs_by_every_part() {
         let at = |text: &str| Time::parse(text).unwrap();
         let uuid = "aaaaaaaa-1660-40e2-ac86-735082b94b74";
         for (who, when) in [

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_token_stands_alone_and_an_api_token_behind_an_address() {
+    fn access_token_is_bearer_and_api_token_is_basic() {
         assert_eq!(header("ATCTT3x-abc=1F").as_deref(), Some("Bearer ATCTT3x-abc=1F"));
         assert_eq!(bitbucket_git_login("ATCTT3x-abc=1F"), ("x-token-auth", "ATCTT3x-abc=1F"));
         // printf ann@acme.example:ATATT3x-a:b | base64
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_no_header_is_no_login() {
+    fn token_invalid_as_header_is_rejected() {
         for bad in
             ["", ":", "ann@acme.example:", ":token", "a b", "ann@acme.example:a b", "an n@acme.example:t", "a\nb", "ü"]
         {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_the_token_nor_the_header_is_told_again() {
+    fn token_and_basic_header_are_redacted() {
         let login = Login::new(&Token::new("ann@acme.example:ATATT3x")).unwrap();
         let proof = login.proof().unwrap();
         let header = proof.header.unwrap().to_str().unwrap().to_owned();

@@ -67,13 +67,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_has_no_stop_at_its_end() {
+    fn message_drops_the_final_period() {
         assert_eq!(message(br#"{"type":"error","error":{"message":"Token is invalid. "}}"#), "Token is invalid");
         assert_eq!(message(b"<html>"), "no reason given");
     }
 
     #[test]
-    fn the_scopes_that_a_token_lacks_are_told_with_the_message() {
+    fn message_names_the_missing_scopes() {
         let check = |detail: &str, expected: &str| {
             let body = format!(r#"{{"error":{{"message":"Your credentials lack scopes.","detail":{detail}}}}}"#);
             assert_eq!(message(body.as_bytes()), expected);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_each_error_are_told() {
+    fn reason_contains_message_fields_and_detail() {
         check(
             r#"{"type":"error","error":{"message":"There are no changes to be pulled"}}"#,
             "there are no changes to be pulled",
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_twice() {
+    fn field_message_is_not_repeated() {
         check(
             r#"{"type":"error","error":{"message":"key: Ensure this value has at most 40 characters (it has 48).",
                 "fields":{"key":["Ensure this value has at most 40 characters (it has 48)."]}}}"#,
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_bodies_still_give_a_reason() {
+    fn malformed_error_bodies_give_a_reason() {
         for odd in
             ["<html>", "[]", "{}", r#"{"error":"no"}"#, r#"{"error":{"message":" "}}"#, r#"{"error":{"message":7}}"#]
         {

@@ -131,7 +131,7 @@ fn proposal() -> NewPullRequest {
 }
 
 #[tokio::test]
-async fn the_account_behind_the_token_is_told_by_the_number_of_its_uuid() {
+async fn account_id_is_derived_from_its_uuid() {
     let played = play([ok(ann())]);
     let account = played.forge.account().await.unwrap();
     assert_eq!((account.id, account.login.as_str()), (id_of(ANN), "ann"));
@@ -139,7 +139,7 @@ async fn the_account_behind_the_token_is_told_by_the_number_of_its_uuid() {
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_say_whose_it_is_is_told_what_it_lacks() {
+async fn account_errors_name_the_missing_scope_or_token_form() {
     let refused = async |status, message| play([no(status, message)]).forge.account().await.unwrap_err();
     let scopes = "Your credentials lack one or more required privilege scopes.";
     let somebodys = play_with("ann@acme.example:ATATT3x", [no(403, scopes)]).forge.account().await;
@@ -166,7 +166,7 @@ async fn a_token_that_may_not_say_whose_it_is_is_told_what_it_lacks() {
 }
 
 #[tokio::test]
-async fn a_repository_is_told_without_whoever_asks() {
+async fn repository_clone_url_has_no_user() {
     let played = play([ok(repository())]);
     let found = played.forge.repository(REPOSITORY).await.unwrap();
     assert_eq!((found.id, found.full_name.as_str(), found.private), (id_of(HERE), REPOSITORY, true));
@@ -177,7 +177,7 @@ async fn a_repository_is_told_without_whoever_asks() {
 }
 
 #[tokio::test]
-async fn a_repository_without_a_branch_or_an_address_is_of_no_use() {
+async fn repository_without_main_branch_or_https_url_is_an_error() {
     let mut empty = repository();
     empty["mainbranch"] = Value::Null;
     let error = play([ok(empty)]).forge.repository(REPOSITORY).await.unwrap_err();
@@ -189,7 +189,7 @@ async fn a_repository_without_a_branch_or_an_address_is_of_no_use() {
 }
 
 #[tokio::test]
-async fn a_branch_that_is_not_there_is_told_from_a_repository_that_is_not() {
+async fn missing_branch_differs_from_missing_repository() {
     let played = play([ok(json!({ "name": "a/b", "target": { "hash": HASH } }))]);
     assert_eq!(played.forge.branch(REPOSITORY, "a/b").await.unwrap().unwrap().sha, HASH);
     assert_eq!(played.requests(), ["GET /repositories/acme/app/refs/branches/a%2Fb"]);
@@ -206,7 +206,7 @@ async fn a_branch_that_is_not_there_is_told_from_a_repository_that_is_not() {
 }
 
 #[tokio::test]
-async fn the_open_pull_request_of_a_branch_is_the_newest_of_ours() {
+async fn open_pull_request_is_the_newest_not_from_a_fork() {
     let mut fork = pull(9, "OPEN");
     fork["source"]["repository"]["uuid"] = json!("{ffffffff-1660-40e2-ac86-735082b94b74}");
     let mut gone = pull(8, "OPEN");
@@ -231,7 +231,7 @@ async fn the_open_pull_request_of_a_branch_is_the_newest_of_ours() {
 }
 
 #[tokio::test]
-async fn a_pull_request_is_opened_with_its_words_and_branches() {
+async fn creating_a_pull_request_sends_text_and_branches() {
     let played = play([page(json!([])), Some((201, pull(7, "OPEN")))]);
     let made = played.forge.find_or_create_pull_request(REPOSITORY, &proposal()).await.unwrap();
     assert_eq!((made.number, made.state), (7, PullRequestState::Open));
@@ -246,14 +246,14 @@ async fn a_pull_request_is_opened_with_its_words_and_branches() {
 }
 
 #[tokio::test]
-async fn one_that_was_made_and_whose_answer_was_lost_is_found() {
+async fn pull_request_is_found_after_a_lost_response() {
     let played = play([page(json!([])), None, page(json!([pull(7, "OPEN")]))]);
     let found = played.forge.find_or_create_pull_request(REPOSITORY, &proposal()).await.unwrap();
     assert_eq!((found.number, played.requests().len(), *played.pauses.lock().unwrap()), (7, 3, 1));
 }
 
 #[tokio::test]
-async fn a_twins_is_found_should_ours_be_refused_and_any_other_refusal_is_told() {
+async fn refused_creation_returns_the_existing_pull_request() {
     let refused = || no(400, "There are no changes to be pulled");
     let played = play([page(json!([])), refused(), page(json!([pull(7, "OPEN")]))]);
     assert_eq!(played.forge.find_or_create_pull_request(REPOSITORY, &proposal()).await.unwrap().number, 7);
@@ -263,7 +263,7 @@ async fn a_twins_is_found_should_ours_be_refused_and_any_other_refusal_is_told()
 }
 
 #[tokio::test]
-async fn each_state_means_open_closed_or_merged() {
+async fn bitbucket_states_map_to_open_closed_or_merged() {
     for (state, expected) in [
         ("OPEN", PullRequestState::Open),
         ("MERGED", PullRequestState::Merged),
@@ -281,7 +281,7 @@ async fn each_state_means_open_closed_or_merged() {
 }
 
 #[tokio::test]
-async fn a_commit_that_is_not_here_keeps_the_name_it_has() {
+async fn unknown_head_commit_keeps_its_short_hash() {
     for answer in [no(404, "Commit not found"), ok(json!({ "hash": "f".repeat(40) }))] {
         let found = play([ok(pull(7, "OPEN")), answer]).forge.pull_request(REPOSITORY, 7).await.unwrap();
         assert_eq!(found.head_sha, HASH[..12]);
@@ -293,7 +293,7 @@ async fn a_commit_that_is_not_here_keeps_the_name_it_has() {
 }
 
 #[tokio::test]
-async fn the_text_is_replaced_and_what_else_people_wrote_is_written_again() {
+async fn editing_text_preserves_title_reviewers_and_flags() {
     let played = play([ok(pull(7, "OPEN"))]);
     assert_eq!(played.forge.pull_request_text(REPOSITORY, 7).await.unwrap(), "What and why.");
     let mut summed = pull(7, "OPEN");
@@ -317,7 +317,7 @@ async fn the_text_is_replaced_and_what_else_people_wrote_is_written_again() {
 }
 
 #[tokio::test]
-async fn pull_requests_of_all_states_come_in_pages() {
+async fn pull_requests_of_all_states_are_paged() {
     let next = format!("{API}/repositories/acme/app/pullrequests?page=3");
     let played = play([ok(json!({ "values": [pull(7, "OPEN")], "next": next })), page(json!([]))]);
     let listed = played.forge.pull_requests(REPOSITORY, 2).await.unwrap();
@@ -345,7 +345,7 @@ fn conversation() -> Value {
 }
 
 #[tokio::test]
-async fn the_conversation_below_a_pull_request_has_no_comments_on_lines() {
+async fn issue_comments_exclude_line_comments() {
     let played = play([page(conversation())]);
     let found = played.forge.issue_comments(REPOSITORY, 7).await.unwrap().found;
     assert_eq!(played.requests(), ["GET /repositories/acme/app/pullrequests/7/comments?pagelen=100"]);
@@ -368,7 +368,7 @@ async fn the_conversation_below_a_pull_request_has_no_comments_on_lines() {
 }
 
 #[tokio::test]
-async fn an_answer_to_a_comment_on_a_line_is_not_below_whatever_became_of_what_it_answers() {
+async fn reply_to_a_deleted_line_comment_is_no_issue_comment() {
     let inline = json!({ "path": "a.rs", "to": 9 });
     let gone = comment(1, json!({ "deleted": true, "inline": inline }));
     let untold = comment(3, json!({ "parent": { "id": 99 } }));
@@ -378,21 +378,21 @@ async fn an_answer_to_a_comment_on_a_line_is_not_below_whatever_became_of_what_i
 }
 
 #[tokio::test]
-async fn comments_that_answer_each_other_in_a_circle_end() {
+async fn circular_issue_comments_are_listed() {
     let answers = |id: u64, other: u64| comment(id, json!({ "parent": { "id": other } }));
     let played = play([page(json!([answers(1, 2), answers(2, 1), answers(3, 3)]))]);
     assert_eq!(played.forge.issue_comments(REPOSITORY, 7).await.unwrap().found.len(), 3);
 }
 
 #[tokio::test]
-async fn a_comment_is_written_once() {
+async fn comment_creation_is_not_retried() {
     let played = play([no(502, "away")]);
     assert!(played.forge.create_comment(REPOSITORY, 7, "Hello.").await.unwrap_err().is_transient());
     assert_eq!(played.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_list_is_followed_where_its_pages_lead_and_to_no_other_host() {
+async fn next_page_on_another_host_is_rejected() {
     let next = |host: &str| format!("http://{host}/2.0/elsewhere?page=2");
     let first = |host: &str| ok(json!({ "values": [comment(1, json!({}))], "next": next(host) }));
     let played = play([first("bitbucket.simulated"), page(json!([comment(2, json!({}))]))]);
@@ -411,7 +411,7 @@ async fn a_list_is_followed_where_its_pages_lead_and_to_no_other_host() {
 }
 
 #[tokio::test]
-async fn a_commit_is_spoken_of_under_a_key_and_with_an_address() {
+async fn status_is_sent_with_key_and_url_and_retried() {
     for (state, word) in [
         (CommitState::Pending, "INPROGRESS"),
         (CommitState::Success, "SUCCESSFUL"),
@@ -442,7 +442,7 @@ async fn a_commit_is_spoken_of_under_a_key_and_with_an_address() {
 }
 
 #[tokio::test]
-async fn each_refusal_means_what_a_person_would_do_about_it() {
+async fn each_error_status_has_its_meaning() {
     for (status, meaning) in [
         (400, Meaning::Refused),
         (401, Meaning::Denied),
@@ -466,14 +466,14 @@ async fn each_refusal_means_what_a_person_would_do_about_it() {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_to_review_once_more() {
+async fn requesting_reviewers_sends_nothing() {
     let played = play([]);
     played.forge.request_reviewers(REPOSITORY, 7, &["ann"]).await.unwrap();
     assert!(played.requests().is_empty());
 }
 
 #[test]
-fn settings_that_cannot_work_are_refused_at_once() {
+fn invalid_settings_are_rejected() {
     let new = |api_url: &str, token: &str| Bitbucket::new(Endpoint::new(api_url), Token::new(token));
     for (address, token) in
         [("ftp://bitbucket.example", "t"), ("https://u:p@bitbucket.example", "t"), (API, "a b"), (API, ":t")]

@@ -1,3 +1,5 @@
+//! Which features work with the permissions of an App or a token.
+
 use super::*;
 use crate::{Permissions, Right, TokenAccess};
 
@@ -31,7 +33,7 @@ fn check(feature: Feature, seen: &GitHubAccess, expected: &str) {
 }
 
 #[test]
-fn on_bitbucket_what_a_token_may_write_is_not_told_and_what_it_cant_read_is() {
+fn bitbucket_reports_missing_reads_but_no_write_rights() {
     let said = |pulls| BITBUCKET.each_ref().map(|row| judge_on_bitbucket(row, pulls));
     let pulls = "read:pullrequest and write:pullrequest";
     let push = Verdict::Untold("it needs read:repository and write:repository".into());
@@ -42,7 +44,7 @@ fn on_bitbucket_what_a_token_may_write_is_not_told_and_what_it_cant_read_is() {
 }
 
 #[test]
-fn an_attempts_token_may_push_and_open_pull_requests_and_nothing_else() {
+fn attempt_token_has_contents_and_pull_requests_only() {
     let least = granted(&[("contents", "write"), ("pull_requests", "write")]);
     assert_eq!(of_attempt(Workflows::Keep), least);
     let more = granted(&[("contents", "write"), ("pull_requests", "write"), ("workflows", "write")]);
@@ -50,7 +52,7 @@ fn an_attempts_token_may_push_and_open_pull_requests_and_nothing_else() {
 }
 
 #[test]
-fn the_control_planes_own_token_never_pushes_and_never_has_more_than_was_granted() {
+fn control_token_cannot_push_and_stays_within_the_grant() {
     let all = of_app(Workflows::Change);
     let own = of_control(&all);
     assert_eq!(own["contents"], "read");
@@ -62,7 +64,7 @@ fn the_control_planes_own_token_never_pushes_and_never_has_more_than_was_granted
 }
 
 #[test]
-fn an_app_that_asked_for_what_the_manifest_says_can_do_everything() {
+fn app_with_manifest_permissions_has_every_feature() {
     let seen = GitHubAccess::App(of_app(Workflows::Change));
     for row in &TABLE {
         let verdict = judge(row, &seen, Workflows::Change);
@@ -71,7 +73,7 @@ fn an_app_that_asked_for_what_the_manifest_says_can_do_everything() {
 }
 
 #[test]
-fn an_app_asks_for_workflows_only_where_they_may_change_and_never_for_hooks_of_repositories() {
+fn app_requests_workflows_on_demand_and_never_hooks() {
     let (keep, change) = (of_app(Workflows::Keep), of_app(Workflows::Change));
     assert_eq!(lacking(&keep, &change), ["workflows: write"]);
     assert!(!change.contains_key("repository_hooks"));
@@ -80,7 +82,7 @@ fn an_app_asks_for_workflows_only_where_they_may_change_and_never_for_hooks_of_r
 }
 
 #[test]
-fn what_an_app_lacks_is_named_exactly() {
+fn missing_app_permission_is_named() {
     let seen = GitHubAccess::App(granted(&[("metadata", "read"), ("contents", "read"), ("pull_requests", "write")]));
     check(Feature::Look, &seen, "works");
     check(Feature::PullRequests, &seen, "works");
@@ -89,7 +91,7 @@ fn what_an_app_lacks_is_named_exactly() {
 }
 
 #[test]
-fn a_classic_token_is_told_by_its_scopes_and_its_accounts_role() {
+fn classic_token_is_judged_by_scopes_and_account_role() {
     let seen = |scopes: &[&str], private, account: &str| {
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
         GitHubAccess::Token(TokenAccess { scopes: Some(scopes), private, ..token(account) })
@@ -106,7 +108,7 @@ fn a_classic_token_is_told_by_its_scopes_and_its_accounts_role() {
 }
 
 #[test]
-fn of_a_fine_grained_token_only_what_it_was_refused_is_known() {
+fn fine_grained_token_is_judged_by_refused_reads() {
     let seen = GitHubAccess::Token(TokenAccess { unreadable: vec![Right::Issues], ..token("admin") });
     check(Feature::Look, &seen, "works");
     check(Feature::Comments, &seen, "missing: give the token issues: write");
@@ -114,14 +116,14 @@ fn of_a_fine_grained_token_only_what_it_was_refused_is_known() {
 }
 
 #[test]
-fn workflows_are_needless_until_the_repository_says_otherwise() {
+fn workflows_are_needless_without_the_repository_setting() {
     let seen = GitHubAccess::App(Permissions::new());
     let verdict = judge(row(Feature::Workflows), &seen, Workflows::Keep);
     assert_eq!(verdict, Verdict::Needless("the repository is connected without --workflows"));
 }
 
 #[test]
-fn the_published_table_is_this_one() {
+fn documented_feature_table_matches_the_code() {
     let page = include_str!("../../../../docs/forges.md");
     let rows = TABLE.iter().map(|row| {
         let permissions = row.permissions.iter().map(|(name, level)| format!("`{name}: {}`", level.code()));

@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_app_is_changed_where_its_owner_has_it() {
+    fn app_settings_url_depends_on_the_owner() {
         let check = |html_url: &str, owner: Option<(Option<&str>, Option<&str>)>, expected: &str| {
             let text = |text: Option<&str>| text.map(str::to_owned);
             let owner = owner.map(|(login, kind)| OwnerAnswer { login: text(login), kind: text(kind) });
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_never_lives_longer_than_github_ever_gives() {
+    fn token_lifetime_is_at_most_one_hour() {
         let check = |text: &str, expected: u64| {
             assert_eq!(life(text, 1_767_225_600).unwrap(), Duration::from_secs(expected), "{text}");
         };

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_stands_beside_the_rest_api() {
+    fn graphql_address_is_derived_from_the_rest_address() {
         for (api, expected) in [
             ("https://api.github.com", "https://api.github.com/graphql"),
             ("https://api.github.com/", "https://api.github.com/graphql"),

@@ -26,7 +26,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_page_is_found_among_the_links() {
+    fn next_page_is_parsed_from_link_headers() {
         let next = "<https://forge/x?page=2>; rel=\"next\"";
         check(&[next], Some("https://forge/x?page=2"));
         check(&[&format!("<https://forge/x?page=1>; rel=\"prev\", {next}")], Some("https://forge/x?page=2"));

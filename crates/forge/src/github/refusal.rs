@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_each_error_are_told() {
+    fn reason_joins_the_message_of_each_error() {
         check(
             r#"{"message":"Validation Failed","errors":[{"resource":"PullRequest","code":"custom",
                 "message":"No commits between main and x"}]}"#,
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_bodies_still_give_a_reason() {
+    fn malformed_error_bodies_give_a_reason() {
         check(
             r#"{"message":"Invalid request.\n\n\"head\" wasn't supplied."}"#,
             r#"invalid request. "head" wasn't supplied"#,
@@ -84,13 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_words_is_cut_between_characters() {
+    fn long_reason_is_cut_between_characters() {
         let body = format!(r#"{{"message":"{}"}}"#, "ü".repeat(9_000));
         assert_eq!(reason(body.as_bytes()).chars().count(), crate::words::MAX_CHARACTERS + 1);
     }
 
     #[test]
-    fn each_code_has_its_words_and_an_unknown_one_is_told_as_it_is() {
+    fn error_codes_are_worded_and_unknown_ones_quoted() {
         for (code, words) in [
             (r#","code":"missing""#, "label does not exist"),
             (r#","code":"already_exists""#, "label already exists"),

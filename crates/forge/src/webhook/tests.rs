@@ -57,7 +57,7 @@ fn samples(folder: PathBuf) -> Vec<Sample> {
     found
 }
 
-/// Bodies from Bitbucket's documentation: `EVENT.CASE.json`, with a point instead of the event's colon.
+/// Bodies from Bitbucket's documentation: `EVENT.CASE.json`, with a period for the event's colon.
 fn bitbuckets() -> Vec<Sample> {
     let mut found = samples(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bitbucket_webhooks")));
     for sample in &mut found {

@@ -42,7 +42,7 @@ fn escaped(uuid: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_hooks_of_a_repository_or_a_workspace_are_told_as_they_are() {
+async fn hooks_are_listed_with_their_settings() {
     for (scope, path) in scopes() {
         let spoiled = json!({
             "url": null, "active": false, "secret_set": false, "events": [], "skip_cert_verification": true,
@@ -74,7 +74,7 @@ async fn the_hooks_of_a_repository_or_a_workspace_are_told_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_hook_is_made_once_with_all_that_it_should_be() {
+async fn hook_is_created_once_with_all_settings() {
     for (scope, path) in scopes() {
         let played = play([Some((201, hook(FIRST, json!({}))))]);
         let made = played.forge.create_hook(&scope, &settings("s3cret")).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_hook_is_made_once_with_all_that_it_should_be() {
 }
 
 #[tokio::test]
-async fn a_hook_is_changed_whole_by_its_number_and_keeps_what_people_call_it() {
+async fn editing_a_hook_preserves_its_description() {
     for (scope, path) in scopes() {
         for (theirs, kept) in [(json!("Ours, do not touch"), "Ours, do not touch"), (json!(" "), "Pullyard")] {
             let there = json!([hook(FIRST, json!({})), hook(SECOND, json!({ "description": theirs }))]);
@@ -122,7 +122,7 @@ async fn a_hook_is_changed_whole_by_its_number_and_keeps_what_people_call_it() {
 }
 
 #[tokio::test]
-async fn a_hook_is_deleted_by_its_number_and_one_that_is_gone_is_deleted() {
+async fn deleting_an_absent_hook_succeeds() {
     let delete = async |forge: &Forge, scope: &HookScope| forge.delete_hook(scope, id_of(SECOND)).await;
     for (scope, path) in scopes() {
         let all = || page(json!([hook(FIRST, json!({})), hook(SECOND, json!({}))]));
@@ -146,7 +146,7 @@ async fn a_hook_is_deleted_by_its_number_and_one_that_is_gone_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_see_hooks_is_told_which_scope_it_lacks() {
+async fn listing_hooks_names_the_missing_scope() {
     let words = "Your credentials lack one or more required privilege scopes.";
     let scopes = json!({ "required": ["read:webhook:bitbucket"], "granted": ["read:repository:bitbucket"] });
     let refused = json!({ "type": "error", "error": { "message": words, "detail": scopes } });
@@ -158,7 +158,7 @@ async fn a_token_that_may_not_see_hooks_is_told_which_scope_it_lacks() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_none_is_sent_nowhere() {
+async fn empty_hook_secret_is_rejected_without_a_request() {
     for (scope, _) in scopes() {
         let played = play([]);
         let made = played.forge.create_hook(&scope, &settings("")).await.unwrap_err();
@@ -171,7 +171,7 @@ async fn a_secret_that_is_none_is_sent_nowhere() {
 }
 
 #[tokio::test]
-async fn an_apps_hook_and_what_was_delivered_are_not_asked_for() {
+async fn app_hooks_and_deliveries_are_unsupported() {
     let forge = play([]).forge;
     let [(repository, _), _] = scopes();
     let errors = [

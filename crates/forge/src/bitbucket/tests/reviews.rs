@@ -67,7 +67,7 @@ fn pull_of(participants: Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_somebody_said_holds_while_they_still_say_it() {
+async fn review_states_follow_activity_and_participants() {
     const ASKS: ReviewState = ReviewState::ChangesRequested;
     const APPROVES: ReviewState = ReviewState::Approved;
     const GONE: ReviewState = ReviewState::Dismissed;
@@ -218,7 +218,7 @@ async fn what_somebody_said_holds_while_they_still_say_it() {
 }
 
 #[tokio::test]
-async fn where_nobody_said_anything_nobody_is_asked_how_it_stands() {
+async fn participants_are_not_read_without_reviews() {
     let played = play([page(json!([{ "update": { "state": "OPEN" } }]))]);
     assert!(played.forge.reviews(REPOSITORY, 7).await.unwrap().found.is_empty());
     assert_eq!(played.requests(), [ACTIVITY]);
@@ -230,7 +230,7 @@ fn next(values: Value) -> Option<(u16, Value)> {
     ok(json!({ "values": values, "next": format!("{API}/elsewhere?page=2") }))
 }
 
-/// Longer than we read: Ann requests changes at the start and at the end of the part that is read.
+/// Ten full pages: Ann requests changes on the first and on the last.
 fn long_activity() -> impl Iterator<Item = Option<(u16, Value)>> {
     let first = next(json!([asks(ANN, 30)]));
     let last = next(json!([asks(ANN, 10)]));
@@ -238,14 +238,14 @@ fn long_activity() -> impl Iterator<Item = Option<(u16, Value)>> {
 }
 
 #[tokio::test]
-async fn a_long_activity_is_read_from_its_end_and_said_to_be_cut() {
+async fn long_activity_is_cut_and_reported_as_partial() {
     let people = ok(pull_of(json!([participant(ANN, json!("changes_requested"))])));
     let played = play(long_activity().chain([people]));
     let found = played.forge.reviews(REPOSITORY, 7).await.unwrap();
     assert_eq!(found.found.iter().map(|review| review.id).collect::<Vec<_>>(), [id(ANN, 10), id(ANN, 30)]);
     assert!(found.more && played.requests().len() == 11);
 
-    // Comments before the earlier request may belong to one outside the part that was read.
+    // Comments before the older request may belong to a request that was not read.
     for (minute, is_cut) in [(10, true), (30, false)] {
         let played = play(long_activity().chain([page(json!([]))]));
         let found = played.forge.review_comments(REPOSITORY, 7, id(ANN, minute)).await.unwrap();
@@ -256,7 +256,7 @@ async fn a_long_activity_is_read_from_its_end_and_said_to_be_cut() {
 }
 
 #[tokio::test]
-async fn a_list_of_comments_that_is_cut_is_said_to_be() {
+async fn long_comment_list_is_reported_as_partial() {
     let played = play(std::iter::once(page(json!([asks(ANN, 1)]))).chain((0..10).map(|_| next(json!([])))));
     assert!(played.forge.review_comments(REPOSITORY, 7, id(ANN, 1)).await.unwrap().more);
 }
@@ -306,7 +306,7 @@ fn written() -> Value {
 }
 
 #[tokio::test]
-async fn each_comment_comes_with_one_request_of_its_author() {
+async fn each_comment_belongs_to_one_review_of_its_author() {
     let activity = || page(json!([asks(ANN, 30), asks(ANN, 20), asks(BEN, 15), asks(ANN, 10)]));
     let both = json!([participant(ANN, json!("changes_requested")), participant(BEN, json!("changes_requested"))]);
     for (uuid, minute, body, on_lines) in [
@@ -341,7 +341,7 @@ async fn each_comment_comes_with_one_request_of_its_author() {
 }
 
 #[tokio::test]
-async fn comments_are_left_out_of_the_words_of_a_request_one_by_one() {
+async fn single_comments_are_removed_from_a_review_body() {
     let people = ok(pull_of(json!([participant(ANN, json!("changes_requested"))])));
     let played = play([page(json!([asks(ANN, 30), asks(ANN, 20)])), people, page(written())]);
     let found = played.forge.review(REPOSITORY, 7, id(ANN, 30)).await.unwrap();
@@ -351,7 +351,7 @@ async fn comments_are_left_out_of_the_words_of_a_request_one_by_one() {
 }
 
 #[tokio::test]
-async fn one_that_was_withdrawn_is_dismissed_by_its_id_too() {
+async fn withdrawn_review_is_dismissed_when_read_by_id() {
     let activity = page(json!([asks(ANN, 10)]));
     let played = play([activity, ok(pull_of(json!([participant(ANN, Value::Null)]))), page(json!([]))]);
     let found = played.forge.review(REPOSITORY, 7, id(ANN, 10)).await.unwrap();
@@ -359,7 +359,7 @@ async fn one_that_was_withdrawn_is_dismissed_by_its_id_too() {
 }
 
 #[tokio::test]
-async fn with_an_approval_come_no_words() {
+async fn approval_has_no_body_and_no_comments() {
     let activity = || page(json!([approves(ANN, 10)]));
     let played = play([activity(), ok(pull_of(json!([participant(ANN, json!("approved"))])))]);
     let found = played.forge.review(REPOSITORY, 7, id(ANN, 10)).await.unwrap();
@@ -369,7 +369,7 @@ async fn with_an_approval_come_no_words() {
 }
 
 #[tokio::test]
-async fn a_review_that_the_whole_activity_does_not_have_was_taken_back() {
+async fn review_absent_from_complete_activity_is_dismissed() {
     for (activity, state) in [(json!([]), Value::Null), (json!([asks(ANN, 10)]), json!("changes_requested"))] {
         let played = play([page(activity.clone()), ok(pull_of(json!([participant(ANN, state)])))]);
         let found = played.forge.review(REPOSITORY, 7, id(ANN, 11)).await.unwrap();
@@ -381,7 +381,7 @@ async fn a_review_that_the_whole_activity_does_not_have_was_taken_back() {
 }
 
 #[tokio::test]
-async fn a_review_that_the_activity_does_not_have_yet_was_not_taken_back() {
+async fn review_not_yet_in_the_activity_is_not_missing() {
     for activity in [json!([]), json!([asks(BEN, 10)]), json!([approves(ANN, 10)])] {
         let people = json!([participant(BEN, Value::Null), participant(ANN, json!("changes_requested"))]);
         let played = play([page(activity), ok(pull_of(people))]);
@@ -400,7 +400,7 @@ fn permission(word: &str, user: Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_somebody_may_do_is_told_to_who_administers_the_repository() {
+async fn permission_comes_from_the_repository_list() {
     for (values, expected, role) in [
         (json!([permission("admin", account(ANN))]), Permission::Admin, "admin"),
         (json!([permission("write", account(ANN))]), Permission::Write, "write"),
@@ -423,7 +423,7 @@ async fn what_somebody_may_do_is_told_to_who_administers_the_repository() {
 }
 
 #[tokio::test]
-async fn what_somebody_may_do_is_read_from_every_page_that_it_is_told_on() {
+async fn permission_is_the_highest_of_all_pages() {
     let people = || ok(pull_of(json!([participant(ANN, Value::Null)])));
     let (reads, writes) = (json!([permission("read", account(ANN))]), json!([permission("write", account(ANN))]));
     for (first, last) in [(json!([]), &writes), (reads.clone(), &writes), (writes.clone(), &reads)] {
@@ -447,7 +447,7 @@ async fn what_somebody_may_do_is_read_from_every_page_that_it_is_told_on() {
 }
 
 #[tokio::test]
-async fn where_that_is_not_told_us_who_was_asked_to_review_may_write() {
+async fn reviewer_may_write_when_the_list_is_refused() {
     let (here, elsewhere) = (|| json!([participant(ANN, Value::Null)]), || json!([participant(BEN, Value::Null)]));
     let mut with_the_role = participant(ANN, Value::Null);
     with_the_role["role"] = json!("REVIEWER");
@@ -470,7 +470,7 @@ async fn where_that_is_not_told_us_who_was_asked_to_review_may_write() {
 }
 
 #[tokio::test]
-async fn whoever_has_nothing_to_do_with_a_pull_request_is_not_asked_about() {
+async fn permission_of_an_uninvolved_account_is_missing() {
     let mut people = pull_of(json!([participant(BEN, Value::Null)]));
     people["author"] = nobody();
     let played = play([ok(people)]);
@@ -481,7 +481,7 @@ async fn whoever_has_nothing_to_do_with_a_pull_request_is_not_asked_about() {
 }
 
 #[tokio::test]
-async fn the_question_what_somebody_may_do_is_asked_once() {
+async fn permission_request_is_not_retried() {
     let people = || ok(pull_of(json!([participant(ANN, Value::Null)])));
     for (answers, asked) in [
         (vec![no(502, "away")], 1),

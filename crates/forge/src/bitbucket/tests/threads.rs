@@ -6,7 +6,7 @@ use super::{ANN, REPOSITORY, comment, conversation, id_of, no, page, play};
 use crate::{Lines, Meaning, Side};
 
 #[tokio::test]
-async fn comments_on_lines_are_told_with_the_first_of_their_thread() {
+async fn line_comments_name_the_first_of_their_thread() {
     let played = play([page(conversation())]);
     let found = played.forge.comments(REPOSITORY, 7).await.unwrap();
     assert!(!found.more);
@@ -39,7 +39,7 @@ async fn comments_on_lines_are_told_with_the_first_of_their_thread() {
 }
 
 #[tokio::test]
-async fn threads_are_the_comments_on_lines_that_answer_one_another() {
+async fn threads_group_line_comments_by_their_replies() {
     let found = play([page(conversation())]).forge.threads(REPOSITORY, 7).await.unwrap().found;
     let told: Vec<_> = found
         .iter()
@@ -57,7 +57,7 @@ async fn threads_are_the_comments_on_lines_that_answer_one_another() {
 }
 
 #[tokio::test]
-async fn a_thread_whose_first_comment_is_gone_is_named_by_it_and_answered_below_the_next() {
+async fn thread_with_deleted_first_comment_takes_the_next_id() {
     let inline = json!({ "path": "a.rs", "to": 9 });
     let deleted = comment(1, json!({ "deleted": true, "inline": inline }));
     let answers = |fields| [comment(2, fields), comment(3, json!({ "parent": { "id": 2 } }))];
@@ -76,7 +76,7 @@ async fn a_thread_whose_first_comment_is_gone_is_named_by_it_and_answered_below_
 }
 
 #[tokio::test]
-async fn comments_on_lines_that_answer_each_other_in_a_circle_end() {
+async fn circular_line_comments_are_listed() {
     let inline = json!({ "path": "a.rs", "to": 9 });
     let one = comment(1, json!({ "parent": { "id": 2 }, "inline": inline }));
     let played = play([page(json!([one, comment(2, json!({ "parent": { "id": 1 }, "inline": inline }))]))]);
@@ -84,7 +84,7 @@ async fn comments_on_lines_that_answer_each_other_in_a_circle_end() {
 }
 
 #[tokio::test]
-async fn a_thread_is_answered_by_its_first_comment() {
+async fn reply_is_posted_below_the_threads_first_comment() {
     let played = play([Some((201, comment(11, json!({ "parent": { "id": 1 } }))))]);
     let reply = played.forge.reply("acme/app/7/1", "Done.").await.unwrap();
     assert_eq!(reply.id, 11);
@@ -98,7 +98,7 @@ async fn a_thread_is_answered_by_its_first_comment() {
 }
 
 #[tokio::test]
-async fn an_answer_is_written_once() {
+async fn reply_is_not_retried() {
     let played = play([no(502, "away")]);
     assert!(played.forge.reply("acme/app/7/1", "Done.").await.unwrap_err().is_transient());
     assert_eq!(played.requests().len(), 1);

@@ -16,7 +16,7 @@ const SHOP: &str = "{5e1f4f3c-52a9-4c53-9a35-7a1d5b8e0c42}";
 const ASKED: &str = "pullrequest:changes_request_created";
 const TAKEN_BACK: &str = "pullrequest:changes_request_removed";
 
-/// Events that we read, each with others whose bodies look the same.
+/// Supported events, each with the events whose bodies have the same shape.
 const READ: [(&str, &[&str]); 11] = [
     (ASKED, &[TAKEN_BACK]),
     (TAKEN_BACK, &[ASKED]),
@@ -58,12 +58,12 @@ fn review(event: Event) -> ReviewEvent {
 }
 
 #[test]
-fn a_requested_change_is_read_whole() {
+fn change_request_is_parsed_completely() {
     let event = review(read("pullrequest.changes_request_created.reviewer"));
     let date = Time::parse("2026-11-20T12:04:01.894Z").unwrap();
     let ann = Actor { id: id_of(ANN), login: "ann".to_owned(), is_bot: false };
     assert_eq!((event.action, event.review.state), (ReviewAction::Submitted, ReviewState::ChangesRequested));
-    assert_eq!(event.review.id, review_id(3, ANN, date), "the id that a look finds it by");
+    assert_eq!(event.review.id, review_id(3, ANN, date), "the id that polling derives");
     assert_eq!((event.review.submitted_at, event.review.author.as_ref()), (Some(date), Some(&ann)));
     assert_eq!((event.review.body.as_str(), event.review.commit), ("", None));
     assert_eq!(event.review.url, "https://bitbucket.org/acme/shop/pull-requests/3");
@@ -78,7 +78,7 @@ fn a_requested_change_is_read_whole() {
 }
 
 #[test]
-fn accounts_that_were_deleted_and_branches_that_are_gone_are_nobody_and_nothing() {
+fn deleted_accounts_and_branches_parse_as_none() {
     let event = review(read("pullrequest.changes_request_created.deleted_author"));
     assert!(event.pull_request.author.is_none() && event.review.author.is_some());
     let pull = review(read("pullrequest.changes_request_created.branch_gone")).pull_request;
@@ -92,14 +92,14 @@ fn accounts_that_were_deleted_and_branches_that_are_gone_are_nobody_and_nothing(
 
 /// The event's name is not signed, so a withdrawal could be replayed as a request.
 #[test]
-fn a_request_that_was_taken_back_asks_for_nothing_whatever_it_is_called() {
+fn withdrawn_request_is_dismissed_under_any_event_name() {
     let made = review(read("pullrequest.changes_request_created.reviewer"));
     let removed = review(read("pullrequest.changes_request_removed.reviewer"));
     assert_eq!((removed.action, removed.review.state), (ReviewAction::Dismissed, ReviewState::Dismissed));
-    assert_eq!(removed.review.id, made.review.id, "it is the same one");
+    assert_eq!(removed.review.id, made.review.id, "both events are about the same review");
     let renamed = review(said(ASKED, &body("pullrequest.changes_request_removed.reviewer")).unwrap());
     assert_eq!(renamed.review.state, ReviewState::Dismissed);
-    // For an account missing from the participants the claim counts; another account's verdict proves nothing.
+    // The request counts if its author is missing from the participants.
     let state = |change: fn(&mut Value)| {
         let mut told = body("pullrequest.changes_request_created.reviewer");
         change(&mut told["pullrequest"]["participants"]);
@@ -117,7 +117,7 @@ fn a_request_that_was_taken_back_asks_for_nothing_whatever_it_is_called() {
 }
 
 #[test]
-fn every_change_of_a_pull_request_has_its_word() {
+fn each_pull_request_event_has_its_action() {
     let check = |name: &str, action: PullRequestAction, state: PullRequestState| {
         let Event::PullRequest(event) = read(name) else { panic!("{name}") };
         assert_eq!((event.action, event.pull_request.state), (action, state), "{name}");
@@ -133,7 +133,7 @@ fn every_change_of_a_pull_request_has_its_word() {
 }
 
 #[test]
-fn a_comment_is_one_below_a_pull_request_wherever_it_stands() {
+fn line_and_general_comments_parse_alike() {
     let Event::Comment(event) = read("pullrequest.comment_created.command") else { panic!() };
     assert_eq!((event.action, event.number, event.is_pull_request), (CommentAction::Created, 3, true));
     assert_eq!(event.comment.id, 9_007_199_254_740_999);
@@ -151,7 +151,7 @@ fn a_comment_is_one_below_a_pull_request_wherever_it_stands() {
 }
 
 #[test]
-fn a_repository_is_known_by_its_id_whatever_it_is_called() {
+fn renamed_repository_keeps_its_id() {
     for (name, expected, full_name) in [
         ("repo.updated.name", RepositoryChange::Renamed { from: "shop".to_owned() }, "acme/store"),
         ("repo.transfer.plain", RepositoryChange::Transferred, "acme/store"),
@@ -169,16 +169,16 @@ fn a_repository_is_known_by_its_id_whatever_it_is_called() {
 }
 
 #[test]
-fn what_we_do_not_act_on_is_ignored_by_name() {
+fn unsupported_events_are_ignored() {
     for name in ["pullrequest.approved.reviewer", "pullrequest.comment_deleted.command", "repo.push.branch"] {
         assert_eq!(read(name), Event::Ignored { event: named(name).event, action: None });
     }
     assert!(matches!(said("new:thing", &json!({})), Ok(Event::Ignored { .. })));
 }
 
-/// The event's name is not signed. Bodies of the same shape must mean the same, or require a call to the forge.
+/// The event's name is not signed, so bodies of one shape must mean the same or require a call to the forge.
 #[test]
-fn no_body_passes_as_an_event_of_another_shape() {
+fn body_is_rejected_as_an_event_of_another_shape() {
     for sample in bitbuckets() {
         for (event, alike) in READ {
             let said = parse(Bitbucket, event, &sample.body);
@@ -201,7 +201,7 @@ fn no_body_passes_as_an_event_of_another_shape() {
 }
 
 #[test]
-fn a_body_with_the_subject_of_another_event_is_refused_whichever_that_is() {
+fn body_with_the_subject_of_another_event_is_rejected() {
     let subjects =
         ["approval", "changes", "changes_request", "comment", "commit_status", "fork", "issue", "pullrequest", "push"];
     let each: [(&str, &[&str]); 7] = [
@@ -225,7 +225,7 @@ fn a_body_with_the_subject_of_another_event_is_refused_whichever_that_is() {
 }
 
 #[test]
-fn somebody_is_called_by_the_first_name_that_is_not_blank_and_an_app_is_one_by_its_type() {
+fn login_is_the_first_nonblank_name_and_apps_are_bots() {
     let id = id_of(ANN);
     for (nickname, display_name, login) in [
         (json!("ann"), json!("Ann A."), "ann"),
@@ -243,7 +243,7 @@ fn somebody_is_called_by_the_first_name_that_is_not_blank_and_an_app_is_one_by_i
 }
 
 #[test]
-fn a_fault_says_where_it_is_and_nothing_of_what_stands_there() {
+fn fault_names_the_place_and_not_the_value() {
     let check = |name: &str, at: &str, value: Value, pointer: &str, fault: &str| {
         let mut body = body(name);
         *body.pointer_mut(at).unwrap() = value;
@@ -273,7 +273,7 @@ fn a_fault_says_where_it_is_and_nothing_of_what_stands_there() {
 }
 
 #[test]
-fn what_is_no_delivery_says_why() {
+fn invalid_delivery_names_its_fault() {
     let check = |event: &str, body: Value, expected: &str| {
         assert_eq!(said(event, &body).unwrap_err().fault, expected);
     };

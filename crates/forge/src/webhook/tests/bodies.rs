@@ -1,3 +1,5 @@
+//! GitHub's deliveries, with bodies from its schema and documentation.
+
 use super::{READ, all, ours, ours_named, read};
 use crate::{
     Actor, PullRequestState, ReviewState, Time,
@@ -24,7 +26,7 @@ fn action(name: &str) -> PullRequestAction {
 }
 
 #[test]
-fn a_requested_change_is_read_whole() {
+fn change_request_is_parsed_completely() {
     let event = review("pull_request_review.changes_requested");
     assert_eq!((event.action, event.review.state), (ReviewAction::Submitted, ReviewState::ChangesRequested));
     assert_eq!(event.review.id, 9_007_199_254_740_993);
@@ -44,14 +46,14 @@ fn a_requested_change_is_read_whole() {
 }
 
 #[test]
-fn a_review_may_have_no_words_no_author_and_no_branch_any_more() {
+fn review_without_body_author_or_branch_is_parsed() {
     let event = review("pull_request_review.without_words");
     assert_eq!((event.review.body.as_str(), event.pull_request.head_repository), ("", None));
     assert_eq!(review("pull_request_review.deleted_author").review.author, None);
 }
 
 #[test]
-fn what_happened_to_a_review_and_its_verdict_are_two_things() {
+fn review_action_and_state_are_separate() {
     let said = |name: &str| {
         let event = review(name);
         (event.action, event.review.state)
@@ -63,7 +65,7 @@ fn what_happened_to_a_review_and_its_verdict_are_two_things() {
 }
 
 #[test]
-fn every_change_of_a_pull_request_has_its_word() {
+fn each_pull_request_event_has_its_action() {
     assert_eq!(action("pull_request.opened"), PullRequestAction::Opened);
     assert_eq!(action("pull_request.reopened"), PullRequestAction::Reopened);
     assert_eq!(action("pull_request.edited"), PullRequestAction::Edited);
@@ -76,7 +78,7 @@ fn every_change_of_a_pull_request_has_its_word() {
 }
 
 #[test]
-fn a_comment_below_a_pull_request_is_told_from_one_below_an_issue() {
+fn pull_request_and_issue_comments_are_distinguished() {
     for (name, expected) in [
         ("issue_comment.created", CommentAction::Created),
         ("issue_comment.edited", CommentAction::Edited),
@@ -94,7 +96,7 @@ fn a_comment_below_a_pull_request_is_told_from_one_below_an_issue() {
 }
 
 #[test]
-fn a_repository_is_known_by_its_id_whatever_it_is_called() {
+fn renamed_repository_keeps_its_id() {
     for (name, expected) in [
         ("repository.renamed", RepositoryChange::Renamed { from: "old-app".to_owned() }),
         ("repository.transferred", RepositoryChange::Transferred),
@@ -107,7 +109,7 @@ fn a_repository_is_known_by_its_id_whatever_it_is_called() {
 }
 
 #[test]
-fn an_installation_says_where_it_is_and_what_it_may_touch() {
+fn installation_has_account_and_repositories() {
     let Event::Installation(event) = read("installation.created") else { panic!() };
     assert_eq!((event.installation, event.app), (5, 6));
     assert_eq!(event.account.unwrap().login, "acme");
@@ -118,12 +120,12 @@ fn an_installation_says_where_it_is_and_what_it_may_touch() {
 }
 
 #[test]
-fn a_ping_names_its_hook() {
+fn ping_names_its_hook() {
     assert_eq!(read("ping.ping"), Event::Ping { hook: Some(31) });
 }
 
 #[test]
-fn what_we_do_not_act_on_is_ignored_by_name() {
+fn unsupported_events_are_ignored() {
     for (name, event, action) in [
         ("pull_request_review_comment.created", "pull_request_review_comment", Some("created")),
         ("push.push", "push", None),
@@ -135,7 +137,7 @@ fn what_we_do_not_act_on_is_ignored_by_name() {
 }
 
 #[test]
-fn an_action_that_github_adds_is_ignored() {
+fn unknown_action_is_ignored() {
     for name in ["pull_request_review.approved", "issue_comment.created", "repository.deleted", "installation.created"]
     {
         let sample = ours_named(name);
@@ -147,7 +149,7 @@ fn an_action_that_github_adds_is_ignored() {
 }
 
 #[test]
-fn every_body_that_github_published_or_described_is_read_or_ignored() {
+fn every_published_body_is_parsed_or_ignored() {
     let mut told = std::collections::BTreeMap::<String, usize>::new();
     for sample in all() {
         let said = parse(GitHub, &sample.event, &sample.body);
@@ -163,7 +165,7 @@ fn every_body_that_github_published_or_described_is_read_or_ignored() {
 
 /// The header is not signed, so a body could be replayed under another name.
 #[test]
-fn no_body_passes_as_another_event_than_its_own() {
+fn body_is_ignored_or_rejected_as_another_event() {
     for sample in all() {
         for event in READ.into_iter().filter(|event| *event != sample.event) {
             if let Ok(said) = parse(GitHub, event, &sample.body) {
@@ -174,7 +176,7 @@ fn no_body_passes_as_another_event_than_its_own() {
 }
 
 #[test]
-fn a_review_under_another_name_or_another_body_as_a_review_is_unreadable() {
+fn review_bodies_and_other_bodies_are_not_interchangeable() {
     let body = ours_named("pull_request_review.changes_requested").body;
     for event in ["pull_request", "issue_comment", "repository", "installation", "ping"] {
         assert!(parse(GitHub, event, &body).is_err(), "{event}");
@@ -184,9 +186,9 @@ fn a_review_under_another_name_or_another_body_as_a_review_is_unreadable() {
     }
 }
 
-/// The header is not signed; the other subjects in a body keep it from passing as another event.
+/// The header is not signed, so a body must reveal another event by its fields.
 #[test]
-fn a_body_with_the_subject_of_another_event_is_refused_whichever_that_is() {
+fn body_with_the_subject_of_another_event_is_rejected() {
     let subjects = [
         "alert",
         "commit",
@@ -222,7 +224,7 @@ fn a_body_with_the_subject_of_another_event_is_refused_whichever_that_is() {
 }
 
 #[test]
-fn what_any_delivery_may_have_beside_its_subject_keeps_none_from_being_read() {
+fn common_fields_do_not_prevent_parsing() {
     let each: [(&str, &[&str]); 2] = [
         ("repository.deleted", &["organization", "enterprise", "changes"]),
         ("installation.created", &["organization", "enterprise", "repository", "repository_selection", "requester"]),
@@ -245,7 +247,7 @@ fn what_any_delivery_may_have_beside_its_subject_keeps_none_from_being_read() {
 }
 
 #[test]
-fn of_a_field_that_does_not_belong_there_only_a_plain_name_is_repeated() {
+fn fault_repeats_only_plain_field_names() {
     let sample = ours_named("repository.deleted");
     let (longest, longer) = ("a".repeat(40), "a".repeat(41));
     let named = format!("the field {longest}");
@@ -265,7 +267,7 @@ fn of_a_field_that_does_not_belong_there_only_a_plain_name_is_repeated() {
 }
 
 #[test]
-fn a_review_of_what_was_merged_says_so_by_its_time_alone() {
+fn merged_state_of_a_review_comes_from_merged_at() {
     let sample = ours_named("pull_request_review.changes_requested");
     let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
     assert_eq!(body["pull_request"].get("merged"), None);

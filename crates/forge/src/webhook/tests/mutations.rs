@@ -1,3 +1,5 @@
+//! Truncated, malformed and random bodies and signatures.
+
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
@@ -24,7 +26,7 @@ fn every() -> Vec<(Language, Sample)> {
 }
 
 #[test]
-fn a_body_that_ends_too_early_is_refused() {
+fn truncated_body_is_rejected() {
     for (language, sample) in every() {
         let end = sample.body.trim_ascii_end().len();
         for end in (0..end).step_by(97) {
@@ -34,7 +36,7 @@ fn a_body_that_ends_too_early_is_refused() {
 }
 
 #[test]
-fn a_fault_says_where_it_is_and_nothing_of_what_stands_there() {
+fn fault_names_the_place_and_not_the_value() {
     let sample = ours_named("pull_request_review.changes_requested");
     let check = |at: &str, value: Value, pointer: &str, fault: &str| {
         let mut body: Value = serde_json::from_slice(&sample.body).unwrap();
@@ -59,7 +61,7 @@ fn a_fault_says_where_it_is_and_nothing_of_what_stands_there() {
 }
 
 #[test]
-fn what_is_no_delivery_says_why() {
+fn invalid_delivery_names_its_fault() {
     let check = |event: &str, body: &[u8], expected: &str| {
         assert_eq!(parse(GitHub, event, body).unwrap_err().fault, expected);
     };
@@ -74,7 +76,7 @@ fn what_is_no_delivery_says_why() {
 }
 
 #[test]
-fn ids_beyond_what_a_float_holds_stay_exact() {
+fn sixty_four_bit_ids_stay_exact() {
     let sample = ours_named("pull_request_review.changes_requested");
     let mut body: Value = serde_json::from_slice(&sample.body).unwrap();
     body["review"]["id"] = u64::MAX.into();
@@ -89,17 +91,17 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_are_answered(event in select(READ.to_vec()), body in vec(any::<u8>(), 0..400)) {
+    fn parsing_arbitrary_bytes_never_panics(event in select(READ.to_vec()), body in vec(any::<u8>(), 0..400)) {
         let _ = parse(GitHub, event, &body);
     }
 
     #[test]
-    fn any_signature_is_answered(header in ".{0,90}", body in vec(any::<u8>(), 0..40)) {
+    fn arbitrary_signature_is_rejected(header in ".{0,90}", body in vec(any::<u8>(), 0..40)) {
         prop_assert!(verify(&[Secret::new("s")], &body, Some(&header)).is_err());
     }
 
     #[test]
-    fn a_signature_fits_its_secret_and_body_only(
+    fn signature_verifies_only_with_its_secret(
         key in vec(any::<u8>(), 1..80), other in vec(any::<u8>(), 1..80), body in vec(any::<u8>(), 0..200),
     ) {
         let signature = Secret::new(key.clone()).sign(&body);
@@ -112,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn any_change_of_a_true_body_is_answered(
+    fn parsing_a_changed_field_never_panics(
         which in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(), how in 0..7_u8, gone in any::<bool>(),
     ) {
         let samples = every();
@@ -135,7 +137,7 @@ proptest! {
     }
 
     #[test]
-    fn any_flipped_byte_is_answered(which in any::<prop::sample::Index>(), flips in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+    fn parsing_flipped_bytes_never_panics(which in any::<prop::sample::Index>(), flips in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let samples = every();
         let (language, sample) = which.get(&samples);
         let mut body = sample.body.clone();

@@ -1,3 +1,5 @@
+//! Verification of webhook signatures.
+
 use crate::webhook::{Secret, SignatureFault, verify};
 
 /// From GitHub's documentation.
@@ -11,13 +13,13 @@ fn check(secrets: &[&str], body: &[u8], signature: Option<&str>, expected: Resul
 }
 
 #[test]
-fn githubs_own_example_is_verified() {
+fn github_documentation_example_verifies() {
     check(&[SECRET], BODY, Some(SIGNATURE), Ok(0));
     assert_eq!(Secret::new(SECRET).sign(BODY), SIGNATURE);
 }
 
 #[test]
-fn the_published_hmac_vectors_are_verified() {
+fn rfc_4231_vectors_verify() {
     // RFC 4231, cases 1, 2 and 6 (a key longer than a block).
     for (key, body, code) in [
         (vec![0x0b; 20], &b"Hi There"[..], "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
@@ -37,7 +39,7 @@ fn the_published_hmac_vectors_are_verified() {
 }
 
 #[test]
-fn while_a_secret_is_rotated_both_fit_and_are_told_apart() {
+fn rotated_secrets_both_verify_by_index() {
     check(&["new", SECRET], BODY, Some(SIGNATURE), Ok(1));
     check(&[SECRET, "new"], BODY, Some(SIGNATURE), Ok(0));
     check(&[SECRET, SECRET], BODY, Some(SIGNATURE), Ok(0));
@@ -46,7 +48,7 @@ fn while_a_secret_is_rotated_both_fit_and_are_told_apart() {
 }
 
 #[test]
-fn a_changed_body_or_signature_is_refused() {
+fn changed_body_or_signature_is_rejected() {
     check(&[SECRET], b"Hello, World", Some(SIGNATURE), Err(SignatureFault::Wrong));
     check(&[SECRET], b"", Some(SIGNATURE), Err(SignatureFault::Wrong));
     for place in 7..SIGNATURE.len() {
@@ -58,13 +60,13 @@ fn a_changed_body_or_signature_is_refused() {
 }
 
 #[test]
-fn digits_may_be_capitals() {
+fn uppercase_digits_verify() {
     let capitals = format!("sha256={}", SIGNATURE[7..].to_uppercase());
     check(&[SECRET], BODY, Some(&capitals), Ok(0));
 }
 
 #[test]
-fn what_is_no_signature_is_told_apart_from_a_wrong_one() {
+fn missing_malformed_and_wrong_signatures_are_distinguished() {
     check(&[SECRET], BODY, None, Err(SignatureFault::Missing));
     check(&[SECRET], BODY, Some(""), Err(SignatureFault::Missing));
     for bad in ["sha256=", "sha256=75", "sha1=757107", "757107", "sha256=zz", "SHA256=00", "sha256", " "] {
@@ -77,12 +79,12 @@ fn what_is_no_signature_is_told_apart_from_a_wrong_one() {
 }
 
 #[test]
-fn an_empty_secret_is_none() {
+fn empty_secret_never_verifies() {
     let signature = Secret::new("").sign(BODY);
     check(&[""], BODY, Some(&signature), Err(SignatureFault::Wrong));
 }
 
 #[test]
-fn a_secret_is_never_printed() {
+fn secret_is_never_printed() {
     assert!(!format!("{:?}", Secret::new(SECRET)).contains("Everybody"));
 }
