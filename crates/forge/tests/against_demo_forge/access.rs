@@ -28,7 +28,7 @@ async fn access(lines: impl IntoIterator<Item = Line>) -> (Result<pullyard_forge
 }
 
 #[tokio::test]
-async fn a_classic_token_says_its_scopes() {
+async fn classic_token_reports_its_scopes() {
     let lines = [repository(CLASSIC, true, false), list(200), list(200), list(200), list(200), list(404)];
     let (access, requests) = access(lines).await;
     let access = access.unwrap();
@@ -39,20 +39,20 @@ async fn a_classic_token_says_its_scopes() {
 }
 
 #[tokio::test]
-async fn of_any_other_token_what_it_was_refused_is_known() {
+async fn fine_grained_token_reports_refused_reads() {
     let lines = [repository(&[], true, true), list(200), list(403), list(200), list(409), list(404)];
     let access = access(lines).await.0.unwrap();
     assert_eq!((access.scopes, access.unreadable), (None, vec![Right::PullRequests, Right::Hooks]));
 }
 
 #[tokio::test]
-async fn a_repository_that_cannot_be_seen_is_not_found() {
+async fn invisible_repository_is_not_found() {
     let (access, requests) = access([list(404)]).await;
     assert!(matches!(access, Err(Error::NotFound { .. })) && requests.len() == 1, "{access:?}");
 }
 
 #[tokio::test]
-async fn what_a_repository_has_not_is_no_right_that_is_missing() {
+async fn disabled_issues_and_empty_repository_are_not_missing_rights() {
     let mut without_issues = repository(&[("x-oauth-scopes", "")], false, true);
     let mut body: serde_json::Value = serde_json::from_str(&without_issues.2).unwrap();
     body["has_issues"] = json!(false);
@@ -68,7 +68,7 @@ async fn what_a_repository_has_not_is_no_right_that_is_missing() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_tried_is_not_told_as_a_right() {
+async fn failed_access_probe_is_an_error() {
     let lines = [repository(&[], true, true), list(200), list(501)];
     let (access, requests) = access(lines).await;
     assert!(matches!(access, Err(Error::Unexpected { status: 501, .. })) && requests.len() == 3, "{access:?}");

@@ -38,7 +38,7 @@ async fn as_ann(world: &World, path: &str, body: Value) {
 }
 
 #[tokio::test]
-async fn an_apps_hook_is_read_pointed_elsewhere_and_asked_for_what_nobody_took() {
+async fn app_hook_is_read_edited_and_lists_failed_deliveries() {
     let world = World::new().await;
     let ann = User { login: "ann".to_owned(), id: 9_007_199_254_740_997, token: ANNS_TOKEN.to_owned() };
     world.demo.add_user(ann, AccountKind::User).await.unwrap();
@@ -68,7 +68,7 @@ async fn an_apps_hook_is_read_pointed_elsewhere_and_asked_for_what_nobody_took()
 }
 
 #[tokio::test]
-async fn an_app_that_was_made_without_a_hook_has_none() {
+async fn app_without_a_hook_lists_none() {
     let world = World::new().await;
     let app = made(&world, Value::Null).await;
     let forge = Forge::GitHub(GitHub::as_app(&app).unwrap());

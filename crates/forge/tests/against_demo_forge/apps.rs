@@ -114,7 +114,7 @@ fn github(_: &Method, path: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn a_jwt_is_signed_by_the_key_short_lived_and_never_the_same_twice() {
+async fn jwt_is_signed_short_lived_and_unique() {
     let (pair, pkcs8, pkcs1) = keys();
     let stage = Stage::start(github).await;
     for pem in [pkcs8, pkcs1] {
@@ -142,7 +142,7 @@ async fn a_jwt_is_signed_by_the_key_short_lived_and_never_the_same_twice() {
 }
 
 #[tokio::test]
-async fn what_is_asked_again_as_an_app_is_asked_with_another_jwt() {
+async fn each_app_request_and_retry_has_its_own_jwt() {
     let tried = Mutex::new(0);
     let stage = Stage::start(move |_, path| {
         let mut tried = tried.lock().unwrap();
@@ -162,11 +162,11 @@ async fn what_is_asked_again_as_an_app_is_asked_with_another_jwt() {
     forge.deliveries(&HookScope::App, 0).await.unwrap_err();
     let asked = stage.seen();
     let jwts: BTreeSet<_> = asked.iter().map(|(_, bearer, _)| bearer.clone().unwrap()).collect();
-    assert_eq!((asked.len(), jwts.len()), (3, 3), "one for each request, also for one that is repeated");
+    assert_eq!((asked.len(), jwts.len()), (3, 3), "each request has its own JWT, also a retry");
 }
 
 #[tokio::test]
-async fn a_jwt_that_a_server_repeats_is_not_repeated_by_us() {
+async fn echoed_jwt_is_redacted_from_the_error() {
     let seen: Arc<Mutex<String>> = Arc::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -185,7 +185,7 @@ async fn a_jwt_that_a_server_repeats_is_not_repeated_by_us() {
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_one_repository_and_named_permissions() {
+async fn installation_token_is_limited_to_one_repository() {
     let stage = Stage::start(github).await;
     let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
     let installation = app.installation_of("acme/app").await.unwrap();
@@ -193,7 +193,7 @@ async fn a_token_is_asked_for_one_repository_and_named_permissions() {
     let wanted = Permissions::from([("contents".to_owned(), "write".to_owned())]);
     let minted = app.installation_token(5, Only::Id(u64::MAX), &wanted).await.unwrap();
     assert_eq!(minted.token.reveal(), long_token());
-    assert_eq!(minted.expires_in.as_secs(), 3_600, "never more than GitHub ever gives");
+    assert_eq!(minted.expires_in.as_secs(), 3_600, "at most GitHub's maximum of one hour");
     app.installation_token(5, Only::Name("acme/app"), &wanted).await.unwrap();
     let asked: Vec<Value> = stage.seen().into_iter().skip(1).map(|(_, _, body)| body).collect();
     assert_eq!(asked[0], json!({ "repository_ids": [u64::MAX], "permissions": { "contents": "write" } }));
@@ -203,7 +203,7 @@ async fn a_token_is_asked_for_one_repository_and_named_permissions() {
 }
 
 #[tokio::test]
-async fn a_token_of_520_characters_with_dots_and_dashes_goes_into_a_header_and_is_never_printed() {
+async fn long_token_is_sent_and_redacted() {
     let token = long_token();
     assert_eq!(token.len(), 520);
     let stage = Stage::start(github).await;
@@ -217,12 +217,12 @@ async fn a_token_of_520_characters_with_dots_and_dashes_goes_into_a_header_and_i
 }
 
 #[tokio::test]
-async fn the_bot_is_asked_for_by_nobody_first_and_then_as_the_app() {
+async fn bot_is_requested_anonymously_then_as_the_app() {
     let stage = Stage::start(github).await;
     let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
     let bot = app.bot("pullyard-acme").await.unwrap();
     assert_eq!((bot.id, bot.login.as_str()), (u64::MAX, "pullyard-acme[bot]"));
-    assert_eq!(stage.seen()[0].1, None, "without a word about who asks");
+    assert_eq!(stage.seen()[0].1, None, "the first request is anonymous");
 
     let stage = Stage::start(|_, _| (401, json!({ "message": "Requires authentication" }))).await;
     let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
@@ -232,7 +232,7 @@ async fn the_bot_is_asked_for_by_nobody_first_and_then_as_the_app() {
 }
 
 #[tokio::test]
-async fn a_manifests_code_is_traded_once_and_its_key_is_never_printed() {
+async fn manifest_code_is_converted_once_and_keys_are_hidden() {
     let convert = |secret: Value| {
         move |method: &Method, path: &str| match (method.as_str(), path) {
             ("POST", "/app-manifests/c0de/conversions") => (
@@ -248,7 +248,7 @@ async fn a_manifests_code_is_traded_once_and_its_key_is_never_printed() {
     assert!(!format!("{made:?}").contains("PEM") && !format!("{made:?}").contains("s3cret"));
     assert_eq!(stage.seen()[0].1, None);
     assert!(matches!(convert_manifest(&stage.endpoint(), "old").await, Err(Error::NotFound { .. })));
-    assert_eq!(stage.seen().len(), 2, "it is not repeated");
+    assert_eq!(stage.seen().len(), 2, "the conversion is not retried");
 
     for none in [json!(null), json!("")] {
         let stage = Stage::start(convert(none)).await;
@@ -257,7 +257,7 @@ async fn a_manifests_code_is_traded_once_and_its_key_is_never_printed() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_without_a_word_of_it() {
+fn invalid_key_is_rejected_without_quoting_it() {
     let endpoint = || Endpoint::new("http://127.0.0.1:1");
     let short = pem("RSA PRIVATE KEY", b"no key at all, but s3cret");
     for bad in ["", "s3cret", short.as_str(), &pem("CERTIFICATE", b"s3cret")] {
@@ -267,7 +267,7 @@ fn what_is_no_key_is_refused_without_a_word_of_it() {
 }
 
 #[tokio::test]
-async fn the_bot_is_asked_for_as_the_app_only_where_nobody_may_ask() {
+async fn bot_request_is_authenticated_only_after_a_denial() {
     let key = keys().2;
     for (status, expected) in [(401, 2), (403, 2), (404, 2), (429, 2), (422, 1)] {
         let stage = Stage::start(move |_, _| (status, json!({ "message": "no" }))).await;
@@ -278,7 +278,7 @@ async fn the_bot_is_asked_for_as_the_app_only_where_nobody_may_ask() {
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_once_and_taken_back_once() {
+async fn token_creation_and_revocation_are_not_retried() {
     let stage = Stage::start(|_, _| (502, json!({ "message": "Bad gateway" }))).await;
     let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
     app.installation_token(5, Only::Id(7), &Permissions::new()).await.unwrap_err();
@@ -288,7 +288,7 @@ async fn a_token_is_asked_for_once_and_taken_back_once() {
 }
 
 #[tokio::test]
-async fn an_installation_that_is_switched_off_and_an_app_without_a_name_are_told() {
+async fn suspended_installation_and_nameless_app_are_detected() {
     fn off(_: &Method, path: &str) -> (u16, Value) {
         match path {
             "/app" => (200, json!({ "id": 7, "slug": "", "html_url": "https://g/apps/p" })),

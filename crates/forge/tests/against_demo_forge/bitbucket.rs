@@ -39,7 +39,7 @@ pub(crate) async fn call(world: &World, token: &str, method: &str, path: &str, b
 }
 
 #[tokio::test]
-async fn either_kind_of_token_is_the_same_account_and_a_wrong_one_is_denied() {
+async fn both_token_kinds_give_one_account_and_others_are_denied() {
     let world = World::new().await;
     let account = bitbucket(&world, TOKEN).account().await.unwrap();
     assert_eq!(account.login, "pullyard-bot");
@@ -54,7 +54,7 @@ async fn either_kind_of_token_is_the_same_account_and_a_wrong_one_is_denied() {
 }
 
 #[tokio::test]
-async fn a_repository_is_told_and_cloned_with_the_same_secret() {
+async fn repository_is_read_and_cloned_with_one_secret() {
     let world = World::new().await;
     let secret = format!("bot@acme.example:{TOKEN}");
     let found = bitbucket(&world, &secret).repository(REPOSITORY).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_repository_is_told_and_cloned_with_the_same_secret() {
 }
 
 #[tokio::test]
-async fn a_branch_is_found_by_its_whole_name() {
+async fn branch_is_found_by_its_full_name() {
     let world = World::new().await;
     let sha = world.push_branch("feature/a").await;
     let forge = bitbucket(&world, TOKEN);
@@ -87,7 +87,7 @@ async fn a_branch_is_found_by_its_whole_name() {
 }
 
 #[tokio::test]
-async fn a_pushed_branch_becomes_a_pull_request_that_is_found_again() {
+async fn created_pull_request_is_found_by_its_branch() {
     let (world, forge, pull) = opened().await;
     assert_eq!((pull.number, pull.state), (1, PullRequestState::Open));
     assert_eq!(pull.url, format!("{}/{REPOSITORY}/pull-requests/1", world.demo.url()));
@@ -112,7 +112,7 @@ async fn a_pushed_branch_becomes_a_pull_request_that_is_found_again() {
 }
 
 #[tokio::test]
-async fn sixteen_at_once_open_one_pull_request() {
+async fn sixteen_concurrent_calls_open_one_pull_request() {
     let world = World::new().await;
     world.push_branch("feature/a").await;
     let mut calls = JoinSet::new();
@@ -128,7 +128,7 @@ async fn sixteen_at_once_open_one_pull_request() {
 }
 
 #[tokio::test]
-async fn what_bitbucket_refuses_is_refused_in_readable_words() {
+async fn refused_pull_requests_have_readable_reasons() {
     let world = World::new().await;
     let worktree = world.clone("empty").await;
     assert_success(&worktree.git(&["push", "-q", "origin", "HEAD:refs/heads/empty"]).await);
@@ -151,7 +151,7 @@ async fn what_bitbucket_refuses_is_refused_in_readable_words() {
 }
 
 #[tokio::test]
-async fn the_text_is_replaced_and_the_reviewers_stay() {
+async fn editing_text_preserves_title_and_reviewers() {
     let (world, forge, pull) = opened().await;
     assert_eq!(forge.pull_request_text(REPOSITORY, pull.number).await.unwrap(), "What and why.");
     let ann = bitbucket(&world, ANNS_TOKEN).account().await.unwrap();
@@ -171,7 +171,7 @@ async fn the_text_is_replaced_and_the_reviewers_stay() {
 }
 
 #[tokio::test]
-async fn what_was_declined_or_merged_is_seen_and_makes_room_for_another() {
+async fn declined_or_merged_pull_request_allows_another() {
     let (world, forge, first) = opened().await;
     call(&world, ANNS_TOKEN, "POST", "pullrequests/1/decline", json!({})).await;
     assert_eq!(forge.pull_request(REPOSITORY, first.number).await.unwrap().state, PullRequestState::Closed);
@@ -192,7 +192,7 @@ async fn what_was_declined_or_merged_is_seen_and_makes_room_for_another() {
 }
 
 #[tokio::test]
-async fn what_reviewers_say_on_lines_is_no_part_of_the_conversation() {
+async fn issue_comments_exclude_line_comments() {
     let (world, forge, pull) = opened().await;
     let remark = Remark { path: "change.txt", line: 1, words: "Rename it." };
     world.demo.request_changes(REPOSITORY, pull.number, "ann", "Not yet.", &[remark]).await.unwrap();
@@ -202,7 +202,7 @@ async fn what_reviewers_say_on_lines_is_no_part_of_the_conversation() {
 }
 
 #[tokio::test]
-async fn what_we_say_below_a_pull_request_and_beside_its_commit_stands_there() {
+async fn comment_and_commit_status_are_stored() {
     let (world, forge, pull) = opened().await;
     let made = forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
     let changed = forge.edit_comment(REPOSITORY, pull.number, made.id, "Done.").await.unwrap();
@@ -228,7 +228,7 @@ async fn what_we_say_below_a_pull_request_and_beside_its_commit_stands_there() {
 }
 
 #[tokio::test]
-async fn a_conversation_of_more_than_one_page_is_read_to_its_end() {
+async fn all_pages_of_a_conversation_are_read() {
     let (_world, forge, pull) = opened().await;
     for n in 0..101 {
         forge.create_comment(REPOSITORY, pull.number, &format!("Words {n}.")).await.unwrap();

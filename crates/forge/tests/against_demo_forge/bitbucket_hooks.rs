@@ -30,7 +30,7 @@ async fn call(world: &World, method: &str, path: &str, body: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_hook_is_made_found_again_changed_whole_and_deleted() {
+async fn hook_is_created_listed_edited_and_deleted() {
     let world = World::new().await;
     let forge = bitbucket(&world, TOKEN);
     for (scope, path) in scopes() {
@@ -73,7 +73,7 @@ async fn a_hook_is_made_found_again_changed_whole_and_deleted() {
 }
 
 #[tokio::test]
-async fn hooks_of_what_is_not_there_and_events_that_nobody_knows_are_refused() {
+async fn missing_scopes_and_unknown_events_are_rejected() {
     let world = World::new().await;
     let forge = bitbucket(&world, TOKEN);
     let elsewhere = [HookScope::Repository("acme/none".to_owned()), HookScope::Organisation("none".to_owned())];

@@ -46,7 +46,7 @@ async fn on_lines(forge: &Forge, pull: &PullRequest, review: u64) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn a_request_for_changes_is_a_review_with_what_its_author_wrote_before_and_after() {
+async fn change_request_collects_its_authors_comments() {
     let (world, forge, pull) = opened().await;
     assert!(reviews(&forge, &pull).await.is_empty());
     let first = remarks(&world, "Rename it.").await;
@@ -72,12 +72,12 @@ async fn a_request_for_changes_is_a_review_with_what_its_author_wrote_before_and
     assert_eq!(comments[0].lines, Lines::Current { start: None, end: 1 });
     assert!(comments.iter().all(|one| one.review == Some(review.id)));
     let forgotten = forge.review(REPOSITORY, pull.number, 1).await.unwrap();
-    assert_eq!(forgotten.state, ReviewState::Dismissed, "what the activity does not have was taken back");
+    assert_eq!(forgotten.state, ReviewState::Dismissed, "a review absent from the activity is dismissed");
     assert_eq!(forge.reviews(REPOSITORY, 99).await.unwrap_err().meaning(), Meaning::Missing);
 }
 
 #[tokio::test]
-async fn a_thread_is_read_and_answered() {
+async fn thread_is_read_and_answered() {
     let (world, forge, pull) = opened().await;
     let first = remarks(&world, "Rename it.").await;
     let second = commented(&world, json!({ "content": { "raw": "Please." }, "parent": { "id": first } })).await;
@@ -96,7 +96,7 @@ async fn a_thread_is_read_and_answered() {
 }
 
 #[tokio::test]
-async fn what_is_withdrawn_or_approved_holds_no_more_and_can_be_asked_for_anew() {
+async fn withdrawn_or_approved_request_is_dismissed() {
     let (world, forge, pull) = opened().await;
     says(&world, "Not yet.").await;
     requests_changes(&world).await;
@@ -120,7 +120,7 @@ async fn what_is_withdrawn_or_approved_holds_no_more_and_can_be_asked_for_anew()
 }
 
 #[tokio::test]
-async fn what_was_deleted_or_settled_comes_with_no_review() {
+async fn deleted_and_resolved_comments_are_left_out_of_a_review() {
     let (world, forge, pull) = opened().await;
     let (settled, stays) = (remarks(&world, "Rename it.").await, remarks(&world, "Why?").await);
     let gone = says(&world, "Never mind.").await;
@@ -134,7 +134,7 @@ async fn what_was_deleted_or_settled_comes_with_no_review() {
 }
 
 #[tokio::test]
-async fn what_a_reviewer_may_do_is_told_to_who_may_ask() {
+async fn requested_reviewer_has_write_permission() {
     let (world, forge, pull) = opened().await;
     let account = bitbucket(&world, ANNS_TOKEN).account().await.unwrap();
     let ann = Actor { id: account.id, login: account.login, is_bot: false };
@@ -145,7 +145,7 @@ async fn what_a_reviewer_may_do_is_told_to_who_may_ask() {
     let uuid =
         call(&world, TOKEN, "GET", "pullrequests/1", Value::Null).await["participants"][0]["user"]["uuid"].clone();
     call(&world, TOKEN, "PUT", "pullrequests/1", json!({ "title": "T", "reviewers": [{ "uuid": uuid }] })).await;
-    // She may write and was requested as a reviewer, so the result is the same for administrators and others.
+    // Ann may write and is a requested reviewer, so administrators and others get the same result.
     let access = forge.permission(REPOSITORY, pull.number, &ann).await.unwrap();
     assert_eq!((access.permission, access.account), (Permission::Write, Some(ann.id)));
 }

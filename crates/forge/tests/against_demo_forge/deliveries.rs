@@ -52,7 +52,7 @@ async fn play<const N: usize>(lines: [Line; N]) -> (Forge, Scripted) {
 }
 
 #[tokio::test]
-async fn hooks_are_listed_with_what_may_have_drifted() {
+async fn hooks_are_listed_with_settings_that_may_drift() {
     for (scope, path) in scopes() {
         let bare =
             json!({"id": 1, "active": false, "events": ["*"], "config": {"content_type": "form", "insecure_ssl": 1}});
@@ -69,7 +69,7 @@ async fn hooks_are_listed_with_what_may_have_drifted() {
 }
 
 #[tokio::test]
-async fn a_hook_is_made_and_changed_with_its_secret_every_time() {
+async fn hook_secret_is_sent_on_create_and_edit() {
     for (scope, path) in scopes() {
         let (forge, scripted) = play([(201, &[], hook().to_string()), ok(hook())]).await;
         assert_eq!(forge.create_hook(&scope, &settings()).await.unwrap().id, ID);
@@ -90,7 +90,7 @@ async fn a_hook_is_made_and_changed_with_its_secret_every_time() {
 }
 
 #[tokio::test]
-async fn a_hook_is_deleted_and_so_is_one_that_is_gone() {
+async fn deleting_an_absent_hook_succeeds() {
     for (scope, path) in scopes() {
         let (forge, scripted) = play([(204, &[], String::new()), (404, &[], "{}".to_owned())]).await;
         forge.delete_hook(&scope, ID).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_hook_is_deleted_and_so_is_one_that_is_gone() {
 }
 
 #[tokio::test]
-async fn latest_deliveries_are_read_whatever_became_of_them() {
+async fn failed_deliveries_are_listed() {
     for (scope, path) in scopes() {
         let (forge, scripted) = play([ok(json!([delivery(ID)]))]).await;
         let found = forge.deliveries(&scope, 5).await.unwrap();
@@ -110,7 +110,7 @@ async fn latest_deliveries_are_read_whatever_became_of_them() {
 }
 
 #[tokio::test]
-async fn an_apps_hook_is_the_only_one_and_its_events_are_not_ours_to_set() {
+async fn app_has_one_hook_that_cannot_be_created_or_deleted() {
     let config = || ok(json!({"url": "https://h", "content_type": "json", "insecure_ssl": "0", "secret": "********"}));
     let (forge, scripted) = play([config(), config(), ok(json!([delivery(1)]))]).await;
     let app = HookScope::App;
@@ -126,7 +126,7 @@ async fn an_apps_hook_is_the_only_one_and_its_events_are_not_ours_to_set() {
 }
 
 #[tokio::test]
-async fn a_hook_is_made_once_and_changed_and_deleted_as_often_as_it_takes() {
+async fn hook_edit_and_delete_are_retried_and_create_is_not() {
     let away: Line = (502, &[], "{}".to_owned());
     let empty: Line = (204, &[], String::new());
     for (scope, _) in scopes() {

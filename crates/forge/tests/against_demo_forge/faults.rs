@@ -45,7 +45,7 @@ async fn ask<const N: usize>(lines: [Line; N]) -> (Result<u64, Error>, usize) {
 }
 
 #[tokio::test]
-async fn reading_is_tried_again_after_a_transient_fault() {
+async fn read_is_retried_after_a_transient_fault() {
     for status in [202, 500, 502, 503, 504] {
         assert_eq!(ask([fault(status), user()]).await, (Ok(u64::MAX), 2), "{status}");
     }
@@ -56,7 +56,7 @@ async fn reading_is_tried_again_after_a_transient_fault() {
 }
 
 #[tokio::test]
-async fn what_a_repeat_cannot_change_is_not_repeated() {
+async fn permanent_fault_is_not_retried() {
     for status in [400, 401, 403, 404, 409, 422, 501] {
         let (outcome, requests) = ask([fault(status), user()]).await;
         assert_eq!(requests, 1, "{status}");
@@ -65,7 +65,7 @@ async fn what_a_repeat_cannot_change_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_short_rest_is_taken_and_a_long_one_is_told() {
+async fn short_rate_limit_is_awaited_and_a_long_one_returned() {
     let short: Line = (429, &[("retry-after", "0")], "{}".to_owned());
     assert_eq!(ask([short, user()]).await, (Ok(u64::MAX), 2));
 
@@ -95,7 +95,7 @@ async fn a_short_rest_is_taken_and_a_long_one_is_told() {
 }
 
 #[tokio::test]
-async fn missing_permission_is_told_in_the_forges_words() {
+async fn missing_permission_quotes_the_forge() {
     let body = json!({"message": "Resource not accessible by integration"}).to_string();
     let scripted = Scripted::start([(403, &[] as &[_], body)]).await;
     let error = forge_at(&scripted.url, TOKEN).repository(REPOSITORY).await.unwrap_err();
@@ -103,7 +103,7 @@ async fn missing_permission_is_told_in_the_forges_words() {
 }
 
 #[tokio::test]
-async fn a_renamed_repository_is_followed_when_reading() {
+async fn read_follows_a_renamed_repository() {
     let body = json!({
         "id": 1, "full_name": "acme/new", "default_branch": "main", "clone_url": "c",
         "html_url": "h", "private": false,
@@ -116,7 +116,7 @@ async fn a_renamed_repository_is_followed_when_reading() {
 }
 
 #[tokio::test]
-async fn a_renamed_repository_is_not_written_to() {
+async fn write_to_a_renamed_repository_fails() {
     let moved: Line = (307, &[("location", "/repositories/1/pulls")], "{}".to_owned());
     let scripted = Scripted::start([moved]).await;
     let forge = forge_at(&scripted.url, TOKEN);
@@ -126,7 +126,7 @@ async fn a_renamed_repository_is_not_written_to() {
 }
 
 #[tokio::test]
-async fn circles_and_other_hosts_are_not_followed() {
+async fn redirect_loops_and_other_hosts_are_not_followed() {
     let circle = || -> Line { (302, &[("location", "/user")], String::new()) };
     let (outcome, requests) = ask::<9>(std::array::from_fn(|_| circle())).await;
     assert!(matches!(outcome, Err(Error::Unexpected { status: 302, .. })), "{outcome:?}");
@@ -144,7 +144,7 @@ async fn circles_and_other_hosts_are_not_followed() {
 }
 
 #[tokio::test]
-async fn creating_is_tried_once() {
+async fn pull_request_creation_is_not_retried() {
     for status in [500, 502, 503, 429] {
         let scripted = Scripted::start([fault(status), fault(status)]).await;
         let forge = forge_at(&scripted.url, TOKEN);
@@ -155,7 +155,7 @@ async fn creating_is_tried_once() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_creating_is_found_again() {
+async fn pull_request_is_found_after_a_lost_response() {
     for status in [500, 502] {
         let scripted = Scripted::start([pulls(&[]), fault(status), pulls(&[pull()])]).await;
         let forge = forge_at(&scripted.url, TOKEN);
@@ -167,7 +167,7 @@ async fn a_lost_answer_to_creating_is_found_again() {
 }
 
 #[tokio::test]
-async fn what_broke_at_the_forge_before_it_did_anything_is_done_by_the_next_round() {
+async fn failed_creation_is_repeated_if_nothing_exists() {
     let made: Line = (201, &[], pull().to_string());
     let scripted = Scripted::start([pulls(&[]), fault(500), pulls(&[]), made]).await;
     let forge = forge_at(&scripted.url, TOKEN);
@@ -176,7 +176,7 @@ async fn what_broke_at_the_forge_before_it_did_anything_is_done_by_the_next_roun
 }
 
 #[tokio::test]
-async fn a_twin_that_is_not_listed_yet_is_waited_for() {
+async fn duplicate_not_yet_listed_is_awaited() {
     let twin = || -> Line {
         let message = "A pull request already exists for acme:job.";
         let errors = json!([{"resource": "PullRequest", "code": "custom", "message": message}]);
@@ -199,7 +199,7 @@ async fn a_twin_that_is_not_listed_yet_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_unfiltered_list_gives_no_foreign_pull_request() {
+async fn pull_request_of_another_branch_is_ignored() {
     let mut other = pull();
     other["head"]["ref"] = json!("someone-elses");
     let mut retargeted = pull();
@@ -211,12 +211,12 @@ async fn an_unfiltered_list_gives_no_foreign_pull_request() {
         forge.find_or_create_pull_request(REPOSITORY, &new).await.unwrap().base_branch
     };
     assert_eq!(find().await, "main");
-    // A person changed its base; it is still the branch's pull request.
+    // A user changed the base of the branch's pull request.
     assert_eq!(find().await, "release");
 }
 
 #[tokio::test]
-async fn a_branch_of_the_same_name_in_a_fork_is_not_ours() {
+async fn same_branch_name_in_a_fork_is_ignored() {
     let from = |number: u64, head: serde_json::Value| {
         let mut pull = pull();
         pull["number"] = json!(number);
@@ -235,7 +235,7 @@ async fn a_branch_of_the_same_name_in_a_fork_is_not_ours() {
 }
 
 #[tokio::test]
-async fn merged_is_told_from_closed() {
+async fn merged_and_closed_are_distinguished() {
     use pullyard_forge::PullRequestState::{Closed, Merged};
 
     for (merged_at, expected) in [(json!(null), Closed), (json!("2026-01-01T00:00:00Z"), Merged)] {
@@ -249,7 +249,7 @@ async fn merged_is_told_from_closed() {
 }
 
 #[tokio::test]
-async fn odd_answers_are_told_as_such() {
+async fn invalid_or_oversized_response_is_an_error() {
     for body in ["<html>", "[]", r#"{"id": 1.5, "login": "x"}"#, r#"{"id": -1, "login": "x"}"#] {
         let (outcome, requests) = ask([(200, &[] as &[_], body.to_owned())]).await;
         let error = outcome.unwrap_err();
@@ -261,7 +261,7 @@ async fn odd_answers_are_told_as_such() {
 }
 
 #[tokio::test]
-async fn a_token_that_the_server_repeats_is_not_told() {
+async fn echoed_token_is_redacted() {
     for status in [400, 401, 403, 404, 422] {
         let body = json!({"message": format!("Who is {TOKEN}?"), "errors": [TOKEN]}).to_string();
         let (outcome, _) = ask([(status, &[] as &[_], body)]).await;
@@ -275,7 +275,7 @@ async fn a_token_that_the_server_repeats_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_hung_up_is_unreachable() {
+async fn closed_connection_is_unreachable_after_three_tries() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let connections = Arc::new(AtomicUsize::new(0));
@@ -295,7 +295,7 @@ async fn a_connection_that_is_hung_up_is_unreachable() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_work_are_refused_at_once() {
+async fn invalid_settings_are_rejected() {
     let new = |api_url: &str, token: &str| GitHub::new(Endpoint::new(api_url), Token::new(token));
     for bad in ["", "api.github.com", "ftp://forge", "https://user:pw@forge", "file:///etc"] {
         let error = new(bad, TOKEN).unwrap_err();
@@ -306,7 +306,7 @@ async fn settings_that_cannot_work_are_refused_at_once() {
 }
 
 #[tokio::test]
-async fn clients_of_one_process_share_connections_and_each_asks_as_itself() {
+async fn clients_share_connections_but_not_tokens() {
     const CLIENTS: usize = 20;
     let (opened, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
     let (opens, asks) = (opened.clone(), asked.clone());

@@ -16,7 +16,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use crate::world::{REPOSITORY, TOKEN, World, assert_success, git, git_as, http, said};
 
 #[tokio::test]
-async fn a_clone_has_the_files_and_their_modes() {
+async fn clone_has_files_and_modes() {
     let world = World::new().await;
     let worktree = world.clone("clone").await;
     let listed = worktree.git(&["ls-tree", "-r", "HEAD"]).await;
@@ -35,7 +35,7 @@ async fn every_protocol_version_can_fetch() {
         let output = git(world.dir.path(), &args).await;
         assert_success(&output);
         assert!(String::from_utf8_lossy(&output.stdout).contains("refs/heads/main"));
-        // The server announces its version; version 0 is silent.
+        // The server announces its version, except version 0.
         let spoke = said(&output).contains(&format!("git< version {version}"));
         assert_eq!(spoke, version != "0", "{}", said(&output));
     }
@@ -54,10 +54,10 @@ async fn shallow_and_partial_clones_work() {
 }
 
 #[tokio::test]
-async fn a_big_push_in_chunks_arrives_whole() {
+async fn large_chunked_push_arrives_intact() {
     let world = World::new().await;
     let worktree = world.clone("big").await;
-    // Random bytes, so that the compressed pack exceeds git's buffer and ours.
+    // Random bytes, so that the compressed pack exceeds the buffers of git and the forge.
     let mut state = 1_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -79,7 +79,7 @@ async fn a_big_push_in_chunks_arrives_whole() {
 }
 
 #[tokio::test]
-async fn a_gzipped_request_is_understood() {
+async fn gzipped_fetch_request_is_accepted() {
     let world = World::new().await;
     let worktree = world.clone("many").await;
     // Many distinct commits, so that git compresses its long list of wants.
@@ -108,7 +108,7 @@ async fn a_gzipped_request_is_understood() {
 }
 
 #[tokio::test]
-async fn a_gzipped_push_is_understood() {
+async fn gzipped_push_is_accepted() {
     let world = World::new().await;
     let worktree = world.clone("by-hand").await;
     worktree.commit("zipped", "file.txt", b"text").await;
@@ -134,7 +134,7 @@ async fn a_gzipped_push_is_understood() {
 }
 
 #[tokio::test]
-async fn of_racing_pushes_with_the_same_expected_head_one_is_admitted() {
+async fn only_one_of_four_pushes_with_one_lease_succeeds() {
     let world = World::new().await;
     let old = world.push_branch("job").await;
     let mut worktrees = Vec::new();
@@ -155,7 +155,7 @@ async fn of_racing_pushes_with_the_same_expected_head_one_is_admitted() {
 }
 
 #[tokio::test]
-async fn refs_that_belong_to_the_forge_are_not_pushed_to() {
+async fn push_to_protected_refs_is_rejected() {
     let world = World::new().await;
     let worktree = world.clone("clone").await;
     for target in ["HEAD:refs/pull/1/head", ":refs/heads/main"] {
@@ -167,7 +167,7 @@ async fn refs_that_belong_to_the_forge_are_not_pushed_to() {
 }
 
 #[tokio::test]
-async fn git_without_the_right_token_is_turned_away() {
+async fn git_without_a_valid_token_is_unauthorized() {
     let world = World::new().await;
     let url = &world.repository.clone_url;
     for token in [None, Some("wrong"), Some("")] {
@@ -184,7 +184,7 @@ async fn git_without_the_right_token_is_turned_away() {
 }
 
 #[tokio::test]
-async fn an_unknown_repository_cannot_be_cloned() {
+async fn unknown_repository_cannot_be_cloned() {
     let world = World::new().await;
     let url = format!("{}/acme/none.git", world.demo.url());
     let output = git(world.dir.path(), &["ls-remote", &url]).await;
@@ -193,7 +193,7 @@ async fn an_unknown_repository_cannot_be_cloned() {
 }
 
 #[tokio::test]
-async fn paths_out_of_the_folder_and_files_of_git_are_not_found() {
+async fn path_traversal_and_git_files_return_404() {
     let world = World::new().await;
     std::fs::write(world.dir.path().join("secret"), "secret").unwrap();
     for path in [
@@ -223,7 +223,7 @@ async fn paths_out_of_the_folder_and_files_of_git_are_not_found() {
 }
 
 #[tokio::test]
-async fn a_push_that_breaks_off_changes_nothing() {
+async fn interrupted_push_changes_nothing() {
     let world = World::new().await;
     let main = world.forge().branch(REPOSITORY, "main").await.unwrap().unwrap();
     let authority = world.demo.url().replace("http://", "");
@@ -270,7 +270,7 @@ async fn push_that_waits(world: &World) -> (TcpStream, String) {
     );
     let mut stream = TcpStream::connect(&authority).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
-    until("the hook does not begin", || begun.exists()).await;
+    until("the hook does not start", || begun.exists()).await;
     (stream, std::fs::read_to_string(&begun).unwrap().trim().to_owned())
 }
 
@@ -295,24 +295,24 @@ fn began(process: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_hook_that_waits_ends_with_the_forge() {
+async fn blocking_hook_ends_when_the_forge_is_dropped() {
     let world = World::new().await;
     let (stream, hook) = push_that_waits(&world).await;
-    assert_eq!(is_at_work(&hook), cfg!(target_os = "linux"), "there is a process to be ended");
+    assert_eq!(is_at_work(&hook), cfg!(target_os = "linux"), "the hook runs before the forge is dropped");
     drop(world.demo);
     until("the hook outlives the forge", || !is_at_work(&hook)).await;
     drop(stream);
 }
 
 #[tokio::test]
-async fn whoever_has_stopped_the_forge_may_go_and_no_hook_of_one_that_hung_up_stays_behind() {
+async fn shutdown_ends_the_hook_of_a_disconnected_push() {
     let world = World::new().await;
     let (stream, hook) = push_that_waits(&world).await;
     // The hook's parent is `git receive-pack`, whose parent is `git http-backend`.
     let backend = began(&hook).and_then(|receive_pack| began(&receive_pack)).unwrap_or_default();
     drop(stream);
-    until("nobody hears that the caller hung up", || !is_at_work(&backend)).await;
-    assert_eq!(is_at_work(&hook), cfg!(target_os = "linux"), "a push that was heard whole goes on");
+    until("git http-backend outlives the disconnect", || !is_at_work(&backend)).await;
+    assert_eq!(is_at_work(&hook), cfg!(target_os = "linux"), "a completely received push continues");
     world.demo.shutdown().await;
     // Blocks the test's only thread, so the forge cannot run, as in a process that ends.
     let since = Instant::now();
@@ -342,7 +342,7 @@ async fn raw_get(world: &World, path: &str) -> u16 {
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// Gzip without compression: git compresses only fetches, so a compressed push must be built here.
+/// Gzip without compression. Git compresses only fetches, so the test builds the push itself.
 fn gzip(data: &[u8]) -> Vec<u8> {
     let length = u16::try_from(data.len()).unwrap();
     let mut zipped = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];

@@ -30,7 +30,7 @@ async fn with_hostile_pull_request() -> World {
 }
 
 #[tokio::test]
-async fn hostile_words_stay_words() {
+async fn hostile_text_is_escaped() {
     let world = with_hostile_pull_request().await;
     for (path, least) in [("/", 1), ("/acme/app", 1), ("/acme/app/pull/1", 5)] {
         let answer = get(&world, path).await;
@@ -45,7 +45,7 @@ async fn hostile_words_stay_words() {
 }
 
 #[tokio::test]
-async fn the_page_shows_branches_commits_and_the_change() {
+async fn page_shows_branches_commits_and_diff() {
     let world = with_hostile_pull_request().await;
     let page = get(&world, "/acme/app/pull/1").await.text().await.unwrap();
     for part in [
@@ -60,7 +60,7 @@ async fn the_page_shows_branches_commits_and_the_change() {
 }
 
 #[tokio::test]
-async fn the_plain_change_is_what_git_apply_takes() {
+async fn plain_diff_applies_with_git() {
     let world = with_hostile_pull_request().await;
     let answer = get(&world, "/acme/app/pull/1.diff").await;
     assert_eq!(answer.headers()["content-type"], "text/plain; charset=utf-8");
@@ -73,7 +73,7 @@ async fn the_plain_change_is_what_git_apply_takes() {
 }
 
 #[tokio::test]
-async fn the_change_is_measured_from_where_the_branches_parted() {
+async fn diff_starts_at_the_merge_base() {
     let world = with_hostile_pull_request().await;
     let worktree = world.clone("main").await;
     worktree.commit("main", "later.txt", b"later\n").await;
@@ -83,7 +83,7 @@ async fn the_change_is_measured_from_where_the_branches_parted() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_has_no_page() {
+async fn missing_pages_return_404() {
     let world = World::new().await;
     for path in ["/acme/none", "/acme/app/pull/1", "/acme/app/pull/x", "/acme/app/pull/1.diff", "/x"] {
         assert_eq!(get(&world, path).await.status().as_u16(), 404, "{path}");

@@ -25,7 +25,7 @@ async fn check_refused(world: &World, new: NewPullRequest, expected: &str) {
 }
 
 #[tokio::test]
-async fn a_pushed_branch_becomes_a_pull_request_that_follows_its_head() {
+async fn pull_request_follows_the_head_of_its_branch() {
     let world = World::new().await;
     let forge = world.forge();
     assert_eq!(forge.open_pull_request(REPOSITORY, "feature/a").await.unwrap(), None);
@@ -48,7 +48,7 @@ async fn a_pushed_branch_becomes_a_pull_request_that_follows_its_head() {
 }
 
 #[tokio::test]
-async fn finding_or_creating_twice_gives_the_same_number() {
+async fn find_or_create_twice_returns_the_same_pull_request() {
     let world = World::new().await;
     world.push_branch("feature/a").await;
     world.push_branch("feature/b").await;
@@ -59,7 +59,7 @@ async fn finding_or_creating_twice_gives_the_same_number() {
 }
 
 #[tokio::test]
-async fn sixteen_at_once_open_one_pull_request() {
+async fn sixteen_concurrent_calls_open_one_pull_request() {
     let world = World::new().await;
     world.push_branch("feature/a").await;
     let mut calls = JoinSet::new();
@@ -77,7 +77,7 @@ async fn sixteen_at_once_open_one_pull_request() {
 }
 
 #[tokio::test]
-async fn what_github_refuses_is_refused_in_readable_words() {
+async fn refused_pull_requests_have_readable_reasons() {
     let world = World::new().await;
     let sha = world.push_branch("feature/a").await;
     let worktree = world.clone("empty").await;
@@ -109,7 +109,7 @@ async fn what_github_refuses_is_refused_in_readable_words() {
 }
 
 #[tokio::test]
-async fn a_branch_without_common_history_is_refused() {
+async fn branch_without_common_history_is_rejected() {
     let world = World::new().await;
     let worktree = world.clone("orphan").await;
     assert_success(&worktree.git(&["checkout", "-q", "--orphan", "lone"]).await);
@@ -120,7 +120,7 @@ async fn a_branch_without_common_history_is_refused() {
 }
 
 #[tokio::test]
-async fn refusals_have_githubs_shape() {
+async fn error_bodies_have_the_shape_of_github() {
     let world = World::new().await;
     let post = async |body| call(&world, reqwest::Method::POST, "pulls", body).await;
     let (status, body) = post(json!({"title": "T", "head": "none", "base": "main"})).await;
@@ -145,7 +145,7 @@ async fn refusals_have_githubs_shape() {
 }
 
 #[tokio::test]
-async fn a_closed_pull_request_keeps_its_head_and_makes_room_for_another() {
+async fn closed_pull_request_keeps_its_head_and_allows_another() {
     let world = World::new().await;
     let forge = world.forge();
     let sha = world.push_branch("feature/a").await;
@@ -166,13 +166,13 @@ async fn a_closed_pull_request_keeps_its_head_and_makes_room_for_another() {
     let new = proposal("feature/a");
     let second = forge.find_or_create_pull_request(REPOSITORY, &new).await.unwrap();
     assert_eq!((second.number, second.head_sha), (2, worktree.head().await));
-    assert_eq!(patch(json!({"state": "open"})).await.0, 422, "the branch has an open one already");
+    assert_eq!(patch(json!({"state": "open"})).await.0, 422, "the branch already has an open pull request");
     let (_, first) = call(&world, reqwest::Method::GET, "pulls/1", Value::Null).await;
     assert_eq!(first["head"]["sha"], json!(sha));
 }
 
 #[tokio::test]
-async fn lists_are_filtered_and_paged_as_on_github() {
+async fn pull_request_lists_are_filtered_and_paged() {
     let world = World::new().await;
     let forge = world.forge();
     for branch in ["one", "two", "three"] {
@@ -202,7 +202,7 @@ async fn lists_are_filtered_and_paged_as_on_github() {
 }
 
 #[tokio::test]
-async fn the_merged_pull_request_of_a_branch_is_told_from_open_and_closed_ones_also_once_the_branch_is_gone() {
+async fn merged_pull_request_is_found_after_branch_deletion() {
     let world = World::new().await;
     let forge = world.forge();
     let merged = async |branch| forge.merged_pull_request(REPOSITORY, branch).await.unwrap().map(|pull| pull.number);
@@ -210,10 +210,10 @@ async fn the_merged_pull_request_of_a_branch_is_told_from_open_and_closed_ones_a
         world.push_branch(branch).await;
         forge.create_pull_request(REPOSITORY, &proposal(branch)).await.unwrap();
     }
-    assert_eq!([merged("one").await, merged("two").await], [None, None], "they are open");
+    assert_eq!([merged("one").await, merged("two").await], [None, None], "both are open");
     call(&world, reqwest::Method::PATCH, "pulls/1", json!({"state": "closed"})).await;
     let again = forge.create_pull_request(REPOSITORY, &proposal("one")).await.unwrap();
-    assert_eq!(merged("one").await, None, "one is closed");
+    assert_eq!(merged("one").await, None, "a closed pull request is not merged");
     call(&world, reqwest::Method::PUT, &format!("pulls/{}/merge", again.number), json!({})).await;
     assert_eq!([merged("one").await, merged("two").await], [Some(again.number), None]);
     let branch = format!("{}/repos/{REPOSITORY}/git/refs/heads/one", world.demo.api_url());
@@ -223,7 +223,7 @@ async fn the_merged_pull_request_of_a_branch_is_told_from_open_and_closed_ones_a
 }
 
 #[tokio::test]
-async fn a_restarted_forge_knows_its_repositories_and_numbers() {
+async fn restarted_forge_keeps_repositories_and_numbers() {
     let world = World::new().await;
     world.push_branch("feature/a").await;
     world.push_branch("feature/b").await;
@@ -245,7 +245,7 @@ async fn a_restarted_forge_knows_its_repositories_and_numbers() {
 }
 
 #[tokio::test]
-async fn the_text_of_a_pull_request_is_read_and_replaced_and_nothing_else_of_it() {
+async fn editing_text_changes_nothing_else() {
     let world = World::new().await;
     let forge = world.forge();
     world.push_branch("feature/a").await;

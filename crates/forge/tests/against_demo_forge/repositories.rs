@@ -6,14 +6,14 @@ use pullyard_forge::{Account, Error};
 use crate::world::{self, REPOSITORY, USER_ID, World, http};
 
 #[tokio::test]
-async fn the_account_behind_the_token_is_told() {
+async fn account_of_the_token_is_returned() {
     let world = World::new().await;
     let account = world.forge().account().await.unwrap();
     assert_eq!(account, Account { id: USER_ID, login: "pullyard-bot".to_owned() });
 }
 
 #[tokio::test]
-async fn a_repository_is_told_with_an_id_no_double_can_hold() {
+async fn repository_id_exceeds_double_precision() {
     let world = World::new().await;
     let repository = world.forge().repository(REPOSITORY).await.unwrap();
     assert_eq!(repository.id, world.repository.id);
@@ -26,14 +26,14 @@ async fn a_repository_is_told_with_an_id_no_double_can_hold() {
 }
 
 #[tokio::test]
-async fn upper_and_lower_case_name_the_same_repository() {
+async fn repository_name_ignores_case() {
     let world = World::new().await;
     let repository = world.forge().repository("ACME/App").await.unwrap();
     assert_eq!(repository.full_name, REPOSITORY);
 }
 
 #[tokio::test]
-async fn an_unknown_repository_is_not_found() {
+async fn unknown_repository_is_not_found() {
     let world = World::new().await;
     let forge = world.forge();
     for unknown in ["acme/none", "other/app", "acme", "../..", "acme/..", "acme/app/pulls", "a b/c"] {
@@ -45,7 +45,7 @@ async fn an_unknown_repository_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_denied_whatever_is_asked() {
+async fn wrong_token_is_denied_in_every_call() {
     let world = World::new().await;
     let forge = world.forge_with("ghs_wrong");
     let errors = [
@@ -65,7 +65,7 @@ async fn a_wrong_token_is_denied_whatever_is_asked() {
 }
 
 #[tokio::test]
-async fn without_a_token_a_private_repository_is_not_there() {
+async fn private_repository_is_404_without_a_token() {
     let world = World::new().await;
     let api = world.demo.api_url();
     for (path, expected) in [("user", 401), ("repos/acme/app", 404), ("nothing", 404)] {
@@ -77,7 +77,7 @@ async fn without_a_token_a_private_repository_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_branch_is_found_by_its_exact_name_only() {
+async fn branch_is_found_by_its_exact_name_only() {
     let world = World::new().await;
     let forge = world.forge();
     let sha = world.push_branch("pullyard/acme/app-17+x").await;
@@ -89,7 +89,7 @@ async fn a_branch_is_found_by_its_exact_name_only() {
 }
 
 #[tokio::test]
-async fn a_repository_is_created_once_and_only_under_a_plain_name() {
+async fn repository_is_created_once_with_a_plain_name() {
     let world = World::new().await;
     let create = |name| world.demo.create_repository(name, "main", world::FILES);
     assert!(matches!(create("ACME/app").await, Err(DemoError::RepositoryExists { .. })));
@@ -100,7 +100,7 @@ async fn a_repository_is_created_once_and_only_under_a_plain_name() {
 }
 
 #[tokio::test]
-async fn the_first_commit_is_the_same_every_time() {
+async fn first_commit_is_deterministic() {
     let (one, two) = (World::new().await, World::new().await);
     let first = one.forge().branch(REPOSITORY, "main").await.unwrap();
     assert!(first.is_some());

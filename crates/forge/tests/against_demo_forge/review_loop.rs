@@ -52,7 +52,7 @@ async fn as_ann(world: &World, method: &str, path: &str, body: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_review_is_read_with_its_comments_and_threads_and_answered() {
+async fn review_is_read_with_comments_and_threads_and_answered() {
     let (world, forge, pull) = opened().await;
     let id = request_changes(&world, &pull).await;
     let reviews = forge.reviews(REPOSITORY, pull.number).await.unwrap().found;
@@ -91,7 +91,7 @@ async fn a_review_is_read_with_its_comments_and_threads_and_answered() {
 }
 
 #[tokio::test]
-async fn a_comment_whose_line_was_changed_since_names_the_line_it_was_written_on() {
+async fn outdated_comment_names_its_original_line() {
     let (world, forge, pull) = opened().await;
     let id = request_changes(&world, &pull).await;
     world.demo.commit(REPOSITORY, BRANCH, "ann", &[("change.txt", "quite\nanother\n", false)]).await.unwrap();
@@ -103,7 +103,7 @@ async fn a_comment_whose_line_was_changed_since_names_the_line_it_was_written_on
 }
 
 #[tokio::test]
-async fn a_pull_request_is_known_by_its_number_and_listed_in_every_state() {
+async fn pull_request_is_read_by_number_and_listed_when_closed() {
     let (world, forge, pull) = opened().await;
     assert_eq!(forge.pull_request(REPOSITORY, pull.number).await.unwrap(), pull);
     assert_eq!(pull.author.as_ref().map(|author| author.id), Some(USER_ID));
@@ -118,7 +118,7 @@ async fn a_pull_request_is_known_by_its_number_and_listed_in_every_state() {
 }
 
 #[tokio::test]
-async fn who_may_do_what_is_told_and_a_reviewer_is_asked_again() {
+async fn permission_is_read_and_reviewers_are_requested_again() {
     let (world, forge, pull) = opened().await;
     let access = forge.permission(REPOSITORY, pull.number, &called("ann")).await.unwrap();
     assert_eq!((access.permission, access.role.as_str(), access.account), (Permission::Write, "maintain", Some(ANN)));
@@ -133,7 +133,7 @@ async fn who_may_do_what_is_told_and_a_reviewer_is_asked_again() {
 }
 
 #[tokio::test]
-async fn what_we_say_below_a_pull_request_and_beside_its_commit_stands_there() {
+async fn comment_and_commit_status_are_stored() {
     let (_world, forge, pull) = opened().await;
     let made = forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
     let changed = forge.edit_comment(REPOSITORY, pull.number, made.id, "Done.").await.unwrap();
@@ -200,7 +200,7 @@ impl Receiver {
 }
 
 #[tokio::test]
-async fn every_event_of_a_review_loop_arrives_signed_and_is_read() {
+async fn every_review_event_is_signed_and_parsed() {
     let (world, forge, pull) = opened().await;
     let receiver = Receiver::start().await;
     let scope = HookScope::Repository(REPOSITORY.to_owned());
@@ -258,7 +258,7 @@ async fn every_event_of_a_review_loop_arrives_signed_and_is_read() {
 }
 
 #[tokio::test]
-async fn delivery_that_was_not_taken_is_listed_as_failed() {
+async fn refused_delivery_is_listed_as_failed() {
     let (world, forge, pull) = opened().await;
     let receiver = Receiver::start().await;
     let scope = HookScope::Repository(REPOSITORY.to_owned());
@@ -273,7 +273,7 @@ async fn delivery_that_was_not_taken_is_listed_as_failed() {
 }
 
 #[tokio::test]
-async fn a_hook_is_pinged_changed_and_deleted() {
+async fn hook_is_pinged_edited_and_deleted() {
     let (world, forge, _pull) = opened().await;
     let receiver = Receiver::start().await;
     for scope in [HookScope::Repository(REPOSITORY.to_owned()), HookScope::Organisation("acme".to_owned())] {
@@ -291,7 +291,7 @@ async fn a_hook_is_pinged_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn a_renamed_repository_is_read_under_its_old_name() {
+async fn renamed_repository_is_read_by_its_old_name() {
     let (world, forge, pull) = opened().await;
     let review = request_changes(&world, &pull).await;
     world.demo.rename_repository(REPOSITORY, "acme/shop", "pullyard-bot").await.unwrap();

@@ -59,7 +59,7 @@ fn pull(state: &str, merged_at: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_pull_request_is_read_by_its_number() {
+async fn pull_request_is_read_by_its_number() {
     let (forge, scripted) = play([ok(pull("open", Value::Null)), ok(pull("closed", TIME.into()))]).await;
     let open = forge.pull_request(REPOSITORY, 7).await.unwrap();
     assert_eq!((open.state, open.draft, open.head_repository), (PullRequestState::Open, true, None));
@@ -70,7 +70,7 @@ async fn a_pull_request_is_read_by_its_number() {
 }
 
 #[tokio::test]
-async fn pull_requests_of_all_states_come_in_pages_latest_change_first() {
+async fn pull_requests_are_paged_by_latest_change() {
     let (forge, scripted) = play([page(json!([pull("open", Value::Null)])), ok(json!([]))]).await;
     let first = forge.pull_requests(REPOSITORY, 1).await.unwrap();
     assert_eq!((first.found.len(), first.next), (1, Some(2)));
@@ -81,7 +81,7 @@ async fn pull_requests_of_all_states_come_in_pages_latest_change_first() {
 }
 
 #[tokio::test]
-async fn every_page_of_reviews_is_read_whatever_their_words_are_written_like() {
+async fn all_review_pages_are_read_and_unknown_states_skipped() {
     let odd = review(3, "SHINY");
     let lines = [page(json!([review(BIG, "CHANGES_REQUESTED"), odd])), ok(json!([review(2, "approved")]))];
     let (forge, scripted) = play(lines).await;
@@ -97,7 +97,7 @@ async fn every_page_of_reviews_is_read_whatever_their_words_are_written_like() {
 }
 
 #[tokio::test]
-async fn a_list_without_end_is_cut_and_says_so() {
+async fn endless_list_is_cut_and_reported_as_partial() {
     let (forge, scripted) = play::<20>(std::array::from_fn(|_| page(json!([review(1, "COMMENTED")])))).await;
     let reviews = forge.reviews(REPOSITORY, 7).await.unwrap();
     assert!(reviews.more);
@@ -105,7 +105,7 @@ async fn a_list_without_end_is_cut_and_says_so() {
 }
 
 #[tokio::test]
-async fn one_review_is_read_by_its_id() {
+async fn review_is_read_by_its_id() {
     let (forge, scripted) = play([ok(review(BIG, "DISMISSED"))]).await;
     let found = forge.review(REPOSITORY, 7, BIG).await.unwrap();
     assert_eq!((found.id, found.state), (BIG, ReviewState::Dismissed));
@@ -113,7 +113,7 @@ async fn one_review_is_read_by_its_id() {
 }
 
 #[tokio::test]
-async fn a_comment_says_which_lines_of_which_commit_it_means() {
+async fn comment_lines_are_current_original_or_whole_file() {
     let comments = json!([
         comment(1, json!({"line": 5, "original_line": 4, "start_line": 3, "side": "LEFT"})),
         comment(2, json!({"line": null, "original_line": 4, "original_start_line": 2, "side": "RIGHT"})),
@@ -129,7 +129,7 @@ async fn a_comment_says_which_lines_of_which_commit_it_means() {
 }
 
 #[tokio::test]
-async fn lines_that_the_list_of_a_review_leaves_out_are_found_in_the_other_list() {
+async fn missing_comment_lines_come_from_the_pull_request_list() {
     let lines = [
         ok(json!([comment(1, json!({})), comment(2, json!({"line": 8}))])),
         ok(json!([comment(4, json!({"line": 1})), comment(1, json!({"line": 5}))])),
@@ -150,7 +150,7 @@ fn threads(more: bool, ids: [&str; 2]) -> Line {
 }
 
 #[tokio::test]
-async fn every_page_of_threads_is_read_with_ids_of_64_bits() {
+async fn all_thread_pages_are_read_with_64_bit_ids() {
     let (forge, scripted) = play([threads(true, ["9007199254740993", "2"]), threads(false, ["3", "4"])]).await;
     let threads = forge.threads(REPOSITORY, 7).await.unwrap();
     assert!(!threads.more);
@@ -161,7 +161,7 @@ async fn every_page_of_threads_is_read_with_ids_of_64_bits() {
 }
 
 #[tokio::test]
-async fn a_reply_is_written_once_and_named() {
+async fn reply_is_not_retried_and_returns_its_id() {
     let comment = json!({"fullDatabaseId": "9007199254740993", "url": "h"});
     let done = json!({"data": {"addPullRequestReviewThreadReply": {"comment": comment}}});
     let away = |status| -> Line { (status, &[], "{}".to_owned()) };
@@ -170,13 +170,13 @@ async fn a_reply_is_written_once_and_named() {
     assert_eq!(scripted.bodies()[0]["variables"], json!({"thread": "PRRT_1", "body": "Done."}));
     for _ in 0..2 {
         let error = forge.reply("PRRT_1", "Done.").await.unwrap_err();
-        assert_eq!((error.meaning(), error.is_transient()), (Meaning::Unavailable, true), "whoever repeats it looks");
+        assert_eq!((error.meaning(), error.is_transient()), (Meaning::Unavailable, true), "the caller may retry");
     }
     assert_eq!(scripted.requests().len(), 3);
 }
 
 #[tokio::test]
-async fn what_graphql_could_not_do_is_an_error_though_the_status_is_200() {
+async fn graphql_errors_with_status_200_are_errors() {
     let fault = |kind: &str| {
         let fault = json!({"type": kind, "path": ["addPullRequestReviewThreadReply"], "message": "No way."});
         ok(json!({"data": {"addPullRequestReviewThreadReply": null}, "errors": [fault]}))
@@ -213,7 +213,7 @@ fn said(id: u64, body: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_conversation_is_read_added_to_and_changed() {
+async fn issue_comments_are_listed_created_and_edited() {
     let lines = [
         page(json!([said(1, "a")])),
         ok(json!([said(2, "b")])),
@@ -231,7 +231,7 @@ async fn the_conversation_is_read_added_to_and_changed() {
 }
 
 #[tokio::test]
-async fn a_comment_is_written_once_and_changed_as_often_as_it_takes() {
+async fn comment_edit_is_retried_and_creation_is_not() {
     let away: Line = (502, &[], "{}".to_owned());
     let (forge, scripted) = play([away.clone(), away, ok(said(3, "d"))]).await;
     assert!(forge.create_comment(REPOSITORY, 7, "c").await.unwrap_err().is_transient());
@@ -240,7 +240,7 @@ async fn a_comment_is_written_once_and_changed_as_often_as_it_takes() {
 }
 
 #[tokio::test]
-async fn what_somebody_may_do_is_told_by_word_and_role() {
+async fn permission_comes_from_word_and_role() {
     for (word, role, expected) in [
         ("admin", "admin", Permission::Admin),
         ("write", "maintain", Permission::Write),
@@ -257,7 +257,7 @@ async fn what_somebody_may_do_is_told_by_word_and_role() {
 }
 
 #[tokio::test]
-async fn the_question_what_somebody_may_do_is_asked_once() {
+async fn permission_request_is_not_retried() {
     for (status, expected) in [(502, Meaning::Unavailable), (403, Meaning::Denied), (404, Meaning::Missing)] {
         let (forge, scripted) = play([(status, &[], "{}".to_owned()), ok(json!({"permission": "admin"}))]).await;
         assert_eq!(forge.permission(REPOSITORY, 7, &called("ann")).await.unwrap_err().meaning(), expected);
@@ -272,7 +272,7 @@ async fn the_question_what_somebody_may_do_is_asked_once() {
 }
 
 #[tokio::test]
-async fn a_review_is_asked_for_by_name() {
+async fn reviewers_are_requested_by_name() {
     let (forge, scripted) = play([(201, &[], pull("open", Value::Null).to_string())]).await;
     forge.request_reviewers(REPOSITORY, 7, &["ann", "bob"]).await.unwrap();
     assert_eq!(scripted.requests(), ["POST /repos/acme/app/pulls/7/requested_reviewers"]);
@@ -280,7 +280,7 @@ async fn a_review_is_asked_for_by_name() {
 }
 
 #[tokio::test]
-async fn a_status_is_said_about_a_commit_and_fits() {
+async fn status_description_is_shortened() {
     let (forge, scripted) = play([(201, &[], "{}".to_owned()), (201, &[], "{}".to_owned())]).await;
     let mut status = CommitStatus {
         state: CommitState::Pending,
@@ -301,7 +301,7 @@ async fn a_status_is_said_about_a_commit_and_fits() {
 }
 
 #[tokio::test]
-async fn what_is_gone_is_missing() {
+async fn status_404_or_410_means_missing() {
     for status in [404, 410] {
         let (forge, _) = play([(status, &[], "{}".to_owned())]).await;
         assert_eq!(forge.review(REPOSITORY, 7, 1).await.unwrap_err().meaning(), Meaning::Missing);
@@ -309,7 +309,7 @@ async fn what_is_gone_is_missing() {
 }
 
 #[tokio::test]
-async fn what_is_said_or_asked_for_already_is_repeated_until_it_is_heard() {
+async fn reviewer_request_and_status_are_retried() {
     let away: Line = (502, &[], "{}".to_owned());
     let asked: Line = (201, &[], pull("open", Value::Null).to_string());
     let said: Line = (201, &[], "{}".to_owned());
@@ -327,7 +327,7 @@ async fn what_is_said_or_asked_for_already_is_repeated_until_it_is_heard() {
 }
 
 #[tokio::test]
-async fn each_state_of_a_commit_has_its_word() {
+async fn each_commit_state_has_its_word() {
     let states = [
         (CommitState::Pending, "pending"),
         (CommitState::Success, "success"),
