@@ -1,4 +1,4 @@
-//! GitHub Apps: their records, and who a token or a signed claim stands for.
+//! GitHub Apps: their records, and verification of their tokens and signed claims.
 
 mod installations;
 mod pages;
@@ -27,20 +27,20 @@ use installations::Objection;
 pub(crate) use pages::routes as page_routes;
 pub(crate) use routes::routes as rest_routes;
 
-/// How far an issuer's clock may be ahead, and how long a claim may hold.
+/// Tolerated clock skew of an issuer, and the longest lifetime of a claim.
 const SKEW_SECS: i64 = 60;
 const MAX_LIFE_SECS: i64 = 600;
 
-/// What the forge remembers of Apps, in a file of its own.
+/// The stored Apps, in a file of their own.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct AppsRecord {
     pub(crate) apps: Vec<AppRecord>,
     pub(crate) installations: Vec<InstallationRecord>,
     pub(crate) tokens: Vec<TokenRecord>,
-    /// Manifests that wait for their conversion, by code.
+    /// Unconverted manifests by code.
     pub(crate) codes: BTreeMap<String, CodeRecord>,
-    /// Ids of App claims that were used: each is accepted once.
+    /// Used `jti`s of App claims. Each is accepted once.
     pub(crate) seen: BTreeSet<String>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct AppRecord {
     pub(crate) client_id: String,
     pub(crate) bot_id: u64,
     pub(crate) owner: String,
-    /// The public half of its key, which is all that is kept, as the DER of PKCS #1.
+    /// The public key as PKCS #1 DER; the private key is not stored.
     pub(crate) public_key: Vec<u8>,
     pub(crate) permissions: BTreeMap<String, String>,
     pub(crate) events: Vec<String>,
@@ -92,11 +92,10 @@ pub(crate) struct CodeRecord {
     pub(crate) expires_at: i64,
 }
 
-/// What an App's token reaches.
+/// The rights of an App's token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Grant {
     pub(crate) installation: u64,
-    /// Whose repositories it was installed for.
     pub(crate) owner: String,
     /// `None` is every repository of the owner.
     pub(crate) repositories: Option<Vec<u64>>,
@@ -105,7 +104,7 @@ pub(crate) struct Grant {
 
 impl Grant {
     pub(crate) fn allows(&self, permission: &str, level: Level) -> bool {
-        // Whatever an App was granted, it may read what a repository is.
+        // Every App may read the metadata of a repository.
         if permission == "metadata" {
             return level == Level::Read;
         }
@@ -130,31 +129,29 @@ impl Permit for Grant {
     }
 }
 
-/// Whether an installation for these repositories of an owner, or for all of them, includes this one.
+/// Whether an installation includes this repository. `None` means all repositories of the owner.
 fn reaches(owner: &str, repositories: Option<&[u64]>, entry: &Entry) -> bool {
     owner.eq_ignore_ascii_case(&entry.owner()) && repositories.is_none_or(|ids| ids.contains(&entry.id))
 }
 
-/// The records of Apps, which are loaded on first use.
+/// The records of Apps, loaded on first use.
 async fn records(shared: &Shared) -> Result<&State<AppsRecord>, Error> {
     let missing = || Error::NotDone { what: "load Apps", reason: "the forge runs without FakeForge".to_owned() };
     let fake = shared.extension::<FakeForge>().ok_or_else(missing)?;
     fake.apps.get_or_try_init(|| State::load(&shared.dir, "apps.json")).await
 }
 
-/// The App of this id.
 async fn find(shared: &Shared, id: u64) -> Result<AppRecord, Objection> {
     let found = records(shared).await?.read(|records| records.apps.iter().find(|app| app.id == id).cloned());
     found.await.ok_or(Objection::NotFound)
 }
 
-/// The installation through which an App reaches a repository.
+/// The App's installation that includes a repository.
 pub(crate) async fn installation_of(shared: &Shared, app: u64, entry: &Entry) -> Option<u64> {
     let all = installations::of(shared, app).await;
     all.into_iter().find(|one| one.reaches(entry)).map(|one| one.id)
 }
 
-/// Installs an App for an owner's repositories.
 pub(crate) async fn install(
     shared: &Shared,
     slug: &str,
@@ -167,7 +164,7 @@ pub(crate) async fn install(
     })
 }
 
-/// The App that has this installation token, unless the token expired.
+/// The App of an unexpired installation token.
 pub(crate) async fn actor(shared: &Shared, token: &str) -> Option<Actor> {
     let now = shared.clock.unix_secs();
     let found = records(shared).await.ok()?.read(|state| {
@@ -189,9 +186,9 @@ struct Claims {
     jti: Option<String>,
 }
 
-/// The id of the App that signed this claim; else GitHub's sentence.
+/// The id of the App that signed this claim, or GitHub's error message.
 ///
-/// Writes: the claim's `jti`, which is never taken again.
+/// Writes: the claim's `jti`, so that it is rejected next time.
 pub(crate) async fn verify(shared: &Shared, claim: &str) -> Result<u64, String> {
     let bad = || "Bad credentials".to_owned();
     let (signed, signature) = claim.rsplit_once('.').ok_or_else(bad)?;

@@ -1,8 +1,6 @@
-//! The part of Bitbucket Cloud's REST API that a pull request and its reviews need, under `/2.0`.
+//! The part of Bitbucket Cloud's REST API that pull requests and reviews need, under `/2.0`.
 //!
-//! Every repository of the forge is served by GitHub's API and by this one at once, so a test needs no second kind of
-//! repository. A hook belongs to the API that it was made through, and receives events in the words of that API,
-//! whichever API caused them.
+//! GitHub's API serves the same repositories. A hook receives events in the format of the API that created it.
 
 mod activity;
 mod answers;
@@ -42,18 +40,17 @@ use refusal::Refusal;
 pub(crate) use refusal::error;
 pub(crate) use told::publish;
 
-/// Where Bitbucket has its REST API.
 pub(crate) const START: &str = "/2.0";
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
-    // The page of a pull request, where Bitbucket has it.
+    // Bitbucket's address of a pull request's page.
     Router::new().route("/{owner}/{name}/pull-requests/{number}", get(pages::pull_request)).nest(START, api())
 }
 
 fn api() -> Router<Arc<Shared>> {
     let of_repository = Router::new()
         .route("/", get(repositories::repository))
-        // A slash of a branch's name may stay one, or come as %2F.
+        // A slash in a branch name may be `/` or `%2F`.
         .route("/refs/branches/{*branch}", get(repositories::branch))
         .route("/commit/{commit}", get(repositories::commit))
         .route("/commit/{commit}/statuses", get(statuses::list))

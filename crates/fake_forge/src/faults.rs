@@ -1,4 +1,4 @@
-//! Faults that a test orders: a call that is refused or whose answer is lost, a delivery that never arrives.
+//! Ordered faults: refused calls, lost responses, lost deliveries.
 
 use std::{
     collections::VecDeque,
@@ -28,26 +28,24 @@ use tokio::{
 
 use crate::{DeliveryFault, bitbucket};
 
-/// What goes wrong with a call.
+/// How a call fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is answered with this status and these headers, and has no effect.
+    /// Responds with this status and these headers; the call has no effect.
     Status {
-        /// The status.
         status: u16,
-        /// Names and values.
         headers: Vec<(String, String)>,
-        /// What the answer says, as an error of GitHub's or Bitbucket's.
+        /// The message of the error body, in the format of GitHub or Bitbucket.
         message: String,
     },
-    /// The connection ends before the call is looked at.
+    /// Closes the connection before the call is handled.
     HangUpBefore,
-    /// The call has its effect; then the connection ends without an answer.
+    /// Handles the call, then closes the connection without a response.
     HangUpAfter,
 }
 
 impl Fault {
-    /// 429 with `retry-after`: the secondary limit.
+    /// 429 with `retry-after`: the secondary rate limit.
     pub fn too_many(retry_after_secs: u64) -> Self {
         Self::Status {
             status: 429,
@@ -57,7 +55,7 @@ impl Fault {
         }
     }
 
-    /// 403 with `x-ratelimit-remaining: 0`: the hour's limit, which ends at this time.
+    /// 403 with `x-ratelimit-remaining: 0`: the hourly limit until the given reset.
     pub fn used_up(reset_unix_secs: u64) -> Self {
         Self::Status {
             status: 403,
@@ -70,18 +68,18 @@ impl Fault {
         }
     }
 
-    /// A status and nothing else, such as 500.
+    /// A status without headers, such as 500.
     pub fn status(status: u16) -> Self {
         Self::Status { status, headers: Vec::new(), message: "Server Error".to_owned() }
     }
 }
 
-/// Which calls a fault is for.
+/// Selects the calls of a fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
-    /// Such as `POST`; every method without one.
+    /// `None` matches every method.
     pub method: Option<String>,
-    /// What the path must contain; the empty text is in every path. Git's paths count as well.
+    /// A part of the path; the empty text matches every path, git's too.
     pub path: String,
 }
 
@@ -124,7 +122,7 @@ impl Faults {
     }
 }
 
-/// A layer around every route that injects the ordered faults.
+/// Middleware of all routes that injects the ordered faults.
 pub(crate) async fn inject(
     State(faults): State<Arc<Faults>>,
     ConnectInfo(line): ConnectInfo<Line>,
@@ -145,7 +143,7 @@ pub(crate) async fn inject(
     }
 }
 
-/// As the forge that has this path writes an error.
+/// An error body in the format of the API that serves this path.
 fn told(path: &str, message: &str) -> Value {
     if path.strip_prefix(bitbucket::START).is_some_and(|rest| rest.starts_with('/')) {
         return bitbucket::error(message);
@@ -164,14 +162,14 @@ fn answer(status: u16, headers: &[(String, String)], body: Value) -> Response {
     (status, sent, Json(body)).into_response()
 }
 
-/// A connection that can be cut: what is written to it after that goes nowhere.
+/// A connection that can be cut; later writes fail.
 #[derive(Clone, Debug)]
 pub(crate) struct Line(Arc<AtomicBool>);
 
 impl Line {
     fn cut(&self) -> Response {
         self.0.store(true, Ordering::SeqCst);
-        // Nobody gets it: writing its first byte fails.
+        // Writing the first byte of this response fails.
         StatusCode::SERVICE_UNAVAILABLE.into_response()
     }
 }
@@ -182,7 +180,6 @@ impl Connected<IncomingStream<'_, Lines>> for Line {
     }
 }
 
-/// A listener whose connections can be cut.
 pub(crate) struct Lines(pub(crate) TcpListener);
 
 #[derive(Debug)]

@@ -1,5 +1,4 @@
-//! What tests add to the demo forge: Bitbucket Cloud's REST API over the same repositories, GitHub Apps and their
-//! installations, and faults of calls and deliveries. Only tests link it.
+//! Test extension of the demo forge: Bitbucket Cloud's REST API, GitHub Apps, and injected faults. Only tests link it.
 
 mod apps;
 mod bitbucket;
@@ -30,16 +29,15 @@ pub use pullyard_demo_forge::deliveries::DeliveryFault;
 use apps::AppsRecord;
 use faults::{Faults, Line, Lines};
 
-/// The extension with which a test starts a demo forge. Each forge needs one of its own.
+/// The extension for a demo forge in tests. Each forge needs its own instance.
 #[derive(Debug, Default)]
 pub struct FakeForge {
     faults: Arc<Faults>,
-    /// Loaded from the forge's folder when an App is first needed.
     apps: OnceCell<State<AppsRecord>>,
 }
 
 impl FakeForge {
-    /// A new one, as `Options` of a forge take it.
+    /// A new extension, for `Options` of a forge.
     pub fn extension() -> Arc<dyn Extension> {
         Arc::new(Self::default())
     }
@@ -96,21 +94,21 @@ impl Extension for FakeForge {
     }
 }
 
-/// What a test does to a demo forge that was started with `FakeForge`; without it the faults are not injected.
+/// Test controls of a demo forge. Faults have an effect only if the forge was started with `FakeForge`.
 pub trait TestForge {
     /// The base URL of Bitbucket's REST API.
     fn bitbucket_api_url(&self) -> String;
 
-    /// Injects this fault into the next `times` calls that match. Faults happen in the order of these calls.
+    /// Injects a fault into the next `times` matching calls, after all faults ordered earlier.
     fn order_fault(&self, calls: Calls, times: usize, fault: Fault);
 
-    /// Injects this fault into the next `times` deliveries, of any hook.
+    /// Injects a fault into the next `times` deliveries of any hook.
     fn order_delivery_fault(&self, times: usize, fault: DeliveryFault);
 
-    /// Removes every fault that has not happened yet.
+    /// Removes all pending faults.
     fn forget_faults(&self);
 
-    /// Installs an App for these repositories of one owner, or for all of them, and returns the installation's id.
+    /// Installs an App for the given repositories of an owner, or for all, and returns the installation's id.
     fn install_app(
         &self,
         slug: &str,
@@ -118,7 +116,7 @@ pub trait TestForge {
         full_names: Option<&[&str]>,
     ) -> impl Future<Output = Result<u64, Error>> + Send;
 
-    /// Shows a pull request as one of a fork with this id; its branch stays where it is.
+    /// Shows a pull request as one from the fork with this id; its branch does not move.
     fn show_as_fork(&self, full_name: &str, number: u64, fork: u64) -> impl Future<Output = Result<(), Error>> + Send;
 }
 

@@ -1,5 +1,4 @@
-//! Making GitHub Apps from manifests, installing them, and minting tokens for what was installed.
-//! Who a token or a claim stands for is in the parent module.
+//! Creates GitHub Apps from manifests, installs them, and issues installation tokens.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -30,7 +29,7 @@ const CODE_SECS: i64 = 60 * 60;
 const TOKEN_SECS: i64 = 60 * 60;
 const MAX_REPOSITORIES: usize = 500;
 
-/// Why GitHub would not, in its words.
+/// A refusal, with GitHub's message.
 pub(crate) enum Objection {
     NotFound,
     Unprocessable(String),
@@ -57,7 +56,7 @@ fn hex(bytes: usize) -> String {
     data_encoding::HEXLOWER.encode(&random)
 }
 
-/// Keeps a manifest until its code is traded in, and gives the code.
+/// Stores a manifest and returns its code.
 pub(crate) async fn propose(shared: &Shared, manifest: Value, owner: &str) -> Result<String, Error> {
     let code = hex(20);
     let now = shared.clock.unix_secs();
@@ -71,9 +70,9 @@ pub(crate) async fn propose(shared: &Shared, manifest: Value, owner: &str) -> Re
     Ok(code)
 }
 
-/// Makes the App of a code, and gives it with its secrets, which are told this once.
+/// Creates the App of a code and returns it with its secrets, which are shown only once.
 ///
-/// Writes: the forge's record, if the code is there still: it is taken with it.
+/// Writes: the App; removes the code.
 pub(crate) async fn convert(shared: &Arc<Shared>, code: &str) -> Result<Value, Objection> {
     let (id, bot_id, now) = (small_id(), shared.ids.next()?, shared.clock.unix_secs());
     let (public_key, pem) = key_pair()?;
@@ -131,7 +130,7 @@ pub(crate) async fn convert(shared: &Arc<Shared>, code: &str) -> Result<Value, O
     Ok(answer)
 }
 
-/// GitHub's ids of Apps are short, and stand in tokens.
+/// Short as on GitHub, because the id is part of each token.
 fn small_id() -> u64 {
     1_000_000 + u64::from(rand::random::<u32>() % 8_000_000)
 }
@@ -150,7 +149,7 @@ fn slug(name: &str) -> String {
     if slug.is_empty() { "app".to_owned() } else { slug }
 }
 
-/// The public half, and the private one as GitHub writes it: PKCS #1 in PEM.
+/// The public key, and the private key as on GitHub: PKCS #1 in PEM.
 fn key_pair() -> Result<(Vec<u8>, String), Error> {
     let failed = |_| key_missing();
     let pair = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
@@ -170,7 +169,7 @@ fn key_missing() -> Error {
     Error::NotDone { what: "make a key pair", reason: "the crypto library failed".to_owned() }
 }
 
-/// PKCS #8 is a version, an algorithm, and PKCS #1 inside of an octet string.
+/// PKCS #8 contains a version, an algorithm, and PKCS #1 in an octet string.
 fn inner_key(pkcs8: &[u8]) -> Option<&[u8]> {
     let (0x30, outer, _) = element(pkcs8)? else { return None };
     let (0x02, _, rest) = element(outer)? else { return None };
@@ -179,7 +178,7 @@ fn inner_key(pkcs8: &[u8]) -> Option<&[u8]> {
     Some(key)
 }
 
-/// The first element of some DER: its tag, its contents, and what follows.
+/// The first DER element: tag, contents, and remaining bytes.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (tag, rest) = der.split_first()?;
     let (first, rest) = rest.split_first()?;
@@ -193,9 +192,9 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((*tag, contents, rest))
 }
 
-/// Installs an App for an owner's repositories: those, or all of them.
+/// Installs an App for the given repositories of an owner, or for all.
 ///
-/// Idempotent: there is one installation for an App and an owner; a second call changes which repositories.
+/// Idempotent: by App and owner; a repeated call replaces the repositories.
 pub(crate) async fn install(
     shared: &Shared,
     slug: &str,
@@ -222,7 +221,7 @@ pub(crate) async fn of(shared: &Shared, app: u64) -> Vec<InstallationRecord> {
     records.read(|state| state.installations.iter().filter(|known| known.app == app).cloned().collect()).await
 }
 
-/// What a token is wanted for; `None` is everything that was granted.
+/// The requested scope of a token. `None` requests everything that was granted.
 #[derive(Default)]
 pub(crate) struct Wish {
     pub(crate) ids: Option<Vec<u64>>,
@@ -230,7 +229,7 @@ pub(crate) struct Wish {
     pub(crate) permissions: Option<BTreeMap<String, String>>,
 }
 
-/// Mints a token that holds an hour, for those repositories and permissions and no others.
+/// Issues a token that expires after one hour and has only the requested repositories and permissions.
 pub(crate) async fn mint(shared: &Shared, app: &AppRecord, id: u64, wish: Wish) -> Result<Value, Objection> {
     let installation = of(shared, app.id).await.into_iter().find(|known| known.id == id).ok_or(Objection::NotFound)?;
     let permissions = wish.permissions.unwrap_or_else(|| app.permissions.clone());
@@ -281,7 +280,7 @@ pub(crate) async fn mint(shared: &Shared, app: &AppRecord, id: u64, wish: Wish) 
             .collect()
     });
     let now = shared.clock.unix_secs();
-    // Longer than the forty characters that tokens once had, with dots and dashes, as tokens are now.
+    // As long as GitHub's present tokens, with dots and dashes.
     let token = format!("ghs_{}_{}.{}-{}.{}", app.id, random(27), random(150), random(16), random(190));
     let grant = Grant { repositories: repositories.or(installation.repositories), permissions, ..whole };
     let record = TokenRecord { token: token.clone(), app: app.id, grant: grant.clone(), expires_at: now + TOKEN_SECS };

@@ -1,4 +1,4 @@
-//! Making an App from a manifest and installing it, as a person does it in a browser: one button each.
+//! Browser pages that create an App from a manifest and install it, with one button each.
 
 use std::sync::Arc;
 
@@ -35,7 +35,6 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// A form with one button.
 fn form(heading: &str, action: &str, fields: &str, button: &str) -> Html<String> {
     let [heading, action, button] = [heading, action, button].map(escaped);
     Html(format!(
@@ -68,7 +67,7 @@ fn manifest(text: &str) -> Result<Value, Absent> {
     Ok(manifest)
 }
 
-/// Any page may lead here with a manifest; nothing is made before the button is pressed.
+/// Any site may send a manifest here; only the button creates the App.
 async fn propose(
     State(shared): State<Arc<Shared>>,
     organization: Option<Path<String>>,

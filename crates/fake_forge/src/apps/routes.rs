@@ -60,7 +60,7 @@ impl From<Objection> for Refusal {
     }
 }
 
-/// Asks for no credential: the code is one.
+/// Needs no credential except the code.
 async fn convert(State(shared): State<Arc<Shared>>, Path(code): Path<String>) -> Result<Response, Refusal> {
     let app = installations::convert(&shared, &code).await?;
     Ok((StatusCode::CREATED, Json(app)).into_response())
@@ -122,7 +122,7 @@ async fn mint(
     Ok((StatusCode::CREATED, Json(token)).into_response())
 }
 
-/// Ends the token that asks for it.
+/// Revokes the calling token.
 async fn revoke(State(shared): State<Arc<Shared>>, caller: Caller, headers: HeaderMap) -> Result<StatusCode, Refusal> {
     caller.actor()?;
     let Credentials::Other(token) = shared.users.by_bearer(&headers) else { return Err(Refusal::not_accessible()) };
@@ -134,12 +134,12 @@ async fn revoke(State(shared): State<Arc<Shared>>, caller: Caller, headers: Head
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// An App's hook: its configuration is all that the API shows and changes.
+/// The API shows and edits only the configuration of an App's hook.
 async fn config(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
     Ok(Json(hooks::config_shown(&place.hook(&shared).await?)))
 }
 
-/// Fields that are not sent stay as they are, the secret too.
+/// Omitted fields keep their value, the secret too.
 async fn change_config(State(shared): State<Arc<Shared>>, place: Place, body: Bytes) -> Result<Json<Value>, Refusal> {
     let fields = Fields::parse(&body)?;
     let settings = Settings {

@@ -1,6 +1,5 @@
-//! What happened on a pull request, newest first: that it was opened and closed, what was said, and who approved it or
-//! asked for changes, whether that was taken back since or not. Bitbucket tells of pushes and new words as well; of
-//! those the forge keeps no history.
+//! The activity of a pull request, newest first: opened, closed, comments, approvals and change requests.
+//! Withdrawn verdicts stay listed. Pushes and edits are missing, because the forge stores no history of them.
 
 use std::sync::Arc;
 
@@ -35,7 +34,7 @@ pub(super) async fn list(
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_READ).await?;
     let pull = pull_requests::find(&shared, &entry, &number).await?;
     let Json(mut page) = paging.answer(&shared, of(&shared, &entry, &pull, actor.account.id));
-    // How long this list is, and where in it one is, is not told.
+    // Bitbucket's activity pages have no size and no page number.
     if let Some(fields) = page.as_object_mut() {
         for name in ["size", "page", "previous"] {
             fields.remove(name);
@@ -75,10 +74,10 @@ fn of(shared: &Shared, entry: &Entry, pull: &Pull, viewer: u64) -> Vec<Value> {
         all.push((time(at), json!({ "pull_request": about, name: told })));
     }
     if let Some(at) = &record.closed_at {
-        // Who declined one is not kept.
+        // The forge does not record who declined a pull request.
         all.push(update(at, listed::state(record), &shown["closed_by"]));
     }
-    // Times of one form are in the order of their texts; what is of one moment stays in the order above.
+    // Times of one format sort as text; the sort is stable for equal times.
     all.sort_by_cached_key(|(at, _)| at.clone());
     all.into_iter().rev().map(|(_, entry)| entry).collect()
 }

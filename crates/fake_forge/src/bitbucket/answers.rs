@@ -1,5 +1,4 @@
-//! What is told as Bitbucket's JSON: accounts, repositories, commits and texts.
-//! What only one subject tells is beside its routes.
+//! Bitbucket's JSON for accounts, repositories, commits and texts that several routes share.
 
 use serde_json::{Value, json};
 
@@ -12,15 +11,15 @@ use pullyard_demo_forge::{
     users::{Account, AccountKind},
 };
 
-/// How much of a commit's id Bitbucket tells with a pull request.
+/// Characters of a commit's hash in a pull request.
 const SHORT_HASH: usize = 12;
 
-/// What an object with one address looks like.
+/// A link object.
 pub(super) fn link(href: impl Into<String>) -> Value {
     json!({ "href": href.into() })
 }
 
-/// Bitbucket writes microseconds and an offset; of some things the forge keeps no more than the second.
+/// Bitbucket's times have microseconds and an offset; some times of the forge have only seconds.
 pub(super) fn time(at: &str) -> String {
     match at.strip_suffix('Z') {
         Some(moment) if moment.contains('.') => format!("{moment}+00:00"),
@@ -37,13 +36,13 @@ pub(super) fn api(shared: &Shared, entry: &Entry) -> String {
     format!("{}{}/repositories/{}", shared.url, super::START, entry.full_name())
 }
 
-/// Text as it was written, and as a page would show it.
+/// Raw text and its HTML.
 pub(super) fn content(raw: &str) -> Value {
     let html = raw.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     json!({ "type": "rendered", "raw": raw, "markup": "markdown", "html": format!("<p>{html}</p>") })
 }
 
-/// An account. An access token is one of its own, without a nickname: that is what a machine's is here.
+/// An account. A bot stands for Bitbucket's access token, an account without a nickname.
 pub(super) fn account(shared: &Shared, account: &Account) -> Value {
     let known = shared.users.by_id(account.id).map(|member| member.account());
     let Account { id, login, kind } = known.as_ref().unwrap_or(account);
@@ -68,7 +67,7 @@ pub(super) fn account(shared: &Shared, account: &Account) -> Value {
     shown
 }
 
-/// A repository where something else tells of it.
+/// A repository inside another object.
 pub(super) fn short_repository(shared: &Shared, entry: &Entry) -> Value {
     let full_name = entry.full_name();
     json!({
@@ -80,13 +79,13 @@ pub(super) fn short_repository(shared: &Shared, entry: &Entry) -> Value {
     })
 }
 
-/// What `GET` of one repository answers to this account.
+/// A repository as its own route returns it to this account.
 pub(super) fn repository(shared: &Shared, entry: &Entry, asked_by: &Account) -> Value {
     let full_name = entry.full_name();
     let api = api(shared, entry);
     let owner = owner(shared, &entry.owner());
     let host = shared.url.strip_prefix("http://").unwrap_or(&shared.url);
-    // `[` and `]` of an App's account.
+    // App accounts contain `[` and `]`.
     let user = asked_by.login.replace('[', "%5B").replace(']', "%5D");
     let mut shown = short_repository(shared, entry);
     let more = json!({
@@ -118,7 +117,7 @@ pub(super) fn repository(shared: &Shared, entry: &Entry, asked_by: &Account) -> 
             "pullrequests": link(format!("{api}/pullrequests")),
             "branches": link(format!("{api}/refs/branches")),
             "commits": link(format!("{api}/commits")),
-            // Bitbucket writes whoever asks into the first; nobody serves the second here.
+            // Bitbucket puts the caller into the HTTPS URL. The demo forge does not serve SSH.
             "clone": [
                 { "name": "https", "href": format!("http://{user}@{host}/{full_name}.git") },
                 { "name": "ssh", "href": format!("git@{host}:{full_name}.git") },
@@ -140,7 +139,7 @@ pub(super) fn commit(shared: &Shared, entry: &Entry, commit: &Commit) -> Value {
         })
     };
     let parent = |sha: &String| json!({ "type": "commit", "hash": sha, "links": address(sha) });
-    // No account is known by an e-mail address here.
+    // Accounts have no e-mail address, so none is linked.
     let author = |by: &Signature| json!({ "type": "author", "raw": format!("{} <{}>", by.name, by.email) });
     json!({
         "type": "commit",

@@ -1,4 +1,4 @@
-//! Reading the JSON object a caller sent. What is not known in it is left, as Bitbucket does.
+//! Parses JSON bodies. Unknown fields are ignored, as on Bitbucket.
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -8,13 +8,13 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::bad_request(&format!("Bad request: {error}")))
 }
 
-/// Text as whoever sends it writes it: `{"raw": "…"}`.
+/// Text in a request: `{"raw": "…"}`.
 #[derive(Deserialize)]
 pub(super) struct Content {
     pub(super) raw: Option<String>,
 }
 
-/// Somebody, named by the UUID.
+/// An account by UUID.
 #[derive(Deserialize)]
 pub(super) struct Named {
     pub(super) uuid: Option<String>,

@@ -1,4 +1,4 @@
-//! Who calls Bitbucket's API, as an extractor: a wrong token is refused before anything is looked up.
+//! The caller of Bitbucket's API, as an extractor. A wrong token is rejected before any lookup.
 
 use std::sync::Arc;
 
@@ -12,14 +12,13 @@ use pullyard_demo_forge::{
     users::{Credentials, password},
 };
 
-/// Somebody with a right token, or nobody; never somebody with a wrong one.
+/// An authenticated or anonymous caller.
 pub(crate) struct Caller(Option<Actor>);
 
 impl FromRequestParts<Arc<Shared>> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Self::Rejection> {
-        // `Bearer TOKEN`, or Basic with an e-mail address and the token.
         let credentials = shared.users.identify(&parts.headers, |scheme, value| {
             if scheme.eq_ignore_ascii_case("bearer") { Some(value.to_owned()) } else { password(scheme, value) }
         });
@@ -36,7 +35,7 @@ impl Caller {
         self.0.ok_or_else(Refusal::unauthorized)
     }
 
-    /// The repository, which is private: without a token it is not there, as on Bitbucket.
+    /// The private repository. Without a token it is 404, as on Bitbucket.
     pub(super) async fn repository(
         self,
         shared: &Shared,
@@ -53,7 +52,7 @@ impl Caller {
     }
 }
 
-/// By its slug, or by its UUID, with which Bitbucket does not look at the workspace. An old name leads nowhere here.
+/// Finds by slug or by UUID; Bitbucket ignores the workspace for a UUID. Old names are not redirected.
 async fn find(shared: &Shared, workspace: &str, slug: &str) -> Option<Arc<Entry>> {
     if !slug.starts_with('{') {
         return shared.repositories.find(workspace, slug).await;

@@ -1,6 +1,5 @@
-//! Comments as Bitbucket has them: one list of what the forge keeps as comments on the whole, comments on lines and
-//! summaries of reviews, with the traces of what was deleted. Bitbucket's reviews have no summary; what one says is a
-//! comment on the whole here.
+//! Bitbucket's single list of comments, made of the forge's notes, line comments, review bodies and deleted comments.
+//! Bitbucket's reviews have no body, so a review body is a comment on the whole pull request.
 
 use serde_json::{Value, json};
 
@@ -14,19 +13,18 @@ use pullyard_demo_forge::{
 
 pub(super) struct Comment<'a> {
     pub(super) id: u64,
-    /// The comment that it answers.
     pub(super) parent: Option<u64>,
     pub(super) author: &'a Account,
     raw: &'a str,
     pub(super) created_at: &'a str,
     updated_at: &'a str,
     pub(super) line: Option<&'a LineCommentRecord>,
-    /// Only its author sees it.
+    /// Visible only to its author.
     pending: bool,
     pub(super) deleted: bool,
 }
 
-/// What this account sees, oldest first; without one what everybody sees.
+/// The comments that an account sees, oldest first; `None` sees the public ones.
 pub(super) fn of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment<'_>> {
     let is_pending =
         |review: u64| pull.reviews.iter().any(|known| known.id == review && known.state == ReviewState::Pending);
@@ -77,23 +75,23 @@ pub(super) fn of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment<'_>> {
     });
     let mut all: Vec<Comment<'_>> = notes.chain(lines).chain(summaries).chain(deleted).collect();
     all.retain(|comment| !comment.pending || viewer == Some(comment.author.id));
-    // Ids are given out in the order of writing.
+    // Ids rise in the order of creation.
     all.sort_by_key(|comment| comment.id);
     all
 }
 
-/// Where people see a pull request.
+/// The address of a pull request's page.
 pub(super) fn page(shared: &Shared, entry: &Entry, pull: &PullRecord) -> String {
     format!("{}/{}/pull-requests/{}", shared.url, entry.full_name(), pull.number)
 }
 
-/// A pull request where something else tells of it.
+/// A pull request inside another object.
 pub(super) fn about(shared: &Shared, entry: &Entry, pull: &PullRecord) -> Value {
     let html = link(page(shared, entry, pull));
     json!({ "type": "pullrequest", "id": pull.number, "title": pull.title, "links": { "html": html } })
 }
 
-/// What is told of a thread that somebody resolved.
+/// The resolution of a thread.
 pub(super) fn resolution(shared: &Shared, by: &Account) -> Value {
     json!({ "type": "comment_resolution", "user": account(shared, by) })
 }
@@ -116,7 +114,7 @@ pub(super) fn shown(shared: &Shared, entry: &Entry, pull: &PullRecord, comment: 
             "html": link(format!("{html}#comment-{}", comment.id)),
         },
     });
-    // Each of these is there only if there is something to say.
+    // Bitbucket omits these fields where they have no value.
     if let Some(parent) = comment.parent {
         let link = link(format!("{api}/comments/{parent}"));
         shown["parent"] = json!({ "id": parent, "links": { "self": link } });
@@ -130,7 +128,7 @@ pub(super) fn shown(shared: &Shared, entry: &Entry, pull: &PullRecord, comment: 
     shown
 }
 
-/// Which lines: `to` of the new file, `from` of the old one.
+/// `to` is a line of the new file, `from` of the old one.
 fn inline(comment: &LineCommentRecord) -> Value {
     let line = comment.line.unwrap_or(comment.original_line);
     let start = comment.start_line.or(comment.original_start_line);

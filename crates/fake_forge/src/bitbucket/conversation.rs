@@ -1,5 +1,5 @@
-//! The routes of a pull request's comments: reading and writing all of them, rewording those on the whole.
-//! Bitbucket rewords those on lines as well; here that is refused, as nobody does it.
+//! Routes of a pull request's comments: list, create, and edit.
+//! Editing a line comment is refused, although Bitbucket allows it, because no client needs it.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ use pullyard_demo_forge::{
 
 pub(super) type One = Path<(String, String, String, String)>;
 
-/// The comment of this id as somebody sees it.
+/// A comment as the viewer sees it.
 fn told(shared: &Shared, entry: &Entry, pull: &PullRecord, viewer: u64, id: u64) -> Result<Json<Value>, Refusal> {
     let all = comments::of(pull, Some(viewer));
     let comment = all.iter().find(|comment| comment.id == id).ok_or_else(Refusal::no_comment)?;
@@ -94,7 +94,7 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, told).into_response())
 }
 
-/// Rewords a comment of one's own.
+/// Edits the caller's own comment.
 pub(super) async fn edit(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
@@ -105,12 +105,12 @@ pub(super) async fn edit(
     let words = sent::reworded(&body)?;
     let (pull, id) = (pull_requests::find(&shared, &entry, &number).await?.record, parse(&id)?);
     let viewer = actor.account.id;
-    // What was deleted is still found, and stays so.
+    // A deleted comment is found and stays deleted.
     if pull.deleted.iter().any(|trace| trace.id == id) {
         return told(&shared, &entry, &pull, viewer, id);
     }
     let is_elsewhere = pull.notes.iter().all(|note| note.id != id);
-    // It is on a line, or a review's. What they do not see is not there.
+    // The comment is on a line or belongs to a review. Comments hidden from the viewer are 404.
     if is_elsewhere && comments::of(&pull, Some(viewer)).iter().any(|comment| comment.id == id) {
         return Err(Refusal::bad_request("the demo forge rewords comments on the whole only"));
     }

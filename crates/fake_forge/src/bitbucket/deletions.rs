@@ -1,5 +1,5 @@
-//! Deleting one's own comment. Bitbucket still shows that it was there, with its answers below; GitHub's API shows
-//! neither it nor a thread that it began.
+//! Deletes the caller's own comments. Bitbucket still lists a deleted comment with its replies; GitHub's API drops it
+//! and a thread that it started.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use pullyard_demo_forge::{
     shared::Shared,
 };
 
-/// Deletes a comment on the whole or on a line, and tells of it.
+/// Deletes a comment and publishes the event.
 pub(crate) async fn delete(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -74,7 +74,7 @@ async fn on_a_line(
         let comment = pull.comments.iter().find(|comment| comment.id == id).cloned().ok_or(Objection::NotFound)?;
         let review = pull.reviews.iter().find(|review| review.id == comment.review);
         if review.is_some_and(|review| review.state == ReviewState::Pending) {
-            // Nobody else may learn that it is there.
+            // Pending comments are invisible to other accounts.
             check_own(comment.author.id, actor).map_err(|_| Objection::NotFound)?;
             let words = "the demo forge deletes no comment of a review that was not submitted";
             return Err(Objection::Unprocessable(words.to_owned()));

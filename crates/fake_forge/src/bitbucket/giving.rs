@@ -1,5 +1,5 @@
-//! Bitbucket's rules of approvals and requests for changes: no text, one per person at a time, withdrawn by its author.
-//! GitHub's API shows them as reviews; there a request for changes needs a text.
+//! Bitbucket's approvals and change requests: without text, one per account, withdrawn by their author.
+//! GitHub's API shows them as reviews, although GitHub's own change requests need a text.
 
 use std::sync::Arc;
 
@@ -16,16 +16,15 @@ use pullyard_demo_forge::{
     shared::Shared,
 };
 
-/// Why a verdict is not taken, or not taken back.
+/// Why a verdict or its withdrawal is refused.
 #[derive(Debug)]
 pub(crate) enum Objection {
-    /// It is theirs already.
+    /// The caller already gave this verdict.
     Given,
-    /// It is not theirs now.
+    /// The caller has no such verdict.
     NotGiven,
-    /// They opened the pull request.
+    /// The caller is the pull request's author.
     Own,
-    /// The pull request was merged or declined.
     Closed,
     NoPullRequest,
     Broken(Error),
@@ -55,7 +54,7 @@ fn is_given(pull: &PullRecord, actor: &Actor, verdict: Verdict) -> bool {
     pull.verdict_of(actor.account.id).is_some_and(|review| review.state == verdict.state())
 }
 
-/// Gives a verdict: what the same person said before counts no longer, as the newest one does.
+/// Gives a verdict, which replaces the account's earlier one.
 pub(crate) async fn give(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -93,7 +92,7 @@ pub(crate) async fn give(
     Ok(pull)
 }
 
-/// Takes one's own verdict back.
+/// Withdraws the caller's verdict.
 pub(crate) async fn withdraw(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -108,7 +107,7 @@ pub(crate) async fn withdraw(
         }
         let now = shared.clock.moment();
         let mut dismissed = Vec::new();
-        // On GitHub's face somebody may have given it more than once.
+        // Through GitHub's API an account may give the same verdict several times.
         let given =
             |review: &&mut ReviewRecord| review.author.id == actor.account.id && review.state == verdict.state();
         for review in pull.reviews.iter_mut().filter(given) {

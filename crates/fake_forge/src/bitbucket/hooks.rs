@@ -1,5 +1,4 @@
-//! The routes of webhooks: a repository's, and a workspace's, which are told of all its repositories.
-//! As on Bitbucket nobody reads what was delivered, has it delivered again, or has a hook called to try it.
+//! Routes of the webhooks of a repository or a workspace. Bitbucket has no routes for deliveries or test calls.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -31,8 +30,7 @@ use pullyard_demo_forge::{
     users::Account,
 };
 
-/// The events that Bitbucket accepts. The forge has no issues, commit comments, forks or imports, and sends pushes as
-/// updates of their pull requests only.
+/// The events that Bitbucket accepts. The forge sends only some of them; a push appears as a pull request update.
 const EVENTS: &[&str] = &[
     "issue:comment_created",
     "issue:created",
@@ -66,14 +64,14 @@ const EVENTS: &[&str] = &[
 
 const MAX_SECRET_CHARACTERS: usize = 128;
 
-/// Whose hooks a request is about, once its caller may do this to them.
+/// The repository or workspace of a hook request, after authorization.
 pub(super) struct Place {
     target: Target,
-    /// What they are of, as they tell it.
+    /// The JSON of that repository or workspace.
     subject: Value,
-    /// Where the list of them is.
+    /// The address of the list of hooks.
     api: String,
-    /// Of the one hook that the path names.
+    /// The hook's UUID in the path.
     uid: Option<String>,
 }
 
@@ -112,7 +110,7 @@ impl FromRequestParts<Arc<Shared>> for Place {
     }
 }
 
-/// Whoever may do it to every repository of a workspace may do it to the workspace.
+/// Authorizes a caller for a workspace who is authorized for all its repositories.
 async fn workspace(shared: &Shared, caller: Caller, name: &str, need: Need) -> Result<Account, Refusal> {
     let actor = caller.actor()?;
     let all = shared.repositories.all().await;
@@ -129,7 +127,7 @@ async fn workspace(shared: &Shared, caller: Caller, name: &str, need: Need) -> R
 }
 
 impl Place {
-    /// By its UUID, with braces or without.
+    /// Finds the hook by UUID, with or without braces.
     async fn hook(&self, shared: &Shared) -> Result<HookRecord, Refusal> {
         let wanted = self.uid.as_deref().unwrap_or_default().trim_matches(['{', '}']).to_ascii_lowercase();
         let all = hooks::of(shared, self.target).await;
@@ -137,7 +135,7 @@ impl Place {
         found.ok_or_else(Refusal::no_hook)
     }
 
-    /// The secret is never told, only whether there is one.
+    /// Shows whether the hook has a secret, never the secret.
     fn shown(&self, hook: &HookRecord) -> Value {
         let uuid = uuid::of_hook(hook.id);
         let own = link(format!("{}/{}", self.api, uuid::in_path(&uuid)));
@@ -158,7 +156,7 @@ impl Place {
     }
 }
 
-/// What is sent to make one, or to change one: what is left out stays.
+/// Settings in a create or edit request. Omitted fields keep their value.
 #[derive(Deserialize)]
 struct Sent {
     description: Option<String>,
@@ -170,7 +168,7 @@ struct Sent {
     skip_cert_verification: Option<bool>,
 }
 
-/// Null takes a secret away; one that is left out stays.
+/// Distinguishes null, which removes the secret, from an omitted field.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::<String>::deserialize(deserializer).map(Some)
 }
@@ -245,7 +243,7 @@ pub(super) async fn delete(State(shared): State<Arc<Shared>>, place: Place) -> R
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Bitbucket tries a failed delivery up to two more times, with its id and the next number; here it tries once.
+/// Always attempt 1. Bitbucket retries a failed delivery twice; the forge does not.
 pub(crate) fn delivery_headers(hook: &HookRecord, parcel: &Parcel) -> DeliveryHeaders {
     let headers = BTreeMap::from([
         ("Accept", "*/*".to_owned()),

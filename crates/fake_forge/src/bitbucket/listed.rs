@@ -1,12 +1,11 @@
-//! Which pull requests a list is asked for, and in which order. Bitbucket has a whole language of queries and more
-//! orders; of these there is what our client asks, and the rest is refused.
+//! Filter and order of a pull request list. Only the queries of our client are supported; others are refused.
 
 use std::cmp::Reverse;
 
 use super::refusal::Refusal;
 use pullyard_demo_forge::record::{Pull, PullRecord, PullState};
 
-/// Bitbucket's four states; nothing is superseded here.
+/// Bitbucket's state; the forge has no superseded pull requests.
 pub(super) fn state(pull: &PullRecord) -> &'static str {
     match pull.state {
         PullState::Open => "OPEN",
@@ -17,10 +16,10 @@ pub(super) fn state(pull: &PullRecord) -> &'static str {
 
 #[derive(Debug)]
 pub(super) struct Wanted {
-    /// None means any.
+    /// `None` matches every branch.
     branch: Option<String>,
     states: Vec<String>,
-    /// What changed last comes first, and not the newest.
+    /// Sort by latest change instead of by number.
     by_change: bool,
 }
 
@@ -38,7 +37,7 @@ impl Wanted {
                 "state" => put(&mut states, value)?,
                 "sort" if value == "-updated_on" => by_change = true,
                 "sort" => return Err(Refusal::bad_request(&format!("Invalid sort: {value}"))),
-                // Pages are read elsewhere, and Bitbucket overlooks what it does not know.
+                // `Paging` parses the page; Bitbucket ignores unknown parameters.
                 _ => {}
             }
         }
@@ -48,11 +47,11 @@ impl Wanted {
         Ok(Self { branch, states, by_change })
     }
 
-    /// Of all pull requests, newest first, those that are wanted, as they are wanted.
+    /// Filters and sorts pull requests, which are given newest first.
     pub(super) fn pick(&self, mut all: Vec<Pull>) -> Vec<Pull> {
         all.retain(|pull| self.fits(&pull.record));
         if self.by_change {
-            // Times are all of one form, so their texts are in their order; what is alike stays newest first.
+            // Times of one format sort as text; the sort is stable for equal times.
             all.sort_by_key(|pull| Reverse(pull.record.updated_at.clone()));
         }
         all
@@ -72,14 +71,14 @@ fn put(known: &mut Vec<String>, state: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Reads `source.branch.name="…" AND state="…"`.
+/// Parses `source.branch.name="…" AND state="…"`.
 fn branch_and_state(query: &str) -> Option<(String, String)> {
     let (branch, rest) = quoted(query.strip_prefix("source.branch.name=\"")?)?;
     let (state, rest) = quoted(rest.strip_prefix(" AND state=\"")?)?;
     rest.is_empty().then_some((branch, state))
 }
 
-/// What is before the quote that ends it, and what comes after that.
+/// Returns the text before the closing quote, unescaped, and the rest.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut words = String::new();
     let mut chars = text.chars();
@@ -97,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_branch_is_asked_for_by_its_whole_name_however_it_is_quoted() {
+    fn branch_and_state_query_is_parsed_with_escapes() {
         let check = |query: &str, expected: Option<(&str, &str)>| {
             let read = branch_and_state(query);
             assert_eq!(read.as_ref().map(|(branch, state)| (branch.as_str(), state.as_str())), expected, "{query}");
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_state_or_another_order_is_refused() {
+    fn unknown_state_or_order_is_rejected() {
         let parse = |asked: &[(&str, &str)]| {
             let asked: Vec<_> = asked.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             Wanted::parse(&asked)

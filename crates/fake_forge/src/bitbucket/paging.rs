@@ -1,4 +1,4 @@
-//! Pages of a list, with the whole address of the next one, as Bitbucket has them.
+//! Pages of a list with absolute addresses of the next and previous page, as on Bitbucket.
 
 use axum::{Json, extract::FromRequestParts, http::request::Parts};
 use serde_json::{Value, json};
@@ -9,12 +9,12 @@ use pullyard_demo_forge::{rest::asked::Asked, shared::Shared};
 const DEFAULT_LENGTH: usize = 10;
 const MAX_LENGTH: usize = 100;
 
-/// Which page was asked for, and of what.
+/// The requested page.
 pub(crate) struct Paging {
     length: usize,
     page: usize,
     path: String,
-    /// What else was asked, as it was written.
+    /// Other query parameters, unchanged.
     others: Vec<String>,
 }
 
@@ -39,12 +39,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 }
 
 impl Paging {
-    /// Longer pages are refused, not cut: some lists have a limit of their own.
+    /// Rejects longer pages; some lists have a lower limit than `MAX_LENGTH`.
     pub(super) fn at_most(&self, length: usize) -> Result<(), Refusal> {
         if self.length > length { Err(Refusal::bad_request("Invalid pagelen")) } else { Ok(()) }
     }
 
-    /// The part of the list that was asked for.
+    /// The requested part of the list.
     pub(super) fn answer(&self, shared: &Shared, all: Vec<Value>) -> Json<Value> {
         let size = all.len();
         let skipped = (self.page - 1).saturating_mul(self.length);

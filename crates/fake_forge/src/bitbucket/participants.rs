@@ -1,5 +1,5 @@
-//! Who takes part in a pull request: its reviewers, and whoever else gave a verdict or wrote something. On GitHub's
-//! face a reviewer who answered is asked no more; here they stay one, until the list is changed.
+//! Participants of a pull request: reviewers, and other accounts that commented or gave a verdict.
+//! On GitHub a review ends the review request; on Bitbucket the account stays a reviewer.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,6 @@ use pullyard_demo_forge::{
     users::Account,
 };
 
-/// Whoever is on the list of reviewers.
 pub(super) fn reviewers(shared: &Shared, pull: &PullRecord) -> Vec<Account> {
     let mut reviewers: Vec<Account> = Vec::new();
     for id in pull.answered.iter().chain(&pull.requested) {
@@ -23,14 +22,14 @@ pub(super) fn reviewers(shared: &Shared, pull: &PullRecord) -> Vec<Account> {
     reviewers
 }
 
-/// The reviewers, and then the others in the order in which they came.
+/// The reviewers, then the other participants by their first activity.
 pub(super) fn all(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
     let mut people = reviewers(shared, pull);
     let said = comments::of(pull, None).into_iter().map(|comment| (time(comment.created_at), comment.author));
     let reviewed =
         pull.reviews.iter().filter_map(|review| Some((time(review.submitted_at.as_deref()?), &review.author)));
     let mut others: Vec<(String, &Account)> = said.chain(reviewed).collect();
-    // Times of one form are in the order of their texts.
+    // Times of one format sort as text.
     others.sort_by_cached_key(|(at, _)| at.clone());
     for (_, other) in others {
         if people.iter().all(|known| known.id != other.id) {
@@ -57,7 +56,7 @@ pub(super) fn one(shared: &Shared, pull: &PullRecord, person: &Account) -> Value
     })
 }
 
-/// When they approved; of anybody else the last time that they gave a verdict or wrote something.
+/// The time of the approval; without one, of the latest comment or verdict.
 fn participated_on(pull: &PullRecord, id: u64) -> Option<String> {
     if let Some(review) = pull.verdict_of(id)
         && review.state == ReviewState::Approved

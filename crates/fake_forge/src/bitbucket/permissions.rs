@@ -1,5 +1,5 @@
-//! What each account may do with a repository, which only its administrators are told. Bitbucket has a language of
-//! queries for this list; of these there is what our client asks, and the rest is refused.
+//! Permissions of accounts in a repository, for its administrators only.
+//! Only the query of our client is supported; others are refused.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub(super) async fn of_repository(
     Ok(paging.answer(&shared, permissions))
 }
 
-/// The UUID of the one account that is asked for, if there is one.
+/// The requested account's UUID, if any.
 fn wanted(asked: &[(String, String)]) -> Result<Option<String>, Refusal> {
     let mut wanted = None;
     for (name, value) in asked {

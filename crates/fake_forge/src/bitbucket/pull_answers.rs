@@ -17,7 +17,7 @@ fn author(pull: &PullRecord) -> Account {
     Account { id: pull.author_id, login: pull.author.clone(), kind: AccountKind::User }
 }
 
-/// As lists have it: without reviewers and participants.
+/// A pull request in a list: without reviewers and participants.
 pub(super) fn short_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
     let record = &pull.record;
     let api = format!("{}/pullrequests/{}", answers::api(shared, entry), record.number);
@@ -73,7 +73,7 @@ pub(super) fn short_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
     })
 }
 
-/// As its own address has it.
+/// A pull request as its own route returns it.
 pub(super) fn pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
     let reviewers = participants::reviewers(shared, &pull.record);
     let mut shown = short_pull(shared, entry, pull);

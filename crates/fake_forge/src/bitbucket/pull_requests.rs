@@ -1,4 +1,4 @@
-//! The pull request routes: reading what was asked, and answering in Bitbucket's shapes.
+//! Routes of pull requests: list, create, show, edit, decline and merge.
 
 use std::sync::Arc;
 
@@ -32,10 +32,10 @@ use pullyard_demo_forge::{
 };
 
 const MAX_TITLE_CHARACTERS: usize = 255;
-/// Longer pages of pull requests are refused, whatever the papers say of a hundred.
+/// Bitbucket refuses longer pages, although its documentation names 100.
 const MAX_PAGE: usize = 50;
 
-/// What is sent to open one, or to change one.
+/// The body of a create or edit request.
 #[derive(Deserialize)]
 struct Sent {
     title: Option<String>,
@@ -126,7 +126,7 @@ fn is_already_open(objection: &Objection) -> bool {
     matches!(objection, Objection::AlreadyOpen { .. })
 }
 
-/// The one that is open already: Bitbucket gives it the new words and answers as if it had been opened now.
+/// Updates the already open pull request, as Bitbucket does for a repeated creation.
 async fn brought_up_to_date(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -160,7 +160,7 @@ fn stored(outcome: Outcome) -> Result<Box<Pull>, Refusal> {
     }
 }
 
-/// The accounts of these UUIDs, each once and none of them the author.
+/// Resolves reviewers by UUID, without duplicates. The author is refused.
 fn accounts(shared: &Shared, author: u64, named: Vec<Named>) -> Result<Vec<u64>, Refusal> {
     let all = shared.users.all();
     let mut ids = Vec::new();
@@ -179,7 +179,7 @@ fn accounts(shared: &Shared, author: u64, named: Vec<Named>) -> Result<Vec<u64>,
     Ok(ids)
 }
 
-/// Makes these the reviewers: whoever else was one is one no more, whatever they said.
+/// Replaces the list of reviewers.
 async fn ask(shared: &Shared, entry: &Entry, number: u64, ids: Vec<u64>) -> Result<Box<Pull>, Refusal> {
     let changed = pulls::touch(shared, entry, number, |pull| {
         let has_answered =
@@ -208,8 +208,7 @@ pub(super) async fn show(
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))
 }
 
-/// Changes title, description and reviewers. Bitbucket was seen to keep neither reviewers nor a description that are
-/// not sent, and to want the title each time.
+/// Edits title, description and reviewers. Bitbucket requires the title and clears omitted fields.
 pub(super) async fn update(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
@@ -231,7 +230,7 @@ pub(super) async fn update(
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))
 }
 
-/// One that can still be changed.
+/// An open pull request, or the refusal of a closed one.
 async fn open(shared: &Shared, entry: &Entry, number: &str) -> Result<Pull, Refusal> {
     let pull = find(shared, entry, number).await?;
     match pull.record.state {

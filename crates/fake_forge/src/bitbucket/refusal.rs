@@ -13,12 +13,11 @@ use pullyard_demo_forge::{
     hooks, reviews,
 };
 
-/// What an error with nothing but words looks like.
+/// An error body with only a message.
 pub(crate) fn error(message: &str) -> Value {
     json!({ "type": "error", "error": { "message": message } })
 }
 
-/// An answer that is not what the caller wanted.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
@@ -30,13 +29,13 @@ impl Refusal {
         Self { status, body: error(message) }
     }
 
-    /// Without a right token. An App's token of GitHub's face is none here.
+    /// Missing or wrong token. Tokens of GitHub Apps are wrong here.
     pub(super) fn unauthorized() -> Self {
         let words = "Token is invalid, expired, or not supported for this endpoint.";
         Self::plain(StatusCode::UNAUTHORIZED, words)
     }
 
-    /// There is none, or they must not learn that there is.
+    /// The repository is absent, or hidden from the caller.
     pub(super) fn no_repository() -> Self {
         Self::not_found(
             "You may not have access to this repository or it no longer exists in this workspace. If you think this \
@@ -88,7 +87,7 @@ impl Refusal {
         Self::plain(StatusCode::CONFLICT, words)
     }
 
-    /// The token lacks a scope. Tokens of a demo have a role in its place: what it forbids is told as that scope.
+    /// The token lacks a scope. The forge's tokens have roles, so the refusal names the scope that matches the need.
     pub(super) fn lacks(need: Need) -> Self {
         let subject = match need.permission {
             "pull_requests" => "pullrequest",
@@ -110,7 +109,7 @@ impl Refusal {
         refusal
     }
 
-    /// What is for accounts alone.
+    /// The route needs an account and refuses access tokens.
     pub(super) fn not_for_access_tokens() -> Self {
         Self::forbidden("This API is not accessible by this authentication mechanism")
     }
@@ -119,21 +118,21 @@ impl Refusal {
         Self::plain(StatusCode::BAD_REQUEST, message)
     }
 
-    /// The message says nothing, the detail all.
+    /// A generic message; the detail has the reason.
     pub(super) fn with_detail(detail: &str) -> Self {
         let mut refusal = Self::bad_request("Bad request");
         refusal.body["error"]["detail"] = json!(detail);
         refusal
     }
 
-    /// One field of the body is wrong; `fields` says it once more.
+    /// An invalid field; `fields` repeats the message.
     pub(super) fn field(name: &str, words: &str) -> Self {
         let mut refusal = Self::bad_request(&format!("{name}: {words}"));
         refusal.body["error"]["fields"] = json!({ name: [words] });
         refusal
     }
 
-    /// A field that has to be there is not.
+    /// A missing required field.
     pub(super) fn missing(name: &str) -> Self {
         let mut refusal = Self::bad_request("Bad request");
         refusal.body["error"]["fields"] = json!({ name: ["required key not provided"] });

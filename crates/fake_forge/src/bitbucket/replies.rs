@@ -1,4 +1,4 @@
-//! Answers to any comment; GitHub has them in threads on lines alone.
+//! Replies to any comment. GitHub has replies only in threads on lines.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use pullyard_demo_forge::{
     shared::Shared,
 };
 
-/// An answer to any comment. Gives its id.
+/// Creates a reply and returns its id.
 pub(crate) async fn to_any(
     shared: &Arc<Shared>,
     entry: &Entry,
@@ -28,7 +28,7 @@ pub(crate) async fn to_any(
         let (comment, pull) = on_a_line(shared, entry, actor, of, body).await?;
         return Ok((comment.id, pull));
     }
-    // On Bitbucket's face a review's summary is a comment on the whole.
+    // A review body is a comment in Bitbucket's API.
     let is_summary = |review: &ReviewRecord| review.submitted_at.is_some() && !review.body.trim().is_empty();
     let is_there = record.notes.iter().any(|note| note.id == parent)
         || record.reviews.iter().any(|review| review.id == parent && is_summary(review));

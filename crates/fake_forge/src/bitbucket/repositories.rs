@@ -1,4 +1,4 @@
-//! The caller's account, repositories, their branches and their commits.
+//! Routes of the caller's account, repositories, branches and commits.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) type Part = Path<(String, String, String)>;
 
 pub(super) async fn own_account(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Value>, Refusal> {
     let account = caller.actor()?.account;
-    // Nor is any access token of Bitbucket's told: whoever has one learns who it is from what it wrote.
+    // Bitbucket does not return the account of an access token either.
     if account.kind == AccountKind::Bot {
         return Err(Refusal::not_for_access_tokens());
     }
@@ -61,7 +61,7 @@ pub(super) async fn branch(
     })))
 }
 
-/// One commit, by the whole of its id or by its beginning.
+/// A commit by its full or abbreviated hash.
 pub(super) async fn commit(
     State(shared): State<Arc<Shared>>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! What is sent to write a comment: on the whole, on a line, or as an answer to another one.
+//! Request bodies of comments: on the pull request, on a line, or as a reply.
 
 use serde::Deserialize;
 
@@ -33,7 +33,7 @@ struct Inline {
     start_to: Option<u64>,
 }
 
-/// A comment that is to be written.
+/// A comment to create.
 pub(super) enum New {
     OnTheWhole(String),
     OnALine(NewComment),
@@ -55,7 +55,7 @@ pub(super) fn new(body: &[u8]) -> Result<New, Refusal> {
     }
 }
 
-/// What a comment is to say from now on.
+/// Parses the new text of an edited comment.
 pub(super) fn reworded(body: &[u8]) -> Result<String, Refusal> {
     let Sent { content, parent, inline, pending: _ } = body::read(body)?;
     for (name, given) in [("parent", parent.is_some()), ("inline", inline.is_some())] {
@@ -71,7 +71,7 @@ fn words(content: Option<Content>) -> Result<String, Refusal> {
     if words.trim().is_empty() { Err(Refusal::field("content", "This field may not be blank.")) } else { Ok(words) }
 }
 
-/// `to` is of the new file, `from` of the old one.
+/// `to` is a line of the new file, `from` of the old one.
 fn on_a_line(inline: Inline, body: String) -> Result<NewComment, Refusal> {
     let Inline { path, from, to, start_from, start_to } = inline;
     let path = path.ok_or_else(|| Refusal::missing("inline"))?;

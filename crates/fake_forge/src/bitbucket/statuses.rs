@@ -1,4 +1,4 @@
-//! Build statuses of commits. The same key again takes the place of what was said before.
+//! Build statuses of commits. A status replaces the earlier one with the same key.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use pullyard_demo_forge::{access::Need, record::StatusRecord, repositories::Entr
 
 const MAX_KEY_CHARACTERS: usize = 40;
 
-/// Each state with what GitHub calls it, which is what the forge keeps.
+/// Bitbucket's states, with GitHub's names, which the forge stores.
 const STATES: [(&str, &str); 4] =
     [("INPROGRESS", "pending"), ("SUCCESSFUL", "success"), ("FAILED", "failure"), ("STOPPED", "error")];
 
@@ -115,7 +115,7 @@ pub(super) async fn list(
     Ok(paging.answer(&shared, newest.map(|status| shown(&shared, &entry, status)).collect()))
 }
 
-/// Writes: the repository's record, with this one in the place of all of its key.
+/// Writes: the repository's record, without earlier statuses of this key.
 async fn replace(entry: &Entry, status: &StatusRecord) -> Result<(), Refusal> {
     let mut record = entry.record.lock().await;
     let mut changed = record.clone();

@@ -1,4 +1,4 @@
-//! The routes by which a thread on a line is resolved and opened again, and a comment is deleted.
+//! Routes that resolve and reopen a thread on a line, and delete a comment.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use pullyard_demo_forge::{
 
 type Named = (String, String, String, String);
 
-/// Who asks, about which pull request, and about which thread: named by its first comment.
+/// Authorizes the caller and finds the thread by its first comment.
 async fn asked(
     shared: &Shared,
     caller: Caller,
@@ -45,7 +45,7 @@ async fn asked(
     Ok((actor, entry, pull.number, id))
 }
 
-/// Bitbucket was seen to want an object for this, which may be an empty one.
+/// Bitbucket requires a JSON object as body, which may be empty.
 pub(super) async fn resolve(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
@@ -83,7 +83,7 @@ pub(super) async fn reopen(
     }
 }
 
-/// Deletes a comment of one's own.
+/// Deletes the caller's own comment.
 pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! Events in the shape of Bitbucket's webhooks, for hooks that were made through Bitbucket's API.
+//! Events in the format of Bitbucket's webhooks, for hooks created through Bitbucket's API.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use pullyard_demo_forge::{
     users::Account,
 };
 
-/// Bitbucket sends nothing larger, and tells nobody that it did not.
+/// Bitbucket silently drops larger bodies.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
-/// Sends an event to the hooks that asked for it.
+/// Sends an event to the subscribed hooks.
 pub(crate) async fn publish(shared: &Arc<Shared>, entry: &Entry, by: &Account, occurrence: Occurrence<'_>) {
     match occurrence {
         Occurrence::PullRequest { pull, action } => pull_request(shared, entry, by, pull, action).await,
@@ -31,7 +31,7 @@ pub(crate) async fn publish(shared: &Arc<Shared>, entry: &Entry, by: &Account, o
     }
 }
 
-/// `action` as GitHub names it.
+/// `action` is GitHub's name.
 async fn pull_request(shared: &Arc<Shared>, entry: &Entry, by: &Account, pull: &Pull, action: &str) {
     let key = match action {
         "opened" => "pullrequest:created",
@@ -39,14 +39,14 @@ async fn pull_request(shared: &Arc<Shared>, entry: &Entry, by: &Account, pull: &
         "synchronize" => "pullrequest:push",
         "closed" if pull.record.merged.is_some() => "pullrequest:fulfilled",
         "closed" => "pullrequest:rejected",
-        // Bitbucket has no labels, and what was declined there stays so.
+        // Bitbucket has no labels and cannot reopen a declined pull request.
         _ => return,
     };
     let parts = || json!({ "pullrequest": pull_answers::pull(shared, entry, pull) });
     tell(shared, entry, by, key, parts).await;
 }
 
-/// A verdict, and a comment with what it says: on Bitbucket these are two things.
+/// Sends the verdict and the review body as two events, as on Bitbucket.
 async fn review(shared: &Arc<Shared>, entry: &Entry, by: &Account, pull: &Pull, review: &ReviewRecord, action: &str) {
     let verdict = match (action, review.verdict()) {
         ("submitted", Some(ReviewState::ChangesRequested)) => {
@@ -69,7 +69,7 @@ async fn review(shared: &Arc<Shared>, entry: &Entry, by: &Account, pull: &Pull, 
     tell(shared, entry, by, key, parts).await;
 }
 
-/// A comment on the whole or on a line, or what a review says.
+/// Sends a comment or a review body.
 async fn comment(shared: &Arc<Shared>, entry: &Entry, by: &Account, pull: &Pull, id: u64, action: &str) {
     let key = match action {
         "created" | "submitted" => "pullrequest:comment_created",
@@ -77,7 +77,7 @@ async fn comment(shared: &Arc<Shared>, entry: &Entry, by: &Account, pull: &Pull,
         _ => return,
     };
     let all = comments::of(&pull.record, None);
-    // A review that says nothing is no comment.
+    // A review without a body has no comment.
     let Some(comment) = all.iter().find(|comment| comment.id == id) else { return };
     let parts = || {
         json!({
@@ -88,7 +88,7 @@ async fn comment(shared: &Arc<Shared>, entry: &Entry, by: &Account, pull: &Pull,
     tell(shared, entry, by, key, parts).await;
 }
 
-/// A repository got the name it has now: another one in its workspace, or one in another workspace.
+/// A rename within a workspace, or a transfer to another one.
 async fn renamed(shared: &Arc<Shared>, entry: &Entry, by: &Account, (old_owner, old_name): (&str, &str)) {
     let (owner, name) = (entry.owner(), entry.name());
     if !old_owner.eq_ignore_ascii_case(&owner) {
@@ -102,7 +102,7 @@ async fn renamed(shared: &Arc<Shared>, entry: &Entry, by: &Account, (old_owner, 
     tell(shared, entry, by, "repo:updated", parts).await;
 }
 
-/// Adds what every delivery has and hands it on; nothing is put together that nobody hears.
+/// Adds the common fields and sends the event. The payload is built only for subscribed hooks.
 async fn tell(shared: &Arc<Shared>, entry: &Entry, by: &Account, key: &'static str, parts: impl FnOnce() -> Value) {
     if !hooks::anyone_listens(shared, entry, (Face::Bitbucket, key)).await {
         return;

@@ -1,4 +1,4 @@
-//! Bitbucket's UUIDs of what the forge knows by a number: the same number always gives the same one.
+//! Bitbucket's UUIDs, derived from the forge's numeric ids.
 
 use sha2::{Digest as _, Sha256};
 
@@ -10,7 +10,6 @@ pub(super) fn of_account(id: u64) -> String {
     braced("account", id)
 }
 
-/// A commit status has one as well.
 pub(super) fn of_status(id: u64) -> String {
     braced("status", id)
 }
@@ -19,12 +18,12 @@ pub(super) fn of_hook(id: u64) -> String {
     braced("hook", id)
 }
 
-/// As an address has it.
+/// Percent-encodes the braces.
 pub(super) fn in_path(uuid: &str) -> String {
     uuid.replace('{', "%7B").replace('}', "%7D")
 }
 
-/// Of the eighth version, which leaves its bits to whoever makes one; Bitbucket writes braces around it.
+/// UUID version 8, which allows custom bits, in braces as on Bitbucket.
 fn braced(kind: &str, id: u64) -> String {
     let digest = Sha256::digest(format!("{kind}:{id}"));
     let bits = digest.iter().take(16).fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
@@ -40,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uuid_has_its_form_and_is_nobody_elses() {
+    fn uuid_is_well_formed_stable_and_unique() {
         let uuid = of_repository(9_007_199_254_740_993);
         assert_eq!(uuid, of_repository(9_007_199_254_740_993));
         let parts: Vec<usize> = uuid.trim_matches(['{', '}']).split('-').map(str::len).collect();

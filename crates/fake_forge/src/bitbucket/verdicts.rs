@@ -1,4 +1,4 @@
-//! The routes of approving a pull request and of asking for changes to it, and of taking that back.
+//! Routes that approve a pull request, request changes, and withdraw either.
 
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ pub(super) async fn withdraw_request(
     withdraw(&shared, caller, named, Verdict::RequestChanges).await
 }
 
-/// Who asks, about which pull request.
+/// Authorizes the caller and finds the pull request.
 async fn asked(
     shared: &Shared,
     caller: Caller,
@@ -82,8 +82,8 @@ async fn withdraw(shared: &Arc<Shared>, caller: Caller, named: Named, verdict: V
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Bitbucket was seen to refuse a second approval as a conflict; a second request for changes is taken for the same,
-/// and what is not there can't be taken back. Its papers refuse what is about a merged pull request with 400.
+/// Observed on Bitbucket: a second approval is a conflict. Assumed: a second change request is one too, and withdrawing
+/// an absent verdict is 404. Documented: a verdict on a merged pull request is 400.
 fn refused(objection: Objection, verdict: Verdict) -> Refusal {
     let said = match verdict {
         Verdict::RequestChanges => "requested changes to",

@@ -1,4 +1,4 @@
-//! Apps: made from a manifest, proven by signed claims, reaching only what their tokens were minted for.
+//! GitHub Apps: manifests, signed claims, and the limits of installation tokens.
 
 use std::time::{Duration, SystemTime};
 
@@ -39,7 +39,7 @@ async fn call(world: &World, token: &str, method: Method, path: &str, body: Opti
     (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null))
 }
 
-/// What a browser does with a manifest, up to the code in the address it is sent to.
+/// Submits a manifest as a browser does, and returns the code from the redirect.
 async fn code(world: &World, manifest: &Value) -> String {
     let form = |fields: &[(&str, &str)]| {
         let mut url = reqwest::Url::parse("http://x/").unwrap();
@@ -74,7 +74,7 @@ impl App {
         let path = format!("/app-manifests/{}/conversions", code(world, &manifest).await);
         let (status, app) = call(world, "", Method::POST, &path, None).await;
         assert_eq!((status, &app["slug"]), (201, &json!("pull-yard")));
-        assert_eq!(call(world, "", Method::POST, &path, None).await.0, 404, "a code is good once");
+        assert_eq!(call(world, "", Method::POST, &path, None).await.0, 404, "a code works once");
         let pem = app["pem"].as_str().unwrap();
         let der: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
         let key = RsaKeyPair::from_der(&BASE64_STANDARD.decode(der).unwrap()).unwrap();
@@ -104,7 +104,7 @@ impl App {
 }
 
 #[tokio::test]
-async fn a_claim_is_taken_once_and_only_for_ten_minutes() {
+async fn claim_is_accepted_once_within_ten_minutes() {
     let world = World::new().await;
     let app = App::new(&world, None).await;
     let ask = async |claim: String| call(&world, &claim, Method::GET, "/app", None).await.0;
@@ -122,7 +122,7 @@ async fn a_claim_is_taken_once_and_only_for_ten_minutes() {
 }
 
 #[tokio::test]
-async fn a_token_reaches_what_it_was_minted_for_for_an_hour() {
+async fn installation_token_has_its_rights_for_one_hour() {
     let world = World::new().await;
     let app = App::new(&world, None).await;
     world.forge.create_repository("acme/other", "main", &[]).await.unwrap();
@@ -159,7 +159,7 @@ async fn a_token_reaches_what_it_was_minted_for_for_an_hour() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_given_back_is_good_for_nothing() {
+async fn revoked_token_is_rejected() {
     let world = World::new().await;
     let app = App::new(&world, None).await;
     let token = app.mint(&world, "a", json!({})).await.1["token"].as_str().unwrap().to_owned();
@@ -169,7 +169,7 @@ async fn a_token_that_was_given_back_is_good_for_nothing() {
 }
 
 #[tokio::test]
-async fn an_apps_hook_hears_of_what_it_is_installed_for_and_tells_its_deliveries() {
+async fn app_hook_receives_signed_events_and_lists_deliveries() {
     let (world, listener) = (World::new().await, Listener::start().await);
     let app = App::new(&world, Some(&listener.url)).await;
     world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
@@ -185,7 +185,7 @@ async fn an_apps_hook_hears_of_what_it_is_installed_for_and_tells_its_deliveries
 }
 
 #[tokio::test]
-async fn an_apps_hook_is_changed_by_the_apps_own_claim_and_keeps_what_was_not_said() {
+async fn only_the_app_edits_its_hook_and_omitted_fields_stay() {
     let (world, listener) = (World::new().await, Listener::start().await);
     let app = App::new(&world, Some("http://127.0.0.1:1/none")).await;
     let path = "/app/hook/config";
@@ -207,11 +207,11 @@ async fn an_apps_hook_is_changed_by_the_apps_own_claim_and_keeps_what_was_not_sa
     world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
     world.forge.deliveries_settled().await;
     let heard = listener.heard();
-    assert!(heard.len() == 1 && heard[0].is_signed_with("another"), "with the secret that it has now");
+    assert!(heard.len() == 1 && heard[0].is_signed_with("another"), "signed with the new secret");
 
     let token = app.mint(&world, "t", json!({})).await.1["token"].as_str().unwrap().to_owned();
     for nobody in [token.as_str(), "token-of-nobody"] {
-        assert_eq!(call(&world, nobody, Method::GET, path, None).await.0, 401, "the App alone may see it");
+        assert_eq!(call(&world, nobody, Method::GET, path, None).await.0, 401, "only the App may see it");
     }
     assert_eq!(call(&world, &app.claim("see", -30, 300), Method::GET, path, None).await.0, 401, "the same jti");
 }

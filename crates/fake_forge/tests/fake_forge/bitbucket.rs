@@ -1,4 +1,4 @@
-//! Bitbucket's face: the same repositories and people in Bitbucket's shapes, and what it refuses.
+//! Bitbucket's API over the demo forge's repositories, and its refusals.
 
 use pullyard_demo_forge::{AccountKind, User};
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::world::{ANN, Answer, BOT, EVE, REPOSITORY, RON, World};
 
 impl World {
-    /// A path below the repository, or below the API when it begins with a slash.
+    /// An address below the repository, or below the API for a path with a leading slash.
     pub(crate) fn at(&self, path: &str) -> String {
         let api = self.forge.bitbucket_api_url();
         match path.strip_prefix('/') {
@@ -25,14 +25,14 @@ impl World {
         self.post(who, &self.at(path), body).await
     }
 
-    /// A comment on the whole by somebody; gives its id.
+    /// Creates a comment on the pull request and returns its id.
     pub(crate) async fn say(&self, who: &str, words: &str) -> u64 {
         let answer = self.send(who, "pullrequests/1/comments", note(words)).await;
         assert_eq!(answer.status, 201, "{}", answer.body);
         answer.body["id"].as_u64().unwrap()
     }
 
-    /// A comment on the tenth line by somebody, on GitHub's face; gives its id.
+    /// Creates a comment on line 10 through GitHub's API and returns its id.
     async fn say_on_line(&self, who: &str) -> u64 {
         let head = self.get(BOT, "pulls/1").await.body["head"]["sha"].clone();
         let new = json!({ "commit_id": head, "path": "change.txt", "line": 10, "side": "RIGHT", "body": "Why so?" });
@@ -41,7 +41,7 @@ impl World {
         answer.body["id"].as_u64().unwrap()
     }
 
-    /// An answer to that by somebody, on GitHub's face; gives its id.
+    /// Creates a reply through GitHub's API and returns its id.
     async fn answer(&self, who: &str, first: u64) -> u64 {
         let answer = self.post(who, &format!("pulls/1/comments/{first}/replies"), json!({ "body": "Done." })).await;
         assert_eq!(answer.status, 201, "{}", answer.body);
@@ -68,7 +68,7 @@ async fn with_basic(world: &World, name: &str, password: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn a_token_proves_itself_by_bearer_or_behind_an_address() {
+async fn token_is_accepted_as_bearer_or_basic() {
     let world = World::new().await;
     let own = world.read(ANN, "/user").await;
     assert_eq!((own.status, &own.body["nickname"], &own.body["type"]), (200, &json!(ANN), &json!("user")));
@@ -85,7 +85,7 @@ async fn a_token_proves_itself_by_bearer_or_behind_an_address() {
 }
 
 #[tokio::test]
-async fn an_access_token_is_not_told_whose_it_is() {
+async fn access_token_cannot_read_its_account() {
     let world = World::new().await;
     let robot = User { login: "robot".to_owned(), id: 14, token: "token-of-robot".to_owned() };
     world.forge.add_user(robot, AccountKind::Bot).await.unwrap();
@@ -95,7 +95,7 @@ async fn an_access_token_is_not_told_whose_it_is() {
 }
 
 #[tokio::test]
-async fn a_repository_is_told_with_its_uuid_and_with_whoever_asks_in_the_address_to_clone() {
+async fn repository_has_a_uuid_and_the_caller_in_its_clone_url() {
     let world = World::new().await;
     let told = world.read(ANN, "").await;
     assert_eq!((told.status, &told.body["full_name"]), (200, &json!(REPOSITORY)));
@@ -115,7 +115,7 @@ async fn a_repository_is_told_with_its_uuid_and_with_whoever_asks_in_the_address
 }
 
 #[tokio::test]
-async fn a_branch_is_found_by_its_name_in_either_spelling() {
+async fn branch_is_found_with_plain_or_encoded_slash() {
     let world = World::new().await;
     let head = world.forge.commit(REPOSITORY, "topic/1", BOT, &[("other.txt", "x\n", false)]).await.unwrap();
     for path in ["refs/branches/topic/1", "refs/branches/topic%2F1"] {
@@ -131,7 +131,7 @@ async fn a_branch_is_found_by_its_name_in_either_spelling() {
 }
 
 #[tokio::test]
-async fn a_pull_request_of_one_face_is_one_of_the_other() {
+async fn both_apis_show_the_same_pull_request() {
     let world = World::new().await;
     let head = world.get(BOT, "pulls/1").await.body["head"]["sha"].as_str().unwrap().to_owned();
     let told = world.read(RON, "pullrequests/1").await.body;
@@ -148,12 +148,12 @@ async fn a_pull_request_of_one_face_is_one_of_the_other() {
 }
 
 #[tokio::test]
-async fn opening_one_again_brings_the_open_one_up_to_date() {
+async fn repeated_creation_updates_the_open_pull_request() {
     let world = World::new().await;
     world.forge.commit(REPOSITORY, "next", BOT, &[("other.txt", "x\n", false)]).await.unwrap();
     let first = world.send(BOT, "pullrequests", proposal("next")).await;
     assert_eq!((first.status, &first.body["id"]), (201, &json!(2)));
-    assert_eq!(first.body["destination"]["branch"]["name"], json!("main"), "the main branch, where none is named");
+    assert_eq!(first.body["destination"]["branch"]["name"], json!("main"), "the main branch is the default");
     let mut again = proposal("next");
     again["title"] = json!("Change it more");
     let second = world.send(BOT, "pullrequests", again).await;
@@ -161,7 +161,7 @@ async fn opening_one_again_brings_the_open_one_up_to_date() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_opened_is_refused_with_the_field() {
+async fn refused_creation_names_the_field() {
     let world = World::new().await;
     let none = world.send(BOT, "pullrequests", proposal("none")).await;
     assert_eq!((none.status, said(&none)), (400, "source: branch not found: none"));
@@ -186,7 +186,7 @@ async fn what_can_not_be_opened_is_refused_with_the_field() {
 }
 
 #[tokio::test]
-async fn a_list_is_filtered_sorted_and_paged() {
+async fn pull_request_list_is_filtered_sorted_and_paged() {
     let world = World::new().await;
     for branch in ["second", "third"] {
         world.forge.commit(REPOSITORY, branch, BOT, &[(branch, "x\n", false)]).await.unwrap();
@@ -222,14 +222,14 @@ async fn a_list_is_filtered_sorted_and_paged() {
 }
 
 #[tokio::test]
-async fn a_change_takes_off_what_it_leaves_out_and_has_a_title() {
+async fn edit_clears_omitted_fields_and_needs_a_title() {
     let world = World::new().await;
     let uuid = world.read(RON, "/user").await.body["uuid"].clone();
     let change = async |who: &str, body: Value| world.put(who, &world.at("pullrequests/1"), body).await;
     let twice = json!([{ "uuid": uuid }, { "uuid": uuid }]);
     let asked = change(BOT, json!({ "title": "New", "description": "So.", "reviewers": twice })).await;
     assert_eq!((asked.status, &asked.body["title"]), (200, &json!("New")));
-    assert_eq!(asked.body["reviewers"].as_array().unwrap().len(), 1, "each is one once");
+    assert_eq!(asked.body["reviewers"].as_array().unwrap().len(), 1, "no duplicate reviewers");
     assert_eq!(asked.body["reviewers"][0]["nickname"], json!(RON));
     assert_eq!(world.get(BOT, "pulls/1/requested_reviewers").await.body["users"][0]["login"], json!(RON));
     let changed = change(BOT, json!({ "title": "New", "description": "Thus." })).await.body;
@@ -252,7 +252,7 @@ async fn a_change_takes_off_what_it_leaves_out_and_has_a_title() {
 }
 
 #[tokio::test]
-async fn a_merged_one_says_so_and_conflicts_are_not_merged() {
+async fn merge_sets_the_state_and_conflicts_are_refused() {
     let world = World::new().await;
     assert_eq!(world.send(RON, "pullrequests/1/merge", json!({})).await.status, 403);
     let merged = world.send(ANN, "pullrequests/1/merge", json!({ "merge_strategy": "squash" })).await;
@@ -268,7 +268,7 @@ async fn a_merged_one_says_so_and_conflicts_are_not_merged() {
 }
 
 #[tokio::test]
-async fn comments_of_all_kinds_are_one_list() {
+async fn comments_of_all_kinds_are_in_one_list() {
     let world = World::new().await;
     world.request_changes(RON, "Not yet.").await;
     let note = world.say(ANN, "Hello <all>").await;
@@ -282,14 +282,14 @@ async fn comments_of_all_kinds_are_one_list() {
     let inline = &of(line)["inline"];
     assert_eq!((&inline["path"], &inline["to"], &inline["from"]), (&json!("change.txt"), &json!(10), &Value::Null));
     assert_eq!((&of(line)["deleted"], &of(line)["pending"]), (&json!(false), &json!(false)));
-    assert_eq!(world.get(RON, "issues/1/comments").await.body[0]["id"], json!(note), "on the other face as well");
+    assert_eq!(world.get(RON, "issues/1/comments").await.body[0]["id"], json!(note), "GitHub's API has it too");
     world.push(&[(10, "changed again")]).await;
     let inline = world.read(BOT, &format!("pullrequests/1/comments/{line}")).await.body["inline"].clone();
     assert_eq!((&inline["outdated"], &inline["to"]), (&json!(true), &json!(10)));
 }
 
 #[tokio::test]
-async fn an_answer_on_a_line_names_the_comment_that_its_thread_begins_with() {
+async fn line_reply_names_the_first_comment_of_its_thread() {
     let world = World::new().await;
     let first = world.say_on_line(RON).await;
     let told = async |id: u64| world.read(BOT, &format!("pullrequests/1/comments/{id}")).await.body;
@@ -301,7 +301,7 @@ async fn an_answer_on_a_line_names_the_comment_that_its_thread_begins_with() {
 }
 
 #[tokio::test]
-async fn comments_on_the_whole_are_reworded_by_their_author_and_never_empty() {
+async fn only_the_author_edits_a_comment_and_never_to_blank() {
     let world = World::new().await;
     let id = world.say(RON, "Hello").await;
     let path = world.at(&format!("pullrequests/1/comments/{id}"));
@@ -317,7 +317,7 @@ async fn comments_on_the_whole_are_reworded_by_their_author_and_never_empty() {
 }
 
 #[tokio::test]
-async fn what_nobody_sends_of_comments_is_refused_and_leaves_nothing() {
+async fn unsupported_comment_bodies_are_rejected_without_effect() {
     let world = World::new().await;
     let line = world.say_on_line(RON).await;
     let whole = world.say(RON, "Hello").await;
@@ -361,7 +361,7 @@ async fn what_nobody_sends_of_comments_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_build_status_of_the_same_key_takes_the_place_of_the_last() {
+async fn build_status_replaces_the_one_with_the_same_key() {
     let world = World::new().await;
     let head = world.get(BOT, "pulls/1").await.body["head"]["sha"].as_str().unwrap().to_owned();
     let path = format!("commit/{head}/statuses/build");
@@ -394,7 +394,7 @@ async fn a_build_status_of_the_same_key_takes_the_place_of_the_last() {
 }
 
 #[tokio::test]
-async fn odd_addresses_are_refused_and_break_nothing() {
+async fn malformed_paths_and_queries_are_rejected() {
     let world = World::new().await;
     let check = async |path: &str, status: u16| {
         assert_eq!(world.read(BOT, path).await.status, status, "{}", path.get(..80).unwrap_or(path));
@@ -429,7 +429,7 @@ async fn odd_addresses_are_refused_and_break_nothing() {
 }
 
 #[tokio::test]
-async fn odd_bodies_are_refused_and_leave_nothing() {
+async fn malformed_bodies_are_rejected_without_effect() {
     let world = World::new().await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let send = async |path: &str, body: Vec<u8>| {
@@ -454,7 +454,7 @@ async fn odd_bodies_are_refused_and_leave_nothing() {
 }
 
 #[tokio::test]
-async fn ordered_faults_come_in_bitbuckets_words() {
+async fn ordered_faults_have_the_format_of_bitbucket() {
     let world = World::new().await;
     let calls = || Calls { method: Some("POST".to_owned()), path: "/pullrequests/1/comments".to_owned() };
     world.forge.order_fault(calls(), 1, Fault::too_many(30));
@@ -468,11 +468,11 @@ async fn ordered_faults_come_in_bitbuckets_words() {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let lost = client.post(world.at("pullrequests/1/comments")).bearer_auth("token-of-ron").json(&hello).send().await;
     assert!(lost.is_err());
-    assert_eq!(world.read(RON, "pullrequests/1/comments").await.body["size"], json!(1), "it had its effect, once");
+    assert_eq!(world.read(RON, "pullrequests/1/comments").await.body["size"], json!(1), "it had one effect");
 }
 
 #[tokio::test]
-async fn a_new_forge_on_the_same_folder_tells_the_same() {
+async fn restarted_forge_keeps_uuids_and_replies() {
     let world = World::new().await;
     let first = world.say_on_line(RON).await;
     let second = world.answer(BOT, first).await;

@@ -1,4 +1,4 @@
-//! What reviewers write on Bitbucket's face: comments on lines, answers, what is resolved and what is deleted.
+//! Bitbucket's line comments, replies, resolved threads and deleted comments.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ impl World {
         self.read(BOT, &format!("{COMMENTS}/{id}")).await.body
     }
 
-    /// A comment that is written with more than words; gives its id.
+    /// Creates a comment with one more field and returns its id.
     async fn write(&self, who: &str, words: &str, (name, more): (&str, Value)) -> u64 {
         let mut body = note(words);
         body[name] = more;
@@ -37,7 +37,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_comment_on_a_line_of_either_side_is_one_on_the_other_face() {
+async fn both_apis_show_line_comments_of_either_side() {
     let world = World::new().await;
     let inline = json!({ "path": "change.txt", "start_to": 9, "to": 11 });
     let new = world.write(RON, "Here.", ("inline", inline)).await;
@@ -49,18 +49,18 @@ async fn a_comment_on_a_line_of_either_side_is_one_on_the_other_face() {
     let on_lines = world.get(BOT, "pulls/1/comments").await.body;
     let sides: Vec<&Value> = on_lines.as_array().unwrap().iter().map(|comment| &comment["side"]).collect();
     assert_eq!(sides, [&json!("RIGHT"), &json!("LEFT")]);
-    assert_eq!(on_lines[0]["created_at"].as_str().unwrap().len(), 20, "to the second: {}", on_lines[0]);
-    assert_eq!(world.comment(new).await["created_on"].as_str().unwrap().len(), 32, "to the microsecond");
+    assert_eq!(on_lines[0]["created_at"].as_str().unwrap().len(), 20, "precision in seconds: {}", on_lines[0]);
+    assert_eq!(world.comment(new).await["created_on"].as_str().unwrap().len(), 32, "precision in microseconds");
     assert_eq!(
         world.read(BOT, "pullrequests/1").await.body["participants"][0]["state"],
         Value::Null,
-        "it is no verdict"
+        "a comment is no verdict"
     );
     assert_eq!(world.send(EVE, COMMENTS, note("Hm.")).await.status, 404);
 }
 
 #[tokio::test]
-async fn any_comment_can_be_answered_and_the_answer_names_it() {
+async fn reply_to_any_comment_names_its_parent() {
     let world = World::new().await;
     let first = world.write_on_line(RON, "Why so?").await;
     let answer = world.write_below(BOT, "Because.", first).await;
@@ -71,7 +71,7 @@ async fn any_comment_can_be_answered_and_the_answer_names_it() {
     }
     let on_lines = world.get(BOT, "pulls/1/comments").await.body;
     let threads: Vec<&Value> = on_lines.as_array().unwrap().iter().map(|one| &one["in_reply_to_id"]).collect();
-    assert_eq!(threads, [&Value::Null, &json!(first), &json!(first)], "one thread on the other face");
+    assert_eq!(threads, [&Value::Null, &json!(first), &json!(first)], "one thread in GitHub's API");
 
     let whole = world.say(RON, "All of it?").await;
     let below = world.write_below(BOT, "Yes.", whole).await;
@@ -87,14 +87,14 @@ async fn any_comment_can_be_answered_and_the_answer_names_it() {
 }
 
 #[tokio::test]
-async fn a_thread_is_resolved_once_and_opened_again() {
+async fn thread_is_resolved_once_and_reopened() {
     let world = World::new().await;
     let first = world.write_on_line(RON, "Why so?").await;
     let answer = world.write_below(BOT, "Because.", first).await;
     let whole = world.say(RON, "Hello").await;
     let resolve = |id: u64| format!("{COMMENTS}/{id}/resolve");
     let bare = world.call(RON, reqwest::Method::POST, &world.at(&resolve(first)), None).await;
-    assert_eq!(bare.status, 400, "it wants an object");
+    assert_eq!(bare.status, 400, "the body must be an object");
     for other in [answer, whole] {
         let refused = world.send(RON, &resolve(other), json!({})).await;
         assert_eq!((refused.status, said(&refused)), (403, "This is no top-level comment on the diff."));
@@ -112,7 +112,7 @@ async fn a_thread_is_resolved_once_and_opened_again() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_leaves_a_trace_here_and_its_answers_below_it() {
+async fn deleted_comment_stays_listed_with_its_replies() {
     let world = World::new().await;
     let (line, whole) = (world.write_on_line(RON, "Why so?").await, world.say(RON, "Hello").await);
     let answer = world.write_below(BOT, "Because.", line).await;
@@ -128,20 +128,20 @@ async fn what_is_deleted_leaves_a_trace_here_and_its_answers_below_it() {
         assert_eq!((answered.status, said(&answered)), (400, "parent: The comment does not exist."));
     }
     let reworded = world.put(RON, &world.at(&format!("{COMMENTS}/{whole}")), note("Hello!")).await;
-    assert_eq!((reworded.status, &reworded.body["deleted"]), (200, &json!(true)), "it stays so");
+    assert_eq!((reworded.status, &reworded.body["deleted"]), (200, &json!(true)), "it stays deleted");
     let list = world.read(BOT, COMMENTS).await.body;
     assert_eq!(list["size"], json!(3));
     assert_eq!(world.comment(answer).await["parent"]["id"], json!(line));
     let later = world.write_below(RON, "Fine.", answer).await;
-    assert_eq!(world.comment(later).await["inline"]["to"], json!(10), "the thread goes on");
+    assert_eq!(world.comment(later).await["inline"]["to"], json!(10), "the thread continues");
     assert_eq!(world.read(BOT, "pullrequests/1").await.body["comment_count"], json!(2));
-    assert_eq!(world.get(BOT, "issues/1/comments").await.body, json!([]), "the other face tells no more of it");
+    assert_eq!(world.get(BOT, "issues/1/comments").await.body, json!([]), "GitHub's API drops it");
     let kept = world.get(BOT, "pulls/1/comments").await.body;
     assert_eq!((kept.as_array().unwrap().len(), &kept[0]["body"]), (2, &json!("Because.")));
 }
 
 #[tokio::test]
-async fn what_belongs_to_a_review_of_the_other_face_is_not_deleted_here() {
+async fn review_bodies_and_pending_comments_cannot_be_deleted() {
     let world = World::new().await;
     world.request_changes(RON, "Not yet.").await;
     let values = world.read(RON, COMMENTS).await.body["values"].clone();

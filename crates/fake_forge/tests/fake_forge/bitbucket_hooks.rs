@@ -1,4 +1,4 @@
-//! Hooks of Bitbucket's face: who may have them, what is refused, and what they hear of both faces.
+//! Bitbucket's webhooks: authorization, refusals, and events caused through either API.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
@@ -18,14 +18,14 @@ fn wanted(url: &str, events: &[&str]) -> Value {
     json!({ "description": "Pullyard", "url": url, "active": true, "secret": SECRET, "events": events })
 }
 
-/// A path that names a hook: Bitbucket's UUIDs have braces.
+/// The path of a hook by its UUID.
 fn named(place: &str, hook: &Value) -> String {
     let uuid = hook["uuid"].as_str().unwrap();
     assert!(uuid.starts_with('{') && uuid.len() == 38, "{uuid}");
     format!("{place}/%7B{}%7D", uuid.trim_matches(['{', '}']))
 }
 
-/// A hook of the repository with these events; gives its path as well.
+/// Creates a repository hook with these events; also returns its path.
 async fn listening(events: &[&str]) -> (World, Listener, String) {
     let (world, listener) = (World::new().await, Listener::start().await);
     let made = world.send(BOT, "hooks", wanted(&listener.url, events)).await;
@@ -43,7 +43,7 @@ async fn whats(world: &World, listener: &Listener) -> Vec<String> {
     heard(world, listener).await.iter().map(Heard::what).collect()
 }
 
-/// The one delivery since the last time.
+/// The only delivery since the last call.
 async fn only(world: &World, listener: &Listener, key: &str) -> Heard {
     let heard = heard(world, listener).await;
     let told: Vec<String> = heard.iter().map(Heard::what).collect();
@@ -59,7 +59,7 @@ fn signed(heard: &Heard) -> bool {
 }
 
 #[tokio::test]
-async fn a_hook_is_made_changed_and_removed_is_not_pinged_and_never_tells_its_secret() {
+async fn hook_is_edited_and_deleted_and_hides_its_secret() {
     let (world, listener, path) = listening(&["repo:updated", SAID]).await;
     let shown = world.read(BOT, &path).await;
     let body = &shown.body;
@@ -70,14 +70,14 @@ async fn a_hook_is_made_changed_and_removed_is_not_pinged_and_never_tells_its_se
     assert_eq!(body["subject"]["full_name"], json!(REPOSITORY));
     let list = world.read(BOT, "hooks?pagelen=100").await.body;
     assert_eq!((&list["size"], &list["values"][0]), (&json!(1), body));
-    assert!(whats(&world, &listener).await.is_empty(), "nobody is pinged");
+    assert!(whats(&world, &listener).await.is_empty(), "no ping is sent");
 
     let changed = world.put(BOT, &world.at(&path), json!({ "active": false, "events": [REQUESTED] })).await;
     assert_eq!((changed.status, &changed.body["events"]), (200, &json!([REQUESTED])));
     assert_eq!(
         (&changed.body["active"], &changed.body["secret_set"], &changed.body["url"]),
         (&json!(false), &json!(true), &json!(listener.url)),
-        "what is left out stays"
+        "omitted fields stay"
     );
     let bare = world.put(BOT, &world.at(&path), json!({ "secret": null })).await;
     assert_eq!((bare.status, &bare.body["secret_set"]), (200, &json!(false)));
@@ -89,7 +89,7 @@ async fn a_hook_is_made_changed_and_removed_is_not_pinged_and_never_tells_its_se
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_hook_is_refused_and_named() {
+async fn invalid_hook_settings_are_rejected_by_field() {
     let (world, listener, path) = listening(&[SAID]).await;
     let url = listener.url.as_str();
     let check = async |field: &str, sent: Value| {
@@ -107,13 +107,13 @@ async fn what_is_wrong_with_a_hook_is_refused_and_named() {
         check("secret", json!({ "url": url, "events": [SAID], "secret": secret })).await;
     }
     let longest = json!({ "url": url, "events": [SAID], "secret": "s".repeat(128) });
-    assert_eq!(world.send(BOT, "hooks", longest).await.status, 201, "also a second one to the same address");
+    assert_eq!(world.send(BOT, "hooks", longest).await.status, 201, "two hooks may share an address");
     let changed = world.put(BOT, &world.at(&path), json!({ "events": ["party"] })).await;
     assert_eq!((changed.status, world.read(BOT, &path).await.body["events"].clone()), (400, json!([SAID])));
 }
 
 #[tokio::test]
-async fn only_who_administers_a_repository_or_workspace_has_its_hooks() {
+async fn hooks_are_for_administrators_only() {
     let (world, listener, path) = listening(&[SAID]).await;
     for place in ["hooks", "/workspaces/acme/hooks"] {
         let refused = world.read(ANN, place).await;
@@ -140,7 +140,7 @@ async fn only_who_administers_a_repository_or_workspace_has_its_hooks() {
 }
 
 #[tokio::test]
-async fn a_workspaces_hook_hears_of_each_of_its_repositories() {
+async fn workspace_hook_receives_events_of_all_its_repositories() {
     let (world, listener) = (World::new().await, Listener::start().await);
     for name in ["acme/other", "else/where"] {
         world.forge.create_repository(name, "main", &[]).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_workspaces_hook_hears_of_each_of_its_repositories() {
     let made = world.send(BOT, "/workspaces/acme/hooks", wanted(&listener.url, &[SAID, "repo:updated"])).await;
     assert_eq!((made.status, &made.body["subject_type"]), (201, &json!("workspace")));
     assert_eq!(world.read(BOT, &named("/workspaces/acme/hooks", &made.body)).await.body, made.body);
-    assert_eq!(world.read(BOT, "hooks").await.body["values"], json!([]), "it is none of the repository's");
+    assert_eq!(world.read(BOT, "hooks").await.body["values"], json!([]), "the repository has no hook");
     world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
     world.forge.rename_repository("acme/other", "acme/another", BOT).await.unwrap();
     world.forge.rename_repository("else/where", "else/there", BOT).await.unwrap();
@@ -156,7 +156,7 @@ async fn a_workspaces_hook_hears_of_each_of_its_repositories() {
 }
 
 #[tokio::test]
-async fn a_face_neither_shows_nor_tells_the_hooks_of_the_other() {
+async fn each_api_has_its_own_hooks_and_event_format() {
     let (world, listener, path) = listening(&[SAID]).await;
     let githubs = Listener::start().await;
     let config = json!({ "url": githubs.url, "content_type": "json", "secret": SECRET });
@@ -185,7 +185,7 @@ async fn a_face_neither_shows_nor_tells_the_hooks_of_the_other() {
 }
 
 #[tokio::test]
-async fn changes_that_are_requested_are_told_signed_and_so_is_their_withdrawal() {
+async fn change_request_and_withdrawal_are_sent_signed() {
     let (world, listener, path) = listening(&[REQUESTED, REMOVED]).await;
     let id = world.request_changes(RON, "No.").await;
     let told = only(&world, &listener, REQUESTED).await;
@@ -211,7 +211,7 @@ async fn changes_that_are_requested_are_told_signed_and_so_is_their_withdrawal()
 }
 
 #[tokio::test]
-async fn an_approval_is_told_as_one_and_so_is_its_withdrawal() {
+async fn approval_and_its_withdrawal_are_sent() {
     let (approved, unapproved) = ("pullrequest:approved", "pullrequest:unapproved");
     let (world, listener, _) = listening(&[REQUESTED, REMOVED, approved, unapproved]).await;
     let given = world.post(RON, "pulls/1/reviews", json!({ "event": "APPROVE" })).await;
@@ -224,7 +224,7 @@ async fn an_approval_is_told_as_one_and_so_is_its_withdrawal() {
 }
 
 #[tokio::test]
-async fn what_a_review_says_and_each_comment_on_a_line_is_told_as_a_comment() {
+async fn review_bodies_and_line_comments_are_sent_as_comments() {
     let (world, listener, _) = listening(&[SAID, "pullrequest:comment_updated"]).await;
     let id = world.request_changes(RON, "No.").await;
     let told = heard(&world, &listener).await;
@@ -238,14 +238,14 @@ async fn what_a_review_says_and_each_comment_on_a_line_is_told_as_a_comment() {
     let path = format!("pulls/1/comments/{}/replies", line["id"]);
     world.post(BOT, &path, json!({ "body": "Done." })).await;
     let reply = only(&world, &listener, SAID).await;
-    assert_eq!(reply.body["comment"]["parent"]["id"], line["id"], "a review that says nothing is no comment");
+    assert_eq!(reply.body["comment"]["parent"]["id"], line["id"], "a review without a body is no comment");
     world.put(RON, &format!("pulls/1/reviews/{id}"), json!({ "body": "Never." })).await;
     let reworded = only(&world, &listener, "pullrequest:comment_updated").await;
     assert_eq!(reworded.body["comment"]["content"]["raw"], json!("Never."));
 }
 
 #[tokio::test]
-async fn the_life_of_a_pull_request_is_told_as_far_as_a_hook_asked_for_it() {
+async fn pull_request_events_are_sent_to_subscribed_hooks_only() {
     let (pushed, updated) = ("pullrequest:push", "pullrequest:updated");
     let (merged, declined) = ("pullrequest:fulfilled", "pullrequest:rejected");
     let (world, listener, path) = listening(&[pushed, updated, merged, declined]).await;
@@ -255,22 +255,22 @@ async fn the_life_of_a_pull_request_is_told_as_far_as_a_hook_asked_for_it() {
     world.patch(BOT, "pulls/1", json!({ "title": "Other" })).await;
     assert_eq!(only(&world, &listener, updated).await.body["pullrequest"]["title"], json!("Other"));
     world.request_changes(RON, "No.").await;
-    assert!(whats(&world, &listener).await.is_empty(), "it did not ask for reviews");
+    assert!(whats(&world, &listener).await.is_empty(), "the hook is not subscribed to reviews");
     assert_eq!(world.send(ANN, "pullrequests/1/decline", json!({})).await.status, 200);
     assert_eq!(only(&world, &listener, declined).await.body["pullrequest"]["state"], json!("DECLINED"));
     world.patch(BOT, "pulls/1", json!({ "state": "open" })).await;
     world.post(ANN, "issues/1/labels", json!({ "labels": ["revise"] })).await;
-    assert!(whats(&world, &listener).await.is_empty(), "Bitbucket has neither");
+    assert!(whats(&world, &listener).await.is_empty(), "Bitbucket has no such events");
     assert_eq!(world.put(ANN, "pulls/1/merge", json!({})).await.status, 200);
     assert_eq!(only(&world, &listener, merged).await.body["pullrequest"]["state"], json!("MERGED"));
 
     world.put(BOT, &world.at(&path), json!({ "active": false })).await;
     world.patch(BOT, "pulls/1", json!({ "title": "Late" })).await;
-    assert!(whats(&world, &listener).await.is_empty(), "it is switched off");
+    assert!(whats(&world, &listener).await.is_empty(), "the hook is inactive");
 }
 
 #[tokio::test]
-async fn another_name_another_workspace_and_the_end_of_a_repository_are_told() {
+async fn rename_transfer_and_deletion_of_a_repository_are_sent() {
     let (world, listener, _) = listening(&["repo:updated", "repo:transfer", "repo:deleted"]).await;
     let uuid = world.read(BOT, "").await.body["uuid"].clone();
     world.forge.rename_repository(REPOSITORY, "acme/next", BOT).await.unwrap();
@@ -286,7 +286,7 @@ async fn another_name_another_workspace_and_the_end_of_a_repository_are_told() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_fails_is_tried_once_and_one_that_is_too_large_never() {
+async fn failed_delivery_is_not_retried_and_large_ones_not_sent() {
     let (world, listener, _) = listening(&[SAID]).await;
     listener.answer(503);
     world.send(RON, "pullrequests/1/comments", json!({ "content": { "raw": "Hi" } })).await;

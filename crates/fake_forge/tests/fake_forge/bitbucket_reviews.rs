@@ -1,5 +1,4 @@
-//! Reviews on Bitbucket's face: who takes part with which verdict, what the activity tells, and to whom permissions are
-//! told.
+//! Bitbucket's reviews: participants and verdicts, the activity, and permissions.
 
 use pullyard_demo_forge::Role;
 use serde_json::{Value, json};
@@ -25,27 +24,26 @@ impl World {
         self.delete(who, &self.at(path)).await
     }
 
-    /// Names the reviewers, as whoever may change the pull request.
     async fn name_reviewers(&self, who: &str, uuids: &[&str]) -> Answer {
         let reviewers: Vec<Value> = uuids.iter().map(|uuid| json!({ "uuid": uuid })).collect();
         self.put(who, &self.at("pullrequests/1"), json!({ "title": "Change it", "reviewers": reviewers })).await
     }
 
-    /// What happened, newest first.
+    /// Newest first.
     async fn activity(&self) -> Vec<Value> {
         let answer = self.read(BOT, "pullrequests/1/activity?pagelen=100").await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body["values"].as_array().unwrap().clone()
     }
 
-    /// The states of all reviews as GitHub's face has them, oldest first.
+    /// States of all reviews in GitHub's API, oldest first.
     async fn states(&self) -> Vec<String> {
         let reviews = self.get(BOT, "pulls/1/reviews").await.body;
         reviews.as_array().unwrap().iter().map(|review| review["state"].as_str().unwrap().to_owned()).collect()
     }
 }
 
-/// What happened of one kind, newest first.
+/// Activity entries of one kind, newest first.
 fn of_kind(activity: &[Value], kind: &str) -> Vec<Value> {
     activity.iter().filter_map(|one| one.get(kind)).cloned().collect()
 }
@@ -56,7 +54,7 @@ fn person<'a>(pull: &'a Value, who: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn asking_for_changes_makes_a_review_without_words_on_the_other_face() {
+async fn change_request_is_a_review_without_body_on_github() {
     let world = World::new().await;
     let asked = world.send(RON, REQUEST, json!({})).await;
     assert_eq!((asked.status, &asked.body["type"]), (200, &json!("participant")));
@@ -65,13 +63,13 @@ async fn asking_for_changes_makes_a_review_without_words_on_the_other_face() {
     assert_eq!((&review["state"], &review["body"]), (&json!("CHANGES_REQUESTED"), &json!("")));
     assert_eq!((&review["user"]["login"], review["submitted_at"].as_str().unwrap().len()), (&json!(RON), 20));
     assert_eq!(review["commit_id"], world.get(BOT, "pulls/1").await.body["head"]["sha"]);
-    assert_eq!(world.read(BOT, "pullrequests/1/comments").await.body["size"], json!(0), "it says nothing");
+    assert_eq!(world.read(BOT, "pullrequests/1/comments").await.body["size"], json!(0), "it has no comment");
     let bodiless = world.call(RON, reqwest::Method::POST, &world.at(APPROVAL), None).await;
     assert_eq!((bodiless.status, &bodiless.body["approved"]), (200, &json!(true)), "a verdict needs no body");
 }
 
 #[tokio::test]
-async fn a_request_of_the_other_face_is_one_here_with_its_time_and_its_summary() {
+async fn github_change_request_appears_in_the_activity() {
     let world = World::new().await;
     world.request_changes(RON, "Not yet.").await;
     let pull = world.pull().await;
@@ -88,7 +86,7 @@ async fn a_request_of_the_other_face_is_one_here_with_its_time_and_its_summary()
 }
 
 #[tokio::test]
-async fn a_second_request_is_a_conflict_until_the_first_is_taken_back() {
+async fn second_change_request_conflicts_until_withdrawal() {
     let world = World::new().await;
     assert_eq!(world.send(RON, REQUEST, json!({})).await.status, 200);
     let again = world.send(RON, REQUEST, json!({})).await;
@@ -105,13 +103,13 @@ async fn a_second_request_is_a_conflict_until_the_first_is_taken_back() {
     assert_eq!(world.send(RON, REQUEST, json!({})).await.status, 200);
     assert_eq!(world.states().await, ["DISMISSED", "CHANGES_REQUESTED"]);
     let requests = of_kind(&world.activity().await, "changes_requested");
-    assert_eq!(requests.len(), 2, "what was taken back has been said");
+    assert_eq!(requests.len(), 2, "a withdrawn request stays listed");
     let millisecond = |request: &Value| request["date"].as_str().unwrap()[..23].to_owned();
-    assert!(millisecond(&requests[0]) > millisecond(&requests[1]), "the newest comes first: {requests:?}");
+    assert!(millisecond(&requests[0]) > millisecond(&requests[1]), "newest first: {requests:?}");
 }
 
 #[tokio::test]
-async fn one_person_has_one_verdict_and_others_have_theirs() {
+async fn each_account_has_one_verdict() {
     let world = World::new().await;
     let states = async || {
         let pull = world.pull().await;
@@ -121,21 +119,21 @@ async fn one_person_has_one_verdict_and_others_have_theirs() {
     assert_eq!(world.send(RON, REQUEST, json!({})).await.status, 200);
     assert_eq!(world.send(RON, APPROVAL, json!({})).await.status, 200);
     assert_eq!(states().await, [json!("approved"), json!("changes_requested")]);
-    assert_eq!(world.take_back(RON, REQUEST).await.status, 404, "it is theirs no more");
+    assert_eq!(world.take_back(RON, REQUEST).await.status, 404, "the approval replaced the request");
     let twice = world.send(RON, APPROVAL, json!({})).await;
     assert_eq!((twice.status, said(&twice)), (409, "You already approved this pull request."));
     assert_eq!(world.take_back(RON, APPROVAL).await.status, 204);
-    assert_eq!(states().await, [Value::Null, json!("changes_requested")], "the request before it does not come back");
+    assert_eq!(states().await, [Value::Null, json!("changes_requested")], "the earlier request stays dismissed");
     assert_eq!(world.send(RON, APPROVAL, json!({})).await.status, 200);
     assert_eq!(world.send(RON, REQUEST, json!({})).await.status, 200);
     assert_eq!(states().await, [json!("changes_requested"), json!("changes_requested")]);
     assert_eq!(world.take_back(RON, APPROVAL).await.status, 404);
     let approvals = of_kind(&world.activity().await, "approval");
-    assert_eq!(approvals.len(), 2, "the one that was taken back as well: {approvals:?}");
+    assert_eq!(approvals.len(), 2, "the withdrawn one too: {approvals:?}");
 }
 
 #[tokio::test]
-async fn taking_a_request_back_takes_back_each_that_was_made_on_the_other_face() {
+async fn withdrawal_dismisses_all_github_change_requests() {
     let world = World::new().await;
     for words in ["No.", "Still no."] {
         world.request_changes(RON, words).await;
@@ -145,15 +143,15 @@ async fn taking_a_request_back_takes_back_each_that_was_made_on_the_other_face()
     let dates: Vec<Value> =
         of_kind(&world.activity().await, "changes_requested").iter().map(|one| one["date"].clone()).collect();
     assert_eq!(dates.len(), 2);
-    assert_ne!(dates[0], dates[1], "two of one second are told apart");
+    assert_ne!(dates[0], dates[1], "times differ within a second");
 }
 
 #[tokio::test]
-async fn who_takes_part_is_told_with_the_role_that_the_list_gives() {
+async fn participant_role_follows_the_reviewer_list() {
     let world = World::new().await;
     assert_eq!((&world.pull().await["participants"], &world.pull().await["reviewers"]), (&json!([]), &json!([])));
     let (ron, ann) = (world.uuid(RON).await, world.uuid(ANN).await);
-    assert_eq!(world.name_reviewers(RON, &[&ann]).await.status, 403, "a reader names nobody");
+    assert_eq!(world.name_reviewers(RON, &[&ann]).await.status, 403, "a reader may not set reviewers");
     assert_eq!(world.name_reviewers(EVE, &[&ann]).await.status, 404);
     assert_eq!(world.name_reviewers(BOT, &[&ron]).await.status, 200);
     let pull = world.pull().await;
@@ -168,18 +166,18 @@ async fn who_takes_part_is_told_with_the_role_that_the_list_gives() {
     let pull = world.pull().await;
     assert_eq!((&pull["reviewers"][0]["nickname"], pull["reviewers"].as_array().unwrap().len()), (&json!(RON), 1));
     assert_eq!((&person(&pull, ANN)["role"], &person(&pull, ANN)["state"]), (&json!("PARTICIPANT"), &Value::Null));
-    assert_eq!(world.get(BOT, "pulls/1/requested_reviewers").await.body["users"], json!([]), "they are asked no more");
+    assert_eq!(world.get(BOT, "pulls/1/requested_reviewers").await.body["users"], json!([]), "the request ended");
 
     let again = world.name_reviewers(ANN, &[&ron, &ann]).await.body;
     assert_eq!((&person(&again, RON)["role"], &person(&again, ANN)["role"]), (&json!("REVIEWER"), &json!("REVIEWER")));
     assert_eq!(person(&again, RON)["state"], json!("changes_requested"));
     let off = world.name_reviewers(ANN, &[]).await.body;
     assert_eq!((&off["reviewers"], &person(&off, RON)["role"]), (&json!([]), &json!("PARTICIPANT")));
-    assert_eq!(person(&off, RON)["state"], json!("changes_requested"), "who is on the list changes no verdict");
+    assert_eq!(person(&off, RON)["state"], json!("changes_requested"), "the reviewer list changes no verdict");
 }
 
 #[tokio::test]
-async fn whoever_did_not_approve_took_part_when_they_last_spoke() {
+async fn participation_time_is_approval_or_latest_comment() {
     let world = World::new().await;
     let at = async || person(&world.pull().await, RON)["participated_on"].clone();
     assert_eq!(world.send(RON, REQUEST, json!({})).await.body["participated_on"], at().await);
@@ -193,7 +191,7 @@ async fn whoever_did_not_approve_took_part_when_they_last_spoke() {
 }
 
 #[tokio::test]
-async fn a_verdict_is_refused_to_whoever_opened_it_to_strangers_and_on_what_is_closed() {
+async fn authors_outsiders_and_closed_pull_requests_get_no_verdict() {
     let world = World::new().await;
     for path in [REQUEST, APPROVAL] {
         let own = world.send(BOT, path, json!({})).await;
@@ -215,7 +213,7 @@ async fn a_verdict_is_refused_to_whoever_opened_it_to_strangers_and_on_what_is_c
 }
 
 #[tokio::test]
-async fn activity_is_told_newest_first_in_pages_that_name_the_next() {
+async fn activity_is_paged_newest_first() {
     let world = World::new().await;
     world.say(ANN, "First.").await;
     assert_eq!(world.send(RON, REQUEST, json!({})).await.status, 200);
@@ -232,7 +230,7 @@ async fn activity_is_told_newest_first_in_pages_that_name_the_next() {
         }
         next = page.body["next"].as_str().map(ToOwned::to_owned);
     }
-    // The pull request's own times have no more than seconds: where its end is among the others is not told by them.
+    // The pull request's own times have only seconds, so the order of its updates among the others is not fixed.
     let said: Vec<&str> = kinds.iter().map(String::as_str).filter(|kind| *kind != "update").collect();
     assert_eq!((said, kinds.len()), (vec!["approval", "changes_requested", "comment"], 5));
     let updates = of_kind(&world.activity().await, "update");
@@ -243,7 +241,7 @@ async fn activity_is_told_newest_first_in_pages_that_name_the_next() {
 }
 
 #[tokio::test]
-async fn what_somebody_may_is_told_to_administrators_alone() {
+async fn permissions_are_listed_for_administrators_only() {
     let world = World::new().await;
     let list = format!("/workspaces/acme/permissions/repositories/{}", REPOSITORY.trim_start_matches("acme/"));
     let of = |uuid: &str| format!("{list}?q=user.uuid%3D%22{}%22", uuid.replace('{', "%7B").replace('}', "%7D"));
@@ -269,7 +267,7 @@ async fn what_somebody_may_is_told_to_administrators_alone() {
 }
 
 #[tokio::test]
-async fn verdicts_and_reviewers_are_kept_over_a_restart() {
+async fn verdicts_and_reviewers_survive_a_restart() {
     let world = World::new().await;
     let ron = world.uuid(RON).await;
     world.name_reviewers(BOT, &[&ron]).await;

@@ -1,4 +1,4 @@
-//! Faults on order: calls that are refused or cut off, deliveries that are lost.
+//! Ordered faults: refused calls, closed connections, lost deliveries.
 
 use pullyard_fake_forge::{Calls, DeliveryFault, Fault, TestForge as _};
 use serde_json::json;
@@ -13,7 +13,7 @@ fn comments() -> Calls {
 }
 
 #[tokio::test]
-async fn ordered_statuses_come_once_each_and_have_no_effect() {
+async fn each_ordered_status_is_returned_once_without_effect() {
     let world = World::new().await;
     world.forge.order_fault(comments(), 1, Fault::too_many(30));
     world.forge.order_fault(comments(), 1, Fault::used_up(4_102_444_800));
@@ -31,7 +31,7 @@ async fn ordered_statuses_come_once_each_and_have_no_effect() {
 }
 
 #[tokio::test]
-async fn a_connection_is_hung_up_before_or_after_the_effect() {
+async fn connection_closes_before_or_after_the_effect() {
     let world = World::new().await;
     for (fault, kept) in [(Fault::HangUpBefore, 0), (Fault::HangUpAfter, 1)] {
         world.forge.order_fault(comments(), 1, fault.clone());
@@ -45,7 +45,7 @@ async fn a_connection_is_hung_up_before_or_after_the_effect() {
 }
 
 #[tokio::test]
-async fn deliveries_get_lost_on_order() {
+async fn ordered_delivery_faults_lose_deliveries() {
     let (world, listener) = (World::new().await, Listener::start().await);
     let config = json!({ "url": listener.url, "content_type": "json" });
     let made = world.post(BOT, "hooks", json!({ "config": config, "events": ["issue_comment"] })).await;
@@ -57,7 +57,7 @@ async fn deliveries_get_lost_on_order() {
         world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
         world.forge.deliveries_settled().await;
     }
-    assert_eq!(listener.heard().len(), 1, "the one whose answer is lost");
+    assert_eq!(listener.heard().len(), 1, "the delivery with the lost response");
     let kept = world.get(BOT, &format!("{hook}/deliveries")).await.body;
     let statuses: Vec<_> = kept.as_array().unwrap().iter().map(|one| one["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["timed out", "failed to connect to host", "OK"]);

@@ -1,4 +1,4 @@
-//! What the fake forge adds to the demo forge, over HTTP.
+//! The fake forge's additions to the demo forge, over HTTP.
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 
@@ -14,7 +14,7 @@ mod listener;
 #[path = "../../../demo_forge/tests/demo_forge/world.rs"]
 mod world;
 
-/// What `World` starts its forge with.
+/// The extension of each test's forge.
 fn extension() -> std::sync::Arc<dyn pullyard_demo_forge::Extension> {
     pullyard_fake_forge::FakeForge::extension()
 }
