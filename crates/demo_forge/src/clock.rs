@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_go_on_by_a_millisecond_at_least_and_keep_their_second() {
+    fn moments_rise_by_a_millisecond_at_least() {
         let clock = Clock::default();
         let of = |text: &str| OffsetDateTime::parse(text, &Rfc3339).unwrap();
         let mut last = clock.moment();

@@ -125,7 +125,7 @@ mod tests {
         "diff --git a/f b/f\n--- a/f\n+++ b/f\n@@ -1,3 +1,4 @@ x\n a\n-b\n+B\n+C\n d\n@@ -10 +11 @@\n-k\n+K\n";
 
     #[test]
-    fn lines_of_a_change_have_both_numbers_and_a_position() {
+    fn diff_lines_have_numbers_and_a_position() {
         let diff = FileDiff::parse(CHANGE);
         let spot = diff.at_line(Side::Right, 3).unwrap();
         assert_eq!((spot.position, spot.hunk.as_str()), (4, "@@ -1,3 +1,4 @@ x\n a\n-b\n+B\n+C"));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn an_untouched_line_moves_and_a_changed_one_is_lost() {
+    fn unchanged_line_moves_and_changed_line_is_lost() {
         let change = "@@ -2 +2,2 @@\n@@ -5,0 +7,3 @@\n@@ -8,2 +12,0 @@\n";
         let found: Vec<_> = (1..=11).map(|line| follow(change, line)).collect();
         let expected = [Some(1), None, Some(4), Some(5), Some(6), Some(10), Some(11), None, None, Some(12), Some(13)];

@@ -271,7 +271,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn cgi_heads_are_understood() {
+    async fn cgi_head_is_parsed() {
         let mut output = &b"Status: 404 Not Found\r\nContent-Type: text/plain\r\n\r\nbody"[..];
         let head = read_head(&mut output).await.unwrap();
         assert_eq!(head.status, StatusCode::NOT_FOUND);
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cut_or_odd_cgi_head_is_an_error() {
+    async fn truncated_or_malformed_cgi_head_is_an_error() {
         for mut output in [&b""[..], b"Status: 200", b"no colon\n\n", b"Status: x\n\n"] {
             assert!(read_head(&mut output).await.is_err());
         }

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_id_is_given_out_twice_and_none_fits_a_double() {
+    fn ids_are_unique_and_exceed_double_precision() {
         let dir = tempfile::tempdir().unwrap();
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..2 {

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkout_and_a_bare_repository_are_linked_and_a_repeat_is_a_repeat() {
+    fn linking_is_idempotent_and_accepts_bare_repositories() {
         let (root, forge, own) = world();
         assert_eq!(link(&forge, "local/own", &own).unwrap(), "trunk");
         let record = fs::read(forge.join("local/own.json")).unwrap();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_taken_is_never_bent_to_another_repository() {
+    fn used_name_is_never_linked_to_another_repository() {
         let (root, forge, own) = world();
         link(&forge, "local/own", &own).unwrap();
         let other = root.path().join("other");
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_without_its_record_is_completed() {
+    fn link_without_record_is_completed() {
         let (_root, forge, own) = world();
         link(&forge, "local/own", &own).unwrap();
         fs::remove_file(forge.join("local/own.json")).unwrap();
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_repository_is_refused_with_its_reason() {
+    fn linking_a_non_repository_is_rejected() {
         let (root, forge, own) = world();
         assert!(matches!(link(&forge, "local/x", root.path()), Err(Error::NotARepository { .. })));
         assert!(matches!(link(&forge, "local/x", &root.path().join("nothing")), Err(Error::Storage { .. })));

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_repository_names_are_taken() {
+    fn only_plain_repository_names_are_accepted() {
         for good in ["acme/app", "a/b.c", "A-1/x_y-z"] {
             assert!(FullName::parse(good).is_ok(), "{good}");
         }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_branches_and_files_are_taken() {
+    fn only_plain_branches_and_files_are_accepted() {
         for good in ["main", "release/1.0", "a_b"] {
             assert!(check_branch(good).is_ok(), "{good}");
         }

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hook_of_an_older_forge_is_one_of_githubs_face() {
+    fn stored_hook_without_api_kind_is_a_github_hook() {
         let stored = json!({
             "id": 1, "kind": "repository", "target": 2, "active": true, "events": ["push"], "url": "http://x",
             "secret": null, "content_type": "json", "insecure_ssl": "0", "created_at": "", "updated_at": "",

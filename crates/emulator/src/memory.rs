@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_is_read_and_refusals_are_as_on_the_wire() {
+    fn item_is_read_back_and_errors_match_the_wire_format() {
         let db = MemoryDynamoDb::new().unwrap();
         let table = json!({
             "TableName": "table", "BillingMode": "PAY_PER_REQUEST",

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_written_as_aws_writes_them() {
+    fn times_have_the_formats_of_aws() {
         let moment = Moment(OffsetDateTime::from_unix_timestamp_nanos(1_583_348_638_390_000_000).unwrap());
         assert_eq!(moment.common_log(), "04/Mar/2020:19:03:58 +0000");
         assert_eq!(moment.rfc3339(), "2020-03-04T19:03:58Z");
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_has_its_version_and_its_variant() {
+    fn uuid_has_version_and_variant() {
         let uuid = random_uuid();
         assert_eq!(uuid.len(), 36);
         assert_eq!(uuid.chars().nth(14), Some('4'));

@@ -114,8 +114,8 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_followed_however_they_are_cut() {
-        // A body that looks like the head of a page's request is a body.
+    fn requests_are_parsed_across_any_chunk_size() {
+        // The third request's body looks like the head of a browser request.
         let wire =
             request("{\"TableName\":\"\u{e9}\"}") + &request("") + &request("POST / HTTP/1.1\r\nOrigin: x\r\n\r\n");
         let page = "GET / HTTP/1.1\r\nOrigin: https://page.example\r\n\r\n";
@@ -124,13 +124,13 @@ mod tests {
             for bytes in wire.as_bytes().chunks(size) {
                 requests.check(bytes).unwrap();
             }
-            assert!(requests.head.is_empty() && requests.body == 0, "{size} bytes at once");
-            assert!(page.as_bytes().chunks(size).any(|bytes| requests.check(bytes).is_err()), "{size} bytes at once");
+            assert!(requests.head.is_empty() && requests.body == 0, "chunks of {size} bytes");
+            assert!(page.as_bytes().chunks(size).any(|bytes| requests.check(bytes).is_err()), "chunks of {size} bytes");
         }
     }
 
     #[test]
-    fn a_request_that_cannot_be_followed_is_refused() {
+    fn unsupported_framing_or_browser_origin_is_rejected() {
         let endless = "x".repeat(LONGEST_HEAD + 1);
         for wire in [
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",

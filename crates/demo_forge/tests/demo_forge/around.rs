@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::world::{ANN, BOT, EVE, RON, World};
 
 #[tokio::test]
-async fn permissions_are_told_by_both_words_and_strangers_are_nobody() {
+async fn permissions_are_listed_and_outsiders_get_404() {
     let world = World::new().await;
     for (login, permission) in [(BOT, "admin"), (ANN, "write"), (RON, "read"), (EVE, "none")] {
         let answer = world.get(BOT, &format!("collaborators/{login}/permission")).await;
@@ -19,7 +19,7 @@ async fn permissions_are_told_by_both_words_and_strangers_are_nobody() {
 }
 
 #[tokio::test]
-async fn reviewers_are_collaborators_and_not_the_author_and_answer_by_reviewing() {
+async fn reviewers_are_collaborators_other_than_the_author() {
     let world = World::new().await;
     let ask = async |who: &str| world.post(BOT, "pulls/1/requested_reviewers", json!({ "reviewers": [who] })).await;
     for who in [BOT, EVE, "who"] {
@@ -29,14 +29,14 @@ async fn reviewers_are_collaborators_and_not_the_author_and_answer_by_reviewing(
     assert_eq!((asked.status, &asked.body["requested_reviewers"][0]["login"]), (201, &json!(RON)));
     world.request_changes(RON, "No.").await;
     assert_eq!(world.get(BOT, "pulls/1/requested_reviewers").await.body["users"], json!([]));
-    assert_eq!(ask(RON).await.status, 201, "again after the review");
+    assert_eq!(ask(RON).await.status, 201, "requested again after the review");
     let gone =
         world.call(BOT, reqwest::Method::DELETE, "pulls/1/requested_reviewers", Some(json!({ "reviewers": [RON] })));
     assert_eq!(gone.await.body["requested_reviewers"], json!([]));
 }
 
 #[tokio::test]
-async fn comments_are_written_listed_and_changed_by_their_author() {
+async fn comments_are_listed_and_edited_only_by_their_author() {
     let world = World::new().await;
     let note = world.post(RON, "issues/1/comments", json!({ "body": "Hello" })).await;
     let path = format!("issues/comments/{}", note.body["id"]);
@@ -47,7 +47,7 @@ async fn comments_are_written_listed_and_changed_by_their_author() {
 }
 
 #[tokio::test]
-async fn branches_and_issues_are_listed_for_who_may_read_them() {
+async fn branches_and_issues_are_listed_for_readers() {
     let world = World::new().await;
     let branches = world.get(RON, "branches?per_page=1").await;
     let more = branches.next().expect("there is another page");
@@ -66,7 +66,7 @@ async fn branches_and_issues_are_listed_for_who_may_read_them() {
 }
 
 #[tokio::test]
-async fn labels_are_made_when_they_are_first_set() {
+async fn label_is_created_on_first_use() {
     let world = World::new().await;
     let set = json!({ "labels": ["revise", "Revise"] });
     assert_eq!(world.post(ANN, "issues/1/labels", set.clone()).await.body.as_array().unwrap().len(), 1);
@@ -77,7 +77,7 @@ async fn labels_are_made_when_they_are_first_set() {
 }
 
 #[tokio::test]
-async fn the_newest_status_of_each_context_makes_the_combined_one() {
+async fn combined_status_uses_the_latest_of_each_context() {
     let world = World::new().await;
     let sha = world.get(BOT, "pulls/1").await.body["head"]["sha"].as_str().unwrap().to_owned();
     let combined = async || world.get(RON, &format!("commits/{sha}/status")).await.body["state"].clone();

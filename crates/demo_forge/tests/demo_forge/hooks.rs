@@ -1,4 +1,4 @@
-//! Hooks: signed deliveries, what was delivered, and delivering it again.
+//! Webhooks: signed deliveries, their list, and redelivery.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn whats(world: &World, listener: &Listener) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_new_hook_is_pinged_signed_and_never_shows_its_secret() {
+async fn new_hook_gets_a_signed_ping_and_hides_its_secret() {
     let (world, listener) = (World::new().await, Listener::start().await);
     let made = hook(&world, "hooks", &listener.url, &["pull_request_review"]).await;
     assert_eq!(made.body["config"]["secret"], json!("********"));
@@ -46,7 +46,7 @@ async fn a_new_hook_is_pinged_signed_and_never_shows_its_secret() {
     assert_eq!(heard[0].body["hook_id"], made.body["id"]);
     assert_eq!(heard[0].header("x-github-hook-id"), made.body["id"].to_string());
     assert_eq!(heard[0].header("x-github-hook-installation-target-type"), "repository");
-    assert_eq!(world.get(ANN, "hooks").await.status, 404, "for who is no admin");
+    assert_eq!(world.get(ANN, "hooks").await.status, 404, "only for administrators");
     let twin = json!({ "config": { "url": listener.url }, "events": ["pull_request_review"] });
     assert_eq!(world.post(BOT, "hooks", twin).await.status, 422);
     for bad in [
@@ -59,7 +59,7 @@ async fn a_new_hook_is_pinged_signed_and_never_shows_its_secret() {
 }
 
 #[tokio::test]
-async fn a_review_is_told_with_each_of_its_comments_and_its_state_written_small() {
+async fn review_and_its_comments_are_delivered() {
     let (world, listener, _) = listening(&["pull_request_review", "pull_request_review_comment"]).await;
     let id = world.request_changes(RON, "").await;
     world.forge.deliveries_settled().await;
@@ -72,7 +72,7 @@ async fn a_review_is_told_with_each_of_its_comments_and_its_state_written_small(
         (&review["id"], &review["state"], &review["body"]),
         (&json!(id), &json!("changes_requested"), &Value::Null)
     );
-    assert!(heard[0].body["pull_request"].get("mergeable").is_none(), "the reduced form");
+    assert!(heard[0].body["pull_request"].get("mergeable").is_none(), "the short form");
     assert_eq!(heard[0].body["organization"]["login"], json!("acme"));
     let path = format!("pulls/1/reviews/{id}");
     world.put(RON, &path, json!({ "body": "No." })).await;
@@ -81,7 +81,7 @@ async fn a_review_is_told_with_each_of_its_comments_and_its_state_written_small(
 }
 
 #[tokio::test]
-async fn the_life_of_a_pull_request_is_told() {
+async fn pull_request_and_repository_events_are_delivered() {
     let (world, listener, _) = listening(&["*"]).await;
     world.push(&[(10, "again")]).await;
     assert_eq!(whats(&world, &listener).await, ["pull_request synchronize"]);
@@ -107,7 +107,7 @@ async fn the_life_of_a_pull_request_is_told() {
 }
 
 #[tokio::test]
-async fn a_failed_delivery_stays_failed_until_it_is_asked_for_again_with_its_guid() {
+async fn failed_delivery_is_redelivered_on_request_with_its_guid() {
     let (world, listener, hook) = listening(&["pull_request_review"]).await;
     listener.answer(503);
     world.request_changes(RON, "No.").await;
@@ -133,7 +133,7 @@ async fn a_failed_delivery_stays_failed_until_it_is_asked_for_again_with_its_gui
 }
 
 #[tokio::test]
-async fn deliveries_are_paged_by_a_cursor_outlive_the_forge_and_are_forgotten_after_three_days() {
+async fn deliveries_are_paged_persisted_and_expire_after_3_days() {
     let (world, _listener, hook) = listening(&["issue_comment"]).await;
     for _ in 0..6 {
         world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
@@ -145,7 +145,7 @@ async fn deliveries_are_paged_by_a_cursor_outlive_the_forge_and_are_forgotten_af
         let page = world.get(BOT, &path).await;
         ids.extend(page.body.as_array().unwrap().iter().map(|one| one["id"].as_u64().unwrap()));
         next = page.next();
-        // One that comes while the pages are read moves none of them.
+        // A delivery between two pages does not shift them.
         world.post(BOT, &format!("{hook}/pings"), json!({})).await;
         world.forge.deliveries_settled().await;
     }
@@ -156,7 +156,7 @@ async fn deliveries_are_paged_by_a_cursor_outlive_the_forge_and_are_forgotten_af
 }
 
 #[tokio::test]
-async fn an_organisations_hook_hears_of_its_repositories() {
+async fn organization_hook_receives_events_of_its_repositories() {
     let (world, listener) = (World::new().await, Listener::start().await);
     world.forge.create_repository("other/app", "main", &[]).await.unwrap();
     let made = hook(&world, "/orgs/acme/hooks", &listener.url, &["issue_comment"]).await;
@@ -170,7 +170,7 @@ async fn an_organisations_hook_hears_of_its_repositories() {
 }
 
 #[tokio::test]
-async fn only_this_machine_is_called() {
+async fn hooks_are_delivered_to_loopback_only() {
     let world = World::new().await;
     let made = hook(&world, "hooks", "http://192.0.2.1/hook", &["push"]).await;
     let kept = world.get(BOT, &format!("hooks/{}/deliveries", made.body["id"])).await.body;
@@ -178,12 +178,12 @@ async fn only_this_machine_is_called() {
 }
 
 #[tokio::test]
-async fn a_hook_is_changed_switched_off_and_removed() {
+async fn hook_is_edited_deactivated_and_deleted() {
     let (world, listener, hook) = listening(&["issue_comment"]).await;
     let changed = world.patch(BOT, &hook, json!({ "active": false, "add_events": ["pull_request"] })).await;
     assert_eq!((changed.status, &changed.body["active"]), (200, &json!(false)));
     assert_eq!(changed.body["events"], json!(["issue_comment", "pull_request"]));
-    assert_eq!(changed.body["config"]["secret"], json!("********"), "it was not touched");
+    assert_eq!(changed.body["config"]["secret"], json!("********"), "the secret stays");
     world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
     assert!(whats(&world, &listener).await.is_empty());
     assert_eq!(world.delete(BOT, &hook).await.status, 204);

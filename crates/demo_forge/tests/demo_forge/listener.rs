@@ -1,4 +1,4 @@
-//! Somebody who listens to hooks, and answers what a test wants.
+//! A webhook receiver with a configurable response status.
 
 use std::sync::{Arc, Mutex};
 
@@ -32,7 +32,6 @@ impl Heard {
         self.headers[name].to_str().unwrap()
     }
 
-    /// Whether GitHub's signature is right.
     pub(crate) fn is_signed_with(&self, secret: &str) -> bool {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
         mac.update(&self.raw);
@@ -40,7 +39,7 @@ impl Heard {
         self.header("x-hub-signature-256") == format!("sha256={hex}")
     }
 
-    /// Event and action; Bitbucket has one word for both.
+    /// Event and action on GitHub, event key on Bitbucket.
     pub(crate) fn what(&self) -> String {
         if let Some(key) = self.headers.get("x-event-key") {
             return key.to_str().unwrap().to_owned();
@@ -63,7 +62,7 @@ impl Listener {
         *self.status.lock().unwrap() = status;
     }
 
-    /// What was heard since the last time, in an order that does not depend on the network.
+    /// The deliveries since the last call, sorted by event.
     pub(crate) fn heard(&self) -> Vec<Heard> {
         let mut heard = std::mem::take(&mut *self.heard.lock().unwrap());
         heard.sort_by_key(Heard::what);

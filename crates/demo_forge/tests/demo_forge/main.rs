@@ -1,5 +1,5 @@
-//! The demo forge over HTTP: what it answers, refuses and tells. Git and the forge crate meet it in
-//! `crates/forge/tests/against_demo_forge`.
+//! The demo forge over HTTP: responses, refusals and events.
+//! `crates/forge/tests/against_demo_forge` tests it with git and the forge crate.
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 
@@ -12,7 +12,7 @@ mod reviews;
 mod threads;
 mod world;
 
-/// What `World` starts its forge with.
+/// The extension of each test's forge.
 fn extension() -> std::sync::Arc<dyn pullyard_demo_forge::Extension> {
     std::sync::Arc::new(pullyard_demo_forge::NoExtension)
 }

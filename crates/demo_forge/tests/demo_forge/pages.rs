@@ -1,4 +1,4 @@
-//! The page of a pull request, and the form by which a person requests changes.
+//! The page of a pull request, and its form that requests changes.
 
 use reqwest::header;
 use serde_json::json;
@@ -24,12 +24,12 @@ async fn page(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn a_person_requests_changes_by_the_form_and_reads_it_on_the_page() {
+async fn form_creates_a_review_that_the_page_shows() {
     let world = World::new().await;
     world.post(BOT, "pulls/1/requested_reviewers", json!({ "reviewers": [ANN] })).await;
     let before = page(&world).await;
     assert!(before.contains("Review requested from ann") && before.contains("<option value=\"ron\">"), "{before}");
-    assert!(!before.contains("<option value=\"eve\">"), "whoever has no role can't review");
+    assert!(!before.contains("<option value=\"eve\">"), "an account without a role can't review");
     let url = world.forge.url();
     let answer = submit(&world, FILLED, Some(&url)).await;
     assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (303, "/acme/app/pull/1"));
@@ -42,7 +42,7 @@ async fn a_person_requests_changes_by_the_form_and_reads_it_on_the_page() {
 }
 
 #[tokio::test]
-async fn a_comment_that_has_a_line_to_itself_is_not_shown() {
+async fn html_comment_on_its_own_line_is_hidden() {
     let world = World::new().await;
     let body = "Ours. <!-- in a line -->\r\n\r\n<!-- a mark -->\r\nMore.\n<!-- an end -->";
     world.patch(BOT, "pulls/1", json!({ "body": body })).await;
@@ -57,7 +57,7 @@ async fn a_comment_that_has_a_line_to_itself_is_not_shown() {
 }
 
 #[tokio::test]
-async fn another_sites_page_can_not_request_changes() {
+async fn form_from_another_origin_is_rejected() {
     let world = World::new().await;
     for origin in ["http://elsewhere", "null", "http://127.0.0.1:1"] {
         assert_eq!(submit(&world, FILLED, Some(origin)).await.status().as_u16(), 403, "{origin}");

@@ -1,4 +1,4 @@
-//! A pull request's life: closing, opening again, merging, and what becomes of it when its branch goes.
+//! Closing, reopening and merging pull requests, deleted branches, and renamed repositories.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ async fn state(world: &World) -> (Value, Value) {
 }
 
 #[tokio::test]
-async fn a_closed_one_is_opened_again_unless_its_branch_is_gone() {
+async fn closed_pull_request_reopens_unless_its_branch_is_deleted() {
     let world = World::new().await;
     assert_eq!(world.patch(BOT, "pulls/1", json!({ "state": "closed" })).await.body["state"], json!("closed"));
     let open = world.patch(BOT, "pulls/1", json!({ "state": "open" })).await;
@@ -23,7 +23,7 @@ async fn a_closed_one_is_opened_again_unless_its_branch_is_gone() {
 }
 
 #[tokio::test]
-async fn merging_checks_the_head_and_is_done_once() {
+async fn merge_checks_the_head_and_happens_once() {
     for method in ["merge", "squash"] {
         let world = World::new().await;
         let shown = world.get(BOT, "pulls/1").await.body;
@@ -46,7 +46,7 @@ async fn merging_checks_the_head_and_is_done_once() {
 }
 
 #[tokio::test]
-async fn what_conflicts_is_not_merged() {
+async fn conflicting_pull_request_is_not_merged() {
     let world = World::new().await;
     let other = crate::world::lines(&[(10, "otherwise")]);
     world.forge.commit(REPOSITORY, "main", ANN, &[("change.txt", &other, false)]).await.unwrap();
@@ -55,7 +55,7 @@ async fn what_conflicts_is_not_merged() {
 }
 
 #[tokio::test]
-async fn commits_and_files_are_told() {
+async fn commits_and_files_are_listed() {
     let world = World::new().await;
     let head = world.push(&[(10, "changed"), (11, "too")]).await;
     let commits = world.get(RON, "pulls/1/commits").await.body;
@@ -65,7 +65,7 @@ async fn commits_and_files_are_told() {
 }
 
 #[tokio::test]
-async fn an_old_name_leads_to_the_new_one_in_rest_and_in_git() {
+async fn old_repository_name_redirects_in_rest_and_git() {
     let world = World::new().await;
     let id = world.forge.repository(REPOSITORY).await.unwrap().id;
     assert_eq!(world.patch(ANN, "", json!({ "name": "x" })).await.status, 404, "no such route");
@@ -79,7 +79,7 @@ async fn an_old_name_leads_to_the_new_one_in_rest_and_in_git() {
     let location = old.headers["location"].to_str().unwrap().to_owned();
     assert_eq!(world.get(RON, &location).await.body["base"]["repo"]["full_name"], json!("acme/next"));
     assert_eq!(world.post(RON, "issues/1/comments", json!({ "body": "x" })).await.status, 307);
-    assert_eq!(world.get(EVE, "pulls/1").await.status, 404, "strangers learn nothing");
+    assert_eq!(world.get(EVE, "pulls/1").await.status, 404, "no redirect for outsiders");
     let moved = json!({ "new_owner": "other", "new_name": "app" });
     assert_eq!(world.post(BOT, "/repos/acme/next/transfer", moved).await.status, 202);
     let world = world.restarted().await;

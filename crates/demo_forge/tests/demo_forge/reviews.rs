@@ -1,11 +1,11 @@
-//! Giving, seeing, editing and dismissing reviews.
+//! Creating, listing, editing and dismissing reviews.
 
 use serde_json::{Value, json};
 
 use crate::world::{ANN, BOT, EVE, RON, World, lines};
 
 #[tokio::test]
-async fn nobody_approves_or_requests_changes_on_their_own_pull_request() {
+async fn author_may_only_comment_on_the_own_pull_request() {
     let world = World::new().await;
     for (event, words) in [("APPROVE", "approve"), ("REQUEST_CHANGES", "request changes on")] {
         let answer = world.post(BOT, "pulls/1/reviews", json!({ "event": event, "body": "Well." })).await;
@@ -17,7 +17,7 @@ async fn nobody_approves_or_requests_changes_on_their_own_pull_request() {
 }
 
 #[tokio::test]
-async fn a_review_without_an_event_is_seen_by_its_author_only_until_it_is_submitted() {
+async fn pending_review_is_visible_only_to_its_author() {
     let world = World::new().await;
     let comments = json!([{ "path": "change.txt", "line": 10, "body": "Hm." }]);
     let pending = world.post(RON, "pulls/1/reviews", json!({ "body": "Not yet", "comments": comments })).await;
@@ -29,7 +29,7 @@ async fn a_review_without_an_event_is_seen_by_its_author_only_until_it_is_submit
     }
     assert_eq!(world.get(ANN, &format!("pulls/1/reviews/{id}")).await.status, 404);
     assert_eq!(world.get(ANN, "pulls/1/comments").await.body, json!([]));
-    assert_eq!(world.post(RON, "pulls/1/reviews", json!({})).await.status, 422, "a second pending one");
+    assert_eq!(world.post(RON, "pulls/1/reviews", json!({})).await.status, 422, "a second pending review");
     let submitted =
         world.post(RON, &format!("pulls/1/reviews/{id}/events"), json!({ "event": "REQUEST_CHANGES" })).await;
     assert_eq!((submitted.status, &submitted.body["state"]), (200, &json!("CHANGES_REQUESTED")));
@@ -37,7 +37,7 @@ async fn a_review_without_an_event_is_seen_by_its_author_only_until_it_is_submit
 }
 
 #[tokio::test]
-async fn only_lines_of_the_change_can_be_commented_on() {
+async fn comment_outside_the_diff_is_rejected() {
     let world = World::new().await;
     let check = async |comment: Value, expected: &str| {
         let review = json!({ "event": "COMMENT", "body": "x", "comments": [comment] });
@@ -56,11 +56,11 @@ async fn only_lines_of_the_change_can_be_commented_on() {
     }
     let start = json!({ "path": "change.txt", "line": 10, "start_line": 12, "body": "x" });
     check(start, "Start line could not be resolved").await;
-    assert_eq!(world.get(RON, "pulls/1/reviews").await.body, json!([]), "nothing of them was kept");
+    assert_eq!(world.get(RON, "pulls/1/reviews").await.body, json!([]), "no review was stored");
 }
 
 #[tokio::test]
-async fn a_later_push_moves_comments_and_outdates_those_whose_line_changed() {
+async fn push_moves_comments_and_outdates_changed_lines() {
     let world = World::new().await;
     let head = world.get(RON, "pulls/1").await.body["head"]["sha"].clone();
     let comments = json!([
@@ -88,7 +88,7 @@ async fn a_later_push_moves_comments_and_outdates_those_whose_line_changed() {
 }
 
 #[tokio::test]
-async fn reviews_and_comments_are_paged_and_outlive_the_forge() {
+async fn reviews_and_comments_are_paged_and_survive_a_restart() {
     let world = World::new().await;
     for at in 0..7 {
         world.request_changes(RON, &format!("Review {at}")).await;
@@ -106,7 +106,7 @@ async fn reviews_and_comments_are_paged_and_outlive_the_forge() {
 }
 
 #[tokio::test]
-async fn a_review_is_edited_by_its_author_and_dismissed_by_who_may_push() {
+async fn author_edits_a_review_and_a_writer_dismisses_it() {
     let world = World::new().await;
     let id = world.request_changes(RON, "No.").await;
     let path = format!("pulls/1/reviews/{id}");

@@ -1,4 +1,4 @@
-//! Answers in threads, by REST and by GraphQL, and threads that are resolved.
+//! Threads: replies by REST and GraphQL, and resolution.
 
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ async fn first_comment(world: &World) -> u64 {
 }
 
 #[tokio::test]
-async fn a_reply_makes_a_review_that_says_nothing_and_takes_a_first_comment_only() {
+async fn reply_creates_an_empty_review_below_a_first_comment() {
     let world = World::new().await;
     world.request_changes(RON, "No.").await;
     let first = first_comment(&world).await;

@@ -1,4 +1,4 @@
-//! A forge with one repository, one pull request and four people, and HTTP as each of them.
+//! A forge with one repository, one pull request and four accounts, and an HTTP client for each account.
 
 use pullyard_demo_forge::{AccountKind, DemoForge, Options, Role, User};
 use reqwest::{Method, header::HeaderMap};
@@ -7,13 +7,13 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 pub(crate) const REPOSITORY: &str = "acme/app";
-/// Opened the pull request, and may do everything.
+/// The author of the pull request, an administrator.
 pub(crate) const BOT: &str = "pullyard-bot";
-/// May push.
+/// A writer.
 pub(crate) const ANN: &str = "ann";
-/// May only look and review.
+/// A reader.
 pub(crate) const RON: &str = "ron";
-/// Is nobody here.
+/// An account without a role.
 pub(crate) const EVE: &str = "eve";
 
 const IDS: [(&str, u64); 4] = [(BOT, 9_007_199_254_740_995), (ANN, 11), (RON, 12), (EVE, 13)];
@@ -30,14 +30,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Where the `Link` header leads.
     pub(crate) fn next(&self) -> Option<String> {
         let link = self.headers.get("link")?.to_str().unwrap();
         let next = link.split(", ").find(|part| part.ends_with("rel=\"next\""))?;
         Some(next.split(['<', '>']).nth(1).unwrap().to_owned())
     }
 
-    /// The words of a refusal.
     pub(crate) fn errors(&self) -> String {
         format!("{}: {}", self.body["message"].as_str().unwrap_or_default(), self.body["errors"])
     }
@@ -60,7 +58,7 @@ pub(crate) fn lines(changed: &[(usize, &str)]) -> String {
 }
 
 impl World {
-    /// `change.txt` has thirty lines; the branch `job` changes the tenth, in pull request 1.
+    /// `change.txt` has thirty lines; pull request 1 changes the tenth on branch `job`.
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let forge = start(&dir).await;
@@ -76,14 +74,13 @@ impl World {
         world
     }
 
-    /// The same folder, served by a new forge.
+    /// Starts a new forge on the same folder.
     pub(crate) async fn restarted(self) -> Self {
         self.forge.shutdown().await;
         let forge = start(&self.dir).await;
         Self { forge, dir: self.dir }
     }
 
-    /// A commit on `job` by the bot.
     pub(crate) async fn push(&self, changed: &[(usize, &str)]) -> String {
         self.forge.commit(REPOSITORY, "job", BOT, &[("change.txt", &lines(changed), false)]).await.unwrap()
     }
@@ -126,7 +123,7 @@ impl World {
         self.call(who, Method::DELETE, path, None).await
     }
 
-    /// A review that requests changes on the changed line; gives its id.
+    /// Creates a change request with a comment on the changed line, and returns its id.
     pub(crate) async fn request_changes(&self, who: &str, summary: &str) -> u64 {
         let comments = json!([{ "path": "change.txt", "line": 10, "side": "RIGHT", "body": "Why so?" }]);
         let review = json!({ "event": "REQUEST_CHANGES", "body": summary, "comments": comments });

@@ -326,13 +326,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_killed_leader_takes_members_that_were_seen_along() {
+    async fn killing_the_leader_kills_known_group_members() {
         let folder = tempfile::tempdir().unwrap();
         let script = "env -i setsid sleep 1000 & echo $!; wait";
         let command = ["/bin/sh", "-c", script].map(str::to_owned);
         let mut process = Process::spawn(&command, &[], "http://here/v4/only", folder.path()).unwrap();
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-        // Both are needed: a process that has not cleared its environment is found by its mark.
+        // Wait for the unmarked child: before it clears its environment, the mark alone would identify it.
         let seen = loop {
             process.members.look();
             let printed = std::fs::read_to_string(folder.path().join("stdout.log")).unwrap();
@@ -342,7 +342,7 @@ mod tests {
             {
                 break member.clone();
             }
-            assert!(tokio::time::Instant::now() < deadline, "never seen");
+            assert!(tokio::time::Instant::now() < deadline, "the child was not found");
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
         kill(process.group, Signal::SIGKILL).unwrap();

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn no_report_means_all_are_done() {
+    fn response_without_failures_completes_all_messages() {
         let all = &["1", "2", "3", "4"];
         check("http://h/0/q", Value::Null, all);
         check("http://h/0/q", json!({}), all);
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_makes_no_sense_means_none_is_done() {
+    fn malformed_failure_report_completes_no_message() {
         check("http://h/0/q", json!({ "batchItemFailures": [{ "itemIdentifier": "" }] }), &[]);
         check("http://h/0/q", json!({ "batchItemFailures": [{ "itemIdentifier": null }] }), &[]);
         check("http://h/0/q", json!({ "batchItemFailures": [{ "id": "1" }] }), &[]);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn only_fifo_groups_keep_what_follows_a_failure() {
+    fn failure_in_a_fifo_group_retains_later_messages() {
         let first = json!({ "batchItemFailures": [{ "itemIdentifier": "1" }] });
         check("http://h/0/q", first.clone(), &["2", "3", "4"]);
         check("http://h/0/q.fifo", first, &["2", "4"]);

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_is_given_out_to_those_who_ask_and_leaves_no_other_trace() {
+    fn trace_header_is_returned_only_on_request() {
         let header = "Root=1-67891233-abcdef012345678912345678";
         let sent = json!({
             "MessageBody": "b",
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_header_passes_as_it_came() {
+    fn request_without_trace_header_is_unchanged() {
         assert_eq!(asked("SendMessage", &json!({ "MessageBody": "b" })), None);
         assert_eq!(asked("DeleteMessage", &json!({})), None);
     }

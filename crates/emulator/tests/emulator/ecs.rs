@@ -1,4 +1,4 @@
-//! The life of a task as its callers see it.
+//! The lifecycle of an ECS task as its callers see it.
 
 use std::time::Duration;
 
@@ -22,23 +22,23 @@ async fn check_exit(script: &str, code: i64) {
 }
 
 #[tokio::test]
-async fn a_task_that_succeeds_exits_with_zero() {
+async fn successful_task_exits_with_zero() {
     check_exit("exit 0", 0).await;
 }
 
 #[tokio::test]
-async fn a_task_that_fails_keeps_its_exit_code() {
+async fn failed_task_reports_its_exit_code() {
     check_exit("exit 7", 7).await;
 }
 
 #[tokio::test]
-async fn a_signal_is_reported_as_128_and_its_number() {
+async fn signal_is_reported_as_128_plus_its_number() {
     check_exit("kill -KILL $$", 137).await;
     check_exit("kill -SEGV $$", 139).await;
 }
 
 #[tokio::test]
-async fn a_missing_program_fails_to_start_with_a_reason() {
+async fn missing_program_fails_to_start_with_a_reason() {
     let world = world_of(&["/no/such/program"], |_| {}).await;
     let arn = world.run().await;
     let task = world.reach(&arn, "STOPPED").await;
@@ -51,7 +51,7 @@ async fn a_missing_program_fails_to_start_with_a_reason() {
 }
 
 #[tokio::test]
-async fn every_status_is_visible_and_versions_rise() {
+async fn each_status_has_an_event_with_a_rising_version() {
     let world = world_of(&["/bin/sh", "-c", "exit 3"], |options| {
         options.transition = Duration::from_millis(100);
     })
@@ -76,7 +76,7 @@ async fn every_status_is_visible_and_versions_rise() {
         assert!(detail["version"].as_u64().unwrap() > version, "{event}");
         version = detail["version"].as_u64().unwrap();
         statuses.push(detail["lastStatus"].as_str().unwrap().to_owned());
-        // What an event tells is on disk already, or something newer.
+        // The state on disk is at least as new as the event.
         let file = world.task_folder(first["taskArn"].as_str().unwrap()).join("task.json");
         let state: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         assert!(state["task"]["version"].as_u64().unwrap() >= version);
@@ -86,7 +86,7 @@ async fn every_status_is_visible_and_versions_rise() {
 }
 
 #[tokio::test]
-async fn the_state_file_names_the_process_and_how_it_ended() {
+async fn state_file_has_the_process_and_the_final_task() {
     let world = world("echo pid $$; echo oops >&2; exec sleep 1000").await;
     let arn = world.run().await;
     world.reach(&arn, "RUNNING").await;
@@ -108,7 +108,7 @@ async fn the_state_file_names_the_process_and_how_it_ended() {
 }
 
 #[tokio::test]
-async fn the_environment_is_the_definitions_the_overrides_and_little_else() {
+async fn task_environment_has_definition_and_overrides_only() {
     let world = world("cat && env && exec sleep 1000").await;
     let request = json!({ "taskDefinition": "job", "overrides": { "containerOverrides": [
         { "name": "main", "environment": [{ "name": "GIVEN", "value": "by the call" }] },
@@ -121,7 +121,7 @@ async fn the_environment_is_the_definitions_the_overrides_and_little_else() {
     assert_eq!(world.line(arn, "FROM=").await, "definition");
     assert_eq!(world.line(arn, "GIVEN=").await, "by the call");
     let uri = world.line(arn, "ECS_CONTAINER_METADATA_URI_V4=").await;
-    // Cargo sets this one for the test itself.
+    // Cargo sets this variable for the test process.
     assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
     assert!(!world.printed(arn).contains("CARGO"));
     let answer = client().get(format!("{uri}/task")).send().await.unwrap();
@@ -133,10 +133,10 @@ async fn the_environment_is_the_definitions_the_overrides_and_little_else() {
 }
 
 #[tokio::test]
-async fn a_repeated_token_finds_the_same_task_and_another_call_conflicts() {
+async fn client_token_returns_its_task_or_conflicts() {
     let world = world("exec sleep 1000").await;
     let request = json!({ "taskDefinition": "job", "clientToken": "t", "startedBy": "a" });
-    // At the same time, so that both look for the token before one has used it.
+    // Concurrent, so that both calls check the token before either stores it.
     let (one, two) = tokio::join!(world.ecs("RunTask", request.clone()), world.ecs("RunTask", request.clone()));
     let arn = one.1["tasks"][0]["taskArn"].clone();
     assert_eq!(two.1["tasks"][0]["taskArn"], arn);
@@ -156,7 +156,7 @@ async fn check_refused(world: &World, request: Value, kind: &str) {
 }
 
 #[tokio::test]
-async fn calls_beyond_the_limits_are_refused() {
+async fn calls_beyond_the_limits_are_rejected() {
     let world = world("true").await;
     let invalid = "InvalidParameterException";
     let with = |name: &str, value: Value| json!({ "taskDefinition": "job", name: value });
@@ -179,7 +179,7 @@ async fn calls_beyond_the_limits_are_refused() {
 }
 
 #[tokio::test]
-async fn an_unknown_task_is_missing_for_describe_and_invalid_for_stop() {
+async fn unknown_task_is_missing_in_describe_and_invalid_in_stop() {
     let world = world("exec sleep 1000").await;
     let arn = world.run().await;
     let request = json!({ "tasks": ["0123", arn], "cluster": "default" });
@@ -196,7 +196,7 @@ async fn an_unknown_task_is_missing_for_describe_and_invalid_for_stop() {
 }
 
 #[tokio::test]
-async fn lists_are_filtered_and_paged() {
+async fn task_list_is_filtered_and_paged() {
     let world = world("exec sleep 1000").await;
     for by in ["a", "b"] {
         let request = json!({ "taskDefinition": "job", "startedBy": by, "count": 2 });
@@ -218,7 +218,7 @@ async fn lists_are_filtered_and_paged() {
 }
 
 #[tokio::test]
-async fn scripted_outcomes_come_in_order_and_start_nothing() {
+async fn scripted_outcomes_come_in_order_and_start_no_task() {
     let world = world("exec sleep 1000").await;
     world.aws.ecs().script(vec![
         Outcome::ResourceMemory,
@@ -245,7 +245,7 @@ async fn scripted_outcomes_come_in_order_and_start_nothing() {
 }
 
 #[tokio::test]
-async fn any_failure_and_any_error_is_answered_in_its_own_words() {
+async fn scripted_failure_and_exception_are_returned_verbatim() {
     let world = world("exec sleep 1000").await;
     let words = "TaskDefinition is inactive";
     world.aws.ecs().script(vec![Outcome::Failure("RESOURCE:ENI"), Outcome::Exception("ClientException", words)]);
@@ -259,14 +259,14 @@ async fn any_failure_and_any_error_is_answered_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn a_task_that_never_starts_stays_pending_until_it_is_stopped() {
+async fn task_that_never_starts_stays_pending_until_stopped() {
     let world = world("exec sleep 1000").await;
     let mut events = world.aws.ecs().events();
     world.aws.ecs().script(vec![Outcome::NeverStarts]);
     let (_, started) = world.ecs("RunTask", json!({ "taskDefinition": "job" })).await;
     let arn = started["tasks"][0]["taskArn"].clone();
     world.reach(arn.as_str().unwrap(), "PENDING").await;
-    // A second one overtakes it.
+    // A second task overtakes the first.
     world.ecs("RunTask", json!({ "taskDefinition": "job" })).await;
     let mut told = Vec::new();
     while !told.iter().any(|(_, status)| status == "RUNNING") {
@@ -285,13 +285,13 @@ async fn a_task_that_never_starts_stays_pending_until_it_is_stopped() {
 }
 
 #[tokio::test]
-async fn state_changes_get_lost_on_order() {
+async fn events_are_lost_while_ordered() {
     let world = world("exit 0").await;
     let mut events = world.aws.ecs().events();
     world.aws.ecs().lose_events(true);
     let (_, started) = world.ecs("RunTask", json!({ "taskDefinition": "job" })).await;
     let lost = started["tasks"][0]["taskArn"].clone();
-    until("it is stopped", || async {
+    until("the task is stopped", || async {
         let (_, described) = world.ecs("DescribeTasks", json!({ "tasks": [lost] })).await;
         (described["tasks"][0]["lastStatus"] == "STOPPED").then_some(())
     })
@@ -299,12 +299,12 @@ async fn state_changes_get_lost_on_order() {
     world.aws.ecs().lose_events(false);
     let (_, started) = world.ecs("RunTask", json!({ "taskDefinition": "job" })).await;
     let told = started["tasks"][0]["taskArn"].clone();
-    assert_eq!(events.recv().await.unwrap()["detail"]["taskArn"], told, "nothing was told of the one before");
+    assert_eq!(events.recv().await.unwrap()["detail"]["taskArn"], told, "events of the first task are lost");
     world.aws.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_lost_answer_leaves_a_task_that_its_token_finds() {
+async fn lost_response_leaves_a_task_that_its_token_finds() {
     let world = world("exec sleep 1000").await;
     world.aws.ecs().script(vec![Outcome::AnswerLost]);
     let request = json!({ "taskDefinition": "job", "clientToken": "t" });
@@ -321,7 +321,7 @@ async fn a_lost_answer_leaves_a_task_that_its_token_finds() {
 }
 
 #[tokio::test]
-async fn a_task_shows_the_capacity_provider_that_it_was_asked_for() {
+async fn task_shows_its_capacity_provider() {
     let world = world("exit 0").await;
     let with = |provider: &str| json!({ "taskDefinition": "job", "capacityProviderStrategy": [{ "capacityProvider": provider }] });
     for provider in ["FARGATE", "FARGATE_SPOT"] {
@@ -335,7 +335,7 @@ async fn a_task_shows_the_capacity_provider_that_it_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_launch_type_beside_a_capacity_provider_is_refused() {
+async fn launch_type_with_capacity_provider_is_rejected() {
     let world = world("exit 0").await;
     let strategy = json!([{ "capacityProvider": "FARGATE_SPOT", "weight": 1 }]);
     let both = json!({ "taskDefinition": "job", "launchType": "FARGATE", "capacityProviderStrategy": strategy });

@@ -1,4 +1,4 @@
-//! Tasks outlive the host of the ECS; the next one takes them up.
+//! Tasks that outlive the emulator, and their adoption by the next one.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
@@ -19,7 +19,7 @@ fn kill_now(pid: &str) {
     kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
 }
 
-/// A world with one task that runs, its ARN and its pid.
+/// Starts one task and returns the world, the task's ARN and its pid.
 async fn running() -> (World, String, String) {
     let world = world("echo pid $$; exec sleep 1000").await;
     let arn = world.run().await;
@@ -28,14 +28,13 @@ async fn running() -> (World, String, String) {
     (world, arn, pid)
 }
 
-/// Waits for the next event and gives its detail.
 async fn next(events: &mut UnboundedReceiver<Value>) -> Value {
     let event = soon("the next event", events.recv()).await.unwrap();
     event["detail"].clone()
 }
 
 #[tokio::test]
-async fn a_running_task_is_taken_up_and_its_end_is_told_once() {
+async fn running_task_is_adopted_and_its_end_sent_once() {
     let (world, arn, pid) = running().await;
     let before = world.describe(&arn).await;
     let world = world.crash().await.start().await;
@@ -55,23 +54,23 @@ async fn a_running_task_is_taken_up_and_its_end_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_stopped_task_is_forgotten_with_its_folder_but_not_before_its_end_was_told() {
+async fn stopped_task_is_deleted_only_after_its_event_was_sent() {
     let world = world_of(&["true"], |tasks| tasks.forget_after = Duration::ZERO).await;
     let untold = world.run().await;
     world.reach(&untold, "STOPPED").await;
     let world = world.crash().await.start().await;
-    assert_eq!(world.describe(&untold).await["lastStatus"], "STOPPED", "nobody was told");
+    assert_eq!(world.describe(&untold).await["lastStatus"], "STOPPED", "its event was not sent");
     let mut events = world.aws.ecs().events();
     while next(&mut events).await["lastStatus"] != "STOPPED" {}
     let folder = world.task_folder(&untold);
     let world = world.crash().await.start().await;
-    until("it is forgotten", || async { world.describe(&untold).await.is_null().then_some(()) }).await;
+    until("the task is deleted", || async { world.describe(&untold).await.is_null().then_some(()) }).await;
     assert!(!folder.exists());
     world.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_task_that_died_without_its_host_is_told_to_the_first_subscriber() {
+async fn end_during_downtime_is_sent_to_the_first_subscriber() {
     let (world, arn, pid) = running().await;
     let before = world.describe(&arn).await;
     let remains = world.crash().await;
@@ -85,7 +84,6 @@ async fn a_task_that_died_without_its_host_is_told_to_the_first_subscriber() {
     assert_eq!(task["version"].as_u64().unwrap(), before["version"].as_u64().unwrap() + 1);
     assert!(task["stoppedAt"].as_f64().unwrap() >= task["startedAt"].as_f64().unwrap());
     assert!(task["containers"][0].get("exitCode").is_none());
-    // Who goes at once has not been told.
     drop(world.aws.ecs().events());
     let mut events = world.aws.ecs().events();
     let detail = next(&mut events).await;
@@ -94,11 +92,11 @@ async fn a_task_that_died_without_its_host_is_told_to_the_first_subscriber() {
     let mut events = world.aws.ecs().events();
     assert_eq!(world.describe(&arn).await, task);
     world.shutdown().await;
-    assert!(events.try_recv().is_err(), "told again");
+    assert!(events.try_recv().is_err(), "sent again");
 }
 
 #[tokio::test]
-async fn a_task_that_never_started_fails_to_start() {
+async fn task_not_started_before_a_crash_fails_to_start() {
     let world = world_of(&["/bin/sh", "-c", "echo started"], |options| {
         options.transition = Duration::from_secs(600);
     })
@@ -118,7 +116,7 @@ async fn a_task_that_never_started_fails_to_start() {
 }
 
 #[tokio::test]
-async fn a_token_finds_its_tasks_after_every_restart() {
+async fn client_token_finds_its_tasks_after_each_restart() {
     let world = world("exec sleep 1000").await;
     let request = json!({ "taskDefinition": "job", "clientToken": "t", "count": 2 });
     let arns = async |world: &World| {
@@ -132,7 +130,6 @@ async fn a_token_finds_its_tasks_after_every_restart() {
     let first = arns(&world).await;
     let world = world.crash().await.start().await;
     assert_eq!(arns(&world).await, first);
-    // Now of tasks that have stopped.
     let world = world.shutdown().await.start().await;
     assert_eq!(arns(&world).await, first);
     let other = json!({ "taskDefinition": "job", "clientToken": "t", "count": 1 });
@@ -140,12 +137,12 @@ async fn a_token_finds_its_tasks_after_every_restart() {
     assert_eq!((status, &conflict["__type"]), (400, &json!("ConflictException")));
     assert_eq!(conflict["resourceIds"].as_array().unwrap().len(), 2);
     let (_, listed) = world.ecs("ListTasks", json!({})).await;
-    assert_eq!(listed, json!({ "taskArns": [] }), "a task was started again");
+    assert_eq!(listed, json!({ "taskArns": [] }), "no task was started again");
     world.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_stop_kills_a_task_that_was_taken_up_and_its_children() {
+async fn stop_kills_an_adopted_task_and_its_children() {
     let world = world_of(&["/bin/sh", "-c", STUBBORN], |options| {
         options.stop_timeout = Duration::from_millis(300);
     })
@@ -166,7 +163,7 @@ async fn a_stop_kills_a_task_that_was_taken_up_and_its_children() {
 }
 
 #[tokio::test]
-async fn a_stop_that_a_crash_interrupts_goes_on() {
+async fn interrupted_stop_continues_after_a_crash() {
     let world = world_of(&["/bin/sh", "-c", STUBBORN], |options| {
         options.stop_timeout = Duration::from_secs(600);
     })
@@ -185,7 +182,7 @@ async fn a_stop_that_a_crash_interrupts_goes_on() {
 }
 
 #[tokio::test]
-async fn a_shutdown_kills_a_task_that_was_taken_up() {
+async fn shutdown_kills_an_adopted_task() {
     let (world, _, pid) = running().await;
     let world = world.crash().await.start().await;
     world.shutdown().await;
@@ -193,9 +190,9 @@ async fn a_shutdown_kills_a_task_that_was_taken_up() {
 }
 
 #[tokio::test]
-async fn a_stop_that_nobody_heard_is_told_after_the_restart() {
+async fn unsent_stop_event_is_sent_after_a_restart() {
     let (world, arn, _) = running().await;
-    // One who listened is gone by then.
+    // This subscriber leaves before the stop.
     drop(world.aws.ecs().events());
     let world = world.shutdown().await.start().await;
     let task = world.describe(&arn).await;
@@ -205,21 +202,21 @@ async fn a_stop_that_nobody_heard_is_told_after_the_restart() {
     assert_eq!((&detail["taskArn"], &detail["lastStatus"]), (&json!(arn), &json!("STOPPED")));
     assert_eq!(detail["version"], task["version"]);
     world.shutdown().await;
-    assert!(events.try_recv().is_err(), "told twice");
+    assert!(events.try_recv().is_err(), "sent twice");
 }
 
 #[tokio::test]
-async fn a_process_that_only_has_the_pid_is_neither_taken_up_nor_touched() {
+async fn process_with_a_reused_pid_is_not_adopted_or_killed() {
     let (world, arn, pid) = running().await;
     let remains = world.crash().await;
     let mut stranger = Command::new("sleep");
-    // Nothing of the test's, or a failure would keep its output open.
+    // Detach the test's output, which the process would otherwise hold open after a failure.
     stranger.arg("1000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut stranger = stranger.process_group(0).kill_on_drop(true).spawn().unwrap();
     let other = stranger.id().unwrap();
     remains.edit(&arn, |state| {
         state["process"]["pid"] = json!(other);
-        // Both may have started in one tick of the clock, as no pid that was given out again has.
+        // Both processes may have started in the same clock tick, which a reused pid never does.
         let (boot, start) = state["process"]["startMark"].as_str().unwrap().split_once('/').unwrap();
         let before = start.parse::<u64>().unwrap() - 1;
         state["process"]["startMark"] = json!(format!("{boot}/{before}"));
@@ -227,7 +224,7 @@ async fn a_process_that_only_has_the_pid_is_neither_taken_up_nor_touched() {
     let world = remains.start().await;
     let task = world.describe(&arn).await;
     assert_eq!((&task["lastStatus"], &task["stoppedReason"]), (&json!("STOPPED"), &json!(RESTARTED)));
-    // What belongs to the task by its environment is killed, whatever the record says.
+    // The task's own process is killed because its environment has the task's mark.
     assert!(dead(&pid));
     world.shutdown().await;
     assert!(!dead(&other.to_string()));
@@ -235,7 +232,7 @@ async fn a_process_that_only_has_the_pid_is_neither_taken_up_nor_touched() {
 }
 
 #[tokio::test]
-async fn what_a_task_left_behind_dies_with_the_restart() {
+async fn orphaned_process_is_killed_at_the_restart() {
     let world = world("setsid sleep 1000 & echo orphan $!; echo pid $$; wait").await;
     let arn = world.run().await;
     let pid = world.line(&arn, "pid ").await;
@@ -250,7 +247,7 @@ async fn what_a_task_left_behind_dies_with_the_restart() {
 }
 
 #[tokio::test]
-async fn what_is_no_state_of_a_task_is_skipped() {
+async fn malformed_task_folders_are_skipped() {
     let (world, arn, pid) = running().await;
     let state = std::fs::read(world.task_folder(&arn).join("task.json")).unwrap();
     let remains = world.crash().await;
@@ -271,7 +268,7 @@ async fn what_is_no_state_of_a_task_is_skipped() {
 }
 
 #[tokio::test]
-async fn the_folder_of_a_task_is_its_owners_alone() {
+async fn task_folder_has_mode_0700() {
     let (world, arn, _) = running().await;
     let mode = std::fs::metadata(world.task_folder(&arn)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);

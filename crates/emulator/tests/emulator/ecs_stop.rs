@@ -1,4 +1,4 @@
-//! A stopped task is really dead, and all it started with it.
+//! Stopping a task kills all its processes.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{dead, soon, until, world, world_of};
 
-/// Ignores SIGTERM, as its children do, of which one left the session and one its environment, too.
+/// The leader and its children ignore SIGTERM. One child left the session, one also cleared its environment.
 pub(crate) const STUBBORN: &str = "
     trap '' TERM
     sleep 1000 & echo child $!
@@ -16,7 +16,7 @@ pub(crate) const STUBBORN: &str = "
     while :; do sleep 1; done";
 
 #[tokio::test]
-async fn a_stop_kills_what_ignores_it_and_its_children() {
+async fn stop_kills_a_task_that_ignores_sigterm_with_its_children() {
     let world = world_of(&["/bin/sh", "-c", STUBBORN], |options| {
         options.stop_timeout = Duration::from_millis(300);
     })
@@ -37,7 +37,7 @@ async fn a_stop_kills_what_ignores_it_and_its_children() {
     assert_eq!(task["stopCode"], "UserInitiated");
     assert_eq!(task["stoppedReason"], "enough");
     assert_eq!(task["containers"][0]["exitCode"], 137);
-    // Dead when it says so, not some time later.
+    // All processes are dead as soon as the task is `STOPPED`.
     assert!(pids.iter().all(|pid| dead(pid)), "{pids:?}");
     let (status, again) = world.ecs("StopTask", json!({ "task": arn, "reason": "more" })).await;
     assert_eq!((status, &again["task"]), (200, &task));
@@ -45,7 +45,7 @@ async fn a_stop_kills_what_ignores_it_and_its_children() {
 }
 
 #[tokio::test]
-async fn a_task_that_heeds_sigterm_ends_with_its_own_exit_code() {
+async fn task_that_handles_sigterm_keeps_its_exit_code() {
     let world = world("trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done").await;
     let mut events = world.aws.ecs().events();
     let arn = world.run().await;
@@ -72,7 +72,7 @@ async fn a_task_that_heeds_sigterm_ends_with_its_own_exit_code() {
 }
 
 #[tokio::test]
-async fn a_task_stopped_before_its_start_never_starts() {
+async fn task_stopped_before_its_start_never_starts() {
     let world = world_of(&["/bin/sh", "-c", "echo started"], |options| {
         options.transition = Duration::from_secs(600);
     })
@@ -88,7 +88,7 @@ async fn a_task_stopped_before_its_start_never_starts() {
 }
 
 #[tokio::test]
-async fn what_a_task_leaves_behind_ends_with_it() {
+async fn orphaned_process_is_killed_with_its_task() {
     let world = world("setsid sleep 1000 & echo orphan $!").await;
     let arn = world.run().await;
     let task = world.reach(&arn, "STOPPED").await;
@@ -99,7 +99,7 @@ async fn what_a_task_leaves_behind_ends_with_it() {
 }
 
 #[tokio::test]
-async fn a_shutdown_leaves_no_process() {
+async fn shutdown_kills_all_processes() {
     let world = world("echo pid $$; exec sleep 1000").await;
     let arn = world.run().await;
     let pid = world.line(&arn, "pid ").await;
@@ -108,7 +108,7 @@ async fn a_shutdown_leaves_no_process() {
 }
 
 #[tokio::test]
-async fn an_aws_that_is_dropped_takes_its_tasks_along() {
+async fn dropping_aws_kills_its_tasks() {
     let world = world("echo pid $$; exec sleep 1000").await;
     let arn = world.run().await;
     let pid = world.line(&arn, "pid ").await;

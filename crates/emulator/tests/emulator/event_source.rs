@@ -1,4 +1,4 @@
-//! A queue's messages reach a function as Lambda would bring them.
+//! Delivery of a queue's messages to a function, as by Lambda's event source mapping.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{World, function, until, world};
 
-/// Everything handled, in order, and what was told of it.
+/// All handled records, in order.
 type Log = Arc<Mutex<Vec<Value>>>;
 
 async fn send(world: &World, queue: &str, body: &str, group: Option<&str>) {
@@ -29,7 +29,7 @@ fn bodies(log: &Log) -> Vec<String> {
     log.iter().map(|record| record["body"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Makes the first message that failed visible at once, as the end of its timeout would.
+/// Makes the first failed message visible, as its visibility timeout would.
 async fn release(world: &World, queue: &str, failed: &Log) {
     let record = until("a record has failed", || async { failed.lock().unwrap().first().cloned() }).await;
     let request = json!({
@@ -44,7 +44,7 @@ fn failure(record: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn only_the_records_that_failed_come_again() {
+async fn only_failed_records_are_redelivered() {
     let world = world("true").await;
     let queue = world.queue("q", json!({ "VisibilityTimeout": "600" })).await;
     let request = json!({ "QueueUrl": queue, "MessageBody": "good", "MessageAttributes": {
@@ -93,7 +93,7 @@ async fn only_the_records_that_failed_come_again() {
 }
 
 #[tokio::test]
-async fn what_always_fails_ends_in_the_dead_letter_queue() {
+async fn message_that_always_fails_reaches_the_dead_letter_queue() {
     let world = world("true").await;
     let dead = world.queue("dead", json!({})).await;
     let policy = json!({
@@ -109,7 +109,7 @@ async fn what_always_fails_ends_in_the_dead_letter_queue() {
         async { Err("always".to_owned()) }
     });
     let source = event_source::poll(world.aws.sqs(), &queue, Options::default(), failing);
-    let found = until("the dead-letter queue has it", || async {
+    let found = until("the dead-letter queue has the message", || async {
         let request = json!({ "QueueUrl": dead, "WaitTimeSeconds": 1 });
         let answer = world.aws.sqs().call("ReceiveMessage", &request).await.unwrap();
         answer["Messages"].get(0).cloned()
@@ -125,7 +125,7 @@ async fn what_always_fails_ends_in_the_dead_letter_queue() {
 }
 
 #[tokio::test]
-async fn fifo_groups_keep_their_order_over_a_failure() {
+async fn fifo_group_stays_ordered_after_a_failure() {
     let world = world("true").await;
     let attributes = json!({ "FifoQueue": "true", "VisibilityTimeout": "600" });
     let queue = world.queue("q.fifo", attributes).await;
@@ -167,7 +167,7 @@ async fn fifo_groups_keep_their_order_over_a_failure() {
 }
 
 #[tokio::test]
-async fn invocations_run_beside_each_other_and_a_shutdown_finishes_them() {
+async fn shutdown_finishes_concurrent_invocations() {
     let world = world("true").await;
     let queue = world.queue("q", json!({})).await;
     let (let_go, wait) = tokio::sync::watch::channel(false);
@@ -183,9 +183,9 @@ async fn invocations_run_beside_each_other_and_a_shutdown_finishes_them() {
     for body in ["1", "2", "3"] {
         send(&world, &queue, body, None).await;
     }
-    until("two run", || async { (source.invocations() == 2).then_some(()) }).await;
+    until("two invocations run", || async { (source.invocations() == 2).then_some(()) }).await;
     let stopping = tokio::spawn(source.shutdown());
-    // The stop comes first, so that the third message is not begun.
+    // The shutdown begins first, so that the third message is not started.
     tokio::task::yield_now().await;
     let_go.send_replace(true);
     stopping.await.unwrap();

@@ -1,4 +1,4 @@
-//! Every request passes the gateway as a Lambda event.
+//! Translation of HTTP requests into Lambda events and back.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn serve(routes: Vec<Route>) -> (Gateway, String) {
     (gateway::serve(listener, routes), url)
 }
 
-/// Keeps every event and answers 200 with a name.
+/// A function that records events and responds with its name.
 fn named(name: &'static str) -> (Function, Arc<Mutex<Vec<Value>>>) {
     let events = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&events);
@@ -40,7 +40,7 @@ async fn check_message(response: reqwest::Response, status: u16, message: &str) 
 }
 
 #[tokio::test]
-async fn a_text_request_is_a_whole_event() {
+async fn text_request_becomes_a_complete_event() {
     let (function, events) = named("ok");
     let (gateway, url) = serve(vec![any("/", function)]).await;
     let response = client()
@@ -83,7 +83,7 @@ async fn a_text_request_is_a_whole_event() {
 }
 
 #[tokio::test]
-async fn binary_passes_unchanged_in_both_directions() {
+async fn binary_body_is_unchanged_in_both_directions() {
     let bytes: Vec<u8> = (0..=255).collect();
     let echo = function(|event| async move {
         assert_eq!(event["isBase64Encoded"], true);
@@ -112,7 +112,7 @@ async fn binary_passes_unchanged_in_both_directions() {
 }
 
 #[tokio::test]
-async fn the_longest_prefix_wins_and_requests_are_counted() {
+async fn longest_prefix_wins_and_invocations_are_counted() {
     let ((root, _), (api, _), (hook, _)) = (named("root"), named("api"), named("hook"));
     let routes = vec![
         any("/api", api),
@@ -127,7 +127,7 @@ async fn the_longest_prefix_wins_and_requests_are_counted() {
     assert_eq!(ask(Method::GET, "/api").await, "api");
     assert_eq!(ask(Method::GET, "/api/x").await, "api");
     assert_eq!(ask(Method::POST, "/api").await, "hook");
-    assert_eq!(ask(Method::POST, "/api/x").await, "api", "a route that is exact takes no longer path");
+    assert_eq!(ask(Method::POST, "/api/x").await, "api", "an exact route matches no longer path");
     assert_eq!(ask(Method::GET, "/apix").await, "root");
     assert_eq!(ask(Method::GET, "/").await, "root");
     assert_eq!(gateway.invocations(), 6);
@@ -138,7 +138,7 @@ async fn the_longest_prefix_wins_and_requests_are_counted() {
 }
 
 #[tokio::test]
-async fn a_path_without_a_route_is_not_found() {
+async fn path_without_a_route_is_not_found() {
     let (function, events) = named("ok");
     let (gateway, url) = serve(vec![any("/api", function)]).await;
     let response = client().get(format!("{url}/other")).send().await.unwrap();
@@ -149,7 +149,7 @@ async fn a_path_without_a_route_is_not_found() {
 }
 
 #[tokio::test]
-async fn ten_mebibytes_pass_and_one_byte_more_does_not() {
+async fn request_body_is_limited_to_ten_mebibytes() {
     let (function, events) = named("ok");
     let (gateway, url) = serve(vec![any("/", function)]).await;
     let limit = 10 * 1024 * 1024;
@@ -162,7 +162,7 @@ async fn ten_mebibytes_pass_and_one_byte_more_does_not() {
 }
 
 #[tokio::test]
-async fn an_error_a_panic_and_nonsense_are_internal_errors() {
+async fn error_panic_or_invalid_status_is_an_internal_error() {
     let routes = vec![
         any("/error", function(|_| async { Err("no".to_owned()) })),
         any("/panic", function(|_| async { panic!("on purpose") })),
@@ -174,7 +174,7 @@ async fn an_error_a_panic_and_nonsense_are_internal_errors() {
         let response = client().get(format!("{url}/{path}")).send().await.unwrap();
         check_message(response, 500, "Internal Server Error").await;
     }
-    // Without a status the whole answer is the body.
+    // Without `statusCode` the response is the body.
     let response = client().get(format!("{url}/bare")).send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "application/json");
     assert_eq!(response.json::<Value>().await.unwrap(), json!({ "a": 1 }));
@@ -182,7 +182,7 @@ async fn an_error_a_panic_and_nonsense_are_internal_errors() {
 }
 
 #[tokio::test]
-async fn a_function_that_takes_too_long_is_unavailable_but_runs_on() {
+async fn slow_function_returns_503_and_keeps_running() {
     let (let_go, wait) = tokio::sync::watch::channel(false);
     let ended = Arc::new(Mutex::new(false));
     let end = Arc::clone(&ended);

@@ -1,4 +1,4 @@
-//! S3 takes what was signed for, gives it back, and refuses everything else; its folder outlives the process.
+//! Presigned uploads and downloads, refusals, ordered faults, and persistence.
 
 use pullyard_emulator::s3::Fault;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, SECRET_ACCESS_KEY, ecs};
@@ -32,7 +32,7 @@ async fn in_folder(folder: TempDir) -> Bucket {
     Bucket { aws, folder }
 }
 
-/// By the signer of AWS's own SDKs, which the verifier has nothing in common with.
+/// Signs with AWS's own signer, which is independent of the emulator's verifier.
 fn signed_by(secret: &str, method: &str, url: &str, headers: &[(&str, &str)], age: Duration) -> String {
     let identity = Credentials::new(ACCESS_KEY_ID, secret, None, None, "test").into();
     let mut settings = SigningSettings::default();
@@ -83,7 +83,7 @@ async fn check(answer: Response, status: u16, says: &str) {
 }
 
 #[tokio::test]
-async fn what_was_signed_for_is_stored_and_given_back() {
+async fn signed_upload_is_stored_and_returned() {
     let bucket = bucket().await;
     check(bucket.put("bucket/a/b", HELLO, "hello").await, 200, "").await;
     check(bucket.get("bucket/a/b").await, 200, "hello").await;
@@ -92,16 +92,16 @@ async fn what_was_signed_for_is_stored_and_given_back() {
     let named = "bucket/a/b?response-content-disposition=attachment%3B%20filename%3D%22x.txt%22&x-app=one";
     let answer = bucket.get(named).await;
     assert_eq!(answer.headers()["content-disposition"], "attachment; filename=\"x.txt\"");
-    // As S3 says it to who may not list the bucket.
+    // S3 responds so to a caller that may not list the bucket.
     check(bucket.get("bucket/a/c").await, 403, "AccessDenied").await;
     check(bucket.get("other/a/b").await, 404, "NoSuchBucket").await;
 }
 
 #[tokio::test]
-async fn other_content_than_was_signed_for_is_not_stored() {
+async fn content_that_differs_from_the_signature_is_rejected() {
     let bucket = bucket().await;
     check(bucket.put("bucket/a", HELLO, "jello").await, 400, "BadDigest").await;
-    // Another size than the signed one.
+    // The size differs from the signed size.
     let url = bucket.signed("PUT", "bucket/a", &[("content-length", "5")]);
     let answer = Client::new().put(url).body("hello there").send().await.unwrap();
     check(answer, 403, "SignatureDoesNotMatch").await;
@@ -109,7 +109,7 @@ async fn other_content_than_was_signed_for_is_not_stored() {
 }
 
 #[tokio::test]
-async fn an_address_is_good_for_what_it_was_signed_for_and_no_longer() {
+async fn presigned_url_is_limited_to_its_request_and_lifetime() {
     let bucket = bucket().await;
     check(bucket.put("bucket/a", HELLO, "hello").await, 200, "").await;
     let get = |url: String| async move { Client::new().get(url).send().await.unwrap() };
@@ -127,7 +127,7 @@ async fn an_address_is_good_for_what_it_was_signed_for_and_no_longer() {
 }
 
 #[tokio::test]
-async fn objects_outlive_the_process_and_half_ones_are_none() {
+async fn objects_survive_a_restart_and_partial_uploads_do_not() {
     let first = bucket().await;
     check(first.put("bucket/a", HELLO, "hello").await, 200, "").await;
     first.aws.s3().order(Fault::CutUpload);
@@ -138,7 +138,7 @@ async fn objects_outlive_the_process_and_half_ones_are_none() {
         Err(_) => true,
         Ok(answer) => answer.bytes().await.is_err(),
     };
-    assert!(cut, "the connection breaks");
+    assert!(cut, "the connection was not cut");
     let Bucket { aws, folder } = first;
     aws.shutdown().await;
     let second = in_folder(folder).await;
@@ -147,7 +147,7 @@ async fn objects_outlive_the_process_and_half_ones_are_none() {
 }
 
 #[tokio::test]
-async fn faults_happen_once_each_when_they_are_ordered() {
+async fn each_ordered_fault_happens_once() {
     let bucket = bucket().await;
     bucket.aws.s3().order(Fault::SlowDown);
     check(bucket.put("bucket/a", HELLO, "hello").await, 503, "SlowDown").await;

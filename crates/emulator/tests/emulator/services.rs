@@ -1,4 +1,4 @@
-//! Each service answers its own protocol, and DynamoDB's folder outlives the process.
+//! Wire protocols, ports and persistence of the embedded services.
 
 use pullyard_emulator::{Aws, Endpoints, Options, ecs};
 use serde_json::json;
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::support::{call, until, world};
 
 #[tokio::test]
-async fn every_service_answers_over_http() {
+async fn each_service_responds_over_http() {
     let world = world("true").await;
     let at = world.aws.endpoints().clone();
     let (status, tables) = call(&at.dynamodb, "DynamoDB_20120810.ListTables", &json!({})).await;
@@ -32,7 +32,7 @@ async fn every_service_answers_over_http() {
 }
 
 #[tokio::test]
-async fn a_message_that_sqs_would_not_take_is_refused() {
+async fn invalid_sqs_message_is_rejected() {
     let world = world("true").await;
     let queue = world.queue("q.fifo", json!({ "FifoQueue": "true" })).await;
     let url = world.aws.endpoints().sqs.clone();
@@ -58,7 +58,7 @@ async fn a_message_that_sqs_would_not_take_is_refused() {
 }
 
 #[tokio::test]
-async fn a_long_poll_does_not_hold_the_shutdown() {
+async fn long_poll_does_not_delay_the_shutdown() {
     let world = world("true").await;
     let queue = world.queue("q", json!({})).await;
     let url = world.aws.endpoints().sqs.clone();
@@ -71,7 +71,7 @@ async fn a_long_poll_does_not_hold_the_shutdown() {
 }
 
 #[tokio::test]
-async fn tables_in_a_folder_outlive_a_restart() {
+async fn tables_in_a_folder_survive_a_restart() {
     let folder = TempDir::new().unwrap();
     let options = || Options {
         data: Some(folder.path().join("data")),
@@ -100,7 +100,7 @@ async fn tables_in_a_folder_outlive_a_restart() {
 }
 
 #[tokio::test]
-async fn what_its_time_to_live_is_over_for_is_gone_after_a_restart_and_nothing_else() {
+async fn only_expired_items_are_deleted_after_a_restart() {
     let folder = TempDir::new().unwrap();
     let options = || Options {
         data: Some(folder.path().join("data")),
@@ -138,7 +138,7 @@ async fn what_its_time_to_live_is_over_for_is_gone_after_a_restart_and_nothing_e
 }
 
 #[tokio::test]
-async fn secrets_in_a_folder_outlive_a_restart_and_no_one_else_reads_them() {
+async fn secrets_survive_a_crash_in_a_private_file() {
     let folder = TempDir::new().unwrap();
     let options = || Options {
         data: Some(folder.path().join("data")),
@@ -165,7 +165,7 @@ async fn secrets_in_a_folder_outlive_a_restart_and_no_one_else_reads_them() {
     let list = json!({ "Filters": [{ "Key": "name", "Values": ["a/"] }] });
     let before = dates(ask(&aws, "ListSecrets", list.clone()).await);
     assert_eq!(before.len(), 1);
-    // As a crash leaves it: nothing is written at the end.
+    // No orderly shutdown, as after a crash.
     aws.abandon().await;
 
     let aws = Aws::start(options()).await.unwrap();
@@ -173,10 +173,10 @@ async fn secrets_in_a_folder_outlive_a_restart_and_no_one_else_reads_them() {
         let got = ask(&aws, "GetSecretValue", json!({ "SecretId": name })).await;
         assert_eq!(got["SecretString"], value);
     }
-    assert_eq!(dates(ask(&aws, "ListSecrets", list.clone()).await), before, "set when it was set, not at the start");
+    assert_eq!(dates(ask(&aws, "ListSecrets", list.clone()).await), before, "the dates survive the restart");
     let create = json!({ "Name": "b/four", "SecretString": "new", "ClientRequestToken": token() });
     ask(&aws, "CreateSecret", create).await;
-    assert_eq!(dates(ask(&aws, "ListSecrets", list).await), before, "the others are as they were");
+    assert_eq!(dates(ask(&aws, "ListSecrets", list).await), before, "the other secrets did not change");
     #[cfg(unix)]
     {
         let about = std::fs::metadata(folder.path().join("data/secretsmanager.json")).unwrap();
@@ -186,7 +186,7 @@ async fn secrets_in_a_folder_outlive_a_restart_and_no_one_else_reads_them() {
 }
 
 #[tokio::test]
-async fn a_file_of_secrets_that_cannot_be_read_stops_the_start_without_quoting_it() {
+async fn malformed_secrets_file_fails_the_start_without_a_quote() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("secretsmanager.json"), r#"{"a":{"SecretString":hunter2}}"#).unwrap();
     let tasks = ecs::Options::new(folder.path().to_owned(), Vec::new());
@@ -195,11 +195,11 @@ async fn a_file_of_secrets_that_cannot_be_read_stops_the_start_without_quoting_i
 }
 
 #[tokio::test]
-async fn services_prefer_consecutive_ports_and_replace_a_taken_one() {
+async fn services_prefer_consecutive_ports_and_skip_a_used_one() {
     let folder = TempDir::new().unwrap();
     let options = || Options { data: None, tasks: ecs::Options::new(folder.path().to_owned(), Vec::new()) };
     let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    // Below the ports that Linux hands out to other programs.
+    // Below Linux's ephemeral ports.
     let begin = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
     let first = (begin..32_000).find(|first| (*first..*first + 5).all(|port| is_free(&port))).unwrap();
     let ports = |at: &Endpoints| {

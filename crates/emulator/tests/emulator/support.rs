@@ -1,4 +1,4 @@
-//! What every test here needs: a started AWS, JSON calls, and waiting for a condition.
+//! Test support: a started AWS, JSON calls, and waits with a limit.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-/// Far more than anything here takes on a busy machine.
+/// Much longer than any wait takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Signatures are not checked, but dynoxide wants to see one.
+/// dynoxide requires a signature but does not verify it.
 const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/any/aws4_request, \
     SignedHeaders=host;x-amz-date, Signature=0";
 
@@ -25,21 +25,19 @@ pub(crate) struct World {
     tasks: ecs::Options,
 }
 
-/// What an AWS that is gone left on disk.
+/// The files of an ended AWS.
 pub(crate) struct Remains {
     pub(crate) folder: TempDir,
     pub(crate) tasks: ecs::Options,
 }
 
 impl Remains {
-    /// Starts again on the same folder.
     pub(crate) async fn start(self) -> World {
         let Self { folder, tasks } = self;
         let aws = Aws::start(Options { data: None, tasks: tasks.clone() }).await.unwrap();
         World { aws, folder, tasks }
     }
 
-    /// Changes the state file of a task.
     pub(crate) fn edit(&self, arn: &str, change: impl FnOnce(&mut Value)) {
         let file = folder_of(&self.folder, arn).join("task.json");
         let mut state = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
@@ -53,7 +51,7 @@ fn folder_of(folder: &TempDir, arn: &str) -> PathBuf {
     folder.path().join("tasks").join(id)
 }
 
-/// An AWS with one definition `job` whose container `main` runs a shell script.
+/// Starts an AWS with one task definition, `job`, whose container `main` runs a shell script.
 pub(crate) async fn world(script: &str) -> World {
     world_of(&["/bin/sh", "-c", script], |_| {}).await
 }
@@ -71,7 +69,6 @@ pub(crate) async fn world_of(command: &[&str], adjust: impl FnOnce(&mut ecs::Opt
     Remains { folder, tasks }.start().await
 }
 
-/// Calls a JSON operation and gives status and answer.
 pub(crate) async fn call(url: &str, target: &str, body: &Value) -> (u16, Value) {
     let response = post(url, target, body).await.unwrap();
     let status = response.status().as_u16();
@@ -94,7 +91,6 @@ pub(crate) async fn post(url: &str, target: &str, body: &Value) -> reqwest::Resu
         .await
 }
 
-/// A client that asks no proxy of the environment.
 pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
@@ -105,7 +101,6 @@ impl World {
         call(&self.aws.endpoints().ecs, &target, &body).await
     }
 
-    /// Starts one task and gives its ARN.
     pub(crate) async fn run(&self) -> String {
         let (status, answer) = self.ecs("RunTask", json!({ "taskDefinition": "job" })).await;
         assert_eq!(status, 200, "{answer}");
@@ -118,7 +113,7 @@ impl World {
         answer["tasks"][0].clone()
     }
 
-    /// Waits until a task has a status, and describes it.
+    /// Waits until the task has this status and describes it.
     pub(crate) async fn reach(&self, arn: &str, status: &str) -> Value {
         until(&format!("{arn} is {status}"), || async {
             let task = self.describe(arn).await;
@@ -127,16 +122,15 @@ impl World {
         .await
     }
 
-    /// What a task has printed so far.
     pub(crate) fn printed(&self, arn: &str) -> String {
         std::fs::read_to_string(self.task_folder(arn).join("stdout.log")).unwrap_or_default()
     }
 
-    /// Waits for a line of output that starts so, and gives the rest of it.
+    /// Waits for an output line with this prefix and returns the rest of the line.
     pub(crate) async fn line(&self, arn: &str, start: &str) -> String {
         until(&format!("{arn} prints {start}"), || async {
             let printed = self.printed(arn);
-            // Only whole lines: the end of the last one may still be coming.
+            // The last line may still be incomplete.
             let (whole, _) = printed.rsplit_once('\n')?;
             whole.lines().find_map(|line| line.strip_prefix(start)).map(str::to_owned)
         })
@@ -147,26 +141,25 @@ impl World {
         folder_of(&self.folder, arn)
     }
 
-    /// Ends as if the host were killed: no task is stopped.
+    /// Ends without stopping the tasks, like a killed process.
     pub(crate) async fn crash(self) -> Remains {
         self.aws.abandon().await;
         Remains { folder: self.folder, tasks: self.tasks }
     }
 
-    /// Ends as it should: every task is stopped.
+    /// Stops all tasks and ends.
     pub(crate) async fn shutdown(self) -> Remains {
         self.aws.shutdown().await;
         Remains { folder: self.folder, tasks: self.tasks }
     }
 
-    /// Creates a queue and gives its URL.
     pub(crate) async fn queue(&self, name: &str, attributes: Value) -> String {
         let request = json!({ "QueueName": name, "Attributes": attributes });
         let answer = self.aws.sqs().call("CreateQueue", &request).await.unwrap();
         answer["QueueUrl"].as_str().unwrap().to_owned()
     }
 
-    /// Waits until a queue holds no message, visible or in flight.
+    /// Waits until the queue has no visible and no invisible message.
     pub(crate) async fn drained(&self, queue: &str) {
         let request = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
         until("the queue is empty", || async {
@@ -179,7 +172,7 @@ impl World {
     }
 }
 
-/// Asks again until there is an answer; a test fails when it never comes.
+/// Polls until the closure returns a value; panics after `PATIENCE`.
 pub(crate) async fn until<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
@@ -194,7 +187,7 @@ where
     }
 }
 
-/// Waits for something with the same patience.
+/// Awaits a future for at most `PATIENCE`.
 pub(crate) async fn soon<T>(what: &str, coming: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, coming).await {
         Ok(come) => come,
@@ -202,7 +195,6 @@ pub(crate) async fn soon<T>(what: &str, coming: impl Future<Output = T>) -> T {
     }
 }
 
-/// A function out of a closure.
 pub(crate) fn function<F>(answer: impl Fn(Value) -> F + Send + Sync + 'static) -> Function
 where
     F: Future<Output = Result<Value, String>> + Send + 'static,
@@ -210,7 +202,7 @@ where
     Arc::new(move |event| Box::pin(answer(event)))
 }
 
-/// Whether a process is gone; a zombie is.
+/// Whether a process has ended; a zombie counts as ended.
 pub(crate) fn dead(pid: &str) -> bool {
     match std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")) {
         Ok(stat) => stat.rsplit_once(')').is_some_and(|(_, after)| after.trim_start().starts_with('Z')),

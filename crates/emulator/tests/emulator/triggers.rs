@@ -10,15 +10,15 @@ use tokio::sync::mpsc::unbounded_channel;
 use crate::support::{function, until, world};
 
 #[tokio::test]
-async fn a_schedule_ticks_by_itself() {
+async fn schedule_fires_periodically() {
     let echo = function(|event| async move { Ok(event) });
     let schedule = schedule::every(Duration::from_millis(5), echo);
-    until("it has ticked", || async { (schedule.invocations() >= 3).then_some(()) }).await;
+    until("the schedule fired", || async { (schedule.invocations() >= 3).then_some(()) }).await;
     schedule.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_schedule_can_be_fired_by_hand() {
+async fn schedule_fires_on_request() {
     let echo = function(|event| async move { Ok(event) });
     let schedule = schedule::every(Duration::from_secs(3600), echo);
     let event = schedule.fire().await.unwrap();
@@ -30,7 +30,7 @@ async fn a_schedule_can_be_fired_by_hand() {
 }
 
 #[tokio::test]
-async fn an_event_is_delivered_again_until_the_function_takes_it() {
+async fn event_is_retried_until_the_function_succeeds() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&seen);
     let fails_twice = function(move |event| {
@@ -49,7 +49,7 @@ async fn an_event_is_delivered_again_until_the_function_takes_it() {
 }
 
 #[tokio::test]
-async fn the_changes_of_a_task_reach_a_function() {
+async fn task_state_changes_reach_a_function() {
     let world = world("exit 4").await;
     let codes = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&codes);
@@ -59,7 +59,7 @@ async fn the_changes_of_a_task_reach_a_function() {
     });
     let rule = events::forward(world.aws.ecs().events(), keep);
     world.run().await;
-    until("the end is delivered", || async { codes.lock().unwrap().contains(&json!(4)).then_some(()) }).await;
+    until("the last event is delivered", || async { codes.lock().unwrap().contains(&json!(4)).then_some(()) }).await;
     assert_eq!(rule.invocations(), 4);
     rule.shutdown().await;
     world.aws.shutdown().await;

@@ -14,7 +14,6 @@ use pullyard_demo_forge::{
 /// Characters of a commit's hash in a pull request.
 const SHORT_HASH: usize = 12;
 
-/// A link object.
 pub(super) fn link(href: impl Into<String>) -> Value {
     json!({ "href": href.into() })
 }

@@ -8,13 +8,11 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::bad_request(&format!("Bad request: {error}")))
 }
 
-/// Text in a request: `{"raw": "…"}`.
 #[derive(Deserialize)]
 pub(super) struct Content {
     pub(super) raw: Option<String>,
 }
 
-/// An account by UUID.
 #[derive(Deserialize)]
 pub(super) struct Named {
     pub(super) uuid: Option<String>,

@@ -80,7 +80,6 @@ pub(super) fn of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment<'_>> {
     all
 }
 
-/// The address of a pull request's page.
 pub(super) fn page(shared: &Shared, entry: &Entry, pull: &PullRecord) -> String {
     format!("{}/{}/pull-requests/{}", shared.url, entry.full_name(), pull.number)
 }
@@ -91,7 +90,6 @@ pub(super) fn about(shared: &Shared, entry: &Entry, pull: &PullRecord) -> Value 
     json!({ "type": "pullrequest", "id": pull.number, "title": pull.title, "links": { "html": html } })
 }
 
-/// The resolution of a thread.
 pub(super) fn resolution(shared: &Shared, by: &Account) -> Value {
     json!({ "type": "comment_resolution", "user": account(shared, by) })
 }

@@ -33,7 +33,6 @@ use pullyard_demo_forge::{
 
 pub(super) type One = Path<(String, String, String, String)>;
 
-/// A comment as the viewer sees it.
 fn told(shared: &Shared, entry: &Entry, pull: &PullRecord, viewer: u64, id: u64) -> Result<Json<Value>, Refusal> {
     let all = comments::of(pull, Some(viewer));
     let comment = all.iter().find(|comment| comment.id == id).ok_or_else(Refusal::no_comment)?;

@@ -14,7 +14,6 @@ use pullyard_demo_forge::{
     shared::Shared,
 };
 
-/// Deletes a comment and publishes the event.
 pub(crate) async fn delete(
     shared: &Arc<Shared>,
     entry: &Entry,

@@ -9,7 +9,6 @@ use pullyard_demo_forge::{rest::asked::Asked, shared::Shared};
 const DEFAULT_LENGTH: usize = 10;
 const MAX_LENGTH: usize = 100;
 
-/// The requested page.
 pub(crate) struct Paging {
     length: usize,
     page: usize,
@@ -44,7 +43,6 @@ impl Paging {
         if self.length > length { Err(Refusal::bad_request("Invalid pagelen")) } else { Ok(()) }
     }
 
-    /// The requested part of the list.
     pub(super) fn answer(&self, shared: &Shared, all: Vec<Value>) -> Json<Value> {
         let size = all.len();
         let skipped = (self.page - 1).saturating_mul(self.length);

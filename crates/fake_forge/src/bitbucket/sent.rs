@@ -33,7 +33,6 @@ struct Inline {
     start_to: Option<u64>,
 }
 
-/// A comment to create.
 pub(super) enum New {
     OnTheWhole(String),
     OnALine(NewComment),
@@ -55,7 +54,6 @@ pub(super) fn new(body: &[u8]) -> Result<New, Refusal> {
     }
 }
 
-/// Parses the new text of an edited comment.
 pub(super) fn reworded(body: &[u8]) -> Result<String, Refusal> {
     let Sent { content, parent, inline, pending: _ } = body::read(body)?;
     for (name, given) in [("parent", parent.is_some()), ("inline", inline.is_some())] {

@@ -83,7 +83,6 @@ pub(super) async fn reopen(
     }
 }
 
-/// Deletes the caller's own comment.
 pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,
     caller: Caller,

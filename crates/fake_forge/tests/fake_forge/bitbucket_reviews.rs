@@ -29,7 +29,6 @@ impl World {
         self.put(who, &self.at("pullrequests/1"), json!({ "title": "Change it", "reviewers": reviewers })).await
     }
 
-    /// Newest first.
     async fn activity(&self) -> Vec<Value> {
         let answer = self.read(BOT, "pullrequests/1/activity?pagelen=100").await;
         assert_eq!(answer.status, 200, "{}", answer.body);

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_decoded_and_cut_at_a_question_mark() {
+    fn path_is_decoded_and_cut_at_a_question_mark() {
         for (sent, handed_on) in [
             ("/a/b", "/a/b"),
             ("/a%2Fb%20c+d", "/a/b c+d"),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_are_decoded_and_joined() {
+    fn query_values_are_decoded_and_joined() {
         let parameters = parameters("a=1&b=x%20y+z&a=2&flag&bad=%zz%4&e=%C3%A9");
         let expected = [("a", "1,2"), ("b", "x y z"), ("bad", "%zz%4"), ("e", "é"), ("flag", "")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
