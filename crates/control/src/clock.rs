@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ages_by_the_machines_clock_ages_by_what_a_test_lets_pass_too() {
+    fn advancing_the_clock_advances_steady_time() {
         let clock = Clock::default();
         let before = clock.steady();
         clock.advance(Duration::from_secs(60));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_moves_by_hand_alone_and_counts_its_ids() {
+    fn fixed_clock_moves_only_when_advanced_and_numbers_ids() {
         let start = Timestamp::from_millis(1_000);
         let made = || Clock::standing(start, |_| Box::pin(std::future::pending()));
         let (clock, other) = (made(), made());

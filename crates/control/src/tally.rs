@@ -90,7 +90,7 @@ mod tests {
     use pullyard_domain::id::{JobId, ProjectId};
 
     #[test]
-    fn what_was_taken_is_not_taken_again() {
+    fn taking_the_tally_resets_it() {
         let tally = Tally::default();
         tally.ended(Status::Failed);
         tally.ended(Status::Failed);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn each_verdict_and_each_end_has_a_count_of_its_own() {
+    fn each_verdict_and_end_has_its_own_count() {
         let tally = Tally::default();
         let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
         let project = ProjectId::new("acme").unwrap();
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_that_waits_for_its_turn_is_counted_once() {
+    fn queued_decision_is_not_counted() {
         let tally = Tally::default();
         tally.decided(&Reason::Queued { pr: "acme/app#1".into() });
         tally.decided(&Reason::Ping {});

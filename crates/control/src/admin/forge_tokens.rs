@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fifty_calls_at_once_mint_one_token() {
+    async fn fifty_concurrent_calls_create_one_token() {
         let world = World::new();
         let all = (0..50).map(|_| world.get(1));
         let tokens = futures::future::join_all(all).await;
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_of_an_app_is_used_by_no_other_app_that_has_its_integrations_name_by_now() {
+    async fn cached_token_is_not_shared_between_apps() {
         let world = World::new();
         assert_eq!(world.get_as("7", 1).await, "ghs_0");
         assert_eq!(world.get_as("8", 1).await, "ghs_1");
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_is_used_until_five_minutes_before_its_end() {
+    async fn token_is_cached_until_five_minutes_before_expiry() {
         let world = World::new();
         assert_eq!(world.get(1).await, "ghs_0");
         world.clock.advance(Duration::from_secs(3_290));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_could_not_be_minted_is_not_remembered() {
+    async fn failed_token_creation_is_not_cached() {
         let world = World::new();
         let of = (IntegrationId::new("gh1").unwrap(), Some("7".to_owned()), 1);
         let failed = world.tokens.get(of, &world.clock, async || Err(Error::BadProof)).await;

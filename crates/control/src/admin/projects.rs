@@ -214,7 +214,7 @@ mod tests {
     use super::{may_clone_from, usable};
 
     #[test]
-    fn plain_http_is_for_this_machine_alone() {
+    fn api_url_may_be_plain_http_on_loopback_only() {
         let check = |url: &str, expected: Option<&str>| assert_eq!(usable(url).ok().as_deref(), expected, "{url}");
         check("https://api.github.com/", Some("https://api.github.com"));
         check("http://127.0.0.1:5/api/v3", Some("http://127.0.0.1:5/api/v3"));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_goes_to_the_forges_own_host_only() {
+    fn clone_url_must_be_on_the_forge_host() {
         let check = |api, clone, expected| assert_eq!(may_clone_from(api, clone), expected, "{clone}");
         check("https://api.github.com", "https://github.com/acme/app.git", true);
         check("https://git.acme.example/api/v3", "https://git.acme.example/acme/app.git", true);

@@ -142,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_reads_back_and_only_with_its_key() {
+    fn lease_verifies_only_with_its_key() {
         let lease = keys('a').lease(&fence()).unwrap();
         assert_eq!(keys('a').read_lease(&lease).unwrap(), fence());
         assert!(keys('b').read_lease(&lease).is_err());
     }
 
     #[test]
-    fn every_changed_character_is_refused() {
+    fn lease_with_a_changed_character_is_rejected() {
         let lease = keys('a').lease(&fence()).unwrap();
         for at in 0..lease.len() {
             let mut bytes = lease.clone().into_bytes();
@@ -160,14 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn one_kind_never_passes_for_the_other() {
+    fn lease_is_rejected_as_a_bootstrap_token() {
         let lease = keys('a').lease(&fence()).unwrap();
         let disguised = lease.replacen(LEASE, BOOTSTRAP, 1);
         assert!(keys('a').read_bootstrap(&disguised, Timestamp::from_millis(0)).is_err());
     }
 
     #[test]
-    fn a_bootstrap_token_dies_and_is_the_same_each_time() {
+    fn bootstrap_token_is_deterministic_and_expires() {
         let expires = Timestamp::from_millis(1_000);
         let bootstrap = Bootstrap { job: job(), attempt: 1, dispatch: 2, expires };
         let token = keys('a').bootstrap(&bootstrap).unwrap();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_and_a_sign_in_code_die_and_never_pass_for_each_other() {
+    fn session_and_sign_in_code_expire_and_are_distinct() {
         let (at, token) = (Timestamp::from_millis, "ab".repeat(32));
         let code = SignInCode { token: token.clone(), nonce: "n1".into(), expires: at(1_000) };
         let session = Session { token, issued: at(0), expires: at(1_000) };
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_key_is_refused() {
+    fn short_key_is_rejected() {
         for (length, is_good) in [(0, false), (31, false), (32, true)] {
             assert_eq!(Keys::new(&"k".repeat(length)).is_ok(), is_good, "{length}");
         }

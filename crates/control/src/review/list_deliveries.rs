@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_reads_back_and_nothing_else_is_one() {
+    fn cursor_round_trips_and_rejects_malformed_text() {
         let day = Timestamp::parse("2026-11-20T00:00:00Z").unwrap();
         for after in [None, Some("MDAx-_".to_owned())] {
             let place = Place { day, after };

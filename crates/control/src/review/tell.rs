@@ -203,7 +203,7 @@ mod tests {
     use pullyard_domain::failure::Failure;
 
     #[test]
-    fn what_a_comment_quotes_calls_nobody_and_links_nowhere() {
+    fn quoted_text_in_a_comment_has_no_mentions_or_links() {
         let reason = "@acme/all <img src=x> [see](https://z.test)".into();
         let sentence = Failure::PushRejected { forge: "GitHub".into(), reason }.sentence();
         let (help, page) = (Some("See there.".into()), Some("https://p.test/jobs/x".into()));

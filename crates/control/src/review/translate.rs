@@ -279,7 +279,7 @@ mod tests {
     use super::asked;
 
     #[test]
-    fn the_first_line_decides_whether_a_comment_is_a_command() {
+    fn only_the_first_line_makes_a_comment_a_command() {
         let check = |body: &str, expected: Option<&str>| assert_eq!(asked(body).as_deref(), expected, "{body:?}");
         check("/pullyard revise", Some(""));
         check("/pullyard  revise use tabs\r\nand tests\n", Some("use tabs\nand tests"));

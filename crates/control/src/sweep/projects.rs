@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_a_round_has_time_for_each_project_is_reached_within_a_few_times_as_many_rounds() {
+    fn each_project_is_reached_within_a_few_rounds() {
         for (count, reached) in [(1, 1), (2, 1), (7, 2), (997, 100), (1_500, 1_400)] {
             let mut seen = vec![false; count];
             for minute in 0..4 * count.div_ceil(reached) {

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_parts_of_a_round_did_is_added_up() {
+    fn reports_of_a_round_are_summed() {
         let mut whole = Report::default();
         whole.add(part());
         assert_eq!(whole, part());
@@ -165,12 +165,12 @@ mod tests {
     }
 
     #[test]
-    fn only_what_goes_again_was_healed() {
+    fn healed_counts_only_repaired_items() {
         assert_eq!(part().healed(), 2 + 4 + 8 + 16 + 32 + 64 + 1_024);
     }
 
     #[test]
-    fn the_first_failure_is_told_each_is_counted_and_none_where_every_part_was_done() {
+    fn first_failure_is_returned_and_all_are_counted() {
         let failed = |what: &str| Err::<(), _>(Error::Inconsistent(what.into()));
         let mut faults = Faults::default();
         faults.note(Ok(()));

@@ -129,11 +129,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn a_round_whose_last_things_take_as_long_as_they_may_has_time_left_to_be_noted() {
+    fn time_limits_leave_time_to_record_the_round() {
         for (limits, stopped) in [(Limits::SCHEDULED, 60), (Limits::BY_HAND, 28)] {
             let Limits { runners, due, ready, held, one, end } = limits;
             assert!(runners + one < due && due + one < ready && ready + one <= held, "{limits:?}");
-            assert!(WAKES_FOR < one, "{limits:?}: what was woken would be counted for nothing");
+            assert!(WAKES_FOR < one, "{limits:?}: wake-ups take longer than one item");
             // One thing that fails is put off, and the numbers of before are read once more.
             let latest = (due + one * 2).max(held + one) + one;
             assert!(latest + one / 2 <= end && end < Duration::from_secs(stopped), "{limits:?}");
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_late_is_not_begun_and_what_takes_too_long_is_left() {
+    fn late_work_is_skipped_and_slow_work_is_cut() {
         let clock = Clock::default();
         let limits = Limits { one: Duration::from_millis(20), ..Limits::SCHEDULED };
         let time = Time::begin(&clock, limits);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn each_round_has_every_shard_and_each_shard_is_first_within_as_many_minutes() {
+    fn each_round_visits_all_shards_in_rotating_order() {
         let rounds = |count: u8| (0..i64::from(count)).map(|minute| in_turn(Timestamp::from_millis(minute * 60_000)));
         let all: BTreeSet<u8> = (0..SHARDS).collect();
         for round in rounds(SHARDS) {

@@ -1,4 +1,4 @@
-//! What attempts say of their models' accounts: whom it shuts one for and how long, and what is kept of the attempt.
+//! Account limits that attempts report: which breaker opens, for how long, and which usage is stored.
 
 use crate::world::{World, applied, pushed};
 use pullyard_control::attempt::{Finish, finish, progress};
@@ -23,7 +23,7 @@ fn on(compute: Compute) -> Settings {
     Settings { compute, ..Settings::default() }
 }
 
-/// The next attempt of a job, come as far as this; of a runner, or of a task.
+/// Claims the job's next attempt, for a runner or a task, and advances it to this status.
 async fn works(world: &World, job: &JobId, runner: Option<&Runner>, last: Status) -> Fence {
     let fence = world.claimed(job, runner).await;
     for phase in [Status::Preparing, Status::Executing, Status::Syncing].into_iter().filter(|phase| *phase <= last) {
@@ -62,7 +62,7 @@ fn work() -> Work {
 }
 
 #[tokio::test]
-async fn an_attempt_that_met_a_limit_while_its_job_was_to_pause_leaves_what_it_took_on_record() {
+async fn usage_is_stored_when_a_pause_meets_an_account_limit() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let job = world.job(&on(Compute::Fargate)).await;
@@ -78,7 +78,7 @@ async fn an_attempt_that_met_a_limit_while_its_job_was_to_pause_leaves_what_it_t
 }
 
 #[tokio::test]
-async fn an_account_that_nobody_shares_is_shut_for_nobody_and_waited_for_longer_each_time() {
+async fn unshared_account_opens_no_breaker_and_backs_off() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let job = world.job(&on(Compute::Fargate)).await;
@@ -92,11 +92,11 @@ async fn an_account_that_nobody_shares_is_shut_for_nobody_and_waited_for_longer_
         assert!(least <= waits.until && waits.until <= most, "{times}: {waits:?}");
         assert_eq!(waits.times, times);
     }
-    assert!(ctx.store.breakers().await.unwrap().is_empty(), "no other job asks it");
+    assert!(ctx.store.breakers().await.unwrap().is_empty(), "no other job shares the account");
 }
 
 #[tokio::test]
-async fn an_account_that_is_shut_is_counted_once_however_many_attempts_meet_it() {
+async fn open_breaker_is_counted_once_for_all_attempts() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 2).await.remove(0);
@@ -114,9 +114,8 @@ async fn an_account_that_is_shut_is_counted_once_however_many_attempts_meet_it()
     assert_eq!((count(Count::ModelLeftAlone), count(Count::JobRequeued)), (1, 2));
 }
 
-/// The next attempt may be another runner's, which asks an account of its own.
 #[tokio::test]
-async fn an_attempt_that_lost_its_job_shuts_no_account_and_takes_the_job_from_nobody() {
+async fn finish_of_a_lost_attempt_opens_no_breaker() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runners = world.runners(2, 1, 1).await;
@@ -129,12 +128,12 @@ async fn an_attempt_that_lost_its_job_shuts_no_account_and_takes_the_job_from_no
     let met = limited(ctx.clock.now().plus(HOUR));
     let told = finish(ctx, &lost, &says("f1", End::Failed(met, None))).await;
     assert!(matches!(told, Err(Error::LeaseLost { .. })), "{told:?}");
-    assert!(ctx.store.breakers().await.unwrap().is_empty(), "its word is of no account that is asked now");
+    assert!(ctx.store.breakers().await.unwrap().is_empty(), "the lost attempt opens no breaker");
     assert_eq!(world.stored(&job.id).await, before);
 }
 
 #[tokio::test]
-async fn what_was_pushed_is_kept_though_its_agent_met_a_limit_and_says_nothing_of_the_account() {
+async fn pushed_result_survives_an_account_limit() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
@@ -153,7 +152,7 @@ fn lost() -> Failure {
     Failure::RunnerCrashed { exit: "signal 9".into() }
 }
 
-/// An hour after a runner had it, a job is Ready again, and only for what that one may have pushed.
+/// A job that is Ready again one hour after its claim, only to adopt a commit.
 async fn adopting(world: &World, runner: &Runner) -> Job {
     let job = world.job(&on(Compute::Runners)).await;
     lost_as_it_pushed(world, runner, &job.id).await
@@ -167,9 +166,9 @@ async fn lost_as_it_pushed(world: &World, runner: &Runner, job: &JobId) -> Job {
     world.stored(job).await
 }
 
-/// It gets no key, and an older runner's agent asks its model all the same.
+/// The attempt gets no key, but the agent of an old runner may still call the model.
 #[tokio::test]
-async fn an_attempt_that_only_adopts_shuts_no_account_and_its_job_waits_for_none() {
+async fn account_limit_of_an_adopting_attempt_opens_no_breaker() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runners = world.runners(2, 1, 1).await;
@@ -182,12 +181,12 @@ async fn an_attempt_that_only_adopts_shuts_no_account_and_its_job_waits_for_none
 }
 
 #[tokio::test]
-async fn what_only_adopts_is_taken_though_its_account_is_left_alone_and_however_many_jobs_wait_for_that() {
+async fn adopting_job_is_claimed_while_its_breaker_is_open() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runners = world.runners(2, 1, 2).await;
     let runner = &runners[1];
-    // More than a claim looks at first, of one class.
+    // More jobs of one class than a claim reads at first.
     let waiting = world.jobs("waits", 20, 1).await;
     let job = lost_as_it_pushed(&world, &runners[0], &waiting[19].id).await;
     let id = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
@@ -200,12 +199,12 @@ async fn what_only_adopts_is_taken_though_its_account_is_left_alone_and_however_
         let asked = ClaimId::new(asked).unwrap();
         claim(ctx, &world.token, &runner.id, &runner.instance, &asked).await.unwrap()
     };
-    let Answer::Job(claimed) = claims("k1").await else { panic!("it asks no model") };
+    let Answer::Job(claimed) = claims("k1").await else { panic!("an adopting job needs no model") };
     assert_eq!(claimed.job.id, job.id);
-    assert!(matches!(claims("k2").await, Answer::Nothing), "the others wait for the account");
+    assert!(matches!(claims("k2").await, Answer::Nothing), "the other jobs wait for the breaker");
 }
 
-/// Another job's attempt met the limit of an account, over what stands there.
+/// Opens or extends the breaker, as another job's attempt.
 async fn met_by(world: &World, other: &str, id: &BreakerId) -> Breaker {
     let ctx = &world.ctx;
     let before = ctx.store.breaker(id).await.unwrap();
@@ -216,7 +215,6 @@ async fn met_by(world: &World, other: &str, id: &BreakerId) -> Breaker {
     ctx.store.breaker(id).await.unwrap().unwrap()
 }
 
-/// The same job with a key of its project's.
 fn with_key(job: &Job) -> Job {
     let policy = Policy { model_of: Some("command".into()), ..job.policy.clone() };
     Job { policy, ..job.clone() }
@@ -247,7 +245,7 @@ async fn waiting_jobs_are_claimed_one_by_one_after_the_breaker_ends() {
     }
 }
 
-/// The runner is heard with the jobs that it holds.
+/// Sends a heartbeat with the jobs that the runner holds.
 async fn beats(world: &World, runner: &Runner) {
     let held = world.ctx.store.runner(&runner.id).await.unwrap().unwrap().slots;
     let active = held.keys().cloned().collect();
@@ -264,7 +262,7 @@ async fn takes(world: &World, runner: &Runner, asked: &str) -> Option<JobId> {
 }
 
 #[tokio::test]
-async fn a_job_with_its_projects_key_waits_for_that_account_whichever_runner_would_take_it() {
+async fn job_with_project_key_waits_for_the_project_breaker() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
@@ -284,6 +282,6 @@ async fn a_job_with_its_projects_key_waits_for_that_account_whichever_runner_wou
     ctx.clock.advance(Duration::from_secs(300) + SPREAD);
     let said = Heartbeat { instance: runner.instance.clone(), active: BTreeSet::new(), draining: false, last: false };
     heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
-    let Answer::Job(claimed) = claims("k2").await else { panic!("the account is open again") };
+    let Answer::Job(claimed) = claims("k2").await else { panic!("the breaker has ended") };
     assert_eq!(claimed.job.id, job.id);
 }

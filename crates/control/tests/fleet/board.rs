@@ -1,5 +1,4 @@
-//! What people write, change and move on the board: its process is killed before and after each of its calls, its
-//! answer is lost, the same is asked twice at once, and somebody else comes in between.
+//! Board requests under crashes, lost responses, concurrent repeats and changes in between.
 
 use crate::world::{World, applied};
 use futures::future::join_all;
@@ -18,13 +17,12 @@ const TRIGGER: &str = "AI Processing";
 const BLOCKED: &str = "Blocked";
 const ELSEWHERE: &str = "Elsewhere";
 
-/// A project whose entries into the trigger status become jobs.
 struct Board {
     world: World,
     wire: Wire,
 }
 
-/// What there is of a ticket.
+/// The stored state of a ticket.
 #[derive(Debug)]
 struct Left {
     ticket: Option<Ticket>,
@@ -49,7 +47,7 @@ impl Board {
         self.world.project.clone()
     }
 
-    /// Somebody writes it, by a key of its own.
+    /// A creation by `ana` with an idempotency key.
     fn asked(&self, ticket: &str, status: &str) -> NewTicket {
         NewTicket {
             project: self.project(),
@@ -96,7 +94,7 @@ impl Board {
         }
     }
 
-    /// Every way in which a call of what is done here, undisturbed, can break: which call, and how.
+    /// Runs the use case undisturbed and returns each call with each fault that can break it.
     async fn breaks<T>(&self, undisturbed: impl Future<Output = Result<T, Error>>) -> Vec<(usize, Fault)> {
         self.wire.restart(None);
         undisturbed.await.unwrap();
@@ -109,11 +107,11 @@ impl Board {
                 breaks.push((at, Fault::LostAnswer));
             }
         }
-        assert!(breaks.iter().any(|(_, fault)| *fault == Fault::LostAnswer), "it writes: {points:?}");
+        assert!(breaks.iter().any(|(_, fault)| *fault == Fault::LostAnswer), "no call writes: {points:?}");
         breaks
     }
 
-    /// With that call broken. None: its process died.
+    /// Runs the use case with this call broken; `None` after a crash.
     async fn broken(
         &self,
         (at, fault): &(usize, Fault),
@@ -149,7 +147,7 @@ fn status(left: &Left) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn a_ticket_that_is_written_is_there_with_all_of_it_or_not_at_all_and_once_wherever_it_dies() {
+async fn ticket_creation_is_atomic_and_repeatable_after_a_crash() {
     let board = Board::begin().await;
     for (to, jobs) in [(TRIGGER, 1), (BLOCKED, 0)] {
         let breaks = board.breaks(board.writes(&board.asked(&format!("WHOLE-{jobs}"), to))).await;
@@ -167,7 +165,7 @@ async fn a_ticket_that_is_written_is_there_with_all_of_it_or_not_at_all_and_once
             assert_eq!((status(&left), left.entries, left.jobs), (Some(to), 1, jobs), "{broken:?}: {left:?}");
             assert_eq!(again.job, left.ticket.and_then(|ticket| ticket.active_job), "{broken:?}");
             if let Some(first) = first {
-                assert!(!is_repeat(&first), "what was lost is its own answer: {first:?}");
+                assert!(!is_repeat(&first), "a lost response is no repeat: {first:?}");
                 assert_eq!((first.delivery, first.job), (again.delivery, again.job), "{broken:?}");
             }
         }
@@ -175,7 +173,7 @@ async fn a_ticket_that_is_written_is_there_with_all_of_it_or_not_at_all_and_once
 }
 
 #[tokio::test]
-async fn an_entry_that_must_wait_is_written_with_its_ticket_or_not_at_all() {
+async fn queued_entry_and_ticket_are_written_atomically() {
     let board = Board::begin().await;
     let store = &board.world.ctx.store;
     let stored = store.project(&board.project()).await.unwrap().unwrap();
@@ -199,7 +197,7 @@ async fn an_entry_that_must_wait_is_written_with_its_ticket_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn of_those_who_write_a_ticket_by_one_key_at_once_all_get_its_one_job() {
+async fn concurrent_creations_with_one_key_share_one_job() {
     let board = Board::begin().await;
     let new = board.asked("APP-1", TRIGGER);
     let answers = join_all((0..8).map(|_| board.writes(&new))).await;
@@ -212,7 +210,7 @@ async fn of_those_who_write_a_ticket_by_one_key_at_once_all_get_its_one_job() {
 }
 
 #[tokio::test]
-async fn a_repeat_of_a_written_ticket_undoes_nothing_that_others_did_since() {
+async fn repeated_creation_preserves_later_changes() {
     let board = Board::begin().await;
     let new = board.asked("APP-1", TRIGGER);
     let first = board.writes(&new).await.unwrap();
@@ -228,7 +226,7 @@ async fn a_repeat_of_a_written_ticket_undoes_nothing_that_others_did_since() {
 }
 
 #[tokio::test]
-async fn a_key_stands_for_one_content_of_one_caller() {
+async fn idempotency_key_is_bound_to_content_and_caller() {
     let board = Board::begin().await;
     let new = board.asked("APP-1", TRIGGER);
     board.writes(&new).await.unwrap();
@@ -259,11 +257,11 @@ async fn a_key_stands_for_one_content_of_one_caller() {
     assert!(matches!(refused, Err(Error::KeyReused)), "{refused:?}");
     let refused = board.edits(&Edit { key: key("APP-2"), ..board.edit("APP-1", "second", "ana") }).await;
     assert!(matches!(refused, Err(Error::KeyReused)), "{refused:?}");
-    assert!(!is_repeat(&board.edits(&board.edit("APP-1", "second", "bob")).await.unwrap()), "it is another one's key");
+    assert!(!is_repeat(&board.edits(&board.edit("APP-1", "second", "bob")).await.unwrap()), "bob's key is another one");
 }
 
 #[tokio::test]
-async fn an_edit_is_stored_with_its_ledger_entry_or_not_at_all_and_once_wherever_it_dies() {
+async fn edit_and_ledger_entry_are_atomic_after_a_crash() {
     let board = Board::begin().await;
     board.writes(&board.asked("WHOLE", BLOCKED)).await.unwrap();
     let breaks = board.breaks(board.edits(&board.edit("WHOLE", "second", "ana"))).await;
@@ -282,13 +280,13 @@ async fn an_edit_is_stored_with_its_ledger_entry_or_not_at_all_and_once_wherever
         board.edits(&board.edit(&name, "third", "bob")).await.unwrap();
         assert!(is_repeat(&board.edits(&edit).await.unwrap()));
         let left = board.left(&name).await;
-        assert_eq!((left.title.as_deref(), left.entries), (Some("third"), 3), "{broken:?}: it is not undone");
+        assert_eq!((left.title.as_deref(), left.entries), (Some("third"), 3), "{broken:?}: the later edit stays");
         assert_eq!(status(&left), Some(BLOCKED));
     }
 }
 
 #[tokio::test]
-async fn of_the_same_edit_twice_at_once_one_is_stored_and_both_are_answered() {
+async fn concurrent_equal_edits_are_stored_once() {
     let board = Board::begin().await;
     board.writes(&board.asked("APP-1", BLOCKED)).await.unwrap();
     let edit = board.edit("APP-1", "second", "ana");
@@ -301,7 +299,7 @@ async fn of_the_same_edit_twice_at_once_one_is_stored_and_both_are_answered() {
 }
 
 #[tokio::test]
-async fn a_move_that_died_after_its_ledger_entry_is_done_by_its_repeat() {
+async fn interrupted_move_is_completed_by_its_repeat() {
     let board = Board::begin().await;
     board.writes(&board.asked("WHOLE", ELSEWHERE)).await.unwrap();
     let breaks = board.breaks(board.puts(&board.put("WHOLE", BLOCKED, "ana"))).await;
@@ -318,7 +316,7 @@ async fn a_move_that_died_after_its_ledger_entry_is_done_by_its_repeat() {
 }
 
 #[tokio::test]
-async fn a_move_that_died_is_not_done_by_its_repeat_where_somebody_moved_the_ticket_since() {
+async fn interrupted_move_does_not_undo_a_later_move() {
     let board = Board::begin().await;
     board.writes(&board.asked("WHOLE", BLOCKED)).await.unwrap();
     let breaks = board.breaks(board.puts(&board.put("WHOLE", "Done", "ana"))).await;
@@ -332,9 +330,9 @@ async fn a_move_that_died_is_not_done_by_its_repeat_where_somebody_moved_the_tic
         half_done += usize::from(left.entries == 2 && status(&left) == Some(BLOCKED));
         board.puts(&board.put(&name, ELSEWHERE, "bob")).await.unwrap();
         board.puts(&put).await.unwrap();
-        // What nobody had heard of is a move of now.
+        // A repeat whose first attempt left no ledger entry is a new move.
         let expected = if left.entries == 2 { ELSEWHERE } else { "Done" };
         assert_eq!(status(&board.left(&name).await), Some(expected), "{broken:?}");
     }
-    assert!(half_done > 0, "one died between the ledger and the ticket");
+    assert!(half_done > 0, "no crash between ledger and ticket");
 }

@@ -1,4 +1,4 @@
-//! How many jobs a second a thousand runners take, beside what the table's transactions alone could bear.
+//! Claims of a thousand runners per second, compared with the table's transactions alone.
 
 use crate::world::World;
 use futures::future::join_all;
@@ -16,15 +16,14 @@ use std::time::{Duration, Instant};
 const RUNNERS: usize = 1_000;
 const JOBS: usize = 10_000;
 const CLASSES: usize = 50;
-/// For the transactions alone, before the claims and after them: a runner with many jobs is more to write than one
-/// with few. What they take stays taken.
+/// Jobs per baseline run, before and after the claims, because a runner with many jobs has a larger item.
 const BARE: usize = 1_000;
-/// What each runner has room for: as much as one may have.
+/// Slots per runner: its share of all jobs.
 const SLOTS: u32 = ((JOBS + 2 * BARE) / RUNNERS) as u32;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it measures, for docs/capacity.md"]
-async fn a_thousand_runners_take_ten_thousand_jobs_once_each() {
+async fn thousand_runners_claim_ten_thousand_jobs_once_each() {
     let world = &World::begin().await;
     let runners = world.runners(RUNNERS, CLASSES, SLOTS).await;
     let before = alone(world, &runners, "before").await;
@@ -66,7 +65,7 @@ async fn a_thousand_runners_take_ten_thousand_jobs_once_each() {
     }
 }
 
-/// How long the writes of claims take alone.
+/// Measures the claim transactions alone.
 async fn alone(world: &World, runners: &[Runner], what: &str) -> Duration {
     let bare = world.jobs(what, BARE, CLASSES).await;
     let since = Instant::now();
@@ -78,7 +77,7 @@ async fn alone(world: &World, runners: &[Runner], what: &str) -> Duration {
     since.elapsed()
 }
 
-/// The write of a claim alone, of jobs that nobody else takes.
+/// Writes claims of jobs that no other runner takes.
 async fn transactions(ctx: Context, runner: Runner, jobs: Vec<Job>) {
     for job in &jobs {
         let asked = Claim {
@@ -93,8 +92,7 @@ async fn transactions(ctx: Context, runner: Runner, jobs: Vec<Job>) {
     }
 }
 
-/// What a runner gets of a class that has so many left, and how often it was told that there is nothing: until it is
-/// full, or others have the rest.
+/// Claims until the runner is full or its class is empty; returns the jobs and the number of empty responses.
 async fn claims(ctx: &Context, token: &RunnerToken, runner: &Runner, left: &AtomicUsize) -> (Vec<JobId>, usize) {
     let (mut taken, mut nothing) = (Vec::new(), 0);
     while taken.len() < JOBS / RUNNERS && left.load(Relaxed) > 0 {
@@ -105,20 +103,20 @@ async fn claims(ctx: &Context, token: &RunnerToken, runner: &Runner, left: &Atom
                 left.fetch_sub(1, Relaxed);
             }
             Answer::Nothing => nothing += 1,
-            Answer::Spent => panic!("{id} was never used before"),
+            Answer::Spent => panic!("{id} is a new claim id"),
         }
     }
     (taken, nothing)
 }
 
 #[tokio::test]
-async fn a_process_that_another_one_replaced_is_not_handed_its_job_again() {
+async fn replaced_process_cannot_repeat_its_claim() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 2).await.remove(0);
     let job = world.jobs("one", 1, 1).await.remove(0);
     assert_eq!(one(&world, &runner).await.unwrap(), Some(job.id.clone()));
-    assert_eq!(one(&world, &runner).await.unwrap(), Some(job.id.clone()), "the answer was lost");
+    assert_eq!(one(&world, &runner).await.unwrap(), Some(job.id.clone()), "a repeat after a lost response");
     ctx.clock.advance(Duration::from_secs(91));
     let new = Registration {
         name: runner.name.clone(),
@@ -132,10 +130,9 @@ async fn a_process_that_another_one_replaced_is_not_handed_its_job_again() {
     let other = register(ctx, &world.token, &new).await.unwrap();
     let refused = one(&world, &runner).await;
     assert!(matches!(refused, Err(Error::Runner(Refusal::Replaced { .. }))), "{refused:?}");
-    assert_eq!(one(&world, &other).await.unwrap(), Some(job.id), "it goes on as the same runner");
+    assert_eq!(one(&world, &other).await.unwrap(), Some(job.id), "the new process gets the job");
 }
 
-/// What a claim of a runner brings.
 async fn one(world: &World, runner: &Runner) -> Result<Option<JobId>, Error> {
     let id = ClaimId::new(format!("claim-{}", runner.id)).unwrap();
     match claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await? {

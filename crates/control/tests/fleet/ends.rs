@@ -1,4 +1,4 @@
-//! What the end of an attempt writes with the job.
+//! The writes at the end of an attempt: ticket, pull request and job.
 
 use crate::world::{World, applied, pushed};
 use pullyard_control::attempt::{Finish, finish};
@@ -22,7 +22,6 @@ struct Desk {
 }
 
 impl Desk {
-    /// With a ticket of the board that nobody moved yet.
     async fn begin() -> Self {
         let world = World::begin().await;
         world.connect().await;
@@ -32,14 +31,14 @@ impl Desk {
         desk
     }
 
-    /// The project's, whose tickets start jobs, on runners: nobody is to be woken for them.
+    /// On runners, so that no wake-up is sent.
     async fn settings(&self, settings: Settings) {
         let default_repository = Some(self.world.repository().name);
         let compute = Compute::Runners;
         self.world.set(Settings { auto_create: true, default_repository, compute, ..settings }).await;
     }
 
-    /// Somebody moves the ticket; the job that it got.
+    /// Moves the ticket and returns its new job.
     async fn moved(&self, status: &str) -> Option<JobId> {
         let caller = Requester { id: "ana".into(), name: "ana".into() };
         let (project, key) = (self.world.project.clone(), self.key.clone());
@@ -49,7 +48,7 @@ impl Desk {
             .job
     }
 
-    /// The ticket's job, whose attempt has got so far.
+    /// Creates the ticket's job and advances its attempt to this status.
     async fn works(&self, status: Status) -> (Job, Fence) {
         let id = self.moved(TRIGGER).await.unwrap();
         let fence = self.world.claimed(&id, None).await;
@@ -83,7 +82,7 @@ impl Desk {
         self.world.ctx.store.pull_request(&self.pull_request_id()).await.unwrap()
     }
 
-    /// The pull request that the job will push to is linked to another ticket.
+    /// Links the job's pull request to another ticket.
     async fn linked_elsewhere(&self) {
         let other = Some(TicketKey::new("APP-2").unwrap());
         let linked = PullRequest::linked(self.pull_request_id(), self.world.project.clone(), other, None);
@@ -92,7 +91,7 @@ impl Desk {
 }
 
 #[tokio::test]
-async fn an_end_frees_the_ticket_and_links_the_pull_request() {
+async fn completed_job_frees_its_ticket_and_links_the_pull_request() {
     let desk = Desk::begin().await;
     let (job, fence) = desk.works(Status::Syncing).await;
     assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
@@ -104,7 +103,7 @@ async fn an_end_frees_the_ticket_and_links_the_pull_request() {
 }
 
 #[tokio::test]
-async fn a_pull_request_in_a_repository_that_was_removed_meanwhile_has_its_name_and_can_be_listed() {
+async fn pull_request_of_a_removed_repository_is_listed_by_name() {
     let desk = Desk::begin().await;
     let (job, fence) = desk.works(Status::Syncing).await;
     let (repository, ctx) = (desk.world.repository(), &desk.world.ctx);
@@ -119,7 +118,7 @@ async fn a_pull_request_in_a_repository_that_was_removed_meanwhile_has_its_name_
 }
 
 #[tokio::test]
-async fn a_failed_job_frees_its_ticket() {
+async fn failed_job_frees_its_ticket() {
     let desk = Desk::begin().await;
     let (_, fence) = desk.works(Status::Executing).await;
     assert_eq!(desk.ends(&fence, End::Failed(Failure::NoChanges {}, None)).await, Status::Failed);
@@ -128,9 +127,9 @@ async fn a_failed_job_frees_its_ticket() {
     assert_eq!(ticket.shown.badge, Some(Badge::AiFailed));
 }
 
-/// No transaction of ours leaves it so.
+/// The store's own transactions never lead to this state.
 #[tokio::test]
-async fn a_ticket_that_has_another_job_is_left_alone_by_what_rests_or_ends() {
+async fn ticket_of_another_job_is_unchanged_by_pause_and_cancel() {
     for ends in [false, true] {
         let desk = Desk::begin().await;
         let id = desk.moved(TRIGGER).await.unwrap();
@@ -148,7 +147,7 @@ async fn a_ticket_that_has_another_job_is_left_alone_by_what_rests_or_ends() {
 }
 
 #[tokio::test]
-async fn a_move_during_the_job_is_not_undone_by_its_end() {
+async fn move_during_a_job_survives_its_end() {
     let desk = Desk::begin().await;
     let (job, fence) = desk.works(Status::Syncing).await;
     desk.moved("Blocked").await;
@@ -158,7 +157,7 @@ async fn a_move_during_the_job_is_not_undone_by_its_end() {
 }
 
 #[tokio::test]
-async fn a_pull_request_of_another_ticket_is_not_linked_again() {
+async fn pull_request_of_another_ticket_is_not_relinked() {
     let desk = Desk::begin().await;
     let (job, fence) = desk.works(Status::Syncing).await;
     desk.linked_elsewhere().await;
@@ -168,7 +167,7 @@ async fn a_pull_request_of_another_ticket_is_not_linked_again() {
 }
 
 #[tokio::test]
-async fn a_cancel_moves_the_ticket_by_the_settings_of_now() {
+async fn cancel_moves_the_ticket_by_the_current_settings() {
     let desk = Desk::begin().await;
     let job = desk.moved(TRIGGER).await.unwrap();
     let statuses = Statuses { todo: "Backlog".into(), ..Statuses::default() };

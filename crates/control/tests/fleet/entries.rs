@@ -1,5 +1,4 @@
-//! What a ticket's event leaves behind that did not come to its end, and what the same event makes of that when it
-//! comes again.
+//! Interrupted or contended ticket events, and their repeats.
 
 use crate::world::World;
 use pullyard_control::{Answer, Error, Move, Requester, move_ticket, put_ticket};
@@ -16,7 +15,6 @@ const TODO: &str = "Todo";
 const TRIGGER: &str = "AI Processing";
 const REVIEW: &str = "In Review";
 
-/// A project whose tickets start jobs, and the wire to its table.
 struct Board {
     world: World,
     wire: Wire,
@@ -34,12 +32,12 @@ impl Board {
         board
     }
 
-    /// The project's, on runners: nobody is to be woken for its jobs.
+    /// On runners, so that no wake-up is sent.
     async fn settings(&self, settings: Settings) {
         self.world.set(Settings { auto_create: true, compute: Compute::Runners, ..settings }).await;
     }
 
-    /// A ticket tool tells this, so many seconds after the ticket was first seen.
+    /// An event of a ticket tool, `secs` after the first one.
     fn told(&self, event: &str, status: &str, secs: u64) -> TicketEvent {
         let repository = Some(RepositoryName::new("acme/app").unwrap());
         TicketEvent {
@@ -89,15 +87,15 @@ fn contended(answer: Result<Answer, Error>) {
 }
 
 #[tokio::test]
-async fn an_entry_that_met_too_many_others_makes_its_one_job_when_it_is_told_again() {
+async fn contended_entry_creates_its_job_when_repeated() {
     let board = Board::begin().await;
     let entered = board.told("e1", TRIGGER, 0);
     for _ in 0..5 {
         board.wire.next("TransactWriteItems", Fault::cancelled(&["None", "ConditionalCheckFailed", "None"]));
     }
     contended(board.tell(&entered).await);
-    assert_eq!(board.wire.calls("TransactWriteItems"), 5, "it does not go on for ever");
-    // Its text is there, and nothing that leads anywhere.
+    assert_eq!(board.wire.calls("TransactWriteItems"), 5, "five attempts at most");
+    // Only the ticket's text was stored.
     assert_eq!(board.title().await, "e1");
     assert_eq!(board.recorded(&entered).await, None);
     assert_eq!(board.world.ctx.store.ticket(&board.world.project, &board.key).await.unwrap(), None);
@@ -108,14 +106,14 @@ async fn an_entry_that_met_too_many_others_makes_its_one_job_when_it_is_told_aga
     assert_eq!(again.job, made.job);
 }
 
-/// Nobody looks into the ledger for an entry that its ticket knows nothing of; the write that makes its job does.
+/// The use case reads the ledger only for known tickets, so the job's transaction must find the entry.
 #[tokio::test]
-async fn an_entry_that_was_refused_by_who_died_then_is_still_the_one_that_came_first_when_it_gets_its_job() {
+async fn refused_entry_retains_its_first_time_when_accepted_later() {
     let board = Board::begin().await;
     let entered = board.told("e1", TRIGGER, 0);
     board.world.set(Settings { compute: Compute::Runners, ..Settings::default() }).await;
     board.wire.next("PutItem", Fault::StopAfter);
-    assert!(board.wire.live(board.tell(&entered)).await.is_none(), "it dies when the ledger has its answer");
+    assert!(board.wire.live(board.tell(&entered)).await.is_none(), "no crash after the ledger write");
     let id = DeliveryId::of_ticket_event(&entered.project, &entered.event);
     let store = &board.world.ctx.store;
     let first = store.delivery(&id).await.unwrap().unwrap();
@@ -130,7 +128,7 @@ async fn an_entry_that_was_refused_by_who_died_then_is_still_the_one_that_came_f
 }
 
 #[tokio::test]
-async fn an_event_that_was_taken_for_no_entry_while_others_moved_its_ticket_is_decided_anew_when_it_is_told_again() {
+async fn contended_event_is_decided_again_when_repeated() {
     let board = Board::begin().await;
     board.settings(Settings { held_by: Some("ana".into()), ..Settings::default() }).await;
     board.tell(&board.told("e1", TRIGGER, 0)).await.unwrap();
@@ -142,20 +140,20 @@ async fn an_event_that_was_taken_for_no_entry_while_others_moved_its_ticket_is_d
     contended(board.tell(&edited).await);
     let recorded = board.recorded(&edited).await;
     assert!(matches!(recorded, Some(Reason::StatusUnchanged { .. })), "{recorded:?}");
-    // What had been before it comes after it: it was an entry.
+    // The earlier event arrives late, so the contended one is an entry.
     board.tell(&board.told("e2", TODO, 10)).await.unwrap();
-    assert_eq!((board.status().await.as_str(), board.title().await.as_str()), (TODO, "e3"), "its text is the newest");
+    assert_eq!((board.status().await.as_str(), board.title().await.as_str()), (TODO, "e3"), "the newest text stays");
     let made = board.tell(&edited).await.unwrap();
     assert!(matches!(made.reason, Reason::Accepted { .. }), "{made:?}");
     assert_eq!(board.recorded(&edited).await, Some(made.reason));
 }
 
 #[tokio::test]
-async fn a_move_that_was_stopped_between_its_answer_and_its_ticket_is_made_by_its_repeat_and_by_no_later_one() {
+async fn interrupted_move_is_completed_only_by_its_first_repeat() {
     let board = Board::begin().await;
     board.written().await;
     board.wire.next("UpdateItem", Fault::StopBefore);
-    assert!(board.wire.live(board.put("k1", REVIEW)).await.is_none(), "it dies when the ledger has its answer");
+    assert!(board.wire.live(board.put("k1", REVIEW)).await.is_none(), "no crash after the ledger write");
     assert_eq!(board.status().await, TODO);
     let made = board.put("k1", REVIEW).await.unwrap();
     assert!(matches!(made.reason, Reason::NotTriggerStatus { .. }), "{made:?}");
@@ -167,17 +165,17 @@ async fn a_move_that_was_stopped_between_its_answer_and_its_ticket_is_made_by_it
     assert!(matches!(board.put("k1", TRIGGER).await, Err(Error::KeyReused)));
 }
 
-/// What an entry waits for.
+/// The condition of a waiting entry.
 #[derive(Clone, Copy, Debug)]
 enum Until {
-    /// Its project is released.
+    /// The project is released.
     Released,
-    /// The job of the entry before it ends.
+    /// The earlier entry's job ends.
     Free,
 }
 
 impl Board {
-    /// Another ticket, and the event that is to wait, which nobody told yet.
+    /// Prepares a new ticket and returns its unsent event.
     async fn entering(&mut self, until: Until, number: usize) -> TicketEvent {
         self.key = TicketKey::new(format!("APP-{number}")).unwrap();
         let event = |board: &Self, at: u64, status| board.told(&format!("e{number}-{at}"), status, at);
@@ -206,35 +204,35 @@ impl Board {
                 number += 1;
                 let entered = self.entering(until, number).await;
                 self.wire.restart(Some((at, fault)));
-                assert!(self.wire.live(self.tell(&entered)).await.is_none(), "{what}: it dies");
+                assert!(self.wire.live(self.tell(&entered)).await.is_none(), "{what}: no crash");
                 self.wire.restart(None);
-                // Nobody tells it again: its answer says no more than what is so.
+                // Without a repeat, the ledger must match the stored ticket.
                 let waits = self.waits(&entered).await;
                 let recorded = self.recorded(&entered).await;
                 assert_eq!(recorded.map(|reason| reason.code()), waits.then_some(code), "{what}");
                 if waits {
-                    assert_eq!(self.title().await, entered.event.as_str(), "{what}: what it is made a job of");
+                    assert_eq!(self.title().await, entered.event.as_str(), "{what}: the job's text");
                     left += 1;
                 }
-                // Told again, it waits once.
+                // A repeat leaves one waiting entry.
                 let again = self.tell(&entered).await.unwrap();
                 assert_eq!((again.reason.code(), self.waits(&entered).await), (code, true), "{what}");
                 assert_eq!(self.recorded(&entered).await.map(|reason| reason.code()), Some(code), "{what}");
             }
         }
-        assert!(left > 0, "one died when it waited");
+        assert!(left > 0, "no crash left a waiting entry");
     }
 }
 
 #[tokio::test]
-async fn an_entry_into_a_held_project_waits_with_its_answer_and_its_text_or_not_at_all_wherever_it_dies() {
+async fn entry_into_a_held_project_waits_atomically_after_a_crash() {
     let mut board = Board::begin().await;
     board.settings(Settings { held_by: Some("ana".into()), ..Settings::default() }).await;
     board.check_that_it_waits_whole_or_not_at_all(Until::Released, "project_held").await;
 }
 
 #[tokio::test]
-async fn an_entry_during_a_job_waits_with_its_answer_and_its_text_or_not_at_all_wherever_it_dies() {
+async fn entry_during_a_job_waits_atomically_after_a_crash() {
     let mut board = Board::begin().await;
     board.check_that_it_waits_whole_or_not_at_all(Until::Free, "job_active").await;
 }

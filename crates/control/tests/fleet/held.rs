@@ -1,4 +1,4 @@
-//! A client by which somebody else has his turn before a call is sent.
+//! An HTTP client that delays one AWS call until another future has run.
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
-/// Holds the first call of one operation of what is done with [`Held::meanwhile`].
+/// Delays the first call of one operation during [`Held::meanwhile`].
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
     pub(crate) wire: Wire,
@@ -22,18 +22,18 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Of this operation: `RunTask`.
+    /// `operation` is an AWS name such as `RunTask`.
     pub(crate) fn before(operation: &'static str) -> Self {
         let (asked, goes_on) = Default::default();
         Self { wire: Wire::default(), operation, holds: Arc::default(), asked, goes_on }
     }
 
-    /// What comes of this, which is to call the operation, where that becomes true before the call is sent.
+    /// Runs `of` and, before its delayed call is sent, `meanwhile`.
     pub(crate) async fn meanwhile<T: Debug>(&self, of: impl Future<Output = T>, meanwhile: impl Future) -> T {
         self.holds.store(true, Ordering::SeqCst);
         let mut of = Box::pin(of);
         tokio::select! {
-            done = &mut of => panic!("it called no {}: {done:?}", self.operation),
+            done = &mut of => panic!("no call of {}: {done:?}", self.operation),
             () = self.asked.notified() => {}
         }
         meanwhile.await;

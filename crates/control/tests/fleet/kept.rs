@@ -1,4 +1,4 @@
-//! What attempts keep in the bucket, and for how long it is shown.
+//! Expiry of artifacts and checkpoints.
 
 use crate::world::{World, applied};
 use pullyard_control::attempt::checkpoint;
@@ -9,9 +9,9 @@ use pullyard_domain::job::{Fence, Job};
 use pullyard_domain::project::{Compute, Settings};
 use std::time::Duration;
 
-/// The table deletes what has expired when it comes to it, and the bucket its objects.
+/// DynamoDB and S3 delete expired data late.
 #[tokio::test]
-async fn what_has_expired_is_not_there_though_nobody_deleted_it_yet() {
+async fn expired_artifact_is_hidden_before_its_deletion() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
@@ -28,13 +28,13 @@ async fn what_has_expired_is_not_there_though_nobody_deleted_it_yet() {
     assert_eq!(shown().await, 1);
     ctx.clock.advance(Duration::from_secs(60));
     assert_eq!(shown().await, 0);
-    assert!(ctx.store.artifacts(&job.id, fence.attempt).await.unwrap().is_some(), "it was only not deleted");
+    assert!(ctx.store.artifacts(&job.id, fence.attempt).await.unwrap().is_some(), "the item still exists");
     let gone = artifact_address(ctx, &job.id, &place.id).await;
     assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
 }
 
 #[tokio::test]
-async fn a_checkpoint_that_has_expired_is_said_to_be_missing() {
+async fn expired_checkpoint_is_reported_missing() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
@@ -56,12 +56,11 @@ async fn a_checkpoint_that_has_expired_is_said_to_be_missing() {
     assert_eq!(missing, Some((job.id, 1, WhyMissing::Expired)));
 }
 
-/// A job on Fargate.
 async fn one(world: &World) -> Job {
     world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await
 }
 
-/// The attempt gets a place for this.
+/// Reserves an artifact for the attempt.
 async fn keeps(world: &World, fence: &Fence, kind: Kind) {
     let offer = Offer {
         kind,
@@ -72,7 +71,7 @@ async fn keeps(world: &World, fence: &Fence, kind: Kind) {
     reserve_artifact(&world.ctx, fence, &offer).await.unwrap();
 }
 
-/// The present attempt is lost, and the next one begins.
+/// Requeues the job and claims its next attempt.
 async fn next(world: &World, job: &Job) -> Fence {
     let back = world.stored(&job.id).await.requeued(world.ctx.clock.now()).unwrap();
     applied(world.ctx.store.update_job(&back).await);
@@ -80,7 +79,7 @@ async fn next(world: &World, job: &Job) -> Fence {
 }
 
 #[tokio::test]
-async fn of_several_checkpoints_that_are_gone_the_newest_before_the_attempt_is_said_to_be_missing() {
+async fn newest_earlier_expired_checkpoint_is_reported_missing() {
     let world = World::begin().await;
     let job = one(&world).await;
     let first = world.claimed(&job.id, None).await;
@@ -89,7 +88,7 @@ async fn of_several_checkpoints_that_are_gone_the_newest_before_the_attempt_is_s
     keeps(&world, &second, Kind::Checkpoint).await;
     world.ctx.clock.advance(KEPT);
     let third = next(&world, &job).await;
-    // What it keeps itself is for the next one.
+    // The attempt's own checkpoint is only for later attempts.
     keeps(&world, &third, Kind::Checkpoint).await;
     let left = checkpoint(&world.ctx, &third).await.unwrap();
     assert!(left.checkpoint.is_none(), "{left:?}");
@@ -98,7 +97,7 @@ async fn of_several_checkpoints_that_are_gone_the_newest_before_the_attempt_is_s
 }
 
 #[tokio::test]
-async fn an_attempt_that_kept_something_else_has_no_checkpoint_that_is_missing() {
+async fn other_expired_artifacts_report_no_missing_checkpoint() {
     let world = World::begin().await;
     let job = one(&world).await;
     let first = world.claimed(&job.id, None).await;

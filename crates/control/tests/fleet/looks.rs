@@ -1,4 +1,4 @@
-//! When a repository is looked at.
+//! Polling of repositories: when it is due, and back-off.
 
 use crate::world::{World, applied};
 use pullyard_control::{poll_repository, set_ingress};
@@ -28,13 +28,13 @@ fn poll(world: &World) -> Poll {
     }
 }
 
-/// A forge whose token somebody took away, with one repository: each of its pull requests is a problem.
+/// A forge without its token and with one repository, so that every poll has a problem.
 async fn without_token(world: &World) {
     nowhere_connected(world).await;
     applied(world.ctx.store.put_repository(&world.repository(), None).await);
 }
 
-/// The forge alone, of which nothing is asked.
+/// A forge without repositories, so that no call is made.
 async fn nowhere_connected(world: &World) {
     nowhere_connected_as(world, ForgeKind::GitHub).await;
 }
@@ -50,7 +50,7 @@ async fn nowhere_connected_as(world: &World, kind: ForgeKind) {
     applied(world.ctx.store.put_integration(&integration).await);
 }
 
-/// Whether a message that it may be time has the repository looked at.
+/// Whether a wake-up polls a repository with this state.
 async fn polls(change: impl FnOnce(&mut Poll, Timestamp)) -> bool {
     let world = World::begin().await;
     nowhere_connected(&world).await;
@@ -68,16 +68,16 @@ async fn polls(change: impl FnOnce(&mut Poll, Timestamp)) -> bool {
 }
 
 #[tokio::test]
-async fn a_repository_is_looked_at_when_it_is_time_and_never_once_it_is_gone() {
+async fn repository_is_polled_when_due_and_not_when_gone() {
     assert!(polls(|_, _| ()).await);
-    assert!(!polls(|poll, now| poll.next = now.plus(MINUTE)).await, "a message that came twice");
-    assert!(!polls(|poll, now| poll.not_before = Some(now.plus(MINUTE))).await, "it was put off");
+    assert!(!polls(|poll, now| poll.next = now.plus(MINUTE)).await, "a repeated message");
+    assert!(!polls(|poll, now| poll.not_before = Some(now.plus(MINUTE))).await, "the poll backs off");
     assert!(!polls(|poll, now| poll.gone_at = Some(now)).await);
     assert!(polls(|poll, _| poll.ingress = Ingress::Webhook).await, "a webhook may have missed something");
 }
 
 #[tokio::test]
-async fn a_repository_is_looked_at_again_when_its_forge_allows_for_it_also_where_the_look_could_not_end() {
+async fn next_poll_follows_the_forge_interval_after_a_failure_too() {
     for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
         let wire = Wire::default();
         let world = World::before(wire.clone()).await;
@@ -89,21 +89,21 @@ async fn a_repository_is_looked_at_again_when_its_forge_allows_for_it_also_where
         for breaks in [true, false] {
             let least = world.ctx.clock.now().plus(look_every(Ingress::Poll, kind));
             if breaks {
-                // Which pull requests are open is asked after that the round began was written down.
+                // The query for open pull requests follows the write that starts the round.
                 wire.next("Query", Fault::error(400, "AccessDenied"));
             }
             let polled = poll_repository(&world.ctx, project, integration, *repository).await;
             assert_eq!(polled.is_err(), breaks, "{kind:?}");
             let most = world.ctx.clock.now().plus(look_every(Ingress::Poll, kind));
             let next = world.ctx.store.poll(project, integration, *repository).await.unwrap().unwrap().next;
-            assert!(least <= next && next <= most, "{kind:?} {breaks}: {next} and not {least} to {most}");
+            assert!(least <= next && next <= most, "{kind:?} {breaks}: {next}, not {least} to {most}");
             world.ctx.clock.advance(RECOVER_EVERY + MINUTE);
         }
     }
 }
 
 #[tokio::test]
-async fn a_repository_that_was_taken_for_gone_is_looked_at_again_once_somebody_has_it_looked_at() {
+async fn setting_the_ingress_resumes_polling_of_a_gone_repository() {
     let world = World::begin().await;
     nowhere_connected(&world).await;
     let ctx = &world.ctx;
@@ -115,13 +115,13 @@ async fn a_repository_that_was_taken_for_gone_is_looked_at_again_once_somebody_h
     poll_repository(ctx, &wanted.project, &wanted.integration, wanted.repository).await.unwrap();
     let looked = ctx.store.poll(&wanted.project, &wanted.integration, wanted.repository).await.unwrap().unwrap();
     assert!(looked.rev > wanted.rev, "{looked:?}");
-    // Whoever says it once more takes nothing back.
+    // Setting the same ingress again changes nothing.
     assert_eq!(set_ingress(ctx, &world.repository(), Ingress::Poll).await.unwrap(), looked);
 }
 
 #[tokio::test]
-async fn a_repository_whose_look_fails_is_left_alone_for_longer_each_time() {
-    // The item is not read, or the look begins and can't end.
+async fn failing_poll_backs_off() {
+    // Either the item cannot be read, or the poll starts and fails.
     for call in ["GetItem", "Query"] {
         let wire = Wire::default();
         let world = World::before(wire.clone()).await;
@@ -134,7 +134,7 @@ async fn a_repository_whose_look_fails_is_left_alone_for_longer_each_time() {
             let least = ctx.clock.now().plus(rest);
             wire.next(call, Fault::error(400, "AccessDenied"));
             assert!(poll_repository(ctx, project, integration, *repository).await.is_err());
-            // The same message again: nothing is due.
+            // A repeated message finds nothing due.
             poll_repository(ctx, project, integration, *repository).await.unwrap();
             let (most, poll) = (ctx.clock.now().plus(rest), stored().await);
             assert_eq!(poll.tries, times);

@@ -1,4 +1,4 @@
-//! What people want of a self-hosted runner, and of a job that one has.
+//! User commands to a self-hosted runner and to its job.
 
 use crate::world::World;
 use pullyard_control::attempt::{GaveBack, GivesBack, give_back, progress};
@@ -13,7 +13,7 @@ fn drain(by: &str) -> Command {
 }
 
 #[tokio::test]
-async fn the_first_who_drains_a_runner_is_named_until_somebody_lets_it_go_on() {
+async fn drain_names_its_first_requester_until_resumed() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
@@ -32,7 +32,7 @@ async fn the_first_who_drains_a_runner_is_named_until_somebody_lets_it_go_on() {
 }
 
 #[tokio::test]
-async fn a_runner_that_is_being_removed_takes_no_order_and_one_that_is_gone_is_not_found() {
+async fn runner_being_removed_rejects_commands() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runners = world.runners(2, 1, 1).await;
@@ -52,7 +52,7 @@ async fn a_runner_that_is_being_removed_takes_no_order_and_one_that_is_gone_is_n
 }
 
 #[tokio::test]
-async fn a_runner_that_was_told_to_pause_gives_its_job_back_though_its_push_is_granted_late() {
+async fn paused_runner_yields_its_job_despite_a_late_push_grant() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
@@ -64,8 +64,8 @@ async fn a_runner_that_was_told_to_pause_gives_its_job_back_though_its_push_is_g
     pause_job(ctx, &job.id, "ana").await.unwrap();
     let asked = async || progress(ctx, &fence, Status::Syncing, Some(0)).await;
     let told = asked().await.unwrap();
-    assert_eq!((told.want, told.push_for), (Want::Pause, None), "it stops its agent and pushes nothing");
-    // Its call was on its way twice, and comes the second time when nobody waits for it any more.
+    assert_eq!((told.want, told.push_for), (Want::Pause, None), "a pause grants no push");
+    // The runner's request is delivered a second time, after the job was resumed.
     continue_job(ctx, &job.id, "ana").await.unwrap();
     assert!(asked().await.unwrap().push_for.is_some());
     let yielded =
@@ -76,7 +76,7 @@ async fn a_runner_that_was_told_to_pause_gives_its_job_back_though_its_push_is_g
     }
     let back = world.stored(&job.id).await;
     assert_eq!((back.status, back.requeues, back.push_until), (Status::Ready, 0, None));
-    assert!(ctx.store.runner(&runner.id).await.unwrap().unwrap().slots.is_empty(), "it takes another job");
+    assert!(ctx.store.runner(&runner.id).await.unwrap().unwrap().slots.is_empty(), "the slot is free");
     let later = asked().await;
     assert!(matches!(later, Err(Error::LeaseLost { .. })), "{later:?}");
 }

@@ -1,4 +1,4 @@
-//! What keeps people from removing what is in use is found where it stands, also behind a whole page of what does not.
+//! Removal of repositories and integrations in use, beyond the first page of the list.
 
 use crate::world::{World, applied};
 use pullyard_control::{Error, cancel_job, create_project, remove_integration, remove_repository};
@@ -10,21 +10,21 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use std::fmt::Debug;
 use std::time::Duration;
 
-/// How many are looked at together.
+/// Items per page.
 const PAGE: u64 = 100;
 
-/// The repository that is to be removed: its pull requests come last in the list.
+/// The repository to remove; its pull requests come last.
 const OTHER: u64 = 999;
 
 fn code<T: Debug>(refused: Result<T, Error>) -> &'static str {
     match refused {
         Err(Error::Denied(denial)) => denial.code(),
-        other => panic!("it is not refused: {other:?}"),
+        other => panic!("not refused: {other:?}"),
     }
 }
 
 #[tokio::test]
-async fn what_needs_a_repository_is_found_behind_a_whole_page_of_jobs_pull_requests_and_hooks_that_do_not() {
+async fn repository_removal_checks_all_pages_of_its_users() {
     let world = World::begin().await;
     world.connect().await;
     let (ctx, store, project) = (&world.ctx, &world.ctx.store, &world.project);
@@ -64,7 +64,7 @@ async fn what_needs_a_repository_is_found_behind_a_whole_page_of_jobs_pull_reque
 }
 
 #[tokio::test]
-async fn a_forge_stays_connected_for_a_repository_of_a_project_behind_a_whole_page_of_those_without() {
+async fn integration_removal_checks_all_pages_of_projects() {
     let world = World::begin().await;
     world.connect().await;
     let (ctx, repository) = (&world.ctx, world.repository());

@@ -1,4 +1,4 @@
-//! Reviews of a pull request that is linked to a ticket, asked by somebody who may: no forge is asked for anything.
+//! Reviews of a linked pull request by an authorized author; no test calls a forge.
 
 use crate::world::{World, applied};
 use pullyard_control::review::{Admitted, Changed, Reach, admit_job, decide_review, pull_request_changed};
@@ -46,13 +46,13 @@ impl Desk {
         self.world.ctx.store.ticket(&self.world.project, &self.key).await.unwrap().unwrap()
     }
 
-    /// This job has the ticket.
+    /// Makes this the ticket's active job.
     async fn works(&self, job: &JobId) {
         let ticket = Ticket { active_job: Some(job.clone()), ..self.ticket().await };
         applied(self.world.ctx.store.update_ticket(&ticket).await);
     }
 
-    /// It has ended so.
+    /// Ends the ticket's job with this outcome.
     async fn ends(&self, job: &JobId, outcome: LastOutcome) {
         let last_job = Some(LastJob { id: job.clone(), outcome });
         let ticket = Ticket { active_job: None, last_job, ..self.ticket().await };
@@ -63,7 +63,7 @@ impl Desk {
         JobId::of_request(&self.world.project, "job", name)
     }
 
-    /// The pull request as its forge said it was, so many seconds after it was opened.
+    /// The pull request as the forge reports it, `secs` after its creation.
     fn seen(&self, state: PullRequestState, secs: u64) -> SeenPullRequest {
         SeenPullRequest {
             id: self.id.clone(),
@@ -76,7 +76,6 @@ impl Desk {
         }
     }
 
-    /// A review of the pull request as it was then.
     async fn reviewed(&self, review: &str, seen: SeenPullRequest) -> Answer {
         let event = ReviewEvent {
             source: Source::Person,
@@ -114,9 +113,9 @@ impl Desk {
     }
 }
 
-/// Its first entry is found by the write that nobody looked before.
+/// The first ledger entry is found by the conditional write alone.
 #[tokio::test]
-async fn a_review_that_was_refused_and_gets_its_job_when_told_again_has_come_twice() {
+async fn refused_review_accepted_later_counts_as_seen_twice() {
     let desk = Desk::over(World::begin().await).await;
     let settings = Settings { revise_on_review: true, compute: Compute::Runners, ..Settings::default() };
     desk.world.set(Settings { coalesce: false, ..settings }).await;
@@ -134,21 +133,21 @@ async fn a_review_that_was_refused_and_gets_its_job_when_told_again_has_come_twi
 }
 
 #[tokio::test]
-async fn a_review_that_comes_late_does_not_open_a_pull_request_that_is_known_to_be_closed_since() {
+async fn late_review_does_not_reopen_a_closed_pull_request() {
     let desk = Desk::over(World::begin().await).await;
     assert_eq!(desk.hears(&desk.seen(PullRequestState::Closed, 100)).await, Changed::Noted);
     let late = desk.reviewed("80", desk.seen(PullRequestState::Open, 50)).await;
     assert!(matches!(late.reason, Reason::PullRequestClosed { .. }), "{late:?}");
     assert_eq!(desk.ticket().await.active_job, None);
-    // Nor does what is known of before close one that was opened again.
+    // The older closed state does not close a reopened pull request either.
     let newer = desk.reviewed("81", desk.seen(PullRequestState::Open, 150)).await;
     assert!(matches!(newer.reason, Reason::Accepted { .. }), "{newer:?}");
     assert_eq!(desk.ticket().await.active_job, newer.job);
 }
 
-/// That it was reopened is told by the review alone.
+/// Only the review reports that the pull request was reopened.
 #[tokio::test]
-async fn a_review_that_waits_is_not_refused_by_what_was_known_of_its_pull_request_before() {
+async fn waiting_review_survives_an_older_closed_state() {
     let desk = Desk::over(World::begin().await).await;
     let first = desk.job("first");
     desk.works(&first).await;
@@ -161,7 +160,7 @@ async fn a_review_that_waits_is_not_refused_by_what_was_known_of_its_pull_reques
     assert!(matches!(state, ReviewState::Started { .. }), "{state:?}");
 }
 
-/// Two reviews that waited for a job, and the one that covers them now, which was not read what they say.
+/// Two waiting reviews, and the job that covers both and has not been admitted.
 async fn waited(desk: &Desk) -> JobId {
     let first = desk.job("first");
     desk.works(&first).await;
@@ -170,22 +169,22 @@ async fn waited(desk: &Desk) -> JobId {
     }
     desk.ends(&first, LastOutcome::Completed).await;
     desk.settles().await;
-    let ReviewState::Started { job } = desk.state("81").await else { panic!("it has no job") };
+    let ReviewState::Started { job } = desk.state("81").await else { panic!("the review has no job") };
     assert!(matches!(desk.state("80").await, ReviewState::Absorbed { .. }));
-    assert_eq!(named(desk).await, [None, None], "whoever reads them says so");
+    assert_eq!(named(desk).await, [None, None], "the job is named at admission");
     job
 }
 
-/// The jobs that the ledger entries of the two name.
+/// The jobs in the ledger entries of both reviews.
 async fn named(desk: &Desk) -> [Option<JobId>; 2] {
     [desk.recorded("80").await.job, desk.recorded("81").await.job]
 }
 
 #[tokio::test]
-async fn a_review_that_waited_names_its_job_though_that_is_called_off_before_it_is_read() {
+async fn waiting_review_names_its_job_cancelled_at_admission() {
     let desk = Desk::over(World::begin().await).await;
     let job = waited(&desk).await;
-    // Nobody told its job.
+    // The job was not informed of the closed pull request.
     let store = &desk.world.ctx.store;
     let linked = store.pull_request(&desk.id).await.unwrap().unwrap();
     applied(store.update_pull_request(&PullRequest { state: PullRequestState::Closed, ..linked }).await);
@@ -195,7 +194,7 @@ async fn a_review_that_waited_names_its_job_though_that_is_called_off_before_it_
 }
 
 #[tokio::test]
-async fn a_review_that_waited_names_its_job_though_its_pull_request_is_closed_before_it_is_read() {
+async fn waiting_review_names_its_job_when_the_pull_request_closes() {
     let desk = Desk::over(World::begin().await).await;
     let job = waited(&desk).await;
     assert_eq!(desk.hears(&desk.seen(PullRequestState::Closed, 100)).await, Changed::Noted);
@@ -203,9 +202,9 @@ async fn a_review_that_waited_names_its_job_though_its_pull_request_is_closed_be
     assert_eq!(named(&desk).await, [Some(job.clone()), Some(job)]);
 }
 
-/// Nobody comes back to a job that has ended, so that its reviews have to name it before.
+/// An ended job is never visited again, so its reviews must name it before its end.
 #[tokio::test]
-async fn a_review_that_waited_names_its_job_once_a_person_has_cancelled_that_wherever_whoever_does_it_dies() {
+async fn waiting_review_names_its_job_after_a_crash_in_cancel() {
     let begin = async || {
         let wire = Wire::default();
         let desk = Desk::over(World::before(wire.clone()).await).await;
@@ -223,10 +222,10 @@ async fn a_review_that_waited_names_its_job_once_a_person_has_cancelled_that_whe
             let what = format!("{fault} at {at}, {}", point.operation);
             let (desk, wire, job) = begin().await;
             wire.restart(Some((at, fault)));
-            assert!(wire.live(cancel_job(&desk.world.ctx, &job, "ana", None)).await.is_none(), "{what}: it dies");
+            assert!(wire.live(cancel_job(&desk.world.ctx, &job, "ana", None)).await.is_none(), "{what}: no crash");
             wire.restart(None);
             match desk.world.stored(&job).await.status {
-                // Whoever reads its reviews names it, or whoever cancels it again.
+                // The admission or a repeated cancel names the job.
                 Status::Pending => continue,
                 status => assert_eq!(status, Status::Cancelled, "{what}"),
             }
@@ -234,11 +233,11 @@ async fn a_review_that_waited_names_its_job_once_a_person_has_cancelled_that_whe
             assert_eq!(named(&desk).await, [Some(job.clone()), Some(job)], "{what}");
         }
     }
-    assert!(cancelled > 0, "one died when it was cancelled");
+    assert!(cancelled > 0, "no crash after the cancel");
 }
 
 #[tokio::test]
-async fn a_forge_that_asked_us_to_wait_is_not_asked_before_for_a_message_that_came_twice() {
+async fn rate_limited_forge_is_not_called_by_a_repeated_message() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let now = ctx.clock.now();
@@ -253,7 +252,7 @@ async fn a_forge_that_asked_us_to_wait_is_not_asked_before_for_a_message_that_ca
 }
 
 #[tokio::test]
-async fn a_job_that_no_repeat_can_read_the_review_of_is_left_alone_for_longer_each_time() {
+async fn failing_admission_backs_off() {
     let wire = Wire::default();
     let desk = Desk::over(World::before(wire.clone()).await).await;
     let job = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await.job.unwrap();
@@ -263,38 +262,38 @@ async fn a_job_that_no_repeat_can_read_the_review_of_is_left_alone_for_longer_ea
         let least = ctx.clock.now().plus(rest);
         wire.next("GetItem", Fault::error(400, "AccessDenied"));
         assert!(admit_job(ctx, &job).await.is_err());
-        // The same message again: nothing is due.
+        // A repeated message finds nothing due.
         assert_eq!(admit_job(ctx, &job).await.unwrap(), Admitted::Nothing);
         let most = ctx.clock.now().plus(rest);
         let put_off = desk.world.stored(&job).await;
         assert_eq!((put_off.status, put_off.tries), (Status::Pending, times));
         let not_before = put_off.not_before.unwrap();
         assert!(least <= not_before && not_before <= most, "{not_before}: {least} to {most}");
-        assert_eq!(due::job(&put_off), Some(Due::At(not_before)), "no round of the sweeper sends for it before");
+        assert_eq!(due::job(&put_off), Some(Due::At(not_before)), "the sweeper waits until then");
         ctx.clock.advance(rest);
     }
     assert_ne!(admit_job(ctx, &job).await.unwrap(), Admitted::Nothing);
 }
 
 #[tokio::test]
-async fn a_pull_request_that_is_closed_ends_the_job_that_revises_it_and_no_other_of_its_ticket() {
+async fn closing_a_pr_cancels_only_the_job_that_revises_it() {
     let desk = Desk::over(World::begin().await).await;
     let job = desk.world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
     desk.works(&job.id).await;
     let closed = desk.seen(PullRequestState::Closed, 100);
     assert_eq!(desk.hears(&closed).await, Changed::Noted);
-    assert_eq!(desk.world.stored(&job.id).await.status, Status::Ready, "it goes on with the ticket");
+    assert_eq!(desk.world.stored(&job.id).await.status, Status::Ready, "the ticket's job continues");
     for (number, status) in [(NUMBER + 1, Status::Ready), (NUMBER, Status::Cancelled)] {
         let revises = Revises { number, branch: "pullyard/app-1".into(), head: "a".repeat(40), review: None };
         let job = Job { kind: Kind::Revise, revises: Some(revises), ..desk.world.stored(&job.id).await };
         applied(desk.world.ctx.store.update_job(&job).await);
-        // It is told again: whoever heard it first may have died before this.
+        // The event is repeated, because the first receiver may have crashed before this step.
         assert_eq!(desk.hears(&closed).await, Changed::Nothing);
         assert_eq!(desk.world.stored(&job.id).await.status, status, "#{number}");
     }
 }
 
-/// A review of a project that starts no jobs for reviews, and the calls of whoever hears of it.
+/// A project that starts no jobs for reviews.
 async fn refusing() -> (Desk, Wire) {
     let wire = Wire::default();
     let desk = Desk::over(World::before(wire.clone()).await).await;
@@ -303,9 +302,9 @@ async fn refusing() -> (Desk, Wire) {
     (desk, wire)
 }
 
-/// What a look finds answered it does not decide again, and the forge may know of no list of its deliveries.
+/// Polling does not decide a recorded review again, and the forge may not list its deliveries.
 #[tokio::test]
-async fn a_refusal_that_has_its_entry_is_to_be_shown_wherever_whoever_decided_it_died() {
+async fn recorded_refusal_is_noted_after_a_crash() {
     let reason = |desk: &Desk| Reason::RetriggerDisabled { project: desk.world.project.clone() };
     let told = async |desk: &Desk| {
         let linked = desk.world.ctx.store.pull_request(&desk.id).await.unwrap().unwrap();
@@ -323,23 +322,23 @@ async fn a_refusal_that_has_its_entry_is_to_be_shown_wherever_whoever_decided_it
             let (desk, wire) = refusing().await;
             let seen = desk.seen(PullRequestState::Open, 1);
             wire.restart(Some((at, fault)));
-            assert!(wire.live(desk.reviewed("80", seen.clone())).await.is_none(), "{what}: it dies");
+            assert!(wire.live(desk.reviewed("80", seen.clone())).await.is_none(), "{what}: no crash");
             wire.restart(None);
             let entry = DeliveryId::of_review(&desk.world.project, &desk.id, &ReviewId::new("80").unwrap());
             if desk.world.ctx.store.delivery(&entry).await.unwrap().is_some() {
                 recorded += 1;
                 assert_eq!(told(&desk).await, (true, 1), "{what}");
             }
-            // Told again, it is the same answer, which is shown once.
+            // A repeat gives the same answer and no second note.
             assert_eq!(desk.reviewed("80", seen).await.reason, reason(&desk), "{what}");
             assert_eq!((told(&desk).await, desk.recorded("80").await.reason), ((true, 1), reason(&desk)), "{what}");
         }
     }
-    assert!(recorded > 0, "one died when it was recorded");
+    assert!(recorded > 0, "no crash after the ledger write");
 }
 
 #[tokio::test]
-async fn a_ticket_says_nothing_of_a_pull_request_that_is_another_projects_by_now() {
+async fn ticket_hides_a_pull_request_of_another_project() {
     let desk = Desk::over(World::begin().await).await;
     let (ctx, project) = (&desk.world.ctx, &desk.world.project);
     let linked = ctx.store.pull_request(&desk.id).await.unwrap().unwrap();
@@ -354,7 +353,7 @@ async fn a_ticket_says_nothing_of_a_pull_request_that_is_another_projects_by_now
     assert_eq!(says().await, None);
 }
 
-/// A review's job that nobody has yet, or that works, and the calls of whoever hears that its pull request is closed.
+/// A review's job, unclaimed or claimed, before its pull request closes.
 async fn closing(works: bool) -> (Desk, Wire, JobId) {
     let wire = Wire::default();
     let desk = Desk::over(World::before(wire.clone()).await).await;
@@ -369,9 +368,9 @@ async fn closing(works: bool) -> (Desk, Wire, JobId) {
     (desk, wire, job)
 }
 
-/// Whoever looks for what nobody told looks at pull requests that are open, as far as is known.
+/// Polling visits only pull requests that are stored as open.
 #[tokio::test]
-async fn a_closed_pull_request_takes_its_job_with_it_wherever_whoever_heard_of_it_dies_though_nobody_tells_it_again() {
+async fn closing_a_pr_cancels_its_job_after_a_crash() {
     for works in [false, true] {
         let (desk, wire, _) = closing(works).await;
         desk.hears(&desk.seen(PullRequestState::Closed, 100)).await;
@@ -382,26 +381,26 @@ async fn a_closed_pull_request_takes_its_job_with_it_wherever_whoever_heard_of_i
                 let (desk, wire, job) = closing(works).await;
                 let seen = desk.seen(PullRequestState::Closed, 100);
                 wire.restart(Some((at, fault)));
-                assert!(wire.live(desk.hears(&seen)).await.is_none(), "{what}: it dies");
+                assert!(wire.live(desk.hears(&seen)).await.is_none(), "{what}: no crash");
                 wire.restart(None);
                 let linked = desk.world.ctx.store.pull_request(&desk.id).await.unwrap().unwrap();
                 if linked.state == PullRequestState::Open {
-                    assert_eq!(desk.hears(&seen).await, Changed::Noted, "{what}: it is looked at");
+                    assert_eq!(desk.hears(&seen).await, Changed::Noted, "{what}: a repeat closes it");
                 } else {
                     closed += 1;
                 }
                 let job = desk.world.stored(&job).await;
-                // One that works is told to stop, and its runner ends it.
+                // A claimed job is asked to stop, and its runner ends it.
                 let expected = if works { (Status::Claimed, Want::Cancel) } else { (Status::Cancelled, Want::Run) };
                 assert_eq!((job.status, job.want), expected, "{what}");
                 assert_eq!(desk.ticket().await.active_job.is_some(), works, "{what}");
             }
         }
-        assert!(closed > 0, "one died when it was closed");
+        assert!(closed > 0, "no crash after the close");
     }
 }
 
-/// What the retry of a revision is, of whose pull request something else is so by then.
+/// The kind of a retried revision whose pull request changed in between.
 async fn retried(change: fn(PullRequest) -> PullRequest) -> Kind {
     let desk = Desk::over(World::begin().await).await;
     let job = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await.job.unwrap();
@@ -417,7 +416,7 @@ async fn retried(change: fn(PullRequest) -> PullRequest) -> Kind {
 }
 
 #[tokio::test]
-async fn a_retry_revises_a_pull_request_while_that_is_open_and_its_tickets_and_else_begins_anew() {
+async fn retry_revises_only_an_open_pull_request_of_its_ticket() {
     assert_eq!(retried(|linked| linked).await, Kind::Revise);
     let begin_anew: [fn(PullRequest) -> PullRequest; 5] = [
         |linked| PullRequest { state: PullRequestState::Closed, ..linked },

@@ -1,4 +1,4 @@
-//! What one round of the sweeper does, counts and leaves to the next.
+//! One round of the sweeper: its work, its counts, and its partial failures.
 
 use crate::world::{World, applied};
 use pullyard_control::runner::{Answer, claim, heartbeat};
@@ -20,18 +20,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
-/// Which calls of a round read the index: after the note of the last round and the runners, of whom there are as many
-/// partitions.
+/// The calls of a round that read the index: after the note of the last round and the runners, one per shard.
 const INDEX: Range<usize> = 1 + SHARDS as usize..1 + 2 * SHARDS as usize;
 
-/// Nobody hears a wake-up.
+/// A world whose wake-ups are refused.
 async fn unheard() -> World {
     let wire = Wire::default();
     wire.always("SendMessage", Fault::error(400, "AccessDenied"));
     World::before(wire).await
 }
 
-/// Every wake-up is taken, and comes to nobody.
+/// A world whose wake-ups are accepted and never received.
 async fn heard() -> (World, Wire) {
     let wire = Wire::default();
     wire.always("SendMessage", Fault::Refused(200, json!({ "MessageId": "m1" })));
@@ -39,7 +38,7 @@ async fn heard() -> (World, Wire) {
 }
 
 #[tokio::test]
-async fn rounds_that_come_often_count_once_a_minute_and_keep_what_was_counted() {
+async fn gauges_are_counted_once_a_minute_and_retained() {
     let world = World::begin().await;
     world.jobs("one", 1, 1).await;
     let mut counts = Vec::new();
@@ -52,9 +51,9 @@ async fn rounds_that_come_often_count_once_a_minute_and_keep_what_was_counted() 
     assert_eq!(counts, [true, false, true]);
 }
 
-/// It has less time than one by the schedule, which would leave out the same again.
+/// A scheduled round would leave out the same items again; a manual one has less time.
 #[tokio::test]
-async fn what_a_round_by_hand_could_not_look_at_the_next_one_looks_at_at_once() {
+async fn partial_manual_sweep_is_counted_by_the_next_round() {
     let wire = Wire::default();
     let world = World::before(wire.clone()).await;
     let ctx = &world.ctx;
@@ -72,10 +71,10 @@ async fn what_a_round_by_hand_could_not_look_at_the_next_one_looks_at_at_once() 
 }
 
 #[tokio::test]
-async fn a_round_tells_jobs_on_fargate_that_wait_from_those_that_are_worked_on() {
+async fn gauges_distinguish_waiting_and_running_fargate_jobs() {
     let world = World::begin().await;
     let (ctx, now) = (&world.ctx, world.ctx.clock.now());
-    // More than a round looks at.
+    // More jobs than a round reads.
     for (number, job) in world.jobs("many", 12, 1).await.iter().enumerate() {
         applied(ctx.store.update_job(&job.placed(Place::Fargate, now).unwrap()).await);
         let claim = Claim {
@@ -88,18 +87,18 @@ async fn a_round_tells_jobs_on_fargate_that_wait_from_those_that_are_worked_on()
         applied(ctx.store.claim(&world.stored(&job.id).await.claimed(&claim, now).unwrap()).await);
     }
     let waits = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
-    let gauges = sweep(ctx).await.whole().unwrap().gauges.expect("all was looked at");
+    let gauges = sweep(ctx).await.whole().unwrap().gauges.expect("complete gauges");
     assert_eq!((gauges.waiting, gauges.oldest, gauges.running), (1, Some(waits.ready_since), 12));
 }
 
 #[tokio::test]
-async fn a_slot_whose_job_is_not_held_any_more_is_emptied_and_the_job_left_alone() {
+async fn sweep_empties_a_slot_whose_job_was_requeued() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
     let job = world.jobs("one", 1, 1).await.remove(0);
     world.claimed(&job.id, Some(&runner)).await;
-    // Past the transaction that would have emptied it.
+    // Without the transaction that would have emptied the slot.
     let back = world.stored(&job.id).await.requeued(ctx.clock.now()).unwrap();
     applied(ctx.store.update_job(&back).await);
     let stored = async || ctx.store.runner(&runner.id).await.unwrap().unwrap();
@@ -109,12 +108,12 @@ async fn a_slot_whose_job_is_not_held_any_more_is_emptied_and_the_job_left_alone
     heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
     let report = sweep(ctx).await.whole().unwrap();
     assert_eq!((report.ended, report.requeued, report.failed), (0, 0, 0), "{report:?}");
-    assert_eq!(stored().await.slots.len(), 0, "it takes jobs again");
+    assert_eq!(stored().await.slots.len(), 0, "the slot is free");
     let left = world.stored(&job.id).await;
     assert_eq!((left.status, left.requeues), (Status::Ready, 1));
 }
 
-/// So many entries that wait until their project may start jobs.
+/// Stores `count` entries that wait for their project.
 async fn waiting(world: &World, count: u32) {
     let now = world.ctx.clock.now();
     for number in 0..count {
@@ -126,7 +125,7 @@ async fn waiting(world: &World, count: u32) {
 }
 
 #[tokio::test]
-async fn no_more_entries_are_woken_than_their_projects_day_has_room_for_and_none_while_it_is_held() {
+async fn woken_entries_are_limited_by_budget_and_hold() {
     let (world, _) = heard().await;
     let ctx = &world.ctx;
     waiting(&world, 5).await;
@@ -143,7 +142,7 @@ async fn no_more_entries_are_woken_than_their_projects_day_has_room_for_and_none
 }
 
 #[tokio::test]
-async fn an_entry_whose_wake_up_was_lost_is_not_told_as_taken_up_before_it_is_woken_again() {
+async fn lost_entry_wake_up_is_not_counted_until_repeated() {
     let (world, wire) = heard().await;
     waiting(&world, 3).await;
     let round = async || {
@@ -156,10 +155,10 @@ async fn an_entry_whose_wake_up_was_lost_is_not_told_as_taken_up_before_it_is_wo
     assert_eq!(round().await, (3, 3));
 }
 
-/// When what could not be woken is looked at again, and how often that failed.
+/// `not_before` and `tries` after a failed wake-up.
 type PutOff = (Option<Timestamp>, u32);
 
-/// A repository and the note of a pull request, both due.
+/// Stores a due poll and a pull request with a due note.
 async fn due(world: &World) -> (Poll, PullRequest) {
     let (ctx, repository) = (&world.ctx, world.repository());
     let now = ctx.clock.now();
@@ -184,7 +183,7 @@ async fn due(world: &World) -> (Poll, PullRequest) {
 }
 
 #[tokio::test]
-async fn a_poll_and_a_note_that_can_not_be_woken_are_put_off_for_longer_each_time() {
+async fn failing_poll_and_note_wake_ups_back_off() {
     let world = unheard().await;
     let ctx = &world.ctx;
     let (poll, linked) = due(&world).await;
@@ -202,23 +201,23 @@ async fn a_poll_and_a_note_that_can_not_be_woken_are_put_off_for_longer_each_tim
             assert!(not_before.is_some_and(|at| least <= at && at <= most), "{not_before:?}: {least} to {most}");
             assert_eq!(tries, times);
         }
-        assert_eq!(sweep(ctx).await.whole().unwrap().failed, 0, "they keep no other waiting");
+        assert_eq!(sweep(ctx).await.whole().unwrap().failed, 0, "both are put off");
         ctx.clock.advance(rest);
     }
 }
 
-/// What a round counted: failures, jobs and entries that wait, and whether there was more.
+/// Counts of a round: failures, waiting jobs, held entries, and whether the count is incomplete.
 fn counted(report: &Report) -> (u32, u32, u32, bool) {
     let gauges = report.gauges.as_ref().unwrap();
     (report.failed, gauges.waiting, gauges.held, gauges.more)
 }
 
 #[tokio::test]
-async fn whichever_call_of_a_round_is_refused_the_rest_of_it_is_done_told_and_noted_with_the_best_count_there_is() {
+async fn any_refused_call_leaves_the_rest_of_the_round_intact() {
     let wire = Wire::default();
     let world = World::before(wire.clone()).await;
     let ctx = &world.ctx;
-    // Two classes with a job each, and an entry that waits.
+    // Two classes with one job each, and a waiting entry.
     world.jobs("one", 2, 2).await;
     let settings = Settings { compute: Compute::Runners, ..Settings::default() };
     world.set(settings.held("ana", "a freeze")).await;
@@ -238,18 +237,18 @@ async fn whichever_call_of_a_round_is_refused_the_rest_of_it_is_done_told_and_no
     let (note, end) = (0, whole.len() - 1);
     let mut counts = BTreeMap::<_, usize>::new();
     for at in 0..whole.len() {
-        // One that is whole before each: of the last five minutes something nearer to the truth is known.
+        // A complete round before each, whose gauges stay valid for five minutes.
         let _whole = round(None).await;
         let before = kept().await;
         let (swept, points) = round(Some(at)).await;
         let last = points.last().map(|point| point.operation.as_str());
         assert_eq!(last, Some("PutItem"), "{at} of {whole:?}: the round was not noted");
         if at == note || INDEX.contains(&at) {
-            assert_eq!(points, whole, "nothing follows from a shard, or from when it was last gone round");
+            assert_eq!(points, whole, "no call depends on a shard or on the last note");
         }
-        assert_eq!(swept.report.failed, 1, "{at} of {whole:?}: it is one failure, wherever it was met");
+        assert_eq!(swept.report.failed, 1, "{at} of {whole:?}: one failure");
         assert_eq!(swept.noted, at != end, "{at} of {whole:?}");
-        // What was left out of the counting leaves the count of before; the note of the last round is no part of it.
+        // An incomplete count leaves the earlier gauges. The note of the last round is not part of the count.
         let fresh = swept.report.gauges.clone();
         assert_eq!(fresh.is_some(), swept.fault.is_none() || [note, end].contains(&at), "{at} of {whole:?}");
         assert_eq!(kept().await, fresh.filter(|_| swept.noted).unwrap_or(before), "{at} of {whole:?}");
@@ -264,22 +263,22 @@ async fn whichever_call_of_a_round_is_refused_the_rest_of_it_is_done_told_and_no
         }
     }
     let expected = [
-        // The project, or which classes it has.
+        // The project or its classes.
         ((1, 0, 1, true), 2),
         // The jobs of one of the two classes.
         ((1, 1, 1, true), 2),
         // One of the two jobs.
         ((1, 2, 1, false), 2),
-        // The entries of the project.
+        // The project's entries.
         ((1, 2, 0, true), 1),
-        // Whether the project may start jobs.
+        // The check whether the project may start jobs.
         ((1, 2, 1, true), 1),
     ];
     assert_eq!(counts, BTreeMap::from(expected));
 }
 
 #[tokio::test]
-async fn a_round_that_read_neither_the_numbers_of_before_nor_the_whole_index_leaves_them_and_later_tells_a_part() {
+async fn partial_round_retains_gauges_then_reports_a_part() {
     let wire = Wire::default();
     let world = World::before(wire.clone()).await;
     let ctx = &world.ctx;
@@ -288,21 +287,21 @@ async fn a_round_that_read_neither_the_numbers_of_before_nor_the_whole_index_lea
     assert!(before.is_some());
     let round = async |secs: u64| {
         ctx.clock.advance(Duration::from_secs(secs));
-        // The note of the last round, and a shard of the index.
+        // Refuse the note of the last round and one shard of the index.
         wire.next("GetItem", Fault::error(400, "AccessDenied"));
         wire.restart(Some((INDEX.start, Fault::error(400, "AccessDenied"))));
         let swept = sweep(ctx).await;
         assert_eq!((swept.report.failed, swept.noted, swept.report.gauges), (2, true, None), "after another {secs} s");
         ctx.store.sweeps().await.unwrap().unwrap().gauges
     };
-    assert_eq!(round(61).await, before, "a minute ago it was counted whole");
+    assert_eq!(round(61).await, before, "the complete count is one minute old");
     let part = round(300).await.unwrap();
     assert!(part.at > before.unwrap().at, "{part:?}");
-    assert_eq!((part.waiting, part.more), (2, true), "that nobody knows all of it is told with it");
+    assert_eq!((part.waiting, part.more), (2, true), "the count is marked as incomplete");
 }
 
 #[tokio::test]
-async fn a_job_that_can_not_be_read_for_the_count_is_more_than_was_counted() {
+async fn unreadable_job_marks_the_count_as_incomplete() {
     let wire = Wire::default();
     let world = World::before(wire.clone()).await;
     let job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
@@ -314,13 +313,13 @@ async fn a_job_that_can_not_be_read_for_the_count_is_more_than_was_counted() {
         (gauges.running, gauges.more)
     };
     assert_eq!(round(None).await, (1, false));
-    // The last call but the note's.
+    // The last call before the note.
     let read = wire.points().len() - 2;
     assert_eq!(round(Some(read)).await, (0, true));
 }
 
 #[tokio::test]
-async fn a_job_that_can_not_be_taken_away_from_its_runner_does_not_keep_it_its_others() {
+async fn failed_requeue_does_not_block_other_jobs_of_a_runner() {
     let wire = Wire::default();
     let world = World::before(wire.clone()).await;
     let ctx = &world.ctx;
@@ -331,7 +330,7 @@ async fn a_job_that_can_not_be_taken_away_from_its_runner_does_not_keep_it_its_o
         let answer = claim(ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap();
         assert!(matches!(answer, Answer::Job(_)), "{answer:?}");
     }
-    // It lives, and has no process for either.
+    // The runner is alive but names neither job.
     ctx.clock.advance(Duration::from_secs(70));
     let said = Heartbeat { instance: runner.instance.clone(), active: BTreeSet::new(), draining: false, last: false };
     heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
@@ -344,14 +343,14 @@ async fn a_job_that_can_not_be_taken_away_from_its_runner_does_not_keep_it_its_o
 }
 
 #[tokio::test]
-async fn a_runner_that_is_silent_while_others_could_not_be_read_keeps_its_job_for_one_more_window() {
+async fn silent_runner_has_one_more_window_after_a_partial_round() {
     let wire = Wire::default();
     let world = World::before(wire.clone()).await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
     let job = world.jobs("one", 1, 1).await.remove(0);
     world.claimed(&job.id, Some(&runner)).await;
-    // The note of the last round is read first; then the runners, shard by shard.
+    // A round reads the note of the last round, then the runners shard by shard.
     let other = 1 + usize::from((shard(runner.id.as_str()) + 1) % SHARDS);
     for (minute, lost) in [(0, (0, 0)), (1, (0, 0)), (2, (1, 0)), (3, (0, 0)), (4, (0, 1))] {
         wire.restart((minute == 2).then(|| (other, Fault::error(400, "AccessDenied"))));

@@ -1,4 +1,4 @@
-//! Which of the waiting jobs a runner's claim finds.
+//! Which waiting job a claim finds.
 
 use crate::world::{World, applied};
 use futures::future::join_all;
@@ -12,7 +12,7 @@ use pullyard_testkit::{Fault, Lag, Wire};
 use std::collections::BTreeSet;
 
 #[tokio::test]
-async fn a_runner_gets_one_of_the_jobs_behind_those_that_others_have_just_taken() {
+async fn claim_finds_jobs_behind_those_just_claimed() {
     let lag = Lag::still();
     let world = World::before(lag.client()).await;
     let ctx = &world.ctx;
@@ -35,12 +35,12 @@ async fn a_runner_gets_one_of_the_jobs_behind_those_that_others_have_just_taken(
     for number in 0..left.len() {
         let id = ClaimId::new(format!("behind-{number}")).unwrap();
         let answer = claim(ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap();
-        assert!(matches!(answer, Answer::Job(_)), "two waited, and {number} were got");
+        assert!(matches!(answer, Answer::Job(_)), "only {number} of two were claimed");
     }
 }
 
 #[tokio::test]
-async fn who_waits_for_an_account_with_many_jobs_is_not_looked_behind() {
+async fn claim_behind_an_open_breaker_costs_no_extra_calls() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let [runner] = &world.runners(1, 1, 12).await[..] else { panic!("one runner") };
@@ -65,7 +65,6 @@ async fn who_waits_for_an_account_with_many_jobs_is_not_looked_behind() {
     calls("again", true).await;
 }
 
-/// What a claim of this id gets.
 async fn take(world: &World, runner: &Runner, id: &str) -> Result<Option<JobId>, Error> {
     let id = ClaimId::new(id).unwrap();
     match claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await? {
@@ -74,16 +73,16 @@ async fn take(world: &World, runner: &Runner, id: &str) -> Result<Option<JobId>,
     }
 }
 
-/// The jobs that are not taken, in the order in which claims try them: they were made in one moment.
+/// The remaining jobs in claim order, which is by id for jobs of one moment.
 fn left(jobs: &[Job], taken: Option<&JobId>) -> Vec<JobId> {
     let mut left: Vec<_> = jobs.iter().map(|job| job.id.clone()).filter(|id| Some(id) != taken).collect();
     left.sort();
-    assert_eq!(left.len() + 1, jobs.len(), "none was taken: {taken:?}");
+    assert_eq!(left.len() + 1, jobs.len(), "no job was taken: {taken:?}");
     left
 }
 
 #[tokio::test]
-async fn claims_at_once_take_each_job_once() {
+async fn concurrent_claims_take_each_job_once() {
     const AT_ONCE: usize = 64;
     let world = &World::begin().await;
     let runners = world.runners(AT_ONCE, 1, 3).await;
@@ -93,8 +92,8 @@ async fn claims_at_once_take_each_job_once() {
         let id = format!("k{round}");
         let all = join_all(runners.iter().map(|runner| take(world, runner, &id))).await;
         let got: Vec<_> = all.into_iter().filter_map(Result::unwrap).collect();
-        // A claim may give up among so many; it finds nothing only once all is taken.
-        assert!(!got.is_empty() || taken.len() == jobs.len(), "{round}: {} were taken", taken.len());
+        // A claim may give up under contention, but returns nothing only once all jobs are taken.
+        assert!(!got.is_empty() || taken.len() == jobs.len(), "{round}: only {} were claimed", taken.len());
         if got.is_empty() {
             break;
         }
@@ -102,12 +101,12 @@ async fn claims_at_once_take_each_job_once() {
     }
     assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), jobs.len());
     for job in &jobs {
-        assert!(world.stored(&job.id).await.run.is_some(), "{} was given out", job.id);
+        assert!(world.stored(&job.id).await.run.is_some(), "{} was not claimed", job.id);
     }
 }
 
 #[tokio::test]
-async fn a_job_that_one_runner_may_not_take_is_left_to_the_next() {
+async fn job_blocked_for_one_runner_is_left_for_another() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runners = world.runners(2, 1, 3).await;
@@ -124,11 +123,11 @@ async fn a_job_that_one_runner_may_not_take_is_left_to_the_next() {
     applied(ctx.store.close_breaker(&shut).await);
     let third = take(&world, barred, "k2").await.unwrap();
     let once: BTreeSet<_> = [first, second, third].into_iter().flatten().collect();
-    assert_eq!(once.len(), 3, "none was lost by who could not take it");
+    assert_eq!(once.len(), 3, "every job was claimed");
 }
 
 #[tokio::test]
-async fn a_paused_job_is_given_to_no_runner() {
+async fn paused_job_is_not_claimed() {
     let world = World::begin().await;
     let runner = world.runners(1, 1, 4).await.remove(0);
     let jobs = world.jobs("each", 3, 1).await;
@@ -141,7 +140,7 @@ async fn a_paused_job_is_given_to_no_runner() {
 }
 
 #[tokio::test]
-async fn a_job_whose_claim_failed_is_claimed_by_the_next() {
+async fn job_of_a_failed_claim_is_claimed_next() {
     let wire = Wire::default();
     let world = World::before(wire.clone()).await;
     let runner = world.runners(1, 1, 4).await.remove(0);

@@ -1,4 +1,4 @@
-//! What is made of a ticket beside its events: what waited is decided, and what comes late is shown.
+//! Settling a ticket: waiting entries are decided, and late results are shown.
 
 use crate::world::{World, applied, pushed};
 use pullyard_control::attempt::{Finish, finish};
@@ -22,7 +22,6 @@ struct Board {
 }
 
 impl Board {
-    /// With a ticket that is not shown anything yet.
     async fn begin() -> Self {
         let wire = Wire::default();
         let world = World::before(wire.clone()).await;
@@ -50,7 +49,7 @@ impl Board {
 }
 
 #[tokio::test]
-async fn what_an_entry_waits_for_now_is_what_the_ledger_says_and_is_written_once() {
+async fn ledger_has_the_current_reason_of_a_waiting_entry() {
     let board = Board::begin().await;
     let event = EventId::new("e1").unwrap();
     let waits = Ticket { status: TRIGGER.into(), ..board.ticket().await };
@@ -66,8 +65,8 @@ async fn what_an_entry_waits_for_now_is_what_the_ledger_says_and_is_written_once
     board.settings(Settings { budget: spent, ..Settings::default() }).await;
     board.settles().await.unwrap();
     assert!(matches!(recorded().await.unwrap().reason, Reason::BudgetExhausted { .. }));
-    assert!(board.ticket().await.held, "it waits on");
-    // Every round of the sweeper asks again, for as long as it waits.
+    assert!(board.ticket().await.held, "the entry still waits");
+    // The sweeper settles a waiting entry in every round.
     board.wire.restart(None);
     board.settles().await.unwrap();
     let writes = ["PutItem", "UpdateItem", "TransactWriteItems"];
@@ -77,7 +76,7 @@ async fn what_an_entry_waits_for_now_is_what_the_ledger_says_and_is_written_once
 }
 
 #[tokio::test]
-async fn a_ticket_that_others_keep_changing_is_not_left_alone_for_that() {
+async fn contended_settle_does_not_back_off() {
     let board = Board::begin().await;
     let mut ticket = board.ticket().await;
     ticket.want(Some(Move { expected: ticket.status.clone(), to: Target::Completion }), None, None);
@@ -93,9 +92,9 @@ async fn a_ticket_that_others_keep_changing_is_not_left_alone_for_that() {
     assert_eq!(board.ticket().await.status, "In Review");
 }
 
-/// The end of its job had moved it out of the trigger status; a person has moved it there again since.
+/// The job's end moved the ticket out of the trigger status; a user moved it back.
 #[tokio::test]
-async fn the_pull_request_of_a_late_result_is_shown_without_making_an_old_move_once_more() {
+async fn late_result_shows_its_pull_request_without_a_move() {
     let board = Board::begin().await;
     let ctx = &board.world.ctx;
     let job = board.world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
@@ -110,7 +109,7 @@ async fn the_pull_request_of_a_late_result_is_shown_without_making_an_old_move_o
     };
     board.becomes(&again).await;
     let result = pushed(&job);
-    // Of an attempt that has lost its job.
+    // The attempt lost its job.
     let fence = Fence { job: job.id.clone(), attempt: 1, claim: ClaimId::new("c1").unwrap() };
     let said =
         Finish { id: FinishId::new("f1").unwrap(), end: End::Completed(result), spent_usd_micros: None, work: None };
@@ -123,7 +122,7 @@ async fn the_pull_request_of_a_late_result_is_shown_without_making_an_old_move_o
 }
 
 impl Board {
-    /// What an attempt says that has lost its job, and that its work is in a pull request.
+    /// The completed finish of an attempt that lost its job.
     async fn late(&self) -> (Fence, Finish, PullRequestId) {
         let job = self.world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
         let job = Job { ticket: Some(self.key.clone()), ..job };
@@ -136,9 +135,9 @@ impl Board {
     }
 }
 
-/// Its runner may be gone for good, too.
+/// The runner may never repeat its finish.
 #[tokio::test]
-async fn the_pull_request_of_a_late_result_is_linked_and_shown_or_neither_wherever_it_dies() {
+async fn late_result_is_linked_atomically_after_a_crash() {
     let board = Board::begin().await;
     let (fence, said, _) = board.late().await;
     let late = finish(&board.world.ctx, &fence, &said).await;
@@ -150,12 +149,12 @@ async fn the_pull_request_of_a_late_result_is_linked_and_shown_or_neither_wherev
             let board = Board::begin().await;
             let (fence, said, id) = board.late().await;
             board.wire.restart(Some((at, fault)));
-            assert!(board.wire.live(finish(&board.world.ctx, &fence, &said)).await.is_none(), "{what}: it dies");
+            assert!(board.wire.live(finish(&board.world.ctx, &fence, &said)).await.is_none(), "{what}: no crash");
             board.wire.restart(None);
             let is_linked = board.world.ctx.store.pull_request(&id).await.unwrap().is_some();
             assert_eq!(board.ticket().await.pull_request.is_some(), is_linked, "{what}");
             linked += u32::from(is_linked);
         }
     }
-    assert!(linked > 0, "one died when it was linked");
+    assert!(linked > 0, "no crash after the link");
 }

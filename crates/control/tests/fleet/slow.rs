@@ -1,4 +1,4 @@
-//! What a round of the sweeper does where calls take long.
+//! Rounds of the sweeper with slow or hanging calls.
 
 use crate::world::{World, applied};
 use aws_smithy_runtime_api::client::http::{
@@ -17,13 +17,13 @@ use pullyard_testkit::{Fault, Wire};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// How long a message takes until it is refused: as long as one try of it may.
+/// The time until a message is refused: the limit of one attempt.
 const SEND: Duration = Duration::from_secs(5);
 
-/// How often the sweeper goes round.
+/// The sweeper's interval.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Refuses every message, after a while by this clock.
+/// Advances the clock by `SEND` for each message, which is then refused.
 #[derive(Clone, Debug)]
 struct Slow {
     wire: Wire,
@@ -62,7 +62,7 @@ async fn slow() -> World {
     world
 }
 
-/// Never answers a message.
+/// Never responds to a message.
 #[derive(Clone, Debug, Default)]
 struct Silent(Wire);
 
@@ -82,7 +82,7 @@ impl HttpConnector for SilentConnector {
     }
 }
 
-/// So many repositories, all of them due by then.
+/// Stores `count` polls due at this time.
 async fn due(world: &World, count: u64, at: Timestamp) -> Vec<u64> {
     let ids: Vec<u64> = (1..=count).collect();
     for id in &ids {
@@ -93,7 +93,7 @@ async fn due(world: &World, count: u64, at: Timestamp) -> Vec<u64> {
     ids
 }
 
-/// How often each of them could not be woken.
+/// Failed wake-ups per repository.
 async fn tries(world: &World, repositories: &[u64]) -> Vec<u32> {
     let mut tries = Vec::new();
     for id in repositories {
@@ -114,7 +114,7 @@ async fn entries_that_wait(world: &World, count: usize) {
 }
 
 #[tokio::test]
-async fn a_round_whose_messages_take_long_sees_to_silent_runners_is_noted_in_time_and_leaves_the_rest_to_the_next() {
+async fn slow_messages_leave_work_to_later_rounds() {
     let world = slow().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
@@ -127,9 +127,9 @@ async fn a_round_whose_messages_take_long_sees_to_silent_runners_is_noted_in_tim
         let took = ctx.clock.steady() - began;
         assert!(round.noted && took < MINUTE, "it took {took:?}");
         let noted = ctx.store.sweeps().await.unwrap().unwrap().at;
-        assert!(noted.since(now) < SEND, "silences are judged from where it began: {now}, {noted}");
+        assert!(noted.since(now) < SEND, "the note has the round's start: {now}, {noted}");
         let report = round.whole().unwrap();
-        assert!(report.failed == report.looked_at && report.gauges.is_some(), "all that waits was counted: {report:?}");
+        assert!(report.failed == report.looked_at && report.gauges.is_some(), "incomplete gauges: {report:?}");
         assert_eq!(report.offline, u32::from(rounds == 0), "{report:?}");
         if rounds == 0 {
             assert!(report.more && report.looked_at < 20, "{report:?}");
@@ -141,13 +141,13 @@ async fn a_round_whose_messages_take_long_sees_to_silent_runners_is_noted_in_tim
         if tries.iter().all(|tries| *tries > 0) {
             break;
         }
-        assert!(rounds < 40, "some are never reached: {tries:?}");
+        assert!(rounds < 40, "some were not reached: {tries:?}");
     }
     assert!(rounds > 1);
 }
 
 #[tokio::test]
-async fn a_runner_that_falls_silent_loses_its_job_in_the_round_that_sees_it_however_long_those_before_took() {
+async fn silent_runner_loses_its_job_despite_slow_rounds() {
     let world = slow().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
@@ -163,19 +163,19 @@ async fn a_runner_that_falls_silent_loses_its_job_in_the_round_that_sees_it_howe
 }
 
 #[tokio::test]
-async fn entries_that_wait_are_woken_for_as_long_as_there_is_time() {
+async fn waiting_entries_are_woken_within_the_time_limit() {
     let world = slow().await;
     let ctx = &world.ctx;
     entries_that_wait(&world, 30).await;
     let began = ctx.clock.steady();
     let round = sweep(ctx).await;
     let took = ctx.clock.steady() - began;
-    assert!(round.noted && SEND <= took && took < MINUTE, "some of them are tried, and not all: it took {took:?}");
-    assert_eq!(round.whole().unwrap().tickets, 0, "none of their messages was taken");
+    assert!(round.noted && SEND <= took && took < MINUTE, "only some are tried: it took {took:?}");
+    assert_eq!(round.whole().unwrap().tickets, 0, "all messages were refused");
 }
 
 #[tokio::test]
-async fn a_message_that_is_never_answered_keeps_neither_another_one_nor_the_note_waiting() {
+async fn hanging_message_does_not_block_the_round() {
     let wire = Wire::default();
     wire.next("SendMessage", Fault::StopBefore);
     wire.always("SendMessage", Fault::error(400, "AccessDenied"));
@@ -188,9 +188,9 @@ async fn a_message_that_is_never_answered_keeps_neither_another_one_nor_the_note
     assert_eq!(tries(&world, &repositories).await, [1, 1], "both are put off");
 }
 
-/// By itself each of these messages is given up after a minute.
+/// Each message alone would time out after a minute.
 #[tokio::test]
-async fn whoever_releases_a_project_is_answered_though_no_message_is_and_the_sweeper_sends_them_later() {
+async fn release_returns_while_wake_ups_hang() {
     let world = World::before(Silent::default()).await;
     let ctx = &world.ctx;
     hold_project(ctx, &world.project, "ana", "a reason").await.unwrap();
@@ -199,5 +199,5 @@ async fn whoever_releases_a_project_is_answered_though_no_message_is_and_the_swe
     assert_eq!(released.settings.held_by, None);
     let lost = ctx.tally().take().into_iter().find(|(what, _)| *what == Count::WakeupLost).map(|(_, count)| count);
     assert!(lost >= Some(1), "{lost:?}");
-    assert_eq!(ctx.store.held(&world.project, 10).await.unwrap().len(), 3, "they wait for the sweeper");
+    assert_eq!(ctx.store.held(&world.project, 10).await.unwrap().len(), 3, "the entries wait for the sweeper");
 }

@@ -1,4 +1,4 @@
-//! Around the start of a task: its job changes while ECS is asked, its starts were given up, and it is to be stopped.
+//! Dispatch of tasks: changes of the job during RunTask, failed starts, and stopped tasks.
 
 use crate::held::Held;
 use crate::world::{World, applied};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/fleet/1";
 
-/// AWS answers this, and nothing is done.
+/// A scripted successful response of AWS.
 fn answered(body: Value) -> Fault {
     Fault::Refused(200, body)
 }
@@ -23,13 +23,13 @@ fn refused(words: &str) -> Fault {
     Fault::Refused(400, json!({ "__type": "InvalidParameterException", "message": words }))
 }
 
-/// A job on Fargate that waits to be started; nobody hears a wake-up.
+/// A job on Fargate that waits for its dispatch; wake-ups are refused.
 async fn waiting(world: &World, wire: &Wire) -> Job {
     wire.always("SendMessage", refused("Nobody is there."));
     world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await
 }
 
-/// Starts a job of which this becomes true while ECS is asked.
+/// Dispatches a job and runs `meanwhile` before RunTask is sent.
 async fn started_while(world: &World, held: &Held, job: &JobId, meanwhile: impl Future<Output = ()>) {
     held.wire.next("RunTask", answered(json!({ "tasks": [{ "taskArn": TASK }], "failures": [] })));
     let started = held.meanwhile(dispatch(&world.ctx, job), meanwhile).await;
@@ -37,7 +37,7 @@ async fn started_while(world: &World, held: &Held, job: &JobId, meanwhile: impl 
 }
 
 #[tokio::test]
-async fn a_task_is_known_by_name_though_its_job_was_told_something_while_it_was_asked_for() {
+async fn task_name_is_stored_despite_an_input_during_run_task() {
     let held = Held::before("RunTask");
     let world = &World::before(held.clone()).await;
     let job = waiting(world, &held.wire).await;
@@ -51,11 +51,11 @@ async fn a_task_is_known_by_name_though_its_job_was_told_something_while_it_was_
 }
 
 #[tokio::test]
-async fn a_task_whose_job_is_cancelled_while_it_is_asked_for_is_stopped() {
+async fn task_is_stopped_if_its_job_is_cancelled_during_run_task() {
     let held = Held::before("RunTask");
     let world = &World::before(held.clone()).await;
     let job = waiting(world, &held.wire).await;
-    // Whoever cancels it can't name the task.
+    // The cancel does not know the task's name.
     let cancelled = async {
         let ended = cancel_job(&world.ctx, &job.id, "ana", None).await.unwrap();
         assert_eq!(ended.status, Status::Cancelled);
@@ -66,7 +66,7 @@ async fn a_task_whose_job_is_cancelled_while_it_is_asked_for_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_wake_up_starts_nothing_for_a_job_whose_starts_were_given_up() {
+async fn wake_up_starts_no_task_after_the_last_failed_start() {
     let wire = Wire::default();
     let world = World::before(wire.clone()).await;
     let ctx = &world.ctx;
@@ -78,28 +78,28 @@ async fn a_wake_up_starts_nothing_for_a_job_whose_starts_were_given_up() {
         job = job.start_failed(1, job.dispatch.number, fault, now).unwrap();
     }
     applied(ctx.store.update_job(&job).await);
-    // It is due; the sweeper has not been there yet.
+    // The job is due, but the sweeper has not handled it yet.
     ctx.clock.advance(Duration::from_secs(301));
     assert_eq!(dispatch(ctx, &job.id).await.unwrap(), Dispatched::Nothing);
     assert_eq!(wire.calls("RunTask"), 0);
 }
 
 #[tokio::test]
-async fn every_task_that_a_cancelled_job_left_is_stopped_and_one_that_was_not_is_tried_again() {
+async fn all_tasks_of_a_cancelled_job_are_stopped_with_retries() {
     let wire = Wire::default();
     let world = World::before(wire.clone()).await;
     let ctx = &world.ctx;
     let job = waiting(&world, &wire).await;
-    // Asked for, and not named yet.
+    // Dispatched, but without a task name.
     applied(ctx.store.update_job(&job.dispatched(ctx.clock.now()).unwrap()).await);
     cancel_job(ctx, &job.id, "ana", None).await.unwrap();
     let listed = || answered(json!({ "taskArns": [TASK, format!("{TASK}2")] }));
     wire.next("ListTasks", listed());
     wire.next("StopTask", refused("You may not."));
     wire.next("StopTask", answered(json!({ "task": {} })));
-    assert!(dispatch(ctx, &job.id).await.is_err(), "its message comes again");
+    assert!(dispatch(ctx, &job.id).await.is_err(), "the message is retried");
     assert_eq!(wire.calls("StopTask"), 2);
-    // One that is gone is stopped.
+    // A missing task counts as stopped.
     wire.next("ListTasks", listed());
     wire.next("StopTask", refused("The referenced task was not found."));
     wire.next("StopTask", answered(json!({ "task": {} })));
@@ -107,8 +107,7 @@ async fn every_task_that_a_cancelled_job_left_is_stopped_and_one_that_was_not_is
     assert_eq!(wire.calls("StopTask"), 2);
 }
 
-/// What the task of start `number` claims that does not know its own name; of a job whose second start is the present
-/// one.
+/// The task name in the claim of dispatch `number`, for a task that does not know its name. Dispatch 2 is current.
 async fn claimed_by(number: u32) -> Option<String> {
     let wire = Wire::default();
     let world = World::before(wire.clone()).await;
@@ -128,13 +127,13 @@ async fn claimed_by(number: u32) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_task_that_does_not_know_its_name_has_that_of_its_own_start_and_of_no_other() {
+async fn unnamed_task_takes_the_name_of_its_own_dispatch_only() {
     assert_eq!(claimed_by(2).await.as_deref(), Some("task-2"));
     assert_eq!(claimed_by(1).await, None);
 }
 
 #[tokio::test]
-async fn an_attempt_of_a_self_hosted_runner_is_not_told_what_isolates_tasks() {
+async fn self_hosted_attempt_has_the_isolation_of_its_runner() {
     let world = World::begin().await;
     world.connect().await;
     let ctx = &world.ctx;

@@ -1,4 +1,4 @@
-//! What a round of the sweeper takes over ten thousand runners, a thousand of them silent with a job each.
+//! Gauges and moved jobs in a round, and a measurement over ten thousand runners.
 
 use crate::world::{World, applied};
 use futures::StreamExt as _;
@@ -18,32 +18,32 @@ const RUNNERS: usize = 10_000;
 const SILENT: usize = 1_000;
 const AT_ONCE: usize = 32;
 
-/// An alarm rests on it.
+/// An alarm uses this value.
 #[tokio::test]
-async fn a_round_tells_since_when_the_oldest_job_waits() {
+async fn gauges_name_the_wait_start_of_the_oldest_job() {
     let world = World::begin().await;
     let job = world.jobs("one", 1, 1).await.remove(0);
     world.ctx.clock.advance(Duration::from_secs(90));
-    let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.expect("all was looked at");
+    let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.expect("complete gauges");
     assert_eq!((gauges.waiting, gauges.oldest), (1, Some(job.ready_since)));
 }
 
 #[tokio::test]
-async fn a_round_tells_since_when_the_oldest_of_several_jobs_waits() {
+async fn gauges_name_the_oldest_of_several_jobs() {
     let world = World::begin().await;
     let mut jobs = Vec::new();
     for what in ["one", "two", "three"] {
         jobs.extend(world.jobs(what, 1, 1).await);
         world.ctx.clock.advance(Duration::from_secs(30));
     }
-    let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.expect("all was looked at");
+    let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.expect("complete gauges");
     assert_eq!((gauges.waiting, gauges.oldest), (3, Some(jobs[0].ready_since)));
 }
 
 #[tokio::test]
-async fn a_job_that_followed_its_project_to_runners_is_found_by_those_that_have_its_labels() {
+async fn job_moved_to_runners_is_claimed_by_matching_labels() {
     let world = World::begin().await;
-    // As it was made: its project runs its jobs on runners by now.
+    // The job's creation precedes the project's move to runners.
     let before = Settings { compute: Compute::Fargate, ..Settings::default() };
     let labels = BTreeSet::from(["runner:kind-0".to_owned()]);
     let job = world.job_about(&before, Some(TicketText { labels, ..TicketText::default() })).await;
@@ -56,13 +56,13 @@ async fn a_job_that_followed_its_project_to_runners_is_found_by_those_that_have_
     };
     let other = claims(&runners[1]).await;
     assert!(matches!(other, Answer::Nothing), "{other:?}");
-    let Answer::Job(claimed) = claims(&runners[0]).await else { panic!("it stands where nobody looks") };
+    let Answer::Job(claimed) = claims(&runners[0]).await else { panic!("the matching runner got no job") };
     assert_eq!(claimed.job.id, job.id);
 }
 
-/// Of a review's job nobody looks its labels up while it is one of Fargate's.
+/// A review's job on Fargate has a class without labels.
 #[tokio::test]
-async fn a_job_that_followed_its_project_to_runners_has_the_labels_that_its_context_names() {
+async fn job_moved_to_runners_takes_labels_from_its_context() {
     let world = World::begin().await;
     let before = Settings { compute: Compute::Fargate, ..Settings::default() };
     let labels = BTreeSet::from(["runner:kind-0".to_owned()]);
@@ -79,7 +79,7 @@ async fn a_job_that_followed_its_project_to_runners_has_the_labels_that_its_cont
 }
 
 #[tokio::test]
-async fn a_job_that_followed_its_project_to_runners_asks_its_model_as_before_with_its_projects_key() {
+async fn job_moved_to_runners_retains_its_project_key() {
     let world = World::begin().await;
     let job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
     let policy = Policy { model_of: Some("command".into()), ..job.policy.clone() };
@@ -88,13 +88,13 @@ async fn a_job_that_followed_its_project_to_runners_asks_its_model_as_before_wit
     assert_eq!(sweep(&world.ctx).await.whole().unwrap().started, 1);
     let class = world.stored(&job.id).await.class;
     let needs = world.ctx.store.class(&world.project, &class).await.unwrap().unwrap();
-    assert_eq!(needs.key, KeyOf::Project, "whoever claims it looks at that account");
+    assert_eq!(needs.key, KeyOf::Project, "the class has the project's key");
 }
 
 #[tokio::test]
-async fn what_waits_in_a_project_behind_a_hundred_others_is_swept_and_claimed() {
+async fn project_on_the_second_page_is_swept_and_claimed() {
     let world = World::begin().await;
-    // They are read by name, a hundred at once, and these come before the world's own.
+    // The sweeper reads projects by name, a hundred per page, and these come first.
     for number in 0..100 {
         let id = ProjectId::new(format!("a{number:03}")).unwrap();
         create_project(&world.ctx, id, "Before".into(), Settings::default()).await.unwrap();
@@ -105,7 +105,7 @@ async fn what_waits_in_a_project_behind_a_hundred_others_is_swept_and_claimed() 
     let ticket = Ticket::first_seen(world.project.clone(), key, "AI Processing".into(), now, None);
     let held = ticket.waiting_with(Entry { at: now, event: EventId::new("e1").unwrap() });
     applied(world.ctx.store.update_ticket(&held).await);
-    let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.expect("all was looked at");
+    let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.expect("complete gauges");
     assert_eq!((gauges.waiting, gauges.held), (1, 1));
     let runner = world.runners(1, 1, 1).await.remove(0);
     let id = ClaimId::new("claim-1").unwrap();
@@ -115,7 +115,7 @@ async fn what_waits_in_a_project_behind_a_hundred_others_is_swept_and_claimed() 
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it measures, for docs/capacity.md"]
-async fn a_round_over_ten_thousand_runners_takes_a_thousand_of_them_offline_and_then_their_jobs() {
+async fn sweep_of_10000_runners_requeues_jobs_of_1000_silent_ones() {
     let world = &World::begin().await;
     let runners = world.runners(RUNNERS, 10, 2).await;
     let (_idle, rest) = runners.split_at(SILENT);
@@ -137,7 +137,7 @@ async fn a_round_over_ten_thousand_runners_takes_a_thousand_of_them_offline_and_
         assert_eq!(report.failed, 0, "{report:?}");
         report
     };
-    // Rounds go on meanwhile, as they do: a sweeper that was away blames nobody.
+    // Regular rounds continue, because a sweeper that was absent marks no runner Offline.
     let pass = async |secs: &[u64]| {
         for (at, secs) in secs.iter().enumerate() {
             if at > 0 {

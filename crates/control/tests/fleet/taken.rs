@@ -1,5 +1,4 @@
-//! What a sweep takes away from a runner, and what not: that one is heard in the very moment, or it is another one whose
-//! token is dead.
+//! Jobs that a sweep requeues, unless a heartbeat arrives in time or the token is not the revoked one.
 
 use crate::held::Held;
 use crate::world::{World, applied, token};
@@ -14,15 +13,15 @@ use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The runner of the world's token says that it runs these jobs.
+/// Sends a heartbeat with these jobs.
 async fn is_heard(world: &World, runner: &Runner, active: &[&JobId]) {
     let active: BTreeSet<JobId> = active.iter().copied().cloned().collect();
     let said = Heartbeat { instance: runner.instance.clone(), active, draining: false, last: false };
     heartbeat(&world.ctx, &world.token, &runner.id, &said).await.unwrap();
 }
 
-/// A sweep decides to take a job that came so far away from a runner, which was silent or else named it no more; that one
-/// is heard with it before that is written.
+/// Sends a heartbeat with the job after the sweep decided to requeue it and before the write.
+/// The runner was silent, or its last heartbeat did not name the job.
 async fn check_that_it_keeps_its_job(silent: bool, status: Status, pauses: bool) {
     let held = Held::before("TransactWriteItems");
     let world = World::before(held.clone()).await;
@@ -46,7 +45,7 @@ async fn check_that_it_keeps_its_job(silent: bool, status: Status, pauses: bool)
         is_heard(&world, &runner, &[]).await;
         ctx.clock.advance(Duration::from_secs(1));
     }
-    // What it would take away, it takes with a transaction.
+    // The sweep requeues in a transaction.
     let round = held.meanwhile(sweep(ctx), is_heard(&world, &runner, &[&job.id])).await;
     let report = round.whole().unwrap();
     let did = (report.offline, report.requeued + report.ended, report.failed);
@@ -56,27 +55,27 @@ async fn check_that_it_keeps_its_job(silent: bool, status: Status, pauses: bool)
 }
 
 #[tokio::test]
-async fn a_silent_runner_that_is_heard_before_its_job_is_taken_away_keeps_it_wherever_that_would_go() {
+async fn heartbeat_during_a_sweep_saves_a_silent_runners_job() {
     check_that_it_keeps_its_job(true, Status::Preparing, false).await;
     check_that_it_keeps_its_job(true, Status::Preparing, true).await;
     check_that_it_keeps_its_job(true, Status::Executing, false).await;
 }
 
 #[tokio::test]
-async fn a_runner_that_names_its_job_again_before_it_is_taken_away_keeps_it_wherever_that_would_go() {
+async fn heartbeat_naming_a_job_during_a_sweep_saves_it() {
     check_that_it_keeps_its_job(false, Status::Preparing, false).await;
     check_that_it_keeps_its_job(false, Status::Preparing, true).await;
     check_that_it_keeps_its_job(false, Status::Executing, false).await;
 }
 
-/// What was read of a token serves all its runners in a round, and no other's.
+/// The sweep reads each token once per round for all its runners.
 #[tokio::test]
-async fn a_token_that_is_dead_takes_the_jobs_of_its_own_runners_and_of_no_others() {
+async fn revoked_token_requeues_only_jobs_of_its_own_runners() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let other = RunnerToken { hash: "b".repeat(64), projects: None };
     applied(ctx.store.put_token(&token(&other.hash)).await);
-    // Several of each, so that those of either come before some of the other.
+    // Several runners of each token, so that they alternate.
     let mut runners = world.runners(3, 1, 1).await;
     for number in 0..3 {
         let new = Registration {

@@ -1,5 +1,4 @@
-//! What a job and its lease stand on may go while they last: the token of their runner, the runner itself, the day
-//! that the job was charged to.
+//! Leases whose runner, token or budget day ends before the job.
 
 use crate::world::{World, applied, token};
 use pullyard_control::attempt::{checkpoint, credentials, inputs, progress, start};
@@ -13,7 +12,7 @@ use pullyard_domain::project::{Compute, Settings};
 use pullyard_store::Token;
 use std::time::Duration;
 
-/// A job on which the agent of a runner works.
+/// A job in Executing on a runner.
 struct Held {
     world: World,
     runner: RunnerId,
@@ -33,8 +32,7 @@ impl Held {
         held
     }
 
-    /// Whether it gets its secrets, may begin once more, may keep something, gets what is there to go on from and what
-    /// people said, and may push.
+    /// The calls that the lease still allows: secrets, start, artifact, checkpoint, inputs, push.
     async fn gets(&self) -> [bool; 6] {
         let (ctx, fence) = (&self.world.ctx, &self.fence);
         let Fence { job, attempt, claim } = fence.clone();
@@ -56,7 +54,7 @@ impl Held {
         ]
     }
 
-    /// It holds its job, and gets nothing by that any more.
+    /// The job is still held, but no call is allowed.
     async fn has_lost_everything(&self) {
         assert_eq!(self.gets().await, [false; 6]);
         self.world.stored(&self.fence.job).await.held_by(&self.fence).unwrap();
@@ -72,26 +70,26 @@ fn got<T: std::fmt::Debug>(answer: Result<T, Error>) -> bool {
 }
 
 #[tokio::test]
-async fn a_runner_gets_what_its_lease_is_for() {
+async fn valid_lease_grants_all_calls() {
     assert_eq!(Held::begin(World::begin().await).await.gets().await, [true; 6]);
 }
 
 #[tokio::test]
-async fn a_runner_that_is_being_removed_gets_nothing_by_its_lease() {
+async fn lease_of_a_runner_being_removed_grants_no_call() {
     let held = Held::begin(World::begin().await).await;
     assert_eq!(remove(&held.world.ctx, &held.runner).await.unwrap(), Removed::Begun);
     held.has_lost_everything().await;
 }
 
 #[tokio::test]
-async fn a_runner_whose_token_was_revoked_gets_nothing_by_its_lease() {
+async fn lease_with_a_revoked_token_grants_no_call() {
     let held = Held::begin(World::begin().await).await;
     applied(held.world.ctx.store.revoke_token(&held.world.token.hash).await);
     held.has_lost_everything().await;
 }
 
 #[tokio::test]
-async fn a_runner_whose_token_expires_gets_nothing_by_its_lease_from_then_on() {
+async fn lease_with_an_expired_token_grants_no_call() {
     const HOUR: Duration = Duration::from_secs(3_600);
     let mut world = World::begin().await;
     let hash = "b".repeat(64);
@@ -104,9 +102,9 @@ async fn a_runner_whose_token_expires_gets_nothing_by_its_lease_from_then_on() {
     held.has_lost_everything().await;
 }
 
-/// A job may be paused for longer than its project's day is kept.
+/// A job may be paused for longer than the budget of its day is stored.
 #[tokio::test]
-async fn a_job_ends_whose_day_is_forgotten() {
+async fn job_ends_after_its_budget_day_is_deleted() {
     let world = World::begin().await;
     let budget = Budget { jobs_per_day: Some(1), ..Budget::default() };
     let job = world.job(&Settings { budget, ..Settings::default() }).await;

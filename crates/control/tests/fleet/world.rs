@@ -1,4 +1,4 @@
-//! A control plane over the embedded AWS, its jobs and its runners, without HTTP.
+//! A control plane over the embedded AWS, with jobs and runners but without HTTP.
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -38,7 +38,7 @@ const FORGE: &str = "fleet/user/forge";
 const TABLE: &str = "fleet";
 const CAPABILITY: &str = "command";
 
-/// How many calls the set-up makes at once.
+/// Concurrent calls of the set-up.
 const AT_ONCE: usize = 32;
 
 pub(crate) struct World {
@@ -49,7 +49,7 @@ pub(crate) struct World {
     _aws: Aws,
 }
 
-/// What came of a job's work: its repository's seventh pull request.
+/// A job's result: pull request 7.
 pub(crate) fn pushed(job: &Job) -> JobResult {
     JobResult {
         branch: job.branch.clone(),
@@ -64,7 +64,7 @@ pub(crate) fn pushed(job: &Job) -> JobResult {
 }
 
 impl World {
-    /// A hook that was made by hand.
+    /// A hook without an id at the forge.
     pub(crate) fn hook(&self) -> Hook {
         let now = self.ctx.clock.now();
         Hook {
@@ -82,13 +82,13 @@ impl World {
         }
     }
 
-    /// The project's settings from now on.
+    /// Replaces the project's settings.
     pub(crate) async fn set(&self, settings: Settings) {
         let project = self.ctx.store.project(&self.project).await.unwrap().unwrap();
         applied(self.ctx.store.put_project(&Project { settings, ..project }).await);
     }
 
-    /// Somebody writes a ticket on the board.
+    /// Creates a ticket on the board.
     pub(crate) async fn write(&self, key: &TicketKey) {
         let caller = Requester { id: "t1".into(), name: "ana".into() };
         let text = TicketText { title: "A title".into(), ..TicketText::default() };
@@ -101,12 +101,12 @@ impl World {
         Self::before(Wire::default()).await
     }
 
-    /// Every call to AWS goes by this client.
+    /// Sends every call to AWS through this client.
     pub(crate) async fn before(client: impl HttpClient + 'static) -> Self {
         Self::with(client, Clock::default()).await
     }
 
-    /// The same, with a time of its own.
+    /// Like `before`, with a clock.
     pub(crate) async fn with(client: impl HttpClient + 'static, clock: Clock) -> Self {
         let tasks = ecs::Options::new(env!("CARGO_TARGET_TMPDIR").into(), vec![]);
         let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
@@ -145,7 +145,7 @@ impl World {
         Self { ctx, meter, token: RunnerToken { hash, projects: None }, project, _aws: aws }
     }
 
-    /// That many runners, each in one of `kinds` kinds, with room for `slots` jobs.
+    /// Registers runners, evenly in `kinds` kinds.
     pub(crate) async fn runners(&self, count: usize, kinds: usize, slots: u32) -> Vec<Runner> {
         let each = futures::stream::iter(0..count).map(async |number| {
             let new = Registration {
@@ -162,7 +162,7 @@ impl World {
         each.buffered(AT_ONCE).collect().await
     }
 
-    /// That many Ready jobs of runners, evenly in `kinds` classes.
+    /// Creates Ready jobs for runners, evenly in `kinds` classes.
     pub(crate) async fn jobs(&self, what: &str, count: usize, kinds: usize) -> Vec<Job> {
         for number in 0..kinds {
             let job = self.plan(what, number, kinds);
@@ -174,7 +174,7 @@ impl World {
         each.buffered(AT_ONCE).collect().await
     }
 
-    /// The repository of every job is connected, on a forge where nobody is.
+    /// Connects the repository of all jobs, to a forge that does not exist.
     pub(crate) async fn connect(&self) {
         let integration = Integration {
             id: self.repository().integration,
@@ -188,12 +188,12 @@ impl World {
         applied(self.ctx.store.put_repository(&self.repository(), None).await);
     }
 
-    /// A Ready job, made under these settings.
+    /// A Ready job with these settings.
     pub(crate) async fn job(&self, settings: &Settings) -> Job {
         self.job_about(settings, None).await
     }
 
-    /// The same, of a ticket that says this.
+    /// Like `job`, with a ticket's text.
     pub(crate) async fn job_about(&self, settings: &Settings, text: Option<TicketText>) -> Job {
         let repository = self.repository();
         let labels = text.as_ref().map(TicketText::runner_labels).unwrap_or_default();
@@ -222,14 +222,14 @@ impl World {
         self.made(&job).await
     }
 
-    /// Stores a job that nobody charges for, and reads it.
+    /// Stores a job without a charge and reads it back.
     async fn made(&self, job: &Job) -> Job {
         let alone = Trigger { job, ticket: None, delivery: None, pull_request: None, charge: None, request: None };
         applied(self.ctx.store.trigger(&alone).await);
         self.stored(&job.id).await
     }
 
-    /// The next attempt of a job, claimed by this runner, or by a task.
+    /// Claims the job's next attempt, for this runner or for a task.
     pub(crate) async fn claimed(&self, job: &JobId, runner: Option<&Runner>) -> Fence {
         let job = self.stored(job).await;
         let attempt = job.attempt + 1;
@@ -244,12 +244,10 @@ impl World {
         Fence { job: job.id, attempt, claim: claim.claim }
     }
 
-    /// A job, as it is in truth.
     pub(crate) async fn stored(&self, job: &JobId) -> Job {
         self.ctx.store.job(job).await.unwrap().unwrap()
     }
 
-    /// The repository of every job.
     pub(crate) fn repository(&self) -> Repository {
         Repository {
             project: self.project.clone(),
@@ -286,7 +284,7 @@ pub(crate) fn applied(write: Result<Write, pullyard_store::Error>) {
     assert_eq!(write.unwrap(), Write::Applied);
 }
 
-/// A token of runners, by its hash.
+/// A runner token with this hash.
 pub(crate) fn token(hash: &str) -> Token {
     Token {
         hash: hash.to_owned(),
