@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_one_that_requests_can_be_sent_to() {
+    fn address_must_be_an_http_url() {
         for (said, read) in [("https://h/", "https://h"), ("http://127.0.0.1:7878", "http://127.0.0.1:7878")] {
             assert_eq!(address(said).ok().as_deref(), Some(read), "{said}");
         }
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_gets_into_an_address_or_a_header_that_does_not_belong_there() {
+    fn cursor_and_token_reject_unsafe_characters() {
         assert_eq!(cursor("aB3-_").as_deref(), Ok("aB3-_"));
         for bad in ["", "a&project=other", "a/b", "a b", "a%26", "ü"] {
             assert!(cursor(bad).is_err(), "{bad:?}");

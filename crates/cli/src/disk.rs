@@ -14,7 +14,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_says_what_is_free() {
+    fn free_bytes_are_known_for_existing_paths_only() {
         assert!(free_bytes(Path::new("/")).is_some());
         assert_eq!(free_bytes(Path::new("/nothing/here")), None);
     }

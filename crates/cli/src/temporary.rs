@@ -66,7 +66,7 @@ mod tests {
     use std::fs::File;
 
     #[test]
-    fn what_a_killed_one_left_goes_and_what_is_used_kept_or_called_otherwise_stays() {
+    fn only_abandoned_temporary_folders_are_deleted() {
         let temporary = tempfile::tempdir().unwrap();
         let of = |name: &str| temporary.path().join(name);
         let stay = ["try-used", "try-begins", "try-new", "try-piped", "try-kept", "demo-dead"];
@@ -78,13 +78,13 @@ mod tests {
         }
         let used = File::open(of("try-used").join("lock")).unwrap();
         used.lock().unwrap();
-        // It has made its lock, and is about to take it.
+        // The lock file exists but is not locked yet.
         fs::write(of("try-begins").join("lock"), "").unwrap();
         for name in ["try-new", "try-piped"] {
             fs::remove_file(of(name).join("lock")).unwrap();
         }
         nix::unistd::mkfifo(&of("try-piped").join("lock"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        // Somebody named it to keep it.
+        // Without the mark the folder is not temporary.
         fs::remove_file(of("try-kept").join(MARK)).unwrap();
         std::os::unix::fs::symlink(of("demo-dead"), of("try-link")).unwrap();
 

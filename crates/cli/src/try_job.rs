@@ -224,7 +224,7 @@ mod tests {
     use super::host;
 
     #[test]
-    fn gh_knows_a_forge_by_the_host_of_its_pages() {
+    fn gh_host_is_derived_from_the_api_url() {
         assert_eq!(host("https://api.github.com"), "github.com");
         assert_eq!(host("https://github.example.org/api/v3"), "github.example.org");
         assert_eq!(host("http://127.0.0.1:80/api/v3"), "127.0.0.1:80");

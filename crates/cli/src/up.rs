@@ -215,7 +215,7 @@ mod tests {
     use super::loopback;
 
     #[test]
-    fn only_addresses_of_this_machine_are_taken() {
+    fn only_loopback_addresses_are_accepted() {
         assert_eq!(loopback("127.0.0.1:8080").unwrap(), "127.0.0.1:8080");
         assert_eq!(loopback("127.0.0.1").unwrap(), "127.0.0.1:7878");
         assert_eq!(loopback("localhost:8080").unwrap(), "127.0.0.1:8080");

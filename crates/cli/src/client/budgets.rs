@@ -130,7 +130,7 @@ mod tests {
     use super::{Budget, micros, words};
 
     #[test]
-    fn a_budget_is_one_line_and_one_job_is_one() {
+    fn budget_is_one_line_with_singular_and_plural() {
         let said =
             |jobs_per_day, usd_micros_per_day| words(&Budget { jobs_per_day, usd_micros_per_day, ..Budget::default() });
         assert_eq!(said(None, None), None);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn dollars_are_read_to_the_millionth() {
+    fn dollars_are_parsed_to_the_millionth() {
         for (text, read) in [("50", 50_000_000), ("2.50", 2_500_000), ("0.000001", 1), ("0", 0)] {
             assert_eq!(micros(text), Ok(read), "{text}");
         }

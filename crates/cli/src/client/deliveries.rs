@@ -181,7 +181,7 @@ mod tests {
     use super::{HookName, Recovered, recovered};
 
     #[test]
-    fn recovered_counts_as_people_do() {
+    fn recovered_counts_have_singular_and_plural() {
         let found = |count: usize, waiting| Recovered {
             repositories: count,
             waiting,

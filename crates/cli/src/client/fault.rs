@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_of_a_server_has_its_exit_code() {
+    fn each_server_problem_has_its_exit_code() {
         for (status, code, exit) in [
             (400, "invalid", Exit::Usage),
             (401, "not_signed_in", Exit::NotAllowed),
@@ -225,7 +225,7 @@ mod tests {
             (422, "forge_refused", Exit::Failed),
             (429, "slow_down", Exit::Failed),
             (500, "failed", Exit::Failed),
-            // Not an answer of ours, whatever its status says.
+            // A gateway's code, not one of Pullyard's.
             (401, "gateway", Exit::Failed),
             (404, "gateway", Exit::Failed),
             (409, "gateway", Exit::Failed),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_servers_sentence_reads_as_a_part_of_a_line_with_its_code_and_what_to_do() {
+    fn server_problem_becomes_a_line_with_code_and_help() {
         let fault = problem(409, "job_active", "The ticket has a job.", Some("Wait for it."));
         assert_eq!(
             (fault.words().as_str(), fault.what_to_do()),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_reads_the_servers_own_problem_or_one_of_the_same_form() {
+    fn json_output_has_the_server_problem_or_its_form() {
         assert_eq!(problem(409, "job_active", "No.", None).document().code, "job_active");
         let unreachable =
             Error::Unreachable { url: "http://x".into(), reason: "Connection refused (os error 111)".into() };

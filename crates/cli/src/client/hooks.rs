@@ -325,7 +325,7 @@ mod tests {
     use super::name_of;
 
     #[test]
-    fn a_name_is_made_of_a_repositorys_and_fits() {
+    fn hook_name_is_derived_from_the_repository_and_shortened() {
         for (words, name) in [("acme/app", "acme-app"), ("Acme/My_App.rs", "acme-my-app-rs"), ("-a/b-", "a-b")] {
             assert_eq!(name_of(words).ok().as_ref().map(|name| name.as_str()), Some(name), "{words}");
         }

@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_that_is_not_given_follows_the_kind() {
+    fn default_api_url_follows_the_kind() {
         let meant = |text: &str, api_url: Option<&str>| address(kind(text).unwrap(), api_url.map(str::to_owned));
         assert_eq!(meant("github", None), "https://api.github.com");
         assert_eq!(meant("bitbucket", None), "https://api.bitbucket.org/2.0");

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_leads_to_the_link_and_nowhere_else() {
+    fn page_contains_only_the_escaped_link() {
         let page = leading_to("http://127.0.0.1:7878/sign-in?code=pyc_a&b=\"><script>");
         assert_eq!(page.matches("http://127.0.0.1:7878/sign-in?code=pyc_a&amp;b=&quot;>&lt;script>").count(), 2);
         assert!(!page.contains("<script"));

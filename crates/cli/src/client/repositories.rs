@@ -256,7 +256,7 @@ mod tests {
     use super::checks;
 
     #[test]
-    fn a_repository_without_checks_is_not_shown_as_one_with_its_projects() {
+    fn no_own_checks_and_no_checks_are_shown_differently() {
         let named = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
         assert_eq!(checks(None).both(), ("-", ""));
         assert_eq!(checks(Some(&[])).both(), ("none", "none"));

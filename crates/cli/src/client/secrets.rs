@@ -164,7 +164,7 @@ mod tests {
     use pullyard_domain::id::SecretName;
 
     #[test]
-    fn a_value_that_can_be_no_token_is_warned_of_unless_it_is_another_thing() {
+    fn unlikely_token_causes_a_warning_and_other_secrets_do_not() {
         let said = |name: &str, value: &str| unlike_a_token(&SecretName::new(name).unwrap(), value);
         let warning = said("github", "ghp_planted one").unwrap();
         assert!(warning.starts_with("the value of github has a space inside; "), "{warning}");
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_value_counts_for_a_week_at_most() {
+    fn old_secret_stays_valid_for_at_most_a_week() {
         for (text, secs) in
             [("0s", 0), ("90s", 90), ("30m", 1_800), ("24h", 86_400), ("7d", 604_800), ("168h", 604_800)]
         {

@@ -174,14 +174,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_cut_by_the_room_that_it_takes_and_says_so() {
+    fn text_is_cut_by_display_width_with_an_ellipsis() {
         for (text, width, shown) in [
             ("pullyard", 8, "pullyard"),
             ("pullyard", 7, "pullya…"),
             ("pullyard", 1, "…"),
             ("漢字漢字", 8, "漢字漢字"),
             ("漢字漢字", 7, "漢字漢…"),
-            // Half of one is none.
+            // A wide character is never halved.
             ("漢字漢字", 6, "漢字…"),
             ("", 0, ""),
         ] {
@@ -190,16 +190,16 @@ mod tests {
     }
 
     #[test]
-    fn the_widest_text_gives_way_first_and_what_is_whole_never() {
+    fn widest_text_column_shrinks_first_and_whole_ones_never() {
         let mut table = Table::new([Column::Whole("ID"), Column::Text("A"), Column::Text("B"), Column::Right("N")]);
         table.row(["0123456789", &"a".repeat(30), &"b".repeat(20), "12345"].map(Cell::same));
-        // Three gaps of two.
+        // Three gaps of two columns.
         for (width, expected) in [
             (71, [10, 30, 20, 5]),
             (70, [10, 29, 20, 5]),
             (61, [10, 20, 20, 5]),
             (57, [10, 18, 18, 5]),
-            // No less is left of a text, however narrow it gets.
+            // A text column never shrinks below `LEAST`.
             (37, [10, LEAST, LEAST, 5]),
             (1, [10, LEAST, LEAST, 5]),
         ] {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_for_programs_has_as_many_fields_as_any_and_nothing_that_ends_it_early() {
+    fn piped_row_has_all_fields_and_no_line_breaks() {
         let mut table = Table::new([Column::Text("A"), Column::Text("B")]);
         table.row([Cell::same("one\ntwo\tthree"), Cell::maybe(None::<&str>)]);
         table.row_with([Cell::new("shown", "piped"), Cell::same("x")], "So it is.");

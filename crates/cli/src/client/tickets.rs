@@ -269,7 +269,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn people_read_that_a_pull_request_is_merged_or_closed_and_programs_get_its_address() {
+    fn pull_request_cell_shows_its_state_and_pipes_its_url() {
         let url = "https://forge.test/acme/app/pull/7";
         let ticket = |url: Option<&str>, state: Option<&str>| -> Ticket {
             serde_json::from_value(json!({

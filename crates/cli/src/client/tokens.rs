@@ -274,7 +274,7 @@ mod tests {
     use super::length;
 
     #[test]
-    fn a_length_is_a_whole_number_of_days_hours_or_minutes() {
+    fn lifetime_is_a_whole_number_of_days_hours_or_minutes() {
         for (text, secs) in [("90d", 7_776_000), ("12h", 43_200), ("30m", 1_800), ("1m", 60)] {
             assert_eq!(length(text), Ok(secs), "{text}");
         }

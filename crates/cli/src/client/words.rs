@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_and_times_are_said_in_the_unit_that_people_read() {
+    fn durations_and_times_have_readable_units() {
         for (secs, said) in [(0, "0:00"), (40, "0:40"), (3_599, "59:59"), (3_600, "1 h 00"), (3_840, "1 h 04")] {
             assert_eq!(length(Duration::from_secs(secs)), said);
             assert_eq!(took(Duration::from_secs(secs)).both(), (said, secs.to_string().as_str()));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_amounts_are_rounded_for_people_and_whole_for_programs() {
+    fn sizes_and_amounts_are_rounded_only_on_a_terminal() {
         for (size, said) in [
             (0, "0 B"),
             (999, "999 B"),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_to_do_about_a_job_names_it_in_every_command_that_names_none() {
+    fn job_id_is_inserted_into_commands_without_one() {
         let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
         let short = job.short();
         for command in ["retry", "logs", "answer", "continue", "checks", "artifacts"] {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_calls_have_one_key() {
+    fn generated_idempotency_keys_differ() {
         let (one, other) = (own_key(), own_key());
         assert!(one != other && one.len() == 36 && one.starts_with("cli-"), "{one} {other}");
     }

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn header_is_replaced_whatever_its_case() {
+    fn header_is_replaced_regardless_of_case() {
         let mut event = json!({ "headers": { "X-Hub-Signature-256": "<signature>", "accept": "*/*" } });
         set_header(&mut event, "x-hub-signature-256", "sha256=1".into()).unwrap();
         assert_eq!(event, json!({ "headers": { "x-hub-signature-256": "sha256=1", "accept": "*/*" } }));

@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_fail_has_its_sentence() {
+    fn each_start_error_has_its_message() {
         let path = PathBuf::from("/data/keys.json");
         let full = io::Error::from(io::ErrorKind::StorageFull);
         assert_eq!(said(Error::Data { path: path.clone(), source: full }), "the disk of / is full");

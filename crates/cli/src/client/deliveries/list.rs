@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_is_one_of_the_calendar_as_the_ledger_has_it() {
+    fn day_must_be_a_valid_calendar_date() {
         assert_eq!(a_day("2026-02-28").as_deref(), Ok("2026-02-28"));
         for bad in ["", "2026-02-29", "2026-2-8", "28.02.2026", "2026-02-28T00:00:00Z", "today"] {
             assert!(a_day(bad).is_err(), "{bad}");
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_taken_as_people_write_it_and_nothing_else_gets_into_an_address() {
+    fn code_is_normalized_and_unsafe_text_rejected() {
         assert_eq!(code(" Job-Active ").as_deref(), Ok("job_active"));
         for bad in ["", " ", "a&b", "job active", "job.active", "job1"] {
             assert!(code(bad).is_err(), "{bad}");

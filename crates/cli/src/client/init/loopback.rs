@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn code_counts_once_and_only_with_the_state() {
+    async fn code_is_accepted_once_and_only_with_the_state() {
         let loopback = Loopback::bind().await.unwrap();
         let visitor = Visitor::of(&loopback);
         let mut waiting = loopback.serve(page());

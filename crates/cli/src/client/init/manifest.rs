@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_github_has_its_addresses() {
+    fn each_kind_of_github_has_its_addresses() {
         check(
             "https://github.com/",
             None,
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_that_github_cannot_reach_is_off() {
+    fn unreachable_webhook_is_inactive() {
         let manifest = |hook: Option<&str>| {
             let manifest = Manifest {
                 name: "Pullyard".into(),
