@@ -85,7 +85,7 @@ mod tests {
             let of = (IntegrationId::new("gh1").unwrap(), Some(app.to_owned()), repository);
             let mint = async || {
                 let number = self.minted.fetch_add(1, Ordering::SeqCst);
-                // Others get their turn while this one is on its way.
+                // Lets concurrent calls run before the token exists.
                 tokio::task::yield_now().await;
                 Ok(InstallationToken {
                     token: Token::new(format!("ghs_{number}")),

@@ -119,7 +119,7 @@ impl Faults {
 mod tests {
     use super::*;
 
-    /// Each number tells which it is.
+    /// Powers of two identify each field in a sum.
     fn part() -> Report {
         Report {
             looked_at: 1,

@@ -134,7 +134,7 @@ mod tests {
             let Limits { runners, due, ready, held, one, end } = limits;
             assert!(runners + one < due && due + one < ready && ready + one <= held, "{limits:?}");
             assert!(WAKES_FOR < one, "{limits:?}: wake-ups take longer than one item");
-            // One thing that fails is put off, and the numbers of before are read once more.
+            // One failed item is postponed, and the earlier gauges are read once more.
             let latest = (due + one * 2).max(held + one) + one;
             assert!(latest + one / 2 <= end && end < Duration::from_secs(stopped), "{limits:?}");
         }
