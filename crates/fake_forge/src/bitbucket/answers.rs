@@ -41,7 +41,7 @@ pub(super) fn content(raw: &str) -> Value {
     json!({ "type": "rendered", "raw": raw, "markup": "markdown", "html": format!("<p>{html}</p>") })
 }
 
-/// An account. A bot stands for Bitbucket's access token, an account without a nickname.
+/// An account. A bot is shown as Bitbucket's access token, which has no nickname.
 pub(super) fn account(shared: &Shared, account: &Account) -> Value {
     let known = shared.users.by_id(account.id).map(|member| member.account());
     let Account { id, login, kind } = known.as_ref().unwrap_or(account);
@@ -138,7 +138,7 @@ pub(super) fn commit(shared: &Shared, entry: &Entry, commit: &Commit) -> Value {
         })
     };
     let parent = |sha: &String| json!({ "type": "commit", "hash": sha, "links": address(sha) });
-    // Accounts have no e-mail address, so none is linked.
+    // Accounts have no e-mail address, so the author has no account.
     let author = |by: &Signature| json!({ "type": "author", "raw": format!("{} <{}>", by.name, by.email) });
     json!({
         "type": "commit",

@@ -110,7 +110,7 @@ impl FromRequestParts<Arc<Shared>> for Place {
     }
 }
 
-/// Authorizes a caller for a workspace who is authorized for all its repositories.
+/// Finds the workspace and checks the caller's permission in all its repositories.
 async fn workspace(shared: &Shared, caller: Caller, name: &str, need: Need) -> Result<Account, Refusal> {
     let actor = caller.actor()?;
     let all = shared.repositories.all().await;
