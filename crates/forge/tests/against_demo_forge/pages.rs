@@ -5,7 +5,7 @@ use pullyard_forge::NewPullRequest;
 use crate::world::{REPOSITORY, World, assert_success, http};
 
 const HOSTILE: &str = "<script>alert('x')</script> \"&amp;";
-const ESCAPED: &str = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &quot;&amp;amp;";
+const ESCAPED: &str = "&#60;script&#62;alert(&#39;x&#39;)&#60;/script&#62; &#34;&#38;amp;";
 
 async fn get(world: &World, path: &str) -> reqwest::Response {
     http().get(format!("{}{path}", world.demo.url())).send().await.unwrap()
@@ -52,7 +52,7 @@ async fn page_shows_branches_commits_and_diff() {
         "<code>job</code> into <code>main</code>",
         "<h2>Commits</h2>",
         "(Test)</li>",
-        "<ins>+&lt;script&gt;",
+        "<ins>+&#60;script&#62;",
         "/acme/app/pull/1.diff",
     ] {
         assert!(page.contains(part), "{part}: {page}");
