@@ -56,10 +56,10 @@ const RESERVED: [(&str, &str); 16] = [
     ("aws-config", "store cloud entry admin"),
     ("aws-sigv4", "admin cloud"),
     ("xmlparser", "admin"),
-    ("askama", "function-pages"),
+    ("askama", "demo-forge function-pages"),
     (
         "axum",
-        "entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model fake-forge testkit",
+        "cli entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model fake-forge testkit",
     ),
     ("lambda_http", "entry"),
     ("lambda_runtime", "functions"),

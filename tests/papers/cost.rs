@@ -46,7 +46,7 @@ const SWEEP_LOG_BYTES: f64 = 2_500.0;
 const SECRETS: f64 = 5.0;
 /// Metrics of each sweep, and all metrics of a deployment including the access log's.
 const METRICS: f64 = 9.0;
-const ALL_METRICS: f64 = 25.0;
+const ALL_METRICS: f64 = 26.0;
 /// The number of metrics in all alarms; an alarm is charged per metric.
 const ALARM_METRICS: f64 = 36.0;
 const DASHBOARDS: f64 = 1.0;
