@@ -43,7 +43,7 @@ enum Command {
     Events(events::Events),
     #[command(flatten)]
     Client(client::Command),
-    /// The runner's commands: what the embedded ECS starts, and `pullyard-runner` without a second program.
+    /// Run and check a self-hosted runner (same as pullyard-runner).
     #[command(hide = true)]
     Runner(Box<runner::Runner>),
     /// One function, as Lambda starts it.

@@ -14,61 +14,60 @@ const BOOTSTRAP: &str = "PULLYARD_BOOTSTRAP";
 
 /// Run one job, then exit.
 ///
-/// Exits with 0 when the control plane knows how the job ended, or when somebody else has it; with 143
-/// when a signal stopped it; with another code when the runner itself failed.
-/// The bootstrap token is read from the environment variable PULLYARD_BOOTSTRAP.
+/// Exits with 0 if the control plane has the result or the job belongs to another attempt, with 143 after a signal,
+/// and with another code if the runner itself failed. Set the bootstrap token in PULLYARD_BOOTSTRAP.
 #[derive(Clone, Debug, clap::Args)]
 #[command(name = "run-job")]
 pub struct RunJob {
     /// The control plane's base URL.
     #[arg(long, env = "PULLYARD_API_URL", value_name = "URL")]
     pub api_url: String,
-    /// The job.
+    /// Id of the job.
     #[arg(long, env = "PULLYARD_JOB", value_name = "ID")]
     pub job: JobId,
-    /// The number of the attempt.
+    /// Number of the attempt.
     #[arg(long, env = "PULLYARD_ATTEMPT", value_name = "N")]
     pub attempt: u32,
-    /// The claim that a self-hosted runner made for this attempt; a new one is made if not given.
+    /// Claim of the self-hosted runner for this attempt; a new one if not given.
     #[arg(long, env = "PULLYARD_CLAIM", value_name = "ID", hide = true)]
     pub claim: Option<ClaimId>,
-    /// The process of the self-hosted runner that made the claim.
+    /// Process of the self-hosted runner that made the claim.
     #[arg(long, env = "PULLYARD_INSTANCE", value_name = "ID", hide = true)]
     pub instance: Option<InstanceId>,
-    /// Keeps mirrors, worktrees and undelivered results; a folder in the temporary folder if not given.
+    /// Folder for mirrors, worktrees and undelivered results; a folder in the temporary folder if not given.
     #[arg(long, env = "PULLYARD_WORK_DIR", value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
-    /// What stands between the agent and this machine; required, else the job is refused.
+    /// How the agent is isolated from this machine; required, else the job is refused.
     #[arg(long, env = "PULLYARD_ISOLATION", value_enum)]
     pub isolation: Option<Isolation>,
     /// The ECS container metadata endpoint, set by ECS.
     #[arg(long, env = "ECS_CONTAINER_METADATA_URI_V4", value_name = "URL", hide = true)]
     pub metadata_uri: Option<String>,
-    /// Seconds that the agent may take to stop by itself before it is killed.
+    /// Seconds that the agent has to stop before it is killed.
     #[arg(long, env = "PULLYARD_STOP_GRACE_SECS", value_name = "N", default_value_t = 10)]
     pub stop_grace_secs: u64,
-    /// Run the agent in a process namespace where this machine makes one, so that nothing it starts outlives it.
+    /// Run the agent in a process namespace, so that its processes end with it.
     #[arg(long, env = "PULLYARD_PROCESS_NAMESPACE", value_name = "WHEN", value_enum, default_value_t)]
     pub process_namespace: ProcessNamespace,
-    /// Seconds to wait before each time that an agent which could not reach its model is started again.
+    /// Seconds to wait before each restart of an agent that could not reach its model.
     #[arg(long, env = "PULLYARD_AGENT_RETRY_SECS", value_name = "A,B,…", default_value = "30,60,90", value_parser = waits)]
     pub agent_retry_secs: Waits,
-    /// Seconds for which a bucket that is away is tried again with what an attempt leaves for the next one.
+    /// Seconds to retry an unreachable bucket for a checkpoint.
     #[arg(long, env = "PULLYARD_BUCKET_AWAY_SECS", value_name = "N", default_value_t = 60, hide = true)]
     pub bucket_away_secs: u64,
     /// Keep the worktree after the job, until the next run on this machine.
     #[arg(long, env = "PULLYARD_KEEP_WORKTREE")]
     pub keep_worktree: bool,
-    /// Keep what the agent printed as it came, too, as an artifact of the job.
+    /// Store the agent's raw output, without secrets, as an artifact of the job.
     #[arg(long, env = "PULLYARD_RAW_CAPTURE")]
     pub raw_capture: bool,
-    /// What the start was part of, for logs; anything that is no trace id is left out.
+    /// Trace id for logs; an invalid one is ignored.
     #[arg(long, env = "PULLYARD_TRACE_ID", value_name = "ID", hide = true)]
     pub trace_id: Option<String>,
-    /// End as on SIGTERM once the process with this number, which started this one, is gone.
+    /// Stop as on SIGTERM when the process with this id, which started this one, has exited.
     #[arg(long, env = "PULLYARD_PARENT", value_name = "PID", hide = true)]
     pub parent: Option<u32>,
-    /// Remove this folder then.
+    /// Folder to remove when that process has exited.
     #[arg(long, env = "PULLYARD_PARENT_FOLDER", value_name = "DIR", hide = true, requires = "parent")]
     pub parent_folder: Option<PathBuf>,
 }
@@ -130,7 +129,7 @@ fn secrets(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<String>
 pub(crate) fn hide_from_children() {
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_dumpable(false) {
-        tracing::warn!(error = %error, "the runner's memory could not be hidden from its children: {error}");
+        tracing::warn!(error = %error, "cannot hide the runner's memory from its children: {error}");
     }
 }
 

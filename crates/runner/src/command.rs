@@ -4,18 +4,18 @@ use crate::daemon::{Check, Config, Start};
 use crate::{Error, RunJob};
 use pullyard_protocol::version::PROTOCOL;
 
-/// What the runner can be told to do.
+/// The runner's commands.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
-    /// Take jobs until told to stop.
+    /// Take jobs and run them until stopped.
     Start(Start),
-    /// Run one job; `start` and ECS call it, people need not.
+    /// Run one job (used by `start` and ECS).
     RunJob(RunJob),
-    /// Show whether this machine can be a runner; registers nothing.
+    /// Check whether this machine can be a runner, without registering it.
     Check(Check),
-    /// Show every setting, its value, and where it came from.
+    /// Show every setting with its value and source.
     Config(Config),
-    /// Show the release, its commit and the protocol that it speaks.
+    /// Show release, commit and protocol version.
     Version,
 }
 

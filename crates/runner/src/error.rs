@@ -13,26 +13,26 @@ pub enum Error {
     #[error("use {}", dir.display())]
     StateFolder { dir: PathBuf, source: std::io::Error },
     /// Another process on this machine is the runner with this name.
-    #[error("be the runner `{name}`: another process on this machine is, with {}; give this one another --name", dir.display())]
+    #[error("start as `{name}`: another process on this machine uses this name (folder {}); choose another --name", dir.display())]
     AlreadyRuns {
         name: String,
         /// The folder that it locked.
         dir: PathBuf,
     },
     /// The client could not be created.
-    #[error("speak to the control plane")]
+    #[error("create the client of the control plane")]
     Client(#[source] client::Error),
     /// The operating system rejected a signal handler.
     #[error("listen for signals")]
     Signals(#[source] std::io::Error),
     /// A random id was invalid.
-    #[error("make an id")]
+    #[error("create an id")]
     Id(#[source] pullyard_domain::id::BadId),
     /// The attempt could not be started.
     #[error("start the attempt")]
     Start(#[source] client::Error),
     /// The control plane refused the finish for good.
-    #[error("have the finish accepted")]
+    #[error("send the finish: the control plane refused it")]
     FinishRefused(#[source] client::Error),
     /// The finish could not be delivered in time. It stays in the outbox for the next run.
     #[error("deliver the finish")]

@@ -7,7 +7,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Runs Pullyard's jobs.
+/// Run Pullyard jobs on this machine.
 #[derive(Parser)]
 #[command(name = "pullyard-runner", version = pullyard_version::LONG, arg_required_else_help = true)]
 struct Line {

@@ -6,12 +6,12 @@ use pullyard_domain::trace::TraceId;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What stands between the agent and the machine.
+/// How the agent is isolated from the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Isolation {
-    /// Nothing, and the operator said so.
+    /// Agents run as this user.
     None,
-    /// The machine itself: a container, a jail or a virtual machine that runs only this.
+    /// The machine is a sandbox: a container, jail or virtual machine only for this runner.
     External,
 }
 
@@ -27,7 +27,7 @@ impl Isolation {
 /// Whether agents run in a process namespace of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ProcessNamespace {
-    /// Where the machine makes one.
+    /// If this machine supports it.
     #[default]
     Auto,
     /// Never.

@@ -38,7 +38,7 @@ impl Found {
         let (words, works) = match (&self.installed, self.has_key) {
             (Ok(installed), true) => (self.place(installed), true),
             (Ok(installed), false) => (format!("{}; no key: set {keys}", self.place(installed)), false),
-            (Err(reason), _) => (format!("not here: {reason}"), false),
+            (Err(reason), _) => (format!("not usable: {reason}"), false),
         };
         let wanted = named.contains(self.known.capability());
         if wanted && !works { Err(words) } else { Ok(words) }
@@ -83,7 +83,7 @@ mod tests {
     fn missing_agent_is_an_error_only_if_configured() {
         let named = BTreeSet::from(["codex".to_owned()]);
         let missing = found(Known::Codex, false, true);
-        assert_eq!(missing.words(&named), Err("not here: no such program".into()));
+        assert_eq!(missing.words(&named), Err("not usable: no such program".into()));
         assert!(missing.words(&BTreeSet::new()).is_ok());
         let keyless = found(Known::Codex, true, false).words(&named).unwrap_err();
         assert_eq!(keyless, "1.2.3 at /bin/agent; no key: set OPENAI_API_KEY or PULLYARD_CODEX_AUTH");

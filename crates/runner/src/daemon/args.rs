@@ -25,48 +25,49 @@ pub(crate) struct Flags {
     api_url: Option<String>,
     /// A file with the runner token; required without PULLYARD_RUNNER_TOKEN. [env: PULLYARD_RUNNER_TOKEN_FILE]
     ///
-    /// The token itself is never a flag: set PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN.
+    /// Or set the token itself in PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN; it has no flag.
     #[arg(long, value_name = "FILE")]
     token_file: Option<String>,
-    /// Unique among runners; the machine's name if not given. [env: PULLYARD_RUNNER_NAME, RUNNER_NAME]
+    /// Name of this runner, unique among runners; the machine's name if not given. [env: PULLYARD_RUNNER_NAME, RUNNER_NAME]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// How many jobs run at once, 1 to 12; 1 if not given. [env: PULLYARD_RUNNER_SLOTS, RUNNER_MAX_CONCURRENT_JOBS]
+    /// Number of jobs to run at once, 1 to 12; 1 if not given. [env: PULLYARD_RUNNER_SLOTS, RUNNER_MAX_CONCURRENT_JOBS]
     #[arg(long, value_name = "N")]
     slots: Option<String>,
-    /// Tags that jobs may require, separated by commas; no tag if not given. [env: PULLYARD_RUNNER_LABELS]
+    /// Labels that jobs may require, separated by commas; none if not given. [env: PULLYARD_RUNNER_LABELS]
     #[arg(long, value_name = "A,B")]
     labels: Option<String>,
-    /// The agents it drives; `command` and those that are installed with a key if not given. [env: PULLYARD_RUNNER_CAPABILITIES]
+    /// Agents to offer, separated by commas; `command` and the installed agents with a key if not given.
+    /// [env: PULLYARD_RUNNER_CAPABILITIES]
     #[arg(long, value_name = "A,B")]
     capabilities: Option<String>,
-    /// Keeps mirrors, worktrees, logs and what this runner remembers; `~/.local/state/pullyard-runner`, or what
-    /// STATE_DIRECTORY or XDG_STATE_HOME say instead, if not given. [env: PULLYARD_WORK_DIR]
+    /// Folder for mirrors, worktrees, logs and state; `~/.local/state/pullyard-runner`, unless STATE_DIRECTORY or
+    /// XDG_STATE_HOME is set, if not given. [env: PULLYARD_WORK_DIR]
     #[arg(long, value_name = "DIR")]
     work_dir: Option<String>,
-    /// What stands between agents and this machine: `external` or `none`; required. [env: PULLYARD_ISOLATION]
+    /// `external` if this machine is a sandbox, `none` to run agents as this user; required. [env: PULLYARD_ISOLATION]
     #[arg(long, value_name = "WHAT")]
     isolation: Option<String>,
-    /// Ask for jobs more seldom than the control plane wants; the control plane's own if not given.
+    /// Poll for jobs less often than the control plane suggests; the control plane's interval if not given.
     /// [env: PULLYARD_POLL_INTERVAL_MS, RUNNER_POLL_INTERVAL_MS]
     #[arg(long, value_name = "MS")]
     poll_interval_ms: Option<String>,
-    /// How long one claim may take with its repeats; 20000 if not given.
+    /// Time limit of one claim, including retries; 20000 if not given.
     /// [env: PULLYARD_POLL_TIMEOUT_MS, RUNNER_POLL_TIMEOUT_MS]
     #[arg(long, value_name = "MS")]
     poll_timeout_ms: Option<String>,
-    /// Be heard more often than the control plane wants; the control plane's own if not given.
+    /// Send heartbeats more often than the control plane suggests; the control plane's interval if not given.
     /// [env: PULLYARD_HEARTBEAT_INTERVAL_MS, RUNNER_HEARTBEAT_INTERVAL_MS]
     #[arg(long, value_name = "MS")]
     heartbeat_interval_ms: Option<String>,
-    /// How long any other call may take with its repeats; 20000 if not given.
+    /// Time limit of any other call, including retries; 20000 if not given.
     /// [env: PULLYARD_REQUEST_TIMEOUT_MS, RUNNER_REQUEST_TIMEOUT_MS]
     #[arg(long, value_name = "MS")]
     request_timeout_ms: Option<String>,
-    /// How many jobs' logs are kept; 50 if not given. [env: PULLYARD_KEEP_LOGS]
+    /// Number of job logs to keep; 50 if not given. [env: PULLYARD_KEEP_LOGS]
     #[arg(long, value_name = "N")]
     keep_logs: Option<String>,
-    /// Seconds that an agent may take to stop by itself; 10 if not given. [env: PULLYARD_STOP_GRACE_SECS]
+    /// Seconds that an agent has to stop before it is killed; 10 if not given. [env: PULLYARD_STOP_GRACE_SECS]
     #[arg(long, value_name = "N")]
     stop_grace_secs: Option<String>,
 }
@@ -95,25 +96,26 @@ impl Flags {
     }
 }
 
-/// Take jobs and run them, until told to stop.
+/// Take jobs and run them until stopped.
 ///
-/// SIGTERM or SIGINT: nothing more is taken, what runs is waited for, exit 0. A second one stops what
-/// runs, exit 143 or 130. Exit 2: a setting is wrong; 3: refused; 4: the token is; 5: the runner was deleted.
+/// On SIGTERM or SIGINT, takes no more jobs, waits for the running ones and exits with 0. A second signal stops
+/// the running jobs; the exit code is then 143 or 130. Other exit codes: 2 invalid setting, 3 refused, 4 invalid token,
+/// 5 runner deleted.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   RUNNER_TOKEN=rnt_… pullyard-runner start --api-url https://pullyard.example --isolation external
   pullyard-runner start --token-file /etc/pullyard/token --slots 3 --labels gpu,eu
-  pullyard-runner start --once            take one job if there is one, run it, and end")]
+  pullyard-runner start --once            run one job if one is waiting, then exit")]
 pub struct Start {
     #[command(flatten)]
     flags: Flags,
-    /// Ask once; run the job if there is one; end.
+    /// Poll once, run the job if there is one, then exit.
     #[arg(long)]
     once: bool,
-    /// Wait for one job, run it, and end.
+    /// Wait for one job, run it, then exit.
     #[arg(long, conflicts_with = "once")]
     disconnect_after_job: bool,
-    /// End after so long without a job: 90s, 15m, 2h.
+    /// Exit after this time without a job: 90s, 15m, 2h.
     #[arg(long, value_name = "LENGTH", value_parser = length)]
     idle_timeout: Option<Duration>,
     /// The program and arguments that run one job, for tests; this program if not given.
@@ -127,7 +129,7 @@ impl Start {
         hide_from_children();
         let Read { mut settings, faults, unused, .. } = self.flags.read();
         for (name, why) in unused {
-            tracing::warn!("{name} is set and changes nothing: {why}");
+            tracing::warn!("{name} is ignored: {why}");
         }
         for fault in &faults {
             complain(&fault.sentence);
@@ -141,7 +143,7 @@ impl Start {
         let command = match self.command(this) {
             Ok(command) => command,
             Err(error) => {
-                complain(&format!("This program can't be found again to run jobs with: {error}."));
+                complain(&format!("Cannot find the path of this program: {error}."));
                 return 1;
             }
         };
@@ -176,7 +178,7 @@ impl Start {
     }
 }
 
-/// Show on one screen whether this machine can be a runner. Nothing is registered.
+/// Check whether this machine can be a runner, without registering it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Check {
     #[command(flatten)]
@@ -190,7 +192,7 @@ impl Check {
     }
 }
 
-/// Show every setting, its value and where it comes from.
+/// Show every setting with its value and source.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Config {
     #[command(flatten)]

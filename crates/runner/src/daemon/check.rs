@@ -76,7 +76,7 @@ async fn works(git: &Git, work_dir: &Path) -> Found {
         if !Path::new(&helpers).join("git-remote-https").exists() {
             return Err(format!("git can't fetch over https: {helpers} has no git-remote-https"));
         }
-        Ok("made a commit; fetches over https".to_owned())
+        Ok("can commit, and fetch over https".to_owned())
     };
     let found = made.await;
     let _ = std::fs::remove_dir_all(&dir);
@@ -87,16 +87,16 @@ async fn works(git: &Git, work_dir: &Path) -> Found {
 fn signing() -> Found {
     let path = Environment::ours().get("PATH");
     Ok(match find_program("ssh-keygen", Path::new("/"), path.as_deref()) {
-        Ok(_) => "ssh-keygen is there, for projects that sign their commits".into(),
-        Err(_) => "no ssh-keygen: jobs of projects that sign their commits fail here; install OpenSSH's client".into(),
+        Ok(_) => "ssh-keygen found (needed for signed commits)".into(),
+        Err(_) => "no ssh-keygen: jobs with signed commits will fail; install the OpenSSH client".into(),
     })
 }
 
 /// The runner must verify that no process of an agent is alive before it publishes work.
 fn processes() -> Found {
     match stray::seen().map_err(|error| format!("failed to {error}"))? {
-        Some(count) => Ok(format!("{count} are seen through /proc")),
-        None => Ok("only process groups are seen: what leaves its group may outlive its job".into()),
+        Some(count) => Ok(format!("{count} processes visible in /proc")),
+        None => Ok("only process groups are visible: a process that leaves its group may outlive its job".into()),
     }
 }
 
@@ -105,8 +105,8 @@ fn writable(work_dir: &Path) -> Found {
     let tried = private_dirs(work_dir).and_then(|()| std::fs::write(&probe, "probe"));
     let _ = std::fs::remove_file(&probe);
     match tried {
-        Ok(()) => Ok(format!("{} can be written to", work_dir.display())),
-        Err(error) => Err(format!("{} can't be written to: {error}", work_dir.display())),
+        Ok(()) => Ok(format!("{} is writable", work_dir.display())),
+        Err(error) => Err(format!("{} is not writable: {error}", work_dir.display())),
     }
 }
 
@@ -115,7 +115,7 @@ fn free(work_dir: &Path) -> Found {
     // Floating point, because the width of these integers differs between systems.
     let gib = about.blocks_available() as f64 * about.fragment_size() as f64 / GIB;
     let words = format!("{gib:.1} GiB");
-    if gib >= LEAST_FREE_GIB { Ok(words) } else { Err(format!("{words}: mirrors and worktrees want at least 1 GiB")) }
+    if gib >= LEAST_FREE_GIB { Ok(words) } else { Err(format!("{words}: mirrors and worktrees need at least 1 GiB")) }
 }
 
 fn token(read: &Read) -> Found {
@@ -124,14 +124,14 @@ fn token(read: &Read) -> Found {
         None => {
             let row = read.rows.iter().find(|row| row.name == "token");
             let (value, from) = row.map_or(("", ""), |row| (&row.value, &row.from));
-            Ok(format!("{value} from {from}; `start` shows whether it is accepted"))
+            Ok(format!("{value} from {from}; `start` verifies it"))
         }
     }
 }
 
 async fn server(settings: &Settings) -> Found {
     if settings.api_url.is_empty() {
-        return Err("no address is set".into());
+        return Err("no URL is set".into());
     }
     // The route needs no credential, so the runner's token is not sent.
     let client = Operator::new(&settings.api_url, "-").map_err(|error| error.to_string())?;
@@ -152,19 +152,19 @@ async fn server(settings: &Settings) -> Found {
 
 fn isolation(settings: &Settings) -> Found {
     match settings.isolation {
-        None => Err("not set: `start` refuses; say `external` or `none`".into()),
-        Some(Isolation::None) => Ok("none: agents may do all that this user may".into()),
-        Some(Isolation::External) => Ok("external: this machine is the boundary".into()),
+        None => Err("not set: `start` needs `external` or `none`".into()),
+        Some(Isolation::None) => Ok("none: agents run as this user".into()),
+        Some(Isolation::External) => Ok("external: this machine is a sandbox".into()),
     }
 }
 
 fn others(read: &Read) -> Found {
-    let told = |sentence: &str| !sentence.contains("stands between agents");
+    let told = |sentence: &str| !sentence.starts_with("Choose an isolation");
     let faults: Vec<_> = read
         .faults
         .iter()
         .filter(|fault| !fault.signed_out && told(&fault.sentence))
         .map(|fault| fault.sentence.as_str())
         .collect();
-    if faults.is_empty() { Ok("can be used: see `config`".into()) } else { Err(faults.join(" ")) }
+    if faults.is_empty() { Ok("valid; `config` lists them".into()) } else { Err(faults.join(" ")) }
 }

@@ -56,13 +56,13 @@ pub(crate) const ALL: &[Named] = &[
     STOP_GRACE,
 ];
 
-const NO_CONTAINERS: &str = "this runner starts no containers yet: run it in one, and say --isolation external";
+const NO_CONTAINERS: &str = "this runner starts no containers; run it in one, with --isolation external";
 
 /// Settings of other runners that change nothing here, each with the reason.
 pub(crate) const UNUSED: &[(&str, &str)] = &[
-    ("RUNNER_CLONE_DEPTH", "a mirror keeps each repository once, so a job fetches only what is new"),
-    ("RUNNER_USER_ID", "the runner token says for whom it works"),
-    ("OVERSIGHT_CLI", "the repository's settings name the agent"),
+    ("RUNNER_CLONE_DEPTH", "the runner keeps a mirror of each repository"),
+    ("RUNNER_USER_ID", "the runner token decides which jobs it may take"),
+    ("OVERSIGHT_CLI", "the repository's settings choose the agent"),
     ("SPAWND_SOURCE_CACHE_ROOT", "mirrors are in the work folder"),
     ("DOCKER_EXECUTOR_IMAGE", NO_CONTAINERS),
     ("DOCKER_MEMORY_LIMIT", NO_CONTAINERS),

@@ -37,32 +37,32 @@ pub(crate) fn meaning(error: &Error, asked: Asked, name: &str) -> Meaning {
         (401, _) => never(
             SIGNED_OUT,
             format!(
-                "The control plane does not know the runner token, or it was revoked or has expired: {detail} Make a new one and set it."
+                "The runner token is unknown, revoked or expired: {detail} Create one with `pullyard tokens create --kind runner`."
             ),
         ),
-        (403, _) => never(SIGNED_OUT, format!("The runner token may not do this: {detail}")),
+        (403, _) => never(SIGNED_OUT, format!("The runner token does not allow this: {detail}")),
         (_, "runner_live") => never(
             REFUSED,
             format!(
-                "Another process of the runner `{name}` is still heard. Stop it, or give this one another --name; \
-                 if it is dead, start again when it has counted as Offline, which takes up to two minutes."
+                "The runner `{name}` is already running in another process. Stop that process or choose another --name. \
+                 If it crashed, try again in two minutes."
             ),
         ),
         (_, "name_taken") => never(
             REFUSED,
             format!(
-                "The name `{name}` belongs to a runner of another token. Give this one another --name, or delete that runner."
+                "The name `{name}` belongs to a runner with another token. Choose another --name or delete that runner."
             ),
         ),
         (_, "runner_replaced") => {
-            never(REFUSED, format!("Another process has taken the place of this one as the runner `{name}`."))
+            never(REFUSED, format!("Another process replaced this one as the runner `{name}`."))
         }
         (404, _) if asked == Asked::Registration => never(
             REFUSED,
-            format!("The control plane has no self-hosted runners: {detail} Is it older than this runner?"),
+            format!("The control plane does not support self-hosted runners: {detail} Update it if it is older than this runner."),
         ),
         // A user deleted the runner, and registering again would undo that.
-        (404, _) => never(MISSING, format!("The runner `{name}` was deleted. Start this again to register it anew.")),
+        (404, _) => never(MISSING, format!("The runner `{name}` was deleted. Start it again to register it.")),
         (408 | 425 | 429 | 500.., _) => Meaning::Later,
         _ if asked == Asked::Claim => Meaning::NotNow,
         (status, code) => never(REFUSED, format!("The control plane refused this runner: {detail} ({status} {code})")),

@@ -65,14 +65,14 @@ impl Settings {
             labels: reader.words(&names::LABELS, "", &|_| None),
             capabilities: reader.words(&names::CAPABILITIES, "command", &|word| {
                 let driven = DRIVEN.contains(&word);
-                (!driven).then(|| format!("`{word}` can't be driven by this release: use {}", DRIVEN.join(", ")))
+                (!driven).then(|| format!("unknown agent `{word}`; use {}", DRIVEN.join(", ")))
             }),
             capabilities_named: given.find(&names::CAPABILITIES).is_some(),
             work_dir: reader.work_dir(),
             isolation: reader.isolation(),
-            poll_interval: reader.millis(&names::POLL_INTERVAL, "as the server says"),
+            poll_interval: reader.millis(&names::POLL_INTERVAL, "set by the server"),
             poll_timeout: reader.millis(&names::POLL_TIMEOUT, "20000").unwrap_or(Duration::from_secs(20)),
-            heartbeat_interval: reader.millis(&names::HEARTBEAT_INTERVAL, "as the server says"),
+            heartbeat_interval: reader.millis(&names::HEARTBEAT_INTERVAL, "set by the server"),
             request_timeout: reader.millis(&names::REQUEST_TIMEOUT, "20000").unwrap_or(Duration::from_secs(20)),
             keep_logs: usize::try_from(reader.number(&names::KEEP_LOGS, "50", 1, 100_000).unwrap_or(50)).unwrap_or(50),
             stop_grace: Duration::from_secs(reader.number(&names::STOP_GRACE, "10", 0, 3_600).unwrap_or(10)),
@@ -110,13 +110,13 @@ impl Reader<'_> {
 
     fn api_url(&mut self) -> String {
         let Some(found) = self.find(&names::API_URL, "") else {
-            self.fault(format!("The control plane's address is missing: set {}.", names::API_URL.to_set()));
+            self.fault(format!("The control plane's URL is missing. Set {}.", names::API_URL.to_set()));
             return String::new();
         };
         let url = found.value.trim_end_matches('/').to_owned();
         let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
         if host.is_none_or(|host| host.is_empty() || host.starts_with('/') || url.contains(char::is_whitespace)) {
-            self.fault(format!("{url} ({}) is no address: write it as https://HOST.", found.from));
+            self.fault(format!("`{url}` ({}) is not a URL. Write it as https://HOST.", found.from));
         }
         url
     }
@@ -129,7 +129,7 @@ impl Reader<'_> {
                 Ok(text) => Some(Found { value: text.trim().to_owned(), from: format!("{from} {path}") }),
                 Err(error) => {
                     self.faults.push(Fault {
-                        sentence: format!("The token can't be read from {path}: {error}."),
+                        sentence: format!("Cannot read the token file {path}: {error}."),
                         signed_out: true,
                     });
                     self.row(&names::TOKEN, String::new(), format!("{from} {path}"));
@@ -140,14 +140,14 @@ impl Reader<'_> {
         };
         let Some(Found { value, from }) = found else {
             let sentence =
-                format!("The runner token is missing: set {}, or --token-file.", names::TOKEN.environment.join(" or "));
+                format!("The runner token is missing. Set {} or --token-file.", names::TOKEN.environment.join(" or "));
             self.faults.push(Fault { sentence, signed_out: true });
             self.row(&names::TOKEN, String::new(), "default".into());
             return String::new();
         };
         self.row(&names::TOKEN, hidden(&value), from.clone());
         if !value.starts_with("rnt_") || !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            let sentence = format!("What {from} holds is no runner token: they begin with rnt_.");
+            let sentence = format!("The value of {from} is not a runner token. Runner tokens begin with rnt_.");
             self.faults.push(Fault { sentence, signed_out: true });
         }
         value
@@ -160,7 +160,7 @@ impl Reader<'_> {
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if !(1..=64).contains(&name.len()) || !name.chars().all(good) {
             self.fault(format!(
-                "`{name}` can't be a runner's name: use 1 to 64 letters, digits, dashes, underscores and dots ({}).",
+                "`{name}` is not a valid runner name. Use 1 to 64 letters, digits, dashes, underscores and dots ({}).",
                 names::NAME.to_set()
             ));
         }
@@ -177,7 +177,7 @@ impl Reader<'_> {
         match found.value.parse() {
             Ok(number) if (least..=most).contains(&number) => Some(number),
             _ => {
-                self.fault(format!("{} is {}: use a whole number from {least} to {most}.", found.from, found.value));
+                self.fault(format!("{} is {}. Use a whole number from {least} to {most}.", found.from, found.value));
                 None
             }
         }
@@ -194,7 +194,7 @@ impl Reader<'_> {
             text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
         for word in &words {
             if word.chars().count() > 64 || word.chars().any(|c| c.is_control() || c.is_whitespace()) {
-                self.fault(format!("`{word}` ({from}) can't be used: at most 64 characters without spaces."));
+                self.fault(format!("`{word}` ({from}) is invalid. Use at most 64 characters without spaces."));
             }
             if let Some(reason) = refused(word) {
                 self.fault(format!("{from}: {reason}."));
@@ -212,8 +212,8 @@ impl Reader<'_> {
     fn isolation(&mut self) -> Option<Isolation> {
         let Some(found) = self.find(&names::ISOLATION, "") else {
             self.fault(format!(
-                "Nothing says what stands between agents and this machine: set {} to `external` if it is a container, \
-                 jail or virtual machine that runs only this, or to `none` if agents may do all that this user may.",
+                "Choose an isolation with {}: `none` runs agents as your user; `external` says that this machine is a \
+                 sandbox.",
                 names::ISOLATION.to_set()
             ));
             return None;
@@ -223,7 +223,7 @@ impl Reader<'_> {
             // Other runners name the kind of boundary. Each name is the operator's promise that there is a boundary.
             "external" | "container" | "jail" | "vm" => Some(Isolation::External),
             other => {
-                self.fault(format!("{} is {other}: use `external` or `none`.", found.from));
+                self.fault(format!("{} is {other}. Use `external` or `none`.", found.from));
                 None
             }
         }
@@ -266,7 +266,7 @@ pub(crate) fn length(text: &str) -> Result<Duration, String> {
     };
     match digits.parse::<u64>() {
         Ok(number) if secs > 0 && number > 0 && number <= 1_000_000 => Ok(Duration::from_secs(number * secs)),
-        _ => Err("use a length such as 90s, 15m or 2h".into()),
+        _ => Err("use a duration such as 90s, 15m or 2h".into()),
     }
 }
 
