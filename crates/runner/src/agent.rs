@@ -166,7 +166,7 @@ pub(crate) async fn choose(
             Ok(installed) if known.has_key(environment) => return Ok(Chosen::Known(installed)),
             // An agent without a key is the last resort. Once started, it reports that it is not signed in.
             Ok(installed) => keyless = keyless.or(Some(installed)),
-            Err(reason) => tracing::warn!("{} can't be used: {reason}", known.name()),
+            Err(reason) => tracing::warn!("{} is not usable: {reason}", known.name()),
         }
     }
     if let Some(installed) = keyless {

@@ -157,7 +157,7 @@ impl Artifacts {
         if waited.is_ok() {
             return None;
         }
-        tracing::warn!("some artifacts could not be uploaded before the end");
+        tracing::warn!("some artifacts were not uploaded in time");
         let is_lost = self.0.checkpoints.load(Ordering::Relaxed) > 0;
         is_lost.then(|| work_not_kept("there was no time to upload it"))
     }
@@ -221,7 +221,7 @@ impl Artifacts {
                 false
             }
             Err(why) => {
-                tracing::warn!(name, size, "an artifact was not kept: {why}");
+                tracing::warn!(name, size, "artifact not stored: {why}");
                 false
             }
         }
@@ -229,7 +229,7 @@ impl Artifacts {
 
     /// Logs that a file is not stored, if users look for it. The caller may hold the record's lock: records no event.
     pub(crate) fn not_kept(&self, kind: Kind, name: &str, why: &str) {
-        tracing::warn!(name, "an artifact was not kept: {why}");
+        tracing::warn!(name, "artifact not stored: {why}");
         if is_looked_for(kind) {
             self.hand_over(Handed::Not(not_kept(name, why)));
         }

@@ -115,7 +115,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
 
     let exit = match said(ended) {
         Ok(Said::Rests) => {
-            tracing::info!(job.id = %job, attempt, "the attempt gave its job back");
+            tracing::info!(job.id = %job, attempt, "attempt returned its job");
             Ok(Exit::Finished)
         }
         Ok(Said::Ends((outcome, failure, result))) => {
@@ -123,7 +123,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
             let letter = letter(&options, &this, (outcome, failure, result))?;
             tracing::info!(
                 job.id = %job, attempt, outcome = ?letter.finish.outcome,
-                failure = letter.finish.failure.as_ref().map(Failure::code), "the attempt ends"
+                failure = letter.finish.failure.as_ref().map(Failure::code), "attempt finished"
             );
             flush(&reporter, &uploads, &orders).await;
             finish(&outbox, letter, &orders).await

@@ -21,7 +21,7 @@ const LARGEST_QUESTION: u64 = 64 * 1024;
 pub(crate) async fn is_the_agents(git: &Git, workspace: &Workspace, path: &str) -> bool {
     let (tree, repository) = (workspace.tree(), workspace.repository());
     if let Err(fault) = workspace.seal(None).await {
-        tracing::warn!(error = %fault, "whose {path} is can't be told: {fault}");
+        tracing::warn!(error = %fault, "cannot see whether git tracks {path}: {fault}");
         return false;
     }
     let pathspec = format!(":(top,literal){path}");
@@ -45,7 +45,7 @@ pub(crate) async fn question(git: &Git, workspace: &Workspace) -> Option<String>
         Ok(question) => Some(question.trim().to_owned()).filter(|question| !question.is_empty()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
-            tracing::warn!(error = %error, "the agent's question could not be read: {error}");
+            tracing::warn!(error = %error, "cannot read the agent's question: {error}");
             None
         }
     }

@@ -104,7 +104,7 @@ impl Prices {
                 Some((model, price)) => {
                     by_operator.insert(model, price);
                 }
-                None => tracing::warn!("a price of a model can't be read: write MODEL=INPUT/CACHED/OUTPUT"),
+                None => tracing::warn!("ignored an invalid model price; write MODEL=INPUT/CACHED/OUTPUT"),
             }
         }
         Self { by_operator }

@@ -111,7 +111,7 @@ impl Attempt<'_> {
             Phase::Executing => "executing",
             Phase::Syncing => "syncing",
         };
-        tracing::info!(job.id = %self.assignment.job, attempt = self.assignment.attempt, phase = name, "{name} begins");
+        tracing::info!(job.id = %self.assignment.job, attempt = self.assignment.attempt, phase = name, "{name} started");
         let request = StatusRequest { status: phase, inputs };
         let answer = self.insist(async || self.client.status(&request).await).await?;
         if !answer.goes_on {
@@ -251,17 +251,17 @@ impl Attempt<'_> {
             };
             match refusal(&error) {
                 Refusal::LeaseLost => {
-                    tracing::warn!(error = %error, "the attempt was taken away: {error}");
+                    tracing::warn!(error = %error, "lease lost: {error}");
                     self.orders.give(Order::LeaseLost);
                     return Err(Stop::Ordered(Order::LeaseLost));
                 }
                 Refusal::Unwanted => return Err(Stop::Ordered(Order::Cancel)),
                 Refusal::Final => {
-                    tracing::error!(error = %error, "a call was refused for good: {error}");
+                    tracing::error!(error = %error, "call refused: {error}");
                     return Err(refused(&error).into());
                 }
                 Refusal::Transient => {
-                    tracing::warn!(error = %error, "a call was not answered yet: {error}");
+                    tracing::warn!(error = %error, "call failed, retrying: {error}");
                     sleep(back_off.next()).await;
                 }
             }

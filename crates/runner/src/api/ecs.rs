@@ -18,7 +18,7 @@ pub(crate) async fn task_arn(metadata_uri: &str) -> Option<String> {
     match ask(metadata_uri).await {
         Ok(task) => Some(task.arn),
         Err(error) => {
-            tracing::warn!(error = %error, "the ECS metadata endpoint did not name the task: {error}");
+            tracing::warn!(error = %error, "cannot read the task from the ECS metadata endpoint: {error}");
             None
         }
     }

@@ -19,7 +19,7 @@ pub(crate) async fn finish(outbox: &Outbox, letter: Letter, orders: &Orders) -> 
     let kept = match outbox.keep(&letter) {
         Ok(path) => Some(path),
         Err(error) => {
-            tracing::error!(error = %error, "the finish could not be kept in the outbox: {error}");
+            tracing::error!(error = %error, "cannot store the finish in the outbox: {error}");
             None
         }
     };

@@ -81,7 +81,7 @@ impl Outbox {
             }
         };
         if timeout(EARLIER_LIMIT, all).await.is_err() {
-            tracing::warn!("not every earlier finish could be delivered yet");
+            tracing::warn!("some earlier finishes are still undelivered");
         }
     }
 
@@ -94,17 +94,17 @@ impl Outbox {
                     Err(error) => error.to_string(),
                     Ok(Ok(_)) => return,
                 };
-                tracing::warn!(reason = %reason, "a letter in the outbox can't be read: {reason}");
+                tracing::warn!(reason = %reason, "skipped an unreadable file in the outbox: {reason}");
                 return forget_if_old(path);
             }
         };
         match deliver(&letter).await {
             Ok(delivered) => {
-                tracing::info!(job.id = %letter.job, attempt = letter.attempt, outcome = ?delivered, "an earlier finish was delivered");
+                tracing::info!(job.id = %letter.job, attempt = letter.attempt, outcome = ?delivered, "earlier finish delivered");
                 forget(path);
             }
             Err(error) => {
-                tracing::warn!(job.id = %letter.job, attempt = letter.attempt, error = %error, "an earlier finish could not be delivered: {error}");
+                tracing::warn!(job.id = %letter.job, attempt = letter.attempt, error = %error, "earlier finish not delivered: {error}");
                 forget_if_old(path);
             }
         }
@@ -136,7 +136,7 @@ pub(crate) fn forget(path: &Path) {
     if let Err(error) = fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(error = %error, "a delivered finish could not be removed from the outbox: {error}");
+        tracing::warn!(error = %error, "cannot remove a delivered finish from the outbox: {error}");
     }
 }
 
@@ -144,7 +144,7 @@ fn forget_if_old(path: &Path) {
     let written = fs::metadata(path).and_then(|about| about.modified());
     let age = written.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
     if age.is_some_and(|age| age > TOO_OLD) {
-        tracing::warn!("a finish was given up after a week in the outbox");
+        tracing::warn!("discarded a finish after a week in the outbox");
         forget(path);
     }
 }
@@ -155,7 +155,7 @@ pub(crate) async fn deliver_at_last(letter: &Letter) -> Delivered {
         match deliver(letter).await {
             Ok(delivered) => return delivered,
             Err(error) => {
-                tracing::warn!(error = %error, "the finish could not be delivered yet: {error}");
+                tracing::warn!(error = %error, "finish not delivered, retrying: {error}");
             }
         }
         sleep(back_off.next()).await;

@@ -147,7 +147,7 @@ impl Events {
             }
         };
         if timeout(limit, sent).await.is_err() {
-            tracing::warn!("some events could not be sent before the end");
+            tracing::warn!("some events were not sent in time");
         }
         shared.state().hurry = false;
     }

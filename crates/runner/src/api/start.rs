@@ -51,7 +51,7 @@ async fn ask(options: &Options, request: &StartRequest) -> Result<Started, Error
         };
         match refusal(&error) {
             Refusal::LeaseLost | Refusal::Unwanted => {
-                tracing::info!(error = %error, "the claim was refused: {error}");
+                tracing::info!(error = %error, "claim refused: {error}");
                 return Ok(Started::NotOurs);
             }
             Refusal::Transient if Instant::now() < until => sleep(back_off.next()).await,

@@ -214,7 +214,7 @@ impl Lines {
         let written = self.file.write_all(line).and_then(|()| self.file.write_all(b"\n"));
         if let Err(error) = written {
             // A full disk is the job's own problem. Only the record ends here.
-            tracing::warn!(error = %error, "a record of the agent's output broke off: {error}");
+            tracing::warn!(error = %error, "recording of the agent's output stopped: {error}");
             self.full = true;
         }
     }

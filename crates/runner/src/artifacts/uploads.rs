@@ -49,12 +49,12 @@ async fn one_by_one(
                     artifacts.0.lost_checkpoint.store(uploaded.is_err(), Ordering::Relaxed);
                 }
                 match uploaded {
-                    Ok(()) => tracing::debug!(kind = kind.as_str(), name = %name, "an artifact was uploaded"),
+                    Ok(()) => tracing::debug!(kind = kind.as_str(), name = %name, "artifact uploaded"),
                     Err(failed) => {
                         // The attempt that has the lease now stores its own artifacts.
                         lost = failed.is_for_all();
                         let shown = kind.as_str();
-                        tracing::warn!(kind = shown, name = %name, error = %failed, "an artifact was not kept: {failed}");
+                        tracing::warn!(kind = shown, name = %name, error = %failed, "artifact not stored: {failed}");
                         let reason = clipped(&failed.to_string(), LONGEST_REASON);
                         if is_checkpoint {
                             say(work_not_kept(&format!("its upload failed: {reason}")));

@@ -45,7 +45,7 @@ impl From<io::Error> for Failed {
 pub(super) async fn fetch(this: &Attempt<'_>, to: &Path, limit: Duration) -> Result<Result<Option<u32>, Lost>, Stop> {
     let is_away = |failed: &Failed| match failed {
         Failed::Passing(reason) => {
-            tracing::warn!("a checkpoint was not fetched yet: {reason}");
+            tracing::warn!("checkpoint download failed, retrying: {reason}");
             true
         }
         Failed::ForGood(_) | Failed::Stopped(_) => false,

@@ -97,7 +97,7 @@ async fn keep_within(this: &Attempt<'_>, workspace: &Workspace, limit: Duration)
         Ok(Err(Not::Because(reason))) => reason,
         Err(_) => "there was no time for it".into(),
     };
-    tracing::warn!("no checkpoint was made: {because}");
+    tracing::warn!("no checkpoint stored: {because}");
     let words = format!("What the agent did so far is not kept, because {because}.");
     this.events.add(Said::words(EventKind::Log, words));
 }
@@ -142,7 +142,7 @@ async fn make(this: &Attempt<'_>, workspace: &Workspace) -> Result<String, Not> 
         Ok::<_, Not>(without)
     };
     if let Some(fault) = tokio::task::spawn_blocking(pack).await.map_err(io::Error::from)?? {
-        tracing::warn!("no session is kept: {fault}");
+        tracing::warn!("session not stored: {fault}");
         let words = format!("The agent's session is not kept, because {fault}; its work is.");
         this.events.add(Said::words(EventKind::Log, words));
     }
@@ -188,7 +188,7 @@ async fn keep_work(this: &Attempt<'_>, workspace: &Workspace, known: &Known, fol
         Ok(tree) => tree,
         Err(Stop::Failed(Failure::NoChanges {})) => return Ok(()),
         Err(stop) => {
-            tracing::warn!("the work could not be read: {stop:?}");
+            tracing::warn!("cannot read the work folder: {stop:?}");
             return Err(because("the work folder can't be read"));
         }
     };

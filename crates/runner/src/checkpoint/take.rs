@@ -336,7 +336,7 @@ async fn put_back(this: &Attempt<'_>, git: &Git, workspace: &Workspace, there: &
         && let Ok(text) = fs::read_to_string(folder.join(REPLIES))
         && let Err(error) = replies::put_back(&tree, &text)
     {
-        tracing::warn!(error = %error, "the agent's words for reviewers could not be put back: {error}");
+        tracing::warn!(error = %error, "cannot restore the agent's replies to reviewers: {error}");
     }
     let Some(id) = about.session.clone().filter(|_| lost.is_none()) else {
         return Ok(Taken { session: None, has_work });

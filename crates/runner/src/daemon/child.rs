@@ -54,7 +54,7 @@ impl Record {
             return;
         }
         if let Err(error) = kill(Pid::from_raw(pid), Signal::SIGTERM) {
-            tracing::warn!(job.id = %self.job, error = %error, "a job's process could not be signalled: {error}");
+            tracing::warn!(job.id = %self.job, error = %error, "cannot signal the job's process: {error}");
         }
     }
 }
@@ -104,7 +104,7 @@ impl Starter {
         record.pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         record.began = record.pid.and_then(began);
         if let Err(error) = disk::write(&file, &record) {
-            tracing::warn!(job.id = %record.job, error = %error, "a job's process could not be remembered: {error}");
+            tracing::warn!(job.id = %record.job, error = %error, "cannot store the job's process: {error}");
         }
         Ok((record, Living::Child(child)))
     }

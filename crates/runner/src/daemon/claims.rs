@@ -41,12 +41,12 @@ async fn claim(world: &World) -> Result<(), Error> {
         match asked {
             Ok(answer) => {
                 if failures > 0 {
-                    tracing::info!(failures, "claims are answered again");
+                    tracing::info!(failures, "claims succeed again");
                 }
                 (told, failures) = (Duration::from_millis(answer.poll_ms), 0);
                 if answer.spent {
                     // Its job ended before the answer arrived, or before its process started.
-                    tracing::info!("a claim's job is over already; the next one has another id");
+                    tracing::info!("claimed job has already ended; claiming again");
                     id = world.home.next_claim()?;
                 }
                 let taken = match answer.job {
@@ -66,7 +66,7 @@ async fn claim(world: &World) -> Result<(), Error> {
                     return Ok(());
                 }
                 Meaning::NotNow => {
-                    tracing::info!(error = %error, "no job was given: {error}");
+                    tracing::info!(error = %error, "claim refused: {error}");
                     (told, failures) = (told.max(Duration::from_secs(1)), 0);
                     if world.take == Take::Once {
                         world.state().leave();
@@ -75,7 +75,7 @@ async fn claim(world: &World) -> Result<(), Error> {
                 Meaning::Later => {
                     failures = failures.saturating_add(1);
                     if failures == 1 {
-                        tracing::warn!(error = %error, "a claim was not answered, and is repeated: {error}");
+                        tracing::warn!(error = %error, "claim failed, retrying: {error}");
                     }
                 }
             },
@@ -121,12 +121,12 @@ fn taken(world: &World, claimed: &ClaimedJob, id: &mut ClaimId) -> Result<bool, 
         // The disk and the start may be slow, so let the heartbeats run on another thread.
         match tokio::task::block_in_place(|| world.jobs.starter.start(claimed, id)) {
             Ok((record, living)) => {
-                tracing::info!(job.id = %job, attempt, pid = record.pid, "{job} runs, attempt {attempt}");
+                tracing::info!(job.id = %job, attempt, pid = record.pid, "started {job}, attempt {attempt}");
                 world.jobs.watch(record, living);
             }
             Err(error) => {
                 // The same claim returns this job again. In the end the heartbeats, which lack it, give it up.
-                tracing::error!(job.id = %job, attempt, error = %error, "the process of {job} could not be started: {error}");
+                tracing::error!(job.id = %job, attempt, error = %error, "cannot start the process of {job}: {error}");
                 world.state().change(|now| now.failures = now.failures.saturating_add(1));
                 return Ok(false);
             }

@@ -30,7 +30,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
 }
 
 fn told<T>(path: &Path, error: &dyn std::error::Error) -> Option<T> {
-    tracing::warn!(file = %path.display(), error = %error, "{} can't be read and is left out: {error}", path.display());
+    tracing::warn!(file = %path.display(), error = %error, "skipped unreadable {}: {error}", path.display());
     None
 }
 
@@ -38,6 +38,6 @@ pub(crate) fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(file = %path.display(), error = %error, "{} could not be removed: {error}", path.display());
+        tracing::warn!(file = %path.display(), error = %error, "cannot remove {}: {error}", path.display());
     }
 }

@@ -39,12 +39,12 @@ pub(crate) async fn run(world: &World) {
         let told = match speak(world, &said, false).await {
             Ok(answer) => {
                 if failures > 0 {
-                    tracing::info!(failures, "the control plane hears this runner again");
+                    tracing::info!(failures, "heartbeats succeed again");
                 }
                 (heard, failures, feared) = (sent, 0, false);
                 if world.state().look(|now| now.told_to_drain) != answer.drain {
-                    let what = if answer.drain { "take nothing more" } else { "take jobs again" };
-                    tracing::info!(drain = answer.drain, "the runner is told to {what}");
+                    let what = if answer.drain { "draining" } else { "resumed" };
+                    tracing::info!(drain = answer.drain, "runner {what}");
                     world.state().change(|now| now.told_to_drain = answer.drain);
                 }
                 Duration::from_secs(answer.next_secs)
@@ -54,12 +54,12 @@ pub(crate) async fn run(world: &World) {
                 Meaning::Later | Meaning::NotNow => {
                     failures = failures.saturating_add(1);
                     if failures == 1 {
-                        tracing::warn!(error = %error, "a heartbeat was not answered, and is tried again: {error}");
+                        tracing::warn!(error = %error, "heartbeat failed, retrying: {error}");
                     }
                     if !feared && sent.duration_since(heard) > offline_after {
                         feared = true;
                         tracing::error!(
-                            "the control plane has not heard this runner for {} s: it counts as Offline, and its jobs may fail",
+                            "no heartbeat reached the control plane for {} s: the runner counts as Offline, and its jobs may fail",
                             offline_after.as_secs()
                         );
                     }
@@ -87,7 +87,7 @@ pub(crate) async fn last(world: &World) -> bool {
     match speak(world, &Said { draining: true, ..said }, true).await {
         Ok(_) => true,
         Err(error) => {
-            tracing::warn!(error = %error, "the last heartbeat was not answered: {error}");
+            tracing::warn!(error = %error, "last heartbeat failed: {error}");
             false
         }
     }

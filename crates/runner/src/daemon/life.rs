@@ -80,7 +80,7 @@ pub(crate) async fn run(plan: Plan) -> Result<Ended, Error> {
     };
     tracing::info!(
         runner.id = %registered.runner, name = settings.name, slots = settings.slots,
-        "the runner {} is registered as {}", settings.name, registered.runner
+        "registered {} as {}", settings.name, registered.runner
     );
     let world = Arc::new(World { settings, take, client, registered, home, jobs });
     let ended = live(&world, &mut signals, idle_timeout).await;
@@ -117,7 +117,7 @@ async fn take_over(settings: &Settings, home: &Home, command: Vec<OsString>) -> 
         }
     }
     for (record, process) in living {
-        tracing::info!(job.id = %record.job, attempt = record.attempt, "{} still runs and is taken over", record.job);
+        tracing::info!(job.id = %record.job, attempt = record.attempt, "took over {}, which is still running", record.job);
         jobs.watch(record, process);
     }
     Ok(jobs)
@@ -146,7 +146,7 @@ async fn register(settings: &Settings, home: &Home, client: &RunnerClient, state
             Meaning::Later | Meaning::NotNow => {
                 failures += 1;
                 if failures == 1 {
-                    tracing::warn!(error = %error, "the runner can't register yet, and goes on trying: {error}");
+                    tracing::warn!(error = %error, "registration failed, retrying: {error}");
                 }
                 sleep(pace::back_off(failures, rand::random())).await;
             }
@@ -164,11 +164,11 @@ async fn live(world: &Arc<World>, signals: &mut Signals, idle_timeout: Option<Du
     let mut told = None;
     tokio::select! {
         code = signals.next() => {
-            tracing::info!("told to stop: nothing more is taken, and what runs is waited for; a second signal stops that too");
+            tracing::info!("stopping after the running jobs; a second signal stops them");
             told = Some(code);
         }
         () = world.state().leaving() => {}
-        () = idle(world, idle_timeout) => tracing::info!("nothing to do for too long: the runner ends"),
+        () = idle(world, idle_timeout) => tracing::info!("idle timeout reached; stopping"),
     }
     world.state().leave();
 
@@ -184,7 +184,7 @@ async fn live(world: &Arc<World>, signals: &mut Signals, idle_timeout: Option<Du
                 () = &mut all => break,
                 signal = signals.next() => {
                     if told.replace(signal).is_none() {
-                        tracing::info!("the runner already takes nothing more; a second signal stops what runs");
+                        tracing::info!("already draining; a second signal stops the running jobs");
                         continue;
                     }
                     code = signal;
@@ -217,15 +217,15 @@ async fn live(world: &Arc<World>, signals: &mut Signals, idle_timeout: Option<Du
 /// Sends SIGTERM to every process and waits for them, until a limit or a third signal.
 async fn stop(world: &World, signals: &mut Signals) {
     let running: Vec<_> = world.state().look(|now| now.running.values().cloned().collect());
-    tracing::warn!(count = running.len(), "told to stop again: {} jobs are stopped", running.len());
+    tracing::warn!(count = running.len(), "second signal: stopping {} jobs", running.len());
     for record in running {
         record.terminate(&world.jobs.starter.jobs);
     }
     let limit = world.settings.stop_grace + STOP_MARGIN;
     tokio::select! {
         () = world.state().until(|now| now.running.is_empty()) => {}
-        () = sleep(limit) => tracing::error!("jobs are still running and are left to themselves"),
-        _ = signals.next() => tracing::error!("told to stop a third time: jobs are left to themselves"),
+        () = sleep(limit) => tracing::error!("exiting while jobs are still running"),
+        _ = signals.next() => tracing::error!("third signal: exiting while jobs are still running"),
     }
 }
 

@@ -49,7 +49,7 @@ impl Jobs {
             let ended = living.wait().await;
             let (job, attempt) = &key;
             match ended {
-                Ended::Well => tracing::info!(job.id = %job, attempt, "the process of {job} is over"),
+                Ended::Well => tracing::info!(job.id = %job, attempt, "the process of {job} exited"),
                 Ended::Badly(code) => {
                     tracing::warn!(job.id = %job, attempt, code, "the process of {job} failed with {code}: see its log");
                 }

@@ -214,7 +214,7 @@ pub(crate) async fn size(git: &Git, repository: &Path, base: &str, head: &str) -
     match git.run(Call::new(args).repository(repository)).await {
         Ok(said) => counted(&said),
         Err(fault) => {
-            tracing::warn!(error = %fault, "the change could not be counted: {fault}");
+            tracing::warn!(error = %fault, "cannot measure the change: {fault}");
             Size::default()
         }
     }

@@ -28,7 +28,7 @@ pub(crate) async fn look(
     has_work: bool,
 ) -> String {
     let mut told = Vec::new();
-    let unknown = |fault: &Fault| tracing::warn!(error = %fault, "conflicts could not be looked for: {fault}");
+    let unknown = |fault: &Fault| tracing::warn!(error = %fault, "conflict check failed: {fault}");
     let branches = match branches(git, mirror, target).await {
         Ok(branches) if branches.is_empty() => return String::new(),
         Ok(branches) => branches,

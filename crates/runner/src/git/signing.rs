@@ -29,7 +29,7 @@ impl KeyFile {
 impl Drop for KeyFile {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.0) {
-            tracing::error!(error = %error, "the key that signs commits could not be removed: {error}");
+            tracing::error!(error = %error, "cannot remove the signing key: {error}");
         }
     }
 }

@@ -272,20 +272,20 @@ impl Workspace {
     pub(crate) async fn end(self, afterwards: Afterwards) {
         if self.outlived.load(Ordering::Relaxed) {
             let root = self.root.display();
-            tracing::warn!(worktree = %root, "a worktree is kept: the next run looks for its processes again");
+            tracing::warn!(worktree = %root, "worktree kept, because it may still have processes");
             return;
         }
         if afterwards == Afterwards::Kept {
             if let Err(error) = self.put_left_out_back().await {
-                tracing::warn!(error = %error, "what is in no commit could not be put back into its worktree: {error}");
+                tracing::warn!(error = %error, "cannot restore uncommitted files to the worktree: {error}");
             }
-            tracing::info!(worktree = %self.root.display(), "the worktree is kept until the next run");
+            tracing::info!(worktree = %self.root.display(), "worktree kept until the next run");
             return;
         }
         let root = self.root.clone();
         let removed = tokio::task::spawn_blocking(move || remove::tree(&root)).await;
         if let Ok(Err(error)) = removed {
-            tracing::warn!(error = %error, "a worktree could not be removed: {error}");
+            tracing::warn!(error = %error, "cannot remove the worktree: {error}");
         }
     }
 }
@@ -331,7 +331,7 @@ async fn remove_stale(all: &Path) {
         // Until here, the lock prevents a second start of the same attempt.
         drop(lock);
         if let Err(error) = removed {
-            tracing::warn!(error = %error, "a stale worktree could not be removed: {error}");
+            tracing::warn!(error = %error, "cannot remove a stale worktree: {error}");
         }
     }
 }

@@ -60,7 +60,7 @@ impl<'a> People<'a> {
         let known = self.state().known;
         if self.this.given.now() > known {
             match self.newer().await {
-                Err(Stop::Failed(failure)) => tracing::warn!("what people said can't be read: {}", failure.sentence()),
+                Err(Stop::Failed(failure)) => tracing::warn!("cannot load people's messages: {}", failure.sentence()),
                 read => drop(read?),
             }
         }

@@ -91,7 +91,7 @@ impl Beside<'_> {
             None if ran.stopped.is_some() => "stopped with its attempt".to_owned(),
             None => format!("stopped after {}", Span::from(line.limit)),
         };
-        tracing::info!(job.id = %self.this.assignment.job, end, "a command of the project ended");
+        tracing::info!(job.id = %self.this.assignment.job, end, "project command finished");
         let took_ms = u64::try_from(ran.took.as_millis()).unwrap_or(u64::MAX);
         self.this.events.add(Said {
             call,

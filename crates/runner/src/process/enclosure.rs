@@ -70,7 +70,7 @@ impl Enclosure {
             }
         }
         tracing::info!(
-            "this machine makes no process namespaces; an agent's processes are looked for when it has ended"
+            "process namespaces are unavailable; the runner searches for leftover processes instead"
         );
         without
     }

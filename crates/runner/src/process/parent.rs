@@ -25,7 +25,7 @@ pub(crate) fn watch(parent: u32, orders: Orders) -> AbortOnDropHandle<()> {
         while !is_gone(parent) {
             sleep(LOOK_EVERY).await;
         }
-        tracing::info!("the process that started the runner is gone: the runner stops");
+        tracing::info!("parent process exited; stopping");
         orders.give(Order::Shutdown);
     }))
 }
@@ -46,7 +46,7 @@ fn remove_each(folder: &Path) {
     // Another run of the same parent may have removed the folder before.
     for path in entries.chain([folder.to_owned()]) {
         if let Err(error) = remove_entry(&path) {
-            tracing::warn!(error = %error, "{} could not be removed: {error}", path.display());
+            tracing::warn!(error = %error, "cannot remove {}: {error}", path.display());
         }
     }
 }

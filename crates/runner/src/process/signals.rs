@@ -14,7 +14,7 @@ pub(crate) fn listen(orders: Orders) -> Result<AbortOnDropHandle<()>, Error> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::info!("a signal asks the runner to stop");
+            tracing::info!("signal received; stopping");
             orders.give(Order::Shutdown);
         }
     })))

@@ -46,7 +46,7 @@ impl Outlived {
 pub(crate) fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
-        tracing::warn!(error = %error, "what an agent leaves behind may not be found: {error}");
+        tracing::warn!(error = %error, "cannot adopt orphaned processes: {error}");
     }
 }
 
@@ -112,7 +112,7 @@ impl Search {
                 }
             };
             if !told && !strays.is_empty() {
-                tracing::warn!(count = strays.len(), "{} processes outlived the agent and are killed", strays.len());
+                tracing::warn!(count = strays.len(), "killing {} processes that outlived the agent", strays.len());
                 told = true;
             }
             let is_late = !strays.is_empty() && Instant::now() > until;

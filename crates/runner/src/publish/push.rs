@@ -105,7 +105,7 @@ impl Push<'_> {
         }
         // Dropping the future has killed git, but the forge may have accepted the push before.
         let sent = sent.into_inner().unwrap_or_else(PoisonError::into_inner);
-        tracing::warn!(job.id = %self.job, "a push had no answer in its time; the branch is read");
+        tracing::warn!(job.id = %self.job, "push timed out; reading the branch");
         let unanswered = || Stop::from(self.rejected("it gave no answer in time"));
         let landed = match &sent {
             Some(change) => timeout(LOOK_FOR, self.look(change)).await.unwrap_or(Ok(None))?,
@@ -127,7 +127,7 @@ impl Push<'_> {
                     Ok(Ok(Some(Landed::Moved(_)))) => return Ok(None),
                     Ok(Ok(None)) => return Err(self.deleted().into()),
                     // The branch moved, but its author is not known yet.
-                    Ok(Err(fault)) => tracing::warn!(error = %fault, "the branch could not be read: {fault}"),
+                    Ok(Err(fault)) => tracing::warn!(error = %fault, "cannot read the branch: {fault}"),
                     Err(_) => {}
                 },
                 // The forge is unreachable.
@@ -151,7 +151,7 @@ impl Push<'_> {
             // Another user created a branch with this name, so push nothing to it.
             return Err(self.rejected("the branch has moved").into());
         }
-        tracing::info!(job.id = %self.job, "somebody pushed meanwhile; the work is put on top of theirs");
+        tracing::info!(job.id = %self.job, "the branch has moved; rebasing the work");
         let onto = Onto { git: self.git, repository: self.repository, branch: &self.target.branch };
         let Some(commit) = onto.replay(&self.target.start, self.commit, &head).await? else {
             // The other user's commits contain the same change.
@@ -173,7 +173,7 @@ impl Push<'_> {
             let Err(fault) = self.push(change).await else {
                 return Ok(ours());
             };
-            tracing::warn!(error = %fault, "a push was not accepted: {fault}");
+            tracing::warn!(error = %fault, "push rejected: {fault}");
             // Perhaps only the answer was lost, so read the branch.
             match self.remote_head().await {
                 Ok(Some(head)) if head == change.commit => return Ok(ours()),
@@ -185,7 +185,7 @@ impl Push<'_> {
                         return Err(self.rejected(&reason).into());
                     }
                     // The author is not known yet. The head may be this commit, below other users' commits.
-                    Err(fault) => tracing::warn!(error = %fault, "the branch could not be read: {fault}"),
+                    Err(fault) => tracing::warn!(error = %fault, "cannot read the branch: {fault}"),
                 },
                 Ok(_) => {
                     if let Some(refusal) = self.refusal(&fault) {
@@ -253,10 +253,10 @@ impl Push<'_> {
             return Ok(Some(Landed::Moved(head)));
         };
         let by = if commit == change.commit {
-            tracing::info!(job.id = %self.job, "the push was taken, and others have pushed on top of it");
+            tracing::info!(job.id = %self.job, "push succeeded; newer commits are on top of it");
             By::ThisAttempt
         } else {
-            tracing::info!(job.id = %self.job, "an earlier attempt of this job had pushed; its commit is the result");
+            tracing::info!(job.id = %self.job, "using the commit that an earlier attempt pushed");
             By::EarlierAttempt
         };
         Ok(Some(Landed::Ours(Published { commit, head, by })))

@@ -33,12 +33,12 @@ impl Minted {
         let each = async {
             for token in all {
                 if let Err(error) = revoke_installation_token(&endpoint, Token::new(token)).await {
-                    tracing::info!(error = %error, "a forge token was not taken back; it ends by itself: {error}");
+                    tracing::info!(error = %error, "forge token not revoked; it will expire: {error}");
                 }
             }
         };
         if timeout(GIVE_BACK_LIMIT, each).await.is_err() {
-            tracing::info!("the forge did not take tokens back in time; they end by themselves");
+            tracing::info!("revoking forge tokens timed out; they will expire");
         }
     }
 }

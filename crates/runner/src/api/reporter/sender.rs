@@ -105,7 +105,7 @@ impl Sender {
                 }
                 Err(error) => match refusal(&error) {
                     Refusal::LeaseLost | Refusal::Unwanted => {
-                        tracing::warn!(error = %error, "the attempt was taken away: {error}");
+                        tracing::warn!(error = %error, "lease lost: {error}");
                         self.heeds.orders.give(Order::LeaseLost);
                         return ControlFlow::Break(());
                     }
@@ -114,11 +114,11 @@ impl Sender {
                         return ControlFlow::Continue(());
                     }
                     Refusal::Final => {
-                        tracing::error!(error = %error, "a batch of events was refused: {error}");
+                        tracing::error!(error = %error, "event batch refused: {error}");
                         request.events = note_about(&request);
                     }
                     Refusal::Transient => {
-                        tracing::warn!(error = %error, "events could not be sent yet: {error}");
+                        tracing::warn!(error = %error, "sending events failed, retrying: {error}");
                     }
                 },
             }

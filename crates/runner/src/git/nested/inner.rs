@@ -141,7 +141,7 @@ fn inner_repositories(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<V
             Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(too_deep()),
             Err(error) => {
                 // The folder belongs to another user, so it contains no work of the agent.
-                tracing::warn!(error = %error, "a folder of the worktree can't be read: {error}");
+                tracing::warn!(error = %error, "cannot read a folder of the worktree: {error}");
                 continue;
             }
         };

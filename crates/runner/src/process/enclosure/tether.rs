@@ -32,7 +32,7 @@ async fn works() -> bool {
         Err(_) => false,
     };
     if !works {
-        tracing::info!("this machine ends no program with the one that started it");
+        tracing::info!("this machine cannot end a program together with its parent");
     }
     works
 }
@@ -53,7 +53,7 @@ mod tests {
     #[tokio::test]
     async fn program_with_another_parent_is_not_started() {
         if !is_there().await {
-            eprintln!("skipped: this machine ends no program with the one that started it");
+            eprintln!("skipped: this machine cannot end a program together with its parent");
             return;
         }
         // The shell between is the parent, as init is after this process died.
@@ -71,7 +71,7 @@ mod tests {
     #[tokio::test]
     async fn program_dies_with_its_starting_thread() {
         if !is_there().await {
-            eprintln!("skipped: this machine ends no program with the one that started it");
+            eprintln!("skipped: this machine cannot end a program together with its parent");
             return;
         }
         // To the kernel a thread is a parent as well, so the test's process can survive.

@@ -55,13 +55,13 @@ pub(crate) async fn words_of_agent(git: &Git, workspace: &Workspace) -> Words {
                 ?kind,
                 line,
                 column,
-                "the agent's words for reviewers could not be understood, at line {line}, column {column}"
+                "invalid reply file of the agent, at line {line}, column {column}"
             );
             Words::default()
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Words::default(),
         Err(error) => {
-            tracing::warn!(error = %error, "the agent's words for reviewers could not be read: {error}");
+            tracing::warn!(error = %error, "cannot read the agent's replies to reviewers: {error}");
             Words::default()
         }
     }

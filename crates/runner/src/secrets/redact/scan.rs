@@ -56,7 +56,7 @@ impl Begins {
             all.entry(by).or_default().push((shape, shape.begins.find(by)?));
         }
         let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(all.keys());
-        let built = built.inspect_err(|error| tracing::error!(error = %error, "no redactor could be built: {error}"));
+        let built = built.inspect_err(|error| tracing::error!(error = %error, "cannot build the redactor: {error}"));
         Some(Self { finder: built.ok()?, shapes: all.into_values().collect() })
     }
 
