@@ -129,7 +129,7 @@ async fn wrong_server_url_and_short_secret_name_are_explained() {
 #[tokio::test(flavor = "multi_thread")]
 async fn runner_help_describes_its_commands() {
     let help = User::new().run(&["runner", "--help"]).await.done();
-    assert!(help.contains("Take jobs until told to stop") && !help.contains("[`"), "{help}");
+    assert!(help.contains("Take jobs and run them until stopped") && !help.contains("[`"), "{help}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,7 +74,7 @@ async fn daemon_with_a_revoked_token_loses_its_job_and_exits() {
     story.has_failed(&job, "APP-1", "runner_removed").await;
     let (code, log) = daemon.ended().await;
     assert_eq!(code, Some(4), "{log}");
-    assert!(log.contains("does not know the runner token, or it was revoked or has expired"), "{log}");
+    assert!(log.contains("The runner token is unknown, revoked or expired"), "{log}");
     machine.agent_is_gone(agent).await;
     let (code, _) = machine.daemon("kite", &[]).ended().await;
     assert_eq!(code, Some(4));
@@ -89,7 +89,7 @@ async fn second_daemon_of_an_online_runner_is_refused() {
     // Another folder, as on another machine.
     let (code, log) = machine.daemon_in("elsewhere", "kite", &[]).ended().await;
     assert_eq!(code, Some(3), "{log}");
-    assert!(log.contains("Another process of the runner `kite` is still heard."), "{log}");
+    assert!(log.contains("The runner `kite` is already running in another process."), "{log}");
     machine.go();
     let job = story.job_for("e1", "APP-1", 1).await;
     story.is_done(&job, "APP-1").await;

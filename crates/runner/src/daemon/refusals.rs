@@ -37,7 +37,7 @@ pub(crate) fn meaning(error: &Error, asked: Asked, name: &str) -> Meaning {
         (401, _) => never(
             SIGNED_OUT,
             format!(
-                "The runner token is unknown, revoked or expired: {detail} Create one with `pullyard tokens create --kind runner`."
+                "The runner token is unknown, revoked or expired: {detail} Create one with `pullyard tokens create --name NAME --kind runner`."
             ),
         ),
         (403, _) => never(SIGNED_OUT, format!("The runner token does not allow this: {detail}")),
@@ -54,12 +54,12 @@ pub(crate) fn meaning(error: &Error, asked: Asked, name: &str) -> Meaning {
                 "The name `{name}` belongs to a runner with another token. Choose another --name or delete that runner."
             ),
         ),
-        (_, "runner_replaced") => {
-            never(REFUSED, format!("Another process replaced this one as the runner `{name}`."))
-        }
+        (_, "runner_replaced") => never(REFUSED, format!("Another process replaced this one as the runner `{name}`.")),
         (404, _) if asked == Asked::Registration => never(
             REFUSED,
-            format!("The control plane does not support self-hosted runners: {detail} Update it if it is older than this runner."),
+            format!(
+                "The control plane does not support self-hosted runners: {detail} Update it if it is older than this runner."
+            ),
         ),
         // A user deleted the runner, and registering again would undo that.
         (404, _) => never(MISSING, format!("The runner `{name}` was deleted. Start it again to register it.")),

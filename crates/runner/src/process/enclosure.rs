@@ -69,9 +69,7 @@ impl Enclosure {
                 return enclosure;
             }
         }
-        tracing::info!(
-            "process namespaces are unavailable; the runner searches for leftover processes instead"
-        );
+        tracing::info!("process namespaces are unavailable; the runner searches for leftover processes instead");
         without
     }
 

@@ -27,7 +27,7 @@ async fn claimed_job_becomes_a_pull_request_under_its_claim() {
     assert_eq!(start["instance"], plane.last("register").body["instance"]);
     assert!(plane.was_left());
     let log = world.work_dir().join(format!("runners/kite.runner/logs/{it}-1.log"));
-    assert!(std::fs::read_to_string(&log).unwrap().contains("the attempt ends"));
+    assert!(std::fs::read_to_string(&log).unwrap().contains("attempt finished"));
     assert_eq!(std::fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
@@ -156,7 +156,7 @@ async fn unstartable_job_is_claimed_again() {
     mode(0o700);
     let (code, log) = daemon.end().await;
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("could not be started"), "{log}");
+    assert!(log.contains("cannot start the process"), "{log}");
     assert_eq!(std::fs::read_to_string(machine.dir.path().join("ran")).unwrap(), "ran\n");
 }
 

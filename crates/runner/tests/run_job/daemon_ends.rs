@@ -107,7 +107,7 @@ async fn restarted_daemon_takes_over_jobs_of_a_killed_one() {
     daemon.signal(Signal::SIGTERM);
     let (code, log) = daemon.end().await;
     assert_eq!(code, Some(143), "{log}");
-    assert!(log.contains("still runs and is taken over"), "{log}");
+    assert!(log.contains(", which is still running"), "{log}");
     assert!(!is_alive(&a.to_string()));
     assert!(machine.plane.last("heartbeat").active().is_empty());
 
@@ -178,10 +178,10 @@ async fn drain_by_the_control_plane_ends_when_it_is_withdrawn() {
 #[tokio::test]
 async fn rejected_daemon_waits_for_its_jobs_and_prints_the_reason() {
     for (route, status, code, exit, words) in [
-        ("heartbeat", 409, "runner_replaced", 3, "taken the place"),
-        ("claim", 409, "runner_replaced", 3, "taken the place"),
+        ("heartbeat", 409, "runner_replaced", 3, "replaced this one"),
+        ("claim", 409, "runner_replaced", 3, "replaced this one"),
         ("heartbeat", 404, "not_found", 5, "was deleted"),
-        ("heartbeat", 401, "unauthorized", 4, "was revoked or has expired"),
+        ("heartbeat", 401, "unauthorized", 4, "revoked or expired"),
     ] {
         let machine = Machine::with_jobs(UNTIL_GO).await;
         machine.plane.give(&[job("a")]);

@@ -7,10 +7,10 @@ use tokio::process::Command;
 #[tokio::test]
 async fn refused_registration_prints_a_reason_and_exit_code() {
     for (status, code, exit, words) in [
-        (409, "runner_live", 3, "still heard"),
+        (409, "runner_live", 3, "already running in another process"),
         (409, "name_taken", 3, "another token"),
         (401, "unauthorized", 4, "runner token"),
-        (403, "forbidden", 4, "may not"),
+        (403, "forbidden", 4, "does not allow this"),
         (400, "bad_request", 3, "refused this runner"),
     ] {
         let machine = Machine::with_jobs("exit 0").await;
@@ -37,7 +37,7 @@ async fn unreachable_control_plane_is_retried_and_logged_once() {
     machine.plane.script(|script| script.refuse.clear());
     let (code, log) = daemon.end().await;
     assert_eq!(code, Some(0), "{log}");
-    assert_eq!(log.matches("can't register yet").count(), 1, "{log}");
+    assert_eq!(log.matches("registration failed, retrying").count(), 1, "{log}");
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn registration_contains_the_configured_values() {
     });
     let (code, log) = daemon.end().await;
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("RUNNER_CLONE_DEPTH is set and changes nothing"), "{log}");
+    assert!(log.contains("RUNNER_CLONE_DEPTH is ignored"), "{log}");
     let register = machine.plane.last("register").body;
     assert_eq!(register["labels"], serde_json::json!(["eu", "gpu"]));
     assert_eq!(register["capabilities"], serde_json::json!(["command"]));

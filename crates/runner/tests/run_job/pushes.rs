@@ -187,7 +187,7 @@ async fn failed_fetch_does_not_end_the_search_for_a_push() {
     let ran = run_where_a_fetch_fails_once(&world, |_| String::new()).await;
     std::fs::write(world.outside("over"), "").unwrap();
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert!(ran.log.contains("the branch could not be read: git fetch: fatal: Could not resolve host"), "{}", ran.log);
+    assert!(ran.log.contains("cannot read the branch: git fetch: fatal: Could not resolve host"), "{}", ran.log);
     let finish = world.api.finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
     let pushed = world.git_line(&["rev-parse", &format!("{BRANCH}^")]);
@@ -204,7 +204,7 @@ async fn failed_fetch_after_a_broken_answer_is_retried() {
     };
     let ran = run_where_a_fetch_fails_once(&world, breaks_off).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert!(ran.log.contains("the branch could not be read: git fetch: fatal: Could not resolve host"), "{}", ran.log);
+    assert!(ran.log.contains("cannot read the branch: git fetch: fatal: Could not resolve host"), "{}", ran.log);
     let finish = world.api.finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
     let pushed = world.git_line(&["rev-parse", &format!("{BRANCH}^")]);

@@ -119,7 +119,7 @@ async fn invalid_replies_file_is_not_quoted_in_the_log() {
     let (world, desk) = under_review(script).await;
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert!(ran.log.contains("could not be understood, at line 1, column"), "{}", ran.log);
+    assert!(ran.log.contains("invalid reply file of the agent, at line 1, column"), "{}", ran.log);
     assert!(!ran.log.contains("a-key-of-a-stranger"), "{}", ran.log);
     check_answered_once(&world, &desk, &[11, 12]);
 }

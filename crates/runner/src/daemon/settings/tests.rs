@@ -71,7 +71,7 @@ fn all_faults_are_reported_without_the_token() {
     );
     let told = faults(&read);
     for part in
-        ["address is missing", "--slots is 13", "claude_code", "--isolation is maybe", "RUNNER_TOKEN", "`a b`", "soon"]
+        ["URL is missing", "--slots is 13", "claude_code", "--isolation is maybe", "RUNNER_TOKEN", "`a b`", "soon"]
     {
         assert!(told.contains(part), "{part}: {told}");
     }

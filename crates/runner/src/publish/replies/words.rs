@@ -51,12 +51,7 @@ pub(crate) async fn words_of_agent(git: &Git, workspace: &Workspace) -> Words {
         Ok(Err(error)) => {
             // The message of this error quotes the text, so log only its position.
             let (kind, line, column) = (error.classify(), error.line(), error.column());
-            tracing::warn!(
-                ?kind,
-                line,
-                column,
-                "invalid reply file of the agent, at line {line}, column {column}"
-            );
+            tracing::warn!(?kind, line, column, "invalid reply file of the agent, at line {line}, column {column}");
             Words::default()
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Words::default(),
