@@ -105,7 +105,7 @@ fn locate(known: Known, environment: &Environment<'_>) -> Result<PathBuf, String
         Some(named) => {
             let named = named.into_string().map_err(|_| format!("{} is not text", known.setting()))?;
             if named.contains('/') && !named.starts_with('/') {
-                return Err(format!("{} names {named}: use an absolute path", known.setting()));
+                return Err(format!("{} is {named}: use an absolute path", known.setting()));
             }
             program::find(&named, Path::new("/"), path.as_deref())
                 .map_err(|reason| format!("{reason} ({})", known.setting()))
@@ -163,7 +163,7 @@ fn architecture() -> &'static str {
 
 async fn version(program: &Path, environment: &Environment<'_>) -> Result<String, String> {
     let said = version_output(program, environment).await?;
-    number(&said).ok_or_else(|| format!("{} said no version", program.display()))
+    number(&said).ok_or_else(|| format!("{} printed no version", program.display()))
 }
 
 /// Runs the program with `--version` and returns its output. The environment has no key.
@@ -180,7 +180,7 @@ async fn version_output(program: &Path, environment: &Environment<'_>) -> Result
         .stderr(Stdio::null())
         .process_group(0)
         .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| format!("{shown} can't be started: {error}"))?;
+    let mut child = command.spawn().map_err(|error| format!("cannot start {shown}: {error}"))?;
     let mut group = Group::of(&child).ok_or_else(|| format!("{shown} has no process id"))?;
     let mut said = Vec::new();
     let answers = async {
@@ -193,8 +193,8 @@ async fn version_output(program: &Path, environment: &Environment<'_>) -> Result
     let _ = group.stop(&mut child, STOP_GRACE).await;
     match ended {
         Err(_) => Err(format!("{shown} did not answer `--version` within {} s", SAY_LIMIT.as_secs())),
-        Ok(Err(error)) => Err(format!("{shown} could not be waited for: {error}")),
-        Ok(Ok(status)) if !status.success() => Err(format!("{shown} does not work: `--version` ended with {status}")),
+        Ok(Err(error)) => Err(format!("cannot wait for {shown}: {error}")),
+        Ok(Ok(status)) if !status.success() => Err(format!("{shown} does not work: `--version` failed with {status}")),
         Ok(Ok(_)) => Ok(String::from_utf8_lossy(&said).into_owned()),
     }
 }
@@ -266,7 +266,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("codex");
         executable(&program, "echo codex-cli 0.147.0");
-        let reason = format!("{} is 0.147.0, and the runner needs 0.148.0 or newer: update it", program.display());
+        let reason = format!("{} is 0.147.0: update it to 0.148.0 or newer", program.display());
         assert_eq!(check(Known::Codex, &[("PULLYARD_CODEX", &program)]).await, Err(reason));
         // A build from source reports no version, so it passes.
         executable(&program, "echo codex-cli 0.0.0");
@@ -277,7 +277,7 @@ mod tests {
     #[tokio::test]
     async fn program_without_a_version_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
-        for (script, reason) in [("exit 1", "does not work"), ("echo hello", "said no version")] {
+        for (script, reason) in [("exit 1", "does not work"), ("echo hello", "printed no version")] {
             let program = dir.path().join("codex");
             executable(&program, script);
             let found = check(Known::Codex, &[("PULLYARD_CODEX", &program)]).await;

@@ -97,7 +97,7 @@ impl Starter {
         let mut record = Record { job, attempt, claim_id: claim_id.clone(), pid: None, began: None };
         let key = record.key();
         let lock = lock_file(&lock_of(&self.jobs, &key))?;
-        lock.try_lock().map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "it already runs"))?;
+        lock.try_lock().map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "it is already running"))?;
         let file = record_of(&self.jobs, &key);
         let started = disk::write(&file, &record).and_then(|()| self.spawn(claimed, &record, lock));
         let child = started.inspect_err(|_| forget(&self.jobs, &key))?;

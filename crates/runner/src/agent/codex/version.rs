@@ -17,7 +17,7 @@ pub(in crate::agent) fn check_version(version: &str) -> Result<(), String> {
         return Ok(());
     }
     let ((major, minor, patch), _) = OLDEST;
-    Err(format!("is {version}, and the runner needs {major}.{minor}.{patch} or newer: update it"))
+    Err(format!("is {version}: update it to {major}.{minor}.{patch} or newer"))
 }
 
 fn parse_version(version: &str) -> Option<Version> {
@@ -38,7 +38,7 @@ mod tests {
             assert_eq!(check_version(new), Ok(()), "{new}");
         }
         for old in ["0.147.0", "0.147.9", "0.148.0-alpha.1", "0.144.0", "0.99", "0.0.1"] {
-            let reason = format!("is {old}, and the runner needs 0.148.0 or newer: update it");
+            let reason = format!("is {old}: update it to 0.148.0 or newer");
             assert_eq!(check_version(old), Err(reason));
         }
         // A build from source reports 0.0.0.
