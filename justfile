@@ -14,7 +14,7 @@ release-check:
     .ci/functions
     .ci/sam
 
-# Changes `domain` or `store` one place at a time and lists the changes that no test notices. Needs cargo-mutants, and hours.
+# Changes `domain` or `store` in one place at a time and lists the changes that no test detects. Needs cargo-mutants and hours.
 mutants package="domain" *arguments="":
     .ci/mutants {{package}} {{arguments}}
 

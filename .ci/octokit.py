@@ -1,4 +1,4 @@
-"""Holds what we read and write of GitHub against GitHub's own descriptions. Called by .ci/octokit."""
+"""Compares requests, responses and webhook bodies with GitHub's API descriptions. Called by .ci/octokit."""
 import collections
 import json
 import pathlib
@@ -23,7 +23,7 @@ def validator(document, schema):
 
 
 def leaves(fault):
-    """What is wrong inside the choice that fits best, instead of that none of them fits."""
+    """The errors of the closest alternative of a oneOf or anyOf, instead of one error for all alternatives."""
     choices = collections.defaultdict(list)
     for inner in fault.context or []:
         choices[inner.schema_path[0]].append(inner)
@@ -36,7 +36,7 @@ def leaves(fault):
 
 def faults(check, body, limit=12):
     found = [leaf for fault in check.iter_errors(body) for leaf in leaves(fault)]
-    # A list has the same fault in each of its items; what stands there is no part of it.
+    # An error is reported once for all items of a list, without the item's value.
     told = {f"{'/'.join('*' if isinstance(step, int) else step for step in leaf.absolute_path)}: "
             + (leaf.message if leaf.validator == "required" else f"it is not of the {leaf.validator} {leaf.validator_value!r}"[:120])
             for leaf in found}
@@ -57,7 +57,7 @@ def webhooks(packages, folder):
     for name in described.webhooks:
         for full in (False, True):
             body = described.body(name, full)
-            if not body:  # Nothing in a ping is required, and nothing is what nobody sends.
+            if not body:  # All fields of a ping are optional, and GitHub never sends an empty body.
                 continue
             made += 1
             (folder / f"{described.event(name)}.described-{made}.json").write_text(json.dumps(body))
@@ -66,12 +66,12 @@ def webhooks(packages, folder):
     for name, body in ours.items():
         schema = described.schema(described.name(name.split(".")[0], body.get("action")))
         wrong += [f"{name}: {fault}" for fault in faults(validator(document, schema), body)]
-        # What is checked in is what this makes.
+        # The fixtures in git must equal the generated ones.
         stored = FIXTURES / f"{name}.json"
         if not stored.exists() or json.loads(stored.read_text()) != body:
-            wrong.append(f"{stored.relative_to(HERE)} is not what .ci/octokit_bodies.py makes")
-    wrong += [f"{path.name} is made by nothing" for path in FIXTURES.glob("*.json") if path.stem not in ours]
-    print(f"{examples} published examples, {made} described bodies, {len(ours)} fixtures")
+            wrong.append(f"{stored.relative_to(HERE)} differs from the output of .ci/octokit_bodies.py")
+    wrong += [f"{path.name} is not generated: delete it or add it to .ci/octokit_bodies.py" for path in FIXTURES.glob("*.json") if path.stem not in ours]
+    print(f"{examples} published examples, {made} generated bodies, {len(ours)} fixtures")
     return wrong
 
 
@@ -83,7 +83,7 @@ def write(packages):
 
 
 def nullable(schema):
-    """OpenAPI 3.0 as JSON Schema: there `nullable` stands beside the type."""
+    """Converts OpenAPI 3.0 to JSON Schema: replaces `nullable` by the type null."""
     if isinstance(schema, list):
         return [nullable(part) for part in schema]
     if not isinstance(schema, dict):
@@ -95,7 +95,7 @@ def nullable(schema):
 
 
 class Api:
-    """What @octokit/openapi says: which requests there are, and what is answered."""
+    """The requests and responses that @octokit/openapi describes."""
 
     def __init__(self, document):
         self.document = {"components": {"schemas": nullable(document["components"]["schemas"])}}
@@ -103,7 +103,7 @@ class Api:
         self.routes = []
         for path, methods in document["paths"].items():
             pattern = re.compile(re.sub(r"\\{[^}]+\\}", "([^/]+)", re.escape(path)) + "$")
-            # A name in the path goes before a parameter there.
+            # A literal path segment has precedence over a parameter.
             self.routes.append((path.count("{"), pattern, path, methods))
         self.routes.sort(key=lambda route: route[0])
 
@@ -145,8 +145,7 @@ class Api:
     def answer(self, methods, method, exchange):
         status = str(exchange["status"])
         responses = methods[method]["responses"]
-        # What anybody may be answered is not described everywhere.
-        # A repository that was renamed redirects every call.
+        # The description omits common error statuses, and the redirect of every call after a rename of the repository.
         if status not in responses and status in ("301", "307", "401", "403", "404", "422", "429", "500", "502", "503"):
             return []
         if status not in responses:
@@ -156,16 +155,16 @@ class Api:
         return [fault for fault in wrong if fault not in UNDESCRIBED]
 
 
-# What GitHub does and its description doesn't say, with the reason.
+# Errors in GitHub's description, with the reason.
 UNDESCRIBED = {
-    # An outdated comment has no line; the other list of comments is described so.
+    # An outdated comment has no line; GitHub describes this for the other list of comments.
     "*/line: it is not of the type 'integer'",
     "*/start_line: it is not of the type 'integer'",
 }
 
 
 def claimed():
-    """The operations that the client's sources say they call."""
+    """The operations that `Source:` comments of the client name."""
     found = set()
     for source in (HERE / "crates/forge/src").rglob("*.rs"):
         found |= set(re.findall(r"Source: `([A-Z]+ /[^`]+)`", source.read_text()))
@@ -173,14 +172,14 @@ def claimed():
 
 
 def exchanges(packages, file):
-    """Holds what the forge crate's tests asked, and what the demo forge answered, against GitHub's description."""
+    """Checks requests of the forge crate's tests and responses of the demo forge against GitHub's descriptions."""
     from graphql import build_schema, parse, validate
 
     api = Api(load(packages, "openapi/generated/api.github.com.json"))
     hooks = load(packages, "openapi-webhooks/generated/api.github.com.json")
     described = Described(hooks)
     sdl = (pathlib.Path(packages) / "graphql-schema/schema.graphql").read_text()
-    # It defines two fields twice, which is GitHub's affair.
+    # assume_valid_sdl, because GitHub's schema defines two fields twice.
     graph = build_schema(sdl, assume_valid_sdl=True)
     covered, answered, wrong, delivered = (collections.Counter() for _ in range(4))
     for line in pathlib.Path(file).read_text().splitlines():
@@ -202,15 +201,15 @@ def exchanges(packages, file):
             continue
         found = api.find(exchange["method"].lower(), path)
         if found is None:
-            # Where a rename redirects to: GitHub says so and describes it nowhere.
+            # The target of the redirect after a rename, which the description omits.
             if not path.startswith("/repositories/"):
-                wrong[f"{exchange['method']} {path}: there is no such operation"] += 1
+                wrong[f"{exchange['method']} {path}: this operation does not exist"] += 1
             continue
         template, methods = found
         name = f"{exchange['method']} {template}"
         covered[name] += 1
         for fault in api.request(methods, exchange["method"].lower(), exchange):
-            # The tests also ask what is refused: only what was taken must be right.
+            # Tests also send invalid requests on purpose, so only accepted requests are checked.
             if exchange["status"] < 400:
                 wrong[f"{name}: {fault}"] += 1
         if exchange["by"] == "demo":
@@ -225,7 +224,7 @@ def exchanges(packages, file):
         print(f"{delivered[name]:5} deliveries of the demo forge  {name}")
     print(f"{len(covered)} operations, {sum(covered.values())} requests, {sum(answered.values())} answers of the demo forge")
     return [f"{fault} ({times} times)" for fault, times in sorted(wrong.items())] + [
-        f"{name}: the client says that it calls this, and no test does" for name in missing
+        f"{name}: a `Source:` comment names this operation, but no test calls it" for name in missing
     ]
 
 

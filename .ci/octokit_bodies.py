@@ -1,11 +1,11 @@
-"""Bodies made from GitHub's own description of its webhooks, for events that no example is published of."""
+"""Generates webhook bodies from GitHub's description, for events without a published example."""
 import copy
 
 TIME, ADDRESS = "2026-11-20T12:04:01Z", "https://example.com/a"
 
 
 class Described:
-    """What @octokit/openapi-webhooks says."""
+    """The webhooks that @octokit/openapi-webhooks describes."""
 
     def __init__(self, document):
         self.parts = document["components"]["schemas"]
@@ -17,11 +17,11 @@ class Described:
         return schema
 
     def event(self, name):
-        """The header's value; its own description names another event in places."""
+        """The value of X-GitHub-Event; the described header names another event in places."""
         return self.webhooks[name]["post"]["operationId"].split("/")[0].replace("-", "_")
 
     def name(self, event, action):
-        """Under which name an event's action is described."""
+        """The name of an event with its action in the description."""
         return "-".join(word.replace("_", "-") for word in (event, action) if word)
 
     def schema(self, name):
@@ -78,7 +78,7 @@ def person(actor, login, number, kind="User"):
 
 
 def fixtures(described):
-    """The bodies in crates/forge/tests/fixtures/webhooks, by file name: what a person could have caused."""
+    """The bodies in crates/forge/tests/fixtures/webhooks, by file name, with realistic values."""
     made = {}
 
     def start(name):

@@ -162,7 +162,7 @@ check("a refused change set", describe(prod[0])["StackStatus"], "REVIEW_IN_PROGR
 run("deploy", "--config-env", "prod", answers="y\n")
 check_stack(*prod)
 
-# A person without opinions types a name, then Enter. The answers go to samconfig.local.toml.
+# A user who accepts all defaults types a name, then Enter. The answers go to samconfig.local.toml.
 set_setting("LogRetentionDays=90")
 before = (checkout / "samconfig.toml").read_text()
 asked = questions(run("deploy", "--guided", *LOCAL, answers="acme\n" + "\n" * 10 + "y\n"))

@@ -1,6 +1,6 @@
-"""Starts ministack as .ci/sam needs it: corrected where it takes less than CloudFormation does, and nowhere else.
+"""Starts ministack for .ci/sam, with corrections where it supports less than CloudFormation.
 
-Each correction says what is wrong. They take hold of names within one release of it, which .ci/sam pins.
+Each correction states the difference. The corrections replace internal names of one release, which .ci/venv pins.
 """
 
 import os
@@ -17,12 +17,12 @@ handlers = provisioners._RESOURCE_HANDLERS
 
 
 def part(body):
-    """CloudFormation expands SAM in nested templates as in the first one; ministack leaves them as they are. It knows
-    no alarm on a sum of metrics, and its addresses are http, which no pattern of ours takes."""
+    """Expands SAM in nested templates, as CloudFormation does. Removes alarms on a sum of metrics, which ministack does
+    not support, and accepts its http addresses in patterns."""
     declared = parsed(body)
     template = without_defaults(parsed(body), engine._apply_transforms)
     if "Transform" in declared:
-        # Whoever deploys must have agreed to it.
+        # Without this key, ministack would not require CAPABILITY_AUTO_EXPAND.
         template["Transform"] = declared["Transform"]
     alarms = [key for key, one in template["Resources"].items() if "Metrics" in one.get("Properties", {})]
     for key in alarms:
@@ -39,8 +39,8 @@ def part(body):
 
 
 def numbered(create):
-    """What comes from a parameter of type Number is a number to a service; here it stays a text, and ministack counts
-    with it."""
+    """Converts numbers: CloudFormation passes a parameter of type Number as a number, ministack as text, with which it
+    then calculates."""
     def made(logical_id, props, stack_name, *rest):
         scaling = {key: int(one) for key, one in props.get("ScalingConfig", {}).items()}
         return create(logical_id, {**props, "ScalingConfig": scaling}, stack_name, *rest)
@@ -48,7 +48,7 @@ def numbered(create):
 
 
 def referred(create):
-    """A Ref of a secret is its ARN; here it is its name."""
+    """Makes the Ref of a secret its ARN; ministack returns its name."""
     def made(logical_id, props, stack_name, *rest):
         _, attributes = create(logical_id, props, stack_name, *rest)
         return attributes["Arn"], attributes
@@ -56,8 +56,8 @@ def referred(create):
 
 
 def remembered(update):
-    """A resource of a part that an update leaves as it is keeps its attributes; here it has none from then on, and
-    whoever asks for one fails."""
+    """Restores the attributes of a resource that an update does not change; ministack loses them, and a later GetAtt
+    fails."""
     def made(kind, id, old, new, stack_name, logical_id=None, attributes=None):
         if attributes is None:
             attributes = cloudformation._stacks[stack_name]["_resources"].get(logical_id, {}).get("Attributes")
@@ -65,12 +65,12 @@ def remembered(update):
     return made
 
 
-# Nested templates are read by this name when one is made, and the first one by another that was taken before.
+# ministack parses nested templates by this name; it parses the root template by a name that it imported before.
 engine._parse_template = part
 mapping, secret = handlers["AWS::Lambda::EventSourceMapping"], handlers["AWS::SecretsManager::Secret"]
 mapping["create"] = numbered(mapping["create"])
 secret["create"] = referred(secret["create"])
 provisioners._update_resource = remembered(provisioners._update_resource)
-# It asks for capabilities only where it asks everybody for rights, too.
+# ministack checks capabilities only if it also enforces IAM.
 requests._capabilities_enforced = lambda: True
 main()

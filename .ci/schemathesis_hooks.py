@@ -1,10 +1,10 @@
-"""What .ci/schemathesis sends otherwise than it was made up."""
+"""Changes the request bodies that schemathesis generates."""
 
 import schemathesis
 
 
 def as_written(value):
-    """JSON Schema counts 7.0 as an integer; what writes JSON writes 7, and that alone is taken."""
+    """Replaces 7.0 by 7: JSON Schema accepts both as an integer, the API only the usual form."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):

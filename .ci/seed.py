@@ -70,9 +70,9 @@ def seed(program, kept):
     lines += [f"[dictionaries.{name}]\nvalues = {json.dumps(values)}\n" for name, values in known.items()]
     bound = {f"path.{name}": name for name in known if name != "repository"}
     bound |= {"query.project": "project", "body.project": "project", "body.repository": "repository"}
-    # Half of the values name something, the others are made up.
+    # Half of the values name existing objects, the others are generated.
     mixed = [f'"{place}" = {{ dictionary = "{name}", probability = 0.5 }}' for place, name in bound.items()]
-    # Every value names something, but in the body, where a dictionary is all there is.
+    # Every value names an existing object; body fields support only a dictionary.
     pinned = [
         f'"{place}" = ' + (f'{{ dictionary = "{name}" }}' if place.startswith("body.") else json.dumps(str(known[name][0])))
         for place, name in bound.items()

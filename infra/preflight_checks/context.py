@@ -1,4 +1,4 @@
-"""What every check needs to know: the settings, the stack's name, and where AWS is."""
+"""The context of every check: the settings, the stack's name, and the AWS region and profile."""
 
 import importlib.machinery
 import importlib.util

@@ -8,9 +8,9 @@ from .command import AwsError
 from .context import Context
 from .report import FAIL, FIXED, OK, WARN, Finding
 
-# A first deployment that failed: nothing in it lives, and no update is possible.
+# A first deployment that failed: nothing in it works, and no update is possible.
 DEAD = ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS"]
-# --fix deletes these: CloudFormation has deleted everything in the first, and the second never had anything.
+# --fix deletes these: CloudFormation has deleted all resources of the first, and the second never had any.
 EMPTY = ["ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS"]
 
 
