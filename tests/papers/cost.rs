@@ -416,7 +416,7 @@ fn costs() -> String {
     let calls = 1_000.0 * calls_of_a_job(IMPLEMENT);
     [
         format!(
-            "Prices are the public list of us-east-1 on {PRICES_OF}, without free tiers and taxes; nothing asks AWS for them.\nThe model provider's bill comes on top and is usually larger.\n\n"
+            "Prices are the public list of us-east-1 on {PRICES_OF}, without free tiers and taxes; they are not updated automatically.\nThe model provider's bill comes on top and is usually larger.\n\n"
         ),
         flows(),
         format!(

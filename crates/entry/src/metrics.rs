@@ -27,30 +27,30 @@ macro_rules! metrics {
 }
 
 metrics! {
-    SWEEPS_COMPLETED = "SweepsCompleted" "Count" "Rounds of the sweeper that came to their end and are noted, whatever failed in them; one a minute is right.";
-    SWEEP_HEALED = "SweepHealed" "Count" "What a round set going because it was due: starts, ends, settlings, admissions.";
-    SWEEP_FAILED = "SweepFailed" "Count" "What a round could not do: items that it leaves alone for a while, and parts that it had to leave out.";
-    JOBS_WAITING = "JobsWaiting" "Count" "Jobs that wait for a runner or a task; 40 of each class at most are counted.";
-    OLDEST_JOB_WAITING = "OldestJobWaiting" "Seconds" "How long the one of them waits that waits longest; 0 when none does.";
-    JOBS_RUNNING = "JobsRunning" "Count" "Jobs that somebody works on.";
-    ENTRIES_HELD = "EntriesHeld" "Count" "Entries that wait until their project may start jobs: a hold or a spent budget.";
-    RUNNERS_ONLINE = "RunnersOnline" "Count" "Self-hosted runners that are heard, those that drain among them.";
-    RUNNERS_OFFLINE = "RunnersOffline" "Count" "Self-hosted runners that are not heard.";
-    DELIVERIES_ACCEPTED = "DeliveriesAccepted" "Count" "Deliveries, ticket events and requests that got a job.";
-    DELIVERIES_HELD = "DeliveriesHeld" "Count" "Those that will be part of a later job.";
-    DELIVERIES_REFUSED = "DeliveriesRefused" "Count" "Those that asked for a job and may not have one.";
-    DELIVERIES_IGNORED = "DeliveriesIgnored" "Count" "Those that ask for nothing.";
-    DELIVERIES_DUPLICATE = "DeliveriesDuplicate" "Count" "Those that were answered before.";
-    DELIVERIES_INVALID = "DeliveriesInvalid" "Count" "Those that could not be read or trusted.";
-    SIGNATURES_REFUSED = "SignaturesRefused" "Count" "Deliveries of a webhook that were not signed with its secret.";
-    TASKS_STARTED = "TasksStarted" "Count" "Fargate tasks that were asked for.";
-    TASK_STARTS_FAILED = "TaskStartsFailed" "Count" "Starts of a task that were refused, put off, or died before they claimed.";
-    JOBS_COMPLETED = "JobsCompleted" "Count" "Jobs that ended with their work done.";
-    JOBS_FAILED = "JobsFailed" "Count" "Jobs that ended without.";
-    JOBS_CANCELLED = "JobsCancelled" "Count" "Jobs that were stopped.";
-    JOBS_REQUEUED = "JobsRequeued" "Count" "Jobs that went back to wait after a fault of the platform.";
-    MODELS_LEFT_ALONE = "ModelsLeftAlone" "Count" "Accounts of models that jobs began to wait for: a limit is used up, or a provider keeps failing.";
-    WAKEUPS_LOST = "WakeupsLost" "Count" "Hints that could not be sent; the sweeper sends them again.";
+    SWEEPS_COMPLETED = "SweepsCompleted" "Count" "Completed rounds of the sweeper, also those with failures; one a minute is normal.";
+    SWEEP_HEALED = "SweepHealed" "Count" "Due steps that a round repeated: starts, ends, settlements, admissions.";
+    SWEEP_FAILED = "SweepFailed" "Count" "Failures in a round: items that it postponed, and parts that it skipped.";
+    JOBS_WAITING = "JobsWaiting" "Count" "Jobs that wait for a runner or a task; at most 40 of each class are counted.";
+    OLDEST_JOB_WAITING = "OldestJobWaiting" "Seconds" "Age of the oldest waiting job; 0 without one.";
+    JOBS_RUNNING = "JobsRunning" "Count" "Jobs with a running attempt.";
+    ENTRIES_HELD = "EntriesHeld" "Count" "Ticket entries that wait for the release of their project or for its next budget.";
+    RUNNERS_ONLINE = "RunnersOnline" "Count" "Self-hosted runners that send heartbeats, including draining ones.";
+    RUNNERS_OFFLINE = "RunnersOffline" "Count" "Self-hosted runners without heartbeats.";
+    DELIVERIES_ACCEPTED = "DeliveriesAccepted" "Count" "Deliveries, ticket events and requests that created a job.";
+    DELIVERIES_HELD = "DeliveriesHeld" "Count" "Those that wait for a later job.";
+    DELIVERIES_REFUSED = "DeliveriesRefused" "Count" "Those that requested a job and were refused.";
+    DELIVERIES_IGNORED = "DeliveriesIgnored" "Count" "Those that request no job.";
+    DELIVERIES_DUPLICATE = "DeliveriesDuplicate" "Count" "Repeats of earlier ones.";
+    DELIVERIES_INVALID = "DeliveriesInvalid" "Count" "Those that could not be parsed or verified.";
+    SIGNATURES_REFUSED = "SignaturesRefused" "Count" "Webhook deliveries with a missing or wrong signature.";
+    TASKS_STARTED = "TasksStarted" "Count" "Requested Fargate tasks.";
+    TASK_STARTS_FAILED = "TaskStartsFailed" "Count" "Task starts that were refused or postponed, or whose task stopped before its claim.";
+    JOBS_COMPLETED = "JobsCompleted" "Count" "Completed jobs.";
+    JOBS_FAILED = "JobsFailed" "Count" "Failed jobs.";
+    JOBS_CANCELLED = "JobsCancelled" "Count" "Cancelled jobs.";
+    JOBS_REQUEUED = "JobsRequeued" "Count" "Jobs that were requeued after a platform failure.";
+    MODELS_LEFT_ALONE = "ModelsLeftAlone" "Count" "Model accounts that jobs started to wait for: a limit is used up, or the provider fails repeatedly.";
+    WAKEUPS_LOST = "WakeupsLost" "Count" "Messages that could not be sent; the sweeper repeats them.";
     ITEMS_CORRUPT = "ItemsCorrupt" "Count" "Items of the table that could not be parsed and were skipped.";
 }
 

@@ -71,7 +71,7 @@ pub const TABLE: [Row; 8] = {
     [
         row(
             Feature::Look,
-            "find the repository, and ask what a reviewer may do in it",
+            "find the repository, and query the permission of a reviewer",
             &[("metadata", Read)],
             "repo",
             Need::Always,
@@ -86,7 +86,7 @@ pub const TABLE: [Row; 8] = {
         ),
         row(
             Feature::PullRequests,
-            "open pull requests, read reviews, answer comments, ask a reviewer again",
+            "open pull requests, read reviews, answer comments, request a review again",
             &[("pull_requests", Write)],
             "repo",
             Need::Always,
@@ -100,7 +100,7 @@ pub const TABLE: [Row; 8] = {
         ),
         row(
             Feature::Comments,
-            "read commands in comments and labels, and say there what was decided",
+            "read commands in comments and labels, and answer them with the decision",
             &[("issues", Write)],
             "repo",
             Need::Optional,
@@ -108,7 +108,7 @@ pub const TABLE: [Row; 8] = {
         row(Feature::Statuses, "show a job as a commit's status", &[("statuses", Write)], "repo", Need::Optional),
         row(
             Feature::Hooks,
-            "make and mend the repository's webhook",
+            "create and repair the repository's webhook",
             &[("repository_hooks", Write)],
             "repo",
             Need::OfTokens,
