@@ -156,7 +156,7 @@ async fn missing_stack_is_reported_before_any_other_call() {
     let gone = "<R><Error><Code>ValidationError</Code><Message>Stack with id py does not exist</Message></Error></R>"
         .to_owned();
     account.replies("DescribeStacks", (400, gone));
-    init(&story, &user, &[]).await.ended(5, "find a stack py in us-east-1");
+    init(&story, &user, &[]).await.ended(5, "find the stack py in us-east-1");
     assert_eq!(account.calls(), ["DescribeStacks"]);
     story.end().await;
 }

@@ -89,7 +89,7 @@ async fn healthy_stack_passes_every_check_with_read_only_calls() {
     ];
     assert_eq!(sick.account.calls(), asked, "only reads, and no value of a secret");
     let ran = sick.user.run(&["doctor", "--stack", "py"]).await.ended(0, "Nothing is wrong.");
-    assert!(ran.out.contains("No quota is near: "), "{ran:?}");
+    assert!(ran.out.contains("Usage is below all quotas: "), "{ran:?}");
     sick.story.end().await;
 }
 
@@ -97,9 +97,9 @@ async fn healthy_stack_passes_every_check_with_read_only_calls() {
 async fn stack_in_update_rolled_back_or_failed_is_reported() {
     let sick = Sick::healthy().await;
     for (status, verdict, said) in [
-        ("UPDATE_IN_PROGRESS", "warning", "py is being changed (UPDATE_IN_PROGRESS)"),
+        ("UPDATE_IN_PROGRESS", "warning", "py is being updated (UPDATE_IN_PROGRESS)"),
         ("UPDATE_ROLLBACK_COMPLETE", "warning", "The last update of the stack py was rolled back"),
-        ("UPDATE_ROLLBACK_FAILED", "wrong", "py is not whole (UPDATE_ROLLBACK_FAILED)"),
+        ("UPDATE_ROLLBACK_FAILED", "wrong", "py is in a failed state (UPDATE_ROLLBACK_FAILED)"),
     ] {
         sick.account.status(status);
         sick.says("stack", verdict, &[said]).await;
@@ -125,7 +125,7 @@ async fn key_secret_without_a_value_is_reported() {
 async fn agent_on_fargate_without_a_model_key_is_reported() {
     let sick = Sick::healthy().await;
     sick.story.connect(Agent { capability: "claude_code".into(), command: Vec::new(), model: None }).await;
-    let said = ["Jobs of acme start claude_code on Fargate", "model_secrets.anthropic_api_key=", "--project acme"];
+    let said = ["Jobs of acme run claude_code on Fargate", "model_secrets.anthropic_api_key=", "--project acme"];
     sick.says("model", "wrong", &said).await;
     // A runner may have its own key.
     sick.story.settings(|settings| settings.compute = Compute::Runners).await;
@@ -158,16 +158,20 @@ async fn unusable_signing_key_is_reported_and_not_shown() {
     let sick = Sick::healthy().await;
     let missing = Some("pullyard/job/signing".to_owned());
     sick.story.settings(|settings| settings.commits.signing_secret = missing).await;
-    let said = ["pullyard/job/signing, which acme names", "does not exist", "pullyard secrets set signing --for-jobs"];
+    let said = [
+        "pullyard/job/signing, the commit signing key of acme",
+        "does not exist",
+        "pullyard secrets set signing --for-jobs",
+    ];
     sick.says("signing", "wrong", &said).await;
 
     let body = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW";
     let key = format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----\n");
     for (value, verdict, said) in [
-        (key.replace("BG5vbmUA", "CmFlczI1"), "wrong", "has a key with a passphrase"),
-        (key.replace("OPENSSH", "RSA"), "wrong", "is not in OpenSSH's own form"),
-        ("ghp_4f2a".to_owned(), "wrong", "is not an SSH private key"),
-        (key.clone(), "good", "git can sign with it"),
+        (key.replace("BG5vbmUA", "CmFlczI1"), "wrong", "contains a key with a passphrase"),
+        (key.replace("OPENSSH", "RSA"), "wrong", "contains a key that is not in OpenSSH format"),
+        ("ghp_4f2a".to_owned(), "wrong", "does not contain an SSH private key"),
+        (key.clone(), "good", "that git can use"),
     ] {
         let set = SetSecret { value: value.clone(), kind: SecretKind::Job };
         let made = sick.story.api.set_secret(&SecretName::new("signing").unwrap(), &set).await.unwrap().secret;
@@ -177,7 +181,7 @@ async fn unusable_signing_key_is_reported_and_not_shown() {
         assert!(value.lines().all(|line| !findings.contains(line)), "{findings}");
     }
     sick.account.replies("GetSecretValue", refused("AccessDeniedException", "not authorized"));
-    sick.says("signing", "warning", &["has a value, which these credentials may not read"]).await;
+    sick.says("signing", "warning", &["these credentials may not read it"]).await;
     sick.story.end().await;
 }
 
@@ -254,20 +258,20 @@ async fn missing_or_disabled_webhook_is_reported() {
 async fn subnet_without_internet_egress_is_reported() {
     let sick = Sick::healthy().await;
     sick.account.answers("DescribeRouteTables", &route_to(""));
-    sick.says("egress", "wrong", &["Nothing leads from subnet-1", "0.0.0.0/0"]).await;
+    sick.says("egress", "wrong", &["subnet-1 has no route to the internet", "0.0.0.0/0"]).await;
     let gateway = "<item><destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><gatewayId>igw-7</gatewayId><state>active</state></item>";
     sick.account.answers("DescribeRouteTables", &route_to(gateway));
     sick.says("egress", "good", &[]).await;
     sick.account.parameter("AssignPublicIp", "false");
-    sick.says("egress", "wrong", &["subnet-1 leads to igw-7, but", "AssignPublicIp=true"]).await;
+    sick.says("egress", "wrong", &["subnet-1 routes to igw-7, but", "AssignPublicIp=true"]).await;
     let gone = "<item><destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><natGatewayId>nat-9</natGatewayId><state>blackhole</state></item>";
     sick.account.answers("DescribeRouteTables", &route_to(gone));
-    sick.says("egress", "wrong", &["subnet-2", "nat-9, which is gone"]).await;
+    sick.says("egress", "wrong", &["subnet-2", "nat-9, which does not exist"]).await;
     let closed = "<DescribeSecurityGroupsResponse><securityGroupInfo><item><ipPermissionsEgress><item><ipProtocol>tcp</ipProtocol>\
                   <fromPort>80</fromPort><toPort>80</toPort><ipRanges><item><cidrIp>0.0.0.0/0</cidrIp></item></ipRanges></item>\
                   </ipPermissionsEgress></item></securityGroupInfo></DescribeSecurityGroupsResponse>";
     sick.account.answers("DescribeSecurityGroups", closed);
-    sick.says("egress", "wrong", &["sg-1 lets no HTTPS out"]).await;
+    sick.says("egress", "wrong", &["sg-1 blocks outgoing HTTPS"]).await;
     sick.story.end().await;
 }
 
@@ -290,10 +294,10 @@ async fn alarms_without_a_confirmed_subscriber_are_reported() {
 async fn queue_backlog_and_dead_letters_are_reported() {
     let sick = Sick::healthy().await;
     sick.account.undelivered(&sick.story).await;
-    sick.says("queue", "warning", &["1 death of a task was not taken", "dlq list --queue undelivered"]).await;
+    sick.says("queue", "warning", &["1 stopped task was not reported", "dlq list --queue undelivered"]).await;
     let attributes = |waiting: &str| json!({ "Attributes": { "ApproximateNumberOfMessages": waiting } }).to_string();
     sick.account.dead_letter(&sick.story).await;
-    sick.says("queue", "wrong", &["dead-letter queue of dispatch keeps 1 message", "pullyard dlq list"]).await;
+    sick.says("queue", "wrong", &["dead-letter queue of dispatch has 1 message", "pullyard dlq list"]).await;
     let ages = points("Maximum", &[("2026-11-20T12:05:00Z", 1_200.0), ("2026-11-20T12:01:00Z", 3.0)]);
     sick.account.answers("GetMetricStatistics ApproximateAgeOfOldestMessage", &ages);
     sick.account.answers("GetQueueAttributes", &attributes("7"));
@@ -301,7 +305,7 @@ async fn queue_backlog_and_dead_letters_are_reported() {
     sick.says("queue", "wrong", &["effects queue is backed up", "/pullyard/py/effects"]).await;
     sick.account.answers("GetMetricStatistics ApproximateAgeOfOldestMessage", &points("Maximum", &[]));
     sick.account.answers("GetQueueAttributes", &attributes("1000"));
-    sick.says("queue", "wrong", &["1000 messages wait"]).await;
+    sick.says("queue", "wrong", &["1000 messages are waiting"]).await;
     sick.story.end().await;
 }
 
@@ -312,7 +316,7 @@ async fn late_sweeper_is_reported() {
     let mut user = account.operator();
     user.tell("PULLYARD_TOKEN", story.local.admin_token());
     let other = Sick { story, account, user };
-    other.says("sweeper", "wrong", &["never went round", "/pullyard/py/sweeper"]).await;
+    other.says("sweeper", "wrong", &["never ran", "/pullyard/py/sweeper"]).await;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
     let at = Timestamp::from_millis(i64::try_from(now).unwrap()).minus(Duration::from_secs(1_200));
     other.story.store().await.put_sweeps(&Sweeps { at, ready_at: at, since: None, gauges: None }).await.unwrap();
@@ -396,12 +400,12 @@ async fn denied_read_is_reported_and_other_checks_continue() {
     let sick = Sick::healthy().await;
     let denied = "<R><Error><Code>AuthorizationError</Code><Message>not you</Message></Error></R>".to_owned();
     sick.account.replies("ListSubscriptionsByTopic", (403, denied));
-    sick.says("alarms", "wrong", &["could not be looked at", "not you", "the right to read it"]).await;
+    sick.says("alarms", "wrong", &["This check failed", "not you", "permission to read it"]).await;
     sick.says("queue", "good", &[]).await;
     let gone = "<R><Error><Code>ValidationError</Code><Message>Stack with id py does not exist</Message></Error></R>"
         .to_owned();
     sick.account.replies("DescribeStacks", (400, gone));
-    sick.says("stack", "wrong", &["find a stack py in us-east-1"]).await;
+    sick.says("stack", "wrong", &["find the stack py in us-east-1"]).await;
     sick.account.answers("DescribeStacks", "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackStatus>CREATE_COMPLETE</StackStatus></member></Stacks></DescribeStacksResult></DescribeStacksResponse>");
     sick.says("stack", "wrong", &["it has no output"]).await;
     sick.story.end().await;

@@ -86,11 +86,12 @@ impl Faults<'_> {
             let reason = format!("{} needs the AWS CLI, which is not installed", self.named());
             return Self::error(reason, install);
         }
-        Self::error(format!("{} needs the AWS CLI, which does not start: {error}", self.named()), install)
+        Self::error(format!("{} needs the AWS CLI, which failed to start: {error}", self.named()), install)
     }
 
     fn silent(&self, timeout: Duration) -> Error {
-        let reason = format!("the AWS CLI did not export {} within {} s", self.named(), timeout.as_secs());
+        let reason =
+            format!("the AWS CLI did not export credentials of {} within {} s", self.named(), timeout.as_secs());
         Self::error(reason, self.examine())
     }
 

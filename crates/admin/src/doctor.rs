@@ -105,11 +105,11 @@ async fn told(check: &'static str, look: impl Future<Output = Result<Vec<Finding
 
 fn unseen(check: &'static str, error: &Error) -> Finding {
     let help = if error.is_denied() {
-        "Ask whoever keeps the account for the right to read it; docs/operations.md lists what this command reads."
+        "Request permission to read it from the account's administrator; docs/operations.md lists the permissions."
     } else {
-        "Run it again; if it stays so, see whether AWS has a fault in this region."
+        "Run the command again; if it fails again, check the AWS Health Dashboard for this region."
     };
-    Finding::wrong(check, format!("It could not be looked at: failed to {}.", causes(error)), help)
+    Finding::wrong(check, format!("This check failed: failed to {}.", causes(error)), help)
 }
 
 fn deployed(stack: &Stack) -> Finding {
@@ -120,17 +120,17 @@ fn deployed(stack: &Stack) -> Finding {
         }
         "UPDATE_ROLLBACK_COMPLETE" => Finding::warning(
             "stack",
-            format!("The last update of the stack {name} was rolled back; the release before it runs."),
+            format!("The last update of the stack {name} was rolled back; the previous release is running."),
             format!("See why: `aws cloudformation describe-stack-events --stack-name {name}`."),
         ),
         passing if passing.ends_with("_IN_PROGRESS") => Finding::warning(
             "stack",
-            format!("The stack {name} is being changed ({status}); what follows may change with it."),
-            "Run this again when it is done.",
+            format!("The stack {name} is being updated ({status}); the other results may change."),
+            "Run the command again after the update.",
         ),
         _ => Finding::wrong(
             "stack",
-            format!("The stack {name} is not whole ({status})."),
+            format!("The stack {name} is in a failed state ({status})."),
             format!("See why: `aws cloudformation describe-stack-events --stack-name {name}`; then deploy again."),
         ),
     }

@@ -2,7 +2,7 @@
 
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    #[error("choose a region: none is named")]
+    #[error("choose a region: set AWS_REGION or use --region")]
     NoRegion,
     #[error("sign in to AWS: {reason}")]
     NoCredentials { reason: String },
@@ -16,9 +16,9 @@ pub enum Error {
     Unreachable { service: &'static str, region: String, reason: String },
     #[error("{operation}: {message} ({code})")]
     Refused { operation: String, code: String, message: String },
-    #[error("understand the answer to {operation}")]
+    #[error("parse the response to {operation}")]
     Unreadable { operation: String },
-    #[error("find a stack {name} in {region}")]
+    #[error("find the stack {name} in {region}")]
     NoStack { name: String, region: String },
     #[error("read the stack {name}: it has no output {output}")]
     NotOurs { name: String, output: &'static str },

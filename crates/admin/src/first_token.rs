@@ -71,7 +71,10 @@ pub async fn first_token(aws: &Aws, stack: &Stack, token: &str, renew: Renew) ->
         }
         tokio::time::sleep(Duration::from_millis(rand::random_range(20..200))).await;
     }
-    Err(Error::Table { reason: "store the first token: others were quicker".into(), transient: true })
+    Err(Error::Table {
+        reason: "store the first token: another command stored one at the same time".into(),
+        transient: true,
+    })
 }
 
 pub(crate) fn table(aws: &Aws, stack: &Stack) -> Store {

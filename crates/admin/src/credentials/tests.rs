@@ -92,11 +92,11 @@ async fn export_fails_when_the_cli_is_missing_or_silent() {
     check(missing, "the current profile needs the AWS CLI, which is not installed", install);
     let folder = TempDir::new().unwrap();
     let unfit = export(folder.path().as_os_str(), Some("work"), EXPORT_TIMEOUT).await;
-    check(unfit, "the profile work needs the AWS CLI, which does not start", install);
+    check(unfit, "the profile work needs the AWS CLI, which failed to start", install);
     let silent = exported_within("exec sleep 60", Some("work"), Duration::from_millis(50)).await;
     check(
         silent,
-        "did not export the profile work within 0 s",
+        "did not export credentials of the profile work within 0 s",
         "find the cause with `aws sts get-caller-identity --profile work`",
     );
 }

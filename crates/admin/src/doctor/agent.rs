@@ -15,8 +15,8 @@ pub(super) fn compare(stack: &Stack, labels: &Labels, needs: &[ModelNeed]) -> Ve
     let labelled =
         AGENTS.iter().map(|(_, label, _)| *label).chain([REVISION]).any(|label| labels.0.contains_key(label));
     if !labelled {
-        let sentence = "The image names no agents: an older push made it.";
-        return vec![Finding::warning("agents", sentence, format!("Push it: `{push}`."))];
+        let sentence = "The image has no agent labels: an older version of infra/image/push built it.";
+        return vec![Finding::warning("agents", sentence, format!("Push it again: `{push}`."))];
     }
     let installed: Vec<(&str, &str)> = AGENTS
         .iter()
@@ -34,8 +34,8 @@ pub(super) fn compare(stack: &Stack, labels: &Labels, needs: &[ModelNeed]) -> Ve
             // `auto` accepts either agent.
             let option = AGENTS.iter().find_map(named).unwrap_or("--claude-code");
             let sentence = match agent.as_str() {
-                AUTO => format!("Jobs of {} run an agent on Fargate, and the image has none.", need.project),
-                agent => format!("Jobs of {} run {agent} on Fargate, and the image lacks it.", need.project),
+                AUTO => format!("Jobs of {} run an agent on Fargate, but the image has none.", need.project),
+                agent => format!("Jobs of {} run {agent} on Fargate, but the image lacks it.", need.project),
             };
             let help = format!("Push an image with it: `infra/image/push {option} latest --stack {}`.", stack.name);
             findings.push(Finding::wrong("agents", sentence, help));
@@ -91,15 +91,15 @@ mod tests {
 
     #[test]
     fn agent_is_wrong_when_the_image_lacks_it() {
-        let lacks = "Jobs of acme run codex on Fargate, and the image lacks it.";
+        let lacks = "Jobs of acme run codex on Fargate, but the image lacks it.";
         let claude = [NEW, (AGENTS[0].1, "2.1.197"), (AGENTS[1].1, "")];
         let fix = "`infra/image/push --codex latest --stack py`";
         check(&claude, need(&[AUTO, CLAUDE_CODE, CODEX], true), &[(Verdict::Wrong, lacks, fix)]);
         let expected = [
-            (Verdict::Wrong, "Jobs of acme run an agent on Fargate, and the image has none.", "--claude-code latest"),
+            (Verdict::Wrong, "Jobs of acme run an agent on Fargate, but the image has none.", "--claude-code latest"),
             (
                 Verdict::Wrong,
-                "Jobs of acme run claude_code on Fargate, and the image lacks it.",
+                "Jobs of acme run claude_code on Fargate, but the image lacks it.",
                 "infra/image/push --claude-code latest",
             ),
         ];
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn image_of_an_older_push_is_a_warning() {
         let older = [("org.opencontainers.image.version", "0.1.0")];
-        let sentence = "The image names no agents: an older push made it.";
+        let sentence = "The image has no agent labels: an older version of infra/image/push built it.";
         check(&older, need(&[CODEX], true), &[(Verdict::Warning, sentence, "infra/image/push --stack py")]);
     }
 }

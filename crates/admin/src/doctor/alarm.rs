@@ -14,22 +14,22 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
     let (sure, pending): (Vec<_>, Vec<_>) =
         listed.partition(|subscription| state(subscription.text_of("SubscriptionArn")));
     let subscribe = format!(
-        "Subscribe somebody: `aws sns subscribe --topic-arn {} --protocol email --notification-endpoint ADDRESS`, and \
-         confirm the mail.",
+        "Add a subscriber: `aws sns subscribe --topic-arn {} --protocol email --notification-endpoint ADDRESS`, and \
+         confirm the e-mail.",
         stack.alarm_topic
     );
     let finding = match (sure.len(), pending.first()) {
-        (0, None) => Finding::wrong("alarms", "Nobody hears the alarms: their topic has no subscriber.", subscribe),
+        (0, None) => Finding::wrong("alarms", "No one receives the alarms: their topic has no subscriber.", subscribe),
         (0, Some(waiting)) => Finding::wrong(
             "alarms",
             format!(
-                "Nobody hears the alarms: {} has not confirmed.",
+                "No one receives the alarms: {} has not confirmed the subscription.",
                 waiting.text_of("Endpoint").unwrap_or("the only subscriber")
             ),
-            "Open the mail from AWS Notifications there and confirm; look into the spam, too.",
+            "Open the e-mail from AWS Notifications and confirm it; check the spam folder, too.",
         ),
-        (1, _) => Finding::good("alarms", "1 subscriber hears the alarms."),
-        (n, _) => Finding::good("alarms", format!("{n} subscribers hear the alarms.")),
+        (1, _) => Finding::good("alarms", "1 subscriber receives the alarms."),
+        (n, _) => Finding::good("alarms", format!("{n} subscribers receive the alarms.")),
     };
     Ok(vec![finding])
 }

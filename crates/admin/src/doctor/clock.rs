@@ -13,7 +13,8 @@ pub(super) fn look(aws: &Aws) -> Option<Finding> {
         Finding::wrong(
             "clock",
             format!("The clocks of AWS and of this machine are {} s apart.", apart.as_secs()),
-            "Set this machine's by a time service: AWS refuses what is signed 5 minutes off, and so does Pullyard.",
+            "Synchronise this machine's clock with a time service: AWS and Pullyard reject signatures that are 5 \
+             minutes off.",
         )
     } else {
         Finding::good("clock", "AWS and this machine agree on the time.")

@@ -26,7 +26,7 @@ pub(super) fn compare(stack: &Stack, commits: &Commits<'_>) -> Vec<Finding> {
     let Some(reference) = reference(ours, program, templates, deployed) else {
         return vec![Finding::warning(
             "commit",
-            "No part names its commit.",
+            "The commits of this program and of the stack are unknown.",
             format!("Build from a clone: {INSTALL}; run infra/preflight before sam deploy."),
         )];
     };
@@ -43,7 +43,7 @@ pub(super) fn compare(stack: &Stack, commits: &Commits<'_>) -> Vec<Finding> {
         let parts = ["this program", "the stack's program", "its templates", "the image"];
         let read = [true, commits.program.is_some(), true, commits.image.is_some()];
         let read: Vec<&str> = parts.into_iter().zip(read).filter(|(_, read)| *read).map(|(part, _)| part).collect();
-        let sentence = format!("One commit, {}, for {}.", short(reference.commit), read.join(", "));
+        let sentence = format!("Same commit, {}, for {}.", short(reference.commit), read.join(", "));
         findings.push(Finding::good("commit", sentence));
     }
     findings
@@ -77,11 +77,11 @@ fn reference<'a>(
 fn client(ours: Option<&str>, deployed: Option<&str>) -> Option<Finding> {
     let Some(ours) = ours else {
         let help = format!("Install it from a clone: {INSTALL}.");
-        return Some(Finding::warning("commit", "This program names no commit.", help));
+        return Some(Finding::warning("commit", "The commit of this program is unknown.", help));
     };
     let deployed = deployed.filter(|deployed| *deployed != ours)?;
     let sentence = format!(
-        "This program is of commit {}, the stack's program and templates are of {}.",
+        "This program is from commit {}; the stack's program and templates are from {}.",
         short(ours),
         short(deployed)
     );
@@ -92,7 +92,7 @@ fn client(ours: Option<&str>, deployed: Option<&str>) -> Option<Finding> {
 fn of_program(program: Option<&str>, reference: &Reference<'_>) -> Option<Finding> {
     let help = format!("Deploy it: {DEPLOY}.");
     match program {
-        None => Some(Finding::warning("commit", "The stack's program names no commit.", help)),
+        None => Some(Finding::warning("commit", "The commit of the stack's program is unknown.", help)),
         Some(program) => differs("The stack's program is", program, reference, help),
     }
 }
@@ -101,7 +101,7 @@ fn of_templates(templates: Option<&str>, reference: &Reference<'_>) -> Option<Fi
     let help = format!("Deploy them: {DEPLOY}.");
     match templates {
         None => {
-            let sentence = "The templates name no commit: run infra/preflight before sam deploy.";
+            let sentence = "The commit of the templates is unknown: run infra/preflight before sam deploy.";
             Some(Finding::warning("commit", sentence, format!("`infra/preflight`, then {DEPLOY}.")))
         }
         Some(templates) => differs("The stack's templates are", templates, reference, help),
@@ -111,14 +111,18 @@ fn of_templates(templates: Option<&str>, reference: &Reference<'_>) -> Option<Fi
 fn of_image(image: Option<&str>, reference: &Reference<'_>, stack: &str) -> Option<Finding> {
     let help = format!("Push it: `infra/image/push --stack {stack}`.");
     match image {
-        None => Some(Finding::warning("commit", "The image names no commit: an older push made it.", help)),
+        None => Some(Finding::warning(
+            "commit",
+            "The commit of the image is unknown: an older version of infra/image/push built it.",
+            help,
+        )),
         Some(image) => differs("The image is", image, reference, help),
     }
 }
 
 fn differs(subject: &str, commit: &str, reference: &Reference<'_>, help: String) -> Option<Finding> {
     let Reference { commit: wanted, part } = reference;
-    let sentence = || format!("{subject} of commit {}, {part} of {}.", short(commit), short(wanted));
+    let sentence = || format!("{subject} from commit {}; {part} from {}.", short(commit), short(wanted));
     (commit != *wanted).then(|| Finding::wrong("commit", sentence(), help))
 }
 
@@ -148,23 +152,23 @@ mod tests {
 
     #[test]
     fn verdict_is_good_when_all_known_commits_agree() {
-        let all = "One commit, aaaaaaaaaaaa, for this program, the stack's program, its templates, the image.";
+        let all = "Same commit, aaaaaaaaaaaa, for this program, the stack's program, its templates, the image.";
         check(found(A, Some(A), Some(A), Some(A)), &[(Verdict::Good, all, "")]);
-        let some = "One commit, aaaaaaaaaaaa, for this program, its templates.";
+        let some = "Same commit, aaaaaaaaaaaa, for this program, its templates.";
         check(found(A, None, Some(A), None), &[(Verdict::Good, some, "")]);
     }
 
     #[test]
     fn part_of_another_commit_is_wrong_and_names_its_fix() {
-        let program = "The stack's program is of commit bbbbbbbbbbbb, this program of aaaaaaaaaaaa.";
+        let program = "The stack's program is from commit bbbbbbbbbbbb; this program from aaaaaaaaaaaa.";
         check(found(A, Some(B), Some(A), Some(A)), &[(Verdict::Wrong, program, DEPLOY)]);
-        let templates = "The stack's templates are of commit bbbbbbbbbbbb, this program of aaaaaaaaaaaa.";
+        let templates = "The stack's templates are from commit bbbbbbbbbbbb; this program from aaaaaaaaaaaa.";
         check(found(A, Some(A), Some(B), Some(A)), &[(Verdict::Wrong, templates, DEPLOY)]);
-        let image = "The image is of commit bbbbbbbbbbbb, the stack's program and templates of aaaaaaaaaaaa.";
+        let image = "The image is from commit bbbbbbbbbbbb; the stack's program and templates from aaaaaaaaaaaa.";
         check(found(A, Some(A), Some(A), Some(B)), &[(Verdict::Wrong, image, "`infra/image/push --stack py`")]);
         let (image, templates) = (
-            "The image is of commit bbbbbbbbbbbb, this program of aaaaaaaaaaaa.",
-            "The stack's templates are of commit cccccccccccc, this program of aaaaaaaaaaaa.",
+            "The image is from commit bbbbbbbbbbbb; this program from aaaaaaaaaaaa.",
+            "The stack's templates are from commit cccccccccccc; this program from aaaaaaaaaaaa.",
         );
         let expected = [
             (Verdict::Wrong, program, DEPLOY),
@@ -176,32 +180,36 @@ mod tests {
 
     #[test]
     fn client_of_another_commit_is_a_warning_when_the_stack_agrees() {
-        let client = "This program is of commit aaaaaaaaaaaa, the stack's program and templates are of bbbbbbbbbbbb.";
+        let client =
+            "This program is from commit aaaaaaaaaaaa; the stack's program and templates are from bbbbbbbbbbbb.";
         check(found(A, Some(B), Some(B), Some(B)), &[(Verdict::Warning, client, INSTALL)]);
     }
 
     #[test]
     fn part_without_a_commit_is_a_warning() {
-        let templates = "The templates name no commit: run infra/preflight before sam deploy.";
+        let templates = "The commit of the templates is unknown: run infra/preflight before sam deploy.";
         for absent in [None, Some(""), Some("unknown")] {
             check(found(A, Some(A), absent, Some(A)), &[(Verdict::Warning, templates, "infra/preflight")]);
         }
-        let program = "The stack's program names no commit.";
+        let program = "The commit of the stack's program is unknown.";
         check(found(A, Some(""), Some(A), None), &[(Verdict::Warning, program, DEPLOY)]);
-        let image = "The image names no commit: an older push made it.";
+        let image = "The commit of the image is unknown: an older version of infra/image/push built it.";
         check(found(A, Some(A), Some(A), Some("")), &[(Verdict::Warning, image, "infra/image/push")]);
-        let client = "This program names no commit.";
+        let client = "The commit of this program is unknown.";
         check(found("unknown", Some(A), Some(A), Some(A)), &[(Verdict::Warning, client, INSTALL)]);
-        check(found("unknown", Some(""), None, None), &[(Verdict::Warning, "No part names its commit.", INSTALL)]);
+        check(
+            found("unknown", Some(""), None, None),
+            &[(Verdict::Warning, "The commits of this program and of the stack are unknown.", INSTALL)],
+        );
     }
 
     #[test]
     fn parts_are_compared_when_the_client_names_no_commit() {
         let expected = [
-            (Verdict::Warning, "This program names no commit.", INSTALL),
+            (Verdict::Warning, "The commit of this program is unknown.", INSTALL),
             (
                 Verdict::Wrong,
-                "The stack's templates are of commit bbbbbbbbbbbb, the stack's program of aaaaaaaaaaaa.",
+                "The stack's templates are from commit bbbbbbbbbbbb; the stack's program from aaaaaaaaaaaa.",
                 DEPLOY,
             ),
         ];

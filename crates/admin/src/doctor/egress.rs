@@ -5,15 +5,18 @@ use crate::aws::Service;
 use crate::xml::Element;
 use crate::{Aws, Error, Stack};
 
-const HELP: &str = "Give its route table a route for 0.0.0.0/0 to an internet or NAT gateway, or deploy with other \
-                    subnets, or with none: the stack then makes its own.";
+const HELP: &str = "Add a route for 0.0.0.0/0 to an internet or NAT gateway, or deploy with other subnets. Without \
+                    subnets, the stack creates its own.";
 
 pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
     let wanted = numbered("SubnetId", &stack.subnets);
     let subnets = match aws.query(Service::Ec2, "DescribeSubnets", &wanted).await {
         Err(error) if error.code() == Some("InvalidSubnetID.NotFound") => {
-            let sentence = format!("A subnet of tasks is gone: {} were deployed with.", stack.subnets.join(", "));
-            return Ok(vec![Finding::wrong("egress", sentence, "Deploy the stack with subnets that are there.")]);
+            let sentence = format!(
+                "A subnet of tasks does not exist any more. The stack was deployed with {}.",
+                stack.subnets.join(", ")
+            );
+            return Ok(vec![Finding::wrong("egress", sentence, "Deploy the stack with existing subnets.")]);
         }
         subnets => subnets?,
     };
@@ -31,17 +34,16 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
             Some(Way::Out) => continue,
             Some(Way::Public(_)) if stack.public_ip => continue,
             Some(Way::Public(gateway)) => {
-                let sentence =
-                    format!("{subnet} leads to {gateway}, but tasks there have no public address to use it.");
+                let sentence = format!("{subnet} routes to {gateway}, but its tasks have no public address.");
                 let help = "Deploy with AssignPublicIp=true, or with subnets that have a NAT gateway.";
                 findings.push(Finding::wrong("egress", sentence, help));
                 continue;
             }
             Some(Way::Broken(target)) => {
-                format!("The route from {subnet} to the internet leads to {target}, which is gone.")
+                format!("The internet route of {subnet} leads to {target}, which does not exist any more.")
             }
             Some(Way::None) | None => {
-                format!("Nothing leads from {subnet} to the internet: tasks there reach no forge.")
+                format!("{subnet} has no route to the internet: its tasks can't reach a forge.")
             }
         };
         findings.push(Finding::wrong("egress", sentence, HELP));
@@ -49,12 +51,16 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
     if !groups.list("securityGroupInfo").any(lets_out) {
         findings.push(Finding::wrong(
             "egress",
-            format!("The security group {} lets no HTTPS out: tasks reach no forge.", stack.security_group),
+            format!("The security group {} blocks outgoing HTTPS: tasks can't reach a forge.", stack.security_group),
             "Add an egress rule for TCP 443 to 0.0.0.0/0.",
         ));
     }
     if findings.is_empty() {
-        let which = if stack.subnets.len() == 1 { "The subnet of tasks leads" } else { "All subnets of tasks lead" };
+        let which = if stack.subnets.len() == 1 {
+            "The subnet of tasks has a route"
+        } else {
+            "All subnets of tasks have a route"
+        };
         findings.push(Finding::good("egress", format!("{which} to the internet.")));
     }
     Ok(findings)

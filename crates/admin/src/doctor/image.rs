@@ -14,7 +14,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
         let answer = match aws.json(Service::Ecs, "DescribeTaskDefinition", &asked).await {
             Err(error) if error.code() == Some("ClientException") => {
                 let sentence = format!("There is no task definition {family} for {size} tasks.");
-                return Ok(vec![Finding::wrong("image", sentence, "Deploy the stack again: it makes them.")]);
+                return Ok(vec![Finding::wrong("image", sentence, "Deploy the stack again to create it.")]);
             }
             answer => answer?,
         };
@@ -26,7 +26,11 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
         let sizes = sizes.join(", ");
         let Some((asked, tag)) = question(&image, &stack.repository_uri) else {
             let sentence = format!("{sizes} tasks run {image}, which is not in the stack's own repository.");
-            findings.push(Finding::warning("image", sentence, "Nothing to do if it is there: it was not looked at."));
+            findings.push(Finding::warning(
+                "image",
+                sentence,
+                "Check yourself that the image exists; this command reads only the stack's own repository.",
+            ));
             continue;
         };
         let pushed = match aws.json(Service::Ecr, "DescribeImages", &asked).await {
@@ -37,7 +41,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
             true => Finding::good("image", format!("The image of {sizes} tasks, {tag}, is pushed.")),
             false => Finding::wrong(
                 "image",
-                format!("The image of {sizes} tasks was never pushed: {} has no {tag}.", stack.repository_uri),
+                format!("The image of {sizes} tasks is not pushed: {} has no {tag}.", stack.repository_uri),
                 format!("Build and push it: `infra/image/push --stack {}`.", stack.name),
             ),
         });

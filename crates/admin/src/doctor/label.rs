@@ -49,17 +49,19 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Labels, Finding> {
     read(aws, stack, &image).await.map_err(|fault| {
         let push = format!("Build and push it: `infra/image/push --stack {}`.", stack.name);
         let (reason, help) = match fault {
-            Fault::Elsewhere => ("it is not in the stack's repository".into(), "Compare its agents yourself.".into()),
+            Fault::Elsewhere => {
+                ("it is not in the stack's repository".into(), "Check yourself which agents it has.".into())
+            }
             Fault::NotPushed => ("the repository has no such image".into(), push),
             Fault::NoArchitecture(architecture) => (format!("it has no variant for {architecture}"), push),
             Fault::Aws(error) if error.is_denied() => {
                 let action = error.operation().unwrap_or_default().replacen("ECR ", "ecr:", 1);
                 let reason = format!("these credentials lack the permission {action}");
-                (reason, "Allow it to the caller; docs/operations.md lists the permissions of this command.".into())
+                (reason, "Grant it to the caller; docs/operations.md lists the permissions of this command.".into())
             }
             Fault::Aws(error) => (format!("failed to {}", causes(&error)), "Run the command again.".into()),
         };
-        Finding::warning("labels", format!("The labels of the image {image} were not read: {reason}."), help)
+        Finding::warning("labels", format!("Can't read the labels of the image {image}: {reason}."), help)
     })
 }
 

@@ -41,8 +41,8 @@ pub(super) async fn look(aws: &Aws, needs: &[ModelNeed]) -> Result<Vec<Finding>,
     }
     if findings.is_empty() {
         let sentence = match needs.iter().all(|need| need.agents.is_empty()) {
-            true => "No repository's agent needs a key for a model.",
-            false => "Every key for an agent's model that jobs need from here has a value.",
+            true => "No agent of a repository needs a model key.",
+            false => "Every model key that jobs need from this stack has a value.",
         };
         findings.push(Finding::good("model", sentence));
     }
@@ -57,9 +57,9 @@ fn unnamed(project: &str, agent: &str) -> Finding {
     let other = match agent {
         CLAUDE_CODE => ", or `claude_token` for a subscription",
         CODEX => ", or `codex_auth` for a subscription",
-        _ => ", or `openai_api_key` where Codex is to work",
+        _ => ", or `openai_api_key` for Codex",
     };
-    let sentence = format!("Jobs of {project} start {agent} on Fargate, and {project} names no key for its model.");
+    let sentence = format!("Jobs of {project} run {agent} on Fargate, but {project} has no key for its model.");
     let help = format!(
         "`pullyard settings set model_secrets.{setting}=\"$(pullyard secrets set {name} --for-jobs < key.txt)\" \
          --project {project}`{other}."

@@ -24,7 +24,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
         findings.extend(undelivered(stack, messages(aws, url).await?));
     }
     if findings.is_empty() {
-        findings.push(Finding::good("queue", "No message waits for long, and no dead letter is kept."));
+        findings.push(Finding::good("queue", "No queue is backed up, and there are no dead letters."));
     }
     Ok(findings)
 }
@@ -35,8 +35,8 @@ async fn of_one(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Finding>,
     let mut findings = Vec::new();
     let name = queue.name;
     let backed_up = match oldest.filter(|age| *age > OLD) {
-        Some(age) if waiting > 0 => Some(format!("its oldest message waits for {}", Span::from(age))),
-        _ if waiting >= MANY => Some(format!("{waiting} messages wait")),
+        Some(age) if waiting > 0 => Some(format!("its oldest message is {} old", Span::from(age))),
+        _ if waiting >= MANY => Some(format!("{waiting} messages are waiting")),
         _ => None,
     };
     if let Some(how) = backed_up {
@@ -45,7 +45,7 @@ async fn of_one(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Finding>,
             "queue",
             format!("The {name} queue is backed up: {how}."),
             format!(
-                "See the errors and throttles of the function that reads it: \
+                "Check the errors and throttles of the function that reads it: \
                  `aws logs tail /pullyard/{}/{function} --since 1h`.",
                 stack.name
             ),
@@ -55,8 +55,8 @@ async fn of_one(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Finding>,
         let what = if dead == 1 { "1 message".into() } else { format!("{dead} messages") };
         findings.push(Finding::wrong(
             "queue",
-            format!("The dead-letter queue of {name} keeps {what} that nobody could deal with."),
-            "`pullyard dlq list` says why each is there; then `pullyard dlq redrive` or `drop`.",
+            format!("The dead-letter queue of {name} has {what} that failed too often."),
+            "Show the causes with `pullyard dlq list`; then run `pullyard dlq redrive` or `pullyard dlq drop`.",
         ));
     }
     Ok(findings)
@@ -66,12 +66,12 @@ fn undelivered(stack: &Stack, events: u64) -> Option<Finding> {
     let Stack { name, .. } = stack;
     let what = match events {
         0 => return None,
-        1 => "1 death of a task was".to_owned(),
-        events => format!("{events} deaths of tasks were"),
+        1 => "1 stopped task was".to_owned(),
+        events => format!("{events} stopped tasks were"),
     };
     Some(Finding::warning(
         "queue",
-        format!("{what} not taken by the tasks function; the sweeper finds the same deaths, later."),
+        format!("{what} not reported to the tasks function; the sweeper detects them later."),
         format!(
             "See why: `aws logs tail /pullyard/{name}/tasks --since 1d`. `pullyard dlq list --queue undelivered` \
              explains each; redrive or drop them."

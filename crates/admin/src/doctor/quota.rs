@@ -55,7 +55,7 @@ pub(super) async fn look(aws: &Aws) -> Result<Vec<Finding>, Error> {
     for seen in join_all(QUOTAS.iter().map(async |quota| Ok::<_, Error>((quota, of_one(aws, quota).await?)))).await {
         let (quota, (limit, used)) = seen?;
         let raise = format!(
-            "Ask for more: `aws service-quotas request-service-quota-increase --service-code {} --quota-code {} \
+            "Request more: `aws service-quotas request-service-quota-increase --service-code {} --quota-code {} \
              --desired-value N`.",
             quota.service, quota.code
         );
@@ -63,12 +63,12 @@ pub(super) async fn look(aws: &Aws) -> Result<Vec<Finding>, Error> {
         match used {
             Some(used) if used >= limit * NEAR / 100.0 => findings.push(Finding::wrong(
                 "quota",
-                format!("{used:.0} of {limit:.0} {what} were in use within the last hour; when none is left, {then}."),
+                format!("{used:.0} of {limit:.0} {what} were in use within the last hour; at the limit, {then}."),
                 raise,
             )),
             _ if limit < quota.little => findings.push(Finding::warning(
                 "quota",
-                format!("This account may use only {limit:.0} {what}; when none is left, {then}."),
+                format!("This account may use only {limit:.0} {what}; at the limit, {then}."),
                 raise,
             )),
             Some(used) => said.push(format!("{used:.0} of {limit:.0} {what}")),
@@ -76,7 +76,7 @@ pub(super) async fn look(aws: &Aws) -> Result<Vec<Finding>, Error> {
         }
     }
     if findings.is_empty() {
-        findings.push(Finding::good("quota", format!("No quota is near: {}.", said.join(", "))));
+        findings.push(Finding::good("quota", format!("Usage is below all quotas: {}.", said.join(", "))));
     }
     Ok(findings)
 }

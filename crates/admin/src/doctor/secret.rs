@@ -27,14 +27,16 @@ impl State {
 }
 
 pub(super) fn restore(name: &str) -> String {
-    format!("Bring it back: `aws secretsmanager restore-secret --secret-id {name}`.")
+    format!("Restore it: `aws secretsmanager restore-secret --secret-id {name}`.")
 }
 
 /// Advice for a secret without a usable value. `from` names the value's source if the operator does not type it.
 pub(super) fn set_for_jobs(name: &str, project: &str, from: &str) -> String {
     match name.split_once("/job/") {
         Some((_, short)) => format!("Set it: `pullyard secrets set {short} --for-jobs{from}`."),
-        None => format!("Set one with `pullyard secrets set NAME --for-jobs{from}`, and name that for {project}."),
+        None => format!(
+            "Set one with `pullyard secrets set NAME --for-jobs{from}`, and use its name in the settings of {project}."
+        ),
     }
 }
 
@@ -50,11 +52,11 @@ pub(super) async fn look(aws: &Aws, stack: &Stack, others: &[String]) -> Result<
         let help = match (state, short) {
             (State::Deleted, _) => restore(name),
             (_, Some(short)) => format!("Set it: `pullyard secrets set {short}`."),
-            (State::Missing, None) => "Deploy the stack again: it makes this secret.".into(),
+            (State::Missing, None) => "Deploy the stack again to create this secret.".into(),
             (_, None) => format!(
-                "Give it 64 random hex digits, which no other process sees: `openssl rand -hex 32 | tr -d '\\n' | aws \
-                 secretsmanager put-secret-value --secret-id {name} --secret-string file:///dev/stdin`; attempts that \
-                 run now end."
+                "Set it to 64 random hex digits: `openssl rand -hex 32 | tr -d '\\n' | aws \
+                 secretsmanager put-secret-value --secret-id {name} --secret-string file:///dev/stdin`; running \
+                 attempts will fail."
             ),
         };
         findings.push(Finding::wrong("secret", format!("The secret {name} {what}."), help));
@@ -62,7 +64,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack, others: &[String]) -> Result<
     if findings.is_empty() {
         let all = match names.len() {
             1 => "The secret that signs the tokens of attempts has a value.".to_owned(),
-            n => format!("All {n} secrets that are used have a value."),
+            n => format!("All {n} secrets in use have a value."),
         };
         findings.push(Finding::good("secret", all));
     }

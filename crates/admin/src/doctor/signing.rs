@@ -56,9 +56,9 @@ impl Form {
     fn trouble(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
-            Self::Encrypted => Some("has a key with a passphrase"),
-            Self::Foreign => Some("has a key that is not in OpenSSH's own form"),
-            Self::Other => Some("is not an SSH private key"),
+            Self::Encrypted => Some("contains a key with a passphrase"),
+            Self::Foreign => Some("contains a key that is not in OpenSSH format"),
+            Self::Other => Some("does not contain an SSH private key"),
         }
     }
 }
@@ -73,7 +73,7 @@ pub(super) async fn look(aws: &Aws, needs: &[SigningNeed]) -> Result<Vec<Finding
     if findings.is_empty() {
         let sentence = match needs.is_empty() {
             true => "No project signs its commits.",
-            false => "Every key that signs commits is there, and git can sign with it.",
+            false => "Every commit signing key has a value that git can use.",
         };
         findings.push(Finding::good("signing", sentence));
     }
@@ -94,7 +94,7 @@ async fn key(aws: &Aws, name: &str) -> Result<Key, Error> {
 
 fn said(need: &SigningNeed, key: Key) -> Option<Finding> {
     let SigningNeed { project, secret } = need;
-    let named = format!("The secret {secret}, which {project} names for the key of its commits,");
+    let named = format!("The secret {secret}, the commit signing key of {project},");
     let set = set_for_jobs(secret, project, " < key");
     let form = match key {
         Key::Without(state) => {
@@ -102,14 +102,17 @@ fn said(need: &SigningNeed, key: Key) -> Option<Finding> {
             let help = match state {
                 State::Deleted => restore(secret),
                 _ => format!(
-                    "{set} Or sign nothing: `pullyard settings set commits.signing_secret=null --project {project}`."
+                    "{set} To stop signing commits: `pullyard settings set commits.signing_secret=null --project \
+                     {project}`."
                 ),
             };
             return Some(Finding::wrong("signing", format!("{named} {what}."), help));
         }
         Key::Hidden => {
-            let sentence = format!("{named} has a value, which these credentials may not read: its form is not known.");
-            let help = "Have the right `secretsmanager:GetSecretValue` on it, or see that the first job signs.";
+            let sentence =
+                format!("{named} has a value, but these credentials may not read it, so its format is unknown.");
+            let help = "Grant `secretsmanager:GetSecretValue` on it to the caller, or check that the first job's \
+                        commit is signed.";
             return Some(Finding::warning("signing", sentence, help));
         }
         Key::Of(form) => form,
@@ -117,10 +120,11 @@ fn said(need: &SigningNeed, key: Key) -> Option<Finding> {
     let what = form.trouble()?;
     let help = match form {
         Form::Encrypted | Form::Foreign => {
-            format!("Write a copy of it anew, `ssh-keygen -p -N '' -f key`. {set}")
+            format!("Convert a copy of it with `ssh-keygen -p -N '' -f key`. {set}")
         }
         _ => format!(
-            "Make one, `ssh-keygen -t ed25519 -N '' -f key`, and enter key.pub at the forge as a signing key. {set}"
+            "Create one with `ssh-keygen -t ed25519 -N '' -f key`, and add key.pub to the forge as a signing key. \
+             {set}"
         ),
     };
     Some(Finding::wrong("signing", format!("{named} {what}."), help))
@@ -167,9 +171,9 @@ mod tests {
                 "is marked for deletion.",
                 "restore-secret --secret-id pullyard/job/signing",
             ),
-            (Key::Of(Form::Encrypted), "has a key with a passphrase.", "ssh-keygen -p -N '' -f key"),
-            (Key::Of(Form::Foreign), "has a key that is not in OpenSSH's own form.", "ssh-keygen -p -N '' -f key"),
-            (Key::Of(Form::Other), "is not an SSH private key.", "ssh-keygen -t ed25519 -N '' -f key"),
+            (Key::Of(Form::Encrypted), "contains a key with a passphrase.", "ssh-keygen -p -N '' -f key"),
+            (Key::Of(Form::Foreign), "contains a key that is not in OpenSSH format.", "ssh-keygen -p -N '' -f key"),
+            (Key::Of(Form::Other), "does not contain an SSH private key.", "ssh-keygen -t ed25519 -N '' -f key"),
         ] {
             let finding = said(&need, key).unwrap();
             assert_eq!(finding.sentence, format!("{named} {what}"));

@@ -12,15 +12,15 @@ const LATE: Duration = Duration::from_secs(5 * 60);
 pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
     let last = table(aws, stack).sweeps().await?.map(|sweeps| aws.now().since(sweeps.at));
     let mend = format!(
-        "See its errors: `aws logs tail /pullyard/{}/sweeper --since 1h`; and whether its schedule is enabled. What \
-         it missed it catches up with by itself.",
+        "Check its errors with `aws logs tail /pullyard/{}/sweeper --since 1h`, and check that its schedule is \
+         enabled. It catches up by itself.",
         stack.name
     );
     Ok(vec![match last {
-        None => Finding::wrong("sweeper", "The sweeper never went round.", mend),
+        None => Finding::wrong("sweeper", "The sweeper never ran.", mend),
         Some(ago) if ago > LATE => {
-            Finding::wrong("sweeper", format!("The sweeper is late: it went round {} ago.", Span::from(ago)), mend)
+            Finding::wrong("sweeper", format!("The sweeper is late: its last run was {} ago.", Span::from(ago)), mend)
         }
-        Some(_) => Finding::good("sweeper", "The sweeper went round within the last 5 minutes."),
+        Some(_) => Finding::good("sweeper", "The sweeper ran within the last 5 minutes."),
     }])
 }
