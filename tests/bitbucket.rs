@@ -270,7 +270,7 @@ async fn bitbucket_refusals_name_the_missing_or_denied_thing() {
     let world = World::make(Task::Waiting, adds_a_line).await;
     world.secret("wrong", &format!("{MAIL}:nobodys-token")).await;
     let denied = world.add("wrong", "wrong").await;
-    assert!(denied.code != 0 && denied.err.contains("failed to be let in by"), "{denied:?}");
+    assert!(denied.code != 0 && denied.err.contains("failed to sign in to"), "{denied:?}");
     assert!(!denied.err.contains("nobodys-token"), "{denied:?}");
     assert!(denied.err.contains("check that it is Bitbucket (--kind)"), "{denied:?}");
     // An error about a token given instead of a secret's name does not repeat the token.
@@ -303,7 +303,7 @@ async fn invalid_token_value_is_reported_when_set_used_and_tested() {
     let lines = world.add("lines", "lines").await.ended(2, "the value of pullyard/user/lines ends with a line's end");
     world.secret("half", &format!("{MAIL}:")).await;
     let half = world.add("half", "half").await;
-    assert!(half.code != 0 && half.err.contains("after the colon of the token is nothing"), "{half:?}");
+    assert!(half.code != 0 && half.err.contains("the token has no text after the colon"), "{half:?}");
 
     world.user.run_with(&["secrets", "set", "bitbucket"], &value).await.done();
     world.story.clock.advance(Duration::from_secs(61));

@@ -128,7 +128,7 @@ impl DeadLetters {
             .message_attribute_names("All")
             .send()
             .await
-            .map_err(|error| Error::unavailable("look at dead letters", error))?;
+            .map_err(|error| Error::unavailable("list dead letters", error))?;
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(read).collect())
     }
 
@@ -148,7 +148,7 @@ impl DeadLetters {
             .set_message_deduplication_id(fresh)
             .send()
             .await
-            .map_err(|error| Error::unavailable("send a dead letter back", error))?;
+            .map_err(|error| Error::unavailable("requeue a dead letter", error))?;
         self.delete(queue, message).await
     }
 
@@ -170,7 +170,7 @@ impl DeadLetters {
             });
             let call = self.client.change_message_visibility_batch().queue_url(url);
             let call = call.set_entries(Some(shown.collect())).send().await;
-            call.map_err(|error| Error::unavailable("show dead letters again", error))?;
+            call.map_err(|error| Error::unavailable("make dead letters visible again", error))?;
         }
         Ok(())
     }

@@ -9,11 +9,11 @@ pub enum Error {
     Unavailable { operation: &'static str, reason: String },
     #[error("read the secret {name}: it does not exist or is empty")]
     NoSecret { name: String },
-    #[error("set the secret {name}: Secrets Manager refuses it, for example because it is marked for deletion")]
+    #[error("set the secret {name}: Secrets Manager refuses it; it may be marked for deletion")]
     SecretRefused { name: String },
-    #[error("look at the dead letters of {queue}: this deployment does not say where they are")]
+    #[error("read the dead letters of {queue}: this deployment has no URL for them")]
     NoDeadLetters { queue: &'static str },
-    #[error("go on with the list: no page gave this cursor")]
+    #[error("read the next page: the cursor is invalid")]
     BadCursor,
 }
 

@@ -112,13 +112,13 @@ impl Objects {
     async fn look(&self, key: &str) -> Result<Option<u64>, Error> {
         let url = self.signed("HEAD", key, &[], &[], LOOK_WITHIN).await?;
         // The URL is a credential: remove it from the error.
-        let unreachable = |error: reqwest::Error| Error::unavailable("look at an object", error.without_url());
+        let unreachable = |error: reqwest::Error| Error::unavailable("read an object's metadata", error.without_url());
         let answer = self.http()?.head(url).send().await.map_err(unreachable)?;
         match answer.status().as_u16() {
             200 => {
                 let length =
                     answer.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
-                length.map(Some).ok_or_else(|| refused("it did not say how large it is"))
+                length.map(Some).ok_or_else(|| refused("the response has no size"))
             }
             // S3 returns 403 for a missing key if the caller may not list the bucket, as here. Tests compare the role
             // with this call, so 403 has no other cause.
@@ -138,7 +138,7 @@ impl Objects {
         if self.address.starts_with("http://127.0.0.1") {
             builder = builder.no_proxy();
         }
-        let http = builder.build().map_err(|error| Error::unavailable("look at an object", error))?;
+        let http = builder.build().map_err(|error| Error::unavailable("read an object's metadata", error))?;
         Ok(self.http.get_or_init(|| http))
     }
 
@@ -151,9 +151,9 @@ impl Objects {
         query: &[(&str, &str)],
         within: Duration,
     ) -> Result<String, Error> {
-        let provider = self.credentials.as_ref().ok_or_else(|| refused("there are no credentials to sign with"))?;
+        let provider = self.credentials.as_ref().ok_or_else(|| refused("no credentials to sign with"))?;
         let credentials = provider.provide_credentials().await;
-        let identity = credentials.map_err(|error| Error::unavailable("sign an address", error))?.into();
+        let identity = credentials.map_err(|error| Error::unavailable("sign a URL", error))?.into();
         // S3 ignores parameters that begin with `x-` and writes them to its access log.
         let app = self.app.as_deref().map(|app| ("x-app", app));
         let query: Vec<_> = query.iter().copied().chain(app).map(pair).collect();

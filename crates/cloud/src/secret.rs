@@ -123,7 +123,7 @@ impl Secrets {
                     Err(error) if error.as_service_error().is_some_and(|e| e.is_invalid_request_exception()) => {
                         return Err(refused());
                     }
-                    Err(error) => return Err(Error::unavailable("make a secret", error)),
+                    Err(error) => return Err(Error::unavailable("create a secret", error)),
                 }
             }
             other => other.map(drop),

@@ -28,7 +28,7 @@ async fn kept(client: &aws_sdk_sqs::Client, name: String) -> Result<String, Erro
     let fifo = name.ends_with(".fifo").then(|| (QueueAttributeName::FifoQueue, "true".to_owned()));
     let kept = (QueueAttributeName::MessageRetentionPeriod, KEPT_DEAD.to_string());
     let call = client.create_queue().queue_name(name).set_attributes(Some(fifo.into_iter().chain([kept]).collect()));
-    let made = call.send().await.map_err(|error| Error::unavailable("make a dead-letter queue", error))?;
+    let made = call.send().await.map_err(|error| Error::unavailable("create a dead-letter queue", error))?;
     Ok(made.queue_url.unwrap_or_default())
 }
 
@@ -53,7 +53,7 @@ pub async fn create_queue(
         .attribute_names(QueueAttributeName::QueueArn)
         .send()
         .await
-        .map_err(|error| Error::unavailable("look at a dead-letter queue", error))?;
+        .map_err(|error| Error::unavailable("read a dead-letter queue's attributes", error))?;
     let arn = about.attributes().and_then(|all| all.get(&QueueAttributeName::QueueArn)).cloned().unwrap_or_default();
     let redrive = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": TRIES }).to_string();
     let attributes: HashMap<_, _> = kind()
@@ -69,6 +69,6 @@ pub async fn create_queue(
         .set_attributes(Some(attributes))
         .send()
         .await
-        .map_err(|error| Error::unavailable("make a queue", error))?;
+        .map_err(|error| Error::unavailable("create a queue", error))?;
     Ok(Lane { queue_url: made.queue_url.unwrap_or_default(), dead_url: Some(dead) })
 }

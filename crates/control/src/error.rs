@@ -24,10 +24,10 @@ pub enum Error {
         /// The secret is missing or empty.
         name: String,
     },
-    #[error("ask the forge: {0}")]
+    #[error("call the forge: {0}")]
     Forge(#[from] pullyard_forge::Error),
     /// Concurrent writers kept changing the subject. `Rounds::again` lists earlier writes that may exist.
-    #[error("change {subject}: others kept changing it")]
+    #[error("update {subject}: concurrent writers kept changing it")]
     Contended {
         /// The item's key, id or name.
         subject: String,
@@ -45,7 +45,7 @@ pub enum Error {
         what: &'static str,
         name: String,
     },
-    #[error("take the name {name}: another {what} has it")]
+    #[error("use the name {name}: another {what} has it")]
     Taken {
         /// A noun, such as "ticket".
         what: &'static str,
@@ -57,19 +57,19 @@ pub enum Error {
         pointer: &'static str,
         fault: String,
     },
-    #[error("change it: somebody else did first")]
+    #[error("apply the change: another change came first")]
     ChangedMeanwhile {
         /// The current revision.
         revision: u64,
     },
-    #[error("repeat the request: its key was used for another one")]
+    #[error("repeat the request: its Idempotency-Key belongs to another request")]
     KeyReused,
     #[error("show the token {token} again")]
     TokenShown {
         /// The token that the same request created before. A token is shown only once.
         token: TokenId,
     },
-    #[error("act for the attempt: another one holds the job, or it has ended")]
+    #[error("act for the attempt: another attempt holds the job, or the job has finished")]
     LeaseLost {
         /// The late result was stored nevertheless.
         recorded: bool,
@@ -79,17 +79,17 @@ pub enum Error {
     #[error("change the job: {}", .0.code())]
     Denied(Denial),
     /// A cancel or pause was requested.
-    #[error("go on: the job is to stop")]
+    #[error("continue: the job is stopping")]
     Unwanted,
-    #[error("let the runner in: {}", .0.sentence())]
+    #[error("accept the runner: {}", .0.sentence())]
     Runner(Refusal),
-    #[error("keep an artifact: {}", .0.code())]
+    #[error("store an artifact: {}", .0.code())]
     Artifact(Refused),
     /// The token is forged, expired or of another kind.
     #[error("accept the token")]
     BadProof,
     /// Stored data is inconsistent; an operator must repair it.
-    #[error("understand the table: {0}")]
+    #[error("use the stored data: {0}")]
     Inconsistent(String),
 }
 
@@ -110,9 +110,11 @@ impl Error {
             NotNow::Status(status) => Self::WrongStatus(status),
             NotNow::Unwanted => Self::Unwanted,
             // Callers handle these where they can occur. Here they indicate a bug.
-            NotNow::NewerInput | NotNow::TooMany => Self::Inconsistent("an input was not expected".into()),
-            NotNow::Already => Self::Inconsistent("a repeat was not recognised".into()),
-            NotNow::NotBefore(until) => Self::Inconsistent(format!("it may be pushed until {until}, now it is {now}")),
+            NotNow::NewerInput | NotNow::TooMany => Self::Inconsistent("unexpected input".into()),
+            NotNow::Already => Self::Inconsistent("an unrecognised repeat".into()),
+            NotNow::NotBefore(until) => {
+                Self::Inconsistent(format!("the push window is open until {until}, and it is {now}"))
+            }
         }
     }
 }

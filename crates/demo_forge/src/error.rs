@@ -12,7 +12,7 @@ pub enum Error {
         address: SocketAddr,
     },
     /// `git` could not be started, or lacks `http-backend`.
-    #[error("start {program}: is git installed?")]
+    #[error("start {program}: check that git is installed")]
     GitMissing {
         program: String,
         #[source]
@@ -36,7 +36,7 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    #[error("understand {}", path.display())]
+    #[error("parse {}", path.display())]
     RecordUnreadable {
         path: PathBuf,
         #[source]
@@ -48,7 +48,7 @@ pub enum Error {
         name: String,
         reason: &'static str,
     },
-    #[error("create {full_name}: it exists already")]
+    #[error("create {full_name}: it already exists")]
     RepositoryExists {
         /// `owner/name` of the existing repository.
         full_name: String,

@@ -113,7 +113,7 @@ impl<C: Caller> Client<C> {
         let refuse = |reason: &str| Error::Settings { reason: reason.to_owned() };
         let api_url: Url = endpoint.api_url.parse().map_err(|_| refuse("the API's address is not a URL"))?;
         if !matches!(api_url.scheme(), "https" | "http") {
-            return Err(refuse("the API's address begins with neither https: nor http:"));
+            return Err(refuse("the API's address must begin with https: or http:"));
         }
         if !api_url.username().is_empty() || api_url.password().is_some() {
             return Err(refuse("the API's address contains a password"));
@@ -242,7 +242,7 @@ impl<C: Caller> Client<C> {
         let answer = match &self.wire {
             Wire::Network(_) => timeout(limit, exchange).await.map_err(|_| Error::Unreachable {
                 host: self.host.clone(),
-                reason: format!("no complete answer within {} s", limit.as_secs()),
+                reason: format!("no complete response within {} s", limit.as_secs()),
             })??,
             // Stand-ins set their own time limits.
             Wire::StandIn(_) => exchange.await?,
@@ -298,7 +298,7 @@ impl<C: Caller> Client<C> {
         let Some((status, body)) = stand_in.exchange(asked).await else {
             return Err(Error::Unreachable { host: self.host.clone(), reason: "the connection broke".to_owned() });
         };
-        let status = StatusCode::from_u16(status).map_err(|_| self.not_understood("its status is none"))?;
+        let status = StatusCode::from_u16(status).map_err(|_| self.not_understood("its status is invalid"))?;
         Ok(Answer { status, headers: HeaderMap::new(), body, secrets })
     }
 
@@ -307,7 +307,7 @@ impl<C: Caller> Client<C> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(unexpected(status, "the answer is too large"));
+                return Err(unexpected(status, "the response is too large"));
             }
             body.extend_from_slice(&chunk);
         }
@@ -321,7 +321,7 @@ impl<C: Caller> Client<C> {
         let body = || answer.redact(&String::from_utf8_lossy(&answer.body)).into_bytes();
         let message = || C::message(&body());
         Err(match answer.status {
-            StatusCode::ACCEPTED => unexpected(answer.status, "the answer is not ready yet"),
+            StatusCode::ACCEPTED => unexpected(answer.status, "the response is not ready yet"),
             status if status.is_success() => return Ok(answer),
             StatusCode::UNAUTHORIZED => Error::Denied { host: host(), message: message() },
             StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN if is_rate_limit::<C>(&answer) => {
@@ -338,7 +338,7 @@ impl<C: Caller> Client<C> {
 
     pub(crate) fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Error> {
         serde_json::from_slice(&answer.body).map_err(|error| {
-            let message = format!("it is not the JSON we know: {error}");
+            let message = format!("unexpected JSON: {error}");
             unexpected(answer.status, &answer.redact(&message))
         })
     }

@@ -12,7 +12,7 @@ pub enum Error {
     #[error("reach {host}: {reason}")]
     Unreachable { host: String, reason: String },
     /// The token is unknown or expired (401).
-    #[error("be let in by {host}: {message}")]
+    #[error("sign in to {host}: {message}")]
     Denied { host: String, message: String },
     /// The token is valid but lacks the permission (403).
     #[error("get permission for {what}: {message}")]
@@ -21,17 +21,17 @@ pub enum Error {
     #[error("find {what}")]
     NotFound { what: String, message: String },
     /// Too many calls (429, and some 403).
-    #[error("call {host} so often; it asks for {} s of rest", retry_after.as_secs())]
+    #[error("call {host}: rate limit reached, retry in {} s", retry_after.as_secs())]
     RateLimited { host: String, retry_after: Duration },
     /// The forge refuses the request (422; 400 and 409 of Bitbucket).
-    #[error("get it accepted: {reason}")]
+    #[error("get the request accepted: {reason}")]
     Refused {
         /// Readable, such as `no commits between main and x`.
         reason: String,
     },
     #[error("do this on Bitbucket: {what}")]
     Unsupported { what: String },
-    #[error("understand the forge's answer {status}: {message}")]
+    #[error("parse the forge's response {status}: {message}")]
     Unexpected { status: u16, message: String },
 }
 

@@ -71,7 +71,7 @@ pub const TABLE: [Row; 8] = {
     [
         row(
             Feature::Look,
-            "find the repository, and query the permission of a reviewer",
+            "find the repository and read a reviewer's permission",
             &[("metadata", Read)],
             "repo",
             Need::Always,
@@ -100,12 +100,12 @@ pub const TABLE: [Row; 8] = {
         ),
         row(
             Feature::Comments,
-            "read commands in comments and labels, and answer them with the decision",
+            "read commands in comments and labels, and answer them",
             &[("issues", Write)],
             "repo",
             Need::Optional,
         ),
-        row(Feature::Statuses, "show a job as a commit's status", &[("statuses", Write)], "repo", Need::Optional),
+        row(Feature::Statuses, "show a job as a commit status", &[("statuses", Write)], "repo", Need::Optional),
         row(
             Feature::Hooks,
             "create and repair the repository's webhook",

@@ -32,7 +32,7 @@ pub(crate) fn account_name(login: &str) -> Result<&str, Error> {
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     plain.then_some(login).ok_or_else(|| Error::NotFound {
         what: format!("{login:?}"),
-        message: "no account can have this name".to_owned(),
+        message: "this is not a valid account name".to_owned(),
     })
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn commit_name<'a>(sha: &'a str, what: &str) -> Result<&'a str, Error
     let plain = !sha.is_empty() && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
     plain
         .then_some(sha)
-        .ok_or_else(|| Error::NotFound { what: what.to_owned(), message: "that is no commit's name".to_owned() })
+        .ok_or_else(|| Error::NotFound { what: what.to_owned(), message: "that is not a commit hash".to_owned() })
 }
 
 #[cfg(test)]

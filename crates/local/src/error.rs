@@ -14,7 +14,7 @@ pub enum Error {
     Cloud(#[from] pullyard_cloud::Error),
     #[error("listen on {address}: {source}")]
     Listen { address: String, source: std::io::Error },
-    #[error("use the data folder {data}: another pullyard already does ({holder})")]
+    #[error("use the data folder {data}: another pullyard uses it ({holder})")]
     InUse { data: PathBuf, holder: String },
     #[error("use the data folder {path}: {source}")]
     Data { path: PathBuf, source: std::io::Error },

@@ -10,9 +10,9 @@ pub enum Error {
     #[error("{operation} in the table: {reason}")]
     Unavailable { operation: &'static str, reason: String, transient: bool },
     /// Other writers kept changing the same items, so the write was not stored.
-    #[error("{operation} in the table: other writers kept touching the same items")]
+    #[error("{operation} in the table: concurrent writers kept changing the same items")]
     Contended { operation: &'static str },
-    #[error("read the next page: the cursor is none that a page gave")]
+    #[error("read the next page: the cursor is invalid")]
     BadCursor,
     /// This version cannot parse a stored item.
     #[error("read the item {key}: {reason}")]

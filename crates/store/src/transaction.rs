@@ -197,7 +197,7 @@ impl Transaction {
         if let Some((pk, sk)) = doubled(&self.actions) {
             return Err(Error::Corrupt {
                 key: format!("{pk} / {sk}"),
-                reason: "it stands twice in one transaction".into(),
+                reason: "it occurs twice in one transaction".into(),
             });
         }
         match <[Action; 1]>::try_from(self.actions) {

@@ -54,7 +54,7 @@ impl<'a> Place<'a> {
         match scope {
             HookScope::Repository(full_name) => Ok(Self::Repository(RepositoryName::parse(full_name)?)),
             HookScope::Organisation(name) => Ok(Self::Workspace(account_name(name)?)),
-            HookScope::App => Err(Error::Unsupported { what: "look at the webhook of an App".to_owned() }),
+            HookScope::App => Err(Error::Unsupported { what: "read the webhook of an App".to_owned() }),
         }
     }
 
@@ -83,10 +83,9 @@ impl Bitbucket {
     /// Searches the list, because the API requires the UUID and we store its hash.
     async fn hook(&self, place: &Place<'_>, hook: u64) -> Result<HookAnswer, Error> {
         let all = self.all_hooks(place).await?.found;
-        all.into_iter().find(|one| id_of(&one.uuid) == hook).ok_or_else(|| Error::NotFound {
-            what: place.what(),
-            message: format!("none of them has the number {hook}"),
-        })
+        all.into_iter()
+            .find(|one| id_of(&one.uuid) == hook)
+            .ok_or_else(|| Error::NotFound { what: place.what(), message: format!("no webhook has the id {hook}") })
     }
 
     pub async fn hooks(&self, scope: &HookScope) -> Result<Listed<Hook>, Error> {
@@ -136,7 +135,7 @@ impl Bitbucket {
 }
 
 fn whole(settings: &HookSettings) -> Result<Value, Error> {
-    let refused = || Error::Settings { reason: "the hook's secret is empty or no text".to_owned() };
+    let refused = || Error::Settings { reason: "the webhook's secret is empty or not text".to_owned() };
     let secret = settings.secret.text().ok_or_else(refused)?;
     Ok(json!({
         "description": DESCRIPTION,

@@ -29,10 +29,12 @@ pub(super) struct Login {
 
 impl Login {
     pub(super) fn new(token: &Token) -> Result<Self, Error> {
-        let refuse = || Error::Settings { reason: "the token has impossible characters".to_owned() };
+        let refuse = || Error::Settings {
+            reason: "the token has invalid characters: only printable ASCII without spaces is allowed".to_owned(),
+        };
         let (_, secret) = bitbucket_git_login(token.reveal());
         if secret.is_empty() && !token.reveal().is_empty() {
-            return Err(Error::Settings { reason: "after the colon of the token is nothing".to_owned() });
+            return Err(Error::Settings { reason: "the token has no text after the colon".to_owned() });
         }
         let secret = Token::new(secret);
         let bearer = secret.bearer().ok_or_else(refuse)?;
@@ -40,7 +42,7 @@ impl Login {
             return Ok(Self { header: bearer, secrets: vec![secret] });
         };
         if mail.is_empty() || !mail.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Error::Settings { reason: "before the colon of the token is no e-mail address".to_owned() });
+            return Err(Error::Settings { reason: "the token has no e-mail address before the colon".to_owned() });
         }
         let basic = BASE64_STANDARD.encode(token.reveal());
         let mut header = HeaderValue::from_str(&format!("Basic {basic}")).map_err(|_| refuse())?;

@@ -20,7 +20,7 @@ impl Bitbucket {
         let people = self.people(full_name, number, &what, Tries::Short).await?;
         let uuid = people.uuid_of(account.id).ok_or_else(|| Error::NotFound {
             what: what.clone(),
-            message: format!("the account has nothing to do with pull request {number}"),
+            message: format!("the account does not take part in pull request {number}"),
         })?;
         let segments = ["workspaces", repository.owner, "permissions", "repositories", repository.name];
         let mut address = self.client.address(&segments);

@@ -192,7 +192,7 @@ fn is_marked(text: &str) -> bool {
 }
 
 fn missing(what: &str) -> Error {
-    Error::NotFound { what: what.to_owned(), message: "the activity has none of this id".to_owned() }
+    Error::NotFound { what: what.to_owned(), message: "the activity has no review with this id".to_owned() }
 }
 
 /// Represents a verdict known from a webhook but missing in the complete activity: Bitbucket removes withdrawn ones.
@@ -233,9 +233,7 @@ impl Bitbucket {
             }
             let people = self.people(full_name, number, &what, Tries::Three).await?;
             return match history.is_behind(&people) {
-                true => {
-                    Err(self.client.not_understood("somebody asks for changes, and the activity does not say it yet"))
-                }
+                true => Err(self.client.not_understood("the activity does not show a request for changes yet")),
                 false => Ok(forgotten(review)),
             };
         };

@@ -87,7 +87,7 @@ fn missing_app_permission_is_named() {
     check(Feature::Look, &seen, "works");
     check(Feature::PullRequests, &seen, "works");
     check(Feature::Threads, &seen, "missing: grant the App contents: write, and accept it where it is installed");
-    check(Feature::Hooks, &seen, "needless: the App's own webhook serves it");
+    check(Feature::Hooks, &seen, "needless: the App's own webhook receives its events");
 }
 
 #[test]

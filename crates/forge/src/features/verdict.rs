@@ -31,7 +31,9 @@ pub fn judge(row: &Row, access: &GitHubAccess, workflows: Workflows) -> Verdict 
         return Verdict::Needless("the repository is connected without --workflows");
     }
     match access {
-        GitHubAccess::App(_) if row.need == Need::OfTokens => Verdict::Needless("the App's own webhook serves it"),
+        GitHubAccess::App(_) if row.need == Need::OfTokens => {
+            Verdict::Needless("the App's own webhook receives its events")
+        }
         GitHubAccess::App(granted) => {
             let lacking = lacking(granted, &collect(std::iter::once(row)));
             if lacking.is_empty() {

@@ -5,7 +5,7 @@ use crate::{Delivery, Error, Hook, HookScope, HookSettings, Listed};
 use super::{Forge, unsupported};
 
 /// Bitbucket shows deliveries only on its website.
-const DELIVERIES: &str = "list what was delivered";
+const DELIVERIES: &str = "list deliveries";
 
 impl Forge {
     /// Lists webhooks of a repository, an organisation (on Bitbucket a workspace) or an App.

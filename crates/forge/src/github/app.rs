@@ -244,8 +244,8 @@ struct ConversionAnswer {
 /// Returns the lifetime, clamped to GitHub's limit because clocks may differ.
 fn life(expires_at: &str, asked_at: u64) -> Result<Duration, Error> {
     let instant = time::OffsetDateTime::parse(expires_at, &time::format_description::well_known::Rfc3339);
-    let instant =
-        instant.map_err(|_| Error::Unexpected { status: 201, message: "the token's end is no instant".to_owned() })?;
+    let instant = instant
+        .map_err(|_| Error::Unexpected { status: 201, message: "the token's expiry is not a time".to_owned() })?;
     let ends_at = u64::try_from(instant.unix_timestamp()).unwrap_or_default();
     Ok(Duration::from_secs(ends_at.saturating_sub(asked_at)).min(LONGEST_LIFE))
 }

@@ -31,9 +31,9 @@ impl AppKey {
             Ok(PrivateKeyDer::Pkcs1(der)) => KeyPair::from_der(der.secret_pkcs1_der()),
             Ok(PrivateKeyDer::Pkcs8(der)) => KeyPair::from_pkcs8(der.secret_pkcs8_der()),
             Ok(_) => return Err(refuse("is not an RSA key")),
-            Err(_) => return Err(refuse("is no PEM text")),
+            Err(_) => return Err(refuse("is not PEM text")),
         };
-        pair.map(|pair| Self(Arc::new(pair))).map_err(|_| refuse("is no RSA key of 2048 bits or more"))
+        pair.map(|pair| Self(Arc::new(pair))).map_err(|_| refuse("is not an RSA key of 2048 bits or more"))
     }
 
     /// `id` must be unique per JWT.
@@ -47,7 +47,7 @@ impl AppKey {
         let mut signature = vec![0; self.0.public_modulus_len()];
         self.0
             .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
-            .map_err(|_| Error::Settings { reason: "the App's private key does not sign".to_owned() })?;
+            .map_err(|_| Error::Settings { reason: "signing with the App's private key failed".to_owned() })?;
         Ok(Token::new(format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))))
     }
 }

@@ -29,7 +29,9 @@ impl Credential {
 }
 
 pub(super) fn bearer(token: &Token) -> Result<HeaderValue, Error> {
-    token.bearer().ok_or_else(|| Error::Settings { reason: "the token has impossible characters".to_owned() })
+    token.bearer().ok_or_else(|| Error::Settings {
+        reason: "the token has invalid characters: only printable ASCII without spaces is allowed".to_owned(),
+    })
 }
 
 pub(super) fn seconds_now() -> u64 {

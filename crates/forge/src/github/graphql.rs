@@ -42,7 +42,7 @@ impl<T> Said<T> {
         let Some(fault) = self.errors.first() else {
             return self.data.ok_or_else(|| Error::Unexpected {
                 status: 200,
-                message: "it has neither data nor errors".to_owned(),
+                message: "the response has no data and no errors".to_owned(),
             });
         };
         let (what, message) = (what.to_owned(), redact(&in_sentence(&fault.message)));

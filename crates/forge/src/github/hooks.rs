@@ -152,7 +152,7 @@ impl GitHub {
 /// GitHub's API cannot create or delete an App's webhook.
 fn made_by_us<'a>(scope: &'a HookScope, done: &str) -> Result<Place<'a>, Error> {
     match Place::of(scope)? {
-        Place::App => Err(Error::Refused { reason: format!("the hook of an App can't be {done} by a call") }),
+        Place::App => Err(Error::Refused { reason: format!("the webhook of an App can't be {done} through the API") }),
         place => Ok(place),
     }
 }
@@ -161,7 +161,7 @@ fn config(settings: &HookSettings) -> Result<Value, Error> {
     let secret = settings
         .secret
         .text()
-        .ok_or_else(|| Error::Settings { reason: "the hook's secret is empty or no text".to_owned() })?;
+        .ok_or_else(|| Error::Settings { reason: "the webhook's secret is empty or not text".to_owned() })?;
     Ok(json!({ "url": settings.url, "content_type": "json", "insecure_ssl": "0", "secret": secret }))
 }
 

@@ -24,10 +24,9 @@ impl GitHub {
         let address = self.client.address(&["repos", owner, name, "pulls", &number, "reviews", &review]);
         let what = format!("review {review} of pull request {number} of {full_name}");
         let answer: ReviewAnswer = self.client.get(address, &what, Tries::Three).await?;
-        answer.into_review().ok_or_else(|| Error::Unexpected {
-            status: 200,
-            message: "the review has a verdict that we don't know".to_owned(),
-        })
+        answer
+            .into_review()
+            .ok_or_else(|| Error::Unexpected { status: 200, message: "the review has an unknown verdict".to_owned() })
     }
 
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/comments`.

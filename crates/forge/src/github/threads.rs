@@ -71,7 +71,7 @@ struct CommentPart {
 fn big<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let value = Value::deserialize(deserializer)?;
     let id = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-    id.ok_or_else(|| de::Error::custom("an id is no whole number"))
+    id.ok_or_else(|| de::Error::custom("an id is not a whole number"))
 }
 
 #[derive(Deserialize)]
@@ -128,7 +128,7 @@ impl GitHub {
         let comment = answer.add_pull_request_review_thread_reply.and_then(|reply| reply.comment);
         match comment {
             Some(comment) => Ok(Reply { id: comment.full_database_id, url: comment.url }),
-            None => Err(Error::Refused { reason: "no reply was written, and no reason given".to_owned() }),
+            None => Err(Error::Refused { reason: "the reply was not written; GitHub gave no reason".to_owned() }),
         }
     }
 }

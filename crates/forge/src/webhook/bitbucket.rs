@@ -115,7 +115,7 @@ fn pull_request(event: &str, body: &At<'_>) -> Result<Event, Unreadable> {
         ("pullrequest:fulfilled", PullRequestState::Merged) => PullRequestAction::Closed { merged: true },
         ("pullrequest:rejected", PullRequestState::Closed) => PullRequestAction::Closed { merged: false },
         ("pullrequest:fulfilled" | "pullrequest:rejected", _) => {
-            return Err(at.field("state")?.fault(format!("it is not what {event} tells of")));
+            return Err(at.field("state")?.fault(format!("it does not match the event {event}")));
         }
         ("pullrequest:created", _) => PullRequestAction::Opened,
         ("pullrequest:push", _) => {
@@ -175,7 +175,7 @@ fn the_pull_request(at: &At<'_>) -> Result<PullRequest, Unreadable> {
             "OPEN" => PullRequestState::Open,
             "MERGED" => PullRequestState::Merged,
             "DECLINED" | "SUPERSEDED" => PullRequestState::Closed,
-            _ => return Err(state.fault("it is no state of a pull request")),
+            _ => return Err(state.fault("it is not a state of a pull request")),
         },
         draft: flag(at, "draft")?,
         title: owned(at, "title")?,

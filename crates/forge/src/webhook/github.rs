@@ -95,7 +95,7 @@ fn pull_request(body: &At<'_>) -> Result<Option<Event>, Unreadable> {
             PullRequestAction::Labeled { label: owned(&body.field("label")?, "name")? }
         }
         word if is_name(word) => PullRequestAction::Other(word.to_owned()),
-        _ => return Err(body.field("action")?.fault("it is no action")),
+        _ => return Err(body.field("action")?.fault("it is not an action")),
     };
     Ok(Some(Event::PullRequest(Box::new(PullRequestEvent {
         action,

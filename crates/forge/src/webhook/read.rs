@@ -16,11 +16,11 @@ use super::{
 pub fn parse(language: Language, event_header: &str, body: &[u8]) -> Result<Event, Unreadable> {
     let whole = |fault: &str| Unreadable { pointer: String::new(), fault: fault.to_owned() };
     if !language.has(event_header) {
-        return Err(whole("the header names no event"));
+        return Err(whole("the header has no event"));
     }
     let value: Value = serde_json::from_slice(body).map_err(|_| {
         whole(if body.starts_with(b"payload=") {
-            "it is a form; the hook's content type must be application/json"
+            "it is a form; set the webhook's content type to application/json"
         } else {
             "it is not JSON"
         })

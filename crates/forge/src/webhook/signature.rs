@@ -43,11 +43,11 @@ impl fmt::Debug for Secret {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureFault {
-    #[error("find a signature: the hook has no secret")]
+    #[error("find a signature: set a secret for the webhook at the forge")]
     Missing,
-    #[error("read the signature: it is not sha256= and 64 hexadecimal digits")]
+    #[error("parse the signature: it must be sha256= and 64 hexadecimal digits")]
     Malformed,
-    #[error("verify the signature: it was made with another secret, or of another body")]
+    #[error("verify the signature: the secret or the body differs")]
     Wrong,
 }
 

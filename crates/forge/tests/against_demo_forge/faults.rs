@@ -253,7 +253,7 @@ async fn invalid_or_oversized_response_is_an_error() {
     for body in ["<html>", "[]", r#"{"id": 1.5, "login": "x"}"#, r#"{"id": -1, "login": "x"}"#] {
         let (outcome, requests) = ask([(200, &[] as &[_], body.to_owned())]).await;
         let error = outcome.unwrap_err();
-        assert!(error.to_string().contains("it is not the JSON we know"), "{error}");
+        assert!(error.to_string().contains("unexpected JSON"), "{error}");
         assert_eq!(requests, 1);
     }
     let (outcome, _) = ask([(200, &[] as &[_], " ".repeat(9 * 1024 * 1024))]).await;

@@ -169,7 +169,7 @@ async fn refused_text_change_does_not_fail_the_job() {
     let before = text(&world, number).await;
     for (name, fault, because) in [
         ("b", Fault::status(403), "failed to get permission for the text of pull request"),
-        ("c", Fault::status(422), "failed to get it accepted: "),
+        ("c", Fault::status(422), "failed to get the request accepted: "),
         ("d", Fault::too_many(60), "failed to call "),
     ] {
         refuses(&world, fault);

@@ -22,6 +22,6 @@ impl Store {
     }
 
     async fn below_job<T: DeserializeOwned>(&self, job: &JobId, begins: &str) -> Result<Vec<T>, Error> {
-        self.below(&key::job(job).pk, begins, "read what belongs to a job").await
+        self.below(&key::job(job).pk, begins, "read the items of a job").await
     }
 }

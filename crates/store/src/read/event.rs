@@ -53,7 +53,7 @@ impl Store {
             .map(|item| {
                 let key = key_of(&item);
                 let corrupt = |reason: &str| Error::Corrupt { key: key.to_string(), reason: reason.into() };
-                let first = key.sk.parse().map_err(|_| corrupt("its number is none"))?;
+                let first = key.sk.parse().map_err(|_| corrupt("its number is invalid"))?;
                 let at = item
                     .get("at")
                     .and_then(|value| value.as_n().ok())

@@ -71,7 +71,7 @@ impl Store {
             .key_condition_expression("wk = :wk")
             .expression_attribute_values(":wk", text(partition))
             .limit(limit);
-        let page = query.send().await.map_err(|error| Error::unavailable("read what is due", error))?;
+        let page = query.send().await.map_err(|error| Error::unavailable("read the due items", error))?;
         let row = |item: &HashMap<String, AttributeValue>| {
             let key = item.get("pk").and_then(|value| value.as_s().ok()).and_then(|pk| WorkKey::of(pk))?;
             let order = item.get("ws").and_then(|value| value.as_n().ok()).and_then(|order| order.parse().ok())?;

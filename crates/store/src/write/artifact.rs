@@ -8,6 +8,6 @@ impl Store {
     /// Writes: ARTIFACTS if `rev` is the one seen (absent if new).
     /// Idempotent: through the domain; a repeat reads again and finds its entry.
     pub async fn put_artifacts(&self, artifacts: &Artifacts) -> Result<Write, Error> {
-        Transaction::new("store what an attempt keeps").revise(artifacts)?.commit(self).await
+        Transaction::new("store an artifact").revise(artifacts)?.commit(self).await
     }
 }

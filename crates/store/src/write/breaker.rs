@@ -9,7 +9,7 @@ impl Store {
     /// Idempotent: through the domain, by job and attempt.
     pub async fn put_breaker(&self, breaker: &Breaker, seen: Option<&Breaker>) -> Result<Write, Error> {
         let seen = seen.map_or_else(Condition::absent, |seen| Condition::seen_of(seen.rev, "opened", seen.opened));
-        Transaction::new("store that an account is left alone").revise_over(breaker, seen)?.commit(self).await
+        Transaction::new("open a breaker").revise_over(breaker, seen)?.commit(self).await
     }
 
     /// Closes a breaker: all jobs use the account again.
@@ -18,6 +18,6 @@ impl Store {
     /// Idempotent: a missing breaker is no error.
     pub async fn close_breaker(&self, breaker: &Breaker) -> Result<Write, Error> {
         let seen = Condition::seen_of_or_gone(breaker.rev, "opened", breaker.opened);
-        Transaction::new("let an account be asked again").delete(key::breaker(&breaker.id), seen).commit(self).await
+        Transaction::new("close a breaker").delete(key::breaker(&breaker.id), seen).commit(self).await
     }
 }

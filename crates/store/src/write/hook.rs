@@ -77,7 +77,7 @@ impl Store {
     /// Writes: POLL if `rev` is the one seen (absent if new). If the repository was removed and connected again, a late
     /// writer may replace the new item. Its progress or ingress is then wrong until the next poll or setting.
     pub async fn put_poll(&self, poll: &Poll) -> Result<Write, Error> {
-        Transaction::new("store how a repository is looked at").revise(poll)?.commit(self).await
+        Transaction::new("store the polling of a repository").revise(poll)?.commit(self).await
     }
 
     /// Stores how long a secret's previous value stays valid.

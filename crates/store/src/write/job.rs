@@ -23,7 +23,7 @@ impl Store {
     /// Writes: JOB and PR if `rev` is the one seen.
     /// Idempotent: through the domain; a repeat is `Stale`, and reading again shows both.
     pub async fn call_off(&self, job: &Job, pull_request: &PullRequest) -> Result<Write, Error> {
-        Transaction::new("call a job off").revise(job)?.revise(pull_request)?.commit(self).await
+        Transaction::new("cancel a job").revise(job)?.revise(pull_request)?.commit(self).await
     }
 }
 
@@ -34,7 +34,7 @@ impl Store {
     pub async fn note_watched(&self, job: &JobId, until: Timestamp) -> Result<Write, Error> {
         let condition = "attribute_exists(pk) AND (attribute_not_exists(watched_until) OR watched_until < :until)";
         let condition = Condition::of(condition).value(":until", number(until.millis()));
-        Transaction::new("note that a job is looked at")
+        Transaction::new("record a viewer of a job")
             .update(key::job(job), "watched_until = :until", "", condition)
             .commit(self)
             .await
@@ -52,7 +52,7 @@ impl Store {
             WorkKey::Poll(project, integration, repository) => key::poll(project, integration, *repository),
         };
         let condition = Condition::of("attribute_exists(wk)").value(":until", number(until.millis()));
-        Transaction::new("put off an item that can't be read")
+        Transaction::new("postpone an item that can't be read")
             .update(key, "ws = :until", "", condition)
             .commit(self)
             .await

@@ -36,7 +36,7 @@ impl Store {
     /// Idempotent: a repeat changes nothing.
     pub async fn conclude(&self, delivery: &DeliveryId, end: &Conclusion) -> Result<Write, Error> {
         let key = crate::key::delivery(delivery);
-        let transaction = Transaction::new("note what became of a held review");
+        let transaction = Transaction::new("record the outcome of a held review");
         match end {
             Conclusion::Covered(job) => {
                 let named = |is: bool| {

@@ -12,7 +12,7 @@ impl Store {
     /// if the proof holds.
     /// Idempotent: a repeat is `Stale`, and reading again shows the job Ready.
     pub async fn requeue(&self, before: &Job, job: &Job, attempt: &Attempt, proof: Proof) -> Result<Write, Error> {
-        let transaction = Transaction::new("put a job back").revise(job)?.put(attempt, Condition::absent())?;
+        let transaction = Transaction::new("requeue a job").revise(job)?.put(attempt, Condition::absent())?;
         free_slot(transaction, before, proof).commit(self).await
     }
 }

@@ -28,7 +28,7 @@ impl Store {
     /// answer is stored for a job that still waits for it, and a suspended job has no slot.
     /// Idempotent: a yield by its id, an input by its key, through the domain and the use case.
     pub async fn rest(&self, rested: &Rested<'_>) -> Result<Write, Error> {
-        let mut transaction = Transaction::new("let a job rest or go on").revise(rested.job)?;
+        let mut transaction = Transaction::new("suspend or resume a job").revise(rested.job)?;
         if let Some(attempt) = rested.attempt {
             transaction = transaction.put(attempt, Condition::absent())?;
         }

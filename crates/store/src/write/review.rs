@@ -51,7 +51,7 @@ impl Store {
     /// Idempotent: by the job's id. A repeat is `Stale`, and reading again shows the job.
     pub async fn trigger_review(&self, trigger: &TriggerReview<'_>) -> Result<Write, Error> {
         let over = if trigger.delivery.is_some() { fresh() } else { deferred() };
-        let mut transaction = Transaction::new("make the job of a review")
+        let mut transaction = Transaction::new("create the job of a review")
             .revise(trigger.job)?
             .revise(trigger.ticket)?
             .revise(trigger.pull_request)?
@@ -85,7 +85,7 @@ impl Store {
     /// Writes: REVIEW if absent, or refused in the version before; with `from`, if it is that job's. `Stale` if it
     /// waits, has its job, or has another one.
     pub async fn take_review(&self, review: &Review, from: Option<&JobId>) -> Result<Write, Error> {
-        Transaction::new("give a review to a job").put_review(review, over(review, from))?.commit(self).await
+        Transaction::new("add a review to a job").put_review(review, over(review, from))?.commit(self).await
     }
 
     /// Makes a review wait for its ticket's job, which does not know it, and marks the ticket. The end of the job
@@ -99,9 +99,12 @@ impl Store {
     pub async fn wait_for_job(&self, wait: &WaitsForJob<'_>) -> Result<Write, Error> {
         let WaitsForJob { review, from, delivery, job, opens_at } = *wait;
         let ticket = key::ticket(&review.project, &review.ticket);
-        let mut transaction = Transaction::new("have a review wait for a job")
-            .put_review(review, over(review, from))?
-            .mark_for_job(ticket, &review.pull_request, job, opens_at);
+        let mut transaction = Transaction::new("defer a review").put_review(review, over(review, from))?.mark_for_job(
+            ticket,
+            &review.pull_request,
+            job,
+            opens_at,
+        );
         if let Some(delivery) = delivery {
             transaction = transaction.put(delivery, unless_final())?;
         }
@@ -161,7 +164,7 @@ impl Store {
     /// Idempotent: a repeat is `Stale`, because the review no longer waits.
     pub async fn refuse_review(&self, review: &Review, state: &ReviewState) -> Result<Write, Error> {
         let condition = as_it_was(review).value(":state", stored(state)?);
-        Transaction::new("refuse a review that waited")
+        Transaction::new("refuse a deferred review")
             .update(key::review(&review.pull_request, &review.id), "#state = :state", "", condition)
             .commit(self)
             .await

@@ -53,7 +53,7 @@ impl Store {
     /// Writes: TICKET if `rev` is the one seen (absent if none was); DELIVERY if absent or not final.
     /// Idempotent: a repeat is `Stale`, and reading again shows the waiting entry.
     pub async fn record_with_ticket(&self, delivery: &Delivery, ticket: &Ticket) -> Result<Write, Error> {
-        Transaction::new("have an entry wait").revise(ticket)?.put(delivery, unless_final())?.commit(self).await
+        Transaction::new("hold an entry").revise(ticket)?.put(delivery, unless_final())?.commit(self).await
     }
 
     /// Creates a ticket with its text, its ledger entry and its job, if it gets one. All or nothing.

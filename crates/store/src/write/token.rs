@@ -22,7 +22,7 @@ impl Store {
     /// Idempotent: by the key; a repeat is `Stale`, and the key shows which token was created.
     pub async fn create_token(&self, token: &Token, request: Option<&Request>) -> Result<Write, Error> {
         let Some(request) = request else { return self.put_token(token).await };
-        let transaction = Transaction::new("make a token").put(token, Condition::absent())?;
+        let transaction = Transaction::new("create a token").put(token, Condition::absent())?;
         remember(transaction, request, "token", token.id().as_str()).commit(self).await
     }
 

@@ -50,7 +50,7 @@ impl Store {
     /// are unchanged.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
     pub async fn trigger(&self, trigger: &Trigger<'_>) -> Result<Write, Error> {
-        let mut transaction = Transaction::new("make a job").revise(trigger.job)?;
+        let mut transaction = Transaction::new("create a job").revise(trigger.job)?;
         if let Some(ticket) = trigger.ticket {
             transaction = transaction.revise(ticket)?;
         }

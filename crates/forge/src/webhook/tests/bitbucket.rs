@@ -196,7 +196,7 @@ fn body_is_rejected_as_an_event_of_another_shape() {
     ] {
         let unreadable = said(event, body).unwrap_err();
         assert_eq!(unreadable.pointer, "/pullrequest/state");
-        assert_eq!(unreadable.fault, format!("it is not what {event} tells of"));
+        assert_eq!(unreadable.fault, format!("it does not match the event {event}"));
     }
 }
 
@@ -260,7 +260,7 @@ fn fault_names_the_place_and_not_the_value() {
         "it is another text, not a time as RFC 3339 text",
     );
     check(asked, "/pullrequest/id", json!("secret"), "/pullrequest/id", "it is a text, not a whole number");
-    check(asked, "/pullrequest/state", json!("secret"), "/pullrequest/state", "it is no state of a pull request");
+    check(asked, "/pullrequest/state", json!("secret"), "/pullrequest/state", "it is not a state of a pull request");
     check(asked, "/pullrequest/participants", json!({}), "/pullrequest/participants", "it is an object, not a list");
     check(asked, "/repository", json!({ "id": 1 }), "/repository/uuid", "it is missing");
     check(asked, "/repository/full_name", json!(7), "/repository/full_name", "it is a number, not a text");
@@ -280,7 +280,7 @@ fn invalid_delivery_names_its_fault() {
     check(ASKED, json!({}), "it is missing");
     check(ASKED, json!([]), "it is not an object");
     for no_name in ["", "a\nb", "pullrequest changes", &"a".repeat(65)] {
-        check(no_name, json!({}), "the header names no event");
+        check(no_name, json!({}), "the header has no event");
     }
     let mut other = body("pullrequest.changes_request_created.reviewer");
     check(
@@ -291,5 +291,5 @@ fn invalid_delivery_names_its_fault() {
     other.as_object_mut().unwrap().remove("pullrequest");
     check("repo:deleted", other, "it has the field changes_request, which a repo:deleted event never has");
     let unreadable = parse(crate::webhook::Language::GitHub, ASKED, b"{}").unwrap_err();
-    assert_eq!(unreadable.fault, "the header names no event");
+    assert_eq!(unreadable.fault, "the header has no event");
 }

@@ -65,13 +65,13 @@ fn invalid_delivery_names_its_fault() {
     let check = |event: &str, body: &[u8], expected: &str| {
         assert_eq!(parse(GitHub, event, body).unwrap_err().fault, expected);
     };
-    check("ping", b"payload=%7B%7D", "it is a form; the hook's content type must be application/json");
+    check("ping", b"payload=%7B%7D", "it is a form; set the webhook's content type to application/json");
     check("ping", b"", "it is not JSON");
     check("ping", b"[]", "it is not an object");
     check("ping", b"{}", "it is missing");
-    check("", b"{}", "the header names no event");
-    check("a\nb", b"{}", "the header names no event");
-    check(&"a".repeat(65), b"{}", "the header names no event");
+    check("", b"{}", "the header has no event");
+    check("a\nb", b"{}", "the header has no event");
+    check(&"a".repeat(65), b"{}", "the header has no event");
     check("ping", &b"[".repeat(100_000), "it is not JSON");
 }
 
