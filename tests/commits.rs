@@ -38,7 +38,7 @@ async fn commits_have_the_projects_author_and_signature() {
 async fn signing_secret_must_be_a_job_secret_and_exist() {
     let story = Story::waiting().await;
     let user = User::of(&story);
-    user.run(&["settings", "set", "commits.signing_secret=production/database"]).await.ended(2, "name a secret");
+    user.run(&["settings", "set", "commits.signing_secret=production/database"]).await.ended(2, "use a secret");
     let of_forges = format!("commits.signing_secret={}", story.local.forge_secret());
     user.run(&["settings", "set", &of_forges]).await.ended(2, "--for-jobs");
     user.run(&["settings", "set", "commits.email=bot"]).await.ended(2, "use an address");

@@ -150,7 +150,7 @@ async fn demo_prints_its_steps_and_keeps_its_results() {
         "DEMO-3",
         "marked \"AI Failed\"",
         "Bonsoir, and welcome to the shop.",
-        "wait; one job for all of them",
+        "are waiting; one job for all of them",
         "is merged",
     ] {
         assert!(said.contains(words), "{words}: {said}");

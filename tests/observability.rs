@@ -93,7 +93,7 @@ async fn trace_id_covers_a_job_and_no_line_has_a_secret() {
     }
     assert_eq!((&answered["job"], &answered["delivery"]), (&decision["job"], &decision["delivery"]), "{answered}");
     assert!(answered["ms"].is_u64() && answered["request_id"].is_string() && answered["gateway_id"].is_string());
-    let message = find("message", "a message was done");
+    let message = find("message", "message handled");
     assert!(message["message_id"].is_string() && message["request_id"].is_string(), "{message}");
     let first = find("route", "/v1/jobs/{job}/attempts/{attempt}/start");
     assert_eq!((&first["job"], &first["attempt"]), (&decision["job"], &json!(1)), "{first}");

@@ -99,7 +99,7 @@ async fn repository_with_a_foreign_clone_host_is_not_connected() {
     let (status, _, said) =
         story.raw(Method::POST, path, Some(story.local.admin_token()), add.to_string().into_bytes()).await;
     assert_eq!((status, &said["code"], &said["pointer"]), (422, &json!("invalid"), &json!("/name")), "{said}");
-    assert!(said["detail"].as_str().unwrap().contains("is not its own host"), "{said}");
+    assert!(said["detail"].as_str().unwrap().contains("clone URL is on another host"), "{said}");
     assert_eq!(story.api.repositories(&story.project).await.unwrap().repositories.len(), 1);
     story.end().await;
 }

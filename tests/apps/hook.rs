@@ -178,7 +178,7 @@ async fn app_hook_with_a_wrong_url_is_repaired() {
     world.story.api.install_hook(&world.wanted(here, true)).await.unwrap();
     let drifts = world.drifts().await;
     assert_eq!(codes(&drifts), [("url", true), ("failing", false)]);
-    assert_eq!(drifts[0].sentence, "It calls http://127.0.0.1:1/other instead of us.");
+    assert_eq!(drifts[0].sentence, "It calls http://127.0.0.1:1/other instead of Pullyard.");
     let left = world.story.api.repair_hook(&name()).await.unwrap().drifts;
     assert_eq!(codes(&left), [("failing", false)], "the failed ping is not reported");
     // Removal forgets the hook here; at GitHub it belongs to the App's owner.
@@ -202,9 +202,9 @@ async fn unrepairable_drift_names_the_settings_page() {
         assert_eq!(codes(&drifts), [("events", false), ("permissions", false), ("failing", false)]);
         assert_eq!(
             drifts[0].sentence,
-            format!("It does not tell of pull_request_review, repository; tick that at {page}/permissions.")
+            format!("It does not send pull_request_review, repository events; select them at {page}/permissions.")
         );
-        assert!(drifts[1].sentence.contains("contents: write; grant it at"), "{drifts:?}");
+        assert!(drifts[1].sentence.contains("contents: write; add it at"), "{drifts:?}");
     }
     world.story.end().await;
 

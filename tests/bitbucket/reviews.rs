@@ -381,7 +381,7 @@ async fn change_request_without_comments_starts_no_agent() {
     world.goes_on(Duration::from_secs(901)).await;
     assert_eq!(world.story.ended(&silent).await.status, Status::Cancelled);
     let why = world.story.api.why(&silent).await.unwrap().sentence;
-    assert_eq!(why, "Cancelled because its reviews say nothing.");
+    assert_eq!(why, "Cancelled because all its reviews are empty.");
     world.look().await;
     assert_eq!(world.nth_revision(1).await, silent, "a new revision started without a request");
     ann.withdraws().await;

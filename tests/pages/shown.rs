@@ -254,7 +254,7 @@ async fn repeated_job_form_creates_one_job() {
 
     let empty = browser.post("/jobs", &[("project", "acme"), ("prompt", " "), ("base", "main")]).await;
     assert_eq!(empty.status, 422);
-    assert!(empty.says("name a ticket, or say what to do") && empty.says(r#"value="main""#), "{}", empty.body);
+    assert!(empty.says("give a ticket or a prompt") && empty.says(r#"value="main""#), "{}", empty.body);
     let job = story.job_for("e1", "APP-1", 1).await;
     let refused = browser.post("/jobs", &[("project", "acme"), ("ticket", "APP-1")]).await;
     assert_eq!(refused.status, 409);

@@ -70,7 +70,7 @@ async fn unread_review_gets_one_revision_after_the_next_job() {
     let desk = &alone.desk;
     desk.go();
     desk.completed(&alone.next).await;
-    desk.why_says("wait; one job for all of them").await;
+    desk.why_says("are waiting; one job for all of them").await;
     desk.story.pass(HOUR).await;
     let again = desk.nth_revision(2).await.id;
     assert_ne!(again, alone.failed);

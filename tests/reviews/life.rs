@@ -114,10 +114,10 @@ async fn why_reports_waiting_reviews_only_if_there_are_any() {
     desk.completed(&job.id).await;
     let (why, label) = (desk.why().await, format!("{REPOSITORY}#{}", desk.number));
     assert_eq!(why.held_until, None);
-    assert!(why.sentence.starts_with(&format!("Nothing waits: {label} was revised ")), "{}", why.sentence);
+    assert!(why.sentence.starts_with(&format!("No reviews are waiting. {label} was revised ")), "{}", why.sentence);
     assert_eq!(why.help, format!("To start one at once: `pullyard revise {label}`."));
     desk.ask("Second.", &[]).await;
-    desk.why_says("wait; one job for all of them may start in").await;
+    desk.why_says("are waiting; one job for all of them may start in").await;
     desk.end().await;
 }
 

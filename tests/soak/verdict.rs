@@ -216,7 +216,7 @@ fn of_logs(root: &Path, faults: &mut Vec<String>) {
         let text = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
         for line in text.lines() {
             let lower = line.to_lowercase();
-            if ["panicked", "inconsistent", "corrupt", "not locked by it", "is not held was emptied"]
+            if ["panicked", "inconsistent", "corrupt", "not locked by it", "stale slot emptied"]
                 .iter()
                 .any(|word| lower.contains(word))
             {

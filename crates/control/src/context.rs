@@ -102,7 +102,7 @@ impl Context {
         let wakeup = JobWakeup { job: job.clone() };
         if let Err(error) = self.hint(self.wakeups.wake_job(&wakeup)).await {
             self.tally().add(Count::WakeupLost);
-            tracing::warn!(job.id = %job, error = %error, "the wake-up of a job was not sent; the sweeper starts what waits, and a task that was left is refused");
+            tracing::warn!(job.id = %job, error = %error, "job wake-up not sent; the sweeper will start the job");
         }
     }
 
@@ -112,7 +112,7 @@ impl Context {
             Ok(()) => Hint::Sent,
             Err(error) => {
                 self.tally().add(Count::WakeupLost);
-                tracing::warn!(project = %project, ticket = %ticket, error = %error, "the wake-up of a ticket was not sent; the sweeper will");
+                tracing::warn!(project = %project, ticket = %ticket, error = %error, "ticket wake-up not sent; the sweeper will settle the ticket");
                 Hint::Lost
             }
         }
@@ -122,7 +122,7 @@ impl Context {
         let wakeup = JobWakeup { job: job.clone() };
         if let Err(error) = self.hint(self.wakeups.admit_job(&wakeup)).await {
             self.tally().add(Count::WakeupLost);
-            tracing::warn!(job.id = %job, error = %error, "the admission of a job was not sent; the sweeper will");
+            tracing::warn!(job.id = %job, error = %error, "job admission not sent; the sweeper will send it");
         }
     }
 
@@ -130,7 +130,7 @@ impl Context {
         let wakeup = PullRequestWakeup { pull_request: id.clone() };
         if let Err(error) = self.hint(self.wakeups.wake_pull_request(&wakeup)).await {
             self.tally().add(Count::WakeupLost);
-            tracing::warn!(pull_request = %id, error = %error, "the wake-up of a pull request was not sent; the sweeper will");
+            tracing::warn!(pull_request = %id, error = %error, "pull request wake-up not sent; the sweeper will send it");
         }
     }
 

@@ -11,7 +11,7 @@ pub(crate) fn skip_corrupt<T>(ctx: &Context, loaded: Result<T, impl Into<Error>>
     match loaded.map_err(Into::into) {
         Err(Error::Store(error @ StoreError::Corrupt { .. })) => {
             ctx.tally().add(Count::ItemCorrupt);
-            tracing::error!(error = %error, "an item of the table cannot be parsed and is skipped");
+            tracing::error!(error = %error, "unreadable table item skipped");
             Ok(None)
         }
         loaded => loaded.map(Some),

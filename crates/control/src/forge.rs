@@ -64,7 +64,7 @@ pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook
             Some(app) => Ok(Forge::GitHub(GitHub::as_app(&app)?)),
             None => Err(Error::Invalid {
                 pointer: "/integration",
-                fault: format!("{} is connected by a token, which can't touch an App's hook", integration.id),
+                fault: format!("{} uses a token, which can't change an App's webhook", integration.id),
             }),
         },
         (Auth::Token { secret }, _) => client(ctx, integration.kind, &integration.api_url, read(ctx, secret).await?),
@@ -74,7 +74,7 @@ pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook
         },
         (Auth::App { .. }, HookKind::Organisation { .. }) => Err(Error::Invalid {
             pointer: "/integration",
-            fault: "an App can't touch an organisation's hook; it has its own for all installations".into(),
+            fault: "an App can't change an organisation's webhook; it has its own for all installations".into(),
         }),
     }
 }
@@ -109,7 +109,7 @@ pub(crate) async fn mint(
     wanted: impl FnOnce(&Permissions) -> Permissions,
 ) -> Result<InstallationToken, Error> {
     let Some(app) = app_of(ctx, integration).await? else {
-        return Err(Error::Inconsistent(format!("{} is no App and has no tokens to mint", integration.id)));
+        return Err(Error::Inconsistent(format!("{} is not an App and can't mint tokens", integration.id)));
     };
     let installation = app.installation_of(name.as_str()).await?;
     let forbidden = |what: String, message: &str| {
@@ -128,7 +128,7 @@ pub(crate) async fn mint(
 }
 
 pub(crate) fn too_slow(integration: &Integration, within: Duration) -> Error {
-    let reason = format!("it did not answer within {} s", within.as_secs());
+    let reason = format!("no response within {} s", within.as_secs());
     Error::Forge(pullyard_forge::Error::Unreachable { host: integration.api_url.clone(), reason })
 }
 

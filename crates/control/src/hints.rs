@@ -14,7 +14,7 @@ impl Context {
     pub(crate) async fn hints(&self, telling: impl Future<Output = ()>) {
         if self.clock.within(TOGETHER, Box::pin(telling)).await.is_none() {
             self.tally().add(Count::WakeupLost);
-            tracing::warn!("hints were not all sent in time; the sweeper sends what is missing");
+            tracing::warn!("some hints not sent in time; the sweeper will send them");
         }
     }
 

@@ -89,7 +89,7 @@ pub async fn poll_now(ctx: &Context, name: &HookName, since: Option<Timestamp>) 
             Err(error) => looked.problems.push(said(&problem_of(error)?)),
         }
     }
-    tracing::info!(hook = %hook.name, ?looked, "the repositories of a hook were looked at");
+    tracing::info!(hook = %hook.name, ?looked, "repositories polled");
     Ok(looked)
 }
 

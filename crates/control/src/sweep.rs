@@ -49,7 +49,7 @@ async fn go_round(ctx: &Context, limits: Limits) -> Round {
     let now = ctx.clock.now();
     let (mut report, mut faults) = (Report::default(), Faults::default());
     let (mut scheduled, mut gauges) = (Scheduled::default(), Gauges::default());
-    let read = time.one("read the note of the last round", ctx.store.sweeps()).await;
+    let read = time.one("read the last round", ctx.store.sweeps()).await;
     // Without a readable note, or with a note from a wrong clock, no runner is judged by its silence.
     let last = read.as_ref().ok().and_then(Option::as_ref).filter(|last| last.at <= now.plus(AHEAD));
     let since = watched_since(last.and_then(|last| Some((last.at, last.since?))), now);
@@ -83,14 +83,14 @@ async fn go_round(ctx: &Context, limits: Limits) -> Round {
     }
     // Last, because the counts do not depend on the note, and a failed read must not lose them.
     faults.note(read);
-    let noted = time.last("note a sweep", ctx.store.put_sweeps(&round)).await;
+    let noted = time.last("record the sweep", ctx.store.put_sweeps(&round)).await;
     let is_noted = noted.is_ok();
     faults.note(noted);
     report.failed = report.failed.saturating_add(faults.count());
-    tracing::info!(?report, noted = is_noted, "a sweep is done");
+    tracing::info!(?report, noted = is_noted, "sweep finished");
     let fault = faults.told().err();
     if let Some(error) = &fault {
-        tracing::error!(error = %error, "a part of a sweep failed");
+        tracing::error!(error = %error, "part of a sweep failed");
     }
     Round { report, noted: is_noted, fault }
 }
@@ -105,7 +105,7 @@ async fn of_shard(
     let now = ctx.clock.now();
     // Read even without time for processing, because all rows are counted.
     let read = ctx.store.scheduled(shard, gauges::PER_SHARD);
-    let rows = time.before(time.limits.ready, "read what is due", read).await?;
+    let rows = time.before(time.limits.ready, "read the due items", read).await?;
     scheduled.note(&rows, now);
     let due: Vec<_> = rows.into_iter().filter(|(_, at)| *at <= now).take(PER_SHARD).collect();
     report.more |= due.len() >= PER_SHARD;
@@ -132,13 +132,13 @@ async fn take_up(ctx: &Context, key: &WorkKey, time: &Time<'_>, report: &mut Rep
         Ok(Done::Nothing) => report.nothing += 1,
         Err(error) => {
             report.failed += 1;
-            tracing::error!(item = ?key, error = %error, "an item could not be swept");
+            tracing::error!(item = ?key, error = %error, "sweep of an item failed");
             let putting = async {
                 put_off(ctx, key, None).await;
                 Ok::<_, Error>(())
             };
-            if let Err(error) = time.one("put an item off", putting).await {
-                tracing::warn!(item = ?key, error = %error, "an item that failed was not put off");
+            if let Err(error) = time.one("postpone an item", putting).await {
+                tracing::warn!(item = ?key, error = %error, "failed item not postponed");
             }
         }
     }

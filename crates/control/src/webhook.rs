@@ -179,7 +179,7 @@ fn foreign(hook: &Hook, event: &Event) -> Option<Reason> {
     }
     Some(match RepositoryName::new(name) {
         Ok(repo) => Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() },
-        Err(_) => Reason::EventIgnored { event: "an event of another repository".into() },
+        Err(_) => Reason::EventIgnored { event: "event of another repository".into() },
     })
 }
 
@@ -218,7 +218,7 @@ async fn note(
     ctx.store.record(&delivery).await?;
     ctx.tally().decided(&reason);
     tracing::info!(
-        hook = %hook.name, project = %hook.home, decision.reason = reason.code(), delivery = %id, "a delivery was answered"
+        hook = %hook.name, project = %hook.home, decision.reason = reason.code(), delivery = %id, "delivery answered"
     );
     Ok(Answer { delivery: id, reason, job: None })
 }

@@ -140,7 +140,7 @@ impl Deliveries {
                 .redirect(reqwest::redirect::Policy::none())
                 .timeout(ANSWER_LIMIT)
                 .tls_danger_accept_invalid_certs(insecure);
-            builder.build().inspect_err(|error| tracing::warn!(error = %error, "no hook can be called: {error}")).ok()
+            builder.build().inspect_err(|error| tracing::warn!(error = %error, "cannot call webhooks: {error}")).ok()
         };
         cell.get_or_init(build).clone()
     }

@@ -276,7 +276,7 @@ pub async fn tell(shared: &Arc<Shared>, entry: &Entry, event: Event) {
             payload,
         };
         if let Err(error) = sending::send(shared, hook, parcel) {
-            tracing::warn!(error = %error, "an event was not told: failed to {error}");
+            tracing::warn!(error = %error, "event not delivered: failed to {error}");
         }
     }
 }

@@ -257,8 +257,8 @@ async fn read_head(stdout: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Head>
                 .ok_or_else(|| malformed("the status is not a number"))?;
             continue;
         }
-        let name = name.parse::<HeaderName>().map_err(|_| malformed("a header's name is odd"))?;
-        let value = HeaderValue::from_str(value).map_err(|_| malformed("a header's value is odd"))?;
+        let name = name.parse::<HeaderName>().map_err(|_| malformed("a header's name is invalid"))?;
+        let value = HeaderValue::from_str(value).map_err(|_| malformed("a header's value is invalid"))?;
         // hyper sets the length itself.
         if name != CONTENT_LENGTH {
             head.headers.append(name, value);

@@ -47,7 +47,7 @@ fn git_dir(path: &Path) -> Result<PathBuf, Error> {
     let path = fs::canonicalize(path).map_err(Error::storage(path))?;
     let inner = path.join(".git");
     if inner.is_file() {
-        return Err(not("it is a worktree or a submodule; name the repository that it belongs to"));
+        return Err(not("it is a worktree or a submodule; use its main repository"));
     }
     let git_dir = if inner.is_dir() { inner } else { path };
     let is_git = git_dir.join("HEAD").is_file() && git_dir.join("objects").is_dir() && git_dir.join("refs").is_dir();
@@ -60,7 +60,7 @@ fn head_branch(git_dir: &Path, path: &Path) -> Result<String, Error> {
     let branch = text.trim().strip_prefix("ref: refs/heads/").map(str::to_owned);
     branch.ok_or_else(|| Error::NotARepository {
         path: path.to_owned(),
-        reason: "its HEAD is no branch; check a branch out first",
+        reason: "its HEAD is not a branch; check out a branch first",
     })
 }
 

@@ -164,7 +164,7 @@ fn short(sha: &str) -> &str {
 
 fn render(page: &impl Template) -> Result<Response, Absent> {
     let html = page.render().map_err(|error| {
-        tracing::error!(error = %error, "a page of the demo forge was not rendered");
+        tracing::error!(error = %error, "demo forge page not rendered");
         Absent::Failed
     })?;
     let headers = [

@@ -148,7 +148,7 @@ impl Repositories {
 
     async fn look_for_links(&self) {
         if let Err(error) = self.discover().await {
-            tracing::warn!(error = %error, "the forge's folder could not be read again: {error}");
+            tracing::warn!(error = %error, "forge folder not reloaded: {error}");
         }
     }
 

@@ -32,7 +32,7 @@ pub(crate) fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: Parcel) -> Re
             _ = over.changed() => return,
         };
         if let Err(error) = shared.deliveries.keep(record) {
-            tracing::warn!(error = %error, "a delivery was not recorded: failed to {error}");
+            tracing::warn!(error = %error, "delivery not recorded: failed to {error}");
         }
     });
     Ok(())

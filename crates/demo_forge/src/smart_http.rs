@@ -127,7 +127,7 @@ fn afterwards(shared: &Arc<Shared>, entry: &Arc<Entry>, actor: &Actor, what: (Se
     let (shared, entry, actor) = (shared.clone(), entry.clone(), actor.clone());
     Box::pin(async move {
         if let Err(error) = pushes::take_up(&shared, &entry, &actor).await {
-            tracing::warn!(error = %error, "a push was not taken up: failed to {error}");
+            tracing::warn!(error = %error, "push not processed: failed to {error}");
         }
     })
 }

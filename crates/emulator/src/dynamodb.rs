@@ -34,7 +34,7 @@ impl DynamoDb {
             let served = dynoxide::server::serve_with_shutdown(listener, database, stop.cancelled_owned());
             tokio::select! {
                 served = served => if let Err(error) = served {
-                    tracing::error!(%error, "the embedded DynamoDB ended by itself");
+                    tracing::error!(%error, "embedded DynamoDB stopped unexpectedly");
                 },
                 never = forgetting => match never {},
             }
@@ -72,9 +72,9 @@ async fn forget(database: &Database) {
     let database = database.clone();
     match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
         Ok(Ok(0)) => {}
-        Ok(Ok(count)) => tracing::info!(count, "{count} expired items were deleted"),
-        Ok(Err(error)) => tracing::warn!(%error, "expired items could not be deleted: {error}"),
-        Err(error) => tracing::warn!(%error, "deleting expired items broke off: {error}"),
+        Ok(Ok(count)) => tracing::info!(count, "{count} expired items deleted"),
+        Ok(Err(error)) => tracing::warn!(%error, "deletion of expired items failed: {error}"),
+        Err(error) => tracing::warn!(%error, "deletion of expired items was interrupted: {error}"),
     }
 }
 

@@ -41,7 +41,7 @@ impl MemoryDynamoDb {
             "UpdateItem" => answer(body, |request| db.update_item(request)),
             "DeleteItem" => answer(body, |request| db.delete_item(request)),
             "TransactWriteItems" => answer(body, |request| db.transact_write_items(request)),
-            other => Err(DynoxideError::ValidationException(format!("{other} is not answered from memory"))),
+            other => Err(DynoxideError::ValidationException(format!("{other} is not implemented in memory"))),
         };
         match answered {
             Ok(body) => (200, body),

@@ -95,8 +95,8 @@ impl Buckets {
         for (bucket, kept) in made.iter().filter_map(|(bucket, kept)| Some((bucket, (*kept)?))) {
             match self.0.shelf.forget(bucket, kept) {
                 Ok(0) => {}
-                Ok(count) => tracing::info!(count, "{count} expired objects were deleted"),
-                Err(error) => tracing::warn!(%error, "expired objects could not be deleted: {error}"),
+                Ok(count) => tracing::info!(count, "{count} expired objects deleted"),
+                Err(error) => tracing::warn!(%error, "deletion of expired objects failed: {error}"),
             }
         }
     }
@@ -122,7 +122,7 @@ impl S3 {
             let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
             tokio::select! {
                 served = served.into_future() => if let Err(error) = served {
-                    tracing::error!(%error, "the embedded S3 ended by itself");
+                    tracing::error!(%error, "embedded S3 stopped unexpectedly");
                 },
                 () = async { loop {
                     tokio::time::sleep(FORGET_EVERY).await;
@@ -150,7 +150,7 @@ impl IntoResponse for Refused {
 
 impl From<std::io::Error> for Refused {
     fn from(error: std::io::Error) -> Self {
-        tracing::error!(%error, "the embedded S3 could not use its folder: {error}");
+        tracing::error!(%error, "embedded S3 cannot use its folder: {error}");
         Self(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "We encountered an internal error.".into())
     }
 }

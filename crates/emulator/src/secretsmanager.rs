@@ -87,8 +87,8 @@ async fn answer(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Bytes) 
         Ok(()) => answer,
         Err(error) => {
             // The caller retries, and the next successful write includes this change.
-            tracing::error!(error = %error, "a secret could not be kept");
-            let fault = json!({ "__type": "InternalServiceError", "message": "the secret could not be kept" });
+            tracing::error!(error = %error, "secret not stored");
+            let fault = json!({ "__type": "InternalServiceError", "message": "the secret could not be stored" });
             (StatusCode::INTERNAL_SERVER_ERROR, fault.to_string()).into_response()
         }
     }

@@ -43,7 +43,7 @@ impl Server {
         Self::spawn(|stop| async move {
             let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
             if let Err(error) = served {
-                tracing::error!(%error, "an embedded AWS server ended by itself");
+                tracing::error!(%error, "embedded AWS server stopped unexpectedly");
             }
         })
     }

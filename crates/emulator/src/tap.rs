@@ -31,7 +31,7 @@ async fn accept(listener: TcpListener, behind: SocketAddr) {
             // The task ends when either side closes its connection.
             Ok((caller, _)) => drop(tokio::spawn(pass(caller, behind))),
             Err(error) => {
-                tracing::warn!(%error, "a connection to an embedded service was not accepted");
+                tracing::warn!(%error, "connection to an embedded service not accepted");
                 tokio::task::yield_now().await;
             }
         }
@@ -58,7 +58,7 @@ async fn pass(caller: TcpStream, behind: SocketAddr) {
     tokio::select! {
         // The client may have closed its sending half and still read the response.
         forth = async { match forth.await { Ok(()) => std::future::pending().await, Err(error) => error } } => {
-            tracing::debug!(error = %forth, "a connection to an embedded service broke");
+            tracing::debug!(error = %forth, "connection to an embedded service broke");
         }
         _ = back => {}
     }
@@ -97,7 +97,7 @@ fn body_of(head: &str) -> Result<usize, &'static str> {
     for (name, value) in head.lines().skip(1).filter_map(|line| line.split_once(':')) {
         match name.trim().to_ascii_lowercase().as_str() {
             "origin" => return Err("a web page sent a request"),
-            "transfer-encoding" => return Err("a request does not say how long it is"),
+            "transfer-encoding" => return Err("a request has transfer-encoding instead of a length"),
             "content-length" => length = value.trim().parse().map_err(|_| "a request has no length")?,
             _ => {}
         }

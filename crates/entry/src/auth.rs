@@ -41,7 +41,7 @@ pub mod scope {
     needed! {
         Read = "read";
         Tickets = "send ticket events";
-        Jobs = "make jobs or move tickets";
+        Jobs = "create jobs or move tickets";
         Admin = "administer";
     }
 }
@@ -59,14 +59,14 @@ impl<S> Caller<S> {
     pub fn may_touch(&self, project: &ProjectId) -> Result<(), Problem> {
         match &self.projects {
             Some(projects) if !projects.contains(project) => {
-                Err(Problem::not_allowed(&format!("touch the project {project}")))
+                Err(Problem::not_allowed(&format!("access the project {project}")))
             }
             _ => Ok(()),
         }
     }
 
     pub fn may_touch_all(&self) -> Result<(), Problem> {
-        if self.projects.is_none() { Ok(()) } else { Err(Problem::not_allowed("touch what belongs to all projects")) }
+        if self.projects.is_none() { Ok(()) } else { Err(Problem::not_allowed("access settings of all projects")) }
     }
 
     pub fn requester(&self) -> Requester {

@@ -89,7 +89,7 @@ async fn refuse_old_runners(request: Request, next: Next) -> Response {
         Some(_) => Problem::new(
             StatusCode::UPGRADE_REQUIRED,
             "runner_too_old",
-            "This runner speaks an older protocol than the control plane understands.",
+            "This runner's protocol version is too old for the control plane.",
         )
         .help("Update the runner to the control plane's version.")
         .into_response(),

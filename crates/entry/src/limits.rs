@@ -24,7 +24,7 @@ const AHEAD: Duration = Duration::from_secs(24 * 3_600);
 pub fn event(event: &TicketEvent, now: Timestamp) -> Result<(), Fault> {
     let ticket = &event.ticket;
     if event.occurred_at > now.plus(AHEAD) {
-        return Err(Fault { pointer: "/occurred_at".into(), fault: "it lies more than a day ahead".into() });
+        return Err(Fault { pointer: "/occurred_at".into(), fault: "it is more than a day in the future".into() });
     }
     event.actor.as_ref().map_or(Ok(()), |actor| words("/actor", actor, 0, NAME))?;
     event.previous_status.as_ref().map_or(Ok(()), |status| words("/previous_status", status, 0, STATUS))?;
@@ -58,7 +58,7 @@ pub fn hold(hold: &HoldProject) -> Result<(), Fault> {
 
 pub fn dead_letters(order: &MoveDeadLetters) -> Result<(), Fault> {
     let named = (1..=MOST_NAMED).contains(&order.messages.len());
-    if named { Ok(()) } else { fault("/messages", format!("name 1 to {MOST_NAMED}")) }
+    if named { Ok(()) } else { fault("/messages", format!("use 1 to {MOST_NAMED}")) }
 }
 
 pub fn job(new: &CreateJob) -> Result<(), Fault> {
@@ -126,7 +126,7 @@ fn body(pointer: &str, text: &str, most: usize) -> Result<(), Fault> {
     if text.len() > most {
         return fault(pointer, format!("use at most {} KiB", most / 1024));
     }
-    if text.contains('\0') { fault(pointer, "a text has no NUL character".into()) } else { Ok(()) }
+    if text.contains('\0') { fault(pointer, "remove the NUL character".into()) } else { Ok(()) }
 }
 
 fn labels(pointer: &str, labels: &BTreeSet<String>) -> Result<(), Fault> {

@@ -62,8 +62,8 @@ async fn told(record: &SqsMessage, done: impl Future<Output = Result<(), String>
     let received = record.attributes.get("ApproximateReceiveCount").map(String::as_str).unwrap_or("1");
     let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     match &done {
-        Ok(()) => tracing::info!(received, ms, "a message was done"),
-        Err(reason) => tracing::error!(received, ms, reason, "a message could not be done"),
+        Ok(()) => tracing::info!(received, ms, "message handled"),
+        Err(reason) => tracing::error!(received, ms, reason, "message failed"),
     }
     done
 }
@@ -75,7 +75,7 @@ where
     F: Future<Output = Result<(), E>>,
 {
     let body = record.body.as_deref().unwrap_or_default();
-    let message = serde_json::from_str(body).map_err(|error| format!("it can't be read: {error}"))?;
+    let message = serde_json::from_str(body).map_err(|error| format!("cannot parse it: {error}"))?;
     // Boxed, because the SDK's futures are large and expensive to compile.
     Box::pin(act(message)).await.map_err(|error| error.to_string())
 }

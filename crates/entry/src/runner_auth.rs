@@ -20,7 +20,7 @@ impl RunnerCaller {
     pub fn may_be(&self, name: &str) -> Result<(), Problem> {
         match &self.only {
             Some(only) if only != name => Err(Problem::not_allowed(&format!("register the runner {name}"))
-                .help("Use the name that the token was made for, or another token.")),
+                .help("Use the name that the token was created for, or another token.")),
             _ => Ok(()),
         }
     }

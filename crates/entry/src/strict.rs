@@ -75,7 +75,8 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
         // A field's name may be as long as the body.
         Fault { pointer: clipped(&pointer(error.path(), fault), MOST_SAID), fault: clipped(fault, MOST_SAID) }
     })?;
-    json.end().map_err(|_| Fault { pointer: String::new(), fault: "there is more after the JSON value".into() })?;
+    json.end()
+        .map_err(|_| Fault { pointer: String::new(), fault: "there is extra text after the JSON value".into() })?;
     Ok(value)
 }
 

@@ -24,6 +24,6 @@ pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
 
 async fn decide(ctx: &Context, queued: QueuedReview) -> Result<(), Error> {
     let reach = Reach::over(queued.hook, queued.projects)
-        .ok_or_else(|| Error::Inconsistent("a queued review is for no project".into()))?;
+        .ok_or_else(|| Error::Inconsistent("queued review has no project".into()))?;
     decide_review(ctx, &reach, &queued.event).await.map(|_| ())
 }

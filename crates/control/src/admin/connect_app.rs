@@ -27,7 +27,7 @@ pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &st
     let api_url = usable(api_url)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if code.is_empty() || code.len() > 200 || !code.bytes().all(plain) {
-        return Err(Error::Invalid { pointer: "/code", fault: "this is no code of a manifest".into() });
+        return Err(Error::Invalid { pointer: "/code", fault: "this is not a manifest code".into() });
     }
     // Check the name while the code is unused, so that the user can still choose another name.
     if ctx.store.integration(&id).await?.is_some() {
@@ -42,10 +42,10 @@ pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &st
     };
     let key = set_secret(ctx, SecretKind::Forge, &named("key")?, &made.pem).await?;
     let Some(webhook_secret) = made.webhook_secret else {
-        tracing::warn!(app = app_id, "GitHub made an App without a webhook secret");
+        tracing::warn!(app = app_id, "GitHub created an App without a webhook secret");
         let fault = format!(
-            "GitHub made the App {app_id} without a webhook secret, so that anybody could speak for it; set one at \
-             {page}, and connect the App with its key, which is kept as {}",
+            "GitHub created the App {app_id} without a webhook secret; set one at {page}, then connect the App with \
+             its key, stored as {}",
             key.secret
         );
         return Err(Error::Invalid { pointer: "/code", fault });
@@ -78,7 +78,7 @@ pub async fn connect_app(
     let github = GitHubApp::new(endpoint(ctx, &api_url), app_id.to_string(), &key)?;
     let app = github.app().await?;
     if app.id != app_id {
-        return Err(Error::Invalid { pointer: "/app_id", fault: format!("the key is of the App {}", app.id) });
+        return Err(Error::Invalid { pointer: "/app_id", fault: format!("the key belongs to the App {}", app.id) });
     }
     let bot = github.bot(&app.slug).await?;
     let integration = Integration {

@@ -152,7 +152,7 @@ async fn do_one(
                     Ok(()) => {}
                     Err(error) if error.is_transient() => return Err(error),
                     Err(error) => {
-                        tracing::error!(message.id = %letter.id, error = %error, "the death of a task could not be noted");
+                        tracing::error!(message.id = %letter.id, error = %error, "stopped task not recorded");
                         moved.unreadable.push(letter);
                         return Ok(false);
                     }
@@ -162,14 +162,14 @@ async fn do_one(
         }
         (Order::Drop, _) => ctx.dead_letters.delete(queue, message).await?,
     }
-    tracing::info!(message.id = %letter.id, queue = queue.as_str(), order = ?order, "a dead letter was moved");
+    tracing::info!(message.id = %letter.id, queue = queue.as_str(), order = ?order, "dead letter moved");
     moved.done.push(letter);
     Ok(true)
 }
 
 async fn put_back(ctx: &Context, queue: Queue, look: Look) {
     if let Err(error) = ctx.dead_letters.put_back(queue, look).await {
-        tracing::warn!(queue = queue.as_str(), error = %error, "dead letters are hidden for half a minute");
+        tracing::warn!(queue = queue.as_str(), error = %error, "dead letters stay hidden for 30 s");
     }
 }
 

@@ -51,7 +51,7 @@ async fn change(ctx: &Context, id: &ProjectId, to: impl Fn(Settings) -> Settings
         settings.check().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
         let changed = Project { settings, ..project };
         if ctx.store.put_project(&changed).await? == Write::Applied {
-            tracing::info!(project = %id, held_by = changed.settings.held_by, "a project was held or released");
+            tracing::info!(project = %id, held_by = changed.settings.held_by, "project hold changed");
             return Ok(Project { rev: changed.rev + 1, ..changed });
         }
         rounds.again().await?;
@@ -61,7 +61,7 @@ async fn change(ctx: &Context, id: &ProjectId, to: impl Fn(Settings) -> Settings
 pub(crate) async fn wake_held(ctx: &Context, project: &Project) {
     ctx.hints(async {
         if let Err(error) = take_up_held(ctx, project).await {
-            tracing::warn!(project = %project.id, error = %error, "what waits for a project was not taken up; the sweeper will");
+            tracing::warn!(project = %project.id, error = %error, "held entries not started; the sweeper will start them");
         }
     })
     .await;

@@ -66,7 +66,7 @@ pub async fn connect_forge(
     was_no_other(ctx, &id, &api_url).await?;
     if let Err(flaw) = token_in(ctx, &token_secret).await? {
         let name = token_secret.rsplit('/').next().unwrap_or_default();
-        let fault = format!("{flaw}; set the token anew with `pullyard secrets set {name}`");
+        let fault = format!("{flaw}; set the token again with `pullyard secrets set {name}`");
         return Err(Error::Invalid { pointer: "/token_secret", fault });
     }
     let account = account_of(&forge_at(ctx, kind, &api_url, &token_secret).await?).await?;
@@ -120,7 +120,7 @@ pub async fn add_repository(
     if !may_clone_from(&integration.api_url, &found.clone_url) {
         return Err(Error::Invalid {
             pointer: "/name",
-            fault: format!("the forge wants it cloned from {}, which is not its own host", found.clone_url),
+            fault: format!("the forge's clone URL is on another host, {}", found.clone_url),
         });
     }
     let repository = Repository {
@@ -160,7 +160,7 @@ pub(crate) fn usable(api_url: &str) -> Result<String, Error> {
     }
     // A query or fragment would be part of every request.
     if api_url.contains(['?', '#']) {
-        return Err(Error::Invalid { pointer: "/api_url", fault: "leave out `?` and `#`, and what follows".into() });
+        return Err(Error::Invalid { pointer: "/api_url", fault: "remove `?` or `#` and the rest of the URL".into() });
     }
     Ok(api_url)
 }

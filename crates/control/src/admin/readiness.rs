@@ -12,7 +12,7 @@ pub struct Snapshot {
 
 pub async fn readiness(ctx: &Context) -> Result<Sweeping, Error> {
     let last = ctx.store.sweeps().await.inspect_err(|error| {
-        tracing::warn!(error = %error, "the table could not be read");
+        tracing::warn!(error = %error, "table read failed");
     })?;
     Ok(sweeping(last.map(|last| last.at), ctx.clock.now()))
 }

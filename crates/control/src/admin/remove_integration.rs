@@ -25,7 +25,7 @@ pub async fn remove_integration(ctx: &Context, id: &IntegrationId) -> Result<Int
             return Err(Error::Denied(denial));
         }
         if ctx.store.remove_integration(&integration).await? == Write::Applied {
-            tracing::info!(integration = %id, "a forge is disconnected");
+            tracing::info!(integration = %id, "forge disconnected");
             return Ok(integration);
         }
         rounds.again().await?;

@@ -51,7 +51,7 @@ pub async fn remove_repository(
         let removal =
             Removal { repository: &repository, names: &names, poll: poll.as_ref(), project: changed.as_ref() };
         if ctx.store.remove_repository(&removal).await? == Write::Applied {
-            tracing::info!(project = %project, repository = %repository.name, "a repository is removed");
+            tracing::info!(project = %project, repository = %repository.name, "repository removed");
             return Ok(RemovedRepository { was_default: changed.is_some(), repository });
         }
         rounds.again().await?;

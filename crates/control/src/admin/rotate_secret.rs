@@ -46,7 +46,7 @@ pub async fn rotate_secret(
             continue;
         }
         ctx.secrets.put(&secret, value).await?;
-        tracing::info!(secret, until = %until, "a secret was rotated");
+        tracing::info!(secret, until = %until, "secret rotated");
         return Ok((shown, (!overlap.is_zero()).then_some(until)));
     }
 }

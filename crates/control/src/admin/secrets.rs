@@ -23,7 +23,7 @@ pub struct UserSecret {
 pub async fn set_secret(ctx: &Context, kind: SecretKind, name: &SecretName, value: &str) -> Result<UserSecret, Error> {
     let secret = whole_name(ctx, kind, name, value)?;
     ctx.secrets.put(&secret, value).await?;
-    tracing::info!(secret, "a secret was set");
+    tracing::info!(secret, "secret set");
     Ok(UserSecret { kind, name: name.clone(), secret, set_at: Some(ctx.clock.now()) })
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn whole_name(ctx: &Context, kind: SecretKind, name: &SecretName, val
     }
     let secret = ctx.secret_name(kind, name);
     if secret == ctx.key_secret {
-        return Err(Error::Invalid { pointer: "/name", fault: "this one signs the tokens of attempts".into() });
+        return Err(Error::Invalid { pointer: "/name", fault: "this secret signs the tokens of attempts".into() });
     }
     Ok(secret)
 }
@@ -45,7 +45,7 @@ pub(crate) fn may_name(ctx: &Context, kind: SecretKind, secret: &str, pointer: &
         let of_jobs = if kind == SecretKind::Job { " for jobs (`pullyard secrets set NAME --for-jobs`)" } else { "" };
         return Err(Error::Invalid {
             pointer,
-            fault: format!("name a secret that was set here{of_jobs}: {prefix}NAME"),
+            fault: format!("use a secret that was set through Pullyard{of_jobs}: {prefix}NAME"),
         });
     }
     Ok(())

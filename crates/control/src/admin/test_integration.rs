@@ -39,6 +39,6 @@ async fn ask(ctx: &Context, integration: &Integration) -> Result<Account, Error>
             let bot = app.bot(&app.app().await?.slug).await?;
             Ok(Account { id: bot.id, login: bot.login })
         }
-        (Auth::App { .. }, None) => Err(Error::Inconsistent(format!("{} is an App without a name", integration.id))),
+        (Auth::App { .. }, None) => Err(Error::Inconsistent(format!("{} is an App without a slug", integration.id))),
     }
 }

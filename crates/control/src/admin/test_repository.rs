@@ -29,7 +29,7 @@ pub async fn test_repository(
     };
     let integration = ctx.store.integration(&repository.integration).await?;
     let integration =
-        integration.ok_or_else(|| Error::Inconsistent(format!("{name} names an integration that is gone")))?;
+        integration.ok_or_else(|| Error::Inconsistent(format!("the integration of {name} does not exist any more")))?;
     let workflows = if repository.workflows { Workflows::Change } else { Workflows::Keep };
     let seen = async {
         if let Some(app) = app_of(ctx, &integration).await? {
@@ -59,8 +59,10 @@ pub async fn test_repository(
         Err(Error::Forge(error)) => {
             let help = match (&error, install) {
                 (Refusal::NotFound { .. }, true) => format!("Install the App of {} on {name}.", integration.id),
-                (Refusal::NotFound { .. }, false) => format!("Let the token of {} see {name}.", integration.id),
-                (Refusal::Forbidden { .. }, true) => "Ask the owner of the installation to switch it on.".to_owned(),
+                (Refusal::NotFound { .. }, false) => format!("Give the token of {} access to {name}.", integration.id),
+                (Refusal::Forbidden { .. }, true) => {
+                    "Request the owner of the installation to unsuspend it.".to_owned()
+                }
                 _ => format!("Test it with `pullyard integrations test {}`.", integration.id),
             };
             Ok(RepositoryTested::Unseen { why: causes(&error), help })

@@ -45,7 +45,7 @@ pub async fn create_token(
     loop {
         let made = made(&new, caller, now);
         if ctx.store.create_token(&made.stored, request.as_ref()).await? == Write::Applied {
-            tracing::info!(token = %made.stored.id(), name = new.name, caller = caller.name, "a token was made");
+            tracing::info!(token = %made.stored.id(), name = new.name, caller = caller.name, "token created");
             return Ok(made);
         }
         refuse_repeat(ctx, request.as_ref(), now).await?;
@@ -105,7 +105,7 @@ pub async fn revoke_token(ctx: &Context, id: &TokenId, caller: &Requester) -> Re
         if ctx.store.revoke_token(&token.hash).await? == Write::Stale {
             return Err(missing());
         }
-        tracing::info!(token = %id, name = token.name, caller = caller.name, "a token was revoked");
+        tracing::info!(token = %id, name = token.name, caller = caller.name, "token revoked");
     }
     Ok(Token { revoked: true, ..token })
 }

@@ -31,6 +31,6 @@ pub async fn record_unreadable(
     };
     ctx.store.record(&delivery).await?;
     ctx.tally().decided(&delivery.reason);
-    tracing::info!(project = %project, caller, decision.reason = delivery.reason.code(), delivery = %delivery.id, "a call could not be read");
+    tracing::info!(project = %project, caller, decision.reason = delivery.reason.code(), delivery = %delivery.id, "unreadable request rejected");
     Ok(delivery.id)
 }

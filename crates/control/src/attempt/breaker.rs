@@ -44,7 +44,7 @@ pub(crate) async fn shut(
                     }
                     tracing::warn!(
                         job.id = %job.id, attempt = job.attempt, account = %id, cause = ?next.cause, times = next.times,
-                        "a model's account is left alone for a while"
+                        "breaker opened for a model account"
                     );
                     return Ok(next.until);
                 }

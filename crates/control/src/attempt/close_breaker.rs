@@ -19,7 +19,7 @@ pub async fn close_breaker(ctx: &Context, id: &BreakerId, who: &str) -> Result<b
     let mut rounds = ctx.rounds(id);
     while let Some(breaker) = ctx.store.breaker(id).await? {
         if ctx.store.close_breaker(&breaker).await? == Write::Applied {
-            tracing::info!(account = %id, who, "a person let a model's account be asked again");
+            tracing::info!(account = %id, who, "breaker closed by a user");
             return Ok(!breaker.is_over(ctx.clock.now()));
         }
         rounds.again().await?;

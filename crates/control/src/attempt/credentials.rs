@@ -30,8 +30,8 @@ impl std::fmt::Debug for Credentials {
 pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Error> {
     let job = load_trusted(ctx, fence).await?;
     let integration = ctx.store.integration(&job.integration).await?;
-    let integration =
-        integration.ok_or_else(|| Error::Inconsistent(format!("{} names an integration that is gone", job.id)))?;
+    let integration = integration
+        .ok_or_else(|| Error::Inconsistent(format!("the integration of {} does not exist any more", job.id)))?;
     let project = of_project(ctx, &job).await?;
     let model = of_model(ctx, &job, project.as_ref()).await?;
     let signing_key = of_commits(ctx, &job, project.as_ref()).await?;
@@ -89,8 +89,8 @@ async fn minted(
         // The repository was removed while the job was created; use the job's frozen copy.
         None => ctx.store.context(&job.id, &job.context).await?.map(|context| context.repository),
     };
-    let Repository { name, workflows, .. } =
-        repository.ok_or_else(|| Error::Inconsistent(format!("{} names a repository that is gone", job.id)))?;
+    let Repository { name, workflows, .. } = repository
+        .ok_or_else(|| Error::Inconsistent(format!("the repository of {} does not exist any more", job.id)))?;
     let workflows = if workflows { Workflows::Change } else { Workflows::Keep };
     let only = Only::Id(job.repository);
     let InstallationToken { token, expires_in } =
@@ -98,10 +98,10 @@ async fn minted(
     // If the attempt lost its job during the mint, its runner must not receive the token.
     if let Err(lost) = load_trusted(ctx, fence).await {
         if let Err(error) = revoke_installation_token(&endpoint(ctx, &integration.api_url), token).await {
-            tracing::warn!(job.id = %job.id, error = %error, "a token that nobody got was not revoked; it ends by itself");
+            tracing::warn!(job.id = %job.id, error = %error, "unused forge token not revoked; it will expire");
         }
         return Err(lost);
     }
-    tracing::info!(job.id = %job.id, attempt = fence.attempt, repository = %name, "a forge token was minted");
+    tracing::info!(job.id = %job.id, attempt = fence.attempt, repository = %name, "forge token minted");
     Ok((token.reveal().into(), Some(expires_in)))
 }

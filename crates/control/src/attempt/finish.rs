@@ -104,7 +104,7 @@ async fn keep_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) ->
     };
     let noted = ctx.store.note_late_result(&fence.job, fence.attempt, result).await? == Write::Applied;
     link(ctx, &Job { result: Some(result.clone()), ..job.clone() }).await?;
-    tracing::warn!(job.id = %fence.job, attempt = fence.attempt, noted, "a result came after its attempt was taken away");
+    tracing::warn!(job.id = %fence.job, attempt = fence.attempt, noted, "late result recorded");
     Ok(noted)
 }
 

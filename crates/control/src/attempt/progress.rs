@@ -48,7 +48,7 @@ pub async fn progress(ctx: &Context, fence: &Fence, to: Status, told: Option<u32
             trusted(ctx, run).await?;
         }
         if ctx.store.update_job(&next).await? == Write::Applied {
-            tracing::info!(job.id = %fence.job, attempt = fence.attempt, status = to.words(), "an attempt goes on");
+            tracing::info!(job.id = %fence.job, attempt = fence.attempt, status = to.words(), "attempt progressed");
             return Ok(answer(&next));
         }
         rounds.again().await?;

@@ -63,7 +63,7 @@ pub async fn start(
     if let Some(run) = &job.run {
         trusted(ctx, run).await?;
     }
-    tracing::info!(job.id = %job.id, attempt = job.attempt, "a job was claimed");
+    tracing::info!(job.id = %job.id, attempt = job.attempt, "job claimed");
     let (context, integration) =
         tokio::try_join!(ctx.store.context(&job.id, &job.context), ctx.store.integration(&job.integration))?;
     let inputs = if job.inputs > 0 { ctx.store.inputs(&job.id, 0).await? } else { Vec::new() };
@@ -72,7 +72,7 @@ pub async fn start(
     Ok(Assignment {
         context: context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?,
         integration: integration
-            .ok_or_else(|| Error::Inconsistent(format!("{} names an integration that is gone", job.id)))?,
+            .ok_or_else(|| Error::Inconsistent(format!("the integration of {} does not exist any more", job.id)))?,
         isolation: match &job.run {
             Some(run) if run.runner.is_some() => ISOLATION_OF_RUNNER.into(),
             _ => ctx.task_isolation.clone(),

@@ -21,13 +21,13 @@ pub(super) fn of_settings(app: &App) -> Vec<Drift> {
     let wanted = events(ForgeKind::GitHub).iter().copied();
     let deaf: Vec<&str> = wanted.filter(|event| !app.events.iter().any(|known| known == event)).collect();
     if !deaf.is_empty() {
-        let sentence = format!("It does not tell of {}; tick that at {page}.", deaf.join(", "));
+        let sentence = format!("It does not send {} events; select them at {page}.", deaf.join(", "));
         drifts.push(drift("events", sentence, false));
     }
     let lacks = lacking(&app.permissions, &least_of_app());
     if !lacks.is_empty() {
         let sentence = format!(
-            "The App does not ask for {}; grant it at {page}, and accept it where the App is installed.",
+            "The App lacks the permission {}; add it at {page}, then accept it where the App is installed.",
             lacks.join(", ")
         );
         drifts.push(drift("permissions", sentence, false));
@@ -41,7 +41,7 @@ pub(super) fn missing(app: &App) -> Drift {
 
 /// The API does not show whether an App's hook is active. A hook without any delivery may be inactive.
 pub(super) fn silent(app: &App) -> Drift {
-    let sentence = format!("Nothing was delivered yet; whether its webhook is active stands at {}.", app.settings_url);
+    let sentence = format!("No deliveries yet; check at {} that its webhook is active.", app.settings_url);
     drift("silent", sentence, false)
 }
 

@@ -91,20 +91,24 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
     let mut drifts = Vec::new();
     if url.as_ref() != Some(&one.url) {
         let calls = if one.url.is_empty() { "nobody" } else { &one.url };
-        drifts.push(drift("url", format!("It calls {calls} instead of us."), true));
+        drifts.push(drift("url", format!("It calls {calls} instead of Pullyard."), true));
     }
     match &settings {
         Some(app) => drifts.extend(app::of_settings(app)),
         None => drifts.extend(subscription(integration.kind, one)),
     }
     if !one.has_secret {
-        drifts.push(drift("no_secret", "It has no secret, so nothing it sends is let in.", true));
+        drifts.push(drift("no_secret", "It has no secret, so all its deliveries are rejected.", true));
     }
     if !one.json {
-        drifts.push(drift("content_type", "It sends forms instead of JSON.", true));
+        drifts.push(drift(
+            "content_type",
+            "It sends forms instead of JSON; set its content type to application/json.",
+            true,
+        ));
     }
     if !one.verifies_tls {
-        drifts.push(drift("insecure_ssl", "It does not check our certificate.", true));
+        drifts.push(drift("insecure_ssl", "It does not verify Pullyard's certificate.", true));
     }
     if !integration.kind.lists_deliveries() {
         return Ok(drifts);
@@ -116,7 +120,7 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
             drifts.extend(failing(&newest));
         }
         Err(error) => {
-            drifts.push(drift("deliveries", format!("Its deliveries can't be listed: failed to {error}."), false));
+            drifts.push(drift("deliveries", format!("Can't list its deliveries: failed to {error}."), false));
         }
     }
     Ok(drifts)
@@ -158,7 +162,7 @@ fn here(view: &HookView) -> Option<Drift> {
     let heard = &view.heard;
     let wrong = heard.refused_at.is_some_and(|at| heard.verified_at.is_none_or(|good| at > good));
     wrong.then(|| {
-        let sentence = "The newest signatures did not fit: the forge has another secret.";
+        let sentence = "The newest signatures were wrong: the forge has another secret.";
         drift("secret", sentence, true)
     })
 }

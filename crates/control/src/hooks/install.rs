@@ -88,7 +88,7 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
         let told = Hook { forge_id, ..hook };
         // Write even if unchanged: a concurrent install is then stale and updates the forge again.
         if ctx.store.put_hook(&told).await? == Write::Applied {
-            tracing::info!(hook = %told.name, of = told.kind.words(), "a hook is installed");
+            tracing::info!(hook = %told.name, of = told.kind.words(), "hook installed");
             return Ok(Hook { rev: told.rev + 1, ..told });
         }
         rounds.again().await?;
@@ -144,7 +144,7 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
             }
         }
         if ctx.store.delete_hook(&hook).await? == Write::Applied {
-            tracing::info!(hook = %name, "a hook is removed");
+            tracing::info!(hook = %name, "hook removed");
             return Ok(());
         }
         rounds.again().await?;
@@ -180,7 +180,7 @@ pub(super) async fn integration_of(ctx: &Context, id: &IntegrationId) -> Result<
 async fn settings_of(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<HookSettings, Error> {
     let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
     let versions = ctx.secrets.fresh_versions(&secret).await?;
-    let url = hook.url().ok_or(Error::Invalid { pointer: "/base_url", fault: "the hook has no address yet".into() })?;
+    let url = hook.url().ok_or(Error::Invalid { pointer: "/base_url", fault: "the webhook has no URL yet".into() })?;
     if let Some(fault) = unfit_secret(integration.kind, &hook.secret, &versions.current.value) {
         return Err(Error::Invalid { pointer: "/name", fault });
     }
@@ -196,7 +196,7 @@ fn made(ctx: &Context, new: &NewHook, kind: HookKind, integration: &Integration)
             webhook_secret.rsplit('/').next().unwrap_or(webhook_secret).to_owned()
         }
         (HookKind::App {}, Auth::Token { .. }) => {
-            let fault = format!("{} is connected by a token, not as an App", new.integration);
+            let fault = format!("{} uses a token, not an App", new.integration);
             return Err(Error::Invalid { pointer: "/app", fault });
         }
         _ => format!("hook-{}", new.name),

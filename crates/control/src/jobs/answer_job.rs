@@ -41,7 +41,7 @@ pub async fn answer_job(
         };
         let words = (AttemptEnd::Paused {}, Some(&input));
         if write_rest(ctx, &job, &next, words, Proof::Nothing, now).await? == Write::Applied {
-            tracing::info!(job.id = %id, caller = caller.name, input = input.seq, "a job was told something");
+            tracing::info!(job.id = %id, caller = caller.name, input = input.seq, "input added to job");
             return Ok(next);
         }
         rounds.again().await?;

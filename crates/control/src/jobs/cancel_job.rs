@@ -30,7 +30,7 @@ pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str
             ctx.store.update_job(&next).await?
         };
         if written == Write::Applied {
-            tracing::info!(job.id = %id, caller = by, status = next.status.words(), "a job was cancelled");
+            tracing::info!(job.id = %id, caller = by, status = next.status.words(), "job cancel requested");
             return Ok(next);
         }
         rounds.again().await?;

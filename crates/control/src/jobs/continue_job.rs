@@ -25,7 +25,7 @@ pub async fn continue_job(ctx: &Context, id: &JobId, by: &str) -> Result<Job, Er
             }
         };
         if write_rest(ctx, &job, &next, (AttemptEnd::Paused {}, None), Proof::Nothing, now).await? == Write::Applied {
-            tracing::info!(job.id = %id, caller = by, status = next.status.words(), "a job was continued");
+            tracing::info!(job.id = %id, caller = by, status = next.status.words(), "job continued");
             return Ok(next);
         }
         rounds.again().await?;

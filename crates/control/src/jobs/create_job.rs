@@ -161,7 +161,7 @@ async fn decide_once(
         Write::Stale => None,
         Write::Applied => {
             ctx.tally().decided(&reason);
-            tracing::info!(project = %project.id, caller = caller.name, decision.reason = reason.code(), delivery = %delivery.id, "a request for a job was decided");
+            tracing::info!(project = %project.id, caller = caller.name, decision.reason = reason.code(), delivery = %delivery.id, "job request decided");
             let job = match &reason {
                 Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.clone()),
                 _ => None,
@@ -178,7 +178,7 @@ fn without_ticket(
     request: &JobRequest,
 ) -> Result<Option<Reason>, Error> {
     if request.instructions.as_ref().is_none_or(|words| words.trim().is_empty()) {
-        return Err(Error::Invalid { pointer: "/prompt", fault: "name a ticket, or say what to do".into() });
+        return Err(Error::Invalid { pointer: "/prompt", fault: "give a ticket or a prompt".into() });
     }
     if let Some(reason) = braked(project, today) {
         return Ok(Some(reason));
@@ -186,7 +186,7 @@ fn without_ticket(
     match fact {
         RepositoryFact::Unnamed => Err(Error::Invalid {
             pointer: "/repository",
-            fault: "name one, or set a default in the project's settings".into(),
+            fault: "give one, or set a default in the project's settings".into(),
         }),
         RepositoryFact::NotConnected(repo) => {
             Ok(Some(Reason::RepositoryNotIntegrated { repo: repo.clone(), project: project.id.clone() }))

@@ -50,7 +50,7 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
         };
         match ctx.store.update_job(&next).await? {
             Write::Applied if next.waits_long(ctx.clock.now()) && !next.dispatch.starting => {
-                tracing::info!(job.id = %next.id, "a job waits until its model's account may be asked again");
+                tracing::info!(job.id = %next.id, "job waits for its model account's breaker");
                 return Ok(Dispatched::PutOff);
             }
             // A start got no answer and was given up. The next one is due later.
@@ -144,7 +144,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
     start.environment.extend(job.dispatch.trace.as_ref().map(|trace| ("PULLYARD_TRACE_ID", trace.to_string())));
     let now = ctx.clock.now();
     let started = ctx.tasks.run(&start).await?;
-    tracing::info!(job.id = %job.id, attempt, dispatch = number, started = ?started, "a task was asked for");
+    tracing::info!(job.id = %job.id, attempt, dispatch = number, started = ?started, "task requested");
     let (fault, answer) = match started {
         Started::Task { arn } => {
             ctx.tally().add(Count::TaskStarted);
@@ -154,7 +154,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
         Started::NoCapacity => (DispatchFault::Capacity { since: now, times: 1 }, Dispatched::PutOff),
         Started::Throttled => (DispatchFault::Throttled { times: 1 }, Dispatched::PutOff),
         Started::Refused { reason } => {
-            tracing::error!(job.id = %job.id, reason, "ECS refused to start a task");
+            tracing::error!(job.id = %job.id, reason, "ECS refused the task");
             (DispatchFault::Refused { reason, times: 1 }, Dispatched::PutOff)
         }
     };
@@ -173,7 +173,7 @@ async fn name(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) 
         return;
     }
     if let Err(error) = change(ctx, &begun.id, to).await {
-        tracing::warn!(job.id = %begun.id, error = %error, "the name of a task was not noted");
+        tracing::warn!(job.id = %begun.id, error = %error, "task name not stored");
     }
     stop_if_cancelled(ctx, &begun.id, arn).await;
 }
@@ -182,7 +182,7 @@ async fn name(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) 
 async fn stop_if_cancelled(ctx: &Context, job: &JobId, arn: &str) {
     let cancelled = matches!(ctx.store.job(job).await, Ok(Some(job)) if job.status == Status::Cancelled);
     if cancelled && let Err(error) = ctx.tasks.stop(arn, "its job was cancelled").await {
-        tracing::warn!(job.id = %job, error = %error, "the task of a cancelled job was not stopped; it will be refused");
+        tracing::warn!(job.id = %job, error = %error, "task of a cancelled job not stopped; its claim will be refused");
     }
 }
 
@@ -196,7 +196,7 @@ async fn stop_left(ctx: &Context, job: &Job) -> Result<(), Error> {
     for task in &tasks {
         stopped = stopped.and(ctx.tasks.stop(task, "its job was cancelled").await);
     }
-    tracing::info!(job.id = %job.id, tasks = tasks.len(), ok = stopped.is_ok(), "the tasks of a cancelled job were stopped");
+    tracing::info!(job.id = %job.id, tasks = tasks.len(), ok = stopped.is_ok(), "tasks of a cancelled job stopped");
     Ok(stopped?)
 }
 

@@ -111,7 +111,7 @@ async fn write(
         if let Some(key) = ended.ticket.as_ref().filter(|_| ticket.is_none()) {
             // This job locks the ticket by invariant: an earlier end would have changed its revision and refused the
             // write.
-            tracing::warn!(job.id = %ended.id, ticket = %key, "the ticket of a job that ended was not locked by it");
+            tracing::warn!(job.id = %ended.id, ticket = %key, "ticket of a finished job not locked by it");
         }
         ctx.tally().ended(ended.status);
         tracing::info!(
@@ -119,7 +119,7 @@ async fn write(
             attempt = ended.attempt,
             status = ended.status.words(),
             failure = ended.failure.as_ref().map(Failure::code),
-            "a job ended"
+            "job finished"
         );
         ctx.hints(async {
             if let Some(ticket) = ticket.as_ref().filter(|ticket| is_to_be_settled(ticket, now)) {
@@ -171,7 +171,7 @@ pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<P
     let is_foreign = |stored: &PullRequest| stored.project != job.project || stored.ticket != job.ticket;
     let stored = ctx.store.pull_request(&id).await?;
     if stored.as_ref().is_some_and(is_foreign) {
-        tracing::warn!(job.id = %job.id, number = id.number, "the pull request belongs to another ticket and stays there");
+        tracing::warn!(job.id = %job.id, number = id.number, "pull request already linked to another ticket");
         return Ok(None);
     }
     let mut pull_request =

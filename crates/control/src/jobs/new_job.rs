@@ -173,7 +173,7 @@ async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket
 /// Sends the hints of a new job. A lost hint delays it by a minute.
 async fn announce(ctx: &Context, made: &Prepared) {
     let job = &made.job;
-    tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "a job was made");
+    tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "job created");
     ctx.hints(async {
         if job.status == Status::Pending {
             ctx.admit_job(&job.id).await;

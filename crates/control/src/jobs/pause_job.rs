@@ -25,7 +25,7 @@ pub async fn pause_job(ctx: &Context, id: &JobId, by: &str) -> Result<Job, Error
             }
         };
         if write_rest(ctx, &job, &next, (AttemptEnd::Paused {}, None), Proof::Nothing, now).await? == Write::Applied {
-            tracing::info!(job.id = %id, caller = by, status = next.status.words(), "a job was paused");
+            tracing::info!(job.id = %id, caller = by, status = next.status.words(), "job pause requested");
             return Ok(next);
         }
         rounds.again().await?;

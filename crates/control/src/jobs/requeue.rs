@@ -42,7 +42,7 @@ pub(crate) async fn write_told_requeue(
     let written = ctx.store.requeue(before, job, &attempt, proof).await?;
     if written == Write::Applied {
         ctx.tally().add(Count::JobRequeued);
-        tracing::warn!(job.id = %job.id, attempt = before.attempt, failure = failure.code(), "a job was put back");
+        tracing::warn!(job.id = %job.id, attempt = before.attempt, failure = failure.code(), "job requeued");
         // The sweeper wakes a job that waits for a model.
         if job.place == Place::Fargate && !job.waits_long(now) {
             ctx.wake_job(&job.id).await;

@@ -68,7 +68,7 @@ async fn write(
     let written = ctx.store.rest(&rested).await?;
     if written == Write::Applied {
         if before.status != job.status {
-            tracing::info!(job.id = %job.id, attempt = job.attempt, status = job.status.words(), "a job rests or goes on");
+            tracing::info!(job.id = %job.id, attempt = job.attempt, status = job.status.words(), "job suspended or resumed");
         }
         ctx.hints(async {
             if let Some(ticket) = ticket.filter(|ticket| ticket.is_unsynced()) {

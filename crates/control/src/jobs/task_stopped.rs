@@ -24,9 +24,9 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
             Ok(next) if ctx.store.update_job(&next).await? == Write::Applied => {
                 if unclaimed {
                     ctx.tally().add(Count::TaskStartFailed);
-                    tracing::warn!(job.id = %job.id, task = %stopped.arn, reason = %stopped.reason, "a task died before it claimed");
+                    tracing::warn!(job.id = %job.id, task = %stopped.arn, reason = %stopped.reason, "task stopped before its claim");
                 } else {
-                    tracing::warn!(job.id = %job.id, attempt = job.attempt, task = %stopped.arn, reason = %stopped.reason, "a task died under its job");
+                    tracing::warn!(job.id = %job.id, attempt = job.attempt, task = %stopped.arn, reason = %stopped.reason, "task stopped while it held its job");
                 }
                 return Ok(());
             }

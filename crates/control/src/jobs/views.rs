@@ -196,6 +196,6 @@ pub async fn events_of<E: DeserializeOwned>(
 async fn note_watched(ctx: &Context, job: &Job) {
     let Some(until) = job.watch(ctx.clock.now()) else { return };
     if let Err(error) = ctx.store.note_watched(&job.id, until).await {
-        tracing::warn!(job.id = %job.id, error = %error, "that somebody looks could not be noted: {error}");
+        tracing::warn!(job.id = %job.id, error = %error, "viewer of a job not recorded: {error}");
     }
 }

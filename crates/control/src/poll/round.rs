@@ -30,8 +30,8 @@ const ONE: Duration = Duration::from_secs(15);
 /// Allowed difference between the forge's clock and ours, or between a review and the link of its pull request.
 const APART: Duration = Duration::from_secs(600);
 
-const PASSED_OVER: &str = "more pull requests changed than a look reads of the list, and the older of them were passed \
-                           over; the next comparison of all open ones finds what they missed, but no reopened ones";
+const PASSED_OVER: &str = "more pull requests changed than one poll reads; the next full comparison finds skipped \
+                           reviews, but not reopened pull requests";
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
@@ -120,13 +120,13 @@ impl Round<'_> {
                     self.look.listed = Some(self.started);
                 }
                 if is_cut {
-                    tracing::warn!(repository = %self.repository.name, "older changed pull requests were passed over");
+                    tracing::warn!(repository = %self.repository.name, "older changed pull requests skipped");
                     self.look.problem = Some(PASSED_OVER.to_owned());
                 }
             }
             Err(error) => {
                 let error = problem_of(error)?;
-                tracing::warn!(repository = %self.repository.name, error = %error, "a forge did not list pull requests");
+                tracing::warn!(repository = %self.repository.name, error = %error, "forge did not list pull requests");
                 self.look.problem = Some(said(&error));
             }
         }
@@ -224,7 +224,7 @@ impl Round<'_> {
             }
             Err(error) => {
                 let error = problem_of(error)?;
-                tracing::warn!(pull_request = %self.id(number), error = %error, "a pull request was not compared");
+                tracing::warn!(pull_request = %self.id(number), error = %error, "pull request comparison failed");
                 self.look.problem = Some(said(&error));
                 Ok(false)
             }

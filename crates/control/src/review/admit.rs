@@ -67,8 +67,8 @@ async fn admit_if_due(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
                 job.admitted(frozen, &head, ctx.clock.now())
             }
             Read::Closed(state) => job.cancelled(closed(&job, state, now), now),
-            Read::Dismissed => job.cancelled(Cancel::by_itself("its reviews were dismissed", now), now),
-            Read::Silent => job.cancelled(Cancel::by_itself("its reviews say nothing", now), now),
+            Read::Dismissed => job.cancelled(Cancel::by_itself("all its reviews were dismissed", now), now),
+            Read::Silent => job.cancelled(Cancel::by_itself("all its reviews are empty", now), now),
             Read::Unavailable => job.given_up(job.context_unavailable(tries_of(&job).saturating_add(1)), now),
             Read::Fault(fault) => job.context_failed(fault, now),
         };
@@ -126,7 +126,7 @@ async fn frozen_alone(ctx: &Context, job: &Job) -> Result<Read, Error> {
 async fn announce(ctx: &Context, job: &Job) -> Admitted {
     match job.status {
         Status::Ready => {
-            tracing::info!(job.id = %job.id, "the review of a job was read");
+            tracing::info!(job.id = %job.id, "review of a job read");
             if job.place == Place::Fargate {
                 ctx.wake_job(&job.id).await;
             }
@@ -134,7 +134,7 @@ async fn announce(ctx: &Context, job: &Job) -> Admitted {
         }
         Status::Pending => {
             let fault = job.waits.as_ref().and_then(|waits| waits.fault.as_ref());
-            tracing::info!(job.id = %job.id, fault = ?fault, "the review of a job could not be read; it is tried again");
+            tracing::info!(job.id = %job.id, fault = ?fault, "review of a job not readable; will retry");
             Admitted::Later
         }
         _ => Admitted::Ended,
@@ -286,7 +286,7 @@ pub(crate) async fn name_unread(ctx: &Context, job: &Job) -> Result<(), Error> {
 
 fn unread(job: &JobId, error: &pullyard_forge::Error, now: Timestamp) -> Read {
     use pullyard_forge::Meaning;
-    tracing::info!(job.id = %job, error = %error, "the forge did not give the review");
+    tracing::info!(job.id = %job, error = %error, "the forge did not return the review");
     match error.meaning() {
         Meaning::Missing | Meaning::Denied | Meaning::Refused => Read::Unavailable,
         Meaning::RateLimited { retry_after } => {

@@ -31,7 +31,7 @@ pub async fn pull_request_changed(ctx: &Context, reach: &Reach, seen: &SeenPullR
         };
         heard.repository_name = Some(seen.repository.clone());
         if note(ctx, &heard).await? == Write::Applied {
-            tracing::info!(pull_request = %seen.id, state = seen.state.words(), "news of a pull request");
+            tracing::info!(pull_request = %seen.id, state = seen.state.words(), "pull request changed");
             break (heard, Changed::Noted);
         }
         rounds.again().await?;
@@ -93,7 +93,7 @@ async fn write(ctx: &Context, linked: &PullRequest, job: &Job, next: &Job) -> Re
         false => ctx.store.call_off(next, linked).await?,
     };
     if written == Write::Applied {
-        tracing::info!(job.id = %job.id, pull_request = %linked.id, "a job was called off: its pull request can't change any more");
+        tracing::info!(job.id = %job.id, pull_request = %linked.id, "job cancelled: its pull request is closed or merged");
     }
     Ok(written)
 }

@@ -304,7 +304,7 @@ async fn tell(ctx: &Context, loaded: &Loaded, reason: &Reason) {
             Ok(Write::Applied) => return ctx.wake_pull_request(id).await,
             Ok(Write::Stale) => {}
             Err(error) => {
-                tracing::warn!(pull_request = %id, error = %error, "an answer will not be shown on its pull request");
+                tracing::warn!(pull_request = %id, error = %error, "answer not queued for its pull request");
                 return;
             }
         }
@@ -318,7 +318,7 @@ fn said(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) {
         review = %event.review,
         decision.reason = reason.code(),
         delivery = %event.ledger_id(&loaded.facts.project),
-        "a review was decided"
+        "review decided"
     );
 }
 

@@ -131,7 +131,7 @@ pub(super) async fn have_wait(ctx: &Context, job: &Job, id: &PullRequestId, all:
             opens_at: ctx.clock.now(),
         };
         if ctx.store.wait_for_job(&wait).await? == Write::Applied {
-            tracing::info!(job.id = %job.id, pull_request = %id, review = %review.id, "a review waits for a job that could not be told of it");
+            tracing::info!(job.id = %job.id, pull_request = %id, review = %review.id, "review waits for its job to be updated");
         }
     }
     Ok(())

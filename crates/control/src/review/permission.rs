@@ -79,7 +79,7 @@ pub(super) async fn ask_now(
     match ask(ctx, integration, repository, number, author).await {
         Ok(permission) => permission,
         Err(error) => {
-            tracing::warn!(integration = %integration.id, repository = %repository.name, error = %error, "the forge did not say whether somebody may start jobs");
+            tracing::warn!(integration = %integration.id, repository = %repository.name, error = %error, "forge did not return an author's permission");
             Permission::Unknown
         }
     }

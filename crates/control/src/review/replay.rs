@@ -38,7 +38,7 @@ pub async fn replay(ctx: &Context, id: &DeliveryId) -> Result<Answer, Error> {
             };
             Box::pin(move_ticket(ctx, &event)).await
         }
-        _ => Err(nothing_kept("nothing is kept that it could be decided from; have its sender send it again")),
+        _ => Err(nothing_kept("its content is not stored; send it again from the forge")),
     }
 }
 
@@ -49,13 +49,13 @@ fn nothing_kept(fault: &str) -> Error {
 async fn told_again(ctx: &Context, delivery: &Delivery, subject: &ReviewSubject) -> Result<ReviewEvent, Error> {
     let id = &subject.pull_request;
     let Some(review) = &subject.review else {
-        return Err(nothing_kept("it only told of the pull request itself; the next look at the forge sees that"));
+        return Err(nothing_kept("it concerns only the pull request itself; the next poll finds that"));
     };
     let integration = ctx.store.integration(&id.integration).await?;
     let integration =
         integration.ok_or_else(|| Error::NotFound { what: "integration", name: id.integration.to_string() })?;
     let connected = ctx.store.repository(&delivery.project, &id.integration, id.repository).await?;
-    let connected = connected.ok_or_else(|| nothing_kept("its repository is connected no more"))?;
+    let connected = connected.ok_or_else(|| nothing_kept("its repository is no longer connected"))?;
     let (name, forge) = (connected.name.clone(), forge_of(ctx, &integration, &connected).await?);
     let pull_request = forge.pull_request(name.as_str(), id.number).await?;
     let now = seen(id.integration.clone(), id.repository, name.clone(), &pull_request);
@@ -64,12 +64,12 @@ async fn told_again(ctx: &Context, delivery: &Delivery, subject: &ReviewSubject)
         let review = forge.review(name.as_str(), id.number, number).await?;
         let asks = match review.state {
             ReviewState::ChangesRequested => Asks::Changes {},
-            _ => return Err(nothing_kept("the review does not ask for changes any more")),
+            _ => return Err(nothing_kept("the review no longer requests changes")),
         };
         return Ok(review_event(delivery.source, called, asks, &review, now, ctx.clock.now()));
     }
     let Some(comment) = review.as_str().strip_prefix("comment-").and_then(|id| id.parse::<u64>().ok()) else {
-        return Err(nothing_kept("the forge keeps no such request; ask again with `pullyard revise`"));
+        return Err(nothing_kept("the forge does not store such requests; use `pullyard revise`"));
     };
     let Commented { author, submitted_at, message, marked } = commented(&forge, &name, id.number, comment).await?;
     Ok(ReviewEvent {
@@ -94,9 +94,9 @@ struct Commented {
 async fn commented(forge: &Forge, name: &RepositoryName, number: u64, comment: u64) -> Result<Commented, Error> {
     let all = forge.issue_comments(name.as_str(), number).await?.found;
     let found = all.into_iter().find(|one| one.id == comment);
-    let found = found.ok_or_else(|| nothing_kept("the comment is gone"))?;
-    let message = asked(&found.body).ok_or_else(|| nothing_kept("the comment does not ask for a revision any more"))?;
-    let author = found.author.ok_or_else(|| nothing_kept("the comment's author has no account any more"))?;
+    let found = found.ok_or_else(|| nothing_kept("the comment was deleted"))?;
+    let message = asked(&found.body).ok_or_else(|| nothing_kept("the comment no longer requests a revision"))?;
+    let author = found.author.ok_or_else(|| nothing_kept("the comment's author no longer has an account"))?;
     let author = Author { id: author.id, login: author.login, bot: author.is_bot };
     let message = (!message.is_empty()).then(|| message.chars().take(LONGEST_MESSAGE).collect());
     let (submitted_at, marked) = (Timestamp::from_millis(found.created_at.millis()), Marker::is_on(&found.body));

@@ -127,7 +127,7 @@ async fn take_name(ctx: &Context, known: Repository, found: &pullyard_forge::Rep
             return Ok(());
         }
         if ctx.store.rename_repository(&known, &next).await? == Write::Applied {
-            tracing::info!(project = %next.project, from = %known.name, repository = %next.name, "a repository has another name");
+            tracing::info!(project = %next.project, from = %known.name, repository = %next.name, "repository renamed");
             return Ok(());
         }
         rounds.again().await?;

@@ -70,7 +70,8 @@ pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullR
     let Looked { repository, seen, from_fork, .. } = look_at(ctx, named).await?;
     if from_fork {
         // Jobs cannot push to a fork, and its text is untrusted.
-        let fault = format!("{}#{} comes from a fork, where nothing can be pushed to", seen.repository, seen.id.number);
+        let fault =
+            format!("{}#{} comes from a fork, and Pullyard can't push to forks", seen.repository, seen.id.number);
         return Err(Error::Invalid { pointer: "/number", fault });
     }
     if seen.state != PullRequestState::Open {
@@ -110,7 +111,7 @@ pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullR
         let link = PullRequestLink { id: seen.id.clone(), url: seen.url.clone(), branch: seen.branch.clone() };
         ticket.want(status, ticket.wanted.badge, Some(link));
         if ctx.store.link_pull_request(&linked, &ticket).await? == Write::Applied {
-            tracing::info!(pull_request = %seen.id, ticket = %key, "a pull request was linked");
+            tracing::info!(pull_request = %seen.id, ticket = %key, "pull request linked");
             ctx.wake_ticket(&named.project, key).await;
             return Ok(linked);
         }
@@ -139,7 +140,7 @@ pub async fn unlink(ctx: &Context, named: &Named) -> Result<Option<TicketKey>, E
             None => ctx.store.update_pull_request(&linked).await?,
         };
         if written == Write::Applied {
-            tracing::info!(pull_request = %id, ticket = %key, "a pull request was unlinked");
+            tracing::info!(pull_request = %id, ticket = %key, "pull request unlinked");
             ctx.wake_ticket(&named.project, &key).await;
             return Ok(Some(key));
         }

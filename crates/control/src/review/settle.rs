@@ -119,7 +119,7 @@ async fn refuse(
     }
     let written = ctx.store.refuse_review(newest, &state).await?;
     if written == Write::Applied {
-        tracing::info!(pull_request = %id, reviews = others.len() + 1, decision.reason = reason.code(), "reviews that waited were refused");
+        tracing::info!(pull_request = %id, reviews = others.len() + 1, decision.reason = reason.code(), "deferred reviews refused");
     }
     Ok(written)
 }

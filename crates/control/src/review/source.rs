@@ -155,7 +155,7 @@ impl Source<'_> {
         match ask(self.ctx, self.integration, self.repository, number, &author).await {
             Ok(permission) => Ok((permission == Permission::Write).then_some(author)),
             Err(Error::Forge(error)) if is_lasting(&error) => {
-                tracing::warn!(job.id = %self.job.id, review = review.id, error = %error, "a review is left out: the forge will not say whether its author may start jobs");
+                tracing::warn!(job.id = %self.job.id, review = review.id, error = %error, "review omitted: its author's permission is unknown");
                 Ok(None)
             }
             Err(error) => Err(error),

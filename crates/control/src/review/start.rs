@@ -52,7 +52,7 @@ async fn labels(ctx: &Context, project: &Project, ticket: &Ticket) -> Result<BTr
 
 /// Sends the hints of a new revise job. A lost hint delays it by half a minute.
 pub(super) async fn announce_revision(ctx: &Context, job: &Job, pull_request: &PullRequest) {
-    tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "a revise job was made");
+    tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "revise job created");
     ctx.hints(async {
         ctx.admit_job(&job.id).await;
         ctx.wake_pull_request(&pull_request.id).await;

@@ -176,7 +176,7 @@ impl Place<'_> {
             Err(error) => match error.meaning() {
                 Meaning::Missing | Meaning::Denied | Meaning::Refused => {
                     // A retry would be refused, too; the ledger has the answer.
-                    tracing::warn!(pull_request = %self.linked.id, error = %error, "nothing may be said on a pull request");
+                    tracing::warn!(pull_request = %self.linked.id, error = %error, "pull request not writable");
                     Ok(self.linked.comment)
                 }
                 _ => Err(error.into()),

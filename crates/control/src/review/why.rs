@@ -91,7 +91,7 @@ async fn view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView, Err
     } else if let Some(until) = deferred_until {
         let left = Span::from(until.since(now));
         (
-            format!("Reviews of {} wait; one job for all of them may start in {left}.", linked.label()),
+            format!("Reviews of {} are waiting; one job for all of them may start in {left}.", linked.label()),
             "Nothing to do.".into(),
         )
     } else {
@@ -137,8 +137,8 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
             let (label, left) = (linked.label(), Span::from(time.since(loaded.facts.now)));
             (
                 format!(
-                    "Nothing waits: {label} was revised {ago} ago; a review that requests changes now gets its job in \
-                     {left}."
+                    "No reviews are waiting. {label} was revised {ago} ago; the next review that requests changes \
+                     starts a job in {left}."
                 ),
                 format!("To start one at once: `pullyard revise {label}`."),
             )
@@ -147,7 +147,10 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
             (decision.reason.sentence(), decision.reason.help())
         }
         _ => (
-            format!("Nothing waits: a review that requests changes on {} starts a job at once.", linked.label()),
+            format!(
+                "No reviews are waiting. A review that requests changes on {} starts a job at once.",
+                linked.label()
+            ),
             "Nothing to do.".into(),
         ),
     })

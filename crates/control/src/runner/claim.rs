@@ -52,7 +52,7 @@ pub async fn claim(
             return handed_out(ctx, job).await;
         }
         if let Some(closed) = runner.may_claim(instance, claim, ctx.clock.now()).map_err(Error::Runner)? {
-            tracing::debug!(runner = %id, why = ?closed, "a runner gets no job now");
+            tracing::debug!(runner = %id, why = ?closed, "runner gets no job");
             return Ok(if closed == Closed::Answered { Answer::Spent } else { Answer::Nothing });
         }
         let seeker = match &mut seeker {
@@ -69,7 +69,7 @@ pub async fn claim(
         };
         let Ok(job) = job.claimed(&asked, ctx.clock.now()) else { continue };
         if ctx.store.claim(&job).await? == Write::Applied {
-            tracing::info!(job.id = %job.id, attempt = job.attempt, runner = %id, "a runner claimed a job");
+            tracing::info!(job.id = %job.id, attempt = job.attempt, runner = %id, "runner claimed a job");
             return handed_out(ctx, job).await;
         }
     }

@@ -32,7 +32,7 @@ pub async fn command(ctx: &Context, id: &RunnerId, command: &Command) -> Result<
             Command::Resume => None,
         };
         if ctx.store.set_drain(&runner, drain.as_ref()).await? == Write::Applied {
-            tracing::info!(runner = %id, name = %runner.name, drain = drain.is_some(), "a runner was commanded");
+            tracing::info!(runner = %id, name = %runner.name, drain = drain.is_some(), "runner command stored");
             return Ok(Runner { drain, ..runner });
         }
         rounds.again().await?;

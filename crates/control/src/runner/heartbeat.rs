@@ -16,7 +16,7 @@ pub async fn heartbeat(ctx: &Context, token: &RunnerToken, id: &RunnerId, said: 
         if ctx.store.heartbeat(&seen, &heard).await? == Write::Applied {
             if seen.status != heard.status {
                 let online = heard.status == Presence::Online;
-                tracing::info!(runner = %id, name = %heard.name, online, "a runner came or went");
+                tracing::info!(runner = %id, name = %heard.name, online, "runner status changed");
             }
             return Ok(heard);
         }

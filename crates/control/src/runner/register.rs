@@ -26,7 +26,7 @@ impl Registration {
             return invalid("/name", fault);
         }
         if self.capabilities.is_empty() {
-            return invalid("/capabilities", "name at least one agent");
+            return invalid("/capabilities", "give at least one agent");
         }
         if !(1..=MOST_SLOTS).contains(&self.slots) {
             return invalid("/slots", "use 1 to 12");
@@ -66,7 +66,7 @@ pub async fn register(ctx: &Context, token: &RunnerToken, new: &Registration) ->
         let runner = Runner::registered(seen.as_ref(), introduction, now).map_err(Error::Runner)?;
         let registered = Registered { runner: &runner, profile: &profile, seen: seen.as_ref() };
         if ctx.store.register(&registered).await? == Write::Applied {
-            tracing::info!(runner = %id, name = %new.name, epoch = runner.epoch, "a runner was registered");
+            tracing::info!(runner = %id, name = %new.name, epoch = runner.epoch, "runner registered");
             return Ok(runner);
         }
         rounds.again().await?;

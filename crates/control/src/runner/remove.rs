@@ -24,7 +24,7 @@ pub async fn remove(ctx: &Context, id: &RunnerId) -> Result<Removed, Error> {
                 rounds.again().await?;
                 continue;
             }
-            tracing::info!(runner = %id, name = %runner.name, "a runner is being removed");
+            tracing::info!(runner = %id, name = %runner.name, "runner removal started");
         }
         // Refused while the runner has a slot; the sweeper removes it after the last one.
         return Ok(match ctx.store.remove_runner(&runner).await? {

@@ -56,7 +56,7 @@ pub(super) async fn of_before(ctx: &Context, time: &Time<'_>, last: &Result<Opti
     match last {
         Ok(last) => last.as_ref().and_then(|last| last.gauges.clone()),
         Err(_) => {
-            let again = time.one("read the note of the last round", ctx.store.sweeps()).await;
+            let again = time.one("read the last round", ctx.store.sweeps()).await;
             again.ok().flatten().and_then(|last| last.gauges)
         }
     }

@@ -19,13 +19,13 @@ pub(super) async fn sweep_held(
 ) -> Result<(), Error> {
     let until = time.limits.held;
     for id in all_in_turn(ctx, time, until).await? {
-        time.still(until, "take up what waits for projects")?;
-        match time.one("take up what waits for a project", look(ctx, &id, gauges)).await {
+        time.still(until, "start held entries")?;
+        match time.one("start held entries of a project", look(ctx, &id, gauges)).await {
             Ok(woken) => report.tickets += woken,
             Err(error) => {
                 report.failed += 1;
                 gauges.more = true;
-                tracing::error!(project = %id, error = %error, "what waits for a project could not be taken up");
+                tracing::error!(project = %id, error = %error, "held entries not started");
             }
         }
     }

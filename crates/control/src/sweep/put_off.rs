@@ -25,7 +25,7 @@ pub(crate) async fn put_off(ctx: &Context, key: &WorkKey, why: Option<&Error>) {
         put_off => put_off,
     };
     if let Err(error) = put_off {
-        tracing::warn!(item = ?key, error = %error, "an item that failed was not put off");
+        tracing::warn!(item = ?key, error = %error, "failed item not postponed");
     }
 }
 

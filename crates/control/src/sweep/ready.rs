@@ -29,14 +29,14 @@ pub(super) async fn sweep_ready(
     let until = time.limits.ready;
     let mut waits = Waits::default();
     for id in all_in_turn(ctx, time, until).await? {
-        time.still(until, "see to the waiting jobs of runners")?;
+        time.still(until, "sweep the waiting jobs of runners")?;
         match of_project(ctx, time, &id, gauges, &mut waits, report).await {
             Ok(()) => {}
             Err(error @ Error::TooSlow { .. }) if time.is_over(until) => return Err(error),
             Err(error) => {
                 report.failed += 1;
                 gauges.more = true;
-                tracing::error!(project = %id, error = %error, "a project's waiting jobs could not be swept");
+                tracing::error!(project = %id, error = %error, "sweep of a project's waiting jobs failed");
             }
         }
     }
@@ -55,14 +55,14 @@ async fn of_project(
     let until = time.limits.ready;
     let Some(project) = time.before(until, "read a project", ctx.store.project(id)).await? else { return Ok(()) };
     for class in time.before(until, "read the classes of a project", ctx.store.classes(&project.id)).await? {
-        time.still(until, "see to the waiting jobs of a project")?;
+        time.still(until, "sweep the waiting jobs of a project")?;
         match of_class(ctx, time, &project, class, gauges, waits, report).await {
             Ok(()) => {}
             Err(error @ Error::TooSlow { .. }) if time.is_over(until) => return Err(error),
             Err(error) => {
                 report.failed += 1;
                 gauges.more = true;
-                tracing::error!(project = %id, error = %error, "the waiting jobs of a class could not be swept");
+                tracing::error!(project = %id, error = %error, "sweep of a class's waiting jobs failed");
             }
         }
     }
@@ -84,12 +84,12 @@ async fn of_class(
     gauges.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= COUNTED);
     let mut oldest = None;
     for row in rows.iter().take(HEADS) {
-        time.still(until, "see to the waiting jobs of a class")?;
-        match time.one("see to a waiting job", look(ctx, project, &row.job, waits, report)).await {
+        time.still(until, "sweep the waiting jobs of a class")?;
+        match time.one("sweep a waiting job", look(ctx, project, &row.job, waits, report)).await {
             Ok(since) => oldest = [oldest, since].into_iter().flatten().min(),
             Err(error) => {
                 report.failed += 1;
-                tracing::error!(job.id = %row.job, error = %error, "a waiting job could not be swept");
+                tracing::error!(job.id = %row.job, error = %error, "sweep of a waiting job failed");
             }
         }
     }
@@ -153,7 +153,7 @@ async fn place_anew(ctx: &Context, job: &Job, place: Place) -> Result<bool, Erro
     }
     let moved = ctx.store.update_job(&next).await? == Write::Applied;
     if moved {
-        tracing::info!(job.id = %job.id, place = ?place, "a waiting job was placed anew");
+        tracing::info!(job.id = %job.id, place = ?place, "waiting job moved to another class");
         if place == Place::Fargate {
             ctx.wake_job(&job.id).await;
         }

@@ -95,7 +95,7 @@ impl Faults {
         if let Err(error) = part {
             self.count = self.count.saturating_add(1);
             if self.first.is_some() {
-                tracing::error!(error = %error, "a further part of a sweep failed");
+                tracing::error!(error = %error, "another part of a sweep failed");
             } else {
                 self.first = Some(error);
             }

@@ -53,7 +53,7 @@ pub(super) async fn sweep_runners(
                 Err(error) => {
                     report.failed += 1;
                     gauges.more = true;
-                    tracing::error!(error = %error, "a runner could not be read");
+                    tracing::error!(error = %error, "runner not readable");
                 }
             }
         }
@@ -66,10 +66,10 @@ pub(super) async fn sweep_runners(
             report.more = true;
             return report;
         }
-        let seen_to = time.one("see to a runner", sweep_runner(ctx, runner, storm, &tokens, &mut report)).await;
+        let seen_to = time.one("sweep a runner", sweep_runner(ctx, runner, storm, &tokens, &mut report)).await;
         if let Err(error) = seen_to {
             report.failed += 1;
-            tracing::error!(runner = %id, error = %error, "a runner could not be swept");
+            tracing::error!(runner = %id, error = %error, "sweep of a runner failed");
         }
         report
     });
@@ -99,7 +99,7 @@ async fn sweep_runner(
                     return Ok(());
                 }
                 report.offline += 1;
-                tracing::warn!(runner = %runner.id, name = %runner.name, slots = runner.slots.len(), storm, "a runner is silent and counts as offline");
+                tracing::warn!(runner = %runner.id, name = %runner.name, slots = runner.slots.len(), storm, "silent runner is offline");
                 if runner.slots.is_empty() {
                     return Ok(());
                 }
@@ -116,7 +116,7 @@ async fn sweep_runner(
             }
             Step::Remove => {
                 ctx.store.remove_runner(&runner).await?;
-                tracing::info!(runner = %runner.id, name = %runner.name, "a runner was removed");
+                tracing::info!(runner = %runner.id, name = %runner.name, "runner removed");
                 return Ok(());
             }
         }
@@ -157,7 +157,7 @@ async fn lose(
     let Some(job) = job.filter(|job| sweep::holds(job, runner, slot)) else {
         // A slot without its job. No transaction of ours causes this, but repair it.
         if ctx.store.drop_slot(runner, id, slot).await? == Write::Applied {
-            tracing::warn!(job.id = %id, runner = %runner.id, "a slot of a job that is not held was emptied");
+            tracing::warn!(job.id = %id, runner = %runner.id, "stale slot emptied");
         }
         return Ok(());
     };

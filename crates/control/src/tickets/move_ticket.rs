@@ -120,7 +120,7 @@ pub(crate) fn answered(event: &TicketEvent, delivery: Delivery, reason: Reason) 
         ticket = %event.key,
         decision.reason = reason.code(),
         delivery = %delivery.id,
-        "a ticket event was decided"
+        "ticket event decided"
     );
     let job = delivery.job.or_else(|| in_the_way(&reason));
     Answer { delivery: delivery.id, reason, job }
@@ -146,7 +146,7 @@ pub(crate) fn job_of<'a>(
     let (Some(project), RepositoryFact::Connected(repository), Some(id)) =
         (&facts.project, &facts.repository, &delivery.job)
     else {
-        return Err(Error::Inconsistent("an event was accepted without project or repository".into()));
+        return Err(Error::Inconsistent("event accepted without project or repository".into()));
     };
     Ok(NewJob {
         id: id.clone(),

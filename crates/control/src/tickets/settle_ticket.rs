@@ -68,7 +68,7 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
         };
         match done {
             Done::Step => {
-                tracing::info!(project = %project, ticket = %key, version = ticket.wanted.version, "a ticket was settled");
+                tracing::info!(project = %project, ticket = %key, version = ticket.wanted.version, "ticket settled");
                 return Ok(Some(step));
             }
             Done::Waits => return Ok(None),

@@ -69,6 +69,6 @@ pub(super) async fn note_refused(ctx: &Context, hook: &Hook, reason: &Reason) ->
         .map_err(|_| Error::Inconsistent("a number is no event id".into()))?;
     let delivery = entry(ctx, hook, id, event, reason.clone(), None).await?;
     ctx.store.record(&delivery).await?;
-    tracing::warn!(hook = %hook.name, refused = all, decision.reason = reason.code(), "deliveries of a webhook are not let in");
+    tracing::warn!(hook = %hook.name, refused = all, decision.reason = reason.code(), "webhook deliveries rejected");
     Ok(())
 }

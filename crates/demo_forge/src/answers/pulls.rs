@@ -156,7 +156,7 @@ async fn measure(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Size, cr
 pub async fn full_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
     let record = &pull.record;
     let size = measure(shared, entry, pull).await.unwrap_or_else(|error| {
-        tracing::warn!(error = %error, "a pull request could not be measured: failed to {error}");
+        tracing::warn!(error = %error, "pull request not measured: failed to {error}");
         Size { commits: 0, additions: 0, deletions: 0, files: 0, mergeable: None }
     });
     let mergeable_state = match size.mergeable {

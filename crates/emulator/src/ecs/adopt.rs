@@ -22,7 +22,7 @@ pub(super) async fn everything(tasks: &Arc<Tasks>, folder: &Path) -> io::Result<
         match read(&folder) {
             Ok((id, record)) => records.push((folder, id, record)),
             // Omit the content: it may contain secrets.
-            Err(error) => tracing::warn!(folder = %folder.display(), %error, "an ECS task can't be taken up"),
+            Err(error) => tracing::warn!(folder = %folder.display(), %error, "ECS task not readopted"),
         }
     }
     // Sort by creation time: `remember` must see the tasks of a client token in that order.

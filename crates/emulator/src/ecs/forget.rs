@@ -32,7 +32,7 @@ async fn old(tasks: &Tasks) {
             continue;
         }
         if let Err(error) = tokio::fs::remove_dir_all(&task.folder).await {
-            tracing::warn!(task = task.id, %error, "the folder of an ECS task could not be removed");
+            tracing::warn!(task = task.id, %error, "folder of an ECS task not removed");
             continue;
         }
         tasks.remove(&task.id);

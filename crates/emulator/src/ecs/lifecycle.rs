@@ -45,7 +45,7 @@ pub(super) async fn follow(tasks: Arc<Tasks>, task: Arc<Task>, mut process: Proc
         None => process.leave(),
         Some(Ok(code)) => end(&tasks, &task, code).await,
         Some(Err(error)) => {
-            tracing::error!(task = task.id, %error, "the end of an ECS task is unknown");
+            tracing::error!(task = task.id, %error, "exit of an ECS task unknown");
             end(&tasks, &task, None).await;
         }
     }

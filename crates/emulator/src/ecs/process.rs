@@ -228,7 +228,7 @@ impl Drop for Process {
 fn signal_group(group: Pid, signal: Signal) {
     match killpg(group, signal) {
         Ok(()) | Err(Errno::ESRCH | Errno::EPERM) => {}
-        Err(error) => tracing::warn!(%error, "an ECS task could not be signalled"),
+        Err(error) => tracing::warn!(%error, "ECS task not signalled"),
     }
 }
 

@@ -139,7 +139,7 @@ impl Task {
         match saved {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
-                tracing::error!(task = self.id, %error, "the state of an ECS task could not be written");
+                tracing::error!(task = self.id, %error, "state of an ECS task not written");
                 false
             }
             Err(_) => false,

@@ -91,7 +91,7 @@ impl Poller {
                 Ok(messages) => self.deliver(messages).await,
                 Err(error) => {
                     // AWS does not disable the mapping of a missing queue; it polls again.
-                    tracing::warn!(%error, queue = self.queue_url, "an SQS queue could not be polled");
+                    tracing::warn!(%error, queue = self.queue_url, "SQS poll failed");
                     tokio::select! {
                         () = self.stop.cancelled() => return,
                         () = tokio::time::sleep(Duration::from_secs(1)) => {}
@@ -123,7 +123,7 @@ impl Poller {
         let done = match &answered {
             Ok(response) => done(&records, response),
             Err(error) => {
-                tracing::warn!(error, queue = self.queue_url, "an invocation for an SQS batch failed");
+                tracing::warn!(error, queue = self.queue_url, "invocation for an SQS batch failed");
                 Vec::new()
             }
         };
@@ -133,7 +133,7 @@ impl Poller {
                 "ReceiptHandle": record.get("receiptHandle"),
             });
             if let Err(error) = self.sqs.call("DeleteMessage", &request).await {
-                tracing::warn!(%error, queue = self.queue_url, "a handled SQS message will come again");
+                tracing::warn!(%error, queue = self.queue_url, "handled SQS message will be redelivered");
             }
         }
     }
@@ -196,7 +196,7 @@ fn done<'a>(records: &'a [Value], response: &Value) -> Vec<&'a Value> {
                 failed.insert(id);
             }
             _ => {
-                tracing::warn!("a partial batch response names no record of its batch; the whole batch failed");
+                tracing::warn!("partial batch response has no record of its batch; the whole batch failed");
                 return Vec::new();
             }
         }

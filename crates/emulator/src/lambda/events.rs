@@ -66,10 +66,10 @@ async fn deliver(invoker: &Invoker, event: Value, stop: &CancellationToken) {
         match invoker.invoke(event.clone()).await {
             Ok(_) => return,
             Err(error) if attempt == TRIES => {
-                tracing::error!(error, attempt, "an EventBridge event was given up");
+                tracing::error!(error, attempt, "EventBridge event dropped after its last try");
             }
             Err(error) => {
-                tracing::warn!(error, attempt, "an EventBridge event will be delivered again");
+                tracing::warn!(error, attempt, "EventBridge event will be redelivered");
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(pause) => pause *= 2,

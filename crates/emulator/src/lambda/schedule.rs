@@ -40,7 +40,7 @@ pub fn every(period: Duration, function: Function) -> Schedule {
                     _ = ticks.tick() => {}
                 }
                 if let Err(error) = ticking.invoke(event()).await {
-                    tracing::warn!(error, "a scheduled invocation failed");
+                    tracing::warn!(error, "scheduled invocation failed");
                 }
             }
         }]

@@ -31,8 +31,8 @@ pub(crate) fn note_use(ctx: &Context, token: &Token, now: Timestamp) {
     tokio::spawn(async move {
         match tokio::time::timeout(NOTE, ctx.store.note_token_use(&hash, now)).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::debug!(error = %error, "the use of a token was not noted"),
-            Err(_) => tracing::debug!("the use of a token was not noted in time"),
+            Ok(Err(error)) => tracing::debug!(error = %error, "token use not recorded"),
+            Err(_) => tracing::debug!("token use not recorded in time"),
         }
     });
 }

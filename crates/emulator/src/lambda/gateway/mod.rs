@@ -160,15 +160,15 @@ async fn answer(
     let invoked = tokio::time::timeout(inner.timeout, target.invoker.invoke(event)).await;
     match invoked {
         Ok(Ok(answer)) => response::http(answer).unwrap_or_else(|fault| {
-            tracing::warn!(fault, route = target.name(), "a function answered what is no HTTP response");
+            tracing::warn!(fault, route = target.name(), "function returned an invalid HTTP response");
             own(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }),
         Ok(Err(error)) => {
-            tracing::warn!(error, route = target.name(), "a function behind the gateway failed");
+            tracing::warn!(error, route = target.name(), "function behind the gateway failed");
             own(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }
         Err(_) => {
-            tracing::warn!(route = target.name(), "a function behind the gateway took too long");
+            tracing::warn!(route = target.name(), "function behind the gateway timed out");
             own(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
         }
     }

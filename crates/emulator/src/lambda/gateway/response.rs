@@ -25,7 +25,7 @@ pub(super) fn http(answer: Value) -> Result<Response, &'static str> {
         .as_u64()
         .and_then(|status| u16::try_from(status).ok())
         .and_then(|status| StatusCode::from_u16(status).ok())
-        .ok_or("its statusCode is no status")?;
+        .ok_or("its statusCode is invalid")?;
     let mut response = Response::new(body(&answer)?);
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -49,10 +49,10 @@ fn body(answer: &Value) -> Result<Body, &'static str> {
     match answer.get("body") {
         None | Some(Value::Null) => Ok(Body::empty()),
         Some(Value::String(text)) if encoded => {
-            STANDARD.decode(text).map(Body::from).map_err(|_| "its body is no base64")
+            STANDARD.decode(text).map(Body::from).map_err(|_| "its body is not base64")
         }
         Some(Value::String(text)) => Ok(Body::from(text.clone())),
-        Some(_) => Err("its body is no text"),
+        Some(_) => Err("its body is not text"),
     }
 }
 
@@ -77,7 +77,7 @@ fn headers_of(answer: &Value) -> Result<Vec<(HeaderName, HeaderValue)>, &'static
 }
 
 fn header_name(name: &str) -> Result<HeaderName, &'static str> {
-    HeaderName::from_bytes(name.as_bytes()).map_err(|_| "a header's name is none")
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| "a header's name is invalid")
 }
 
 fn header_value(value: &Value) -> Result<HeaderValue, &'static str> {
@@ -85,7 +85,7 @@ fn header_value(value: &Value) -> Result<HeaderValue, &'static str> {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
         Value::Bool(truth) => truth.to_string(),
-        _ => return Err("a header's value is none"),
+        _ => return Err("a header's value is invalid"),
     };
-    HeaderValue::from_str(&text).map_err(|_| "a header's value is none")
+    HeaderValue::from_str(&text).map_err(|_| "a header's value is invalid")
 }
