@@ -23,7 +23,7 @@ async fn cli_links_revises_explains_and_unlinks_a_pull_request() {
 
     let ran = user.run(&["link", &hash, "APP-1"]).await;
     assert!(ran.err.contains(&format!("{label} is linked to APP-1.")), "{ran:?}");
-    assert!(ran.done().starts_with("Nothing waits"));
+    assert!(ran.done().starts_with("No reviews are waiting"));
     user.run(&["link", &label, "NO-1"]).await.ended(5, "there is no ticket NO-1");
     story.tell("e2", "APP-2", TODO, 1).await;
     user.run(&["link", &label, "APP-2"]).await.ended(3, "(linked_elsewhere)");

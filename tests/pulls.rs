@@ -67,7 +67,7 @@ async fn requested_revision_starts_a_job_and_later_requests_wait() {
     let label = format!("{REPOSITORY}#{number}");
     let open = story.api.why_pull(&which(&story, number)).await.unwrap();
     assert_eq!((open.label.as_str(), open.ticket.as_ref().unwrap().as_str()), (label.as_str(), "APP-1"));
-    assert!(open.sentence.starts_with("Nothing waits"), "{}", open.sentence);
+    assert!(open.sentence.starts_with("No reviews are waiting"), "{}", open.sentence);
 
     let asked = revise(&story, number, Some("Say it in French, too."));
     let decision = story.api.revise(&asked, Some("k1")).await.unwrap();

@@ -238,7 +238,7 @@ async fn change_request_withdrawn_before_admission_cancels_its_job() {
     let ended = world.story.ended(&job).await;
     assert_eq!(ended.status, Status::Cancelled, "{ended:?}");
     let why = world.story.api.why(&job).await.unwrap().sentence;
-    assert_eq!(why, "Cancelled because its reviews were dismissed.");
+    assert_eq!(why, "Cancelled because all its reviews were dismissed.");
 
     // No agent received the comments, so the next request includes them.
     ann.asks().await;

@@ -34,7 +34,7 @@ async fn dismissing_all_reviews_cancels_the_job_and_frees_the_hour() {
     desk.story.pass(Duration::from_secs(60)).await;
     let job = desk.story.ended(&job).await;
     assert_eq!(job.status, Status::Cancelled, "{job:?}");
-    desk.told("error", "Cancelled because its reviews were dismissed.").await;
+    desk.told("error", "Cancelled because all its reviews were dismissed.").await;
     let ticket = desk.shown().await;
     assert_eq!((ticket.status, ticket.badges), (before.status, before.badges));
     assert_eq!(desk.why().await.revised, None, "the hour is free again");
