@@ -27,31 +27,34 @@ macro_rules! metrics {
 }
 
 metrics! {
-    SWEEPS_COMPLETED = "SweepsCompleted" "Count" "Completed rounds of the sweeper, also those with failures; one a minute is normal.";
-    SWEEP_HEALED = "SweepHealed" "Count" "Due steps that a round repeated: starts, ends, settlements, admissions.";
-    SWEEP_FAILED = "SweepFailed" "Count" "Failures in a round: items that it postponed, and parts that it skipped.";
-    JOBS_WAITING = "JobsWaiting" "Count" "Jobs that wait for a runner or a task; at most 40 of each class are counted.";
+    SWEEPS_COMPLETED = "SweepsCompleted" "Count" "Finished rounds of the sweeper, with or without failures; one per \
+                                                  minute is normal.";
+    SWEEP_HEALED = "SweepHealed" "Count" "Due steps that a round started: starts, ends, settlings, admissions.";
+    SWEEP_FAILED = "SweepFailed" "Count" "Items that a round postponed and parts that it skipped after a failure.";
+    JOBS_WAITING = "JobsWaiting" "Count" "Jobs that wait for a runner or a task; at most 40 per class are counted.";
     OLDEST_JOB_WAITING = "OldestJobWaiting" "Seconds" "Age of the oldest waiting job; 0 without one.";
-    JOBS_RUNNING = "JobsRunning" "Count" "Jobs with a running attempt.";
-    ENTRIES_HELD = "EntriesHeld" "Count" "Ticket entries that wait for the release of their project or for its next budget.";
-    RUNNERS_ONLINE = "RunnersOnline" "Count" "Self-hosted runners that send heartbeats, including draining ones.";
-    RUNNERS_OFFLINE = "RunnersOffline" "Count" "Self-hosted runners without heartbeats.";
-    DELIVERIES_ACCEPTED = "DeliveriesAccepted" "Count" "Deliveries, ticket events and requests that created a job.";
-    DELIVERIES_HELD = "DeliveriesHeld" "Count" "Those that wait for a later job.";
-    DELIVERIES_REFUSED = "DeliveriesRefused" "Count" "Those that requested a job and were refused.";
-    DELIVERIES_IGNORED = "DeliveriesIgnored" "Count" "Those that request no job.";
-    DELIVERIES_DUPLICATE = "DeliveriesDuplicate" "Count" "Repeats of earlier ones.";
-    DELIVERIES_INVALID = "DeliveriesInvalid" "Count" "Those that could not be parsed or verified.";
-    SIGNATURES_REFUSED = "SignaturesRefused" "Count" "Webhook deliveries with a missing or wrong signature.";
-    TASKS_STARTED = "TasksStarted" "Count" "Requested Fargate tasks.";
-    TASK_STARTS_FAILED = "TaskStartsFailed" "Count" "Task starts that were refused or postponed, or whose task stopped before its claim.";
-    JOBS_COMPLETED = "JobsCompleted" "Count" "Completed jobs.";
-    JOBS_FAILED = "JobsFailed" "Count" "Failed jobs.";
-    JOBS_CANCELLED = "JobsCancelled" "Count" "Cancelled jobs.";
+    JOBS_RUNNING = "JobsRunning" "Count" "Jobs that an attempt holds.";
+    ENTRIES_HELD = "EntriesHeld" "Count" "Ticket entries that wait for a release of their project or for budget.";
+    RUNNERS_ONLINE = "RunnersOnline" "Count" "Self-hosted runners with a recent heartbeat, including draining ones.";
+    RUNNERS_OFFLINE = "RunnersOffline" "Count" "Self-hosted runners without a recent heartbeat.";
+    DELIVERIES_ACCEPTED = "DeliveriesAccepted" "Count" "Deliveries, ticket events and requests that started a job.";
+    DELIVERIES_HELD = "DeliveriesHeld" "Count" "Deliveries that wait for a later job.";
+    DELIVERIES_REFUSED = "DeliveriesRefused" "Count" "Deliveries whose request for a job was refused.";
+    DELIVERIES_IGNORED = "DeliveriesIgnored" "Count" "Deliveries that request no job.";
+    DELIVERIES_DUPLICATE = "DeliveriesDuplicate" "Count" "Deliveries that repeat an earlier one.";
+    DELIVERIES_INVALID = "DeliveriesInvalid" "Count" "Deliveries that are unreadable or not authentic.";
+    SIGNATURES_REFUSED = "SignaturesRefused" "Count" "Webhook deliveries with a wrong or missing signature.";
+    TASKS_STARTED = "TasksStarted" "Count" "Fargate tasks that were requested.";
+    TASK_STARTS_FAILED = "TaskStartsFailed" "Count" "Task starts that were refused, postponed, or stopped before \
+                                                     their claim.";
+    JOBS_COMPLETED = "JobsCompleted" "Count" "Jobs that completed.";
+    JOBS_FAILED = "JobsFailed" "Count" "Jobs that failed.";
+    JOBS_CANCELLED = "JobsCancelled" "Count" "Jobs that were cancelled.";
     JOBS_REQUEUED = "JobsRequeued" "Count" "Jobs that were requeued after a platform failure.";
-    MODELS_LEFT_ALONE = "ModelsLeftAlone" "Count" "Model accounts that jobs started to wait for: a limit is used up, or the provider fails repeatedly.";
-    WAKEUPS_LOST = "WakeupsLost" "Count" "Messages that could not be sent; the sweeper repeats them.";
-    ITEMS_CORRUPT = "ItemsCorrupt" "Count" "Items of the table that could not be parsed and were skipped.";
+    MODELS_LEFT_ALONE = "ModelsLeftAlone" "Count" "Model accounts paused after errors: a limit is reached, or the \
+                                                   provider keeps failing.";
+    WAKEUPS_LOST = "WakeupsLost" "Count" "Hints that could not be sent; the sweeper sends them again.";
+    ITEMS_CORRUPT = "ItemsCorrupt" "Count" "Unreadable table items that were skipped.";
 }
 
 fn of(count: Count) -> Metric {

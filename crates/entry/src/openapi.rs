@@ -64,8 +64,8 @@ pub fn described<S: Clone + Send + Sync + 'static>(
             title: "Pullyard".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             description: Some(
-                "Turns tickets into pull requests. Requests refuse what they don't know, answers may grow. \
-                 Every error is a problem document (RFC 9457) with a stable `code`."
+                "Turns tickets into pull requests. Requests reject unknown fields; responses may gain fields. Every \
+                 error is a problem document (RFC 9457) with a stable `code`."
                     .into(),
             ),
             ..Info::default()
@@ -148,8 +148,8 @@ fn schemes() -> [(String, ReferenceOr<SecurityScheme>); 4] {
     [
         scheme(API_TOKEN, "An API token of a person or program, `pat_…`."),
         scheme(RUNNER_TOKEN, "A self-hosted runner's token, `rnt_…`."),
-        scheme(BOOTSTRAP, "The token that the task of an attempt is started with, `pyb_…`."),
-        scheme(LEASE, "The lease that a claimed attempt was given, `pyl_…`."),
+        scheme(BOOTSTRAP, "The bootstrap token of an attempt's task, `pyb_…`."),
+        scheme(LEASE, "The lease of a claimed attempt, `pyl_…`."),
     ]
 }
 

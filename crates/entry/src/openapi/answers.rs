@@ -34,7 +34,7 @@ impl OperationOutput for Problem {
     type Inner = protocol::Problem;
 
     fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
-        problems([(503, "It can't be done now; try again. `contended`, `unavailable`.".to_owned())])
+        problems([(503, "Temporarily unavailable; try again. `contended`, `unavailable`.".to_owned())])
     }
 }
 
@@ -86,7 +86,7 @@ impl OperationOutput for SentOn {
     type Inner = ();
 
     fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
-        let description = "It is at `Location` for five minutes, without a credential.".to_owned();
+        let description = "`Location` is valid for five minutes and needs no credential.".to_owned();
         vec![(Some(302), Response { description, ..Response::default() })]
     }
 }
@@ -115,22 +115,22 @@ fn with<T: Serialize>(status: StatusCode, body: T) -> axum::response::Response {
 }
 
 answers! {
-    Created: (201, "It is there now."); |Self(it)| with(StatusCode::CREATED, it);
-    Unkept: (201, "It is there now, and is shown this once."); |Self(it)| {
+    Created: (201, "Created."); |Self(it)| with(StatusCode::CREATED, it);
+    Unkept: (201, "Created; shown only this once."); |Self(it)| {
         let unkept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         (StatusCode::CREATED, unkept, Json(it)).into_response()
     };
-    Made: (201, "It is there now."), (200, "The same request made it before."); |made| match made {
+    Made: (201, "Created."), (200, "An earlier equal request created it."); |made| match made {
         Self::Now(it) => with(StatusCode::CREATED, it),
         Self::Before(it) => with(StatusCode::OK, it),
     };
-    Asked: (201, "It is there now."), (200, "The same request made it before."),
-        (202, "It waits, and will be part of a later one."); |asked| match asked {
+    Asked: (201, "Created."), (200, "An earlier equal request created it."),
+        (202, "It waits for a later job."); |asked| match asked {
         Self::Now(it) => with(StatusCode::CREATED, it),
         Self::Before(it) => with(StatusCode::OK, it),
         Self::Later(it) => with(StatusCode::ACCEPTED, it),
     };
-    Accepted: (200, "It is done."), (202, "It is going to be done."); |accepted| match accepted {
+    Accepted: (200, "Done."), (202, "Accepted; it will be done."); |accepted| match accepted {
         Self::Done(it) => with(StatusCode::OK, it),
         Self::Soon(it) => with(StatusCode::ACCEPTED, it),
     };

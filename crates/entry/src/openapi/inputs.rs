@@ -14,8 +14,8 @@ use schemars::{JsonSchema, Schema, json_schema};
 
 type Answers = Vec<(Option<u16>, Response)>;
 
-const UNREADABLE: &str = "A value or the body can't be used; `pointer` says where in the body. \
-                          `bad_parameter`, `body_unreadable`.";
+const UNREADABLE: &str =
+    "A parameter or the body is invalid; `pointer` locates the field. `bad_parameter`, `body_unreadable`.";
 
 impl<T: JsonSchema, const MOST: usize> OperationInput for Strict<T, MOST> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
@@ -25,7 +25,7 @@ impl<T: JsonSchema, const MOST: usize> OperationInput for Strict<T, MOST> {
     }
 
     fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
-        let too_large = format!("The body has more than {} KiB. `body_too_large`.", MOST / 1024);
+        let too_large = format!("The body is larger than {} KiB. `body_too_large`.", MOST / 1024);
         problems([(400, UNREADABLE.to_owned()), (413, too_large)])
     }
 }
@@ -45,14 +45,14 @@ impl<T: JsonSchema> OperationInput for Query<T> {
 /// [`described`](super::described) adds the parameters from the route.
 impl<T> OperationInput for Path<T> {
     fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
-        problems([(404, "There is no such thing, or not for this credential. `not_found`.".to_owned())])
+        problems([(404, "Not found, or not visible to this credential. `not_found`.".to_owned())])
     }
 }
 
 impl OperationInput for Key {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         let schema = ctx.schema.subschema_for::<EventId>();
-        let said = "The caller's own name of this request: repeating it with the same key is a repeat.";
+        let said = "A key that you choose per request; a repeat with the same key has no further effect.";
         add_parameters(ctx, operation, [header("Idempotency-Key", said, false, schema)]);
     }
 
@@ -64,12 +64,12 @@ impl OperationInput for Key {
 impl OperationInput for Revision {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         let schema = json_schema!({ "type": "string", "pattern": "^\"?[0-9]{1,19}\"?$" });
-        let said = "The revision that was seen, in quotes.";
+        let said = "The revision that you read, in quotes.";
         add_parameters(ctx, operation, [header("If-Match", said, true, schema)]);
     }
 
     fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
-        problems([(428, "The revision that was seen is missing. `revision_missing`.".to_owned())])
+        problems([(428, "The revision that you read is missing. `revision_missing`.".to_owned())])
     }
 }
 
@@ -113,12 +113,12 @@ macro_rules! of_runners {
             fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
                 secured(operation, $scheme, None);
                 let schema = json_schema!({ "type": "string", "enum": [version::PROTOCOL.to_string()] });
-                let said = "The protocol that the runner speaks.";
+                let said = "The runner's protocol version.";
                 add_parameters(ctx, operation, [header("Pullyard-Version", said, false, schema)]);
             }
 
             fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
-                let too_old = "The runner speaks an older protocol than is understood. `runner_too_old`.";
+                let too_old = "The runner's protocol version is too old. `runner_too_old`.";
                 problems([unauthorized(), (426, too_old.to_owned())])
             }
         }
