@@ -60,7 +60,11 @@ async fn ticket_page_shows_reviews_and_requests_a_revision() {
     assert!(!browser.get("/tickets/APP-1?project=acme").await.says("Reviews of"));
     linked(&story, number, "APP-1").await;
     let page = browser.get("/tickets/APP-1?project=acme").await;
-    assert!(page.says("Reviews of") && page.says("No reviews are waiting. A review that requests changes"), "{}", page.body);
+    assert!(
+        page.says("Reviews of") && page.says("No reviews are waiting. A review that requests changes"),
+        "{}",
+        page.body
+    );
     let watcher = Browser::with(&story, &[pullyard_store::Scope::Read], None).await;
     assert!(!watcher.get("/tickets/APP-1?project=acme").await.says("/pulls/revise"));
 

@@ -153,7 +153,7 @@ async fn place_anew(ctx: &Context, job: &Job, place: Place) -> Result<bool, Erro
     }
     let moved = ctx.store.update_job(&next).await? == Write::Applied;
     if moved {
-        tracing::info!(job.id = %job.id, place = ?place, "waiting job moved to another class");
+        tracing::info!(job.id = %job.id, place = ?place, "waiting job moved to other compute");
         if place == Place::Fargate {
             ctx.wake_job(&job.id).await;
         }
