@@ -92,9 +92,9 @@ async fn oversized_tool_output_is_linked_from_its_log_row() {
     let page = browser.get(&format!("/jobs/{job}")).await;
     let row = page.body.split("large.txt").nth(1).unwrap().split("class=\"row").next().unwrap();
     let (address, name) =
-        row.split_once("All of it: <a href=\"").unwrap().1.split_once("\" rel=\"noreferrer\">").unwrap();
+        row.split_once("Full output: <a href=\"").unwrap().1.split_once("\" rel=\"noreferrer\">").unwrap();
     assert!(name.starts_with("output-1.txt</a>") && !row.contains("&#34;artifact&#34;"), "{row}");
-    assert_eq!(page.body.matches("All of it").count(), 1, "an invalid artifact name became a link");
+    assert_eq!(page.body.matches("Full output").count(), 1, "an invalid artifact name became a link");
     let answer = browser.get(address).await;
     let (status, to) = answer.to();
     assert_eq!(status, 302);

@@ -225,7 +225,7 @@ async fn reader_sees_no_buttons_and_cannot_act() {
     }
     let moved = browser.post("/tickets/APP-1/move?project=acme", &[("status", TRIGGER)]).await;
     assert_eq!(moved.status, 403);
-    assert!(moved.says("may not make jobs or move tickets"), "{}", moved.body);
+    assert!(moved.says("may not create jobs or move tickets"), "{}", moved.body);
     assert_eq!(story.ticket("APP-1").await.status, "Todo");
     story.end().await;
 }

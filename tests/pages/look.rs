@@ -121,7 +121,8 @@ fn every_field_has_a_label_and_every_page_one_h1() {
                 let id = tag.split("id=\"").nth(1).and_then(|rest| rest.split('"').next());
                 let labelled = id.is_some_and(|id| source.contains(&format!("<label for=\"{id}\">")));
                 // The reason field has no id but is inside its label.
-                let inside = tag.starts_with("name=\"reason\"") && source.contains("<label>Why <input name=\"reason\"");
+                let inside =
+                    tag.starts_with("name=\"reason\"") && source.contains("<label>Reason <input name=\"reason\"");
                 assert!(tag.starts_with("type=\"hidden\"") || labelled || inside, "{path}: {field}{tag}");
             }
         }

@@ -66,8 +66,8 @@ async fn job_page_pauses_continues_and_answers_the_job() {
         work: None,
     };
     let works = browser.get(&address).await;
-    assert!(works.says("Say something to the agent") && works.says("at the end of its turn"), "{}", works.body);
-    assert!(!reader.get(&address).await.says("Say something"));
+    assert!(works.says("Send a message to the agent") && works.says("at the end of its turn"), "{}", works.body);
+    assert!(!reader.get(&address).await.says("Send a message"));
     assert!(works.says(r#"id="speak" data-kind="say executing""#), "{}", works.body);
     client.give_back(&asks).await.unwrap();
     // The open page receives the answer form, and the question links to it.
@@ -103,14 +103,14 @@ async fn refused_answer_is_shown_again_with_its_text() {
     let late = browser.post(&format!("{address}/answer"), &[("text", "Use <b>tabs</b>.")]).await;
     assert_eq!(late.status, 409, "{}", late.body);
     assert!(
-        late.says("What you wrote") && late.says("readonly>Use &#60;b&#62;tabs&#60;/b&#62;.</textarea>"),
+        late.says("Your text") && late.says("readonly>Use &#60;b&#62;tabs&#60;/b&#62;.</textarea>"),
         "{}",
         late.body
     );
     for path in ["/nope", "/tickets/NO-1?project=acme", "/jobs?project=nobody"] {
         let gone = browser.get(path).await;
         assert_eq!(gone.status, 404, "{path}");
-        assert!(gone.says("Check the address") && !gone.says("What you wrote"), "{path}: {}", gone.body);
+        assert!(gone.says("Check the address") && !gone.says("Your text"), "{path}: {}", gone.body);
     }
     story.end().await;
 }

@@ -23,7 +23,7 @@ async fn deliveries_page_lists_and_filters_decisions() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let empty = browser.get("/deliveries?project=acme").await;
-    assert!(empty.status == 200 && empty.says("Nothing has come in yet") && empty.says("a review"), "{}", empty.body);
+    assert!(empty.status == 200 && empty.says("No deliveries yet") && empty.says("a review"), "{}", empty.body);
     assert!(empty.says(r#"href="/deliveries?project=acme" aria-current="page""#), "{}", empty.body);
 
     let held = Reason::HeldWithOthers { pr: format!("{REPOSITORY}#7") };
@@ -39,7 +39,7 @@ async fn deliveries_page_lists_and_filters_decisions() {
     assert!(only.says(&held.sentence()) && !only.says(&format!("/jobs/{job}")), "{}", only.body);
     assert!(only.says(r#"<option value="held" selected>"#) && only.says("Show all"), "{}", only.body);
     let none = browser.get("/deliveries?project=acme&verdict=invalid").await;
-    assert!(none.says("Nothing like that") && none.says("30 days"), "{}", none.body);
+    assert!(none.says("No matching deliveries") && none.says("30 days"), "{}", none.body);
     for bad in ["verdict=good", "code=nope", "pull_request=x", "ticket=%20%0a"] {
         let page = browser.get(&format!("/deliveries?project=acme&{bad}")).await;
         if bad.starts_with("ticket") {
@@ -266,7 +266,7 @@ async fn revise_job_page_shows_its_reviews_as_harmless_text() {
     .await;
     let page = browser.get(&format!("/jobs/{job}")).await;
     for words in [
-        "What was asked",
+        "<h2>Request</h2>",
         "1 review, 2 inline comments",
         "Please rename it.",
         "In French.",

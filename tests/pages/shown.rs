@@ -268,7 +268,7 @@ async fn fragment_returns_new_events_once_and_says_when_to_stop() {
     let browser = Browser::admin(&story).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let page = browser.get(&format!("/jobs/{job}")).await;
-    assert!(page.says("Nothing yet") && page.says(r#"data-cursor="1.0" data-next="2000""#), "{}", page.body);
+    assert!(page.says("No output yet") && page.says(r#"data-cursor="1.0" data-next="2000""#), "{}", page.body);
 
     let mut agent = Agent::at_work(&story, &job).await;
     agent.says(&[text("one"), text("two")]).await;
@@ -291,7 +291,7 @@ async fn fragment_returns_new_events_once_and_says_when_to_stop() {
     let last = browser.fragment(&format!("/jobs/{job}?after=1.3")).await;
     assert_eq!(last.header("pullyard-next"), "0");
     assert!(last.says("Cancelled"), "{}", last.body);
-    assert!(fragment.says("Say something to the agent") && !last.says("Say something"), "{}", last.body);
+    assert!(fragment.says("Send a message to the agent") && !last.says("Send a message"), "{}", last.body);
     assert_eq!(browser.fragment(&format!("/jobs/{job}?after=x")).await.status, 400);
     assert_eq!(Browser::new(&story).fragment(&format!("/jobs/{job}?after=1.0")).await.status, 401);
     story.end().await;
@@ -399,21 +399,21 @@ async fn tool_call_and_its_result_share_a_row() {
     assert!(part("e1.1").contains("npm test") && part("e1.1").contains(">FAIL one<"), "{}", part("e1.1"));
     assert!(part("e1.2").contains("read a.js") && part("e1.2").contains("answer two"));
     assert!(part("e1.6").contains("first\nsecond"));
-    assert!(part("e1.7").contains("Answer of") && part("e1.7").contains("of nobody"));
+    assert!(part("e1.7").contains("Result of") && part("e1.7").contains("of nobody"));
     story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failed_job_page_names_the_fault() {
+async fn failed_job_page_names_the_cause() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let path = format!("/jobs/{job}");
     let agent = Agent::begin(&story, &job).await;
-    assert!(!browser.get(&path).await.says("Fault:"));
+    assert!(!browser.get(&path).await.says("Cause:"));
     agent.finish(json!({ "finish_id": "f1", "outcome": "failed", "failure": { "code": "no_changes" } })).await;
     for page in [browser.get(&path).await, browser.fragment(&format!("{path}?after=1.0")).await] {
-        assert!(page.says("Fault: the agent."), "{}", page.body);
+        assert!(page.says("Cause: the agent."), "{}", page.body);
     }
     story.end().await;
 }

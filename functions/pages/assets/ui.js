@@ -276,7 +276,7 @@
       });
       if (answer.status === 401 || answer.status === 403 || answer.status === 404) {
         stop();
-        say("○", "Out of date: you are signed out");
+        say("○", "Out of date: sign in again");
         return;
       }
       if (!answer.ok) throw new Error(String(answer.status));

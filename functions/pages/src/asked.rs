@@ -59,7 +59,7 @@ pub(crate) async fn of(ctx: &Context, view: &JobView) -> Result<Option<Asked>, F
         reviews: reviews.iter().map(|review| shown(review, view.now)).collect(),
         cut: cut.filter(|cut| *cut != Cut::default()).map(|cut| {
             let left = said(cut.comments as usize, "comment");
-            format!("Too long to be kept: {left} and {} characters were left out.", cut.characters)
+            format!("The request was too long: {left} and {} characters were left out.", cut.characters)
         }),
     }))
 }

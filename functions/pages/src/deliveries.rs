@@ -123,11 +123,11 @@ impl Asked {
         };
         let verdict = |word: String| {
             let known = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == word);
-            known.ok_or_else(|| wrong("verdict", "there is no such verdict"))
+            known.ok_or_else(|| wrong("verdict", "unknown verdict"))
         };
         let code = |word: String| {
             let known = Reason::rows().iter().any(|row| row.code == word);
-            known.then_some(word).ok_or_else(|| wrong("reason", "there is no such code"))
+            known.then_some(word).ok_or_else(|| wrong("reason", "unknown code"))
         };
         let meant = |text: String| {
             let name = PullRequestName::parse(&text).ok_or_else(|| wrong("pull request", PULL_REQUEST_NAMES))?;
@@ -165,11 +165,11 @@ impl Row {
 
 fn what(delivery: &Delivery) -> String {
     match (&delivery.review, delivery.source) {
-        (Some(review), Source::Person) => format!("Revision asked for by {} of", review.author),
+        (Some(review), Source::Person) => format!("Revision requested by {} for", review.author),
         (Some(review), _) if review.review.is_some() => format!("Review by {} of", review.author),
-        (Some(_), _) => "News of".into(),
-        (None, Source::Person) if delivery.ticket.is_none() => "Job asked for by prompt".into(),
-        (None, Source::Person) => "Job asked for, for".into(),
+        (Some(_), _) => "Update of".into(),
+        (None, Source::Person) if delivery.ticket.is_none() => "Job requested by prompt".into(),
+        (None, Source::Person) => "Job requested for".into(),
         (None, Source::Board) => "Move or edit of".into(),
         (None, Source::TicketTool) => "Event of".into(),
         (None, Source::Webhook | Source::Poll) => format!("Event {}", delivery.event),

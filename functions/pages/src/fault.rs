@@ -54,7 +54,7 @@ impl Fault {
 
     pub(crate) fn not_allowed(what: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "not_allowed", &format!("The token you signed in with may not {what}."))
-            .help("Sign in with a token of that scope and project.")
+            .help("Sign out, then sign in with a token that has this scope and project.")
     }
 }
 
@@ -85,7 +85,7 @@ impl IntoResponse for Fault {
             StatusCode::NOT_FOUND => "Not found",
             StatusCode::FORBIDDEN => "Not allowed",
             status if status.is_server_error() => "Pullyard failed",
-            _ => "That did not work",
+            _ => "Request failed",
         };
         let shown = FaultPage {
             frame: Frame::bare(heading),
@@ -102,13 +102,13 @@ impl IntoResponse for Fault {
 
 fn what_to_do(status: StatusCode) -> &'static str {
     match status {
-        StatusCode::NOT_FOUND => "Check the address, or find it on the board or in the list of jobs.",
-        StatusCode::CONFLICT => "Open the page again: it shows how things stand now.",
+        StatusCode::NOT_FOUND => "Check the address, or search the board and the list of jobs.",
+        StatusCode::CONFLICT => "Open the page again to see the current state.",
         StatusCode::METHOD_NOT_ALLOWED => "Open the page again and use its buttons.",
         status if status.is_server_error() => {
-            "Try again in a moment; if that lasts, `pullyard doctor` says what is wrong."
+            "Try again in a minute. If the error remains, run `pullyard doctor` to find its cause."
         }
-        _ => "Go back, correct it, and send it again.",
+        _ => "Go back, correct the form and send it again.",
     }
 }
 
@@ -117,5 +117,5 @@ pub(crate) async fn no_page() -> Fault {
 }
 
 pub(crate) async fn no_method() -> Fault {
-    Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This page is not reached that way.")
+    Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This page does not accept this kind of request.")
 }

@@ -39,7 +39,7 @@ pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
             let kind = HeaderValue::from_static("text/html; charset=utf-8");
             (status, [(header::CONTENT_TYPE, kind)], html).into_response()
         }
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Pullyard failed to write this page.").into_response(),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Pullyard failed to render this page.").into_response(),
     }
 }
 

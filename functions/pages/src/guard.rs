@@ -35,9 +35,9 @@ pub(crate) async fn refuse_foreign_forms(State(ctx): State<Context>, request: Re
     Fault::new(
         StatusCode::FORBIDDEN,
         "foreign_form",
-        "This form was not sent by a page of Pullyard, so nothing was done.",
+        "This form did not come from a page of Pullyard; nothing was changed.",
     )
-    .help("Open the page here and send it again.")
+    .help("Open the page in Pullyard and send the form from there.")
     .into_response()
 }
 

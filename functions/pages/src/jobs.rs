@@ -102,7 +102,7 @@ struct Blank {
 const AGENTS: [(&str, &str); 4] = [
     (agent::CLAUDE_CODE, "Claude Code"),
     (agent::CODEX, "Codex"),
-    (agent::AUTO, "whichever is installed"),
+    (agent::AUTO, "any installed agent"),
     (agent::COMMAND, "the repository’s command"),
 ];
 

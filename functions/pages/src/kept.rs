@@ -74,14 +74,14 @@ fn provenance(attempt: &Attempt) -> Provenance {
         how: match attempt.ended {
             AttemptEnd::Completed {} => "Completed",
             AttemptEnd::Failed { .. } => "Failed",
-            AttemptEnd::FoundNothing {} => "Found nothing",
+            AttemptEnd::FoundNothing {} => "Found no push",
             AttemptEnd::Cancelled {} => "Cancelled",
-            AttemptEnd::Requeued { .. } => "Put back",
-            AttemptEnd::Asked {} => "Asked",
+            AttemptEnd::Requeued { .. } => "Requeued",
+            AttemptEnd::Asked {} => "Asked a question",
             AttemptEnd::Paused {} => "Paused",
         },
         took: words::length(attempt.ended_at.since(attempt.run.started)),
-        agent: line(&attempt.work.as_ref().map(agent).unwrap_or_else(|| "no agent on record".into())),
+        agent: line(&attempt.work.as_ref().map(agent).unwrap_or_else(|| "agent not recorded".into())),
         usage: usage(attempt.work.as_ref(), attempt.spent_usd_micros),
         commits: attempt.work.as_ref().and_then(commits).map(|words| line(&words)),
         checks: attempt.work.iter().flat_map(|work| &work.checks).map(check).collect(),
@@ -137,7 +137,13 @@ pub(crate) async fn show(visit: Visit, names: Result<Path<(JobId, ArtifactId)>, 
         return Err(gone());
     }
     let address = control::artifact_address(&visit.ctx, &job, &artifact).await?;
-    let unusable = |_| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The artifact has no address.");
+    let unusable = |_| {
+        Fault::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Pullyard cannot create a download link for this artifact.",
+        )
+    };
     let to = HeaderValue::from_str(&address).map_err(unusable)?;
     // The URL is a credential, so no cache may store it.
     Ok((StatusCode::FOUND, [(header::LOCATION, to), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))])

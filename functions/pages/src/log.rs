@@ -174,7 +174,7 @@ fn look(event: &Event) -> Look {
             }
         }
         EventKind::Question => Look::Question(text()),
-        EventKind::Steer => Look::Steer { by: line(event.name.as_deref().unwrap_or("Somebody")), words: text() },
+        EventKind::Steer => Look::Steer { by: line(event.name.as_deref().unwrap_or("a user")), words: text() },
         EventKind::Result => Look::Result(text()),
         EventKind::Log => Look::Output(output(event.text.as_deref().unwrap_or_default())),
         EventKind::Usage => {
@@ -182,9 +182,7 @@ fn look(event: &Event) -> Look {
             let what = used.map_or_else(|| line("Usage"), |used| line(&format!("Used {used}")));
             Look::Aside { what, under: data().unwrap_or_else(text) }
         }
-        EventKind::Raw => {
-            Look::Aside { what: line("Something that Pullyard does not know"), under: data().unwrap_or_else(text) }
-        }
+        EventKind::Raw => Look::Aside { what: line("Unknown event"), under: data().unwrap_or_else(text) },
     }
 }
 

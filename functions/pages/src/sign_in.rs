@@ -70,7 +70,7 @@ pub(crate) async fn enter(State(ctx): State<Context>, Form(shown): Form<Shown>) 
         _ => Err(Error::BadProof),
     };
     let fault = if by_link {
-        "This link was used before, has expired, or its token was revoked. Make another with `pullyard open`."
+        "This link was used before, has expired, or its token was revoked. Run `pullyard open` for a new link."
     } else {
         "That token is not valid, has expired, or was revoked."
     };

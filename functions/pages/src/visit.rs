@@ -88,7 +88,7 @@ impl Visit {
 
     pub(crate) async fn named(&self, id: &ProjectId) -> Result<Project, Fault> {
         if !self.visitor.may_touch(id) {
-            return Err(Fault::not_allowed(&format!("touch the project {id}")));
+            return Err(Fault::not_allowed(&format!("use the project {id}")));
         }
         let found = self.ctx.store.project(id).await.map_err(Error::from)?;
         found.ok_or_else(|| Fault::not_found(&format!("There is no project {id}.")))
@@ -99,6 +99,6 @@ impl Visit {
     }
 
     pub(crate) fn must_work(&self) -> Result<(), Fault> {
-        if self.visitor.may_work() { Ok(()) } else { Err(Fault::not_allowed("make jobs or move tickets")) }
+        if self.visitor.may_work() { Ok(()) } else { Err(Fault::not_allowed("create jobs or move tickets")) }
     }
 }

@@ -110,10 +110,10 @@ impl Desk {
     /// A page of another site may reach this address under a name of its own (DNS rebinding): the host must be ours.
     fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
         if headers.get(header::HOST).is_none_or(|host| host.as_bytes() != self.host.as_bytes()) {
-            return Err(Refusal(StatusCode::MISDIRECTED_REQUEST, "This server has another name."));
+            return Err(Refusal(StatusCode::MISDIRECTED_REQUEST, "The host name does not match this server."));
         }
         if method != Method::GET {
-            return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "This page can only be read."));
+            return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "This page accepts only GET requests."));
         }
         Ok(())
     }
@@ -141,12 +141,13 @@ async fn done(
     desk.check(&method, &headers)?;
     let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value);
     if value("state") != Some(&desk.state) {
-        return Err(Refusal(StatusCode::BAD_REQUEST, "This answer belongs to another run of the command."));
+        return Err(Refusal(StatusCode::BAD_REQUEST, "This response is from another run. Use the newest page."));
     }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let code = value("code").filter(|code| !code.is_empty() && code.len() <= 200 && code.bytes().all(plain));
-    let code = code.ok_or(Refusal(StatusCode::BAD_REQUEST, "GitHub sent no code."))?.clone();
-    let used = Refusal(StatusCode::GONE, "This answer was used already.");
+    let code =
+        code.ok_or(Refusal(StatusCode::BAD_REQUEST, "GitHub sent no valid code. Run the command again."))?.clone();
+    let used = Refusal(StatusCode::GONE, "This response was already used.");
     let (answer, answered) = oneshot::channel();
     desk.callbacks.try_send(Callback { code, answer }).map_err(|_| used)?;
     answered.await.map_err(|_| used)
@@ -177,9 +178,9 @@ fn respond(status: StatusCode, page: String) -> Response {
 
 fn form(Page { action, manifest }: &Page) -> String {
     html(&format!(
-        "<p>GitHub will show what the App may do, and ask you for its name.</p>\
+        "<p>GitHub shows the permissions of the App and asks for its name.</p>\
          <form method=\"post\" action=\"{}\"><input type=\"hidden\" name=\"manifest\" value=\"{}\">\
-         <button autofocus>Make the App at GitHub</button></form>",
+         <button autofocus>Create the App on GitHub</button></form>",
         escaped(action),
         escaped(manifest)
     ))
