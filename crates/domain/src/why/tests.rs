@@ -65,7 +65,7 @@ fn adopting_job_names_its_search_and_its_wait() {
     let looks = "It waits for a runner to look for what the lost attempt may have pushed.";
     check(&adopting, &format!("{looks} It may start at any moment; it has been ready for 10 s."), "Nothing to do.");
     let held = adopting.claimed(&claim(2, "c2"), at(395)).unwrap();
-    let says = "It is claimed in attempt 2, claimed 5 s ago, and only adopts what a lost attempt may have pushed.";
+    let says = "The runner is searching for a push of a lost attempt (attempt 2, started 5 s ago).";
     check(&held, says, "Nothing to do.");
     let failed = held.given_up(Failure::NothingPushed {}, at(398)).unwrap();
     let retries = "See the runner's own log; then `pullyard jobs retry`.";
@@ -169,7 +169,7 @@ fn merged_or_closed_pull_request_needs_no_review() {
 fn running_or_ended_job_names_its_state() {
     let job = active(Status::Executing);
     assert_eq!(wait(&job, None, at(400)), None);
-    check(&job, "It is executing in attempt 1, claimed 5 min ago.", "Nothing to do.");
+    check(&job, "The agent is working (attempt 1, started 5 min ago).", "Nothing to do.");
     let syncing = active(Status::Syncing);
     check(
         &finished(&syncing, End::Completed(result())),
