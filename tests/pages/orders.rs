@@ -66,7 +66,7 @@ async fn job_page_pauses_continues_and_answers_the_job() {
         work: None,
     };
     let works = browser.get(&address).await;
-    assert!(works.says("Send a message to the agent") && works.says("at the end of its turn"), "{}", works.body);
+    assert!(works.says("Send a message to the agent") && works.says("by the end of its turn"), "{}", works.body);
     assert!(!reader.get(&address).await.says("Send a message"));
     assert!(works.says(r#"id="speak" data-kind="say executing""#), "{}", works.body);
     client.give_back(&asks).await.unwrap();

@@ -314,12 +314,12 @@ mod tests {
             "result": null,
         });
         let job: Job = serde_json::from_value(older).unwrap();
-        assert_eq!((&job.adopts, job.hears_when()), (&None, Some("Its agent hears it when it begins.")));
+        assert_eq!((&job.adopts, job.hears_when()), (&None, Some("The agent reads this when it starts.")));
         let told = serde_json::to_value(&job).unwrap();
         assert!(["adopts", "unlooked", "untold_push"].iter().all(|field| told.get(*field).is_none()), "{told}");
         let loss = json!({ "code": "runner_offline", "sentence": "It is gone.", "help": "Retry.", "facts": {} });
         let adopting = Job { adopts: serde_json::from_value(loss).unwrap(), ..job };
-        assert!(adopting.hears_when().unwrap().starts_with("No agent works on it any more"), "{adopting:?}");
+        assert!(adopting.hears_when().unwrap().starts_with("No agent works on this job any more"), "{adopting:?}");
         assert_eq!(Job { status: Status::Failed, ..adopting }.hears_when(), None);
     }
 

@@ -40,14 +40,14 @@ impl Status {
     pub fn hears_when(self, adopts: bool) -> Option<&'static str> {
         Some(match self {
             Self::Completed | Self::Failed | Self::Cancelled => return None,
-            _ if adopts => "No agent works on it any more: only another job would hear it.",
-            Self::Pending | Self::Ready | Self::Claimed | Self::Preparing => "Its agent hears it when it begins.",
+            _ if adopts => "No agent works on this job any more; only another job can receive it.",
+            Self::Pending | Self::Ready | Self::Claimed | Self::Preparing => "The agent reads this when it starts.",
             Self::Executing => {
-                "Claude Code hears it before its next step, Codex at the end of its turn at the latest, a command when \
-                 it asks or begins again."
+                "Claude Code reads this before its next step, Codex by the end of its turn, a command when it asks or \
+                 starts again."
             }
-            Self::Syncing => "Its work is being published: only another attempt would hear it.",
-            Self::AwaitingInput | Self::Paused => "It goes on with that.",
+            Self::Syncing => "The work is being published; only another attempt would read this.",
+            Self::AwaitingInput | Self::Paused => "The job continues with this message.",
         })
     }
 }
@@ -112,11 +112,11 @@ mod tests {
     #[test]
     fn delivery_hint_of_an_adopting_job_names_no_agent() {
         let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(400)).unwrap();
-        assert!(adopting.hears_when().unwrap().starts_with("No agent works on it"));
+        assert!(adopting.hears_when().unwrap().starts_with("No agent works on this job"));
         let ended = adopting.given_up(crashed(), at(500)).unwrap();
         assert_eq!(ended.hears_when(), None);
         let working = active(Status::Executing);
         assert_eq!(working.hears_when(), Status::Executing.hears_when(false));
-        assert!(working.hears_when().unwrap().starts_with("Claude Code hears it before its next step"));
+        assert!(working.hears_when().unwrap().starts_with("Claude Code reads this before its next step"));
     }
 }
