@@ -211,11 +211,11 @@ impl Found {
             None => {
                 let attempt = there.map_or(0, |there| there.attempt);
                 let with = match (&taken.session, taken.has_work) {
-                    (Some(_), _) => "in the session",
-                    (None, true) => "with the work",
-                    (None, false) => "after the rest",
+                    (Some(_), _) => "in the session of",
+                    (None, true) => "from the work of",
+                    (None, false) => "after",
                 };
-                said(format!("The job goes on {with} of attempt {attempt}."));
+                said(format!("Continuing {with} attempt {attempt}."));
             }
             Some(lost) => {
                 if self.bound {

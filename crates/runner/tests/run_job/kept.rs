@@ -143,7 +143,7 @@ async fn auto_job_resumes_with_the_agent_of_its_checkpoint() {
         machine.world.api.next_attempt(|job| job.requires_session = requires);
         assert!(codex_works(&machine, true).await, "{requires}");
         let texts = machine.world.api.texts();
-        assert!(texts.contains("The job goes on in the session of attempt 1."), "{requires}: {texts}");
+        assert!(texts.contains("Continuing in the session of attempt 1."), "{requires}: {texts}");
         assert!(machine.starts()[0].contains(&"01a1fbae-e707-7122-9065-e350b6dbb161".to_owned()));
     }
 }

@@ -77,7 +77,7 @@ async fn stored_session_is_resumed_after_a_fault() {
     let machine = worked("echo '{}'").await;
     let (failure, texts) = next(&machine, true).await;
     assert_eq!(failure, None, "{texts}");
-    assert!(texts.contains("The job goes on in the session of attempt 1."), "{texts}");
+    assert!(texts.contains("Continuing in the session of attempt 1."), "{texts}");
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn briefly_unavailable_bucket_is_retried() {
     let machine = worked("echo '{}'").await;
     let (failure, texts) = next_while_away(&machine, true, 4, "60").await;
     assert_eq!(failure, None, "{texts}");
-    assert!(texts.contains("The job goes on in the session of attempt 1."), "{texts}");
+    assert!(texts.contains("Continuing in the session of attempt 1."), "{texts}");
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn unreachable_session_is_kept_for_the_next_attempt() {
     assert_eq!((machine.starts().len(), machine.world.api.statuses()), (1, vec!["preparing".to_owned()]));
     let (failure, texts) = next(&machine, true).await;
     assert_eq!(failure, None, "{texts}");
-    assert!(texts.contains("The job goes on in the session of attempt 1."), "{texts}");
+    assert!(texts.contains("Continuing in the session of attempt 1."), "{texts}");
     let machine = worked("echo '{}'").await;
     let (failure, texts) = next_while_away(&machine, false, u32::MAX, "0").await;
     assert_eq!(failure, None, "{texts}");
@@ -220,7 +220,7 @@ async fn machine_without_work_folders_does_not_lose_the_session() {
     std::fs::remove_dir(&lock).unwrap();
     let (failure, texts) = next(&machine, true).await;
     assert_eq!(failure, None, "{texts}");
-    assert!(texts.contains("The job goes on in the session of attempt 1."), "{texts}");
+    assert!(texts.contains("Continuing in the session of attempt 1."), "{texts}");
 }
 
 #[tokio::test]

@@ -142,7 +142,7 @@ async fn paused_job_resumes_its_work_on_another_machine() {
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
     let texts = world.api.texts();
-    assert!(texts.contains("The job goes on with the work of attempt 1."), "{texts}");
+    assert!(texts.contains("Continuing from the work of attempt 1."), "{texts}");
     assert!(texts.contains("?? picture.bin") && texts.contains(" M README.md"), "not restored as uncommitted: {texts}");
     assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\nmore\n"));
     assert_eq!(world.file(BRANCH, "end.txt").as_deref(), Some("end\n"));

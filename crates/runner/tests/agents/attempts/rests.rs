@@ -72,7 +72,7 @@ async fn paused_agent_resumes_its_session_on_another_machine() {
             assert_eq!((work.session, work.starts, work.turns), (session, 1, 2), "{agent:?}");
             // Usage of the first attempt is not counted again.
             assert_eq!((work.input_tokens, work.output_tokens), (700, 16), "{agent:?}");
-            assert!(stage.world.api.texts().contains("goes on in the session of attempt 1"), "{agent:?}");
+            assert!(stage.world.api.texts().contains("Continuing in the session of attempt 1"), "{agent:?}");
             stage.end();
         }
     }
