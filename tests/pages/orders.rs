@@ -48,7 +48,10 @@ async fn job_page_pauses_continues_and_answers_the_job() {
     story.task_of(&job, 1).await;
     assert_eq!(browser.post(&format!("{address}/pause"), &[]).await.to(), (303, address.as_str()));
     assert_eq!(status().await, Status::Paused);
-    assert!(browser.get(&address).await.says("Continue") && !reader.get(&address).await.says("Continue"));
+    assert!(
+        browser.get(&address).await.says(">Continue</button>")
+            && !reader.get(&address).await.says(">Continue</button>")
+    );
     assert_eq!(browser.post(&format!("{address}/continue"), &[]).await.to(), (303, address.as_str()));
     assert_eq!(status().await, Status::Ready);
 

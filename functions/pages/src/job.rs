@@ -32,6 +32,17 @@ const CURSOR: HeaderName = HeaderName::from_static("pullyard-cursor");
 
 const BEGIN: (u32, u64) = (1, 0);
 
+/// Commands in advice, and the parts of the page that do the same.
+const BUTTONS: [(&str, &str); 7] = [
+    ("`pullyard jobs retry`", "“Retry”"),
+    ("`pullyard jobs answer`", "“Answer”"),
+    ("`pullyard jobs continue`", "“Continue”"),
+    ("`pullyard jobs cancel`", "“Cancel”"),
+    ("with `pullyard jobs logs`", "in the log"),
+    ("`pullyard jobs logs`", "the log"),
+    ("`pullyard release`", "“Release” on the board"),
+];
+
 /// Delay until the script polls again. Units: milliseconds; 0 is never.
 const NEXT: HeaderName = HeaderName::from_static("pullyard-next");
 
@@ -126,7 +137,7 @@ impl Head {
             title: line(title),
             pill: words::pill(job.status),
             sentence: line(&sentence),
-            help: (help != "Nothing to do.").then(|| text::help(&help)),
+            help: (help != "Nothing to do.").then(|| text::help(&with_buttons(&help))),
             failed: job.failure.is_some(),
             fault: job.failure.as_ref().filter(|_| waits.is_none()).map(|failure| failure.class().words()),
             revises: revises.as_ref().map(|of| (web(&of.url), line(&of.label))),
@@ -161,6 +172,10 @@ impl Head {
             once: once(),
         }
     }
+}
+
+fn with_buttons(help: &str) -> String {
+    BUTTONS.iter().fold(help.to_owned(), |help, (command, button)| help.replace(command, button))
 }
 
 /// The job waits for a runner or is being worked on, without a pending request.
