@@ -36,12 +36,14 @@ pub(crate) async fn reviews(visit: &Visit, ticket: &Ticket) -> Result<Option<Rev
     let pull = view.pull_request;
     let (Some(address), Some(repository)) = (web(&pull.url), &pull.repository_name) else { return Ok(None) };
     let label = pull.label();
+    // The page has a button for this command.
+    let help = view.help.replace(&format!("`pullyard revise {label}`"), "“Revise”");
     Ok(Some(Reviews {
         ledger: format!("/deliveries?project={}&pull_request={}", ticket.project, encoded(&label)),
         label: line(&label),
         address,
         sentence: line(&view.sentence),
-        help: (view.help != "Nothing to do.").then(|| text::help(&view.help)),
+        help: (help != "Nothing to do.").then(|| text::help(&help)),
         job: view.job.map(|job| format!("/jobs/{job}")),
         may_revise: pull.state == PullRequestState::Open,
         integration: pull.id.integration.to_string(),
