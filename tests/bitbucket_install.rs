@@ -244,7 +244,7 @@ async fn review_delivered_by_two_bitbucket_hooks_starts_one_job() {
     let said = world.user.run(&["hooks", "verify", "acme-shop"]).await.done();
     assert!(said.contains("as it should be") && !said.contains("no delivery yet"), "{said}");
     // Recovery finds the review as known. It prints no deliveries, because Bitbucket does not list them.
-    let seen = "acme-shop: 1 repository looked at, 1 pull request compared, 0 reviews found\n";
+    let seen = "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n";
     assert_eq!(world.looked(&[]).await, seen);
     assert_eq!(world.looked(&["--since", "2020-01-01T00:00:00Z"]).await, seen);
     assert_eq!(world.revisions().await.len(), 1);
@@ -278,16 +278,16 @@ async fn bitbucket_hook_recovery_finds_a_lost_review() {
     let number = world.opened().await;
     assert_eq!(
         world.looked(&[]).await,
-        "acme-shop: 1 repository looked at, 1 pull request compared, 0 reviews found\n"
+        "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n"
     );
     world.story.local.forge().order_delivery_fault(1_000, DeliveryFault::Forgotten);
     world.asks(number).await;
     assert!(world.revisions().await.is_empty());
-    assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository looked at, 1 pull request compared, 1 review found\n");
+    assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 1 review found\n");
     world.revised().await;
     assert_eq!(
         world.looked(&[]).await,
-        "acme-shop: 1 repository looked at, 1 pull request compared, 0 reviews found\n"
+        "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n"
     );
     assert_eq!(world.revisions().await.len(), 1);
     world.story.end().await;
@@ -302,7 +302,7 @@ async fn bitbucket_hook_recovery_finds_a_lost_comment() {
     let path = format!("/repositories/acme/shop/pullrequests/{number}/comments");
     let comment = json!({ "content": { "raw": "/pullyard revise use tabs" } });
     world.story.bitbucket(ANNS_TOKEN, Method::POST, &path, comment).await;
-    assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository looked at, 1 pull request compared, 1 review found\n");
+    assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 1 review found\n");
     world.revised().await;
     world.story.end().await;
 }

@@ -198,7 +198,7 @@ async fn each_kind_of_error_has_its_exit_code() {
     let nobody = user.run(&["jobs", "--url", "http://127.0.0.1:1"]).await.ended(1, "can't reach http://127.0.0.1:1: ");
     assert!(nobody.err.contains("pullyard up"), "{nobody:?}");
     user.run(&["job"]).await.ended(2, "'jobs'");
-    user.run(&["jobs", "--url", "ftp://x"]).await.ended(2, "no server's address");
+    user.run(&["jobs", "--url", "ftp://x"]).await.ended(2, "is not a URL");
     user.run(&["--project", "No!", "jobs"]).await.ended(2, "no project's id");
     // 3: refused by a guard.
     user.run(&["jobs", "create", "--ticket", "APP-1"]).await.ended(3, "(job_active)");

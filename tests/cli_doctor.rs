@@ -106,7 +106,7 @@ async fn jobs_accepts_the_flags_of_jobs_list() {
     let job = story.tell("e1", "APP-1", TRIGGER, 1).await.job.unwrap();
     assert_eq!(user.run(&["jobs", "--status", "ready", "--limit", "1"]).await.done().lines().count(), 1);
     assert_eq!(user.run(&["jobs", "--status", "failed"]).await.done(), "");
-    user.run(&["jobs", "--limit", "1", "show", job.as_str()]).await.ended(2, "before another command");
+    user.run(&["jobs", "--limit", "1", "show", job.as_str()]).await.ended(2, "precedes another command");
     user.run(&["jobs", "show", ""]).await.ended(2, "a job's id is empty");
     story.end().await;
 }

@@ -81,7 +81,7 @@ async fn declined_prompt_changes_nothing_and_fails() {
         terminal.types("n\n");
         let (code, out) = terminal.ends().await;
         assert_eq!((code, out.as_str()), (Some(1), ""), "{command:?}: {}", terminal.all());
-        assert!(terminal.all().contains("nothing was done"), "{command:?}: {}", terminal.all());
+        assert!(terminal.all().contains("nothing was changed"), "{command:?}: {}", terminal.all());
     }
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Ready);
     let mut terminal = user.at_terminal(&["jobs", "cancel", job.as_str()]);

@@ -83,7 +83,7 @@ async fn revise_refuses_invalid_names_and_empty_messages() {
 async fn deliveries_are_filtered_and_paged() {
     let story = Story::waiting().await;
     let user = User::of(&story);
-    assert!(user.run(&["deliveries"]).await.err.contains("Nothing has come in yet."));
+    assert!(user.run(&["deliveries"]).await.err.contains("No delivery yet."));
     let store = story.store().await;
     let hour = Duration::from_secs(3_600);
     let told = [
@@ -122,7 +122,7 @@ async fn deliveries_are_filtered_and_paged() {
     user.run(&["deliveries", "--pull-request", "x"]).await.ended(2, "OWNER/NAME#7");
     user.run(&["deliveries", "--ticket", "A-1", "show", quiet.delivery.as_str()])
         .await
-        .ended(2, "before another command");
+        .ended(2, "precedes another command");
     let shown = user.run(&["deliveries", "show", quiet.delivery.as_str()]).await.done();
     assert!(shown.contains(&quiet.sentence), "{shown}");
     story.end().await;

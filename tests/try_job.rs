@@ -187,7 +187,7 @@ async fn token_of_gh_needs_consent() {
     terminal.types("n\n");
     assert_eq!(terminal.ends().await.0, Some(1));
     assert!(
-        terminal.all().contains("nothing was done") && terminal.all().contains("set GH_TOKEN"),
+        terminal.all().contains("nothing was changed") && terminal.all().contains("set GH_TOKEN"),
         "{}",
         terminal.all()
     );
@@ -281,7 +281,7 @@ async fn killing_the_try_kills_its_agent_and_removes_its_folder() {
 async fn invalid_limits_are_refused() {
     let elsewhere = Elsewhere::begin("#!/bin/sh\nexit 1\n").await;
     for (flag, value, code, says) in [
-        ("--max-usd", "five", 2, "use dollars, as 50 or 2.50"),
+        ("--max-usd", "five", 2, "use dollars, such as 50 or 2.50"),
         ("--max-usd", "0.001", 2, "use 10000 (a cent) to 1000000000"),
         ("--max-minutes", "0", 2, "1..=1440"),
         ("--max-minutes", "1441", 2, "1..=1440"),

@@ -64,25 +64,25 @@ pub(crate) async fn follow(
 #[derive(clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The server's address; the context's, or http://127.0.0.1:7878, when not given.
+    /// URL of the server; the context's, or http://127.0.0.1:7878, when not given.
     #[arg(long, global = true, env = "PULLYARD_URL", value_name = "URL")]
     url: Option<String>,
-    /// The API token; the context's when not given. Others on this machine can read a flag: prefer `pullyard login`.
+    /// API token; the context's when not given. Other users of this machine can read flags: prefer `pullyard login`.
     #[arg(long, global = true, env = "PULLYARD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
-    /// The saved context; the current one when not given.
+    /// Saved context; the current one when not given.
     #[arg(long, global = true, env = "PULLYARD_CONTEXT", value_name = "NAME")]
     context: Option<String>,
-    /// The project; the context's, or the only one, when not given.
+    /// Project; the context's, or the only one, when not given.
     #[arg(long, global = true, env = "PULLYARD_PROJECT", value_name = "ID")]
     project: Option<String>,
-    /// Print the API's own body as one JSON document; errors too.
+    /// Print the API's response as one JSON document, errors too.
     #[arg(long, global = true)]
     json: bool,
-    /// Say nothing on stderr but errors.
+    /// Print only errors on stderr.
     #[arg(long, global = true)]
     quiet: bool,
-    /// Colours: auto is for terminals, unless NO_COLOR is set.
+    /// When to use colours; auto: on terminals, unless NO_COLOR is set.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: ColorChoice,
 }
@@ -120,7 +120,12 @@ fn address(url: &str) -> Result<String, Fault> {
     if good {
         return Ok(url.trim_end_matches('/').to_owned());
     }
-    Err(Fault::usage(format!("{url} is no server's address")).help("write it as https://HOST"))
+    let help = if url.is_empty() || url.contains("://") || url.contains(char::is_whitespace) {
+        "write it as https://HOST".to_owned()
+    } else {
+        format!("did you mean http://{url}?")
+    };
+    Err(Fault::usage(format!("\"{url}\" is not a URL")).help(help))
 }
 
 fn cursor(text: &str) -> Result<String, String> {
@@ -132,7 +137,7 @@ fn sendable(token: &str) -> Result<String, Fault> {
     if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(token.to_owned());
     }
-    Err(Fault::usage("the token is empty or has characters that no token has"))
+    Err(Fault::usage("the token is empty or contains invalid characters"))
 }
 
 /// The commands.

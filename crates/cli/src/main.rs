@@ -28,12 +28,12 @@ struct Line {
 
 const EXAMPLES: &str = "Examples:
   pullyard demo                    watch three tickets become pull requests, on this machine only
-  pullyard try acme/app 'Do it'    one job on a real repository, with nothing set up
+  pullyard try acme/app 'Do it'    run one job on a real repository, without any setup
   pullyard up                      run all of Pullyard on this machine, and keep it running
-  pullyard jobs                    what the jobs of a project are doing
+  pullyard jobs                    list a project's jobs and their status
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 not signed in or not allowed, 5 no such thing,
-6 the watched job ended Failed or Cancelled, 8 someone else changed it first, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 not signed in or not allowed, 5 not found,
+6 the watched job failed or was cancelled, 8 changed by someone else, 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -46,7 +46,7 @@ enum Command {
     /// Run and check a self-hosted runner (same as pullyard-runner).
     #[command(hide = true)]
     Runner(Box<runner::Runner>),
-    /// One function, as Lambda starts it.
+    /// Run one function as Lambda does.
     #[command(hide = true)]
     Function(functions::Function),
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-/// Show whether the server answers, which token is in use, and how many jobs of the project are where.
+/// Show the server, the token in use and the project's jobs by status.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard status
@@ -65,7 +65,7 @@ impl Status {
             session.screen.hint(help);
         }
         if counts.values().sum::<usize>() >= 200 {
-            session.screen.hint("only the newest 200 jobs are counted");
+            session.screen.hint("counts cover only the newest 200 jobs");
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -13,7 +13,7 @@ pub(super) fn confirm(screen: &Screen, yes: bool, question: &str) -> Result<(), 
         return Ok(());
     }
     if !is_asked(screen) {
-        return Err(Fault::usage("this can't be undone, and there is no terminal to ask on").help("say it with --yes"));
+        return Err(Fault::usage("this can't be undone and needs confirmation, but there is no terminal").help("add --yes"));
     }
     let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't read the answer: {error}"));
     let mut talk = io::stderr().lock();
@@ -23,7 +23,7 @@ pub(super) fn confirm(screen: &Screen, yes: bool, question: &str) -> Result<(), 
     if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
         return Ok(());
     }
-    Err(Fault::new(Exit::Failed, "nothing was done"))
+    Err(Fault::new(Exit::Failed, "cancelled; nothing was changed"))
 }
 
 pub(super) fn answer(screen: &Screen, what: &str) -> Result<Option<String>, Fault> {
@@ -43,7 +43,7 @@ pub(super) fn hidden(screen: &Screen, what: &str, most: usize) -> Result<String,
     let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't read {what}: {error}"));
     if io::stdin().is_terminal() {
         if screen.is_json() {
-            return Err(Fault::usage("--json never asks").help(format!("give {what} on stdin")));
+            return Err(Fault::usage("--json never prompts").help(format!("pass {what} on stdin")));
         }
         return rpassword::prompt_password(format!("{}: ", tame(what))).map_err(unread);
     }

@@ -7,7 +7,7 @@ use super::words;
 use clap::Subcommand;
 use std::process::ExitCode;
 
-/// List models' accounts that jobs wait for, and let one be asked again before its time.
+/// List model accounts paused after errors, and resume one early.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard breakers
@@ -19,13 +19,13 @@ pub(crate) struct Breakers {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List them, each with until when jobs wait for it.
+    /// List paused accounts and the time at which each resumes.
     #[command(after_help = "Examples:\n  pullyard breakers list\n  pullyard breakers list --json")]
     List,
-    /// Let an account be asked again now: its limit was raised, or its key replaced.
+    /// Resume an account now, after you raised its limit or replaced its key.
     #[command(after_help = "Examples:\n  pullyard breakers close project/acme/claude_code")]
     Close {
-        /// Which, as the list names it.
+        /// Account, as shown by `pullyard breakers list`.
         account: String,
     },
 }
@@ -55,7 +55,7 @@ async fn list(session: &Session) -> Result<ExitCode, Fault> {
         ];
         table.row_with(cells, &breaker.sentence);
     }
-    table.show(&session.screen, "No model's account is left alone.")?;
+    table.show(&session.screen, "No model account is paused.")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -65,11 +65,11 @@ async fn close(session: &Session, account: &str) -> Result<ExitCode, Fault> {
         session.screen.json(&answer)?;
     } else if answer.closed {
         session.screen.out(&answer.account)?;
-        session.screen.hint("jobs that wait for it go on within five minutes");
+        session.screen.hint("waiting jobs resume within five minutes");
     }
     if answer.closed {
         return Ok(ExitCode::SUCCESS);
     }
-    let fault = Fault::not_found(format!("nobody waits for {}", answer.account)).help("`pullyard breakers` lists them");
+    let fault = Fault::not_found(format!("the account {} is not paused", answer.account)).help("`pullyard breakers` lists paused accounts");
     Ok(fault.after_the_answer(&session.screen))
 }

@@ -9,7 +9,7 @@ use pullyard_domain::budget::{Budget, usd};
 use pullyard_protocol::project::BudgetUse;
 use std::process::ExitCode;
 
-/// Show and set what a project's jobs may use up on each day.
+/// Show and set a project's daily limits.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard budgets list
@@ -21,26 +21,26 @@ pub(crate) struct Budgets {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show the limits, and what was used up today (in UTC).
+    /// Show the limits and today's usage (in UTC).
     #[command(after_help = "Examples:\n  pullyard budgets list\n  pullyard budgets list --project acme --json")]
     List,
-    /// Set the named limits and leave the rest; `none` takes one away.
+    /// Set limits; `none` removes one, other limits stay.
     ///
-    /// Each job reserves its dollars when it is made, and what it did not spend comes back when it ends.
-    /// What asks for a job when a limit is reached waits for the next day, or for a higher limit.
+    /// Each job reserves its dollars when it is created; the unspent part returns when it ends.
+    /// When a limit is reached, requests wait for the next day or for a higher limit.
     #[command(after_help = "Examples:
   pullyard budgets set --jobs-per-day 20
   pullyard budgets set --usd-per-day 50 --usd-per-job 2.50
   pullyard budgets set --jobs-per-day none")]
     #[group(required = true, multiple = true)]
     Set {
-        /// How many jobs are made on each day.
+        /// Jobs per day.
         #[arg(long, value_name = "N", value_parser = count)]
         jobs_per_day: Option<Limit<u32>>,
-        /// How many dollars are spent and reserved on each day.
+        /// Dollars per day, spent and reserved.
         #[arg(long, value_name = "USD", value_parser = limit_in_usd)]
         usd_per_day: Option<Limit<u64>>,
-        /// How many dollars each job reserves.
+        /// Dollars that each job reserves.
         #[arg(long, value_name = "USD", value_parser = micros)]
         usd_per_job: Option<u64>,
     },
@@ -122,7 +122,7 @@ pub(crate) fn micros(text: &str) -> Result<u64, String> {
         let part = (digits(whole) && digits(part) && part.len() <= 6).then(|| format!("{part:0<6}"))?;
         whole.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(part.parse().ok()?)
     };
-    read().ok_or_else(|| "use dollars, as 50 or 2.50".into())
+    read().ok_or_else(|| "use dollars, such as 50 or 2.50".into())
 }
 
 #[cfg(test)]

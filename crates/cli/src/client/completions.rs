@@ -5,13 +5,13 @@ use super::screen::Screen;
 use clap_complete::Shell;
 use std::process::ExitCode;
 
-/// Print a script that completes commands and flags in a shell.
+/// Print a completion script for a shell.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard completions bash > ~/.local/share/bash-completion/completions/pullyard
   pullyard completions fish > ~/.config/fish/completions/pullyard.fish")]
 pub(crate) struct Completions {
-    /// The shell.
+    /// Shell.
     #[arg(value_parser = ["bash", "zsh", "fish", "powershell"])]
     shell: String,
 }

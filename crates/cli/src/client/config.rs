@@ -33,7 +33,7 @@ impl Config {
         match fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).map_err(|error| {
                 // Omit the full error: it quotes the line, which may contain a token.
-                Fault::new(Exit::Failed, format!("can't understand {}: {}", path.display(), error.message()))
+                Fault::new(Exit::Failed, format!("can't parse {}: {}", path.display(), error.message()))
                     .help("correct the file, or remove it and sign in again")
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
@@ -43,7 +43,7 @@ impl Config {
 
     pub(crate) fn save(&self) -> Result<PathBuf, Fault> {
         let path = path().ok_or_else(|| {
-            Fault::new(Exit::Failed, "there is no folder to save contexts in").help("set HOME or XDG_CONFIG_HOME")
+            Fault::new(Exit::Failed, "no folder to save contexts in").help("set HOME or XDG_CONFIG_HOME")
         })?;
         let text = toml::to_string(self)
             .map_err(|error| Fault::new(Exit::Failed, format!("can't write the contexts: {error}")))?;

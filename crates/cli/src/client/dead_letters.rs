@@ -15,7 +15,7 @@ use std::process::ExitCode;
 /// Limits `--all` in case messages arrive as fast as they are moved.
 const MOST_ROUNDS: usize = 100;
 
-/// List, show, send back and drop messages that failed too often.
+/// List, show, requeue and drop messages that failed too often.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard dlq
@@ -28,36 +28,36 @@ pub(crate) struct Dlq {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List them, each with what it would have done and what to do.
+    /// List dead letters with their effect and the advice for each.
     #[command(after_help = "Examples:
   pullyard dlq list
   pullyard dlq list --queue dispatch --json")]
     List {
-        /// Only of this queue: dispatch, effects, undelivered.
+        /// Only this queue: dispatch, effects, undelivered.
         #[arg(long, value_name = "QUEUE", value_parser = queue)]
         queue: Option<Queue>,
     },
-    /// Show one of them, with the message itself.
+    /// Show a dead letter with its message.
     #[command(after_help = "Examples:
   pullyard dlq show 5f0c2f0e
   pullyard dlq show 5f0c2f0e --json")]
     Show {
-        /// Its id, or the beginning of it.
+        /// Id, or its first characters.
         id: String,
     },
-    /// Send them back to the queue that they failed in, or note the death of a task. Doing it twice does no harm.
+    /// Requeue dead letters; safe to repeat.
     #[command(after_help = "Examples:
   pullyard dlq redrive 5f0c2f0e
   pullyard dlq redrive --all --queue effects")]
     Redrive(Which),
-    /// Delete them for good. Asks first, or takes --yes.
+    /// Delete dead letters for good, after confirmation or with --yes.
     #[command(
         after_help = "Examples:\n  pullyard dlq drop 5f0c2f0e --yes\n  pullyard dlq drop --all --queue dispatch --yes"
     )]
     Drop {
         #[command(flatten)]
         which: Which,
-        /// Don't ask.
+        /// Skip the confirmation.
         #[arg(long)]
         yes: bool,
     },
@@ -65,13 +65,13 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Which {
-    /// Their ids, or the beginnings of them.
+    /// Ids, or their first characters.
     #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
     ids: Vec<String>,
-    /// Everything that is listed.
+    /// All listed dead letters.
     #[arg(long)]
     all: bool,
-    /// Of everything, only what is in this queue: dispatch, effects, undelivered.
+    /// With --all, only this queue: dispatch, effects, undelivered.
     #[arg(long, value_name = "QUEUE", value_parser = queue, requires = "all")]
     queue: Option<Queue>,
 }
@@ -85,7 +85,7 @@ enum Order {
 impl Order {
     fn done(self) -> &'static str {
         match self {
-            Self::Redrive => "Sent back",
+            Self::Redrive => "Requeued",
             Self::Drop => "Dropped",
         }
     }
@@ -94,7 +94,7 @@ impl Order {
 fn queue(word: &str) -> Result<Queue, String> {
     let meant = word.trim().to_lowercase();
     let named = Queue::ALL.into_iter().find(|queue| queue.as_str() == meant);
-    named.ok_or_else(|| format!("there is no such queue; there are {}", Queue::ALL.map(Queue::as_str).join(", ")))
+    named.ok_or_else(|| format!("unknown queue; use one of {}", Queue::ALL.map(Queue::as_str).join(", ")))
 }
 
 impl Dlq {
@@ -134,10 +134,10 @@ async fn list(session: &Session, queue: Option<Queue>) -> Result<(), Fault> {
         ];
         table.row_with(cells, &letter.sentence);
     }
-    let of = queue.map(|queue| format!(" of {}", queue.as_str())).unwrap_or_default();
-    table.show(&session.screen, &format!("No message{of} failed too often."))?;
+    let of = queue.map(|queue| format!(" {}", queue.as_str())).unwrap_or_default();
+    table.show(&session.screen, &format!("The dead-letter queue{of} is empty."))?;
     if page.more {
-        session.screen.hint("there are more than a page shows; send these back or drop them to see the next");
+        session.screen.hint("there are more; redrive or drop these to see the next");
     }
     Ok(())
 }
@@ -191,26 +191,26 @@ async fn show(session: &Session, said: &str) -> Result<(), Fault> {
 
 /// An undelivered event may have no log, because the function may never have run.
 fn where_why_stands(queue: Queue, id: &MessageId) -> String {
-    let of_death = "if the tasks function failed, its log says why; if it had no room, look at its Throttles in \
-                    CloudWatch, and if it was not reached, at FailedInvocations of the rule that ends in \
+    let of_death = "if the tasks function failed, see its log; if it was throttled, see its Throttles in \
+                    CloudWatch; if it was not invoked, see FailedInvocations of the rule that ends in \
                     -task-state-changes";
     match queue {
         Queue::Undelivered => of_death.to_owned(),
-        _ => format!("why it failed is in the log of the function, under message_id {id}"),
+        _ => format!("the cause is in the log of the function, under message_id {id}"),
     }
 }
 
 fn id(said: &str) -> Result<MessageId, Fault> {
-    said.parse().map_err(|bad| Fault::usage(format!("{said} is no message's id: {bad}")))
+    said.parse().map_err(|bad| Fault::usage(format!("{said} is not a message id: {bad}")))
 }
 
 fn meant<'a>(said: &str, letters: &'a [DeadLetter]) -> Result<&'a DeadLetter, Fault> {
     let mut found = letters.iter().filter(|letter| !said.is_empty() && letter.id.as_str().starts_with(said));
     match (found.next(), found.next()) {
         (Some(letter), None) => Ok(letter),
-        (Some(_), Some(_)) => Err(Fault::usage(format!("{said} begins more than one id")).help("write more of it")),
+        (Some(_), Some(_)) => Err(Fault::usage(format!("{said} matches more than one id")).help("write more characters")),
         (None, _) => Err(Fault::not_found(format!("there is no dead letter {said}"))
-            .help("`pullyard dlq list` shows them; one that somebody else looks at comes back within half a minute")),
+            .help("`pullyard dlq list` lists them; a message that another command reads is hidden for half a minute")),
     }
 }
 
@@ -222,11 +222,11 @@ async fn order(session: &Session, order: Order, which: Which, yes: bool) -> Resu
     };
     if order == Order::Drop && !listed.ids.is_empty() {
         let what = match (all, listed.ids.len()) {
-            (true, _) => "everything that is listed".to_owned(),
+            (true, _) => "all listed messages".to_owned(),
             (false, 1) => "this message".to_owned(),
             (false, count) => format!("these {count} messages"),
         };
-        ask::confirm(&session.screen, yes, &format!("Drop {what}? It can't be brought back."))?;
+        ask::confirm(&session.screen, yes, &format!("Drop {what}? This can't be undone."))?;
     }
     let mut moved = MovedDeadLetters { done: Vec::new(), unreadable: Vec::new(), missing: Vec::new() };
     let mut seen = BTreeSet::new();
@@ -305,21 +305,21 @@ fn tell(session: &Session, order: Order, moved: &MovedDeadLetters, reached: Reac
         }
         match moved.done.len() {
             0 if reached != Reached::NotAll && moved.unreadable.is_empty() && moved.missing.is_empty() => {
-                screen.note("There was nothing to do.");
+                screen.note("The dead-letter queue is empty.");
             }
             1 => screen.note(&format!("{} 1 message.", order.done())),
             count => screen.note(&format!("{} {count} messages.", order.done())),
         }
     }
     let behind = (reached == Reached::NotAll).then(|| {
-        Fault::new(Exit::Failed, "that may not be all: more may stand behind what was looked through").help(
-            "drop or send back what `pullyard dlq` lists first; what somebody else looks at comes back within half a \
-             minute; then run it again",
+        Fault::new(Exit::Failed, "not all messages were searched").help(
+            "redrive or drop what `pullyard dlq` lists first, then run it again; a message that another command reads is \
+             hidden for half a minute",
         )
     });
     if let Some(letter) = moved.unreadable.first() {
         let count = moved.unreadable.len();
-        let fault = Fault::new(Exit::Refused, format!("{count} can't be sent back, {} among them", letter.id));
+        let fault = Fault::new(Exit::Refused, format!("{count} can't be requeued, including {}", letter.id));
         if let Some(behind) = behind {
             behind.say(screen);
         }
@@ -328,7 +328,7 @@ fn tell(session: &Session, order: Order, moved: &MovedDeadLetters, reached: Reac
     match (behind, moved.missing.first()) {
         (Some(behind), _) => Ok(behind.after_the_answer(screen)),
         (None, Some(id)) if reached == Reached::Named => Ok(Fault::not_found(format!("there is no dead letter {id}"))
-            .help("it is gone, or somebody else looks at it: try again in half a minute")
+            .help("it is deleted, or another command reads it: try again in half a minute")
             .after_the_answer(screen)),
         _ => Ok(ExitCode::SUCCESS),
     }

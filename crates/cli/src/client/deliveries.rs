@@ -14,7 +14,7 @@ use pullyard_protocol::delivery::Delivery;
 use pullyard_protocol::hook::{RecoverHook, Recovered};
 use std::process::ExitCode;
 
-/// List and show what came in, and what was decided about it.
+/// List incoming events and Pullyard's decision on each.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard deliveries
@@ -30,45 +30,45 @@ pub(crate) struct Deliveries {
 #[derive(Subcommand)]
 enum Command {
     List(Box<list::List>),
-    /// Decide a delivery again, from what its forge says now.
+    /// Decide a delivery again with the forge's current data.
     #[command(after_help = "Examples:\n  pullyard deliveries replay dlv_aaaaaaaaaaaaaaaaaaaaaaaaaa")]
     Replay {
-        /// Its id.
+        /// Delivery id.
         id: DeliveryId,
     },
-    /// Ask the forges now what webhooks missed.
+    /// Fetch events that webhooks missed from the forges, now.
     ///
-    /// Finds reviews, `/pullyard revise` comments, and pull requests that were closed, merged or reopened. Labels are not
-    /// found: set the label again, or use `pullyard revise`.
+    /// Finds reviews, `/pullyard revise` comments, and pull requests that were closed, merged or reopened. Does not find
+    /// labels: set the label again, or use `pullyard revise`.
     #[command(after_help = "Examples:
   pullyard deliveries recover
   pullyard deliveries recover --since 2026-11-20T08:00:00Z --hook acme-app")]
     Recover {
-        /// Look at everything again since then.
+        /// Check everything again since this time.
         #[arg(long, value_name = "TIME", value_parser = an_instant)]
         since: Option<Timestamp>,
-        /// Of this hook; of all when not given.
+        /// Only this hook (default: all hooks).
         #[arg(long, value_name = "NAME")]
         hook: Option<HookName>,
     },
-    /// Say which reviews would have been decided otherwise under other settings; changes nothing.
+    /// Show which decisions on reviews would differ with other settings; changes nothing.
     #[command(after_help = "Examples:
   pullyard deliveries simulate --set coalesce=false
   pullyard deliveries simulate --set revise_on_review=true --since 30d")]
     Simulate {
-        /// A setting and its other value: revise_on_review, coalesce, held_by.
+        /// Setting and its value to try: revise_on_review, coalesce, held_by.
         #[arg(long, required = true, value_name = "KEY=VALUE", value_parser = simulate::change)]
         set: Vec<simulate::Change>,
-        /// How far back: 7d, 30d; at most 30d, which is how long the ledger keeps them.
+        /// How far back, such as 7d; at most 30d, the retention of the ledger.
         #[arg(long, value_name = "TIME", default_value = "7d", value_parser = days)]
         since: u64,
     },
-    /// Show a delivery and what it was decided from.
+    /// Show a delivery and the facts behind its decision.
     #[command(after_help = "Examples:
   pullyard deliveries show dlv_aaaaaaaaaaaaaaaaaaaaaaaaaa
   pullyard deliveries show dlv_aaaaaaaaaaaaaaaaaaaaaaaaaa --json")]
     Show {
-        /// Its id.
+        /// Delivery id.
         id: DeliveryId,
     },
 }
@@ -76,7 +76,7 @@ enum Command {
 impl Deliveries {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         if self.command.is_some() && self.list.asks_anything() {
-            return Err(Fault::usage("a flag of `deliveries list` stands before another command")
+            return Err(Fault::usage("a flag of `deliveries list` precedes another command")
                 .help("write it after the command: `pullyard deliveries list --verdict refused`"));
         }
         match self.command {
@@ -129,7 +129,7 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
     if session.screen.is_json() {
         session.screen.json(&all)?;
     } else if wanted.is_empty() {
-        session.screen.note("There is no hook that could have missed anything; `pullyard hooks install` makes one.");
+        session.screen.note("There is no hook, so no event can be missing. Create one with `pullyard hooks install`.");
     }
     Ok(match problems.first() {
         None => ExitCode::SUCCESS,
@@ -141,10 +141,10 @@ fn recovered(name: &HookName, found: &Recovered) -> String {
     let count = |count: usize, one, many| words::count_of(count as u64, one, many);
     let waiting = match found.waiting {
         0 => String::new(),
-        more => format!("; {} left for the next minutes", count(more, "repository", "repositories")),
+        more => format!("; {} to check in the next minutes", count(more, "repository", "repositories")),
     };
     format!(
-        "{name}: {} looked at, {} compared, {} found{waiting}",
+        "{name}: {} checked, {} compared, {} found{waiting}",
         count(found.repositories, "repository", "repositories"),
         count(found.pull_requests, "pull request", "pull requests"),
         count(found.reviews, "review", "reviews"),
@@ -191,11 +191,11 @@ mod tests {
         };
         let name = HookName::new("acme").unwrap();
         for (count, waiting, said) in [
-            (1, 0, "1 repository looked at, 1 pull request compared, 1 review found"),
+            (1, 0, "1 repository checked, 1 pull request compared, 1 review found"),
             (
                 2,
                 1,
-                "2 repositories looked at, 2 pull requests compared, 2 reviews found; 1 repository left for the next minutes",
+                "2 repositories checked, 2 pull requests compared, 2 reviews found; 1 repository to check in the next minutes",
             ),
         ] {
             assert_eq!(recovered(&name, &found(count, waiting)), format!("acme: {said}"));

@@ -96,10 +96,10 @@ impl Screen {
 
     pub(crate) fn agreed(&self, question: &str) -> Result<bool, Fault> {
         if self.json || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            return Err(Fault::usage("this asks first, and there is nobody to ask").help("add --yes"));
+            return Err(Fault::usage("this needs confirmation, but there is no terminal").help("add --yes"));
         }
         let mut err = io::stderr().lock();
-        let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't ask: {error}"));
+        let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't ask for confirmation: {error}"));
         write!(err, "{} [y/N] ", tame(question)).and_then(|()| err.flush()).map_err(unread)?;
         let mut said = String::new();
         io::stdin().lock().read_line(&mut said).map_err(unread)?;

@@ -12,37 +12,37 @@ use pullyard_domain::time::Timestamp;
 use pullyard_protocol::delivery::{Delivery, DeliveryPage, DeliveryQuery};
 use pullyard_protocol::pull::{PULL_REQUEST_NAMES, PullRequestName};
 
-/// List a project's deliveries, newest first; 30 days are kept.
+/// List a project's deliveries of the last 30 days, newest first.
 #[derive(Clone, Default, clap::Args)]
 #[command(after_help = "Examples:
   pullyard deliveries list --verdict refused,held --since 2d
   pullyard deliveries list --pull-request acme/app#7 --json")]
 pub(super) struct List {
-    /// Only with one of these answers: accepted, held, refused, ignored, duplicate, invalid.
+    /// Only these verdicts: accepted, held, refused, ignored, duplicate, invalid.
     #[arg(long, value_name = "VERDICT", value_delimiter = ',', value_parser = verdict)]
     verdict: Vec<Verdict>,
-    /// Only for one of these reasons: `rate_limited`, `job_active`, ….
+    /// Only these reasons: `rate_limited`, `job_active`, ….
     #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = code)]
     code: Vec<String>,
-    /// Only about this ticket.
+    /// Only this ticket.
     #[arg(long, value_name = "KEY")]
     ticket: Option<TicketKey>,
-    /// Only about this pull request: its address, OWNER/NAME#7, or #7.
+    /// Only this pull request: URL, OWNER/NAME#7 or #7.
     #[arg(long, value_name = "PR", value_parser = pull_request)]
     pull_request: Option<String>,
-    /// Only of this day in UTC.
+    /// Only this day in UTC.
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = a_day, conflicts_with_all = ["since", "until"])]
     day: Option<String>,
-    /// Only what came since then: 30m, 12h, 7d, 2026-11-20, or a time as 2026-11-20T12:00:00Z.
+    /// Only deliveries since then: 30m, 12h, 7d, 2026-11-20 or 2026-11-20T12:00:00Z.
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     since: Option<Timestamp>,
-    /// Only what came before then.
+    /// Only deliveries before then.
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     until: Option<Timestamp>,
-    /// At most so many; 50 when not given.
+    /// Maximum number (default: 50).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: Option<u16>,
-    /// Go on after the page that gave this cursor.
+    /// Continue after the page that printed this cursor.
     #[arg(long, value_name = "CURSOR", value_parser = crate::client::cursor)]
     after: Option<String>,
 }
@@ -114,7 +114,7 @@ impl List {
         let next = page.next.as_deref();
         let empty = match self.is_filtered() {
             true => pages::nothing("delivery", next, page.looked_back_to),
-            false => "Nothing has come in yet.".to_owned(),
+            false => "No delivery yet.".to_owned(),
         };
         table.show(&session.screen, &empty)?;
         pages::hint(&session.screen, next, page.looked_back_to);
@@ -147,7 +147,7 @@ fn verdict(word: &str) -> Result<Verdict, String> {
 fn code(word: &str) -> Result<String, String> {
     let code = word.trim().to_lowercase().replace('-', "_");
     let good = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    if good { Ok(code) } else { Err("use codes as deliveries have them".into()) }
+    if good { Ok(code) } else { Err("use codes as shown by `pullyard deliveries`".into()) }
 }
 
 fn pull_request(text: &str) -> Result<String, String> {

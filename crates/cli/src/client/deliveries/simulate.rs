@@ -23,9 +23,9 @@ pub(crate) fn change(text: &str) -> Result<Change, String> {
     let fits = match key {
         "revise_on_review" | "coalesce" => value.is_boolean(),
         "held_by" => value.is_string() || value.is_null(),
-        _ => return Err("reviews are decided by revise_on_review, coalesce and held_by".into()),
+        _ => return Err("use revise_on_review, coalesce or held_by".into()),
     };
-    if fits { Ok(Change { key: key.to_owned(), value }) } else { Err(format!("{value} is no value of {key}")) }
+    if fits { Ok(Change { key: key.to_owned(), value }) } else { Err(format!("{value} is not a value of {key}")) }
 }
 
 #[derive(Serialize)]
@@ -81,7 +81,7 @@ pub(super) async fn run(session: &Session, changes: &[Change], since: Duration) 
             Cell::same(difference.delivery.id.as_str()),
         ]);
     }
-    table.show(&session.screen, &format!("None of {} reviews would have been decided otherwise.", reviews.len()))
+    table.show(&session.screen, &format!("No decision on {} reviews would differ.", reviews.len()))
 }
 
 fn with(settings: ReviewSettings, changes: &[Change]) -> ReviewSettings {
