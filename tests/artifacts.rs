@@ -87,7 +87,7 @@ async fn oversized_tool_output_is_linked_from_its_log_row() {
     let job = story.job_for("e1", "APP-1", 1).await;
     assert_eq!(story.ended(&job).await.status, Status::Completed);
     let logs = User::of(&story).run(&["jobs", "logs", job.as_str()]).await;
-    logs.ended(0, &format!("all of it: `pullyard jobs artifacts {} output-1.txt --attempt 1`", job.short()));
+    logs.ended(0, &format!("full text: `pullyard jobs artifacts {} output-1.txt --attempt 1`", job.short()));
     let browser = Browser::admin(&story).await;
     let page = browser.get(&format!("/jobs/{job}")).await;
     let row = page.body.split("large.txt").nth(1).unwrap().split("class=\"row").next().unwrap();
@@ -127,22 +127,22 @@ async fn cli_and_page_show_patch_output_and_final_message() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("my.patch").display().to_string();
     let ran = user.run(&["jobs", "diff", job.as_str(), "--out", &out]).await;
-    assert!(ran.err.contains("was written to"), "{ran:?}");
+    assert!(ran.err.contains("Wrote "), "{ran:?}");
     assert_eq!((ran.done().as_str(), std::fs::read_to_string(&out).unwrap()), ("", patch));
     let word = user.run(&["jobs", "artifacts", job.as_str(), "final-message.md"]).await.done();
     assert_eq!(word, "All is done.");
     let log = user.run(&["jobs", "artifacts", job.as_str(), "agent-output.jsonl"]).await.done();
     let first: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
     assert_eq!((&first["kind"], &first["text"]), (&json!("text"), &json!("I look around.")));
-    user.run(&["jobs", "artifacts", job.as_str(), "nothing.txt"]).await.ended(5, "keeps no artifact nothing.txt");
+    user.run(&["jobs", "artifacts", job.as_str(), "nothing.txt"]).await.ended(5, "has no artifact nothing.txt");
     let named = format!("job {} has no attempt 9; it has attempt 1 only", short(&job));
     for command in ["artifacts", "diff", "checks", "logs"] {
         user.run(&["jobs", command, job.as_str(), "--attempt", "9"]).await.ended(5, &named);
     }
     let of_first = ["jobs", "artifacts", job.as_str(), "nothing.txt", "--attempt", "1"];
-    user.run(&of_first).await.ended(5, "attempt 1 of job").ended(5, "keeps no artifact nothing.txt");
+    user.run(&of_first).await.ended(5, "attempt 1 of job").ended(5, "has no artifact nothing.txt");
     let unchecked = user.run(&["jobs", "checks", job.as_str(), "--attempt", "1"]).await;
-    unchecked.ended(0, &format!("Nothing was checked in attempt 1 of job {}.", short(&job)));
+    unchecked.ended(0, &format!("No checks ran in attempt 1 of job {}.", short(&job)));
     user.run(&["jobs", "diff", job.as_str(), "--json"]).await.ended(2, "--out");
 
     let browser = Browser::admin(&story).await;
@@ -229,7 +229,7 @@ async fn failed_download_leaves_no_file_and_names_the_artifact() {
     std::fs::create_dir(&taken).unwrap();
     for place in [taken, folder.path().join("nowhere/my.patch")] {
         let said = format!("can't write {}: ", place.display());
-        fetched("whole", place.as_path()).await.ended(1, &said).ended(1, "help: name another file with --out");
+        fetched("whole", place.as_path()).await.ended(1, &said).ended(1, "help: choose another file with --out");
     }
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["taken"], "a partial file is left");
@@ -242,11 +242,11 @@ async fn diff_of_a_job_without_changes_reports_no_patch() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let job = story.job_for("e1", "APP-1", 1).await;
-    user.run(&["jobs", "diff", job.as_str()]).await.ended(5, "keeps no patch yet");
+    user.run(&["jobs", "diff", job.as_str()]).await.ended(5, "no diff yet");
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let finish = json!({ "finish_id": "f1", "outcome": "failed", "failure": { "code": "no_changes" } });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
-    user.run(&["jobs", "diff", job.as_str()]).await.ended(5, "no attempt of it changed anything");
+    user.run(&["jobs", "diff", job.as_str()]).await.ended(5, "no attempt changed a file");
     assert_eq!(user.json(&["jobs", "artifacts", job.as_str()]).await, json!({ "artifacts": [] }));
     story.end().await;
 }

@@ -177,11 +177,11 @@ async fn cli_creates_edits_and_moves_tickets() {
     assert!(moved.starts_with(&format!("B-1\t{TRIGGER}\taccepted\taccepted\t{job}\t")), "{moved}");
     user.run(&["tickets", "move", "B-1", "Blocked"]).await.done();
     let refused = user.run(&["tickets", "move", "B-1", TRIGGER]).await.ended(3, "(job_active)");
-    assert!(refused.err.contains("B-1 is moved all the same") && refused.out.is_empty(), "{refused:?}");
+    assert!(refused.err.contains(". Moved B-1 to ") && refused.out.is_empty(), "{refused:?}");
     assert_eq!(story.ticket("B-1").await.status, TRIGGER);
     let refused = user.run(&["tickets", "move", "B-1", TRIGGER, "--json"]).await.ended(3, "(status_unchanged)");
     assert_eq!(serde_json::from_str::<Value>(&refused.out).unwrap()["decision"]["code"], "status_unchanged");
-    assert!(!refused.err.contains("all the same"), "the refusal claims that it was moved: {refused:?}");
+    assert!(!refused.err.contains("Moved B-1"), "the refusal claims that it was moved: {refused:?}");
     user.run(&["tickets", "show", "B-9"]).await.ended(5, "there is no ticket B-9");
     user.run(&["tickets", "edit", "B-1"]).await.ended(2, "--title");
     // An edit in the trigger column starts no job.
@@ -215,7 +215,7 @@ async fn each_kind_of_error_has_its_exit_code() {
     user.run(&["contexts", "use", "nope"]).await.ended(5, "nope");
     let known = "there is no such queue; there are dispatch, effects, undelivered";
     user.run(&["dlq", "list", "--queue", "nope"]).await.ended(2, known);
-    user.run(&["dlq", "list", "--queue", "effects"]).await.ended(0, "No message of effects failed too often.");
+    user.run(&["dlq", "list", "--queue", "effects"]).await.ended(0, "The dead-letter queue of effects is empty.");
     // 8: changed by another request.
     user.run(&["settings", "set", "auto_create=false"]).await.done();
     user.run(&["settings", "set", "auto_create=true", "--revision", "1"]).await.ended(8, "(changed_meanwhile)");

@@ -100,7 +100,7 @@ async fn cancel_with_wait_returns_when_the_job_ends() {
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let mut waiting = user.started(&["jobs", "cancel", job.as_str(), "--yes", "--wait"]);
     let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
-    assert!(said.next_line().await.unwrap().unwrap().contains("is to stop"));
+    assert!(said.next_line().await.unwrap().unwrap().contains("Stopping job"));
     let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
     assert_eq!(said.next_line().await.unwrap().unwrap(), format!("Job {} was cancelled by admin.", short(&job)));
@@ -114,11 +114,11 @@ async fn retry_prints_its_job_and_can_wait_for_it() {
     let user = User::of(&story);
     story.agent(&["true"]).await;
     let job = story.job_for("e1", "APP-1", 1).await;
-    let watched = user.run(&["jobs", "logs", job.as_str(), "-f"]).await.ended(6, "(no_changes); fault: the agent");
+    let watched = user.run(&["jobs", "logs", job.as_str(), "-f"]).await.ended(6, "(no_changes); cause: the agent");
     assert!(watched.err.contains("-- executing, attempt 1 --"), "{watched:?}");
     assert!(watched.err.contains("-- agent: command, isolation: none --"), "{watched:?}");
     let failed = user.run(&["jobs", "show", job.as_str()]).await.done();
-    assert!(failed.contains("fault\tagent\n"), "{failed}");
+    assert!(failed.contains("cause\tagent\n"), "{failed}");
     assert_eq!(user.json(&["jobs", "show", job.as_str()]).await["failure"]["class"], "agent");
     story.settled("APP-1").await;
     story.agent(&["./agent.sh"]).await;
@@ -130,7 +130,7 @@ async fn retry_prints_its_job_and_can_wait_for_it() {
     assert_eq!((done.retry_of.as_ref(), done.status), (Some(&job), Status::Completed));
     assert_eq!(out.lines().last(), done.result.map(|made| made.url).as_deref());
     let shown = user.run(&["jobs", "show", again.as_str()]).await.done();
-    assert!(shown.contains(&format!("retry_of\t{job}\n")) && !shown.contains("\nfault\t"), "{shown}");
+    assert!(shown.contains(&format!("retry_of\t{job}\n")) && !shown.contains("\ncause\t"), "{shown}");
     user.run(&["jobs", "retry", again.as_str()]).await.ended(3, "(not_failed)");
     let key = ["jobs", "retry", job.as_str(), "--idempotency-key", "k1", "--wait", "--json"];
     let ended: Value = serde_json::from_str(&user.run(&key).await.out).unwrap();
@@ -318,7 +318,7 @@ async fn job_list_filters_and_returns_how_far_back_it_looked() {
     }
     let mistyped = ["jobs", "list", "--project", "acm", "--status", "failed"];
     user.run(&mistyped).await.ended(5, "there is no project acm");
-    user.run(&["jobs", "list", "--watch"]).await.ended(2, "for a terminal");
+    user.run(&["jobs", "list", "--watch"]).await.ended(2, "needs a terminal");
     story.end().await;
 }
 

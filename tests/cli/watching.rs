@@ -33,7 +33,7 @@ async fn watch_exits_with_6_when_the_job_fails() {
     let user = User::of(&story);
     let job = story.job_for("e1", "APP-1", 1).await;
     let watched = user.run(&["jobs", "watch", &short(&job), "--json"]).await;
-    let watched = watched.ended(6, "(agent_failed); fault: the agent");
+    let watched = watched.ended(6, "(agent_failed); cause: the agent");
     assert_eq!(serde_json::from_str::<Value>(&watched.out).unwrap(), body(&story, &format!("/v1/jobs/{job}")).await);
     story.settled("APP-1").await;
     story.end().await;
@@ -67,7 +67,7 @@ async fn interrupted_watch_does_not_cancel_the_job() {
     while let Some(line) = said.next_line().await.unwrap() {
         last = line;
     }
-    assert_eq!(last, format!("interrupted: job {} goes on without you", short(&job)));
+    assert_eq!(last, format!("interrupted: job {} is still running", short(&job)));
     assert!(!story.api.job(&job).await.unwrap().status.is_terminal());
     story.end().await;
 }

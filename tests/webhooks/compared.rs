@@ -114,7 +114,7 @@ async fn pull_requests_under_a_reused_repository_name_are_ignored() {
     assert!(problem.contains("another repository has it"), "{look:?}");
     assert_eq!(world.state(101).await, PullRequestState::Open);
     let listed = User::of(&world.story).run(&["repos", "list"]).await.done();
-    assert!(listed.contains("The forge could not be asked for changes: failed to use the name acme/far"), "{listed}");
+    assert!(listed.contains("Failed to fetch changes from the forge: failed to take the name acme/far"), "{listed}");
     let store = world.story.store().await;
     let poll = store.poll(&world.story.project, &number(0).integration, FAR_ID).await.unwrap().unwrap();
     assert_eq!(poll.gone_at, None);

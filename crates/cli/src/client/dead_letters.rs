@@ -134,7 +134,7 @@ async fn list(session: &Session, queue: Option<Queue>) -> Result<(), Fault> {
         ];
         table.row_with(cells, &letter.sentence);
     }
-    let of = queue.map(|queue| format!(" {}", queue.as_str())).unwrap_or_default();
+    let of = queue.map(|queue| format!(" of {}", queue.as_str())).unwrap_or_default();
     table.show(&session.screen, &format!("The dead-letter queue{of} is empty."))?;
     if page.more {
         session.screen.hint("there are more; redrive or drop these to see the next");

@@ -24,9 +24,9 @@ use pullyard_domain::id::JobId;
 use pullyard_protocol::job::Job;
 use std::process::ExitCode;
 
-/// List, show, make, follow, pause, answer, cancel and retry jobs, and get what they left behind.
+/// List, create, follow, pause, answer, cancel and retry jobs, and get their artifacts.
 ///
-/// A job is named by its id, by the id's last characters (7F2K) or first ones, or by @last.
+/// Name a job by its id, by the id's last (7F2K) or first characters, or by @last.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs
@@ -45,15 +45,15 @@ enum Command {
     /// Show a job.
     #[command(after_help = "Examples:\n  pullyard jobs show 7F2K\n  pullyard jobs show @last --json")]
     Show {
-        /// Its id.
+        /// Job id.
         #[arg(value_name = "JOB")]
         id: String,
     },
     Create(create::Create),
-    /// Follow a job until it ends; exits with 6 when it failed or was cancelled.
+    /// Follow a job until it ends; exits with 6 if it failed or was cancelled.
     #[command(after_help = "Examples:\n  pullyard jobs watch 7F2K\n  pullyard jobs watch @last --quiet")]
     Watch {
-        /// Its id.
+        /// Job id.
         #[arg(value_name = "JOB")]
         id: String,
     },
@@ -62,17 +62,17 @@ enum Command {
     Artifacts(artifacts::List),
     Diff(artifacts::Diff),
     Checks(checks::Show),
-    /// Print what a job's agent is told: the whole prompt, as it was frozen.
+    /// Print the exact prompt that the agent received.
     #[command(after_help = "Examples:\n  pullyard jobs context 7F2K\n  pullyard jobs context @last --json")]
     Context {
-        /// Its id.
+        /// Job id.
         #[arg(value_name = "JOB")]
         id: String,
     },
-    /// Show of each attempt which agent and model worked, in which session, and what it took.
+    /// Show agent, model, session and usage of each attempt.
     #[command(after_help = "Examples:\n  pullyard jobs provenance 7F2K\n  pullyard jobs provenance @last --json")]
     Provenance {
-        /// Its id.
+        /// Job id.
         #[arg(value_name = "JOB")]
         id: String,
     },
@@ -87,7 +87,7 @@ enum Command {
 impl Jobs {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         if self.command.is_some() && self.list.asks_anything() {
-            return Err(Fault::usage("a flag of `jobs list` stands before another command")
+            return Err(Fault::usage("a flag of `jobs list` precedes another command")
                 .help("write it after the command: `pullyard jobs list --status failed`"));
         }
         match self.command.unwrap_or(Command::List(self.list)) {

@@ -34,69 +34,69 @@ pub(crate) struct Repos {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Connect a repository, after asking its forge for it; the same again replaces its agent.
+    /// Connect a repository; repeating it replaces its agent.
     #[command(after_help = "Examples:
   pullyard repos add acme/app --integration gh1 --agent claude_code
   pullyard repos add --path ~/src/shop --agent-command sh -c 'make format'")]
     Add {
-        /// Its name at the forge; local/FOLDER when not given with --path.
+        /// Name at the forge (default with --path: local/FOLDER).
         #[arg(value_name = "OWNER/NAME", required_unless_present = "path")]
         name: Option<RepositoryName>,
-        /// The forge it lives on.
+        /// Integration of its forge.
         #[arg(long, value_name = "ID", required_unless_present = "path", conflicts_with = "path")]
         integration: Option<IntegrationId>,
-        /// A git repository on this machine, bare or checked out, for a server that `pullyard up` runs:
-        /// it is served where it is, and the branches that jobs push arrive in it.
+        /// Git repository on this machine, bare or checked out, for `pullyard up`; jobs push their branches into it.
         #[arg(long, value_name = "DIR")]
         path: Option<PathBuf>,
-        /// Let jobs change the files under .github/workflows, which run with the repository's own secrets.
+        /// Let jobs change .github/workflows, whose files run with the repository's secrets.
         #[arg(long)]
         workflows: bool,
-        /// The agent that works on it: claude_code, codex, auto (whichever is installed where a job runs), command, or
-        /// project (its project chooses), which is meant when neither this nor a command is given.
+        /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent;
+        /// the default).
         #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(OF_REPOSITORIES))]
         agent: Option<String>,
-        /// The model to ask for, as the agent names it; its own default when not given.
+        /// Model, as the agent names it (default: the agent's own).
         #[arg(long, value_name = "MODEL")]
         model: Option<String>,
-        /// The program of the agent `command` and its arguments, up to the end of the line.
+        /// Program of the agent `command` with its arguments, to the end of the line.
         #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
         agent_command: Vec<String>,
         #[command(flatten)]
         commands: commands::Commands,
     },
     Set(commands::Set),
-    /// Set how what happens in a repository is heard of: webhook, poll (the forge is asked every minute, Bitbucket
-    /// every five), or both.
+    /// Choose how Pullyard learns of repository events: webhook, poll or both.
+    ///
+    /// Polling asks GitHub every minute and Bitbucket every five minutes.
     #[command(after_help = "Examples:\n  pullyard repos ingress acme/app poll")]
     Ingress {
-        /// `owner/name`.
+        /// Repository.
         name: RepositoryName,
-        /// How.
+        /// Way: webhook, poll or both.
         #[arg(value_parser = ingress)]
         ingress: Ingress,
     },
-    /// Ask the forge which features work in a repository, and what to grant for those that don't.
+    /// Check which features work in a repository, and which permissions are missing.
     ///
-    /// Changes nothing. Exits with 1 when jobs can't work there.
+    /// Changes nothing. Exits with 1 if jobs can't work there.
     #[command(after_help = "Examples:\n  pullyard repos test acme/app\n  pullyard repos test acme/app --json")]
     Test {
-        /// Its name at the forge.
+        /// Repository.
         #[arg(value_name = "OWNER/NAME")]
         name: RepositoryName,
     },
-    /// Take a repository out of its project; at its forge nothing changes.
+    /// Remove a repository from its project; its forge is not changed.
     ///
-    /// Nothing new starts in it. Refused while a job of it has not ended, while a pull request of it is open and linked
-    /// to a ticket, and while it has a hook of its own: the answer names it, and what to do.
+    /// New jobs no longer start in it. Refused while it has a running job, an open pull request that is linked to a
+    /// ticket, or a hook of its own; the error names the obstacle and the remedy.
     #[command(
         after_help = "Examples:\n  pullyard repos remove acme/app\n  pullyard repos remove acme/app --yes --json"
     )]
     Remove {
-        /// Its name at the forge.
+        /// Repository.
         #[arg(value_name = "OWNER/NAME")]
         name: RepositoryName,
-        /// Do not ask.
+        /// Skip the confirmation.
         #[arg(long)]
         yes: bool,
     },
@@ -133,7 +133,7 @@ impl Repos {
                     session.screen.json(&set)?;
                 } else {
                     session.screen.note(&format!(
-                        "{} is heard of by {}",
+                        "Events of {} now arrive by {}",
                         set.repository,
                         super::words::wire(&set.ingress)
                     ));
@@ -146,10 +146,10 @@ impl Repos {
                 if session.screen.is_json() {
                     session.screen.json(&removed)?;
                 } else {
-                    session.screen.note(&format!("{} is removed from {project}", removed.name));
+                    session.screen.note(&format!("Removed {} from {project}", removed.name));
                     if removed.was_default {
                         session.screen.hint(&format!(
-                            "{project} has no repository for what names none; set one: \
+                            "{project} has no default repository; set one: \
                              pullyard settings set default_repository=OWNER/NAME --project {project}"
                         ));
                     }
@@ -167,7 +167,7 @@ impl Repos {
                 let (name, integration) = match (path, name, integration) {
                     (Some(path), name, _) => local::link(session, &path, name)?,
                     (None, Some(name), Some(integration)) => (name, integration),
-                    (None, ..) => return Err(Fault::usage("name a repository and its integration, or a --path")),
+                    (None, ..) => return Err(Fault::usage("give a repository and its --integration, or a --path")),
                 };
                 let unsaid = if agent_command.is_empty() { PROJECT } else { COMMAND };
                 let capability = agent.unwrap_or_else(|| unsaid.into());
@@ -200,7 +200,7 @@ async fn make_default_if_only(session: &Session, project: &ProjectId, name: &Rep
     }
     *default = name.as_str().into();
     match session.api.set_settings(project, &before.settings, before.revision).await {
-        Ok(_) => session.screen.note(&format!("{name} is the repository of whatever names none in {project}")),
+        Ok(_) => session.screen.note(&format!("{name} is now the default repository of {project}.")),
         Err(error) if error.is_changed() => {}
         Err(error) => return Err(error.into()),
     }
@@ -232,8 +232,8 @@ fn show(session: &Session, repositories: &[Repository], looks: &[RepositoryIngre
 
 fn trouble(look: &RepositoryIngress) -> String {
     match (&look.gone_at, &look.problem) {
-        (Some(_), _) => "The forge says that this repository is gone, or no longer shows it to us.".to_owned(),
-        (None, Some(problem)) => format!("The forge could not be asked for changes: {problem}."),
+        (Some(_), _) => "The forge reports this repository as deleted or hidden from Pullyard's account.".to_owned(),
+        (None, Some(problem)) => format!("Failed to fetch changes from the forge: {problem}."),
         (None, None) => String::new(),
     }
 }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 /// List, show, drain and remove self-hosted runners.
 ///
-/// A machine becomes one by `pullyard runner start`, with a token of `pullyard tokens create --kind runner`.
+/// Start one with `pullyard runner start` and a token of `pullyard tokens create --kind runner`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard runners list
@@ -31,29 +31,29 @@ enum Command {
     /// Show a runner.
     #[command(after_help = "Examples:\n  pullyard runners show kite-2\n  pullyard runners show kite-2 --json")]
     Show {
-        /// Its name or its id.
+        /// Runner name or id.
         runner: String,
     },
-    /// Let a runner finish what it has and take nothing more.
+    /// Drain a runner: it finishes its jobs and claims no more.
     #[command(after_help = "Examples:\n  pullyard runners drain kite-2\n  pullyard runners drain kite-2 --json")]
     Drain {
-        /// Its name or its id.
+        /// Runner name or id.
         runner: String,
     },
-    /// Let a drained runner take jobs again.
+    /// Let a drained runner claim jobs again.
     #[command(after_help = "Examples:\n  pullyard runners resume kite-2\n  pullyard runners resume kite-2 --json")]
     Resume {
-        /// Its name or its id.
+        /// Runner name or id.
         runner: String,
     },
-    /// Remove a runner; its running jobs are taken away and fail or go back.
+    /// Remove a runner; its running jobs fail or are requeued.
     #[command(
         after_help = "Examples:\n  pullyard runners delete kite-2\n  pullyard runners delete kite-2 --yes --json"
     )]
     Delete {
-        /// Its name or its id.
+        /// Runner name or id.
         runner: String,
-        /// Don't ask.
+        /// Skip the confirmation.
         #[arg(long, short)]
         yes: bool,
     },
@@ -83,7 +83,7 @@ impl Runners {
             Command::Drain { runner } => {
                 let drained = session.api.command_runner(&runner, RunnerOrder::Drain).await?;
                 show(session, &drained)?;
-                session.screen.hint(&format!("let it go on with `pullyard runners resume {}`", drained.name));
+                session.screen.hint(&format!("resume it with `pullyard runners resume {}`", drained.name));
             }
             Command::Resume { runner } => {
                 show(session, &session.api.command_runner(&runner, RunnerOrder::Resume).await?)?;
@@ -95,9 +95,9 @@ impl Runners {
                 if session.screen.is_json() {
                     session.screen.json(&removed)?;
                 } else if removed.gone {
-                    session.screen.note(&format!("The runner {runner} is gone and its name is free."));
+                    session.screen.note(&format!("Deleted runner {runner}; its name is free."));
                 } else {
-                    session.screen.note(&format!("The runner {runner} goes once its jobs are taken away."));
+                    session.screen.note(&format!("Deleting runner {runner}; first its jobs stop."));
                 }
             }
         }
@@ -107,9 +107,9 @@ impl Runners {
 
 fn question(runner: &Runner) -> String {
     let jobs = match runner.busy {
-        0 => "It runs no job now.".to_owned(),
-        1 => "The job it runs is taken away, and fails or goes back.".to_owned(),
-        n => format!("The {n} jobs it runs are taken away, and fail or go back."),
+        0 => "It is running no job.".to_owned(),
+        1 => "Its running job fails or is requeued.".to_owned(),
+        n => format!("Its {n} running jobs fail or are requeued."),
     };
     format!("Delete runner {}? {jobs}", runner.name)
 }
@@ -119,7 +119,7 @@ fn look(status: RunnerStatus) -> (&'static str, &'static str, &'static str, Colo
         RunnerStatus::Online => ("●", "+", "Online", Colour::Green),
         RunnerStatus::Draining => ("◍", "*", "Draining", Colour::Yellow),
         RunnerStatus::Offline => ("○", "-", "Offline", Colour::Muted),
-        RunnerStatus::NeverHeard => ("◌", ".", "Never heard", Colour::Muted),
+        RunnerStatus::NeverHeard => ("◌", ".", "Never seen", Colour::Muted),
         RunnerStatus::Deleting => ("✕", "x", "Deleting", Colour::Red),
     }
 }
@@ -152,7 +152,7 @@ fn listed(session: &Session, runners: &[Runner]) -> Result<(), Fault> {
         Column::Text("CAPABILITIES"),
         Column::Text("LABELS"),
         Column::Whole("VERSION"),
-        Column::Whole("HEARD"),
+        Column::Whole("LAST SEEN"),
     ];
     let mut table = Table::new(columns);
     let now = now();
@@ -169,7 +169,7 @@ fn listed(session: &Session, runners: &[Runner]) -> Result<(), Fault> {
     }
     table.show(
         &session.screen,
-        "No runner yet. Make it a token with `pullyard tokens create --kind runner`, then `pullyard runner start`.",
+        "No runner yet. Create a token with `pullyard tokens create --kind runner`, then `pullyard runner start`.",
     )
 }
 
@@ -181,8 +181,8 @@ fn show(session: &Session, runner: &Runner) -> Result<(), Fault> {
     let jobs = runner.jobs.iter().map(|job| job.job.to_string()).collect::<Vec<_>>();
     let projects = runner.projects.as_ref().map(|all| all.iter().map(|id| id.to_string()).collect::<Vec<_>>());
     let drain = runner.drain.as_ref().map(|drain| match drain.acknowledged {
-        Some(at) => format!("asked by {} at {}, acknowledged at {at}", drain.by, drain.at),
-        None => format!("asked by {} at {}, not heard yet", drain.by, drain.at),
+        Some(at) => format!("requested by {} at {}, acknowledged at {at}", drain.by, drain.at),
+        None => format!("requested by {} at {}, not acknowledged yet", drain.by, drain.at),
     });
     let lines = [
         ("Runner", Cell::same(runner.id.as_str())),

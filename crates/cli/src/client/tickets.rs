@@ -12,7 +12,7 @@ use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, Ticket, TicketAnswer};
 use std::process::ExitCode;
 
-/// List, write, edit and move tickets.
+/// List, create, edit and move tickets.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard tickets list
@@ -27,69 +27,69 @@ enum Command {
     /// List a project's tickets.
     #[command(after_help = "Examples:\n  pullyard tickets list\n  pullyard tickets list --project acme --json")]
     List {
-        /// Go on after the page that gave this cursor.
+        /// Continue after the page that printed this cursor.
         #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
         after: Option<String>,
     },
     /// Show a ticket.
     #[command(after_help = "Examples:\n  pullyard tickets show DEMO-1\n  pullyard tickets show DEMO-1 --json")]
     Show {
-        /// Its key.
+        /// Ticket key.
         key: TicketKey,
     },
-    /// Write a ticket, and say what was decided about it.
+    /// Create a ticket and print Pullyard's decision.
     #[command(after_help = "Examples:
   pullyard tickets create DEMO-4 --title 'Greet in German' --description 'In `greeting.txt` …'
   pullyard tickets create DEMO-5 --title 'Dark mode' --status 'AI Processing' --label ui")]
     Create {
-        /// Its key.
+        /// Ticket key.
         key: TicketKey,
-        /// One line.
+        /// Title, in one line.
         #[arg(long)]
         title: String,
-        /// What is to be done, usually Markdown.
+        /// Description of the task, usually Markdown.
         #[arg(long, default_value = "")]
         description: String,
-        /// Where it starts; the project's todo status when not given.
+        /// First status (default: the project's todo status).
         #[arg(long)]
         status: Option<String>,
-        /// The repository it is about; the project's default when not given.
+        /// Repository (default: the project's).
         #[arg(long, value_name = "OWNER/NAME")]
         repository: Option<RepositoryName>,
-        /// A label; may be given again.
+        /// Label; can be repeated.
         #[arg(long)]
         label: Vec<String>,
     },
-    /// Change what is given and leave the rest; never starts a job.
+    /// Edit fields of a ticket; never starts a job.
     #[command(after_help = "Examples:
   pullyard tickets edit DEMO-4 --title 'Greet in Dutch'
   pullyard tickets edit DEMO-4 --label ui --label small")]
     #[command(group = clap::ArgGroup::new("change").required(true).multiple(true)
         .args(["title", "description", "repository", "label"]))]
     Edit {
-        /// Its key.
+        /// Ticket key.
         key: TicketKey,
-        /// One line.
+        /// Title, in one line.
         #[arg(long)]
         title: Option<String>,
-        /// What is to be done, usually Markdown.
+        /// Description of the task, usually Markdown.
         #[arg(long)]
         description: Option<String>,
-        /// The repository it is about.
+        /// Repository.
         #[arg(long, value_name = "OWNER/NAME")]
         repository: Option<RepositoryName>,
-        /// All of its labels; may be given again.
+        /// Labels, replacing the present ones; can be repeated.
         #[arg(long)]
         label: Vec<String>,
     },
-    /// Put a ticket in another column, and say what was decided about it.
+    /// Move a ticket to another status and print Pullyard's decision.
     #[command(
         after_help = "Examples:\n  pullyard tickets move DEMO-1 'AI Processing'\n  pullyard tickets move DEMO-1 Todo"
     )]
     Move {
-        /// Its key.
+        /// Ticket key.
         key: TicketKey,
-        /// The column.
+        /// Status.
         status: String,
     },
 }
@@ -148,9 +148,9 @@ enum Done {
 impl Done {
     fn words(self) -> &'static str {
         match self {
-            Self::Written => "written",
-            Self::Edited => "edited",
-            Self::Moved => "moved",
+            Self::Written => "Created",
+            Self::Edited => "Edited",
+            Self::Moved => "Moved",
         }
     }
 }
@@ -166,7 +166,7 @@ fn answered(session: &Session, answer: &TicketAnswer, done: Done) -> Result<Exit
         let sentence = decision.sentence.trim_end_matches('.');
         let all_the_same = match decision.code.as_str() {
             "status_unchanged" => String::new(),
-            _ => format!("; {} is {} all the same, and in {}", ticket.key, done.words(), ticket.status),
+            _ => format!(". {}", done_to(ticket, done)),
         };
         screen.error(&format!("{sentence} ({}){all_the_same}", decision.code));
         screen.help(&decision.help);
@@ -174,13 +174,7 @@ fn answered(session: &Session, answer: &TicketAnswer, done: Done) -> Result<Exit
     }
     if !screen.is_json() {
         match screen.width() {
-            Some(_) => screen.out(&super::screen::tame(&format!(
-                "{} is {}, and in {}. {}",
-                ticket.key,
-                done.words(),
-                ticket.status,
-                decision.sentence
-            )))?,
+            Some(_) => screen.out(&super::screen::tame(&format!("{}. {}", done_to(ticket, done), decision.sentence)))?,
             None => screen.out(&piped(ticket, decision))?,
         }
         if let Some(job) = &decision.job {
@@ -188,6 +182,11 @@ fn answered(session: &Session, answer: &TicketAnswer, done: Done) -> Result<Exit
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn done_to(ticket: &Ticket, done: Done) -> String {
+    let preposition = if done == Done::Moved { "to" } else { "in" };
+    format!("{} {} {preposition} {}", done.words(), ticket.key, ticket.status)
 }
 
 fn piped(ticket: &Ticket, decision: &Decision) -> String {
@@ -218,7 +217,7 @@ fn list(session: &Session, tickets: &[Ticket]) -> Result<(), Fault> {
             pull_request(ticket),
         ]);
     }
-    table.show(&session.screen, "No ticket yet. Write one with `pullyard tickets create KEY --title TEXT`.")
+    table.show(&session.screen, "No ticket yet. Create one with `pullyard tickets create KEY --title TEXT`.")
 }
 
 fn pull_request(ticket: &Ticket) -> Cell {

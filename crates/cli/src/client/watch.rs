@@ -25,7 +25,7 @@ pub(super) async fn watch(session: &Session, job: &JobId) -> Result<ExitCode, Fa
     tokio::select! {
         ended = follow(session, job, None) => ended,
         _ = tokio::signal::ctrl_c() => {
-            session.screen.note(&format!("interrupted: job {} goes on without you", job.short()));
+            session.screen.note(&format!("interrupted: job {} is still running", job.short()));
             Ok(Exit::Interrupted.into())
         }
     }
@@ -92,7 +92,7 @@ fn state(job: &Job) -> String {
         // Print the code: the sentence counts seconds and would repeat.
         Some(waits) if job.attempt == 0 => format!("{word}: {}", waits.code.replace('_', " ")),
         Some(waits) => format!("{word} after attempt {}: {}", job.attempt, waits.code.replace('_', " ")),
-        None if job.cancel.is_some() => format!("{word}: to be cancelled"),
+        None if job.cancel.is_some() => format!("{word}: being cancelled"),
         None => word.to_owned(),
     }
 }
@@ -120,7 +120,7 @@ pub(super) fn said_of_end(screen: &Screen, job: &Job) -> ExitCode {
     match &job.failure {
         Some(failure) => {
             let sentence = failure.sentence.trim_end_matches('.');
-            let fault = failure.class.map(|class| format!("; fault: {}", class.words())).unwrap_or_default();
+            let fault = failure.class.map(|class| format!("; cause: {}", class.words())).unwrap_or_default();
             screen.error(&format!("job {} {word} after {took}: {sentence} ({}){fault}", job.id.short(), failure.code));
             told_to_look(screen, job);
             screen.help(&words::about_job(&failure.help, &job.id));
@@ -129,7 +129,7 @@ pub(super) fn said_of_end(screen: &Screen, job: &Job) -> ExitCode {
             let by = job.cancel.as_ref().map(|cancel| format!(" by {}", cancel.by)).unwrap_or_default();
             screen.error(&format!("job {} was {word}{by} after {took}", job.id.short()));
             told_to_look(screen, job);
-            screen.help(&format!("do it again with `pullyard jobs retry {}`", job.id.short()));
+            screen.help(&format!("retry it with `pullyard jobs retry {}`", job.id.short()));
         }
     }
     Exit::Ended.into()
@@ -138,7 +138,7 @@ pub(super) fn said_of_end(screen: &Screen, job: &Job) -> ExitCode {
 fn told_to_look(screen: &Screen, job: &Job) {
     if job.untold_push.is_some() {
         let why = job.id.short();
-        screen.help(&format!("look at the forge first: an earlier attempt may have pushed; `pullyard why {why}`"));
+        screen.help(&format!("check the forge first: an earlier attempt may have pushed; `pullyard why {why}`"));
     }
 }
 

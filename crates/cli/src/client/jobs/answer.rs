@@ -9,32 +9,34 @@ use pullyard_protocol::job::Job;
 use std::io::Read;
 use std::process::ExitCode;
 
-/// Answer the question of a job's agent; the job goes on with it.
+/// Answer the agent's question; the job then resumes.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs answer 7F2K 'use an empty list'
   pullyard jobs answer @last - < answer.md")]
 pub(super) struct Answer {
-    /// Its id.
+    /// Job id.
     #[arg(value_name = "JOB")]
     id: String,
-    /// What to say; `-` reads it from standard input.
+    /// Text; `-` reads it from stdin.
     #[arg(value_name = "TEXT")]
     text: String,
 }
 
-/// Say something to a job's agent, also while it works: Claude Code hears it before its next request to the model, Codex
-/// at the end of its turn at the latest, a command when it asks or begins again.
+/// Send a message to a job's agent, even while it works.
+///
+/// Claude Code reads it before its next request to the model, Codex at the end of its turn at the latest, a command when
+/// it asks or starts again.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs send 7F2K 'leave the database alone'
   pullyard jobs send @last 'and keep the old name as an alias'
   git diff | pullyard jobs send 7F2K -")]
 pub(super) struct Send {
-    /// Its id.
+    /// Job id.
     #[arg(value_name = "JOB")]
     id: String,
-    /// What to say; `-` reads it from standard input.
+    /// Text; `-` reads it from stdin.
     #[arg(value_name = "TEXT")]
     text: String,
 }
@@ -66,8 +68,8 @@ pub(in crate::client) async fn tell(session: &Session, id: &JobId, text: &str) -
     let job = session.api.answer_job(id, text, Some(&key)).await?;
     let (screen, short) = (&session.screen, job.id.short());
     match (job.status, &job.adopts) {
-        (Status::Ready, None) => screen.note(&format!("Job {short} was told, and goes on.")),
-        _ => screen.note(format!("Job {short} was told. {}", job.hears_when().unwrap_or_default()).trim_end()),
+        (Status::Ready, None) => screen.note(&format!("Sent to job {short}, which resumes.")),
+        _ => screen.note(format!("Sent to job {short}. {}", job.hears_when().unwrap_or_default()).trim_end()),
     }
     Ok(job)
 }
@@ -79,6 +81,6 @@ fn from_standard_input() -> Result<String, Fault> {
     std::io::stdin()
         .take(most)
         .read_to_string(&mut text)
-        .map_err(|error| Fault::usage(format!("standard input can't be read: {error}")))?;
+        .map_err(|error| Fault::usage(format!("can't read stdin: {error}")))?;
     Ok(text)
 }

@@ -14,41 +14,41 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// List what a job's attempts left behind, or print one of them.
+/// List a job's artifacts, or print one.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs artifacts 7F2K
   pullyard jobs artifacts 7F2K agent-output.jsonl --out log.jsonl
   pullyard jobs artifacts @last final-message.md")]
 pub(super) struct List {
-    /// The job's id.
+    /// Job id.
     #[arg(value_name = "JOB")]
     id: String,
-    /// One of them, by its name or id; the newest attempt's of that name.
+    /// Name or id of one; of several, the newest.
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// Only this attempt's.
+    /// Only this attempt.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     attempt: Option<u32>,
-    /// Write it into this file, and not to the standard output.
+    /// Write to this file instead of stdout.
     #[arg(long, value_name = "FILE", requires = "name")]
     out: Option<PathBuf>,
 }
 
-/// Print what a job changed, as `git apply` takes it.
+/// Print a job's changes, as a patch for `git apply`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs diff 7F2K
   pullyard jobs diff @last | git apply
   pullyard jobs diff 7F2K --attempt 1 --out changes.patch")]
 pub(super) struct Diff {
-    /// The job's id.
+    /// Job id.
     #[arg(value_name = "JOB")]
     id: String,
-    /// This attempt's; the newest that has one if not given.
+    /// This attempt (default: the newest with a patch).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     attempt: Option<u32>,
-    /// Write it into this file, and not to the standard output.
+    /// Write to this file instead of stdout.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -68,7 +68,7 @@ impl List {
         };
         let is_meant = |one: &&Artifact| one.name.as_str() == name || one.id.as_str() == name;
         let meant = artifacts.iter().rev().find(is_meant).ok_or_else(|| {
-            Fault::not_found(format!("{} keeps no artifact {name}", job_or_attempt(&id, self.attempt)))
+            Fault::not_found(format!("{} has no artifact {name}", job_or_attempt(&id, self.attempt)))
                 .help(format!("`pullyard jobs artifacts {}` lists them", id.short()))
         })?;
         fetched(session, &id, meant, self.out.as_deref()).await
@@ -93,13 +93,13 @@ async fn none(session: &Session, id: &JobId, attempt: Option<u32>) -> Result<Fau
     let job = session.api.job(id).await?;
     let short = id.short();
     let error = match attempt {
-        Some(_) => format!("{} keeps no patch", job_or_attempt(id, attempt)),
-        None if job.ended.is_none() => format!("job {short} keeps no patch yet: it is made when its agent is done"),
-        None => format!("job {short} keeps no patch: no attempt of it changed anything, or it was not uploaded"),
+        Some(_) => format!("{} has no patch", job_or_attempt(id, attempt)),
+        None if job.ended.is_none() => format!("no diff yet: job {short} is still running"),
+        None => format!("job {short} has no patch: no attempt changed a file, or the upload failed"),
     };
     let fault = Fault::not_found(error);
     Ok(match job.result {
-        Some(made) => fault.help(format!("its work is at {}", made.url)),
+        Some(made) => fault.help(format!("its changes are at {}", made.url)),
         None => fault,
     })
 }
@@ -116,7 +116,7 @@ fn listed(session: &Session, artifacts: Vec<Artifact>, of: &str) -> Result<ExitC
         Column::Whole("KIND"),
         Column::Right("SIZE"),
         Column::Right("ATTEMPT"),
-        Column::Whole("MADE"),
+        Column::Whole("CREATED"),
         Column::Whole("STORED"),
     ]);
     for one in &artifacts {
@@ -129,7 +129,7 @@ fn listed(session: &Session, artifacts: Vec<Artifact>, of: &str) -> Result<ExitC
             Cell::same(if one.stored { "yes" } else { "no" }),
         ]);
     }
-    table.show(screen, &format!("Nothing is kept of {of}."))?;
+    table.show(screen, &format!("No artifacts of {of}."))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -137,7 +137,7 @@ fn listed(session: &Session, artifacts: Vec<Artifact>, of: &str) -> Result<ExitC
 async fn fetched(session: &Session, id: &JobId, one: &Artifact, out: Option<&Path>) -> Result<ExitCode, Fault> {
     let screen = &session.screen;
     if screen.is_json() && out.is_none() {
-        return Err(Fault::usage("--json prints one document, and an artifact may be anything").help("add --out FILE"));
+        return Err(Fault::usage("--json can't print the content of an artifact").help("add --out FILE"));
     }
     let mut download = session.api.artifact(id, &one.id).await?;
     let Some(out) = out else {
@@ -150,7 +150,7 @@ async fn fetched(session: &Session, id: &JobId, one: &Artifact, out: Option<&Pat
     };
     let unwritten = |error: io::Error| {
         Fault::new(Exit::Failed, format!("can't write {}: {error}", out.display()))
-            .help("name another file with --out, in a folder that you may write to")
+            .help("choose another file with --out, in a folder that you can write to")
     };
     // Rename a complete file, so that a partial one never has the final name.
     let half = half_of(out);
@@ -163,7 +163,7 @@ async fn fetched(session: &Session, id: &JobId, one: &Artifact, out: Option<&Pat
     if screen.is_json() {
         screen.json(one)?;
     } else {
-        screen.note(&format!("{} was written to {}.", one.name, out.display()));
+        screen.note(&format!("Wrote {} to {}.", one.name, out.display()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -175,7 +175,7 @@ async fn copied(
     unwritten: impl Fn(io::Error) -> Fault,
 ) -> Result<(), Fault> {
     let broken = |why: String| {
-        Fault::new(Exit::Failed, format!("the download of {} broke off: {why}", one.name))
+        Fault::new(Exit::Failed, format!("the download of {} stopped: {why}", one.name))
             .help("run the same command again")
     };
     let mut size = 0;
@@ -185,7 +185,7 @@ async fn copied(
     }
     to.flush().map_err(&unwritten)?;
     if size != one.size_bytes {
-        return Err(broken(format!("{size} of {} bytes came", one.size_bytes)));
+        return Err(broken(format!("received {size} of {} bytes", one.size_bytes)));
     }
     Ok(())
 }

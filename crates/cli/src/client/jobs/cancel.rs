@@ -12,22 +12,22 @@ use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Cancel jobs: what waits ends at once, what runs is stopped within a minute.
+/// Cancel jobs: waiting ones at once, running ones within a minute.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs cancel 7F2K
   pullyard jobs cancel 7F2K 7F3A --yes --reason 'the wrong ticket' --wait")]
 pub(super) struct Cancel {
-    /// Their ids.
+    /// Job ids.
     #[arg(value_name = "JOB", required = true)]
     ids: Vec<String>,
-    /// Don't ask.
+    /// Skip the confirmation.
     #[arg(long, short)]
     yes: bool,
-    /// Why, in one line; shown wherever the job is.
+    /// Reason, in one line; shown with the job.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Wait until they have ended.
+    /// Wait until the jobs have ended.
     #[arg(long)]
     wait: bool,
 }
@@ -43,7 +43,7 @@ impl Cancel {
             }
         }
         if !self.yes && !agreed(session, &meant).await? {
-            return Err(Fault::new(Exit::Failed, "nothing was done"));
+            return Err(Fault::new(Exit::Failed, "cancelled; nothing was changed"));
         }
         let request = CancelJob { reason: self.reason.clone() };
         let (mut answers, mut first) = (Vec::new(), None);
@@ -92,7 +92,7 @@ fn said(screen: &Screen, job: &Job) {
         let by = job.cancel.as_ref().map(|cancel| format!(" by {}", cancel.by)).unwrap_or_default();
         screen.note(&format!("Job {short} was cancelled{by}."));
     } else {
-        screen.note(&format!("Job {short} is to stop; it ends within a minute, unless its push succeeds first."));
+        screen.note(&format!("Stopping job {short} (up to a minute). If it is already pushing, it may still complete."));
     }
 }
 
@@ -100,11 +100,11 @@ async fn agreed(session: &Session, jobs: &[JobId]) -> Result<bool, Fault> {
     let question = match jobs {
         [one] => {
             let job = session.api.job(one).await?;
-            format!("Cancel job {} ({})? Its agent stops, and what it did is not pushed.", one.short(), job.title)
+            format!("Cancel job {} ({})? Its agent stops, and its work is not pushed.", one.short(), job.title)
         }
         all => {
             let names = all.iter().map(JobId::short).collect::<Vec<_>>().join(", ");
-            format!("Cancel {} jobs ({names})? Their agents stop, and what they did is not pushed.", all.len())
+            format!("Cancel {} jobs ({names})? Their agents stop, and their work is not pushed.", all.len())
         }
     };
     session.screen.agreed(&question)

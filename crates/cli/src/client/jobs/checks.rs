@@ -10,22 +10,22 @@ use pullyard_protocol::artifact::{AttemptChecks, Checks};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Show what came of each check on a job's work: how it ended, how long it took, where its output is.
+/// Show the results of the checks on a job's work.
 ///
-/// They are known once an attempt has ended; while it runs, `jobs logs` tells of them.
+/// Results appear once an attempt has ended; while it runs, see `pullyard jobs logs`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs checks 7F2K
   pullyard jobs checks @last --json
   pullyard jobs checks 7F2K --output check-1.txt")]
 pub(super) struct Show {
-    /// The job's id.
+    /// Job id.
     #[arg(value_name = "JOB")]
     id: String,
-    /// Only this attempt's.
+    /// Only this attempt.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     attempt: Option<u32>,
-    /// Print the output of one of them, by its name in the last column.
+    /// Print the output of one check, by its name in the last column.
     #[arg(long, value_name = "NAME")]
     output: Option<String>,
 }
@@ -52,7 +52,7 @@ fn shown(session: &Session, checks: &Checks, of: &str) -> Result<ExitCode, Fault
     let mut table = Table::new([
         Column::Text("CHECK"),
         Column::Whole("RESULT"),
-        Column::Whole("ENDED WITH"),
+        Column::Whole("EXIT"),
         Column::Right("TOOK"),
         Column::Right("ATTEMPT"),
         Column::Whole("ROUND"),
@@ -63,7 +63,7 @@ fn shown(session: &Session, checks: &Checks, of: &str) -> Result<ExitCode, Fault
             table.row(row(*attempt, run));
         }
     }
-    table.show(screen, &format!("Nothing was checked in {of}."))?;
+    table.show(screen, &format!("No checks ran in {of}."))?;
     Ok(ExitCode::SUCCESS)
 }
 

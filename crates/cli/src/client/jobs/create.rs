@@ -9,7 +9,7 @@ use pullyard_protocol::decision::Decision;
 use pullyard_protocol::job::CreateJob;
 use std::process::ExitCode;
 
-/// Ask for a job, for a ticket, from a prompt, or both; prints its id.
+/// Request a job for a ticket, from a prompt, or both; prints its id.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs create --ticket DEMO-1 --wait
@@ -17,29 +17,28 @@ use std::process::ExitCode;
   pullyard jobs create --prompt 'In `README.md` replace `A` with `B`' --idempotency-key k1")]
 #[command(group = clap::ArgGroup::new("work").required(true).multiple(true).args(["ticket", "prompt"]))]
 pub(super) struct Create {
-    /// The ticket it is for.
+    /// Ticket.
     #[arg(long, value_name = "KEY")]
     ticket: Option<TicketKey>,
-    /// What to do, beside or instead of the ticket's text.
+    /// Task; added to the ticket's text, if there is a ticket.
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
-    /// Where; the ticket's or the project's default when not given.
+    /// Repository (default: the ticket's, else the project's).
     #[arg(long, value_name = "OWNER/NAME")]
     repository: Option<RepositoryName>,
-    /// The branch to start from; the repository's default when not given.
+    /// Branch to start from (default: the repository's).
     #[arg(long, value_name = "BRANCH")]
     base: Option<String>,
-    /// The agent: claude_code, codex, auto (whichever is installed) or command; the repository's when not given,
-    /// or its project's.
+    /// Agent: claude_code, codex, auto (the installed one) or command (default: the repository's, else the project's).
     #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
     agent: Option<String>,
-    /// The model, as the agent names it; when not given, the one that was named with that agent, or its own default.
+    /// Model, as the agent names it (default: the one configured with that agent, else the agent's own).
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// The same key again is the same request, and gets the same job.
+    /// Key of this request; repeating it returns the same job.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
-    /// Follow it until it ends; exits with 6 when it failed or was cancelled.
+    /// Follow the job until it ends; exits with 6 if it failed or was cancelled.
     #[arg(long)]
     wait: bool,
 }

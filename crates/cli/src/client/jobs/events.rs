@@ -7,14 +7,14 @@ use crate::client::watch;
 use pullyard_protocol::event::{EventPage, SeenEvent};
 use std::process::ExitCode;
 
-/// Print what the agent and its runner did, oldest first.
+/// Print the events of the agent and its runner, oldest first.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  pullyard jobs events 7F2K\n  pullyard jobs events @last --jsonl")]
 pub(super) struct Events {
-    /// The job's id.
+    /// Job id.
     #[arg(value_name = "JOB")]
     id: String,
-    /// One JSON document per event.
+    /// Print one JSON document per event.
     #[arg(long)]
     jsonl: bool,
 }

@@ -21,25 +21,25 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
   pullyard jobs list --status failed,cancelled --since 2d
   pullyard jobs list --ticket DEMO-1 --json")]
 pub(super) struct List {
-    /// Only jobs with one of these statuses: ready, executing, failed, ….
+    /// Only these statuses: ready, executing, failed, ….
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
     status: Vec<Status>,
-    /// Only jobs of this ticket.
+    /// Only this ticket.
     #[arg(long, value_name = "KEY")]
     ticket: Option<TicketKey>,
-    /// Only jobs made since then: 30m, 12h, 7d, 2026-11-20, or a time as 2026-11-20T12:00:00Z.
+    /// Only jobs created since then: 30m, 12h, 7d, 2026-11-20 or 2026-11-20T12:00:00Z.
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     since: Option<Timestamp>,
-    /// Only jobs made before then.
+    /// Only jobs created before then.
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     until: Option<Timestamp>,
-    /// At most so many; 50 when not given.
+    /// Maximum number (default: 50).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: Option<u16>,
-    /// Go on after the page that gave this cursor.
+    /// Continue after the page that printed this cursor.
     #[arg(long, value_name = "CURSOR", value_parser = crate::client::cursor)]
     after: Option<String>,
-    /// Look again every two seconds until Ctrl-C.
+    /// Refresh every two seconds until Ctrl-C.
     #[arg(long)]
     watch: bool,
 }
@@ -55,8 +55,8 @@ impl List {
             return Ok(ExitCode::SUCCESS);
         }
         if session.screen.width().is_none() || session.screen.is_json() {
-            return Err(Fault::usage("--watch is for a terminal")
-                .help("list again whenever you like, or follow one job with `pullyard jobs watch`"));
+            return Err(Fault::usage("--watch needs a terminal")
+                .help("run it without --watch, or follow one job with `pullyard jobs watch`"));
         }
         tokio::select! {
             ended = self.again_and_again(session) => ended,
@@ -131,7 +131,7 @@ impl List {
         let next = page.next.as_deref();
         let empty = match self.is_filtered() {
             true => pages::nothing("job", next, page.looked_back_to),
-            false => "No job yet. Ask for one with `pullyard jobs create`.".to_owned(),
+            false => "No job yet. Request one with `pullyard jobs create`.".to_owned(),
         };
         table.show(&session.screen, &empty)?;
         pages::hint(&session.screen, next, page.looked_back_to);
@@ -160,7 +160,7 @@ fn status(word: &str) -> Result<Status, String> {
 }
 
 pub(in crate::client) fn moment(said: &str) -> Result<Timestamp, String> {
-    let bad = || "use 30m, 12h, 7d, a day as 2026-11-20, or a time as 2026-11-20T12:00:00Z".to_owned();
+    let bad = || "use 30m, 12h, 7d, 2026-11-20 or 2026-11-20T12:00:00Z".to_owned();
     if let Ok(at) = Timestamp::parse(said).or_else(|_| Timestamp::parse(&format!("{said}T00:00:00Z"))) {
         return Ok(at);
     }

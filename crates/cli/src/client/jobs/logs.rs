@@ -11,22 +11,22 @@ use pullyard_protocol::artifact::Attempt;
 use pullyard_protocol::event::{EventKind, EventPage, SeenEvent};
 use std::process::ExitCode;
 
-/// Print a job's log: the agent's words, its commands and their output, and its standard error.
+/// Print a job's log: the agent's text, its commands and their output, and its stderr.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs logs 7F2K -f
   pullyard jobs logs @last --attempt 1 --jsonl")]
 pub(super) struct Logs {
-    /// The job's id.
+    /// Job id.
     #[arg(value_name = "JOB")]
     id: String,
-    /// Go on until the job ends; exits with 6 when it failed or was cancelled.
+    /// Follow the log until the job ends; exits with 6 if it failed or was cancelled.
     #[arg(long, short)]
     follow: bool,
-    /// Only this attempt's.
+    /// Only this attempt.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     attempt: Option<u32>,
-    /// One JSON document per event, all of them.
+    /// Print every event as one JSON document per line.
     #[arg(long)]
     jsonl: bool,
 }
@@ -35,7 +35,7 @@ impl Logs {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         if session.screen.is_json() && self.follow && !self.jsonl {
             return Err(Fault::usage(
-                "--json prints one document when all is there; a log that goes on has no such end",
+                "--json can't follow a log, because it prints one complete document",
             )
             .help("use --jsonl"));
         }
@@ -43,7 +43,7 @@ impl Logs {
         tokio::select! {
             ended = self.read(session, &id) => ended,
             _ = tokio::signal::ctrl_c() => {
-                session.screen.note(&format!("interrupted: job {} goes on without you", id.short()));
+                session.screen.note(&format!("interrupted: job {} is still running", id.short()));
                 Ok(Exit::Interrupted.into())
             }
         }
@@ -168,7 +168,7 @@ fn recorded(record: &Attempt) -> Option<String> {
 fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {
     let event = &seen.event;
     let named = [&event.name, &event.path].into_iter().flatten().next();
-    let said_by = format!("{}: ", event.name.as_deref().map_or("somebody".into(), tame));
+    let said_by = format!("{}: ", event.name.as_deref().map_or("unknown".into(), tame));
     let (before, colour) = match event.kind {
         EventKind::Phase => {
             screen.note(&format!("-- {}, attempt {} --", event.name.as_deref().unwrap_or("phase"), seen.attempt));
@@ -197,7 +197,7 @@ fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {
     lines.try_for_each(|line| screen.out(&screen.painted(colour, &format!("{before}{}", tame_line(line)))))?;
     if let Some(whole) = event.data.as_ref().and_then(|data| data["artifact"].as_str()) {
         let said = format!(
-            "all of it: `pullyard jobs artifacts {} {} --attempt {}`",
+            "full text: `pullyard jobs artifacts {} {} --attempt {}`",
             job.short(),
             tame_line(whole),
             seen.attempt

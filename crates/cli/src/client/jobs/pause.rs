@@ -5,11 +5,11 @@ use crate::client::session::Session;
 use pullyard_domain::job::Status;
 use std::process::ExitCode;
 
-/// Pause a job: its agent stops and its slot is free; `jobs continue` lets it go on.
+/// Pause a job and free its slot; `pullyard jobs continue` resumes it.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  pullyard jobs pause 7F2K\n  pullyard jobs pause @last --json")]
 pub(super) struct Pause {
-    /// Its id.
+    /// Job id.
     #[arg(value_name = "JOB")]
     id: String,
 }
@@ -20,7 +20,7 @@ impl Pause {
         let (screen, short) = (&session.screen, job.id.short());
         match job.status {
             Status::Paused => screen.note(&format!("Job {short} is paused.")),
-            _ => screen.note(&format!("Job {short} is to pause; its runner stops, unless its push succeeds first.")),
+            _ => screen.note(&format!("Pausing job {short}. If it is already pushing, it may still complete.")),
         }
         if screen.is_json() {
             screen.json(&job)?;
@@ -29,11 +29,11 @@ impl Pause {
     }
 }
 
-/// Let a paused job go on.
+/// Resume a paused job.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  pullyard jobs continue 7F2K\n  pullyard jobs continue @last --json")]
 pub(super) struct Continue {
-    /// Its id.
+    /// Job id.
     #[arg(value_name = "JOB")]
     id: String,
 }
@@ -42,7 +42,7 @@ impl Continue {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let job = session.api.continue_job(&session.job(&self.id).await?).await?;
         let screen = &session.screen;
-        screen.note(&format!("Job {} goes on.", job.id.short()));
+        screen.note(&format!("Job {} resumes.", job.id.short()));
         if screen.is_json() {
             screen.json(&job)?;
         }

@@ -30,7 +30,7 @@ fn lines(attempt: &Attempt) -> Vec<(&'static str, Cell)> {
         AttemptOutcome::Completed => "Completed",
         AttemptOutcome::Failed => "Failed",
         AttemptOutcome::Cancelled => "Cancelled",
-        AttemptOutcome::Requeued => "Put back",
+        AttemptOutcome::Requeued => "Requeued",
         AttemptOutcome::Asked => "Asked",
         AttemptOutcome::Paused => "Paused",
     };

@@ -6,21 +6,21 @@ use crate::client::session::Session;
 use crate::client::words;
 use std::process::ExitCode;
 
-/// Do the work of a failed or cancelled job again, as a new job; prints its id.
+/// Retry a failed or cancelled job as a new job; prints its id.
 ///
-/// The ticket's present text is used, or the same prompt; repository and base stay the same.
+/// The new job uses the ticket's current text or the same prompt, and the same repository and base.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs retry 7F2K
   pullyard jobs retry @last --wait")]
 pub(super) struct Retry {
-    /// The ended job.
+    /// Failed or cancelled job.
     #[arg(value_name = "JOB")]
     id: String,
-    /// Follow the new job until it ends; exits with 6 when it failed or was cancelled.
+    /// Follow the new job until it ends; exits with 6 if it failed or was cancelled.
     #[arg(long)]
     wait: bool,
-    /// The same key again is the same request, and gets the same job.
+    /// Key of this request; repeating it returns the same job.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
 }

@@ -10,10 +10,10 @@ use pullyard_protocol::project::{AddRepository, Repository};
 /// What is run around the agent instead of what the project says.
 #[derive(clap::Args, Debug)]
 pub(super) struct Commands {
-    /// Run this before the agent, instead of the project's `setup.commands`; once for each command.
+    /// Command to run before the agent, instead of the project's `setup.commands`; can be repeated.
     #[arg(long, value_name = "COMMAND")]
     setup: Vec<String>,
-    /// Check the agent's work with this, instead of the project's `checks.commands`; once for each command.
+    /// Command that checks the agent's work, instead of the project's `checks.commands`; can be repeated.
     #[arg(long = "check", value_name = "COMMAND")]
     checks: Vec<String>,
 }
@@ -25,7 +25,7 @@ impl Commands {
     }
 }
 
-/// Set a repository's agent and what is run around it; what is not named stays.
+/// Set a repository's agent, setup and checks; other values stay.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard repos set acme/app --agent codex --model gpt-5.2-codex
@@ -34,25 +34,25 @@ impl Commands {
   pullyard repos set acme/app --no-checks
   pullyard repos set acme/app --project-commands")]
 pub(super) struct Set {
-    /// `owner/name`.
+    /// Repository.
     #[arg(value_name = "OWNER/NAME")]
     name: RepositoryName,
-    /// The agent that works on it: claude_code, codex, auto (whichever is installed where a job runs), command, or
-    /// project (its project chooses). Another agent leaves the model of the one before it behind.
+    /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent).
+    /// Changing the agent clears the model.
     #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(OF_REPOSITORIES))]
     agent: Option<String>,
-    /// The model to ask for, as its agent names it.
+    /// Model, as the agent names it.
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     #[command(flatten)]
     commands: Commands,
-    /// Run nothing before the agent, whatever the project says.
+    /// Run no setup, even if the project has one.
     #[arg(long, conflicts_with = "setup")]
     no_setup: bool,
-    /// Check nothing, whatever the project says.
+    /// Run no checks, even if the project has some.
     #[arg(long, conflicts_with = "checks")]
     no_checks: bool,
-    /// Run what the project says, before and after.
+    /// Use the project's setup and checks.
     #[arg(long, conflicts_with_all = ["setup", "checks", "no_setup", "no_checks"])]
     project_commands: bool,
 }
@@ -64,7 +64,7 @@ impl Set {
         let same = |there: &Repository| there.name.as_str().eq_ignore_ascii_case(name.as_str());
         let there = there.into_iter().find(same).ok_or_else(|| {
             Fault::not_found(format!("{name} is not connected to {project}"))
-                .help("`pullyard repos list` shows those that are")
+                .help("`pullyard repos list` lists connected repositories")
         })?;
         let said = commands.own();
         let none = |none: bool| none.then(Vec::new);

@@ -16,7 +16,7 @@ pub(super) fn link(
 ) -> Result<(RepositoryName, IntegrationId), Fault> {
     let Some(data) = &session.data else {
         return Err(Fault::usage(format!("{} does not run on this machine as `pullyard up`", session.url))
-            .help("--path is for contexts that `pullyard up` wrote; for others push to a forge and name OWNER/NAME"));
+            .help("--path works only with `pullyard up`; otherwise push to a forge and give OWNER/NAME"));
     };
     let name = match name {
         Some(name) => name,
@@ -41,7 +41,7 @@ fn named_after(path: &Path) -> Result<RepositoryName, Fault> {
 fn fault(error: &ForgeError, name: &RepositoryName) -> Fault {
     match error {
         ForgeError::RepositoryExists { .. } => {
-            Fault::new(Exit::Refused, format!("{name} is another repository already")).help("give it another name")
+            Fault::new(Exit::Refused, format!("{name} already names another repository")).help("give it another name")
         }
         ForgeError::Storage { .. } => Fault::new(Exit::Failed, format!("failed to {}", causes(error))),
         _ => Fault::usage(format!("can't {error}")),

@@ -31,13 +31,13 @@ pub(super) async fn test(session: &Session, project: &ProjectId, name: &Reposito
 
 fn show(session: &Session, features: &[FeatureTest]) -> Result<(), Fault> {
     let columns =
-        [Column::Whole("RESULT"), Column::Whole("FEATURE"), Column::Whole("PERMISSION"), Column::Text("WHAT IT IS")];
+        [Column::Whole("RESULT"), Column::Whole("FEATURE"), Column::Whole("PERMISSION"), Column::Text("DESCRIPTION")];
     let mut table = Table::new(columns);
     for feature in features {
         let (shown, colour) = match feature.verdict {
             FeatureVerdict::Works => ("works", Some(Colour::Green)),
             FeatureVerdict::Missing => ("missing", Some(Colour::Red)),
-            FeatureVerdict::Untold => ("can't be told", None),
+            FeatureVerdict::Untold => ("unknown", None),
             FeatureVerdict::Needless => ("not needed", None),
         };
         let cell = Cell::new(shown, words::wire(&feature.verdict));
