@@ -199,7 +199,7 @@ async fn each_kind_of_error_has_its_exit_code() {
     assert!(nobody.err.contains("pullyard up"), "{nobody:?}");
     user.run(&["job"]).await.ended(2, "'jobs'");
     user.run(&["jobs", "--url", "ftp://x"]).await.ended(2, "is not a URL");
-    user.run(&["--project", "No!", "jobs"]).await.ended(2, "no project's id");
+    user.run(&["--project", "No!", "jobs"]).await.ended(2, "not a project id");
     // 3: refused by a guard.
     user.run(&["jobs", "create", "--ticket", "APP-1"]).await.ended(3, "(job_active)");
     // 4: not signed in or not allowed.

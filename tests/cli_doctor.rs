@@ -121,7 +121,7 @@ async fn wrong_server_url_and_short_secret_name_are_explained() {
     let limited = story.token(&[Scope::Read], Some(&["acme"])).await;
     User::with(&story, &limited).run(&["secrets", "list"]).await.ended(4, "not_allowed");
     user.tell("PULLYARD_URL", &story.local.forge().url());
-    let ran = user.run(&["status", "--json"]).await.ended(1, "is that the address of a Pullyard server?");
+    let ran = user.run(&["status", "--json"]).await.ended(1, "check that this is the URL of a Pullyard server");
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["code"], json!("gateway"));
     story.end().await;
 }

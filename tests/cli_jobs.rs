@@ -375,7 +375,7 @@ async fn watch_explains_a_long_wait() {
 async fn help_covers_topics_and_job_commands() {
     let user = User::new();
     for (about, said) in [
-        (&["exit-codes"][..], "6    the job that was followed"),
+        (&["exit-codes"][..], "6    the watched job failed"),
         (&["json"], "--jsonl"),
         (&["environment"], "PULLYARD_TOKEN"),
         (&["jobs", "cancel"], "pullyard jobs cancel 7F2K"),

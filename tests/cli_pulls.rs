@@ -63,7 +63,7 @@ async fn revise_refuses_invalid_names_and_empty_messages() {
     let user = User::of(&story);
     let label = format!("{REPOSITORY}#{number}");
     for name in ["acme/app", "https://github.com/acme/app/issues/7", "acme#7", "x"] {
-        user.run(&["revise", name]).await.ended(2, "names no pull request");
+        user.run(&["revise", name]).await.ended(2, "is not a pull request");
     }
     user.run(&["revise", &label, "-m", ""]).await.ended(2, "/message");
     user.run_with(&["revise", &label, "--message-file", "-"], " \n").await.ended(2, "says nothing");
@@ -75,7 +75,7 @@ async fn revise_refuses_invalid_names_and_empty_messages() {
     read.run(&["revise", &label]).await.ended(4, "may not");
     assert!(story.jobs().await.is_empty());
     story.settings(|settings| settings.default_repository = None).await;
-    user.run(&["revise", "#1"]).await.ended(2, "has no default one");
+    user.run(&["revise", "#1"]).await.ended(2, "has no default repository");
     story.end().await;
 }
 

@@ -126,7 +126,7 @@ async fn agents_question_is_answered_on_the_terminal() {
     let elsewhere = Elsewhere::begin(ASKS).await;
     let mut command = elsewhere.command(&["--yes", "--agent-command", "./agent.sh"]);
     let mut terminal = Terminal::of(command.env("GH_TOKEN", TOKEN));
-    terminal.shows("type a line to say something to the agent").await;
+    terminal.shows("type a line to send it to the agent").await;
     terminal.shows("The agent asks:").await;
     terminal.shows("Which colour?").await;
     terminal.shows("Any will do.").await;
@@ -150,14 +150,14 @@ async fn end_of_input_is_reported_once() {
     let elsewhere = Elsewhere::begin(&asks).await;
     let mut command = elsewhere.command(&["--yes", "--agent-command", "./agent.sh"]);
     let mut terminal = Terminal::of(command.env("GH_TOKEN", TOKEN));
-    terminal.shows("type a line to say something to the agent").await;
+    terminal.shows("type a line to send it to the agent").await;
     terminal.types("\u{4}");
     terminal.shows("your input has ended").await;
     std::fs::write(&go, "").unwrap();
     let (code, out) = terminal.ends().await;
     let all = terminal.all();
     assert_eq!(code, Some(6), "{out}{all}");
-    assert!(all.contains("the agent asks what nobody can answer here: Which colour?"), "{all}");
+    assert!(all.contains("the agent asked a question, but there is no terminal to answer it: Which colour?"), "{all}");
     assert_eq!(all.matches("your input has ended").count(), 1, "{all}");
 }
 
@@ -167,8 +167,8 @@ async fn question_without_a_terminal_ends_the_try() {
     let tried = elsewhere.tries(&["--yes", "--agent-command", "./agent.sh"], TOKEN).await;
     let err = words(&tried.stderr);
     assert_eq!(tried.status.code(), Some(6), "{}{err}", words(&tried.stdout));
-    assert!(err.contains("the agent asks what nobody can answer here: Which colour? Any will do."), "{err}");
-    assert!(err.contains("try again with the answer in the prompt, or on a terminal"), "{err}");
+    assert!(err.contains("the agent asked a question, but there is no terminal to answer it: Which colour? Any will do."), "{err}");
+    assert!(err.contains("retry with the answer in the prompt, or on a terminal"), "{err}");
     assert!(!elsewhere.branches().contains("pullyard/"), "{}", elsewhere.branches());
 }
 

@@ -96,7 +96,7 @@ async fn possible_push_is_checked_before_the_job_fails() {
     let user = User::of(&story);
     let shown = user.run(&["jobs", "show", job.as_str()]).await.done();
     assert!(shown.contains("\npushed\tIt may have pushed, and looking for that failed: GitHub refused"), "{shown}");
-    let look = format!("look at the forge first: an earlier attempt may have pushed; `pullyard why {}`", job.short());
+    let look = format!("check the forge first: an earlier attempt may have pushed; `pullyard why {}`", job.short());
     user.run(&["jobs", "logs", job.as_str(), "-f"]).await.ended(6, &look);
     story.end().await;
 }

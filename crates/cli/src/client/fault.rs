@@ -100,11 +100,11 @@ impl From<Error> for Fault {
                 let reason = reason.split(" (os error").next().unwrap_or(&reason).to_owned();
                 let error = format!("can't reach {url}: {}", lower_first(&reason));
                 Self { unreachable: true, ..Self::new(Exit::Failed, error) }
-                    .help("is it running? start it with `pullyard up`, or set PULLYARD_URL")
+                    .help("start it with `pullyard up`, or set PULLYARD_URL")
             }
             Error::Unreadable { url, reason } => {
-                Self::new(Exit::Failed, format!("can't understand the answer of {url}: {reason}"))
-                    .help("is it a Pullyard server? compare `pullyard version`")
+                Self::new(Exit::Failed, format!("unexpected response from {url}: {reason}"))
+                    .help("check that it is a Pullyard server: `pullyard version`")
             }
             Error::Problem(problem) => problem_fault(problem),
         }
@@ -126,10 +126,10 @@ fn problem_fault(problem: Box<Problem>) -> Fault {
     };
     let help = match problem.status {
         _ if problem.code == "gateway" => {
-            Some("is that the address of a Pullyard server? `pullyard contexts` lists yours".into())
+            Some("check that this is the URL of a Pullyard server; `pullyard contexts` lists yours".into())
         }
         401 => Some("sign in with `pullyard login`, or set PULLYARD_TOKEN".into()),
-        412 => Some("look at it again, then repeat your change".into()),
+        412 => Some("it was changed meanwhile: check it, then repeat your change".into()),
         404 if problem.help.is_none() => listed_by(&problem.detail),
         _ => problem.help.as_deref().map(lower_first),
     };
@@ -166,7 +166,10 @@ fn lower_first(sentence: &str) -> String {
         "Ask",
         "Check",
         "Choose",
+        "Commit",
         "Connection",
+        "Create",
+        "Install",
         "It",
         "Job",
         "Make",
@@ -175,6 +178,9 @@ fn lower_first(sentence: &str) -> String {
         "Nothing",
         "Only",
         "Put",
+        "Reopen",
+        "Request",
+        "Retry",
         "Send",
         "Set",
         "Somebody",
@@ -260,7 +266,7 @@ mod tests {
         assert_eq!(help("There is no such thing."), None);
         for (status, code, says) in [
             (401, "not_signed_in", "pullyard login"),
-            (412, "changed", "look at it again"),
+            (412, "changed", "repeat your change"),
             (404, "gateway", "contexts"),
         ] {
             let help = problem(status, code, "No.", Some("Else.")).what_to_do().map(str::to_owned);

@@ -6,29 +6,29 @@ use pullyard_domain::id::ProjectId;
 use pullyard_protocol::project::{HoldProject, Project};
 use std::process::ExitCode;
 
-/// Hold a project: nothing new starts, and what asks for it waits until the release.
+/// Hold a project: no new jobs start; requests queue until release.
 ///
-/// Jobs that were made already go on. A project that is held stays as it is, with who held it first.
+/// Existing jobs continue. Holding a held project changes nothing; the first hold stays.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard hold --reason 'deploy freeze until Monday'
   pullyard hold --all --reason 'the model account is being moved'")]
 pub(crate) struct Hold {
-    /// Why, for those who meet it.
+    /// Reason, shown with the hold.
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Every project that the token may touch.
+    /// All projects that the token can access.
     #[arg(long)]
     all: bool,
 }
 
-/// Release a project: what was refused while it was held is decided now, oldest first.
+/// Release a project: queued requests are decided now, oldest first.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard release
   pullyard release --all")]
 pub(crate) struct Release {
-    /// Every project that the token may touch.
+    /// All projects that the token can access.
     #[arg(long)]
     all: bool,
 }
@@ -75,12 +75,12 @@ fn show(session: &Session, projects: &[Project]) -> Result<ExitCode, Fault> {
         return Ok(ExitCode::SUCCESS);
     }
     if projects.is_empty() {
-        session.screen.out("There is no project that the token may touch.")?;
+        session.screen.out("No project is accessible with this token.")?;
     }
     for project in projects {
         session.screen.out(&match words(project) {
-            Some(words) => format!("{} is held by {words}.", project.id),
-            None => format!("{} is released.", project.id),
+            Some(words) => format!("{} is on hold by {words}.", project.id),
+            None => format!("Released {}.", project.id),
         })?;
     }
     Ok(ExitCode::SUCCESS)

@@ -7,7 +7,7 @@ use serde_json::json;
 use std::io::IsTerminal;
 use std::process::{Command, ExitCode, Stdio};
 
-/// Open the pages in a browser, with a link that signs it in once.
+/// Open the web pages with a link that signs your browser in once.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard open
@@ -17,7 +17,7 @@ The link works for ten minutes and for one browser, with the rights of your toke
 a page of yours that nobody else on this machine can read; one that may not read your files (from a snap, say)
 needs the link itself, which stands on the screen.")]
 pub(crate) struct Open {
-    /// Only print the link, even on a terminal.
+    /// Print the link instead of opening it.
     #[arg(long)]
     print: bool,
 }

@@ -11,7 +11,7 @@ use pullyard_domain::project::Settings;
 use pullyard_protocol::project::{CreateProject, Project};
 use std::process::ExitCode;
 
-/// List, show and make projects.
+/// List, show and create projects.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard projects list
@@ -23,41 +23,41 @@ pub(crate) struct Projects {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List the projects that the token may touch.
+    /// List the projects that the token can access.
     #[command(after_help = "Examples:\n  pullyard projects list\n  pullyard projects list --json")]
     List {
-        /// Go on after the page that gave this cursor.
+        /// Continue after the page that printed this cursor.
         #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
         after: Option<String>,
     },
     /// Show a project.
     #[command(after_help = "Examples:\n  pullyard projects show\n  pullyard projects show acme")]
     Show {
-        /// Its short name.
+        /// Project id.
         id: Option<ProjectId>,
     },
-    /// Make a project; the same again is a repeat.
+    /// Create a project (safe to repeat).
     #[command(after_help = "Examples:
   pullyard projects create acme
   pullyard projects create acme --name Acme --auto-create --default-repository acme/app
   pullyard projects create acme --agent claude_code --model opus")]
     Create {
-        /// Its short name.
+        /// Project id.
         id: ProjectId,
-        /// Its name for people; the short one when not given.
+        /// Display name (default: the id).
         #[arg(long)]
         name: Option<String>,
-        /// A ticket that enters the trigger status gets a job.
+        /// Start a job for each ticket that enters the trigger status.
         #[arg(long)]
         auto_create: bool,
-        /// The repository of tickets that name none.
+        /// Default repository of its tickets.
         #[arg(long, value_name = "OWNER/NAME")]
         default_repository: Option<RepositoryName>,
-        /// The agent of its repositories that name none: claude_code, codex or auto (whichever is installed where a
-        /// job runs), which is meant when it is not given; `pullyard settings set agent=…` changes it.
+        /// Default agent of its repositories: claude_code, codex or auto (the one installed where a job runs; the default).
+        /// Change it with `pullyard settings set agent=…`.
         #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(OF_PROJECTS))]
         agent: Option<String>,
-        /// The model of that agent, as the agent names it; its own default when not given.
+        /// Model of that agent, as the agent names it (default: the agent's own).
         #[arg(long, value_name = "MODEL", requires = "agent")]
         model: Option<String>,
     },
@@ -104,7 +104,7 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), Fault> {
         let repository = settings.default_repository.as_ref().map(|name| name.as_str());
         table.row([Cell::same(id.as_str()), Cell::same(name), auto, Cell::maybe(repository)]);
     }
-    table.show(&session.screen, "No project yet. Make one with `pullyard projects create ID`.")?;
+    table.show(&session.screen, "No project yet. Create one with `pullyard projects create ID`.")?;
     if let Some(next) = page.next {
         session.screen.hint(&format!("there are more: `pullyard projects list --after {next}`"));
     }

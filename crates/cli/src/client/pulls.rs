@@ -16,7 +16,7 @@ use pullyard_protocol::pull::{
 };
 use std::process::ExitCode;
 
-/// List the open pull requests that a project's tickets are linked to, and what is so with their reviews.
+/// List open pull requests and the state of their reviews.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard pulls
@@ -33,18 +33,18 @@ enum Command {
     List(List),
 }
 
-/// List the open pull requests that a project's tickets are linked to.
+/// List the open pull requests that are linked to the project's tickets.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard pulls list
   pullyard pulls list --json")]
 struct List {
-    /// Go on after the page that gave this cursor.
+    /// Continue after the page that printed this cursor.
     #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
     after: Option<String>,
 }
 
-/// Link a pull request to a ticket, so that its reviews start jobs.
+/// Link a pull request to a ticket; its reviews then start jobs.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard link https://github.com/acme/app/pull/7 DEMO-1
@@ -52,12 +52,12 @@ struct List {
 pub(crate) struct Link {
     #[command(flatten)]
     which: Which,
-    /// The ticket's key.
+    /// Ticket key.
     #[arg(value_name = "KEY")]
     ticket: TicketKey,
 }
 
-/// Take the link of a pull request away: its reviews start nothing any more.
+/// Unlink a pull request; its reviews no longer start jobs.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard unlink https://github.com/acme/app/pull/7
@@ -70,10 +70,10 @@ pub(crate) struct Unlink {
 /// A pull request as it is named on a command line.
 #[derive(clap::Args)]
 pub(super) struct Which {
-    /// Its address, OWNER/NAME#7, or #7 of the project's default repository.
+    /// URL, OWNER/NAME#7, or #7 in the default repository.
     #[arg(value_name = "PR")]
     pull_request: String,
-    /// The forge, where several have a repository of that name.
+    /// Integration, if several forges have a repository of that name.
     #[arg(long, value_name = "ID")]
     integration: Option<IntegrationId>,
 }
@@ -138,7 +138,7 @@ impl Link {
         if session.screen.is_json() {
             session.screen.json(&linked)?;
         } else {
-            session.screen.note(&format!("{} is linked to {}.", linked.label, request.ticket));
+            session.screen.note(&format!("Linked {} to {}.", linked.label, request.ticket));
             said(session, &linked)?;
         }
         Ok(ExitCode::SUCCESS)
@@ -155,8 +155,8 @@ impl Unlink {
         }
         let label = format!("{}#{}", which.repository, which.number);
         session.screen.note(&match done.ticket {
-            Some(ticket) => format!("{label} is not linked to {ticket} any more."),
-            None => format!("{label} was linked to no ticket."),
+            Some(ticket) => format!("Unlinked {label} from {ticket}."),
+            None => format!("{label} was not linked to a ticket."),
         });
         Ok(ExitCode::SUCCESS)
     }
@@ -178,7 +178,7 @@ fn said(session: &Session, pull: &PullRequest) -> Result<(), Fault> {
 
 /// The host in a URL must match the repository's forge: another forge may have a repository of the same name.
 async fn find(session: &Session, text: &str, integration: Option<IntegrationId>) -> Result<PullRequestQuery, Fault> {
-    let unknown = || Fault::usage(format!("{text} names no pull request")).help(PULL_REQUEST_NAMES);
+    let unknown = || Fault::usage(format!("\"{text}\" is not a pull request")).help(PULL_REQUEST_NAMES);
     let name = PullRequestName::parse(text).ok_or_else(unknown)?;
     let project = session.project().await?;
     let number = name.number;
@@ -187,7 +187,7 @@ async fn find(session: &Session, text: &str, integration: Option<IntegrationId>)
         None => {
             let settings = session.api.project(&project).await?.settings;
             settings.default_repository.ok_or_else(|| {
-                Fault::usage(format!("{text} names no repository, and project {project} has no default one"))
+                Fault::usage(format!("{text} has no repository, and project {project} has no default repository"))
                     .help("write OWNER/NAME#7")
             })?
         }
@@ -208,7 +208,7 @@ async fn find(session: &Session, text: &str, integration: Option<IntegrationId>)
     });
     let meant = meant.ok_or_else(|| {
         Fault::not_found(format!("{repository} on {host} is not connected to project {project}"))
-            .help("`pullyard repos list` lists what is, `pullyard repos add` connects it")
+            .help("`pullyard repos list` lists connected repositories, `pullyard repos add` connects one")
     })?;
     Ok(PullRequestQuery { project, repository: meant.name, number, integration: Some(meant.integration) })
 }

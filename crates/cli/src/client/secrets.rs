@@ -26,42 +26,41 @@ pub(crate) struct Secrets {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Set a secret from stdin, or from a prompt that does not show it; prints its whole name.
+    /// Set a secret from stdin or a hidden prompt; prints its full name.
     ///
-    /// One line's end after the value is left out. Everything uses the new value within a minute.
+    /// Removes one line break at the end. The new value takes effect within a minute.
     #[command(after_help = "Examples:
   pullyard secrets set github
   pullyard integrations add gh1 \\
     --token-secret \"$(pullyard secrets set github < token.txt)\"
   pullyard settings set model_secrets.anthropic_api_key=\"$(pullyard secrets set anthropic --for-jobs < key.txt)\"")]
     Set {
-        /// The name you give it.
+        /// Name of the secret.
         name: SecretName,
-        /// It is a model's key, or one to sign commits with: only jobs are given it, and nothing that speaks to the
-        /// internet can read it.
+        /// Model key or signing key of commits: only jobs receive it; functions that face the internet can't read it.
         #[arg(long)]
         for_jobs: bool,
     },
-    /// Give a secret another value; the one it had counts beside it for a while.
+    /// Replace a secret's value; the old one stays valid for a while.
     ///
-    /// For the secret of a webhook, `pullyard hooks repair` then tells the forge the new value.
+    /// For a webhook's secret, then run `pullyard hooks repair` to send the new value to the forge.
     #[command(after_help = "Examples:
   pullyard secrets rotate hook-acme-app --generate
   pullyard secrets rotate hook-acme-app --overlap 2h < new-secret.txt")]
     Rotate {
-        /// The name it was given.
+        /// Name of the secret.
         name: SecretName,
-        /// How long the old value counts, too: 24h, 30m, 90s; at most 7d.
+        /// How long the old value stays valid: 24h, 30m, 90s; at most 7d.
         #[arg(long, value_name = "TIME", default_value = "24h", value_parser = a_time)]
         overlap: u64,
-        /// Make a value of 32 random bytes instead of asking for one.
+        /// Generate 32 random bytes instead of prompting.
         #[arg(long)]
         generate: bool,
     },
-    /// List the secrets that were set, without their values.
+    /// List secrets, without their values.
     #[command(after_help = "Examples:\n  pullyard secrets list\n  pullyard secrets list --json")]
     List {
-        /// Go on after the page that gave this cursor.
+        /// Continue after the page that printed this cursor.
         #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
         after: Option<String>,
     },
@@ -92,9 +91,9 @@ async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(
     }
     session.screen.out(&set.secret)?;
     session.screen.note(&match kind {
-        SecretKind::Forge => format!("Set {name}; an integration names it by --token-secret {}", set.secret),
+        SecretKind::Forge => format!("Set {name}; use it with `pullyard integrations add ID --token-secret {}`", set.secret),
         SecretKind::Job => format!(
-            "Set {name}; a project names it in its settings: `model_secrets.…` or `commits.signing_secret`={}",
+            "Set {name}; use it in a project's settings: `model_secrets.…` or `commits.signing_secret`={}",
             set.secret
         ),
     });
@@ -116,11 +115,11 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
     }
     session.screen.out(&rotated.secret)?;
     match rotated.old_until {
-        Some(until) => session.screen.note(&format!("{name} has another value; the old one counts until {until}")),
-        None => session.screen.note(&format!("{name} has another value; the old one does not count any more")),
+        Some(until) => session.screen.note(&format!("Replaced the value of {name}; the old one is valid until {until}")),
+        None => session.screen.note(&format!("Replaced the value of {name}; the old one is no longer valid")),
     }
     if name.as_str().starts_with("hook-") {
-        session.screen.hint("`pullyard hooks repair` tells the forge");
+        session.screen.hint("send it to the forge with `pullyard hooks repair`");
     }
     Ok(())
 }
@@ -145,13 +144,13 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), Fault> {
     if session.screen.is_json() {
         return session.screen.json(&page);
     }
-    let mut table = Table::new([Column::Text("NAME"), Column::Whole("SET"), Column::Text("WHOLE NAME")]);
+    let mut table = Table::new([Column::Text("NAME"), Column::Whole("SET"), Column::Text("FULL NAME")]);
     let now = words::now();
     for secret in &page.secrets {
         let set = secret.set_at.map_or_else(|| Cell::maybe(None::<&str>), |at| words::when(at, now));
         table.row([Cell::same(secret.name.as_str()), set, Cell::same(&secret.secret)]);
     }
-    table.show(&session.screen, "No secret was set. Set one with `pullyard secrets set NAME`.")?;
+    table.show(&session.screen, "No secret yet. Set one with `pullyard secrets set NAME`.")?;
     if let Some(next) = page.next {
         session.screen.hint(&format!("there are more: `pullyard secrets list --after {next}`"));
     }

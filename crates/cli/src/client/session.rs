@@ -78,18 +78,18 @@ impl Session {
 
     pub(super) async fn project(&self) -> Result<ProjectId, Fault> {
         if let Some(named) = &self.project {
-            return named.parse().map_err(|bad| Fault::usage(format!("{named} is no project's id: {bad}")));
+            return named.parse().map_err(|bad| Fault::usage(format!("{named} is not a project id: {bad}")));
         }
         let mut projects = self.projects().await?;
         match (projects.pop(), projects.len()) {
             (Some(only), 0) => Ok(only.id),
-            (None, _) => Err(Fault::not_found("there is no project yet, or the token may see none")
-                .help("make one with `pullyard projects create ID`")),
+            (None, _) => Err(Fault::not_found("there is no project yet, or the token has access to none")
+                .help("create one with `pullyard projects create ID`")),
             (Some(last), more) => {
                 let names = projects.iter().take(5).map(|project| project.id.to_string()).collect::<Vec<_>>();
                 let rest = if more > 5 { ", …".into() } else { format!(", {}", last.id) };
                 Err(Fault::usage(format!("there are {} projects: {}{rest}", more + 1, names.join(", ")))
-                    .help("name one with --project, or set PULLYARD_PROJECT"))
+                    .help("choose one with --project, or set PULLYARD_PROJECT"))
             }
         }
     }
@@ -132,14 +132,14 @@ impl Session {
             return Ok(job);
         }
         if said.trim().is_empty() {
-            return Err(Fault::usage("a job's id is empty").help("`pullyard jobs` lists them; @last is the newest"));
+            return Err(Fault::usage("the job id is empty").help("`pullyard jobs` lists them; @last is the newest"));
         }
         let project = self.project().await?;
         if said == "@last" {
             let newest = self.api.jobs(&project, None).await?.jobs.into_iter().next();
             let none = || {
                 Fault::not_found(format!("there is no job in project {project} yet"))
-                    .help("make one: `pullyard jobs create --prompt TEXT`")
+                    .help("create one: `pullyard jobs create --prompt TEXT`")
             };
             return newest.map(|job| job.id).ok_or_else(none);
         }
@@ -152,11 +152,11 @@ impl Session {
         match (meant.next(), meant.next()) {
             (Some(job), None) => Ok(job),
             (Some(one), Some(other)) => {
-                Err(Fault::usage(format!("{said} means more than one job: {one}, {other}"))
-                    .help("write more of the id"))
+                Err(Fault::usage(format!("{said} matches more than one job: {one}, {other}"))
+                    .help("write more characters of the id"))
             }
             (None, _) => Err(Fault::not_found(format!("there is no job {said} in project {project}"))
-                .help("`pullyard jobs` lists them; short ids are looked for among the newest 200")),
+                .help("`pullyard jobs` lists them; short ids match only the newest 200")),
         }
     }
 }

@@ -20,21 +20,21 @@ pub(crate) struct Settings {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show the settings, or those under some keys.
+    /// Show all settings, or some.
     #[command(after_help = "Examples:\n  pullyard settings get\n  pullyard settings get statuses limits.wall_secs")]
     Get {
-        /// Which, as `limits.wall_secs`.
+        /// Keys, such as `limits.wall_secs`.
         keys: Vec<String>,
     },
-    /// Change the named settings and leave the rest; `KEY=null` clears one.
+    /// Change settings; `KEY=null` clears one, other settings stay.
     #[command(after_help = "Examples:
   pullyard settings set auto_create=true
   pullyard settings set statuses.trigger='AI Processing' default_repository=acme/app")]
     Set {
-        /// What to change.
+        /// Settings and their new values.
         #[arg(required = true, value_name = "KEY=VALUE")]
         changes: Vec<String>,
-        /// Only if the settings are at this revision; the present one when not given.
+        /// Change only this revision of the settings (default: the current one).
         #[arg(long, value_name = "N")]
         revision: Option<u64>,
     },
@@ -65,13 +65,13 @@ fn key_of(change: &str) -> &str {
 
 fn changed(settings: Value, change: &str) -> Result<Value, Fault> {
     let Some((key, said)) = change.split_once('=') else {
-        return Err(Fault::usage(format!("{change} names no value")).help("write it as KEY=VALUE"));
+        return Err(Fault::usage(format!("missing value of {change}")).help(format!("write {change}=VALUE")));
     };
     let pointer = pointer(key);
     let Some(there) = settings.pointer(&pointer) else { return Err(unknown(&settings, key)) };
     if there.is_object() {
         return Err(
-            Fault::usage(format!("{key} is a group of settings")).help("`pullyard settings get` shows what is in it")
+            Fault::usage(format!("{key} is a group of settings")).help(format!("`pullyard settings get {key}` lists them"))
         );
     }
     let text = Value::String(said.to_owned());
@@ -101,7 +101,7 @@ fn pointer(key: &str) -> String {
 
 fn unknown(settings: &Value, key: &str) -> Fault {
     let known = flat(settings, "").into_iter().map(|(key, _)| key).collect::<Vec<_>>().join(", ");
-    Fault::usage(format!("there is no setting {key}")).help(format!("there are {known}"))
+    Fault::usage(format!("there is no setting {key}")).help(format!("use one of {known}"))
 }
 
 fn flat(settings: &Value, under: &str) -> Vec<(String, String)> {

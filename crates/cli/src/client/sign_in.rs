@@ -14,13 +14,13 @@ use std::process::ExitCode;
 
 /// Sign in to a server and save it as a context.
 ///
-/// The token is asked for without showing it, or read from stdin when that is not a terminal.
+/// Prompts for the token without showing it, or reads it from stdin if stdin is not a terminal.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard login https://pullyard.example
   pullyard login --context work < token.txt")]
 pub(crate) struct Login {
-    /// The server's address; the context's when not given.
+    /// URL of the server (default: the context's).
     #[arg(value_name = "URL")]
     server: Option<String>,
 }
@@ -60,7 +60,7 @@ fn asked(screen: &Screen, url: &str) -> Result<String, Fault> {
     let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't read the token: {error}"));
     let said = if io::stdin().is_terminal() {
         if screen.is_json() {
-            return Err(Fault::usage("--json never asks").help("give the token on stdin, or set PULLYARD_TOKEN"));
+            return Err(Fault::usage("--json never prompts").help("pass the token on stdin, or set PULLYARD_TOKEN"));
         }
         rpassword::prompt_password(format!("API token for {url}: ")).map_err(unread)?
     } else {
@@ -71,7 +71,7 @@ fn asked(screen: &Screen, url: &str) -> Result<String, Fault> {
     sendable(said.trim())
 }
 
-/// Forget a context and its token.
+/// Remove a saved context and its token.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard logout
@@ -97,7 +97,7 @@ impl Logout {
         if screen.is_json() {
             screen.json(&json!({ "forgot": name, "current": config.current }))?;
         }
-        screen.note(&format!("Forgot context {name} and its token; the token itself stays valid."));
+        screen.note(&format!("Removed context {name} and its saved token; the token itself stays valid."));
         if config.current.is_none() && !config.contexts.is_empty() {
             screen.hint("choose another with `pullyard contexts use NAME`");
         }
@@ -117,10 +117,10 @@ pub(crate) struct Contexts {
 
 #[derive(Subcommand)]
 enum ContextsCommand {
-    /// Make a context the current one.
+    /// Choose the current context.
     #[command(after_help = "Examples:\n  pullyard contexts use work\n  pullyard contexts use 127.0.0.1:7878")]
     Use {
-        /// Its name.
+        /// Context name.
         name: String,
     },
 }
@@ -137,7 +137,7 @@ impl Contexts {
                 if screen.is_json() {
                     screen.json(&json!({ "name": name, "url": url, "project": project, "current": true }))?;
                 }
-                screen.note(&format!("Commands go to {name} now, {url}"));
+                screen.note(&format!("Current context: {name}, {url}"));
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -161,5 +161,5 @@ fn list(screen: &Screen, config: &Config) -> Result<(), Fault> {
             Cell::maybe(context.project.as_ref()),
         ]);
     }
-    table.show(screen, "No context is saved. Make one with `pullyard login URL`.")
+    table.show(screen, "No context is saved. Create one with `pullyard login URL`.")
 }

@@ -23,7 +23,7 @@ impl Talk {
     pub(super) fn begin(screen: &Screen) -> Self {
         let typed = is_asked(screen).then(lines);
         if typed.is_some() {
-            screen.hint("type a line to say something to the agent");
+            screen.hint("type a line to send it to the agent");
         }
         Self { typed, shown: None }
     }
@@ -35,13 +35,13 @@ impl Talk {
         };
         if self.typed.is_none() {
             let question = tame(text);
-            return Err(Fault::new(Exit::Ended, format!("the agent asks what nobody can answer here: {question}"))
-                .help("try again with the answer in the prompt, or on a terminal"));
+            return Err(Fault::new(Exit::Ended, format!("the agent asked a question, but there is no terminal to answer it: {question}"))
+                .help("retry with the answer in the prompt, or on a terminal"));
         }
         if self.shown.replace(*at) != Some(*at) {
             screen.note("The agent asks:");
             text.lines().for_each(|line| screen.note(&format!("  {line}")));
-            screen.note("Type an answer of one line.");
+            screen.note("Type your answer in one line.");
         }
         Ok(())
     }
@@ -51,7 +51,7 @@ impl Talk {
         while let Ok(said) = timeout_at(until, self.next()).await {
             let Some(said) = said else {
                 session.screen.note(
-                    "your input has ended: nothing more is said to the agent, and a question of its can't be answered",
+                    "your input has ended: you can no longer answer the agent or send it messages",
                 );
                 continue;
             };

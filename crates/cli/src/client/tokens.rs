@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-/// Make, list and revoke the tokens of people, programs and runners.
+/// Create, list and revoke tokens of people, programs and runners.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard tokens list
@@ -25,9 +25,9 @@ pub(crate) struct Tokens {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make a token; prints it, this once.
+    /// Create a token; prints it only once.
     ///
-    /// It is for all projects, unless --project, PULLYARD_PROJECT or --projects name some.
+    /// Valid for all projects, unless --project, PULLYARD_PROJECT or --projects limits it.
     #[command(after_help = "Examples:
   pullyard tokens create --name ci --kind api --scope read,jobs --project acme --expires 90d
   pullyard tokens create --name kite --kind runner --runner kite-2 > kite.token")]
@@ -35,19 +35,19 @@ enum Command {
     /// List all tokens, newest first.
     #[command(after_help = "Examples:\n  pullyard tokens list\n  pullyard tokens list --json")]
     List {
-        /// Go on after the page that gave this cursor.
+        /// Continue after the page that printed this cursor.
         #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
         after: Option<String>,
     },
-    /// Revoke a token, from this moment on.
+    /// Revoke a token, effective immediately.
     #[command(after_help = "Examples:
   pullyard tokens revoke rnt_3fa9
   pullyard tokens revoke 81c04f2a9d3e5b67 --yes")]
     Revoke {
-        /// Its id or the beginning of it, its first characters, or its name. Never the whole token.
+        /// Id or its first characters, the token's first characters, or its name. Never the whole token.
         #[arg(value_name = "ID_OR_PREFIX")]
         which: String,
-        /// Don't ask.
+        /// Skip the confirmation.
         #[arg(long)]
         yes: bool,
     },
@@ -55,25 +55,25 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Create {
-    /// Its name for people.
+    /// Display name.
     #[arg(long)]
     name: String,
-    /// Who is going to show it: api (people and programs) or runner.
+    /// Kind of token: api for people and programs, runner for runners.
     #[arg(long, value_name = "api|runner", value_parser = coded::<TokenKind>)]
     kind: TokenKind,
-    /// What it may be used for: read, tickets, jobs, admin; only with --kind api.
+    /// Scopes: read, tickets, jobs, admin; only with --kind api.
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = coded::<Scope>, required_if_eq("kind", "api"))]
     scopes: Vec<Scope>,
-    /// The only projects it is for, when they are several.
+    /// Limit the token to these projects.
     #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with = "all_projects")]
     projects: Vec<ProjectId>,
-    /// It is for all projects, even if PULLYARD_PROJECT names one.
+    /// Valid for all projects, even if PULLYARD_PROJECT is set.
     #[arg(long)]
     all_projects: bool,
-    /// The only runner that may show it; only with --kind runner.
+    /// Limit the token to this runner; only with --kind runner.
     #[arg(long, value_name = "NAME")]
     runner: Option<String>,
-    /// How long it works, as 90d, 12h or 30m; until it is revoked when not given.
+    /// Lifetime, such as 90d, 12h or 30m (default: until revoked).
     #[arg(long, value_name = "LENGTH", value_parser = length)]
     expires: Option<u64>,
 }
@@ -111,7 +111,7 @@ async fn create(session: &Session, new: Create) -> Result<(), Fault> {
         (_, true, _) | (None, false, true) => BTreeSet::new(),
         (_, false, false) => new.projects.into_iter().collect(),
         (Some(named), false, true) => {
-            let bad = |bad| Fault::usage(format!("{named} is no project's id: {bad}"));
+            let bad = |bad| Fault::usage(format!("{named} is not a project id: {bad}"));
             [named.parse::<ProjectId>().map_err(bad)?].into()
         }
     };
@@ -133,7 +133,7 @@ async fn create(session: &Session, new: Create) -> Result<(), Fault> {
     let until = about.expires_at.map_or("until it is revoked".to_owned(), |at| format!("until {at}"));
     session
         .screen
-        .note(&format!("Made token {} ({}), for {of}, {until}. You will not see it again.", about.name, about.id));
+        .note(&format!("Created token {} ({}) for {of}, {until}. Save it now: it is shown only once.", about.name, about.id));
     Ok(())
 }
 
@@ -200,7 +200,7 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), Fault> {
             Cell::same(token.id.as_str()),
         ]);
     }
-    table.show(&session.screen, "There is no token.")?;
+    table.show(&session.screen, "No token.")?;
     if let Some(next) = page.next {
         session.screen.hint(&format!("there are older ones: `pullyard tokens list --after {next}`"));
     }
@@ -211,9 +211,9 @@ async fn revoke(session: &Session, which: &str, yes: bool) -> Result<(), Fault> 
     let token = meant(session, which).await?;
     let shown = format!("{} ({}…)", token.name, token.prefix);
     let stops = match (token.kind, &token.runner) {
-        (TokenKind::Runner, Some(runner)) => format!("{runner} gets no more work with it."),
-        (TokenKind::Runner, None) => "No runner gets more work with it.".into(),
-        (TokenKind::Api, _) => "Whoever shows it is refused from now on.".into(),
+        (TokenKind::Runner, Some(runner)) => format!("Runner {runner} can no longer claim jobs with it."),
+        (TokenKind::Runner, None) => "Runners can no longer claim jobs with it.".into(),
+        (TokenKind::Api, _) => "Requests with it will be refused.".into(),
     };
     ask::confirm(&session.screen, yes, &format!("Revoke token {shown}? {stops}"))?;
     let own = session.api.own_token().await?.id == token.id;
@@ -227,7 +227,7 @@ async fn revoke(session: &Session, which: &str, yes: bool) -> Result<(), Fault> 
         _ => session.screen.note(&format!("Revoked token {shown}.")),
     }
     if own {
-        session.screen.hint("that was the token in use; sign in with another by `pullyard login`");
+        session.screen.hint("you revoked the token in use; sign in again with `pullyard login`");
     }
     Ok(())
 }
@@ -258,8 +258,8 @@ async fn meant(session: &Session, which: &str) -> Result<Token, Fault> {
     let more = found.iter().skip(1).any(|token| token.state != TokenState::Revoked);
     match found.into_iter().next() {
         Some(token) if !more => Ok(token),
-        Some(token) => Err(Fault::usage(format!("{which} means more than one token, {} among them", token.id))
-            .help("name one by its id; `pullyard tokens list` shows them")),
+        Some(token) => Err(Fault::usage(format!("{which} matches more than one token, including {}", token.id))
+            .help("use its id; `pullyard tokens list` shows ids")),
         None => {
             // The input may be a whole token: do not print it.
             let which = if which.len() > 40 { "of that name" } else { which };

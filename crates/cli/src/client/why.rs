@@ -18,14 +18,14 @@ use std::process::ExitCode;
 /// How far back a ticket's deliveries are searched. Units: pages, each of 500 searched deliveries.
 const PAGES: usize = 4;
 
-/// Say in one sentence why a job, a ticket, a pull request or a delivery is as it is.
+/// Explain the state of a job, ticket, pull request or delivery in one sentence.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard why DEMO-2
   pullyard why https://github.com/acme/app/pull/7
   pullyard why @last")]
 pub(crate) struct Why {
-    /// A ticket's key, the id of a job or of a delivery, or a pull request: its address, OWNER/NAME#7 or #7.
+    /// Ticket key, job id, delivery id, or pull request (URL, OWNER/NAME#7 or #7).
     #[arg(value_name = "JOB|TICKET|PR|DELIVERY")]
     what: String,
 }
@@ -87,7 +87,7 @@ async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Resu
         return match newest {
             Some(delivery) => no_job(session, ticket, &delivery),
             None => {
-                say(session, &format!("Nothing asked for a job of {} within 30 days.", ticket.key), NOTHING, ticket)
+                say(session, &format!("No event of the last 30 days requested a job for {}.", ticket.key), NOTHING, ticket)
             }
         };
     };

@@ -17,10 +17,10 @@ use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Ask for a revision of an open pull request, as a reviewer does who requests changes; prints the job's id.
+/// Request a revision of an open pull request; prints the job's id.
 ///
-/// GitHub lets nobody request changes on a pull request of their own: this asks all the same, and it does
-/// not wait for the hour between two revisions. While a job works on the ticket, the request waits for its end.
+/// Works like a review that requests changes, also on your own pull request, and does not wait for the hour between two
+/// revisions. While a job works on the ticket, the request waits for its end.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard revise https://github.com/acme/app/pull/7 -m 'Say it in French, too.'
@@ -29,16 +29,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Revise {
     #[command(flatten)]
     which: Which,
-    /// What is wanted, beside what reviewers wrote.
+    /// Instructions, in addition to the reviews.
     #[arg(short, long, value_name = "TEXT", conflicts_with = "message_file")]
     message: Option<String>,
-    /// The same from a file; - is stdin.
+    /// Read the instructions from a file; - is stdin.
     #[arg(long, value_name = "FILE")]
     message_file: Option<PathBuf>,
-    /// Follow the job until it ends; exits with 6 when it failed or was cancelled.
+    /// Follow the job until it ends; exits with 6 if it failed or was cancelled.
     #[arg(long, visible_alias = "watch")]
     wait: bool,
-    /// The same key again is the same request, and gets the same job.
+    /// Key of this request; repeating it returns the same job.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
 }
@@ -74,7 +74,7 @@ async fn held(session: &Session, decision: &Decision, wait: bool) -> Result<Exit
     let job = tokio::select! {
         covered = covered(session, &decision.delivery) => covered?,
         _ = tokio::signal::ctrl_c() => {
-            screen.note("interrupted: the request waits without you");
+            screen.note("interrupted: the request keeps waiting");
             return Ok(Exit::Interrupted.into());
         }
     };
@@ -112,7 +112,7 @@ fn read(file: &Path) -> Result<String, Fault> {
     let text = String::from_utf8(bytes).map_err(|_| Fault::usage(format!("{what} is not UTF-8 text")))?;
     let text = text.trim_end();
     if text.trim().is_empty() {
-        return Err(Fault::usage(format!("{what} says nothing")));
+        return Err(Fault::usage(format!("{what} is empty")));
     }
     if text.chars().count() > LONGEST_MESSAGE {
         return Err(Fault::usage(format!("{what} has more than {LONGEST_MESSAGE} characters")));
