@@ -32,20 +32,20 @@ const INTERRUPTED: u8 = 130;
   pullyard demo --keep ./demo --stay
   pullyard demo --agent claude_code  with your own ANTHROPIC_API_KEY")]
 pub(crate) struct Demo {
-    /// Print the story as one JSON document at the end, and nothing else.
+    /// Print only one JSON document, at the end.
     #[arg(long)]
     json: bool,
-    /// Keep everything in this new folder: table, repositories, task logs, demo.json.
+    /// Store everything in this new folder: table, repositories, task logs, demo.json.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Keep running after the story, until Ctrl-C, so that its addresses can be opened.
+    /// Keep running until Ctrl-C, so that you can open the printed URLs.
     #[arg(long)]
     stay: bool,
-    /// The agent: command, which is the script, or claude_code, codex, auto (whichever is installed) with their
-    /// keys from your environment. An AI costs a few cents here, and is not asked to fail.
+    /// Agent: command (the script), or claude_code, codex or auto (the installed one), with keys from your environment.
+    /// An AI costs a few cents; the failing ticket is skipped.
     #[arg(long, value_name = "AGENT", default_value = agent::SCRIPTED, value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
     agent: String,
-    /// The model of the agent, as it names it.
+    /// Model, as the agent names it.
     #[arg(long, value_name = "MODEL", requires = "agent")]
     model: Option<String>,
 }
@@ -77,7 +77,7 @@ impl Demo {
         let (local, is_interrupted) = tokio::select! {
             started = &mut starts => (started?, false),
             _ = ends.next() => {
-                complain("interrupted: the demo ends once it has started, or at once if it is interrupted again");
+                complain("interrupted: the demo stops after its start; press Ctrl-C again to stop at once");
                 tokio::select! {
                     started = &mut starts => (started?, true),
                     // The embedded services and the runners end with this process.
@@ -97,7 +97,7 @@ impl Demo {
         let ended = tokio::select! {
             biased;
             () = interrupted => {
-                complain("interrupted: everything the demo had started is stopped");
+                complain("interrupted: stopping everything that the demo started");
                 Ok(ExitCode::from(INTERRUPTED))
             }
             ended = told => ended,
@@ -151,10 +151,10 @@ async fn start(folder: &Path, removed: Option<&Path>) -> anyhow::Result<Local> {
 
 /// Accepts only a new or empty folder, because another one may contain the user's work.
 pub(crate) fn new_folder(folder: &PathBuf) -> anyhow::Result<PathBuf> {
-    std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
     let mut entries = std::fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))?;
     if entries.next().is_some() {
-        anyhow::bail!("{} is not empty\nhelp: name a new folder with --keep", folder.display());
+        anyhow::bail!("{} is not empty\nhelp: choose a new folder with --keep", folder.display());
     }
     Ok(std::fs::canonicalize(folder)?)
 }

@@ -34,18 +34,18 @@ pub(crate) struct Events {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Print the functions' variables for the `up` that is running, as JSON for `sam local invoke --env-vars`.
+    /// Print the functions' variables for a running `pullyard up`, as JSON for `sam local invoke --env-vars`.
     ///
-    /// events/env.json of the repository has those of an `up` on its usual ports.
+    /// events/env.json of the repository has those for the default ports.
     #[command(after_help = "Examples:
   pullyard events env > env.json
   pullyard events env --data ~/pullyard > env.json
   pullyard events env --host 127.0.0.1    for a function without a container")]
     Env {
-        /// How the function's container reaches this machine.
+        /// Host name of this machine in the function's container.
         #[arg(long, value_name = "NAME", default_value = "host.docker.internal")]
         host: String,
-        /// The data folder of the `up`.
+        /// Data folder of `pullyard up`.
         #[arg(long, env = "PULLYARD_DATA", value_name = "DIR", default_value = ".pullyard")]
         data: PathBuf,
     },
@@ -71,7 +71,7 @@ fn print_environment(screen: &Screen, data: &Path, host: &str) -> Result<(), Fau
     let mut environment = load_environment(data)
         .map_err(|error| failed(format!("failed to {}", causes(&error))))?
         .ok_or_else(|| failed(format!("no `pullyard up` runs on the data folder {}", data.display())))
-        .map_err(|fault| fault.help("start one with `pullyard up`, or name its folder with --data"))?;
+        .map_err(|fault| fault.help("start one with `pullyard up`, or choose its folder with --data"))?;
     for name in CALLED {
         if let Some(Value::String(url)) = environment.pointer_mut(&format!("/Parameters/{name}")) {
             *url = url.replace("//127.0.0.1:", &format!("//{host}:"));

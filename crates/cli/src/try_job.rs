@@ -23,12 +23,12 @@ const GITHUB: &str = "https://api.github.com";
 const GH_LIMIT: Duration = Duration::from_secs(10);
 const PROJECT: &str = "try";
 
-/// Let an agent do one thing in a repository on GitHub, from this machine, and get a pull request.
+/// Run one job in a GitHub repository from this machine, and get a pull request.
 ///
-/// Nothing has to be set up, and nothing stays but the branch and the pull request. Needs git, and Claude Code
+/// Needs no setup; only the branch and the pull request remain. Needs git, and Claude Code
 /// or Codex with their keys in the environment (ANTHROPIC_API_KEY, CLAUDE_CODE_OAUTH_TOKEN, OPENAI_API_KEY).
-/// The forge's token is GH_TOKEN or GITHUB_TOKEN, else what `gh` is signed in with, if you agree.
-/// On a terminal, a line that you type is said to the agent; so are answers to what it asks.
+/// The forge's token is GH_TOKEN or GITHUB_TOKEN, else the token of `gh`, after confirmation.
+/// On a terminal, lines that you type are sent to the agent, also as answers to its questions.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard try acme/app 'Fix the typo in the first line of README.md'
@@ -36,37 +36,37 @@ const PROJECT: &str = "try";
   pullyard try acme/app 'Port the tests to pytest' --max-usd 2.50 --max-minutes 20
   pullyard try acme/app 'Format everything' --agent-command sh -c 'make format'")]
 pub(crate) struct Try {
-    /// The repository.
+    /// Repository.
     #[arg(value_name = "OWNER/NAME")]
     repository: RepositoryName,
-    /// What to do.
+    /// Task.
     #[arg(value_name = "PROMPT")]
     prompt: String,
-    /// The agent: claude_code, codex, auto (whichever is installed) or command.
+    /// Agent: claude_code, codex, auto (the installed one) or command.
     #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
     agent: Option<String>,
-    /// The model, as the agent names it.
+    /// Model, as the agent names it.
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// The branch to start from; the repository's default when not given.
+    /// Branch to start from (default: the repository's).
     #[arg(long, value_name = "BRANCH")]
     base: Option<String>,
-    /// Stop the agent before it costs more, by its own count.
+    /// Stop the agent at this cost, by its own count.
     #[arg(long, value_name = "USD", value_parser = client::micros)]
     max_usd: Option<u64>,
-    /// Stop the agent after so long; an hour when not given.
+    /// Stop the agent after this time (default: 60).
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=1440))]
     max_minutes: Option<u64>,
-    /// The forge's REST address.
+    /// REST URL of the forge.
     #[arg(long, value_name = "URL", default_value = GITHUB)]
     api_url: String,
-    /// Agree to everything that is asked: `gh`'s token, and an agent with your rights on this machine.
+    /// Confirm everything: `gh`'s token, and an agent with your permissions on this machine.
     #[arg(long)]
     yes: bool,
-    /// Keep table, logs and worktree records in this new folder.
+    /// Store table, logs and worktree records in this new folder.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// The program of the agent `command` and its arguments, up to the end of the line.
+    /// Program of the agent `command` with its arguments, to the end of the line.
     #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
     agent_command: Vec<String>,
 }
@@ -83,7 +83,7 @@ impl Try {
         let screen = Screen::new(global);
         self.agrees(
             &screen,
-            "The agent runs on this machine with your rights: it can read and change what you can. Go on?",
+            "The agent runs on this machine with your permissions: it can read and change the same files as you. Continue?",
             "run `pullyard up` in a container or virtual machine instead",
         )?;
         let token = self.token(&screen).await?;
@@ -177,14 +177,14 @@ impl Try {
         };
         self.agrees(
             screen,
-            "Use the token that `gh` is signed in with, to push a branch and open a pull request?",
+            "Use `gh`'s token to push a branch and open a pull request?",
             "set GH_TOKEN to another one",
         )?;
         let mut gh = Command::new("gh");
         gh.args(["auth", "token", "--hostname", &host(&self.api_url)]).stdin(Stdio::null()).kill_on_drop(true);
         let said = match tokio::time::timeout(GH_LIMIT, gh.output()).await {
             Err(_) => return Err(none("`gh` did not answer".into())),
-            Ok(Err(error)) => return Err(none(format!("`gh` could not be asked: {error}"))),
+            Ok(Err(error)) => return Err(none(format!("failed to run `gh`: {error}"))),
             Ok(Ok(said)) => said,
         };
         let token = String::from_utf8_lossy(&said.stdout).trim().to_owned();
@@ -198,7 +198,7 @@ impl Try {
         if self.yes || screen.agreed(question)? {
             return Ok(());
         }
-        Err(Fault::new(Exit::Failed, "nothing was done").help(otherwise))
+        Err(Fault::new(Exit::Failed, "cancelled; nothing was changed").help(otherwise))
     }
 }
 

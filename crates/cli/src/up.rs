@@ -28,11 +28,11 @@ const ANY: &str = "127.0.0.1:0";
 const AWS_FIRST_PORT: u16 = 7980;
 const LOCAL_FORGE: &str = "local";
 
-/// Run all of Pullyard on this machine, and keep it running.
+/// Run all of Pullyard on this machine until Ctrl-C.
 ///
 /// Everything is embedded: DynamoDB, SQS, ECS, Secrets Manager, a git forge for local repositories.
-/// Needs git, no account, no Docker. Whatever it knows is in the data folder; start it again on the same
-/// folder and it goes on where it was, with the jobs that were running.
+/// Needs git, no account, no Docker. All state is in the data folder. Restart with the same folder to continue,
+/// including running jobs.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard up
@@ -44,16 +44,16 @@ Then, in another terminal:
   pullyard repos add --path .
   pullyard jobs create --prompt 'Greet in French' --wait")]
 pub(crate) struct Up {
-    /// The folder of everything it keeps.
+    /// Data folder.
     #[arg(long, env = "PULLYARD_DATA", value_name = "DIR", default_value = ".pullyard")]
     data: PathBuf,
-    /// Where to listen, on this machine only; where it was last, or 127.0.0.1:7878, when not given.
+    /// Loopback address to listen on; the last one, or 127.0.0.1:7878, when not given.
     #[arg(long, env = "PULLYARD_LISTEN", value_name = "ADDRESS")]
     listen: Option<String>,
     /// Open the board in a browser.
     #[arg(long)]
     open: bool,
-    /// Make another admin token and take the old one back: it was lost, or seen by others.
+    /// Create another admin token and revoke the old one, if it was lost or leaked.
     #[arg(long)]
     new_admin_token: bool,
     /// Write metrics into the log, in CloudWatch's embedded metric format, under this name.
@@ -104,8 +104,8 @@ impl Up {
         let running = local.running_tasks().await;
         local.leave().await;
         if running > 0 {
-            let jobs = if running == 1 { "1 job goes".to_owned() } else { format!("{running} jobs go") };
-            screen.note(&format!("Stopped. {jobs} on alone; `pullyard up` on this folder takes them up again."));
+            let jobs = if running == 1 { "1 job keeps".to_owned() } else { format!("{running} jobs keep") };
+            screen.note(&format!("Stopped. {jobs} running; `pullyard up` on this folder reconnects."));
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -129,9 +129,9 @@ impl Up {
         }
         let lines = [
             ("Pullyard", format!("{}, {}", local.api_url(), context.words())),
-            ("Sign in", format!("{sign_in}   (once; `pullyard open` makes another)")),
+            ("Sign in", format!("{sign_in}   (once; `pullyard open` creates another)")),
             ("Data", format!("{}, logs in its folder logs", data.display())),
-            ("Stop", "Ctrl-C; jobs that run go on, and the next `pullyard up` takes them up again".to_owned()),
+            ("Stop", "Ctrl-C; running jobs continue, and the next `pullyard up` reconnects".to_owned()),
         ];
         for (what, words) in lines {
             screen.out(&format!("{what:>11}  {words}"))?;
@@ -185,7 +185,7 @@ fn loopback(told: &str) -> Result<String, Fault> {
     let whole = if told.contains(':') { told.to_owned() } else { format!("{told}:7878") };
     let found: Vec<SocketAddr> = whole
         .to_socket_addrs()
-        .map_err(|_| Fault::usage(format!("{told} is no address")).help("write it as 127.0.0.1:PORT"))?
+        .map_err(|_| Fault::usage(format!("{told} is not an address")).help("write it as 127.0.0.1:PORT"))?
         .collect();
     match found.iter().find(|address| address.is_ipv4()).or(found.first()) {
         Some(address) if found.iter().all(|address| address.ip().is_loopback()) => Ok(address.to_string()),

@@ -24,9 +24,9 @@ const LITTLE_ROOM: u64 = 1 << 30;
 const ENDS_SOON: Duration = Duration::from_secs(7 * 86_400);
 const GIT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Look for what keeps tickets from becoming pull requests, and say how to mend it.
+/// Find problems that keep tickets from becoming pull requests, and how to fix them.
 ///
-/// Exits with 1 if something is wrong; warnings alone are no failure.
+/// Exits with 1 if something is wrong; warnings alone exit with 0.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard doctor
@@ -40,13 +40,13 @@ pub(crate) struct Doctor {
 /// A stack in an account of AWS.
 #[derive(clap::Args)]
 pub(super) struct Account {
-    /// A deployed stack, with the AWS credentials of this shell.
+    /// Deployed stack to check, with the AWS credentials of this shell.
     #[arg(long, value_name = "NAME")]
     pub(super) stack: Option<String>,
-    /// Its region; the profile's, when not given.
+    /// Region of the stack (default: the profile's).
     #[arg(long, value_name = "REGION", requires = "stack")]
     pub(super) region: Option<String>,
-    /// The profile of ~/.aws/config to sign in with. A profile of IAM Identity Center needs the AWS CLI version 2.
+    /// Profile of ~/.aws/config; IAM Identity Center needs the AWS CLI version 2.
     #[arg(long, value_name = "NAME", requires = "stack")]
     pub(super) profile: Option<String>,
 }
@@ -113,7 +113,7 @@ async fn examine(session: &Session) -> Vec<Finding> {
             None => Finding::wrong(
                 "disk",
                 format!("The data folder {} is gone.", data.display()),
-                "Start `pullyard up` with the --data that it was started with.",
+                "Start `pullyard up` again with its former --data.",
             ),
         });
     }
@@ -131,7 +131,7 @@ async fn projects(session: &Session, projects: &[Project], findings: &mut Vec<Fi
         findings.push(Finding::warning(
             "projects",
             "There is no project yet.",
-            "Make one: `pullyard projects create ID`.",
+            "Create one: `pullyard projects create ID`.",
         ));
     }
     let runners = match projects.iter().any(|project| project.settings.compute == Compute::Runners) {
@@ -182,14 +182,14 @@ async fn server(session: &Session, findings: &mut Vec<Finding>) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let apart = u64::try_from(time.millis()).map_or(u128::MAX, |time| u128::from(time).abs_diff(now));
         if apart > SKEW.as_millis() {
-            let sentence = format!("The clocks of the server and of this machine are {} s apart.", apart / 1_000);
+            let sentence = format!("The clocks of the server and this machine differ by {} s.", apart / 1_000);
             findings.push(Finding::warning(
                 "clock",
                 sentence,
-                "Set both by a time service: signatures expire by time.",
+                "Synchronise both with a time service: signatures expire.",
             ));
         } else {
-            findings.push(Finding::good("clock", "Server and this machine agree on the time."));
+            findings.push(Finding::good("clock", "The clocks of the server and this machine agree."));
         }
     }
     true
@@ -204,7 +204,7 @@ async fn token(session: &Session, findings: &mut Vec<Finding>) -> Option<Vec<Pro
         }
         Err(fault) => {
             let help = if session.data.is_some() {
-                "Start `pullyard up` again: it saves a token that works; --new-admin-token makes another."
+                "Start `pullyard up` again: it saves a valid token; --new-admin-token creates another."
             } else {
                 "Sign in with `pullyard login`, or set PULLYARD_TOKEN."
             };
@@ -217,7 +217,7 @@ async fn token(session: &Session, findings: &mut Vec<Finding>) -> Option<Vec<Pro
 fn lasting(token: &Token) -> Finding {
     let name = &token.name;
     let Some(left) = token.expires_at.map(|at| at.since(words::now())) else {
-        return Finding::good("token", format!("The token {name} is taken, and does not expire."));
+        return Finding::good("token", format!("The token {name} is valid and does not expire."));
     };
     let shown = match left.as_secs() {
         secs if secs < 3_600 => format!("{} min", secs / 60 + 1),
@@ -225,10 +225,10 @@ fn lasting(token: &Token) -> Finding {
         secs => format!("{} days", secs / 86_400),
     };
     if left < ENDS_SOON {
-        let help = "An admin makes the next one: `pullyard tokens create`; then `pullyard login` with it.";
-        return Finding::warning("token", format!("The token {name} is taken, but expires in {shown}."), help);
+        let help = "An admin creates the next one with `pullyard tokens create`; then run `pullyard login`.";
+        return Finding::warning("token", format!("The token {name} is valid, but expires in {shown}."), help);
     }
-    Finding::good("token", format!("The token {name} is taken, and expires in {shown}."))
+    Finding::good("token", format!("The token {name} is valid and expires in {shown}."))
 }
 
 fn sentence(fault: &Fault) -> String {
@@ -245,7 +245,7 @@ async fn forges(session: &Session, findings: &mut Vec<Finding>) {
     let forges = match integrations::all(session).await {
         Ok(forges) => forges,
         Err(_) => {
-            let sentence = "The forges were not looked at: this token is limited to some projects.";
+            let sentence = "The forges were not checked: this token is limited to some projects.";
             findings.push(Finding::warning("forges", sentence, "Run it with an admin token."));
             return;
         }

@@ -16,9 +16,9 @@ const MOST_OTHERS: usize = 50;
 
 const DRIFT: u8 = 3;
 
-const NONE: &str = "There is no hook. Make one with `pullyard hooks install`; its help has examples.";
+const NONE: &str = "No hook. Create one with `pullyard hooks install`; its help has examples.";
 
-/// Set up, check and mend the webhooks by which a forge tells of reviews.
+/// Install, verify and repair the webhooks through which forges send reviews.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --repo acme/app --repo acme/web
@@ -31,7 +31,7 @@ pub(crate) struct Hooks {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make the webhooks of repositories or of an organisation, here and at their forge; mends those that are there.
+    /// Create or repair webhooks of repositories or of an organisation, here and at the forge.
     ///
     /// On Bitbucket an organisation is a workspace, and there are no Apps.
     #[command(after_help = "Examples:
@@ -39,41 +39,40 @@ enum Command {
   pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --org acme
   pullyard hooks install --integration bb1 --base-url https://pullyard.acme.example --repo acme/shop")]
     Install {
-        /// This server's address, as the forge reaches it.
+        /// URL at which the forge reaches this server.
         #[arg(long, value_name = "URL")]
         base_url: String,
-        /// A repository; more than one may be given.
+        /// Repository; can be repeated.
         #[arg(long, value_name = "OWNER/NAME", required_unless_present_any = ["org", "app"], conflicts_with_all = ["org", "app"])]
         repo: Vec<RepositoryName>,
-        /// All repositories of an organisation or a workspace, in every project there is now.
+        /// All repositories of an organisation or workspace, in all present projects.
         #[arg(long, value_name = "LOGIN", conflicts_with = "app")]
         org: Option<String>,
-        /// All installations of the integration's App, in every project there is now; has the App call this server.
+        /// All installations of the integration's App, in all present projects; points the App's webhook here.
         #[arg(long)]
         app: bool,
-        /// The forge.
+        /// Integration.
         #[arg(long, value_name = "ID")]
         integration: IntegrationId,
-        /// The last part of its address; made of what it is of, when not given.
+        /// Last part of its URL (default: derived from the repository or organisation).
         #[arg(long, value_name = "NAME")]
         name: Option<HookName>,
-        /// Only tell what to enter at the forge: for a token that may not make hooks.
+        /// Print what to enter at the forge, for a token that can't create webhooks.
         #[arg(long)]
         by_hand: bool,
     },
-    /// Say in which ways hooks are not what they should be; exits with 3 if any is not.
+    /// Compare hooks with their expected settings; exits with 3 if one differs.
     ///
-    /// Bitbucket says nothing of what it delivered: there, what a hook is set to is compared, and whether what came was
-    /// signed with our secret.
+    /// Bitbucket has no list of deliveries: there, this checks the hook's settings and the signatures of received events.
     #[command(after_help = "Examples:\n  pullyard hooks verify\n  pullyard hooks verify acme-app --json")]
     Verify {
-        /// Which; all of them when not given.
+        /// Hooks (default: all).
         names: Vec<HookName>,
     },
-    /// Have the forge's hooks be what they should be; exits with 3 if something is left.
+    /// Repair hooks at the forge; exits with 3 if a problem remains.
     #[command(after_help = "Examples:\n  pullyard hooks repair\n  pullyard hooks repair acme-app")]
     Repair {
-        /// Which; all of them when not given.
+        /// Hooks (default: all).
         names: Vec<HookName>,
     },
     /// List the hooks.
@@ -82,12 +81,12 @@ enum Command {
     /// Delete a hook at the forge and here.
     #[command(after_help = "Examples:\n  pullyard hooks remove acme-app --yes")]
     Remove {
-        /// Which.
+        /// Hook.
         name: HookName,
-        /// Do not ask.
+        /// Skip the confirmation.
         #[arg(long)]
         yes: bool,
-        /// Forget it here only: for a forge that does not let us in any more.
+        /// Delete it here only, if the forge no longer accepts the token.
         #[arg(long)]
         keep_at_forge: bool,
     },
@@ -107,12 +106,12 @@ impl Hooks {
                 if session.screen.is_json() {
                     session.screen.json(&removed)?;
                 } else {
-                    session.screen.note(&format!("{name} is deleted"));
+                    session.screen.note(&format!("Deleted {name}"));
                 }
             }
             Command::Install { base_url, repo, org, app, integration, name, by_hand } => {
                 if name.is_some() && repo.len() > 1 {
-                    return Err(Fault::usage("one --name can't be that of several repositories"));
+                    return Err(Fault::usage("--name needs exactly one --repo"));
                 }
                 warn_if_unreachable(session, &base_url, &integration).await?;
                 let project = session.project().await?;
@@ -165,7 +164,7 @@ pub(super) async fn others(session: &Session, home: &ProjectId) -> Result<Vec<Pr
     let others: Vec<ProjectId> = all.filter(|project| project != home).take(MOST_OTHERS + 1).collect();
     if others.len() > MOST_OTHERS {
         return Err(Fault::usage(format!("one hook can't serve more than {} projects", MOST_OTHERS + 1))
-            .help("make one for each repository, with --repo"));
+            .help("create one for each repository, with --repo"));
     }
     Ok(others)
 }
@@ -174,7 +173,7 @@ fn name_of(words: &str) -> Result<HookName, Fault> {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = words.chars().map(plain).take(40).collect();
     HookName::new(name.trim_matches('-'))
-        .map_err(|bad| Fault::usage(format!("{words} makes no name: {bad}")).help("choose one with --name"))
+        .map_err(|bad| Fault::usage(format!("can't derive a name from {words}: {bad}")).help("choose one with --name"))
 }
 
 async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &IntegrationId) -> Result<(), Fault> {
@@ -216,8 +215,8 @@ fn to_enter(hook: &Hook) -> String {
 fn unheard_words(session: &Session, hooks: &[Hook]) {
     for hook in hooks.iter().filter(|hook| !is_listed(hook) && hook.verified_at.is_none()) {
         session.screen.hint(&format!(
-            "Bitbucket tries no webhook and lists no deliveries: `pullyard hooks verify {}` says when the first has come, \
-             and open pull requests are compared every five minutes all the same",
+            "Bitbucket has no test deliveries: `pullyard hooks verify {}` shows when the first one arrived; open pull \
+             requests are also polled every five minutes",
             hook.name
         ));
     }
@@ -299,8 +298,8 @@ fn shown(session: &Session, check: &HookCheck) -> Result<(), Fault> {
     // Forges never return a hook's secret; only a valid delivery proves that it matches.
     let verified = hook.verified_at.map_or_else(|| Cell::same("no delivery yet"), |at| words::when(at, now));
     let state = match check.drifts.len() {
-        0 => "as it should be".to_owned(),
-        faults => words::count_of(faults as u64, "fault", "faults"),
+        0 => "OK".to_owned(),
+        faults => words::count_of(faults as u64, "problem", "problems"),
     };
     facts(
         &session.screen,
@@ -315,7 +314,7 @@ fn shown(session: &Session, check: &HookCheck) -> Result<(), Fault> {
         session.screen.out(&format!("  {}: {}", drift.code, drift.sentence))?;
     }
     if check.drifts.iter().any(|drift| drift.repairable) {
-        session.screen.hint(&format!("`pullyard hooks repair {}` mends it", hook.name));
+        session.screen.hint(&format!("repair it with `pullyard hooks repair {}`", hook.name));
     }
     Ok(())
 }

@@ -29,13 +29,13 @@ const LONGEST: Duration = Duration::from_secs(3_600);
 
 const BITBUCKET: &str = "https://bitbucket.org";
 
-/// Set up what a new system needs: GitHub, as an App of your own, or all that a deployed stack begins with.
+/// Set up a deployed stack, or connect GitHub through an App of your own.
 ///
 /// With --stack: the first admin token, which signs this command line in, then the first project, the forge and a
-/// repository. What is there is left as it is; it is safe to run twice.
+/// repository. Existing objects stay unchanged; it is safe to run twice.
 ///
-/// With --github-app: the App is made at GitHub from a manifest: it names the permissions, and GitHub asks you once. Its tokens
-/// are made for one repository and one attempt each, and live for an hour.
+/// With --github-app: creates the App at GitHub from a manifest with its permissions, which you confirm once. Each token
+/// is for one repository and one attempt, and is valid for an hour.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard init --stack pullyard --project acme --repo acme/app --agent claude_code
@@ -45,24 +45,24 @@ const BITBUCKET: &str = "https://bitbucket.org";
   pullyard init --github-app --org acme --base-url https://pullyard.acme.example
   pullyard init --github-app --forge https://git.acme.example --id ghe")]
 pub(crate) struct Init {
-    /// Make a GitHub App and connect it.
+    /// Create a GitHub App and connect it.
     #[arg(long, required_unless_present = "stack", conflicts_with = "stack")]
     github_app: bool,
     #[command(flatten)]
     stack: StackSetUp,
-    /// The organization that the App is to belong to; you, when not given.
+    /// Organization that will own the App (default: you).
     #[arg(long, value_name = "ORG", value_parser = manifest::account)]
     org: Option<String>,
-    /// The App's name, which nobody else's may have; you can still change it at GitHub.
+    /// Name of the App, unique at GitHub; can be changed there later.
     #[arg(long, value_name = "NAME", value_parser = manifest::name)]
     name: Option<String>,
-    /// GitHub, or a GitHub Enterprise Server; for a stack also https://bitbucket.org.
+    /// URL of GitHub or a GitHub Enterprise Server; with --stack also https://bitbucket.org.
     #[arg(long, value_name = "URL", default_value = "https://github.com")]
     forge: String,
-    /// Where GitHub reaches this system from the internet; the server's own address, when that is https.
+    /// URL at which GitHub reaches this system (default: the server's URL, if it is https).
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// The short name of the integration.
+    /// Integration id.
     #[arg(
         long,
         value_name = "ID",
@@ -70,10 +70,10 @@ pub(crate) struct Init {
         default_value = "github"
     )]
     id: IntegrationId,
-    /// Ask for the right to change files under .github/workflows, too.
+    /// Also request the permission to change files under .github/workflows.
     #[arg(long)]
     workflows: bool,
-    /// Only print the address, for a browser that is not opened from here.
+    /// Print the URL instead of opening a browser.
     #[arg(long)]
     print: bool,
 }
@@ -118,15 +118,15 @@ impl Init {
         self.show_address(session, waiting.address())?;
 
         let Ok(Some(callback)) = timeout(LONGEST, waiting.callback()).await else {
-            return Err(Fault::new(Exit::Failed, "nobody finished at GitHub within an hour")
-                .help("run it again; nothing was made, or GitHub made an App that you may delete"));
+            return Err(Fault::new(Exit::Failed, "the setup at GitHub was not finished within an hour")
+                .help("run it again; if GitHub has created an App, delete it there"));
         };
         let request = MakeGitHubApp { id: self.id.clone(), api_url: site.api_url(), code: callback.code.clone() };
         let made = session.api.make_github_app(&request).await;
         // Answer the browser now: the server has stored the key or failed permanently.
         let (status, message) = match &made {
             Ok(made) => (StatusCode::OK, format!("The App is connected as {}. You can close this page.", made.id)),
-            Err(_) => (StatusCode::BAD_GATEWAY, "The App could not be connected. The terminal says why.".to_owned()),
+            Err(_) => (StatusCode::BAD_GATEWAY, "Failed to connect the App. The terminal shows the reason.".to_owned()),
         };
         waiting.answer(callback, status, &message).await;
         let made = made.map_err(|error| self.failed(&site, error))?;
@@ -135,18 +135,18 @@ impl Init {
             (Some(base_url), Some(hook)) => {
                 session.api.install_hook(&hook).await.map_err(|error| {
                     Fault::from(error).help(format!(
-                        "the App is connected; let its deliveries in with `{}`",
+                        "the App is connected; create its hook with `{}`",
                         hooks_install(&self.id, base_url, Some(&hook.project))
                     ))
                 })?;
-                session.screen.note(&format!("its deliveries are let in by the hook {}", hook.name));
+                session.screen.note(&format!("the hook {} receives its deliveries", hook.name));
             }
             (Some(base_url), None) => session.screen.hint(&format!(
-                "then make a project, and let the App's deliveries in: {}",
+                "then create a project and the App's hook: {}",
                 hooks_install(&self.id, base_url, None)
             )),
             (None, _) => session.screen.hint(
-                "GitHub can't reach this system, so the App's webhook is off; have reviews looked for instead: \
+                "GitHub can't reach this system, so the App's webhook is off; poll for reviews instead: \
                  pullyard repos ingress OWNER/NAME poll",
             ),
         }
@@ -176,7 +176,7 @@ impl Init {
     /// Fails if the name is taken, before GitHub creates an App that could not be connected.
     async fn must_be_free(&self, session: &Session) -> Result<(), Fault> {
         match session.api.integration(&self.id).await.map_err(Fault::from) {
-            Ok(there) => Err(Fault::new(Exit::Refused, format!("there is an integration {} already", there.id))
+            Ok(there) => Err(Fault::new(Exit::Refused, format!("the integration {} already exists", there.id))
                 .help("choose another name with --id; `pullyard integrations` lists them")),
             Err(fault) if fault.is_not_found() => Ok(()),
             Err(fault) => Err(fault),
@@ -191,8 +191,8 @@ impl Init {
         session.screen.out(address)?;
         let opened = !self.print && std::io::stdout().is_terminal() && open(address);
         session.screen.hint(match opened {
-            true => "opened in a browser; go on there, this command waits",
-            false => "open it in a browser on this machine and go on there; this command waits",
+            true => "opened in a browser; continue there, this command waits",
+            false => "open it in a browser on this machine and continue there; this command waits",
         });
         Ok(())
     }
@@ -200,7 +200,7 @@ impl Init {
     /// GitHub accepts the code once and shows the key once. The help covers an App that exists after the failure.
     fn failed(&self, site: &Site, error: pullyard_protocol::client::Error) -> Fault {
         Fault::from(error).help(format!(
-            "if GitHub made the App, generate a private key on its page ({}), store it and a webhook secret with \
+            "if GitHub has created the App, generate a private key on its page ({}), store it and a webhook secret with \
              `pullyard secrets set`, and connect it with `pullyard integrations add {} --app-id …`; or delete it \
              there and start again",
             site.apps(self.org.as_deref()),

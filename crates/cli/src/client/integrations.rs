@@ -29,10 +29,9 @@ pub(crate) struct Integrations {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Connect GitHub, a GitHub Enterprise Server or Bitbucket Cloud, after asking it who the token belongs to.
+    /// Connect GitHub, a GitHub Enterprise Server or Bitbucket Cloud; checks the token first.
     ///
-    /// The value of a secret for Bitbucket is an access token of a repository, project or workspace, or a user's e-mail
-    /// address and API token as E-MAIL:API-TOKEN.
+    /// For Bitbucket the secret holds an access token of a repository, project or workspace, or E-MAIL:API-TOKEN of a user.
     #[command(after_help = "Examples:
   pullyard integrations add gh1 --token-secret pullyard/user/github
   pullyard integrations add ghe --api-url https://git.acme.example/api/v3 --token-secret pullyard/user/ghe
@@ -40,54 +39,54 @@ enum Command {
   pullyard integrations add gh2 --app-id 12345 \\
     --key-secret pullyard/user/app-key --webhook-secret pullyard/user/app-webhook")]
     Add {
-        /// Its short name.
+        /// Integration id.
         id: IntegrationId,
-        /// What it is: github, or bitbucket, which is Bitbucket Cloud.
+        /// Kind of forge: github or bitbucket (Bitbucket Cloud).
         #[arg(long, value_name = "KIND", default_value = "github", value_parser = kind)]
         kind: ForgeKind,
-        /// The REST base; https://api.github.com or https://api.bitbucket.org/2.0 when not given.
+        /// REST URL (default: https://api.github.com or https://api.bitbucket.org/2.0).
         #[arg(long, value_name = "URL")]
         api_url: Option<String>,
-        /// The name of the secret that holds the token, as `pullyard secrets set` printed it; never the token.
+        /// Secret with the token, as printed by `pullyard secrets set`; never the token itself.
         #[arg(long, value_name = "NAME", required_unless_present = "app_id", conflicts_with = "app_id")]
         token_secret: Option<String>,
-        /// Connect a GitHub App that is there, by its id; `pullyard init --github-app` makes a new one.
+        /// Connect an existing GitHub App by its id; `pullyard init --github-app` creates one.
         #[arg(long, value_name = "ID", requires_all = ["key_secret", "webhook_secret"])]
         app_id: Option<u64>,
-        /// The name of the secret that holds the App's private key.
+        /// Secret with the App's private key.
         #[arg(long, value_name = "NAME", requires = "app_id")]
         key_secret: Option<String>,
-        /// The name of the secret that the App signs its deliveries with.
+        /// Secret with which the App signs its deliveries.
         #[arg(long, value_name = "NAME", requires = "app_id")]
         webhook_secret: Option<String>,
     },
     /// List the connected forges.
     #[command(after_help = "Examples:\n  pullyard integrations list\n  pullyard integrations list --json")]
     List,
-    /// Ask a forge whether it still takes our token; exits with 1 if it does not.
+    /// Check that a forge accepts its token; exits with 1 if not.
     #[command(after_help = "Examples:\n  pullyard integrations test gh1\n  pullyard integrations test gh1 --json")]
     Test {
-        /// Its short name.
+        /// Integration id.
         id: IntegrationId,
     },
-    /// Disconnect a forge; there nothing changes, and the secrets that it used stay.
+    /// Disconnect a forge; the forge is not changed, and the secrets stay.
     ///
-    /// Refused while a repository or a hook is of it, and while a job at it has not ended: the answer names it, and what
-    /// to do. Its name stays that of the forge: no other one is connected under it.
+    /// Refused while it has a repository, a hook or a running job; the error names the obstacle and the remedy. Its id
+    /// stays reserved for the same forge.
     #[command(
         after_help = "Examples:\n  pullyard integrations remove gh1\n  pullyard integrations remove gh1 --yes --json"
     )]
     Remove {
-        /// Its short name.
+        /// Integration id.
         id: IntegrationId,
-        /// Do not ask.
+        /// Skip the confirmation.
         #[arg(long)]
         yes: bool,
     },
     /// Show a connected forge.
     #[command(after_help = "Examples:\n  pullyard integrations show gh1\n  pullyard integrations show gh1 --json")]
     Show {
-        /// Its short name.
+        /// Integration id.
         id: IntegrationId,
     },
 }
@@ -111,7 +110,7 @@ impl Integrations {
                 session.api.create_integration(&request).await.map_err(|error| not_connected(error, &request))?
             }
             Command::Add { kind: ForgeKind::Bitbucket, .. } => {
-                return Err(Fault::usage("Bitbucket has no Apps of this kind").help("name a --token-secret"));
+                return Err(Fault::usage("Bitbucket has no Apps of this kind").help("add --token-secret NAME"));
             }
             Command::Add {
                 id,
@@ -126,7 +125,7 @@ impl Integrations {
                 let request = ConnectGitHubApp { id, api_url, app_id, key_secret, webhook_secret };
                 session.api.connect_github_app(&request).await?
             }
-            Command::Add { .. } => return Err(Fault::usage("name a --token-secret, or an --app-id with its secrets")),
+            Command::Add { .. } => return Err(Fault::usage("give a --token-secret, or an --app-id with its secrets")),
             Command::Show { id } => session.api.integration(&id).await?,
         };
         show(session, &integration)?;
@@ -139,14 +138,14 @@ fn not_connected(error: Error, request: &CreateIntegration) -> Fault {
     let help = match error.code() {
         // The value may be the token itself: do not print it.
         Some("secret_missing" | "invalid") if !secret.contains('/') && secret.chars().count() > LONGEST_TYPED => Some(
-            "name a secret, never the token: `pullyard secrets set NAME` asks for it, and prints what names it"
+            "give the name of a secret, not the token: `pullyard secrets set NAME` stores the token and prints the name"
                 .to_owned(),
         ),
         Some("secret_missing" | "invalid") if !secret.contains('/') => Some(format!(
-            "set it with `pullyard secrets set {secret}`; it is then named by --token-secret pullyard/user/{secret}"
+            "set it with `pullyard secrets set {secret}`, then use --token-secret pullyard/user/{secret}"
         )),
         Some("forge_refused") => Some(format!(
-            "check that it is {} (--kind), its address (--api-url), and the token and what it may do",
+            "check that it is {} (--kind), the URL (--api-url), and the token's permissions",
             request.kind.words()
         )),
         _ => None,
@@ -207,10 +206,10 @@ async fn remove(session: &Session, id: &IntegrationId, yes: bool) -> Result<Exit
         session.screen.json(&removed)?;
         return Ok(ExitCode::SUCCESS);
     }
-    session.screen.note(&format!("{id} is removed"));
+    session.screen.note(&format!("Removed {id}"));
     for secret in &removed.secrets {
         session.screen.hint(&format!(
-            "its secret {secret} stays; where nothing else uses it: aws secretsmanager delete-secret --secret-id {secret}"
+            "its secret {secret} stays; to delete it: aws secretsmanager delete-secret --secret-id {secret}"
         ));
     }
     Ok(ExitCode::SUCCESS)

@@ -33,7 +33,7 @@ impl Teller<'_> {
             by_hand: false,
         };
         let hook = self.api.install_hook(&hook).await?;
-        self.screen.step("Hooked", &format!("the forge tells {}", hook.url.unwrap_or_default()));
+        self.screen.step("Hooked", &format!("the forge sends events to {}", hook.url.unwrap_or_default()));
         Ok(())
     }
 
@@ -88,7 +88,7 @@ impl Teller<'_> {
         loop {
             let seen = local.forge().look(REPOSITORY, number).await?.context("the pull request is gone")?;
             if let Some((name, state, sentence)) = seen.statuses.iter().find(|(_, state, _)| state == "pending") {
-                self.screen.step("Told", &format!("beside the commit, {name} ({state}): {sentence}"));
+                self.screen.step("Status", &format!("beside the commit, {name} ({state}): {sentence}"));
                 return Ok(());
             }
             ensure!(
@@ -107,7 +107,7 @@ impl Teller<'_> {
         self.screen.step("Merged", &format!("#{number}, by {REVIEWER}"));
         let over = |pull: &PullRequest| pull.state == PullRequestState::Merged && pull.held_until.is_none();
         let pull = self.pull_when(first, "ends with its pull request", over).await?;
-        self.screen.step("Refused", &format!("what waited: {}", pull.sentence));
+        self.screen.step("Refused", &format!("the waiting review: {}", pull.sentence));
         let jobs = self.api.jobs(&self.project, None).await?.jobs;
         let revisions = jobs.iter().filter(|job| job.kind == Kind::Revise).count();
         ensure!(revisions == 1, "there are {revisions} revisions");

@@ -196,7 +196,7 @@ impl Teller<'_> {
             repository: None,
         };
         let answer = self.api.create_ticket(&create, None).await?;
-        self.screen.step("Written", &format!("in {}: {description}", answer.ticket.status));
+        self.screen.step("Created", &format!("in {}: {description}", answer.ticket.status));
         Ok(())
     }
 
@@ -284,14 +284,14 @@ impl Teller<'_> {
         let event = &seen.event;
         let text = event.text.as_deref().or(event.name.as_deref()).or(event.path.as_deref()).unwrap_or_default();
         let (what, detail) = match (event.kind, event.name.as_deref()) {
-            (EventKind::Phase, Some("preparing")) => ("Preparing", "fetching the repository, making a worktree"),
+            (EventKind::Phase, Some("preparing")) => ("Preparing", "fetching the repository, creating a worktree"),
             (EventKind::Phase, Some("executing")) => ("Executing", "the agent works in it"),
             (EventKind::Phase, Some("syncing")) => ("Syncing", "commit, push, pull request"),
             (EventKind::Text, _) => ("says", text),
             (EventKind::ToolCall, _) => ("calls", text),
             (EventKind::FileEdit, _) => ("edits", text),
             (EventKind::Result, _) => ("result", text),
-            (EventKind::Steer, _) => ("is told", text),
+            (EventKind::Steer, _) => ("receives", text),
             (EventKind::Log, _) => ("stderr", text),
             _ => return,
         };

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Add to an event what proves its sender: to a webhook the signature, to any other request the token.
+/// Add the sender's proof to an event: the signature to a webhook, the token to other requests.
 ///
 /// The signature covers the bytes of the body: sign an event again after each change. A request that is not to
 /// /webhooks/ gets the token of the current context, or that of --token.
@@ -24,13 +24,13 @@ pub(crate) struct Sign {
     /// The variable that holds the secret of the webhook.
     #[arg(long, value_name = "NAME", conflicts_with = "secret_file")]
     secret_env: Option<String>,
-    /// The file that holds the secret of the webhook; one line's end after it is left out.
+    /// The file that holds the secret of the webhook; one line break at the end is removed.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// The forge whose signature is added, github or bitbucket; that of the event's path when not given.
+    /// The forge whose signature is added, github or bitbucket; default: from the event's path.
     #[arg(long, value_name = "FORGE", value_parser = parse_forge)]
     forge: Option<ForgeKind>,
-    /// Write the event to this file, not to stdout.
+    /// Write the event to this file instead of stdout.
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -58,7 +58,7 @@ impl Sign {
             (None, Some(file)) => without_line_end(read(file)?),
             (None, None) => {
                 return Err(Fault::usage("the secret of the webhook is missing, and the API returns no secrets")
-                    .help("name its variable with --secret-env, or its file with --secret-file"));
+                    .help("give its variable with --secret-env, or its file with --secret-file"));
             }
         };
         if secret.is_empty() {

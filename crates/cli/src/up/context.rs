@@ -40,7 +40,7 @@ impl Saved {
 
     pub(super) fn words(&self) -> String {
         match self {
-            Self::Current(name) => format!("context {name}: every pullyard command speaks to it now"),
+            Self::Current(name) => format!("context {name}: all pullyard commands now use it"),
             Self::Beside(name) => {
                 format!("context {name}; another one is current: `pullyard contexts use {name}`, or --context {name}")
             }

@@ -16,16 +16,16 @@ pub(super) fn of_start(error: Error, data: &Path) -> Fault {
     match &error {
         Error::InUse { data, holder } => {
             failed(format!("another `pullyard up` already uses {} ({holder})", data.display()))
-                .help("use that one, or name another folder with --data")
+                .help("use that one, or choose another folder with --data")
         }
         Error::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse && is_forge(address, data) => {
             failed(format!("{address} is taken by another program")).help(
-                "stop that program: the repositories of this folder are served there, as addresses.json in it says",
+                "stop that program: addresses.json of this folder assigns that address to its repositories",
             )
         }
         Error::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
             failed(format!("{address} is taken by another program"))
-                .help("stop that program, or name another address with --listen 127.0.0.1:PORT")
+                .help("stop that program, or choose another address with --listen 127.0.0.1:PORT")
         }
         Error::Data { source, .. } if full(source) => disk_full(data),
         _ if free_bytes(data).is_some_and(|free| free < FULL) => disk_full(data),

@@ -12,7 +12,7 @@ pub(super) fn prepare(folder: &Path) -> Result<PathBuf, Fault> {
             return disk_full(folder);
         }
         Fault::new(Exit::Failed, format!("can't use the data folder {}: {error}", folder.display()))
-            .help("name another one with --data")
+            .help("choose another one with --data")
     };
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -31,6 +31,6 @@ pub(super) fn prepare(folder: &Path) -> Result<PathBuf, Fault> {
 pub(super) fn inner(data: &Path, name: &str) -> Result<PathBuf, Fault> {
     let path = data.join(name);
     fs::create_dir_all(&path)
-        .map_err(|error| Fault::new(Exit::Failed, format!("can't make {}: {error}", path.display())))?;
+        .map_err(|error| Fault::new(Exit::Failed, format!("can't create {}: {error}", path.display())))?;
     Ok(path)
 }

@@ -28,7 +28,7 @@ impl Clock {
         let last = last.and_then(|secs| UNIX_EPOCH.checked_add(Duration::from_secs(secs)));
         if let Some(behind) = last.and_then(|last| last.duration_since(clock.wall).ok()).filter(|by| *by > JUMP) {
             screen.warn(&format!(
-                "the clock is {} behind when Pullyard last ran; what was planned then happens that much later",
+                "the clock is {} behind the last run of Pullyard; scheduled work is late by that time",
                 Span::from(behind)
             ));
         }
@@ -59,7 +59,7 @@ pub(super) async fn forever(mut clock: Clock, data: &Path, screen: &Screen) -> I
         if let Some((by, way)) = clock.jump() {
             let so = match way {
                 "forward" => "jobs that were running may have reached their time limit",
-                _ => "what is due waits that much longer",
+                _ => "scheduled work is late by that time",
             };
             screen.warn(&format!("the clock moved {way} by {} (or this machine slept): {so}", Span::from(by)));
         }

@@ -15,8 +15,8 @@ pub(super) async fn repositories(session: &Session, project: &Project) -> Findin
     let repositories = match session.api.repositories(id).await {
         Ok(found) => found.repositories,
         Err(error) => {
-            let sentence = format!("{id} could not be looked at: {}.", Fault::from(error).words());
-            return Finding::wrong("project", sentence, "Look into the server's log.");
+            let sentence = format!("Failed to check {id}: {}.", Fault::from(error).words());
+            return Finding::wrong("project", sentence, "See the server's log.");
         }
     };
     if repositories.is_empty() {
@@ -27,9 +27,9 @@ pub(super) async fn repositories(session: &Session, project: &Project) -> Findin
     if let Some(name) = repositories.iter().find_map(|repository| gone(session, repository)) {
         return Finding::wrong(
             "project",
-            format!("{name} of {id} is not where it was connected."),
+            format!("{name} of {id} is no longer in its folder."),
             format!(
-                "Put it back, or connect it where it is now, under another name, and take this one out: \
+                "Move it back, or connect its new folder under another name and remove this one: \
                  `pullyard repos add local/NAME --path DIR --project {id}`; \
                  `pullyard repos remove {name} --project {id}`."
             ),
@@ -37,7 +37,7 @@ pub(super) async fn repositories(session: &Session, project: &Project) -> Findin
     }
     if let Some(who) = &settings.held_by {
         let help = format!("Release it: `pullyard release --project {id}`.");
-        return Finding::warning("project", format!("{id} is held by {who}: nothing new starts."), help);
+        return Finding::warning("project", format!("{id} is on hold by {who}: no new jobs start."), help);
     }
     if !settings.auto_create {
         return Finding::warning(
@@ -63,29 +63,29 @@ pub(super) fn runners(url: &str, project: &Project, runners: &Result<Vec<Runner>
     let all = match runners {
         Ok(all) => all,
         Err(error) => {
-            let sentence = format!("The runners could not be looked at: {error}.");
-            return Some(Finding::wrong("runners", sentence, "Look into the server's log."));
+            let sentence = format!("Failed to check the runners: {error}.");
+            return Some(Finding::wrong("runners", sentence, "See the server's log."));
         }
     };
     let serves = |runner: &&Runner| runner.projects.as_ref().is_none_or(|projects| projects.contains(id));
     let online = all.iter().filter(serves).filter(|runner| runner.status == RunnerStatus::Online).count();
     if online > 0 {
-        let verb = if online == 1 { "runner takes" } else { "runners take" };
+        let verb = if online == 1 { "runner claims" } else { "runners claim" };
         return Some(Finding::good("runners", format!("{online} {verb} jobs of {id}.")));
     }
     let drained = all.iter().filter(serves).find(|runner| runner.drain.is_some());
     let last = all.iter().filter(serves).max_by_key(|runner| runner.heard);
     let (sentence, help) = match (drained, last) {
         (Some(runner), _) => (
-            format!("No runner takes jobs of {id}: {} was told to drain.", runner.name),
-            format!("Let it go on: `pullyard runners resume {}`.", runner.name),
+            format!("No runner claims jobs of {id}: {} is draining.", runner.name),
+            format!("Resume it: `pullyard runners resume {}`.", runner.name),
         ),
         (None, Some(runner)) => (
-            format!("No runner takes jobs of {id}; the last one was {}.", runner.name),
+            format!("No runner claims jobs of {id}; the last one was {}.", runner.name),
             format!("Start it again on its machine, with its token: `pullyard runner start --name {}`.", runner.name),
         ),
         (None, None) => (
-            format!("Jobs of {id} are for runners, and there is none."),
+            format!("Jobs of {id} need a runner, and there is none."),
             format!(
                 "`pullyard tokens create --name NAME --kind runner --projects {id} > FILE`, then \
                  `pullyard runner start --api-url {url} --token-file FILE --isolation external`."

@@ -46,7 +46,7 @@ async fn examine(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Findin
         None => of_api.push(Finding::wrong(
             "token",
             format!(
-                "This command line has no token for {}: hooks, forges and keys for models were not looked at.",
+                "This command line has no token for {}: hooks, forges and model keys were not checked.",
                 stack.api_url
             ),
             format!("Set the stack up with `pullyard init --stack {}`, or sign in with `pullyard login`.", stack.name),
@@ -74,19 +74,19 @@ async fn examine(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Findin
 fn missing(error: &Error) -> Finding {
     let help = match error {
         Error::NoStack { .. } => {
-            "See which there are: `aws cloudformation list-stacks`; name another --region or --profile."
+            "List stacks with `aws cloudformation list-stacks`, or choose another --region or --profile."
         }
         Error::NotOurs { .. } => "Name the root stack, and deploy it with a release that is as new as this program.",
-        Error::NoRegion => "Name one with --region, or set AWS_REGION.",
-        Error::NoCredentials { .. } => "Sign in to AWS, or name a --profile.",
-        _ => "Check the credentials, the network and the rights; docs/operations.md lists what this command reads.",
+        Error::NoRegion => "Choose one with --region, or set AWS_REGION.",
+        Error::NoCredentials { .. } => "Sign in to AWS, or choose a --profile.",
+        _ => "Check the credentials, the network and the permissions; docs/operations.md lists the needed ones.",
     };
     let help = match error {
         Error::NotExported { help, .. } => sentence_of(help),
         _ => help.to_owned(),
     };
     let words = pullyard_domain::text::causes(error);
-    Finding::wrong("stack", format!("The stack can't be looked at: failed to {words}."), help)
+    Finding::wrong("stack", format!("Failed to check the stack: failed to {words}."), help)
 }
 
 fn version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Error>) -> Finding {
@@ -100,7 +100,7 @@ fn version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Err
             );
             return Finding::wrong(
                 "version",
-                format!("The API gives no version. {}", sentence(&Fault::from(error))),
+                format!("The API returns no version. {}", sentence(&Fault::from(error))),
                 help,
             );
         }
@@ -180,7 +180,7 @@ async fn hook(session: &Session, projects: &[Project]) -> Finding {
     match heard(session, projects).await {
         Ok(finding) => finding,
         Err(error) => {
-            let sentence = format!("The webhooks could not be looked at: {}.", error.words());
+            let sentence = format!("Failed to check the webhooks: {}.", error.words());
             Finding::warning("hook", sentence, "Run it with an admin token.")
         }
     }
@@ -214,10 +214,10 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
             let tells = |hook: &&Hook| hook.project == project.id || hook.others.contains(&project.id);
             let Some(hook) = hooks.iter().filter(covers).find(tells) else {
                 let sentence = match hooks.iter().find(covers) {
-                    None => format!("No webhook tells of reviews in {}.", repository.name),
+                    None => format!("No webhook sends reviews of {}.", repository.name),
                     Some(hook) => {
                         format!(
-                            "The webhook {} tells of reviews in {}, but not the project {}.",
+                            "The webhook {} sends reviews of {}, but not to the project {}.",
                             hook.name, repository.name, project.id
                         )
                     }
@@ -230,7 +230,7 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
                     }
                 };
                 let help = format!(
-                    "`pullyard hooks install --base-url {} --integration {} {of}`, or have it looked at: \
+                    "`pullyard hooks install --base-url {} --integration {} {of}`, or poll: \
                      `pullyard repos ingress {} poll --project {}`.",
                     session.url, repository.integration, repository.name, project.id
                 );
@@ -241,7 +241,7 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
                 });
             };
             if let Some(drift) = session.api.verify_hook(&hook.name).await?.drifts.first() {
-                let sentence = format!("The webhook {} is not what it should be: {}", hook.name, drift.sentence);
+                let sentence = format!("The webhook {} differs from its expected settings: {}", hook.name, drift.sentence);
                 return Ok(Finding::wrong("hook", sentence, format!("`pullyard hooks repair {}`.", hook.name)));
             }
         }
@@ -250,8 +250,8 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
         "hook",
         match listening {
             0 => "No repository needs a webhook.".to_owned(),
-            1 => "The webhook of 1 repository is there.".to_owned(),
-            n => format!("The webhooks of {n} repositories are there."),
+            1 => "The webhook of 1 repository exists.".to_owned(),
+            n => format!("The webhooks of {n} repositories exist."),
         },
     ))
 }

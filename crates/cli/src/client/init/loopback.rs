@@ -145,9 +145,8 @@ async fn done(
     }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let code = value("code").filter(|code| !code.is_empty() && code.len() <= 200 && code.bytes().all(plain));
-    let code =
-        code.ok_or(Refusal(StatusCode::BAD_REQUEST, "GitHub sent no valid code. Run the command again."))?.clone();
-    let used = Refusal(StatusCode::GONE, "This response was already used.");
+    let code = code.ok_or(Refusal(StatusCode::BAD_REQUEST, "GitHub sent no code."))?.clone();
+    let used = Refusal(StatusCode::GONE, "This answer was already used.");
     let (answer, answered) = oneshot::channel();
     desk.callbacks.try_send(Callback { code, answer }).map_err(|_| used)?;
     answered.await.map_err(|_| used)
@@ -178,9 +177,9 @@ fn respond(status: StatusCode, page: String) -> Response {
 
 fn form(Page { action, manifest }: &Page) -> String {
     html(&format!(
-        "<p>GitHub shows the permissions of the App and asks for its name.</p>\
+        "<p>GitHub will show the App's permissions and let you choose its name.</p>\
          <form method=\"post\" action=\"{}\"><input type=\"hidden\" name=\"manifest\" value=\"{}\">\
-         <button autofocus>Create the App on GitHub</button></form>",
+         <button autofocus>Create the App at GitHub</button></form>",
         escaped(action),
         escaped(manifest)
     ))

@@ -17,7 +17,7 @@ impl Site {
         let host = url.split_once("://").map(|(_, host)| host).unwrap_or_default();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
         if !safe || host.is_empty() || !host.chars().all(plain) {
-            return Err(Fault::usage(format!("{forge} is no address of GitHub")).help("write it as https://HOST"));
+            return Err(Fault::usage(format!("{forge} is not a URL of GitHub")).help("write it as https://HOST"));
         }
         if host == "bitbucket.org" {
             return Err(Fault::usage("Bitbucket has no Apps of this kind")
@@ -80,7 +80,7 @@ pub(super) fn account(text: &str) -> Result<String, String> {
     let good = !text.is_empty()
         && text.len() <= 100
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if good { Ok(text.to_owned()) } else { Err("use the name as it stands in GitHub's addresses".into()) }
+    if good { Ok(text.to_owned()) } else { Err("use the name as in GitHub's URLs".into()) }
 }
 
 pub(super) fn name(text: &str) -> Result<String, String> {

@@ -27,20 +27,20 @@ const LARGEST: usize = 65_536;
 pub(super) struct StackSetUp {
     #[command(flatten)]
     pub(super) account: Account,
-    /// Take the first admin token back and make another, when it was lost.
+    /// Revoke the first admin token and create another, if it was lost.
     #[arg(long, requires = "stack")]
     new_admin_token: bool,
-    /// Connect no forge by a token: `pullyard init --github-app` then makes an App.
+    /// Skip the forge; connect an App afterwards with `pullyard init --github-app`.
     #[arg(long, requires = "stack", conflicts_with = "repo")]
     no_forge: bool,
     /// Connect this repository of the forge.
     #[arg(long, value_name = "OWNER/NAME", requires = "stack")]
     repo: Option<RepositoryName>,
-    /// The agent that works on it: claude_code, codex, auto (whichever is installed where a job runs), command, or
-    /// project (its project chooses, which is auto at first).
+    /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent,
+    /// auto at first).
     #[arg(long, value_name = "AGENT", requires = "repo", default_value_if("agent_command", clap::builder::ArgPredicate::IsPresent, "command"), default_value = "project", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::OF_REPOSITORIES))]
     agent: String,
-    /// The program of the agent `command` and its arguments, up to the end of the line.
+    /// Program of the agent `command` with its arguments, to the end of the line.
     #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND", requires = "repo")]
     agent_command: Vec<String>,
 }
@@ -98,14 +98,14 @@ impl StackSetUp {
         };
         session.api.own_token().await.map_err(|error| {
             Fault::from(error)
-                .help(format!("the stack is there, its API is not: `pullyard doctor --stack {}`", stack.name))
+                .help(format!("the stack exists, but its API does not respond: `pullyard doctor --stack {}`", stack.name))
         })?;
         let (project, step) = first_project(&session).await?;
         step.tell(screen);
         steps.push(step);
         remember(&context, &project)?;
         if self.no_forge {
-            let sentence = "No forge is connected: `pullyard init --github-app` makes an App.".to_owned();
+            let sentence = "No forge is connected: connect one with `pullyard init --github-app`.".to_owned();
             steps.push(Step { step: "forge", did: Did::Skipped, sentence });
         } else {
             let step = connect(&session, &forge).await?;
@@ -152,13 +152,13 @@ fn fault(error: Error) -> Fault {
         Error::NotExported { help, .. } => help,
         Error::NoRegion => "name one with --region, or set AWS_REGION",
         Error::NoStack { .. } => {
-            "name another --region or --profile; `aws cloudformation list-stacks` shows what is there"
+            "choose another --region or --profile; `aws cloudformation list-stacks` lists stacks"
         }
         Error::NotOurs { .. } => "name the root stack, and deploy it with a release that is as new as this program",
         error if error.is_denied() => {
             "it needs cloudformation:DescribeStacks, and reading and writing the stack's table"
         }
-        _ => "run it again: it leaves what it did",
+        _ => "run it again; finished steps are skipped",
     };
     let exit = match &error {
         Error::NoStack { .. } => Exit::NotFound,
@@ -173,8 +173,8 @@ async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Resul
     let before = Config::load()?;
     let url = &stack.api_url;
     if let Some(other) = before.contexts.get(context).filter(|other| other.url != *url) {
-        return Err(Fault::usage(format!("context {context} is of another server, {}", other.url))
-            .help("name another with --context, or remove it with `pullyard logout`"));
+        return Err(Fault::usage(format!("context {context} belongs to another server, {}", other.url))
+            .help("choose another with --context, or remove it with `pullyard logout`"));
     }
     let saved = before.contexts.get(context).or_else(|| before.contexts.values().find(|other| other.url == *url));
     let token = match (saved, renew) {
@@ -198,7 +198,7 @@ async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Resul
     match made {
         FirstToken::Made => {
             let sentence =
-                format!("Made the first admin token; this command line is signed in to {url} as context {context}.");
+                format!("Created the first admin token; this command line is signed in to {url} as context {context}.");
             Ok(Step::new("token", Did::Made, sentence))
         }
         FirstToken::There => {
@@ -215,15 +215,15 @@ async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Resul
                 return Ok(Step::new("token", Did::Existed, sentence));
             }
             before.save()?;
-            Err(Fault::new(Exit::Refused, format!("{} has an admin token already, {name} ({prefix}…)", stack.name)).help(
-                "sign in with it: `pullyard login`; if it is lost, --new-admin-token takes the first one back and makes another",
+            Err(Fault::new(Exit::Refused, format!("{} already has an admin token, {name} ({prefix}…)", stack.name)).help(
+                "sign in with it: `pullyard login`; if it is lost, --new-admin-token revokes the first one and creates another",
             ))
         }
         FirstToken::Unfit { name, prefix } => {
             before.save()?;
-            let error = format!("the token that is saved for {url}, {name} ({prefix}…), is no admin's that works");
+            let error = format!("the saved token of {url}, {name} ({prefix}…), is not a valid admin token");
             Err(Fault::new(Exit::Refused, error).help(
-                "it was revoked, has expired or is limited: sign in with an admin's by `pullyard login`, or make a first one anew by --new-admin-token",
+                "it was revoked, has expired or is limited: sign in with an admin token (`pullyard login`), or replace the first one with --new-admin-token",
             ))
         }
     }
@@ -240,7 +240,7 @@ async fn first_project(session: &Session) -> Result<(ProjectId, Step), Fault> {
         Err(fault) if fault.is_not_found() => {
             let wanted = CreateProject { id: id.clone(), name: id.to_string(), settings: Settings::default() };
             session.api.create_project(&wanted).await?;
-            Ok((id.clone(), Step::new("project", Did::Made, format!("Made the project {id}."))))
+            Ok((id.clone(), Step::new("project", Did::Made, format!("Created the project {id}."))))
         }
         Err(fault) => Err(fault),
     }
@@ -250,10 +250,10 @@ fn asked_name(screen: &Screen) -> Result<ProjectId, Fault> {
     let named = ask::answer(screen, "the name of the first project, such as acme")?.filter(|named| !named.is_empty());
     let Some(named) = named else {
         return Err(
-            Fault::usage("there is no project yet").help("name the first one with --project; run it again like that")
+            Fault::usage("there is no project yet").help("run it again with --project ID")
         );
     };
-    named.parse().map_err(|bad| Fault::usage(format!("{named} is no project's id: {bad}")))
+    named.parse().map_err(|bad| Fault::usage(format!("{named} is not a project id: {bad}")))
 }
 
 fn remember(context: &str, project: &ProjectId) -> Result<(), Fault> {
@@ -275,7 +275,7 @@ async fn connect(session: &Session, forge: &Forge) -> Result<Step, Fault> {
         Err(fault) => return Err(fault),
     }
     let name = SecretName::new(format!("{id}-token"))
-        .map_err(|bad| Fault::usage(format!("{id} makes no name of a secret: {bad}")))?;
+        .map_err(|bad| Fault::usage(format!("can't derive a secret's name from {id}: {bad}")))?;
     let what = match kind {
         ForgeKind::GitHub => format!("the token of Pullyard's account at {api_url}"),
         ForgeKind::Bitbucket => format!("an access token for {api_url}, or E-MAIL:API-TOKEN of Pullyard's account"),
@@ -305,11 +305,11 @@ async fn repository(session: &Session, project: &ProjectId, wanted: &AddReposito
 fn next(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> {
     let heard_of = match forge.kind {
         ForgeKind::GitHub => format!(
-            "let reviews in: pullyard hooks install --base-url {} --integration {} --repo OWNER/NAME",
+            "receive reviews: pullyard hooks install --base-url {} --integration {} --repo OWNER/NAME",
             stack.api_url, forge.id
         ),
         ForgeKind::Bitbucket => {
-            format!("have merged pull requests seen: pullyard repos ingress OWNER/NAME poll --project {project}")
+            format!("detect merged pull requests: pullyard repos ingress OWNER/NAME poll --project {project}")
         }
     };
     vec![
@@ -319,6 +319,6 @@ fn next(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> {
         format!(
             "or run jobs on machines of your own: pullyard tokens create --name NAME --kind runner --projects {project}"
         ),
-        format!("then see whether all is well: pullyard doctor --stack {}", stack.name),
+        format!("then check everything: pullyard doctor --stack {}", stack.name),
     ]
 }
