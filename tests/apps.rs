@@ -249,7 +249,7 @@ async fn app_without_webhook_secret_is_refused_but_its_key_stored() {
     user.run(&elsewhere).await.ended(1, "taken");
     // A taken name is refused before GitHub creates an App.
     let again = ["init", "--github-app", "--forge", &github.url(), "--print"];
-    user.run(&again).await.ended(3, "there is an integration github already");
+    user.run(&again).await.ended(3, "the integration github already exists");
     story.end().await;
 }
 

@@ -275,7 +275,7 @@ async fn bitbucket_refusals_name_the_missing_or_denied_thing() {
     assert!(denied.err.contains("check that it is Bitbucket (--kind)"), "{denied:?}");
     // An error about a token given instead of a secret's name does not repeat the token.
     let add = ["integrations", "add", "x", "--kind", "bitbucket", "--token-secret", world.token.as_str()];
-    let given = world.user.run(&add).await.ended(2, "name a secret, never the token");
+    let given = world.user.run(&add).await.ended(2, "give the name of a secret, not the token");
     assert!(!given.err.contains(&world.token), "{given:?}");
     world.add("none", "not-set").await.ended(1, "the secret pullyard/user/not-set does not exist");
     let add = ["repos", "add", "acme/none", "--integration", "bb", "--agent-command", "./agent.sh"];

@@ -126,7 +126,7 @@ async fn bitbucket_hook_is_installed_verified_repaired_and_removed() {
     for (of, path, hook) in
         [(["--repo", SHOP], OF_SHOP, "acme-shop"), (["--org", "acme"], "/workspaces/acme/hooks", "acme")]
     {
-        world.install(&of).await.ended(0, "Bitbucket tries no webhook and lists no deliveries");
+        world.install(&of).await.ended(0, "Bitbucket has no test deliveries");
         let made = world.one(path).await;
         world.install(&of).await.done();
         assert_eq!(world.one(path).await["uuid"], made["uuid"]);

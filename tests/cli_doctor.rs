@@ -38,7 +38,7 @@ async fn doctor_reports_a_project_without_runners() {
     check(&looks(&user, "runners").await, "wrong", &start);
     let token = story.runner_token("t", None, None).await;
     story.runner(&token, "kite-2", "i1").await;
-    check(&looks(&user, "runners").await, "good", "1 runner takes jobs of acme.");
+    check(&looks(&user, "runners").await, "good", "1 runner claims jobs of acme.");
     user.run(&["runners", "drain", "kite-2"]).await.done();
     check(&looks(&user, "runners").await, "wrong", "`pullyard runners resume kite-2`");
     story.end().await;
@@ -65,7 +65,7 @@ async fn doctor_warns_of_a_token_that_expires_soon() {
         let new = ["tokens", "create", "--name", "ci", "--kind", "api", "--scope", "admin", "--expires", length];
         user.run(&new).await.done().trim_end().to_owned()
     };
-    check(&looks(&User::with(&story, &made("3d").await), "token").await, "warning", "ci is taken, but expires in");
+    check(&looks(&User::with(&story, &made("3d").await), "token").await, "warning", "ci is valid, but expires in");
     check(&looks(&User::with(&story, &made("30d").await), "token").await, "good", "expires in");
     let unknown = format!("pat_{}", "0".repeat(64));
     check(&looks(&User::with(&story, &unknown), "token").await, "wrong", "The credential is missing, wrong");

@@ -22,8 +22,8 @@ async fn cli_links_revises_explains_and_unlinks_a_pull_request() {
     assert!(refused.out.is_empty() && refused.err.contains("pullyard link"), "{refused:?}");
 
     let ran = user.run(&["link", &hash, "APP-1"]).await;
-    assert!(ran.err.contains(&format!("{label} is linked to APP-1.")), "{ran:?}");
-    assert!(ran.done().starts_with("No reviews are waiting"));
+    assert!(ran.err.contains(&format!("Linked {label} to APP-1.")), "{ran:?}");
+    assert!(ran.done().starts_with("Nothing waits"));
     user.run(&["link", &label, "NO-1"]).await.ended(5, "there is no ticket NO-1");
     story.tell("e2", "APP-2", TODO, 1).await;
     user.run(&["link", &label, "APP-2"]).await.ended(3, "(linked_elsewhere)");
@@ -51,8 +51,8 @@ async fn cli_links_revises_explains_and_unlinks_a_pull_request() {
     let held = user.json(&["revise", &label]).await;
     assert_eq!((&held["verdict"], &held["code"]), (&json!("held"), &json!("held_for_job")));
 
-    assert!(user.run(&["unlink", &label]).await.err.contains("is not linked to APP-1 any more."));
-    assert!(user.run(&["unlink", &label]).await.err.contains("was linked to no ticket."));
+    assert!(user.run(&["unlink", &label]).await.err.contains(" from APP-1."));
+    assert!(user.run(&["unlink", &label]).await.err.contains("was not linked to a ticket."));
     story.end().await;
 }
 

@@ -16,7 +16,7 @@ async fn cli_creates_lists_and_revokes_a_token() {
     let user = User::of(&story);
     let new = ["tokens", "create", "--name", "ci", "--kind", "api", "--scope", "read,jobs", "--project", "acme"];
     let made = user.run(&[&new[..], &["--expires", "90d"]].concat()).await;
-    assert!(made.err.contains("You will not see it again") && made.err.contains("acme"), "{made:?}");
+    assert!(made.err.contains("it is shown only once") && made.err.contains("acme"), "{made:?}");
     let token = made.done();
     let (text, rest) = token.split_at(token.len() - 1);
     assert_eq!((rest, text.len()), ("\n", 68), "stdout is not exactly the token");

@@ -300,14 +300,14 @@ async fn second_interrupt_during_the_start_ends_the_demo_at_once() {
         let mut complaints = BufReader::new(demo.child.stderr.take().unwrap()).lines();
         let mut complaint = async || tokio::time::timeout(LONGEST, complaints.next_line()).await.unwrap().unwrap();
         let said = complaint().await.unwrap();
-        assert_eq!(said, "interrupted: the demo ends once it has started, or at once if it is interrupted again");
+        assert_eq!(said, "interrupted: the demo stops after its start; press Ctrl-C again to stop at once");
         if again {
             demo.interrupt().await;
             assert_eq!(complaint().await, None);
         } else {
             std::fs::write(&go, "").unwrap();
             let said = complaint().await.unwrap();
-            assert_eq!(said, "interrupted: everything the demo had started is stopped");
+            assert_eq!(said, "interrupted: stopping everything that the demo started");
         }
         let ended = tokio::time::timeout(LONGEST, demo.child.wait()).await.unwrap().unwrap();
         assert_eq!(ended.code(), Some(130), "{again}");

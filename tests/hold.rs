@@ -297,7 +297,7 @@ async fn cli_holds_and_releases_a_project_and_sets_its_budget() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let held = user.run(&["hold", "--all", "--reason", "a freeze."]).await.done();
-    assert_eq!(held, "acme is held by admin: a freeze.\n");
+    assert_eq!(held, "acme is on hold (admin: a freeze).\n");
     story.tell("e1", "APP-1", TRIGGER, 1).await;
     let why = user.run(&["why", "APP-1"]).await;
     assert_eq!(why.out, "APP-1 waits: acme is held by admin.\n");
@@ -317,7 +317,7 @@ async fn cli_holds_and_releases_a_project_and_sets_its_budget() {
     assert!(shown.contains("20 jobs a day"), "{shown}");
     user.run(&["budgets", "set"]).await.ended(2, "required");
     user.run(&["budgets", "set", "--usd-per-day", "1"]).await.ended(2, "less than one job reserves");
-    assert_eq!(user.run(&["release"]).await.done(), "acme is released.\n");
+    assert_eq!(user.run(&["release"]).await.done(), "Released acme.\n");
     answered(&story, "e1", "accepted").await.unwrap();
     story.end().await;
 }

@@ -181,9 +181,9 @@ async fn token_of_gh_needs_consent() {
     let words = ["--agent-command", "./agent.sh"];
 
     let mut terminal = Terminal::of(elsewhere.command_with_gh(&words, &says).env("HOST", host));
-    terminal.shows("with your rights: it can read and change what you can. Go on? [y/N]").await;
+    terminal.shows("it can read and change the same files as you. Continue? [y/N]").await;
     terminal.types("y\n");
-    terminal.shows("Use the token that `gh` is signed in with").await;
+    terminal.shows("Use `gh`'s token to push").await;
     terminal.types("n\n");
     assert_eq!(terminal.ends().await.0, Some(1));
     assert!(
@@ -195,7 +195,7 @@ async fn token_of_gh_needs_consent() {
     let mut terminal = Terminal::of(elsewhere.command_with_gh(&words, &says).env("HOST", host));
     terminal.shows("Go on? [y/N]").await;
     terminal.types("y\n");
-    terminal.shows("Use the token that `gh` is signed in with").await;
+    terminal.shows("Use `gh`'s token to push").await;
     terminal.types("yes\n");
     let (code, out) = terminal.ends().await;
     assert_eq!(code, Some(0), "{out}{}", terminal.all());

@@ -414,7 +414,7 @@ async fn doctor_finds_a_moved_repository() {
     let found = looks().await;
     let said = String::from_utf8(found.stdout).unwrap();
     assert_eq!(found.status.code(), Some(1), "{said}");
-    assert!(said.contains("local/shop of shop is not where it was connected."), "{said}");
+    assert!(said.contains("local/shop of shop is no longer in its folder."), "{said}");
     machine.done(&["repos", "add", "--path", "moved", "--agent-command", "./agent.sh"]).await;
     assert_eq!(up.api.repositories(&shop()).await.unwrap().repositories.len(), 2);
     assert!(said.contains("pullyard repos remove local/shop --project shop"), "{said}");

@@ -37,9 +37,9 @@ const REPOSITORY: [&str; 4] = ["--repo", "acme/app", "--agent-command", "./agent
 async fn init_sets_up_a_stack_and_a_repeat_changes_nothing() {
     let (story, account) = fresh().await;
     let user = account.operator();
-    let first = init(&story, &user, &REPOSITORY).await.ended(0, "Made the first admin token");
+    let first = init(&story, &user, &REPOSITORY).await.ended(0, "Created the first admin token");
     for said in [
-        "Made the project shop",
+        "Created the project shop",
         "as gh2, where Pullyard is pullyard-bot",
         "Connected acme/app",
         "infra/image/push --stack py",
@@ -72,7 +72,7 @@ async fn one_of_two_concurrent_operators_makes_the_first_token() {
     codes.sort_unstable();
     assert_eq!(codes, [0, 3], "{one:?} {other:?}");
     let refused = if one.code == 3 { one } else { other };
-    refused.ended(3, "py has an admin token already, admin (pat_");
+    refused.ended(3, "py already has an admin token, admin (pat_");
     story.end().await;
 }
 
@@ -84,7 +84,7 @@ async fn existing_admin_token_is_not_replaced_without_the_flag() {
     init(&story, &user, &["--no-forge"]).await.ended(3, "--new-admin-token");
     assert_eq!(user.json(&["contexts"]).await, Value::Array(Vec::new()));
     assert_eq!(story.store().await.first_token().await.unwrap(), None);
-    init(&story, &user, &["--no-forge", "--new-admin-token"]).await.ended(0, "Made the first admin token");
+    init(&story, &user, &["--no-forge", "--new-admin-token"]).await.ended(0, "Created the first admin token");
     story.end().await;
 }
 
@@ -96,7 +96,7 @@ async fn interrupted_init_continues_with_the_saved_token() {
     init(&story, &user, &["--no-forge"]).await.ended(1, "failed to");
     assert_eq!(user.json(&["contexts"]).await[0]["name"], "py", "the token stays: the write may have succeeded");
     account.output("TableName", "pullyard");
-    init(&story, &user, &["--no-forge"]).await.ended(0, "Made the first admin token");
+    init(&story, &user, &["--no-forge"]).await.ended(0, "Created the first admin token");
     user.run(&["projects", "list"]).await.done();
     story.end().await;
 }
@@ -106,7 +106,7 @@ async fn new_first_token_revokes_the_previous_one() {
     let (story, account) = fresh().await;
     let (lost, user) = (account.operator(), account.operator());
     init(&story, &lost, &["--no-forge"]).await.done();
-    init(&story, &user, &["--no-forge"]).await.ended(3, "has an admin token already");
+    init(&story, &user, &["--no-forge"]).await.ended(3, "already has an admin token");
     init(&story, &user, &["--no-forge", "--new-admin-token"]).await.done();
     user.run(&["projects", "list"]).await.done();
     lost.run(&["projects", "list"]).await.ended(4, "");
@@ -122,11 +122,11 @@ async fn revoked_first_token_is_reported_with_the_remedy() {
     let store = story.store().await;
     let first = store.first_token().await.unwrap().unwrap();
     store.revoke_token(&first).await.unwrap();
-    let refused = init(&story, &user, &["--no-forge"]).await.ended(3, "is no admin's that works");
+    let refused = init(&story, &user, &["--no-forge"]).await.ended(3, "is not a valid admin token");
     assert!(refused.err.contains("--new-admin-token"), "{refused:?}");
     assert_eq!(store.first_token().await.unwrap().as_ref(), Some(&first), "the first token is unchanged");
     assert_eq!(user.json(&["contexts"]).await, saved);
-    init(&story, &user, &["--no-forge", "--new-admin-token"]).await.ended(0, "Made the first admin token");
+    init(&story, &user, &["--no-forge", "--new-admin-token"]).await.ended(0, "Created the first admin token");
     user.run(&["projects", "list"]).await.done();
     assert_ne!(store.first_token().await.unwrap(), Some(first));
     story.end().await;
@@ -137,7 +137,7 @@ async fn saved_admin_token_is_accepted_and_not_made_the_first() {
     let (story, account) = fresh().await;
     let store = story.store().await;
     for (token, scope, code, said) in [
-        ("pat_limited", Scope::Read, 3, "is no admin's that works"),
+        ("pat_limited", Scope::Read, 3, "is not a valid admin token"),
         ("pat_another", Scope::Admin, 0, "An admin token exists, ann (pat_anot"),
     ] {
         store.put_token(&stored_token(token, "ann", [scope].into(), None)).await.unwrap();
@@ -173,7 +173,7 @@ async fn documented_init_command_sets_up_a_new_stack() {
         let forge = story.local.forge().api_url();
         let forge = ["--id", "gh2", "--forge", forge.trim_end_matches("/api/v3")];
         let ran = account.operator().run_with(&[&typed[..], &forge[..]].concat(), &story.forge_token()).await;
-        let ran = ran.ended(0, "Made the project acme");
+        let ran = ran.ended(0, "Created the project acme");
         assert!(ran.err.contains("as gh2, where Pullyard is pullyard-bot"), "{line}: {ran:?}");
         story.local.shutdown().await;
     }
@@ -184,7 +184,7 @@ async fn first_project_is_prompted_for_on_a_terminal() {
     let (story, account) = without_a_project().await;
     let user = account.operator();
     let bare = ["init", "--stack", "py", "--no-forge"];
-    user.run(&bare).await.ended(2, "name the first one with --project");
+    user.run(&bare).await.ended(2, "run it again with --project ID");
     let mut terminal = user.at_terminal(&bare);
     terminal.shows("the name of the first project, such as acme: ").await;
     terminal.types("shop\n");

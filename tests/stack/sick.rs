@@ -219,7 +219,7 @@ async fn bitbucket_repository_without_a_webhook_is_reported() {
     look_at("acme/app").await;
     let install = "--integration bb --repo acme/api --project acme";
     let mend = "pullyard repos ingress acme/api poll --project acme";
-    sick.says("hook", "wrong", &["No webhook tells of reviews in acme/api.", install, mend]).await;
+    sick.says("hook", "wrong", &["No webhook sends reviews of acme/api.", install, mend]).await;
     look_at("acme/api").await;
     sick.says("hook", "good", &["No repository needs a webhook"]).await;
     sick.story.end().await;
@@ -242,14 +242,14 @@ async fn missing_or_disabled_webhook_is_reported() {
     let id = hooks[0]["id"].as_u64().unwrap();
     let off = json!({ "active": false });
     sick.story.forge(reqwest::Method::PATCH, &format!("/hooks/{id}"), off).await;
-    sick.says("hook", "wrong", &["is not what it should be", "pullyard hooks repair"]).await;
+    sick.says("hook", "wrong", &["differs from its expected settings", "pullyard hooks repair"]).await;
     sick.story.forge(reqwest::Method::PATCH, &format!("/hooks/{id}"), json!({ "active": true })).await;
 
     // A project created later is not covered by the webhook.
     sick.user.run(&["projects", "create", "late", "--url", &url]).await.done();
     let add = ["repos", "add", "acme/app", "--integration", "gh1", "--url", &url, "--project", "late"];
     sick.user.run(&[&add[..], &["--agent-command", "./agent.sh"]].concat()).await.done();
-    let said = ["The webhook acme-app tells of reviews in acme/app, but not the project late.", "--project late"];
+    let said = ["The webhook acme-app sends reviews of acme/app, but not to the project late.", "--project late"];
     sick.says("hook", "warning", &said).await;
     sick.story.end().await;
 }
@@ -363,7 +363,7 @@ async fn version_mismatch_is_reported() {
     sick.account.output("Version", "0.9.9");
     sick.says("version", "wrong", &["is of version 0.9.9, but its functions run", "sam deploy"]).await;
     sick.account.output("ApiUrl", "http://127.0.0.1:1");
-    sick.says("version", "wrong", &["The API gives no version", "/pullyard/py/api"]).await;
+    sick.says("version", "wrong", &["The API returns no version", "/pullyard/py/api"]).await;
     sick.story.end().await;
 }
 

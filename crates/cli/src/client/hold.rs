@@ -79,7 +79,7 @@ fn show(session: &Session, projects: &[Project]) -> Result<ExitCode, Fault> {
     }
     for project in projects {
         session.screen.out(&match words(project) {
-            Some(words) => format!("{} is on hold by {words}.", project.id),
+            Some(words) => format!("{} is on hold ({words}).", project.id),
             None => format!("Released {}.", project.id),
         })?;
     }

@@ -37,7 +37,7 @@ pub(super) async fn repositories(session: &Session, project: &Project) -> Findin
     }
     if let Some(who) = &settings.held_by {
         let help = format!("Release it: `pullyard release --project {id}`.");
-        return Finding::warning("project", format!("{id} is on hold by {who}: no new jobs start."), help);
+        return Finding::warning("project", format!("{id} is on hold ({who}): no new jobs start."), help);
     }
     if !settings.auto_create {
         return Finding::warning(
