@@ -301,7 +301,7 @@ async fn integration_removal_needs_yes_and_names_its_secret() {
     user.run(&["repos", "remove", REPOSITORY, "--yes"]).await.done();
     let secret = story.local.forge_secret();
     let ran = user.run(&["integrations", "remove", "gh1", "--yes"]).await;
-    assert!(ran.err.contains("gh1 is removed") && ran.err.contains(&format!("its secret {secret} stays")), "{ran:?}");
+    assert!(ran.err.contains("Removed gh1") && ran.err.contains(&format!("its secret {secret} stays")), "{ran:?}");
     ran.done();
 
     let api_url = story.local.forge().api_url();

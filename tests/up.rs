@@ -291,7 +291,7 @@ async fn stopped_up_leaves_its_job_running() {
     let job = machine.working(&up).await;
     let (code, err) = up.stop(Signal::SIGTERM).await;
     assert_eq!(code, 0, "{err}");
-    assert!(err.contains("1 job goes on alone"), "{err}");
+    assert!(err.contains("1 job keeps running"), "{err}");
     let up = machine.up().await;
     machine.let_go();
     assert_eq!(up.ended(&job).await.status, Status::Completed);

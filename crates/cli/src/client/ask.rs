@@ -13,7 +13,9 @@ pub(super) fn confirm(screen: &Screen, yes: bool, question: &str) -> Result<(), 
         return Ok(());
     }
     if !is_asked(screen) {
-        return Err(Fault::usage("this can't be undone and needs confirmation, but there is no terminal").help("add --yes"));
+        return Err(
+            Fault::usage("this can't be undone and needs confirmation, but there is no terminal").help("add --yes")
+        );
     }
     let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't read the answer: {error}"));
     let mut talk = io::stderr().lock();

@@ -70,6 +70,7 @@ async fn close(session: &Session, account: &str) -> Result<ExitCode, Fault> {
     if answer.closed {
         return Ok(ExitCode::SUCCESS);
     }
-    let fault = Fault::not_found(format!("the account {} is not paused", answer.account)).help("`pullyard breakers` lists paused accounts");
+    let fault = Fault::not_found(format!("the account {} is not paused", answer.account))
+        .help("`pullyard breakers` lists paused accounts");
     Ok(fault.after_the_answer(&session.screen))
 }

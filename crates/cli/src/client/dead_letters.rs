@@ -208,7 +208,9 @@ fn meant<'a>(said: &str, letters: &'a [DeadLetter]) -> Result<&'a DeadLetter, Fa
     let mut found = letters.iter().filter(|letter| !said.is_empty() && letter.id.as_str().starts_with(said));
     match (found.next(), found.next()) {
         (Some(letter), None) => Ok(letter),
-        (Some(_), Some(_)) => Err(Fault::usage(format!("{said} matches more than one id")).help("write more characters")),
+        (Some(_), Some(_)) => {
+            Err(Fault::usage(format!("{said} matches more than one id")).help("write more characters"))
+        }
         (None, _) => Err(Fault::not_found(format!("there is no dead letter {said}"))
             .help("`pullyard dlq list` lists them; a message that another command reads is hidden for half a minute")),
     }

@@ -160,7 +160,7 @@ async fn server(session: &Session, findings: &mut Vec<Finding>) -> bool {
         Ok(server) => server,
         Err(error) => {
             let fault = Fault::from(error);
-            let help = "Start it with `pullyard up`, or name another server with --url or --context.";
+            let help = "Start it with `pullyard up`, or choose another server with --url or --context.";
             findings.push(Finding::wrong("server", sentence(&fault), help));
             return false;
         }

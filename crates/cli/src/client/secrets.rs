@@ -91,7 +91,9 @@ async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(
     }
     session.screen.out(&set.secret)?;
     session.screen.note(&match kind {
-        SecretKind::Forge => format!("Set {name}; use it with `pullyard integrations add ID --token-secret {}`", set.secret),
+        SecretKind::Forge => {
+            format!("Set {name}; use it with `pullyard integrations add ID --token-secret {}`", set.secret)
+        }
         SecretKind::Job => format!(
             "Set {name}; use it in a project's settings: `model_secrets.…` or `commits.signing_secret`={}",
             set.secret
@@ -115,7 +117,9 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
     }
     session.screen.out(&rotated.secret)?;
     match rotated.old_until {
-        Some(until) => session.screen.note(&format!("Replaced the value of {name}; the old one is valid until {until}")),
+        Some(until) => {
+            session.screen.note(&format!("Replaced the value of {name}; the old one is valid until {until}"))
+        }
         None => session.screen.note(&format!("Replaced the value of {name}; the old one is no longer valid")),
     }
     if name.as_str().starts_with("hook-") {

@@ -151,10 +151,8 @@ impl Session {
         let mut meant = self.newest(&project).await?.into_iter().map(|job| job.id).filter(is_meant);
         match (meant.next(), meant.next()) {
             (Some(job), None) => Ok(job),
-            (Some(one), Some(other)) => {
-                Err(Fault::usage(format!("{said} matches more than one job: {one}, {other}"))
-                    .help("write more characters of the id"))
-            }
+            (Some(one), Some(other)) => Err(Fault::usage(format!("{said} matches more than one job: {one}, {other}"))
+                .help("write more characters of the id")),
             (None, _) => Err(Fault::not_found(format!("there is no job {said} in project {project}"))
                 .help("`pullyard jobs` lists them; short ids match only the newest 200")),
         }

@@ -70,9 +70,8 @@ fn changed(settings: Value, change: &str) -> Result<Value, Fault> {
     let pointer = pointer(key);
     let Some(there) = settings.pointer(&pointer) else { return Err(unknown(&settings, key)) };
     if there.is_object() {
-        return Err(
-            Fault::usage(format!("{key} is a group of settings")).help(format!("`pullyard settings get {key}` lists them"))
-        );
+        return Err(Fault::usage(format!("{key} is a group of settings"))
+            .help(format!("`pullyard settings get {key}` lists them")));
     }
     let text = Value::String(said.to_owned());
     let json = serde_json::from_str::<Value>(said).ok();

@@ -35,8 +35,11 @@ impl Talk {
         };
         if self.typed.is_none() {
             let question = tame(text);
-            return Err(Fault::new(Exit::Ended, format!("the agent asked a question, but there is no terminal to answer it: {question}"))
-                .help("retry with the answer in the prompt, or on a terminal"));
+            return Err(Fault::new(
+                Exit::Ended,
+                format!("the agent asked a question, but there is no terminal to answer it: {question}"),
+            )
+            .help("retry with the answer in the prompt, or on a terminal"));
         }
         if self.shown.replace(*at) != Some(*at) {
             screen.note("The agent asks:");
@@ -50,9 +53,7 @@ impl Talk {
         let until = Instant::now() + time;
         while let Ok(said) = timeout_at(until, self.next()).await {
             let Some(said) = said else {
-                session.screen.note(
-                    "your input has ended: you can no longer answer the agent or send it messages",
-                );
+                session.screen.note("your input has ended: you can no longer answer the agent or send it messages");
                 continue;
             };
             if let Err(fault) = tell(session, job, said.trim()).await {

@@ -174,7 +174,9 @@ fn answered(session: &Session, answer: &TicketAnswer, done: Done) -> Result<Exit
     }
     if !screen.is_json() {
         match screen.width() {
-            Some(_) => screen.out(&super::screen::tame(&format!("{}. {}", done_to(ticket, done), decision.sentence)))?,
+            Some(_) => {
+                screen.out(&super::screen::tame(&format!("{}. {}", done_to(ticket, done), decision.sentence)))?
+            }
             None => screen.out(&piped(ticket, decision))?,
         }
         if let Some(job) = &decision.job {

@@ -131,9 +131,10 @@ async fn create(session: &Session, new: Create) -> Result<(), Fault> {
     let about = &made.about;
     let of = about.projects.as_ref().map_or("all projects".to_owned(), names);
     let until = about.expires_at.map_or("until it is revoked".to_owned(), |at| format!("until {at}"));
-    session
-        .screen
-        .note(&format!("Created token {} ({}) for {of}, {until}. Save it now: it is shown only once.", about.name, about.id));
+    session.screen.note(&format!(
+        "Created token {} ({}) for {of}, {until}. Save it now: it is shown only once.",
+        about.name, about.id
+    ));
     Ok(())
 }
 

@@ -86,9 +86,12 @@ async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Resu
     let Some(last) = last_made(session, project, ticket, newest.as_ref()).await? else {
         return match newest {
             Some(delivery) => no_job(session, ticket, &delivery),
-            None => {
-                say(session, &format!("No event of the last 30 days requested a job for {}.", ticket.key), NOTHING, ticket)
-            }
+            None => say(
+                session,
+                &format!("No event of the last 30 days requested a job for {}.", ticket.key),
+                NOTHING,
+                ticket,
+            ),
         };
     };
     let refused = |delivery: &Delivery| matches!(delivery.verdict, Verdict::Refused | Verdict::Held);

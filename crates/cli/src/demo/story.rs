@@ -134,7 +134,7 @@ impl Teller<'_> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let at = Timestamp::from_millis(i64::try_from(now.as_secs())? * 1_000);
         let told = self.tell_event(at, &key, "tool-1", title, description).await?;
-        self.screen.step("Told", &format!("by the ticket tool: it is in {TRIGGER}"));
+        self.screen.step("Received", &format!("from the ticket tool: it is in {TRIGGER}"));
         ensure!(told.verdict == Verdict::Accepted, "the decision is {}", told.code);
         self.screen.step("Accepted", &told.sentence);
         let job = told.job.context("an accepted event has no job")?;

@@ -19,9 +19,8 @@ pub(super) fn of_start(error: Error, data: &Path) -> Fault {
                 .help("use that one, or choose another folder with --data")
         }
         Error::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse && is_forge(address, data) => {
-            failed(format!("{address} is taken by another program")).help(
-                "stop that program: addresses.json of this folder assigns that address to its repositories",
-            )
+            failed(format!("{address} is taken by another program"))
+                .help("stop that program: addresses.json of this folder assigns that address to its repositories")
         }
         Error::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
             failed(format!("{address} is taken by another program"))

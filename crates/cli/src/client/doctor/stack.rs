@@ -241,7 +241,8 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
                 });
             };
             if let Some(drift) = session.api.verify_hook(&hook.name).await?.drifts.first() {
-                let sentence = format!("The webhook {} differs from its expected settings: {}", hook.name, drift.sentence);
+                let sentence =
+                    format!("The webhook {} differs from its expected settings: {}", hook.name, drift.sentence);
                 return Ok(Finding::wrong("hook", sentence, format!("`pullyard hooks repair {}`.", hook.name)));
             }
         }

@@ -97,8 +97,10 @@ impl StackSetUp {
             return Err(Fault::new(Exit::Failed, format!("context {context} was removed meanwhile")));
         };
         session.api.own_token().await.map_err(|error| {
-            Fault::from(error)
-                .help(format!("the stack exists, but its API does not respond: `pullyard doctor --stack {}`", stack.name))
+            Fault::from(error).help(format!(
+                "the stack exists, but its API does not respond: `pullyard doctor --stack {}`",
+                stack.name
+            ))
         })?;
         let (project, step) = first_project(&session).await?;
         step.tell(screen);
@@ -151,9 +153,7 @@ fn fault(error: Error) -> Fault {
     let help = match &error {
         Error::NotExported { help, .. } => help,
         Error::NoRegion => "name one with --region, or set AWS_REGION",
-        Error::NoStack { .. } => {
-            "choose another --region or --profile; `aws cloudformation list-stacks` lists stacks"
-        }
+        Error::NoStack { .. } => "choose another --region or --profile; `aws cloudformation list-stacks` lists stacks",
         Error::NotOurs { .. } => "name the root stack, and deploy it with a release that is as new as this program",
         error if error.is_denied() => {
             "it needs cloudformation:DescribeStacks, and reading and writing the stack's table"
@@ -249,9 +249,7 @@ async fn first_project(session: &Session) -> Result<(ProjectId, Step), Fault> {
 fn asked_name(screen: &Screen) -> Result<ProjectId, Fault> {
     let named = ask::answer(screen, "the name of the first project, such as acme")?.filter(|named| !named.is_empty());
     let Some(named) = named else {
-        return Err(
-            Fault::usage("there is no project yet").help("run it again with --project ID")
-        );
+        return Err(Fault::usage("there is no project yet").help("run it again with --project ID"));
     };
     named.parse().map_err(|bad| Fault::usage(format!("{named} is not a project id: {bad}")))
 }

@@ -92,7 +92,8 @@ fn said(screen: &Screen, job: &Job) {
         let by = job.cancel.as_ref().map(|cancel| format!(" by {}", cancel.by)).unwrap_or_default();
         screen.note(&format!("Job {short} was cancelled{by}."));
     } else {
-        screen.note(&format!("Stopping job {short} (up to a minute). If it is already pushing, it may still complete."));
+        screen
+            .note(&format!("Stopping job {short} (up to a minute). If it is already pushing, it may still complete."));
     }
 }
 

@@ -34,10 +34,9 @@ pub(super) struct Logs {
 impl Logs {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         if session.screen.is_json() && self.follow && !self.jsonl {
-            return Err(Fault::usage(
-                "--json can't follow a log, because it prints one complete document",
-            )
-            .help("use --jsonl"));
+            return Err(
+                Fault::usage("--json can't follow a log, because it prints one complete document").help("use --jsonl")
+            );
         }
         let id = session.job(&self.id).await?;
         tokio::select! {

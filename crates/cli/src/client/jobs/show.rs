@@ -30,7 +30,8 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
         lines.extend(explained.class.map(|class| ("Cause", Cell::new(class.words(), words::wire(&class)))));
     }
     if let Some(loss) = job.adopts.as_ref().filter(|_| !job.status.is_terminal()) {
-        let looks = format!("only the commit that a lost attempt may have pushed. Cause of the loss: {}", loss.sentence);
+        let looks =
+            format!("only the commit that a lost attempt may have pushed. Cause of the loss: {}", loss.sentence);
         lines.push(("Adopts", Cell::same(looks)));
     }
     lines.extend(job.untold_push.as_ref().map(|untold| ("Pushed", Cell::same(untold))));
