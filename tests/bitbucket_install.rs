@@ -276,19 +276,13 @@ async fn bitbucket_hook_recovery_finds_a_lost_review() {
     let world = World::make().await;
     world.install(&["--repo", SHOP]).await.done();
     let number = world.opened().await;
-    assert_eq!(
-        world.looked(&[]).await,
-        "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n"
-    );
+    assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n");
     world.story.local.forge().order_delivery_fault(1_000, DeliveryFault::Forgotten);
     world.asks(number).await;
     assert!(world.revisions().await.is_empty());
     assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 1 review found\n");
     world.revised().await;
-    assert_eq!(
-        world.looked(&[]).await,
-        "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n"
-    );
+    assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n");
     assert_eq!(world.revisions().await.len(), 1);
     world.story.end().await;
 }

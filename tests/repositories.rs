@@ -226,10 +226,7 @@ async fn removed_repository_starts_no_jobs_and_can_be_reconnected() {
     user.run(&["repos", "remove", REPOSITORY]).await.ended(2, "--yes");
     user.run(&["repos", "remove", "acme/none", "--yes"]).await.ended(5, "there is no repository acme/none");
     let ran = user.run(&["repos", "remove", &REPOSITORY.to_uppercase(), "--yes"]).await;
-    assert!(
-        ran.err.contains("from acme") && ran.err.contains("settings set default_repository="),
-        "{ran:?}"
-    );
+    assert!(ran.err.contains("from acme") && ran.err.contains("settings set default_repository="), "{ran:?}");
     ran.done();
     user.run(&["repos", "remove", REPOSITORY, "--yes"]).await.ended(5, "there is no repository");
 

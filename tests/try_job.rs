@@ -167,7 +167,10 @@ async fn question_without_a_terminal_ends_the_try() {
     let tried = elsewhere.tries(&["--yes", "--agent-command", "./agent.sh"], TOKEN).await;
     let err = words(&tried.stderr);
     assert_eq!(tried.status.code(), Some(6), "{}{err}", words(&tried.stdout));
-    assert!(err.contains("the agent asked a question, but there is no terminal to answer it: Which colour? Any will do."), "{err}");
+    assert!(
+        err.contains("the agent asked a question, but there is no terminal to answer it: Which colour? Any will do."),
+        "{err}"
+    );
     assert!(err.contains("retry with the answer in the prompt, or on a terminal"), "{err}");
     assert!(!elsewhere.branches().contains("pullyard/"), "{}", elsewhere.branches());
 }

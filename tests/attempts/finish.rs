@@ -197,7 +197,8 @@ async fn input_to_an_adopting_job_is_reported_as_undelivered() {
     let said = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
     said.ended(0, ". No agent works on it any more: only another job would hear it.");
     let shown = user.run(&["jobs", "show", job.as_str()]).await.done();
-    let looks = format!("adopts\tonly the commit that a lost attempt may have pushed. Cause of the loss: {}\n", loss.sentence);
+    let looks =
+        format!("adopts\tonly the commit that a lost attempt may have pushed. Cause of the loss: {}\n", loss.sentence);
     assert!(shown.contains(&looks), "{shown}");
     story.adopts_nothing(&job).await;
     assert_eq!(story.ended(&job).await.failure.unwrap().code, loss.code);

@@ -114,7 +114,9 @@ async fn breakers_are_listed_and_closing_one_resumes_its_jobs() {
     assert_eq!((shown[0].code.as_str(), shown[0].until, shown[0].times), ("limit_reached", end, 1));
     assert!(user.run(&["breakers"]).await.done().contains("project/acme/claude_code"));
     user.run(&["breakers", "close", "codex"]).await.ended(2, "an account is");
-    user.run(&["breakers", "close", "project/acme/codex"]).await.ended(5, "the account project/acme/codex is not paused");
+    user.run(&["breakers", "close", "project/acme/codex"])
+        .await
+        .ended(5, "the account project/acme/codex is not paused");
     let answered = user.run(&["breakers", "close", "project/acme/codex", "--json"]).await.ended(5, "nobody waits");
     let answer: serde_json::Value = serde_json::from_str(&answered.out).unwrap();
     assert_eq!(answer["closed"], false);

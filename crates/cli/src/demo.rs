@@ -24,7 +24,7 @@ const INTERRUPTED: u8 = 130;
 ///
 /// Starts DynamoDB, SQS, ECS, Secrets Manager, a git forge and Pullyard's own functions in this process,
 /// on 127.0.0.1; needs git and sh, no account, no Docker, no network. The agent is a script: no AI is
-/// called, unless you name one. Exits 0 only if everything was seen through the public API and by git.
+/// called, unless you choose one. Exits 0 only if the API and git confirm every step.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard demo
