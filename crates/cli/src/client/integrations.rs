@@ -209,7 +209,7 @@ async fn remove(session: &Session, id: &IntegrationId, yes: bool) -> Result<Exit
     session.screen.note(&format!("Removed {id}"));
     for secret in &removed.secrets {
         session.screen.hint(&format!(
-            "its secret {secret} stays; to delete it: aws secretsmanager delete-secret --secret-id {secret}"
+            "its secret {secret} stays; if nothing else uses it, delete it: aws secretsmanager delete-secret --secret-id {secret}"
         ));
     }
     Ok(ExitCode::SUCCESS)
