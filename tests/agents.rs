@@ -114,7 +114,7 @@ async fn busy_agent_fails_at_its_time_limit() {
     story.settings(|settings| settings.limits.wall_secs = 6).await;
     story.agent(&["sh", "-c", "while :; do echo tick; sleep 1; done"]).await;
     let job = story.job_for("e1", "APP-1", 1).await;
-    failed(&story, "APP-1", &job, "time_limit", "It reached its time limit of 6 s.").await;
+    failed(&story, "APP-1", &job, "time_limit", "The job reached its time limit of 6 s.").await;
     assert_eq!(started_by_agent(story.folder(), &job), [""; 0]);
     story.settings(|settings| settings.limits.wall_secs = 600).await;
     story.agent(&GOOD).await;

@@ -127,7 +127,7 @@ async fn completed_push_wins_over_a_cancel() {
     assert_eq!((done.status, done.cancel), (Status::Completed, None));
     let (status, code, said) = refusal(cancel(&story, &job).await);
     assert_eq!((status, code.as_str()), (409, "too_late"));
-    assert_eq!(said, format!("It is too late: job {} completed with pull request #7.", job.short()));
+    assert_eq!(said, format!("Too late: job {} completed with pull request #7.", job.short()));
     story.end().await;
 }
 

@@ -106,7 +106,7 @@ async fn only_failed_or_cancelled_jobs_are_retried_under_guards() {
     let job = story.job_for("e1", "APP-1", 1).await;
     let (status, code, said) = refusal(story.api.retry_job(&job, None).await);
     assert_eq!((status, code.as_str()), (409, "not_over"));
-    let only = "only a job that failed or was cancelled is retried.";
+    let only = "only a failed or cancelled job can be retried.";
     assert_eq!(said, format!("Job {} is ready; {only}", job.short()));
     fails(&story, &job).await;
     let decisions = join_all((0..8).map(|_| story.api.retry_job(&job, None))).await;

@@ -377,7 +377,7 @@ async fn change_request_without_comments_starts_no_agent() {
     let silent = world.nth_revision(1).await;
     let why = world.story.api.why(&silent).await.unwrap();
     assert!(why.sentence.starts_with("Its reviews say nothing yet; "), "{}", why.sentence);
-    assert_eq!(why.help, "Write on the pull request what to change.");
+    assert_eq!(why.help, "Describe the change in a comment on the pull request.");
     world.goes_on(Duration::from_secs(901)).await;
     assert_eq!(world.story.ended(&silent).await.status, Status::Cancelled);
     let why = world.story.api.why(&silent).await.unwrap().sentence;

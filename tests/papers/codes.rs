@@ -55,7 +55,7 @@ async fn codes_page_matches_the_vocabularies() {
         writeln!(page, "| `{}` | {} | {sentence} | {help} | {status} | {exit} |", row.code, row.class).unwrap();
     }
     page.push_str(
-        "\n## Failures\n\nThe reason that a job failed; the class names the side that can mend it.\n`pullyard jobs logs -f JOB` ends with 6 when the job fails.\n\n",
+        "\n## Failures\n\nThe reason that a job failed; the class shows where to fix the cause.\n`pullyard jobs logs -f JOB` ends with 6 when the job fails.\n\n",
     );
     plain(&mut page, "class", &Failure::rows());
     page.push_str("\n## Waits\n\nThe reason that a job does not run yet, and who ends the wait; `itself` ends without an action.\n\n");

@@ -10,20 +10,20 @@ vocabulary! {
     /// Why a job cannot be cancelled, retried, paused or continued, a pull request cannot be linked, or a repository or
     /// an integration cannot be removed.
     pub enum Denial: Ends {
-        TooLate { job: JobId, end: String } [Person] "too_late", "It is too late: job {job} {end}.", "Nothing to do.";
-        NotOver { job: JobId, status: String } [Itself] "not_over", "Job {job} is {status}; only a job that failed or was cancelled is retried.", "Wait for its end, or cancel it first.";
-        NotFailed { job: JobId, end: String } [Person] "not_failed", "Job {job} {end}; only a job that failed or was cancelled is retried.", "Ask for another job.";
-        NotPausable { job: JobId, status: String } [Person] "not_pausable", "Job {job} is {status}; only a job that is ready or at work can be paused.", "Nothing to do, or cancel it.";
+        TooLate { job: JobId, end: String } [Person] "too_late", "Too late: job {job} {end}.", "Nothing to do.";
+        NotOver { job: JobId, status: String } [Itself] "not_over", "Job {job} is {status}; only a failed or cancelled job can be retried.", "Wait until it ends, or cancel it first.";
+        NotFailed { job: JobId, end: String } [Person] "not_failed", "Job {job} {end}; only a failed or cancelled job can be retried.", "Create a new job: `pullyard jobs create`.";
+        NotPausable { job: JobId, status: String } [Person] "not_pausable", "Job {job} is {status}; only a ready or running job can be paused.", "Nothing to do, or cancel it.";
         Asks { job: JobId } [Person] "asks", "Job {job} waits for an answer.", "Answer it: `pullyard jobs answer`.";
-        IsCancelled { job: JobId } [Person] "is_cancelled", "Job {job} is being cancelled.", "Wait for its end; then `pullyard jobs retry`.";
-        TooManyInputs { job: JobId, n: u64 } [Person] "too_many_inputs", "Job {job} takes no more than {n} inputs.", "Let it finish, or cancel it and write a better ticket.";
-        LinkedElsewhere { pr: String, to: String } [Person] "linked_elsewhere", "{pr} is linked to {to} already.", "Take that link away first: `pullyard unlink {pr}`.";
-        JobInRepository { job: JobId, repo: RepositoryName } [Itself] "job_in_repository", "Job {job} is for {repo} and has not ended.", "Wait for its end, or cancel it: `pullyard jobs cancel {job}`.";
-        PullRequestOpen { pr: String, ticket: TicketKey } [Person] "pull_request_open", "{pr} is open and linked to {ticket}.", "Merge or close it, or take the link away: `pullyard unlink {pr}`.";
-        HookOfRepository { hook: String, repo: RepositoryName } [Person] "hook_of_repository", "The hook {hook} is of {repo} alone.", "Remove it first: `pullyard hooks remove {hook}`.";
-        RepositoryOfIntegration { repo: RepositoryName, project: ProjectId, forge: IntegrationId } [Person] "repository_of_integration", "{repo} of {project} is connected through {forge}.", "Take it out first: `pullyard repos remove {repo} --project {project}`.";
-        HookOfIntegration { hook: String, forge: IntegrationId } [Person] "hook_of_integration", "The hook {hook} is of {forge}.", "Remove it first: `pullyard hooks remove {hook}`.";
-        JobAtIntegration { job: JobId, forge: IntegrationId } [Itself] "job_at_integration", "Job {job} works at {forge} and has not ended.", "Wait for its end, or cancel it: `pullyard jobs cancel {job}`.";
+        IsCancelled { job: JobId } [Person] "is_cancelled", "Job {job} is being cancelled.", "Wait until it ends; then `pullyard jobs retry`.";
+        TooManyInputs { job: JobId, n: u64 } [Person] "too_many_inputs", "Job {job} has the maximum of {n} inputs.", "Let it finish, or cancel it and write a better ticket.";
+        LinkedElsewhere { pr: String, to: String } [Person] "linked_elsewhere", "{pr} is already linked to {to}.", "Unlink it first: `pullyard unlink {pr}`.";
+        JobInRepository { job: JobId, repo: RepositoryName } [Itself] "job_in_repository", "Job {job} is for {repo} and has not ended.", "Wait until it ends, or cancel it: `pullyard jobs cancel {job}`.";
+        PullRequestOpen { pr: String, ticket: TicketKey } [Person] "pull_request_open", "{pr} is open and linked to {ticket}.", "Merge or close it, or unlink it: `pullyard unlink {pr}`.";
+        HookOfRepository { hook: String, repo: RepositoryName } [Person] "hook_of_repository", "The hook {hook} serves only {repo}.", "Remove it first: `pullyard hooks remove {hook}`.";
+        RepositoryOfIntegration { repo: RepositoryName, project: ProjectId, forge: IntegrationId } [Person] "repository_of_integration", "{repo} of {project} is connected through {forge}.", "Remove it first: `pullyard repos remove {repo} --project {project}`.";
+        HookOfIntegration { hook: String, forge: IntegrationId } [Person] "hook_of_integration", "The hook {hook} belongs to {forge}.", "Remove it first: `pullyard hooks remove {hook}`.";
+        JobAtIntegration { job: JobId, forge: IntegrationId } [Itself] "job_at_integration", "Job {job} works at {forge} and has not ended.", "Wait until it ends, or cancel it: `pullyard jobs cancel {job}`.";
     }
 }
 
@@ -90,10 +90,10 @@ mod tests {
     fn denial_names_the_end_of_the_job() {
         let done = finished(&active(Status::Syncing), End::Completed(result()));
         let of = |denial: Denial| denial.sentence().replace(&done.id.short(), "7F2K");
-        assert_eq!(of(Denial::too_late(&done)), "It is too late: job 7F2K completed with pull request #231.");
+        assert_eq!(of(Denial::too_late(&done)), "Too late: job 7F2K completed with pull request #231.");
         let failed = finished(&active(Status::Executing), End::Failed(crashed(), None));
-        assert_eq!(of(Denial::too_late(&failed)), "It is too late: job 7F2K failed (`runner_crashed`).");
-        let only = "only a job that failed or was cancelled is retried.";
+        assert_eq!(of(Denial::too_late(&failed)), "Too late: job 7F2K failed (`runner_crashed`).");
+        let only = "only a failed or cancelled job can be retried.";
         assert_eq!(of(Denial::not_retryable(&done)), format!("Job 7F2K completed with pull request #231; {only}"));
         let running = active(Status::Executing);
         assert_eq!(of(Denial::not_retryable(&running)), format!("Job 7F2K is executing; {only}"));

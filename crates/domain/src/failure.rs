@@ -28,10 +28,10 @@ impl Class {
     pub fn words(self) -> &'static str {
         match self {
             Self::Limit => "a limit of the project",
-            Self::Infra => "Pullyard, or a machine under it",
-            Self::Repo => "the repository, or its forge",
+            Self::Infra => "Pullyard or its machines",
+            Self::Repo => "the repository or its forge",
             Self::Runner => "the runner",
-            Self::Key => "the model's key, or its account",
+            Self::Key => "the model's key or account",
             Self::Provider => "the model's provider",
             Self::Agent => "the agent",
             Self::Checks => "the checks",
@@ -42,65 +42,65 @@ impl Class {
 vocabulary! {
     /// Why a job failed, with the facts for its sentence.
     pub enum Failure: Class {
-        TimeLimit { limit: Span } [Limit] "time_limit", "It reached its time limit of {limit}.", "Split the ticket, or raise `limits.wall_secs` with `pullyard settings set`; then `pullyard jobs retry`.";
-        Stalled { limit: Span, event: String } [Limit] "stalled", "The agent did nothing for {limit}; the last event was \"{event}\".", "Look at the last event with `pullyard jobs logs`; then `pullyard jobs retry`.";
-        CostLimit { spent: String, limit: String } [Limit] "cost_limit", "It spent {spent}; the limit is {limit}.", "Raise `limits.cost_usd_micros` with `pullyard settings set`; then `pullyard jobs retry`.";
-        TurnLimit { limit: u64 } [Limit] "turn_limit", "It used all {limit} turns.", "Raise `limits.turns` with `pullyard settings set`; then `pullyard jobs retry`.";
-        DiskLimit { size: String, limit: String } [Limit] "disk_limit", "The work folder grew to {size}; the limit is {limit}.", "Raise `limits.disk_mib` with `pullyard settings set`, or clean in setup; then `pullyard jobs retry`.";
-        RunnerOffline { runner: String, ago: Span } [Infra] "runner_offline", "Runner {runner} was silent for {ago} while it worked.", "Check the machine and `pullyard runners`; then `pullyard jobs retry`.";
-        RunnerRemoved { runner: String, reason: String } [Infra] "runner_removed", "Runner {runner} may not work here any more: {reason}.", "`pullyard jobs retry`; another runner takes it.";
-        TaskNeverStarted { limit: Span, reason: String } [Infra] "task_never_started", "The container did not start within {limit}: {reason}.", "See what `pullyard doctor` finds; then `pullyard jobs retry`.";
+        TimeLimit { limit: Span } [Limit] "time_limit", "The job reached its time limit of {limit}.", "Split the ticket, or raise `limits.wall_secs` with `pullyard settings set`; then `pullyard jobs retry`.";
+        Stalled { limit: Span, event: String } [Limit] "stalled", "The agent was inactive for {limit}; the last event was \"{event}\".", "Read the last event with `pullyard jobs logs`; then `pullyard jobs retry`.";
+        CostLimit { spent: String, limit: String } [Limit] "cost_limit", "The job spent {spent}; the limit is {limit}.", "Raise `limits.cost_usd_micros` with `pullyard settings set`; then `pullyard jobs retry`.";
+        TurnLimit { limit: u64 } [Limit] "turn_limit", "The agent used all {limit} turns.", "Raise `limits.turns` with `pullyard settings set`; then `pullyard jobs retry`.";
+        DiskLimit { size: String, limit: String } [Limit] "disk_limit", "The work folder grew to {size}; the limit is {limit}.", "Raise `limits.disk_mib` with `pullyard settings set`, or clean up in setup; then `pullyard jobs retry`.";
+        RunnerOffline { runner: String, ago: Span } [Infra] "runner_offline", "Runner {runner} was silent for {ago} during the job.", "Check the machine and `pullyard runners`; then `pullyard jobs retry`.";
+        RunnerRemoved { runner: String, reason: String } [Infra] "runner_removed", "Runner {runner} is no longer allowed: {reason}.", "`pullyard jobs retry`; another runner takes it.";
+        TaskNeverStarted { limit: Span, reason: String } [Infra] "task_never_started", "The container did not start within {limit}: {reason}.", "Run `pullyard doctor`; then `pullyard jobs retry`.";
         TaskStopped { reason: String } [Infra] "task_stopped", "AWS stopped the container: {reason}.", "`pullyard jobs retry`.";
-        SpotInterrupted {} [Infra] "spot_interrupted", "AWS took the Spot capacity back that it ran on.", "`pullyard jobs retry`; a project that can't wait sets `task_capacity=fargate`.";
-        RunnerCrashed { exit: String } [Infra] "runner_crashed", "The runner ended with {exit}.", "See the runner's own log; then `pullyard jobs retry`.";
-        NothingPushed {} [Infra] "nothing_pushed", "No commit of an earlier attempt is on its branch.", "`pullyard jobs retry`.";
-        SourceNotFound { repo: RepositoryName } [Repo] "source_not_found", "{repo} can't be found, or the token may not see it.", "Check the name, and the token with `pullyard repos test {repo}`.";
+        SpotInterrupted {} [Infra] "spot_interrupted", "AWS reclaimed the job's Spot capacity.", "`pullyard jobs retry`; a project that can't wait sets `task_capacity=fargate`.";
+        RunnerCrashed { exit: String } [Infra] "runner_crashed", "The runner failed with {exit}.", "Read the runner's log; then `pullyard jobs retry`.";
+        NothingPushed {} [Infra] "nothing_pushed", "The job's branch has no commit of an earlier attempt.", "`pullyard jobs retry`.";
+        SourceNotFound { repo: RepositoryName } [Repo] "source_not_found", "{repo} does not exist, or the token has no access to it.", "Check the name, and the token with `pullyard repos test {repo}`.";
         SourceDenied { forge: String, repo: RepositoryName } [Repo] "source_denied", "{forge} refused the credentials for {repo}.", "Test its token: `pullyard repos test {repo}`.";
         SourceUnreachable { repo: RepositoryName, reason: String } [Infra] "source_unreachable", "{repo} could not be fetched: {reason}.", "Check the forge and the network; then `pullyard jobs retry`.";
         BaseBranchMissing { repo: RepositoryName, branch: String } [Repo] "base_branch_missing", "{repo} has no branch `{branch}`.", "Correct the branch of the repository; `pullyard repos` shows it.";
-        SetupFailed { command: String, exit: String } [Repo] "setup_failed", "Setup `{command}` ended with {exit}.", "Read its output with `pullyard jobs artifacts`; correct the command; then `pullyard jobs retry`.";
+        SetupFailed { command: String, exit: String } [Repo] "setup_failed", "Setup `{command}` failed with {exit}.", "Read its output with `pullyard jobs artifacts`; correct the command; then `pullyard jobs retry`.";
         CommandNotAllowed { command: String } [Repo] "command_not_allowed", "`{command}` is not on the list of allowed commands.", "Use an allowed one, or `pullyard settings set command_policy=unrestricted`; then `pullyard jobs retry`.";
-        IsolationMissing { runner: String } [Runner] "isolation_missing", "{runner} has no isolation, and this job writes.", "Start the runner with `--isolation external` in a container or virtual machine, or with `--isolation none`.";
-        WorkspaceFailed { reason: String } [Runner] "workspace_failed", "The work folder could not be used: {reason}.", "Mend what the reason names: the runner's disk, rights or programs, or what an agent or a command left there; then `pullyard jobs retry`.";
-        AgentMissing { agent: String, runner: String } [Runner] "agent_missing", "{agent} is not installed on {runner}.", "Install it: `pullyard-runner check`.";
+        IsolationMissing { runner: String } [Runner] "isolation_missing", "{runner} has no isolation, which this job needs because it writes.", "Start the runner with `--isolation external` in a container or virtual machine, or with `--isolation none`.";
+        WorkspaceFailed { reason: String } [Runner] "workspace_failed", "The work folder could not be used: {reason}.", "Fix the cause: the runner's disk, permissions or programs, or files left in the folder; then `pullyard jobs retry`.";
+        AgentMissing { agent: String, runner: String } [Runner] "agent_missing", "{agent} is not installed on {runner}.", "Install it and run `pullyard-runner check`; a script of the repository must be committed as an executable file.";
         AgentAuth { runner: String } [Key] "agent_auth", "The model's provider refused the key.", "Renew the key on {runner}.";
-        ModelSecretMissing { reason: String } [Key] "model_secret_missing", "The key for the agent's model can't be had: {reason}.", "Set it with `pullyard secrets set`, or take it out of `model_secrets` with `pullyard settings set`; then `pullyard jobs retry`.";
+        ModelSecretMissing { reason: String } [Key] "model_secret_missing", "The key for the agent's model is not available: {reason}.", "Set it with `pullyard secrets set`, or remove it from `model_secrets` with `pullyard settings set`; then `pullyard jobs retry`.";
         AgentBilling {} [Key] "agent_billing", "The model account has no credit left.", "Top it up; then `pullyard jobs retry`.";
         AgentQuota { time: Until } [Key] "agent_quota", "The model account's limit is used up until {time}.", "After that time: `pullyard jobs retry`.";
-        AgentOverloaded { n: u64 } [Provider] "agent_overloaded", "The provider stayed overloaded through {n} retries.", "Later: `pullyard jobs retry`.";
+        AgentOverloaded { n: u64 } [Provider] "agent_overloaded", "The provider was still overloaded after {n} retries.", "Wait, then `pullyard jobs retry`.";
         AgentUnreachable { reason: String } [Provider] "agent_unreachable", "The provider could not be reached: {reason}.", "Check the network; then `pullyard jobs retry`.";
         ProviderStalled { limit: Span, event: String } [Provider] "provider_stalled", "The agent waited {limit} for the model's provider: \"{event}\".", "Check the provider and the network; then `pullyard jobs retry`.";
         ModelUnavailable { model: String } [Key] "model_unavailable", "The model `{model}` does not exist or is not allowed for this key.", "Choose another model.";
         ContextTooLong {} [Agent] "context_too_long", "The work no longer fits the model's context.", "Split the ticket.";
         PermissionDenied { tool: String } [Agent] "permission_denied", "The agent was not allowed to use `{tool}` and could not finish.", "Allow the tool, or change the role.";
-        NoChanges {} [Agent] "no_changes", "The agent finished without changing a file.", "Read its last words with `pullyard jobs logs`; make the ticket more exact.";
-        SecretInChange { path: String } [Agent] "secret_in_change", "The change would publish a secret of this job in `{path}`; nothing was pushed.", "Read `pullyard jobs logs`; tell it in the ticket to keep keys out of files, then `pullyard jobs retry`.";
-        ProtectedContent { path: String, by: String } [Repo] "protected_content", "`{path}` is protected by {by}, and the work would store its plain content in git; nothing was pushed.", "Tell it in the ticket to leave such files as they are, or make that change yourself; then `pullyard jobs retry`.";
-        AgentRefused {} [Agent] "agent_refused", "The agent declined the work.", "Read its last words with `pullyard jobs logs`.";
-        AgentFailed { agent: String, exit: String, last_words: String } [Agent] "agent_failed", "{agent} ended with {exit}: \"{last_words}\".", "Read `pullyard jobs logs`; then `pullyard jobs retry`.";
+        NoChanges {} [Agent] "no_changes", "The agent finished without changing a file.", "Read its last message with `pullyard jobs logs`; make the ticket more specific.";
+        SecretInChange { path: String } [Agent] "secret_in_change", "The change would publish a secret of this job in `{path}`; nothing was pushed.", "Read `pullyard jobs logs`; state in the ticket that keys don't belong in files, then `pullyard jobs retry`.";
+        ProtectedContent { path: String, by: String } [Repo] "protected_content", "`{path}` is protected by {by}, and the work would store its plain content in git; nothing was pushed.", "State in the ticket that such files must not change, or change them yourself; then `pullyard jobs retry`.";
+        AgentRefused {} [Agent] "agent_refused", "The agent declined the work.", "Read its last message with `pullyard jobs logs`.";
+        AgentFailed { agent: String, exit: String, last_words: String } [Agent] "agent_failed", "{agent} failed with {exit}: \"{last_words}\".", "Read `pullyard jobs logs`; then `pullyard jobs retry`.";
         ToolServerFailed { name: String } [Agent] "tool_server_failed", "Tool server `{name}` did not start.", "Check its command and secret.";
-        TreeChanged { n: u64 } [Agent] "tree_changed", "A read-only job changed {n} files; nothing was kept.", "Report it; use another role.";
-        ChecksFailed { command: String, exit: String, rounds: Rounds } [Checks] "checks_failed", "Check `{command}` ended with {exit}, {rounds}.", "Read its output with `pullyard jobs checks`; then `pullyard jobs retry`.";
+        TreeChanged { n: u64 } [Agent] "tree_changed", "A read-only job changed {n} files; the changes were discarded.", "Report it; use another role.";
+        ChecksFailed { command: String, exit: String, rounds: Rounds } [Checks] "checks_failed", "Check `{command}` failed with {exit}, {rounds}.", "Read its output with `pullyard jobs checks`; then `pullyard jobs retry`.";
         ChecksTimedOut { command: String, limit: Span } [Checks] "checks_timed_out", "Check `{command}` took longer than {limit}.", "Raise `checks.limit_secs` with `pullyard settings set`; then `pullyard jobs retry`.";
-        PushRejected { forge: String, reason: String } [Repo] "push_rejected", "{forge} rejected the push: {reason}.", "If somebody else pushed to the branch, `pullyard jobs retry` works on the new head.";
-        BranchTaken { branch: String } [Repo] "branch_taken", "`{branch}` is there already, with somebody else's work.", "Rename or delete that branch; then `pullyard jobs retry`.";
-        BranchProtected { branch: String, #[serde(default, skip_serializing_if = "Quoted::is_none")] reason: Quoted } [Repo] "branch_protected", "`{branch}` is protected against this account{reason}.", "Change the rule, or the branch prefix; where it wants signed commits, set `commits.signing_secret`; then `pullyard jobs retry`.";
-        PermissionMissing { forge: String, repo: RepositoryName, what: String } [Repo] "permission_missing", "{forge} gives this account no right to {what} in {repo}.", "`pullyard repos test` shows what to grant; then `pullyard jobs retry`.";
+        PushRejected { forge: String, reason: String } [Repo] "push_rejected", "{forge} rejected the push: {reason}.", "If the branch has new commits, `pullyard jobs retry` starts from the new head.";
+        BranchTaken { branch: String } [Repo] "branch_taken", "`{branch}` already exists with someone else's work.", "Rename or delete that branch; then `pullyard jobs retry`.";
+        BranchProtected { branch: String, #[serde(default, skip_serializing_if = "Quoted::is_none")] reason: Quoted } [Repo] "branch_protected", "`{branch}` is protected against this account{reason}.", "Change the rule or the branch prefix; if it requires signed commits, set `commits.signing_secret`; then `pullyard jobs retry`.";
+        PermissionMissing { forge: String, repo: RepositoryName, what: String } [Repo] "permission_missing", "{forge} does not permit this account to {what} in {repo}.", "`pullyard repos test` shows what to grant; then `pullyard jobs retry`.";
         SigningFailed { reason: String } [Repo] "signing_failed", "The commit could not be signed: {reason}.", "Test the key of `commits.signing_secret`; runners need ssh-keygen (OpenSSH 8.2); then `pullyard jobs retry`.";
-        BranchDeleted { branch: String } [Repo] "branch_deleted", "The branch `{branch}` was deleted while it worked.", "`pullyard jobs retry` makes a new one.";
-        PullRequestClosed { pr: String, state: String } [Repo] "pull_request_closed", "{pr} was {state} when the work was to start.", "Reopen it if it was closed, and ask for the change again; what a merged one lacks is for a new job.";
-        PullRequestRefused { forge: String, reason: String } [Repo] "pull_request_refused", "{forge} refused the pull request: {reason}.", "See the reason: open it by hand from the branch, or `pullyard jobs retry`, which makes a new branch.";
-        DraftRefused { forge: String, reason: String } [Repo] "draft_refused", "{forge} refused a draft, asked for because checks failed: {reason}.", "Drafts in private repositories need a paid plan; else set `checks.failed=fail`. Open it by hand from the branch, or `pullyard jobs retry`.";
-        Conflict { base: String, n: u64 } [Repo] "conflict", "The work conflicts with `{base}` in {n} files.", "`pullyard jobs retry` begins again on the new head.";
-        LeaseLost { n: u64, m: u64 } [Infra] "lease_lost", "Attempt {n} was replaced by attempt {m}; its work was thrown away.", "Nothing to do.";
+        BranchDeleted { branch: String } [Repo] "branch_deleted", "The branch `{branch}` was deleted during the job.", "`pullyard jobs retry` creates a new one.";
+        PullRequestClosed { pr: String, state: String } [Repo] "pull_request_closed", "{pr} was {state} before the work started.", "If it was closed, reopen it and request the change again. If it was merged, create a new job: `pullyard jobs create`.";
+        PullRequestRefused { forge: String, reason: String } [Repo] "pull_request_refused", "{forge} refused the pull request: {reason}.", "Open it by hand from the branch, or use `pullyard jobs retry`, which creates a new branch.";
+        DraftRefused { forge: String, reason: String } [Repo] "draft_refused", "Checks failed, and {forge} refused a draft pull request: {reason}.", "Drafts in private repositories need a paid plan; else set `checks.failed=fail`. Open it by hand from the branch, or `pullyard jobs retry`.";
+        Conflict { base: String, n: u64 } [Repo] "conflict", "The work conflicts with `{base}` in {n} files.", "`pullyard jobs retry` starts from the new head.";
+        LeaseLost { n: u64, m: u64 } [Infra] "lease_lost", "Attempt {n} was replaced by attempt {m}; its work was discarded.", "Nothing to do.";
         ContextUnavailable { forge: IntegrationId, n: u64 } [Repo] "context_unavailable", "The review could not be read from {forge} in {n} tries.", "`pullyard jobs retry` reads it again.";
-        NeverClaimed { limit: Span, why: String } [Infra] "never_claimed", "Nobody took it within {limit}: {why}.", "Start a matching runner: `pullyard doctor` says how; then `pullyard jobs retry`.";
-        SessionLost {} [Agent] "session_lost", "The earlier session could not be restored, and the job asks for it.", "`pullyard jobs retry` begins a new one.";
-        SessionUnreachable { reason: String } [Infra] "session_unreachable", "The earlier session could not be fetched: {reason}.", "Check the runner's network and disk; then `pullyard jobs retry` goes on from it. `pullyard settings set resume=prefer` begins anew.";
-        HeadMoved {} [Repo] "head_moved", "The branch moved again while it was brought up to date.", "`pullyard jobs retry` works on the new head.";
-        InputTimeout { limit: Span } [Limit] "input_timeout", "Nobody answered the agent's question for {limit}.", "`pullyard jobs retry`, and answer.";
-        WorkflowPermission {} [Repo] "workflow_permission", "The change touches workflow files, and the token may not.", "Grant `workflows: write` (classic: `workflow`) and `pullyard repos add --workflows`, or have the ticket leave them; `pullyard jobs retry`.";
-        Unknown { last_words: String } [Infra] "unknown", "It failed in a way we don't know: \"{last_words}\".", "Read `pullyard jobs logs`; tell us with the job's id.";
+        NeverClaimed { limit: Span, why: String } [Infra] "never_claimed", "The job was not started within {limit}: {why}.", "Start a matching runner (see `pullyard doctor`); then `pullyard jobs retry`.";
+        SessionLost {} [Agent] "session_lost", "The earlier session could not be restored, and the job requires it.", "`pullyard jobs retry` starts a new one.";
+        SessionUnreachable { reason: String } [Infra] "session_unreachable", "The earlier session could not be fetched: {reason}.", "Check the runner's network and disk; then `pullyard jobs retry` continues it. `pullyard settings set resume=prefer` starts a new one.";
+        HeadMoved {} [Repo] "head_moved", "The branch moved again while the work was updated to its head.", "`pullyard jobs retry` starts from the new head.";
+        InputTimeout { limit: Span } [Limit] "input_timeout", "The agent's question was not answered within {limit}.", "`pullyard jobs retry`, then `pullyard jobs answer`.";
+        WorkflowPermission {} [Repo] "workflow_permission", "The change touches workflow files, which the token may not write.", "Grant `workflows: write` (classic: `workflow`) and `pullyard repos add --workflows`, or exclude them in the ticket; `pullyard jobs retry`.";
+        Unknown { last_words: String } [Infra] "unknown", "The job failed for an unknown reason: \"{last_words}\".", "Read `pullyard jobs logs`; report it with the job's id.";
     }
 }
 

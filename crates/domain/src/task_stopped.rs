@@ -29,7 +29,7 @@ impl TaskStopped {
         let exit = match self.cause {
             StopCause::SpotInterruption => return Failure::SpotInterrupted {},
             StopCause::Other => return Failure::TaskStopped { reason: self.reason.clone() },
-            StopCause::Exited { code: None } => "an exit code that nobody saw".into(),
+            StopCause::Exited { code: None } => "an unknown exit code".into(),
             StopCause::Exited { code: Some(code) } if code > 128 => format!("signal {}", code - 128),
             StopCause::Exited { code: Some(code) } => format!("exit code {code}"),
         };
@@ -115,7 +115,7 @@ mod tests {
             (StopCause::Exited { code: Some(128) }, crashed("exit code 128")),
             (StopCause::Exited { code: Some(129) }, crashed("signal 1")),
             (StopCause::Exited { code: Some(137) }, crashed("signal 9")),
-            (StopCause::Exited { code: None }, crashed("an exit code that nobody saw")),
+            (StopCause::Exited { code: None }, crashed("an unknown exit code")),
             (StopCause::Other, Failure::TaskStopped { reason: "the task is retired".into() }),
             (StopCause::SpotInterruption, Failure::SpotInterrupted {}),
         ] {
@@ -128,7 +128,7 @@ mod tests {
         let started = ready().dispatched(at(1)).unwrap().start_named(1, 1, TASK).unwrap();
         let fault = |cause| started.task_stopped(&stopped(cause), at(2)).unwrap().dispatch.fault.unwrap();
         assert_eq!(fault(StopCause::SpotInterruption), DispatchFault::Interrupted { times: 1 });
-        let reason = "The runner ended with signal 9.".into();
+        let reason = "The runner failed with signal 9.".into();
         assert_eq!(fault(StopCause::Exited { code: Some(137) }), DispatchFault::Died { reason, times: 1 });
     }
 }

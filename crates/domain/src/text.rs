@@ -232,7 +232,7 @@ impl Fact for Timestamp {
 
 impl Fact for Until {
     fn say(&self) -> String {
-        self.0.map_or_else(|| "its provider opens it again".into(), |time| time.say())
+        self.0.map_or_else(|| "its provider resets it".into(), |time| time.say())
     }
     fn sample() -> Self {
         Until(Some(Timestamp::sample()))
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn unknown_end_is_described_in_words() {
         assert_eq!(Until(Some(Timestamp::sample())).to_string(), "2026-11-20 06:00 UTC");
-        assert_eq!(Until(None).to_string(), "its provider opens it again");
+        assert_eq!(Until(None).to_string(), "its provider resets it");
         assert_eq!(serde_json::to_string(&Until(None)).ok().as_deref(), Some("null"));
     }
 

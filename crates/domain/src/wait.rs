@@ -15,32 +15,32 @@ pub enum Ends {
 vocabulary! {
     /// The reason why a job does not run.
     pub enum Wait: Ends {
-        NoOnlineRunner { project: ProjectId, ago: Span } [Person] "no_online_runner", "No runner of {project} is online; the last one was heard {ago} ago.", "Start it again with `pullyard runner start`, or `pullyard settings set compute=fargate`.";
-        NoRunner { project: ProjectId } [Person] "no_runner", "No runner is registered for {project}.", "Make a token with `pullyard tokens create --kind runner`, then `pullyard runner start` with it; docs/runner.md says how.";
+        NoOnlineRunner { project: ProjectId, ago: Span } [Person] "no_online_runner", "No runner of {project} is online; the last heartbeat was {ago} ago.", "Start it again with `pullyard runner start`, or `pullyard settings set compute=fargate`.";
+        NoRunner { project: ProjectId } [Person] "no_runner", "No runner is registered for {project}.", "Create a token with `pullyard tokens create --kind runner`, then use it with `pullyard runner start`; see docs/runner.md.";
         NoCapability { capability: String, n: u64 } [Person] "no_capability", "No online runner has {capability}; {n} are online.", "Start a runner with it: `pullyard runner start --capabilities {capability}`.";
         NoLabel { label: String } [Person] "no_label", "No online runner has the label `{label}`.", "Start a runner with it: `pullyard runner start --labels {label}`.";
         SlotsBusy { total: u64, n: u64, m: u64 } [Itself] "slots_busy", "All {total} slots of {n} matching runners are busy; {m} jobs are ahead.", "Wait, add a runner, or start one with more `--slots`.";
         RunnersPaused { n: u64, name: String } [Person] "runners_paused", "All {n} matching runners are paused or draining.", "`pullyard runners resume {name}`.";
         ConcurrencyKey { key: String, used: u64, limit: u64, job: JobId } [Itself] "concurrency_key", "`{key}` is at {used} of {limit}.", "Wait for {job}, or raise the limit.";
-        WaitsForJob { job: JobId, status: String } [Itself] "waits_for_job", "It waits for {job} ({status}).", "Nothing to do.";
+        WaitsForJob { job: JobId, status: String } [Itself] "waits_for_job", "The job waits for {job} ({status}).", "Nothing to do.";
         FargateCapacity { time: Timestamp, next: Timestamp } [Itself] "fargate_capacity", "AWS has had no Fargate capacity since {time}; next try at {next}.", "Nothing to do; no attempt is used up.";
-        FargateThrottled { next: Timestamp } [Itself] "fargate_throttled", "AWS is slowing our starts; next try at {next}.", "Nothing to do.";
-        SpotInterrupted { next: Timestamp } [Itself] "spot_interrupted", "AWS took the Spot capacity back before the work began; next try at {next}.", "Nothing to do; no attempt is used up.";
-        StartFailed { reason: String, next: Timestamp } [Person] "start_failed", "Its container did not get to work ({reason}); next try at {next}.", "Check the image, the task definition and the role: `pullyard doctor`.";
-        TaskStarting { time: Timestamp } [Itself] "task_starting", "The container has been starting since {time}.", "Nothing to do.";
+        FargateThrottled { next: Timestamp } [Itself] "fargate_throttled", "AWS is throttling task starts; next try at {next}.", "Nothing to do.";
+        SpotInterrupted { next: Timestamp } [Itself] "spot_interrupted", "AWS reclaimed the Spot capacity before the work started; next try at {next}.", "Nothing to do; no attempt is used up.";
+        StartFailed { reason: String, next: Timestamp } [Person] "start_failed", "No container claimed the job ({reason}); next try at {next}.", "Check the image, the task definition and the role: `pullyard doctor`.";
+        TaskStarting { time: Timestamp } [Itself] "task_starting", "The container is starting, since {time}.", "Nothing to do.";
         OverflowWait { time: Timestamp } [Itself] "overflow_wait", "Runners are busy; Fargate takes over at {time}.", "Nothing to do.";
         ContextFetch { forge: IntegrationId, n: u64, time: Timestamp } [Itself] "context_fetch", "The review's comments are being read from {forge}; try {n} is at {time}.", "Nothing to do.";
-        ForgeRateLimited { forge: IntegrationId, time: Timestamp } [Itself] "forge_rate_limited", "{forge} asks us to wait until {time}.", "Nothing to do.";
-        NoWords { time: Timestamp } [Person] "no_words", "Its reviews say nothing yet; their words are waited for until {time}.", "Write on the pull request what to change.";
-        RetryAt { time: Timestamp, failure: String } [Itself] "retry_at", "It is tried again at {time} after {failure}.", "Nothing to do.";
+        ForgeRateLimited { forge: IntegrationId, time: Timestamp } [Itself] "forge_rate_limited", "{forge} limits our requests until {time}.", "Nothing to do.";
+        NoWords { time: Timestamp } [Person] "no_words", "The reviews have no text yet; the job waits for it until {time}.", "Describe the change in a comment on the pull request.";
+        RetryAt { time: Timestamp, failure: String } [Itself] "retry_at", "The next try is at {time}, after {failure}.", "Nothing to do.";
         OwnerOffline { user: String, ago: Span, left: Span } [Itself] "owner_offline", "{user}'s runner is silent for {ago}; a steward takes over in {left}.", "Nothing to do.";
-        OwnerOnly { user: String } [Person] "owner_only", "Only {user}'s runner may take it, and it is offline.", "Start it, or allow a steward.";
+        OwnerOnly { user: String } [Person] "owner_only", "Only {user}'s runner may claim the job, and it is offline.", "Start it, or allow a steward.";
         NeedsInput { ago: Span } [Person] "needs_input", "The agent asked a question {ago} ago.", "Answer it: `pullyard jobs answer`.";
-        Paused { who: String, ago: Span } [Person] "paused", "{who} paused it {ago} ago.", "`pullyard jobs continue`, or cancel it.";
-        ProjectHeld { project: ProjectId, who: String } [Person] "project_held", "{project} is held by {who}.", "`pullyard release`.";
+        Paused { who: String, ago: Span } [Person] "paused", "{who} paused the job {ago} ago.", "Continue it with `pullyard jobs continue`, or cancel it.";
+        ProjectHeld { project: ProjectId, who: String } [Person] "project_held", "{who} put {project} on hold.", "`pullyard release`.";
         ProviderUnavailable { provider: String, time: Timestamp } [Itself] "provider_unavailable", "{provider} keeps failing; new jobs for it wait until {time}.", "Nothing to do.";
         LimitReached { time: Timestamp } [Itself] "limit_reached", "The model account's limit is used up until {time}.", "Nothing to do; with another key or a raised limit, `pullyard breakers close`.";
-        BudgetWait { project: ProjectId, time: Timestamp } [Itself] "budget_wait", "{project}'s budget opens again at {time}.", "Wait, or raise it.";
-        StartingNow { ago: Span } [Itself] "starting_now", "It may start at any moment; it has been ready for {ago}.", "Nothing to do.";
+        BudgetWait { project: ProjectId, time: Timestamp } [Itself] "budget_wait", "{project}'s budget is used up until {time}.", "Wait, or raise it: `pullyard budgets set`.";
+        StartingNow { ago: Span } [Itself] "starting_now", "The job may start at any moment; it has been ready for {ago}.", "Nothing to do.";
     }
 }

@@ -53,7 +53,7 @@ pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait
         (Some(DispatchFault::Refused { reason, .. } | DispatchFault::Died { reason, .. }), _) => {
             Wait::StartFailed { reason: reason.clone(), next }
         }
-        (Some(DispatchFault::Silent { .. }), _) => Wait::StartFailed { reason: "it was never heard of".into(), next },
+        (Some(DispatchFault::Silent { .. }), _) => Wait::StartFailed { reason: "it never connected".into(), next },
         (None, _) => Wait::StartingNow { ago: Span::from(now.since(job.ready_since)) },
     })
 }

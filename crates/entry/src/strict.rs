@@ -50,7 +50,7 @@ impl From<Unread> for Problem {
                 "body_too_large",
                 format!("The body is larger than {} KiB.", most / 1024),
             )
-            .help("Send less."),
+            .help("Send a smaller body."),
             Unread::Broken => Self::unreadable("", "it ended too early"),
         }
     }

@@ -19,8 +19,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
         match axum::Form::<T>::from_request(request, state).await {
             Ok(axum::Form(value)) => Ok(Self(value)),
             Err(FormRejection::BytesRejection(_)) => {
-                Err(Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The form is too large.")
-                    .help("Shorten the text and send the form again."))
+                Err(Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "That is more than one form may send.")
+                    .help("Send a smaller body."))
             }
             Err(rejection) => Err(Fault::new(
                 StatusCode::BAD_REQUEST,

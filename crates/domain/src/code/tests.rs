@@ -162,14 +162,14 @@ fn sentences_format_their_facts() {
         exit: "exit code 1".into(),
         last_words: "I give\nup {really}".into(),
     };
-    assert_eq!(failure.sentence(), "codex ended with exit code 1: \"I give up {really}\".");
+    assert_eq!(failure.sentence(), "codex failed with exit code 1: \"I give up {really}\".");
     let wait = Wait::FargateThrottled { next: Timestamp::from_millis(1_795_154_401_000) };
-    assert_eq!(wait.sentence(), "AWS is slowing our starts; next try at 2026-11-20 06:00 UTC.");
+    assert_eq!(wait.sentence(), "AWS is throttling task starts; next try at 2026-11-20 06:00 UTC.");
     let reason = Reason::Accepted { job: job_id("j") };
     assert_eq!(reason.sentence(), format!("Created job {}.", job_id("j").short()));
-    assert_eq!(Failure::TurnLimit { limit: 500 }.sentence(), "It used all 500 turns.");
+    assert_eq!(Failure::TurnLimit { limit: 500 }.sentence(), "The agent used all 500 turns.");
     let limit = Span(3_600);
-    assert_eq!(Failure::TimeLimit { limit }.sentence(), "It reached its time limit of 60 min.");
+    assert_eq!(Failure::TimeLimit { limit }.sentence(), "The job reached its time limit of 60 min.");
 }
 
 #[test]

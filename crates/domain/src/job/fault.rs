@@ -80,8 +80,8 @@ impl DispatchFault {
             Self::Capacity { .. } => "no capacity".into(),
             Self::Throttled { .. } => "starts are throttled".into(),
             Self::Refused { reason, .. } | Self::Died { reason, .. } => reason.clone(),
-            Self::Interrupted { .. } => "AWS took the Spot capacity back".into(),
-            Self::Silent { .. } => "it was never heard of".into(),
+            Self::Interrupted { .. } => "AWS reclaimed the Spot capacity".into(),
+            Self::Silent { .. } => "it never connected".into(),
         }
     }
 }

@@ -217,7 +217,7 @@ fn repeat(facts: &ReviewFacts) -> Option<Reason> {
 fn duplicate_review(facts: &ReviewFacts) -> Option<Reason> {
     match facts.stored.as_ref()? {
         Known::Started { job } => Some(Reason::DuplicateReview { job: job.clone() }),
-        Known::Elsewhere {} => Some(Reason::EventIgnored { event: "a review that another project has".into() }),
+        Known::Elsewhere {} => Some(Reason::EventIgnored { event: "a review that belongs to another project".into() }),
         Known::Deferred {} => None,
     }
 }

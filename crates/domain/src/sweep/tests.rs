@@ -90,7 +90,7 @@ fn job_is_given_up_after_three_failed_starts() {
         job = job.dispatched(now).unwrap();
         job = job.start_failed(1, job.dispatch.number, silent(), now).unwrap();
     }
-    let (limit, reason) = (START_WITHIN.into(), "it was never heard of".into());
+    let (limit, reason) = (START_WITHIN.into(), "it never connected".into());
     check(&job, at(2_020), Step::GiveUp(Failure::TaskNeverStarted { limit, reason }));
 }
 

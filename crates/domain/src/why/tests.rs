@@ -33,11 +33,11 @@ fn ready_job_names_what_its_start_waits_for() {
         DispatchFault::Refused { reason: "no role".into(), times: 1 },
     ] {
         let says = wait(&failed_start(fault), None, at(400)).unwrap().sentence();
-        assert!(says.starts_with("Its container did not get to work ("), "{says}");
+        assert!(says.starts_with("No container claimed the job ("), "{says}");
     }
     // The sentence fits a job on Fargate, which no runner claims.
     let says = wait(&ready(), None, at(400)).unwrap().sentence();
-    assert_eq!(says, "It may start at any moment; it has been ready for 6 min.");
+    assert_eq!(says, "The job may start at any moment; it has been ready for 6 min.");
     let help = wait(&ready(), None, at(400)).unwrap().help();
     check(&ready(), &says, &help);
     // A running start counts, not the last fault.
@@ -63,16 +63,16 @@ fn pending_job_names_the_next_read_of_its_reviews() {
 fn adopting_job_names_its_search_and_its_wait() {
     let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(390)).unwrap();
     let looks = "It waits for a runner to look for what the lost attempt may have pushed.";
-    check(&adopting, &format!("{looks} It may start at any moment; it has been ready for 10 s."), "Nothing to do.");
+    check(&adopting, &format!("{looks} The job may start at any moment; it has been ready for 10 s."), "Nothing to do.");
     let held = adopting.claimed(&claim(2, "c2"), at(395)).unwrap();
     let says = "The runner is searching for a push of a lost attempt (attempt 2, started 5 s ago).";
     check(&held, says, "Nothing to do.");
     let failed = held.given_up(Failure::NothingPushed {}, at(398)).unwrap();
-    let retries = "See the runner's own log; then `pullyard jobs retry`.";
-    check(&failed, "The runner ended with signal 9.", retries);
+    let retries = "Read the runner's log; then `pullyard jobs retry`.";
+    check(&failed, "The runner failed with signal 9.", retries);
     // The search failed, so a push is possible.
     let unlooked = held.given_up(Failure::SpotInterrupted {}, at(398)).unwrap();
-    let says = "The runner ended with signal 9. It may have pushed, and looking for that failed: AWS took the Spot \
+    let says = "The runner failed with signal 9. It may have pushed, and looking for that failed: AWS took the Spot \
                 capacity back that it ran on.";
     check(&unlooked, says, &format!("Look at the forge for its branch `{}`. {retries}", unlooked.branch));
     // If the attempt found a push and was lost too, the sentence names only the second loss.
@@ -80,7 +80,7 @@ fn adopting_job_names_its_search_and_its_wait() {
         .into_iter()
         .fold(held, |job, phase| job.progressed(&fence(&job, 2, "c2"), phase, at(396)).unwrap());
     let lost = found.given_up(Failure::SpotInterrupted {}, at(900)).unwrap();
-    let says = "AWS took the Spot capacity back that it ran on. An earlier attempt may have pushed.";
+    let says = "AWS reclaimed the job's Spot capacity. An earlier attempt may have pushed.";
     let spot = Failure::SpotInterrupted {}.help();
     check(&lost, says, &format!("Look at the forge for its branch `{}`. {spot}", lost.branch));
 }
@@ -159,7 +159,7 @@ fn merged_or_closed_pull_request_needs_no_review() {
     }
     let failed = finished(&active(Status::Syncing), End::Failed(crashed(), Some(result())));
     let says = why(&failed, None, Some(Merged), at(400));
-    assert_eq!(says, ("The runner ended with signal 9. The pull request is merged.".into(), "Nothing to do.".into()));
+    assert_eq!(says, ("The runner failed with signal 9. The pull request is merged.".into(), "Nothing to do.".into()));
     // A job without a pull request does not mention it.
     let cancelled = finished(&active(Status::Syncing), End::Cancelled);
     assert_eq!(why(&cancelled, None, Some(Merged), at(400)), why(&cancelled, None, None, at(400)));
@@ -184,5 +184,5 @@ fn running_or_ended_job_names_its_state() {
     );
     check(&finished(&syncing, End::Cancelled), "It was cancelled.", "Nothing to do.");
     let failed = job.given_up(crashed(), at(300)).unwrap();
-    check(&failed, "The runner ended with signal 9.", "See the runner's own log; then `pullyard jobs retry`.");
+    check(&failed, "The runner failed with signal 9.", "Read the runner's log; then `pullyard jobs retry`.");
 }

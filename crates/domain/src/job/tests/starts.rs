@@ -88,7 +88,7 @@ fn transient_start_faults_never_give_up() {
 
 #[test]
 fn third_permanent_start_fault_in_a_row_gives_up() {
-    for (fault, why) in [(refused(), "no role"), (container_died(), "exit code 1"), (SILENT, "it was never heard of")] {
+    for (fault, why) in [(refused(), "no role"), (container_died(), "exit code 1"), (SILENT, "it never connected")] {
         assert_eq!(after_faults(&[fault.clone(), fault.clone()]).0.never_started(), None);
         let (job, _) = after_faults(&[fault.clone(), fault.clone(), fault]);
         let failure = Failure::TaskNeverStarted { limit: START_WITHIN.into(), reason: why.into() };

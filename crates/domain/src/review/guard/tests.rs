@@ -150,7 +150,7 @@ fn final_answer_is_repeated() {
 #[test]
 fn review_of_another_project_starts_nothing() {
     let facts = ReviewFacts { stored: Some(Known::Elsewhere {}), ..accepted() };
-    let reason = Reason::EventIgnored { event: "a review that another project has".into() };
+    let reason = Reason::EventIgnored { event: "a review that belongs to another project".into() };
     check(&facts, &reason, Follow::Record);
 }
 
