@@ -50,7 +50,7 @@ async fn mended(story: &Story, key: &str) {
 async fn each_agent_failure_has_its_code_and_sentence() {
     let story = begin().await;
     let missing = |agent: &str| format!("{agent} is not installed on the runner.");
-    let ended = |exit: &str, words: &str| format!("The agent ended with {exit}: \"{words}\".");
+    let ended = |exit: &str, words: &str| format!("The agent stopped with {exit}: \"{words}\".");
     let none = "The agent finished without changing a file.".to_owned();
     let ways: Vec<(&[&str], &str, String)> = vec![
         (&["./nothing.sh"], "agent_missing", missing("./nothing.sh")),
@@ -99,7 +99,7 @@ async fn silent_agent_ignoring_sigterm_is_killed_with_its_children() {
         "trap '' TERM; echo x > work.txt; (trap '' TERM; exec sleep 600) & echo waits; while :; do sleep 600; done";
     story.agent(&["sh", "-c", script]).await;
     let job = story.job_for("e1", "APP-1", 1).await;
-    let sentence = "The agent did nothing for 2 s; the last event was \"waits\".";
+    let sentence = "The agent was inactive for 2 s; the last event was \"waits\".";
     failed(&story, "APP-1", &job, "stalled", sentence).await;
     assert_eq!(started_by_agent(story.folder(), &job), [""; 0]);
     story.settings(|settings| settings.limits.stall_secs = 60).await;
@@ -299,7 +299,7 @@ async fn missing_repository_and_refused_token_have_their_own_codes() {
     }
     story.local.forge().create_repository("acme/secret", "main", &[("README.md", "# Secret\n", false)]).await.unwrap();
     for (key, name, code, sentence) in [
-        ("APP-1", "acme/gone", "source_not_found", "acme/gone can't be found, or the token may not see it."),
+        ("APP-1", "acme/gone", "source_not_found", "acme/gone does not exist, or the token has no access to it."),
         ("APP-2", "acme/secret", "source_denied", "The local forge refused the credentials for acme/secret."),
     ] {
         let mut event = story.event(&format!("e-{key}"), key, TRIGGER, 1);

@@ -96,7 +96,7 @@ async fn failed_check_fails_the_job_and_a_retry_uses_new_settings() {
     let ticket = story.settled("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (crate::story::TODO, &["AI Failed".to_owned()][..]));
     let why = user.run(&["why", job.as_str()]).await;
-    assert!(why.out.contains("Check `bash no-such-file.sh` ended with exit code 127"), "{why:?}");
+    assert!(why.out.contains("Check `bash no-such-file.sh` failed with exit code 127"), "{why:?}");
     assert!(story.pulls().await.is_empty());
 
     user.run(&["settings", "set", r#"checks.commands=["git diff --check"]"#]).await.done();

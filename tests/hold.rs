@@ -80,7 +80,7 @@ async fn held_entry_starts_one_job_after_the_release() {
     assert_eq!(story.tell("e1", "APP-1", TRIGGER, 1).await.code, "project_held");
     a_minute_later(&story).await;
     let ticket = story.ticket("APP-1").await;
-    assert_eq!(ticket.waits.unwrap().sentence, "acme is held by admin.");
+    assert_eq!(ticket.waits.unwrap().sentence, "admin put acme on hold.");
     assert!(story.jobs().await.is_empty() && !ticket.synced);
 
     assert_eq!(story.api.release(&story.project).await.unwrap().settings.held_by, None);
@@ -300,7 +300,7 @@ async fn cli_holds_and_releases_a_project_and_sets_its_budget() {
     assert_eq!(held, "acme is on hold (admin: a freeze).\n");
     story.tell("e1", "APP-1", TRIGGER, 1).await;
     let why = user.run(&["why", "APP-1"]).await;
-    assert_eq!(why.out, "APP-1 waits: acme is held by admin.\n");
+    assert_eq!(why.out, "APP-1 waits: admin put acme on hold.\n");
     assert!(why.err.contains("pullyard release"), "{why:?}");
     for command in [&["status"][..], &["projects", "show"]] {
         let shown = user.run(command).await.done();

@@ -298,7 +298,7 @@ async fn why_explains_a_job_in_every_state() {
     let job = story.job_for("e1", "APP-1", 1).await;
     story.task_of(&job, 1).await;
     story.job_until(&job, |job| job.waits.as_ref().is_some_and(|waits| waits.code == "task_starting")).await;
-    check(&job, Status::Ready, Some("task_starting"), "The container has been starting since").await;
+    check(&job, Status::Ready, Some("task_starting"), "The container is starting, since").await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     check(&job, Status::Claimed, None, "A runner has claimed the job (attempt 1, started ").await;
     for (phase, status, does) in [

@@ -157,7 +157,7 @@ async fn pull_request_is_linked_to_one_ticket_until_unlinked() {
     assert_eq!(again.ticket.unwrap().as_str(), "APP-1");
     let (status, code, said) = refusal(story.api.link(&link(&story, number, "APP-2")).await);
     assert_eq!((status, code.as_str()), (409, "linked_elsewhere"));
-    assert_eq!(said, format!("{REPOSITORY}#{number} is linked to APP-1 already."));
+    assert_eq!(said, format!("{REPOSITORY}#{number} is already linked to APP-1."));
     assert_eq!(refusal(story.api.link(&link(&story, number, "NO-1")).await).0, 404);
     story.pass(Duration::from_secs(60)).await;
     assert_eq!(story.settled("APP-1").await.pull_request, Some(again.url));

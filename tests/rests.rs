@@ -112,7 +112,7 @@ async fn paused_job_resumes_and_completes_with_its_pull_request() {
     assert_eq!(rested.work, Some(work()), "the attempt stores its usage data");
     assert_eq!(badges(&story).await, ["AI Waiting"]);
     assert_eq!(story.ticket("APP-1").await.active_job.as_ref(), Some(&job));
-    assert!(story.api.why(&job).await.unwrap().sentence.starts_with("admin paused it "));
+    assert!(story.api.why(&job).await.unwrap().sentence.starts_with("admin paused the job "));
     assert_eq!(heard_of_loss(&client).await, "lease_lost");
     story.pass(Duration::from_secs(3_600)).await;
     assert_eq!((story.api.job(&job).await.unwrap().status, story.tasks_of(&job).await.len()), (Status::Paused, 1));

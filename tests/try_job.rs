@@ -233,7 +233,7 @@ sleep 600
     let tried = elsewhere.tries(&["--yes", "--max-usd", "0.50", "--agent-command", "./agent.sh"], TOKEN).await;
     let err = words(&tried.stderr);
     assert_eq!(tried.status.code(), Some(6), "{}{err}", words(&tried.stdout));
-    assert!(err.contains("It spent $0.60; the limit is $0.50 (cost_limit)"), "{err}");
+    assert!(err.contains("The job spent $0.60; the limit is $0.50 (cost_limit)"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

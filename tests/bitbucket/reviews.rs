@@ -262,8 +262,8 @@ async fn stranger_is_refused_and_reviewer_is_accepted() {
     let entries = world.entries_of("ben").await;
     let [entry] = &entries[..] else { panic!("not one entry: {entries:?}") };
     assert_eq!(entry.code, "author_not_permitted");
-    assert!(entry.sentence.contains("ben may not write to acme/shop"), "{}", entry.sentence);
-    for words in ["the pull request's reviewers", "an administrator's token"] {
+    assert!(entry.sentence.contains("ben has no write access to acme/shop"), "{}", entry.sentence);
+    for words in ["as a reviewer", "an administrator's token"] {
         assert!(entry.help.contains(words), "{words}: {}", entry.help);
     }
     assert_eq!(world.revisions().await.len(), 0);
@@ -376,7 +376,7 @@ async fn change_request_without_comments_starts_no_agent() {
     world.look().await;
     let silent = world.nth_revision(1).await;
     let why = world.story.api.why(&silent).await.unwrap();
-    assert!(why.sentence.starts_with("Its reviews say nothing yet; "), "{}", why.sentence);
+    assert!(why.sentence.starts_with("The reviews have no text yet; "), "{}", why.sentence);
     assert_eq!(why.help, "Describe the change in a comment on the pull request.");
     world.goes_on(Duration::from_secs(901)).await;
     assert_eq!(world.story.ended(&silent).await.status, Status::Cancelled);

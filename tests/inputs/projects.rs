@@ -30,7 +30,7 @@ async fn refused_entry_is_recorded_and_accepted_after_a_repair() {
     assert_eq!(story.tell("e3", "APP-3", TRIGGER, 1).await.code, "ticket_without_repository");
     story.settings(|settings| settings.held_by = Some("ana".into())).await;
     let held = story.tell("e4", "APP-4", TRIGGER, 1).await;
-    assert_eq!((held.code.as_str(), held.sentence.as_str()), ("project_held", "acme is held by ana."));
+    assert_eq!((held.code.as_str(), held.sentence.as_str()), ("project_held", "ana put acme on hold."));
 
     // Once the cause is repaired, the same events are decided again.
     story

@@ -66,7 +66,7 @@ async fn reviews_within_an_hour_share_one_revision_of_newest_head() {
     desk.completed(&first.id).await;
     let second = desk.ask("Second.", &[("change.txt", 2, "Two.")]).await;
     let third = desk.ask("Third.", &[("change.txt", 3, "Three.")]).await;
-    desk.told("pending", "this review will be part of one at").await;
+    desk.told("pending", "this review will be part of the next one at").await;
     for review in [second, third] {
         let entry = desk.entry(review).await;
         assert_eq!((entry.code.as_str(), entry.job), ("held_until", None), "{}", entry.sentence);

@@ -8,7 +8,7 @@ use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_protocol::job::Job;
 use pullyard_store::Write;
 
-const WAITS: &str = "this review will be part of one at";
+const WAITS: &str = "this review will be part of the next one at";
 
 impl Desk {
     /// The forge refuses all statuses of our token from now on.

@@ -63,7 +63,7 @@ async fn rate_limited_forge_is_called_again_after_retry_after() {
     desk.ask("Not yet.", &[("change.txt", 1, "This.")]).await;
     let job = desk.revision().await;
     let created = desk.waits(&job.id, "forge_rate_limited").await;
-    desk.why_says("asks us to wait until").await;
+    desk.why_says("limits our requests until").await;
     desk.story.pass(Duration::from_secs(590)).await;
     desk.waits(&job.id, "forge_rate_limited").await;
     let second = desk.ask("And this.", &[]).await;

@@ -77,7 +77,7 @@ vocabulary! {
         SecretInChange { path: String } [Agent] "secret_in_change", "The change would publish a secret of this job in `{path}`; nothing was pushed.", "Read `pullyard jobs logs`; state in the ticket that keys don't belong in files, then `pullyard jobs retry`.";
         ProtectedContent { path: String, by: String } [Repo] "protected_content", "`{path}` is protected by {by}, and the work would store its plain content in git; nothing was pushed.", "State in the ticket that such files must not change, or change them yourself; then `pullyard jobs retry`.";
         AgentRefused {} [Agent] "agent_refused", "The agent declined the work.", "Read its last message with `pullyard jobs logs`.";
-        AgentFailed { agent: String, exit: String, last_words: String } [Agent] "agent_failed", "{agent} failed with {exit}: \"{last_words}\".", "Read `pullyard jobs logs`; then `pullyard jobs retry`.";
+        AgentFailed { agent: String, exit: String, last_words: String } [Agent] "agent_failed", "{agent} stopped with {exit}: \"{last_words}\".", "Read `pullyard jobs logs`; then `pullyard jobs retry`.";
         ToolServerFailed { name: String } [Agent] "tool_server_failed", "Tool server `{name}` did not start.", "Check its command and secret.";
         TreeChanged { n: u64 } [Agent] "tree_changed", "A read-only job changed {n} files; the changes were discarded.", "Report it; use another role.";
         ChecksFailed { command: String, exit: String, rounds: Rounds } [Checks] "checks_failed", "Check `{command}` failed with {exit}, {rounds}.", "Read its output with `pullyard jobs checks`; then `pullyard jobs retry`.";

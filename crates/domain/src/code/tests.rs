@@ -162,7 +162,7 @@ fn sentences_format_their_facts() {
         exit: "exit code 1".into(),
         last_words: "I give\nup {really}".into(),
     };
-    assert_eq!(failure.sentence(), "codex failed with exit code 1: \"I give up {really}\".");
+    assert_eq!(failure.sentence(), "codex stopped with exit code 1: \"I give up {really}\".");
     let wait = Wait::FargateThrottled { next: Timestamp::from_millis(1_795_154_401_000) };
     assert_eq!(wait.sentence(), "AWS is throttling task starts; next try at 2026-11-20 06:00 UTC.");
     let reason = Reason::Accepted { job: job_id("j") };
@@ -203,7 +203,7 @@ fn draft_refused_explains_the_cause_and_the_setting() {
     let reason = "draft pull requests are not supported in this repository".into();
     let failure = Failure::DraftRefused { forge: "GitHub".into(), reason };
     assert!(
-        failure.sentence().starts_with("GitHub refused a draft, asked for because checks failed: draft"),
+        failure.sentence().starts_with("Checks failed, and GitHub refused a draft pull request: draft"),
         "{failure:?}"
     );
     let help = failure.help();

@@ -212,9 +212,9 @@ fn runner_job_is_given_up_after_a_day_with_the_reason() {
     check_waiting(day, Compute::Fargate, &Waiting::GiveUp(failure));
     let job = Job { place: Place::Runners, ..ready() };
     let waited =
-        waiting(&job, Compute::Runners, "No runner of acme is online; the last one was heard 24 h ago.", at(day));
+        waiting(&job, Compute::Runners, "No runner of acme is online; the last heartbeat was 24 h ago.", at(day));
     let Waiting::GiveUp(failure) = waited else { panic!("{waited:?}") };
-    assert_eq!(failure.sentence(), "Nobody took it within 24 h: No runner of acme is online.");
+    assert_eq!(failure.sentence(), "The job was not started within 24 h: No runner of acme is online.");
     let claimed = Job { place: Place::Runners, ..active(Status::Claimed) };
     assert_eq!(waiting(&claimed, Compute::Fargate, "", at(day)), Waiting::Nothing);
     assert_eq!(waiting(&ready(), Compute::Runners, "", at(day)), Waiting::Nothing, "not a job of runners");

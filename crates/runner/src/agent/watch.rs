@@ -149,13 +149,13 @@ mod tests {
         let turn = [Sign::Turn, Sign::MoreFollows];
         check(none, &[turn.clone(), turn.clone()].concat(), None);
         let three = [turn.clone(), turn.clone(), turn.clone()].concat();
-        check(none, &three, Some("It used all 3 turns."));
+        check(none, &three, Some("The agent used all 3 turns."));
         check(none, &[&three[..5], &[Sign::Turn]].concat(), None);
         let ended = Sign::Ended(Terminal::default());
         check(none, &[three.clone(), vec![ended.clone()]].concat(), None);
         // The agent ended, then continued with inputs.
         let two = three[..4].to_vec();
-        check(none, &[two, vec![ended], turn.to_vec()].concat(), Some("It used all 3 turns."));
+        check(none, &[two, vec![ended], turn.to_vec()].concat(), Some("The agent used all 3 turns."));
     }
 
     #[test]
@@ -176,10 +176,10 @@ mod tests {
     fn limit_applies_to_a_subagents_last_answer() {
         let spent = Spent { turns: 1, ..Spent::default() };
         let answers = [Sign::Turn, Sign::MoreFollows, Sign::ToolBegan("t".into()), Sign::Turn];
-        check(spent, &answers, Some("It used all 3 turns."));
+        check(spent, &answers, Some("The agent used all 3 turns."));
         // The caller receives the result and queries the model again.
         let given = [&answers[..], &[Sign::ToolEnded("t".into())]].concat();
-        check(spent, &given, Some("It used all 3 turns."));
+        check(spent, &given, Some("The agent used all 3 turns."));
         check(Spent::default(), &[given, vec![Sign::Turn]].concat(), None);
     }
 
@@ -215,10 +215,10 @@ mod tests {
     #[test]
     fn earlier_starts_count_toward_the_limits() {
         let spent = Spent { turns: 2, cost_at_most: 600_000, ..Spent::default() };
-        check(spent, &[Sign::Turn, Sign::MoreFollows], Some("It used all 3 turns."));
+        check(spent, &[Sign::Turn, Sign::MoreFollows], Some("The agent used all 3 turns."));
         let spent = Spent { turns: 0, ..spent };
         let asks = [Sign::Turn, Sign::MoreFollows, Sign::Cost(400_000)];
-        check(spent, &asks, Some("It spent $1.00; the limit is $1.00."));
+        check(spent, &asks, Some("The job spent $1.00; the limit is $1.00."));
         check(spent, &[Sign::Turn, Sign::MoreFollows, Sign::CostAtMost(399_999)], None);
         assert_eq!((LIMITS.turns_left(&spent), LIMITS.cost_left(&spent)), (Some(3), Some(400_000)));
         assert_eq!(LIMITS.used_up(&Spent { turns: 3, ..spent }).unwrap().code(), "turn_limit");
@@ -229,12 +229,12 @@ mod tests {
     fn reported_sums_stop_an_agent_unless_it_has_ended() {
         let sum = |turns, cost, goes_on| [Sign::Sum(Sum { turns, cost, goes_on, ..Sum::default() })];
         check(Spent::default(), &sum(2, Some(999_999), true), None);
-        check(Spent::default(), &sum(2, Some(1_000_000), true), Some("It spent $1.00; the limit is $1.00."));
-        check(Spent::default(), &sum(3, None, true), Some("It used all 3 turns."));
+        check(Spent::default(), &sum(2, Some(1_000_000), true), Some("The job spent $1.00; the limit is $1.00."));
+        check(Spent::default(), &sum(3, None, true), Some("The agent used all 3 turns."));
         check(Spent::default(), &sum(3, Some(5_000_000), false), None);
         let spent = Spent { turns: 1, cost_at_most: 600_000, ..Spent::default() };
-        check(spent, &sum(1, Some(400_000), true), Some("It spent $1.00; the limit is $1.00."));
-        check(spent, &sum(2, None, true), Some("It used all 3 turns."));
+        check(spent, &sum(1, Some(400_000), true), Some("The job spent $1.00; the limit is $1.00."));
+        check(spent, &sum(2, None, true), Some("The agent used all 3 turns."));
     }
 
     #[test]
@@ -253,9 +253,9 @@ mod tests {
         let again = || Sign::TriesAgain(Said::words(EventKind::Log, "again"));
         let tool = || Sign::ToolBegan("t".into());
         for (signs, code, sentence) in [
-            (vec![], "stalled", "The agent did nothing for 60 s; the last event was \"its start\"."),
+            (vec![], "stalled", "The agent was inactive for 60 s; the last event was \"its start\"."),
             (vec![again()], "provider_stalled", "The agent waited 60 s for the model's provider: \"again\"."),
-            (vec![again(), Sign::Alive], "stalled", "The agent did nothing for 60 s; the last event was \"again\"."),
+            (vec![again(), Sign::Alive], "stalled", "The agent was inactive for 60 s; the last event was \"again\"."),
             // A subagent retries.
             (vec![tool(), again()], "provider_stalled", "The agent waited 3 min for the model's provider: \"again\"."),
         ] {

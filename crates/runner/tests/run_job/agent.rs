@@ -29,7 +29,7 @@ async fn failure_quotes_the_last_output_of_the_agent() {
     };
     assert_eq!(failure, expected);
     let (_, failure) = check("echo bye; kill -9 $$", |_| ()).await;
-    assert_eq!(failure.sentence(), "The agent ended with signal 9: \"bye\".");
+    assert_eq!(failure.sentence(), "The agent stopped with signal 9: \"bye\".");
 }
 
 #[tokio::test]

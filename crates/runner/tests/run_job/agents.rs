@@ -244,7 +244,7 @@ async fn claimed_success_is_not_trusted() {
     // No final line, with exit code 0.
     let says = "echo x > x; sed '/content_block_stop/q' @CLAUDE@/tools_and_edits.jsonl";
     let (_, failure, _) = fails(CLAUDE, says, |_| ()).await;
-    assert_eq!(failure.sentence(), "Claude Code ended with exit code 0: \"I will write it\".");
+    assert_eq!(failure.sentence(), "Claude Code stopped with exit code 0: \"I will write it\".");
     // A final line of success, with exit code 1.
     let says = "echo x > x; cat @CODEX@/tools_and_edits.jsonl; exit 1";
     assert_eq!(fails(CODEX, says, |_| ()).await.1.code(), "agent_failed");

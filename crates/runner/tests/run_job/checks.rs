@@ -88,7 +88,7 @@ async fn failed_check_fails_the_job_after_all_checks_ran() {
     let (_, runs) = checked(&world).await;
     let failure = world.api.finish().failure.unwrap();
     assert_eq!(failure.code(), "checks_failed");
-    assert!(failure.sentence().ends_with("ended with exit code 4, without a repair round."), "{}", failure.sentence());
+    assert!(failure.sentence().ends_with("failed with exit code 4, without a repair round."), "{}", failure.sentence());
     assert_eq!(ends(&runs), [(0, CheckOutcome::Failed, Some(4)), (0, CheckOutcome::Passed, Some(0))]);
     assert_eq!(kept(&world, "check-1.txt"), "it says hullo\n");
     assert_eq!((world.head(BRANCH), world.api.statuses()), (None, vec!["preparing".to_owned(), "executing".into()]));
@@ -126,7 +126,7 @@ async fn repair_happens_only_once() {
     .await;
     let (_, runs) = checked(&world).await;
     let failure = world.api.finish().failure.unwrap();
-    assert!(failure.sentence().ends_with("ended with exit code 4, after 1 repair round."), "{}", failure.sentence());
+    assert!(failure.sentence().ends_with("failed with exit code 4, after 1 repair round."), "{}", failure.sentence());
     assert_eq!(runs.len(), 2);
     assert_eq!(std::fs::read_to_string(world.outside("starts")).unwrap(), "x\nx\n");
     assert_eq!(kept(&world, "check-1-again.txt"), "it says hullo\n");
@@ -406,7 +406,7 @@ async fn failed_setup_ends_the_job_before_the_agent_starts() {
     let (_, runs) = checked(&world).await;
     let failure = world.api.finish().failure.unwrap();
     assert_eq!(failure.code(), "setup_failed");
-    assert!(failure.sentence().ends_with("ended with exit code 3."), "{}", failure.sentence());
+    assert!(failure.sentence().ends_with("failed with exit code 3."), "{}", failure.sentence());
     assert!(kept(&world, "setup-output.txt").contains("no network\n"));
     assert_eq!((world.api.statuses(), runs.len()), (vec!["preparing".to_owned()], 0));
     assert!(!world.outside("agent").exists());

@@ -352,7 +352,7 @@ async fn too_deep_folders_fail_the_job() {
     assert_eq!((world.api.failure(), world.head(BRANCH)), ("workspace_failed", None), "{}", ran.log);
     let failure = world.api.finish().failure.unwrap();
     assert!(failure.sentence().contains("folders in the worktree are too deep"), "{}", failure.sentence());
-    assert!(failure.help().contains("or what an agent or a command left there"), "{}", failure.help());
+    assert!(failure.help().contains("or files left in the folder"), "{}", failure.help());
 }
 
 #[tokio::test]

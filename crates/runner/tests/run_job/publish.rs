@@ -546,7 +546,7 @@ async fn missing_permission_to_open_a_pr_is_reported() {
     let world = pushed_before(pulls).await;
     let failure = world.api.finish().failure.unwrap();
     assert_eq!(failure.code(), "permission_missing");
-    assert_eq!(failure.sentence(), "The local forge gives this account no right to open pull requests in acme/app.");
+    assert_eq!(failure.sentence(), "The local forge does not permit this account to open pull requests in acme/app.");
     assert!(world.head(BRANCH).is_some(), "the work was not pushed");
 }
 
@@ -571,6 +571,6 @@ async fn read_only_account_fails_as_permission_missing() {
     assert_eq!(world.run().await.code, Some(0));
     let failure = world.api.finish().failure.unwrap();
     assert_eq!(failure.code(), "permission_missing");
-    assert_eq!(failure.sentence(), "The local forge gives this account no right to push in acme/app.");
+    assert_eq!(failure.sentence(), "The local forge does not permit this account to push in acme/app.");
     assert_eq!(world.head(BRANCH), None);
 }

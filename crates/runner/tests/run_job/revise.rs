@@ -217,12 +217,12 @@ async fn commit_of_another_job_is_not_adopted() {
 async fn unusable_pull_request_fails_before_the_agent_starts() {
     type Change = fn(&mut Desk);
     let cases: [(Change, &str, &str); 4] = [
-        (|desk| desk.closed = true, "pull_request_closed", "acme/app#3 was closed when the work was to start."),
-        (|desk| desk.merged = true, "pull_request_closed", "acme/app#3 was merged when the work was to start."),
+        (|desk| desk.closed = true, "pull_request_closed", "acme/app#3 was closed before the work started."),
+        (|desk| desk.merged = true, "pull_request_closed", "acme/app#3 was merged before the work started."),
         (
             |desk| desk.head_repository = Value::Null,
             "branch_deleted",
-            "The branch `feature` was deleted while it worked.",
+            "The branch `feature` was deleted during the job.",
         ),
         // A fork's branch may have the same name as one of ours.
         (

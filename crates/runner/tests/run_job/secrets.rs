@@ -69,7 +69,7 @@ async fn secret_at_the_cut_of_a_long_line_is_redacted() {
 async fn quoted_output_of_a_failed_agent_is_redacted() {
     let world = check(&format!("echo \"no such key: {MODEL_KEY}\" >&2; exit 1"), &[]).await;
     let failure = world.api.finish().failure.unwrap();
-    assert_eq!(failure.sentence(), "The agent ended with exit code 1: \"no such key: [redacted]\".");
+    assert_eq!(failure.sentence(), "The agent stopped with exit code 1: \"no such key: [redacted]\".");
 }
 
 #[tokio::test]

@@ -50,11 +50,11 @@ async fn missing_repository_is_not_found() {
     let missing = |_: &World, job: &mut Assignment| {
         job.repository.clone_url = job.repository.clone_url.replace("acme/app", "acme/none");
     };
-    check(missing, "source_not_found", "acme/app can't be found, or the token may not see it.").await;
+    check(missing, "source_not_found", "acme/app does not exist, or the token has no access to it.").await;
     let nowhere = |world: &World, job: &mut Assignment| {
         job.repository.clone_url = format!("file://{}", world.outside("nowhere").display());
     };
-    check(nowhere, "source_not_found", "acme/app can't be found").await;
+    check(nowhere, "source_not_found", "acme/app does not exist").await;
 }
 
 #[tokio::test]
@@ -70,11 +70,11 @@ async fn unreadable_repository_is_denied() {
 #[tokio::test]
 async fn non_repository_is_not_found() {
     let page = server(StatusCode::OK, "text/html", "<!doctype html>\n<html>Welcome</html>\n").await;
-    check(|_, job| job.repository.clone_url = page, "source_not_found", "acme/app can't be found").await;
+    check(|_, job| job.repository.clone_url = page, "source_not_found", "acme/app does not exist").await;
     let plain = |world: &World, job: &mut Assignment| {
         job.repository.clone_url = folder(&world.outside("plain"), false);
     };
-    check(plain, "source_not_found", "acme/app can't be found").await;
+    check(plain, "source_not_found", "acme/app does not exist").await;
 }
 
 #[tokio::test]

@@ -152,7 +152,7 @@ async fn denied_tool_fails_the_job_when_no_turn_is_left() {
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!((machine.world.api.failure(), machine.starts().len()), ("permission_denied", 1));
     let texts = machine.world.api.texts();
-    assert!(texts.contains("The agent did not hear what people said last. It used all 2 turns."), "{texts}");
+    assert!(texts.contains("The agent did not hear what people said last. The agent used all 2 turns."), "{texts}");
 }
 
 #[tokio::test]
@@ -295,7 +295,7 @@ async fn work_without_a_turn_for_the_input_is_published_and_logged() {
     go(&machine);
     assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 1);
     let texts = machine.world.api.texts();
-    assert!(texts.contains("The agent did not hear what people said last. It used all 4 turns."), "{texts}");
+    assert!(texts.contains("The agent did not hear what people said last. The agent used all 4 turns."), "{texts}");
 }
 
 #[tokio::test]
@@ -307,7 +307,7 @@ async fn finished_work_is_published_despite_an_extra_turn() {
     assert_eq!((work.starts, work.turns), (1, 1));
     assert_eq!(machine.world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
     let texts = machine.world.api.texts();
-    assert!(texts.contains("The agent did not hear what people said last. It used all 1 turns."), "{texts}");
+    assert!(texts.contains("The agent did not hear what people said last. The agent used all 1 turns."), "{texts}");
 }
 
 /// Pauses after the agent read the input. Returns the number of inputs that the session has read.
@@ -423,7 +423,7 @@ async fn input_before_the_push_is_skipped_without_turns_left() {
     let does = "begins; ends; cat > /dev/null";
     let machine = said_before_the_push(does, |job| job.limits.turns = Some(1)).await;
     assert_eq!(machine.starts().len(), 1);
-    assert!(machine.world.api.texts().contains("did not hear what people said last. It used all 1 turns."));
+    assert!(machine.world.api.texts().contains("did not hear what people said last. The agent used all 1 turns."));
 }
 
 #[tokio::test]

@@ -270,7 +270,7 @@ fn why_names_who_paused_and_what_it_waits_for() {
     let pushing = pausing(&active(Status::Syncing));
     assert_eq!(said(&pushing), "ann paused it 2 min ago, in attempt 1; a push that succeeds comes first.");
     assert_eq!(said(&asking()), "The agent asked a question 2 min ago.");
-    assert_eq!(said(&paused()), "ann paused it 2 min ago.");
+    assert_eq!(said(&paused()), "ann paused the job 2 min ago.");
 }
 
 #[test]

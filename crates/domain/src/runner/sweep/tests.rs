@@ -159,9 +159,9 @@ fn only_the_slots_own_claim_holds_a_job() {
 fn failure_names_why_the_runner_lost_its_job() {
     let kite = Runner { last_heartbeat: at(100), ..runner("kite") };
     let says = |loss: Loss| loss.failure(&kite, at(220)).sentence();
-    assert_eq!(says(Loss::Silent), "Runner kite was silent for 2 min while it worked.");
+    assert_eq!(says(Loss::Silent), "Runner kite was silent for 2 min during the job.");
     assert_eq!(says(Loss::NoProcess), "The runner failed with no result.");
-    assert_eq!(says(Loss::Deleted), "Runner kite may not work here any more: it was deleted.");
-    let revoked = "Runner kite may not work here any more: its token was revoked or has expired.";
+    assert_eq!(says(Loss::Deleted), "Runner kite is no longer allowed: it was deleted.");
+    let revoked = "Runner kite is no longer allowed: its token was revoked or has expired.";
     assert_eq!(says(Loss::TokenDead), revoked);
 }
