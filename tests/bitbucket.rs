@@ -299,8 +299,8 @@ async fn invalid_token_value_is_reported_when_set_used_and_tested() {
     let refused = world.add("spaced", "spaced").await.ended(2, "the value of pullyard/user/spaced has a space inside");
     assert!(refused.err.contains("`pullyard secrets set spaced`"), "{refused:?}");
     // Only the final line ending is trimmed.
-    world.user.run_with(&["secrets", "set", "lines"], "planted\n\n").await.ended(0, "ends with a line's end");
-    let lines = world.add("lines", "lines").await.ended(2, "the value of pullyard/user/lines ends with a line's end");
+    world.user.run_with(&["secrets", "set", "lines"], "planted\n\n").await.ended(0, "ends with a line break");
+    let lines = world.add("lines", "lines").await.ended(2, "the value of pullyard/user/lines ends with a line break");
     world.secret("half", &format!("{MAIL}:")).await;
     let half = world.add("half", "half").await;
     assert!(half.code != 0 && half.err.contains("the token has no text after the colon"), "{half:?}");

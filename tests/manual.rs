@@ -317,7 +317,7 @@ async fn why_explains_a_job_in_every_state() {
     });
     let finish = json!({ "finish_id": "f1", "outcome": "completed", "result": result });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
-    check(&job, Status::Completed, None, "It completed with pull request #7: 2 files changed.").await;
+    check(&job, Status::Completed, None, "The job completed with pull request #7: 2 files changed.").await;
 
     let ended = |outcome: &'static str, failure: serde_json::Value| {
         let mut finish = json!({ "finish_id": "f1", "outcome": outcome });
@@ -335,7 +335,7 @@ async fn why_explains_a_job_in_every_state() {
             Some("no_changes"),
             "The agent finished without",
         ),
-        (3, "cancelled", json!(null), Status::Cancelled, None, "It was cancelled."),
+        (3, "cancelled", json!(null), Status::Cancelled, None, "The job was cancelled."),
     ] {
         let job = story.job_for(&format!("e{n}"), &format!("APP-{n}"), 1).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();

@@ -221,7 +221,7 @@ async fn readyz_requires_a_readable_table_and_a_recent_sweep() {
     let ready = async || story.call(Method::GET, "/readyz", &[], Vec::new()).await;
     let (status, headers, problem) = ready().await;
     assert_eq!((status, &problem["code"]), (503, &json!("not_ready")), "{problem}");
-    assert_eq!(problem["detail"], "Not ready: the sweeper has not gone round yet.");
+    assert_eq!(problem["detail"], "Not ready: the sweeper has not run yet.");
     assert!(headers.contains_key("retry-after"));
     story.local.sweep().await.unwrap();
     let (status, _, answer) = ready().await;

@@ -111,7 +111,7 @@ async fn repos_test_reports_no_missing_permission() {
     let tested = user.run(&["repos", "test", REPOSITORY]).await;
     assert_eq!(
         tested.err,
-        format!("Nothing is missing in {REPOSITORY}, as far as can be told.\n"),
+        format!("No missing permission was found in {REPOSITORY}.\n"),
         "stderr has no further help"
     );
     let table = tested.done();

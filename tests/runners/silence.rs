@@ -74,7 +74,7 @@ async fn possible_push_is_checked_before_the_job_fails() {
     // The next attempt looks for a pushed commit before the job fails.
     story.job_until(&job, is(Status::Ready)).await;
     let why = story.api.why(&job).await.unwrap().sentence;
-    assert!(why.starts_with("It waits for a runner to look for what the lost attempt may have pushed. No "), "{why}");
+    assert!(why.starts_with("A runner must first check whether the lost attempt pushed its work. No "), "{why}");
     kite.beat(&[]).await;
     let claimed = kite.claim("c2").await.unwrap();
     let (assignment, client) = story.start(&claimed, "c2").await.unwrap();
@@ -88,15 +88,15 @@ async fn possible_push_is_checked_before_the_job_fails() {
     assert_eq!((failure.code.as_str(), failure.facts["runner"].as_str()), ("runner_offline", Some("kite")));
     assert_eq!(ended.unlooked.unwrap().code, "source_denied");
     let why = story.api.why(&job).await.unwrap();
-    let unlooked = " It may have pushed, and looking for that failed: GitHub refused the credentials for acme/app.";
-    assert!(why.sentence.ends_with(unlooked) && why.help.starts_with("Look at the forge for its branch `"), "{why:?}");
+    let unlooked = " An earlier attempt may have pushed, but the check failed: GitHub refused the credentials for acme/app.";
+    assert!(why.sentence.ends_with(unlooked) && why.help.starts_with("Check the forge for the branch `"), "{why:?}");
     let attempts = story.api.attempts(&job).await.unwrap().attempts;
     let looked = attempts.into_iter().find(|attempt| attempt.attempt == 2).unwrap();
     assert_eq!(looked.failure.unwrap().code, "source_denied");
     let user = User::of(&story);
     let shown = user.run(&["jobs", "show", job.as_str()]).await.done();
-    assert!(shown.contains("\npushed\tIt may have pushed, and looking for that failed: GitHub refused"), "{shown}");
-    let look = format!("check the forge first: an earlier attempt may have pushed; `pullyard why {}`", job.short());
+    assert!(shown.contains("\npushed\tAn earlier attempt may have pushed, but the check failed: GitHub refused"), "{shown}");
+    let look = format!("look at the forge first: an earlier attempt may have pushed; `pullyard why {}`", job.short());
     user.run(&["jobs", "logs", job.as_str(), "-f"]).await.ended(6, &look);
     story.end().await;
 }

@@ -68,7 +68,7 @@ impl Agent {
             return fault("capability", &format!("choose one of {}", choices.join(", ")));
         }
         if self.capability == PROJECT && self.model.is_some() {
-            return fault("model", "a model belongs to an agent: name that as well, or set both for the project");
+            return fault("model", "a model needs an agent: set both here, or both for the project");
         }
         if self.capability == COMMAND {
             if self.model.is_some() {

@@ -146,11 +146,11 @@ impl Refusal {
 
     pub fn sentence(self) -> &'static str {
         match self {
-            Self::TooLarge => "An artifact may have 64 MiB.",
-            Self::TooLargeTogether => "The artifacts of an attempt may have 256 MiB together.",
-            Self::TooMany => "An attempt may keep 50 artifacts.",
-            Self::Differs => "The attempt keeps something else under this kind and name.",
-            Self::NotThere => "Its bytes are not there: they are on their way, or its upload was cut off.",
+            Self::TooLarge => "An artifact may have at most 64 MiB.",
+            Self::TooLargeTogether => "The artifacts of an attempt may have at most 256 MiB together.",
+            Self::TooMany => "An attempt may have at most 50 artifacts.",
+            Self::Differs => "The attempt already has a different artifact of this kind and name.",
+            Self::NotThere => "The artifact is not stored: its upload is still running or was interrupted.",
         }
     }
 }
@@ -175,10 +175,10 @@ impl WhyMissing {
     /// For display after "because".
     pub fn words(self) -> &'static str {
         match self {
-            Self::NotUploaded => "its upload did not come to its end",
-            Self::Expired => "it was kept for 90 days, and these are over",
-            Self::TooFarBack => "agents have worked in more retries since than are looked through",
-            Self::Unknown => "the reason is one that this version does not know",
+            Self::NotUploaded => "its upload did not finish",
+            Self::Expired => "it expired after 90 days",
+            Self::TooFarBack => "too many retries with agents followed it",
+            Self::Unknown => "this version does not know the reason",
         }
     }
 }

@@ -77,7 +77,7 @@ impl Budget {
     pub(crate) fn check(&self) -> Result<(), SettingFault> {
         let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
         if self.jobs_per_day.is_some_and(|jobs| !(1..=MOST_JOBS).contains(&jobs)) {
-            return fault("/budget/jobs_per_day", "use 1 to 1000000, or null for no limit; a hold stops a project");
+            return fault("/budget/jobs_per_day", "use 1 to 1000000, or null for no limit; to stop a project, put it on hold");
         }
         if self.usd_micros_per_job > MOST {
             return fault("/budget/usd_micros_per_job", "use at most 1000000000000, a million dollars");
@@ -87,10 +87,10 @@ impl Budget {
                 fault("/budget/usd_micros_per_day", "use at most 1000000000000, a million dollars")
             }
             Some(_) if self.usd_micros_per_job == 0 => {
-                fault("/budget/usd_micros_per_job", "a limit in dollars holds only if each job reserves some")
+                fault("/budget/usd_micros_per_job", "a dollar limit needs a reservation per job")
             }
             Some(most) if most < self.usd_micros_per_job => {
-                fault("/budget/usd_micros_per_day", "it is less than one job reserves, so no job could ever start")
+                fault("/budget/usd_micros_per_day", "it is less than the reservation of one job, so no job could start")
             }
             _ => Ok(()),
         }

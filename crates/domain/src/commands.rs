@@ -138,7 +138,7 @@ fn well_formed(line: &str) -> Result<(), String> {
 fn shells(c: char) -> Option<&'static str> {
     Some(match c {
         '|' => "a pipe",
-        ';' | '&' => "an end of a command",
+        ';' | '&' => "a command separator",
         '<' | '>' => "a redirect",
         '$' | '`' => "a substitution",
         '(' | ')' => "a group",
@@ -162,7 +162,7 @@ fn split(line: &str) -> Result<Vec<String>, String> {
         };
         if let Some(name) = shell {
             return Err(format!(
-                "`{c}` is {name}, and no shell runs it: write a script in the repository, or set command_policy=unrestricted"
+                "`{c}` is {name}, but commands run without a shell: write a script in the repository, or set command_policy=unrestricted"
             ));
         }
         match quote {
@@ -177,7 +177,7 @@ fn split(line: &str) -> Result<Vec<String>, String> {
         }
     }
     if let Some(open) = quote {
-        return Err(format!("a quote {open} is never closed"));
+        return Err(format!("the quote {open} is not closed"));
     }
     words.extend(word);
     Ok(words)
@@ -187,7 +187,7 @@ fn allowed(words: &[String]) -> Result<(), String> {
     let mut words = words.iter().map(String::as_str);
     let program = words.next().unwrap_or_default();
     if program.contains('=') {
-        return Err("a command begins with its program, and sets no variable".into());
+        return Err("a command must start with its program and can't set variables".into());
     }
     if PROGRAMS.contains(&program) {
         return Ok(());
@@ -198,11 +198,11 @@ fn allowed(words: &[String]) -> Result<(), String> {
         return if is_module || is_of_repository(first) {
             Ok(())
         } else {
-            Err(format!("{program} may run a file of the repository, named by a path in it"))
+            Err(format!("{program} may only run a file of the repository, given by its path in it"))
         };
     }
     if program == "git" {
-        return if first == "diff" { Ok(()) } else { Err("of git only `git diff` may be run".into()) };
+        return if first == "diff" { Ok(()) } else { Err("the only git command allowed is `git diff`".into()) };
     }
     Err(format!("{program} is not on the list of allowed programs; set command_policy=unrestricted to run any"))
 }
@@ -244,8 +244,8 @@ mod tests {
     #[test]
     fn shell_syntax_is_rejected_by_name() {
         refused("npm test | tee log", "a pipe");
-        refused("npm ci; rm -r x", "an end of a command");
-        refused("npm ci && npm test", "an end of a command");
+        refused("npm ci; rm -r x", "a command separator");
+        refused("npm ci && npm test", "a command separator");
         refused("npm test > log", "a redirect");
         refused("npm test < log", "a redirect");
         refused("npm run $(cat x)", "a substitution");
@@ -256,12 +256,12 @@ mod tests {
         refused("npm run a\\ b", "an escape");
         refused("eslint src/*.js", "a pattern");
         refused("eslint src/?.js", "a pattern");
-        refused("npm ci & npm test", "an end of a command");
+        refused("npm ci & npm test", "a command separator");
         refused("npm run a)", "a group");
         refused("npm run \"a\\b\"", "an escape");
-        refused("npm test 'x", "never closed");
+        refused("npm test 'x", "is not closed");
         refused("npm test\nrm x", "one line");
-        refused("CI=1 npm test", "sets no variable");
+        refused("CI=1 npm test", "can't set variables");
         refused(" ", "is empty");
     }
 
@@ -277,10 +277,10 @@ mod tests {
         refused("sh a/../../x.sh", "a file of the repository");
         refused("sh", "a file of the repository");
         refused("node -m x", "a file of the repository");
-        refused("git", "only `git diff`");
+        refused("git", "allowed is `git diff`");
         refused("python -c 'x'", "a file of the repository");
         refused("node -e 'x'", "a file of the repository");
-        refused("git push", "only `git diff`");
+        refused("git push", "allowed is `git diff`");
     }
 
     #[test]

@@ -59,9 +59,9 @@ impl Advice {
     pub fn help(self) -> &'static str {
         match self {
             Self::Drop => "Drop it.",
-            Self::Either => "Redrive it to have that done now, or drop it: the sweeper does the same from the table.",
-            Self::Redrive => "Repair what its log names, then redrive it: only this message carries it.",
-            Self::Look => "If a newer version queued it, deploy that one and redrive it then; else drop it by its id.",
+            Self::Either => "Redrive it to do the work now, or drop it: the sweeper does the same work from the table.",
+            Self::Redrive => "Fix the error in the function's log, then redrive it: only this message has the event.",
+            Self::Look => "If a newer version queued it, deploy that version, then redrive it; otherwise drop it by its id.",
         }
     }
 }
@@ -140,12 +140,12 @@ impl Message {
     pub fn sentence(&self) -> String {
         let name = self.name().unwrap_or_default();
         match self {
-            Self::Start(_) => format!("It would have started or stopped a task for job {name}."),
-            Self::Effect(Effect::Admit(_)) => format!("It would have read the reviews of job {name}."),
-            Self::Effect(Effect::Settle(_)) => format!("It would have settled {name}."),
-            Self::Effect(Effect::Tell(_)) => format!("It would have written on {name}."),
-            Self::Effect(Effect::Poll(_)) => format!("It would have looked at repository {name}."),
-            Self::Effect(Effect::Review(_)) => format!("It would have decided a review of {name}."),
+            Self::Start(_) => format!("Starts or stops a task for job {name}."),
+            Self::Effect(Effect::Admit(_)) => format!("Reads the reviews of job {name}."),
+            Self::Effect(Effect::Settle(_)) => format!("Settles {name}."),
+            Self::Effect(Effect::Tell(_)) => format!("Reports the state on {name}."),
+            Self::Effect(Effect::Poll(_)) => format!("Polls repository {name}."),
+            Self::Effect(Effect::Review(_)) => format!("Decides a review of {name}."),
             Self::Death(why, _) => format!("The tasks function {} when a task of job {name} stopped.", why.words()),
             Self::DeathOfOther(why) => {
                 format!("The tasks function {} when a task stopped that no job had started.", why.words())

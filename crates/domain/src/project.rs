@@ -420,12 +420,12 @@ impl Settings {
             return fault("/statuses/closed", "name at most 20 statuses of 1 to 64 printable characters");
         }
         if todo == trigger {
-            return fault("/statuses/todo", "it is the trigger status; a failed job would start the next one for ever");
+            return fault("/statuses/todo", "it must differ from the trigger status, or failed jobs would restart forever");
         }
         if completion == trigger {
             return fault(
                 "/statuses/completion",
-                "it is the trigger status; a finished job would start the next one for ever",
+                "it must differ from the trigger status, or finished jobs would restart forever",
             );
         }
         if !self.held_by.as_deref().is_none_or(named) {

@@ -130,7 +130,7 @@ pub fn newest(newest: &Newest<'_>) -> String {
     if !checks.is_empty() {
         let _ = write!(said, "\n{checks}");
         if newest.on_top && matches!(newest.checks, Checked::Now(_)) {
-            said.push_str("\nThey ran before it was put on top of what others had pushed.\n");
+            said.push_str("\nThey ran before the work was put on top of newer commits.\n");
         }
     }
     said
@@ -154,12 +154,12 @@ fn checked(checks: Checked<'_>, failed: &str) -> String {
         said.push_str(failed);
         said.push_str(match checks {
             Checked::Now(_) => "\n",
-            Checked::FailedBefore => "The job's log says which.\n",
+            Checked::FailedBefore => "See the job's log.\n",
         });
     }
     runs.iter().for_each(|run| said.push_str(&line(run)));
     if runs.iter().any(|run| run.round > 0) {
-        said.push_str("\nThey ran again after the agent had worked on.\n");
+        said.push_str("\nThey ran again after further work of the agent.\n");
     }
     said
 }
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(
             checks(Checked::Now(&runs)),
             "## Checks\n\n- `npm test` passed in 13 s\n- `npm run 'x'` passed in 13 s\n\n\
-             They ran again after the agent had worked on.\n"
+             They ran again after further work of the agent.\n"
         );
     }
 
@@ -208,7 +208,7 @@ mod tests {
         );
         assert!(Checked::Now(&runs).failed() && Checked::FailedBefore.failed() && !Checked::Now(&[]).failed());
         let said = checks(Checked::FailedBefore);
-        assert!(said.ends_with("so this is a draft.\nThe job's log says which.\n"), "{said}");
+        assert!(said.ends_with("so this is a draft.\nSee the job's log.\n"), "{said}");
     }
 
     #[test]
@@ -257,10 +257,10 @@ mod tests {
         let said = "## The newest work\n\nCommit 0123456789 (agent: codex `0.1`).\n\nThe agent's last words:\n\n\
                     ```text\nRed now.\n```\n\n## Checks\n\n- `npm test` passed in 13 s\n";
         assert_eq!(newest_of(Checked::Now(&passed), false), said);
-        let on_top = "\nThey ran before it was put on top of what others had pushed.\n";
+        let on_top = "\nThey ran before the work was put on top of newer commits.\n";
         assert_eq!(newest_of(Checked::Now(&passed), true), format!("{said}{on_top}"));
         let failed = newest_of(Checked::FailedBefore, false);
-        assert!(failed.ends_with("## Checks\n\nChecks failed.\nThe job's log says which.\n"), "{failed}");
+        assert!(failed.ends_with("## Checks\n\nChecks failed.\nSee the job's log.\n"), "{failed}");
         assert_eq!(newest_of(Checked::FailedBefore, true), failed);
     }
 

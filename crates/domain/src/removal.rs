@@ -64,7 +64,7 @@ pub fn forge_kept_by_job(forge: &IntegrationId, job: &Job) -> Option<Denial> {
 /// the name with the forge's ids, which mean other repositories at another forge.
 pub fn name_of_another(name: &IntegrationId, former: Option<&str>, api_url: &str) -> Option<String> {
     let former = former.filter(|former| *former != api_url)?;
-    Some(format!("{name} was the name of {former}, and what is recorded leads there by it; choose another one"))
+    Some(format!("{name} was the name of {former}, and stored records still refer to it; choose another name"))
 }
 
 /// The settings without a default repository that has one of these names. `None` if the default is another one.

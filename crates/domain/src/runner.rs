@@ -162,10 +162,10 @@ impl Refusal {
         use crate::text::Fact;
         match self {
             Self::Live { name, ago } => {
-                format!("Another process of the runner {name} was heard {} ago and is not replaced.", ago.say())
+                format!("Another process of runner {name} is still running; its last heartbeat was {} ago.", ago.say())
             }
             Self::NameTaken { name } => format!("The name {name} belongs to a runner of another token."),
-            Self::Replaced { name } => format!("Another process of the runner {name} has taken over from this one."),
+            Self::Replaced { name } => format!("Another process has replaced this process of runner {name}."),
             Self::Deleting { name } => format!("The runner {name} is being removed."),
         }
     }
@@ -173,10 +173,10 @@ impl Refusal {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Live { .. } => {
-                "Stop the other one, give this one another name, or wait until the other was silent for 90 s."
+                "Stop the other process, choose another name, or wait until it was silent for 90 s."
             }
             Self::NameTaken { .. } => "Use that token, choose another name, or delete the other runner.",
-            Self::Replaced { .. } => "Nothing to do if it was restarted; two processes must not share a name.",
+            Self::Replaced { .. } => "Nothing to do after a restart. Two processes must not share a name.",
             Self::Deleting { .. } => "Stop it; the name is free in a minute.",
         }
     }

@@ -74,7 +74,7 @@ impl Undone {
     pub fn words(self) -> &'static str {
         match self {
             Self::Failed => "failed three times",
-            Self::TooLate => "had no room",
+            Self::TooLate => "could not run in time",
             Self::Unreached => "was not reached",
         }
     }

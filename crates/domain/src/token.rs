@@ -85,10 +85,10 @@ impl NewToken {
             return fault("/scopes", "name at least one of read, tickets, jobs, admin");
         }
         if self.kind == TokenKind::Runner && !self.scopes.is_empty() {
-            return fault("/scopes", "a runner's token has none");
+            return fault("/scopes", "a runner token has no scopes");
         }
         if self.kind == TokenKind::Api && self.runner.is_some() {
-            return fault("/runner", "only a runner's token is for a runner");
+            return fault("/runner", "only a runner token can name a runner");
         }
         let callable = |name: &str| {
             (1..=64).contains(&name.len())

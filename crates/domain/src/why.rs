@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 use crate::wait::Wait;
 
 /// Precedes the reason for the wait of an adopting job.
-const TO_ADOPT: &str = "It waits for a runner to look for what the lost attempt may have pushed.";
+const TO_ADOPT: &str = "A runner must first check whether the lost attempt pushed its work.";
 
 const NOTHING: &str = "Nothing to do.";
 
@@ -88,43 +88,44 @@ fn stands(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
     if let Some(cancel) = job.cancel.as_ref().filter(|_| job.status.is_active()) {
         let asked = Span::from(now.since(cancel.at)).say();
         let held = match job.status {
-            Status::Syncing => "a push that succeeds comes first",
-            _ => "its runner stops it",
+            Status::Syncing => "it completes if its push succeeds",
+            _ => "its runner is stopping it",
         };
-        return (format!("{} cancelled it {asked} ago, in attempt {}; {held}.", cancel.by, job.attempt), nothing());
+        return (format!("{} cancelled the job {asked} ago, in attempt {}; {held}.", cancel.by, job.attempt), nothing());
     }
     if let Some(pause) = job.pause.as_ref().filter(|_| job.status.is_active()) {
         let asked = Span::from(now.since(pause.at)).say();
         let held = match job.status {
-            Status::Syncing => "a push that succeeds comes first",
-            _ => "its runner stops",
+            Status::Syncing => "it completes if its push succeeds",
+            _ => "its runner is stopping",
         };
-        return (format!("{} paused it {asked} ago, in attempt {}; {held}.", pause.by, job.attempt), nothing());
+        return (format!("{} paused the job {asked} ago, in attempt {}; {held}.", pause.by, job.attempt), nothing());
     }
     let since = |at: Option<Timestamp>| Span::from(at.map_or_else(Default::default, |at| now.since(at))).say();
     match (job.status, &job.result) {
         (Status::Completed, Some(result)) => {
             let files = if result.files == 1 { "1 file".to_owned() } else { format!("{} files", result.files) };
-            (format!("It completed with pull request #{}: {files} changed.", result.number), "Review it.".into())
+            (format!("The job completed with pull request #{}: {files} changed.", result.number), "Review it.".into())
         }
         (Status::Cancelled, _) => {
-            let said = job.cancel.as_ref().map_or_else(|| "It was cancelled.".into(), Cancel::sentence);
+            let said = job.cancel.as_ref().map_or_else(|| "The job was cancelled.".into(), Cancel::sentence);
             match untold_push(job) {
                 Some(untold) => (format!("{said} {untold}"), where_to_look(job)),
                 None => (said, nothing()),
             }
         }
         (status, _) => {
-            let started = since(job.run.as_ref().map(|run| run.started));
-            let does = match status {
-                _ if job.adopts.is_some() => "The runner is searching for a push of a lost attempt",
-                Status::Claimed => "A runner has claimed the job",
-                Status::Preparing => "The runner is preparing the workspace",
-                Status::Syncing => "The runner is pushing the work",
-                Status::Executing => "The agent is working",
-                _ => status.words(),
-            };
-            (format!("{does} (attempt {}, started {started} ago).", job.attempt), nothing())
+            let started = job.run.as_ref().map(|run| run.started);
+            (
+                format!(
+                    "The job is {} (attempt {}, claimed {} ago){}.",
+                    status.words().to_lowercase(),
+                    job.attempt,
+                    since(started),
+                    if job.adopts.is_some() { "; it only checks whether a lost attempt pushed its work" } else { "" }
+                ),
+                nothing(),
+            )
         }
     }
 }
@@ -133,7 +134,7 @@ fn stands(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
 pub fn untold_push(job: &Job) -> Option<String> {
     match (job.status, &job.looked) {
         (Status::Failed, Some(Looked::Failed { failure })) if job.failure.as_ref() != Some(failure) => {
-            Some(format!("It may have pushed, and looking for that failed: {}", failure.sentence()))
+            Some(format!("An earlier attempt may have pushed, but the check failed: {}", failure.sentence()))
         }
         (Status::Failed, Some(Looked::Failed { .. })) => Some(PERHAPS_PUSHED.into()),
         (Status::Cancelled, _) if job.lost_a_push => Some(PERHAPS_PUSHED.into()),
@@ -145,7 +146,7 @@ pub fn untold_push(job: &Job) -> Option<String> {
 fn where_to_look(job: &Job) -> String {
     // A continuing job pushes to its pull request while that is open, else to its own branch.
     let beside = job.continues.as_ref().map(|of| format!(" and at pull request #{}", of.number)).unwrap_or_default();
-    format!("Look at the forge for its branch `{}`{beside}.", job.branch)
+    format!("Check the forge for the branch `{}`{beside}.", job.branch)
 }
 
 #[cfg(test)]

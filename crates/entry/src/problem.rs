@@ -97,10 +97,10 @@ impl From<Error> for Problem {
             Error::Taken { what, name } => {
                 let help = match what {
                     // The forge defines a repository's name, so it cannot be changed here.
-                    "repository" => "A project has one repository of a name: connect this one in another project.",
-                    _ => "Choose another name, or use that one.",
+                    "repository" => "Repository names are unique in a project: connect this one in another project.",
+                    _ => "Choose another name, or use the existing one.",
                 };
-                Self::new(S::CONFLICT, "taken", format!("There is another {what} {name} already.")).help(help)
+                Self::new(S::CONFLICT, "taken", format!("The {what} {name} already exists.")).help(help)
             }
             Error::Invalid { pointer, fault } => {
                 Self::new(S::UNPROCESSABLE_ENTITY, "invalid", format!("`{pointer}`: {fault}.")).at(pointer)
@@ -108,9 +108,9 @@ impl From<Error> for Problem {
             Error::ChangedMeanwhile { revision } => Self::new(
                 S::PRECONDITION_FAILED,
                 "changed_meanwhile",
-                format!("Somebody else changed it first; it is at revision {revision} now."),
+                format!("It was changed meanwhile and is now at revision {revision}."),
             )
-            .help("Read it again, and send your change with that revision."),
+            .help("Load it again and send the change with that revision."),
             Error::KeyReused => Self::new(
                 S::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",
@@ -120,40 +120,40 @@ impl From<Error> for Problem {
             Error::TokenShown { token } => Self::new(
                 S::CONFLICT,
                 "token_shown",
-                format!("This request made the token {token} already, and a token is shown once."),
+                format!("This request already created the token {token}, and a token is shown only once."),
             )
-            .help(format!("If nobody has it, revoke it with `pullyard tokens revoke {token}` and make another.")),
+            .help(format!("If the token is lost, revoke it with `pullyard tokens revoke {token}` and create another.")),
             Error::LeaseLost { recorded } => {
-                Self::new(S::CONFLICT, "lease_lost", "This attempt does not hold its job any more.").recorded(recorded)
+                Self::new(S::CONFLICT, "lease_lost", "This attempt no longer holds its job.").recorded(recorded)
             }
             Error::WrongStatus(status) => {
-                Self::new(S::CONFLICT, "wrong_status", format!("The job is {}; this can't follow.", status.words()))
+                Self::new(S::CONFLICT, "wrong_status", format!("The job is {}, which does not allow this step.", status.words()))
             }
             Error::Denied(denial) => Self::new(S::CONFLICT, denial.code(), denial.sentence()).help(denial.help()),
-            Error::Unwanted => Self::new(S::CONFLICT, "unwanted", "The job is to stop."),
+            Error::Unwanted => Self::new(S::CONFLICT, "unwanted", "The job must stop."),
             Error::Runner(refusal) => Self::new(S::CONFLICT, refusal.code(), refusal.sentence()).help(refusal.help()),
             Error::Artifact(refusal @ Refusal::NotThere) => Self::new(S::NOT_FOUND, refusal.code(), refusal.sentence())
-                .help("Look again when the attempt has ended; what is not there then will not come."),
+                .help("Try again after the attempt has ended; an artifact that is missing then was not uploaded."),
             Error::Artifact(refusal) => Self::new(S::UNPROCESSABLE_ENTITY, refusal.code(), refusal.sentence())
-                .help("Keep less of it, or keep it under another name."),
+                .help("Store less, or use another name."),
             Error::BadProof => Self::not_signed_in(),
             Error::Forge(error) if !error.is_transient() => {
-                let sentence = format!("The forge refused: it failed to {}.", error.to_string().trim_end_matches('.'));
+                let sentence = format!("The forge refused the request: failed to {}.", error.to_string().trim_end_matches('.'));
                 Self::new(S::UNPROCESSABLE_ENTITY, "forge_refused", sentence)
                     .help("Check the address, the name, and the token's permissions.")
             }
             Error::Forge(error) => {
-                tracing::warn!(error = %error, "a request could not be served now");
+                tracing::warn!(error = %error, "request not served");
                 let failed = error.to_string();
                 let failed = failed.trim_end_matches('.');
                 let (sentence, help, secs) = match error.rest() {
                     Some(rest) => {
-                        let sentence = format!("The forge wants rest: it failed to {failed}.");
-                        (sentence, "Try again after that.", u32::try_from(rest.as_secs()).unwrap_or(u32::MAX).max(1))
+                        let sentence = format!("The forge limits our requests: failed to {failed}.");
+                        (sentence, "Try again later.", u32::try_from(rest.as_secs()).unwrap_or(u32::MAX).max(1))
                     }
                     None => {
-                        let sentence = format!("The forge does not answer now: it failed to {failed}.");
-                        (sentence, "Try again later; check the address of one that is new.", 2)
+                        let sentence = format!("The forge is not available: failed to {failed}.");
+                        (sentence, "Try again later; if the forge is new, check its address.", 2)
                     }
                 };
                 Self::new(S::SERVICE_UNAVAILABLE, "unavailable", sentence).help(help).retry_after(secs)
@@ -169,13 +169,13 @@ impl From<Error> for Problem {
                 "model_secret_missing",
                 format!("The secret {name} for the agent's model does not exist or is empty."),
             )
-            .help("Set it with `pullyard secrets set`, or take it out of the project's `model_secrets`."),
+            .help("Set it with `pullyard secrets set`, or remove it from the project's `model_secrets`."),
             Error::NoSigningSecret { name } => Self::new(
                 S::UNPROCESSABLE_ENTITY,
                 "signing_secret_missing",
                 format!("The secret {name} that signs commits does not exist or is empty."),
             )
-            .help("Set it with `pullyard secrets set`, or take it out of the project's `commits.signing_secret`."),
+            .help("Set it with `pullyard secrets set`, or remove it from the project's `commits.signing_secret`."),
             Error::Cloud(pullyard_cloud::Error::SecretRefused { name }) => Self::new(
                 S::CONFLICT,
                 "secret_refused",
@@ -185,23 +185,23 @@ impl From<Error> for Problem {
             Error::Cloud(pullyard_cloud::Error::NoDeadLetters { queue }) => Self::new(
                 S::NOT_FOUND,
                 "not_found",
-                format!("This deployment does not say where the dead letters of {queue} are."),
+                format!("The dead-letter queue of {queue} is not configured."),
             )
             .help(format!(
-                "Set PULLYARD_{}_DLQ_URL for the api function; docs/reference/config.md says what it is.",
+                "Set PULLYARD_{}_DLQ_URL for the api function; see docs/reference/config.md.",
                 queue.to_ascii_uppercase()
             )),
             Error::Store(pullyard_store::Error::BadCursor) | Error::Cloud(pullyard_cloud::Error::BadCursor) => {
                 Self::bad_parameter("after", "use the cursor of an earlier page")
             }
             error if error.is_transient() => {
-                tracing::warn!(error = %error, "a request could not be served now");
-                Self::new(S::SERVICE_UNAVAILABLE, "unavailable", "A service that Pullyard needs does not answer now.")
+                tracing::warn!(error = %error, "request not served");
+                Self::new(S::SERVICE_UNAVAILABLE, "unavailable", "A service that Pullyard needs is not available.")
                     .retry_after(2)
             }
             error => {
-                tracing::error!(error = %error, "a request failed");
-                Self::new(S::INTERNAL_SERVER_ERROR, "internal", "Pullyard failed to do this; its log says why.")
+                tracing::error!(error = %error, "request failed");
+                Self::new(S::INTERNAL_SERVER_ERROR, "internal", "The request failed; see Pullyard's log.")
             }
         }
     }

@@ -195,7 +195,7 @@ fn nameless(status: StatusCode) -> Problem {
         title: status.canonical_reason().unwrap_or("Unknown").into(),
         status: status.as_u16(),
         code: "gateway".into(),
-        detail: format!("Something between us and Pullyard answered {status}."),
+        detail: format!("{status} came from something that doesn't look like a Pullyard server."),
         help: None,
         pointer: None,
         recorded: None,

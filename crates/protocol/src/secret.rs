@@ -29,7 +29,7 @@ impl std::fmt::Debug for SetSecret {
 fn unquoted<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
     match serde_json::Value::deserialize(reader)? {
         serde_json::Value::String(text) => Ok(text),
-        _ => Err(de::Error::custom("it is not a text")),
+        _ => Err(de::Error::custom("it is not a string")),
     }
 }
 

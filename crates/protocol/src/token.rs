@@ -18,7 +18,7 @@ pub struct CreateToken {
     pub name: String,
     /// Kind of holder.
     pub kind: TokenKind,
-    /// Granted scopes; a runner's token has none.
+    /// Granted scopes; a runner token has no scopes.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub scopes: BTreeSet<Scope>,
     /// Projects that the token may access; absent: all.

@@ -18,15 +18,15 @@ fn check(queue: Queue, body: &str, advice: Advice, about: About, name: Option<&s
 fn dead_letter_names_its_subject_and_advice() {
     let job = job_id();
     let about_job = json!({ "job": job }).to_string();
-    let start = format!("It would have started or stopped a task for job {job}.");
+    let start = format!("Starts or stops a task for job {job}.");
     check(Queue::Dispatch, &about_job, Advice::Either, About::Job, Some(&job), &start);
-    let admit = format!("It would have read the reviews of job {job}.");
+    let admit = format!("Reads the reviews of job {job}.");
     check(Queue::Effects, &about_job, Advice::Either, About::Job, Some(&job), &admit);
     let settle = json!({ "project": "acme", "ticket": "APP-1" }).to_string();
-    check(Queue::Effects, &settle, Advice::Either, About::Ticket, Some("APP-1"), "It would have settled APP-1.");
+    check(Queue::Effects, &settle, Advice::Either, About::Ticket, Some("APP-1"), "Settles APP-1.");
     assert_eq!(parse_dead_letter(Queue::Effects, &settle).project(), Some(&"acme".parse().unwrap()));
     let poll = json!({ "poll": "acme", "integration": "gh1", "repository": 99 }).to_string();
-    let look = "It would have looked at repository gh1/99.";
+    let look = "Polls repository gh1/99.";
     check(Queue::Effects, &poll, Advice::Either, About::Repository, Some("gh1/99"), look);
 }
 

@@ -40,14 +40,14 @@ impl Status {
     pub fn hears_when(self, adopts: bool) -> Option<&'static str> {
         Some(match self {
             Self::Completed | Self::Failed | Self::Cancelled => return None,
-            _ if adopts => "No agent works on this job any more; only another job can receive it.",
+            _ if adopts => "No agent works on this job any more; only a new job would read this.",
             Self::Pending | Self::Ready | Self::Claimed | Self::Preparing => "The agent reads this when it starts.",
             Self::Executing => {
                 "Claude Code reads this before its next step, Codex by the end of its turn, a command when it asks or \
-                 starts again."
+                 restarts."
             }
             Self::Syncing => "The work is being published; only another attempt would read this.",
-            Self::AwaitingInput | Self::Paused => "The job continues with this message.",
+            Self::AwaitingInput | Self::Paused => "The agent continues with this.",
         })
     }
 }

@@ -253,7 +253,7 @@ impl Job {
         if self.status == Status::AwaitingInput {
             return Ok(self.ended(End::Failed(Failure::InputTimeout { limit }, None), None, now));
         }
-        let reason = format!("nobody continued it for {}", limit);
+        let reason = format!("it was not continued for {}", limit);
         let mut job = self.ended(End::Cancelled, None, now);
         job.cancel = Some(Cancel::new("Pullyard", Some(&reason), now));
         Ok(job)

@@ -11,9 +11,9 @@ pub(super) fn agent(settings: &Settings) -> Result<(), SettingFault> {
     match (&settings.agent, &settings.model) {
         (Some(agent), _) if !OF_PROJECTS.contains(&agent.as_str()) => {
             let choices = OF_PROJECTS.join(", ");
-            fault("/agent", format!("choose one of {choices}, or null; a command is set for its repository"))
+            fault("/agent", format!("choose one of {choices}, or null; set a command on the repository"))
         }
-        (None, Some(_)) => fault("/model", "a model belongs to an agent: set `agent` as well".into()),
+        (None, Some(_)) => fault("/model", "a model needs an agent: set `agent` as well".into()),
         (Some(_), Some(model)) if !is_model(model) => fault("/model", model_fault()),
         _ => Ok(()),
     }

@@ -71,7 +71,7 @@ pub fn in_markdown(folders: &[Folder]) -> String {
     if folders.is_empty() {
         return String::new();
     }
-    let mut said = String::from("## Left out\n\nThe agent left repositories of their own, which are in no commit:\n\n");
+    let mut said = String::from("## Left out\n\nThe agent created separate repositories, which are not in the commit:\n\n");
     folders.iter().take(NAMED).for_each(|folder| {
         let _ = writeln!(said, "- {}", named(folder));
     });
@@ -88,7 +88,7 @@ pub fn in_words(folders: &[Folder]) -> String {
         0 => String::new(),
         others => format!("; and {others} more"),
     };
-    format!("Left out of the commit, as repositories of their own: {}{others}.", names.join("; "))
+    format!("Left out of the commit because they are separate repositories: {}{others}.", names.join("; "))
 }
 
 fn named(folder: &Folder) -> String {
@@ -130,10 +130,10 @@ mod tests {
     fn omitted_folders_are_listed_with_safe_names() {
         let folders = [folder("sub/tree", Nested::Worktree), folder("a`b\n<!-- x\u{200b}", Nested::Clone)];
         let list = "- `sub/tree`, another working tree\n- `a'b <!-- x`, a clone\n";
-        let heading = "## Left out\n\nThe agent left repositories of their own, which are in no commit:\n\n";
+        let heading = "## Left out\n\nThe agent created separate repositories, which are not in the commit:\n\n";
         assert_eq!(in_markdown(&folders), format!("{heading}{list}"));
         let words = "`sub/tree`, another working tree; `a'b <!-- x`, a clone.";
-        assert_eq!(in_words(&folders), format!("Left out of the commit, as repositories of their own: {words}"));
+        assert_eq!(in_words(&folders), format!("Left out of the commit because they are separate repositories: {words}"));
     }
 
     #[test]

@@ -62,19 +62,19 @@ fn pending_job_names_the_next_read_of_its_reviews() {
 #[test]
 fn adopting_job_names_its_search_and_its_wait() {
     let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(390)).unwrap();
-    let looks = "It waits for a runner to look for what the lost attempt may have pushed.";
+    let looks = "A runner must first check whether the lost attempt pushed its work.";
     check(&adopting, &format!("{looks} The job may start at any moment; it has been ready for 10 s."), "Nothing to do.");
     let held = adopting.claimed(&claim(2, "c2"), at(395)).unwrap();
-    let says = "The runner is searching for a push of a lost attempt (attempt 2, started 5 s ago).";
+    let says = "The job is claimed (attempt 2, claimed 5 s ago); it only checks whether a lost attempt pushed its work.";
     check(&held, says, "Nothing to do.");
     let failed = held.given_up(Failure::NothingPushed {}, at(398)).unwrap();
     let retries = "Read the runner's log; then `pullyard jobs retry`.";
     check(&failed, "The runner failed with signal 9.", retries);
     // The search failed, so a push is possible.
     let unlooked = held.given_up(Failure::SpotInterrupted {}, at(398)).unwrap();
-    let says = "The runner failed with signal 9. It may have pushed, and looking for that failed: AWS took the Spot \
+    let says = "The runner failed with signal 9. An earlier attempt may have pushed, but the check failed: AWS took the Spot \
                 capacity back that it ran on.";
-    check(&unlooked, says, &format!("Look at the forge for its branch `{}`. {retries}", unlooked.branch));
+    check(&unlooked, says, &format!("Check the forge for the branch `{}`. {retries}", unlooked.branch));
     // If the attempt found a push and was lost too, the sentence names only the second loss.
     let found = [Status::Preparing, Status::Executing, Status::Syncing]
         .into_iter()
@@ -82,7 +82,7 @@ fn adopting_job_names_its_search_and_its_wait() {
     let lost = found.given_up(Failure::SpotInterrupted {}, at(900)).unwrap();
     let says = "AWS reclaimed the job's Spot capacity. An earlier attempt may have pushed.";
     let spot = Failure::SpotInterrupted {}.help();
-    check(&lost, says, &format!("Look at the forge for its branch `{}`. {spot}", lost.branch));
+    check(&lost, says, &format!("Check the forge for the branch `{}`. {spot}", lost.branch));
 }
 
 #[test]
@@ -92,14 +92,14 @@ fn job_cancelled_before_adopting_may_have_pushed() {
     assert_eq!(cancelled.status, Status::Cancelled);
     let (sentence, help) = why(&cancelled, None, None, at(400));
     assert!(sentence.ends_with(". An earlier attempt may have pushed."), "{sentence}");
-    assert_eq!(help, format!("Look at the forge for its branch `{}`.", cancelled.branch));
+    assert_eq!(help, format!("Check the forge for the branch `{}`.", cancelled.branch));
 }
 
 #[test]
 fn job_cancelled_during_a_lost_push_may_have_pushed() {
     let told = active(Status::Syncing).cancelled(Cancel::new("ann", None, at(250)), at(250)).unwrap();
     let cancelled = told.called_off(at(320)).unwrap();
-    let look = format!("Look at the forge for its branch `{}`.", cancelled.branch);
+    let look = format!("Check the forge for the branch `{}`.", cancelled.branch);
     check(&cancelled, "Cancelled by ann. An earlier attempt may have pushed.", &look);
     // A runner that reports its end would report the push too.
     check(&finished(&told, End::Cancelled), "Cancelled by ann.", "Nothing to do.");
@@ -120,7 +120,7 @@ fn push_is_unresolved_when_no_attempt_reported_it() {
         (
             held.given_up(Failure::SpotInterrupted {}, at(398)).unwrap(),
             Some(format!(
-                "It may have pushed, and looking for that failed: {}",
+                "An earlier attempt may have pushed, but the check failed: {}",
                 Failure::SpotInterrupted {}.sentence()
             )),
         ),
@@ -140,7 +140,7 @@ fn help_names_the_branch_and_the_continued_pull_request() {
     let adopting = pushed.requeued_to_adopt(crashed(), at(390)).unwrap();
     let unlooked = adopting.given_up(Failure::SpotInterrupted {}, at(398)).unwrap();
     let (_, help) = why(&unlooked, None, None, at(400));
-    let look = format!("Look at the forge for its branch `{}` and at pull request #7. See the ", unlooked.branch);
+    let look = format!("Check the forge for the branch `{}` and at pull request #7. See the ", unlooked.branch);
     assert!(help.starts_with(&look), "{help}");
 }
 
@@ -148,7 +148,7 @@ fn help_names_the_branch_and_the_continued_pull_request() {
 fn merged_or_closed_pull_request_needs_no_review() {
     use PullRequestState::{Closed, Merged, Open};
     let completed = finished(&active(Status::Syncing), End::Completed(result()));
-    let is = "It completed with pull request #231: 2 files changed.";
+    let is = "The job completed with pull request #231: 2 files changed.";
     for (made, sentence, help) in [
         (None, is.to_owned(), "Review it."),
         (Some(Open), is.to_owned(), "Review it."),
@@ -169,20 +169,20 @@ fn merged_or_closed_pull_request_needs_no_review() {
 fn running_or_ended_job_names_its_state() {
     let job = active(Status::Executing);
     assert_eq!(wait(&job, None, at(400)), None);
-    check(&job, "The agent is working (attempt 1, started 5 min ago).", "Nothing to do.");
+    check(&job, "The job is executing (attempt 1, claimed 5 min ago).", "Nothing to do.");
     let syncing = active(Status::Syncing);
     check(
         &finished(&syncing, End::Completed(result())),
-        "It completed with pull request #231: 2 files changed.",
+        "The job completed with pull request #231: 2 files changed.",
         "Review it.",
     );
     let small = JobResult { files: 1, ..result() };
     check(
         &finished(&syncing, End::Completed(small)),
-        "It completed with pull request #231: 1 file changed.",
+        "The job completed with pull request #231: 1 file changed.",
         "Review it.",
     );
-    check(&finished(&syncing, End::Cancelled), "It was cancelled.", "Nothing to do.");
+    check(&finished(&syncing, End::Cancelled), "The job was cancelled.", "Nothing to do.");
     let failed = job.given_up(crashed(), at(300)).unwrap();
     check(&failed, "The runner failed with signal 9.", "Read the runner's log; then `pullyard jobs retry`.");
 }

@@ -71,7 +71,7 @@ impl Http {
         }
         let address = answer.headers().get(header::LOCATION).and_then(|address| address.to_str().ok());
         let missing =
-            || Error::Unreadable { url: self.base.clone(), reason: "it does not say where it sends us".into() };
+            || Error::Unreadable { url: self.base.clone(), reason: "the redirect has no location".into() };
         address.map(str::to_owned).ok_or_else(missing)
     }
 }

@@ -115,7 +115,7 @@ async fn agent_repairs_its_work_with_the_output_of_failed_checks() {
     assert_eq!((world.file(BRANCH, "dirt.txt"), world.file(BRANCH, "README.md")), (None, Some("# App\n".into())));
     assert_eq!(trailers(&world), "passed");
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
-    assert!(body.contains("They ran again after the agent had worked on."), "{body}");
+    assert!(body.contains("They ran again after further work of the agent."), "{body}");
 }
 
 #[tokio::test]
@@ -247,7 +247,7 @@ async fn adopted_commit_with_failed_checks_opens_a_draft() {
     assert_eq!((world.api.finish().outcome, runs.len()), (FinishOutcome::Completed, 0));
     let pull = pull_request(&world).await;
     assert_eq!(pull["draft"], Value::Bool(true));
-    assert!(pull["body"].as_str().unwrap().contains("The job's log says which."), "{pull}");
+    assert!(pull["body"].as_str().unwrap().contains("See the job's log."), "{pull}");
 }
 
 #[tokio::test]

@@ -204,7 +204,7 @@ async fn text_of_rebased_work_states_that_checks_ran_before() {
     assert_eq!(world.git_line(&["rev-parse", &format!("{BRANCH}^")]), theirs);
     let said = text(&world, number).await;
     assert!(said.contains(&format!("Commit {} (agent: command).", short(&world))), "{said}");
-    assert!(said.contains("They ran before it was put on top of what others had pushed.\n"), "{said}");
+    assert!(said.contains("They ran before the work was put on top of newer commits.\n"), "{said}");
 }
 
 #[tokio::test]

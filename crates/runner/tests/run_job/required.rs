@@ -125,7 +125,7 @@ fn lacks_one_of(machine: &Machine, attempt: u32) {
 
 #[tokio::test]
 async fn newest_checkpoint_with_a_broken_upload_loses_the_session() {
-    let because = "because what attempt 2 kept is missing: its upload did not come to its end";
+    let because = "because what attempt 2 kept is missing: its upload did not finish";
     let machine = worked("echo '{}'").await;
     lacks_one_of(&machine, 2);
     let (failure, texts) = next(&machine, true).await;
@@ -152,7 +152,7 @@ async fn unknown_reason_for_a_missing_checkpoint_is_accepted() {
     machine.world.api.script(|script| script.missing.as_mut().unwrap()["why"] = json!("eaten_by_the_dog"));
     let (failure, texts) = next(&machine, true).await;
     assert_eq!(failure, Some("session_lost"), "{texts}");
-    let because = "because what attempt 2 kept is missing: the reason is one that this version does not know;";
+    let because = "because what attempt 2 kept is missing: this version does not know the reason;";
     assert!(texts.contains(because), "{texts}");
 }
 
@@ -172,7 +172,7 @@ async fn setup_is_skipped_when_the_session_is_lost() {
 
 #[tokio::test]
 async fn required_job_does_not_wait_for_an_older_checkpoint() {
-    let because = "because what attempt 2 kept is missing: its upload did not come to its end";
+    let because = "because what attempt 2 kept is missing: its upload did not finish";
     let machine = worked("echo '{}'").await;
     lacks_one_of(&machine, 2);
     let (failure, texts) = next_while_away(&machine, true, u32::MAX, "0").await;

@@ -95,7 +95,7 @@ pub(crate) async fn context(
 ) -> Result<Json<JobContext>, Problem> {
     let view = visible(&ctx, &caller, &job).await?;
     let context = control::context_of(&ctx, &view.job).await?;
-    let context = context.ok_or_else(|| Problem::not_found(format!("What {job} is told is not known yet.")))?;
+    let context = context.ok_or_else(|| Problem::not_found(format!("The context of {job} is not available yet.")))?;
     let (repository, base, prompt) = (context.repository_name().clone(), context.base.clone(), context.prompt());
     Ok(Json(JobContext { job, hash: view.job.context, repository, base, prompt }))
 }

@@ -218,9 +218,9 @@ pub(crate) async fn give_back(
 ) -> Result<Json<YieldAnswer>, Problem> {
     let rest = match (request.outcome, request.question) {
         (YieldOutcome::Asks, Some(question)) if !question.trim().is_empty() => domain::Rest::Asks { question },
-        (YieldOutcome::Asks, _) => return Err(no_question("an agent that asks says what")),
+        (YieldOutcome::Asks, _) => return Err(no_question("a question needs a text")),
         (YieldOutcome::Paused, None) => domain::Rest::Pauses,
-        (YieldOutcome::Paused, Some(_)) => return Err(no_question("a paused attempt has none")),
+        (YieldOutcome::Paused, Some(_)) => return Err(no_question("a paused attempt has no question")),
     };
     let (agent, session, inputs) = (request.agent, request.session, request.inputs);
     let yielded = domain::Yielded { id: request.yield_id, rest, agent, session, inputs };
@@ -254,12 +254,12 @@ fn end_of(request: &FinishRequest) -> Result<End, Problem> {
     let failure = request.failure.clone().map(Failure::clipped);
     match (request.outcome, result, failure) {
         (FinishOutcome::Completed, Some(result), None) => Ok(End::Completed(result)),
-        (FinishOutcome::Completed, None, _) => Err(Problem::unreadable("/result", "a completed attempt has one")),
+        (FinishOutcome::Completed, None, _) => Err(Problem::unreadable("/result", "a completed attempt has a result")),
         (FinishOutcome::Failed, result, Some(failure)) => Ok(End::Failed(failure, result)),
-        (FinishOutcome::Failed, _, None) => Err(Problem::unreadable("/failure", "a failed attempt has one")),
+        (FinishOutcome::Failed, _, None) => Err(Problem::unreadable("/failure", "a failed attempt has a failure")),
         (FinishOutcome::Cancelled, None, None) => Ok(End::Cancelled),
-        (FinishOutcome::Cancelled, Some(_), _) => Err(Problem::unreadable("/result", "a cancelled attempt has none")),
-        (_, _, Some(_)) => Err(Problem::unreadable("/failure", "only a failed attempt has one")),
+        (FinishOutcome::Cancelled, Some(_), _) => Err(Problem::unreadable("/result", "a cancelled attempt has no result")),
+        (_, _, Some(_)) => Err(Problem::unreadable("/failure", "only a failed attempt has a failure")),
     }
 }
 

@@ -60,7 +60,7 @@ impl Page {
         let (mut since, mut until) = (time("since", &self.since)?, time("until", &self.until)?);
         if let Some(day) = &self.day {
             if since.is_some() || until.is_some() {
-                return Err(Problem::bad_parameter("day", "leave it out beside since and until"));
+                return Err(Problem::bad_parameter("day", "omit it with since and until"));
             }
             let start = Timestamp::parse(&format!("{day}T00:00:00Z")).ok().filter(|at| at.day() == *day);
             let start = start.ok_or_else(|| Problem::bad_parameter("day", "write it as 2026-11-20"))?;
@@ -69,14 +69,14 @@ impl Page {
         let verdict = |word: &str| {
             let known = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == word);
             known.ok_or_else(|| {
-                Problem::bad_parameter("verdict", "use verdicts as deliveries have them, with commas between")
+                Problem::bad_parameter("verdict", "use verdicts of deliveries, separated by commas")
             })
         };
         let code = |word: &str| {
             let known = Reason::rows().iter().any(|row| row.code == word);
             known
                 .then(|| word.to_owned())
-                .ok_or_else(|| Problem::bad_parameter("code", "use codes as deliveries have them, with commas between"))
+                .ok_or_else(|| Problem::bad_parameter("code", "use codes of deliveries, separated by commas"))
         };
         let meant = self.pull_request.as_deref().map(|text| {
             let name = PullRequestName::parse(text);

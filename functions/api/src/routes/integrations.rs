@@ -53,14 +53,14 @@ pub(crate) async fn test(
 ) -> Result<Json<IntegrationTest>, Problem> {
     caller.may_touch_all()?;
     let (works, sentence, help) = match control::test_integration(&ctx, &integration).await? {
-        control::Tested::Works => (true, format!("{integration} takes our token."), "Nothing to do.".to_owned()),
+        control::Tested::Works => (true, format!("{integration} accepts our token."), "Nothing to do.".to_owned()),
         control::Tested::Another(account) => (
             false,
             format!(
-                "The token of {integration} belongs to {}, another account than when it was connected.",
+                "The token of {integration} belongs to {}, not to the account that was connected.",
                 account.login
             ),
-            format!("Put the token of the first account into its secret, or connect {} anew.", account.login),
+            format!("Store a token of the first account in its secret, or connect {} again.", account.login),
         ),
         control::Tested::Refused(why) => (
             false,

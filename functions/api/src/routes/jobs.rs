@@ -55,7 +55,7 @@ impl Page {
         };
         let status = |word: &str| {
             let known = Status::ALL.into_iter().find(|status| status.as_str() == word);
-            known.ok_or_else(|| Problem::bad_parameter("status", "use statuses as jobs have them, with commas between"))
+            known.ok_or_else(|| Problem::bad_parameter("status", "use statuses of jobs, separated by commas"))
         };
         let said = self.status.as_deref().into_iter().flat_map(|said| said.split(','));
         Ok(JobFilter {

@@ -22,9 +22,9 @@ pub(crate) async fn readyz(State(ctx): State<Context>) -> Result<Json<Readiness>
             let ok = || "ok".to_owned();
             return Ok(Json(Readiness { status: ok(), table: ok(), sweeper: ok() }));
         }
-        Ok(Sweeping::Never) => "the sweeper has not gone round yet".to_owned(),
+        Ok(Sweeping::Never) => "the sweeper has not run yet".to_owned(),
         Ok(Sweeping::Late(silent)) => {
-            format!("the sweeper went round {} ago, and should every minute", Span::from(silent))
+            format!("the sweeper last ran {} ago; it should run every minute", Span::from(silent))
         }
         Err(_) => "the table can't be read".to_owned(),
     };

@@ -40,25 +40,25 @@ pub(crate) async fn show(State(ctx): State<Context>, caller: Caller<scope::Read>
 /// Before the first snapshot the counts are absent, because an unknown count is not zero.
 fn exposition(snapshot: &Snapshot, now: Timestamp) -> String {
     let mut text = Text::default();
-    text.gauge("pullyard_build_info", "The release that answers.");
+    text.gauge("pullyard_build_info", "The release of this server.");
     text.sample("pullyard_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1_u32);
     if let Some(swept) = snapshot.swept {
-        text.single("pullyard_sweep_age_seconds", "Since the sweeper's last round.", swept.as_secs());
+        text.single("pullyard_sweep_age_seconds", "Age of the sweeper's last round.", swept.as_secs());
     }
     let Some(gauges) = &snapshot.gauges else { return text.0 };
     if let Some(at) = gauges.at {
-        text.single("pullyard_snapshot_age_seconds", "Since these numbers were counted.", now.since(at).as_secs());
+        text.single("pullyard_snapshot_age_seconds", "Age of these numbers.", now.since(at).as_secs());
     }
-    let help = "There was more of something than is counted, or a part could not be counted: 1 or 0.";
+    let help = "1 if a count is incomplete, else 0.";
     text.single("pullyard_snapshot_capped", help, u64::from(gauges.more));
     text.gauge("pullyard_jobs", "Jobs that have not ended.");
     for (state, count) in [("pending", gauges.pending), ("waiting", gauges.waiting), ("running", gauges.running)] {
         text.sample("pullyard_jobs", &[("state", state)], count);
     }
     let oldest = gauges.oldest_waits(now).unwrap_or_default().as_secs();
-    let help = "How long the job waits that waits longest; 0 when none does.";
+    let help = "Wait of the longest waiting job; 0 if none waits.";
     text.single("pullyard_oldest_job_waiting_seconds", help, oldest);
-    text.gauge("pullyard_jobs_waiting", "Jobs that wait, of the projects with the most.");
+    text.gauge("pullyard_jobs_waiting", "Waiting jobs of the projects with the most.");
     for (project, count) in &gauges.waiting_by {
         text.sample("pullyard_jobs_waiting", &[("project", project.as_str())], *count);
     }
@@ -66,7 +66,7 @@ fn exposition(snapshot: &Snapshot, now: Timestamp) -> String {
     for (project, count) in &gauges.held_by {
         text.sample("pullyard_entries_held", &[("project", project.as_str())], *count);
     }
-    let help = "Tickets that are looked at later: their reviews wait for their time, or a fault is waited out.";
+    let help = "Tickets that are due later: their reviews or a retry wait.";
     text.single("pullyard_tickets_scheduled", help, gauges.later);
     text.gauge("pullyard_runners", "Self-hosted runners.");
     for (state, count) in [("online", gauges.online), ("draining", gauges.draining), ("offline", gauges.offline)] {

@@ -18,7 +18,7 @@ pub(crate) async fn test(
     Ok(Json(match control::test_repository(&ctx, &project, &repository).await? {
         RepositoryTested::Unseen { why, help } => RepositoryTest {
             works: false,
-            sentence: format!("The forge refused: it failed to {why}."),
+            sentence: format!("The forge refused the request: failed to {why}."),
             help,
             features: Vec::new(),
         },
@@ -26,7 +26,7 @@ pub(crate) async fn test(
             let missing = rows.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Missing(_)));
             let works = !missing.clone().any(|(row, _)| matches!(row.need, Need::Always | Need::OfRepository));
             let (sentence, help) = match (works, missing.count()) {
-                (true, 0) => (format!("Nothing is missing in {repository}, as far as can be told."), "Nothing to do."),
+                (true, 0) => (format!("No missing permission was found in {repository}."), "Nothing to do."),
                 (true, _) => {
                     (format!("Jobs work in {repository}; something optional is missing."), "Grant what is missing.")
                 }

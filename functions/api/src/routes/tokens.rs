@@ -73,7 +73,7 @@ pub(crate) async fn revoke(
     caller.may_touch_all()?;
     let revoked = control::revoke_token(&ctx, &id, &caller.requester()).await.map_err(|error| match error {
         Error::NotFound { .. } => Problem::not_found(format!("There is no token {id}."))
-            .help("`pullyard tokens list` lists them; one that was made a second ago may not be found yet."),
+            .help("See `pullyard tokens list`; a token created a second ago may not be listed yet."),
         error => error.into(),
     })?;
     Ok(Json(RevokedToken { own: caller.id == id.as_str(), about: shown(revoked, ctx.clock.now()) }))
