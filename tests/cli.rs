@@ -326,7 +326,7 @@ async fn why_explains_jobs_tickets_and_deliveries() {
     let job = story.job_for("e2", "APP-1", 2).await;
     story.claim(&job, "c1").await.unwrap();
     let sentence = user.run(&["why", &short(&job)]).await.done();
-    assert!(sentence.starts_with("A runner has claimed the job (attempt 1"), "{sentence}");
+    assert!(sentence.starts_with("The job is claimed (attempt 1, "), "{sentence}");
     let sentence = user.run(&["why", "APP-1"]).await.done();
     assert!(sentence.starts_with(&format!("Job {}: A runner has claimed", short(&job))), "{sentence}");
     story.end().await;

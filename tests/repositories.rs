@@ -109,11 +109,7 @@ async fn repos_test_reports_no_missing_permission() {
     let story = Story::waiting().await;
     let user = User::of(&story);
     let tested = user.run(&["repos", "test", REPOSITORY]).await;
-    assert_eq!(
-        tested.err,
-        format!("No missing permission was found in {REPOSITORY}.\n"),
-        "stderr has no further help"
-    );
+    assert_eq!(tested.err, format!("No missing permission was found in {REPOSITORY}.\n"), "stderr has no further help");
     let table = tested.done();
     assert!(table.contains("untold\tpush\tcontents: write\t") && !table.contains("missing\t"), "{table}");
     story.end().await;

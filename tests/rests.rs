@@ -259,7 +259,7 @@ async fn message_to_a_working_agent_is_delivered_before_the_push() {
     let (story, job, client) = working().await;
     let user = User::of(&story);
     let said = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
-    said.ended(0, ". Claude Code hears it before its next step, Codex at the end of its turn");
+    said.ended(0, "was told. Claude Code reads this before its next step, Codex by the end of its turn");
     assert_eq!(heard(&client).await, (Want::Run, 1));
     assert_eq!(pushes(&client, 0).await, (true, false));
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);

@@ -88,14 +88,18 @@ async fn possible_push_is_checked_before_the_job_fails() {
     assert_eq!((failure.code.as_str(), failure.facts["runner"].as_str()), ("runner_offline", Some("kite")));
     assert_eq!(ended.unlooked.unwrap().code, "source_denied");
     let why = story.api.why(&job).await.unwrap();
-    let unlooked = " An earlier attempt may have pushed, but the check failed: GitHub refused the credentials for acme/app.";
+    let unlooked =
+        " An earlier attempt may have pushed, but the check failed: GitHub refused the credentials for acme/app.";
     assert!(why.sentence.ends_with(unlooked) && why.help.starts_with("Check the forge for the branch `"), "{why:?}");
     let attempts = story.api.attempts(&job).await.unwrap().attempts;
     let looked = attempts.into_iter().find(|attempt| attempt.attempt == 2).unwrap();
     assert_eq!(looked.failure.unwrap().code, "source_denied");
     let user = User::of(&story);
     let shown = user.run(&["jobs", "show", job.as_str()]).await.done();
-    assert!(shown.contains("\npushed\tAn earlier attempt may have pushed, but the check failed: GitHub refused"), "{shown}");
+    assert!(
+        shown.contains("\npushed\tAn earlier attempt may have pushed, but the check failed: GitHub refused"),
+        "{shown}"
+    );
     let look = format!("look at the forge first: an earlier attempt may have pushed; `pullyard why {}`", job.short());
     user.run(&["jobs", "logs", job.as_str(), "-f"]).await.ended(6, &look);
     story.end().await;

@@ -77,7 +77,10 @@ impl Budget {
     pub(crate) fn check(&self) -> Result<(), SettingFault> {
         let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
         if self.jobs_per_day.is_some_and(|jobs| !(1..=MOST_JOBS).contains(&jobs)) {
-            return fault("/budget/jobs_per_day", "use 1 to 1000000, or null for no limit; to stop a project, put it on hold");
+            return fault(
+                "/budget/jobs_per_day",
+                "use 1 to 1000000, or null for no limit; to stop a project, put it on hold",
+            );
         }
         if self.usd_micros_per_job > MOST {
             return fault("/budget/usd_micros_per_job", "use at most 1000000000000, a million dollars");

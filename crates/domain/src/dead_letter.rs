@@ -61,7 +61,9 @@ impl Advice {
             Self::Drop => "Drop it.",
             Self::Either => "Redrive it to do the work now, or drop it: the sweeper does the same work from the table.",
             Self::Redrive => "Fix the error in the function's log, then redrive it: only this message has the event.",
-            Self::Look => "If a newer version queued it, deploy that version, then redrive it; otherwise drop it by its id.",
+            Self::Look => {
+                "If a newer version queued it, deploy that version, then redrive it; otherwise drop it by its id."
+            }
         }
     }
 }

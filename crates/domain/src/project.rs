@@ -420,7 +420,10 @@ impl Settings {
             return fault("/statuses/closed", "name at most 20 statuses of 1 to 64 printable characters");
         }
         if todo == trigger {
-            return fault("/statuses/todo", "it must differ from the trigger status, or failed jobs would restart forever");
+            return fault(
+                "/statuses/todo",
+                "it must differ from the trigger status, or failed jobs would restart forever",
+            );
         }
         if completion == trigger {
             return fault(

@@ -172,9 +172,7 @@ impl Refusal {
 
     pub fn help(&self) -> &'static str {
         match self {
-            Self::Live { .. } => {
-                "Stop the other process, choose another name, or wait until it was silent for 90 s."
-            }
+            Self::Live { .. } => "Stop the other process, choose another name, or wait until it was silent for 90 s.",
             Self::NameTaken { .. } => "Use that token, choose another name, or delete the other runner.",
             Self::Replaced { .. } => "Nothing to do after a restart. Two processes must not share a name.",
             Self::Deleting { .. } => "Stop it; the name is free in a minute.",

@@ -91,7 +91,10 @@ fn stands(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
             Status::Syncing => "it completes if its push succeeds",
             _ => "its runner is stopping it",
         };
-        return (format!("{} cancelled the job {asked} ago, in attempt {}; {held}.", cancel.by, job.attempt), nothing());
+        return (
+            format!("{} cancelled the job {asked} ago, in attempt {}; {held}.", cancel.by, job.attempt),
+            nothing(),
+        );
     }
     if let Some(pause) = job.pause.as_ref().filter(|_| job.status.is_active()) {
         let asked = Span::from(now.since(pause.at)).say();

@@ -126,9 +126,11 @@ impl From<Error> for Problem {
             Error::LeaseLost { recorded } => {
                 Self::new(S::CONFLICT, "lease_lost", "This attempt no longer holds its job.").recorded(recorded)
             }
-            Error::WrongStatus(status) => {
-                Self::new(S::CONFLICT, "wrong_status", format!("The job is {}, which does not allow this step.", status.words()))
-            }
+            Error::WrongStatus(status) => Self::new(
+                S::CONFLICT,
+                "wrong_status",
+                format!("The job is {}, which does not allow this step.", status.words()),
+            ),
             Error::Denied(denial) => Self::new(S::CONFLICT, denial.code(), denial.sentence()).help(denial.help()),
             Error::Unwanted => Self::new(S::CONFLICT, "unwanted", "The job must stop."),
             Error::Runner(refusal) => Self::new(S::CONFLICT, refusal.code(), refusal.sentence()).help(refusal.help()),
@@ -138,7 +140,8 @@ impl From<Error> for Problem {
                 .help("Store less, or use another name."),
             Error::BadProof => Self::not_signed_in(),
             Error::Forge(error) if !error.is_transient() => {
-                let sentence = format!("The forge refused the request: failed to {}.", error.to_string().trim_end_matches('.'));
+                let sentence =
+                    format!("The forge refused the request: failed to {}.", error.to_string().trim_end_matches('.'));
                 Self::new(S::UNPROCESSABLE_ENTITY, "forge_refused", sentence)
                     .help("Check the address, the name, and the token's permissions.")
             }
@@ -182,15 +185,13 @@ impl From<Error> for Problem {
                 format!("Secrets Manager refuses a value for {name}; it may be marked for deletion."),
             )
             .help("Restore it or delete it for good in Secrets Manager, or choose another name."),
-            Error::Cloud(pullyard_cloud::Error::NoDeadLetters { queue }) => Self::new(
-                S::NOT_FOUND,
-                "not_found",
-                format!("The dead-letter queue of {queue} is not configured."),
-            )
-            .help(format!(
-                "Set PULLYARD_{}_DLQ_URL for the api function; see docs/reference/config.md.",
-                queue.to_ascii_uppercase()
-            )),
+            Error::Cloud(pullyard_cloud::Error::NoDeadLetters { queue }) => {
+                Self::new(S::NOT_FOUND, "not_found", format!("The dead-letter queue of {queue} is not configured."))
+                    .help(format!(
+                        "Set PULLYARD_{}_DLQ_URL for the api function; see docs/reference/config.md.",
+                        queue.to_ascii_uppercase()
+                    ))
+            }
             Error::Store(pullyard_store::Error::BadCursor) | Error::Cloud(pullyard_cloud::Error::BadCursor) => {
                 Self::bad_parameter("after", "use the cursor of an earlier page")
             }

@@ -71,7 +71,8 @@ pub fn in_markdown(folders: &[Folder]) -> String {
     if folders.is_empty() {
         return String::new();
     }
-    let mut said = String::from("## Left out\n\nThe agent created separate repositories, which are not in the commit:\n\n");
+    let mut said =
+        String::from("## Left out\n\nThe agent created separate repositories, which are not in the commit:\n\n");
     folders.iter().take(NAMED).for_each(|folder| {
         let _ = writeln!(said, "- {}", named(folder));
     });
@@ -133,7 +134,10 @@ mod tests {
         let heading = "## Left out\n\nThe agent created separate repositories, which are not in the commit:\n\n";
         assert_eq!(in_markdown(&folders), format!("{heading}{list}"));
         let words = "`sub/tree`, another working tree; `a'b <!-- x`, a clone.";
-        assert_eq!(in_words(&folders), format!("Left out of the commit because they are separate repositories: {words}"));
+        assert_eq!(
+            in_words(&folders),
+            format!("Left out of the commit because they are separate repositories: {words}")
+        );
     }
 
     #[test]

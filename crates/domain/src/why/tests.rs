@@ -63,9 +63,14 @@ fn pending_job_names_the_next_read_of_its_reviews() {
 fn adopting_job_names_its_search_and_its_wait() {
     let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(390)).unwrap();
     let looks = "A runner must first check whether the lost attempt pushed its work.";
-    check(&adopting, &format!("{looks} The job may start at any moment; it has been ready for 10 s."), "Nothing to do.");
+    check(
+        &adopting,
+        &format!("{looks} The job may start at any moment; it has been ready for 10 s."),
+        "Nothing to do.",
+    );
     let held = adopting.claimed(&claim(2, "c2"), at(395)).unwrap();
-    let says = "The job is claimed (attempt 2, claimed 5 s ago); it only checks whether a lost attempt pushed its work.";
+    let says =
+        "The job is claimed (attempt 2, claimed 5 s ago); it only checks whether a lost attempt pushed its work.";
     check(&held, says, "Nothing to do.");
     let failed = held.given_up(Failure::NothingPushed {}, at(398)).unwrap();
     let retries = "Read the runner's log; then `pullyard jobs retry`.";

@@ -70,8 +70,7 @@ impl Http {
             return Err(Error::Problem(Box::new(serde_json::from_slice(&body).unwrap_or_else(|_| nameless(status)))));
         }
         let address = answer.headers().get(header::LOCATION).and_then(|address| address.to_str().ok());
-        let missing =
-            || Error::Unreadable { url: self.base.clone(), reason: "the redirect has no location".into() };
+        let missing = || Error::Unreadable { url: self.base.clone(), reason: "the redirect has no location".into() };
         address.map(str::to_owned).ok_or_else(missing)
     }
 }

@@ -258,7 +258,9 @@ fn end_of(request: &FinishRequest) -> Result<End, Problem> {
         (FinishOutcome::Failed, result, Some(failure)) => Ok(End::Failed(failure, result)),
         (FinishOutcome::Failed, _, None) => Err(Problem::unreadable("/failure", "a failed attempt has a failure")),
         (FinishOutcome::Cancelled, None, None) => Ok(End::Cancelled),
-        (FinishOutcome::Cancelled, Some(_), _) => Err(Problem::unreadable("/result", "a cancelled attempt has no result")),
+        (FinishOutcome::Cancelled, Some(_), _) => {
+            Err(Problem::unreadable("/result", "a cancelled attempt has no result"))
+        }
         (_, _, Some(_)) => Err(Problem::unreadable("/failure", "only a failed attempt has a failure")),
     }
 }

@@ -68,9 +68,7 @@ impl Page {
         }
         let verdict = |word: &str| {
             let known = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == word);
-            known.ok_or_else(|| {
-                Problem::bad_parameter("verdict", "use verdicts of deliveries, separated by commas")
-            })
+            known.ok_or_else(|| Problem::bad_parameter("verdict", "use verdicts of deliveries, separated by commas"))
         };
         let code = |word: &str| {
             let known = Reason::rows().iter().any(|row| row.code == word);

@@ -56,10 +56,7 @@ pub(crate) async fn test(
         control::Tested::Works => (true, format!("{integration} accepts our token."), "Nothing to do.".to_owned()),
         control::Tested::Another(account) => (
             false,
-            format!(
-                "The token of {integration} belongs to {}, not to the account that was connected.",
-                account.login
-            ),
+            format!("The token of {integration} belongs to {}, not to the account that was connected.", account.login),
             format!("Store a token of the first account in its secret, or connect {} again.", account.login),
         ),
         control::Tested::Refused(why) => (

@@ -266,7 +266,10 @@ fn ticket_shows_ai_waiting_while_its_job_is_suspended() {
 #[test]
 fn why_names_who_paused_and_what_it_waits_for() {
     let said = |job: &Job| why(job, wait(job, None, at(370)).as_ref(), None, at(370)).0;
-    assert_eq!(said(&pausing(&active(Status::Executing))), "ann paused the job 2 min ago, in attempt 1; its runner is stopping.");
+    assert_eq!(
+        said(&pausing(&active(Status::Executing))),
+        "ann paused the job 2 min ago, in attempt 1; its runner is stopping."
+    );
     let pushing = pausing(&active(Status::Syncing));
     assert_eq!(said(&pushing), "ann paused the job 2 min ago, in attempt 1; it completes if its push succeeds.");
     assert_eq!(said(&asking()), "The agent asked a question 2 min ago.");
