@@ -149,7 +149,7 @@ async fn cli_sets_and_resets_agents_of_project_and_repository() {
 
     let set = async |changes: &[&str]| user.run(&[&["settings", "set"][..], changes].concat()).await;
     set(&["agent=command"]).await.ended(2, "choose one of claude_code, codex, auto, or null");
-    set(&["model=opus"]).await.ended(2, "a model belongs to an agent");
+    set(&["model=opus"]).await.ended(2, "a model needs an agent");
     set(&["agent=claude_code", "model=opus"]).await.done();
     set(&["agent=codex"]).await.ended(2, "opus was named for claude_code");
     // The server does not know which agent the model was named for; the message names a command that works.
@@ -164,7 +164,7 @@ async fn cli_sets_and_resets_agents_of_project_and_repository() {
     user.run(&["repos", "add", REPOSITORY, "--integration", "gh1"]).await.done();
     assert_eq!(list().await, row("project"));
     let change = async |flags: &[&str]| user.run(&[&["repos", "set", REPOSITORY][..], flags].concat()).await;
-    change(&["--model", "gpt-5"]).await.ended(2, "a model belongs to an agent");
+    change(&["--model", "gpt-5"]).await.ended(2, "a model needs an agent");
     change(&["--agent", "claude_code", "--model", "opus"]).await.done();
     assert_eq!(list().await, row("claude_code opus"));
     change(&["--agent", "auto"]).await.done();

@@ -94,7 +94,7 @@ async fn app_created_by_cli_mints_tokens_per_attempt() {
         })
     );
     assert_eq!(shown["account"]["login"], "pullyard-acme[bot]");
-    assert!(user.run(&["integrations", "test", "github"]).await.done().contains("takes our token"));
+    assert!(user.run(&["integrations", "test", "github"]).await.done().contains("accepts our token"));
 
     let add = ["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"];
     user.run(&add).await.done();

@@ -301,7 +301,7 @@ async fn reserved_artifact_without_upload_is_reported_as_missing() {
     assert!(!stored().await);
     assert_eq!(code(client.artifact_stored(&place.id).await), (404, "artifact_missing".into()));
     assert_eq!(asked_for(&story, &job, &place.id, admin).await, (404, "artifact_missing".into()));
-    User::of(&story).run(&["jobs", "diff", job.as_str()]).await.ended(5, "bytes are not there");
+    User::of(&story).run(&["jobs", "diff", job.as_str()]).await.ended(5, "The artifact is not stored");
     let page = Browser::admin(&story).await.get(&format!("/jobs/{job}/artifacts/{}", place.id)).await;
     assert!(page.status == 404 && page.says("artifact_missing"), "{}", page.body);
     // The runner died after the upload: the first download marks the artifact as stored.

@@ -250,7 +250,7 @@ async fn repository_access_token_can_push() {
     world.story.clock.advance(Duration::from_secs(61));
     let takes = async |id: &str| {
         let tested = world.user.run(&["integrations", "test", id]).await.done();
-        assert!(tested.contains(&format!("{id} takes our token.")), "{tested}");
+        assert!(tested.contains(&format!("{id} accepts our token.")), "{tested}");
     };
     takes("bb").await;
     // Bitbucket need not name the account of such a token.

@@ -72,7 +72,7 @@ async fn runner_receives_a_cancel_at_its_next_call_and_finishes() {
         assert!(!asked.status.is_terminal(), "{phase:?}");
         let (at, until) = asked.cancel.map(|cancel| (cancel.at, cancel.until.unwrap())).unwrap();
         assert_eq!(until.since(at), Duration::from_secs(60));
-        assert!(story.api.why(&job).await.unwrap().sentence.starts_with("admin cancelled it "));
+        assert!(story.api.why(&job).await.unwrap().sentence.starts_with("admin cancelled the job "));
         assert_eq!(want(&client).await, Want::Cancel);
         assert_eq!(
             story.ticket("APP-1").await.active_job.as_ref(),

@@ -140,14 +140,14 @@ async fn doctor_and_test_report_a_changed_or_refused_forge_token() {
     let forge = story.local.forge().api_url();
     let add = ["integrations", "add", "spare", "--api-url", &forge, "--token-secret", "pullyard/user/spare"];
     user.run(&add).await.done();
-    assert!(user.run(&["integrations", "test", "spare"]).await.done().contains("spare takes our token."));
-    check(&looks(&user, "forge").await[1..], "good", "spare takes our token.");
+    assert!(user.run(&["integrations", "test", "spare"]).await.done().contains("spare accepts our token."));
+    check(&looks(&user, "forge").await[1..], "good", "spare accepts our token.");
 
     let ann = pullyard_local::User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
     story.local.forge().add_user(ann, pullyard_local::AccountKind::User).await.unwrap();
     user.run_with(&["secrets", "set", "spare"], ANNS_TOKEN).await.done();
     let another = user.run(&["integrations", "test", "spare"]).await.ended(1, "belongs to ann, another account");
-    assert!(another.err.contains("the token of the first account into its secret"), "{another:?}");
+    assert!(another.err.contains("a token of the first account in its secret"), "{another:?}");
 
     user.run_with(&["secrets", "set", "spare"], "ghp_taken-back").await.done();
     let refused = user.run(&["integrations", "test", "spare"]).await.ended(1, "error: spare failed to");

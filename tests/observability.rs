@@ -229,7 +229,7 @@ async fn readyz_requires_a_readable_table_and_a_recent_sweep() {
     story.clock.advance(Duration::from_secs(720));
     let (status, _, problem) = ready().await;
     assert_eq!((status, &problem["code"]), (503, &json!("not_ready")), "{problem}");
-    assert!(problem["detail"].as_str().unwrap().contains("the sweeper went round "), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("the sweeper last ran "), "{problem}");
     story.dynamodb("DeleteTable", json!({ "TableName": "pullyard" })).await;
     let (status, _, problem) = ready().await;
     assert_eq!((status, &problem["detail"]), (503, &json!("Not ready: the table can't be read.")));

@@ -179,7 +179,7 @@ async fn question_is_shown_and_answered_on_the_command_line() {
     assert!(shown.out.contains("Which list?"), "{shown:?}");
     shown.ended(0, &format!("`pullyard jobs answer {}`", job.short()));
     let said = user.run_with(&["jobs", "answer", job.as_str(), "-"], "An empty list.\nNothing else.").await;
-    said.ended(0, "resumes");
+    said.ended(0, "The agent continues with this.");
     let resume = completes(&story, &job).await.resume.unwrap();
     let told: Vec<_> = resume.inputs.iter().map(|input| (input.question.as_deref(), input.text.as_str())).collect();
     assert_eq!(told, [(Some("Which list?"), "An empty list.\nNothing else.")]);

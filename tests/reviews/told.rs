@@ -125,7 +125,7 @@ async fn status_mentions_a_possible_push_after_failure_or_cancel() {
                 assert!(assignment.adopts);
                 begin_all(&second, Phase::Preparing).await;
                 second.finish(&failed("f2")).await.unwrap();
-                ("failure", "It may have pushed, and looking for that failed")
+                ("failure", "An earlier attempt may have pushed, but the check failed")
             }
         };
         desk.told(state, words).await;

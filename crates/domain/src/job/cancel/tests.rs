@@ -183,9 +183,9 @@ fn cancelled_ticket_returns_to_todo_without_a_badge() {
 fn why_names_the_user_who_cancelled() {
     let said = |job: &Job, secs| why(job, None, None, at(secs)).0;
     let executing = cancelled(&active(Status::Executing));
-    assert_eq!(said(&executing, 260), "ann cancelled it 10 s ago, in attempt 1; its runner stops it.");
+    assert_eq!(said(&executing, 260), "ann cancelled the job 10 s ago, in attempt 1; its runner is stopping it.");
     let pushing = cancelled(&active(Status::Syncing));
-    assert_eq!(said(&pushing, 260), "ann cancelled it 10 s ago, in attempt 1; it completes if its push succeeds.");
+    assert_eq!(said(&pushing, 260), "ann cancelled the job 10 s ago, in attempt 1; it completes if its push succeeds.");
     assert_eq!(said(&cancelled(&ready()), 260), "Cancelled by ann.");
     let wrong = ready().cancelled(Cancel::new("ann", Some("the wrong ticket"), at(250)), at(250)).unwrap();
     assert_eq!(said(&wrong, 260), "Cancelled by ann: \"the wrong ticket\".");

@@ -228,7 +228,7 @@ fn suspended_job_expires_after_its_time_limit() {
     assert_eq!((failed.status, failed.failure), (Status::Failed, Some(Failure::InputTimeout { limit })));
     let gone = paused().expired(until).unwrap();
     assert_eq!((gone.status, gone.failure.as_ref(), gone.run.as_ref()), (Status::Cancelled, None, None));
-    assert_eq!(gone.cancel.unwrap().sentence(), "Cancelled by Pullyard: \"nobody continued it for 7 days\".");
+    assert_eq!(gone.cancel.unwrap().sentence(), "Cancelled by Pullyard: \"it was not continued for 7 days\".");
     for job in HELD.map(active).into_iter().chain(ended()) {
         assert_eq!(job.expired(at(90_000_000)), Err(NotNow::Status(job.status)));
     }
