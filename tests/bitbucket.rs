@@ -295,8 +295,8 @@ async fn invalid_token_value_is_reported_when_set_used_and_tested() {
     let world = World::make(Task::Waiting, adds_a_line).await;
     let value = format!("{MAIL}:planted token");
     let set = world.user.run_with(&["secrets", "set", "spaced"], &value).await;
-    let set = set.ended(0, "warning: the value of spaced has a space inside");
-    let refused = world.add("spaced", "spaced").await.ended(2, "the value of pullyard/user/spaced has a space inside");
+    let set = set.ended(0, "warning: the value of spaced contains a space");
+    let refused = world.add("spaced", "spaced").await.ended(2, "the value of pullyard/user/spaced contains a space");
     assert!(refused.err.contains("`pullyard secrets set spaced`"), "{refused:?}");
     // Only the final line ending is trimmed.
     world.user.run_with(&["secrets", "set", "lines"], "planted\n\n").await.ended(0, "ends with a line break");
@@ -308,10 +308,10 @@ async fn invalid_token_value_is_reported_when_set_used_and_tested() {
     world.user.run_with(&["secrets", "set", "bitbucket"], &value).await.done();
     world.story.clock.advance(Duration::from_secs(61));
     let tested = world.user.run(&["integrations", "test", "bb"]).await;
-    let tested = tested.ended(1, "the value of pullyard/user/bitbucket has a space inside");
+    let tested = tested.ended(1, "the value of pullyard/user/bitbucket contains a space");
     assert!(tested.err.contains("`pullyard secrets set`"), "{tested:?}");
     let repository = world.user.run(&["repos", "test", SHOP]).await;
-    let repository = repository.ended(1, "the value of pullyard/user/bitbucket has a space inside");
+    let repository = repository.ended(1, "the value of pullyard/user/bitbucket contains a space");
     for said in [set, refused, lines, tested, repository] {
         assert!(!said.err.contains("planted") && !said.out.contains("planted"), "{said:?}");
     }

@@ -170,7 +170,7 @@ mod tests {
     fn unlikely_token_causes_a_warning_and_other_secrets_do_not() {
         let said = |name: &str, value: &str| unlike_a_token(&SecretName::new(name).unwrap(), value);
         let warning = said("github", "ghp_planted one").unwrap();
-        assert!(warning.starts_with("the value of github has a space inside; "), "{warning}");
+        assert!(warning.starts_with("the value of github contains a space; "), "{warning}");
         assert!(!warning.contains("planted"), "{warning}");
         let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----";
         let signed_in = "{\n  \"tokens\": {\"id_token\": \"x\"}\n}\n";
