@@ -178,7 +178,7 @@ async fn once<A: DeserializeOwned>(request: RequestBuilder, base: &str) -> Resul
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(|error| Error::Unreadable { url, reason: error.to_string() });
     }
-    Err(Error::Problem(Box::new(serde_json::from_slice(&body).unwrap_or_else(|_| nameless(&url, status)))))
+    Err(Error::Problem(Box::new(serde_json::from_slice(&body).unwrap_or_else(|_| nameless(status)))))
 }
 
 fn is_loopback(base: &str) -> bool {
@@ -189,13 +189,13 @@ fn is_loopback(base: &str) -> bool {
 }
 
 /// Converts an error response of a gateway or proxy, which has no problem document.
-fn nameless(url: &str, status: StatusCode) -> Problem {
+fn nameless(status: StatusCode) -> Problem {
     Problem {
         kind: "about:blank".into(),
         title: status.canonical_reason().unwrap_or("Unknown").into(),
         status: status.as_u16(),
         code: "gateway".into(),
-        detail: format!("{url} answered {status} and doesn't look like a Pullyard server."),
+        detail: format!("Received {status} from a server or proxy that is not Pullyard."),
         help: None,
         pointer: None,
         recorded: None,
