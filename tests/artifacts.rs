@@ -220,7 +220,7 @@ async fn failed_download_leaves_no_file_and_names_the_artifact() {
         user.run(&["jobs", "artifacts", job.as_str(), name, "--out", out.to_str().unwrap()]).await
     };
     let out = folder.path().join("my.patch");
-    for (name, said) in [("short", "the download of short broke off: 4 of 9 bytes came"), ("cut", "of cut broke off: ")]
+    for (name, said) in [("short", "the download of short stopped: received 4 of 9 bytes"), ("cut", "of cut stopped: ")]
     {
         fetched(name, out.as_path()).await.ended(1, said).ended(1, "help: run the same command again");
     }
@@ -301,7 +301,7 @@ async fn reserved_artifact_without_upload_is_reported_as_missing() {
     assert!(!stored().await);
     assert_eq!(code(client.artifact_stored(&place.id).await), (404, "artifact_missing".into()));
     assert_eq!(asked_for(&story, &job, &place.id, admin).await, (404, "artifact_missing".into()));
-    User::of(&story).run(&["jobs", "diff", job.as_str()]).await.ended(5, "The artifact is not stored");
+    User::of(&story).run(&["jobs", "diff", job.as_str()]).await.ended(5, "the artifact is not stored");
     let page = Browser::admin(&story).await.get(&format!("/jobs/{job}/artifacts/{}", place.id)).await;
     assert!(page.status == 404 && page.says("artifact_missing"), "{}", page.body);
     // The runner died after the upload: the first download marks the artifact as stored.

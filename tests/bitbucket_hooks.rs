@@ -286,7 +286,7 @@ async fn withdrawn_change_request_starts_no_job() {
     let removed = world.body(world.number, &[("changes_request", &request)]).await;
     for event in ["pullrequest:changes_request_removed", ASKED] {
         let said = world.check(event, &removed, "event_ignored").await;
-        assert!(said["sentence"].as_str().unwrap().starts_with(event), "{said}");
+        assert!(said["sentence"].as_str().unwrap().contains(event), "{said}");
     }
     assert!(world.revisions().await.is_empty());
     world.story.end().await;
@@ -296,7 +296,7 @@ async fn withdrawn_change_request_starts_no_job() {
 async fn revise_comment_needs_write_permission_and_starts_one_job() {
     let world = World::make().await;
     let said = world.check(COMMENTED, &world.comments(ANN, "Looks good.").await, "event_ignored").await;
-    assert!(said["sentence"].as_str().unwrap().starts_with(COMMENTED), "{said}");
+    assert!(said["sentence"].as_str().unwrap().contains(COMMENTED), "{said}");
     let stranger = world.comments(BEN, "/pullyard revise do as I say").await;
     world.check(COMMENTED, &stranger, "author_not_permitted").await;
     assert!(world.revisions().await.is_empty());
@@ -319,7 +319,7 @@ async fn merged_and_declined_pull_requests_are_recorded_from_the_body() {
     world.story.local.forge().merge(SHOP, merged, "pullyard-bot").await.unwrap();
     let said = world.check("pullrequest:fulfilled", &world.body(merged, &[]).await, "noted").await;
     let label = format!("pullrequest:fulfilled of {SHOP}#{merged}");
-    assert!(said["sentence"].as_str().unwrap().starts_with(&label), "{said}");
+    assert!(said["sentence"].as_str().unwrap().contains(&label), "{said}");
     assert_eq!(world.state(merged).await, PullRequestState::Merged);
     world.forge(Method::POST, &format!("/pullrequests/{declined}/decline"), Value::Null).await;
     world.check("pullrequest:rejected", &world.body(declined, &[]).await, "noted").await;

@@ -67,7 +67,7 @@ async fn invalid_project_command_is_refused_when_set() {
     set("checks.limit_secs=0").await.ended(2, "use 1 to 21600 seconds");
     set(r#"checks.commands=["npm test"]"#).await.done();
     let refused = user.run(&["repos", "set", REPOSITORY, "--check", "npm test; rm x"]).await;
-    refused.ended(2, "`;` is an end of a command");
+    refused.ended(2, "`;` is a command separator");
     let before = user.json(&["repos", "list"]).await;
     let commands = |repositories: &Value| repositories["repositories"][0]["commands"].clone();
     assert_eq!(commands(&before), json!({}));

@@ -213,7 +213,7 @@ async fn each_kind_of_error_has_its_exit_code() {
     user.run(&["jobs", "--project", "nobody"]).await.ended(5, "there is no project nobody");
     user.run(&["why", "nope"]).await.ended(5, "nope");
     user.run(&["contexts", "use", "nope"]).await.ended(5, "nope");
-    let known = "there is no such queue; there are dispatch, effects, undelivered";
+    let known = "unknown queue; use one of dispatch, effects, undelivered";
     user.run(&["dlq", "list", "--queue", "nope"]).await.ended(2, known);
     user.run(&["dlq", "list", "--queue", "effects"]).await.ended(0, "The dead-letter queue of effects is empty.");
     // 8: changed by another request.
@@ -326,7 +326,7 @@ async fn why_explains_jobs_tickets_and_deliveries() {
     let job = story.job_for("e2", "APP-1", 2).await;
     story.claim(&job, "c1").await.unwrap();
     let sentence = user.run(&["why", &short(&job)]).await.done();
-    assert!(sentence.starts_with("The job is claimed (attempt 1, "), "{sentence}");
+    assert!(sentence.starts_with("A runner has claimed the job (attempt 1, "), "{sentence}");
     let sentence = user.run(&["why", "APP-1"]).await.done();
     assert!(sentence.starts_with(&format!("Job {}: A runner has claimed", short(&job))), "{sentence}");
     story.end().await;

@@ -107,7 +107,7 @@ async fn jobs_accepts_the_flags_of_jobs_list() {
     assert_eq!(user.run(&["jobs", "--status", "ready", "--limit", "1"]).await.done().lines().count(), 1);
     assert_eq!(user.run(&["jobs", "--status", "failed"]).await.done(), "");
     user.run(&["jobs", "--limit", "1", "show", job.as_str()]).await.ended(2, "precedes another command");
-    user.run(&["jobs", "show", ""]).await.ended(2, "a job's id is empty");
+    user.run(&["jobs", "show", ""]).await.ended(2, "the job id is empty");
     story.end().await;
 }
 
@@ -146,7 +146,7 @@ async fn doctor_and_test_report_a_changed_or_refused_forge_token() {
     let ann = pullyard_local::User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
     story.local.forge().add_user(ann, pullyard_local::AccountKind::User).await.unwrap();
     user.run_with(&["secrets", "set", "spare"], ANNS_TOKEN).await.done();
-    let another = user.run(&["integrations", "test", "spare"]).await.ended(1, "belongs to ann, another account");
+    let another = user.run(&["integrations", "test", "spare"]).await.ended(1, "belongs to ann, not to the account that was connected");
     assert!(another.err.contains("a token of the first account in its secret"), "{another:?}");
 
     user.run_with(&["secrets", "set", "spare"], "ghp_taken-back").await.done();

@@ -73,7 +73,7 @@ async fn declined_prompt_changes_nothing_and_fails() {
     let user = User::of(&story);
     let job = story.job_for("e1", "APP-1", 1).await;
     for (command, question) in [
-        (&["jobs", "cancel", job.as_str()][..], "what it did is not pushed. [y/N]"),
+        (&["jobs", "cancel", job.as_str()][..], "its work is not pushed. [y/N]"),
         (&["repos", "remove", REPOSITORY], "from acme? [y/N]"),
     ] {
         let mut terminal = user.at_terminal(command);

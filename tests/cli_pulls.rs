@@ -23,7 +23,7 @@ async fn cli_links_revises_explains_and_unlinks_a_pull_request() {
 
     let ran = user.run(&["link", &hash, "APP-1"]).await;
     assert!(ran.err.contains(&format!("Linked {label} to APP-1.")), "{ran:?}");
-    assert!(ran.done().starts_with("Nothing waits"));
+    assert!(ran.done().starts_with("No reviews are waiting"));
     user.run(&["link", &label, "NO-1"]).await.ended(5, "there is no ticket NO-1");
     story.tell("e2", "APP-2", TODO, 1).await;
     user.run(&["link", &label, "APP-2"]).await.ended(3, "(linked_elsewhere)");
@@ -66,7 +66,7 @@ async fn revise_refuses_invalid_names_and_empty_messages() {
         user.run(&["revise", name]).await.ended(2, "is not a pull request");
     }
     user.run(&["revise", &label, "-m", ""]).await.ended(2, "/message");
-    user.run_with(&["revise", &label, "--message-file", "-"], " \n").await.ended(2, "says nothing");
+    user.run_with(&["revise", &label, "--message-file", "-"], " \n").await.ended(2, "- is empty");
     user.run_with(&["revise", &label, "--message-file", "-"], &"x".repeat(4_001)).await.ended(2, "4000 characters");
     user.run(&["revise", &label, "--message-file", "/nope"]).await.ended(1, "can't read /nope");
     user.run(&["revise", &label, "-m", "x", "--message-file", "-"]).await.ended(2, "cannot be used with");

@@ -317,7 +317,7 @@ async fn cli_holds_and_releases_a_project_and_sets_its_budget() {
     assert!(shown.contains("20 jobs a day"), "{shown}");
     user.run(&["budgets", "set"]).await.ended(2, "required");
     user.run(&["budgets", "set", "--usd-per-day", "1"]).await.ended(2, "less than the reservation of one job");
-    assert_eq!(user.run(&["release"]).await.done(), "acme is released.\n");
+    assert_eq!(user.run(&["release"]).await.done(), "Released acme.\n");
     answered(&story, "e1", "accepted").await.unwrap();
     story.end().await;
 }

@@ -300,10 +300,12 @@ async fn why_explains_a_job_in_every_state() {
     story.job_until(&job, |job| job.waits.as_ref().is_some_and(|waits| waits.code == "task_starting")).await;
     check(&job, Status::Ready, Some("task_starting"), "The container is starting, since").await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
-    check(&job, Status::Claimed, None, "The job is claimed (attempt 1, claimed ").await;
-    for (phase, status) in
-        [("preparing", Status::Preparing), ("executing", Status::Executing), ("syncing", Status::Syncing)]
-    {
+    check(&job, Status::Claimed, None, "A runner has claimed the job (attempt 1, started ").await;
+    for (phase, status, does) in [
+        ("preparing", Status::Preparing, "The runner is preparing the workspace (attempt 1"),
+        ("executing", Status::Executing, "The agent is working (attempt 1"),
+        ("syncing", Status::Syncing, "The runner is pushing the work (attempt 1"),
+    ] {
         client.status(&serde_json::from_value(json!({ "status": phase })).unwrap()).await.unwrap();
         story.job_until(&job, is(status)).await;
         check(&job, status, None, does).await;

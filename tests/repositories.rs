@@ -143,7 +143,7 @@ async fn repository_removal_names_blocking_job_pr_or_webhook() {
     let (project, integration) = (story.project.clone(), None);
     story.api.unlink(&PullRequestQuery { project, repository: name(), number, integration }).await.unwrap();
 
-    let expected = format!("The hook acme is of {REPOSITORY} alone.");
+    let expected = format!("The hook acme serves only {REPOSITORY}.");
     assert_eq!(refused().await, (409, "hook_of_repository".to_owned(), expected));
     story.api.remove_hook(&hook.name, true).await.unwrap();
 
@@ -262,7 +262,7 @@ async fn integration_removal_names_blocking_repository_hook_or_job() {
     let removal = Removal { repository: &repository, names: &names, poll: poll.as_ref(), project: None };
     assert_eq!(store.remove_repository(&removal).await.unwrap(), Write::Applied);
 
-    assert_eq!(refused().await, (409, "hook_of_integration".to_owned(), "The hook acme is of gh1.".to_owned()));
+    assert_eq!(refused().await, (409, "hook_of_integration".to_owned(), "The hook acme belongs to gh1.".to_owned()));
     let hook = store.hook(&hook.name).await.unwrap().unwrap();
     assert_eq!(store.delete_hook(&hook).await.unwrap(), Write::Applied);
 

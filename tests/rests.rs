@@ -179,7 +179,7 @@ async fn question_is_shown_and_answered_on_the_command_line() {
     assert!(shown.out.contains("Which list?"), "{shown:?}");
     shown.ended(0, &format!("`pullyard jobs answer {}`", job.short()));
     let said = user.run_with(&["jobs", "answer", job.as_str(), "-"], "An empty list.\nNothing else.").await;
-    said.ended(0, "The agent continues with this.");
+    said.ended(0, ", which resumes.");
     let resume = completes(&story, &job).await.resume.unwrap();
     let told: Vec<_> = resume.inputs.iter().map(|input| (input.question.as_deref(), input.text.as_str())).collect();
     assert_eq!(told, [(Some("Which list?"), "An empty list.\nNothing else.")]);
@@ -259,7 +259,7 @@ async fn message_to_a_working_agent_is_delivered_before_the_push() {
     let (story, job, client) = working().await;
     let user = User::of(&story);
     let said = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
-    said.ended(0, "was told. Claude Code reads this before its next step, Codex by the end of its turn");
+    said.ended(0, ". Claude Code reads this before its next step, Codex by the end of its turn");
     assert_eq!(heard(&client).await, (Want::Run, 1));
     assert_eq!(pushes(&client, 0).await, (true, false));
     assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);

@@ -196,7 +196,7 @@ async fn token_of_gh_needs_consent() {
     );
 
     let mut terminal = Terminal::of(elsewhere.command_with_gh(&words, &says).env("HOST", host));
-    terminal.shows("Go on? [y/N]").await;
+    terminal.shows("Continue? [y/N]").await;
     terminal.types("y\n");
     terminal.shows("Use `gh`'s token to push").await;
     terminal.types("yes\n");

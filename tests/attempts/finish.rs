@@ -195,7 +195,7 @@ async fn input_to_an_adopting_job_is_reported_as_undelivered() {
     story.job_until(&job, is(Status::Ready)).await;
     let loss = story.api.job(&job).await.unwrap().adopts.unwrap();
     let said = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
-    said.ended(0, "was told. No agent works on this job any more; only a new job would read this.");
+    said.ended(0, ". No agent works on this job any more; only a new job would read this.");
     let shown = user.run(&["jobs", "show", job.as_str()]).await.done();
     let looks =
         format!("adopts\tonly the commit that a lost attempt may have pushed. Cause of the loss: {}\n", loss.sentence);

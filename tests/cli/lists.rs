@@ -71,7 +71,7 @@ async fn cli_lists_drains_and_deletes_runners_by_name() {
     assert_eq!(fields[..6], ["online", "kite-2", "0/2", "command", "", "0.1.0"], "{listed}");
     assert_eq!(user.json(&["runners"]).await, body(&story, "/v1/runners").await);
     let drained = user.run(&["runners", "drain", "kite-2"]).await.done();
-    assert!(drained.contains("draining") && drained.contains("not heard yet"), "{drained}");
+    assert!(drained.contains("draining") && drained.contains("not acknowledged yet"), "{drained}");
     assert_eq!(user.json(&["runners", "resume", kite.id.as_str()]).await["status"], "online");
     let shown = user.json(&["runners", "show", "kite-2"]).await;
     assert_eq!((&shown["id"], &shown["drain"]), (&json!(kite.id), &Value::Null));

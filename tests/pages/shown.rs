@@ -95,7 +95,7 @@ async fn forms_alone_lead_from_a_ticket_to_its_pull_request() {
 
     let again = browser.post("/tickets", &form).await;
     assert_eq!(again.status, 409);
-    assert!(again.says("another ticket") || again.says("taken"), "{}", again.body);
+    assert!(again.says("already exists"), "{}", again.body);
     assert!(again.says("Greet in French"), "the form's text is lost");
 
     let pressed = [("project", "acme"), ("key", "ACME-2"), ("title", "Pressed twice"), ("once", "page-1")];

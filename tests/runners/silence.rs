@@ -100,7 +100,7 @@ async fn possible_push_is_checked_before_the_job_fails() {
         shown.contains("\npushed\tAn earlier attempt may have pushed, but the check failed: GitHub refused"),
         "{shown}"
     );
-    let look = format!("look at the forge first: an earlier attempt may have pushed; `pullyard why {}`", job.short());
+    let look = format!("check the forge first: an earlier attempt may have pushed; `pullyard why {}`", job.short());
     user.run(&["jobs", "logs", job.as_str(), "-f"]).await.ended(6, &look);
     story.end().await;
 }

@@ -117,7 +117,7 @@ async fn breakers_are_listed_and_closing_one_resumes_its_jobs() {
     user.run(&["breakers", "close", "project/acme/codex"])
         .await
         .ended(5, "the account project/acme/codex is not paused");
-    let answered = user.run(&["breakers", "close", "project/acme/codex", "--json"]).await.ended(5, "nobody waits");
+    let answered = user.run(&["breakers", "close", "project/acme/codex", "--json"]).await.ended(5, "is not paused");
     let answer: serde_json::Value = serde_json::from_str(&answered.out).unwrap();
     assert_eq!(answer["closed"], false);
     user.run(&["breakers", "close", "project/acme/claude_code"]).await.done();

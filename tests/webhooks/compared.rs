@@ -92,7 +92,7 @@ async fn list_longer_than_a_poll_reads_is_cut_and_reported() {
     let pages = far.asked("");
     // Fewer on a slow machine, because each page has a time limit.
     assert!((1..=5).contains(&pages.len()) && pages.iter().all(|page| page == LIST), "{pages:?}");
-    assert!(first.problem.as_deref().is_some_and(|problem| problem.contains("passed over")), "{first:?}");
+    assert!(first.problem.as_deref().is_some_and(|problem| problem.contains("one poll reads")), "{first:?}");
     assert!(first.listed.is_some(), "{first:?}");
     world.story.end().await;
 }
@@ -114,7 +114,7 @@ async fn pull_requests_under_a_reused_repository_name_are_ignored() {
     assert!(problem.contains("another repository has it"), "{look:?}");
     assert_eq!(world.state(101).await, PullRequestState::Open);
     let listed = User::of(&world.story).run(&["repos", "list"]).await.done();
-    assert!(listed.contains("Failed to fetch changes from the forge: failed to take the name acme/far"), "{listed}");
+    assert!(listed.contains("Failed to fetch changes from the forge: failed to use the name acme/far"), "{listed}");
     let store = world.story.store().await;
     let poll = store.poll(&world.story.project, &number(0).integration, FAR_ID).await.unwrap().unwrap();
     assert_eq!(poll.gone_at, None);

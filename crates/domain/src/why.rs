@@ -118,17 +118,16 @@ fn stands(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
             }
         }
         (status, _) => {
-            let started = job.run.as_ref().map(|run| run.started);
-            (
-                format!(
-                    "The job is {} (attempt {}, claimed {} ago){}.",
-                    status.words().to_lowercase(),
-                    job.attempt,
-                    since(started),
-                    if job.adopts.is_some() { "; it only checks whether a lost attempt pushed its work" } else { "" }
-                ),
-                nothing(),
-            )
+            let started = since(job.run.as_ref().map(|run| run.started));
+            let does = match status {
+                _ if job.adopts.is_some() => "The runner is searching for a push of a lost attempt",
+                Status::Claimed => "A runner has claimed the job",
+                Status::Preparing => "The runner is preparing the workspace",
+                Status::Syncing => "The runner is pushing the work",
+                Status::Executing => "The agent is working",
+                _ => status.words(),
+            };
+            (format!("{does} (attempt {}, started {started} ago).", job.attempt), nothing())
         }
     }
 }

@@ -84,6 +84,6 @@ mod tests {
         check(&db, "PutItem", &item, 400, "ConditionalCheckFailedException");
         check(&db.clone(), "GetItem", &json!({ "TableName": "table", "Key": { "pk": { "S": "a" } } }), 200, "\"Item\"");
         check(&db, "PutItem", &json!("no request"), 400, "SerializationException");
-        check(&db, "RestoreTable", &json!({}), 400, "RestoreTable is not answered");
+        check(&db, "RestoreTable", &json!({}), 400, "RestoreTable is not implemented");
     }
 }

@@ -139,7 +139,7 @@ mod tests {
         check(|good| good.replace("\"t\"", "5"), "/ticket/title", "invalid type");
         check(|good| good.replace("2026-11-20T12:04:01Z", "today"), "/occurred_at", "not a time");
         check(|good| good.replace("\"acme\"", "\"Acme!\""), "/project", "lower-case");
-        check(|good| format!("{good} x"), "", "more after");
+        check(|good| format!("{good} x"), "", "extra text after");
         check(|_| "{".into(), "", "EOF");
         check(|_| "[]".into(), "", "not a JSON object");
         check(

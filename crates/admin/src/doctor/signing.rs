@@ -163,7 +163,7 @@ mod tests {
     fn finding_about_a_signing_key_names_its_fix() {
         let need = SigningNeed { project: "acme".into(), secret: "pullyard/job/signing".into() };
         assert_eq!(said(&need, Key::Of(Form::Plain)), None);
-        let named = "The secret pullyard/job/signing, which acme names for the key of its commits,";
+        let named = "The secret pullyard/job/signing, the commit signing key of acme,";
         for (key, what, help) in [
             (Key::Without(State::Missing), "does not exist.", "`pullyard secrets set signing --for-jobs < key`"),
             (

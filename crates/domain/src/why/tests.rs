@@ -69,16 +69,15 @@ fn adopting_job_names_its_search_and_its_wait() {
         "Nothing to do.",
     );
     let held = adopting.claimed(&claim(2, "c2"), at(395)).unwrap();
-    let says =
-        "The job is claimed (attempt 2, claimed 5 s ago); it only checks whether a lost attempt pushed its work.";
+    let says = "The runner is searching for a push of a lost attempt (attempt 2, started 5 s ago).";
     check(&held, says, "Nothing to do.");
     let failed = held.given_up(Failure::NothingPushed {}, at(398)).unwrap();
     let retries = "Read the runner's log; then `pullyard jobs retry`.";
     check(&failed, "The runner failed with signal 9.", retries);
     // The search failed, so a push is possible.
     let unlooked = held.given_up(Failure::SpotInterrupted {}, at(398)).unwrap();
-    let says = "The runner failed with signal 9. An earlier attempt may have pushed, but the check failed: AWS took the Spot \
-                capacity back that it ran on.";
+    let says = "The runner failed with signal 9. An earlier attempt may have pushed, but the check failed: AWS reclaimed \
+                the job's Spot capacity.";
     check(&unlooked, says, &format!("Check the forge for the branch `{}`. {retries}", unlooked.branch));
     // If the attempt found a push and was lost too, the sentence names only the second loss.
     let found = [Status::Preparing, Status::Executing, Status::Syncing]
@@ -145,7 +144,7 @@ fn help_names_the_branch_and_the_continued_pull_request() {
     let adopting = pushed.requeued_to_adopt(crashed(), at(390)).unwrap();
     let unlooked = adopting.given_up(Failure::SpotInterrupted {}, at(398)).unwrap();
     let (_, help) = why(&unlooked, None, None, at(400));
-    let look = format!("Check the forge for the branch `{}` and at pull request #7. See the ", unlooked.branch);
+    let look = format!("Check the forge for the branch `{}` and at pull request #7. Read the ", unlooked.branch);
     assert!(help.starts_with(&look), "{help}");
 }
 
@@ -174,7 +173,7 @@ fn merged_or_closed_pull_request_needs_no_review() {
 fn running_or_ended_job_names_its_state() {
     let job = active(Status::Executing);
     assert_eq!(wait(&job, None, at(400)), None);
-    check(&job, "The job is executing (attempt 1, claimed 5 min ago).", "Nothing to do.");
+    check(&job, "The agent is working (attempt 1, started 5 min ago).", "Nothing to do.");
     let syncing = active(Status::Syncing);
     check(
         &finished(&syncing, End::Completed(result())),

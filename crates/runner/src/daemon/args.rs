@@ -34,7 +34,7 @@ pub(crate) struct Flags {
     /// Number of jobs to run at once, 1 to 12; 1 if not given. [env: PULLYARD_RUNNER_SLOTS, RUNNER_MAX_CONCURRENT_JOBS]
     #[arg(long, value_name = "N")]
     slots: Option<String>,
-    /// Labels that jobs may require, separated by commas; none if not given. [env: PULLYARD_RUNNER_LABELS]
+    /// Labels that jobs may require, separated by commas; no label if not given. [env: PULLYARD_RUNNER_LABELS]
     #[arg(long, value_name = "A,B")]
     labels: Option<String>,
     /// Agents to offer, separated by commas; `command` and the installed agents with a key if not given.
