@@ -189,7 +189,7 @@ async fn work_is_judged_without_repair_when_limits_are_used_up() {
         assert_eq!(ends(&runs), [(0, CheckOutcome::Failed, Some(4))]);
         assert_eq!(std::fs::read_to_string(world.outside("starts")).unwrap(), "x\n", "the agent was restarted");
         let events = world.api.events();
-        let told = |text: &str| text.contains("The agent has nothing left to mend it with. It ");
+        let told = |text: &str| text.contains("The agent has nothing left to mend it with. ");
         assert!(events.iter().any(|event| event.text.as_deref().is_some_and(told)), "{events:?}");
         world
     };
