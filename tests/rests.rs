@@ -268,7 +268,7 @@ async fn message_to_a_working_agent_is_delivered_before_the_push() {
     assert_eq!(pushes(&client, 1).await, (false, true), "a repeated request gets the same answer");
     // A message sent during the push is too late for this attempt, and the answer says so.
     let said = user.run(&["jobs", "send", job.as_str(), "And this."]).await;
-    said.ended(0, "was told. The work is being published; only another attempt would read this.");
+    said.ended(0, ". The work is being published; only another attempt would read this.");
     assert_eq!(pushes(&client, 1).await, (false, true));
     story.end().await;
 }
