@@ -4,7 +4,7 @@ use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, Task, starte
 use pullyard_domain::auth::Auth;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{IntegrationId, JobId, RepositoryName};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::{Integration, Repository};
 use pullyard_protocol::job::Job;
 use serde_json::json;
@@ -21,7 +21,7 @@ async fn begin() -> Story {
 async fn failed(story: &Story, key: &str, job: &JobId, code: &str, sentence: &str) -> Job {
     let job = story.ended(job).await;
     let failure = job.failure.clone().unwrap_or_else(|| panic!("{code}: {job:?}"));
-    assert_eq!((job.status, failure.code.as_str(), failure.sentence.as_str()), (Status::Failed, code, sentence));
+    assert_eq!((job.status, failure.code.as_str(), failure.sentence.as_str()), (JobStatus::Failed, code, sentence));
     let why = story.api.why(&job.id).await.unwrap();
     assert_eq!((why.sentence.as_str(), why.code.as_deref()), (sentence, Some(code)));
     let ticket = story.settled(key).await;
@@ -40,7 +40,7 @@ async fn mended(story: &Story, key: &str) {
     })
     .await;
     let job = story.ended(&decision.job.unwrap()).await;
-    assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
+    assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
     let ticket = story.settled(key).await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len()), (REVIEW, 0));
     assert_eq!(ticket.pull_request, Some(job.result.unwrap().url));
@@ -133,7 +133,7 @@ async fn agent_with_excessive_output_completes_its_job() {
     story.agent(&["sh", "-c", script]).await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let job = story.ended(&job).await;
-    assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
+    assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
     assert_eq!(story.git(&["show", &format!("{}:work.txt", job.result.unwrap().head)]).await, "done");
     let (mut cursor, mut seen) = (None, 0);
     loop {
@@ -188,7 +188,7 @@ async fn hostile_ticket_text_reaches_only_the_fenced_prompt() {
     event.actor = Some("$(touch PWNED)".into());
     let job = story.api.ticket_event(&event).await.unwrap().job.unwrap();
     let job = story.ended(&job).await;
-    assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
+    assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
     let result = job.result.unwrap();
     let show = async |path: &str| {
         let repository = story.local.forge().repository(REPOSITORY).await.unwrap();
@@ -313,7 +313,7 @@ async fn missing_repository_and_refused_token_have_their_own_codes() {
     event.ticket.repository = Some(RepositoryName::new("acme/gone").unwrap());
     let job = story.api.ticket_event(&event).await.unwrap().job.unwrap();
     let job = story.ended(&job).await;
-    assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
+    assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
     assert!(story.settled("APP-1").await.badges.is_empty());
     story.end().await;
 }

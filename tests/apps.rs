@@ -6,7 +6,7 @@ mod hook;
 use crate::cli::User;
 use crate::story::{Setup, Story, Task, WORKING_AGENT};
 use github::GitHub;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::job::CreateJob;
 use pullyard_store::{Removal, Write};
 use reqwest::Method;
@@ -106,7 +106,7 @@ async fn app_created_by_cli_mints_tokens_per_attempt() {
         serde_json::from_value(json!({ "project": "acme", "prompt": "Do it.", "repository": SHOP })).unwrap();
     let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
     let ended = story.ended(&job).await;
-    assert_eq!(ended.status, Status::Completed, "{ended:?}");
+    assert_eq!(ended.status, JobStatus::Completed, "{ended:?}");
     let minted = github.minted().split_off(before);
     let all = user.json(&["repos", "list"]).await;
     let shop = all["repositories"].as_array().unwrap().iter().find(|repository| repository["name"] == SHOP);
@@ -200,7 +200,7 @@ async fn job_continues_after_its_repository_is_removed() {
     );
     let cancelled = json!({ "finish_id": "f1", "outcome": "cancelled" });
     client.finish(&serde_json::from_value(cancelled).unwrap()).await.unwrap();
-    assert_eq!(story.ended(&job).await.status, Status::Cancelled);
+    assert_eq!(story.ended(&job).await.status, JobStatus::Cancelled);
     story.end().await;
 }
 

@@ -8,9 +8,9 @@ use axum::http::{StatusCode, header};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures::StreamExt;
-use pullyard_domain::artifact::{Kind, LARGEST};
+use pullyard_domain::artifact::{ArtifactKind, MAX_SIZE_BYTES};
 use pullyard_domain::id::{ArtifactId, ArtifactName, JobId, Sha256Hex};
-use pullyard_domain::job::{Status, Work};
+use pullyard_domain::job::{AgentReport, JobStatus};
 use pullyard_emulator::s3::Fault;
 use pullyard_protocol::artifact::{ArtifactPlace, ReserveArtifact};
 use pullyard_protocol::attempt::FinishRequest;
@@ -24,7 +24,7 @@ use std::time::Duration;
 
 const TALKER: &str = "#!/bin/sh\ncat > /dev/null\necho 'I look around.'\necho '{\"kind\":\"result\",\"text\":\"All is done.\"}'\necho done >> work.txt\n";
 
-pub(crate) fn offer(kind: Kind, name: &str, bytes: &[u8]) -> ReserveArtifact {
+pub(crate) fn offer(kind: ArtifactKind, name: &str, bytes: &[u8]) -> ReserveArtifact {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let (name, sha256) = (ArtifactName::new(name).unwrap(), Sha256Hex::new(hex).unwrap());
     ReserveArtifact { kind, name, size_bytes: bytes.len() as u64, sha256 }
@@ -39,7 +39,7 @@ async fn put(place: &ArtifactPlace, bytes: &[u8]) -> Option<u16> {
     answer.bytes().await.ok().map(|_| status)
 }
 
-pub(crate) async fn keep(client: &AttemptClient, kind: Kind, name: &str, bytes: &[u8]) -> ArtifactId {
+pub(crate) async fn keep(client: &AttemptClient, kind: ArtifactKind, name: &str, bytes: &[u8]) -> ArtifactId {
     let place = client.reserve_artifact(&offer(kind, name, bytes)).await.unwrap();
     assert_eq!(put(&place, bytes).await, Some(200));
     client.artifact_stored(&place.id).await.unwrap();
@@ -85,7 +85,7 @@ echo done >> work.txt
 async fn oversized_tool_output_is_linked_from_its_log_row() {
     let story = Story::with(Setup { agent: LOUD, ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
-    assert_eq!(story.ended(&job).await.status, Status::Completed);
+    assert_eq!(story.ended(&job).await.status, JobStatus::Completed);
     let logs = User::of(&story).run(&["jobs", "logs", job.as_str()]).await;
     logs.ended(0, &format!("full text: `pullyard jobs artifacts {} output-1.txt --attempt 1`", job.short()));
     let browser = Browser::admin(&story).await;
@@ -108,7 +108,7 @@ async fn cli_and_page_show_patch_output_and_final_message() {
     let story = Story::with(Setup { agent: TALKER, ..Setup::default() }).await;
     let user = User::of(&story);
     let job = story.job_for("e1", "APP-1", 1).await;
-    assert_eq!(story.ended(&job).await.status, Status::Completed);
+    assert_eq!(story.ended(&job).await.status, JobStatus::Completed);
     let listed = user.json(&["jobs", "artifacts", job.as_str()]).await;
     let mut names: Vec<_> = listed["artifacts"].as_array().unwrap().iter().collect();
     names.sort_by_key(|one| one["name"].to_string());
@@ -254,12 +254,12 @@ async fn diff_of_a_job_without_changes_reports_no_patch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn artifact_is_reserved_once_and_within_limits() {
     let (story, job, client) = claimed().await;
-    let patch = offer(Kind::Patch, "changes.patch", b"one");
+    let patch = offer(ArtifactKind::Patch, "changes.patch", b"one");
     let first = client.reserve_artifact(&patch).await.unwrap();
     assert_eq!(client.reserve_artifact(&patch).await.unwrap().id, first.id);
-    let other = client.reserve_artifact(&offer(Kind::Patch, "changes.patch", b"two")).await;
+    let other = client.reserve_artifact(&offer(ArtifactKind::Patch, "changes.patch", b"two")).await;
     assert_eq!(code(other), (422, "artifact_differs".into()));
-    let large = ReserveArtifact { size_bytes: LARGEST + 1, ..offer(Kind::AgentOutput, "a", b"x") };
+    let large = ReserveArtifact { size_bytes: MAX_SIZE_BYTES + 1, ..offer(ArtifactKind::AgentOutput, "a", b"x") };
     assert_eq!(code(client.reserve_artifact(&large).await), (422, "artifact_too_large".into()));
     // The upload accepts only the announced bytes. A stored artifact needs no second upload.
     assert_eq!(put(&first, b"two").await, Some(400));
@@ -296,7 +296,7 @@ fn bare(place: &ArtifactPlace) -> ArtifactPlace {
 async fn reserved_artifact_without_upload_is_reported_as_missing() {
     let (story, job, client) = claimed().await;
     let admin = story.local.admin_token();
-    let place = client.reserve_artifact(&offer(Kind::Patch, "changes.patch", b"one")).await.unwrap();
+    let place = client.reserve_artifact(&offer(ArtifactKind::Patch, "changes.patch", b"one")).await.unwrap();
     let stored = async || story.api.artifacts(&job).await.unwrap().artifacts[0].stored;
     assert!(!stored().await);
     assert_eq!(code(client.artifact_stored(&place.id).await), (404, "artifact_missing".into()));
@@ -316,7 +316,7 @@ async fn reserved_artifact_without_upload_is_reported_as_missing() {
 async fn throttled_bucket_is_tried_three_times() {
     let (story, job, client) = claimed().await;
     let admin = story.local.admin_token();
-    let place = client.reserve_artifact(&offer(Kind::Patch, "changes.patch", b"one")).await.unwrap();
+    let place = client.reserve_artifact(&offer(ArtifactKind::Patch, "changes.patch", b"one")).await.unwrap();
     assert_eq!(put(&place, b"one").await, Some(200));
     for (times, expected) in [(3, (503, "unavailable".to_owned())), (2, (302, String::new()))] {
         for _ in 0..times {
@@ -331,7 +331,7 @@ async fn throttled_bucket_is_tried_three_times() {
 async fn cut_upload_stores_nothing_and_its_repeat_succeeds() {
     let (story, job, client) = claimed().await;
     let bucket = story.local.aws().s3();
-    let place = client.reserve_artifact(&offer(Kind::AgentOutput, "log.jsonl", b"all of it")).await.unwrap();
+    let place = client.reserve_artifact(&offer(ArtifactKind::AgentOutput, "log.jsonl", b"all of it")).await.unwrap();
     bucket.order(Fault::CutUpload);
     assert_eq!(put(&place, b"all of it").await, None);
     assert_eq!(code(client.artifact_stored(&place.id).await), (404, "artifact_missing".into()));
@@ -350,7 +350,7 @@ async fn bucket_faults_do_not_fail_a_job() {
         story.local.aws().s3().order(fault);
     }
     let job = story.job_for("e1", "APP-1", 1).await;
-    assert_eq!(story.ended(&job).await.status, Status::Completed);
+    assert_eq!(story.ended(&job).await.status, JobStatus::Completed);
     let artifacts = story.api.artifacts(&job).await.unwrap().artifacts;
     assert_eq!(artifacts.iter().filter(|one| one.stored).count(), 3, "{artifacts:?}");
     story.end().await;
@@ -359,21 +359,21 @@ async fn bucket_faults_do_not_fail_a_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn superseded_attempt_cannot_add_artifacts() {
     let (story, job, client) = claimed().await;
-    let kept = keep(&client, Kind::AgentOutput, "log.jsonl", b"first").await;
-    let place = client.reserve_artifact(&offer(Kind::Patch, "changes.patch", b"one")).await.unwrap();
+    let kept = keep(&client, ArtifactKind::AgentOutput, "log.jsonl", b"first").await;
+    let place = client.reserve_artifact(&offer(ArtifactKind::Patch, "changes.patch", b"one")).await.unwrap();
     let task = story.task_of(&job, 1).await;
     story.kill(&task).await;
     story.died(&job).await;
     story.pass(Duration::from_secs(16)).await;
-    story.job_until(&job, is(Status::Ready)).await;
+    story.job_until(&job, is(JobStatus::Ready)).await;
     let lost = (409, "lease_lost".to_owned());
-    assert_eq!(code(client.reserve_artifact(&offer(Kind::Patch, "other.patch", b"two")).await), lost);
+    assert_eq!(code(client.reserve_artifact(&offer(ArtifactKind::Patch, "other.patch", b"two")).await), lost);
     assert_eq!(code(client.artifact_stored(&place.id).await), lost);
     let task = story.task_of(&job, 2).await;
     let (_, second) = story.claim_as(&task, &job, "c2").await.unwrap();
-    assert_eq!(code(client.reserve_artifact(&offer(Kind::Patch, "other.patch", b"two")).await), lost);
+    assert_eq!(code(client.reserve_artifact(&offer(ArtifactKind::Patch, "other.patch", b"two")).await), lost);
     // The second attempt stores an artifact of the same name; the first one remains.
-    let again = keep(&second, Kind::AgentOutput, "log.jsonl", b"second").await;
+    let again = keep(&second, ArtifactKind::AgentOutput, "log.jsonl", b"second").await;
     assert_ne!(again, kept);
     let user = User::of(&story);
     assert_eq!(user.run(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await.done(), "second");
@@ -391,7 +391,7 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let running = user.json(&["jobs", "provenance", job.as_str()]).await;
     assert_eq!((&running["attempts"][0]["how"], &running["attempts"][0]["work"]), (&json!("running"), &Value::Null));
-    let work = Work {
+    let work = AgentReport {
         agent: "claude_code".into(),
         version: Some("2.1.197".into()),
         model: Some("opus <b>".repeat(100)),

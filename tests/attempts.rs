@@ -6,7 +6,7 @@ mod finish;
 use crate::story::{Setup, Story, Task, begin_all, failed, told};
 use futures::future::join_all;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Status, Want};
+use pullyard_domain::job::{DesiredState, JobStatus};
 use pullyard_domain::project::{Limits, Settings};
 use pullyard_protocol::attempt::{Phase, StatusRequest};
 use pullyard_protocol::client::{AttemptClient, Error};
@@ -191,7 +191,7 @@ async fn phases_advance_in_order_and_the_current_one_repeats() {
     let say = async |phase| client.status(&StatusRequest { status: phase, inputs: None }).await;
     let wrong = || (409, "wrong_status".to_owned(), None);
     let phases = [Phase::Preparing, Phase::Executing, Phase::Syncing];
-    let statuses = [Status::Preparing, Status::Executing, Status::Syncing];
+    let statuses = [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing];
     for (at, phase) in phases.into_iter().enumerate() {
         for later in phases.into_iter().skip(at + 1) {
             assert_eq!(refusal(say(later).await), wrong(), "{later:?} before {phase:?}");
@@ -199,7 +199,7 @@ async fn phases_advance_in_order_and_the_current_one_repeats() {
         let answers = join_all((0..4).map(|_| say(phase))).await;
         for answer in answers {
             let answer = answer.unwrap();
-            assert_eq!(answer.want, Want::Run);
+            assert_eq!(answer.want, DesiredState::Run);
             assert_eq!(answer.push_for_secs.is_some(), phase == Phase::Syncing);
         }
         for earlier in phases.into_iter().take(at) {

@@ -7,8 +7,8 @@ mod tokens;
 
 use crate::story::{REPOSITORY, Story, told};
 use pullyard_domain::agent::Agent;
-use pullyard_domain::artifact::Kind;
-use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::artifact::ArtifactKind;
+use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, JobId, ProjectId, RepositoryName};
 use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_store::{Scope, Token, TokenKind, Write};
@@ -80,7 +80,7 @@ impl Objects {
         let bootstrap = told(&story.task_of(&job, 1).await, "PULLYARD_BOOTSTRAP");
         let (assignment, client) = story.claim(&job, "c1").await.unwrap();
         let lease = assignment.lease;
-        let artifact = crate::artifacts::keep(&client, Kind::Patch, "changes.patch", b"one").await.to_string();
+        let artifact = crate::artifacts::keep(&client, ArtifactKind::Patch, "changes.patch", b"one").await.to_string();
         let runner_token = story.runner_token(project, Some(&[project]), None).await;
         let runner_name = format!("kite-{project}");
         let runner = story.runner(&runner_token, &runner_name, "i1").await.id.to_string();
@@ -111,7 +111,7 @@ impl World {
             name: RepositoryName::new(REPOSITORY).unwrap(),
             agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None },
             workflows: false,
-            commands: OwnCommands::default(),
+            commands: CommandOverrides::default(),
         };
         story.api.add_repository(&other, &add).await.unwrap();
         let acme = Objects::of(&story, "acme", "APP-1").await;

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{JobId, RepositoryName};
-use pullyard_domain::job::{Kind, Status};
+use pullyard_domain::job::{JobKind, JobStatus};
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_protocol::job::{Job, JobResult};
 use reqwest::Method;
@@ -89,7 +89,7 @@ impl World {
 
     async fn completed(&self, job: &JobId) -> (Job, JobResult) {
         let ended = self.story.ended(job).await;
-        assert_eq!(ended.status, Status::Completed, "{:?}", ended.failure);
+        assert_eq!(ended.status, JobStatus::Completed, "{:?}", ended.failure);
         let result = ended.result.clone().unwrap();
         (ended, result)
     }
@@ -174,7 +174,7 @@ async fn revise_accepts_a_bitbucket_pull_request_url() {
     let ran = world.user.run(&["revise", &first.url, "-m", "Say it twice."]).await;
     let job: JobId = ran.done().trim_end().parse().unwrap();
     let (job, revised) = world.completed(&job).await;
-    assert_eq!((job.kind, revised.number, &revised.branch), (Kind::Revise, first.number, &first.branch));
+    assert_eq!((job.kind, revised.number, &revised.branch), (JobKind::Revise, first.number, &first.branch));
     assert_eq!(world.git(&["rev-parse", &format!("{}^", revised.head)]).await, first.head);
     let statuses = until("the commit has a status", async || {
         let statuses = world.told(&format!("/commit/{}/statuses", revised.head)).await;

@@ -4,7 +4,7 @@ use crate::story::{Setup, Story, Task};
 use crate::webhooks::{SECRET, signed};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
-use pullyard_domain::job::Kind;
+use pullyard_domain::job::JobKind;
 use pullyard_domain::project::{ForgeKind, Settings};
 use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_domain::secret::SecretKind;
@@ -187,7 +187,7 @@ impl World {
     }
 
     async fn revisions(&self) -> Vec<Job> {
-        self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect()
+        self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).collect()
     }
 
     async fn is_looked_at(&self) {
@@ -411,7 +411,7 @@ async fn newer_deletion_is_not_cleared_by_an_older_forge_answer() {
     let later = clock.now().plus(Duration::from_secs(3_600));
     let store = world.story.store().await;
     let poll = store.poll(&world.story.project, &integration(), world.shop.id).await.unwrap().unwrap();
-    assert_eq!(store.put_poll(&poll.gone(later).unwrap()).await.unwrap(), Write::Applied);
+    assert_eq!(store.put_poll(&poll.mark_gone(later).unwrap()).await.unwrap(), Write::Applied);
     world.check("repo:transfer", &told, "noted").await;
     assert!(world.is_gone().await, "the older answer cleared the deletion");
     clock.advance(Duration::from_secs(3_600));

@@ -2,9 +2,9 @@
 
 use crate::cli::User;
 use crate::story::{Setup, Story, Task, until};
-use pullyard_domain::hook::{Hook, events};
+use pullyard_domain::hook::{Webhook, subscribed_events};
 use pullyard_domain::id::{HookName, IntegrationId};
-use pullyard_domain::job::Kind;
+use pullyard_domain::job::JobKind;
 use pullyard_domain::project::{ForgeKind, Settings};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_fake_forge::{DeliveryFault, TestForge as _};
@@ -102,7 +102,7 @@ impl World {
     }
 
     async fn revisions(&self) -> Vec<Job> {
-        self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect()
+        self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).collect()
     }
 
     async fn revised(&self) {
@@ -133,7 +133,7 @@ async fn bitbucket_hook_is_installed_verified_repaired_and_removed() {
         let url = format!("{}/webhooks/bitbucket/{hook}", world.story.local.api_url());
         let is_ours = |one: &Value| {
             let told: Vec<&str> = one["events"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-            assert_eq!(told, events(ForgeKind::Bitbucket), "{one}");
+            assert_eq!(told, subscribed_events(ForgeKind::Bitbucket), "{one}");
             assert_eq!((&one["url"], &one["active"], &one["secret_set"]), (&json!(url), &json!(true), &json!(true)));
         };
         is_ours(&made);
@@ -174,7 +174,7 @@ async fn manually_created_bitbucket_hook_is_matched_by_url() {
     world.user.run_with(&["secrets", "set", "hook-acme-shop"], "by hand").await.done();
     let of_a_person = json!({
         "description": "Theirs", "url": url, "active": true, "secret": "by hand",
-        "events": events(ForgeKind::Bitbucket),
+        "events": subscribed_events(ForgeKind::Bitbucket),
     });
     world.story.bitbucket(&world.token, Method::POST, OF_SHOP, of_a_person).await;
     assert!(world.drifts("acme-shop").await.is_empty());
@@ -195,7 +195,7 @@ async fn repair_restores_bitbucket_kind_after_an_older_release() {
     let (store, name) = (world.story.store().await, HookName::new("acme-shop").unwrap());
     let hook = store.hook(&name).await.unwrap().unwrap();
     assert_eq!(hook.forge, ForgeKind::Bitbucket);
-    let written = Hook { forge: ForgeKind::GitHub, ..hook };
+    let written = Webhook { forge: ForgeKind::GitHub, ..hook };
     assert_eq!(store.put_hook(&written).await.unwrap(), Write::Applied);
     assert_eq!(world.drifts("acme-shop").await, ["url"]);
     world.user.run(&["hooks", "repair", "acme-shop"]).await.done();

@@ -5,7 +5,7 @@ use crate::story::{
 };
 use futures::future::{join, join_all};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Status, Want};
+use pullyard_domain::job::{DesiredState, JobStatus};
 use pullyard_protocol::attempt::{EventsRequest, FinishOutcome, Phase, StatusRequest};
 use pullyard_protocol::client::{AttemptClient, Error};
 use pullyard_protocol::job::{CancelJob, Job};
@@ -21,7 +21,7 @@ async fn cancel(story: &Story, job: &JobId) -> Result<Job, Error> {
     story.api.cancel_job(job, &CancelJob::default()).await
 }
 
-async fn want(client: &AttemptClient) -> Want {
+async fn want(client: &AttemptClient) -> DesiredState {
     client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap().want
 }
 
@@ -46,7 +46,10 @@ async fn cancel_ends_a_ready_job_and_stops_its_task() {
     let reason = Some("the wrong ticket".to_owned());
     let ended = story.api.cancel_job(&job, &CancelJob { reason: reason.clone() }).await.unwrap();
     let said = ended.cancel.clone().unwrap();
-    assert_eq!((ended.status, said.by.as_str(), said.reason, said.until), (Status::Cancelled, "admin", reason, None));
+    assert_eq!(
+        (ended.status, said.by.as_str(), said.reason, said.until),
+        (JobStatus::Cancelled, "admin", reason, None)
+    );
     assert_eq!((ended.failure, ended.result, ended.attempt), (None, None, 0));
     assert_eq!(story.api.why(&job).await.unwrap().sentence, "Cancelled by admin: \"the wrong ticket\".");
     assert_back(&story, "APP-1").await;
@@ -56,7 +59,10 @@ async fn cancel_ends_a_ready_job_and_stops_its_task() {
     story.wake(&job).await;
     story.pass(Duration::from_secs(3_600)).await;
     story.quiet().await;
-    assert_eq!((story.tasks_of(&job).await.len(), story.api.job(&job).await.unwrap().status), (1, Status::Cancelled));
+    assert_eq!(
+        (story.tasks_of(&job).await.len(), story.api.job(&job).await.unwrap().status),
+        (1, JobStatus::Cancelled)
+    );
     story.end().await;
 }
 
@@ -67,13 +73,13 @@ async fn runner_receives_a_cancel_at_its_next_call_and_finishes() {
         if let Some(phase) = phase {
             begin_all(&client, phase).await;
         }
-        assert_eq!(want(&client).await, Want::Run);
+        assert_eq!(want(&client).await, DesiredState::Run);
         let asked = cancel(&story, &job).await.unwrap();
         assert!(!asked.status.is_terminal(), "{phase:?}");
         let (at, until) = asked.cancel.map(|cancel| (cancel.at, cancel.until.unwrap())).unwrap();
         assert_eq!(until.since(at), Duration::from_secs(60));
         assert!(story.api.why(&job).await.unwrap().sentence.starts_with("admin cancelled the job "));
-        assert_eq!(want(&client).await, Want::Cancel);
+        assert_eq!(want(&client).await, DesiredState::Cancel);
         assert_eq!(
             story.ticket("APP-1").await.active_job.as_ref(),
             Some(&job),
@@ -83,7 +89,7 @@ async fn runner_receives_a_cancel_at_its_next_call_and_finishes() {
             let push = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await;
             assert_eq!(refusal(push).1, "unwanted");
         }
-        assert_eq!(client.finish(&finish("f1", FinishOutcome::Cancelled)).await.unwrap().status, Status::Cancelled);
+        assert_eq!(client.finish(&finish("f1", FinishOutcome::Cancelled)).await.unwrap().status, JobStatus::Cancelled);
         assert_eq!(story.api.why(&job).await.unwrap().sentence, "Cancelled by admin.");
         assert_back(&story, "APP-1").await;
         story.end().await;
@@ -96,10 +102,10 @@ async fn unresponsive_runners_job_is_cancelled_after_a_minute() {
     begin_all(&client, Phase::Executing).await;
     cancel(&story, &job).await.unwrap();
     story.pass(Duration::from_secs(30)).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
     story.pass(Duration::from_secs(31)).await;
     let ended = story.api.job(&job).await.unwrap();
-    assert_eq!((ended.status, ended.failure, ended.cancel.unwrap().by.as_str()), (Status::Cancelled, None, "admin"));
+    assert_eq!((ended.status, ended.failure, ended.cancel.unwrap().by.as_str()), (JobStatus::Cancelled, None, "admin"));
     assert_back(&story, "APP-1").await;
     match client.finish(&completed("f1", 7)).await.unwrap_err() {
         Error::Problem(problem) => {
@@ -107,7 +113,7 @@ async fn unresponsive_runners_job_is_cancelled_after_a_minute() {
         }
         other => panic!("{other}"),
     }
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Cancelled);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Cancelled);
     let attempt = story.item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
     assert_eq!((&attempt["late_result"]["number"], &attempt["ended"]["how"]), (&json!(7), &json!("cancelled")));
     story.end().await;
@@ -118,13 +124,13 @@ async fn completed_push_wins_over_a_cancel() {
     let (story, job, client) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     let asked = cancel(&story, &job).await.unwrap();
-    assert_eq!((asked.status, want(&client).await), (Status::Syncing, Want::Cancel));
+    assert_eq!((asked.status, want(&client).await), (JobStatus::Syncing, DesiredState::Cancel));
     // The minute is over, but the push window is open.
     story.pass(Duration::from_secs(75)).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
-    assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, Status::Completed);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
+    assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, JobStatus::Completed);
     let done = story.api.job(&job).await.unwrap();
-    assert_eq!((done.status, done.cancel), (Status::Completed, None));
+    assert_eq!((done.status, done.cancel), (JobStatus::Completed, None));
     let (status, code, said) = refusal(cancel(&story, &job).await);
     assert_eq!((status, code.as_str()), (409, "too_late"));
     assert_eq!(said, format!("Too late: job {} completed with pull request #7.", job.short()));
@@ -137,9 +143,9 @@ async fn syncing_job_is_cancelled_after_its_push_window() {
     begin_all(&client, Phase::Syncing).await;
     cancel(&story, &job).await.unwrap();
     story.pass(Duration::from_secs(80)).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
     story.pass(Duration::from_secs(41)).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Cancelled);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Cancelled);
     assert_back(&story, "APP-1").await;
     story.end().await;
 }
@@ -154,7 +160,7 @@ async fn death_after_a_cancel_does_not_requeue_the_job() {
     story.died(&job).await;
     story.pass(GRACE).await;
     let ended = story.api.job(&job).await.unwrap();
-    assert_eq!((ended.status, ended.attempt), (Status::Cancelled, 1));
+    assert_eq!((ended.status, ended.attempt), (JobStatus::Cancelled, 1));
     assert_eq!(story.stored(&job).await["requeues"], json!(0));
     assert_back(&story, "APP-1").await;
     story.end().await;
@@ -171,7 +177,7 @@ async fn cancel_refuses_failed_jobs_and_is_idempotent() {
     let other = story.job_for("e2", "APP-2", 1).await;
     let answers = join_all((0..16).map(|_| cancel(&story, &other))).await;
     for answer in answers {
-        assert_eq!(answer.unwrap().status, Status::Cancelled);
+        assert_eq!(answer.unwrap().status, JobStatus::Cancelled);
     }
     let token = story.token(&[Scope::Jobs], None).await;
     let path = format!("/v1/jobs/{other}/cancel");
@@ -194,17 +200,17 @@ async fn cancel_racing_a_claim_or_finish_ends_the_job_once() {
             // The claim came first, so its runner receives the cancel.
             Ok((_, client)) => {
                 if !asked.status.is_terminal() {
-                    assert_eq!(want(&client).await, Want::Cancel);
+                    assert_eq!(want(&client).await, DesiredState::Cancel);
                     let finish = finish("f1", FinishOutcome::Cancelled);
                     let ((), finished) =
                         join(async { story.local.sweep().await.unwrap() }, async { client.finish(&finish).await })
                             .await;
-                    assert_eq!(finished.unwrap().status, Status::Cancelled);
+                    assert_eq!(finished.unwrap().status, JobStatus::Cancelled);
                 }
             }
             Err(error) => assert_eq!(error.code(), Some("unwanted"), "{error}"),
         }
-        assert_eq!(story.ended(&job).await.status, Status::Cancelled);
+        assert_eq!(story.ended(&job).await.status, JobStatus::Cancelled);
         assert_back(&story, &key).await;
     }
     for n in 6..12 {
@@ -214,9 +220,9 @@ async fn cancel_racing_a_claim_or_finish_ends_the_job_once() {
         let last = failed("f1");
         let (asked, finished) = join(cancel(&story, &job), client.finish(&last)).await;
         // The failure wins in either order.
-        assert_eq!(finished.unwrap().status, Status::Failed);
+        assert_eq!(finished.unwrap().status, JobStatus::Failed);
         match asked {
-            Ok(asked) => assert_eq!(asked.status, Status::Claimed),
+            Ok(asked) => assert_eq!(asked.status, JobStatus::Claimed),
             late => assert_eq!(refusal(late).1, "too_late"),
         }
         assert_eq!(story.settled(&key).await.badges, ["AI Failed"]);
@@ -272,7 +278,7 @@ async fn cancelled_runner_kills_its_agent_and_pushes_nothing() {
     let script = "trap '' TERM; echo x > work.txt; (trap '' TERM; exec sleep 600) & while :; do sleep 600; done";
     story.agent(&["sh", "-c", script]).await;
     let job = story.job_for("e1", "APP-1", 1).await;
-    story.job_until(&job, is(Status::Executing)).await;
+    story.job_until(&job, is(JobStatus::Executing)).await;
     until("the agent works, and what it started", async || {
         let there = started_by_agent(story.folder(), &job);
         if there.len() >= 2 { Ok(()) } else { Err(format!("{there:?}")) }
@@ -280,7 +286,7 @@ async fn cancelled_runner_kills_its_agent_and_pushes_nothing() {
     .await;
     cancel(&story, &job).await.unwrap();
     let ended = story.ended(&job).await;
-    assert_eq!((ended.status, ended.result), (Status::Cancelled, None));
+    assert_eq!((ended.status, ended.result), (JobStatus::Cancelled, None));
     assert!(story.stored(&job).await["ended_by"]["finish"].is_string(), "the sweeper ended the job");
     assert_eq!(started_by_agent(story.folder(), &job), [""; 0]);
     assert!(story.branches().await.is_empty() && story.pulls().await.is_empty());

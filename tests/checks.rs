@@ -3,7 +3,7 @@
 use crate::cli::{User, body};
 use crate::pages::Browser;
 use crate::story::{REPOSITORY, Setup, Story};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_store::Scope;
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ async fn checks_are_set_by_cli_and_shown_in_every_view() {
     user.run(&set).await.done();
     user.run(&["settings", "set", r#"checks.commands=["grep right work.txt","echo '<b>'"]"#]).await.done();
     let job = story.job_for("e1", "APP-1", 1).await;
-    assert_eq!(story.ended(&job).await.status, Status::Completed);
+    assert_eq!(story.ended(&job).await.status, JobStatus::Completed);
 
     let told = user.json(&["jobs", "checks", job.as_str()]).await;
     assert_eq!(told, body(&story, &format!("/v1/jobs/{job}/checks")).await);
@@ -102,6 +102,6 @@ async fn failed_check_fails_the_job_and_a_retry_uses_new_settings() {
     user.run(&["settings", "set", r#"checks.commands=["git diff --check"]"#]).await.done();
     let again = user.json(&["jobs", "retry", job.as_str()]).await;
     let again = serde_json::from_value(again["job"].clone()).unwrap_or_else(|_| panic!("{again}"));
-    assert_eq!(story.ended(&again).await.status, Status::Completed);
+    assert_eq!(story.ended(&again).await.status, JobStatus::Completed);
     story.end().await;
 }

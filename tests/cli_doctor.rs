@@ -146,7 +146,10 @@ async fn doctor_and_test_report_a_changed_or_refused_forge_token() {
     let ann = pullyard_local::User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
     story.local.forge().add_user(ann, pullyard_local::AccountKind::User).await.unwrap();
     user.run_with(&["secrets", "set", "spare"], ANNS_TOKEN).await.done();
-    let another = user.run(&["integrations", "test", "spare"]).await.ended(1, "belongs to ann, not to the account that was connected");
+    let another = user
+        .run(&["integrations", "test", "spare"])
+        .await
+        .ended(1, "belongs to ann, not to the account that was connected");
     assert!(another.err.contains("a token of the first account in its secret"), "{another:?}");
 
     user.run_with(&["secrets", "set", "spare"], "ghp_taken-back").await.done();

@@ -3,7 +3,7 @@
 use crate::cli::{User, body, short};
 use crate::story::{REPOSITORY, Setup, Story};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::attempt::EventsRequest;
 use pullyard_protocol::event::{Event, EventKind};
 use pullyard_protocol::job::{CancelJob, CreateJob, JobQuery};
@@ -42,7 +42,7 @@ async fn cli_cancel_needs_confirmation_and_reports_each_job() {
     user.run(&["jobs", "cancel", "nope", one.as_str(), "--yes"]).await.ended(5, "there is no job nope");
     assert_eq!(
         story.api.job(&one).await.unwrap().status,
-        Status::Ready,
+        JobStatus::Ready,
         "one job was cancelled although the other is unknown"
     );
     let ran = user.run(&["jobs", "cancel", &short(&one), one.as_str(), "--yes", "--reason", "wrong ticket"]).await;
@@ -83,12 +83,12 @@ async fn declined_prompt_changes_nothing_and_fails() {
         assert_eq!((code, out.as_str()), (Some(1), ""), "{command:?}: {}", terminal.all());
         assert!(terminal.all().contains("nothing was changed"), "{command:?}: {}", terminal.all());
     }
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Ready);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Ready);
     let mut terminal = user.at_terminal(&["jobs", "cancel", job.as_str()]);
     terminal.shows("[y/N]").await;
     terminal.types("y\n");
     assert_eq!(terminal.ends().await.0, Some(0), "{}", terminal.all());
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Cancelled);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Cancelled);
     story.end().await;
 }
 
@@ -127,7 +127,7 @@ async fn retry_prints_its_job_and_can_wait_for_it() {
     let out = ran.done();
     let again: JobId = out.lines().next().unwrap().parse().unwrap();
     let done = story.api.job(&again).await.unwrap();
-    assert_eq!((done.retry_of.as_ref(), done.status), (Some(&job), Status::Completed));
+    assert_eq!((done.retry_of.as_ref(), done.status), (Some(&job), JobStatus::Completed));
     assert_eq!(out.lines().last(), done.result.map(|made| made.url).as_deref());
     let shown = user.run(&["jobs", "show", again.as_str()]).await.done();
     assert!(shown.contains(&format!("retry_of\t{job}\n")) && !shown.contains("\ncause\t"), "{shown}");
@@ -331,7 +331,7 @@ async fn job_list_with_few_matches_searches_older_pages() {
         story.clock.advance(Duration::from_secs(1));
         prompted(&story, &format!("Job {n}.")).await;
     }
-    let query = JobQuery { statuses: vec![Status::Cancelled], limit: Some(2), ..JobQuery::default() };
+    let query = JobQuery { statuses: vec![JobStatus::Cancelled], limit: Some(2), ..JobQuery::default() };
     let page = story.api.jobs_asked(&story.project, &query).await.unwrap();
     assert_eq!((page.jobs.len(), page.next, page.jobs[0].id.clone()), (1, None, wanted));
     assert_eq!(page.looked_back_to, Some(page.jobs[0].created));

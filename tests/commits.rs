@@ -2,7 +2,7 @@
 
 use crate::cli::User;
 use crate::story::{Setup, Story};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::client::Error;
 
 const GREETS: &str = "#!/bin/sh\ncat > /dev/null\necho hello > work.txt\n";
@@ -23,7 +23,7 @@ async fn commits_have_the_projects_author_and_signature() {
     let set = ["settings", "set", "commits.name=Acme Bot", "commits.email=bot@acme.example", &secret];
     user.run(&set).await.done();
     let job = story.job_for("e1", "APP-1", 1).await;
-    assert_eq!(story.ended(&job).await.status, Status::Completed);
+    assert_eq!(story.ended(&job).await.status, JobStatus::Completed);
     let branch = story.branches().await.into_iter().find(|branch| branch.starts_with("pullyard/")).unwrap();
     assert_eq!(story.git(&["log", "-1", "--format=%an <%ae>", &branch]).await.trim(), "Acme Bot <bot@acme.example>");
     let signers = folder.path().join("signers");

@@ -2,11 +2,11 @@
 
 use crate::cli::User;
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, until};
-use pullyard_domain::dead_letter::{About, Advice, Queue};
+use pullyard_domain::dead_letter::{Advice, Queue, Subject};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::id::{IntegrationId, JobId, MessageId, RepositoryName, ReviewId};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::review::{Asks, Author, ReviewEvent, SeenPullRequest};
+use pullyard_domain::review::{Author, PullRequestSnapshot, RequestedAction, ReviewEvent};
 use pullyard_domain::wakeup::QueuedReview;
 use pullyard_entry::{Config, Context, http};
 use pullyard_local::Hints;
@@ -75,7 +75,7 @@ async fn unreadable_message_becomes_a_dead_letter_and_is_dropped() {
         until("it is a dead letter", async || letters(&story).await.pop().ok_or_else(|| "nothing is there".to_owned()))
             .await;
     assert_eq!(letter.id.as_str(), sent, "the dead letter has another id than the message");
-    assert_eq!((letter.queue, letter.about, letter.advice), (Queue::Dispatch, About::Unknown, Advice::Look));
+    assert_eq!((letter.queue, letter.about, letter.advice), (Queue::Dispatch, Subject::Unknown, Advice::Look));
     assert!(!letter.body.contains(['\u{9b}', '\u{202e}', '\n']), "{:?}", letter.body);
     // An unreadable message cannot be redriven: it would fail again.
     let short = &sent[..8];
@@ -115,7 +115,7 @@ async fn failed_effect_succeeds_after_a_redrive() {
     let letter =
         until("it is a dead letter", async || letters(&story).await.pop().ok_or_else(|| "nothing is there".to_owned()))
             .await;
-    assert_eq!((letter.id.as_str(), letter.queue, letter.about), (sent.as_str(), Queue::Effects, About::Ticket));
+    assert_eq!((letter.id.as_str(), letter.queue, letter.about), (sent.as_str(), Queue::Effects, Subject::Ticket));
     assert_eq!(letter.advice, Advice::Either);
     assert_eq!(letter.name.as_deref(), Some("APP-1"));
     assert_eq!(letter.body, wakeup);
@@ -180,7 +180,7 @@ async fn listing_dead_letters_removes_none_and_shows_stable_ids() {
 async fn drop_all_handles_more_than_one_page() {
     let story = alone().await;
     let user = User::of(&story);
-    let gone = JobId::of_request(&story.project, "a test", "gone");
+    let gone = JobId::for_request(&story.project, "a test", "gone");
     for n in 0..70 {
         let body = if n % 2 == 0 { json!({ "job": gone }).to_string() } else { format!("poison {n}") };
         bury(&story, "dispatch-dead", &body).await;
@@ -213,11 +213,11 @@ fn queued_review(story: &Story, id: PullRequestId) -> QueuedReview {
         source: Source::Webhook,
         delivery: None,
         review: ReviewId::new("80").unwrap(),
-        asks: Asks::Changes {},
+        asks: RequestedAction::Changes {},
         author: Author { id: 7, login: "ann".into(), bot: false },
         submitted_at: at,
         marked: false,
-        pull_request: SeenPullRequest {
+        pull_request: PullRequestSnapshot {
             id,
             repository: RepositoryName::new("acme/app").unwrap(),
             state: PullRequestState::Open,
@@ -248,7 +248,7 @@ async fn redrive_all_reports_letters_that_block_the_queue() {
 async fn queued_review_is_advised_to_be_redriven() {
     let story = alone().await;
     let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 7 };
-    let linked = PullRequest::linked(id.clone(), story.project.clone(), None, None);
+    let linked = PullRequest::new(id.clone(), story.project.clone(), None, None);
     assert_eq!(story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
     let broken = json!({
         "TableName": "pullyard", "Key": { "pk": { "S": "PR#gh1#99#7" }, "sk": { "S": "PR" } },
@@ -264,7 +264,7 @@ async fn queued_review_is_advised_to_be_redriven() {
     story.local.aws().sqs().call("SendMessage", &asked).await.unwrap();
     let letter = the_only(&story).await;
     assert_eq!(letter.advice, Advice::Redrive, "{}", letter.sentence);
-    assert_eq!((letter.about, letter.name.as_deref()), (About::Review, Some("acme/app#7")));
+    assert_eq!((letter.about, letter.name.as_deref()), (Subject::Review, Some("acme/app#7")));
     story.local.shutdown().await;
 }
 
@@ -292,7 +292,7 @@ async fn undelivered_task_stop_is_shown_redacted_and_redriven() {
     let kept = json!({ "requestContext": { "condition": "RetriesExhausted" }, "requestPayload": death(&job, arn) });
     let sent = bury(&story, "undelivered", &kept.to_string()).await;
     let letter = the_only(&story).await;
-    assert_eq!((letter.queue, letter.about), (Queue::Undelivered, About::Job));
+    assert_eq!((letter.queue, letter.about), (Queue::Undelivered, Subject::Job));
     assert_eq!(letter.advice, Advice::Redrive, "{}", letter.sentence);
     assert_eq!(letter.name.as_deref(), Some(job.as_str()));
     assert!(letter.sentence.starts_with("The tasks function failed three times"), "{}", letter.sentence);
@@ -358,7 +358,7 @@ async fn unconfigured_dead_letter_queue_does_not_hide_the_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn letter_stays_when_its_queue_refuses_the_redrive() {
     let story = alone().await;
-    let job = JobId::of_request(&story.project, "a test", "gone");
+    let job = JobId::for_request(&story.project, "a test", "gone");
     let sent = bury(&story, "dispatch-dead", &json!({ "job": job }).to_string()).await;
     let told = story.config("lost", "lost.fifo").await;
     let dispatch_queue_url = format!("{}-gone", told.dispatch_queue_url);

@@ -11,7 +11,7 @@ use crate::webhooks::{ANNS_TOKEN, BRANCH, World};
 use flows::{READS_OF_BATCHES, REVISE};
 use meter::{Meter, Units};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Settings;
 use pullyard_local::{AccountKind, Hints, Role, User};
 use serde_json::{Value, json};
@@ -131,7 +131,7 @@ async fn revise_job_stays_within_its_request_units() {
     forge.add_user(ann, AccountKind::User).await.unwrap();
     forge.set_role(REPOSITORY, "ann", Role::Write).await.unwrap();
     let job = story.job_for("e1", "APP-1", 1).await;
-    story.job_until(&job, is(Status::Completed)).await;
+    story.job_until(&job, is(JobStatus::Completed)).await;
     story.settled("APP-1").await;
     let pull = story.pulls().await.remove(0);
     let number = pull["number"].as_u64().unwrap();

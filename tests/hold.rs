@@ -5,7 +5,7 @@ use crate::story::{Setup, Story, TODO, TRIGGER, Task, begin_all, failed, until};
 use pullyard_domain::budget::{Budget, Day};
 use pullyard_domain::id::derived::ticket_group;
 use pullyard_domain::id::{DeliveryId, EventId, JobId};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Settings;
 use pullyard_domain::wakeup::TicketWakeup;
 use pullyard_local::Hints;
@@ -35,13 +35,13 @@ async fn with_budget(budget: Budget) -> Story {
 /// Advances to noon UTC of the next day, so that no test crosses midnight unintentionally.
 pub(crate) fn at_noon(story: Story) -> Story {
     let now = story.clock.now();
-    story.clock.advance(Day::of(now).end().since(now) + Duration::from_secs(12 * 3_600));
+    story.clock.advance(Day::containing(now).end().since(now) + Duration::from_secs(12 * 3_600));
     story
 }
 
 /// Waits until the ledger entry of this event has this code; returns its job.
 async fn answered(story: &Story, event: &str, code: &str) -> Option<JobId> {
-    let delivery = DeliveryId::of_ticket_event(&story.project, &EventId::new(event).unwrap());
+    let delivery = DeliveryId::for_ticket_event(&story.project, &EventId::new(event).unwrap());
     until("the entry is decided", async || {
         let entry = story.api.delivery(&delivery).await.unwrap();
         if entry.code == code { Ok(entry.job) } else { Err(format!("{entry:?}")) }
@@ -154,7 +154,7 @@ async fn sweeper_finds_a_release_whose_wake_ups_were_lost() {
     story.api.hold(&story.project, &freeze()).await.unwrap();
     story.tell("e1", "APP-1", TRIGGER, 1).await;
     // Not through the API, which would send wake-ups.
-    story.settings(|settings| *settings = settings.clone().released()).await;
+    story.settings(|settings| *settings = settings.clone().release()).await;
     a_minute_later(&story).await;
     answered(&story, "e1", "accepted").await.unwrap();
     story.end().await;
@@ -225,7 +225,7 @@ async fn unspent_reservation_is_returned_once() {
     let next = answered(&story, "e2", "accepted").await.unwrap();
     // A job that is cancelled before its agent started returns its reservation and its place.
     story.api.cancel_job(&next, &CancelJob::default()).await.unwrap();
-    assert_eq!(story.api.job(&next).await.unwrap().status, Status::Cancelled);
+    assert_eq!(story.api.job(&next).await.unwrap().status, JobStatus::Cancelled);
     let used = story.api.budget(&story.project).await.unwrap();
     assert_eq!((used.jobs, used.spent_usd_micros, used.reserved_usd_micros), (1, 2 * DOLLAR, 0));
     story.end().await;

@@ -353,7 +353,7 @@ fn sweep_alarm_ignores_one_item_that_backs_off() {
 fn artifact_objects_expire_with_their_items() {
     let bucket = resources(include_str!("../infra/data.yaml"))["Artifacts"]["Properties"].clone();
     let rule = &bucket["LifecycleConfiguration"]["Rules"][0];
-    let days = pullyard_domain::artifact::KEPT.as_secs() / 86_400;
+    let days = pullyard_domain::artifact::RETENTION.as_secs() / 86_400;
     assert_eq!((&rule["ExpirationInDays"], &rule["Status"]), (&json!(days), &json!("Enabled")));
     assert!(rule.get("Prefix").is_none() && rule.get("Filter").is_none(), "the rule does not cover all objects");
 }

@@ -8,7 +8,7 @@ use crate::runners::Process;
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, begin_all, failed, until};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::{Compute, OfflinePolicy, Settings};
 use pullyard_local::Hints;
 use pullyard_protocol::attempt::{Phase, StatusRequest};
@@ -40,7 +40,7 @@ async fn swept<T>(story: &Story, what: &str, mut look: impl AsyncFnMut() -> Resu
     .await
 }
 
-async fn swept_to(story: &Story, job: &JobId, status: Status) {
+async fn swept_to(story: &Story, job: &JobId, status: JobStatus) {
     swept(story, "the job gets there", async || {
         let job = story.api.job(job).await.unwrap();
         if job.status == status { Ok(()) } else { Err(format!("{job:?}")) }
@@ -132,7 +132,7 @@ async fn job_without_hints_starts_once_per_attempt_under_lag() {
         story.kill(&task).await;
         story.died(&job).await;
         story.clock.advance(GRACE);
-        swept_to(&story, &job, Status::Ready).await;
+        swept_to(&story, &job, JobStatus::Ready).await;
         story.clock.advance(WAKE);
         swept_until_asked(&story, &job, 2).await;
         for _ in 0..5 {
@@ -184,11 +184,11 @@ async fn jobs_are_claimed_once_and_requeued_once_under_lag() {
             story.pass(Duration::from_secs(10)).await;
         }
         for job in &lost {
-            swept_to(&story, job, Status::Ready).await;
+            swept_to(&story, job, JobStatus::Ready).await;
         }
         gull.alive(&kept).await;
         for job in &kept {
-            assert_eq!(story.api.job(job).await.unwrap().status, Status::Claimed, "the online runner lost its job");
+            assert_eq!(story.api.job(job).await.unwrap().status, JobStatus::Claimed, "the online runner lost its job");
         }
         let swan: Process = story.runner(&token, "swan", "i1").await;
         let mut again = BTreeSet::new();
@@ -225,9 +225,9 @@ async fn cancelled_and_overdue_jobs_end_once_under_lag() {
         }
         story.api.cancel_job(&one, &CancelJob::default()).await.unwrap();
         story.clock.advance(WAKE);
-        swept_to(&story, &one, Status::Cancelled).await;
+        swept_to(&story, &one, JobStatus::Cancelled).await;
         story.clock.advance(Duration::from_secs(86_400));
-        swept_to(&story, &two, Status::Failed).await;
+        swept_to(&story, &two, JobStatus::Failed).await;
         failed_on(&story, "APP-2").await;
         for job in [&one, &two] {
             let job = story.job_until(job, |job| job.status.is_terminal()).await;

@@ -4,7 +4,7 @@ use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, Task, is};
 use futures::future::join_all;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_local::Hints;
 use pullyard_protocol::Problem;
 use pullyard_protocol::client::Error;
@@ -60,7 +60,7 @@ async fn requested_job_starts_from_any_ticket_status() {
     let job = made(&story, &asking(&story, Some("APP-1"), None)).await;
     assert_eq!(story.ticket("APP-1").await.active_job, Some(job.clone()));
     let job = story.ended(&job).await;
-    assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
+    assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
     assert_eq!((job.title.as_str(), job.branch.as_str()), ("About APP-1", "pullyard/acme/app-1-1"));
     let ticket = story.settled("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.pull_request), (REVIEW, Some(job.result.unwrap().url)));
@@ -78,7 +78,7 @@ async fn prompt_job_branches_from_and_targets_its_base() {
     let words = "\n\n  Make it better\u{1b}[31m\n\n```\nand `better`\n```";
     let request = CreateJob { base: Some("develop".into()), ..asking(&story, None, Some(words)) };
     let job = story.ended(&made(&story, &request).await).await;
-    assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
+    assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
     assert_eq!((job.ticket, job.title.as_str()), (None, "Make it better [31m"));
     let result = job.result.unwrap();
     assert!(result.branch.starts_with("pullyard/acme/job-"), "{}", result.branch);
@@ -107,7 +107,7 @@ async fn agents_prompt_contains_the_ticket_and_the_request() {
     story.tell("e1", "APP-1", TODO, 1).await;
     let job = made(&story, &asking(&story, Some("APP-1"), Some("Only the first half."))).await;
     let job = story.ended(&job).await;
-    assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
+    assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
     let prompt = story.git(&["show", &format!("{}:prompt.txt", job.result.unwrap().head)]).await;
     for words in ["About APP-1", "Do it.", "Only the first half."] {
         assert!(prompt.contains(words), "{words}: {prompt}");
@@ -289,7 +289,7 @@ async fn jobs_are_listed_newest_first_in_stable_pages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn why_explains_a_job_in_every_state() {
     let story = Story::waiting().await;
-    let check = async |job: &JobId, status: Status, code: Option<&str>, start: &str| {
+    let check = async |job: &JobId, status: JobStatus, code: Option<&str>, start: &str| {
         let why = story.api.why(job).await.unwrap();
         assert_eq!((why.status, why.code.as_deref()), (status, code), "{}", why.sentence);
         assert!(why.sentence.starts_with(start) && why.sentence.ends_with('.'), "{}", why.sentence);
@@ -298,13 +298,13 @@ async fn why_explains_a_job_in_every_state() {
     let job = story.job_for("e1", "APP-1", 1).await;
     story.task_of(&job, 1).await;
     story.job_until(&job, |job| job.waits.as_ref().is_some_and(|waits| waits.code == "task_starting")).await;
-    check(&job, Status::Ready, Some("task_starting"), "The container is starting, since").await;
+    check(&job, JobStatus::Ready, Some("task_starting"), "The container is starting, since").await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
-    check(&job, Status::Claimed, None, "A runner has claimed the job (attempt 1, started ").await;
+    check(&job, JobStatus::Claimed, None, "A runner has claimed the job (attempt 1, started ").await;
     for (phase, status, does) in [
-        ("preparing", Status::Preparing, "The runner is preparing the workspace (attempt 1"),
-        ("executing", Status::Executing, "The agent is working (attempt 1"),
-        ("syncing", Status::Syncing, "The runner is pushing the work (attempt 1"),
+        ("preparing", JobStatus::Preparing, "The runner is preparing the workspace (attempt 1"),
+        ("executing", JobStatus::Executing, "The agent is working (attempt 1"),
+        ("syncing", JobStatus::Syncing, "The runner is pushing the work (attempt 1"),
     ] {
         client.status(&serde_json::from_value(json!({ "status": phase })).unwrap()).await.unwrap();
         story.job_until(&job, is(status)).await;
@@ -317,7 +317,7 @@ async fn why_explains_a_job_in_every_state() {
     });
     let finish = json!({ "finish_id": "f1", "outcome": "completed", "result": result });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
-    check(&job, Status::Completed, None, "The job completed with pull request #7: 2 files changed.").await;
+    check(&job, JobStatus::Completed, None, "The job completed with pull request #7: 2 files changed.").await;
 
     let ended = |outcome: &'static str, failure: serde_json::Value| {
         let mut finish = json!({ "finish_id": "f1", "outcome": outcome });
@@ -331,11 +331,11 @@ async fn why_explains_a_job_in_every_state() {
             2,
             "failed",
             json!({ "code": "no_changes" }),
-            Status::Failed,
+            JobStatus::Failed,
             Some("no_changes"),
             "The agent finished without",
         ),
-        (3, "cancelled", json!(null), Status::Cancelled, None, "The job was cancelled."),
+        (3, "cancelled", json!(null), JobStatus::Cancelled, None, "The job was cancelled."),
     ] {
         let job = story.job_for(&format!("e{n}"), &format!("APP-{n}"), 1).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();
@@ -343,7 +343,7 @@ async fn why_explains_a_job_in_every_state() {
         check(&job, status, code, start).await;
     }
     let never = story.job_for("e9", "APP-9", 1).await;
-    assert_eq!(story.api.why(&never).await.unwrap().status, Status::Ready);
+    assert_eq!(story.api.why(&never).await.unwrap().status, JobStatus::Ready);
     assert_eq!(story.ticket("APP-9").await.status, TRIGGER);
     story.end().await;
 }

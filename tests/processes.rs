@@ -14,7 +14,7 @@ use crate::story::{Between, Setup, Story, TRIGGER, Task, until};
 use crate::webhooks::World;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Stdio;
@@ -148,7 +148,7 @@ async fn ticket_becomes_a_pull_request_through_function_processes() {
     let story = Story::with(Setup { functions: processes(Vec::new()), ..Setup::default() }).await;
     let job = story.job_for("event-1", "KEY-1", 1).await;
     let ended = story.ended(&job).await;
-    assert_eq!(ended.status, Status::Completed, "{ended:?}");
+    assert_eq!(ended.status, JobStatus::Completed, "{ended:?}");
     assert_eq!(story.branches().await.len(), 1);
     assert_eq!(warnings(story.folder()), Vec::<String>::new());
     story.end().await;

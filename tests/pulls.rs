@@ -4,7 +4,7 @@ use crate::story::{REPOSITORY, Setup, Story, TODO, Task, refusal};
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
 use pullyard_domain::id::{DeliveryId, EventId, IntegrationId, RepositoryName, ReviewId, TicketKey};
-use pullyard_domain::job::Kind;
+use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::time::Timestamp;
@@ -75,7 +75,7 @@ async fn requested_revision_starts_a_job_and_later_requests_wait() {
     let id = decision.job.clone().unwrap();
     let job = story.api.job(&id).await.unwrap();
     let revised = job.pull_request.unwrap();
-    assert_eq!((job.kind, revised.number, revised.label.as_str()), (Kind::Revise, number, label.as_str()));
+    assert_eq!((job.kind, revised.number, revised.label.as_str()), (JobKind::Revise, number, label.as_str()));
     assert_eq!((revised.url.as_str(), job.title.as_str()), (open.url.as_str(), "About APP-1"));
     assert_eq!(story.ticket("APP-1").await.active_job.as_ref(), Some(&id));
     // The idempotency key identifies the request, even with another message.
@@ -241,7 +241,7 @@ pub(crate) fn reviewed(story: &Story, review: &str, at: Timestamp, reason: Reaso
     let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 1, number: 7 };
     let review = ReviewId::new(review).unwrap();
     Delivery {
-        id: DeliveryId::of_review(&story.project, &pull_request, &review),
+        id: DeliveryId::for_review(&story.project, &pull_request, &review),
         project: story.project.clone(),
         source: Source::Webhook,
         event: EventId::new("d1").unwrap(),

@@ -2,9 +2,9 @@
 
 use crate::cli::User;
 use crate::story::{Story, TODO, TRIGGER, begin_all, completed, is};
-use pullyard_domain::artifact::Kind;
+use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::id::{FinishId, JobId};
-use pullyard_domain::job::{Status, Want, Work};
+use pullyard_domain::job::{AgentReport, DesiredState, JobStatus};
 use pullyard_protocol::artifact::AttemptOutcome;
 use pullyard_protocol::attempt::{
     Assignment, EventsRequest, Phase, StatusRequest, YieldAnswer, YieldOutcome, YieldRequest,
@@ -26,7 +26,7 @@ async fn working() -> (Story, JobId, AttemptClient) {
 }
 
 /// Sends an empty event batch; returns the wanted state and the number of inputs from its answer.
-async fn heard(client: &AttemptClient) -> (Want, u32) {
+async fn heard(client: &AttemptClient) -> (DesiredState, u32) {
     let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
     (answer.want, answer.inputs)
 }
@@ -44,8 +44,8 @@ fn gives_back(question: Option<&str>, inputs: u32) -> YieldRequest {
     }
 }
 
-fn work() -> Work {
-    Work {
+fn work() -> AgentReport {
+    AgentReport {
         agent: "command".into(),
         version: None,
         model: None,
@@ -74,11 +74,11 @@ async fn pauses(client: &AttemptClient) -> YieldAnswer {
 }
 
 async fn completes(story: &Story, job: &JobId) -> Assignment {
-    story.job_until(job, is(Status::Ready)).await;
+    story.job_until(job, is(JobStatus::Ready)).await;
     story.task_of(job, 2).await;
     let (assignment, client) = story.claim(job, "c2").await.unwrap();
     begin_all(&client, Phase::Syncing).await;
-    assert_eq!(client.finish(&completed("f2", 7)).await.unwrap().status, Status::Completed);
+    assert_eq!(client.finish(&completed("f2", 7)).await.unwrap().status, JobStatus::Completed);
     assignment
 }
 
@@ -97,15 +97,19 @@ fn code<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
 async fn paused_job_resumes_and_completes_with_its_pull_request() {
     let (story, job, client) = working().await;
     let asked = story.api.pause_job(&job).await.unwrap();
-    assert_eq!((asked.status, asked.pause.unwrap().by.as_str()), (Status::Executing, "admin"));
-    assert_eq!(story.api.pause_job(&job).await.unwrap().status, Status::Executing, "a repeated pause changes nothing");
-    assert_eq!(heard(&client).await.0, Want::Pause);
+    assert_eq!((asked.status, asked.pause.unwrap().by.as_str()), (JobStatus::Executing, "admin"));
+    assert_eq!(
+        story.api.pause_job(&job).await.unwrap().status,
+        JobStatus::Executing,
+        "a repeated pause changes nothing"
+    );
+    assert_eq!(heard(&client).await.0, DesiredState::Pause);
     let push = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await.unwrap();
-    assert_eq!((push.want, push.push_for_secs), (Want::Pause, None));
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    assert_eq!((push.want, push.push_for_secs), (DesiredState::Pause, None));
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
 
-    assert_eq!(pauses(&client).await.status, Status::Paused);
-    assert_eq!(pauses(&client).await.status, Status::Paused, "a repeated yield gets the same answer");
+    assert_eq!(pauses(&client).await.status, JobStatus::Paused);
+    assert_eq!(pauses(&client).await.status, JobStatus::Paused, "a repeated yield gets the same answer");
     assert_eq!(story.stored(&job).await["spent_usd_micros"], 1_500, "the cost of a repeated yield counts once");
     let rested = story.api.attempts(&job).await.unwrap().attempts.remove(0);
     assert_eq!((rested.how, rested.spent_usd_micros), (AttemptOutcome::Paused, Some(1_500)));
@@ -115,7 +119,7 @@ async fn paused_job_resumes_and_completes_with_its_pull_request() {
     assert!(story.api.why(&job).await.unwrap().sentence.starts_with("admin paused the job "));
     assert_eq!(heard_of_loss(&client).await, "lease_lost");
     story.pass(Duration::from_secs(3_600)).await;
-    assert_eq!((story.api.job(&job).await.unwrap().status, story.tasks_of(&job).await.len()), (Status::Paused, 1));
+    assert_eq!((story.api.job(&job).await.unwrap().status, story.tasks_of(&job).await.len()), (JobStatus::Paused, 1));
 
     story.api.continue_job(&job).await.unwrap();
     assert_eq!(badges(&story).await.len(), 0);
@@ -136,11 +140,11 @@ async fn heard_of_loss(client: &AttemptClient) -> String {
 async fn pause_revoked_before_the_yield_starts_the_next_attempt() {
     let (story, job, client) = working().await;
     story.api.pause_job(&job).await.unwrap();
-    assert_eq!(heard(&client).await.0, Want::Pause);
+    assert_eq!(heard(&client).await.0, DesiredState::Pause);
     let on = story.api.continue_job(&job).await.unwrap();
-    assert_eq!((on.status, on.pause), (Status::Executing, None));
+    assert_eq!((on.status, on.pause), (JobStatus::Executing, None));
     // The runner had already stopped its agent.
-    assert_eq!(pauses(&client).await.status, Status::Ready);
+    assert_eq!(pauses(&client).await.status, JobStatus::Ready);
     completes(&story, &job).await;
     story.end().await;
 }
@@ -151,7 +155,7 @@ async fn ready_job_is_paused_at_once_and_its_task_is_refused() {
     let job = story.job_for("e1", "APP-1", 1).await;
     story.task_of(&job, 1).await;
     story.quiet().await;
-    assert_eq!(story.api.pause_job(&job).await.unwrap().status, Status::Paused);
+    assert_eq!(story.api.pause_job(&job).await.unwrap().status, JobStatus::Paused);
     assert_eq!(badges(&story).await, ["AI Waiting"]);
     assert_eq!(code(story.claim(&job, "c1").await.map(drop)), "unwanted");
     story.api.continue_job(&job).await.unwrap();
@@ -164,7 +168,7 @@ async fn ready_job_is_paused_at_once_and_its_task_is_refused() {
 async fn question_is_shown_and_answered_on_the_command_line() {
     let (story, job, client) = working().await;
     let answer = asks(&client, 0).await;
-    assert_eq!((answer.status, answer.goes_on), (Status::AwaitingInput, false));
+    assert_eq!((answer.status, answer.goes_on), (JobStatus::AwaitingInput, false));
     assert_eq!(badges(&story).await, ["AI Waiting"]);
     let shown = story.api.job(&job).await.unwrap();
     assert_eq!(
@@ -204,13 +208,13 @@ async fn yield_has_a_question_exactly_when_the_agent_asks() {
             other => panic!("{wrong:?}: {other}"),
         }
     }
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
     // The rejected requests did not use up the yield id. Text from a runner is truncated.
     let wordy = YieldRequest {
-        work: Some(Work { model: Some("m".repeat(9_000)), ..work() }),
+        work: Some(AgentReport { model: Some("m".repeat(9_000)), ..work() }),
         ..gives_back(Some("Which list?"), 0)
     };
-    assert_eq!(client.give_back(&wordy).await.unwrap().status, Status::AwaitingInput);
+    assert_eq!(client.give_back(&wordy).await.unwrap().status, JobStatus::AwaitingInput);
     let rested = story.api.attempts(&job).await.unwrap().attempts.remove(0);
     assert_eq!(rested.work.unwrap().model.unwrap().chars().count(), 200);
     story.end().await;
@@ -231,19 +235,19 @@ async fn answer_before_the_question_is_read_by_the_same_attempt() {
     let (story, job, client) = working().await;
     story.api.answer_job(&job, "An empty list.", Some("k1")).await.unwrap();
     let again = story.api.answer_job(&job, "An empty list.", Some("k1")).await.unwrap();
-    assert_eq!((again.status, again.inputs), (Status::Executing, 1), "a repeated answer adds no input");
+    assert_eq!((again.status, again.inputs), (JobStatus::Executing, 1), "a repeated answer adds no input");
     assert_eq!(code(story.api.answer_job(&job, "A full one.", Some("k1")).await), "idempotency_key_reused");
     assert_eq!(heard(&client).await.1, 1);
 
     let answer = asks(&client, 0).await;
-    assert_eq!((answer.status, answer.goes_on), (Status::Executing, true));
+    assert_eq!((answer.status, answer.goes_on), (JobStatus::Executing, true));
     let inputs = client.inputs(0).await.unwrap().inputs;
     assert_eq!(
         inputs.iter().map(|input| (input.seq, input.text.as_str())).collect::<Vec<_>>(),
         [(1, "An empty list.")]
     );
     assert_eq!(client.inputs(1).await.unwrap().inputs, []);
-    assert_eq!(asks(&client, 1).await.status, Status::AwaitingInput);
+    assert_eq!(asks(&client, 1).await.status, JobStatus::AwaitingInput);
     assert_eq!(code(client.inputs(0).await), "lease_lost");
     story.end().await;
 }
@@ -260,9 +264,9 @@ async fn message_to_a_working_agent_is_delivered_before_the_push() {
     let user = User::of(&story);
     let said = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
     said.ended(0, ". Claude Code reads this before its next step, Codex by the end of its turn");
-    assert_eq!(heard(&client).await, (Want::Run, 1));
+    assert_eq!(heard(&client).await, (DesiredState::Run, 1));
     assert_eq!(pushes(&client, 0).await, (true, false));
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
     assert_eq!(client.inputs(0).await.unwrap().inputs[0].text, "Use tabs.");
     assert_eq!(pushes(&client, 1).await, (false, true));
     assert_eq!(pushes(&client, 1).await, (false, true), "a repeated request gets the same answer");
@@ -299,10 +303,10 @@ async fn job_awaiting_input_fails_after_a_week() {
     let (story, job, client) = working().await;
     asks(&client, 0).await;
     story.pass(WEEK - Duration::from_secs(60)).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::AwaitingInput);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::AwaitingInput);
     story.pass(Duration::from_secs(120)).await;
     let ended = story.ended(&job).await;
-    assert_eq!((ended.status, ended.failure.unwrap().code.as_str()), (Status::Failed, "input_timeout"));
+    assert_eq!((ended.status, ended.failure.unwrap().code.as_str()), (JobStatus::Failed, "input_timeout"));
     let ticket = story.settled("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, ["AI Failed".to_owned()].as_slice()));
     assert_eq!(code(story.api.answer_job(&job, "Too late.", None).await), "too_late");
@@ -314,7 +318,7 @@ async fn job_awaiting_input_is_cancelled_at_once() {
     let (story, job, client) = working().await;
     asks(&client, 0).await;
     let ended = story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
-    assert_eq!((ended.status, ended.question), (Status::Cancelled, None));
+    assert_eq!((ended.status, ended.question), (JobStatus::Cancelled, None));
     let ticket = story.settled("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.active_job), (TODO, 0, None));
     assert_ne!(ticket.status, TRIGGER);
@@ -331,7 +335,7 @@ async fn death_before_the_yield_fails_the_job_without_a_question() {
     story.died(&job).await;
     story.pass(Duration::from_secs(16)).await;
     let ended = story.ended(&job).await;
-    assert_eq!((ended.status, ended.question), (Status::Failed, None));
+    assert_eq!((ended.status, ended.question), (JobStatus::Failed, None));
     assert_eq!(story.settled("APP-1").await.badges, ["AI Failed"]);
     story.end().await;
 }
@@ -343,16 +347,16 @@ async fn answered_job_continues_from_its_checkpoint() {
         echo half > half.txt; echo '{"kind":"question","text":"Which list?"}'"#;
     story.agent(&["sh", "-c", asks]).await;
     let job = story.job_for("e1", "APP-1", 1).await;
-    story.job_until(&job, is(Status::AwaitingInput)).await;
+    story.job_until(&job, is(JobStatus::AwaitingInput)).await;
     let rested = story.api.attempts(&job).await.unwrap().attempts.remove(0);
     assert_eq!((rested.how, rested.work.unwrap().agent.as_str()), (AttemptOutcome::Asked, "command"));
     let kept = story.api.artifacts(&job).await.unwrap().artifacts;
-    for kind in [Kind::AgentOutput, Kind::Checkpoint] {
+    for kind in [ArtifactKind::AgentOutput, ArtifactKind::Checkpoint] {
         assert!(kept.iter().any(|one| one.kind == kind && one.stored && one.attempt == 1), "{kind:?}: {kept:?}");
     }
     story.api.answer_job(&job, "The empty one.", None).await.unwrap();
     let done = story.ended(&job).await;
-    assert_eq!(done.status, Status::Completed, "{:?}", done.failure);
+    assert_eq!(done.status, JobStatus::Completed, "{:?}", done.failure);
     let head = done.result.unwrap().head;
     assert_eq!(story.git(&["show", &format!("{head}:whole.txt")]).await.trim(), "half");
     assert!(story.git(&["show", &format!("{head}:prompt.txt")]).await.contains("> The empty one."));

@@ -8,7 +8,7 @@ use pullyard_domain::artifact;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{FinishId, JobId, RepositoryName, TicketKey};
-use pullyard_domain::job::{Kind, Status};
+use pullyard_domain::job::{JobKind, JobStatus};
 use pullyard_domain::project::Repository;
 use pullyard_domain::text::Span;
 use pullyard_local::Hints;
@@ -23,10 +23,10 @@ use serde_json::json;
 
 async fn fails(story: &Story, job: &JobId) {
     let (_, client) = story.claim(job, "c1").await.unwrap();
-    assert_eq!(ends(&client, FinishOutcome::Failed, Some(Failure::NoChanges {})).await, Status::Failed);
+    assert_eq!(ends(&client, FinishOutcome::Failed, Some(Failure::NoChanges {})).await, JobStatus::Failed);
 }
 
-async fn ends(client: &AttemptClient, outcome: FinishOutcome, failure: Option<Failure>) -> Status {
+async fn ends(client: &AttemptClient, outcome: FinishOutcome, failure: Option<Failure>) -> JobStatus {
     let finish_id = FinishId::new("f1").unwrap();
     let finish = FinishRequest { finish_id, outcome, failure, result: None, spent_usd_micros: None, work: None };
     client.finish(&finish).await.unwrap().status
@@ -37,7 +37,7 @@ async fn retry_of_failed_job_completes_and_updates_its_ticket() {
     let story = Story::begin().await;
     story.agent(&["true"]).await;
     let job = story.job_for("e1", "APP-1", 1).await;
-    assert_eq!(story.ended(&job).await.status, Status::Failed);
+    assert_eq!(story.ended(&job).await.status, JobStatus::Failed);
     let ticket = story.settled("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
 
@@ -48,7 +48,7 @@ async fn retry_of_failed_job_completes_and_updates_its_ticket() {
     let ticket = story.ticket("APP-1").await;
     assert!([TRIGGER, REVIEW].contains(&ticket.status.as_str()), "{ticket:?}");
     let done = story.ended(&again).await;
-    assert_eq!((done.status, done.retry_of.as_ref()), (Status::Completed, Some(&job)), "{:?}", done.failure);
+    assert_eq!((done.status, done.retry_of.as_ref()), (JobStatus::Completed, Some(&job)), "{:?}", done.failure);
     let ticket = story.settled("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.last_job), (REVIEW, 0, Some(again)));
     assert_eq!(ticket.pull_request, Some(done.result.unwrap().url));
@@ -193,7 +193,7 @@ async fn retry_continues_from_the_checkpoint_of_the_failed_job() {
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "agent_failed");
     let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
     let done = story.ended(&again).await;
-    assert_eq!(done.status, Status::Completed, "{:?}", done.failure);
+    assert_eq!(done.status, JobStatus::Completed, "{:?}", done.failure);
     let head = done.result.unwrap().head;
     assert_eq!(story.git(&["show", &format!("{head}:whole.txt")]).await.trim(), "half");
     story.end().await;
@@ -211,7 +211,7 @@ async fn retry_gets_checkpoint_after_limit_not_secret_or_cancel() {
     ] {
         let job = story.job_for(key, key, 1).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();
-        keep(&client, artifact::Kind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
+        keep(&client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
         assert!(ends(&client, outcome, failure).await.is_terminal(), "{key}");
         let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
         let (_, client) = story.claim(&again, "c2").await.unwrap();
@@ -226,8 +226,8 @@ async fn missing_checkpoint_is_reported_and_the_previous_one_used() {
     let story = Story::waiting().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
-    keep(&client, artifact::Kind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
-    let newer = offer(artifact::Kind::Checkpoint, "checkpoint-2.tar.zst", b"both, an hour later");
+    keep(&client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
+    let newer = offer(artifact::ArtifactKind::Checkpoint, "checkpoint-2.tar.zst", b"both, an hour later");
     client.reserve_artifact(&newer).await.unwrap();
     ends(&client, FinishOutcome::Failed, Some(Failure::TimeLimit { limit: Span(60) })).await;
     let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
@@ -235,7 +235,7 @@ async fn missing_checkpoint_is_reported_and_the_previous_one_used() {
     let left = client.checkpoint().await.unwrap();
     assert_eq!(left.checkpoint.map(|left| (left.job, left.attempt)), Some((job.clone(), 1)));
     let missing = left.missing.map(|missing| (missing.job, missing.attempt, missing.why));
-    assert_eq!(missing, Some((job, 1, artifact::WhyMissing::NotUploaded)));
+    assert_eq!(missing, Some((job, 1, artifact::MissingReason::NotUploaded)));
     story.end().await;
 }
 
@@ -246,7 +246,7 @@ async fn retry_finds_checkpoints_at_most_three_jobs_back() {
     let first = story.job_for("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&first, "c0").await.unwrap();
     begin_all(&client, Phase::Executing).await;
-    keep(&client, artifact::Kind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
+    keep(&client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
     ends(&client, FinishOutcome::Failed, cut_off()).await;
     let mut last = first.clone();
     for (back, found) in [(1, true), (2, true), (3, true), (4, false)] {
@@ -255,7 +255,7 @@ async fn retry_finds_checkpoints_at_most_three_jobs_back() {
         let left = client.checkpoint().await.unwrap();
         assert_eq!(left.checkpoint.map(|left| left.job), found.then(|| first.clone()), "{back} jobs back");
         let missing = left.missing.map(|missing| (missing.job, missing.attempt, missing.why));
-        let expected = (first.clone(), 1, artifact::WhyMissing::TooFarBack);
+        let expected = (first.clone(), 1, artifact::MissingReason::TooFarBack);
         assert_eq!(missing, (!found).then_some(expected), "{back} jobs back");
         begin_all(&client, Phase::Executing).await;
         ends(&client, FinishOutcome::Failed, cut_off()).await;
@@ -269,7 +269,7 @@ async fn retries_that_start_no_agent_keep_the_checkpoint() {
     let first = story.job_for("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&first, "c0").await.unwrap();
     begin_all(&client, Phase::Executing).await;
-    keep(&client, artifact::Kind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
+    keep(&client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
     ends(&client, FinishOutcome::Failed, Some(Failure::TimeLimit { limit: Span(60) })).await;
     let mut last = first.clone();
     for back in 1..=5 {
@@ -300,20 +300,20 @@ async fn retry_revises_only_an_open_pr_linked_to_its_ticket() {
     let cancelled = async |job: &JobId| story.api.cancel_job(job, &CancelJob::default()).await.unwrap();
     let retried = async || cancelled(&story.api.retry_job(&job.id, None).await.unwrap().job.unwrap()).await.kind;
     cancelled(&job.id).await;
-    assert_eq!(retried().await, Kind::Revise);
+    assert_eq!(retried().await, JobKind::Revise);
 
     let mut closed = asks;
     closed.as_object_mut().unwrap().remove("review");
     (closed["action"], closed["number"]) = ("closed".into(), number.into());
     (closed["pull_request"]["state"], closed["pull_request"]["merged"]) = ("closed".into(), false.into());
     assert_eq!(world.send("acme", "pull_request", &closed).await.0, 200);
-    assert_eq!(retried().await, Kind::Implement, "a closed pull request is not revised");
+    assert_eq!(retried().await, JobKind::Implement, "a closed pull request is not revised");
 
     // The forge reports the pull request as open, so linking it marks it open again.
     story.tell("e2", "APP-2", TODO, 1).await;
     let (project, repository) = (story.project.clone(), RepositoryName::new(REPOSITORY).unwrap());
     let which = PullRequestQuery { project, repository, number, integration: None };
-    for (key, kind) in [("APP-2", Kind::Implement), ("APP-1", Kind::Revise)] {
+    for (key, kind) in [("APP-2", JobKind::Implement), ("APP-1", JobKind::Revise)] {
         story.api.unlink(&which).await.unwrap();
         let (ticket, PullRequestQuery { project, repository, .. }) = (TicketKey::new(key).unwrap(), which.clone());
         let link = LinkPullRequest { project, repository, number, integration: None, ticket };
@@ -347,6 +347,6 @@ async fn retry_in_another_repository_revises_no_pull_request() {
     assert_eq!(store.put_repository(&other, None).await.unwrap(), Write::Applied);
     let again = story.api.retry_job(&job.id, None).await.unwrap().job.unwrap();
     let made = store.job(&again).await.unwrap().unwrap();
-    assert_eq!((made.kind, made.repository, made.revises), (Kind::Implement, other.id, None));
+    assert_eq!((made.kind, made.repository, made.revises), (JobKind::Implement, other.id, None));
     world.story.end().await;
 }

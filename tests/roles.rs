@@ -18,7 +18,7 @@ use crate::webhooks::World;
 use deployed::{Deployed, KEY};
 use list::{BESIDES, EVERYBODY, LIST, OF_SERVICES, OF_THE_KEY, What};
 use policy::{Effect, Request, like};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::job::CancelJob;
 use pullyard_testkit::observe::{Call, Service};
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ async fn aws_calls_of_all_functions_are_in_the_list() {
 
     let story = Story::with(Setup { task: Task::Runner, calls: calls.clone(), ..Setup::default() }).await;
     let job = story.job_for("e1", "APP-1", 1).await;
-    story.job_until(&job, is(Status::Completed)).await;
+    story.job_until(&job, is(JobStatus::Completed)).await;
     story.settled("APP-1").await;
     story.quiet().await;
     story.end().await;

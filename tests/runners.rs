@@ -8,7 +8,7 @@ mod waiting;
 
 use crate::story::{Setup, Story, TRIGGER, Task, begin_all, failed};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId, ProjectId, RunnerId};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_protocol::attempt::{Assignment, Phase, StartRequest};
 use pullyard_protocol::client::{AttemptClient, Error, RunnerClient};
@@ -180,7 +180,7 @@ async fn repeated_claim_returns_the_same_job_until_it_ends() {
     let shown = story.api.runner("kite").await.unwrap();
     assert_eq!((shown.busy, shown.slots, &shown.jobs[0].job), (1, 2, &job));
     client.finish(&failed("f1")).await.unwrap();
-    assert_eq!(story.ended(&job).await.status, Status::Failed);
+    assert_eq!(story.ended(&job).await.status, JobStatus::Failed);
     assert_eq!(story.api.runner("kite").await.unwrap().busy, 0);
     assert!(kite.claim("c1").await.is_none());
     assert_eq!(kite.claim("c2").await.unwrap().job, second);

@@ -7,7 +7,7 @@ use crate::processes::recorder::Recorder;
 use crate::story::{Setup, Story, TODO, Task, told, until};
 use futures::future::join_all;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::ecs::Outcome;
 use pullyard_entry::config::Network;
@@ -134,7 +134,7 @@ async fn check_passing_fault(outcomes: &[Outcome], code: &'static str) {
     story.local.aws().ecs().script(outcomes.to_vec());
     let job = story.job_for("e1", "APP-1", 1).await;
     let waiting = story.job_until(&job, waits(code)).await;
-    assert_eq!((waiting.status, waiting.attempt), (Status::Ready, 0), "{outcomes:?}");
+    assert_eq!((waiting.status, waiting.attempt), (JobStatus::Ready, 0), "{outcomes:?}");
     assert_eq!(story.api.why(&job).await.unwrap().code.as_deref(), Some(code));
     story.quiet().await;
     story.wake(&job).await;
@@ -230,7 +230,7 @@ async fn start_refused_three_times_fails_the_job_without_a_task() {
     }
     story.pass(Duration::from_secs(21)).await;
     let ended = story.ended(&job).await;
-    assert_eq!((ended.status, ended.attempt), (Status::Failed, 0));
+    assert_eq!((ended.status, ended.attempt), (JobStatus::Failed, 0));
     let failure = ended.failure.unwrap();
     assert_eq!(failure.code, "task_never_started");
     assert!(failure.facts.to_string().contains("clientToken"), "{}", failure.facts);
@@ -271,7 +271,7 @@ async fn check_given_up(program: &str) {
         story.quiet().await;
         story.pass(START_WITHIN).await;
         let job = story.api.job(&job).await.unwrap();
-        if job.status == Status::Failed { Ok(()) } else { Err(format!("{job:?}")) }
+        if job.status == JobStatus::Failed { Ok(()) } else { Err(format!("{job:?}")) }
     })
     .await;
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "task_never_started");

@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{DeliveryId, FinishId, IntegrationId, JobId, ReviewId};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_protocol::attempt::{FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase};
 use pullyard_protocol::client::AttemptClient;
@@ -149,7 +149,7 @@ async fn while_a_job_ends(end: End) {
     story.quiet().await;
     match end {
         End::Completes => {
-            story.job_until(&running, is(Status::Completed)).await;
+            story.job_until(&running, is(JobStatus::Completed)).await;
             assert_eq!(world.revisions().await.len(), 1, "the hour is not over yet");
             story.pass(Duration::from_secs(3_600)).await;
             let next = until("they get their job", async || {
@@ -239,7 +239,7 @@ async fn entry(world: &World, review: u64) -> Delivery {
     let integration = IntegrationId::new("gh1").unwrap();
     let id = PullRequestId { integration, repository: world.repository, number: world.number };
     let review = ReviewId::new(review.to_string()).unwrap();
-    world.story.api.delivery(&DeliveryId::of_review(&world.story.project, &id, &review)).await.unwrap()
+    world.story.api.delivery(&DeliveryId::for_review(&world.story.project, &id, &review)).await.unwrap()
 }
 
 async fn finish(world: &World, client: &AttemptClient, end: End) {

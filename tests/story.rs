@@ -12,10 +12,10 @@ pub(crate) use aws::told;
 use crate::calls::{Allowed, Calls};
 use crate::processes::{Functions, Processes};
 use pullyard_domain::agent::Agent;
-use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::{ForgeKind, Settings};
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
@@ -331,7 +331,7 @@ impl Story {
             name: RepositoryName::new(REPOSITORY).unwrap(),
             agent,
             workflows: false,
-            commands: OwnCommands::default(),
+            commands: CommandOverrides::default(),
         };
         self.api.add_repository(&self.project, &add).await.unwrap();
     }
@@ -458,7 +458,7 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T
     }
 }
 
-pub(crate) fn is(status: Status) -> impl Fn(&Job) -> bool {
+pub(crate) fn is(status: JobStatus) -> impl Fn(&Job) -> bool {
     move |job| job.status == status
 }
 

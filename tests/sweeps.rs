@@ -7,7 +7,7 @@ use crate::functions::invoke;
 use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task, begin_all, failed, is, told, until};
 use futures::future::join_all;
 use pullyard_domain::id::ProjectId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
 use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config;
@@ -44,7 +44,7 @@ async fn assert_failed(story: &Story, key: &str) {
 
 /// Verifies one branch with one commit, one pull request, and the ticket in review.
 async fn assert_done_once(story: &Story, job: &Job) {
-    assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
+    assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
     let branches = story.branches().await;
     assert_eq!(branches.len(), 1, "{branches:?}");
     assert_eq!(story.git(&["rev-list", "--count", &format!("main..{}", branches[0])]).await, "1");
@@ -68,7 +68,7 @@ async fn sweeps_complete_a_job_whose_hints_are_all_lost() {
     assert_eq!(story.tasks_of(&job).await.len(), 0);
     story.pass(WAKE).await;
     let ended = story.ended(&job).await;
-    assert_eq!(ended.status, Status::Completed, "{:?}", ended.failure);
+    assert_eq!(ended.status, JobStatus::Completed, "{:?}", ended.failure);
     assert_done_once(&story, &ended).await;
     story.quiet().await;
     story.clock.advance(Duration::from_secs(86_400));
@@ -90,7 +90,7 @@ async fn sweeps_alone_repair_a_failed_start_and_a_death() {
     story.kill(&task).await;
     story.died(&job).await;
     story.pass(GRACE).await;
-    story.job_until(&job, is(Status::Ready)).await;
+    story.job_until(&job, is(JobStatus::Ready)).await;
     story.pass(WAKE).await;
     story.task_of(&job, 2).await;
     let (assignment, client) = story.claim(&job, "c2").await.unwrap();

@@ -2,7 +2,7 @@
 
 use crate::story::{Story, begin_all, until};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::task::{Task, TaskCapacity, TaskSize};
 use pullyard_protocol::attempt::Phase;
 use pullyard_protocol::job::Job;
@@ -91,7 +91,7 @@ async fn interruption_before_the_claim_uses_no_attempt() {
         .await;
         interrupt(&story, &job, &task).await;
         let waiting = story.job_until(&job, waits_for_spot).await;
-        assert_eq!((waiting.status, waiting.attempt), (Status::Ready, 0));
+        assert_eq!((waiting.status, waiting.attempt), (JobStatus::Ready, 0));
         story.pass(Duration::from_secs(300)).await;
     }
     story.task_of(&job, 5).await;

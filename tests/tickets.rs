@@ -6,7 +6,7 @@ use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task};
 use futures::future::join_all;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::DeliveryId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use rival::Rival;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ async fn ticket_becomes_a_pull_request() {
     let story = Story::begin().await;
     let job = story.job_for("e1", "APP-17", 1).await;
     let job = story.ended(&job).await;
-    assert_eq!(job.status, Status::Completed, "{:?}", job.failure);
+    assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
     let result = job.result.unwrap();
     let ticket = story.settled("APP-17").await;
     assert_eq!(ticket.status, REVIEW);
@@ -80,7 +80,7 @@ async fn contended_entry_returns_503_and_creates_no_job() {
     // No job, no lock and no ledger entry; the ticket has the rival's five revisions.
     expected["rev"] = json!(expected["rev"].as_u64().unwrap() + 5);
     assert_eq!(story.item(&pk, "TICKET").await, expected);
-    let delivery = DeliveryId::of_ticket_event(&story.project, &event.event_id);
+    let delivery = DeliveryId::for_ticket_event(&story.project, &event.event_id);
     let entry = async || story.item(&format!("DELIVERY#{delivery}"), "DELIVERY").await;
     assert_eq!((entry().await, story.jobs().await.len()), (Value::Null, 0));
     rival.wants(None);
@@ -105,7 +105,7 @@ async fn move_by_a_user_during_the_job_is_not_overwritten() {
     let story = Story::begin().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     story.tell("e2", "APP-1", "Blocked", 2).await;
-    assert_eq!(story.ended(&job).await.status, Status::Completed);
+    assert_eq!(story.ended(&job).await.status, JobStatus::Completed);
     let ticket = story.settled("APP-1").await;
     assert_eq!(ticket.status, "Blocked");
     assert!(ticket.pull_request.is_some());

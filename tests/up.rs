@@ -4,7 +4,7 @@ use crate::story::until;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::client::Operator;
 use pullyard_protocol::job::Job;
 use serde_json::{Value, json};
@@ -146,7 +146,7 @@ impl Machine {
     /// The same, once its agent works.
     async fn working(&self, up: &Up) -> JobId {
         let job = self.moved(up).await;
-        up.job_when(&job, |job| job.status == Status::Executing).await;
+        up.job_when(&job, |job| job.status == JobStatus::Executing).await;
         job
     }
 
@@ -225,7 +225,7 @@ async fn ticket_becomes_a_branch_of_the_users_checkout() {
     machine.let_go();
     let job = machine.moved(&up).await;
     let job = up.ended(&job).await;
-    assert_eq!(job.status, Status::Completed, "{job:?}");
+    assert_eq!(job.status, JobStatus::Completed, "{job:?}");
     let result = job.result.unwrap();
     assert_eq!(machine.branches(), [result.branch.as_str()]);
     // SIGINT is the normal end, so its exit code is 0.
@@ -245,7 +245,7 @@ async fn job_completes_once_after_up_is_killed_and_restarted() {
     let up = machine.up().await;
     assert_eq!(up.url(), url);
     let ended = up.ended(&job).await;
-    assert_eq!((ended.status, ended.attempt), (Status::Completed, 1), "{ended:?}");
+    assert_eq!((ended.status, ended.attempt), (JobStatus::Completed, 1), "{ended:?}");
     assert_eq!(machine.branches().len(), 1);
     assert_eq!(ended.result.unwrap().number, 1);
     up.ticket_shows("In Review", &[]).await;
@@ -269,7 +269,7 @@ async fn job_fails_when_killed_together_with_up() {
 
     let up = machine.up().await;
     let ended = up.ended(&job).await;
-    assert_eq!(ended.status, Status::Failed);
+    assert_eq!(ended.status, JobStatus::Failed);
     assert_eq!(ended.failure.unwrap().code, "runner_crashed");
     up.ticket_shows("Todo", &["AI Failed"]).await;
     assert!(machine.branches().is_empty());
@@ -278,7 +278,7 @@ async fn job_fails_when_killed_together_with_up() {
     machine.done(&["tickets", "move", "S-1", "AI Processing"]).await;
     let next = up.api.jobs(&shop(), None).await.unwrap().jobs.into_iter().next().unwrap().id;
     assert_ne!(next, job);
-    assert_eq!(up.ended(&next).await.status, Status::Completed);
+    assert_eq!(up.ended(&next).await.status, JobStatus::Completed);
     assert_eq!(machine.branches().len(), 1);
     up.stop(Signal::SIGTERM).await;
 }
@@ -294,7 +294,7 @@ async fn stopped_up_leaves_its_job_running() {
     assert!(err.contains("1 job keeps running"), "{err}");
     let up = machine.up().await;
     machine.let_go();
-    assert_eq!(up.ended(&job).await.status, Status::Completed);
+    assert_eq!(up.ended(&job).await.status, JobStatus::Completed);
     up.stop(Signal::SIGTERM).await;
 }
 

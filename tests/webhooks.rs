@@ -11,7 +11,7 @@ mod secrets;
 use crate::story::{REPOSITORY, Setup, Story, Task, until};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
-use pullyard_domain::job::Kind;
+use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::secret::SecretKind;
@@ -182,7 +182,7 @@ impl World {
     }
 
     pub(crate) async fn revisions(&self) -> Vec<Job> {
-        self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect()
+        self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).collect()
     }
 
     async fn revised(&self) -> Job {
@@ -409,7 +409,7 @@ async fn closing_a_pr_stops_the_task_of_its_revision() {
     closed["number"] = world.number.into();
     closed.as_object_mut().unwrap().remove("review");
     assert_eq!(world.send("acme", "pull_request", &closed).await.0, 200);
-    assert_eq!(world.story.ended(&job.id).await.status, pullyard_domain::job::Status::Cancelled);
+    assert_eq!(world.story.ended(&job.id).await.status, pullyard_domain::job::JobStatus::Cancelled);
     world.story.task_stopped(&task).await;
     world.story.end().await;
 }

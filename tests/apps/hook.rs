@@ -2,9 +2,9 @@
 
 use crate::story::{Setup, Story, Task, WORKING_AGENT, until};
 use crate::webhooks::{ANN, ANNS_TOKEN, BRANCH};
-use pullyard_domain::hook::HookKind;
+use pullyard_domain::hook::WebhookScope;
 use pullyard_domain::id::{HookName, IntegrationId};
-use pullyard_domain::job::Kind;
+use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_fake_forge::{DeliveryFault, TestForge as _};
@@ -77,7 +77,7 @@ impl World {
 
     async fn install(&self) {
         let made = self.story.api.install_hook(&self.wanted(self.story.local.api_url(), false)).await.unwrap();
-        assert_eq!((made.kind, made.secret.as_str().ends_with("-webhook")), (HookKind::App {}, true));
+        assert_eq!((made.kind, made.secret.as_str().ends_with("-webhook")), (WebhookScope::App {}, true));
     }
 
     async fn drifts(&self) -> Vec<Drift> {
@@ -122,7 +122,7 @@ impl World {
     }
 
     async fn revisions(&self) -> usize {
-        self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).count()
+        self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).count()
     }
 }
 

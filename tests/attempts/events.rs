@@ -4,7 +4,7 @@ use super::{GRACE, claimed, dies, lease_lost, refusal};
 use crate::story::{Story, failed, until};
 use futures::future::join_all;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Want;
+use pullyard_domain::job::DesiredState;
 use pullyard_protocol::attempt::EventsRequest;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::event::{Event, EventKind};
@@ -155,7 +155,7 @@ async fn heartbeat_stores_nothing_and_returns_want() {
     client.events(&events(1, 2, "a")).await.unwrap();
     let before = story.stored(&job).await;
     let heard = client.events(&events(3, 0, "")).await.unwrap();
-    assert_eq!((heard.next_seq, heard.want), (3, Want::Run));
+    assert_eq!((heard.next_seq, heard.want), (3, DesiredState::Run));
     assert_eq!(story.stored(&job).await, before);
     assert_eq!(read(&story, &job, None).await.0.len(), 2);
     client.finish(&failed("f1")).await.unwrap();

@@ -6,7 +6,7 @@ use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, begin_all, c
 use futures::future::join_all;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{JobId, ProjectId};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Limits;
 use pullyard_protocol::attempt::{FinishOutcome, FinishRequest, FinishResult, Phase, StatusRequest};
 use pullyard_protocol::project::CreateProject;
@@ -19,13 +19,13 @@ async fn finish_is_repeatable_and_a_second_finish_is_refused() {
     let (story, job, client, _) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     for _ in 0..3 {
-        assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, Status::Completed);
+        assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, JobStatus::Completed);
     }
     let before = story.stored(&job).await;
     assert_eq!(refusal(client.finish(&failed("f2")).await), lease_lost(false));
     assert_eq!(refusal(client.finish(&completed("f3", 8)).await), lease_lost(true));
     // A finish with a known id is a repeat, even with a different body.
-    assert_eq!(client.finish(&failed("f1")).await.unwrap().status, Status::Completed);
+    assert_eq!(client.finish(&failed("f1")).await.unwrap().status, JobStatus::Completed);
     assert_eq!(story.stored(&job).await, before);
     let ticket = story.settled("APP-1").await;
     assert_eq!(ticket.pull_request.as_deref(), Some("https://forge.test/acme/app/pull/7"));
@@ -41,13 +41,13 @@ async fn attempt_completes_only_while_syncing_and_fails_in_any_phase() {
     assert_eq!(refusal(client.finish(&completed("f1", 7)).await), wrong());
     begin(&client, Phase::Executing).await;
     assert_eq!(refusal(client.finish(&completed("f1", 7)).await), wrong());
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
     // The refused finish did not consume its id.
     begin(&client, Phase::Syncing).await;
-    assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, Status::Completed);
+    assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, JobStatus::Completed);
     let other = story.job_for("e2", "APP-2", 1).await;
     let (_, client) = story.claim(&other, "c2").await.unwrap();
-    assert_eq!(client.finish(&failed("f1")).await.unwrap().status, Status::Failed);
+    assert_eq!(client.finish(&failed("f1")).await.unwrap().status, JobStatus::Failed);
     story.end().await;
 }
 
@@ -58,7 +58,7 @@ async fn hostile_failure_text_is_sanitized_and_truncated() {
     let hostile = "\u{1b}[2J\u{7}</script><script>alert(1)</script>\r\nSet-Cookie: a=b\n\u{202e}🧨".repeat(400);
     let failure = Failure::AgentFailed { agent: hostile.clone(), exit: hostile.clone(), last_words: hostile };
     let request = FinishRequest { failure: Some(failure), ..failed("f1") };
-    assert_eq!(client.finish(&request).await.unwrap().status, Status::Failed);
+    assert_eq!(client.finish(&request).await.unwrap().status, JobStatus::Failed);
     let shown = story.api.job(&job).await.unwrap().failure.unwrap();
     assert_eq!(shown.code, "agent_failed");
     assert!(shown.sentence.chars().count() <= 160, "{}", shown.sentence);
@@ -99,7 +99,7 @@ async fn invalid_result_is_refused_and_the_attempt_continues() {
     ] {
         assert_eq!(refusal(client.finish(&request).await).0, status, "{request:?}");
     }
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
     let longest = with(&|result| {
         result.head = "a".repeat(64);
         result.branch = "b".repeat(255);
@@ -141,7 +141,7 @@ async fn one_of_32_concurrent_finishes_ends_the_job() {
     assert_eq!(stored["ended_by"], json!({ "attempt": 1, "finish": request.finish_id }));
     let ended = story.api.job(&job).await.unwrap();
     assert_eq!(ended.status, answer.status);
-    let expected = if request.result.is_some() { Status::Completed } else { Status::Failed };
+    let expected = if request.result.is_some() { JobStatus::Completed } else { JobStatus::Failed };
     assert_eq!(ended.status, expected);
     for lost in answers.into_iter().filter(Result::is_err) {
         let (status, code, _) = refusal(lost);
@@ -149,7 +149,7 @@ async fn one_of_32_concurrent_finishes_ends_the_job() {
     }
     let ticket = story.settled("APP-1").await;
     assert_eq!(ticket.last_job, Some(job));
-    assert_eq!(ticket.badges.is_empty(), expected == Status::Completed);
+    assert_eq!(ticket.badges.is_empty(), expected == JobStatus::Completed);
     story.end().await;
 }
 
@@ -163,11 +163,11 @@ async fn syncing_attempt_is_ended_only_after_its_push_window() {
     for _ in 0..2 {
         story.pass(Duration::from_secs(40)).await;
         story.quiet().await;
-        assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
+        assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
         client.credentials().await.unwrap();
     }
     story.pass(Duration::from_secs(41)).await;
-    story.job_until(&job, is(Status::Ready)).await;
+    story.job_until(&job, is(JobStatus::Ready)).await;
     assert_eq!(client.credentials().await.unwrap_err().code(), Some("lease_lost"));
     story.adopts_nothing(&job).await;
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "time_limit");
@@ -179,8 +179,8 @@ async fn attempt_may_finish_after_its_push_window_if_not_ended() {
     let (story, job, client, _) = claimed().await;
     begin_all(&client, Phase::Syncing).await;
     story.pass(Duration::from_secs(600)).await;
-    assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, Status::Completed);
-    assert_eq!(story.ended(&job).await.status, Status::Completed);
+    assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, JobStatus::Completed);
+    assert_eq!(story.ended(&job).await.status, JobStatus::Completed);
     story.end().await;
 }
 
@@ -192,7 +192,7 @@ async fn input_to_an_adopting_job_is_reported_as_undelivered() {
     assert_eq!(story.api.job(&job).await.unwrap().adopts, None);
     dies(&story, &job, &task).await;
     story.pass(Duration::from_secs(121)).await;
-    story.job_until(&job, is(Status::Ready)).await;
+    story.job_until(&job, is(JobStatus::Ready)).await;
     let loss = story.api.job(&job).await.unwrap().adopts.unwrap();
     let said = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
     said.ended(0, ". No agent works on this job any more; only a new job would read this.");
@@ -213,7 +213,7 @@ async fn failed_adopting_job_reports_a_possible_earlier_push() {
     begin_all(&client, Phase::Syncing).await;
     dies(&story, &job, &task).await;
     story.pass(Duration::from_secs(121)).await;
-    story.job_until(&job, is(Status::Ready)).await;
+    story.job_until(&job, is(JobStatus::Ready)).await;
     story.task_of(&job, 2).await;
     let (assignment, client) = story.claim(&job, "c2").await.unwrap();
     assert!(assignment.adopts);
@@ -278,16 +278,16 @@ async fn late_result_during_adoption_is_recorded_and_job_completes() {
     begin_all(&client, Phase::Syncing).await;
     dies(&story, &job, &task).await;
     story.pass(Duration::from_secs(121)).await;
-    story.job_until(&job, is(Status::Ready)).await;
+    story.job_until(&job, is(JobStatus::Ready)).await;
     story.task_of(&job, 2).await;
     let (assignment, second) = story.claim(&job, "c2").await.unwrap();
     assert!(assignment.adopts);
     begin(&second, Phase::Preparing).await;
     assert_eq!(refusal(client.finish(&completed("f1", 7)).await), lease_lost(true));
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Preparing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Preparing);
     begin(&second, Phase::Executing).await;
     begin(&second, Phase::Syncing).await;
-    assert_eq!(second.finish(&completed("f2", 7)).await.unwrap().status, Status::Completed);
+    assert_eq!(second.finish(&completed("f2", 7)).await.unwrap().status, JobStatus::Completed);
     let ended = story.ended(&job).await;
     assert_eq!((ended.failure, ended.unlooked, ended.result.unwrap().number), (None, None, 7));
     let ticket = story.settled("APP-1").await;
@@ -326,7 +326,7 @@ async fn finish_with_another_tickets_pull_request_keeps_its_link() {
     story.task_of(&second, 1).await;
     let (_, client) = story.claim(&second, "c2").await.unwrap();
     begin_all(&client, Phase::Syncing).await;
-    assert_eq!(client.finish(&completed("f2", 7)).await.unwrap().status, Status::Completed);
+    assert_eq!(client.finish(&completed("f2", 7)).await.unwrap().status, JobStatus::Completed);
     let ended = story.ended(&second).await;
     assert_eq!(ended.result.unwrap().number, 7);
     let pull = story.item(&link, "PR").await;
@@ -351,7 +351,7 @@ async fn finish_with_another_projects_pull_request_keeps_its_link() {
     let second = story.api.ticket_event(&event).await.unwrap().job.unwrap();
     let (_, client) = story.claim(&second, "c2").await.unwrap();
     begin_all(&client, Phase::Syncing).await;
-    assert_eq!(client.finish(&completed("f2", 7)).await.unwrap().status, Status::Completed);
+    assert_eq!(client.finish(&completed("f2", 7)).await.unwrap().status, JobStatus::Completed);
     let pull = story.item(&link, "PR").await;
     assert_eq!((&pull["project"], &pull["job"]), (&json!("acme"), &json!(first)));
     story.end().await;
@@ -375,7 +375,7 @@ async fn late_result_does_not_affect_the_current_attempt() {
     );
     assert_eq!(story.stored(&job).await, before);
     begin(&second, Phase::Syncing).await;
-    assert_eq!(second.finish(&completed("f3", 7)).await.unwrap().status, Status::Completed);
+    assert_eq!(second.finish(&completed("f3", 7)).await.unwrap().status, JobStatus::Completed);
     let ticket = story.settled("APP-1").await;
     assert_eq!(ticket.pull_request.as_deref(), Some("https://forge.test/acme/app/pull/7"));
     story.end().await;
@@ -425,8 +425,8 @@ async fn check_race(phase: Phase, wait: Duration, finish: impl Fn(&str) -> Finis
         }
         let ticket = story.settled(key).await;
         assert_eq!(ticket.last_job.as_ref(), Some(job));
-        assert_eq!(ticket.badges.is_empty(), ended.status == Status::Completed);
-        assert_eq!(ticket.status == TODO, ended.status == Status::Failed);
+        assert_eq!(ticket.badges.is_empty(), ended.status == JobStatus::Completed);
+        assert_eq!(ticket.status == TODO, ended.status == JobStatus::Failed);
     }
     story.end().await;
 }
@@ -449,7 +449,7 @@ async fn finish_within_the_grace_period_after_death_is_accepted() {
     begin_all(&client, Phase::Executing).await;
     dies(&story, &job, &task).await;
     story.pass(Duration::from_secs(10)).await;
-    story.job_until(&job, is(Status::Executing)).await;
+    story.job_until(&job, is(JobStatus::Executing)).await;
     client.finish(&failed("f1")).await.unwrap();
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "no_changes");
     story.end().await;

@@ -2,7 +2,7 @@
 
 use super::{Needs, World};
 use crate::story::REPOSITORY;
-use pullyard_domain::breaker::{Breaker, By, Cause};
+use pullyard_domain::breaker::{AttemptRef, Breaker, BreakerCause};
 use pullyard_domain::id::{RepositoryName, TicketKey};
 use pullyard_domain::project::Compute;
 use pullyard_protocol::pull::LinkPullRequest;
@@ -16,11 +16,11 @@ impl World {
         let now = self.story.clock.now();
         let breaker = Breaker {
             id: account.parse().unwrap(),
-            cause: Cause::LimitReached,
+            cause: BreakerCause::LimitReached,
             until: now.plus(Duration::from_secs(3_600)),
             times: 1,
             opened: now,
-            by: By { job: self.acme.job.clone(), attempt: 1 },
+            by: AttemptRef { job: self.acme.job.clone(), attempt: 1 },
             rev: 0,
         };
         assert_eq!(self.story.store().await.put_breaker(&breaker, None).await.unwrap(), Write::Applied);

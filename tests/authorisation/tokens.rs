@@ -23,7 +23,7 @@ async fn expired_or_revoked_token_is_refused_at_once() {
 
     let token = story.token(&[Scope::Read], None).await;
     assert_eq!(ask(&token).await.0, 200);
-    let id = pullyard_domain::id::TokenId::of_hash(&pullyard_entry::auth::hash_of(&token));
+    let id = pullyard_domain::id::TokenId::from_hash(&pullyard_entry::auth::hash_of(&token));
     story.api.revoke_token(&id).await.unwrap();
     assert_eq!(ask(&token).await, (401, "not_signed_in".into()));
     story.end().await;

@@ -3,7 +3,7 @@
 use super::{SHOP, World};
 use crate::story::{Story, TRIGGER, Task};
 use pullyard_domain::id::{JobId, RepositoryName};
-use pullyard_domain::job::{Kind, Status};
+use pullyard_domain::job::{JobKind, JobStatus};
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_local::{AccountKind, Role, User};
 use pullyard_protocol::delivery::Delivery;
@@ -55,7 +55,8 @@ impl World {
     }
 
     async fn revisions(&self) -> Vec<Job> {
-        let mut jobs: Vec<Job> = self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect();
+        let mut jobs: Vec<Job> =
+            self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).collect();
         jobs.sort_by_key(|job| job.created);
         jobs
     }
@@ -231,12 +232,12 @@ async fn change_request_withdrawn_before_admission_cancels_its_job() {
     world.story.local.forge().order_fault(calls, 10_000, Fault::status(500));
     world.look().await;
     let job = world.nth_revision(1).await;
-    assert_eq!(world.story.api.job(&job).await.unwrap().status, Status::Pending);
+    assert_eq!(world.story.api.job(&job).await.unwrap().status, JobStatus::Pending);
     ann.withdraws().await;
     world.story.local.forge().forget_faults();
     world.story.pass(Duration::from_secs(60)).await;
     let ended = world.story.ended(&job).await;
-    assert_eq!(ended.status, Status::Cancelled, "{ended:?}");
+    assert_eq!(ended.status, JobStatus::Cancelled, "{ended:?}");
     let why = world.story.api.why(&job).await.unwrap().sentence;
     assert_eq!(why, "Cancelled because all its reviews were dismissed.");
 
@@ -379,7 +380,7 @@ async fn change_request_without_comments_starts_no_agent() {
     assert!(why.sentence.starts_with("The reviews have no text yet; "), "{}", why.sentence);
     assert_eq!(why.help, "Describe the change in a comment on the pull request.");
     world.goes_on(Duration::from_secs(901)).await;
-    assert_eq!(world.story.ended(&silent).await.status, Status::Cancelled);
+    assert_eq!(world.story.ended(&silent).await.status, JobStatus::Cancelled);
     let why = world.story.api.why(&silent).await.unwrap().sentence;
     assert_eq!(why, "Cancelled because all its reviews are empty.");
     world.look().await;
@@ -401,7 +402,7 @@ async fn pending_job_waits_for_comments_after_the_request() {
     ann.asks().await;
     world.look().await;
     let job = world.nth_revision(1).await;
-    assert_eq!(world.story.api.job(&job).await.unwrap().status, Status::Pending);
+    assert_eq!(world.story.api.job(&job).await.unwrap().status, JobStatus::Pending);
     ann.says("Say it twice.").await;
     world.goes_on(Duration::from_secs(61)).await;
     world.completed(&job).await;
@@ -421,7 +422,7 @@ async fn ticket_job_completes_after_its_taken_reviews_became_empty() {
     ann.asks().await;
     world.look().await;
     let failed = world.nth_revision(1).await;
-    assert_eq!(story.ended(&failed).await.status, Status::Failed);
+    assert_eq!(story.ended(&failed).await.status, JobStatus::Failed);
     story.quiet().await;
     story.settled("BB-1").await;
     std::fs::remove_file(&fails).unwrap();
@@ -432,19 +433,19 @@ async fn ticket_job_completes_after_its_taken_reviews_became_empty() {
     told.ticket.repository = Some(RepositoryName::new(SHOP).unwrap());
     let next = story.api.ticket_event(&told).await.unwrap().job.unwrap();
     story.quiet().await;
-    assert_eq!(story.api.job(&next).await.unwrap().status, Status::Pending, "the job did not wait for the review");
+    assert_eq!(story.api.job(&next).await.unwrap().status, JobStatus::Pending, "the job did not wait for the review");
     let store = story.store().await;
-    let id = store.job(&next).await.unwrap().unwrap().reviewed().unwrap();
+    let id = store.job(&next).await.unwrap().unwrap().reviewed_pull_request().unwrap();
     let all = store.reviews(&id).await.unwrap();
     let [review] = &all[..] else { panic!("not one review: {all:?}") };
-    assert_eq!(review.job(), Some(&failed));
-    assert_eq!(store.take_review(&review.taken_by(&next), review.job()).await.unwrap(), Write::Applied);
+    assert_eq!(review.started_job(), Some(&failed));
+    assert_eq!(store.take_review(&review.assign_to(&next), review.started_job()).await.unwrap(), Write::Applied);
 
     ann.call(Method::DELETE, &format!("/comments/{thread}"), Value::Null).await;
     forge.forget_faults();
     story.pass(Duration::from_secs(60)).await;
     let (job, result) = world.completed(&next).await;
-    assert_eq!((job.kind, result.number), (Kind::Implement, first.number));
+    assert_eq!((job.kind, result.number), (JobKind::Implement, first.number));
     assert!(!world.prompt(&next).contains("This line, please."), "{}", world.prompt(&next));
     world.story.end().await;
 }

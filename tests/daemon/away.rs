@@ -5,7 +5,7 @@ use crate::daemon::Machine;
 use crate::story::{Story, until};
 use crate::up;
 use nix::sys::signal::{Signal, killpg};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::fleet::RunnerStatus;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,13 +26,13 @@ async fn undelivered_finish_keeps_its_slot_until_it_is_delivered() {
     // After this only the daemon can deliver the finish.
     killpg(machine.child("kite", &job), Signal::SIGKILL).unwrap();
     story.while_heard(&["kite"], 200).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
     story.runner_gets("kite", RunnerStatus::Online, 1).await;
     // A restarted daemon delivers it too.
     daemon.kill().await;
     let daemon = machine.daemon("kite", &[]);
     story.while_heard(&["kite"], 80).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
     wire.mend();
     story.is_done(&job, "APP-1").await;
     story.runner_gets("kite", RunnerStatus::Online, 0).await;
@@ -54,13 +54,13 @@ async fn job_on_a_daemon_survives_a_restart_of_the_control_plane() {
     let machine = Machine::of(up.url(), &up.api).await;
     let daemon = machine.daemon("kite", &["--slots", "2"]);
     let job = user.moved(&up).await;
-    up.job_when(&job, |job| job.status == Status::Executing).await;
+    up.job_when(&job, |job| job.status == JobStatus::Executing).await;
     up.kill().await;
     // The agent ends while the control plane is down.
     user.let_go();
     let up = user.up().await;
     let ended = up.ended(&job).await;
-    assert_eq!((ended.status, ended.attempt), (Status::Completed, 1), "{ended:?}");
+    assert_eq!((ended.status, ended.attempt), (JobStatus::Completed, 1), "{ended:?}");
     up.ticket_shows("In Review", &[]).await;
     assert_eq!(user.branches().len(), 1);
     until("the slot is free", async || {

@@ -3,7 +3,7 @@
 use crate::daemon::Machine;
 use crate::story::{Story, until};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::fleet::RunnerStatus;
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn restarted_daemon_keeps_its_identity_and_completes_its_job() {
     assert_eq!((&after.instance, after.busy), (&before.instance, 1));
     assert!(after.labels.contains("gpu") && after.heard > before.heard);
     story.while_heard(&["kite"], 120).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
     machine.go();
     story.is_done(&job, "APP-1").await;
     assert_eq!(machine.begun().len(), 1);
@@ -102,7 +102,7 @@ async fn job_fails_when_its_runner_is_offline_too_long() {
     daemon.kill().await;
     machine.kill_child("kite", &job).await;
     story.in_silence(80).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
     story.in_silence(40).await;
     story.runner_gets("kite", RunnerStatus::Offline, 0).await;
     story.has_failed(&job, "APP-1", "runner_offline").await;
@@ -119,7 +119,7 @@ async fn job_fails_when_its_process_dies_and_its_slot_is_reused() {
     machine.agent_is_gone(agent).await;
     // Not at once: a heartbeat may not name a job that was claimed just now.
     story.while_heard(&["kite"], 40).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
     story.while_heard(&["kite"], 40).await;
     story.has_failed(&job, "APP-1", "runner_crashed").await;
     next_is_done(&story, &machine).await;

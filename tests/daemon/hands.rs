@@ -4,7 +4,7 @@ use crate::story::{Setup, Story, Task, until};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_protocol::client::Operator;
 use pullyard_protocol::fleet::RunnerStatus;
@@ -87,7 +87,7 @@ impl Story {
     /// Asserts that the job completed with one pull request and one commit, and its ticket is in review.
     pub(super) async fn is_done(&self, job: &JobId, key: &str) {
         let ended = self.ended(job).await;
-        assert_eq!((ended.status, ended.attempt), (Status::Completed, 1), "{ended:?}");
+        assert_eq!((ended.status, ended.attempt), (JobStatus::Completed, 1), "{ended:?}");
         let ticket = self.settled(key).await;
         assert_eq!((ticket.status.as_str(), ticket.badges.len()), (crate::story::REVIEW, 0), "{ticket:?}");
         assert_eq!(self.pushed_by(job).await, 1);
@@ -100,7 +100,7 @@ impl Story {
     /// Asserts that the job failed with this code, and its ticket shows the failure.
     pub(super) async fn has_failed(&self, job: &JobId, key: &str, code: &str) {
         let ended = self.ended(job).await;
-        assert_eq!(ended.status, Status::Failed, "{ended:?}");
+        assert_eq!(ended.status, JobStatus::Failed, "{ended:?}");
         assert_eq!(ended.failure.unwrap().code, code);
         let ticket = self.settled(key).await;
         assert_eq!((ticket.status.as_str(), ticket.badges), (crate::story::TODO, vec!["AI Failed".to_owned()]));

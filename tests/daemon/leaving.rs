@@ -3,7 +3,7 @@
 use crate::cli::User;
 use crate::story::{Story, until};
 use nix::sys::signal::Signal;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::fleet::RunnerStatus;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,7 +21,7 @@ async fn drained_daemon_finishes_its_job_and_goes_offline() {
     assert_eq!(code, Some(0), "{log}");
     story.runner_gets("kite", RunnerStatus::Offline, 0).await;
     story.is_done(&job, "APP-1").await;
-    assert_eq!(story.api.job(&other).await.unwrap().status, Status::Ready);
+    assert_eq!(story.api.job(&other).await.unwrap().status, JobStatus::Ready);
     // The next process is a new instance and may register at once.
     let daemon = machine.daemon("kite", &[]);
     story.is_done(&other, "APP-2").await;
@@ -46,7 +46,7 @@ async fn user_drains_and_resumes_a_runner() {
     machine.go();
     story.is_done(&job, "APP-1").await;
     story.runner_gets("kite", RunnerStatus::Draining, 0).await;
-    assert_eq!(story.api.job(&other).await.unwrap().status, Status::Ready);
+    assert_eq!(story.api.job(&other).await.unwrap().status, JobStatus::Ready);
     // The drain remains after a restart of the daemon.
     daemon.kill().await;
     let daemon = machine.daemon("kite", &["--labels", "new"]);

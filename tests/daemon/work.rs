@@ -2,7 +2,7 @@
 
 use crate::story::{Story, TRIGGER, is};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::fleet::RunnerStatus;
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ async fn daemon_claims_only_jobs_with_its_labels() {
     let usual = story.job_for("e2", "APP-2", 2).await;
     // The newer job is done, so the older one was skipped.
     story.is_done(&usual, "APP-2").await;
-    assert_eq!(story.api.job(&special).await.unwrap().status, Status::Ready);
+    assert_eq!(story.api.job(&special).await.unwrap().status, JobStatus::Ready);
     assert_eq!(story.api.why(&special).await.unwrap().code.as_deref(), Some("no_label"));
     // With the label the restarted daemon claims it.
     plain.kill().await;
@@ -54,7 +54,7 @@ async fn daemon_with_two_slots_never_runs_a_third_job() {
     machine.works(&jobs[1]).await;
     story.runner_gets("kite", RunnerStatus::Online, 2).await;
     story.while_heard(&["kite"], 60).await;
-    assert_eq!((machine.begun().len(), story.api.job(&jobs[2]).await.unwrap().status), (2, Status::Ready));
+    assert_eq!((machine.begun().len(), story.api.job(&jobs[2]).await.unwrap().status), (2, JobStatus::Ready));
     machine.go();
     for (job, number) in jobs.iter().zip(1..) {
         story.is_done(job, &format!("APP-{number}")).await;
@@ -97,7 +97,7 @@ async fn cancelled_job_stops_its_agent_and_frees_its_slot() {
     let job = story.job_for("e1", "APP-1", 1).await;
     let agent = machine.works(&job).await;
     story.api.cancel_job(&job, &Default::default()).await.unwrap();
-    assert_eq!(story.ended(&job).await.status, Status::Cancelled);
+    assert_eq!(story.ended(&job).await.status, JobStatus::Cancelled);
     machine.agent_is_gone(agent).await;
     let ticket = story.settled("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len()), (crate::story::TODO, 0));
@@ -107,6 +107,6 @@ async fn cancelled_job_stops_its_agent_and_frees_its_slot() {
     story.is_done(&next, "APP-2").await;
     assert_eq!(story.pushed_by(&job).await, 0);
     daemon.stop().await;
-    story.job_until(&job, is(Status::Cancelled)).await;
+    story.job_until(&job, is(JobStatus::Cancelled)).await;
     story.end().await;
 }

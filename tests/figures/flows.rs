@@ -2,7 +2,7 @@
 
 use super::meter::Meter;
 use crate::story::{Setup, Story, is};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use reqwest::Method;
 use serde_json::json;
 
@@ -79,7 +79,7 @@ async fn job_and_idle_calls_stay_within_their_bounds() {
     let after = story.local.invocations();
     let messages = |seen: &pullyard_local::Invocations| seen.dispatcher + seen.effects + seen.tasks;
     holds("an implement job", &meter, IMPLEMENT, after.http - before.http, messages(&after) - messages(&before));
-    story.job_until(&job, is(Status::Completed)).await;
+    story.job_until(&job, is(JobStatus::Completed)).await;
 
     let token = story.runner_token("idle", None, None).await;
     let runner = story.runner(&token, "kite", "i1").await.id;

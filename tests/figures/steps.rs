@@ -12,7 +12,7 @@ use crate::artifacts::keep as keep_artifact;
 use crate::papers::keep;
 use crate::story::{REPOSITORY, Setup, Story, Task, completed, until};
 use crate::webhooks::{BRANCH, World};
-use pullyard_domain::artifact::Kind;
+use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::attempt::{EventsRequest, FinishRequest, Phase, StatusRequest};
 use std::cell::Cell;
@@ -68,7 +68,7 @@ impl<'a> Steps<'a> {
         client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
         let beat = self.meter.take("api").units;
         assert_eq!((beat.written, beat.read), (BEAT.written, BEAT.read), "a heartbeat");
-        keep_artifact(&client, Kind::Patch, "changes.patch", b"a patch").await;
+        keep_artifact(&client, ArtifactKind::Patch, "changes.patch", b"a patch").await;
         self.took(PATCH, "api");
         client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await.unwrap();
         self.took(PHASES, "api");

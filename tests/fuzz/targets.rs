@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use pullyard_domain::marker::Marker;
 use pullyard_domain::project::ForgeKind;
 use pullyard_domain::prompt::review::{
-    FrozenComment, FrozenReview, LONGEST_REVIEWS, ReviewContext, ReviewedPullRequest, Side,
+    FrozenComment, FrozenReview, MAX_REVIEWS_CHARS, ReviewContext, ReviewedPullRequest, Side,
 };
-use pullyard_domain::prompt::untrusted::{capped, fenced, one_line, visible};
+use pullyard_domain::prompt::untrusted::{fence, remove_hidden, to_single_line, truncate_with_count};
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::{http, limits, strict};
 use pullyard_forge::webhook::{Event, Language, Secret, SignatureFault, parse, verify};
@@ -432,21 +432,24 @@ fn review_text(input: &[u8]) -> (u32, u32, [bool; 5]) {
         cut: None,
     };
     let prompt = context.prompt();
-    assert!(prompt.chars().count() <= LONGEST_REVIEWS, "the prompt is too long");
+    assert!(prompt.chars().count() <= MAX_REVIEWS_CHARS, "the prompt is too long");
     let outside = outside_fences(&prompt);
     assert!(!outside.contains("INJECTED") && !outside.contains('`'), "text is outside its fence: {outside}");
     assert!(outside.is_ascii(), "foreign text is outside the fences: {outside}");
-    assert!(context.told().len() <= context.reviews[0].comments.len());
+    assert!(context.included_comments().len() <= context.reviews[0].comments.len());
 
-    let seen = visible(&text);
+    let seen = remove_hidden(&text);
     assert!(!seen.contains("<!--"), "an HTML comment is left: {seen:?}");
-    assert_eq!(visible(&seen), seen, "`visible` is not idempotent");
-    assert!(outside_fences(&fenced(&text)).is_empty());
-    assert!(one_line(&text, 30).chars().count() <= 31 && !one_line(&text, 30).contains(['\n', '\t']));
-    assert!(text.starts_with(capped(&text, 50).split("…\n(").next().unwrap_or_default()) || text.contains("…\n("));
-    assert_eq!(Marker::of(&Marker::Status.on(ForgeKind::GitHub, &text)), Some(Marker::Status));
+    assert_eq!(remove_hidden(&seen), seen, "`visible` is not idempotent");
+    assert!(outside_fences(&fence(&text)).is_empty());
+    assert!(to_single_line(&text, 30).chars().count() <= 31 && !to_single_line(&text, 30).contains(['\n', '\t']));
+    assert!(
+        text.starts_with(truncate_with_count(&text, 50).split("…\n(").next().unwrap_or_default())
+            || text.contains("…\n(")
+    );
+    assert_eq!(Marker::parse(&Marker::Status.append_to(ForgeKind::GitHub, &text)), Some(Marker::Status));
     let had = ["<!--", "`", "[", "\u{202e}", "pullyard:"].map(|word| text.contains(word));
-    (size(prompt.len()), size(context.told().len()), had)
+    (size(prompt.len()), size(context.included_comments().len()), had)
 }
 
 /// The text outside all fences. A line with at least as many backticks and nothing else closes a fence.

@@ -2,8 +2,8 @@
 
 use super::{check, quiet};
 use crate::story::{Story, told};
-use pullyard_domain::job::{LONGEST_INPUT, LONGEST_REASON};
-use pullyard_domain::project::LONGEST_HOLD;
+use pullyard_domain::job::{MAX_INPUT_CHARS, MAX_REASON_CHARS};
+use pullyard_domain::project::MAX_HOLD_REASON_CHARS;
 use pullyard_protocol::dead_letter::MOST_NAMED;
 use pullyard_protocol::limits::{ACTIVE, LABELS, NAME, STATUS};
 use reqwest::Method;
@@ -18,9 +18,9 @@ async fn answers_and_reasons_are_not_empty_and_have_a_limit() {
     let story = quiet().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     for (path, field, longest, inputs) in [
-        (format!("/v1/jobs/{job}/answer"), "text", LONGEST_INPUT, 0),
-        ("/v1/projects/acme/hold".to_owned(), "reason", LONGEST_HOLD, 1),
-        (format!("/v1/jobs/{job}/cancel"), "reason", LONGEST_REASON, 1),
+        (format!("/v1/jobs/{job}/answer"), "text", MAX_INPUT_CHARS, 0),
+        ("/v1/projects/acme/hold".to_owned(), "reason", MAX_HOLD_REASON_CHARS, 1),
+        (format!("/v1/jobs/{job}/cancel"), "reason", MAX_REASON_CHARS, 1),
     ] {
         let say = async |words: &str| story.asked(Method::POST, &path, json!({ field: words }).to_string()).await;
         for words in ["", " \n", &"ü".repeat(longest + 1)] {
@@ -32,7 +32,7 @@ async fn answers_and_reasons_are_not_empty_and_have_a_limit() {
         assert_eq!(status, 200, "{path}: {said}");
     }
     let cancelled = story.api.job(&job).await.unwrap().cancel.unwrap();
-    assert_eq!(cancelled.reason, Some("ü".repeat(LONGEST_REASON)));
+    assert_eq!(cancelled.reason, Some("ü".repeat(MAX_REASON_CHARS)));
     story.end().await;
 }
 

@@ -3,7 +3,7 @@
 use super::{check, quiet};
 use crate::story::{REPOSITORY, Setup, Story, TRIGGER, Task};
 use pullyard_domain::agent::Agent;
-use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
 use pullyard_local::Hints;
@@ -155,7 +155,7 @@ async fn invalid_integrations_and_repositories_are_refused() {
             model: None,
         },
         workflows: false,
-        commands: OwnCommands::default(),
+        commands: CommandOverrides::default(),
     };
     for (request, status, code, pointer) in [
         (add("gh9", REPOSITORY, "command", &["x"]), 404, "not_found", None),

@@ -2,7 +2,7 @@
 
 use super::{Browser, FRAGMENT};
 use crate::story::{Story, TRIGGER};
-use pullyard_domain::artifact::Kind;
+use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::project::Settings;
 use pullyard_protocol::project::CreateProject;
@@ -84,7 +84,7 @@ async fn every_page_requires_exactly_its_permission() {
     let job = story.job_for("e1", "APP-1", 1).await;
     assert_eq!(crate::pulls::open(&story, "feature").await, 1);
     let (_, client) = story.claim(&job, "c1").await.unwrap();
-    let artifact = crate::artifacts::keep(&client, Kind::Patch, "changes.patch", b"one").await;
+    let artifact = crate::artifacts::keep(&client, ArtifactKind::Patch, "changes.patch", b"one").await;
     let nobody = Browser::new(&story);
     let mut visitors = Vec::new();
     for scopes in

@@ -4,7 +4,7 @@ use super::Browser;
 use super::shown::{Agent, text};
 use crate::artifacts::keep;
 use crate::story::Story;
-use pullyard_domain::artifact::Kind;
+use pullyard_domain::artifact::ArtifactKind;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +23,7 @@ async fn open_job_page_shows_new_artifacts() {
         fragment.body
     );
 
-    keep(&agent.client, Kind::AgentOutput, "output-1.txt", b"all of it").await;
+    keep(&agent.client, ArtifactKind::AgentOutput, "output-1.txt", b"all of it").await;
     agent.says(&[text("two")]).await;
     let fragment = browser.fragment(&format!("/jobs/{job}?after=1.1")).await;
     assert!(fragment.says("<div id=\"kept\">") && fragment.says("output-1.txt</a>"), "{}", fragment.body);
@@ -31,7 +31,7 @@ async fn open_job_page_shows_new_artifacts() {
     assert!(!quiet.says("id=\"kept\""), "artifacts were read again without events: {}", quiet.body);
 
     // The last fragment contains all artifacts, like the whole page.
-    keep(&agent.client, Kind::Patch, "changes.patch", b"+one").await;
+    keep(&agent.client, ArtifactKind::Patch, "changes.patch", b"+one").await;
     agent.finish(json!({ "finish_id": "f1", "outcome": "cancelled" })).await;
     let last = browser.fragment(&format!("/jobs/{job}?after=1.2")).await;
     for words in ["output-1.txt</a>", "changes.patch</a>", "Attempt 1: Cancelled after"] {

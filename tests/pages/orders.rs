@@ -4,7 +4,7 @@ use super::Browser;
 use crate::cli::User;
 use crate::story::{Story, TRIGGER, begin_all};
 use pullyard_domain::id::FinishId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::attempt::{Phase, YieldOutcome, YieldRequest};
 use pullyard_store::Scope;
 
@@ -18,7 +18,7 @@ async fn job_page_cancels_and_retries_the_job() {
     assert!(page.says("Cancel this job") && !page.says(">Retry</button>"), "{}", page.body);
     let answer = browser.post(&format!("{address}/cancel"), &[]).await;
     assert_eq!(answer.to(), (303, address.as_str()));
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Cancelled);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Cancelled);
 
     let page = browser.get(&address).await;
     assert!(page.says("Cancelled by") && page.says(">Retry</button>"), "{}", page.body);
@@ -47,13 +47,13 @@ async fn job_page_pauses_continues_and_answers_the_job() {
     // The pause makes the claim of the starting task invalid.
     story.task_of(&job, 1).await;
     assert_eq!(browser.post(&format!("{address}/pause"), &[]).await.to(), (303, address.as_str()));
-    assert_eq!(status().await, Status::Paused);
+    assert_eq!(status().await, JobStatus::Paused);
     assert!(
         browser.get(&address).await.says(">Continue</button>")
             && !reader.get(&address).await.says(">Continue</button>")
     );
     assert_eq!(browser.post(&format!("{address}/continue"), &[]).await.to(), (303, address.as_str()));
-    assert_eq!(status().await, Status::Ready);
+    assert_eq!(status().await, JobStatus::Ready);
 
     story.task_of(&job, 2).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
@@ -85,7 +85,7 @@ async fn job_page_pauses_continues_and_answers_the_job() {
     for _ in 0..2 {
         assert_eq!(browser.post(&format!("{address}/answer"), &twice).await.to(), (303, address.as_str()));
     }
-    assert_eq!(status().await, Status::Ready);
+    assert_eq!(status().await, JobStatus::Ready);
     story.task_of(&job, 3).await;
     let (assignment, _) = story.claim(&job, "c2").await.unwrap();
     let inputs = assignment.resume.unwrap().inputs;

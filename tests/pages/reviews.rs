@@ -6,10 +6,10 @@ use crate::cli::User;
 use crate::pulls::{linked, reviewed, with_pull_request};
 use crate::story::{REPOSITORY, Story, TODO};
 use pullyard_domain::agent::Agent;
-use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::Kind;
+use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Repository;
 use pullyard_domain::prompt::Context;
 use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side};
@@ -124,7 +124,7 @@ async fn ticket_shows_the_state_of_its_pull_request_everywhere() {
         let linked = store.pull_request(&id).await.unwrap().unwrap();
         let changed = PullRequest { state, ..linked };
         assert_eq!(store.update_pull_request(&changed).await.unwrap(), Write::Applied);
-        let word = state.words();
+        let word = state.display_name();
         let shown = match state {
             PullRequestState::Open => format!(">#{number}</a></span>"),
             _ => format!(">#{number}</a> <span class=\"tag\">{word}</span></span>"),
@@ -173,7 +173,7 @@ async fn review_advice_disappears_when_the_pull_request_is_closed() {
         let changed = PullRequest { state, ..linked };
         assert_eq!(store.update_pull_request(&changed).await.unwrap(), Write::Applied);
         let is_open = state == PullRequestState::Open;
-        let is = format!("The pull request is {}.", state.words());
+        let is = format!("The pull request is {}.", state.display_name());
         let page = browser.get(&format!("/jobs/{job}")).await;
         assert_eq!((page.says("Review it."), page.says(&is)), (is_open, !is_open), "{state:?}: {}", page.body);
         for asked in [job.as_str(), "APP-1"] {
@@ -220,7 +220,7 @@ fn frozen(number: u64) -> Context {
     };
     Context {
         v: 2,
-        kind: Kind::Revise,
+        kind: JobKind::Revise,
         ticket: None,
         instructions: Some(format!("In French. {HOSTILE}")),
         base: "main".into(),
@@ -236,7 +236,7 @@ fn frozen(number: u64) -> Context {
             clone_url: "https://forge.test/acme/app.git".into(),
             agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None },
             workflows: false,
-            commands: OwnCommands::default(),
+            commands: CommandOverrides::default(),
         },
     }
 }

@@ -160,14 +160,14 @@ impl Work {
 
             let named = TicketKey::new(key.as_str()).unwrap();
             let mut ticket = store.ticket(&story.project, &named).await.unwrap().unwrap();
-            ticket.want(None, Some(Badge::AiWaiting), None);
+            ticket.request_state(None, Some(Badge::AiWaiting), None);
             assert_eq!(store.update_ticket(&ticket).await.unwrap(), Write::Applied);
             work.tickets.push_back(read(&kept(story, "effects.one").replace("<ticket>", &key)));
 
             let job = story.job_for(&format!("die-{n}"), &other, 1).await;
             let task = format!("arn:aws:ecs:eu-central-1:123456789012:task/pullyard/{n:032x}");
-            let asked = store.job(&job).await.unwrap().unwrap().dispatched(story.clock.now()).unwrap();
-            let started = asked.start_named(asked.attempt + 1, asked.dispatch.number, &task).unwrap();
+            let asked = store.job(&job).await.unwrap().unwrap().begin_dispatch(story.clock.now()).unwrap();
+            let started = asked.set_task(asked.attempt + 1, asked.dispatch.number, &task).unwrap();
             assert_eq!(store.update_job(&started).await.unwrap(), Write::Applied);
             let died = kept(story, "tasks.stopped_before_the_claim");
             work.deaths.push_back(read(&died.replace("<job>", job.as_str()).replace("<task>", &task)));

@@ -4,7 +4,7 @@ use super::desk::{Begin, Desk};
 use crate::story::{Task, failed};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::id::{JobId, RepositoryName};
-use pullyard_domain::job::Kind;
+use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Repository;
 use pullyard_protocol::client::AttemptClient;
 use pullyard_store::Write;
@@ -13,7 +13,7 @@ impl Desk {
     /// Claims the revision and verifies that its assignment names Codex and the project's model.
     async fn claimed(&self, job: &JobId, claim: &str) -> AttemptClient {
         let (assignment, client) = self.story.claim(job, claim).await.unwrap();
-        assert_eq!(assignment.kind, Kind::Revise);
+        assert_eq!(assignment.kind, JobKind::Revise);
         assert_eq!((assignment.agent.capability.as_str(), assignment.agent.model.as_deref()), ("codex", Some("gpt-5")));
         client
     }
@@ -30,7 +30,7 @@ async fn revision_uses_the_projects_agent_and_its_retry_keeps_it() {
         ..Begin::default()
     };
     let desk = Desk::begin(begin).await;
-    desk.story.connect(Agent::of_project()).await;
+    desk.story.connect(Agent::project_default()).await;
     desk.ask("Not yet.", &[]).await;
     let job = desk.revision().await;
     let client = desk.claimed(&job.id, "c1").await;
@@ -64,6 +64,6 @@ async fn retried_revision_uses_the_repositorys_new_name_and_url() {
     let (second, _) = desk.story.claim(&again, "c2").await.unwrap();
     assert_eq!((first.repository.name, first.repository.clone_url), (before.name, before.clone_url));
     assert_eq!((second.repository.name, second.repository.clone_url), (after.name, after.clone_url));
-    assert_eq!((second.kind, second.agent.capability), (Kind::Revise, first.agent.capability));
+    assert_eq!((second.kind, second.agent.capability), (JobKind::Revise, first.agent.capability));
     desk.end().await;
 }

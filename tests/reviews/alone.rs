@@ -3,7 +3,7 @@
 use super::desk::{Begin, Desk, HOUR, KEY};
 use crate::story::TRIGGER;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Settings;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 
@@ -21,7 +21,7 @@ impl Alone {
         desk.fail();
         let review = desk.ask("First.", &[("change.txt", 1, "The first line.")]).await;
         let failed = desk.revision().await.id;
-        assert_eq!(desk.story.ended(&failed).await.status, Status::Failed);
+        assert_eq!(desk.story.ended(&failed).await.status, JobStatus::Failed);
         desk.story.quiet().await;
         desk.shown().await;
         // A 404 is permanent, so the read is not retried.
@@ -85,7 +85,7 @@ async fn job_after_two_failures_receives_the_unread_review() {
     let alone = Alone::begin(|_| {}).await;
     let desk = &alone.desk;
     std::fs::remove_file(desk.waiting()).unwrap();
-    assert_eq!(desk.story.ended(&alone.next).await.status, Status::Failed);
+    assert_eq!(desk.story.ended(&alone.next).await.status, JobStatus::Failed);
     desk.story.quiet().await;
     desk.shown().await;
     desk.go();

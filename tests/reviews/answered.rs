@@ -2,7 +2,7 @@
 
 use super::desk::{ANN, Desk};
 use crate::story::{REPOSITORY, REVIEW};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +77,7 @@ async fn reviews_within_an_hour_share_one_revision_of_newest_head() {
     let prompt = desk.prompt(&next.id).await;
     assert!(prompt.contains("Two.") && prompt.contains("Three.") && !prompt.contains("First."), "{prompt}");
     let next = desk.completed(&next.id).await;
-    assert_eq!(next.status, Status::Completed);
+    assert_eq!(next.status, JobStatus::Completed);
     assert_eq!(desk.commits_of(&[&next.id]).await, 1);
     for review in [second, third] {
         assert_eq!(desk.entry(review).await.job.as_ref(), Some(&next.id));

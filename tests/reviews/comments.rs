@@ -45,7 +45,7 @@ impl Desk {
     async fn nothing_is_left_to_say(&self) {
         until("nothing is left to say", async || {
             let linked = self.stored().await;
-            if linked.comment.is_some() && !linked.is_untold() { Ok(()) } else { Err(format!("{linked:?}")) }
+            if linked.comment.is_some() && !linked.is_note_outdated() { Ok(()) } else { Err(format!("{linked:?}")) }
         })
         .await
     }

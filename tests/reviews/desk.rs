@@ -2,7 +2,7 @@
 
 use crate::story::{Between, REPOSITORY, Setup, Story, TODO, Task, Tasks, until};
 use pullyard_domain::id::{HookName, IntegrationId, JobId, RepositoryName, TicketKey};
-use pullyard_domain::job::{Kind, Status};
+use pullyard_domain::job::{JobKind, JobStatus};
 use pullyard_domain::project::Settings;
 use pullyard_local::{AccountKind, Hints, Remark, Role, User};
 use pullyard_protocol::delivery::Delivery;
@@ -63,7 +63,7 @@ impl Desk {
         let mut desk = Self::bare(&Begin::default()).await;
         let job = desk.story.job_for("e1", KEY, 0).await;
         let job = desk.story.ended(&job).await;
-        assert_eq!(job.status, Status::Completed, "{job:?}");
+        assert_eq!(job.status, JobStatus::Completed, "{job:?}");
         desk.story.settled(KEY).await;
         desk.number = job.result.unwrap().number;
         desk.hooked(&Begin::default()).await;
@@ -174,7 +174,8 @@ impl Desk {
     }
 
     pub(super) async fn revisions(&self) -> Vec<Job> {
-        let mut jobs: Vec<Job> = self.story.jobs().await.into_iter().filter(|job| job.kind == Kind::Revise).collect();
+        let mut jobs: Vec<Job> =
+            self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).collect();
         jobs.sort_by_key(|job| job.created);
         jobs
     }
@@ -205,7 +206,7 @@ impl Desk {
 
     pub(super) async fn completed(&self, job: &JobId) -> Job {
         let job = self.story.ended(job).await;
-        assert_eq!(job.status, Status::Completed, "{job:?}");
+        assert_eq!(job.status, JobStatus::Completed, "{job:?}");
         self.shown().await;
         job
     }

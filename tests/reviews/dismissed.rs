@@ -1,7 +1,7 @@
 //! Tests that a review dismissed before it was read is ignored.
 
 use super::desk::{Begin, Desk};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_local::Hints;
 use reqwest::Method;
@@ -33,7 +33,7 @@ async fn dismissing_all_reviews_cancels_the_job_and_frees_the_hour() {
     desk.dismiss(review).await;
     desk.story.pass(Duration::from_secs(60)).await;
     let job = desk.story.ended(&job).await;
-    assert_eq!(job.status, Status::Cancelled, "{job:?}");
+    assert_eq!(job.status, JobStatus::Cancelled, "{job:?}");
     desk.told("error", "Cancelled because all its reviews were dismissed.").await;
     let ticket = desk.shown().await;
     assert_eq!((ticket.status, ticket.badges), (before.status, before.badges));

@@ -4,7 +4,7 @@ use super::desk::{Desk, HOUR, KEY};
 use crate::story::{REVIEW, TODO, TRIGGER};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Kind, Status};
+use pullyard_domain::job::{JobKind, JobStatus};
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_protocol::job::CancelJob;
 use serde_json::json;
@@ -21,7 +21,7 @@ impl Desk {
         desk.fail();
         std::fs::remove_file(desk.waiting()).unwrap();
         let job = desk.story.ended(&job.id).await;
-        assert_eq!(job.status, Status::Failed, "{job:?}");
+        assert_eq!(job.status, JobStatus::Failed, "{job:?}");
         desk.story.quiet().await;
         (desk, job.id, waits)
     }
@@ -50,7 +50,7 @@ async fn failed_revision_shows_on_ticket_and_refuses_waiting_reviews() {
     let answer = desk.story.api.retry_job(&job, None).await.unwrap();
     assert_eq!(answer.verdict, Verdict::Accepted, "{}", answer.sentence);
     let again = desk.completed(&answer.job.unwrap()).await;
-    assert_eq!((again.kind, again.retry_of.as_ref()), (Kind::Revise, Some(&job)));
+    assert_eq!((again.kind, again.retry_of.as_ref()), (JobKind::Revise, Some(&job)));
     let (first, second) = (desk.frozen(&job).await, desk.frozen(&again.id).await);
     assert_eq!(first.review.map(|review| review.reviews), second.review.map(|review| review.reviews));
     desk.is_answered_once(&[&job, &again.id], 1).await;
@@ -69,7 +69,7 @@ async fn next_job_of_the_ticket_receives_the_refused_reviews() {
     let prompt = desk.prompt(&job).await;
     assert!(prompt.contains("Second.") && prompt.contains("The second line."), "{prompt}");
     let job = desk.completed(&job).await;
-    assert_eq!((job.kind, job.result.unwrap().number), (Kind::Implement, desk.number));
+    assert_eq!((job.kind, job.result.unwrap().number), (JobKind::Implement, desk.number));
     assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&job.id));
     assert_eq!(desk.commits_of(&[&job.id]).await, 1);
     desk.story.pass(HOUR).await;
@@ -90,7 +90,7 @@ async fn next_job_omits_refused_reviews_of_a_closed_pull_request() {
     let job = desk.completed(&decision.job.unwrap()).await;
     let prompt = desk.prompt(&job.id).await;
     assert!(prompt.contains("About APP-1") && !prompt.contains("Second."), "{prompt}");
-    assert_eq!((job.kind, desk.frozen(&job.id).await.review), (Kind::Implement, None));
+    assert_eq!((job.kind, desk.frozen(&job.id).await.review), (JobKind::Implement, None));
     assert_ne!(job.result.unwrap().number, desk.number, "the closed pull request is not reused");
     assert_eq!(desk.entry(waits).await.job, None);
     desk.end().await;
@@ -113,7 +113,7 @@ async fn next_job_starts_without_reviews_the_forge_never_returns() {
     }
     desk.story.quiet().await;
     let seen = desk.story.api.job(&job).await.unwrap();
-    assert_ne!(seen.status, Status::Pending, "{:?}", seen.waits);
+    assert_ne!(seen.status, JobStatus::Pending, "{:?}", seen.waits);
     assert_eq!(desk.frozen(&job).await.review, None);
     // The job received no reviews, so none is assigned to it. The waiting reviews get a revision after its end.
     let entry = desk.entry(waits).await;
@@ -121,7 +121,7 @@ async fn next_job_starts_without_reviews_the_forge_never_returns() {
     desk.story.local.forge().forget_faults();
     desk.go();
     let job = desk.completed(&job).await;
-    assert_eq!((job.kind, job.result.unwrap().number), (Kind::Implement, desk.number));
+    assert_eq!((job.kind, job.result.unwrap().number), (JobKind::Implement, desk.number));
     let next = desk.nth_revision(2).await;
     desk.completed(&next.id).await;
     let told = desk.frozen(&next.id).await.prompt();
@@ -157,7 +157,7 @@ async fn reviews_are_given_to_the_retry_and_to_no_later_job() {
     let (desk, _, waits) = Desk::failed().await;
     desk.shown().await;
     let first = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
-    assert_eq!(desk.story.ended(&first).await.status, Status::Failed);
+    assert_eq!(desk.story.ended(&first).await.status, JobStatus::Failed);
     assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&first));
     desk.story.quiet().await;
     desk.shown().await;
@@ -165,7 +165,7 @@ async fn reviews_are_given_to_the_retry_and_to_no_later_job() {
     let answer = desk.story.api.retry_job(&first, None).await.unwrap();
     assert_eq!(answer.verdict, Verdict::Accepted, "{}", answer.sentence);
     let again = desk.completed(&answer.job.unwrap()).await;
-    assert_eq!((again.kind, again.result.unwrap().number), (Kind::Implement, desk.number));
+    assert_eq!((again.kind, again.result.unwrap().number), (JobKind::Implement, desk.number));
     let told = desk.frozen(&again.id).await.prompt();
     for words in ["First.", "The first line.", "Second.", "The second line."] {
         assert_eq!(told.matches(words).count(), 1, "{words}: {told}");
@@ -185,9 +185,9 @@ async fn next_job_receives_reviews_of_a_job_cancelled_unread() {
     desk.story.local.forge().order_fault(calls, 10_000, Fault::status(500));
     let job = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
     desk.story.quiet().await;
-    assert_eq!(desk.story.api.job(&job).await.unwrap().status, Status::Pending);
+    assert_eq!(desk.story.api.job(&job).await.unwrap().status, JobStatus::Pending);
     desk.story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
-    assert_eq!(desk.story.ended(&job).await.status, Status::Cancelled);
+    assert_eq!(desk.story.ended(&job).await.status, JobStatus::Cancelled);
     let entry = desk.entry(waits).await;
     assert_eq!((entry.code.as_str(), &entry.job), ("previous_job_not_completed", &None), "{}", entry.sentence);
     desk.story.local.forge().forget_faults();
@@ -205,11 +205,11 @@ async fn message_of_failed_request_reaches_next_job_and_retry_once() {
     let desk = Desk::linked().await;
     desk.fail();
     let asked = desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap().job.unwrap();
-    assert_eq!(desk.story.ended(&asked).await.status, Status::Failed);
+    assert_eq!(desk.story.ended(&asked).await.status, JobStatus::Failed);
     desk.story.quiet().await;
     desk.shown().await;
     let next = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
-    assert_eq!(desk.story.ended(&next).await.status, Status::Failed);
+    assert_eq!(desk.story.ended(&next).await.status, JobStatus::Failed);
     desk.story.quiet().await;
     desk.shown().await;
     desk.go();

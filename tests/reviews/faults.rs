@@ -3,7 +3,7 @@
 use super::desk::{Begin, Desk, HOUR};
 use crate::story::{TODO, until};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Kind, Status};
+use pullyard_domain::job::{JobKind, JobStatus};
 use pullyard_domain::time::Timestamp;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use serde_json::json;
@@ -50,7 +50,7 @@ impl Desk {
         self.story.quiet().await;
         let seen = self.story.api.job(job).await.unwrap();
         let why = self.story.api.why(job).await.unwrap();
-        assert_eq!((seen.status, why.code.as_deref()), (Status::Pending, Some(code)), "{}", why.sentence);
+        assert_eq!((seen.status, why.code.as_deref()), (JobStatus::Pending, Some(code)), "{}", why.sentence);
         assert_eq!(self.why().await.revised, Some(seen.created), "the hour began with the job");
         seen.created
     }
@@ -151,7 +151,7 @@ async fn retry_of_a_revision_with_an_unread_review_reads_it() {
     desk.story.local.forge().forget_faults();
     let answer = desk.story.api.retry_job(&job.id, None).await.unwrap();
     let again = desk.completed(&answer.job.unwrap()).await;
-    assert_eq!((again.kind, again.retry_of.as_ref()), (Kind::Revise, Some(&job.id)));
+    assert_eq!((again.kind, again.retry_of.as_ref()), (JobKind::Revise, Some(&job.id)));
     let prompt = desk.prompt(&again.id).await;
     assert!(prompt.contains("Not yet."), "{prompt}");
     desk.end().await;

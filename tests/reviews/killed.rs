@@ -3,7 +3,7 @@
 use super::desk::{Begin, Desk};
 use crate::story::{REPOSITORY, Tasks, until};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::OfflinePolicy;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_local::Hints;
@@ -32,7 +32,7 @@ impl Desk {
 
     async fn is_done_once(&self, job: &JobId) {
         let job = self.swept_until_ended(job).await;
-        assert_eq!(job.status, Status::Completed, "{job:?}");
+        assert_eq!(job.status, JobStatus::Completed, "{job:?}");
         self.is_answered_once(&[&job.id], REMARKS.len()).await;
         assert_eq!(self.revisions().await.len(), 1);
         self.told("success", "revised").await;
@@ -44,7 +44,7 @@ async fn revision_completes_once_after_a_kill_at_acceptance() {
     let desk = Desk::begin(Begin { hints: Hints::AreLost, ..Begin::default() }).await;
     desk.ask("Not yet.", &REMARKS).await;
     let job = desk.revision().await;
-    assert_eq!(job.status, Status::Pending);
+    assert_eq!(job.status, JobStatus::Pending);
     let desk = desk.begun_again(Tasks::Die).await;
     desk.is_done_once(&job.id).await;
     desk.end().await;
@@ -100,7 +100,7 @@ async fn task_survives_a_restart_after_the_push_and_completes() {
     desk.pushed(&job.id).await;
     let desk = desk.begun_again(Tasks::GoOn).await;
     let ended = desk.story.ended(&job.id).await;
-    assert_eq!((ended.status, ended.attempt), (Status::Completed, 1), "{ended:?}");
+    assert_eq!((ended.status, ended.attempt), (JobStatus::Completed, 1), "{ended:?}");
     desk.is_done_once(&job.id).await;
     desk.end().await;
 }
@@ -114,7 +114,7 @@ async fn pushed_commit_is_adopted_where_jobs_are_not_requeued() {
     desk.pushed(&job.id).await;
     let desk = desk.begun_again(Tasks::Die).await;
     let adopted = desk.swept_until_ended(&job.id).await;
-    assert_eq!((adopted.status, adopted.attempt), (Status::Completed, 2), "{adopted:?}");
+    assert_eq!((adopted.status, adopted.attempt), (JobStatus::Completed, 2), "{adopted:?}");
     desk.is_done_once(&job.id).await;
     desk.end().await;
 }
@@ -128,11 +128,11 @@ async fn retry_completes_a_revision_killed_while_executing() {
     desk.prompt(&job.id).await;
     let desk = desk.begun_again(Tasks::Die).await;
     let failed = desk.swept_until_ended(&job.id).await;
-    assert_eq!(failed.status, Status::Failed, "{failed:?}");
+    assert_eq!(failed.status, JobStatus::Failed, "{failed:?}");
     desk.go();
     desk.shown().await;
     let answer = desk.story.api.retry_job(&job.id, None).await.unwrap();
     let again = desk.swept_until_ended(&answer.job.unwrap()).await;
-    assert_eq!(again.status, Status::Completed, "{again:?}");
+    assert_eq!(again.status, JobStatus::Completed, "{again:?}");
     desk.end().await;
 }

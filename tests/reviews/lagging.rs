@@ -5,7 +5,7 @@ use crate::lag::Lagging;
 use crate::story::until;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{HookName, JobId};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_fake_forge::{DeliveryFault, TestForge as _};
 use pullyard_protocol::hook::{RecoverHook, SetIngress};
 use std::time::Duration;
@@ -42,11 +42,11 @@ async fn deferred_review_gets_one_job_while_reads_lag() {
         let first = desk.ask("First.", &[("change.txt", 1, "One.")]).await;
         swept_to_revisions(&desk, Duration::from_secs(61), 1).await;
         let job = desk.revision().await;
-        assert_eq!(desk.swept_until_ended(&job.id).await.status, Status::Completed);
+        assert_eq!(desk.swept_until_ended(&job.id).await.status, JobStatus::Completed);
         let second = desk.ask("Second.", &[("change.txt", 2, "Two.")]).await;
         swept_to_revisions(&desk, HOUR, 2).await;
         let next = desk.nth_revision(2).await;
-        assert_eq!(desk.swept_until_ended(&next.id).await.status, Status::Completed);
+        assert_eq!(desk.swept_until_ended(&next.id).await.status, JobStatus::Completed);
         for _ in 0..3 {
             desk.story.pass(HOUR).await;
             desk.story.quiet().await;
@@ -81,7 +81,7 @@ async fn missed_review_is_found_once_while_reads_lag() {
         }
         desk.go();
         let job = desk.revision().await;
-        assert_eq!(desk.swept_until_ended(&job.id).await.status, Status::Completed);
+        assert_eq!(desk.swept_until_ended(&job.id).await.status, JobStatus::Completed);
         lag.catch_up().await;
         let entry = desk.entry(review).await;
         assert_eq!((entry.code.as_str(), entry.job.as_ref()), ("accepted", Some(&job.id)));

@@ -4,7 +4,7 @@ use super::desk::{ANN, Begin, Desk, HOUR, KEY};
 use crate::cli::User;
 use crate::story::{REPOSITORY, TODO, is};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_local::Hints;
@@ -17,7 +17,7 @@ impl Desk {
     async fn is_called_off(&self, job: &JobId, what: &str) {
         let job = self.story.ended(job).await;
         let sentence = format!("Cancelled because #{} was {what}.", self.number);
-        assert_eq!(job.status, Status::Cancelled, "{job:?}");
+        assert_eq!(job.status, JobStatus::Cancelled, "{job:?}");
         let why = self.story.api.why(&job.id).await.unwrap();
         assert_eq!(why.sentence, sentence);
         self.story.pass(Duration::from_secs(1)).await;
@@ -34,7 +34,7 @@ async fn closing_a_pr_cancels_its_job_before_the_review_is_read() {
     desk.story.local.forge().order_fault(calls, 100, Fault::status(500));
     desk.ask("Not yet.", &[]).await;
     let job = desk.revision().await;
-    assert_eq!(job.status, Status::Pending);
+    assert_eq!(job.status, JobStatus::Pending);
     desk.set("closed").await;
     desk.is_called_off(&job.id, "closed").await;
     desk.told("error", "Cancelled because").await;
@@ -71,7 +71,7 @@ async fn closing_a_pr_cancels_a_job_that_waits_for_a_runner() {
     .await;
     desk.ask("Not yet.", &[]).await;
     let job = desk.revision().await;
-    desk.story.job_until(&job.id, is(Status::Ready)).await;
+    desk.story.job_until(&job.id, is(JobStatus::Ready)).await;
     desk.set("closed").await;
     desk.is_called_off(&job.id, "closed").await;
     desk.end().await;
@@ -203,7 +203,7 @@ async fn branch_deleted_during_a_revision_is_not_recreated() {
     desk.story.git(&["update-ref", "-d", "refs/heads/feature"]).await;
     desk.go();
     let job = desk.story.ended(&job.id).await;
-    assert_ne!(job.status, Status::Completed, "{job:?}");
+    assert_ne!(job.status, JobStatus::Completed, "{job:?}");
     let failure = job.failure.unwrap();
     assert_eq!(failure.code, "branch_deleted", "{}", failure.sentence);
     let branches = desk.story.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads/feature"]).await;

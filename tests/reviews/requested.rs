@@ -3,7 +3,7 @@
 use super::desk::{Desk, KEY};
 use crate::story::REPOSITORY;
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_local::{AccountKind, Role, User};
 use pullyard_protocol::client::Error;
 use pullyard_protocol::job::CancelJob;
@@ -19,7 +19,7 @@ async fn requested_revision_passes_guards_and_adds_refused_reviews() {
     desk.fail();
     desk.ask("First.", &[]).await;
     let failed = desk.revision().await;
-    assert_eq!(desk.story.ended(&failed.id).await.status, Status::Failed);
+    assert_eq!(desk.story.ended(&failed.id).await.status, JobStatus::Failed);
     desk.shown().await;
     desk.go();
     let refused = desk.ask("Second.", &[("change.txt", 1, "By Ann.")]).await;
@@ -57,7 +57,7 @@ async fn deferred_request_includes_reviews_of_cancelled_revision() {
     let second = desk.ask("Second.", &[]).await;
     desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap();
     desk.story.api.cancel_job(&revision.id, &CancelJob::default()).await.unwrap();
-    assert_eq!(desk.story.ended(&revision.id).await.status, Status::Cancelled);
+    assert_eq!(desk.story.ended(&revision.id).await.status, JobStatus::Cancelled);
     // This revision is the last chance for the cancelled revision's reviews.
     let job = desk.nth_revision(2).await;
     let prompt = desk.prompt(&job.id).await;
@@ -82,12 +82,12 @@ async fn request_after_a_failed_request_repeats_its_inputs_once() {
     desk.ask("Second.", &[]).await;
     desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap();
     desk.story.api.cancel_job(&revision.id, &CancelJob::default()).await.unwrap();
-    assert_eq!(desk.story.ended(&revision.id).await.status, Status::Cancelled);
+    assert_eq!(desk.story.ended(&revision.id).await.status, JobStatus::Cancelled);
     let failed = desk.nth_revision(2).await;
     desk.prompt(&failed.id).await;
     desk.fail();
     std::fs::remove_file(desk.waiting()).unwrap();
-    assert_eq!(desk.story.ended(&failed.id).await.status, Status::Failed);
+    assert_eq!(desk.story.ended(&failed.id).await.status, JobStatus::Failed);
     desk.story.quiet().await;
     desk.shown().await;
     desk.go();

@@ -12,7 +12,7 @@ use std::time::Duration;
 async fn job_needs_a_runner_with_the_agent_chosen_at_creation() {
     let settings = Settings { agent: Some("codex".into()), ..Setup::default().settings };
     let story = Story::of_runners(settings).await;
-    story.connect(Agent::of_project()).await;
+    story.connect(Agent::project_default()).await;
     let token = story.runner_token("t", None, None).await;
     let kite = story.runner(&token, "kite", "i1").await;
     let codex = RegisterRequest { capabilities: BTreeSet::from(["codex".into()]), ..introduction("gull", "i1") };

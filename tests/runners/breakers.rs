@@ -2,10 +2,10 @@
 
 use super::{Process, introduction};
 use crate::story::{Story, begin_all, failed, is};
-use pullyard_domain::breaker::SPREAD;
+use pullyard_domain::breaker::START_SPREAD;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::{FinishAnswer, FinishRequest, Phase};
@@ -57,7 +57,7 @@ async fn runner_over_its_limit_claims_nothing_until_it_resets() {
     let job = story.job_for("e1", "APP-1", 1).await;
     let ends = story.clock.now().plus(Duration::from_secs(7_200));
     let (limited_job, answer) = attempt(&story, &kite, "c1", &limited("f1", Some(ends))).await;
-    assert_eq!((limited_job, answer.status), (job.clone(), Status::Ready));
+    assert_eq!((limited_job, answer.status), (job.clone(), JobStatus::Ready));
     // The ticket is unchanged, because the job did not fail.
     let ticket = story.ticket("APP-1").await;
     assert_eq!((ticket.active_job.as_ref(), ticket.badges.len()), (Some(&job), 0));
@@ -69,14 +69,14 @@ async fn runner_over_its_limit_claims_nothing_until_it_resets() {
     let gull = story.runner(&token, "gull", "i1").await;
     story.waits_for(&second, "starting_now").await;
     assert_eq!(gull.claim("g1").await.unwrap().job, job, "the job kept its place in the queue");
-    // After the limit, jobs start spread over `SPREAD`.
+    // After the limit, jobs start spread over `START_SPREAD`.
     later(&story, &kite, 7_000).await;
     assert!(kite.claim("c3").await.is_none());
     later(&story, &kite, 210).await;
-    later(&story, &kite, SPREAD.as_secs()).await;
+    later(&story, &kite, START_SPREAD.as_secs()).await;
     let third = story.job_for("e3", "APP-3", 3).await;
     let (_, client) = story.run(&kite, "c4", Phase::Executing).await;
-    assert_eq!(client.finish(&failed("f4")).await.unwrap().status, Status::Failed);
+    assert_eq!(client.finish(&failed("f4")).await.unwrap().status, JobStatus::Failed);
     assert_eq!(kite.claim("c6").await.unwrap().job, third);
     story.end().await;
 }
@@ -94,7 +94,7 @@ async fn adopting_job_is_claimed_despite_an_open_breaker() {
     let gull = story.runner(&token, "gull", "i1").await;
     assert_eq!(story.run(&gull, "g1", Phase::Syncing).await.0, job);
     story.steps(130).await;
-    story.job_until(&job, is(Status::Ready)).await;
+    story.job_until(&job, is(JobStatus::Ready)).await;
     kite.beat(&[]).await;
     let second = story.job_for("e2", "APP-2", 2).await;
     story.waits_for(&second, "limit_reached").await;
@@ -103,7 +103,7 @@ async fn adopting_job_is_claimed_despite_an_open_breaker() {
     let (assignment, client) = story.start(&claimed, "c2").await.unwrap();
     assert!(assignment.adopts && assignment.job == job, "{assignment:?}");
     begin_all(&client, Phase::Preparing).await;
-    assert_eq!(client.finish(&failed("f2")).await.unwrap().status, Status::Failed);
+    assert_eq!(client.finish(&failed("f2")).await.unwrap().status, JobStatus::Failed);
     assert!(kite.claim("c3").await.is_none());
     story.waits_for(&second, "limit_reached").await;
     story.end().await;
@@ -134,17 +134,17 @@ async fn failing_provider_backs_off_and_fails_the_job_after_a_day() {
     let mut waited = Duration::ZERO;
     for (number, secs) in [300, 600, 1_200, 2_400, 3_600, 3_600].into_iter().enumerate() {
         let (_, answer) = attempt(&story, &kite, &format!("c{number}"), &unreachable(&format!("f{number}"))).await;
-        assert_eq!(answer.status, Status::Ready, "{number}");
+        assert_eq!(answer.status, JobStatus::Ready, "{number}");
         story.waits_for(&job, "provider_unavailable").await;
         later(&story, &kite, secs - 60).await;
         assert!(kite.claim(&format!("too-early-{number}")).await.is_none(), "{number}");
         later(&story, &kite, 61).await;
-        later(&story, &kite, SPREAD.as_secs()).await;
-        waited += Duration::from_secs(secs) + SPREAD;
+        later(&story, &kite, START_SPREAD.as_secs()).await;
+        waited += Duration::from_secs(secs) + START_SPREAD;
     }
     // The job fails after a day with the last failure of its attempts.
     later(&story, &kite, 24 * 3_600 - waited.as_secs()).await;
-    assert_eq!(attempt(&story, &kite, "c9", &unreachable("f9")).await.1.status, Status::Failed);
+    assert_eq!(attempt(&story, &kite, "c9", &unreachable("f9")).await.1.status, JobStatus::Failed);
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "agent_unreachable");
     story.end().await;
 }
@@ -155,7 +155,7 @@ async fn limit_of_several_days_fails_the_job_at_once() {
     let job = story.job_for("e1", "APP-1", 1).await;
     let ends = story.clock.now().plus(Duration::from_secs(5 * 86_400));
     let (_, answer) = attempt(&story, &kite, "c1", &limited("f1", Some(ends))).await;
-    assert_eq!(answer.status, Status::Failed);
+    assert_eq!(answer.status, JobStatus::Failed);
     let ended = story.ended(&job).await;
     assert_eq!(ended.failure.unwrap().code, "agent_quota");
     assert_eq!(story.settled("APP-1").await.badges, ["AI Failed"]);

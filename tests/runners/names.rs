@@ -2,7 +2,7 @@
 
 use super::introduction;
 use crate::story::Story;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::attempt::{Phase, StatusRequest};
 use pullyard_protocol::fleet::RunnerStatus;
 use pullyard_protocol::runner::RegisterRequest;
@@ -37,14 +37,14 @@ async fn second_process_is_refused_until_the_first_is_silent() {
     client.credentials().await.unwrap();
     new.beat(&[&lives]).await;
     story.steps(60).await;
-    assert_eq!(story.api.job(&lives).await.unwrap().status, Status::Executing);
+    assert_eq!(story.api.job(&lives).await.unwrap().status, JobStatus::Executing);
     new.say(&[&lives], true, true).await.unwrap();
     story.runner_is("kite", RunnerStatus::Offline).await;
     let mut third = introduction("kite", "i3");
     third.active = BTreeSet::from([lives.clone()]);
     story.register(&token, &third).await.unwrap();
     story.steps(60).await;
-    assert_eq!(story.api.job(&lives).await.unwrap().status, Status::Executing);
+    assert_eq!(story.api.job(&lives).await.unwrap().status, JobStatus::Executing);
     story.end().await;
 }
 

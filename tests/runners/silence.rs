@@ -4,7 +4,7 @@ use crate::cli::User;
 use crate::story::{Setup, Story, TODO, begin_all, failed, is};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::RepositoryName;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::{OfflinePolicy, Settings};
 use pullyard_protocol::attempt::{FinishRequest, Phase};
 use pullyard_protocol::fleet::RunnerStatus;
@@ -19,7 +19,7 @@ async fn silent_runner_fails_its_job_and_returns_with_a_heartbeat() {
     kite.beat(&[&job]).await;
     story.steps(50).await;
     story.runner_is("kite", RunnerStatus::Online).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
     story.steps(50).await;
     story.runner_is("kite", RunnerStatus::Offline).await;
     let ended = story.ended(&job).await;
@@ -52,7 +52,7 @@ async fn silent_runners_job_is_requeued_under_the_policy() {
     }
     story.runner_is("gull", RunnerStatus::Online).await;
     story.runner_is("kite", RunnerStatus::Offline).await;
-    story.job_until(&job, is(Status::Ready)).await;
+    story.job_until(&job, is(JobStatus::Ready)).await;
     story.waits_for(&job, "starting_now").await;
     let again = gull.claim("c1").await.unwrap();
     assert_eq!((&again.job, again.attempt), (&job, 2));
@@ -69,10 +69,10 @@ async fn possible_push_is_checked_before_the_job_fails() {
     // Offline after 90 s, and within the push window of 120 s.
     story.steps(100).await;
     story.runner_is("kite", RunnerStatus::Offline).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
     story.steps(30).await;
     // The next attempt looks for a pushed commit before the job fails.
-    story.job_until(&job, is(Status::Ready)).await;
+    story.job_until(&job, is(JobStatus::Ready)).await;
     let why = story.api.why(&job).await.unwrap().sentence;
     assert!(why.starts_with("A runner must first check whether the lost attempt pushed its work. No "), "{why}");
     kite.beat(&[]).await;
@@ -115,7 +115,7 @@ async fn sweeper_outage_fails_no_job_of_a_silent_runner() {
     story.pass(Duration::from_secs(600)).await;
     story.runner_is("kite", RunnerStatus::Offline).await;
     story.steps(50).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
     kite.beat(&[&job]).await;
     story.steps(30).await;
     client.credentials().await.unwrap();
@@ -138,13 +138,13 @@ async fn job_missing_from_heartbeats_fails_as_crashed() {
     for _ in 0..3 {
         kite.beat(&[&two]).await;
         story.steps(10).await;
-        assert_eq!(story.api.job(&one).await.unwrap().status, Status::Executing);
+        assert_eq!(story.api.job(&one).await.unwrap().status, JobStatus::Executing);
     }
     story.steps(40).await;
     kite.beat(&[&two]).await;
     story.local.sweep().await.unwrap();
     assert_eq!(story.ended(&one).await.failure.unwrap().code, "runner_crashed");
-    assert_eq!(story.api.job(&two).await.unwrap().status, Status::Executing);
+    assert_eq!(story.api.job(&two).await.unwrap().status, JobStatus::Executing);
     story.end().await;
 }
 

@@ -3,7 +3,7 @@
 use super::hands::{Kind, RUNNERS, TODO, TRIGGER, World, stop};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::fleet::RunnerOrder;
 use pullyard_testkit::Dice;
 use std::collections::BTreeMap;
@@ -184,7 +184,7 @@ impl<'a> Chaos<'a> {
                 world.asks("cancel", cancel).await.is_ok()
             }
             "retry" => {
-                let ended = |status| matches!(status, Status::Failed | Status::Cancelled);
+                let ended = |status| matches!(status, JobStatus::Failed | JobStatus::Cancelled);
                 let jobs = world.jobs().await.into_iter().filter(|job| ended(job.status));
                 let Some(job) = self.dice.one(&jobs.collect::<Vec<_>>()).cloned() else { return false };
                 let key = format!("retry-{}-{}", job.id, self.dice.below(1_000_000));

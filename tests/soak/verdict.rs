@@ -1,7 +1,7 @@
 //! Verifies the state after a soak run.
 
 use super::hands::{Kind, PROJECTS, TODO, World, id};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::ticket::Ticket;
 use serde_json::Value;
@@ -44,7 +44,7 @@ pub(super) async fn faults(world: &World) -> Vec<String> {
 fn of_load(world: &World, jobs: &[Job], tickets: &[Ticket], faults: &mut Vec<String>) {
     let told = world.told.lock().unwrap();
     let entered: BTreeSet<_> = told.iter().map(|event| (&event.project, &event.ticket.key)).collect();
-    let completed = jobs.iter().filter(|job| job.status == Status::Completed).count();
+    let completed = jobs.iter().filter(|job| job.status == JobStatus::Completed).count();
     let pushed: usize = PROJECTS.iter().map(|(project, _)| Pushed::of(&world.root.join(project)).commits()).sum();
     if [tickets.len(), jobs.len(), completed, pushed] != [entered.len(); 4] {
         faults.push(format!(
@@ -56,7 +56,7 @@ fn of_load(world: &World, jobs: &[Job], tickets: &[Ticket], faults: &mut Vec<Str
     }
     let elsewhere = |ticket: &&Ticket| ticket.status != REVIEW || !ticket.badges.is_empty();
     faults.extend(tickets.iter().filter(elsewhere).map(|ticket| format!("not in review: {ticket:?}")));
-    let ended = jobs.iter().filter(|job| job.status != Status::Completed);
+    let ended = jobs.iter().filter(|job| job.status != JobStatus::Completed);
     faults.extend(ended.map(|job| format!("not completed: {job:?}")));
 }
 
@@ -105,9 +105,9 @@ fn of_forge(pushed: &Pushed, pulls: &[Value], faults: &mut Vec<String>) {
 fn of_job(job: &Job, pushed: &Pushed, faults: &mut Vec<String>) {
     let commits = pushed.commits_of(job.id.as_str());
     match (job.status, &job.result) {
-        (Status::Completed, Some(_)) if commits == 1 => {}
+        (JobStatus::Completed, Some(_)) if commits == 1 => {}
         // The job was ended by another writer after its push.
-        (Status::Failed | Status::Cancelled, _) if commits <= 1 => {}
+        (JobStatus::Failed | JobStatus::Cancelled, _) if commits <= 1 => {}
         _ => faults.push(format!("{commits} commits of {job:?}")),
     }
 }
@@ -124,7 +124,7 @@ fn of_ticket(world: &World, ticket: &Ticket, jobs: &[Job], pushed: &Pushed, pull
         .any(|event| event.project == ticket.project && event.ticket.key == ticket.key && event.ticket.status == TODO);
     let badged = ticket.badges == [BADGE];
     match (ticket.status.as_str(), last.status) {
-        (REVIEW, Status::Completed) if ticket.badges.is_empty() => {
+        (REVIEW, JobStatus::Completed) if ticket.badges.is_empty() => {
             let result = last.result.as_ref();
             let branch = result.map(|result| result.branch.as_str()).unwrap_or_default();
             let of_branch = pulls.iter().filter(|pull| pull["head"]["ref"] == branch).collect::<Vec<_>>();
@@ -135,10 +135,10 @@ fn of_ticket(world: &World, ticket: &Ticket, jobs: &[Job], pushed: &Pushed, pull
                 fault("its branch does not end in its last job's commit");
             }
         }
-        (TODO, Status::Failed) if badged => {}
-        (TODO, Status::Cancelled) if ticket.badges.is_empty() => {}
+        (TODO, JobStatus::Failed) if badged => {}
+        (TODO, JobStatus::Cancelled) if ticket.badges.is_empty() => {}
         // A later move by a user takes precedence.
-        (TODO, Status::Completed | Status::Failed) if moved => {}
+        (TODO, JobStatus::Completed | JobStatus::Failed) if moved => {}
         _ => fault(&format!("its last job is {:?}, {}", last.status, last.id)),
     }
 }

@@ -4,10 +4,10 @@ use super::{context, dispatch};
 use crate::cli::User;
 use crate::story::{Setup, Story, Task, begin_all, failed, is};
 use pullyard_domain::agent::Agent;
-use pullyard_domain::breaker::SPREAD;
+use pullyard_domain::breaker::START_SPREAD;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{JobId, SecretName};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
@@ -61,7 +61,7 @@ async fn adopting_job_starts_under_an_open_breaker_without_a_key() {
     let other = story.job_for("e2", "APP-2", 2).await;
     let end = story.clock.now().plus(Duration::from_secs(1_800));
     let met = works(&story, &other, 1).await.finish(&limited("f1", end)).await.unwrap();
-    assert_eq!(met.status, Status::Ready);
+    assert_eq!(met.status, JobStatus::Ready);
     story.kill(&task).await;
     story.died(&job).await;
     story.pass(Duration::from_secs(121)).await;
@@ -79,8 +79,8 @@ async fn no_task_starts_while_the_accounts_limit_is_reached() {
     let job = story.job_for("e1", "APP-1", 1).await;
     let client = works(&story, &job, 1).await;
     let end = story.clock.now().plus(Duration::from_secs(1_800));
-    assert_eq!(client.finish(&limited("f1", end)).await.unwrap().status, Status::Ready);
-    assert_eq!(client.finish(&limited("f1", end)).await.unwrap().status, Status::Ready, "same answer to a repeat");
+    assert_eq!(client.finish(&limited("f1", end)).await.unwrap().status, JobStatus::Ready);
+    assert_eq!(client.finish(&limited("f1", end)).await.unwrap().status, JobStatus::Ready, "same answer to a repeat");
     assert_eq!(story.stored(&job).await["spent_usd_micros"], 1_000, "the cost counts once");
     waits_for(&story, &job, "limit_reached").await;
     let second = story.job_for("e2", "APP-2", 2).await;
@@ -93,8 +93,8 @@ async fn no_task_starts_while_the_accounts_limit_is_reached() {
     started(&story, &second, 0).await;
     started(&story, &job, 1).await;
 
-    // After the limit, jobs start spread over `SPREAD`.
-    story.pass(Duration::from_secs(330) + SPREAD).await;
+    // After the limit, jobs start spread over `START_SPREAD`.
+    story.pass(Duration::from_secs(330) + START_SPREAD).await;
     story.task_of(&job, 2).await;
     story.task_of(&second, 1).await;
     story.end().await;
@@ -135,14 +135,14 @@ async fn failure_soon_after_a_breaker_ends_reopens_it_for_longer() {
     let job = story.job_for("e1", "APP-1", 1).await;
     let overloaded = |id: &str| ends(id, Failure::AgentOverloaded { n: 3 });
     let client = works(&story, &job, 1).await;
-    assert_eq!(client.finish(&overloaded("f1")).await.unwrap().status, Status::Ready);
+    assert_eq!(client.finish(&overloaded("f1")).await.unwrap().status, JobStatus::Ready);
     waits_for(&story, &job, "provider_unavailable").await;
-    story.pass(Duration::from_secs(310) + SPREAD).await;
+    story.pass(Duration::from_secs(310) + START_SPREAD).await;
     let client = works(&story, &job, 2).await;
-    assert_eq!(client.finish(&overloaded("f2")).await.unwrap().status, Status::Ready);
+    assert_eq!(client.finish(&overloaded("f2")).await.unwrap().status, JobStatus::Ready);
     story.pass(Duration::from_secs(310)).await;
     started(&story, &job, 2).await;
-    story.pass(Duration::from_secs(310) + SPREAD).await;
+    story.pass(Duration::from_secs(310) + START_SPREAD).await;
     story.task_of(&job, 3).await;
     story.end().await;
 }
@@ -154,8 +154,8 @@ async fn pause_takes_precedence_over_a_limit() {
     let client = works(&story, &job, 1).await;
     story.api.pause_job(&job).await.unwrap();
     let end = story.clock.now().plus(Duration::from_secs(1_800));
-    assert_eq!(client.finish(&limited("f1", end)).await.unwrap().status, Status::Paused);
-    story.job_until(&job, is(Status::Paused)).await;
+    assert_eq!(client.finish(&limited("f1", end)).await.unwrap().status, JobStatus::Paused);
+    story.job_until(&job, is(JobStatus::Paused)).await;
     story.api.continue_job(&job).await.unwrap();
     story.quiet().await;
     waits_for(&story, &job, "limit_reached").await;

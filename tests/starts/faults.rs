@@ -3,7 +3,7 @@
 use super::{START_WITHIN, context, dispatch, named, tell, waits};
 use crate::story::{Setup, Story, Task, begin_all, completed, is, until};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_emulator::ecs::Outcome;
 use pullyard_local::Hints;
 use pullyard_protocol::attempt::Phase;
@@ -33,7 +33,7 @@ async fn check_passing(forms: &[(&[Outcome], &str)]) {
     for ((outcomes, code), number) in forms.iter().zip(1..) {
         failed_start(&story, &job, number).await;
         let seen = story.api.job(&job).await.unwrap();
-        assert_eq!((seen.status, seen.attempt), (Status::Ready, 0), "{outcomes:?}");
+        assert_eq!((seen.status, seen.attempt), (JobStatus::Ready, 0), "{outcomes:?}");
         assert_eq!(seen.waits.unwrap().code, *code, "{outcomes:?}");
         assert_eq!(story.tasks_of(&job).await.len(), 0, "{outcomes:?}");
         story.pass(PUT_OFF).await;
@@ -91,7 +91,7 @@ async fn permanent_ecs_refusal_fails_the_job_with_its_reason() {
             story.pass(PUT_OFF).await;
         }
         let ended = story.ended(&job).await;
-        assert_eq!((ended.status, ended.attempt), (Status::Failed, 0), "{outcome:?}");
+        assert_eq!((ended.status, ended.attempt), (JobStatus::Failed, 0), "{outcome:?}");
         let failure = ended.failure.unwrap();
         assert_eq!(failure.code, "task_never_started", "{outcome:?}");
         assert!(failure.facts.to_string().contains(words), "{outcome:?}: {}", failure.facts);
@@ -211,7 +211,7 @@ async fn unreported_death_ends_job_at_limit_and_keeps_late_result() {
     story.kill(&task).await;
     story.task_stopped(&task).await;
     story.pass(Duration::from_secs(3_600)).await;
-    story.job_until(&job, is(Status::Syncing)).await;
+    story.job_until(&job, is(JobStatus::Syncing)).await;
     story.pass(Duration::from_secs(61)).await;
     story.adopts_nothing(&job).await;
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "time_limit");
@@ -235,12 +235,12 @@ async fn finish_after_a_noted_death_counts_within_the_grace() {
         story.kill(&task).await;
         story.died(&job).await;
         if !late {
-            assert_eq!(client.finish(&completed("late", 7)).await.unwrap().status, Status::Completed);
+            assert_eq!(client.finish(&completed("late", 7)).await.unwrap().status, JobStatus::Completed);
             assert_eq!(story.ended(&job).await.result.unwrap().number, 7);
         } else {
             // The job ends only after its push window.
             story.pass(GRACE).await;
-            story.job_until(&job, is(Status::Syncing)).await;
+            story.job_until(&job, is(JobStatus::Syncing)).await;
             story.pass(Duration::from_secs(120)).await;
             story.adopts_nothing(&job).await;
             assert_eq!(story.ended(&job).await.failure.unwrap().code, "runner_crashed");

@@ -3,7 +3,7 @@
 use super::{Story, begin_all, failed, until};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, JobId};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::attempt::{Assignment, FinishRequest, Phase, StartRequest};
 use pullyard_protocol::client::{AttemptClient, Error};
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ impl Story {
         assert_eq!((assignment.adopts, assignment.attempt), (true, 2));
         begin_all(&client, Phase::Preparing).await;
         let nothing = FinishRequest { failure: Some(Failure::NothingPushed {}), ..failed("nothing") };
-        assert_eq!(client.finish(&nothing).await.unwrap().status, Status::Failed);
+        assert_eq!(client.finish(&nothing).await.unwrap().status, JobStatus::Failed);
     }
 
     pub(crate) async fn claim_as(

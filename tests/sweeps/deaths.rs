@@ -3,7 +3,7 @@
 use super::{GRACE, assert_done_once, assert_failed, settings};
 use crate::story::{Setup, Story, Task, begin_all, until};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::{Limits, OfflinePolicy, Settings};
 use pullyard_protocol::attempt::Phase;
 use serde_json::json;
@@ -103,7 +103,7 @@ async fn killed_at(at: &str, settings: Settings) -> (Holds, Story, JobId) {
 #[tokio::test(flavor = "multi_thread")]
 async fn runner_death_while_preparing_requeues_the_job() {
     let (_holds, story, job) = killed_at("fetch", Setup::default().settings).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Preparing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Preparing);
     story.pass(GRACE).await;
     let ended = story.ended(&job).await;
     assert_eq!(ended.attempt, 2);
@@ -116,10 +116,10 @@ async fn runner_death_while_preparing_requeues_the_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn runner_death_while_executing_fails_the_job_by_default() {
     let (_holds, story, job) = killed_at("agent", Setup::default().settings).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Executing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
     story.pass(GRACE).await;
     let ended = story.ended(&job).await;
-    assert_eq!(ended.status, Status::Failed);
+    assert_eq!(ended.status, JobStatus::Failed);
     let failure = ended.failure.unwrap();
     assert_eq!((failure.code.as_str(), failure.facts["exit"].as_str()), ("runner_crashed", Some("signal 9")));
     assert_failed(&story, "APP-1").await;
@@ -140,7 +140,7 @@ async fn runner_death_while_executing_requeues_under_the_policy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn runner_death_before_the_push_leaves_one_pull_request() {
     let (_holds, story, job) = killed_at("push", settings(Limits::default(), OfflinePolicy::Requeue)).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
     story.pass(Duration::from_secs(121)).await;
     let ended = story.ended(&job).await;
     assert_eq!(ended.attempt, 2);
@@ -165,7 +165,7 @@ async fn commit_pushed_before_a_runner_death_is_adopted() {
 async fn death_during_push_fails_the_job_after_the_push_window() {
     let (_holds, story, job) = killed_at("push", Setup::default().settings).await;
     story.pass(GRACE).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, Status::Syncing);
+    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
     story.pass(Duration::from_secs(105)).await;
     // The forge has no commit of the job, so it fails with the loss.
     let ended = story.ended(&job).await;

@@ -4,7 +4,7 @@ use super::deaths::Holds;
 use super::{WAKE, assert_done_once, assert_failed, swept};
 use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task, WORKING_AGENT, begin_all, failed, until};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_local::Hints;
 use pullyard_protocol::attempt::Phase;
 use pullyard_protocol::client::AttemptClient;
@@ -172,7 +172,7 @@ async fn reentered_ticket_reuses_only_an_open_pull_request() {
     let work = async |event: &str, minute| {
         let job = story.job_for(event, "APP-1", minute).await;
         let ended = story.ended(&job).await;
-        assert_eq!(ended.status, Status::Completed, "{:?}", ended.failure);
+        assert_eq!(ended.status, JobStatus::Completed, "{:?}", ended.failure);
         assert_eq!(story.settled("APP-1").await.status, REVIEW);
         ended.result.unwrap()
     };

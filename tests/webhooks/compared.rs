@@ -4,7 +4,7 @@ use super::World;
 use super::recovery::{FAR_ID, Far, NOT_FOUND, told};
 use crate::cli::User;
 use pullyard_domain::hook::Ingress;
-use pullyard_domain::hook::look::Look;
+use pullyard_domain::hook::look::PollProgress;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::time::Timestamp;
@@ -38,7 +38,7 @@ impl World {
     }
 
     /// Polls once and returns the stored progress.
-    async fn polled(&self) -> Look {
+    async fn polled(&self) -> PollProgress {
         self.story.pass(Duration::from_secs(61)).await;
         self.story.quiet().await;
         let store = self.story.store().await;
@@ -135,7 +135,7 @@ async fn full_comparison_resumes_where_the_last_poll_stopped() {
     world.polls(&far, 101..=145, PullRequestState::Open).await;
     let store = world.story.store().await;
     let mut poll = store.poll(&world.story.project, &number(0).integration, FAR_ID).await.unwrap().unwrap();
-    poll.look = Look::default();
+    poll.look = PollProgress::default();
     assert_eq!(store.put_poll(&poll).await.unwrap(), Write::Applied);
     let (begins, mut look) = (world.story.clock.now(), world.polled().await);
     let most = look.since;

@@ -2,7 +2,7 @@
 
 use super::{World, name, signed};
 use crate::story::REPOSITORY;
-use pullyard_domain::hook::Hook;
+use pullyard_domain::hook::Webhook;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_store::Write;
 use reqwest::Method;
@@ -72,7 +72,7 @@ async fn hook_without_a_stored_id_is_removed_at_the_forge() {
     world.story.local.forge().deliveries_settled().await;
     // The state after a crash before the id was stored.
     let hook = store.hook(&name("acme")).await.unwrap().unwrap();
-    assert_eq!(store.put_hook(&Hook { forge_id: None, ..hook }).await.unwrap(), Write::Applied);
+    assert_eq!(store.put_hook(&Webhook { forge_id: None, ..hook }).await.unwrap(), Write::Applied);
     api.remove_hook(&name("acme"), false).await.unwrap();
     let there = world.story.forge(Method::GET, "/hooks", Value::Null).await;
     let ids: Vec<_> = there.as_array().unwrap().iter().map(|hook| hook["id"].as_u64()).collect();

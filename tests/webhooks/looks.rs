@@ -73,7 +73,7 @@ async fn reconnected_repository_is_polled_again() {
     let world = World::make().await;
     let (store, gh1) = (world.story.store().await, IntegrationId::new("gh1").unwrap());
     let stored = async || store.poll(&world.story.project, &gh1, world.repository).await.unwrap().unwrap();
-    let gone = stored().await.gone(world.story.clock.now()).unwrap();
+    let gone = stored().await.mark_gone(world.story.clock.now()).unwrap();
     assert_eq!(store.put_poll(&gone).await.unwrap(), Write::Applied);
     let add = json!({
         "integration": "gh1", "name": REPOSITORY, "agent": { "capability": "command", "command": ["./agent.sh"] },

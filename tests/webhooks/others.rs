@@ -5,7 +5,7 @@ use crate::hold::at_noon;
 use crate::story::{REPOSITORY, Setup, until};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::id::{IntegrationId, ProjectId, ReviewId};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::secret::SecretKind;
@@ -61,7 +61,7 @@ async fn hook_of_one_project_does_not_affect_another_project() {
     assert_eq!(said["code"], "accepted", "{said}");
     let said = world.send("other", "pull_request", &world.closed()).await.1;
     assert_eq!(said["code"], "event_ignored", "{said}");
-    assert_eq!(world.revised().await.status, Status::Pending);
+    assert_eq!(world.revised().await.status, JobStatus::Pending);
     world.story.end().await;
 }
 

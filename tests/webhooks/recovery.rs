@@ -214,7 +214,7 @@ impl World {
         assert_eq!(store.put_repository(&there, None).await.unwrap(), Write::Applied);
         for number in numbers {
             let id = PullRequestId { integration: integration.clone(), repository: FAR_ID, number };
-            let linked = PullRequest::linked(id, project.clone(), None, None);
+            let linked = PullRequest::new(id, project.clone(), None, None);
             assert_eq!(store.update_pull_request(&linked).await.unwrap(), Write::Applied);
         }
     }

@@ -71,7 +71,7 @@ async fn replay_of_a_strangers_comment_is_refused_again() {
 async fn replay_of_our_own_comment_is_refused_again() {
     // A bot is recognized by its account, a user's account by the marker.
     comments_of_ours(AccountKind::Bot, "Bot", "/pullyard revise and again".into()).await;
-    let marked = Marker::Status.on(ForgeKind::GitHub, "/pullyard revise and again");
+    let marked = Marker::Status.append_to(ForgeKind::GitHub, "/pullyard revise and again");
     comments_of_ours(AccountKind::User, "User", marked).await;
 }
 

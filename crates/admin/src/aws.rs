@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use pullyard_domain::text::causes;
+use pullyard_domain::text::format_error_chain;
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::config::bounded;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName};
@@ -139,7 +139,7 @@ impl Aws {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("pullyard/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| Error::NoCredentials { reason: causes(&error) })?;
+            .map_err(|error| Error::NoCredentials { reason: format_error_chain(&error) })?;
         Ok(Self { sdk, region, http, clocks: Mutex::new(None) })
     }
 
@@ -183,7 +183,7 @@ impl Aws {
         let unreachable = |error: reqwest::Error| Error::Unreachable {
             service: said,
             region: self.region.clone(),
-            reason: causes(&error.without_url()),
+            reason: format_error_chain(&error.without_url()),
         };
         let answer = self.http.get(url).send().await.and_then(reqwest::Response::error_for_status);
         let mut answer = answer.map_err(unreachable)?;
@@ -237,7 +237,7 @@ impl Aws {
         let unreachable = |error: &reqwest::Error| Error::Unreachable {
             service: said,
             region: self.region.clone(),
-            reason: causes(error),
+            reason: format_error_chain(error),
         };
         let url =
             self.sdk.endpoint_url().map_or_else(|| self.address(host), |url| format!("{}/", url.trim_end_matches('/')));
@@ -265,7 +265,7 @@ impl Aws {
     async fn signed(&self, call: &Call<'_>, url: &str) -> Result<HeaderMap, Error> {
         let none = |reason: String| Error::NoCredentials { reason };
         let provider = self.sdk.credentials_provider().ok_or_else(|| none("there are no credentials".into()))?;
-        let credentials = provider.provide_credentials().await.map_err(|error| none(causes(&error)))?;
+        let credentials = provider.provide_credentials().await.map_err(|error| none(format_error_chain(&error)))?;
         let identity = credentials.into();
         let now = SystemTime::now();
         let skewed = self.clocks().filter(|clocks| clocks.apart() > SIGNATURES_BEAR);

@@ -5,7 +5,7 @@ use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use pullyard_domain::text::causes;
+use pullyard_domain::text::format_error_chain;
 use serde::Deserialize;
 use std::ffi::OsStr;
 use std::process::Stdio;
@@ -24,7 +24,7 @@ pub(crate) async fn resolve(sdk: SdkConfig, profile: Option<&str>) -> Result<Sdk
         // The profile uses a method whose feature of aws-config is off.
         Err(CredentialsError::InvalidConfiguration(_)) => with_exported(sdk, profile).await,
         Err(CredentialsError::CredentialsNotLoaded(_)) if profile.is_some() => with_exported(sdk, profile).await,
-        Err(error) => Err(missing(causes(&error))),
+        Err(error) => Err(missing(format_error_chain(&error))),
     }
 }
 

@@ -23,7 +23,7 @@ pub use signing::SigningNeed;
 
 use crate::{Aws, Error, Stack};
 use futures::future::join_all;
-use pullyard_domain::text::causes;
+use pullyard_domain::text::format_error_chain;
 use serde::Serialize;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -109,7 +109,7 @@ fn unseen(check: &'static str, error: &Error) -> Finding {
     } else {
         "Run the command again; if it fails again, check the AWS Health Dashboard for this region."
     };
-    Finding::wrong(check, format!("This check failed: failed to {}.", causes(error)), help)
+    Finding::wrong(check, format!("This check failed: failed to {}.", format_error_chain(error)), help)
 }
 
 fn deployed(stack: &Stack) -> Finding {

@@ -58,7 +58,7 @@ impl Error {
 
 impl From<pullyard_store::Error> for Error {
     fn from(error: pullyard_store::Error) -> Self {
-        let reason = pullyard_domain::text::causes(&error);
+        let reason = pullyard_domain::text::format_error_chain(&error);
         Self::Table { reason, transient: error.is_transient() }
     }
 }

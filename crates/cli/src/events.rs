@@ -4,7 +4,7 @@ mod sign;
 
 use crate::client::{Exit, Fault, Global, Screen};
 use clap::Subcommand;
-use pullyard_domain::text::causes;
+use pullyard_domain::text::format_error_chain;
 use pullyard_local::load_environment;
 use serde_json::Value;
 use sign::Sign;
@@ -69,7 +69,7 @@ impl Events {
 fn print_environment(screen: &Screen, data: &Path, host: &str) -> Result<(), Fault> {
     let failed = |reason: String| Fault::new(Exit::Failed, reason);
     let mut environment = load_environment(data)
-        .map_err(|error| failed(format!("failed to {}", causes(&error))))?
+        .map_err(|error| failed(format!("failed to {}", format_error_chain(&error))))?
         .ok_or_else(|| failed(format!("no `pullyard up` runs on the data folder {}", data.display())))
         .map_err(|fault| fault.help("start one with `pullyard up`, or choose its folder with --data"))?;
     for name in CALLED {

@@ -4,7 +4,7 @@ use crate::client::{self, Exit, Fault, Global, Screen};
 use crate::ends::{End, Ends};
 use crate::logs;
 use pullyard_domain::agent::{AUTO, Agent, COMMAND};
-use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{Compute, ForgeKind, Limits, Settings};
 use pullyard_domain::secret::SecretKind;
@@ -146,7 +146,7 @@ impl Try {
             name: self.repository,
             agent,
             workflows: false,
-            commands: OwnCommands::default(),
+            commands: CommandOverrides::default(),
         };
         let repository = api.add_repository(&project, &add).await?;
         screen.note(&format!("works on {} as {}", repository.name, connected.account.login));

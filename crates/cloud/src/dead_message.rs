@@ -1,20 +1,20 @@
 //! Parses the body of a dead letter into the message that failed.
 
 use crate::Undelivered;
-use pullyard_domain::dead_letter::{Message, Queue};
+use pullyard_domain::dead_letter::{DeadLetterMessage, Queue};
 use pullyard_domain::wakeup::JobWakeup;
 
-/// A body that this version cannot parse is [`Message::Unreadable`].
-pub fn parse_dead_letter(queue: Queue, body: &str) -> Message {
+/// A body that this version cannot parse is [`DeadLetterMessage::Unreadable`].
+pub fn parse_dead_letter(queue: Queue, body: &str) -> DeadLetterMessage {
     let parsed = match queue {
-        Queue::Dispatch => serde_json::from_str(body).map(|JobWakeup { job }| Message::Start(job)),
-        Queue::Effects => serde_json::from_str(body).map(Message::Effect),
+        Queue::Dispatch => serde_json::from_str(body).map(|JobWakeup { job }| DeadLetterMessage::Start(job)),
+        Queue::Effects => serde_json::from_str(body).map(DeadLetterMessage::Effect),
         Queue::Undelivered => serde_json::from_str(body).map(|Undelivered { why, event }| match event.stopped() {
-            Some(stopped) => Message::Death(why, Box::new(stopped)),
-            None => Message::DeathOfOther(why),
+            Some(stopped) => DeadLetterMessage::TaskStop(why, Box::new(stopped)),
+            None => DeadLetterMessage::ForeignTaskStop(why),
         }),
     };
-    parsed.unwrap_or(Message::Unreadable)
+    parsed.unwrap_or(DeadLetterMessage::Unreadable)
 }
 
 #[cfg(test)]

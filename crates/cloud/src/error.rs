@@ -1,6 +1,6 @@
 //! Errors of the AWS services other than the table.
 
-use pullyard_domain::text::causes;
+use pullyard_domain::text::format_error_chain;
 use std::error::Error as StdError;
 
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,6 @@ impl Error {
     }
 
     pub(crate) fn unavailable(operation: &'static str, error: impl StdError) -> Self {
-        Self::Unavailable { operation, reason: causes(&error) }
+        Self::Unavailable { operation, reason: format_error_chain(&error) }
     }
 }

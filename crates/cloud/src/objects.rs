@@ -10,7 +10,7 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use pullyard_domain::artifact::Artifact;
 use pullyard_domain::id::Sha256Hex;
-use pullyard_domain::text::causes;
+use pullyard_domain::text::format_error_chain;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -167,7 +167,7 @@ impl Objects {
         // Only S3 requires the unchanged path in the signature.
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        let unsigned = |reason: &dyn std::error::Error| refused(&causes(reason));
+        let unsigned = |reason: &dyn std::error::Error| refused(&format_error_chain(reason));
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
@@ -218,7 +218,7 @@ fn base64_of(sha256: &Sha256Hex) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::artifact::Kind;
+    use pullyard_domain::artifact::ArtifactKind;
     use pullyard_domain::id::{ArtifactId, ArtifactName};
     use pullyard_domain::time::Timestamp;
 
@@ -236,7 +236,7 @@ mod tests {
     fn artifact() -> Artifact {
         Artifact {
             id: ArtifactId::new(format!("art_{}", "a".repeat(26))).unwrap(),
-            kind: Kind::Patch,
+            kind: ArtifactKind::Patch,
             name: ArtifactName::new("patch.diff").unwrap(),
             size_bytes: 12,
             sha256: Sha256Hex::new("00ff".repeat(16)).unwrap(),

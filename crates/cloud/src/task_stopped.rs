@@ -2,7 +2,7 @@
 //! Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>.
 
 use pullyard_domain::id::JobId;
-use pullyard_domain::task_stopped::{StopCause, TaskStopped, Undone};
+use pullyard_domain::task_stopped::{StopCause, TaskStop, UnhandledCause};
 use serde::{Deserialize, Serialize};
 
 /// Contains only the fields that we use, so that no serialized event contains the task's variables and token.
@@ -35,12 +35,12 @@ struct Container {
 
 impl TaskStateChange {
     /// The stop of a job's task, else `None`. Events may repeat and arrive out of order, but none follows a stop.
-    pub fn stopped(self) -> Option<TaskStopped> {
+    pub fn stopped(self) -> Option<TaskStop> {
         let detail = self.detail;
         let job = detail.started_by.and_then(|by| JobId::new(by).ok());
         let job = job.filter(|_| detail.last_status == "STOPPED")?;
         let exit = detail.containers.iter().find_map(|container| container.exit_code);
-        Some(TaskStopped {
+        Some(TaskStop {
             arn: detail.task_arn,
             job,
             cause: cause(detail.stop_code.as_deref(), exit),
@@ -64,7 +64,7 @@ fn cause(stop_code: Option<&str>, exit: Option<i64>) -> StopCause {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "Message")]
 pub struct Undelivered {
-    pub why: Undone,
+    pub why: UnhandledCause,
     pub event: TaskStateChange,
 }
 
@@ -87,10 +87,13 @@ struct RequestContext {
 impl From<Message> for Undelivered {
     fn from(message: Message) -> Self {
         match message {
-            Message::Event(event) => Self { why: Undone::Unreached, event },
+            Message::Event(event) => Self { why: UnhandledCause::Undeliverable, event },
             Message::Record { request_context, request_payload } => {
                 let late = request_context.condition == "EventAgeExceeded";
-                Self { why: if late { Undone::TooLate } else { Undone::Failed }, event: request_payload }
+                Self {
+                    why: if late { UnhandledCause::Expired } else { UnhandledCause::Failed },
+                    event: request_payload,
+                }
             }
         }
     }
@@ -129,9 +132,9 @@ mod tests {
     #[test]
     fn undelivered_event_is_parsed_in_both_shapes() {
         for (message, why) in [
-            (stop(), Undone::Unreached),
-            (record("RetriesExhausted"), Undone::Failed),
-            (record("EventAgeExceeded"), Undone::TooLate),
+            (stop(), UnhandledCause::Undeliverable),
+            (record("RetriesExhausted"), UnhandledCause::Failed),
+            (record("EventAgeExceeded"), UnhandledCause::Expired),
         ] {
             let read: Undelivered = serde_json::from_value(message).unwrap();
             assert_eq!(read.why, why);

@@ -24,8 +24,8 @@ impl Lineage {
 
 fn header(trace: &TraceId, lineage: Option<&Lineage>) -> String {
     match lineage {
-        Some(lineage) => format!("{};Lineage={}", trace.header(), lineage.0),
-        None => trace.header(),
+        Some(lineage) => format!("{};Lineage={}", trace.to_header(), lineage.0),
+        None => trace.to_header(),
     }
 }
 

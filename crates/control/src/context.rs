@@ -73,7 +73,7 @@ impl Context {
     }
 
     pub(crate) fn secret_name(&self, kind: SecretKind, name: &SecretName) -> String {
-        format!("{}{}{name}", self.secret_root, kind.folder())
+        format!("{}{}{name}", self.secret_root, kind.path_prefix())
     }
 
     pub fn tally(&self) -> &Tally {

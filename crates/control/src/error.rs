@@ -1,9 +1,9 @@
 //! Errors of use cases. A guard's refusal is an answer, not an error.
 
-use pullyard_domain::artifact::Refusal as Refused;
+use pullyard_domain::artifact::ArtifactRefusal as Refused;
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::TokenId;
-use pullyard_domain::job::{NotNow, Status};
+use pullyard_domain::job::{JobStatus, TransitionRefusal};
 use pullyard_domain::runner::Refusal;
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
@@ -74,8 +74,8 @@ pub enum Error {
         /// The late result was stored nevertheless.
         recorded: bool,
     },
-    #[error("do this while the job is {}", .0.words())]
-    WrongStatus(Status),
+    #[error("do this while the job is {}", .0.label())]
+    WrongStatus(JobStatus),
     #[error("change the job: {}", .0.code())]
     Denied(Denial),
     /// A cancel or pause was requested.
@@ -104,15 +104,17 @@ impl Error {
         }
     }
 
-    pub(crate) fn refused(refusal: NotNow, now: Timestamp) -> Self {
+    pub(crate) fn refused(refusal: TransitionRefusal, now: Timestamp) -> Self {
         match refusal {
-            NotNow::LeaseLost => Self::LeaseLost { recorded: false },
-            NotNow::Status(status) => Self::WrongStatus(status),
-            NotNow::Unwanted => Self::Unwanted,
+            TransitionRefusal::LeaseLost => Self::LeaseLost { recorded: false },
+            TransitionRefusal::WrongStatus(status) => Self::WrongStatus(status),
+            TransitionRefusal::StopRequested => Self::Unwanted,
             // Callers handle these where they can occur. Here they indicate a bug.
-            NotNow::NewerInput | NotNow::TooMany => Self::Inconsistent("unexpected input".into()),
-            NotNow::Already => Self::Inconsistent("an unrecognised repeat".into()),
-            NotNow::NotBefore(until) => {
+            TransitionRefusal::NewerInput | TransitionRefusal::TooManyInputs => {
+                Self::Inconsistent("unexpected input".into())
+            }
+            TransitionRefusal::AlreadyDone => Self::Inconsistent("an unrecognised repeat".into()),
+            TransitionRefusal::NotBefore(until) => {
                 Self::Inconsistent(format!("the push window is open until {until}, and it is {now}"))
             }
         }
@@ -121,5 +123,5 @@ impl Error {
 
 /// Formats an error for display in a field of the table.
 pub(crate) fn said(error: &Error) -> String {
-    pullyard_domain::text::clipped(&format!("failed to {error}"), 300)
+    pullyard_domain::text::truncate(&format!("failed to {error}"), 300)
 }

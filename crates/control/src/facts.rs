@@ -1,9 +1,9 @@
 //! Loads the facts of a decision. Reads are strong, because no write verifies most refusals.
 
 use crate::{Context, Error};
-use pullyard_domain::budget::{Day, Today};
+use pullyard_domain::budget::{DailyUsage, Day};
 use pullyard_domain::event::{TicketEvent, TicketText};
-use pullyard_domain::facts::{Facts, FirstAnswer, RepositoryFact};
+use pullyard_domain::facts::{Facts, FirstDecision, RepositoryFact};
 use pullyard_domain::id::{DeliveryId, RepositoryName};
 use pullyard_domain::job::Job;
 use pullyard_domain::project::Project;
@@ -19,31 +19,31 @@ pub(crate) async fn facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Fact
     };
     let repository = match &project {
         Some(project) => repository_fact(ctx, project, text.repository.as_ref()).await?,
-        None => RepositoryFact::Unnamed,
+        None => RepositoryFact::NotNamed,
     };
     let now = ctx.clock.now();
     let today = today(ctx, project.as_ref(), now).await?;
-    Ok((Facts { now, first, project, ticket, repository, today }, text))
+    Ok((Facts { now, first_decision: first, project, ticket, repository, usage: today }, text))
 }
 
-async fn first_answer(ctx: &Context, event: &TicketEvent) -> Result<Option<FirstAnswer>, Error> {
-    let first = ctx.store.delivery(&DeliveryId::of_ticket_event(&event.project, &event.event)).await?;
-    Ok(first.map(|first| FirstAnswer {
+async fn first_answer(ctx: &Context, event: &TicketEvent) -> Result<Option<FirstDecision>, Error> {
+    let first = ctx.store.delivery(&DeliveryId::for_ticket_event(&event.project, &event.event)).await?;
+    Ok(first.map(|first| FirstDecision {
         reason: first.reason,
         at: first.at,
-        seen: first.seen,
+        repeats: first.seen,
         status_before: first.facts.and_then(|facts| facts.status_before),
     }))
 }
 
 /// Loads a project's usage of today. A project without a budget needs no read.
-pub(crate) async fn today(ctx: &Context, project: Option<&Project>, now: Timestamp) -> Result<Today, Error> {
-    let day = Day::of(now);
-    let stored = match project.filter(|project| project.settings.budget.is_set()) {
+pub(crate) async fn today(ctx: &Context, project: Option<&Project>, now: Timestamp) -> Result<DailyUsage, Error> {
+    let day = Day::containing(now);
+    let stored = match project.filter(|project| project.settings.budget.has_limit()) {
         Some(project) => ctx.store.budget(&project.id, day).await?,
         None => None,
     };
-    Ok(stored.unwrap_or(Today::unused(day)))
+    Ok(stored.unwrap_or(DailyUsage::zero(day)))
 }
 
 pub(crate) async fn repository_fact(
@@ -52,10 +52,10 @@ pub(crate) async fn repository_fact(
     named: Option<&RepositoryName>,
 ) -> Result<RepositoryFact, Error> {
     let Some(name) = named.or(project.settings.default_repository.as_ref()) else {
-        return Ok(RepositoryFact::Unnamed);
+        return Ok(RepositoryFact::NotNamed);
     };
     Ok(match ctx.store.repository_named(&project.id, name).await? {
-        Some(repository) => RepositoryFact::Connected(Box::new(repository.under(&project.settings))),
+        Some(repository) => RepositoryFact::Connected(Box::new(repository.resolve_agent(&project.settings))),
         None => RepositoryFact::NotConnected(name.clone()),
     })
 }
@@ -68,7 +68,7 @@ pub(crate) async fn repository_of_retry(
     named: Option<&RepositoryName>,
 ) -> Result<RepositoryFact, Error> {
     match ctx.store.repository(&project.id, &of.integration, of.repository).await? {
-        Some(repository) => Ok(RepositoryFact::Connected(Box::new(repository.under(&project.settings)))),
+        Some(repository) => Ok(RepositoryFact::Connected(Box::new(repository.resolve_agent(&project.settings)))),
         None => repository_fact(ctx, project, named).await,
     }
 }

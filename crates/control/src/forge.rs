@@ -2,10 +2,10 @@
 
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
-use pullyard_domain::hook::{Hook, HookKind};
+use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::{Account, ForgeKind, Integration, Repository};
-use pullyard_domain::secret::flaw_of_token;
+use pullyard_domain::secret::token_fault;
 use pullyard_forge::{
     Bitbucket, Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Only, Permissions, Token, features,
 };
@@ -52,15 +52,15 @@ pub(crate) async fn forge_at(
 pub(crate) async fn account_of(forge: &Forge) -> Result<Account, Error> {
     match (forge.account().await, forge) {
         (Ok(account), _) => Ok(Account { id: account.id, login: account.login }),
-        (Err(pullyard_forge::Error::Forbidden { .. }), Forge::Bitbucket(_)) => Ok(Account::untold()),
+        (Err(pullyard_forge::Error::Forbidden { .. }), Forge::Bitbucket(_)) => Ok(Account::unknown()),
         (Err(error), _) => Err(error.into()),
     }
 }
 
 /// Errors: `Invalid` for an organisation's hook with an App, or an App's hook without an App.
-pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Forge, Error> {
+pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook: &Webhook) -> Result<Forge, Error> {
     match (&integration.auth, &hook.kind) {
-        (_, HookKind::App {}) => match app_of(ctx, integration).await? {
+        (_, WebhookScope::App {}) => match app_of(ctx, integration).await? {
             Some(app) => Ok(Forge::GitHub(GitHub::as_app(&app)?)),
             None => Err(Error::Invalid {
                 pointer: "/integration",
@@ -68,11 +68,11 @@ pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook
             }),
         },
         (Auth::Token { secret }, _) => client(ctx, integration.kind, &integration.api_url, read(ctx, secret).await?),
-        (Auth::App { .. }, HookKind::Repository { name, id }) => match repository_of_hook(ctx, hook, *id).await? {
+        (Auth::App { .. }, WebhookScope::Repository { name, id }) => match repository_of_hook(ctx, hook, *id).await? {
             Some(known) => forge_of(ctx, integration, &known).await,
             None => forge_for_new(ctx, integration, name).await,
         },
-        (Auth::App { .. }, HookKind::Organisation { .. }) => Err(Error::Invalid {
+        (Auth::App { .. }, WebhookScope::Organisation { .. }) => Err(Error::Invalid {
             pointer: "/integration",
             fault: "an App can't change an organisation's webhook; it has its own for all installations".into(),
         }),
@@ -80,7 +80,7 @@ pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook
 }
 
 /// Returns the repository with this id from the first project of the hook that has it.
-pub(crate) async fn repository_of_hook(ctx: &Context, hook: &Hook, id: u64) -> Result<Option<Repository>, Error> {
+pub(crate) async fn repository_of_hook(ctx: &Context, hook: &Webhook, id: u64) -> Result<Option<Repository>, Error> {
     for project in hook.projects() {
         if let Some(known) = ctx.store.repository(project, &hook.integration, id).await? {
             return Ok(Some(known));
@@ -148,7 +148,7 @@ async fn read(ctx: &Context, secret: &str) -> Result<Token, Error> {
 /// Reads the token in a secret. The inner error explains an invalid value without quoting it.
 pub(crate) async fn token_in(ctx: &Context, secret: &str) -> Result<Result<Token, String>, Error> {
     let value = ctx.secrets.get(secret).await?;
-    Ok(match flaw_of_token(&value) {
+    Ok(match token_fault(&value) {
         None => Ok(Token::new(value.as_ref())),
         Some(flaw) => Err(format!("the value of {secret} {flaw}")),
     })

@@ -8,8 +8,8 @@ mod round;
 use crate::error::said;
 use crate::sweep::put_off::put_off;
 use crate::{Context, Error};
-use pullyard_domain::hook::look::{Look, look_every};
-use pullyard_domain::hook::{Hook, HookKind, Ingress, Poll};
+use pullyard_domain::hook::look::{PollProgress, poll_interval};
+use pullyard_domain::hook::{Ingress, Poll, Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
 use pullyard_domain::project::Repository;
 use pullyard_domain::time::Timestamp;
@@ -93,12 +93,14 @@ pub async fn poll_now(ctx: &Context, name: &HookName, since: Option<Timestamp>) 
     Ok(looked)
 }
 
-async fn repositories_of(ctx: &Context, hook: &Hook) -> Result<Vec<Repository>, Error> {
+async fn repositories_of(ctx: &Context, hook: &Webhook) -> Result<Vec<Repository>, Error> {
     let mut all = Vec::new();
     for project in hook.projects() {
         match &hook.kind {
-            HookKind::Repository { id, .. } => all.extend(ctx.store.repository(project, &hook.integration, *id).await?),
-            HookKind::Organisation { .. } | HookKind::App {} => {
+            WebhookScope::Repository { id, .. } => {
+                all.extend(ctx.store.repository(project, &hook.integration, *id).await?)
+            }
+            WebhookScope::Organisation { .. } | WebhookScope::App {} => {
                 let connected = ctx.store.repositories(project).await?.into_iter();
                 all.extend(connected.filter(|repository| repository.integration == hook.integration));
             }
@@ -118,7 +120,7 @@ async fn make_due(ctx: &Context, repository: &Repository, since: Option<Timestam
             return Ok(None);
         }
         if let Some(since) = since {
-            poll.look = Look::from(poll.look.since.map_or(since, |seen| seen.min(since)));
+            poll.look = PollProgress::starting_at(poll.look.since.map_or(since, |seen| seen.min(since)));
         }
         (poll.next, poll.not_before) = (now, None);
         if ctx.store.put_poll(&poll).await? == Write::Applied {
@@ -133,8 +135,8 @@ async fn make_due(ctx: &Context, repository: &Repository, since: Option<Timestam
 async fn look(ctx: &Context, mut poll: Poll) -> Result<Option<Found>, Error> {
     let integration = ctx.store.integration(&poll.integration).await?;
     // Stored before calling the forge, so that a poll that fails or is killed does not start again at once.
-    let every = integration.as_ref().map(|integration| look_every(poll.ingress, integration.kind));
-    poll.next = ctx.clock.now().plus(every.unwrap_or(pullyard_domain::hook::RECOVER_EVERY));
+    let every = integration.as_ref().map(|integration| poll_interval(poll.ingress, integration.kind));
+    poll.next = ctx.clock.now().plus(every.unwrap_or(pullyard_domain::hook::RECOVERY_INTERVAL));
     poll.not_before = None;
     if ctx.store.put_poll(&poll).await? == Write::Stale {
         return Ok(None);

@@ -22,7 +22,7 @@ use crate::{Context, Error};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ProjectId, RunnerId};
 use pullyard_domain::runner::Runner;
-use pullyard_domain::runner::sweep::Token;
+use pullyard_domain::runner::sweep::TokenState;
 use pullyard_store::TokenKind;
 use std::collections::BTreeSet;
 
@@ -45,10 +45,10 @@ async fn own_member(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result
     member.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })
 }
 
-pub(crate) async fn token_state(ctx: &Context, hash: &str) -> Result<Token, Error> {
+pub(crate) async fn token_state(ctx: &Context, hash: &str) -> Result<TokenState, Error> {
     let now = ctx.clock.now();
     let good = ctx.store.token(hash).await?.is_some_and(|token| {
         token.kind == TokenKind::Runner && !token.revoked && token.expires_at.is_none_or(|at| now < at)
     });
-    Ok(if good { Token::Good } else { Token::Dead })
+    Ok(if good { TokenState::Valid } else { TokenState::Invalid })
 }

@@ -14,10 +14,10 @@ use crate::jobs::requeue::write_requeue;
 use crate::{Context, Error};
 use gauges::Scheduled;
 use held::sweep_held;
-use pullyard_domain::gauges::{AHEAD, Gauges};
+use pullyard_domain::gauges::{Gauges, MAX_CLOCK_SKEW};
 use pullyard_domain::id::JobId;
-use pullyard_domain::runner::sweep::watched_since;
-use pullyard_domain::sweep::{Step, step};
+use pullyard_domain::runner::sweep::uninterrupted_since;
+use pullyard_domain::sweep::{JobStep, next_step};
 use pullyard_domain::wakeup::{JobWakeup, PollWakeup, PullRequestWakeup, TicketWakeup};
 use pullyard_store::{Proof, Sweeps, WorkKey, Write};
 use put_off::put_off;
@@ -51,8 +51,8 @@ async fn go_round(ctx: &Context, limits: Limits) -> Round {
     let (mut scheduled, mut gauges) = (Scheduled::default(), Gauges::default());
     let read = time.one("read the last round", ctx.store.sweeps()).await;
     // Without a readable note, or with a note from a wrong clock, no runner is judged by its silence.
-    let last = read.as_ref().ok().and_then(Option::as_ref).filter(|last| last.at <= now.plus(AHEAD));
-    let since = watched_since(last.and_then(|last| Some((last.at, last.since?))), now);
+    let last = read.as_ref().ok().and_then(Option::as_ref).filter(|last| last.at <= now.plus(MAX_CLOCK_SKEW));
+    let since = uninterrupted_since(last.and_then(|last| Some((last.at, last.since?))), now);
     // First, so that silences are judged a minute apart, regardless of the other parts.
     faults.note(Box::pin(sweep_runners(ctx, time, since, &mut gauges, &mut report)).await);
     for shard in in_turn(now) {
@@ -74,11 +74,11 @@ async fn go_round(ctx: &Context, limits: Limits) -> Round {
             round.ready_at = now;
         }
         if faults.none() {
-            let gauges = gauges.taken(now);
+            let gauges = gauges.finish(now);
             round.gauges = Some(gauges.clone());
             report.gauges = Some(gauges);
         } else {
-            round.gauges = Some(gauges.of_a_part(gauges::of_before(ctx, time, &read).await, now));
+            round.gauges = Some(gauges.or_recent(gauges::of_before(ctx, time, &read).await, now));
         }
     }
     // Last, because the counts do not depend on the note, and a failed read must not lose them.
@@ -181,37 +181,37 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Done, Error> {
         let Some(job) = ctx.store.job(job).await? else {
             return Ok(Done::Nothing);
         };
-        let (written, done) = match step(&job, now) {
-            Step::Nothing => return Ok(Done::Nothing),
-            Step::Admit => {
+        let (written, done) = match next_step(&job, now) {
+            JobStep::Nothing => return Ok(Done::Nothing),
+            JobStep::Admit => {
                 // Another function may call forges. It checks the job again.
                 ctx.wakeups.admit_job(&JobWakeup { job: job.id.clone() }).await?;
                 return Ok(Done::Admit);
             }
-            Step::Start if replace(ctx, &job).await? => return Ok(Done::Start),
-            Step::Start | Step::StartAnew(_) => {
+            JobStep::Start if replace(ctx, &job).await? => return Ok(Done::Start),
+            JobStep::Start | JobStep::Restart(_) => {
                 // Only the dispatcher starts tasks. It checks the job again.
                 ctx.wakeups.wake_job(&JobWakeup { job: job.id.clone() }).await?;
                 return Ok(Done::Start);
             }
-            Step::Requeue(failure) => {
-                let next = job.requeued(now).map_err(|refusal| Error::refused(refusal, now))?;
+            JobStep::Requeue(failure) => {
+                let next = job.requeue(now).map_err(|refusal| Error::refused(refusal, now))?;
                 (write_requeue(ctx, &job, &next, failure, Proof::Nothing, now).await?, Done::Requeue)
             }
-            Step::Adopt(loss) => {
-                let next = job.requeued_to_adopt(loss.clone(), now).map_err(|refusal| Error::refused(refusal, now))?;
+            JobStep::Adopt(loss) => {
+                let next = job.requeue_to_adopt(loss.clone(), now).map_err(|refusal| Error::refused(refusal, now))?;
                 (write_requeue(ctx, &job, &next, loss, Proof::Nothing, now).await?, Done::Requeue)
             }
-            Step::Expire => {
-                let next = job.expired(now).map_err(|refusal| Error::refused(refusal, now))?;
+            JobStep::Expire => {
+                let next = job.expire_suspension(now).map_err(|refusal| Error::refused(refusal, now))?;
                 (write_end(ctx, &job, &next, Proof::Nothing, now).await?, Done::End)
             }
-            Step::CallOff => {
-                let next = job.called_off(now).map_err(|refusal| Error::refused(refusal, now))?;
+            JobStep::Cancel => {
+                let next = job.enforce_cancel(now).map_err(|refusal| Error::refused(refusal, now))?;
                 (write_end(ctx, &job, &next, Proof::Nothing, now).await?, Done::End)
             }
-            Step::GiveUp(failure) => {
-                let next = job.given_up(failure, now).map_err(|refusal| Error::refused(refusal, now))?;
+            JobStep::Fail(failure) => {
+                let next = job.fail(failure, now).map_err(|refusal| Error::refused(refusal, now))?;
                 (write_end(ctx, &job, &next, Proof::Nothing, now).await?, Done::End)
             }
         };

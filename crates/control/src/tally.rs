@@ -1,7 +1,7 @@
 //! Counts events in this process for metrics. Counts affect no decision, and are lost in a crash.
 
 use pullyard_domain::decision::{Reason, Verdict};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counts {
@@ -68,11 +68,11 @@ impl Tally {
         });
     }
 
-    pub(crate) fn ended(&self, status: Status) {
+    pub(crate) fn ended(&self, status: JobStatus) {
         match status {
-            Status::Completed => self.add(Count::JobCompleted),
-            Status::Failed => self.add(Count::JobFailed),
-            Status::Cancelled => self.add(Count::JobCancelled),
+            JobStatus::Completed => self.add(Count::JobCompleted),
+            JobStatus::Failed => self.add(Count::JobFailed),
+            JobStatus::Cancelled => self.add(Count::JobCancelled),
             _ => {}
         }
     }
@@ -92,10 +92,10 @@ mod tests {
     #[test]
     fn taking_the_tally_resets_it() {
         let tally = Tally::default();
-        tally.ended(Status::Failed);
-        tally.ended(Status::Failed);
-        tally.ended(Status::Completed);
-        tally.ended(Status::Executing);
+        tally.ended(JobStatus::Failed);
+        tally.ended(JobStatus::Failed);
+        tally.ended(JobStatus::Completed);
+        tally.ended(JobStatus::Executing);
         assert_eq!(tally.take(), [(Count::JobCompleted, 1), (Count::JobFailed, 2)]);
         assert_eq!(tally.take(), []);
     }
@@ -117,9 +117,9 @@ mod tests {
             assert_eq!(tally.take(), [(expected, 1)]);
         }
         for (status, expected) in [
-            (Status::Completed, Count::JobCompleted),
-            (Status::Failed, Count::JobFailed),
-            (Status::Cancelled, Count::JobCancelled),
+            (JobStatus::Completed, Count::JobCompleted),
+            (JobStatus::Failed, Count::JobFailed),
+            (JobStatus::Cancelled, Count::JobCancelled),
         ] {
             tally.ended(status);
             assert_eq!(tally.take(), [(expected, 1)]);

@@ -12,13 +12,13 @@ use crate::review::{Changed, Reach, decide_or_queue, pull_request_changed, repos
 use crate::tally::Count;
 use crate::{Answer, Context, Error};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, MOST_SEEN, ReviewSubject, Source};
-use pullyard_domain::hook::Hook;
+use pullyard_domain::delivery::{Delivery, MAX_REPEATS, ReviewSubject, Source};
+use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{DeliveryId, EventId, HookName, IntegrationId, RepositoryName};
 use pullyard_domain::project::{ForgeKind, Repository};
-use pullyard_domain::pull_request::{PullRequestId, label};
-use pullyard_domain::review::{ReviewEvent, SeenPullRequest};
-use pullyard_domain::text::clipped;
+use pullyard_domain::pull_request::{PullRequestId, pull_request_label};
+use pullyard_domain::review::{PullRequestSnapshot, ReviewEvent};
+use pullyard_domain::text::truncate;
 use pullyard_forge::webhook::{Event, Language, parse};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -94,7 +94,7 @@ pub async fn receive(ctx: &Context, call: &Call<'_>) -> Result<Received, Error> 
     decided(ctx, &hook, call, told).await
 }
 
-async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Result<Received, Error> {
+async fn decided(ctx: &Context, hook: &Webhook, call: &Call<'_>, told: Told) -> Result<Received, Error> {
     let reach = reach_of(hook);
     let answer = match told {
         Told::Ping => {
@@ -121,7 +121,7 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
             decide(ctx, &reach, &command.on(hook, shown_name(call), &pull_request)).await?
         }
         Told::PullRequest { seen, event } => {
-            let about = label(Some(&seen.repository), seen.id.number);
+            let about = pull_request_label(Some(&seen.repository), seen.id.number);
             let reason = match pull_request_changed(ctx, &reach, &seen).await? {
                 Changed::NotOurs => Reason::EventIgnored { event: format!("{event} of {about}, which has no ticket,") },
                 Changed::Nothing | Changed::Noted => Reason::Noted { event: format!("{event} of {about}") },
@@ -143,7 +143,7 @@ async fn decided(ctx: &Context, hook: &Hook, call: &Call<'_>, told: Told) -> Res
             note(ctx, hook, call, Reason::EditedReview {}, None).await?
         }
         Told::Nothing { event } => {
-            note(ctx, hook, call, Reason::EventIgnored { event: clipped(&event, 80) }, None).await?
+            note(ctx, hook, call, Reason::EventIgnored { event: truncate(&event, 80) }, None).await?
         }
     };
     Ok(Received::Decided(answer))
@@ -167,14 +167,14 @@ async fn connected(
     Ok(None)
 }
 
-fn reach_of(hook: &Hook) -> Reach {
+fn reach_of(hook: &Webhook) -> Reach {
     Reach { hook: Some(hook.name.clone()), home: hook.home.clone(), others: hook.others.clone() }
 }
 
 /// Refuses a delivery of a repository's hook about another repository, which the hook's secret does not authorise.
-fn foreign(hook: &Hook, event: &Event) -> Option<Reason> {
+fn foreign(hook: &Webhook, event: &Event) -> Option<Reason> {
     let (id, name) = repository_of(event)?;
-    if hook.may_tell_of(id) {
+    if hook.covers_repository(id) {
         return None;
     }
     Some(match RepositoryName::new(name) {
@@ -184,15 +184,15 @@ fn foreign(hook: &Hook, event: &Event) -> Option<Reason> {
 }
 
 fn shown_name(call: &Call<'_>) -> Option<EventId> {
-    EventId::new(clipped(call.delivery?, 128)).ok()
+    EventId::new(truncate(call.delivery?, 128)).ok()
 }
 
-fn subject(seen: &SeenPullRequest) -> ReviewSubject {
-    let SeenPullRequest { id, repository, url, .. } = seen;
+fn subject(seen: &PullRequestSnapshot) -> ReviewSubject {
+    let PullRequestSnapshot { id, repository, url, .. } = seen;
     let id: &PullRequestId = id;
     ReviewSubject {
         pull_request: id.clone(),
-        label: label(Some(repository), id.number),
+        label: pull_request_label(Some(repository), id.number),
         url: url.clone(),
         review: None,
         author: String::new(),
@@ -203,15 +203,15 @@ fn subject(seen: &SeenPullRequest) -> ReviewSubject {
 /// Records a delivery that is no review. The same body again has the same entry.
 async fn note(
     ctx: &Context,
-    hook: &Hook,
+    hook: &Webhook,
     call: &Call<'_>,
     reason: Reason,
     review: Option<ReviewSubject>,
 ) -> Result<Answer, Error> {
     let hash: String = Sha256::digest(call.body).iter().map(|byte| format!("{byte:02x}")).collect();
-    let id = DeliveryId::of_webhook(&hook.name, &hash);
+    let id = DeliveryId::for_webhook(&hook.name, &hash);
     let event = shown_name(call)
-        .or_else(|| EventId::new(clipped(&format!("sha256:{hash}"), 40)).ok())
+        .or_else(|| EventId::new(truncate(&format!("sha256:{hash}"), 40)).ok())
         .ok_or_else(|| Error::Inconsistent("a hash is no event id".into()))?;
     let delivery = entry(ctx, hook, id.clone(), event, reason.clone().clipped(), review).await?;
     // Never stale, because only reviews have final answers.
@@ -225,7 +225,7 @@ async fn note(
 
 async fn entry(
     ctx: &Context,
-    hook: &Hook,
+    hook: &Webhook,
     id: DeliveryId,
     event: EventId,
     reason: Reason,
@@ -236,7 +236,7 @@ async fn entry(
         None => (now, Vec::new()),
         Some(first) => (first.at, first.seen.into_iter().chain([now]).collect()),
     };
-    seen.truncate(MOST_SEEN);
+    seen.truncate(MAX_REPEATS);
     Ok(Delivery {
         id,
         project: hook.home.clone(),

@@ -11,16 +11,16 @@ pub const AUTO: &str = "auto";
 pub const PROJECT: &str = "project";
 pub const AGENTS: [&str; 4] = [CLAUDE_CODE, CODEX, AUTO, COMMAND];
 /// Agents that can have worked. `auto` is resolved to one of them when an attempt starts.
-pub const WORKERS: [&str; 3] = [CLAUDE_CODE, CODEX, COMMAND];
-pub const OF_REPOSITORIES: [&str; 5] = [CLAUDE_CODE, CODEX, AUTO, COMMAND, PROJECT];
+pub const CONCRETE_AGENTS: [&str; 3] = [CLAUDE_CODE, CODEX, COMMAND];
+pub const REPOSITORY_CHOICES: [&str; 5] = [CLAUDE_CODE, CODEX, AUTO, COMMAND, PROJECT];
 /// Choices of a project. Only a repository has a command.
-pub const OF_PROJECTS: [&str; 3] = [CLAUDE_CODE, CODEX, AUTO];
+pub const PROJECT_CHOICES: [&str; 3] = [CLAUDE_CODE, CODEX, AUTO];
 
-const MOST_ARGUMENTS: usize = 50;
+const MAX_ARGUMENTS: usize = 50;
 /// Longest command with all arguments. Units: bytes.
-const LONGEST_COMMAND: usize = 4_096;
+const MAX_COMMAND_BYTES: usize = 4_096;
 /// Units: bytes.
-const LONGEST_MODEL: usize = 100;
+const MAX_MODEL_BYTES: usize = 100;
 
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub struct Agent {
 pub struct AgentFault {
     /// `capability`, `command` or `model`.
     pub field: &'static str,
-    pub fault: String,
+    pub message: String,
 }
 
 impl Agent {
@@ -53,17 +53,17 @@ impl Agent {
     }
 
     /// The agent of a repository that uses its project's choice.
-    pub fn of_project() -> Self {
+    pub fn project_default() -> Self {
         Self { capability: PROJECT.into(), command: Vec::new(), model: None }
     }
 
     /// Validates the agent of a repository.
-    pub fn check(&self) -> Result<(), AgentFault> {
-        self.check_among(&OF_REPOSITORIES)
+    pub fn check_for_repository(&self) -> Result<(), AgentFault> {
+        self.check_among(&REPOSITORY_CHOICES)
     }
 
     fn check_among(&self, choices: &[&str]) -> Result<(), AgentFault> {
-        let fault = |field, fault: &str| Err(AgentFault { field, fault: fault.into() });
+        let fault = |field, fault: &str| Err(AgentFault { field, message: fault.into() });
         if !choices.contains(&self.capability.as_str()) {
             return fault("capability", &format!("choose one of {}", choices.join(", ")));
         }
@@ -80,20 +80,20 @@ impl Agent {
         }
         let bytes = self.command.iter().map(String::len).sum::<usize>();
         let has_nul = self.command.iter().any(|argument| argument.contains('\0'));
-        if self.command.len() > MOST_ARGUMENTS || bytes > LONGEST_COMMAND || has_nul {
+        if self.command.len() > MAX_ARGUMENTS || bytes > MAX_COMMAND_BYTES || has_nul {
             return fault(
                 "command",
-                &format!("use at most {MOST_ARGUMENTS} arguments of at most {LONGEST_COMMAND} bytes in all"),
+                &format!("use at most {MAX_ARGUMENTS} arguments of at most {MAX_COMMAND_BYTES} bytes in all"),
             );
         }
         match &self.model {
-            Some(model) if !is_model(model) => fault("model", &model_fault()),
+            Some(model) if !is_valid_model_name(model) => fault("model", &model_name_rule()),
             _ => Ok(()),
         }
     }
 
     /// Replaces the agent or the model. `None` keeps the current value, but a new agent drops the model of the old one.
-    pub fn with(&self, capability: Option<&str>, model: Option<&str>) -> Self {
+    pub fn with_overrides(&self, capability: Option<&str>, model: Option<&str>) -> Self {
         let mut next = self.clone();
         if let Some(capability) = capability.filter(|wanted| *wanted != self.capability) {
             capability.clone_into(&mut next.capability);
@@ -107,20 +107,20 @@ impl Agent {
 
     /// Applies a user's choice for one job. The command is retained, so that the user may choose `command` where the
     /// repository has one.
-    pub fn chosen(&self, capability: Option<&str>, model: Option<&str>) -> Result<Self, AgentFault> {
-        let chosen = self.with(capability, model);
+    pub fn with_job_choice(&self, capability: Option<&str>, model: Option<&str>) -> Result<Self, AgentFault> {
+        let chosen = self.with_overrides(capability, model);
         chosen.check_among(&AGENTS)?;
         Ok(chosen)
     }
 }
 
-pub(crate) fn model_fault() -> String {
-    format!("use at most {LONGEST_MODEL} letters, digits and any of .:/_@[]-, beginning with a letter or digit")
+pub(crate) fn model_name_rule() -> String {
+    format!("use at most {MAX_MODEL_BYTES} letters, digits and any of .:/_@[]-, beginning with a letter or digit")
 }
 
 /// Restricts the characters, because the name becomes an argument of the agent.
-pub(crate) fn is_model(name: &str) -> bool {
-    (1..=LONGEST_MODEL).contains(&name.len())
+pub(crate) fn is_valid_model_name(name: &str) -> bool {
+    (1..=MAX_MODEL_BYTES).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || ".:/_@[]-".contains(c))
 }
@@ -154,7 +154,7 @@ pub struct ModelSecrets {
 }
 
 impl ModelSecrets {
-    pub fn named(&self) -> impl Iterator<Item = (ModelKey, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (ModelKey, &str)> {
         let all = [
             (ModelKey::AnthropicApiKey, &self.anthropic_api_key),
             (ModelKey::ClaudeToken, &self.claude_token),
@@ -167,7 +167,7 @@ impl ModelSecrets {
 
 impl ModelKey {
     /// Whether an agent of this capability uses the credential. `auto` may use any.
-    pub fn is_for(self, capability: &str) -> bool {
+    pub fn supports_capability(self, capability: &str) -> bool {
         let agent = match self {
             Self::AnthropicApiKey | Self::ClaudeToken => CLAUDE_CODE,
             Self::OpenaiApiKey | Self::CodexAuth => CODEX,
@@ -179,7 +179,7 @@ impl ModelKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::{Settings, check_change};
+    use crate::project::{Settings, validate_change};
 
     fn agent(capability: &str, command: &[&str], model: Option<&str>) -> Agent {
         let command = command.iter().map(|word| (*word).to_owned()).collect();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn check(agent: &Agent, expected: Option<&str>) {
-        assert_eq!(agent.check().err().map(|bad| bad.field), expected, "{agent:?}");
+        assert_eq!(agent.check_for_repository().err().map(|bad| bad.field), expected, "{agent:?}");
     }
 
     #[test]
@@ -216,22 +216,25 @@ mod tests {
     #[test]
     fn job_choice_keeps_the_fields_that_still_fit() {
         let rule = agent("claude_code", &["./agent.sh"], Some("opus"));
-        let chosen = |capability, model| rule.chosen(capability, model);
+        let chosen = |capability, model| rule.with_job_choice(capability, model);
         assert_eq!(chosen(None, None), Ok(rule.clone()));
         assert_eq!(chosen(Some("claude_code"), None), Ok(rule.clone()));
         assert_eq!(chosen(Some("codex"), None), Ok(agent("codex", &["./agent.sh"], None)));
         assert_eq!(chosen(None, Some("haiku")), Ok(agent("claude_code", &["./agent.sh"], Some("haiku"))));
         assert_eq!(chosen(Some("command"), None), Ok(agent("command", &["./agent.sh"], None)));
         assert_eq!(chosen(Some("command"), Some("m")).map_err(|bad| bad.field), Err("model"));
-        assert_eq!(agent("codex", &[], None).chosen(Some("command"), None).map_err(|bad| bad.field), Err("command"));
+        assert_eq!(
+            agent("codex", &[], None).with_job_choice(Some("command"), None).map_err(|bad| bad.field),
+            Err("command")
+        );
         assert_eq!(chosen(Some("project"), None).map_err(|bad| bad.field), Err("capability"), "not an agent");
     }
 
     #[test]
     fn invalid_model_fault_lists_the_allowed_characters() {
         let said = "use at most 100 letters, digits and any of .:/_@[]-, beginning with a letter or digit";
-        assert_eq!(agent("codex", &[], Some("--flag")).check().unwrap_err().fault, said);
-        assert_eq!(settings((Some("codex"), Some("--flag"))).check().unwrap_err().fault, said);
+        assert_eq!(agent("codex", &[], Some("--flag")).check_for_repository().unwrap_err().message, said);
+        assert_eq!(settings((Some("codex"), Some("--flag"))).validate().unwrap_err().fault, said);
     }
 
     type Named = (Option<&'static str>, Option<&'static str>);
@@ -244,7 +247,7 @@ mod tests {
     #[track_caller]
     fn works(job: Named, repository: (&str, Option<&str>), project: Named, expected: (&str, Option<&str>)) {
         let repository = agent(repository.0, &["./agent.sh"], repository.1);
-        let chosen = repository.under(&settings(project)).chosen(job.0, job.1);
+        let chosen = repository.resolve(&settings(project)).with_job_choice(job.0, job.1);
         assert_eq!(chosen, Ok(agent(expected.0, &["./agent.sh"], expected.1)));
     }
 
@@ -279,13 +282,13 @@ mod tests {
     }
 
     fn check_of_project(project: Named, expected: Result<(), &str>) {
-        assert_eq!(settings(project).check().map_err(|bad| bad.pointer), expected, "{project:?}");
+        assert_eq!(settings(project).validate().map_err(|bad| bad.pointer), expected, "{project:?}");
     }
 
     #[test]
     fn project_agent_needs_no_command_and_a_model_needs_an_agent() {
         check_of_project((None, None), Ok(()));
-        for agent in OF_PROJECTS {
+        for agent in PROJECT_CHOICES {
             check_of_project((Some(agent), None), Ok(()));
             check_of_project((Some(agent), Some("opus")), Ok(()));
             check_of_project((Some(agent), Some("--help")), Err("/model"));
@@ -299,7 +302,7 @@ mod tests {
     #[test]
     fn changing_the_project_agent_rejects_the_same_model() {
         let check = |before, after, expected: Result<(), &str>| {
-            let changed = check_change(&settings(before), &settings(after));
+            let changed = validate_change(&settings(before), &settings(after));
             assert_eq!(changed.map_err(|bad| bad.pointer), expected, "{before:?} to {after:?}");
         };
         let (claude, codex) = (Some("claude_code"), Some("codex"));
@@ -316,10 +319,10 @@ mod tests {
     fn same_model_is_accepted_in_a_second_change() {
         let named = |agent, model| settings((Some(agent), model));
         let same = (named("auto", Some("opus")), named("claude_code", Some("opus")));
-        let fault = check_change(&same.0, &same.1).unwrap_err().fault;
+        let fault = validate_change(&same.0, &same.1).unwrap_err().fault;
         assert!(fault.contains("or null; opus itself is taken by a change after that"), "{fault}");
         let between = named("claude_code", None);
-        assert_eq!(check_change(&same.0, &between).and_then(|()| check_change(&between, &same.1)), Ok(()));
+        assert_eq!(validate_change(&same.0, &between).and_then(|()| validate_change(&between, &same.1)), Ok(()));
     }
 
     #[test]
@@ -330,8 +333,8 @@ mod tests {
             (ModelKey::OpenaiApiKey, CODEX, CLAUDE_CODE),
             (ModelKey::CodexAuth, CODEX, CLAUDE_CODE),
         ] {
-            assert!(key.is_for(own) && key.is_for(AUTO), "{key:?}");
-            assert!(!key.is_for(other) && !key.is_for(COMMAND), "{key:?}");
+            assert!(key.supports_capability(own) && key.supports_capability(AUTO), "{key:?}");
+            assert!(!key.supports_capability(other) && !key.supports_capability(COMMAND), "{key:?}");
         }
     }
 }

@@ -9,18 +9,19 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Largest artifact. Units: bytes.
-pub const LARGEST: u64 = 64 << 20;
+pub const MAX_SIZE_BYTES: u64 = 64 << 20;
 /// Most bytes of all artifacts of an attempt.
-pub const LARGEST_TOGETHER: u64 = 256 << 20;
+pub const MAX_TOTAL_BYTES: u64 = 256 << 20;
 /// Most artifacts of an attempt.
-pub const MOST: usize = 50;
+pub const MAX_COUNT: usize = 50;
 /// Retention of artifacts: the same as for the attempt's record and its events.
-pub const KEPT: Duration = Duration::from_secs(90 * 24 * 3_600);
+pub const RETENTION: Duration = Duration::from_secs(90 * 24 * 3_600);
 
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Kind"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ArtifactKind {
     SetupOutput,
     /// Output of the agent and its tools.
     AgentOutput,
@@ -34,7 +35,7 @@ pub enum Kind {
     Checkpoint,
 }
 
-impl Kind {
+impl ArtifactKind {
     /// All kinds in display order.
     pub const ALL: [Self; 7] = [
         Self::Patch,
@@ -58,7 +59,7 @@ impl Kind {
         }
     }
 
-    pub fn words(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::SetupOutput => "Setup output",
             Self::AgentOutput => "Agent output",
@@ -73,8 +74,8 @@ impl Kind {
 
 /// A runner's request to store an artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
-    pub kind: Kind,
+pub struct NewArtifact {
+    pub kind: ArtifactKind,
     /// Unique per attempt and kind.
     pub name: ArtifactName,
     pub size_bytes: u64,
@@ -85,7 +86,7 @@ pub struct Offer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     pub id: ArtifactId,
-    pub kind: Kind,
+    pub kind: ArtifactKind,
     pub name: ArtifactName,
     pub size_bytes: u64,
     pub sha256: Sha256Hex,
@@ -107,59 +108,60 @@ pub struct Artifacts {
     pub attempt: u32,
     /// In the order of their reservation.
     pub kept: Vec<Artifact>,
-    /// The time of the last reservation, from which [`KEPT`] counts.
+    /// The time of the last reservation, from which [`RETENTION`] counts.
     pub at: Timestamp,
     #[serde(default)]
     pub rev: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reserved {
+pub enum ArtifactReservation {
     /// A new artifact, and the item to store.
-    Place(Artifacts, Artifact),
+    New(Artifacts, Artifact),
     /// The artifact of an earlier, identical offer.
-    Before(Artifact),
+    Existing(Artifact),
 }
 
 /// Why an artifact is rejected or unavailable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ArtifactRefusal {
     TooLarge,
-    TooLargeTogether,
+    TotalTooLarge,
     TooMany,
     /// Another content has the same kind and name.
-    Differs,
+    Conflict,
     /// Reserved, but the bucket has no complete object.
-    NotThere,
+    Missing,
 }
 
-impl Refusal {
+impl ArtifactRefusal {
     pub fn code(self) -> &'static str {
         match self {
             Self::TooLarge => "artifact_too_large",
-            Self::TooLargeTogether => "artifacts_too_large",
+            Self::TotalTooLarge => "artifacts_too_large",
             Self::TooMany => "too_many_artifacts",
-            Self::Differs => "artifact_differs",
-            Self::NotThere => "artifact_missing",
+            Self::Conflict => "artifact_differs",
+            Self::Missing => "artifact_missing",
         }
     }
 
     pub fn sentence(self) -> &'static str {
         match self {
             Self::TooLarge => "An artifact may have at most 64 MiB.",
-            Self::TooLargeTogether => "The artifacts of an attempt may have at most 256 MiB together.",
+            Self::TotalTooLarge => "The artifacts of an attempt may have at most 256 MiB together.",
             Self::TooMany => "An attempt may have at most 50 artifacts.",
-            Self::Differs => "The attempt already has a different artifact of this kind and name.",
-            Self::NotThere => "The artifact is not stored: its upload is still running or was interrupted.",
+            Self::Conflict => "The attempt already has a different artifact of this kind and name.",
+            Self::Missing => "The artifact is not stored: its upload is still running or was interrupted.",
         }
     }
 }
 
 /// Why a reserved checkpoint is unavailable.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "WhyMissing"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum WhyMissing {
+pub enum MissingReason {
     NotUploaded,
     Expired,
     /// More agents worked in later retries than the server follows back.
@@ -171,9 +173,9 @@ pub enum WhyMissing {
     Unknown,
 }
 
-impl WhyMissing {
+impl MissingReason {
     /// For display after "because".
-    pub fn words(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::NotUploaded => "its upload did not finish",
             Self::Expired => "it expired after 90 days",
@@ -185,27 +187,31 @@ impl WhyMissing {
 
 impl Artifacts {
     /// The artifacts of an attempt before its first offer.
-    pub fn none(job: JobId, attempt: u32, now: Timestamp) -> Self {
+    pub fn empty(job: JobId, attempt: u32, now: Timestamp) -> Self {
         Self { job, attempt, kept: Vec::new(), at: now, rev: 0 }
     }
 
     /// Reserves an artifact, or finds the earlier reservation.
     ///
     /// Idempotent: by kind and name.
-    pub fn reserve(&self, offer: &Offer, now: Timestamp) -> Result<Reserved, Refusal> {
-        let id = ArtifactId::of(&self.job, self.attempt, offer.kind, &offer.name);
+    pub fn reserve(&self, offer: &NewArtifact, now: Timestamp) -> Result<ArtifactReservation, ArtifactRefusal> {
+        let id = ArtifactId::for_artifact(&self.job, self.attempt, offer.kind, &offer.name);
         if let Some(before) = self.find(&id) {
             let same = before.size_bytes == offer.size_bytes && before.sha256 == offer.sha256;
-            return if same { Ok(Reserved::Before(before.clone())) } else { Err(Refusal::Differs) };
+            return if same {
+                Ok(ArtifactReservation::Existing(before.clone()))
+            } else {
+                Err(ArtifactRefusal::Conflict)
+            };
         }
-        if offer.size_bytes > LARGEST {
-            return Err(Refusal::TooLarge);
+        if offer.size_bytes > MAX_SIZE_BYTES {
+            return Err(ArtifactRefusal::TooLarge);
         }
-        if self.kept.len() >= MOST {
-            return Err(Refusal::TooMany);
+        if self.kept.len() >= MAX_COUNT {
+            return Err(ArtifactRefusal::TooMany);
         }
-        if self.size_bytes().saturating_add(offer.size_bytes) > LARGEST_TOGETHER {
-            return Err(Refusal::TooLargeTogether);
+        if self.size_bytes().saturating_add(offer.size_bytes) > MAX_TOTAL_BYTES {
+            return Err(ArtifactRefusal::TotalTooLarge);
         }
         let made = Artifact {
             id,
@@ -217,11 +223,11 @@ impl Artifacts {
             stored: false,
         };
         let kept = self.kept.iter().chain([&made]).cloned().collect();
-        Ok(Reserved::Place(Self { kept, at: now, ..self.clone() }, made))
+        Ok(ArtifactReservation::New(Self { kept, at: now, ..self.clone() }, made))
     }
 
     /// Marks an artifact as uploaded. `None` if it is unknown or marked already.
-    pub fn seen(&self, id: &ArtifactId) -> Option<Self> {
+    pub fn mark_stored(&self, id: &ArtifactId) -> Option<Self> {
         let mut next = self.clone();
         let unseen = next.kept.iter_mut().find(|artifact| artifact.id == *id && !artifact.stored)?;
         unseen.stored = true;
@@ -234,12 +240,12 @@ impl Artifacts {
 
     /// The checkpoints, newest first.
     pub fn checkpoints(&self) -> impl Iterator<Item = &Artifact> {
-        self.kept.iter().rev().filter(|artifact| artifact.kind == Kind::Checkpoint)
+        self.kept.iter().rev().filter(|artifact| artifact.kind == ArtifactKind::Checkpoint)
     }
 
     /// Whether the retention is over. DynamoDB may not have deleted the item yet.
     pub fn is_expired(&self, now: Timestamp) -> bool {
-        self.at.plus(KEPT) <= now
+        self.at.plus(RETENTION) <= now
     }
 
     /// The sum of all sizes. Units: bytes.
@@ -250,11 +256,11 @@ impl Artifacts {
 
 /// The key of an artifact's object. No part of the key is chosen by a user or runner.
 pub fn object_key(job: &JobId, attempt: u32, artifact: &ArtifactId) -> String {
-    format!("{OBJECTS}{job}/{attempt:04}/{artifact}")
+    format!("{OBJECT_KEY_PREFIX}{job}/{attempt:04}/{artifact}")
 }
 
 /// Prefix of the keys of all artifacts.
-pub const OBJECTS: &str = "artifacts/";
+pub const OBJECT_KEY_PREFIX: &str = "artifacts/";
 
 #[cfg(test)]
 mod tests;

@@ -2,14 +2,14 @@
 //!
 //! A breaker belongs to an account, not to a job. A claim that has not seen the breaker costs one more attempt. An
 //! attempt opens the breaker and stores its end. After the end each job may start at a time of its own within
-//! [`SPREAD`], so that early jobs probe the account. If they fail, the breaker opens again for longer before most
+//! [`START_SPREAD`], so that early jobs probe the account. If they fail, the breaker opens again for longer before most
 //! others start. The times follow from the clock, the stored breaker and the job's id, so no write is needed when a
 //! breaker ends.
 
 use crate::agent::{CLAUDE_CODE, CODEX};
 use crate::failure::Failure;
-use crate::id::{BadId, JobId, ProjectId, RunnerId};
-pub use crate::key_of::KeyOf;
+use crate::id::{InvalidId, JobId, ProjectId, RunnerId};
+pub use crate::key_of::KeyOwner;
 use crate::time::Timestamp;
 use crate::wait::Wait;
 use serde::{Deserialize, Serialize};
@@ -17,26 +17,26 @@ use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// Longest time before an account is tried again, even if its provider names a later time.
-pub const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+pub const MAX_WAIT: Duration = Duration::from_secs(24 * 3_600);
 
 /// After its end a breaker lets jobs start one by one within this time, so that an early failure is known before most
 /// jobs start.
-pub const SPREAD: Duration = Duration::from_secs(600);
+pub const START_SPREAD: Duration = Duration::from_secs(600);
 
 /// How often a job on Fargate checks whether it may start. Closing a breaker by hand notifies no job.
-pub const LOOK_EVERY: Duration = Duration::from_secs(300);
+pub const CHECK_INTERVAL: Duration = Duration::from_secs(300);
 
 /// A failure within this time after a breaker's end continues the series: setup may take an hour before an agent calls
 /// its model.
-const IN_A_ROW: Duration = Duration::from_secs(3_600);
+const SERIES_WINDOW: Duration = Duration::from_secs(3_600);
 
-/// Shortest wait for a limit with a known end. Doubles up to [`SLOWEST`].
-const SHORTEST: Duration = Duration::from_secs(60);
+/// Shortest wait for a limit with a known end. Doubles up to [`MAX_BACKOFF`].
+const MIN_LIMIT_WAIT: Duration = Duration::from_secs(60);
 
-/// First wait if the end is unknown. Doubles up to [`SLOWEST`].
-const FIRST: Duration = Duration::from_secs(300);
+/// First wait if the end is unknown. Doubles up to [`MAX_BACKOFF`].
+const INITIAL_BACKOFF: Duration = Duration::from_secs(300);
 
-const SLOWEST: Duration = Duration::from_secs(3_600);
+const MAX_BACKOFF: Duration = Duration::from_secs(3_600);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -71,10 +71,10 @@ impl std::fmt::Display for BreakerId {
 }
 
 impl std::str::FromStr for BreakerId {
-    type Err = BadId;
+    type Err = InvalidId;
 
-    fn from_str(text: &str) -> Result<Self, BadId> {
-        let shape = BadId("an account is `project/PROJECT/CAPABILITY` or `runner/RUNNER/CAPABILITY`");
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let shape = InvalidId("an account is `project/PROJECT/CAPABILITY` or `runner/RUNNER/CAPABILITY`");
         let mut parts = text.split('/');
         let (Some(kind), Some(owner), Some(capability), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -96,24 +96,24 @@ impl std::str::FromStr for BreakerId {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub enum BreakerCause {
     LimitReached,
     ProviderUnavailable,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    pub cause: Cause,
-    pub ends: Option<Timestamp>,
+pub struct AccountFault {
+    pub cause: BreakerCause,
+    pub ends_at: Option<Timestamp>,
 }
 
-impl Trouble {
+impl AccountFault {
     /// The trouble that caused a failure, if it concerns the account.
-    pub fn of(failure: &Failure) -> Option<Self> {
+    pub fn from_failure(failure: &Failure) -> Option<Self> {
         match failure {
-            Failure::AgentQuota { time } => Some(Self { cause: Cause::LimitReached, ends: time.0 }),
+            Failure::AgentQuota { time } => Some(Self { cause: BreakerCause::LimitReached, ends_at: time.0 }),
             Failure::AgentOverloaded { .. } | Failure::AgentUnreachable { .. } => {
-                Some(Self { cause: Cause::ProviderUnavailable, ends: None })
+                Some(Self { cause: BreakerCause::ProviderUnavailable, ends_at: None })
             }
             _ => None,
         }
@@ -123,11 +123,13 @@ impl Trouble {
     ///
     /// A limit with a known end lasts until then: at least one minute (doubling, in case a clock is wrong), at most a
     /// day. Any other trouble lasts 5 min, doubling to one hour.
-    pub fn until(&self, times: u32, now: Timestamp) -> Timestamp {
-        let doubled = |first: Duration| first.saturating_mul(1 << times.clamp(1, 7).saturating_sub(1)).min(SLOWEST);
-        match (self.cause, self.ends) {
-            (Cause::LimitReached, Some(ends)) => ends.max(now.plus(doubled(SHORTEST))).min(now.plus(LONGEST)),
-            _ => now.plus(doubled(FIRST)),
+    pub fn blocked_until(&self, times: u32, now: Timestamp) -> Timestamp {
+        let doubled = |first: Duration| first.saturating_mul(1 << times.clamp(1, 7).saturating_sub(1)).min(MAX_BACKOFF);
+        match (self.cause, self.ends_at) {
+            (BreakerCause::LimitReached, Some(ends)) => {
+                ends.max(now.plus(doubled(MIN_LIMIT_WAIT))).min(now.plus(MAX_WAIT))
+            }
+            _ => now.plus(doubled(INITIAL_BACKOFF)),
         }
     }
 
@@ -135,27 +137,27 @@ impl Trouble {
     ///
     /// A limit belongs to the key. Other failures belong to the self-hosted runner, because its own network may be
     /// broken while other runners work.
-    pub fn account(&self, key: KeyOf, project: &ProjectId, runner: Option<&RunnerId>) -> Option<Account> {
+    pub fn account(&self, key: KeyOwner, project: &ProjectId, runner: Option<&RunnerId>) -> Option<Account> {
         match (key, self.cause, runner) {
-            (KeyOf::Project, Cause::LimitReached, _) | (KeyOf::Project, _, None) => {
+            (KeyOwner::Project, BreakerCause::LimitReached, _) | (KeyOwner::Project, _, None) => {
                 Some(Account::Project(project.clone()))
             }
             (_, _, Some(runner)) => Some(Account::Runner(runner.clone())),
-            (KeyOf::Runner, _, None) => None,
+            (KeyOwner::Runner, _, None) => None,
         }
     }
 }
 
 /// The accounts that a job of this capability uses on this runner, or on Fargate if there is no runner.
-pub fn asked(key: KeyOf, capability: &str, project: &ProjectId, runner: Option<&RunnerId>) -> Vec<BreakerId> {
-    let of_project = (key == KeyOf::Project).then(|| Account::Project(project.clone()));
+pub fn breaker_ids(key: KeyOwner, capability: &str, project: &ProjectId, runner: Option<&RunnerId>) -> Vec<BreakerId> {
+    let of_project = (key == KeyOwner::Project).then(|| Account::Project(project.clone()));
     let accounts = of_project.into_iter().chain(runner.cloned().map(Account::Runner));
     accounts.map(|account| BreakerId { account, capability: capability.to_owned() }).collect()
 }
 
 /// The attempt that opened a breaker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct By {
+pub struct AttemptRef {
     pub job: JobId,
     pub attempt: u32,
 }
@@ -163,22 +165,22 @@ pub struct By {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
     pub id: BreakerId,
-    pub cause: Cause,
+    pub cause: BreakerCause,
     /// The account is not used before this time.
     pub until: Timestamp,
     pub times: u32,
     pub opened: Timestamp,
-    pub by: By,
+    pub by: AttemptRef,
     pub rev: u64,
 }
 
 /// The breaker that delays a job the longest, and until when. `None`: the job may start.
-pub fn keeps_back<'a>(
+pub fn longest_delay<'a>(
     breakers: impl IntoIterator<Item = &'a Breaker>,
     job: &JobId,
     now: Timestamp,
 ) -> Option<(&'a Breaker, Timestamp)> {
-    let times = breakers.into_iter().map(|breaker| (breaker, breaker.reopens_for(job)));
+    let times = breakers.into_iter().map(|breaker| (breaker, breaker.starts_at(job)));
     times.filter(|(_, at)| now < *at).max_by_key(|(_, at)| *at)
 }
 
@@ -188,15 +190,21 @@ impl Breaker {
     ///
     /// An open breaker is only extended. A trouble within an hour after its end opens it for longer; a later one starts
     /// a new series.
-    pub fn opened(before: Option<&Self>, id: &BreakerId, trouble: &Trouble, by: &By, now: Timestamp) -> Option<Self> {
+    pub fn record_fault(
+        before: Option<&Self>,
+        id: &BreakerId,
+        trouble: &AccountFault,
+        by: &AttemptRef,
+        now: Timestamp,
+    ) -> Option<Self> {
         if before.is_some_and(|before| before.by == *by) {
             return None;
         }
         let rev = before.map_or(0, |before| before.rev);
-        let before = before.filter(|before| now < before.until.plus(IN_A_ROW));
+        let before = before.filter(|before| now < before.until.plus(SERIES_WINDOW));
         match before.filter(|before| now < before.until) {
             Some(open) => {
-                let until = trouble.until(open.times, now);
+                let until = trouble.blocked_until(open.times, now);
                 (until > open.until).then(|| Self { until, cause: trouble.cause, by: by.clone(), ..open.clone() })
             }
             None => {
@@ -204,7 +212,7 @@ impl Breaker {
                 Some(Self {
                     id: id.clone(),
                     cause: trouble.cause,
-                    until: trouble.until(times, now),
+                    until: trouble.blocked_until(times, now),
                     times,
                     opened: now,
                     by: by.clone(),
@@ -214,39 +222,41 @@ impl Breaker {
         }
     }
 
-    pub fn reopens_for(&self, job: &JobId) -> Timestamp {
+    pub fn starts_at(&self, job: &JobId) -> Timestamp {
         let digest = Sha256::digest(job.as_str());
         let hash = digest.as_slice().first_chunk::<4>().map_or(0, |first| u32::from_be_bytes(*first));
-        self.until.plus(Duration::from_secs(u64::from(hash) % SPREAD.as_secs()))
+        self.until.plus(Duration::from_secs(u64::from(hash) % START_SPREAD.as_secs()))
     }
 
     pub fn is_over(&self, now: Timestamp) -> bool {
-        now >= self.until.plus(SPREAD)
+        now >= self.until.plus(START_SPREAD)
     }
 
     /// For display: the end of the breaker, and afterwards the time when the last job may start.
-    pub fn holds_until(&self, now: Timestamp) -> Timestamp {
-        if now < self.until { self.until } else { self.until.plus(SPREAD) }
+    pub fn blocked_until(&self, now: Timestamp) -> Timestamp {
+        if now < self.until { self.until } else { self.until.plus(START_SPREAD) }
     }
 
     /// When the table may delete the breaker.
-    pub fn forgotten(&self) -> Timestamp {
-        self.until.plus(IN_A_ROW)
+    pub fn expires_at(&self) -> Timestamp {
+        self.until.plus(SERIES_WINDOW)
     }
 
-    pub fn wait(&self, until: Timestamp) -> Wait {
-        wait(self.cause, &self.id.capability, until)
+    pub fn wait_reason(&self, until: Timestamp) -> Wait {
+        wait_reason(self.cause, &self.id.capability, until)
     }
 }
 
-pub fn wait(cause: Cause, capability: &str, until: Timestamp) -> Wait {
+pub fn wait_reason(cause: BreakerCause, capability: &str, until: Timestamp) -> Wait {
     match cause {
-        Cause::LimitReached => Wait::LimitReached { time: until },
-        Cause::ProviderUnavailable => Wait::ProviderUnavailable { provider: provider(capability).into(), time: until },
+        BreakerCause::LimitReached => Wait::LimitReached { time: until },
+        BreakerCause::ProviderUnavailable => {
+            Wait::ProviderUnavailable { provider: provider_name(capability).into(), time: until }
+        }
     }
 }
 
-fn provider(capability: &str) -> &'static str {
+fn provider_name(capability: &str) -> &'static str {
     match capability {
         CLAUDE_CODE => "Anthropic",
         CODEX => "OpenAI",

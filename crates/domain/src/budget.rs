@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Largest limit. Units: millionths of a US dollar.
-pub(crate) const MOST: u64 = 1_000_000_000_000;
+pub(crate) const MAX_USD_MICROS: u64 = 1_000_000_000_000;
 
-const MOST_JOBS: u32 = 1_000_000;
+const MAX_JOBS: u32 = 1_000_000;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -36,31 +36,31 @@ impl Default for Budget {
 }
 
 impl Budget {
-    pub fn is_set(&self) -> bool {
+    pub fn has_limit(&self) -> bool {
         self.jobs_per_day.is_some() || self.usd_micros_per_day.is_some()
     }
 
     /// The reason why no further job may be created today.
-    pub fn refuses(&self, project: &ProjectId, today: &Today) -> Option<Reason> {
+    pub fn refusal(&self, project: &ProjectId, today: &DailyUsage) -> Option<Reason> {
         let exhausted = |used, limit| {
             Some(Reason::BudgetExhausted { project: project.clone(), used, limit, time: today.day.end() })
         };
         if let Some(most) = self.jobs_per_day
             && today.jobs >= most
         {
-            return exhausted(today.jobs.to_string(), jobs(most));
+            return exhausted(today.jobs.to_string(), format_jobs(most));
         }
         let most = self.usd_micros_per_day?;
         if today.taken_usd_micros.saturating_add(self.usd_micros_per_job) <= most {
             return None;
         }
-        let (spent, reserved) = (usd(today.spent_usd_micros), today.reserved_usd_micros());
-        let used = if reserved == 0 { spent } else { format!("{spent} and reserved {}", usd(reserved)) };
-        exhausted(used, usd(most))
+        let (spent, reserved) = (format_usd(today.spent_usd_micros), today.reserved_usd_micros());
+        let used = if reserved == 0 { spent } else { format!("{spent} and reserved {}", format_usd(reserved)) };
+        exhausted(used, format_usd(most))
     }
 
     /// How many further jobs fit into today.
-    pub fn room(&self, today: &Today) -> u32 {
+    pub fn remaining_jobs(&self, today: &DailyUsage) -> u32 {
         let by_jobs = self.jobs_per_day.map(|most| most.saturating_sub(today.jobs));
         let by_dollars = self.usd_micros_per_day.map(|most| {
             let left = most.saturating_sub(today.taken_usd_micros);
@@ -69,24 +69,24 @@ impl Budget {
         by_jobs.unwrap_or(u32::MAX).min(by_dollars.unwrap_or(u32::MAX))
     }
 
-    pub fn reserve(&self, now: Timestamp) -> Option<Reserved> {
-        self.is_set().then(|| Reserved { day: Day::of(now), usd_micros: self.usd_micros_per_job })
+    pub fn reserve(&self, now: Timestamp) -> Option<Reservation> {
+        self.has_limit().then(|| Reservation { day: Day::containing(now), usd_micros: self.usd_micros_per_job })
     }
 
     /// Rejects a budget that allows no job.
     pub(crate) fn check(&self) -> Result<(), SettingFault> {
         let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
-        if self.jobs_per_day.is_some_and(|jobs| !(1..=MOST_JOBS).contains(&jobs)) {
+        if self.jobs_per_day.is_some_and(|jobs| !(1..=MAX_JOBS).contains(&jobs)) {
             return fault(
                 "/budget/jobs_per_day",
                 "use 1 to 1000000, or null for no limit; to stop a project, put it on hold",
             );
         }
-        if self.usd_micros_per_job > MOST {
+        if self.usd_micros_per_job > MAX_USD_MICROS {
             return fault("/budget/usd_micros_per_job", "use at most 1000000000000, a million dollars");
         }
         match self.usd_micros_per_day {
-            Some(most) if most > MOST => {
+            Some(most) if most > MAX_USD_MICROS => {
                 fault("/budget/usd_micros_per_day", "use at most 1000000000000, a million dollars")
             }
             Some(_) if self.usd_micros_per_job == 0 => {
@@ -106,7 +106,7 @@ impl Budget {
 pub struct Day(Timestamp);
 
 impl Day {
-    pub fn of(at: Timestamp) -> Self {
+    pub fn containing(at: Timestamp) -> Self {
         let length = i64::try_from(DAY.as_millis()).unwrap_or(i64::MAX);
         Self(Timestamp::from_millis(at.millis() - at.millis().rem_euclid(length)))
     }
@@ -128,7 +128,7 @@ impl std::fmt::Display for Day {
 
 /// A project's usage on one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Today {
+pub struct DailyUsage {
     pub day: Day,
     /// Jobs, without those that ended before an agent worked.
     pub jobs: u32,
@@ -138,8 +138,8 @@ pub struct Today {
     pub spent_usd_micros: u64,
 }
 
-impl Today {
-    pub fn unused(day: Day) -> Self {
+impl DailyUsage {
+    pub fn zero(day: Day) -> Self {
         Self { day, jobs: 0, taken_usd_micros: 0, spent_usd_micros: 0 }
     }
 
@@ -149,7 +149,7 @@ impl Today {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reserved {
+pub struct Reservation {
     pub day: Day,
     /// Units: millionths of a US dollar.
     pub usd_micros: u64,
@@ -171,7 +171,7 @@ pub struct Charge {
 
 /// The counters that the end of a job subtracts from its day.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Returned {
+pub struct Refund {
     pub project: ProjectId,
     pub day: Day,
     /// 1 if no agent worked on the job, otherwise 0.
@@ -183,12 +183,12 @@ pub struct Returned {
 }
 
 /// Formats an amount to the cent: `$1.50`. Units: millionths of a US dollar.
-pub fn usd(micros: u64) -> String {
+pub fn format_usd(micros: u64) -> String {
     let cents = micros.saturating_add(5_000) / 10_000;
     format!("${}.{:02}", cents / 100, cents % 100)
 }
 
-fn jobs(count: u32) -> String {
+fn format_jobs(count: u32) -> String {
     format!("{count} job{}", if count == 1 { "" } else { "s" })
 }
 

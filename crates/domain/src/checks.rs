@@ -1,15 +1,15 @@
 //! The setup commands before an agent's work and the checks after it: settings, the frozen copy in a job, and results.
 
 use crate::commands::CommandPolicy;
-use crate::text::clipped;
+use crate::text::truncate;
 use serde::{Deserialize, Serialize};
 
 /// Longest time limit of a command. Units: seconds.
-pub(crate) const LONGEST_SECS: u64 = 21_600;
+pub(crate) const MAX_LIMIT_SECS: u64 = 21_600;
 /// Most output stored per check. Units: KiB.
-pub(crate) const MOST_OUTPUT_KIB: u64 = 16_384;
+pub(crate) const MAX_OUTPUT_KIB: u64 = 16_384;
 /// Most results stored per attempt: every check twice. There may be more, because each input repeats all checks.
-const MOST_RUNS: usize = 2 * crate::commands::MOST;
+const MAX_RUNS: usize = 2 * crate::commands::MAX_COMMANDS;
 
 /// Commands that run in the checkout before the agent.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -41,20 +41,21 @@ pub struct Checks {
     pub output_kib: u64,
     /// If a check fails, the agent gets the output once, then all checks run again.
     pub repair: bool,
-    pub failed: FailedChecks,
+    pub failed: FailedChecksPolicy,
 }
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { commands: Vec::new(), limit_secs: 900, output_kib: 256, repair: false, failed: FailedChecks::Fail }
+        Self { commands: Vec::new(), limit_secs: 900, output_kib: 256, repair: false, failed: FailedChecksPolicy::Fail }
     }
 }
 
 /// What to do with work whose checks failed.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "FailedChecks"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FailedChecks {
+pub enum FailedChecksPolicy {
     /// The job fails without a push.
     #[default]
     Fail,
@@ -64,9 +65,10 @@ pub enum FailedChecks {
 
 /// A repository's commands in place of its project's. An absent list means the project's list.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "OwnCommands"))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct OwnCommands {
+pub struct CommandOverrides {
     /// Commands before the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub setup: Option<Vec<String>>,
@@ -75,7 +77,7 @@ pub struct OwnCommands {
     pub checks: Option<Vec<String>>,
 }
 
-impl OwnCommands {
+impl CommandOverrides {
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
@@ -101,9 +103,9 @@ pub struct JobCommands {
 
 impl JobCommands {
     /// The first command that the policy does not allow.
-    pub fn refused(&self) -> Option<&str> {
+    pub fn first_disallowed(&self) -> Option<&str> {
         let all = self.setup.commands.iter().chain(&self.checks.commands);
-        all.map(String::as_str).find(|line| self.policy.words(line).is_err())
+        all.map(String::as_str).find(|line| self.policy.parse_command(line).is_err())
     }
 }
 
@@ -145,7 +147,7 @@ pub enum CheckOutcome {
 }
 
 impl CheckOutcome {
-    pub fn words(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Passed => "Passed",
             Self::Failed => "Failed",
@@ -160,7 +162,7 @@ impl CheckRun {
     }
 
     /// The end as part of a sentence.
-    pub fn end(&self) -> String {
+    pub fn end_phrase(&self) -> String {
         match (self.outcome, self.exit_code, self.signal) {
             (CheckOutcome::TimedOut, ..) => "a stop at its limit".into(),
             (_, Some(code), _) => format!("exit code {code}"),
@@ -171,11 +173,11 @@ impl CheckRun {
 
     /// Limits the results for storage: the last ones, which decide, with short texts.
     #[must_use]
-    pub fn kept(mut runs: Vec<Self>) -> Vec<Self> {
-        runs.drain(..runs.len().saturating_sub(MOST_RUNS));
+    pub fn limit_for_storage(mut runs: Vec<Self>) -> Vec<Self> {
+        runs.drain(..runs.len().saturating_sub(MAX_RUNS));
         let cut = |run: Self| Self {
-            command: clipped(&run.command, 200),
-            artifact: run.artifact.map(|name| clipped(&name, 100)),
+            command: truncate(&run.command, 200),
+            artifact: run.artifact.map(|name| truncate(&name, 100)),
             ..run
         };
         runs.into_iter().map(cut).collect()
@@ -196,24 +198,24 @@ mod tests {
     fn repository_commands_override_those_of_the_project() {
         let mut settings = Settings::default();
         let mut repository = story::repository();
-        assert_eq!(JobCommands::of(&settings, &repository), None);
+        assert_eq!(JobCommands::from_settings(&settings, &repository), None);
         settings.checks.commands = lines(&["npm test"]);
         settings.setup.commands = lines(&["npm ci"]);
         let of = |settings: &Settings, repository: &Repository| {
-            JobCommands::of(settings, repository).map(|all| (all.setup.commands, all.checks.commands))
+            JobCommands::from_settings(settings, repository).map(|all| (all.setup.commands, all.checks.commands))
         };
         assert_eq!(of(&settings, &repository), Some((lines(&["npm ci"]), lines(&["npm test"]))));
         repository.commands.checks = Some(lines(&["make test"]));
         assert_eq!(of(&settings, &repository), Some((lines(&["npm ci"]), lines(&["make test"]))));
-        repository.commands = OwnCommands { setup: Some(Vec::new()), checks: Some(Vec::new()) };
+        repository.commands = CommandOverrides { setup: Some(Vec::new()), checks: Some(Vec::new()) };
         assert_eq!(of(&settings, &repository), None);
     }
 
     #[test]
     fn empty_own_commands_are_stored_and_unset_ones_are_not() {
-        let none = OwnCommands { setup: None, checks: Some(Vec::new()) };
+        let none = CommandOverrides { setup: None, checks: Some(Vec::new()) };
         for (commands, stored) in
-            [(OwnCommands::default(), serde_json::Value::Null), (none, serde_json::json!({ "checks": [] }))]
+            [(CommandOverrides::default(), serde_json::Value::Null), (none, serde_json::json!({ "checks": [] }))]
         {
             let repository = Repository { commands, ..story::repository() };
             let written = serde_json::to_value(&repository).unwrap();
@@ -226,7 +228,7 @@ mod tests {
     fn refused(change: impl FnOnce(&mut Settings), pointer: &str, says: &str) {
         let mut settings = Settings::default();
         change(&mut settings);
-        let fault = settings.check().unwrap_err();
+        let fault = settings.validate().unwrap_err();
         assert_eq!(fault.pointer, pointer);
         assert!(fault.fault.contains(says), "{}", fault.fault);
     }
@@ -241,12 +243,12 @@ mod tests {
         let mut settings = Settings::default();
         settings.checks.commands = lines(&["npm test | tee x"]);
         settings.command_policy = CommandPolicy::Unrestricted;
-        assert_eq!(settings.check(), Ok(()));
+        assert_eq!(settings.validate(), Ok(()));
     }
 
     #[test]
     fn repository_commands_obey_the_project_policy() {
-        let own = OwnCommands { setup: None, checks: Some(lines(&["rm x"])) };
+        let own = CommandOverrides { setup: None, checks: Some(lines(&["rm x"])) };
         assert_eq!(own.check(CommandPolicy::Allowlist).unwrap_err().0, "checks");
         assert_eq!(own.check(CommandPolicy::Unrestricted), Ok(()));
     }
@@ -255,9 +257,9 @@ mod tests {
     fn stored_commands_are_validated_again() {
         let mut repository = story::repository();
         repository.commands.checks = Some(lines(&["make", "a | b"]));
-        let all = JobCommands::of(&Settings::default(), &repository).unwrap();
-        assert_eq!(all.refused(), Some("a | b"));
-        assert_eq!(JobCommands { policy: CommandPolicy::Unrestricted, ..all }.refused(), None);
+        let all = JobCommands::from_settings(&Settings::default(), &repository).unwrap();
+        assert_eq!(all.first_disallowed(), Some("a | b"));
+        assert_eq!(JobCommands { policy: CommandPolicy::Unrestricted, ..all }.first_disallowed(), None);
     }
 
     #[test]
@@ -272,9 +274,9 @@ mod tests {
             truncated: false,
             artifact: None,
         };
-        assert_eq!(run(CheckOutcome::Failed, Some(7), None).end(), "exit code 7");
-        assert_eq!(run(CheckOutcome::Failed, None, Some(9)).end(), "signal 9");
-        assert_eq!(run(CheckOutcome::TimedOut, None, Some(9)).end(), "a stop at its limit");
+        assert_eq!(run(CheckOutcome::Failed, Some(7), None).end_phrase(), "exit code 7");
+        assert_eq!(run(CheckOutcome::Failed, None, Some(9)).end_phrase(), "signal 9");
+        assert_eq!(run(CheckOutcome::TimedOut, None, Some(9)).end_phrase(), "a stop at its limit");
     }
 
     #[test]
@@ -283,7 +285,7 @@ mod tests {
         let fault = |change: Limit, to: u64| {
             let mut settings = Settings::default();
             change(&mut settings, to);
-            settings.check().err().map(|fault| fault.pointer)
+            settings.validate().err().map(|fault| fault.pointer)
         };
         let limits: [(Limit, &str); 2] = [
             (|all, to| all.setup.limit_secs = to, "/setup/limit_secs"),
@@ -311,11 +313,11 @@ mod tests {
             truncated: false,
             artifact: Some("y".repeat(9_000)),
         };
-        assert_eq!(run(0).end(), "an unknown exit code");
+        assert_eq!(run(0).end_phrase(), "an unknown exit code");
         let rounds = |all: &[CheckRun]| all.iter().map(|run| run.round).collect::<Vec<_>>();
-        let kept = CheckRun::kept((1..=99).map(run).collect());
+        let kept = CheckRun::limit_for_storage((1..=99).map(run).collect());
         assert_eq!(rounds(&kept), (60..=99).collect::<Vec<_>>());
-        assert_eq!(rounds(&CheckRun::kept((1..=40).map(run).collect())), (1..=40).collect::<Vec<_>>());
+        assert_eq!(rounds(&CheckRun::limit_for_storage((1..=40).map(run).collect())), (1..=40).collect::<Vec<_>>());
         let last = kept.last().unwrap();
         assert_eq!(last.command.chars().count(), 200);
         assert_eq!(last.artifact.as_ref().map(|name| name.chars().count()), Some(100));

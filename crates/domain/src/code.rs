@@ -50,8 +50,8 @@ macro_rules! vocabulary {
 
             pub fn sentence(&self) -> String {
                 match self {
-                    $(Self::$Variant { $($field),* } => $crate::text::fitted(|_most| {
-                        $(let $field = $crate::text::Fact::say_within($field, _most); let _ = &$field;)*
+                    $(Self::$Variant { $($field),* } => $crate::text::fit_sentence(|_most| {
+                        $(let $field = $crate::text::Fact::render_within($field, _most); let _ = &$field;)*
                         format!($sentence)
                     }),)*
                 }
@@ -59,8 +59,8 @@ macro_rules! vocabulary {
 
             pub fn help(&self) -> String {
                 match self {
-                    $(Self::$Variant { $($field),* } => $crate::text::fitted(|_most| {
-                        $(let $field = $crate::text::Fact::say_within($field, _most); let _ = &$field;)*
+                    $(Self::$Variant { $($field),* } => $crate::text::fit_sentence(|_most| {
+                        $(let $field = $crate::text::Fact::render_within($field, _most); let _ = &$field;)*
                         format!($help)
                     }),)*
                 }
@@ -69,7 +69,7 @@ macro_rules! vocabulary {
             /// Cuts all texts of external origin, so that the table item stays small.
             pub fn clipped(self) -> Self {
                 match self {
-                    $(Self::$Variant { $($field),* } => Self::$Variant { $($field: $crate::text::Fact::cut($field)),* },)*
+                    $(Self::$Variant { $($field),* } => Self::$Variant { $($field: $crate::text::Fact::truncate($field)),* },)*
                 }
             }
 

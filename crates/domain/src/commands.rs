@@ -6,9 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 /// Most commands of one kind.
-pub const MOST: usize = 20;
+pub const MAX_COMMANDS: usize = 20;
 /// Units: characters.
-pub const LONGEST: usize = 500;
+pub const MAX_COMMAND_CHARS: usize = 500;
 
 /// Which commands may run.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -97,13 +97,13 @@ impl CommandPolicy {
     /// Parses a command into a program and its arguments.
     ///
     /// Errors: why the command may not run, as a sentence without its full stop.
-    pub fn words(self, line: &str) -> Result<Vec<String>, String> {
-        well_formed(line)?;
+    pub fn parse_command(self, line: &str) -> Result<Vec<String>, String> {
+        check_format(line)?;
         match self {
             Self::Unrestricted => Ok(["/bin/sh", "-c", line].map(str::to_owned).to_vec()),
             Self::Allowlist => {
-                let words = split(line)?;
-                allowed(&words)?;
+                let words = split_arguments(line)?;
+                check_allowlist(&words)?;
                 Ok(words)
             }
         }
@@ -111,22 +111,22 @@ impl CommandPolicy {
 
     /// Errors: too many commands, or the first command that may not run, and why.
     pub fn check(self, lines: &[String]) -> Result<(), String> {
-        if lines.len() > MOST {
-            return Err(format!("use at most {MOST} commands"));
+        if lines.len() > MAX_COMMANDS {
+            return Err(format!("use at most {MAX_COMMANDS} commands"));
         }
         lines.iter().try_for_each(|line| {
-            let named = |fault: String| format!("`{}`: {fault}", crate::text::clipped(line, 80));
-            self.words(line).map(drop).map_err(named)
+            let named = |fault: String| format!("`{}`: {fault}", crate::text::truncate(line, 80));
+            self.parse_command(line).map(drop).map_err(named)
         })
     }
 }
 
-fn well_formed(line: &str) -> Result<(), String> {
+fn check_format(line: &str) -> Result<(), String> {
     if line.trim().is_empty() {
         return Err("a command is empty".into());
     }
-    if line.chars().count() > LONGEST {
-        return Err(format!("a command has at most {LONGEST} characters"));
+    if line.chars().count() > MAX_COMMAND_CHARS {
+        return Err(format!("a command has at most {MAX_COMMAND_CHARS} characters"));
     }
     if line.chars().any(char::is_control) {
         return Err("a command is one line without control characters".into());
@@ -135,7 +135,7 @@ fn well_formed(line: &str) -> Result<(), String> {
 }
 
 /// The name of a character that only a shell interprets.
-fn shells(c: char) -> Option<&'static str> {
+fn shell_syntax_name(c: char) -> Option<&'static str> {
     Some(match c {
         '|' => "a pipe",
         ';' | '&' => "a command separator",
@@ -149,7 +149,7 @@ fn shells(c: char) -> Option<&'static str> {
 }
 
 /// Splits a line into arguments. Quotes group characters; other shell syntax is an error.
-fn split(line: &str) -> Result<Vec<String>, String> {
+fn split_arguments(line: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;
@@ -157,8 +157,8 @@ fn split(line: &str) -> Result<Vec<String>, String> {
         let shell = match quote {
             // As in a shell: all characters are literal in single quotes, most of them in double quotes.
             Some('\'') => None,
-            Some(_) => shells(c).filter(|_| matches!(c, '$' | '`' | '\\')),
-            None => shells(c),
+            Some(_) => shell_syntax_name(c).filter(|_| matches!(c, '$' | '`' | '\\')),
+            None => shell_syntax_name(c),
         };
         if let Some(name) = shell {
             return Err(format!(
@@ -183,7 +183,7 @@ fn split(line: &str) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-fn allowed(words: &[String]) -> Result<(), String> {
+fn check_allowlist(words: &[String]) -> Result<(), String> {
     let mut words = words.iter().map(String::as_str);
     let program = words.next().unwrap_or_default();
     if program.contains('=') {
@@ -195,7 +195,7 @@ fn allowed(words: &[String]) -> Result<(), String> {
     let first = words.next().unwrap_or_default();
     if INTERPRETERS.contains(&program) {
         let is_module = program.starts_with("python") && first == "-m";
-        return if is_module || is_of_repository(first) {
+        return if is_module || is_repository_path(first) {
             Ok(())
         } else {
             Err(format!("{program} may only run a file of the repository, given by its path in it"))
@@ -208,7 +208,7 @@ fn allowed(words: &[String]) -> Result<(), String> {
 }
 
 /// Whether a path stays in the repository.
-fn is_of_repository(path: &str) -> bool {
+fn is_repository_path(path: &str) -> bool {
     !path.is_empty() && !path.starts_with(['-', '/', '~']) && path.split('/').all(|part| part != "..")
 }
 
@@ -219,12 +219,12 @@ mod tests {
 
     #[track_caller]
     fn check(line: &str, expected: &[&str]) {
-        assert_eq!(Allowlist.words(line).unwrap(), expected, "{line}");
+        assert_eq!(Allowlist.parse_command(line).unwrap(), expected, "{line}");
     }
 
     #[track_caller]
     fn refused(line: &str, expected: &str) {
-        let fault = Allowlist.words(line).unwrap_err();
+        let fault = Allowlist.parse_command(line).unwrap_err();
         assert!(fault.contains(expected), "{line}: {fault}");
     }
 
@@ -285,10 +285,10 @@ mod tests {
 
     #[test]
     fn unrestricted_policy_uses_the_shell_for_one_line() {
-        assert_eq!(Unrestricted.words("a | b").unwrap(), ["/bin/sh", "-c", "a | b"]);
-        assert!(Unrestricted.words("a\nb").is_err());
-        assert!(Unrestricted.words(&"ü".repeat(LONGEST)).is_ok());
-        assert!(Unrestricted.words(&"x".repeat(LONGEST + 1)).is_err());
+        assert_eq!(Unrestricted.parse_command("a | b").unwrap(), ["/bin/sh", "-c", "a | b"]);
+        assert!(Unrestricted.parse_command("a\nb").is_err());
+        assert!(Unrestricted.parse_command(&"ü".repeat(MAX_COMMAND_CHARS)).is_ok());
+        assert!(Unrestricted.parse_command(&"x".repeat(MAX_COMMAND_CHARS + 1)).is_err());
     }
 
     #[test]
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(Allowlist.check(&lines(&["npm ci", "npm test"])), Ok(()));
         let fault = Allowlist.check(&lines(&["npm ci", "rm -r x"])).unwrap_err();
         assert!(fault.starts_with("`rm -r x`: rm is not on the list"), "{fault}");
-        assert_eq!(Allowlist.check(&vec!["npm ci".into(); MOST]), Ok(()));
-        assert_eq!(Allowlist.check(&vec!["npm ci".into(); MOST + 1]), Err("use at most 20 commands".into()));
+        assert_eq!(Allowlist.check(&vec!["npm ci".into(); MAX_COMMANDS]), Ok(()));
+        assert_eq!(Allowlist.check(&vec!["npm ci".into(); MAX_COMMANDS + 1]), Err("use at most 20 commands".into()));
     }
 }

@@ -3,16 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 /// Author name if the project sets none.
-pub const NAME: &str = "Pullyard";
+pub const DEFAULT_NAME: &str = "Pullyard";
 /// Author address if the project sets none.
-pub const EMAIL: &str = "pullyard@users.noreply.github.com";
+pub const DEFAULT_EMAIL: &str = "pullyard@users.noreply.github.com";
 /// Units: characters.
-pub(crate) const LONGEST: usize = 100;
+pub(crate) const MAX_CHARS: usize = 100;
 
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Commits"))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Commits {
+pub struct CommitSettings {
     /// Author and committer; "Pullyard" if absent.
     pub name: Option<String>,
     /// Their email address. For a verified signature, a forge requires an address of the key's account.
@@ -31,7 +32,7 @@ pub struct Author {
 
 impl Default for Author {
     fn default() -> Self {
-        Self { name: NAME.into(), email: EMAIL.into() }
+        Self { name: DEFAULT_NAME.into(), email: DEFAULT_EMAIL.into() }
     }
 }
 
@@ -41,22 +42,23 @@ mod tests {
     use crate::project::Settings;
 
     fn with(name: Option<&str>, email: Option<&str>) -> Settings {
-        let commits = Commits { name: name.map(str::to_owned), email: email.map(str::to_owned), signing_secret: None };
+        let commits =
+            CommitSettings { name: name.map(str::to_owned), email: email.map(str::to_owned), signing_secret: None };
         Settings { commits, ..Settings::default() }
     }
 
     #[test]
     fn commit_author_falls_back_to_the_default_per_field() {
-        assert_eq!(Author::of(&Settings::default()), None);
-        let author = Author::of(&with(Some("Acme Bot"), None)).unwrap();
-        assert_eq!((author.name.as_str(), author.email.as_str()), ("Acme Bot", EMAIL));
-        let author = Author::of(&with(None, Some("bot@acme.example"))).unwrap();
-        assert_eq!((author.name.as_str(), author.email.as_str()), (NAME, "bot@acme.example"));
+        assert_eq!(Author::from_settings(&Settings::default()), None);
+        let author = Author::from_settings(&with(Some("Acme Bot"), None)).unwrap();
+        assert_eq!((author.name.as_str(), author.email.as_str()), ("Acme Bot", DEFAULT_EMAIL));
+        let author = Author::from_settings(&with(None, Some("bot@acme.example"))).unwrap();
+        assert_eq!((author.name.as_str(), author.email.as_str()), (DEFAULT_NAME, "bot@acme.example"));
     }
 
     #[test]
     fn invalid_author_names_and_emails_are_rejected() {
-        let pointer = |name, email| with(name, email).check().err().map(|fault| fault.pointer);
+        let pointer = |name, email| with(name, email).validate().err().map(|fault| fault.pointer);
         assert_eq!(pointer(Some("Acme Bot"), Some("bot@acme.example")), None);
         let (longest, long) = ("ü".repeat(100), "x".repeat(101));
         assert_eq!(pointer(Some(&longest), None), None);

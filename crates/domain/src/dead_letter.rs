@@ -4,9 +4,9 @@
 //! message contains, and the stop of a task, which is reported once.
 
 use crate::id::{JobId, ProjectId};
-use crate::pull_request::label;
-use crate::task_stopped::{TaskStopped, Undone};
-use crate::wakeup::{Effect, QueuedReview};
+use crate::pull_request::pull_request_label;
+use crate::task_stopped::{TaskStop, UnhandledCause};
+use crate::wakeup::{EffectMessage, QueuedReview};
 use serde::{Deserialize, Serialize};
 
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -47,7 +47,7 @@ pub enum Advice {
 }
 
 impl Advice {
-    pub fn words(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Drop => "drop",
             Self::Either => "either",
@@ -70,9 +70,10 @@ impl Advice {
 
 /// The subject of a message.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "About"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum About {
+pub enum Subject {
     Job,
     Ticket,
     PullRequest,
@@ -83,80 +84,82 @@ pub enum About {
 
 /// A dead letter as this version parses it.
 #[derive(Clone, Debug)]
-pub enum Message {
+pub enum DeadLetterMessage {
     /// Start or stop a task of a job.
     Start(JobId),
-    Effect(Effect),
+    Effect(EffectMessage),
     /// Record the stop of a job's task.
-    Death(Undone, Box<TaskStopped>),
+    TaskStop(UnhandledCause, Box<TaskStop>),
     /// The stop of a task that no job started.
-    DeathOfOther(Undone),
+    ForeignTaskStop(UnhandledCause),
     /// Invalid, or from another version.
     Unreadable,
 }
 
-impl Message {
+impl DeadLetterMessage {
     pub fn advice(&self) -> Advice {
         match self {
-            Self::Effect(Effect::Review(_)) | Self::Death(..) => Advice::Redrive,
+            Self::Effect(EffectMessage::Review(_)) | Self::TaskStop(..) => Advice::Redrive,
             Self::Start(_) | Self::Effect(_) => Advice::Either,
-            Self::DeathOfOther(_) => Advice::Drop,
+            Self::ForeignTaskStop(_) => Advice::Drop,
             Self::Unreadable => Advice::Look,
         }
     }
 
-    pub fn about(&self) -> About {
+    pub fn subject(&self) -> Subject {
         match self {
-            Self::Start(_) | Self::Effect(Effect::Admit(_)) | Self::Death(..) => About::Job,
-            Self::Effect(Effect::Settle(_)) => About::Ticket,
-            Self::Effect(Effect::Tell(_)) => About::PullRequest,
-            Self::Effect(Effect::Poll(_)) => About::Repository,
-            Self::Effect(Effect::Review(_)) => About::Review,
-            Self::DeathOfOther(_) | Self::Unreadable => About::Unknown,
+            Self::Start(_) | Self::Effect(EffectMessage::Admit(_)) | Self::TaskStop(..) => Subject::Job,
+            Self::Effect(EffectMessage::Settle(_)) => Subject::Ticket,
+            Self::Effect(EffectMessage::Tell(_)) => Subject::PullRequest,
+            Self::Effect(EffectMessage::Poll(_)) => Subject::Repository,
+            Self::Effect(EffectMessage::Review(_)) => Subject::Review,
+            Self::ForeignTaskStop(_) | Self::Unreadable => Subject::Unknown,
         }
     }
 
     /// The subject's name as CLI commands accept it.
-    pub fn name(&self) -> Option<String> {
+    pub fn subject_name(&self) -> Option<String> {
         Some(match self {
             Self::Start(job) => job.to_string(),
-            Self::Death(_, stopped) => stopped.job.to_string(),
-            Self::Effect(Effect::Admit(wakeup)) => wakeup.job.to_string(),
-            Self::Effect(Effect::Settle(wakeup)) => wakeup.ticket.to_string(),
-            Self::Effect(Effect::Tell(wakeup)) => wakeup.pull_request.to_string(),
-            Self::Effect(Effect::Poll(wakeup)) => format!("{}/{}", wakeup.integration, wakeup.repository),
-            Self::Effect(Effect::Review(queued)) => reviewed(queued),
-            Self::DeathOfOther(_) | Self::Unreadable => return None,
+            Self::TaskStop(_, stopped) => stopped.job.to_string(),
+            Self::Effect(EffectMessage::Admit(wakeup)) => wakeup.job.to_string(),
+            Self::Effect(EffectMessage::Settle(wakeup)) => wakeup.ticket.to_string(),
+            Self::Effect(EffectMessage::Tell(wakeup)) => wakeup.pull_request.to_string(),
+            Self::Effect(EffectMessage::Poll(wakeup)) => format!("{}/{}", wakeup.integration, wakeup.repository),
+            Self::Effect(EffectMessage::Review(queued)) => review_label(queued),
+            Self::ForeignTaskStop(_) | Self::Unreadable => return None,
         })
     }
 
     pub fn project(&self) -> Option<&ProjectId> {
         match self {
-            Self::Effect(Effect::Settle(wakeup)) => Some(&wakeup.project),
-            Self::Effect(Effect::Poll(wakeup)) => Some(&wakeup.poll),
+            Self::Effect(EffectMessage::Settle(wakeup)) => Some(&wakeup.project),
+            Self::Effect(EffectMessage::Poll(wakeup)) => Some(&wakeup.poll),
             _ => None,
         }
     }
 
     /// The intended effect, in one sentence.
     pub fn sentence(&self) -> String {
-        let name = self.name().unwrap_or_default();
+        let name = self.subject_name().unwrap_or_default();
         match self {
             Self::Start(_) => format!("Starts or stops a task for job {name}."),
-            Self::Effect(Effect::Admit(_)) => format!("Reads the reviews of job {name}."),
-            Self::Effect(Effect::Settle(_)) => format!("Settles {name}."),
-            Self::Effect(Effect::Tell(_)) => format!("Reports the state on {name}."),
-            Self::Effect(Effect::Poll(_)) => format!("Polls repository {name}."),
-            Self::Effect(Effect::Review(_)) => format!("Decides a review of {name}."),
-            Self::Death(why, _) => format!("The tasks function {} when a task of job {name} stopped.", why.words()),
-            Self::DeathOfOther(why) => {
-                format!("The tasks function {} when a task stopped that no job had started.", why.words())
+            Self::Effect(EffectMessage::Admit(_)) => format!("Reads the reviews of job {name}."),
+            Self::Effect(EffectMessage::Settle(_)) => format!("Settles {name}."),
+            Self::Effect(EffectMessage::Tell(_)) => format!("Reports the state on {name}."),
+            Self::Effect(EffectMessage::Poll(_)) => format!("Polls repository {name}."),
+            Self::Effect(EffectMessage::Review(_)) => format!("Decides a review of {name}."),
+            Self::TaskStop(why, _) => {
+                format!("The tasks function {} when a task of job {name} stopped.", why.description())
+            }
+            Self::ForeignTaskStop(why) => {
+                format!("The tasks function {} when a task stopped that no job had started.", why.description())
             }
             Self::Unreadable => "This version of Pullyard can't read it.".into(),
         }
     }
 }
 
-fn reviewed(queued: &QueuedReview) -> String {
-    label(Some(&queued.event.pull_request.repository), queued.event.pull_request.id.number)
+fn review_label(queued: &QueuedReview) -> String {
+    pull_request_label(Some(&queued.event.pull_request.repository), queued.event.pull_request.id.number)
 }

@@ -84,7 +84,7 @@ vocabulary! {
 
 impl Reason {
     /// Whether the project may start no job for now. Afterwards the ticket or review is decided again.
-    pub fn is_brake(&self) -> bool {
+    pub fn is_project_block(&self) -> bool {
         matches!(self, Self::ProjectHeld { .. } | Self::BudgetExhausted { .. })
     }
 

@@ -1,7 +1,7 @@
 //! The ledger: deliveries and their decisions.
 
 use crate::decision::Reason;
-use crate::facts::Recorded;
+use crate::facts::RecordedFacts;
 use crate::id::{DeliveryId, EventId, JobId, ProjectId, ReviewId, TicketKey};
 use crate::pull_request_id::PullRequestId;
 use crate::review::guard::ReviewFacts;
@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Most repeats of a delivery recorded with their time.
-pub const MOST_SEEN: usize = 20;
+pub const MAX_REPEATS: usize = 20;
 
 /// A ledger entry. A redelivery replaces the decision, unless it is final.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,10 +26,10 @@ pub struct Delivery {
     pub reason: Reason,
     pub job: Option<JobId>,
     /// The facts of the decision; `None` for an unreadable call.
-    pub facts: Option<Recorded>,
+    pub facts: Option<RecordedFacts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewSubject>,
-    /// Times of its repeats, at most [`MOST_SEEN`].
+    /// Times of its repeats, at most [`MAX_REPEATS`].
     pub seen: Vec<Timestamp>,
 }
 
@@ -37,7 +37,7 @@ impl Delivery {
     /// Whether the ticket lacks this move: its last seen event is still the one in the facts, because the process
     /// stopped between the two writes. A final decision is written together with the ticket, and a stale event never
     /// moves a ticket.
-    pub fn is_unknown_to(&self, ticket: &Ticket) -> bool {
+    pub fn is_unapplied(&self, ticket: &Ticket) -> bool {
         let moves = !self.reason.is_final() && !matches!(self.reason, Reason::StaleEvent { .. });
         let seen = self.facts.as_ref().and_then(|facts| facts.seen.as_ref());
         moves && seen.is_some_and(|(at, event)| *at == ticket.seen_at && *event == ticket.seen_event)
@@ -74,15 +74,15 @@ pub enum Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::record;
+    use crate::guard::record_facts;
     use crate::story::{TODO, TRIGGER, at, event, facts, job_id, key, project_id, ticket_in};
 
     /// The stored decision on a move of a ticket in Todo.
     fn answered(reason: Reason) -> Delivery {
         let event = event("e1", TRIGGER, 500);
-        let recorded = record(&event, &facts(Some(ticket_in(TODO))));
+        let recorded = record_facts(&event, &facts(Some(ticket_in(TODO))));
         Delivery {
-            id: DeliveryId::of_ticket_event(&project_id(), &event.event),
+            id: DeliveryId::for_ticket_event(&project_id(), &event.event),
             project: project_id(),
             source: event.source,
             event: event.event,
@@ -100,12 +100,12 @@ mod tests {
     fn delivery_is_unapplied_while_its_ticket_is_unchanged() {
         let off = answered(Reason::AutoCreateOff { project: project_id() });
         let ticket = ticket_in(TODO);
-        assert!(off.is_unknown_to(&ticket));
-        assert!(!off.is_unknown_to(&Ticket { seen_at: at(1), ..ticket.clone() }), "a newer event came");
-        assert!(!off.is_unknown_to(&Ticket { seen_event: None, ..ticket.clone() }));
-        assert!(!Delivery { facts: None, ..off }.is_unknown_to(&ticket), "it has no facts");
+        assert!(off.is_unapplied(&ticket));
+        assert!(!off.is_unapplied(&Ticket { seen_at: at(1), ..ticket.clone() }), "a newer event came");
+        assert!(!off.is_unapplied(&Ticket { seen_event: None, ..ticket.clone() }));
+        assert!(!Delivery { facts: None, ..off }.is_unapplied(&ticket), "it has no facts");
         // An accepted delivery was stored with its ticket, and a stale event changes no ticket.
-        assert!(!answered(Reason::Accepted { job: job_id("j") }).is_unknown_to(&ticket));
-        assert!(!answered(Reason::StaleEvent { ticket: key(), time: at(5) }).is_unknown_to(&ticket));
+        assert!(!answered(Reason::Accepted { job: job_id("j") }).is_unapplied(&ticket));
+        assert!(!answered(Reason::StaleEvent { ticket: key(), time: at(5) }).is_unapplied(&ticket));
     }
 }

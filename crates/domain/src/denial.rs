@@ -3,13 +3,13 @@
 use crate::code::vocabulary;
 use crate::failure::Failure;
 use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
-use crate::job::{Job, MOST_INPUTS, NotNow, Status};
-use crate::wait::Ends;
+use crate::job::{Job, JobStatus, MAX_INPUTS, TransitionRefusal};
+use crate::wait::Resolution;
 
 vocabulary! {
     /// Why a job cannot be cancelled, retried, paused or continued, a pull request cannot be linked, or a repository or
     /// an integration cannot be removed.
-    pub enum Denial: Ends {
+    pub enum Denial: Resolution {
         TooLate { job: JobId, end: String } [Person] "too_late", "Too late: job {job} {end}.", "Nothing to do.";
         NotOver { job: JobId, status: String } [Itself] "not_over", "Job {job} is {status}; only a failed or cancelled job can be retried.", "Wait until it ends, or cancel it first.";
         NotFailed { job: JobId, end: String } [Person] "not_failed", "Job {job} {end}; only a failed or cancelled job can be retried.", "Create a new job: `pullyard jobs create`.";
@@ -29,27 +29,27 @@ vocabulary! {
 
 impl Denial {
     pub fn too_late(job: &Job) -> Self {
-        Self::TooLate { job: job.id.clone(), end: end_of(job) }
+        Self::TooLate { job: job.id.clone(), end: end_phrase(job) }
     }
 
-    pub fn of_pause(job: &Job, refusal: &NotNow) -> Option<Self> {
-        let (id, status) = (job.id.clone(), state(job.status));
+    pub fn for_pause(job: &Job, refusal: &TransitionRefusal) -> Option<Self> {
+        let (id, status) = (job.id.clone(), status_phrase(job.status));
         match refusal {
-            NotNow::Status(_) if job.status.is_terminal() => Some(Self::too_late(job)),
-            NotNow::Status(_) => Some(Self::NotPausable { job: id, status }),
-            NotNow::Unwanted => Some(Self::IsCancelled { job: id }),
+            TransitionRefusal::WrongStatus(_) if job.status.is_terminal() => Some(Self::too_late(job)),
+            TransitionRefusal::WrongStatus(_) => Some(Self::NotPausable { job: id, status }),
+            TransitionRefusal::StopRequested => Some(Self::IsCancelled { job: id }),
             _ => None,
         }
     }
 
     /// Why a job was not continued, or did not accept an input.
-    pub fn of_going_on(job: &Job, refusal: &NotNow) -> Option<Self> {
+    pub fn for_continue(job: &Job, refusal: &TransitionRefusal) -> Option<Self> {
         let id = job.id.clone();
         match refusal {
-            NotNow::Status(_) if job.status.is_terminal() => Some(Self::too_late(job)),
-            NotNow::Status(_) => Some(Self::Asks { job: id }),
-            NotNow::Unwanted => Some(Self::IsCancelled { job: id }),
-            NotNow::TooMany => Some(Self::TooManyInputs { job: id, n: MOST_INPUTS.into() }),
+            TransitionRefusal::WrongStatus(_) if job.status.is_terminal() => Some(Self::too_late(job)),
+            TransitionRefusal::WrongStatus(_) => Some(Self::Asks { job: id }),
+            TransitionRefusal::StopRequested => Some(Self::IsCancelled { job: id }),
+            TransitionRefusal::TooManyInputs => Some(Self::TooManyInputs { job: id, n: MAX_INPUTS.into() }),
             _ => None,
         }
     }
@@ -57,26 +57,26 @@ impl Denial {
     pub fn not_retryable(job: &Job) -> Self {
         let id = job.id.clone();
         if job.status.is_terminal() {
-            Self::NotFailed { job: id, end: end_of(job) }
+            Self::NotFailed { job: id, end: end_phrase(job) }
         } else {
-            Self::NotOver { job: id, status: state(job.status) }
+            Self::NotOver { job: id, status: status_phrase(job.status) }
         }
     }
 }
 
-fn state(status: Status) -> String {
+fn status_phrase(status: JobStatus) -> String {
     match status {
-        Status::AwaitingInput => "waiting for an answer".into(),
-        other => other.words().to_lowercase(),
+        JobStatus::AwaitingInput => "waiting for an answer".into(),
+        other => other.label().to_lowercase(),
     }
 }
 
 /// The end of a job, to follow its name in a sentence.
-fn end_of(job: &Job) -> String {
+fn end_phrase(job: &Job) -> String {
     match (job.status, &job.result, &job.failure) {
-        (Status::Completed, Some(result), _) => format!("completed with pull request #{}", result.number),
-        (Status::Failed, _, failure) => format!("failed (`{}`)", failure.as_ref().map_or("unknown", Failure::code)),
-        (status, ..) => format!("was {}", status.words().to_lowercase()),
+        (JobStatus::Completed, Some(result), _) => format!("completed with pull request #{}", result.number),
+        (JobStatus::Failed, _, failure) => format!("failed (`{}`)", failure.as_ref().map_or("unknown", Failure::code)),
+        (status, ..) => format!("was {}", status.label().to_lowercase()),
     }
 }
 
@@ -88,14 +88,14 @@ mod tests {
 
     #[test]
     fn denial_names_the_end_of_the_job() {
-        let done = finished(&active(Status::Syncing), End::Completed(result()));
+        let done = finished(&active(JobStatus::Syncing), End::Completed(result()));
         let of = |denial: Denial| denial.sentence().replace(&done.id.short(), "7F2K");
         assert_eq!(of(Denial::too_late(&done)), "Too late: job 7F2K completed with pull request #231.");
-        let failed = finished(&active(Status::Executing), End::Failed(crashed(), None));
+        let failed = finished(&active(JobStatus::Executing), End::Failed(crashed(), None));
         assert_eq!(of(Denial::too_late(&failed)), "Too late: job 7F2K failed (`runner_crashed`).");
         let only = "only a failed or cancelled job can be retried.";
         assert_eq!(of(Denial::not_retryable(&done)), format!("Job 7F2K completed with pull request #231; {only}"));
-        let running = active(Status::Executing);
+        let running = active(JobStatus::Executing);
         assert_eq!(of(Denial::not_retryable(&running)), format!("Job 7F2K is executing; {only}"));
     }
 
@@ -110,24 +110,24 @@ mod tests {
 
     #[test]
     fn pause_and_continue_denials_name_the_obstacle() {
-        let done = finished(&active(Status::Syncing), End::Completed(result()));
-        let cancelled = finished(&active(Status::Syncing), End::Cancelled);
+        let done = finished(&active(JobStatus::Syncing), End::Completed(result()));
+        let cancelled = finished(&active(JobStatus::Syncing), End::Cancelled);
         let (asks, waits) = (crate::story::asking(), crate::story::pending());
-        let refused = |job: &Job| NotNow::Status(job.status);
+        let refused = |job: &Job| TransitionRefusal::WrongStatus(job.status);
         let code = |denial: Option<Denial>| denial.map(|denial| denial.code());
-        let pause = |job: &Job, refusal: &NotNow| code(Denial::of_pause(job, refusal));
-        let go_on = |job: &Job, refusal: &NotNow| code(Denial::of_going_on(job, refusal));
+        let pause = |job: &Job, refusal: &TransitionRefusal| code(Denial::for_pause(job, refusal));
+        let go_on = |job: &Job, refusal: &TransitionRefusal| code(Denial::for_continue(job, refusal));
         assert_eq!(pause(&done, &refused(&done)), Some("too_late"));
         assert_eq!(pause(&waits, &refused(&waits)), Some("not_pausable"));
-        assert_eq!(pause(&waits, &NotNow::Unwanted), Some("is_cancelled"));
-        assert_eq!(pause(&waits, &NotNow::Already), None, "a repeat");
-        let unpaused = Denial::of_pause(&asks, &refused(&asks)).map(|denial| denial.sentence()).unwrap_or_default();
+        assert_eq!(pause(&waits, &TransitionRefusal::StopRequested), Some("is_cancelled"));
+        assert_eq!(pause(&waits, &TransitionRefusal::AlreadyDone), None, "a repeat");
+        let unpaused = Denial::for_pause(&asks, &refused(&asks)).map(|denial| denial.sentence()).unwrap_or_default();
         assert!(unpaused.contains(" is waiting for an answer; "), "{unpaused}");
         assert_eq!(go_on(&cancelled, &refused(&cancelled)), Some("too_late"));
         assert_eq!(go_on(&asks, &refused(&asks)), Some("asks"));
-        assert_eq!(go_on(&asks, &NotNow::Unwanted), Some("is_cancelled"));
-        assert_eq!(go_on(&asks, &NotNow::TooMany), Some("too_many_inputs"));
-        assert_eq!(go_on(&asks, &NotNow::Already), None, "a repeat");
+        assert_eq!(go_on(&asks, &TransitionRefusal::StopRequested), Some("is_cancelled"));
+        assert_eq!(go_on(&asks, &TransitionRefusal::TooManyInputs), Some("too_many_inputs"));
+        assert_eq!(go_on(&asks, &TransitionRefusal::AlreadyDone), None, "a repeat");
         assert!(Denial::too_late(&cancelled).sentence().ends_with("was cancelled."), "names the cancel");
     }
 }

@@ -4,9 +4,9 @@
 
 use crate::hook::Poll;
 use crate::id::{ClassId, ProjectId};
-use crate::job::{FINISH_GRACE, Job, Place, Status};
+use crate::job::{FINISH_GRACE, Job, JobStatus, Placement};
 use crate::pull_request::PullRequest;
-use crate::select::order_of;
+use crate::select::sort_key;
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -44,21 +44,21 @@ pub fn shard(key: &str) -> u8 {
 /// When the sweeper processes a job next, or which runners may claim it. `None`: it has ended.
 pub fn job(job: &Job) -> Option<Due> {
     let at = match job.status {
-        Status::Ready if job.place == Place::Runners => {
-            return Some(Due::Ready { class: job.class.clone(), order: order_of(job) });
+        JobStatus::Ready if job.place == Placement::Runners => {
+            return Some(Due::Ready { class: job.class.clone(), order: sort_key(job) });
         }
-        Status::Ready => job.dispatch.due,
-        Status::Claimed | Status::Preparing | Status::Executing | Status::Syncing => {
+        JobStatus::Ready => job.dispatch.due,
+        JobStatus::Claimed | JobStatus::Preparing | JobStatus::Executing | JobStatus::Syncing => {
             let run = job.run.as_ref()?;
             let overdue = run.started.plus(Duration::from_secs(job.policy.wall_secs)).plus(OVERDUE_GRACE);
             let died = run.died.as_ref().map(|died| died.at.plus(FINISH_GRACE));
-            let at = [died, job.stops_by()].into_iter().flatten().fold(overdue, Timestamp::min);
+            let at = [died, job.stop_deadline()].into_iter().flatten().fold(overdue, Timestamp::min);
             job.push_until.map_or(at, |until| at.max(until))
         }
         // Without `waits` the job is due at once; otherwise it would never be swept.
-        Status::Pending => job.waits.as_ref().map_or(job.created, |waits| waits.next),
-        Status::AwaitingInput | Status::Paused => job.rests_until()?,
-        Status::Completed | Status::Failed | Status::Cancelled => return None,
+        JobStatus::Pending => job.waits.as_ref().map_or(job.created, |waits| waits.next),
+        JobStatus::AwaitingInput | JobStatus::Paused => job.suspended_until()?,
+        JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled => return None,
     };
     Some(Due::At(job.not_before.map_or(at, |not_before| at.max(not_before))))
 }
@@ -83,7 +83,7 @@ pub fn ticket(ticket: &Ticket) -> Option<Due> {
 
 /// When the state is written to the pull request. `None`: it is written already.
 pub fn pull_request(pull_request: &PullRequest) -> Option<Due> {
-    pull_request.is_untold().then(|| Due::At(pull_request.not_before.unwrap_or(Timestamp::from_millis(0))))
+    pull_request.is_note_outdated().then(|| Due::At(pull_request.not_before.unwrap_or(Timestamp::from_millis(0))))
 }
 
 /// When a repository is polled. `None`: the forge reported that it is gone.

@@ -1,6 +1,6 @@
 //! The facts of a decision, loaded before it and stored with it.
 
-use crate::budget::Today;
+use crate::budget::DailyUsage;
 use crate::decision::Reason;
 use crate::id::{EventId, JobId, RepositoryName};
 use crate::project::{Project, Repository};
@@ -13,36 +13,36 @@ use serde::{Deserialize, Serialize};
 pub struct Facts {
     pub now: Timestamp,
     /// The decision about an earlier delivery of the same event.
-    pub first: Option<FirstAnswer>,
+    pub first_decision: Option<FirstDecision>,
     pub project: Option<Project>,
     pub ticket: Option<Ticket>,
     pub repository: RepositoryFact,
     /// The project's usage today; zero if it has no budget.
-    pub today: Today,
+    pub usage: DailyUsage,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepositoryFact {
     /// Neither the ticket nor the settings name a repository.
-    Unnamed,
+    NotNamed,
     /// The named repository is not connected to the project.
     NotConnected(RepositoryName),
     Connected(Box<Repository>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FirstAnswer {
+pub struct FirstDecision {
     pub reason: Reason,
     /// The ticket's status before that event, if known at that time.
     pub status_before: Option<String>,
     pub at: Timestamp,
     /// Times of its repeats.
-    pub seen: Vec<Timestamp>,
+    pub repeats: Vec<Timestamp>,
 }
 
 /// The facts in the ledger, so that a decision can be replayed under other settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recorded {
+pub struct RecordedFacts {
     /// Format version.
     pub v: u32,
     pub decided_at: Timestamp,
@@ -61,5 +61,5 @@ pub struct Recorded {
     pub repository: Option<RepositoryName>,
     /// The project's usage on that day, if it has a budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub today: Option<Today>,
+    pub today: Option<DailyUsage>,
 }

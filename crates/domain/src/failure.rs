@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 /// Where the cause of a failure must be fixed.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Class"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Class {
+pub enum FailureClass {
     /// A limit in the settings.
     Limit,
     /// Pullyard or its machines.
@@ -24,8 +25,8 @@ pub enum Class {
     Checks,
 }
 
-impl Class {
-    pub fn words(self) -> &'static str {
+impl FailureClass {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Limit => "a limit of the project",
             Self::Infra => "Pullyard or its machines",
@@ -41,7 +42,7 @@ impl Class {
 
 vocabulary! {
     /// Why a job failed, with the facts for its sentence.
-    pub enum Failure: Class {
+    pub enum Failure: FailureClass {
         TimeLimit { limit: Span } [Limit] "time_limit", "The job reached its time limit of {limit}.", "Split the ticket, or raise `limits.wall_secs` with `pullyard settings set`; then `pullyard jobs retry`.";
         Stalled { limit: Span, event: String } [Limit] "stalled", "The agent was inactive for {limit}; the last event was \"{event}\".", "Read the last event with `pullyard jobs logs`; then `pullyard jobs retry`.";
         CostLimit { spent: String, limit: String } [Limit] "cost_limit", "The job spent {spent}; the limit is {limit}.", "Raise `limits.cost_usd_micros` with `pullyard settings set`; then `pullyard jobs retry`.";
@@ -107,6 +108,6 @@ vocabulary! {
 impl Failure {
     /// Caused by the platform and not by the work, so a requeue may succeed.
     pub fn is_platform(&self) -> bool {
-        self.class() == Class::Infra
+        self.class() == FailureClass::Infra
     }
 }

@@ -1,9 +1,9 @@
 //! Explains why a Ready job waits for a self-hosted runner.
 
-use crate::breaker::{Breaker, asked, keeps_back};
+use crate::breaker::{Breaker, breaker_ids, longest_delay};
 use crate::job::Job;
 use crate::runner::{Presence, Profile, Runner};
-use crate::select::{Needs, matches};
+use crate::select::{ClassRequirements, matches};
 use crate::text::Span;
 use crate::time::Timestamp;
 use crate::wait::Wait;
@@ -18,15 +18,15 @@ pub struct Member {
 #[derive(Clone, Copy, Debug)]
 pub struct Fleet<'a> {
     pub members: &'a [Member],
-    pub needs: &'a Needs,
+    pub needs: &'a ClassRequirements,
     /// How many jobs of its class are claimed before it.
-    pub ahead: u64,
+    pub jobs_ahead: u64,
     pub breakers: &'a [Breaker],
 }
 
 impl Fleet<'_> {
     /// The first obstacle between a Ready job and a runner.
-    pub fn wait(&self, job: &Job, now: Timestamp) -> Wait {
+    pub fn wait_reason(&self, job: &Job, now: Timestamp) -> Wait {
         let serving = self
             .members
             .iter()
@@ -54,12 +54,12 @@ impl Fleet<'_> {
         if taking.is_empty() {
             return Wait::RunnersPaused { n: count(&matching), name: first.profile.name.clone() };
         }
-        if taking.iter().all(|member| member.runner.free() == 0) {
+        if taking.iter().all(|member| member.runner.free_slots() == 0) {
             let total = taking.iter().map(|member| u64::from(member.runner.max)).sum();
-            return Wait::SlotsBusy { total, n: count(&taking), m: self.ahead };
+            return Wait::SlotsBusy { total, n: count(&taking), m: self.jobs_ahead };
         }
-        let kept = taking.iter().filter(|member| member.runner.free() > 0);
-        let kept = kept.map(|member| self.keeps_back(job, member, now)).collect::<Option<Vec<_>>>();
+        let kept = taking.iter().filter(|member| member.runner.free_slots() > 0);
+        let kept = kept.map(|member| self.breaker_wait(job, member, now)).collect::<Option<Vec<_>>>();
         if let Some((wait, _)) = kept.and_then(|kept| kept.into_iter().min_by_key(|(_, until)| *until)) {
             return wait;
         }
@@ -67,14 +67,14 @@ impl Fleet<'_> {
     }
 
     /// The breaker that delays the job on this runner, and until when. A job that only adopts calls no model.
-    fn keeps_back(&self, job: &Job, member: &Member, now: Timestamp) -> Option<(Wait, Timestamp)> {
+    fn breaker_wait(&self, job: &Job, member: &Member, now: Timestamp) -> Option<(Wait, Timestamp)> {
         if job.adopts.is_some() {
             return None;
         }
-        let Needs { key, capability, .. } = self.needs;
-        let asked = asked(*key, capability, &job.project, Some(&member.runner.id));
+        let ClassRequirements { key, capability, .. } = self.needs;
+        let asked = breaker_ids(*key, capability, &job.project, Some(&member.runner.id));
         let shut = self.breakers.iter().filter(|breaker| asked.contains(&breaker.id));
-        keeps_back(shut, &job.id, now).map(|(breaker, until)| (breaker.wait(until), until))
+        longest_delay(shut, &job.id, now).map(|(breaker, until)| (breaker.wait_reason(until), until))
     }
 
     /// The first required label that no capable runner has. If each label is on some runner but no runner has all, a

@@ -3,7 +3,7 @@
 //! The indexes contain only keys, so each gauge states which rows it counts.
 
 use crate::id::ProjectId;
-use crate::job::{Job, Place, Status};
+use crate::job::{Job, JobStatus, Placement};
 use crate::runner::{Presence, Runner};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,14 +11,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The sweeper runs every minute and counts as late after this silence.
-pub const LATE_AFTER: Duration = Duration::from_secs(300);
+pub const SWEEP_LATE_AFTER: Duration = Duration::from_secs(300);
 
 /// Largest difference between two clocks of a deployment. A sweep recorded further in the future came from a wrong
 /// clock or was written by hand.
-pub const AHEAD: Duration = Duration::from_secs(300);
+pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// Most projects with own counts, the largest counts first. The snapshot must stay one small item.
-const PROJECTS: usize = 20;
+const MAX_PROJECTS: usize = 20;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gauges {
@@ -87,8 +87,8 @@ impl Gauges {
     /// Counts a job that the sweep read. A job that waits for runners is in another partition and counted there.
     pub fn add_job(&mut self, job: &Job) {
         match job.status {
-            Status::Pending => self.pending += 1,
-            Status::Ready if job.place == Place::Fargate => {
+            JobStatus::Pending => self.pending += 1,
+            JobStatus::Ready if job.place == Placement::Fargate => {
                 self.add_waiting(&job.project, 1, Some(job.ready_since));
             }
             status if status.is_active() => self.running += 1,
@@ -103,53 +103,55 @@ impl Gauges {
             Presence::Online if runner.is_draining() => self.draining += 1,
             Presence::Online => {
                 self.online += 1;
-                self.slots_free = self.slots_free.saturating_add(runner.free());
+                self.slots_free = self.slots_free.saturating_add(runner.free_slots());
             }
             _ => self.offline += 1,
         }
     }
 
-    pub fn taken(mut self, at: Timestamp) -> Self {
+    pub fn finish(mut self, at: Timestamp) -> Self {
         self.at = Some(at);
-        most(&mut self.waiting_by);
-        most(&mut self.held_by);
+        retain_largest(&mut self.waiting_by);
+        retain_largest(&mut self.held_by);
         self
     }
 
     /// The snapshot of a round that skipped a part: `before` while it is recent, then this incomplete count, marked by
     /// `more`.
-    pub fn of_a_part(self, before: Option<Self>, now: Timestamp) -> Self {
+    pub fn or_recent(self, before: Option<Self>, now: Timestamp) -> Self {
         // A snapshot from further in the future would count as recent until its time comes.
-        let is_near = |before: &Self| before.at.is_some_and(|at| at <= now.plus(AHEAD) && now.since(at) <= LATE_AFTER);
-        before.filter(is_near).unwrap_or_else(|| Self { more: true, ..self }.taken(now))
+        let is_near = |before: &Self| {
+            before.at.is_some_and(|at| at <= now.plus(MAX_CLOCK_SKEW) && now.since(at) <= SWEEP_LATE_AFTER)
+        };
+        before.filter(is_near).unwrap_or_else(|| Self { more: true, ..self }.finish(now))
     }
 
-    pub fn oldest_waits(&self, now: Timestamp) -> Option<Duration> {
+    pub fn oldest_wait(&self, now: Timestamp) -> Option<Duration> {
         self.oldest.map(|oldest| now.since(oldest))
     }
 }
 
-fn most(by: &mut BTreeMap<ProjectId, u32>) {
+fn retain_largest(by: &mut BTreeMap<ProjectId, u32>) {
     let mut all: Vec<_> = std::mem::take(by).into_iter().collect();
     all.sort_by(|(a, many), (b, more)| more.cmp(many).then_with(|| a.cmp(b)));
-    all.truncate(PROJECTS);
+    all.truncate(MAX_PROJECTS);
     by.extend(all);
 }
 
 /// The state of the sweeper, without which a deployment makes no progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sweeping {
+pub enum SweeperGauges {
     OnTime,
-    Never,
+    NeverRan,
     Late(Duration),
 }
 
 /// The state of a sweeper whose last round was at `last`.
-pub fn sweeping(last: Option<Timestamp>, now: Timestamp) -> Sweeping {
+pub fn sweeper_state(last: Option<Timestamp>, now: Timestamp) -> SweeperGauges {
     match last.map(|last| now.since(last)) {
-        None => Sweeping::Never,
-        Some(silent) if silent > LATE_AFTER => Sweeping::Late(silent),
-        Some(_) => Sweeping::OnTime,
+        None => SweeperGauges::NeverRan,
+        Some(silent) if silent > SWEEP_LATE_AFTER => SweeperGauges::Late(silent),
+        Some(_) => SweeperGauges::OnTime,
     }
 }
 
@@ -172,7 +174,7 @@ mod tests {
         gauges.add_waiting(&project(1), 2, Some(at(20)));
         gauges.add_waiting(&project(2), 1, Some(at(10)));
         gauges.add_waiting(&project(3), 0, None);
-        assert_eq!((gauges.waiting, gauges.oldest_waits(at(70))), (3, Some(Duration::from_secs(60))));
+        assert_eq!((gauges.waiting, gauges.oldest_wait(at(70))), (3, Some(Duration::from_secs(60))));
         assert_eq!(gauges.waiting_by.len(), 2, "a project without waiting jobs is not listed");
     }
 
@@ -182,9 +184,9 @@ mod tests {
         for n in 0..50 {
             gauges.add_waiting(&project(n), u32::try_from(n).unwrap(), None);
         }
-        let taken = gauges.taken(at(1));
+        let taken = gauges.finish(at(1));
         assert_eq!(taken.waiting, (0..50).sum::<u32>(), "the sum covers all projects");
-        assert_eq!(taken.waiting_by.len(), PROJECTS);
+        assert_eq!(taken.waiting_by.len(), MAX_PROJECTS);
         assert!(taken.waiting_by.contains_key(&project(49)) && !taken.waiting_by.contains_key(&project(29)));
         let size = serde_json::to_string(&taken).unwrap().len();
         assert!(size < 900, "{size}: with keys and times more than one write unit");
@@ -195,14 +197,14 @@ mod tests {
         let counted = Gauges { waiting: 1, ..Gauges::default() };
         let part = |secs| Gauges { at: Some(at(secs)), waiting: 1, more: true, ..Gauges::default() };
         let whole = Gauges { at: Some(at(10)), waiting: 9, ..Gauges::default() };
-        assert_eq!(counted.clone().of_a_part(None, at(20)), part(20));
-        assert_eq!(counted.clone().of_a_part(Some(whole.clone()), at(310)), whole);
-        assert_eq!(counted.clone().of_a_part(Some(whole), at(311)), part(311));
+        assert_eq!(counted.clone().or_recent(None, at(20)), part(20));
+        assert_eq!(counted.clone().or_recent(Some(whole.clone()), at(310)), whole);
+        assert_eq!(counted.clone().or_recent(Some(whole), at(311)), part(311));
         let ahead = Gauges { at: Some(at(320)), waiting: 9, ..Gauges::default() };
-        assert_eq!(counted.clone().of_a_part(Some(ahead.clone()), at(20)), ahead, "clocks may differ");
-        assert_eq!(counted.clone().of_a_part(Some(ahead), at(19)), part(19), "but not by that much");
+        assert_eq!(counted.clone().or_recent(Some(ahead.clone()), at(20)), ahead, "clocks may differ");
+        assert_eq!(counted.clone().or_recent(Some(ahead), at(19)), part(19), "but not by that much");
         let nobody_knows_when = Gauges { waiting: 9, ..Gauges::default() };
-        assert_eq!(counted.of_a_part(Some(nobody_knows_when), at(20)), part(20));
+        assert_eq!(counted.or_recent(Some(nobody_knows_when), at(20)), part(20));
     }
 
     #[test]
@@ -224,9 +226,9 @@ mod tests {
     #[test]
     fn job_is_counted_by_status_and_place() {
         let mut gauges = Gauges::default();
-        let of_runners = Job { place: Place::Runners, ..ready() };
+        let of_runners = Job { place: Placement::Runners, ..ready() };
         for job in
-            [pending(), ready(), of_runners, active(Status::Claimed), active(Status::Syncing), asking(), paused()]
+            [pending(), ready(), of_runners, active(JobStatus::Claimed), active(JobStatus::Syncing), asking(), paused()]
         {
             gauges.add_job(&job);
         }
@@ -234,16 +236,16 @@ mod tests {
         assert_eq!(gauges.oldest, Some(ready().ready_since));
         // Ready jobs of runners are counted from the index.
         let mut none = Gauges::default();
-        none.add_job(&Job { place: Place::Runners, ..ready() });
+        none.add_job(&Job { place: Placement::Runners, ..ready() });
         assert_eq!(none, Gauges::default());
     }
 
     #[test]
     fn sweeper_is_late_after_five_minutes() {
-        assert_eq!(sweeping(None, at(0)), Sweeping::Never);
-        assert_eq!(sweeping(Some(at(0)), at(300)), Sweeping::OnTime);
-        assert_eq!(sweeping(Some(at(0)), at(301)), Sweeping::Late(Duration::from_secs(301)));
-        assert_eq!(sweeping(Some(at(10)), at(0)), Sweeping::OnTime, "clocks may differ");
+        assert_eq!(sweeper_state(None, at(0)), SweeperGauges::NeverRan);
+        assert_eq!(sweeper_state(Some(at(0)), at(300)), SweeperGauges::OnTime);
+        assert_eq!(sweeper_state(Some(at(0)), at(301)), SweeperGauges::Late(Duration::from_secs(301)));
+        assert_eq!(sweeper_state(Some(at(10)), at(0)), SweeperGauges::OnTime, "clocks may differ");
     }
 
     #[test]

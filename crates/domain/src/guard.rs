@@ -2,11 +2,11 @@
 //!
 //! Guards are pure functions of the facts. If a transaction finds the facts stale, the caller decides again.
 
-use crate::budget::Today;
+use crate::budget::DailyUsage;
 use crate::decision::Reason;
 use crate::delivery::Source;
 use crate::event::TicketEvent;
-use crate::facts::{Facts, Recorded, RepositoryFact};
+use crate::facts::{Facts, RecordedFacts, RepositoryFact};
 use crate::id::JobId;
 use crate::project::Project;
 
@@ -32,37 +32,37 @@ pub const TICKET_GUARDS: [(&str, Guard); 12] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     pub reason: Reason,
-    pub follow: Follow,
+    pub follow_up: FollowUp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Follow {
+pub enum FollowUp {
     /// Store no change of the ticket.
     Nothing,
     /// Store status and text.
-    Snapshot,
+    UpdateTicket,
     /// Store them; the entry waits for the end of the active job.
-    EnterAgain,
+    QueueEntry,
     /// Store them; the entry waits until the project may start jobs.
-    Wait,
+    HoldEntry,
     /// Store them and create a job.
-    Trigger,
+    CreateJob,
 }
 
 pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
     let refused = TICKET_GUARDS.iter().find_map(|(_, guard)| guard(event, facts));
     let follow = match &refused {
-        None => Follow::Trigger,
-        Some(Reason::UnknownProject { .. } | Reason::Repeat { .. } | Reason::StaleEvent { .. }) => Follow::Nothing,
+        None => FollowUp::CreateJob,
+        Some(Reason::UnknownProject { .. } | Reason::Repeat { .. } | Reason::StaleEvent { .. }) => FollowUp::Nothing,
         // The active job works on this entry, or the entry waits already.
-        Some(Reason::JobActive { .. }) if is_known_entry(event, facts) => Follow::Nothing,
-        Some(Reason::JobActive { .. }) => Follow::EnterAgain,
-        Some(reason) if reason.is_brake() => waiting(event, facts),
-        Some(_) => Follow::Snapshot,
+        Some(Reason::JobActive { .. }) if is_known_entry(event, facts) => FollowUp::Nothing,
+        Some(Reason::JobActive { .. }) => FollowUp::QueueEntry,
+        Some(reason) if reason.is_project_block() => hold_entry(event, facts),
+        Some(_) => FollowUp::UpdateTicket,
     };
     let reason = refused
-        .unwrap_or_else(|| Reason::Accepted { job: JobId::of_entry(&event.project, &event.key, &event.entry()) });
-    Decision { reason, follow }
+        .unwrap_or_else(|| Reason::Accepted { job: JobId::for_entry(&event.project, &event.key, &event.entry()) });
+    Decision { reason, follow_up: follow }
 }
 
 /// Decides a waiting entry again. The guards up to `status_unchanged` passed when the event arrived; only the later
@@ -70,11 +70,11 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
 pub fn decide_again(event: &TicketEvent, facts: &Facts) -> Decision {
     let later = TICKET_GUARDS.iter().skip_while(|(name, _)| *name != "auto_create_off");
     match later.map(|(_, guard)| guard(event, facts)).find(Option::is_some).flatten() {
-        Some(reason) if reason.is_brake() => Decision { reason, follow: waiting(event, facts) },
-        Some(reason) => Decision { reason, follow: Follow::Snapshot },
+        Some(reason) if reason.is_project_block() => Decision { reason, follow_up: hold_entry(event, facts) },
+        Some(reason) => Decision { reason, follow_up: FollowUp::UpdateTicket },
         None => Decision {
-            reason: Reason::Accepted { job: JobId::of_entry(&event.project, &event.key, &event.entry()) },
-            follow: Follow::Trigger,
+            reason: Reason::Accepted { job: JobId::for_entry(&event.project, &event.key, &event.entry()) },
+            follow_up: FollowUp::CreateJob,
         },
     }
 }
@@ -84,16 +84,16 @@ pub fn decide_request(
     project: &Project,
     ticket: &crate::ticket::Ticket,
     facts: &RepositoryFact,
-    today: &Today,
+    today: &DailyUsage,
 ) -> Option<Reason> {
     if let Some(job) = &ticket.active_job {
         return Some(Reason::JobActive { ticket: ticket.key.clone(), job: job.clone() });
     }
-    if let Some(reason) = braked(project, today) {
+    if let Some(reason) = project_block(project, today) {
         return Some(reason);
     }
     match facts {
-        RepositoryFact::Unnamed => Some(Reason::TicketWithoutRepository { ticket: ticket.key.clone() }),
+        RepositoryFact::NotNamed => Some(Reason::TicketWithoutRepository { ticket: ticket.key.clone() }),
         RepositoryFact::NotConnected(repo) => {
             Some(Reason::RepositoryNotIntegrated { repo: repo.clone(), project: project.id.clone() })
         }
@@ -102,21 +102,21 @@ pub fn decide_request(
 }
 
 /// The hold or the exhausted budget because of which a project may start no job.
-pub fn braked(project: &Project, today: &Today) -> Option<Reason> {
+pub fn project_block(project: &Project, today: &DailyUsage) -> Option<Reason> {
     if let Some(who) = &project.settings.held_by {
         return Some(Reason::ProjectHeld { project: project.id.clone(), who: who.clone() });
     }
-    project.settings.budget.refuses(&project.id, today)
+    project.settings.budget.refusal(&project.id, today)
 }
 
-fn waiting(event: &TicketEvent, facts: &Facts) -> Follow {
-    let waits = facts.ticket.as_ref().is_some_and(|ticket| ticket.waits_with(&event.entry()));
-    if waits { Follow::Nothing } else { Follow::Wait }
+fn hold_entry(event: &TicketEvent, facts: &Facts) -> FollowUp {
+    let waits = facts.ticket.as_ref().is_some_and(|ticket| ticket.holds_entry(&event.entry()));
+    if waits { FollowUp::Nothing } else { FollowUp::HoldEntry }
 }
 
-pub fn record(event: &TicketEvent, facts: &Facts) -> Recorded {
+pub fn record_facts(event: &TicketEvent, facts: &Facts) -> RecordedFacts {
     let settings = facts.project.as_ref().map(|project| &project.settings);
-    Recorded {
+    RecordedFacts {
         v: 1,
         decided_at: facts.now,
         occurred_at: event.occurred_at,
@@ -130,11 +130,11 @@ pub fn record(event: &TicketEvent, facts: &Facts) -> Recorded {
         auto_create: settings.map(|settings| settings.auto_create),
         held_by: settings.and_then(|settings| settings.held_by.clone()),
         repository: match &facts.repository {
-            RepositoryFact::Unnamed => None,
+            RepositoryFact::NotNamed => None,
             RepositoryFact::NotConnected(name) => Some(name.clone()),
             RepositoryFact::Connected(repository) => Some(repository.name.clone()),
         },
-        today: settings.filter(|settings| settings.budget.is_set()).map(|_| facts.today),
+        today: settings.filter(|settings| settings.budget.has_limit()).map(|_| facts.usage),
     }
 }
 
@@ -142,7 +142,7 @@ pub fn record(event: &TicketEvent, facts: &Facts) -> Recorded {
 /// already has the event's status.
 fn status_before<'a>(event: &TicketEvent, facts: &'a Facts) -> Option<&'a str> {
     let ticket = facts.ticket.as_ref()?;
-    match &facts.first {
+    match &facts.first_decision {
         Some(first) if ticket.seen_event.as_ref() == Some(&event.event) => first.status_before.as_deref(),
         _ => Some(&ticket.status),
     }
@@ -164,7 +164,7 @@ fn unknown_project(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 
 /// The event has a final decision. The first guard, because a redelivery would see its own job as `job_active`.
 fn repeat(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    let first = facts.first.as_ref().filter(|first| first.reason.is_final()).map(|first| first.reason.code());
+    let first = facts.first_decision.as_ref().filter(|first| first.reason.is_final()).map(|first| first.reason.code());
     let entered = facts.ticket.as_ref().and_then(|ticket| ticket.last_entry.as_ref()) == Some(&event.entry());
     first.or(entered.then_some("accepted")).map(|first| Reason::Repeat { first: first.into() })
 }
@@ -219,11 +219,11 @@ fn project_held(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 
 fn budget_exhausted(_: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let project = facts.project.as_ref()?;
-    project.settings.budget.refuses(&project.id, &facts.today)
+    project.settings.budget.refusal(&project.id, &facts.usage)
 }
 
 fn ticket_without_repository(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    matches!(facts.repository, RepositoryFact::Unnamed)
+    matches!(facts.repository, RepositoryFact::NotNamed)
         .then(|| Reason::TicketWithoutRepository { ticket: event.key.clone() })
 }
 

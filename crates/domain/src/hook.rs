@@ -6,12 +6,12 @@ use crate::decision::Reason;
 use crate::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use crate::project::{ForgeKind, Repository};
 use crate::time::Timestamp;
-use look::Look;
+use look::PollProgress;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The events that Pullyard subscribes to at this kind of forge.
-pub fn events(kind: ForgeKind) -> &'static [&'static str] {
+pub fn subscribed_events(kind: ForgeKind) -> &'static [&'static str] {
     match kind {
         ForgeKind::GitHub => &["issue_comment", "pull_request", "pull_request_review", "repository"],
         ForgeKind::Bitbucket => &[
@@ -29,7 +29,7 @@ pub fn events(kind: ForgeKind) -> &'static [&'static str] {
 }
 
 /// Longest webhook secret at this kind of forge; `None` if every stored secret fits. Units: characters.
-pub fn longest_secret(kind: ForgeKind) -> Option<usize> {
+pub fn max_secret_chars(kind: ForgeKind) -> Option<usize> {
     match kind {
         ForgeKind::GitHub => None,
         ForgeKind::Bitbucket => Some(128),
@@ -38,19 +38,19 @@ pub fn longest_secret(kind: ForgeKind) -> Option<usize> {
 
 /// Why a value cannot be a webhook secret at this kind of forge. `name` is the secret's name. The message does not
 /// contain the value.
-pub fn unfit_secret(kind: ForgeKind, name: &SecretName, value: &str) -> Option<String> {
-    let most = longest_secret(kind)?;
+pub fn secret_fault(kind: ForgeKind, name: &SecretName, value: &str) -> Option<String> {
+    let most = max_secret_chars(kind)?;
     (value.chars().count() > most).then(|| {
         format!(
             "the value of the secret {name} is longer than the {most} characters that {} takes; set a shorter one with \
              `pullyard secrets rotate {name}`",
-            kind.words()
+            kind.display_name()
         )
     })
 }
 
 /// Why this kind of forge has no webhooks of Apps, with an alternative; `None` if it has.
-pub fn no_apps(kind: ForgeKind, integration: &IntegrationId) -> Option<String> {
+pub fn app_webhook_refusal(kind: ForgeKind, integration: &IntegrationId) -> Option<String> {
     match kind {
         ForgeKind::GitHub => None,
         ForgeKind::Bitbucket => Some(format!(
@@ -61,14 +61,14 @@ pub fn no_apps(kind: ForgeKind, integration: &IntegrationId) -> Option<String> {
 }
 
 /// How often a repository with a webhook is polled.
-pub const RECOVER_EVERY: Duration = Duration::from_secs(300);
+pub const RECOVERY_INTERVAL: Duration = Duration::from_secs(300);
 
 /// How often a repository without a webhook is polled, if its forge's request limit allows it.
-pub const POLL_EVERY: Duration = Duration::from_secs(60);
+pub const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Most pull requests compared per poll. Each costs three calls on GitHub (pull request, reviews, comments) and five on
 /// Bitbucket.
-pub fn most_compared(kind: ForgeKind) -> u16 {
+pub fn max_compared_per_poll(kind: ForgeKind) -> u16 {
     match kind {
         ForgeKind::GitHub => 20,
         ForgeKind::Bitbucket => 10,
@@ -76,20 +76,20 @@ pub fn most_compared(kind: ForgeKind) -> u16 {
 }
 
 /// Minimum interval between two records of a webhook's deliveries or refusals.
-pub const NOTED_EVERY: Duration = Duration::from_secs(60);
+pub const RECORD_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hook {
+pub struct Webhook {
     /// The last segment of its URL.
     pub name: HookName,
     pub integration: IntegrationId,
     /// The kind of forge, which determines path, headers and bodies.
-    #[serde(default = "github", skip_serializing_if = "ForgeKind::is_github")]
+    #[serde(default = "default_forge", skip_serializing_if = "ForgeKind::is_github")]
     pub forge: ForgeKind,
     /// The project that records events of no project.
     pub home: ProjectId,
     pub others: Vec<ProjectId>,
-    pub kind: HookKind,
+    pub kind: WebhookScope,
     pub secret: SecretName,
     /// Pullyard's base URL as registered at the forge; `None` for a webhook that a user created.
     pub base_url: Option<String>,
@@ -100,15 +100,16 @@ pub struct Hook {
 }
 
 /// Items from before Bitbucket support have no kind.
-fn github() -> ForgeKind {
+fn default_forge() -> ForgeKind {
     ForgeKind::GitHub
 }
 
 /// The scope of a webhook.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "HookKind"))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "of")]
-pub enum HookKind {
+pub enum WebhookScope {
     Repository {
         /// Its name when the webhook was created.
         name: RepositoryName,
@@ -124,8 +125,8 @@ pub enum HookKind {
     App {},
 }
 
-impl HookKind {
-    pub fn words(&self) -> String {
+impl WebhookScope {
+    pub fn label(&self) -> String {
         match self {
             Self::Repository { name, .. } => name.to_string(),
             Self::Organisation { login } => format!("all of {login}"),
@@ -134,7 +135,7 @@ impl HookKind {
     }
 }
 
-impl Hook {
+impl Webhook {
     /// Its projects, home first.
     pub fn projects(&self) -> impl Iterator<Item = &ProjectId> {
         std::iter::once(&self.home).chain(&self.others)
@@ -142,10 +143,10 @@ impl Hook {
 
     /// Whether its deliveries may concern this repository. A repository's administrator knows the secret of its webhook
     /// and must not act for another repository.
-    pub fn may_tell_of(&self, repository: u64) -> bool {
+    pub fn covers_repository(&self, repository: u64) -> bool {
         match &self.kind {
-            HookKind::Repository { id, .. } => *id == repository,
-            HookKind::Organisation { .. } | HookKind::App {} => true,
+            WebhookScope::Repository { id, .. } => *id == repository,
+            WebhookScope::Organisation { .. } | WebhookScope::App {} => true,
         }
     }
 
@@ -187,7 +188,7 @@ pub struct Poll {
     pub gone_at: Option<Timestamp>,
     pub next: Timestamp,
     #[serde(default)]
-    pub look: Look,
+    pub look: PollProgress,
     /// Failed polls since the last success.
     #[serde(default)]
     pub tries: u32,
@@ -205,8 +206,8 @@ impl Poll {
             repository: repository.id,
             ingress: Ingress::Webhook,
             gone_at: None,
-            next: now.plus(RECOVER_EVERY),
-            look: Look::from(now),
+            next: now.plus(RECOVERY_INTERVAL),
+            look: PollProgress::starting_at(now),
             tries: 0,
             not_before: None,
             rev: 0,
@@ -215,13 +216,13 @@ impl Poll {
 
     /// Records a report at `since` that the repository is gone; `None` if a later report is stored. The latest report
     /// counts, so that an older answer of the forge cannot clear it.
-    pub fn gone(self, since: Timestamp) -> Option<Self> {
+    pub fn mark_gone(self, since: Timestamp) -> Option<Self> {
         self.gone_at.is_none_or(|noted| noted < since).then_some(Self { gone_at: Some(since), ..self })
     }
 
     /// Records that the forge, polled at `asked`, showed the repository; `None` if it was not gone, or if a later
     /// report exists.
-    pub fn back(self, asked: Timestamp, now: Timestamp) -> Option<Self> {
+    pub fn mark_present(self, asked: Timestamp, now: Timestamp) -> Option<Self> {
         let noted = self.gone_at?;
         (noted <= asked).then_some(Self { gone_at: None, next: now, ..self })
     }
@@ -229,22 +230,22 @@ impl Poll {
 
 /// Whether a review that polling found needs no further decision. A refusal that a user can fix is decided again only
 /// when the user sends the review again.
-pub fn is_answered(first: Option<&Reason>) -> bool {
+pub fn is_decided(first: Option<&Reason>) -> bool {
     !matches!(first, None | Some(Reason::PermissionUnknown { .. } | Reason::Contended { .. }))
 }
 
 /// The same for a linked pull request, where `no_linked_ticket` is decided again: a job links its pull request at its
 /// end, and a reviewer may be faster.
-pub fn is_answered_when_linked(first: Option<&Reason>) -> bool {
-    is_answered(first) && !matches!(first, Some(Reason::NoLinkedTicket { .. }))
+pub fn is_decided_for_linked(first: Option<&Reason>) -> bool {
+    is_decided(first) && !matches!(first, Some(Reason::NoLinkedTicket { .. }))
 }
 
 /// How long a review is retried while the forge does not return its author's permission.
-const UNDECIDED_FOR: Duration = Duration::from_secs(24 * 3600);
+const PERMISSION_RETRY_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 /// Whether a review of this age must be decided again. The limit lets a comparison complete in the end.
-pub fn is_undecided(answer: &Reason, age: Duration) -> bool {
-    matches!(answer, Reason::PermissionUnknown { .. }) && age < UNDECIDED_FOR
+pub fn should_retry_permission(answer: &Reason, age: Duration) -> bool {
+    matches!(answer, Reason::PermissionUnknown { .. }) && age < PERMISSION_RETRY_LIMIT
 }
 
 #[cfg(test)]

@@ -9,15 +9,15 @@ use std::fmt;
 
 /// Why a text is no valid id, as the rule of the field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadId(pub &'static str);
+pub struct InvalidId(pub &'static str);
 
-impl fmt::Display for BadId {
+impl fmt::Display for InvalidId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
     }
 }
 
-impl std::error::Error for BadId {}
+impl std::error::Error for InvalidId {}
 
 // The pattern is for the OpenAPI document. The check function decides and may be stricter.
 macro_rules! ids {
@@ -28,7 +28,7 @@ macro_rules! ids {
         pub struct $name(String);
 
         impl $name {
-            pub fn new(text: impl Into<String>) -> Result<Self, BadId> {
+            pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
                 let text = text.into();
                 $check(&text)?;
                 Ok(Self(text))
@@ -40,15 +40,15 @@ macro_rules! ids {
         }
 
         impl TryFrom<String> for $name {
-            type Error = BadId;
-            fn try_from(text: String) -> Result<Self, BadId> {
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, InvalidId> {
                 Self::new(text)
             }
         }
 
         impl std::str::FromStr for $name {
-            type Err = BadId;
-            fn from_str(text: &str) -> Result<Self, BadId> {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
                 Self::new(text)
             }
         }
@@ -88,7 +88,7 @@ ids! {
     /// The sender's id of an event; any printable text of at most 128 characters.
     EventId checked by event_id, r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]{0,126}[^\s\x00-\x1f\x7f-\x9f])?$";
     /// A review's id at its forge, or the id of a user's request for a revision; 1 to 64 of `A-Za-z0-9._-`.
-    ReviewId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
+    ReviewId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     /// The name of a webhook, `acme`.
     HookName checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// `owner/name` as the forge spells it.
@@ -100,19 +100,19 @@ ids! {
     /// A registered runner, `rnr_` and 26 characters.
     RunnerId checked by runner_id, r"^rnr_[a-z0-9]{26}$";
     /// A claim's id, chosen by the runner so that a repeat is recognised; 1 to 64 of `A-Za-z0-9._-`.
-    ClaimId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
+    ClaimId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     /// A finish's id, chosen by the runner so that a repeat is recognised; 1 to 64 of `A-Za-z0-9._-`.
-    FinishId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
+    FinishId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     /// One run of a runner process; 1 to 64 of `A-Za-z0-9._-`.
-    InstanceId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
+    InstanceId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     /// A class of jobs with the same requirements for a runner: 16 characters of a hash.
-    ClassId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
+    ClassId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     /// A token's public id: the first 16 hex digits of its hash.
     TokenId checked by token_id, r"^[0-9a-f]{16}$";
     /// The name of a secret, chosen by a user; 1 to 128 of `A-Za-z0-9._-`.
     SecretName checked by secret_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
     /// The queue's id of a message, unchanged while the message is in the queue; 1 to 64 of `A-Za-z0-9._-`.
-    MessageId checked by token_like, r"^[A-Za-z0-9._-]{1,64}$";
+    MessageId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     /// An artifact of an attempt, `art_` and 26 characters.
     ArtifactId checked by artifact_id, r"^art_[a-z0-9]{26}$";
     /// An artifact's file name: 1 to 100 of `A-Za-z0-9._-`.
@@ -124,38 +124,38 @@ ids! {
 impl TicketKey {
     /// Whether the key can be a path segment of a URL. Gateways decode paths, which would lose the end or the encoding
     /// of other keys.
-    pub fn fits_a_path(&self) -> bool {
+    pub fn is_path_segment(&self) -> bool {
         self.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
     }
 }
 
-fn slug(text: &str) -> Result<(), BadId> {
+fn slug(text: &str) -> Result<(), InvalidId> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let first = text.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     if first && text.len() <= 40 && text.chars().all(good) {
         Ok(())
     } else {
-        Err(BadId("use 1 to 40 lower-case letters, digits and dashes, not starting with a dash"))
+        Err(InvalidId("use 1 to 40 lower-case letters, digits and dashes, not starting with a dash"))
     }
 }
 
-fn printable(text: &str, most: usize) -> bool {
+fn is_printable(text: &str, most: usize) -> bool {
     !text.is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control) && text.trim() == text
 }
 
-fn ticket_key(text: &str) -> Result<(), BadId> {
-    if !printable(text, 64) {
-        return Err(BadId("use 1 to 64 printable characters"));
+fn ticket_key(text: &str) -> Result<(), InvalidId> {
+    if !is_printable(text, 64) {
+        return Err(InvalidId("use 1 to 64 printable characters"));
     }
     // URL clients resolve these path segments.
-    if matches!(text, "." | "..") { Err(BadId("a dot alone can't be a key")) } else { Ok(()) }
+    if matches!(text, "." | "..") { Err(InvalidId("a dot alone can't be a key")) } else { Ok(()) }
 }
 
-fn event_id(text: &str) -> Result<(), BadId> {
-    if printable(text, 128) { Ok(()) } else { Err(BadId("use 1 to 128 printable characters")) }
+fn event_id(text: &str) -> Result<(), InvalidId> {
+    if is_printable(text, 128) { Ok(()) } else { Err(InvalidId("use 1 to 128 printable characters")) }
 }
 
-fn repository_name(text: &str) -> Result<(), BadId> {
+fn repository_name(text: &str) -> Result<(), InvalidId> {
     let part = |part: &str| {
         !part.is_empty()
             && part.len() <= 100
@@ -165,70 +165,74 @@ fn repository_name(text: &str) -> Result<(), BadId> {
     };
     match text.split_once('/') {
         Some((owner, name)) if part(owner) && part(name) => Ok(()),
-        _ => Err(BadId("write it as owner/name")),
+        _ => Err(InvalidId("write it as owner/name")),
     }
 }
 
-fn token_like(text: &str) -> Result<(), BadId> {
+fn token(text: &str) -> Result<(), InvalidId> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if (1..=64).contains(&text.len()) && text.chars().all(good) {
         Ok(())
     } else {
-        Err(BadId("use 1 to 64 letters, digits, dots, dashes and underscores"))
+        Err(InvalidId("use 1 to 64 letters, digits, dots, dashes and underscores"))
     }
 }
 
-fn prefixed(text: &str, prefix: &str) -> bool {
+fn has_prefix_and_body(text: &str, prefix: &str) -> bool {
     text.strip_prefix(prefix)
         .is_some_and(|rest| rest.len() == 26 && rest.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()))
 }
 
-fn job_id(text: &str) -> Result<(), BadId> {
-    if prefixed(text, "job_") { Ok(()) } else { Err(BadId("a job's id is job_ and 26 characters")) }
+fn job_id(text: &str) -> Result<(), InvalidId> {
+    if has_prefix_and_body(text, "job_") { Ok(()) } else { Err(InvalidId("a job's id is job_ and 26 characters")) }
 }
 
-fn delivery_id(text: &str) -> Result<(), BadId> {
-    if prefixed(text, "dlv_") { Ok(()) } else { Err(BadId("a delivery's id is dlv_ and 26 characters")) }
+fn delivery_id(text: &str) -> Result<(), InvalidId> {
+    if has_prefix_and_body(text, "dlv_") { Ok(()) } else { Err(InvalidId("a delivery's id is dlv_ and 26 characters")) }
 }
 
-fn runner_id(text: &str) -> Result<(), BadId> {
-    if prefixed(text, "rnr_") { Ok(()) } else { Err(BadId("a runner's id is rnr_ and 26 characters")) }
+fn runner_id(text: &str) -> Result<(), InvalidId> {
+    if has_prefix_and_body(text, "rnr_") { Ok(()) } else { Err(InvalidId("a runner's id is rnr_ and 26 characters")) }
 }
 
-fn token_id(text: &str) -> Result<(), BadId> {
+fn token_id(text: &str) -> Result<(), InvalidId> {
     let good = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    if text.len() == 16 && text.chars().all(good) { Ok(()) } else { Err(BadId("a token's id is 16 hex digits")) }
+    if text.len() == 16 && text.chars().all(good) { Ok(()) } else { Err(InvalidId("a token's id is 16 hex digits")) }
 }
 
-fn secret_name(text: &str) -> Result<(), BadId> {
+fn secret_name(text: &str) -> Result<(), InvalidId> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     // URL clients resolve path segments of dots alone.
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
     if first && text.len() <= 128 && text.chars().all(good) {
         Ok(())
     } else {
-        Err(BadId("use 1 to 128 letters, digits, dots, dashes and underscores, beginning with a letter or digit"))
+        Err(InvalidId("use 1 to 128 letters, digits, dots, dashes and underscores, beginning with a letter or digit"))
     }
 }
 
-fn artifact_id(text: &str) -> Result<(), BadId> {
-    if prefixed(text, "art_") { Ok(()) } else { Err(BadId("an artifact's id is art_ and 26 characters")) }
+fn artifact_id(text: &str) -> Result<(), InvalidId> {
+    if has_prefix_and_body(text, "art_") {
+        Ok(())
+    } else {
+        Err(InvalidId("an artifact's id is art_ and 26 characters"))
+    }
 }
 
 /// The name is used for a downloaded file, so it must not need quoting or contain a path.
-fn artifact_name(text: &str) -> Result<(), BadId> {
+fn artifact_name(text: &str) -> Result<(), InvalidId> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
     if first && text.len() <= 100 && text.chars().all(good) {
         Ok(())
     } else {
-        Err(BadId("use 1 to 100 letters, digits, dots, dashes and underscores, beginning with a letter or digit"))
+        Err(InvalidId("use 1 to 100 letters, digits, dots, dashes and underscores, beginning with a letter or digit"))
     }
 }
 
-fn sha256_hex(text: &str) -> Result<(), BadId> {
+fn sha256_hex(text: &str) -> Result<(), InvalidId> {
     let good = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    if text.len() == 64 && text.chars().all(good) { Ok(()) } else { Err(BadId("a SHA-256 is 64 hex digits")) }
+    if text.len() == 64 && text.chars().all(good) { Ok(()) } else { Err(InvalidId("a SHA-256 is 64 hex digits")) }
 }
 
 #[cfg(test)]

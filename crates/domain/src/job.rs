@@ -16,27 +16,29 @@ mod retry;
 mod transition;
 mod watch;
 
-pub use cancel::{Cancel, LONGEST_REASON, STOP_WITHIN};
-pub use context::{ContextFault, ContextWait, READ_CONTEXT_FOR};
+pub use cancel::{Cancel, MAX_REASON_CHARS, STOP_TIMEOUT};
+pub use context::{CONTEXT_TIMEOUT, ContextFault, ContextWait};
 pub use fault::DispatchFault;
-pub use model::{MOST_TROUBLES, ModelWait, Troubled};
-pub use plan::{Plan, Revision, branch_name, plan_for_ticket, plan_revision, plan_without_ticket};
-pub use record::{Attempt, AttemptEnd, Looked, Work};
+pub use model::{MAX_MODEL_FAULTS, ModelFaultReport, ModelWait};
+pub use plan::{JobPlan, RevisionPlan, branch_name, plan_for_ticket, plan_revision, plan_without_ticket};
+pub use record::{AgentReport, AttemptEnd, AttemptRecord, PushSearch};
 pub use rest::{
-    Input, LONGEST_INPUT, LONGEST_QUESTION, MOST_INPUTS, PREFERRED_FOR, Pause, Question, Rest, Session, Yielded,
+    Input, MAX_INPUT_CHARS, MAX_INPUTS, MAX_QUESTION_CHARS, Pause, Question, RUNNER_AFFINITY, Session, SuspendReport,
+    Suspension,
 };
 pub use retry::{
-    as_retry, did_what_was_asked, goes_on_from, leaves_reviews, leaves_work, left_unheard, may_be_retried,
+    check_retryable, has_handled_reviews, is_resumable, is_withdrawn_unread, passes_on_reviews, resumes_work_of,
+    to_retry,
 };
-pub use transition::{Claim, End, FINISH_GRACE, Fence, NotNow, PUSH_FOR, START_WITHIN, WAKE_WITHIN};
+pub use transition::{Claim, End, FINISH_GRACE, Fence, PUSH_WINDOW, START_TIMEOUT, TransitionRefusal, WAKE_TIMEOUT};
 
-use crate::budget::Reserved;
+use crate::budget::Reservation;
 use crate::failure::Failure;
 use crate::id::{
     ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, ReviewId, RunnerId, TicketKey,
 };
-use crate::key_of::KeyOf;
-use crate::project::{Compute, OfflinePolicy, REST_AT_MOST, Resume};
+use crate::key_of::KeyOwner;
+use crate::project::{Compute, DEFAULT_SUSPENSION_LIMIT, OfflinePolicy, Resume};
 use crate::pull_request_id::PullRequestId;
 use crate::task::Task;
 use crate::time::Timestamp;
@@ -45,9 +47,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Status"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum JobStatus {
     /// Waits until its reviews are read and its context is frozen.
     Pending,
     /// Any runner that meets its requirements may claim it.
@@ -68,7 +71,7 @@ pub enum Status {
     Cancelled,
 }
 
-impl Status {
+impl JobStatus {
     /// Every status, in the published order.
     pub const ALL: [Self; 11] = [
         Self::Pending,
@@ -109,7 +112,7 @@ impl Status {
         }
     }
 
-    pub fn words(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
             Self::Ready => "Ready",
@@ -127,9 +130,10 @@ impl Status {
 }
 
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Kind"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum JobKind {
     /// Do the work of the ticket or prompt, as a pull request.
     Implement,
     /// Change an open pull request according to its reviews.
@@ -138,26 +142,28 @@ pub enum Kind {
 
 /// The state that users want for the job. A level, not a message: each answer to the runner contains it.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Want"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Want {
+pub enum DesiredState {
     Run,
     Pause,
     Cancel,
 }
 
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Place"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum Placement {
     /// In its own Fargate task.
     Fargate,
     /// On any matching runner that claims it.
     Runners,
 }
 
-impl Place {
-    pub fn of(compute: Compute) -> Self {
+impl Placement {
+    pub fn from_compute(compute: Compute) -> Self {
         match compute {
             Compute::Fargate => Self::Fargate,
             Compute::Runners => Self::Runners,
@@ -166,7 +172,7 @@ impl Place {
 }
 
 /// Skips zeros in stored items, because writes are charged by size.
-fn is_none_yet<T: Default + PartialEq>(count: &T) -> bool {
+fn is_default<T: Default + PartialEq>(count: &T) -> bool {
     *count == T::default()
 }
 
@@ -175,8 +181,8 @@ fn is_none_yet<T: Default + PartialEq>(count: &T) -> bool {
 pub struct Job {
     pub id: JobId,
     pub project: ProjectId,
-    pub kind: Kind,
-    pub status: Status,
+    pub kind: JobKind,
+    pub status: JobStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<TicketKey>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -188,14 +194,14 @@ pub struct Job {
     pub branch: String,
     /// The ticket's earlier pull request, to continue if it is still open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub continues: Option<Continues>,
+    pub continues: Option<ContinuedPullRequest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revises: Option<Revises>,
+    pub revises: Option<RevisedPullRequest>,
     /// In Pending: the progress of reading its review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<ContextWait>,
     pub class: ClassId,
-    pub place: Place,
+    pub place: Placement,
     /// Size and capacity of its Fargate task, frozen when the job was created.
     #[serde(default, skip_serializing_if = "Task::is_default")]
     pub task: Task,
@@ -210,7 +216,7 @@ pub struct Job {
     pub requeues: u32,
     /// A lost attempt may have pushed, and no later attempt has found or excluded that push. In a cancelled job no
     /// attempt searched for it.
-    #[serde(default, skip_serializing_if = "is_none_yet")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub lost_a_push: bool,
     /// Its attempts only search for a lost push, and adopt it. If none is found, the job fails with this loss. Implies
     /// `lost_a_push`.
@@ -219,13 +225,13 @@ pub struct Job {
     /// In Failed: what is known about the push of a lost attempt. `None` if no such attempt was lost, or if a later
     /// attempt found no push and failed by its own work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub looked: Option<Looked>,
+    pub looked: Option<PushSearch>,
     /// The start of a task for the next attempt.
     pub dispatch: Dispatch,
     /// The attempt that holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<Run>,
-    pub want: Want,
+    pub run: Option<ActiveAttempt>,
+    pub want: DesiredState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Cancel>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -234,10 +240,10 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Question>,
     /// Number of inputs sent by users.
-    #[serde(default, skip_serializing_if = "is_none_yet")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub inputs: u32,
     /// Number of inputs that an agent has read, as reported by its runner.
-    #[serde(default, skip_serializing_if = "is_none_yet")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub heard: u32,
     /// The session for the next attempt, if an earlier one yielded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -248,11 +254,11 @@ pub struct Job {
     /// Before this time only its runner may end it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_until: Option<Timestamp>,
-    pub policy: Policy,
+    pub policy: JobPolicy,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reserved: Option<Reserved>,
+    pub reserved: Option<Reservation>,
     /// Cost of its attempts. Units: millionths of a US dollar.
-    #[serde(default, skip_serializing_if = "is_none_yet")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub spent_usd_micros: u64,
     /// The hash of its frozen context. Empty while the context is read.
     pub context: String,
@@ -262,11 +268,11 @@ pub struct Job {
     pub result: Option<JobResult>,
     /// The last end or yield, so that a repeat is recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_by: Option<EndedBy>,
+    pub ended_by: Option<LastReport>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// Failed sweeps since the last success.
-    #[serde(default, skip_serializing_if = "is_none_yet")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tries: u32,
     /// It is not swept before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -278,13 +284,13 @@ pub struct Job {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Continues {
+pub struct ContinuedPullRequest {
     pub number: u64,
     pub branch: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Revises {
+pub struct RevisedPullRequest {
     pub number: u64,
     pub branch: String,
     /// The head when the job was created. Work starts from the newest head.
@@ -295,7 +301,7 @@ pub struct Revises {
 }
 
 /// Also parses the older format with a single dead task.
-fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+fn deserialize_one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Stored {
@@ -321,7 +327,7 @@ pub struct Dispatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// Tasks of this attempt that stopped before they claimed, in order. Their claims may still arrive.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_several")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "deserialize_one_or_many")]
     pub dead: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<DispatchFault>,
@@ -332,7 +338,7 @@ pub struct Dispatch {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
+pub struct ActiveAttempt {
     /// The runner, unless it is a Fargate task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<RunnerId>,
@@ -345,11 +351,11 @@ pub struct Run {
     pub task: Option<String>,
     /// The container stopped. The runner's finish may still arrive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub died: Option<Died>,
+    pub died: Option<ContainerStop>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Died {
+pub struct ContainerStop {
     pub at: Timestamp,
     /// The failure, unless the runner reports a more exact one.
     pub failure: Failure,
@@ -357,7 +363,7 @@ pub struct Died {
 
 /// The limits of a job, frozen when it was created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Policy {
+pub struct JobPolicy {
     /// From claim to end. Units: seconds.
     pub wall_secs: u64,
     /// Without an event of the agent. Units: seconds.
@@ -379,24 +385,24 @@ pub struct Policy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_secs: Option<u64>,
     /// What happens if its session is lost.
-    #[serde(default, skip_serializing_if = "is_none_yet")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub resume: Resume,
     /// The agent's capability, if the project names secrets for the model. They are read when the runner requests them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_of: Option<String>,
     /// The project names a signing key, which is read when the runner requests it.
-    #[serde(default, skip_serializing_if = "is_none_yet")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub signs: bool,
 }
 
-impl Policy {
-    pub fn key(&self) -> KeyOf {
-        if self.model_of.is_some() { KeyOf::Project } else { KeyOf::Runner }
+impl JobPolicy {
+    pub fn key_owner(&self) -> KeyOwner {
+        if self.model_of.is_some() { KeyOwner::Project } else { KeyOwner::Runner }
     }
 
     /// Longest wait for an answer, or longest pause.
-    pub fn rest_at_most(&self) -> Duration {
-        self.input_secs.map_or(REST_AT_MOST, Duration::from_secs)
+    pub fn max_suspension(&self) -> Duration {
+        self.input_secs.map_or(DEFAULT_SUSPENSION_LIMIT, Duration::from_secs)
     }
 }
 
@@ -428,15 +434,15 @@ pub struct Replies {
 impl Job {
     /// The pull request that it revises.
     pub fn pull_request(&self) -> Option<PullRequestId> {
-        self.revises.as_ref().map(|revises| self.numbered(revises.number))
+        self.revises.as_ref().map(|revises| self.pull_request_id(revises.number))
     }
 
     /// The pull request that it revises or continues, whose reviews concern the job.
-    pub fn reviewed(&self) -> Option<PullRequestId> {
-        self.pull_request().or_else(|| self.continues.as_ref().map(|continues| self.numbered(continues.number)))
+    pub fn reviewed_pull_request(&self) -> Option<PullRequestId> {
+        self.pull_request().or_else(|| self.continues.as_ref().map(|continues| self.pull_request_id(continues.number)))
     }
 
-    fn numbered(&self, number: u64) -> PullRequestId {
+    fn pull_request_id(&self, number: u64) -> PullRequestId {
         PullRequestId { integration: self.integration.clone(), repository: self.repository, number }
     }
 }
@@ -448,7 +454,7 @@ impl JobResult {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndedBy {
+pub struct LastReport {
     pub attempt: u32,
     /// The runner's finish; `None` if the job was ended by another caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]

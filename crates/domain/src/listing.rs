@@ -3,15 +3,15 @@
 use crate::decision::Verdict;
 use crate::delivery::{Delivery, ReviewSubject};
 use crate::id::{RepositoryName, TicketKey};
-use crate::job::{Job, Status};
-use crate::pull_request::label;
+use crate::job::{Job, JobStatus};
+use crate::pull_request::pull_request_label;
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
 
 /// A filter of jobs. Empty fields match everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobFilter {
-    pub statuses: BTreeSet<Status>,
+    pub statuses: BTreeSet<JobStatus>,
     pub ticket: Option<TicketKey>,
     /// Created at this time or later.
     pub since: Option<Timestamp>,
@@ -20,11 +20,11 @@ pub struct JobFilter {
 
 impl JobFilter {
     /// Whether the filter only limits the time, which the order of the list supports directly.
-    pub fn asks_only_when(&self) -> bool {
+    pub fn is_time_range_only(&self) -> bool {
         self.statuses.is_empty() && self.ticket.is_none()
     }
 
-    pub fn takes(&self, job: &Job) -> bool {
+    pub fn matches(&self, job: &Job) -> bool {
         (self.statuses.is_empty() || self.statuses.contains(&job.status))
             && self.ticket.as_ref().is_none_or(|ticket| job.ticket.as_ref() == Some(ticket))
             && self.since.is_none_or(|since| since <= job.created)
@@ -38,38 +38,41 @@ pub struct DeliveryFilter {
     pub verdicts: BTreeSet<Verdict>,
     pub codes: BTreeSet<String>,
     pub ticket: Option<TicketKey>,
-    pub pull_request: Option<PullRequestMeant>,
+    pub pull_request: Option<PullRequestFilter>,
     /// At this time or later.
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PullRequestMeant {
+pub struct PullRequestFilter {
     /// `None` matches any repository.
     pub repository: Option<RepositoryName>,
     pub number: u64,
 }
 
 impl DeliveryFilter {
-    pub fn asks_only_when(&self) -> bool {
+    pub fn is_time_range_only(&self) -> bool {
         self.verdicts.is_empty() && self.codes.is_empty() && self.ticket.is_none() && self.pull_request.is_none()
     }
 
-    pub fn takes(&self, delivery: &Delivery) -> bool {
+    pub fn matches(&self, delivery: &Delivery) -> bool {
         (self.verdicts.is_empty() || self.verdicts.contains(&delivery.reason.verdict()))
             && (self.codes.is_empty() || self.codes.contains(delivery.reason.code()))
             && self.ticket.as_ref().is_none_or(|ticket| delivery.ticket.as_ref() == Some(ticket))
-            && self.pull_request.as_ref().is_none_or(|meant| delivery.review.as_ref().is_some_and(|of| meant.is(of)))
+            && self
+                .pull_request
+                .as_ref()
+                .is_none_or(|meant| delivery.review.as_ref().is_some_and(|of| meant.matches(of)))
             && self.since.is_none_or(|since| since <= delivery.at)
             && self.until.is_none_or(|until| delivery.at < until)
     }
 }
 
-impl PullRequestMeant {
-    fn is(&self, of: &ReviewSubject) -> bool {
+impl PullRequestFilter {
+    fn matches(&self, of: &ReviewSubject) -> bool {
         match &self.repository {
-            Some(name) => label(Some(name), self.number).eq_ignore_ascii_case(&of.label),
+            Some(name) => pull_request_label(Some(name), self.number).eq_ignore_ascii_case(&of.label),
             None => self.number == of.pull_request.number,
         }
     }
@@ -86,57 +89,61 @@ mod tests {
 
     #[test]
     fn job_filters_work_alone_and_combined() {
-        let job = active(Status::Executing);
+        let job = active(JobStatus::Executing);
         let all = JobFilter::default();
-        assert!(all.takes(&job) && all.asks_only_when());
-        let of = |statuses: &[Status]| JobFilter { statuses: statuses.iter().copied().collect(), ..all.clone() };
-        assert!(of(&[Status::Failed, Status::Executing]).takes(&job) && !of(&[Status::Failed]).takes(&job));
+        assert!(all.matches(&job) && all.is_time_range_only());
+        let of = |statuses: &[JobStatus]| JobFilter { statuses: statuses.iter().copied().collect(), ..all.clone() };
+        assert!(
+            of(&[JobStatus::Failed, JobStatus::Executing]).matches(&job) && !of(&[JobStatus::Failed]).matches(&job)
+        );
         let ticket = |ticket| JobFilter { ticket: Some(ticket), ..all.clone() };
-        assert!(ticket(key()).takes(&job) && !ticket(TicketKey::new("X-1").unwrap()).takes(&job));
-        assert!(!ticket(key()).asks_only_when());
+        assert!(ticket(key()).matches(&job) && !ticket(TicketKey::new("X-1").unwrap()).matches(&job));
+        assert!(!ticket(key()).is_time_range_only());
         // Created at 0 s: `since` is inclusive, `until` is not.
         let between = |since, until| JobFilter { since: Some(at(since)), until: Some(at(until)), ..all.clone() };
-        assert!(between(0, 1).takes(&ready()) && !between(1, 2).takes(&ready()) && !between(0, 0).takes(&ready()));
-        let both = JobFilter { ticket: Some(key()), ..of(&[Status::Failed]) };
-        assert!(!both.takes(&job));
+        assert!(
+            between(0, 1).matches(&ready()) && !between(1, 2).matches(&ready()) && !between(0, 0).matches(&ready())
+        );
+        let both = JobFilter { ticket: Some(key()), ..of(&[JobStatus::Failed]) };
+        assert!(!both.matches(&job));
     }
 
     #[test]
     fn delivery_filter_matches_each_field() {
         let entry = held_review();
         let all = DeliveryFilter::default();
-        assert!(all.takes(&entry) && all.asks_only_when());
+        assert!(all.matches(&entry) && all.is_time_range_only());
         let verdict = |verdict| DeliveryFilter { verdicts: [verdict].into(), ..all.clone() };
-        assert!(verdict(Verdict::Held).takes(&entry) && !verdict(Verdict::Refused).takes(&entry));
+        assert!(verdict(Verdict::Held).matches(&entry) && !verdict(Verdict::Refused).matches(&entry));
         let code = |code: &str| DeliveryFilter { codes: [code.to_owned()].into(), ..all.clone() };
-        assert!(code("held_with_others").takes(&entry) && !code("held_for_job").takes(&entry));
+        assert!(code("held_with_others").matches(&entry) && !code("held_for_job").matches(&entry));
         let ticket = |ticket: &str| DeliveryFilter { ticket: TicketKey::new(ticket).ok(), ..all.clone() };
-        assert!(ticket("APP-17").takes(&entry) && !ticket("APP-18").takes(&entry));
+        assert!(ticket("APP-17").matches(&entry) && !ticket("APP-18").matches(&entry));
         let meant = |repository: Option<&str>, number| {
             let repository = repository.map(|name| RepositoryName::new(name).unwrap());
-            DeliveryFilter { pull_request: Some(PullRequestMeant { repository, number }), ..all.clone() }
+            DeliveryFilter { pull_request: Some(PullRequestFilter { repository, number }), ..all.clone() }
         };
         for (repository, number) in [(None, 7), (Some("acme/app"), 7), (Some("Acme/App"), 7)] {
-            assert!(meant(repository, number).takes(&entry), "{repository:?} {number}");
+            assert!(meant(repository, number).matches(&entry), "{repository:?} {number}");
         }
         for (repository, number) in [(None, 8), (Some("acme/app"), 8), (Some("acme/ap"), 7)] {
-            assert!(!meant(repository, number).takes(&entry), "{repository:?} {number}");
+            assert!(!meant(repository, number).matches(&entry), "{repository:?} {number}");
         }
-        assert!(!meant(None, 7).takes(&Delivery { review: None, ..entry.clone() }));
+        assert!(!meant(None, 7).matches(&Delivery { review: None, ..entry.clone() }));
         let between = |since, until| DeliveryFilter { since: Some(at(since)), until: Some(at(until)), ..all.clone() };
-        assert!(between(0, 1).takes(&entry) && !between(1, 2).takes(&entry) && !between(0, 0).takes(&entry));
-        assert!(between(0, 1).asks_only_when());
+        assert!(between(0, 1).matches(&entry) && !between(1, 2).matches(&entry) && !between(0, 0).matches(&entry));
+        assert!(between(0, 1).is_time_range_only());
         for more in [verdict(Verdict::Held), code("held_with_others"), ticket("APP-17"), meant(None, 7)] {
-            assert!(!more.asks_only_when(), "{more:?}");
+            assert!(!more.is_time_range_only(), "{more:?}");
         }
-        assert!(!DeliveryFilter { verdicts: [Verdict::Refused].into(), ..ticket("APP-17") }.takes(&entry));
+        assert!(!DeliveryFilter { verdicts: [Verdict::Refused].into(), ..ticket("APP-17") }.matches(&entry));
     }
 
     fn held_review() -> Delivery {
         let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 7 };
         let review = ReviewId::new("12").unwrap();
         Delivery {
-            id: DeliveryId::of_review(&project_id(), &pull_request, &review),
+            id: DeliveryId::for_review(&project_id(), &pull_request, &review),
             project: project_id(),
             source: Source::Webhook,
             event: event_id("d1"),
@@ -146,7 +153,7 @@ mod tests {
             job: None,
             facts: None,
             review: Some(ReviewSubject {
-                label: label(RepositoryName::new("acme/app").ok().as_ref(), 7),
+                label: pull_request_label(RepositoryName::new("acme/app").ok().as_ref(), 7),
                 url: "https://forge.test/acme/app/pull/7".into(),
                 pull_request,
                 review: Some(review),

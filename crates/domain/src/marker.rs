@@ -9,25 +9,25 @@ use crate::project::ForgeKind;
 
 /// The syntax of a marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Form {
+pub(crate) struct MarkerSyntax {
     pub(crate) start: &'static str,
     pub(crate) end: &'static str,
 }
 
-impl Form {
-    pub(crate) const ALL: [Self; 2] = [COMMENT, DEFINITION];
+impl MarkerSyntax {
+    pub(crate) const ALL: [Self; 2] = [HTML_COMMENT, LINK_DEFINITION];
 
     /// The form that this kind of forge does not display.
-    pub(crate) fn of(kind: ForgeKind) -> Self {
+    pub(crate) fn for_forge(kind: ForgeKind) -> Self {
         match kind {
-            ForgeKind::GitHub => COMMENT,
-            ForgeKind::Bitbucket => DEFINITION,
+            ForgeKind::GitHub => HTML_COMMENT,
+            ForgeKind::Bitbucket => LINK_DEFINITION,
         }
     }
 }
 
-const COMMENT: Form = Form { start: "<!-- pullyard:", end: " -->" };
-const DEFINITION: Form = Form { start: "[//]: # (pullyard:", end: ")" };
+const HTML_COMMENT: MarkerSyntax = MarkerSyntax { start: "<!-- pullyard:", end: " -->" };
+const LINK_DEFINITION: MarkerSyntax = MarkerSyntax { start: "[//]: # (pullyard:", end: ")" };
 const STATUS: &str = "status";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +39,12 @@ pub enum Marker {
 
 impl Marker {
     /// Appends the marker to the text, in the form that this kind of forge hides.
-    pub fn on(&self, kind: ForgeKind, text: &str) -> String {
+    pub fn append_to(&self, kind: ForgeKind, text: &str) -> String {
         // Markdown recognizes a definition only after an empty line.
-        format!("{}\n\n{}", text.trim_end(), self.written(Form::of(kind)))
+        format!("{}\n\n{}", text.trim_end(), self.render(MarkerSyntax::for_forge(kind)))
     }
 
-    fn written(&self, Form { start, end }: Form) -> String {
+    fn render(&self, MarkerSyntax { start, end }: MarkerSyntax) -> String {
         match self {
             Self::Status => format!("{start}{STATUS}{end}"),
             Self::Job(job) => format!("{start}{job}{end}"),
@@ -52,18 +52,19 @@ impl Marker {
     }
 
     /// Parses the marker at the end of a text. Earlier markers may belong to a quotation.
-    pub fn of(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim_end();
-        let written = |Form { start, end }: Form| text.strip_suffix(end.trim_start())?.rsplit_once(start);
-        let (_, name) = Form::ALL.into_iter().find_map(written)?;
+        let written =
+            |MarkerSyntax { start, end }: MarkerSyntax| text.strip_suffix(end.trim_start())?.rsplit_once(start);
+        let (_, name) = MarkerSyntax::ALL.into_iter().find_map(written)?;
         match name.trim() {
             STATUS => Some(Self::Status),
             name => JobId::new(name).ok().map(Self::Job),
         }
     }
 
-    pub fn is_on(text: &str) -> bool {
-        Self::of(text).is_some()
+    pub fn is_present(text: &str) -> bool {
+        Self::parse(text).is_some()
     }
 }
 
@@ -76,26 +77,29 @@ mod tests {
     fn marker_is_found_with_any_line_ending() {
         for marker in [Marker::Status, Marker::Job(job_id("j"))] {
             for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
-                let text = marker.on(kind, "Done.\n");
-                assert_eq!(Marker::of(&text), Some(marker.clone()), "{text}");
-                assert_eq!(Marker::of(&text.replace('\n', "\r\n")), Some(marker.clone()));
-                assert_eq!(Marker::of(&format!("{text}\r\n\n")), Some(marker.clone()));
+                let text = marker.append_to(kind, "Done.\n");
+                assert_eq!(Marker::parse(&text), Some(marker.clone()), "{text}");
+                assert_eq!(Marker::parse(&text.replace('\n', "\r\n")), Some(marker.clone()));
+                assert_eq!(Marker::parse(&format!("{text}\r\n\n")), Some(marker.clone()));
             }
-            assert_eq!(Marker::of(&marker.written(COMMENT)), Some(marker));
+            assert_eq!(Marker::parse(&marker.render(HTML_COMMENT)), Some(marker));
         }
     }
 
     #[test]
     fn marker_on_bitbucket_is_an_unused_link_definition() {
-        assert_eq!(Marker::Status.on(ForgeKind::GitHub, "Done."), "Done.\n\n<!-- pullyard:status -->");
-        let said = Marker::Status.on(ForgeKind::Bitbucket, "Done.");
+        assert_eq!(Marker::Status.append_to(ForgeKind::GitHub, "Done."), "Done.\n\n<!-- pullyard:status -->");
+        let said = Marker::Status.append_to(ForgeKind::Bitbucket, "Done.");
         assert_eq!(said, "Done.\n\n[//]: # (pullyard:status)");
     }
 
     #[test]
     fn only_a_marker_at_the_end_counts() {
         let (one, two) = (Marker::Job(job_id("j")), Marker::Job(job_id("k")));
-        assert_eq!(Marker::of(&two.on(ForgeKind::GitHub, &one.on(ForgeKind::GitHub, "Done."))), Some(two));
+        assert_eq!(
+            Marker::parse(&two.append_to(ForgeKind::GitHub, &one.append_to(ForgeKind::GitHub, "Done."))),
+            Some(two)
+        );
         for not_ours in [
             "",
             "Done.",
@@ -110,9 +114,9 @@ mod tests {
             "(pullyard:status)",
             "[//]: # (pullyard:status) (I disagree)",
         ] {
-            assert_eq!(Marker::of(not_ours), None, "{not_ours}");
+            assert_eq!(Marker::parse(not_ours), None, "{not_ours}");
         }
-        assert!(Marker::is_on(&one.on(ForgeKind::GitHub, "Done.")));
-        assert!(!Marker::is_on(&format!("{}\n\nI disagree.", one.on(ForgeKind::GitHub, "> Done."))));
+        assert!(Marker::is_present(&one.append_to(ForgeKind::GitHub, "Done.")));
+        assert!(!Marker::is_present(&format!("{}\n\nI disagree.", one.append_to(ForgeKind::GitHub, "> Done."))));
     }
 }

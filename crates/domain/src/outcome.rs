@@ -12,23 +12,24 @@
 //! | none: it waits for an answer, or is paused | unchanged | AI Waiting, until it resumes | no |
 //! | not completed; the ticket entered the trigger status again | a new job follows, else as above | none | as above |
 
-use crate::job::{Job, Kind, Status};
+use crate::job::{Job, JobKind, JobStatus};
 use crate::pull_request::{Note, PullRequest, PullRequestLink};
-use crate::ticket::{Badge, LastJob, LastOutcome, Move, Target, Ticket};
+use crate::ticket::{Badge, LastJob, LastOutcome, StatusMove, Target, Ticket};
 
-pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
+pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
     let mut ticket = ticket.clone();
     ticket.active_job = None;
     let mut found_in = ticket.found_in.take();
     ticket.tries = 0;
     ticket.not_before = None;
     let outcome = match ended.status {
-        Status::Completed => LastOutcome::Completed,
-        Status::Cancelled => LastOutcome::Cancelled,
+        JobStatus::Completed => LastOutcome::Completed,
+        JobStatus::Cancelled => LastOutcome::Cancelled,
         _ => LastOutcome::Failed,
     };
-    let by_itself = ended.status == Status::Cancelled && ended.cancel.as_ref().is_some_and(|it| it.because.is_some());
-    let never_began = ended.kind == Kind::Revise && !ended.worked && outcome == LastOutcome::Failed;
+    let by_itself =
+        ended.status == JobStatus::Cancelled && ended.cancel.as_ref().is_some_and(|it| it.because.is_some());
+    let never_began = ended.kind == JobKind::Revise && !ended.worked && outcome == LastOutcome::Failed;
     if let Some(now) = ended.ended_at.filter(|_| outcome != LastOutcome::Completed) {
         // Settle the waiting reviews now, not at the end of the hour. After a job that did not complete they are
         // refused, or start a job if this one does not count towards the hourly limit. Settling defers those that must
@@ -38,7 +39,7 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
     // A retry moved the ticket into the trigger status, and its end must move the ticket out again.
     if (by_itself || never_began) && ended.retry_of.is_none() {
         // The ticket's own work was not attempted. A second entry that waits is settled as usual.
-        return ticket_while(ended, &ticket).unwrap_or(ticket);
+        return update_waiting_badge(ended, &ticket).unwrap_or(ticket);
     }
     if ended.worked || outcome == LastOutcome::Completed {
         ticket.last_job = Some(LastJob { id: ended.id.clone(), outcome });
@@ -57,38 +58,38 @@ pub fn ticket_after(ended: &Job, ticket: &Ticket) -> Ticket {
         LastOutcome::Failed => (Some(Target::Todo), Some(Badge::AiFailed)),
         LastOutcome::Cancelled => (Some(Target::Todo), None),
     };
-    let status = to.zip(found_in).map(|(to, expected)| Move { to, expected });
-    ticket.want(status, badge, link_of(ended));
+    let status = to.zip(found_in).map(|(to, expected)| StatusMove { to, expected });
+    ticket.request_state(status, badge, pull_request_link(ended));
     ticket
 }
 
 /// Updates the AI Waiting badge when the job is suspended or resumes. `None` if the badge is correct.
 ///
 /// A wanted move that is not written yet stays wanted.
-pub fn ticket_while(job: &Job, ticket: &Ticket) -> Option<Ticket> {
+pub fn update_waiting_badge(job: &Job, ticket: &Ticket) -> Option<Ticket> {
     let shows = ticket.wanted.badge == Some(Badge::AiWaiting);
-    let waits = matches!(job.status, Status::AwaitingInput | Status::Paused);
+    let waits = matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused);
     if shows == waits {
         return None;
     }
     let mut ticket = ticket.clone();
     let status = ticket.wanted.status.take().filter(|_| ticket.is_unsynced());
-    ticket.want(status, waits.then_some(Badge::AiWaiting), None);
+    ticket.request_state(status, waits.then_some(Badge::AiWaiting), None);
     Some(ticket)
 }
 
 /// The pull request after a revision `ended`. Without an agent's work, it does not count towards the hourly limit.
-pub fn pull_request_after(ended: &Job, pull_request: &PullRequest) -> PullRequest {
+pub fn pull_request_after_revision(ended: &Job, pull_request: &PullRequest) -> PullRequest {
     let mut pull_request = pull_request.clone();
     if let Some(given_back) = pull_request.revised.take_if(|revised| !ended.worked && revised.job == ended.id) {
         pull_request.revised = given_back.earlier.map(|earlier| *earlier);
     }
-    pull_request.tell(Note::ended(ended.id.clone()));
+    pull_request.set_note(Note::job_ended(ended.id.clone()));
     pull_request
 }
 
 /// The pull request of a job, even if the job did not complete.
-pub fn link_of(job: &Job) -> Option<PullRequestLink> {
+pub fn pull_request_link(job: &Job) -> Option<PullRequestLink> {
     let result = job.result.as_ref()?;
     Some(PullRequestLink {
         id: result.pull_request(&job.integration, job.repository),

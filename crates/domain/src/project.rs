@@ -4,29 +4,29 @@ mod check;
 mod defaults;
 
 pub use crate::setting_fault::SettingFault;
-pub use check::check_change;
+pub use check::validate_change;
 
 use crate::agent::{Agent, ModelSecrets};
 use crate::auth::Auth;
 use crate::budget::Budget;
-use crate::checks::{Checks, OwnCommands, Setup};
+use crate::checks::{Checks, CommandOverrides, Setup};
 use crate::commands::CommandPolicy;
-use crate::commits::Commits;
+use crate::commits::CommitSettings;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
 use crate::task::{TaskCapacity, TaskSize};
-use crate::text::clipped;
+use crate::text::truncate;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Default limit for a suspended job: a week.
-pub const REST_AT_MOST: Duration = Duration::from_secs(7 * 24 * 3_600);
+pub const DEFAULT_SUSPENSION_LIMIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// The longest reason for a hold. Units: characters.
-pub const LONGEST_HOLD: usize = 200;
+pub const MAX_HOLD_REASON_CHARS: usize = 200;
 
 /// The longest name of a project's holder. Units: characters.
-const LONGEST_NAME: usize = 64;
+const MAX_HOLDER_CHARS: usize = 64;
 
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ pub struct Settings {
     /// The commands that are allowed in `setup` and `checks`.
     pub command_policy: CommandPolicy,
     /// The author of commits and the key that signs them.
-    pub commits: Commits,
+    pub commits: CommitSettings,
 }
 
 impl Default for Settings {
@@ -114,7 +114,7 @@ impl Default for Settings {
             setup: Setup::default(),
             checks: Checks::default(),
             command_policy: CommandPolicy::default(),
-            commits: Commits::default(),
+            commits: CommitSettings::default(),
         }
     }
 }
@@ -193,7 +193,7 @@ impl Default for Limits {
             cost_usd_micros: None,
             turns: None,
             disk_mib: None,
-            input_secs: REST_AT_MOST.as_secs(),
+            input_secs: DEFAULT_SUSPENSION_LIMIT.as_secs(),
         }
     }
 }
@@ -235,7 +235,7 @@ pub enum ForgeKind {
 
 impl ForgeKind {
     /// The display name.
-    pub fn words(self) -> &'static str {
+    pub fn display_name(self) -> &'static str {
         match self {
             Self::GitHub => "GitHub",
             Self::Bitbucket => "Bitbucket",
@@ -255,12 +255,12 @@ impl ForgeKind {
         *self == Self::GitHub
     }
 
-    pub fn of_code(code: &str) -> Option<Self> {
+    pub fn from_code(code: &str) -> Option<Self> {
         [Self::GitHub, Self::Bitbucket].into_iter().find(|kind| kind.code() == code)
     }
 
     /// The REST base if the user names none.
-    pub fn usual_api_url(self) -> &'static str {
+    pub fn default_api_url(self) -> &'static str {
         match self {
             Self::GitHub => "https://api.github.com",
             Self::Bitbucket => "https://api.bitbucket.org/2.0",
@@ -269,7 +269,7 @@ impl ForgeKind {
 
     /// The display name of the forge with this API URL. A forge on this machine, such as the demo's, only imitates this
     /// kind.
-    pub fn at(self, api_url: &str) -> String {
+    pub fn display_name_at(self, api_url: &str) -> String {
         let address = api_url.split_once("://").map_or(api_url, |(_, address)| address);
         let authority = address.split('/').next().unwrap_or_default();
         let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -280,14 +280,14 @@ impl ForgeKind {
         match (self, host) {
             (_, "localhost" | "::1") => "The local forge".into(),
             (_, host) if is_ours(host) => "The local forge".into(),
-            (Self::GitHub, "api.github.com") | (Self::Bitbucket, "api.bitbucket.org") => self.words().into(),
-            (_, host) => format!("{} at {host}", self.words()),
+            (Self::GitHub, "api.github.com") | (Self::Bitbucket, "api.bitbucket.org") => self.display_name().into(),
+            (_, host) => format!("{} at {host}", self.display_name()),
         }
     }
 
     /// Whether a user has at most one request for changes per pull request. A further request means that the user or a
     /// push withdrew the earlier one. It repeats the content of the earlier one.
-    pub fn has_one_request_each(self) -> bool {
+    pub fn allows_one_request_per_user(self) -> bool {
         match self {
             Self::GitHub => false,
             Self::Bitbucket => true,
@@ -295,7 +295,7 @@ impl ForgeKind {
     }
 
     /// Whether the forge lists its deliveries and can repeat a failed one.
-    pub fn lists_deliveries(self) -> bool {
+    pub fn supports_redelivery(self) -> bool {
         match self {
             Self::GitHub => true,
             Self::Bitbucket => false,
@@ -350,19 +350,19 @@ pub struct Account {
 
 impl Account {
     /// An unknown account. Bitbucket accepts access tokens without revealing their account.
-    pub fn untold() -> Self {
+    pub fn unknown() -> Self {
         Self { id: 0, login: "access token".into() }
     }
 
     /// Whether both can be the same account. An unknown account can be any.
-    pub fn may_be(&self, other: &Self) -> bool {
+    pub fn may_equal(&self, other: &Self) -> bool {
         let is_untold = |account: &Self| account.id == 0;
         self.id == other.id || is_untold(self) || is_untold(other)
     }
 
     /// Whether this account may have written a text of this author.
-    pub fn may_have_written(&self, author: u64) -> bool {
-        self.may_be(&Self { id: author, login: String::new() })
+    pub fn may_be_author(&self, author: u64) -> bool {
+        self.may_equal(&Self { id: author, login: String::new() })
     }
 }
 
@@ -387,21 +387,21 @@ pub struct Repository {
     #[serde(default)]
     pub workflows: bool,
     /// Commands around the agent that replace the project's.
-    #[serde(default, skip_serializing_if = "OwnCommands::is_none")]
-    pub commands: OwnCommands,
+    #[serde(default, skip_serializing_if = "CommandOverrides::is_none")]
+    pub commands: CommandOverrides,
 }
 
 impl Repository {
     /// The repository for new jobs, with its agent resolved by these settings.
-    pub fn under(self, settings: &Settings) -> Self {
-        Self { agent: self.agent.under(settings), ..self }
+    pub fn resolve_agent(self, settings: &Settings) -> Self {
+        Self { agent: self.agent.resolve(settings), ..self }
     }
 }
 
 impl Settings {
     /// Refuses settings that cannot work. For example, a todo status that is the trigger status would make each failed
     /// job start the next one.
-    pub fn check(&self) -> Result<(), SettingFault> {
+    pub fn validate(&self) -> Result<(), SettingFault> {
         let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
         let named = |status: &str| {
             !status.trim().is_empty() && status.chars().count() <= 64 && !status.chars().any(char::is_control)
@@ -435,7 +435,9 @@ impl Settings {
             return fault("/held_by", "use 1 to 64 printable characters");
         }
         let said = |words: &str| {
-            !words.trim().is_empty() && words.chars().count() <= LONGEST_HOLD && !words.chars().any(char::is_control)
+            !words.trim().is_empty()
+                && words.chars().count() <= MAX_HOLD_REASON_CHARS
+                && !words.chars().any(char::is_control)
         };
         if !self.held_reason.as_deref().is_none_or(said) {
             return fault("/held_reason", "use 1 to 200 printable characters");
@@ -464,26 +466,26 @@ impl Settings {
         if !(60..=2_592_000).contains(&self.limits.input_secs) {
             return fault("/limits/input_secs", "use 60 to 2592000 seconds (30 days)");
         }
-        check::agent(self)?;
-        check::commands(self)?;
-        check::commits(self)?;
+        check::validate_agent(self)?;
+        check::validate_commands(self)?;
+        check::validate_commits(self)?;
         self.budget.check()
     }
 
     /// Removes a hold's reason without a hold.
-    pub fn tidied(self) -> Self {
-        if self.held_by.is_some() { self } else { self.released() }
+    pub fn normalize(self) -> Self {
+        if self.held_by.is_some() { self } else { self.release() }
     }
 
     /// Holds the project. The first holder stays its holder.
-    pub fn held(mut self, by: &str, reason: &str) -> Self {
+    pub fn hold(mut self, by: &str, reason: &str) -> Self {
         if self.held_by.is_none() {
-            (self.held_by, self.held_reason) = (Some(clipped(by, LONGEST_NAME)), Some(reason.to_owned()));
+            (self.held_by, self.held_reason) = (Some(truncate(by, MAX_HOLDER_CHARS)), Some(reason.to_owned()));
         }
         self
     }
 
-    pub fn released(self) -> Self {
+    pub fn release(self) -> Self {
         Self { held_by: None, held_reason: None, ..self }
     }
 }

@@ -10,43 +10,43 @@ pub mod left_out;
 pub mod newest;
 
 use crate::checks::{CheckOutcome, CheckRun};
-use crate::job::Work;
-use crate::prompt::untrusted::{capped, code, fenced, visible};
+use crate::job::AgentReport;
+use crate::prompt::untrusted::{fence, remove_hidden, to_code_span, truncate_with_count};
 use crate::text::Span;
 use std::fmt::Write;
 
 /// Placeholder of the control plane, which does not know a self-hosted runner's isolation.
-pub const ISOLATION_OF_RUNNER: &str = "the runner's own";
+pub const UNKNOWN_ISOLATION: &str = "the runner's own";
 /// Limit for the agent's summary. Units: characters.
-const LONGEST_SUMMARY: usize = 4_000;
+const MAX_SUMMARY_CHARS: usize = 4_000;
 /// Units: characters.
-const LONGEST_COMMAND: usize = 200;
+const MAX_COMMAND_CHARS: usize = 200;
 /// Limit for a version or a model's name. Units: characters.
-const LONGEST_NAME: usize = 80;
+const MAX_NAME_CHARS: usize = 80;
 /// Units: characters.
-const SHORT: usize = 10;
+const SHORT_COMMIT_CHARS: usize = 10;
 
 /// The check results for a pull request's commit.
 #[derive(Clone, Copy, Debug)]
-pub enum Checked<'a> {
-    Now(&'a [CheckRun]),
+pub enum CheckResults<'a> {
+    Completed(&'a [CheckRun]),
     /// An earlier attempt ran the checks and some failed. It ended before it reported the results.
-    FailedBefore,
+    FailedEarlier,
 }
 
-impl Checked<'_> {
+impl CheckResults<'_> {
     /// Whether the pull request must not look ready to merge.
     pub fn failed(&self) -> bool {
         match self {
-            Self::Now(runs) => !runs.iter().all(CheckRun::passed),
-            Self::FailedBefore => true,
+            Self::Completed(runs) => !runs.iter().all(CheckRun::passed),
+            Self::FailedEarlier => true,
         }
     }
 }
 
 /// Replaces the placeholder for the isolation with `word`.
-pub fn isolated(beginning: &str, word: &str) -> String {
-    let unknown = format!(", isolation: {ISOLATION_OF_RUNNER}\n");
+pub fn insert_isolation(beginning: &str, word: &str) -> String {
+    let unknown = format!(", isolation: {UNKNOWN_ISOLATION}\n");
     // The last match: the ticket's key before it may contain the same text.
     match beginning.rsplit_once(unknown.as_str()) {
         Some((before, after)) => format!("{before}, isolation: {word}\n{after}"),
@@ -55,32 +55,32 @@ pub fn isolated(beginning: &str, word: &str) -> String {
 }
 
 /// Replaces the requested agent, which may be `auto`, with the agent that worked.
-pub fn worked(beginning: &str, asked: &str, agent: &str) -> String {
+pub fn insert_agent(beginning: &str, asked: &str, agent: &str) -> String {
     let unknown = format!("Agent: {asked}, isolation: ");
-    // The last match, for the same reason as in `isolated`.
+    // The last match, for the same reason as in `insert_isolation`.
     let Some((before, after)) = beginning.rsplit_once(unknown.as_str()) else { return beginning.to_owned() };
     format!("{before}Agent: {agent}, isolation: {after}")
 }
 
 /// The agent, with its version and model if known.
-pub fn agent(work: &Work) -> String {
+pub fn describe_agent(work: &AgentReport) -> String {
     let mut agent = work.agent.clone();
     if let Some(version) = &work.version {
-        let _ = write!(agent, " {}", code(version, LONGEST_NAME));
+        let _ = write!(agent, " {}", to_code_span(version, MAX_NAME_CHARS));
     }
     if let Some(model) = &work.model {
-        let _ = write!(agent, ", model: {}", code(model, LONGEST_NAME));
+        let _ = write!(agent, ", model: {}", to_code_span(model, MAX_NAME_CHARS));
     }
     agent
 }
 
 /// The first characters of a commit id: enough for the forge to link it and for a repository's commits to differ.
-pub fn short(commit: &str) -> &str {
-    commit.get(..SHORT).unwrap_or(commit)
+pub fn short_commit(commit: &str) -> &str {
+    commit.get(..SHORT_COMMIT_CHARS).unwrap_or(commit)
 }
 
 /// Renders a sentence as Markdown. Quotations in it mention no user and form no link, image or tag.
-pub fn sentence(words: &str) -> String {
+pub fn to_markdown(words: &str) -> String {
     let mut said = String::with_capacity(words.len());
     for c in words.chars() {
         said.push(c);
@@ -92,44 +92,44 @@ pub fn sentence(words: &str) -> String {
 }
 
 /// The text of a new pull request, without the part that `newest` replaces.
-pub fn opening(beginning: &str, summary: Option<&str>) -> String {
+pub fn render_new_text(beginning: &str, summary: Option<&str>) -> String {
     let mut said = beginning.to_owned();
-    if let Some(words) = quoted(summary) {
+    if let Some(words) = fence_summary(summary) {
         let _ = write!(said, "\n## The agent's last words\n\n{words}");
     }
     said
 }
 
 /// The section about the checks of a new pull request's commit. Empty if there were none.
-pub fn checks(checks: Checked<'_>) -> String {
-    checked(checks, "Checks failed, so this is a draft.\n")
+pub fn render_checks(checks: CheckResults<'_>) -> String {
+    render_check_section(checks, "Checks failed, so this is a draft.\n")
 }
 
 /// A commit that was added to an open pull request.
 #[derive(Clone, Copy, Debug)]
-pub struct Newest<'a> {
+pub struct NewestCommit<'a> {
     pub commit: &'a str,
     pub agent: Option<&'a str>,
     pub summary: Option<&'a str>,
-    pub checks: Checked<'a>,
-    /// Whether the commit was rebased onto other commits after the checks ran. Ignored for `FailedBefore`, because the
+    pub checks: CheckResults<'a>,
+    /// Whether the commit was rebased onto other commits after the checks ran. Ignored for `FailedEarlier`, because the
     /// base of an earlier attempt's checks is unknown.
-    pub on_top: bool,
+    pub is_rebased: bool,
 }
 
 /// The part about the newest commit, in Markdown.
 ///
-/// A `Checked::Now` has no failed check here: a job with failed checks does not update an open pull request.
-pub fn newest(newest: &Newest<'_>) -> String {
+/// A `CheckResults::Completed` has no failed check here: a job with failed checks does not update an open pull request.
+pub fn render_newest(newest: &NewestCommit<'_>) -> String {
     let by = newest.agent.map(|agent| format!(" (agent: {agent})")).unwrap_or_default();
-    let mut said = format!("## The newest work\n\nCommit {}{by}.\n", short(newest.commit));
-    if let Some(words) = quoted(newest.summary) {
+    let mut said = format!("## The newest work\n\nCommit {}{by}.\n", short_commit(newest.commit));
+    if let Some(words) = fence_summary(newest.summary) {
         let _ = write!(said, "\nThe agent's last words:\n\n{words}");
     }
-    let checks = checked(newest.checks, "Checks failed.\n");
+    let checks = render_check_section(newest.checks, "Checks failed.\n");
     if !checks.is_empty() {
         let _ = write!(said, "\n{checks}");
-        if newest.on_top && matches!(newest.checks, Checked::Now(_)) {
+        if newest.is_rebased && matches!(newest.checks, CheckResults::Completed(_)) {
             said.push_str("\nThey ran before the work was put on top of newer commits.\n");
         }
     }
@@ -137,39 +137,39 @@ pub fn newest(newest: &Newest<'_>) -> String {
 }
 
 /// The fenced summary; `None` if it has no visible text.
-fn quoted(summary: Option<&str>) -> Option<String> {
-    let summary = summary.map(visible)?;
+fn fence_summary(summary: Option<&str>) -> Option<String> {
+    let summary = summary.map(remove_hidden)?;
     let words = summary.trim();
-    (!words.is_empty()).then(|| fenced(&capped(words, LONGEST_SUMMARY)))
+    (!words.is_empty()).then(|| fence(&truncate_with_count(words, MAX_SUMMARY_CHARS)))
 }
 
-fn checked(checks: Checked<'_>, failed: &str) -> String {
+fn render_check_section(checks: CheckResults<'_>, failed: &str) -> String {
     let runs = match checks {
-        Checked::Now([]) => return String::new(),
-        Checked::Now(runs) => runs,
-        Checked::FailedBefore => &[],
+        CheckResults::Completed([]) => return String::new(),
+        CheckResults::Completed(runs) => runs,
+        CheckResults::FailedEarlier => &[],
     };
     let mut said = String::from("## Checks\n\n");
     if checks.failed() {
         said.push_str(failed);
         said.push_str(match checks {
-            Checked::Now(_) => "\n",
-            Checked::FailedBefore => "See the job's log.\n",
+            CheckResults::Completed(_) => "\n",
+            CheckResults::FailedEarlier => "See the job's log.\n",
         });
     }
-    runs.iter().for_each(|run| said.push_str(&line(run)));
+    runs.iter().for_each(|run| said.push_str(&render_check_line(run)));
     if runs.iter().any(|run| run.round > 0) {
         said.push_str("\nThey ran again after further work of the agent.\n");
     }
     said
 }
 
-fn line(run: &CheckRun) -> String {
-    let command = code(&run.command, LONGEST_COMMAND);
+fn render_check_line(run: &CheckRun) -> String {
+    let command = to_code_span(&run.command, MAX_COMMAND_CHARS);
     let took = Span(run.took_ms.div_ceil(1_000));
     match run.outcome {
         CheckOutcome::Passed => format!("- {command} passed in {took}\n"),
-        CheckOutcome::Failed => format!("- {command} **failed** with {} in {took}\n", run.end()),
+        CheckOutcome::Failed => format!("- {command} **failed** with {} in {took}\n", run.end_phrase()),
         CheckOutcome::TimedOut => format!("- {command} **was stopped** after {took}\n"),
     }
 }
@@ -188,10 +188,10 @@ mod tests {
     fn pull_request_has_the_summary_and_the_checks() {
         let runs =
             [run("npm test", 1, CheckOutcome::Passed, Some(0)), run("npm run `x`", 1, CheckOutcome::Passed, Some(0))];
-        let said = opening("Ticket: APP-1\n", Some(" I added it.\n"));
+        let said = render_new_text("Ticket: APP-1\n", Some(" I added it.\n"));
         assert_eq!(said, "Ticket: APP-1\n\n## The agent's last words\n\n```text\nI added it.\n```\n");
         assert_eq!(
-            checks(Checked::Now(&runs)),
+            render_checks(CheckResults::Completed(&runs)),
             "## Checks\n\n- `npm test` passed in 13 s\n- `npm run 'x'` passed in 13 s\n\n\
              They ran again after further work of the agent.\n"
         );
@@ -202,12 +202,16 @@ mod tests {
         let runs =
             [run("npm test", 0, CheckOutcome::Failed, Some(1)), run("npm run lint", 0, CheckOutcome::TimedOut, None)];
         assert_eq!(
-            checks(Checked::Now(&runs)),
+            render_checks(CheckResults::Completed(&runs)),
             "## Checks\n\nChecks failed, so this is a draft.\n\n- `npm test` **failed** with exit code 1 in 13 s\n\
              - `npm run lint` **was stopped** after 13 s\n"
         );
-        assert!(Checked::Now(&runs).failed() && Checked::FailedBefore.failed() && !Checked::Now(&[]).failed());
-        let said = checks(Checked::FailedBefore);
+        assert!(
+            CheckResults::Completed(&runs).failed()
+                && CheckResults::FailedEarlier.failed()
+                && !CheckResults::Completed(&[]).failed()
+        );
+        let said = render_checks(CheckResults::FailedEarlier);
         assert!(said.ends_with("so this is a draft.\nSee the job's log.\n"), "{said}");
     }
 
@@ -215,36 +219,37 @@ mod tests {
     fn runner_isolation_replaces_only_the_placeholder() {
         let said =
             |ticket: &str, isolation: &str| format!("Ticket: {ticket}\nAgent: x, isolation: {isolation}\n\nMade.\n");
-        let unknown = said("APP-1", ISOLATION_OF_RUNNER);
-        assert_eq!(isolated(&unknown, "none"), said("APP-1", "none"));
-        assert_eq!(isolated(&said("APP-1", "external"), "none"), said("APP-1", "external"));
-        let odd = format!("X, isolation: {ISOLATION_OF_RUNNER}");
-        assert_eq!(isolated(&said(&odd, ISOLATION_OF_RUNNER), "none"), said(&odd, "none"));
+        let unknown = said("APP-1", UNKNOWN_ISOLATION);
+        assert_eq!(insert_isolation(&unknown, "none"), said("APP-1", "none"));
+        assert_eq!(insert_isolation(&said("APP-1", "external"), "none"), said("APP-1", "external"));
+        let odd = format!("X, isolation: {UNKNOWN_ISOLATION}");
+        assert_eq!(insert_isolation(&said(&odd, UNKNOWN_ISOLATION), "none"), said(&odd, "none"));
     }
 
     #[test]
     fn actual_agent_replaces_the_chosen_placeholder() {
         let said = |ticket: &str, agent: &str| {
-            format!("Ticket: {ticket}\nAgent: {agent}, isolation: {ISOLATION_OF_RUNNER}\n\nMade.\n")
+            format!("Ticket: {ticket}\nAgent: {agent}, isolation: {UNKNOWN_ISOLATION}\n\nMade.\n")
         };
         let work = crate::story::work("claude_code");
-        assert_eq!(worked(&said("APP-1", "auto"), "auto", &agent(&work)), said("APP-1", "claude_code"));
-        let known = Work { version: Some("2.1.197".into()), model: Some("claude-opus-4-8[1m]".into()), ..work.clone() };
+        assert_eq!(insert_agent(&said("APP-1", "auto"), "auto", &describe_agent(&work)), said("APP-1", "claude_code"));
+        let known =
+            AgentReport { version: Some("2.1.197".into()), model: Some("claude-opus-4-8[1m]".into()), ..work.clone() };
         let expected = "claude_code `2.1.197`, model: `claude-opus-4-8[1m]`";
-        assert_eq!(agent(&known), expected);
-        assert_eq!(worked(&said("APP-1", "auto"), "auto", expected), said("APP-1", expected));
+        assert_eq!(describe_agent(&known), expected);
+        assert_eq!(insert_agent(&said("APP-1", "auto"), "auto", expected), said("APP-1", expected));
         // Both replacements commute.
         let auto = said("APP-1", "auto");
-        let last = isolated(&worked(&auto, "auto", expected), "none");
-        assert_eq!(last, worked(&isolated(&auto, "none"), "auto", expected));
+        let last = insert_isolation(&insert_agent(&auto, "auto", expected), "none");
+        assert_eq!(last, insert_agent(&insert_isolation(&auto, "none"), "auto", expected));
         let odd = "X Agent: auto, isolation: y";
-        assert_eq!(worked(&said(odd, "auto"), "auto", "claude_code"), said(odd, "claude_code"));
+        assert_eq!(insert_agent(&said(odd, "auto"), "auto", "claude_code"), said(odd, "claude_code"));
         // A job with another chosen agent has no placeholder.
-        assert_eq!(worked(&said("APP-1", "codex"), "auto", "claude_code"), said("APP-1", "codex"));
+        assert_eq!(insert_agent(&said("APP-1", "codex"), "auto", "claude_code"), said("APP-1", "codex"));
         // The model name comes from the agent's output and is untrusted.
-        let hostile = Work { model: Some("x`\n@all `[y](https://z.test)".into()), ..work };
+        let hostile = AgentReport { model: Some("x`\n@all `[y](https://z.test)".into()), ..work };
         let expected = "claude_code, model: `x' @all '[y](https://z.test)`";
-        assert_eq!(worked(&said("APP-1", "auto"), "auto", &agent(&hostile)), said("APP-1", expected));
+        assert_eq!(insert_agent(&said("APP-1", "auto"), "auto", &describe_agent(&hostile)), said("APP-1", expected));
     }
 
     #[test]
@@ -252,16 +257,16 @@ mod tests {
         let passed = [run("npm test", 0, CheckOutcome::Passed, Some(0))];
         let newest_of = |checks, on_top| {
             let (commit, agent) = ("0123456789abcdef", Some("codex `0.1`"));
-            newest(&Newest { commit, agent, summary: Some("Red now.\n"), checks, on_top })
+            render_newest(&NewestCommit { commit, agent, summary: Some("Red now.\n"), checks, is_rebased: on_top })
         };
         let said = "## The newest work\n\nCommit 0123456789 (agent: codex `0.1`).\n\nThe agent's last words:\n\n\
                     ```text\nRed now.\n```\n\n## Checks\n\n- `npm test` passed in 13 s\n";
-        assert_eq!(newest_of(Checked::Now(&passed), false), said);
+        assert_eq!(newest_of(CheckResults::Completed(&passed), false), said);
         let on_top = "\nThey ran before the work was put on top of newer commits.\n";
-        assert_eq!(newest_of(Checked::Now(&passed), true), format!("{said}{on_top}"));
-        let failed = newest_of(Checked::FailedBefore, false);
+        assert_eq!(newest_of(CheckResults::Completed(&passed), true), format!("{said}{on_top}"));
+        let failed = newest_of(CheckResults::FailedEarlier, false);
         assert!(failed.ends_with("## Checks\n\nChecks failed.\nSee the job's log.\n"), "{failed}");
-        assert_eq!(newest_of(Checked::FailedBefore, true), failed);
+        assert_eq!(newest_of(CheckResults::FailedEarlier, true), failed);
     }
 
     #[test]
@@ -269,33 +274,36 @@ mod tests {
         let hostile = "Done.\n```\n<!-- pullyard:newest end -->\n## Mine\n<!-- pullyard:newest x y -->\n\
             [//]: # (pullyard:newest end)\n[//]: # (pullyard:newest x y)\n<!-- pullyard:newest";
         let runs = [run("x\n<!-- pullyard:newest end -->", 0, CheckOutcome::Passed, Some(0))];
-        let agent =
-            agent(&Work { model: Some("\n<!-- pullyard:newest end -->".into()), ..crate::story::work("codex") });
-        let (agent, checks) = (Some(agent.as_str()), Checked::Now(&runs));
-        let said = newest(&Newest { commit: "one", agent, summary: Some(hostile), checks, on_top: false });
+        let agent = describe_agent(&AgentReport {
+            model: Some("\n<!-- pullyard:newest end -->".into()),
+            ..crate::story::work("codex")
+        });
+        let (agent, checks) = (Some(agent.as_str()), CheckResults::Completed(&runs));
+        let said =
+            render_newest(&NewestCommit { commit: "one", agent, summary: Some(hostile), checks, is_rebased: false });
         for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
-            let opened = opening("Ticket: APP-1\n", Some(hostile));
-            let text = format!("{opened}\n{}", newest::part(kind, "one", &said));
-            let next = newest::renewed(&text, "two", "Next.").unwrap();
-            assert_eq!(next, format!("{opened}\n{}", newest::part(kind, "two", "Next.")));
+            let opened = render_new_text("Ticket: APP-1\n", Some(hostile));
+            let text = format!("{opened}\n{}", newest::render_part(kind, "one", &said));
+            let next = newest::replace_part(&text, "two", "Next.").unwrap();
+            assert_eq!(next, format!("{opened}\n{}", newest::render_part(kind, "two", "Next.")));
         }
     }
 
     #[test]
     fn empty_facts_are_omitted() {
-        assert_eq!(opening("Ticket: APP-1\n", Some(" \n")), "Ticket: APP-1\n");
-        assert_eq!(checks(Checked::Now(&[])), "");
-        let (commit, checks) = ("0123456789abcdef", Checked::Now(&[]));
-        let said = newest(&Newest { commit, agent: None, summary: Some(" "), checks, on_top: true });
+        assert_eq!(render_new_text("Ticket: APP-1\n", Some(" \n")), "Ticket: APP-1\n");
+        assert_eq!(render_checks(CheckResults::Completed(&[])), "");
+        let (commit, checks) = ("0123456789abcdef", CheckResults::Completed(&[]));
+        let said = render_newest(&NewestCommit { commit, agent: None, summary: Some(" "), checks, is_rebased: true });
         assert_eq!(said, "## The newest work\n\nCommit 0123456789.\n");
     }
 
     #[test]
     fn quoted_markup_is_defused_and_stays_readable() {
         let plain = "Check `npm test` failed with exit code 1 (see acme/app#7).";
-        assert_eq!(sentence(plain), plain);
+        assert_eq!(to_markdown(plain), plain);
         let hostile = "It said: @all ![x](https://z.test) <!-- pullyard:status -->.";
-        let said = sentence(hostile);
+        let said = to_markdown(hostile);
         assert_eq!(said.replace('\u{2060}', ""), hostile);
         for sign in ["@a", "](", "<!"] {
             assert!(!said.contains(sign), "{said}");
@@ -304,10 +312,10 @@ mod tests {
 
     #[test]
     fn agent_summary_cannot_leave_its_fence_or_hide_a_mark() {
-        let said = opening("", Some("Fixes #1\n````\n@all <!-- pullyard:status -->\n"));
+        let said = render_new_text("", Some("Fixes #1\n````\n@all <!-- pullyard:status -->\n"));
         assert!(said.contains("`````text\nFixes #1\n````\n@all (hidden text left out)\n`````\n"), "{said}");
-        assert!(!crate::marker::Marker::is_on(&said));
-        let long = opening("", Some(&"x".repeat(9_000)));
+        assert!(!crate::marker::Marker::is_present(&said));
+        let long = render_new_text("", Some(&"x".repeat(9_000)));
         assert!(long.contains("(5000 more characters left out)"));
     }
 }

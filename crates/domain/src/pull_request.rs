@@ -26,7 +26,7 @@ pub enum PullRequestState {
 }
 
 impl PullRequestState {
-    pub fn words(self) -> &'static str {
+    pub fn display_name(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Closed => "closed",
@@ -99,7 +99,7 @@ pub struct LastRevision {
 }
 
 impl LastRevision {
-    pub fn begun(job: &JobId, at: Timestamp, before: Option<Self>) -> Self {
+    pub fn start(job: &JobId, at: Timestamp, before: Option<Self>) -> Self {
         // The previous revision had an agent, so its own `earlier` no longer matters.
         let earlier = before.map(|before| Box::new(Self { earlier: None, ..before }));
         Self { at, job: job.clone(), earlier }
@@ -129,18 +129,18 @@ pub enum Stage {
 
 impl Note {
     /// For the write that creates the job.
-    pub fn begun(job: JobId) -> Self {
+    pub fn job_created(job: JobId) -> Self {
         Self::Job { job, stage: Some(Stage::Begun) }
     }
 
     /// For the write that ends the job.
-    pub fn ended(job: JobId) -> Self {
+    pub fn job_ended(job: JobId) -> Self {
         Self::Job { job, stage: Some(Stage::Ended) }
     }
 }
 
 impl PullRequest {
-    pub fn linked(id: PullRequestId, project: ProjectId, ticket: Option<TicketKey>, job: Option<JobId>) -> Self {
+    pub fn new(id: PullRequestId, project: ProjectId, ticket: Option<TicketKey>, job: Option<JobId>) -> Self {
         Self {
             id,
             project,
@@ -164,11 +164,11 @@ impl PullRequest {
     }
 
     /// When the next review may start a job.
-    pub fn opens_at(&self) -> Option<Timestamp> {
+    pub fn next_revision_at(&self) -> Option<Timestamp> {
         self.revised.as_ref().map(|revised| revised.at.plus(REVISE_WINDOW))
     }
 
-    pub fn tell(&mut self, note: Note) {
+    pub fn set_note(&mut self, note: Note) {
         if self.note.as_ref() != Some(&note) || matches!(note, Note::Job { .. }) {
             self.note = Some(note);
             self.note_version += 1;
@@ -178,12 +178,12 @@ impl PullRequest {
     }
 
     /// Whether the forge shows an older version of the note.
-    pub fn is_untold(&self) -> bool {
+    pub fn is_note_outdated(&self) -> bool {
         self.noted_version < self.note_version
     }
 
     /// The link after a report from the forge. `None` if nothing changes or the report is outdated.
-    pub fn heard(&self, state: PullRequestState, head: &str, updated_at: Timestamp) -> Option<Self> {
+    pub fn merge_forge_state(&self, state: PullRequestState, head: &str, updated_at: Timestamp) -> Option<Self> {
         if self.updated_at.is_some_and(|known| updated_at < known) || self.state == PullRequestState::Merged {
             return None;
         }
@@ -195,11 +195,11 @@ impl PullRequest {
 
     /// `acme/app#231`, or `#231` if the repository's name is unknown.
     pub fn label(&self) -> String {
-        label(self.repository_name.as_ref(), self.id.number)
+        pull_request_label(self.repository_name.as_ref(), self.id.number)
     }
 }
 
-pub fn label(repository: Option<&RepositoryName>, number: u64) -> String {
+pub fn pull_request_label(repository: Option<&RepositoryName>, number: u64) -> String {
     repository.map_or_else(|| format!("#{number}"), |name| format!("{name}#{number}"))
 }
 
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn forge_states_merge_in_the_forges_time_order() {
         use PullRequestState::{Closed, Merged, Open};
-        let heard = |of: &PullRequest, state, secs| of.heard(state, "abc", at(secs));
+        let heard = |of: &PullRequest, state, secs| of.merge_forge_state(state, "abc", at(secs));
         let closed = heard(&linked(), Closed, 10).unwrap();
         assert_eq!((closed.state, closed.head.as_str(), closed.updated_at), (Closed, "abc", Some(at(10))));
         assert_eq!(heard(&closed, Open, 9), None, "an older event changes nothing");
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn prefix_of_the_known_head_is_the_same_head() {
         let known = PullRequest { head: "139a5c2ee2f0".into(), updated_at: Some(at(1)), ..linked() };
-        let heard = |head: &str| known.heard(known.state, head, at(1));
+        let heard = |head: &str| known.merge_forge_state(known.state, head, at(1));
         for same in ["139a5c2ee2f0", "139a5c2", ""] {
             assert_eq!(heard(same), None, "{same}");
         }
@@ -239,25 +239,25 @@ mod tests {
     #[test]
     fn forge_event_leaves_our_own_fields_unchanged() {
         let mut ours = linked();
-        ours.revised = Some(LastRevision::begun(&job_id("j"), at(1), None));
-        ours.tell(Note::begun(job_id("j")));
-        let heard = ours.heard(PullRequestState::Closed, "abc", at(10)).unwrap();
+        ours.revised = Some(LastRevision::start(&job_id("j"), at(1), None));
+        ours.set_note(Note::job_created(job_id("j")));
+        let heard = ours.merge_forge_state(PullRequestState::Closed, "abc", at(10)).unwrap();
         let back = PullRequest { state: ours.state, head: ours.head.clone(), updated_at: None, ..heard };
         assert_eq!(back, ours);
     }
 
     #[test]
     fn window_opens_an_hour_after_the_last_revision() {
-        assert_eq!(linked().opens_at(), None);
-        let before = Some(LastRevision::begun(&job_id("j1"), at(5), None));
-        let last = LastRevision::begun(&job_id("j2"), at(100), before);
+        assert_eq!(linked().next_revision_at(), None);
+        let before = Some(LastRevision::start(&job_id("j1"), at(5), None));
+        let last = LastRevision::start(&job_id("j2"), at(100), before);
         let revised = PullRequest { revised: Some(last), ..linked() };
-        assert_eq!(revised.opens_at(), Some(at(3_700)));
+        assert_eq!(revised.next_revision_at(), Some(at(3_700)));
     }
 
     #[test]
     fn only_one_earlier_revision_is_stored() {
-        let begun = |job: &str, secs, before| Some(LastRevision::begun(&job_id(job), at(secs), before));
+        let begun = |job: &str, secs, before| Some(LastRevision::start(&job_id(job), at(secs), before));
         let last = begun("j3", 3, begun("j2", 2, begun("j1", 1, None))).unwrap();
         let earlier = last.earlier.unwrap();
         assert_eq!((earlier.job, earlier.earlier), (job_id("j2"), None));
@@ -267,13 +267,13 @@ mod tests {
     fn note_repeats_for_a_job_but_not_for_a_decision() {
         let mut told = linked();
         let decision = || Note::Decision { reason: Reason::EditedReview {} };
-        told.tell(decision());
-        told.tell(decision());
-        assert_eq!((told.note_version, told.is_untold()), (1, true));
+        told.set_note(decision());
+        told.set_note(decision());
+        assert_eq!((told.note_version, told.is_note_outdated()), (1, true));
         (told.noted_version, told.tries, told.not_before) = (1, 3, Some(at(9)));
-        assert!(!told.is_untold());
+        assert!(!told.is_note_outdated());
         for version in [2, 3] {
-            told.tell(Note::begun(job_id("j")));
+            told.set_note(Note::job_created(job_id("j")));
             assert_eq!((told.note_version, told.tries, told.not_before), (version, 0, None));
         }
     }
@@ -284,7 +284,7 @@ mod tests {
         let note: Note = serde_json::from_value(before.clone()).unwrap();
         assert_eq!(note, Note::Job { job: job_id("j"), stage: None });
         assert_eq!(serde_json::to_value(&note).unwrap(), before);
-        for note in [Note::begun(job_id("j")), Note::ended(job_id("j"))] {
+        for note in [Note::job_created(job_id("j")), Note::job_ended(job_id("j"))] {
             let stored = serde_json::to_value(&note).unwrap();
             assert_eq!(serde_json::from_value::<Note>(stored).unwrap(), note);
         }

@@ -1,6 +1,6 @@
 //! The id of a pull request.
 
-use crate::id::{BadId, IntegrationId};
+use crate::id::{IntegrationId, InvalidId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -23,10 +23,10 @@ impl fmt::Display for PullRequestId {
 }
 
 impl FromStr for PullRequestId {
-    type Err = BadId;
+    type Err = InvalidId;
 
-    fn from_str(text: &str) -> Result<Self, BadId> {
-        let bad = BadId("a pull request's id is integration/repository/number");
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let bad = InvalidId("a pull request's id is integration/repository/number");
         let mut parts = text.split('/');
         let (Some(integration), Some(repository), Some(number), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())

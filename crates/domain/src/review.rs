@@ -9,7 +9,7 @@ pub mod settle;
 use crate::decision::Reason;
 use crate::delivery::Source;
 use crate::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, ReviewId, TicketKey};
-use crate::job::{Job, may_be_retried};
+use crate::job::{Job, check_retryable};
 use crate::project::{ForgeKind, Settings};
 use crate::pull_request::PullRequestState;
 use crate::pull_request_id::PullRequestId;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Longest message of a request for a revision. Units: characters.
-pub const LONGEST_MESSAGE: usize = 4_000;
+pub const MAX_MESSAGE_CHARS: usize = 4_000;
 
 /// A request for changes to a pull request, in one form for all forges. The names come from signed data or from the
 /// forge's own answer.
@@ -29,22 +29,22 @@ pub struct ReviewEvent {
     /// The forge's name of the delivery. It is not signed: for display only.
     pub delivery: Option<EventId>,
     pub review: ReviewId,
-    pub asks: Asks,
+    pub asks: RequestedAction,
     pub author: Author,
     pub submitted_at: Timestamp,
     pub marked: bool,
-    pub pull_request: SeenPullRequest,
+    pub pull_request: PullRequestSnapshot,
 }
 
 impl ReviewEvent {
     pub fn ledger_id(&self, project: &ProjectId) -> DeliveryId {
-        DeliveryId::of_review(project, &self.pull_request.id, &self.review)
+        DeliveryId::for_review(project, &self.pull_request.id, &self.review)
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "what")]
-pub enum Asks {
+pub enum RequestedAction {
     Changes {},
     /// A user requests a revision by command, comment or label. It overrides some of the guards.
     Revision {
@@ -67,7 +67,7 @@ pub struct Author {
 
 /// A pull request as a forge reported it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeenPullRequest {
+pub struct PullRequestSnapshot {
     pub id: PullRequestId,
     pub repository: RepositoryName,
     pub state: PullRequestState,
@@ -97,7 +97,7 @@ pub struct Review {
     pub submitted_at: Timestamp,
     /// `None` for a review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request: Option<Request>,
+    pub request: Option<RevisionRequest>,
     pub at: Timestamp,
     pub state: ReviewState,
     /// Raised when it absorbs other reviews and when it waits again. A refusal is conditional on this version.
@@ -113,7 +113,7 @@ pub struct Review {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
+pub struct RevisionRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -143,7 +143,13 @@ impl ReviewState {
 }
 
 impl Review {
-    pub fn of(event: &ReviewEvent, project: &ProjectId, ticket: &TicketKey, state: ReviewState, at: Timestamp) -> Self {
+    pub fn from_event(
+        event: &ReviewEvent,
+        project: &ProjectId,
+        ticket: &TicketKey,
+        state: ReviewState,
+        at: Timestamp,
+    ) -> Self {
         Self {
             pull_request: event.pull_request.id.clone(),
             id: event.review.clone(),
@@ -152,7 +158,7 @@ impl Review {
             author: event.author.clone(),
             submitted_at: event.submitted_at,
             request: match &event.asks {
-                Asks::Revision { message } => Some(Request { message: message.clone() }),
+                RequestedAction::Revision { message } => Some(RevisionRequest { message: message.clone() }),
                 _ => None,
             },
             at,
@@ -164,7 +170,7 @@ impl Review {
     }
 
     /// The review again after a refusal: with the next version, its edit mark and its last job.
-    pub fn after(self, refused: Option<&Self>) -> Self {
+    pub fn next_version(self, refused: Option<&Self>) -> Self {
         let Some(refused) = refused else { return self };
         Self {
             version: refused.version.saturating_add(1),
@@ -174,7 +180,7 @@ impl Review {
         }
     }
 
-    pub fn job(&self) -> Option<&JobId> {
+    pub fn started_job(&self) -> Option<&JobId> {
         match &self.state {
             ReviewState::Started { job } => Some(job),
             ReviewState::Deferred {} | ReviewState::Absorbed { .. } | ReviewState::Refused { .. } => None,
@@ -182,43 +188,43 @@ impl Review {
     }
 
     /// The id of the review's next job, which is the same for every caller.
-    pub fn next_job(&self) -> JobId {
+    pub fn next_job_id(&self) -> JobId {
         match &self.had {
-            None => JobId::of_review(&self.pull_request, &self.id),
-            Some(had) => JobId::of_review_after(&self.pull_request, &self.id, had),
+            None => JobId::for_review(&self.pull_request, &self.id),
+            Some(had) => JobId::for_review_after(&self.pull_request, &self.id, had),
         }
     }
 
     /// The review as covered by this job.
-    pub fn taken_by(&self, job: &JobId) -> Self {
-        Self { state: ReviewState::Started { job: job.clone() }, ..self.clone() }.after(Some(self))
+    pub fn assign_to(&self, job: &JobId) -> Self {
+        Self { state: ReviewState::Started { job: job.clone() }, ..self.clone() }.next_version(Some(self))
     }
 
     /// The review waiting again. `None` if the project has no waiting reviews.
-    pub fn waiting_anew(&self, settings: &Settings) -> Option<Self> {
-        settings.coalesce.then(|| self.anew(ReviewState::Deferred {}))
+    pub fn defer_again(&self, settings: &Settings) -> Option<Self> {
+        settings.coalesce.then(|| self.requeued(ReviewState::Deferred {}))
     }
 
     /// The review as refused, as if it had waited for its job. `None` if it has another job, or that job completed. The
     /// next request then includes the review, even if other jobs completed since.
-    pub fn given_back(&self, by: &Job, at: Timestamp) -> Option<Self> {
-        if self.job() != Some(&by.id) || may_be_retried(by).is_err() {
+    pub fn refuse_after(&self, by: &Job, at: Timestamp) -> Option<Self> {
+        if self.started_job() != Some(&by.id) || check_retryable(by).is_err() {
             return None;
         }
         let outcome = by.status.as_str().to_owned();
         let reason = Reason::PreviousJobNotCompleted { ticket: self.ticket.clone(), outcome }.clipped();
-        Some(self.anew(ReviewState::Refused { reason, at }))
+        Some(self.requeued(ReviewState::Refused { reason, at }))
     }
 
-    fn anew(&self, state: ReviewState) -> Self {
-        let had = self.job().or(self.had.as_ref()).cloned();
-        Self { state, had, ..self.clone() }.after(Some(self))
+    fn requeued(&self, state: ReviewState) -> Self {
+        let had = self.started_job().or(self.had.as_ref()).cloned();
+        Self { state, had, ..self.clone() }.next_version(Some(self))
     }
 }
 
 /// Reviews without an answer: they waited for a job that failed, or had one of the `unfinished` jobs. The ticket's next
 /// job includes them.
-pub fn unanswered<'a>(
+pub fn unanswered_reviews<'a>(
     all: &'a [Review],
     project: &ProjectId,
     ticket: &TicketKey,
@@ -233,20 +239,20 @@ pub fn unanswered<'a>(
     all.iter().filter(|review| is_left(&review.state) && is_ours(review)).collect()
 }
 
-/// Like `unanswered`, but only users' requests, which no list of the forge contains.
+/// Like `unanswered_reviews`, but only users' requests, which no list of the forge contains.
 pub fn unanswered_requests<'a>(
     all: &'a [Review],
     project: &ProjectId,
     ticket: &TicketKey,
     unfinished: &BTreeSet<JobId>,
 ) -> Vec<&'a Review> {
-    let mut left = unanswered(all, project, ticket, unfinished);
+    let mut left = unanswered_reviews(all, project, ticket, unfinished);
     left.retain(|review| review.request.is_some());
     left
 }
 
 /// The messages of requests that a job covers, in order. A repeated message moves to its last position.
-pub fn messages(covered: &[Review]) -> Vec<String> {
+pub fn request_messages(covered: &[Review]) -> Vec<String> {
     let mut messages: Vec<String> = Vec::new();
     for message in covered.iter().filter_map(|review| review.request.as_ref()?.message.as_ref()) {
         messages.retain(|before| before != message);
@@ -259,8 +265,8 @@ pub fn messages(covered: &[Review]) -> Vec<String> {
 ///
 /// Of the revisions only `last` matters. Their ids are derived from the ids of the pull request's reviews, which are
 /// `all`. A job whose review had another job since may be returned unnecessarily.
-pub fn may_leave_reviews(having: &BTreeSet<&JobId>, all: &[Review], last: Option<&JobId>) -> Vec<JobId> {
-    let made_for = |review: &Review| [JobId::of_review(&review.pull_request, &review.id), review.next_job()];
+pub fn jobs_that_may_leave_reviews(having: &BTreeSet<&JobId>, all: &[Review], last: Option<&JobId>) -> Vec<JobId> {
+    let made_for = |review: &Review| [JobId::for_review(&review.pull_request, &review.id), review.next_job_id()];
     let revisions: BTreeSet<JobId> = all.iter().flat_map(made_for).collect();
     let may = |id: &&JobId| last == Some(*id) || !revisions.contains(*id);
     having.iter().copied().filter(may).cloned().collect()
@@ -268,24 +274,24 @@ pub fn may_leave_reviews(having: &BTreeSet<&JobId>, all: &[Review], last: Option
 
 /// Which unanswered reviews a job includes in addition to those that it covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Takes {
-    Nothing,
+pub enum UnansweredScope {
+    None,
     /// Earlier ones by the authors of covered reviews.
     Earlier,
     /// All, and users' requests.
     All,
 }
 
-impl Takes {
+impl UnansweredScope {
     /// Whether a review of this author and time belongs to a job that covers `covered`.
-    pub fn has(self, covered: &[Review], author: Option<u64>, submitted_at: Option<Timestamp>) -> bool {
+    pub fn includes(self, covered: &[Review], author: Option<u64>, submitted_at: Option<Timestamp>) -> bool {
         let came_before = |one: &Review| {
             one.request.is_none()
                 && author == Some(one.author.id)
                 && submitted_at.is_some_and(|submitted_at| submitted_at < one.submitted_at)
         };
         match self {
-            Self::Nothing => false,
+            Self::None => false,
             Self::Earlier => covered.iter().any(came_before),
             Self::All => true,
         }
@@ -296,19 +302,19 @@ impl Takes {
 ///
 /// On Bitbucket, a request for changes has no text. It means the author's comments since their last request. If that
 /// request was refused or withdrawn before a job read it, the next request includes its comments.
-pub fn takes_unanswered(kind: ForgeKind, covered: &[Review]) -> Takes {
+pub fn unanswered_scope(kind: ForgeKind, covered: &[Review]) -> UnansweredScope {
     if covered.is_empty() || covered.iter().any(|review| review.request.is_some()) {
-        return Takes::All;
+        return UnansweredScope::All;
     }
-    if kind.has_one_request_each() { Takes::Earlier } else { Takes::Nothing }
+    if kind.allows_one_request_per_user() { UnansweredScope::Earlier } else { UnansweredScope::None }
 }
 
 /// The jobs of earlier requests by the authors of `covered`. Empty if this kind of forge has requests with text.
 ///
 /// Without text, a comment belongs to the newest request before it and to the next one. If the forge forgets withdrawn
 /// requests, the comment belongs to every later one.
-pub fn told_before<'a>(kind: ForgeKind, covered: &[Review], all: &'a [Review]) -> BTreeSet<&'a JobId> {
-    if !kind.has_one_request_each() {
+pub fn jobs_of_earlier_requests<'a>(kind: ForgeKind, covered: &[Review], all: &'a [Review]) -> BTreeSet<&'a JobId> {
+    if !kind.allows_one_request_per_user() {
         return BTreeSet::new();
     }
     let is_covered = |one: &Review| covered.iter().any(|review| review.id == one.id);
@@ -321,19 +327,19 @@ pub fn told_before<'a>(kind: ForgeKind, covered: &[Review], all: &'a [Review]) -
         };
         one.request.is_none() && !is_covered(one) && covered.iter().any(comes_after)
     };
-    all.iter().filter(is_before).filter_map(|one| resolved(one, all).job()).collect()
+    all.iter().filter(is_before).filter_map(|one| resolve_absorbed(one, all).started_job()).collect()
 }
 
-pub fn absorbed_by<'a>(these: &[Review], all: &'a [Review]) -> Vec<&'a Review> {
+pub fn absorbed_reviews<'a>(these: &[Review], all: &'a [Review]) -> Vec<&'a Review> {
     let is_behind = |review: &Review| {
-        let stands_for_it = &resolved(review, all).id;
+        let stands_for_it = &resolve_absorbed(review, all).id;
         *stands_for_it != review.id && these.iter().any(|one| one.id == *stands_for_it)
     };
     all.iter().filter(|review| is_behind(review)).collect()
 }
 
 /// The review at the end of a chain of absorbed reviews. Its state applies to the whole chain.
-pub fn resolved<'a>(review: &'a Review, all: &'a [Review]) -> &'a Review {
+pub fn resolve_absorbed<'a>(review: &'a Review, all: &'a [Review]) -> &'a Review {
     let mut at = review;
     // Each step leads to a newer review, so a chain is at most as long as the list.
     for _ in 0..all.len() {
@@ -347,9 +353,8 @@ pub fn resolved<'a>(review: &'a Review, all: &'a [Review]) -> &'a Review {
 }
 
 /// The reviews that this job covers, with the absorbed ones, oldest first: by the forge's time, our time and id.
-pub fn covered<'a>(job: &JobId, all: &'a [Review]) -> Vec<&'a Review> {
-    let is_ours =
-        |review: &&Review| matches!(&resolved(review, all).state, ReviewState::Started { job: by } if by == job);
+pub fn covered_reviews<'a>(job: &JobId, all: &'a [Review]) -> Vec<&'a Review> {
+    let is_ours = |review: &&Review| matches!(&resolve_absorbed(review, all).state, ReviewState::Started { job: by } if by == job);
     let mut covered: Vec<&Review> = all.iter().filter(is_ours).collect();
     covered.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
     covered

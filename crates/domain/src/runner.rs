@@ -21,12 +21,12 @@ pub const HEARTBEAT_IDLE: Duration = Duration::from_secs(30);
 pub const HEARTBEAT_BUSY: Duration = Duration::from_secs(10);
 
 /// Pause after a claim without a job.
-pub const POLL: Duration = Duration::from_secs(3);
+pub const CLAIM_INTERVAL: Duration = Duration::from_secs(3);
 
-pub const MOST_SLOTS: u32 = 12;
+pub const MAX_SLOTS: u32 = 12;
 
 /// Number of successful claims stored per runner: more than it makes during the retry of a claim.
-pub const CLAIMS_KEPT: usize = 16;
+pub const MIN_REMEMBERED_CLAIMS: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -66,7 +66,7 @@ pub struct Runner {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spared_until: Option<Timestamp>,
     /// The newest successful claims in order, so that a repeated claim never gets a second job. At least
-    /// [`CLAIMS_KEPT`] are kept.
+    /// [`MIN_REMEMBERED_CLAIMS`] are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<ClaimId>,
 }
@@ -111,28 +111,28 @@ impl Profile {
 
 /// The registration of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Introduction {
+pub struct RunnerRegistration {
     /// Derived from token and name.
     pub id: RunnerId,
     pub name: String,
     pub token: String,
     pub instance: InstanceId,
-    pub max: u32,
+    pub max_slots: u32,
     /// Jobs that survived an earlier process.
-    pub active: BTreeSet<JobId>,
+    pub active_jobs: BTreeSet<JobId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
     pub instance: InstanceId,
-    pub active: BTreeSet<JobId>,
+    pub active_jobs: BTreeSet<JobId>,
     pub draining: bool,
-    pub last: bool,
+    pub is_sign_off: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    Live {
+    AlreadyOnline {
         name: String,
         ago: Span,
     },
@@ -151,7 +151,7 @@ pub enum Refusal {
 impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Live { .. } => "runner_live",
+            Self::AlreadyOnline { .. } => "runner_live",
             Self::NameTaken { .. } => "name_taken",
             Self::Replaced { .. } => "runner_replaced",
             Self::Deleting { .. } => "runner_deleting",
@@ -161,8 +161,11 @@ impl Refusal {
     pub fn sentence(&self) -> String {
         use crate::text::Fact;
         match self {
-            Self::Live { name, ago } => {
-                format!("Another process of runner {name} is still running; its last heartbeat was {} ago.", ago.say())
+            Self::AlreadyOnline { name, ago } => {
+                format!(
+                    "Another process of runner {name} is still running; its last heartbeat was {} ago.",
+                    ago.render()
+                )
             }
             Self::NameTaken { name } => format!("The name {name} belongs to a runner of another token."),
             Self::Replaced { name } => format!("Another process has replaced this process of runner {name}."),
@@ -172,7 +175,9 @@ impl Refusal {
 
     pub fn help(&self) -> &'static str {
         match self {
-            Self::Live { .. } => "Stop the other process, choose another name, or wait until it was silent for 90 s.",
+            Self::AlreadyOnline { .. } => {
+                "Stop the other process, choose another name, or wait until it was silent for 90 s."
+            }
             Self::NameTaken { .. } => "Use that token, choose another name, or delete the other runner.",
             Self::Replaced { .. } => "Nothing to do after a restart. Two processes must not share a name.",
             Self::Deleting { .. } => "Stop it; the name is free in a minute.",
@@ -182,17 +187,17 @@ impl Refusal {
 
 /// Why a runner gets no job, even if jobs are Ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
+pub enum NoClaim {
     Draining,
     /// Every slot has a job.
     Full,
     /// It counts as Offline until its next heartbeat.
     Silent,
     /// This claim got a job before, and that job has ended.
-    Answered,
+    AlreadyClaimed,
 }
 
-pub fn check_name(name: &str) -> Result<(), &'static str> {
+pub fn validate_name(name: &str) -> Result<(), &'static str> {
     InstanceId::new(name).map(|_| ()).map_err(|bad| bad.0)
 }
 
@@ -206,7 +211,7 @@ impl Runner {
         now.since(self.last_heartbeat) > OFFLINE_AFTER
     }
 
-    pub fn was_heard(&self) -> bool {
+    pub fn has_been_seen(&self) -> bool {
         self.heard || !self.claims.is_empty()
     }
 
@@ -215,7 +220,7 @@ impl Runner {
         self.draining || self.drain.is_some()
     }
 
-    pub fn free(&self) -> u32 {
+    pub fn free_slots(&self) -> u32 {
         self.max.saturating_sub(u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
     }
 
@@ -223,8 +228,8 @@ impl Runner {
     ///
     /// A replacement keeps the slots, and the sweeper ends those that the new process does not run. The known process
     /// registers again after a daemon was killed and continues. The runner's state follows the registration.
-    pub fn registered(seen: Option<&Self>, new: Introduction, now: Timestamp) -> Result<Self, Refusal> {
-        let Introduction { id, name, token, instance, max, active } = new;
+    pub fn register(seen: Option<&Self>, new: RunnerRegistration, now: Timestamp) -> Result<Self, Refusal> {
+        let RunnerRegistration { id, name, token, instance, max_slots: max, active_jobs } = new;
         let Some(old) = seen else {
             return Ok(Self {
                 id,
@@ -236,7 +241,7 @@ impl Runner {
                 last_heartbeat: now,
                 heard: false,
                 slots: BTreeMap::new(),
-                active,
+                active: active_jobs,
                 max,
                 draining: false,
                 drain: None,
@@ -249,7 +254,7 @@ impl Runner {
         }
         let lives = old.is_online(now);
         if lives && old.instance != instance {
-            return Err(Refusal::Live { name, ago: now.since(old.last_heartbeat).into() });
+            return Err(Refusal::AlreadyOnline { name, ago: now.since(old.last_heartbeat).into() });
         }
         // `id` and `token` stay, because the id is derived from token and name.
         Ok(Self {
@@ -258,7 +263,7 @@ impl Runner {
             epoch: if lives { old.epoch } else { old.epoch + 1 },
             instance,
             last_heartbeat: now.max(old.last_heartbeat),
-            active,
+            active: active_jobs,
             max,
             draining: false,
             spared_until: None,
@@ -267,17 +272,17 @@ impl Runner {
     }
 
     /// Records a heartbeat. The runner is Online again, unless it signs off.
-    pub fn heard(&self, said: Heartbeat, now: Timestamp) -> Result<Self, Refusal> {
-        self.must_be_spoken_for_by(&said.instance)?;
+    pub fn with_heartbeat(&self, said: Heartbeat, now: Timestamp) -> Result<Self, Refusal> {
+        self.check_instance(&said.instance)?;
         let mut runner = self.clone();
         runner.last_heartbeat = now.max(self.last_heartbeat);
         runner.heard = true;
-        runner.active = said.active;
+        runner.active = said.active_jobs;
         runner.draining = said.draining;
         runner.spared_until = None;
-        runner.claims.drain(..runner.claims.len().saturating_sub(CLAIMS_KEPT));
-        runner.status = if said.last { Presence::Offline } else { Presence::Online };
-        if said.last && self.status == Presence::Online {
+        runner.claims.drain(..runner.claims.len().saturating_sub(MIN_REMEMBERED_CLAIMS));
+        runner.status = if said.is_sign_off { Presence::Offline } else { Presence::Online };
+        if said.is_sign_off && self.status == Presence::Online {
             runner.epoch += 1;
         }
         if let Some(drain) = &mut runner.drain {
@@ -286,33 +291,38 @@ impl Runner {
         Ok(runner)
     }
 
-    pub fn next_heartbeat(&self) -> Duration {
+    pub fn heartbeat_interval(&self) -> Duration {
         if self.slots.is_empty() && self.active.is_empty() { HEARTBEAT_IDLE } else { HEARTBEAT_BUSY }
     }
 
     /// The job that this claim got before, if it still has the slot.
-    pub fn claimed_by(&self, claim: &ClaimId) -> Option<(&JobId, &Slot)> {
+    pub fn slot_of_claim(&self, claim: &ClaimId) -> Option<(&JobId, &Slot)> {
         self.slots.iter().find(|(_, slot)| slot.claim == *claim)
     }
 
     /// Whether a claim of this process may search for a job.
-    pub fn may_claim(&self, instance: &InstanceId, claim: &ClaimId, now: Timestamp) -> Result<Option<Closed>, Refusal> {
-        self.must_be_spoken_for_by(instance)?;
+    pub fn check_claim(
+        &self,
+        instance: &InstanceId,
+        claim: &ClaimId,
+        now: Timestamp,
+    ) -> Result<Option<NoClaim>, Refusal> {
+        self.check_instance(instance)?;
         Ok(if !self.is_online(now) {
             // The sweeper may be about to end its jobs, and would end a new one as well.
-            Some(Closed::Silent)
+            Some(NoClaim::Silent)
         } else if self.claims.contains(claim) {
-            Some(Closed::Answered)
+            Some(NoClaim::AlreadyClaimed)
         } else if self.is_draining() {
-            Some(Closed::Draining)
-        } else if self.free() == 0 {
-            Some(Closed::Full)
+            Some(NoClaim::Draining)
+        } else if self.free_slots() == 0 {
+            Some(NoClaim::Full)
         } else {
             None
         })
     }
 
-    fn must_be_spoken_for_by(&self, instance: &InstanceId) -> Result<(), Refusal> {
+    fn check_instance(&self, instance: &InstanceId) -> Result<(), Refusal> {
         if self.status == Presence::Deleting {
             return Err(Refusal::Deleting { name: self.name.clone() });
         }

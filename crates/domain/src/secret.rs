@@ -18,7 +18,7 @@ impl SecretKind {
     pub const ALL: [Self; 2] = [Self::Forge, Self::Job];
 
     /// The part of a secret's full name between the deployment's prefix and its own name. IAM policies refer to it.
-    pub fn folder(self) -> &'static str {
+    pub fn path_prefix(self) -> &'static str {
         match self {
             Self::Forge => "user/",
             Self::Job => "job/",
@@ -29,7 +29,7 @@ impl SecretKind {
 /// Why a value cannot be a token or a model key, which consist of visible ASCII characters; `None` if it can.
 ///
 /// The message follows the name of the value in a sentence. It does not contain the value.
-pub fn flaw_of_token(value: &str) -> Option<&'static str> {
+pub fn token_fault(value: &str) -> Option<&'static str> {
     let word = value.trim();
     if word.is_empty() {
         return Some("is empty");
@@ -47,12 +47,12 @@ pub fn flaw_of_token(value: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::flaw_of_token;
+    use super::token_fault;
 
     #[test]
     fn token_flaws_are_named_without_the_value() {
         for good in ["ghp_a-b.c", "ann@acme.example:ATATT3x-a=1F", "x"] {
-            assert_eq!(flaw_of_token(good), None, "{good}");
+            assert_eq!(token_fault(good), None, "{good}");
         }
         for (value, flaw) in [
             ("", "is empty"),
@@ -73,7 +73,7 @@ mod tests {
             (" ghp", "begins or ends with a space"),
             ("\nghp", "begins or ends with a space"),
         ] {
-            assert_eq!(flaw_of_token(value), Some(flaw), "{value:?}");
+            assert_eq!(token_fault(value), Some(flaw), "{value:?}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Decides which runner may claim which job, and in which order.
 
 use crate::id::{ClaimId, ClassId, JobId, RunnerId};
-use crate::job::{Job, Place, Status, Want};
-use crate::key_of::KeyOf;
+use crate::job::{DesiredState, Job, JobStatus, Placement};
+use crate::key_of::KeyOwner;
 use crate::runner::Profile;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -10,19 +10,19 @@ use std::collections::BTreeSet;
 
 /// The requirements of a class of jobs.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Needs {
+pub struct ClassRequirements {
     pub capability: String,
     pub labels: BTreeSet<String>,
     /// The owner of the model key. It selects the breakers of the class and is no requirement for a runner.
-    #[serde(default, skip_serializing_if = "is_runners")]
-    pub key: KeyOf,
+    #[serde(default, skip_serializing_if = "is_runner_key")]
+    pub key: KeyOwner,
 }
 
-fn is_runners(key: &KeyOf) -> bool {
-    *key == KeyOf::Runner
+fn is_runner_key(key: &KeyOwner) -> bool {
+    *key == KeyOwner::Runner
 }
 
-pub fn matches(needs: &Needs, runner: &Profile) -> bool {
+pub fn matches(needs: &ClassRequirements, runner: &Profile) -> bool {
     runner.capabilities.contains(&needs.capability) && needs.labels.is_subset(&runner.labels)
 }
 
@@ -38,25 +38,25 @@ impl Candidate {
     /// Whether the job only adopts. Such a job calls no model, waits for no breaker and stays adopting.
     ///
     /// False for rows of older versions, which do not show it.
-    pub fn only_adopts(&self) -> bool {
+    pub fn is_adopting(&self) -> bool {
         self.order < 0
     }
 }
 
 /// Lead of adopting jobs over all others, longer than any job can wait. Units: milliseconds.
-const ADOPTS_FIRST: i64 = 1_000_000_000_000_000;
+const ADOPTION_LEAD_MILLIS: i64 = 1_000_000_000_000_000;
 
 /// The sort key of a Ready job in its class: its creation time, but adopting jobs come first.
 ///
 /// An index row contains only the job and this key. Behind many rows that wait for a breaker, an adopting job would not
 /// be found.
-pub fn order_of(job: &Job) -> i64 {
+pub fn sort_key(job: &Job) -> i64 {
     let made = job.created.millis();
-    if job.adopts.is_some() { made.saturating_sub(ADOPTS_FIRST) } else { made }
+    if job.adopts.is_some() { made.saturating_sub(ADOPTION_LEAD_MILLIS) } else { made }
 }
 
 /// The first `most` jobs of all classes, without duplicates.
-pub fn in_order(mut candidates: Vec<Candidate>, most: usize) -> Vec<Candidate> {
+pub fn sort_candidates(mut candidates: Vec<Candidate>, most: usize) -> Vec<Candidate> {
     candidates.sort_by(|a, b| a.order.cmp(&b.order).then_with(|| a.job.as_str().cmp(b.job.as_str())));
     candidates.dedup_by(|later, earlier| later.job == earlier.job);
     candidates.truncate(most);
@@ -65,13 +65,13 @@ pub fn in_order(mut candidates: Vec<Candidate>, most: usize) -> Vec<Candidate> {
 
 /// How many of the oldest jobs a claim reads, first and after each list is exhausted. A wider read costs more, so it is
 /// only used when concurrent claims took the first jobs.
-pub const WIDTHS: [usize; 3] = [16, 64, 256];
+pub const READ_LIMITS: [usize; 3] = [16, 64, 256];
 
-pub const MOST_TRIES: usize = 64;
+pub const MAX_TRIES: usize = 64;
 
 /// The candidate that a claim tries next: first the oldest, then a pseudo-random one. Concurrent claims try different
 /// candidates, and a repeated claim tries the same ones.
-pub fn pick(claim: &ClaimId, tried: usize, candidates: usize) -> usize {
+pub fn candidate_index(claim: &ClaimId, tried: usize, candidates: usize) -> usize {
     if tried == 0 || candidates == 0 {
         return 0;
     }
@@ -81,8 +81,8 @@ pub fn pick(claim: &ClaimId, tried: usize, candidates: usize) -> usize {
 
 /// Whether the job is still as its index row promised, and this runner may claim it now.
 pub fn is_claimable(job: &Job, class: &ClassId, runner: &RunnerId, now: Timestamp) -> bool {
-    let waits = job.status == Status::Ready && job.place == Place::Runners && job.want == Want::Run;
-    waits && job.class == *class && job.is_left_to(runner, now)
+    let waits = job.status == JobStatus::Ready && job.place == Placement::Runners && job.want == DesiredState::Run;
+    waits && job.class == *class && job.may_be_claimed_by(runner, now)
 }
 
 #[cfg(test)]
@@ -96,52 +96,52 @@ mod tests {
             |job: &str, class: &str, order| Candidate { job: job_id(job), class: ClassId::new(class).unwrap(), order };
         let (one, two, three) = (row("1", "a", 10), row("2", "b", 20), row("3", "a", 30));
         let rows = vec![three.clone(), one.clone(), two.clone(), one.clone()];
-        assert_eq!(in_order(rows.clone(), 9), [one.clone(), two.clone(), three]);
-        assert_eq!(in_order(rows, 2), [one, two]);
+        assert_eq!(sort_candidates(rows.clone(), 9), [one.clone(), two.clone(), three]);
+        assert_eq!(sort_candidates(rows, 2), [one, two]);
     }
 
     #[test]
     fn row_shows_whether_its_job_only_adopts() {
         let row = |order| Candidate { job: job_id("1"), class: ClassId::new("a").unwrap(), order };
         let job = ready();
-        assert!(!row(order_of(&job)).only_adopts());
+        assert!(!row(sort_key(&job)).is_adopting());
         let adopts = Job { adopts: Some(crashed()), ..job };
-        assert!(row(order_of(&adopts)).only_adopts());
+        assert!(row(sort_key(&adopts)).is_adopting());
         let made_first_of_all = Job { created: Timestamp::from_millis(0), ..ready() };
-        assert!(!row(order_of(&made_first_of_all)).only_adopts());
+        assert!(!row(sort_key(&made_first_of_all)).is_adopting());
     }
 
     #[test]
     fn key_owner_is_stored_only_for_project_keys() {
-        let of = |key| Needs { capability: "codex".into(), labels: BTreeSet::new(), key };
-        for (key, stored) in [(KeyOf::Runner, serde_json::Value::Null), (KeyOf::Project, "project".into())] {
+        let of = |key| ClassRequirements { capability: "codex".into(), labels: BTreeSet::new(), key };
+        for (key, stored) in [(KeyOwner::Runner, serde_json::Value::Null), (KeyOwner::Project, "project".into())] {
             let written = serde_json::to_value(of(key)).unwrap();
             assert_eq!(written["key"], stored);
-            assert_eq!(serde_json::from_value::<Needs>(written).unwrap(), of(key));
+            assert_eq!(serde_json::from_value::<ClassRequirements>(written).unwrap(), of(key));
         }
     }
 
     #[test]
     fn only_a_ready_job_of_its_class_on_runners_is_claimable() {
-        let job = Job { place: Place::Runners, ..ready() };
+        let job = Job { place: Placement::Runners, ..ready() };
         let class = job.class.clone();
-        let kite = RunnerId::of("t1", "kite");
+        let kite = RunnerId::for_registration("t1", "kite");
         let is_claimable = |job: &Job, class: &ClassId| super::is_claimable(job, class, &kite, at(0));
         assert!(is_claimable(&job, &class));
         assert!(!is_claimable(&job, &ClassId::new("other").unwrap()));
-        assert!(!is_claimable(&Job { place: Place::Fargate, ..job.clone() }, &class));
-        assert!(!is_claimable(&Job { want: Want::Cancel, ..job.clone() }, &class));
-        assert!(!is_claimable(&job.claimed(&claim(1, "c1"), at(5)).unwrap(), &class));
-        assert!(!is_claimable(&job.given_up(crashed(), at(5)).unwrap(), &class));
+        assert!(!is_claimable(&Job { place: Placement::Fargate, ..job.clone() }, &class));
+        assert!(!is_claimable(&Job { want: DesiredState::Cancel, ..job.clone() }, &class));
+        assert!(!is_claimable(&job.claim(&claim(1, "c1"), at(5)).unwrap(), &class));
+        assert!(!is_claimable(&job.fail(crashed(), at(5)).unwrap(), &class));
     }
 
     #[test]
     fn claims_pick_the_oldest_first_and_then_spread() {
         let claims = (0..200).map(|at| ClaimId::new(format!("claim-{at}")).unwrap()).collect::<Vec<_>>();
-        assert!(claims.iter().all(|claim| pick(claim, 0, 16) == 0));
-        let picked: BTreeSet<_> = claims.iter().map(|claim| pick(claim, 1, 16)).collect();
+        assert!(claims.iter().all(|claim| candidate_index(claim, 0, 16) == 0));
+        let picked: BTreeSet<_> = claims.iter().map(|claim| candidate_index(claim, 1, 16)).collect();
         assert_eq!(picked, (0..16).collect());
-        assert_eq!(pick(&claims[0], 1, 0), 0);
+        assert_eq!(candidate_index(&claims[0], 1, 0), 0);
     }
 
     fn set(words: &str) -> BTreeSet<String> {
@@ -150,14 +150,14 @@ mod tests {
 
     fn check(capability: &str, labels: &str, expected: bool) {
         let runner = Profile {
-            id: crate::id::RunnerId::of("token", "kite"),
+            id: crate::id::RunnerId::for_registration("token", "kite"),
             name: "kite".into(),
             capabilities: set("command codex"),
             labels: set("gpu eu"),
             version: "0.1.0".into(),
             projects: None,
         };
-        let needs = Needs { capability: capability.into(), labels: set(labels), key: KeyOf::Runner };
+        let needs = ClassRequirements { capability: capability.into(), labels: set(labels), key: KeyOwner::Runner };
         assert_eq!(matches(&needs, &runner), expected, "{capability} {labels}");
     }
 
@@ -175,17 +175,17 @@ mod tests {
     fn equal_age_is_ordered_by_id_without_duplicates() {
         let row = |job: &str| Candidate { job: job_id(job), class: ClassId::new("a").unwrap(), order: 10 };
         let rows = ["1", "2", "1", "3", "2"].map(row);
-        let seen = in_order(rows.to_vec(), 9);
+        let seen = sort_candidates(rows.to_vec(), 9);
         assert_eq!(seen.len(), 3);
         assert!(seen.is_sorted_by(|a, b| a.job < b.job));
         let mut other_way = rows.to_vec();
         other_way.reverse();
-        assert_eq!(in_order(other_way, 9), seen);
+        assert_eq!(sort_candidates(other_way, 9), seen);
     }
 
     #[test]
     fn resumable_job_is_left_to_its_runner_for_a_while() {
-        let (kite, gull) = (RunnerId::of("t1", "kite"), RunnerId::of("t1", "gull"));
+        let (kite, gull) = (RunnerId::for_registration("t1", "kite"), RunnerId::for_registration("t1", "gull"));
         let session = crate::job::Session {
             agent: "command".into(),
             id: None,
@@ -193,7 +193,7 @@ mod tests {
             attempt: 1,
             inputs: 0,
         };
-        let job = Job { place: Place::Runners, session: Some(session), ..ready() };
+        let job = Job { place: Placement::Runners, session: Some(session), ..ready() };
         let takes = |runner: &RunnerId, secs| is_claimable(&job, &job.class, runner, at(secs));
         assert_eq!((takes(&kite, 0), takes(&gull, 0), takes(&gull, 30)), (true, false, true));
     }

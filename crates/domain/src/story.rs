@@ -1,8 +1,8 @@
 //! Provides the values of the tests: one project, its repository, tickets and jobs.
 
 use crate::agent::Agent;
-use crate::budget::{Day, Today};
-use crate::checks::OwnCommands;
+use crate::budget::{DailyUsage, Day};
+use crate::checks::CommandOverrides;
 use crate::delivery::Source;
 use crate::event::{TicketEvent, TicketText};
 use crate::facts::{Facts, RepositoryFact};
@@ -12,13 +12,13 @@ use crate::id::{
     TicketKey,
 };
 use crate::job::{
-    Claim, End, Fence, Job, JobResult, Pause, Plan, Rest, Revision, Status, Work, Yielded, plan_for_ticket,
-    plan_revision,
+    AgentReport, Claim, End, Fence, Job, JobPlan, JobResult, JobStatus, Pause, RevisionPlan, SuspendReport, Suspension,
+    plan_for_ticket, plan_revision,
 };
 use crate::project::{Project, Repository, Settings};
 use crate::pull_request::PullRequest;
 use crate::pull_request_id::PullRequestId;
-use crate::runner::{Introduction, Runner, Slot};
+use crate::runner::{Runner, RunnerRegistration, Slot};
 use crate::ticket::{Entry, Ticket};
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
@@ -51,7 +51,7 @@ pub(crate) fn event_id(name: &str) -> EventId {
 }
 
 pub(crate) fn job_id(name: &str) -> JobId {
-    JobId::of_request(&project_id(), "story", name)
+    JobId::for_request(&project_id(), "story", name)
 }
 
 pub(crate) fn finish_id(name: &str) -> FinishId {
@@ -73,7 +73,7 @@ pub(crate) fn project() -> Project {
 pub(crate) fn repository() -> Repository {
     Repository {
         workflows: false,
-        commands: OwnCommands::default(),
+        commands: CommandOverrides::default(),
         project: project_id(),
         integration: IntegrationId::new("gh1").unwrap(),
         id: 99,
@@ -85,7 +85,7 @@ pub(crate) fn repository() -> Repository {
 }
 
 pub(crate) fn ticket_in(status: &str) -> Ticket {
-    Ticket::first_seen(project_id(), key(), status.into(), at(0), Some(event_id("earlier")))
+    Ticket::new(project_id(), key(), status.into(), at(0), Some(event_id("earlier")))
 }
 
 /// An event of the ticket tool: the ticket has this status now.
@@ -107,16 +107,16 @@ pub(crate) fn event(name: &str, status: &str, secs: u64) -> TicketEvent {
 pub(crate) fn facts(ticket: Option<Ticket>) -> Facts {
     Facts {
         now: at(1_000),
-        first: None,
+        first_decision: None,
         project: Some(project()),
         ticket,
         repository: RepositoryFact::Connected(Box::new(repository())),
-        today: Today::unused(Day::of(at(1_000))),
+        usage: DailyUsage::zero(Day::containing(at(1_000))),
     }
 }
 
 pub(crate) fn planned(settings: &Settings, id: JobId, ticket: &Ticket, now: Timestamp) -> (Job, Ticket) {
-    let plan = Plan {
+    let plan = JobPlan {
         id,
         project: &ticket.project,
         settings,
@@ -143,7 +143,7 @@ pub(crate) fn pull_request_id(number: u64) -> PullRequestId {
 
 /// The open pull request of the ticket.
 pub(crate) fn linked() -> PullRequest {
-    let mut linked = PullRequest::linked(pull_request_id(231), project_id(), Some(key()), None);
+    let mut linked = PullRequest::new(pull_request_id(231), project_id(), Some(key()), None);
     linked.branch = "pullyard/acme/app-17-1".into();
     linked.head = "9f3".into();
     linked
@@ -160,7 +160,7 @@ pub(crate) fn revision(
     linked: &PullRequest,
     now: Timestamp,
 ) -> (Job, Ticket, PullRequest) {
-    revision_as(JobId::of_review(&linked.id, &review_id(review)), review, ticket, linked, now)
+    revision_as(JobId::for_review(&linked.id, &review_id(review)), review, ticket, linked, now)
 }
 
 pub(crate) fn revision_as(
@@ -170,7 +170,7 @@ pub(crate) fn revision_as(
     linked: &PullRequest,
     now: Timestamp,
 ) -> (Job, Ticket, PullRequest) {
-    let plan = Plan {
+    let plan = JobPlan {
         id,
         project: &ticket.project,
         settings: &settings(),
@@ -179,7 +179,7 @@ pub(crate) fn revision_as(
         labels: &BTreeSet::new(),
         now,
     };
-    plan_revision(&plan, ticket, linked, Revision { review: &review_id(review), head: None })
+    plan_revision(&plan, ticket, linked, RevisionPlan { review: &review_id(review), head: None })
 }
 
 /// A revise job created at 0 s, before its review was read.
@@ -202,40 +202,46 @@ pub(crate) fn fence(job: &Job, attempt: u32, name: &str) -> Fence {
 }
 
 /// The job with attempt 1, claimed as `c1` at 100 s and advanced to `status` at 200 s.
-pub(crate) fn worked_to(job: &Job, status: Status) -> Job {
-    let mut job = job.claimed(&claim(1, "c1"), at(100)).unwrap();
-    for phase in [Status::Preparing, Status::Executing, Status::Syncing] {
+pub(crate) fn worked_to(job: &Job, status: JobStatus) -> Job {
+    let mut job = job.claim(&claim(1, "c1"), at(100)).unwrap();
+    for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
         if job.status == status {
             break;
         }
-        job = job.progressed(&fence(&job, 1, "c1"), phase, at(200)).unwrap();
+        job = job.advance(&fence(&job, 1, "c1"), phase, at(200)).unwrap();
     }
     assert_eq!(job.status, status, "only active statuses can be reached");
     job
 }
 
 /// The yield `y1` of an attempt.
-pub(crate) fn yielded(rest: Rest, inputs: u32) -> Yielded {
-    Yielded { id: finish_id("y1"), rest, agent: Some("command".into()), session: Some("s1".into()), inputs }
+pub(crate) fn yielded(rest: Suspension, inputs: u32) -> SuspendReport {
+    SuspendReport {
+        id: finish_id("y1"),
+        suspension: rest,
+        agent: Some("command".into()),
+        session: Some("s1".into()),
+        inputs,
+    }
 }
 
-pub(crate) fn asks() -> Rest {
-    Rest::Asks { question: "Which list?".into() }
+pub(crate) fn asks() -> Suspension {
+    Suspension::Question { question: "Which list?".into() }
 }
 
 /// A job whose agent asked a question at 250 s.
 pub(crate) fn asking() -> Job {
-    let job = active(Status::Executing);
-    job.yielded(&fence(&job, 1, "c1"), &yielded(asks(), 0), at(250)).unwrap()
+    let job = active(JobStatus::Executing);
+    job.suspend(&fence(&job, 1, "c1"), &yielded(asks(), 0), at(250)).unwrap()
 }
 
 /// A job that ann paused at 240 s and its runner yielded at 250 s.
 pub(crate) fn paused() -> Job {
-    let job = active(Status::Executing).paused(Pause::new("ann", at(240)), at(240)).unwrap();
-    job.yielded(&fence(&job, 1, "c1"), &yielded(Rest::Pauses, 0), at(250)).unwrap()
+    let job = active(JobStatus::Executing).pause(Pause::new("ann", at(240)), at(240)).unwrap();
+    job.suspend(&fence(&job, 1, "c1"), &yielded(Suspension::Pause, 0), at(250)).unwrap()
 }
 
-pub(crate) fn active(status: Status) -> Job {
+pub(crate) fn active(status: JobStatus) -> Job {
     worked_to(&ready(), status)
 }
 
@@ -262,20 +268,20 @@ pub(crate) fn crashed() -> Failure {
 
 /// The job ended by its first attempt, with the finish `f1`.
 pub(crate) fn finished(job: &Job, end: End) -> Job {
-    job.finished(&fence(job, 1, "c1"), &finish_id("f1"), end, at(300)).unwrap()
+    job.finish(&fence(job, 1, "c1"), &finish_id("f1"), end, at(300)).unwrap()
 }
 
 /// A runner of the token `t1` that registered at 0 s with two slots.
 pub(crate) fn runner(name: &str) -> Runner {
-    let new = Introduction {
-        id: RunnerId::of("t1", name),
+    let new = RunnerRegistration {
+        id: RunnerId::for_registration("t1", name),
         name: name.into(),
         token: "t1".into(),
         instance: InstanceId::new("i1").unwrap(),
-        max: 2,
-        active: BTreeSet::new(),
+        max_slots: 2,
+        active_jobs: BTreeSet::new(),
     };
-    Runner::registered(None, new, at(0)).unwrap()
+    Runner::register(None, new, at(0)).unwrap()
 }
 
 pub(crate) fn slot(claim: &str, since: u64) -> Slot {
@@ -283,8 +289,8 @@ pub(crate) fn slot(claim: &str, since: u64) -> Slot {
 }
 
 /// The usage of an agent that reports neither version nor model.
-pub(crate) fn work(agent: &str) -> Work {
-    Work {
+pub(crate) fn work(agent: &str) -> AgentReport {
+    AgentReport {
         agent: agent.into(),
         version: None,
         model: None,

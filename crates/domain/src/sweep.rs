@@ -1,17 +1,17 @@
 //! Decides the next step for a due job, as a function of the job and the time.
 
-use crate::failure::{Class, Failure};
-use crate::job::{DispatchFault, FINISH_GRACE, Job, Place, Status};
+use crate::failure::{Failure, FailureClass};
+use crate::job::{DispatchFault, FINISH_GRACE, Job, JobStatus, Placement};
 use crate::project::{Compute, OfflinePolicy};
 use crate::text::Span;
 use crate::time::Timestamp;
 use std::time::Duration;
 
 /// How long a job may stay Ready before it fails.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
+pub const MAX_READY_TIME: Duration = Duration::from_secs(24 * 3_600);
 
 /// Time after which the sweeper checks whether a Ready job still waits in the right place.
-pub const REPLACE_AFTER: Duration = Duration::from_secs(60);
+pub const RECHECK_PLACE_AFTER: Duration = Duration::from_secs(60);
 
 /// Delay after the sweeper failed `tries` times on an item: 1 min, doubling up to 1 h.
 pub fn back_off(tries: u32) -> Duration {
@@ -19,126 +19,131 @@ pub fn back_off(tries: u32) -> Duration {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum JobStep {
     Admit,
     Start,
     /// Abandon the started task, then start another one.
-    StartAnew(DispatchFault),
+    Restart(DispatchFault),
     Requeue(Failure),
     /// Requeue the job once more, only to find out whether a lost attempt pushed.
     Adopt(Failure),
-    GiveUp(Failure),
+    Fail(Failure),
     /// Cancel it: its runner did not stop in time.
-    CallOff,
+    Cancel,
     /// End it: no user answered or resumed it in time.
     Expire,
     /// It is too early, or another component acts.
     Nothing,
 }
 
-pub fn step(job: &Job, now: Timestamp) -> Step {
+pub fn next_step(job: &Job, now: Timestamp) -> JobStep {
     match job.status {
-        Status::Pending if job.waits.as_ref().is_none_or(|waits| waits.next <= now) => Step::Admit,
-        Status::Ready if job.place == Place::Fargate => ready(job, now),
-        Status::Claimed | Status::Preparing | Status::Executing | Status::Syncing => active(job, now),
-        Status::AwaitingInput | Status::Paused if job.rests_until().is_some_and(|until| until <= now) => Step::Expire,
-        _ => Step::Nothing,
+        JobStatus::Pending if job.waits.as_ref().is_none_or(|waits| waits.next <= now) => JobStep::Admit,
+        JobStatus::Ready if job.place == Placement::Fargate => next_step_ready(job, now),
+        JobStatus::Claimed | JobStatus::Preparing | JobStatus::Executing | JobStatus::Syncing => {
+            next_step_active(job, now)
+        }
+        JobStatus::AwaitingInput | JobStatus::Paused if job.suspended_until().is_some_and(|until| until <= now) => {
+            JobStep::Expire
+        }
+        _ => JobStep::Nothing,
     }
 }
 
-fn ready(job: &Job, now: Timestamp) -> Step {
+fn next_step_ready(job: &Job, now: Timestamp) -> JobStep {
     if now < job.dispatch.due {
-        return Step::Nothing;
+        return JobStep::Nothing;
     }
-    if let Some(failure) = job.never_started() {
-        return Step::GiveUp(failure);
+    if let Some(failure) = job.start_failure() {
+        return JobStep::Fail(failure);
     }
-    if now.since(job.ready_since) >= LONGEST_WAIT {
-        let waits = job.model.as_ref().map(|model| crate::breaker::wait(model.cause, &model.capability, model.until));
+    if now.since(job.ready_since) >= MAX_READY_TIME {
+        let waits =
+            job.model.as_ref().map(|model| crate::breaker::wait_reason(model.cause, &model.capability, model.until));
         let why = waits.map_or_else(|| "no container could be started for it".into(), |wait| wait.sentence());
         let why = why.trim_end_matches('.').into();
-        return Step::GiveUp(Failure::NeverClaimed { limit: Span::from(LONGEST_WAIT), why });
+        return JobStep::Fail(Failure::NeverClaimed { limit: Span::from(MAX_READY_TIME), why });
     }
-    if job.dispatch.starting { Step::StartAnew(DispatchFault::Silent { times: 1 }) } else { Step::Start }
+    if job.dispatch.starting { JobStep::Restart(DispatchFault::Silent { times: 1 }) } else { JobStep::Start }
 }
 
-fn active(job: &Job, now: Timestamp) -> Step {
+fn next_step_active(job: &Job, now: Timestamp) -> JobStep {
     if job.push_until.is_some_and(|until| now < until) {
-        return Step::Nothing;
+        return JobStep::Nothing;
     }
-    let Some(run) = &job.run else { return Step::Nothing };
-    if job.stops_by().is_some_and(|until| now >= until) {
-        return Step::CallOff;
+    let Some(run) = &job.run else { return JobStep::Nothing };
+    if job.stop_deadline().is_some_and(|until| now >= until) {
+        return JobStep::Cancel;
     }
     let wall = Duration::from_secs(job.policy.wall_secs);
     if now >= run.started.plus(wall).plus(crate::due::OVERDUE_GRACE) {
-        return unless_pushed(job, Failure::TimeLimit { limit: wall.into() });
+        return adopt_or_fail(job, Failure::TimeLimit { limit: wall.into() });
     }
     match &run.died {
-        Some(died) if now >= died.at.plus(FINISH_GRACE) => after_death(job, died.failure.clone()),
-        _ => Step::Nothing,
+        Some(died) if now >= died.at.plus(FINISH_GRACE) => requeue_or_fail(job, died.failure.clone()),
+        _ => JobStep::Nothing,
     }
 }
 
 /// Decides about a job that its self-hosted runner lost.
-pub fn lost(job: &Job, failure: Failure, now: Timestamp) -> Step {
+pub fn step_after_runner_loss(job: &Job, failure: Failure, now: Timestamp) -> JobStep {
     if !job.status.is_active() || job.push_until.is_some_and(|until| now < until) {
-        return Step::Nothing;
+        return JobStep::Nothing;
     }
-    after_death(job, failure)
+    requeue_or_fail(job, failure)
 }
 
 /// Decides about a Ready job that waits for runners. `compute` is the project's current setting, `why` the reason for
 /// the wait.
-pub fn waiting(job: &Job, compute: Compute, why: &str, now: Timestamp) -> Waiting {
-    if job.status != Status::Ready || job.place != Place::Runners {
-        return Waiting::Nothing;
+pub fn next_waiting_step(job: &Job, compute: Compute, why: &str, now: Timestamp) -> WaitingStep {
+    if job.status != JobStatus::Ready || job.place != Placement::Runners {
+        return WaitingStep::Nothing;
     }
     let waited = now.since(job.ready_since);
-    if waited >= LONGEST_WAIT {
+    if waited >= MAX_READY_TIME {
         // Drop the part after the semicolon, which is about the current moment.
         let why = why.split(';').next().unwrap_or_default().trim_end_matches('.').into();
-        return Waiting::GiveUp(Failure::NeverClaimed { limit: Span::from(LONGEST_WAIT), why });
+        return WaitingStep::Fail(Failure::NeverClaimed { limit: Span::from(MAX_READY_TIME), why });
     }
-    match elsewhere(job, compute, now) {
-        Some(place) => Waiting::Place(place),
-        None => Waiting::Nothing,
+    match required_place(job, compute, now) {
+        Some(place) => WaitingStep::Move(place),
+        None => WaitingStep::Nothing,
     }
 }
 
 /// The place where a Ready job should wait, if it waits in the wrong one.
-pub fn elsewhere(job: &Job, compute: Compute, now: Timestamp) -> Option<Place> {
-    let place = Place::of(compute);
-    let old = now.since(job.ready_since) >= REPLACE_AFTER;
-    (job.status == Status::Ready && job.place != place && old && !job.dispatch.starting).then_some(place)
+pub fn required_place(job: &Job, compute: Compute, now: Timestamp) -> Option<Placement> {
+    let place = Placement::from_compute(compute);
+    let old = now.since(job.ready_since) >= RECHECK_PLACE_AFTER;
+    (job.status == JobStatus::Ready && job.place != place && old && !job.dispatch.starting).then_some(place)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Waiting {
+pub enum WaitingStep {
     Nothing,
-    Place(Place),
-    GiveUp(Failure),
+    Move(Placement),
+    Fail(Failure),
 }
 
 /// A platform fault before the agent worked requeues the job, up to the limit. Afterwards the project's policy decides,
 /// because unfinished work costs money. Spot interruptions requeue it in both cases, because Spot users accept them for
 /// the price.
-fn after_death(job: &Job, failure: Failure) -> Step {
+fn requeue_or_fail(job: &Job, failure: Failure) -> JobStep {
     let may_go_back = match job.status {
-        Status::Claimed | Status::Preparing => true,
+        JobStatus::Claimed | JobStatus::Preparing => true,
         _ if matches!(failure, Failure::SpotInterrupted {}) => true,
         _ => job.policy.offline == OfflinePolicy::Requeue,
     };
-    if failure.class() == Class::Infra && may_go_back && job.requeues < job.policy.requeues {
-        Step::Requeue(failure)
+    if failure.class() == FailureClass::Infra && may_go_back && job.requeues < job.policy.requeues {
+        JobStep::Requeue(failure)
     } else {
-        unless_pushed(job, failure)
+        adopt_or_fail(job, failure)
     }
 }
 
 /// Fails the job. If a lost attempt may have pushed, an adopting attempt looks for that first, once.
-fn unless_pushed(job: &Job, failure: Failure) -> Step {
-    if job.may_have_pushed() && job.adopts.is_none() { Step::Adopt(failure) } else { Step::GiveUp(failure) }
+fn adopt_or_fail(job: &Job, failure: Failure) -> JobStep {
+    if job.may_have_pushed() && job.adopts.is_none() { JobStep::Adopt(failure) } else { JobStep::Fail(failure) }
 }
 
 #[cfg(test)]

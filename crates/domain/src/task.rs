@@ -45,7 +45,7 @@ pub enum TaskCapacity {
 
 impl TaskCapacity {
     /// The display name.
-    pub fn words(self) -> &'static str {
+    pub fn display_name(self) -> &'static str {
         match self {
             Self::Fargate => "Fargate",
             Self::FargateSpot => "Fargate Spot",
@@ -69,8 +69,8 @@ impl Task {
     }
 
     /// For display: `large, Fargate Spot`.
-    pub fn words(self) -> String {
-        format!("{}, {}", self.size.as_str(), self.capacity.words())
+    pub fn display_name(self) -> String {
+        format!("{}, {}", self.size.as_str(), self.capacity.display_name())
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
         ] {
             let settings = Settings { task_size: size, task_capacity: capacity, ..settings() };
             let (job, _) = planned(&settings, job_id("j"), &ticket_in(TRIGGER), at(0));
-            assert_eq!((job.task, job.task.words().as_str()), (Task { size, capacity }, words));
+            assert_eq!((job.task, job.task.display_name().as_str()), (Task { size, capacity }, words));
             let written = serde_json::to_value(&job).unwrap();
             assert_eq!(written["task"], stored);
             assert_eq!(serde_json::from_value::<Job>(written).unwrap(), job);

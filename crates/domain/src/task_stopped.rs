@@ -2,11 +2,11 @@
 
 use crate::failure::Failure;
 use crate::id::JobId;
-use crate::job::{DispatchFault, Job, NotNow, Status};
+use crate::job::{DispatchFault, Job, JobStatus, TransitionRefusal};
 use crate::time::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskStopped {
+pub struct TaskStop {
     pub arn: String,
     pub job: JobId,
     pub cause: StopCause,
@@ -24,7 +24,7 @@ pub enum StopCause {
     Other,
 }
 
-impl TaskStopped {
+impl TaskStop {
     fn failure(&self) -> Failure {
         let exit = match self.cause {
             StopCause::SpotInterruption => return Failure::SpotInterrupted {},
@@ -39,43 +39,43 @@ impl TaskStopped {
 
 impl Job {
     /// Whether this task was started for the job and has not claimed it.
-    pub fn awaits(&self, task: &str) -> bool {
-        self.status == Status::Ready && self.dispatch.task.as_deref() == Some(task)
+    pub fn awaits_claim_of(&self, task: &str) -> bool {
+        self.status == JobStatus::Ready && self.dispatch.task.as_deref() == Some(task)
     }
 
     /// Records the stop of a task. A task that had not claimed is started again later; otherwise the job waits a short
     /// time for the finish of the attempt.
     ///
-    /// Errors: `Already` if the stop is recorded; `LeaseLost` if the job has another task now.
-    pub fn task_stopped(&self, stopped: &TaskStopped, now: Timestamp) -> Result<Self, NotNow> {
-        if !self.awaits(&stopped.arn) {
-            return self.container_died(&stopped.arn, stopped.failure(), now);
+    /// Errors: `AlreadyDone` if the stop is recorded; `LeaseLost` if the job has another task now.
+    pub fn record_task_stop(&self, stopped: &TaskStop, now: Timestamp) -> Result<Self, TransitionRefusal> {
+        if !self.awaits_claim_of(&stopped.arn) {
+            return self.record_container_stop(&stopped.arn, stopped.failure(), now);
         }
         let fault = match stopped.failure() {
             Failure::SpotInterrupted {} => DispatchFault::Interrupted { times: 1 },
             other => DispatchFault::Died { reason: other.sentence(), times: 1 },
         };
-        self.start_failed(self.attempt + 1, self.dispatch.number, fault, now)
+        self.record_start_fault(self.attempt + 1, self.dispatch.number, fault, now)
     }
 }
 
 /// Why no function handled the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undone {
+pub enum UnhandledCause {
     Failed,
     /// The event expired before the function could run.
-    TooLate,
+    Expired,
     /// EventBridge could not deliver it to the function.
-    Unreached,
+    Undeliverable,
 }
 
-impl Undone {
+impl UnhandledCause {
     /// Part of a sentence about the function.
-    pub fn words(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             Self::Failed => "failed three times",
-            Self::TooLate => "could not run in time",
-            Self::Unreached => "was not reached",
+            Self::Expired => "could not run in time",
+            Self::Undeliverable => "was not reached",
         }
     }
 }
@@ -87,24 +87,24 @@ mod tests {
 
     const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/pullyard/1a";
 
-    fn stopped(cause: StopCause) -> TaskStopped {
-        TaskStopped { arn: TASK.into(), job: job_id("j"), cause, reason: "the task is retired".into() }
+    fn stopped(cause: StopCause) -> TaskStop {
+        TaskStop { arn: TASK.into(), job: job_id("j"), cause, reason: "the task is retired".into() }
     }
 
     #[test]
     fn stopped_task_is_restarted_only_if_unclaimed() {
         let stopped = stopped(StopCause::Exited { code: Some(137) });
-        let started = ready().dispatched(at(1)).unwrap().start_named(1, 1, TASK).unwrap();
-        assert!(started.awaits(TASK) && !started.awaits("another"));
-        let again = started.task_stopped(&stopped, at(2)).unwrap();
+        let started = ready().begin_dispatch(at(1)).unwrap().set_task(1, 1, TASK).unwrap();
+        assert!(started.awaits_claim_of(TASK) && !started.awaits_claim_of("another"));
+        let again = started.record_task_stop(&stopped, at(2)).unwrap();
         assert!(!again.dispatch.starting && again.dispatch.fault.is_some() && again.attempt == started.attempt);
-        let mut working = active(Status::Executing);
+        let mut working = active(JobStatus::Executing);
         working.run.as_mut().unwrap().task = Some(TASK.into());
-        let died = working.task_stopped(&stopped, at(400)).unwrap();
-        assert_eq!(died.status, Status::Executing);
+        let died = working.record_task_stop(&stopped, at(400)).unwrap();
+        assert_eq!(died.status, JobStatus::Executing);
         assert_eq!(died.run.as_ref().and_then(|run| run.died.as_ref()).map(|died| died.at), Some(at(400)));
-        assert_eq!(died.task_stopped(&stopped, at(401)).unwrap_err(), NotNow::Already);
-        assert_eq!(ready().task_stopped(&stopped, at(2)).unwrap_err(), NotNow::LeaseLost);
+        assert_eq!(died.record_task_stop(&stopped, at(401)).unwrap_err(), TransitionRefusal::AlreadyDone);
+        assert_eq!(ready().record_task_stop(&stopped, at(2)).unwrap_err(), TransitionRefusal::LeaseLost);
     }
 
     #[test]
@@ -125,8 +125,8 @@ mod tests {
 
     #[test]
     fn spot_interruption_is_distinguished_from_an_exit() {
-        let started = ready().dispatched(at(1)).unwrap().start_named(1, 1, TASK).unwrap();
-        let fault = |cause| started.task_stopped(&stopped(cause), at(2)).unwrap().dispatch.fault.unwrap();
+        let started = ready().begin_dispatch(at(1)).unwrap().set_task(1, 1, TASK).unwrap();
+        let fault = |cause| started.record_task_stop(&stopped(cause), at(2)).unwrap().dispatch.fault.unwrap();
         assert_eq!(fault(StopCause::SpotInterruption), DispatchFault::Interrupted { times: 1 });
         let reason = "The runner failed with signal 9.".into();
         assert_eq!(fault(StopCause::Exited { code: Some(137) }), DispatchFault::Died { reason, times: 1 });

@@ -13,7 +13,7 @@ pub struct Span(pub u64);
 
 impl std::fmt::Display for Span {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.say())
+        f.write_str(&self.render())
     }
 }
 
@@ -31,7 +31,7 @@ pub struct Until(pub Option<Timestamp>);
 
 impl std::fmt::Display for Until {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.say())
+        f.write_str(&self.render())
     }
 }
 
@@ -54,8 +54,8 @@ impl Quoted {
 }
 
 /// At most `most` characters of an untrusted text. Control characters become spaces, and `…` marks a cut.
-pub fn clipped(text: &str, most: usize) -> String {
-    let tame: String = text.chars().map(|c| if is_tame(c) { c } else { ' ' }).collect();
+pub fn truncate(text: &str, most: usize) -> String {
+    let tame: String = text.chars().map(|c| if is_safe_char(c) { c } else { ' ' }).collect();
     let mut said: String = tame.trim().chars().take(most).collect();
     if tame.trim().chars().count() > most {
         said.pop();
@@ -64,9 +64,10 @@ pub fn clipped(text: &str, most: usize) -> String {
     said
 }
 
-/// Like `clipped`, but preserves line breaks and tabs.
-pub fn clipped_lines(text: &str, most: usize) -> String {
-    let tame: String = text.chars().map(|c| if is_tame(c) || matches!(c, '\n' | '\t') { c } else { ' ' }).collect();
+/// Like `truncate`, but preserves line breaks and tabs.
+pub fn truncate_lines(text: &str, most: usize) -> String {
+    let tame: String =
+        text.chars().map(|c| if is_safe_char(c) || matches!(c, '\n' | '\t') { c } else { ' ' }).collect();
     let mut said: String = tame.trim().chars().take(most).collect();
     if tame.trim().chars().count() > most {
         said.pop();
@@ -75,12 +76,12 @@ pub fn clipped_lines(text: &str, most: usize) -> String {
     said
 }
 
-/// Like `clipped`, but drops a short incomplete word at the end, because half a word may read as another.
-fn clipped_at_a_word(text: &str, most: usize) -> String {
-    let said = clipped(text, most);
+/// Like `truncate`, but drops a short incomplete word at the end, because half a word may read as another.
+fn truncate_at_word(text: &str, most: usize) -> String {
+    let said = truncate(text, most);
     let Some(kept) = said.strip_suffix('…').filter(|_| !text.trim_end().ends_with('…')) else { return said };
     match kept.rsplit_once(' ') {
-        Some((words, part)) if part.chars().count() <= LONGEST_PART => {
+        Some((words, part)) if part.chars().count() <= MAX_PARTIAL_WORD_CHARS => {
             format!("{}…", words.trim_end_matches([' ', ',', ';', ':']))
         }
         _ => said,
@@ -88,13 +89,13 @@ fn clipped_at_a_word(text: &str, most: usize) -> String {
 }
 
 /// False for control characters and for those that hide or reorder the text around them.
-fn is_tame(c: char) -> bool {
+fn is_safe_char(c: char) -> bool {
     let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     !c.is_control() && !hides
 }
 
 /// An error with its causes, each once. `Debug` output would contain whole responses, and with them items and secrets.
-pub fn causes(error: &dyn std::error::Error) -> String {
+pub fn format_error_chain(error: &dyn std::error::Error) -> String {
     let mut said = error.to_string();
     let mut cause = error.source();
     while let Some(deeper) = cause {
@@ -110,14 +111,14 @@ pub fn causes(error: &dyn std::error::Error) -> String {
 
 /// A fact in a sentence, with a sample for the test that renders every row.
 pub(crate) trait Fact {
-    fn say(&self) -> String;
+    fn render(&self) -> String;
     /// The fact in at most this many characters.
-    fn say_within(&self, most: usize) -> String {
-        clipped(&self.say(), most)
+    fn render_within(&self, most: usize) -> String {
+        truncate(&self.render(), most)
     }
     fn sample() -> Self;
     /// The fact, shortened for the table.
-    fn cut(self) -> Self
+    fn truncate(self) -> Self
     where
         Self: Sized,
     {
@@ -126,23 +127,23 @@ pub(crate) trait Fact {
 }
 
 /// Limit for an untrusted text in a sentence. Units: characters.
-const LONGEST_FACT: usize = 48;
+const MAX_FACT_CHARS: usize = 48;
 
 /// Lower limit for shortened facts. Times, numbers and durations are never shortened. Units: characters.
-const SHORTEST_FACT: usize = 24;
+const MIN_FACT_CHARS: usize = 24;
 
 /// Longest incomplete word that is dropped. Longer ones, such as paths and URLs, are cut. Units: characters.
-const LONGEST_PART: usize = 12;
+const MAX_PARTIAL_WORD_CHARS: usize = 12;
 
 /// Units: characters.
-const LONGEST_SENTENCE: usize = 140;
+const MAX_SENTENCE_CHARS: usize = 140;
 
 /// Renders a sentence, and shortens its facts only as much as the limit requires.
-pub(crate) fn fitted(render: impl Fn(usize) -> String) -> String {
-    let mut most = LONGEST_FACT;
+pub(crate) fn fit_sentence(render: impl Fn(usize) -> String) -> String {
+    let mut most = MAX_FACT_CHARS;
     loop {
         let said = render(most);
-        if said.chars().count() <= LONGEST_SENTENCE || most <= SHORTEST_FACT {
+        if said.chars().count() <= MAX_SENTENCE_CHARS || most <= MIN_FACT_CHARS {
             return said;
         }
         most -= 8;
@@ -150,42 +151,42 @@ pub(crate) fn fitted(render: impl Fn(usize) -> String) -> String {
 }
 
 /// Limit for a stored fact. Units: characters.
-const LONGEST_STORED: usize = 200;
+const MAX_STORED_FACT_CHARS: usize = 200;
 
 impl Fact for String {
     /// Without a final full stop, because the surrounding sentence has one.
-    fn say(&self) -> String {
-        self.say_within(LONGEST_FACT)
+    fn render(&self) -> String {
+        self.render_within(MAX_FACT_CHARS)
     }
-    fn say_within(&self, most: usize) -> String {
-        clipped_at_a_word(self.trim_end_matches('.'), most)
+    fn render_within(&self, most: usize) -> String {
+        truncate_at_word(self.trim_end_matches('.'), most)
     }
     fn sample() -> Self {
         "something".into()
     }
-    fn cut(self) -> Self {
-        clipped(&self, LONGEST_STORED)
+    fn truncate(self) -> Self {
+        truncate(&self, MAX_STORED_FACT_CHARS)
     }
 }
 
 impl Fact for Quoted {
-    fn say(&self) -> String {
-        self.say_within(LONGEST_FACT)
+    fn render(&self) -> String {
+        self.render_within(MAX_FACT_CHARS)
     }
-    fn say_within(&self, most: usize) -> String {
-        let words = self.0.as_ref().map(|words| words.say_within(most)).unwrap_or_default();
+    fn render_within(&self, most: usize) -> String {
+        let words = self.0.as_ref().map(|words| words.render_within(most)).unwrap_or_default();
         if words.is_empty() { words } else { format!(": \"{words}\"") }
     }
     fn sample() -> Self {
         Quoted(Some(Fact::sample()))
     }
-    fn cut(self) -> Self {
-        Quoted(self.0.map(Fact::cut))
+    fn truncate(self) -> Self {
+        Quoted(self.0.map(Fact::truncate))
     }
 }
 
 impl Fact for u64 {
-    fn say(&self) -> String {
+    fn render(&self) -> String {
         self.to_string()
     }
     fn sample() -> Self {
@@ -194,7 +195,7 @@ impl Fact for u64 {
 }
 
 impl Fact for Span {
-    fn say(&self) -> String {
+    fn render(&self) -> String {
         match self.0 {
             s if s < 120 => format!("{s} s"),
             s if s < 7_200 => format!("{} min", s / 60),
@@ -208,7 +209,7 @@ impl Fact for Span {
 }
 
 impl Fact for Rounds {
-    fn say(&self) -> String {
+    fn render(&self) -> String {
         match self.0 {
             0 => "without a repair round".into(),
             1 => "after 1 repair round".into(),
@@ -221,7 +222,7 @@ impl Fact for Rounds {
 }
 
 impl Fact for Timestamp {
-    fn say(&self) -> String {
+    fn render(&self) -> String {
         let text = self.to_string();
         format!("{} UTC", text.get(..16).unwrap_or(&text).replace('T', " "))
     }
@@ -231,8 +232,8 @@ impl Fact for Timestamp {
 }
 
 impl Fact for Until {
-    fn say(&self) -> String {
-        self.0.map_or_else(|| "its provider resets it".into(), |time| time.say())
+    fn render(&self) -> String {
+        self.0.map_or_else(|| "its provider resets it".into(), |time| time.render())
     }
     fn sample() -> Self {
         Until(Some(Timestamp::sample()))
@@ -240,19 +241,19 @@ impl Fact for Until {
 }
 
 impl Fact for JobId {
-    fn say(&self) -> String {
+    fn render(&self) -> String {
         self.short()
     }
     fn sample() -> Self {
-        JobId::of_request(&Fact::sample(), "sample", "sample")
+        JobId::for_request(&Fact::sample(), "sample", "sample")
     }
 }
 
 macro_rules! plain_facts {
     ($($name:ident = $sample:literal;)*) => {$(
         impl Fact for $name {
-            fn say(&self) -> String {
-                clipped(self.as_str(), LONGEST_FACT)
+            fn render(&self) -> String {
+                truncate(self.as_str(), MAX_FACT_CHARS)
             }
             fn sample() -> Self {
                 $name::new($sample).expect("a valid sample")
@@ -275,16 +276,16 @@ mod tests {
 
     #[test]
     fn outside_text_is_clipped_and_cleaned() {
-        assert_eq!(clipped("a\u{1b}[31mb\nc ", 10), "a [31mb c");
-        assert_eq!(clipped("äöüß", 3), "äö…");
-        assert_eq!(clipped_lines("\u{1b}[31ma\n\tb\u{202e}\n", 10), "[31ma\n\tb");
-        assert_eq!(clipped_lines("a\nbcd", 4), "a\nb…");
-        assert_eq!(clipped_lines("a\nbc", 4), "a\nbc");
+        assert_eq!(truncate("a\u{1b}[31mb\nc ", 10), "a [31mb c");
+        assert_eq!(truncate("äöüß", 3), "äö…");
+        assert_eq!(truncate_lines("\u{1b}[31ma\n\tb\u{202e}\n", 10), "[31ma\n\tb");
+        assert_eq!(truncate_lines("a\nbcd", 4), "a\nb…");
+        assert_eq!(truncate_lines("a\nbc", 4), "a\nbc");
     }
 
     #[test]
     fn facts_are_clipped_between_words() {
-        let said = |text: &str, most| text.to_owned().say_within(most);
+        let said = |text: &str, most| text.to_owned().render_within(most);
         assert_eq!(
             said("No runner of acme is online; the last one was heard", 48),
             "No runner of acme is online; the last one was…"
@@ -295,13 +296,13 @@ mod tests {
             (said("whole.", 5), said("halves", 5), said("cut before…", 48)),
             ("whole".into(), "halv…".into(), "cut before…".into())
         );
-        assert_eq!("x".repeat(49).say(), format!("{}…", "x".repeat(47)), "alone, up to the longest fact");
+        assert_eq!("x".repeat(49).render(), format!("{}…", "x".repeat(47)), "alone, up to the longest fact");
     }
 
     #[test]
     fn sentence_clips_its_facts_only_as_far_as_needed() {
         // A sentence of `beside` characters plus one fact, which is clipped to 48, 40, 32 or 24.
-        let length = |beside: usize| fitted(|most| "x".repeat(beside + most)).len();
+        let length = |beside: usize| fit_sentence(|most| "x".repeat(beside + most)).len();
         assert_eq!([92, 93, 100, 101, 116, 117, 200].map(length), [140, 133, 140, 133, 140, 141, 224]);
     }
 
@@ -323,9 +324,9 @@ mod tests {
             (172_799, "47 h"),
             (172_800, "2 days"),
         ] {
-            assert_eq!(Span(seconds).say(), said);
+            assert_eq!(Span(seconds).render(), said);
         }
-        let rounds = [0, 1, 2].map(|rounds| Rounds(rounds).say());
+        let rounds = [0, 1, 2].map(|rounds| Rounds(rounds).render());
         assert_eq!(rounds, ["without a repair round", "after 1 repair round", "after 2 repair rounds"]);
     }
 
@@ -344,8 +345,10 @@ mod tests {
             }
         }
         let caused = |words, cause| Failed(words, Some(Box::new(cause)));
-        let said =
-            causes(&caused("read", caused("read the table: no route", caused("no route", Failed("a cable", None)))));
+        let said = format_error_chain(&caused(
+            "read",
+            caused("read the table: no route", caused("no route", Failed("a cable", None))),
+        ));
         assert_eq!(said, "read: read the table: no route: a cable");
     }
 }

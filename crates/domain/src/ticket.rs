@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The most pull requests of one ticket that may have waiting reviews.
-pub const MOST_DEFERRED: usize = 10;
+pub const MAX_DEFERRED: usize = 10;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
@@ -43,8 +43,8 @@ pub struct Ticket {
     pub last_job: Option<LastJob>,
     pub branches: u32,
     pub pull_request: Option<PullRequestLink>,
-    pub wanted: Wanted,
-    pub shown: Shown,
+    pub wanted: DesiredState,
+    pub shown: SyncedState,
     /// The version of `wanted` that was written to the tool.
     pub synced_version: u32,
     /// Failed settlements since the last success.
@@ -84,7 +84,7 @@ pub enum Badge {
 }
 
 impl Badge {
-    pub fn words(self) -> &'static str {
+    pub fn display_name(self) -> &'static str {
         match self {
             Self::AiFailed => "AI Failed",
             Self::AiWaiting => "AI Waiting",
@@ -94,16 +94,16 @@ impl Badge {
 
 /// The state that the ticket tool should show. A higher version replaces a lower one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
+pub struct DesiredState {
     pub version: u32,
     /// The move of the ticket, if it still has the status in which its job found it.
-    pub status: Option<Move>,
+    pub status: Option<StatusMove>,
     pub badge: Option<Badge>,
 }
 
 /// A move of a ticket. The settings give the status name at the time of the write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Move {
+pub struct StatusMove {
     pub to: Target,
     /// Only from this status, so that a user's move wins.
     pub expected: String,
@@ -117,35 +117,29 @@ pub enum Target {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shown {
+pub struct SyncedState {
     pub badge: Option<Badge>,
     pub pull_request: Option<PullRequestLink>,
 }
 
 /// The next step for a ticket without an active job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settling {
+pub enum SettleStep {
     /// Write to the tool; contains the ticket afterwards.
     WriteBack(Box<Ticket>),
     /// Decide another entry into the trigger status.
-    Enter(Entry),
+    DecideEntry(Entry),
     /// Drop a void entry; contains the ticket afterwards.
-    Forget(Box<Ticket>),
+    DropEntry(Box<Ticket>),
     /// Decide the waiting reviews of this pull request.
-    Revise(PullRequestId),
+    DecideReviews(PullRequestId),
     /// Remove a mark that names no pull request; contains the ticket afterwards.
-    Mend(Box<Ticket>),
+    DropInvalidMark(Box<Ticket>),
     Nothing,
 }
 
 impl Ticket {
-    pub fn first_seen(
-        project: ProjectId,
-        key: TicketKey,
-        status: String,
-        seen_at: Timestamp,
-        event: Option<EventId>,
-    ) -> Self {
+    pub fn new(project: ProjectId, key: TicketKey, status: String, seen_at: Timestamp, event: Option<EventId>) -> Self {
         Self {
             project,
             key,
@@ -163,8 +157,8 @@ impl Ticket {
             last_job: None,
             branches: 0,
             pull_request: None,
-            wanted: Wanted::default(),
-            shown: Shown::default(),
+            wanted: DesiredState::default(),
+            shown: SyncedState::default(),
             synced_version: 0,
             tries: 0,
             not_before: None,
@@ -178,14 +172,19 @@ impl Ticket {
     }
 
     /// Requests a badge or a move. An earlier unwritten move is dropped, because it must not overtake its replacement.
-    pub fn want(&mut self, status: Option<Move>, badge: Option<Badge>, pull_request: Option<PullRequestLink>) {
+    pub fn request_state(
+        &mut self,
+        status: Option<StatusMove>,
+        badge: Option<Badge>,
+        pull_request: Option<PullRequestLink>,
+    ) {
         let link_changes = pull_request.is_some() && pull_request != self.pull_request;
         if link_changes {
             self.pull_request = pull_request;
         }
         let gives_up_a_move = self.wanted.status.is_some() && self.is_unsynced();
         if status.is_some() || gives_up_a_move || badge != self.wanted.badge || link_changes {
-            self.wanted = Wanted { version: self.wanted.version + 1, status, badge };
+            self.wanted = DesiredState { version: self.wanted.version + 1, status, badge };
         }
     }
 
@@ -194,12 +193,12 @@ impl Ticket {
         let unsynced = self.is_unsynced();
         let status = self.wanted.status.take().filter(|_| unsynced);
         self.pull_request = None;
-        self.wanted = Wanted { version: self.wanted.version + 1, status, badge: self.wanted.badge };
+        self.wanted = DesiredState { version: self.wanted.version + 1, status, badge: self.wanted.badge };
     }
 
     /// The ticket for a retry: in the trigger status again, from where the end of the job moves it. It is stored with
     /// the job. The tool reads it, and its event is an echo.
-    pub(crate) fn put_back(mut self, trigger: &str) -> Self {
+    pub(crate) fn for_retry(mut self, trigger: &str) -> Self {
         if self.status != trigger {
             self.status = trigger.to_owned();
             self.written = Some(trigger.to_owned());
@@ -209,9 +208,9 @@ impl Ticket {
     }
 
     /// Records that reviews of a pull request wait until `opens_at`. `None` if that is known, or too many wait.
-    pub fn deferring(&self, pull_request: &PullRequestId, opens_at: Timestamp) -> Option<Self> {
+    pub fn defer_review(&self, pull_request: &PullRequestId, opens_at: Timestamp) -> Option<Self> {
         let key = pull_request.to_string();
-        let full = self.deferred.len() >= MOST_DEFERRED && !self.deferred.contains_key(&key);
+        let full = self.deferred.len() >= MAX_DEFERRED && !self.deferred.contains_key(&key);
         if full || self.deferred.get(&key) == Some(&opens_at) {
             return None;
         }
@@ -223,14 +222,14 @@ impl Ticket {
     /// Records that a stored review may be settled from `opens_at`. The earliest time wins.
     ///
     /// The number is unlimited, because a stored review must not be lost when others came first.
-    pub fn remembering(&self, pull_request: &PullRequestId, opens_at: Timestamp) -> Self {
+    pub fn schedule_review(&self, pull_request: &PullRequestId, opens_at: Timestamp) -> Self {
         let mut ticket = self.clone();
         let earliest = ticket.deferred.entry(pull_request.to_string()).or_insert(opens_at);
         *earliest = opens_at.min(*earliest);
         ticket
     }
 
-    pub fn without_deferred(&self, pull_request: &PullRequestId) -> Self {
+    pub fn clear_deferred(&self, pull_request: &PullRequestId) -> Self {
         let mut ticket = self.clone();
         ticket.deferred.remove(&pull_request.to_string());
         ticket.held &= ticket.again.is_some() || !ticket.deferred.is_empty();
@@ -239,48 +238,48 @@ impl Ticket {
         ticket
     }
 
-    pub fn defers(&self, pull_request: &PullRequestId) -> bool {
+    pub fn has_deferred(&self, pull_request: &PullRequestId) -> bool {
         self.deferred.contains_key(&pull_request.to_string())
     }
 
     /// The next step for the ticket. Order: the write to the tool, the other entry, the reviews that have waited
     /// longest.
-    pub fn settling(&self, settings: &Settings, now: Timestamp) -> Settling {
+    pub fn next_settle_step(&self, settings: &Settings, now: Timestamp) -> SettleStep {
         if self.is_unsynced() {
-            return Settling::WriteBack(Box::new(self.written_back(settings)));
+            return SettleStep::WriteBack(Box::new(self.after_write_back(settings)));
         }
         if self.active_job.is_some() {
-            return Settling::Nothing;
+            return SettleStep::Nothing;
         }
         match &self.again {
-            Some(entry) if self.status == settings.statuses.trigger => return Settling::Enter(entry.clone()),
-            Some(_) => return Settling::Forget(Box::new(self.forgotten(settings))),
+            Some(entry) if self.status == settings.statuses.trigger => return SettleStep::DecideEntry(entry.clone()),
+            Some(_) => return SettleStep::DropEntry(Box::new(self.drop_entry(settings))),
             None => {}
         }
         let waited = self.deferred.iter().filter(|(_, opens_at)| **opens_at <= now).min_by_key(|(_, at)| **at);
         match waited.map(|(key, _)| (key, key.parse())) {
-            None => Settling::Nothing,
-            Some((_, Ok(pull_request))) => Settling::Revise(pull_request),
+            None => SettleStep::Nothing,
+            Some((_, Ok(pull_request))) => SettleStep::DecideReviews(pull_request),
             Some((key, Err(_))) => {
                 let mut ticket = self.clone();
                 ticket.deferred.remove(key);
-                Settling::Mend(Box::new(ticket))
+                SettleStep::DropInvalidMark(Box::new(ticket))
             }
         }
     }
 
     /// Stores an entry until the project may start jobs. It replaces an older one.
-    pub fn waiting_with(self, entry: Entry) -> Self {
+    pub fn hold_entry(self, entry: Entry) -> Self {
         Self { again: Some(entry), held: true, ..self }
     }
 
     /// Whether this entry waits for the project.
-    pub fn waits_with(&self, entry: &Entry) -> bool {
+    pub fn holds_entry(&self, entry: &Entry) -> bool {
         self.held && self.again.as_ref() == Some(entry)
     }
 
     /// Why the entry waits. `None` unless the project is held and the ticket is still in the trigger status.
-    pub fn waits(&self, project: &Project, now: Timestamp) -> Option<Wait> {
+    pub fn wait_reason(&self, project: &Project, now: Timestamp) -> Option<Wait> {
         let settings = &project.settings;
         if !self.held || self.active_job.is_some() || self.status != settings.statuses.trigger {
             return None;
@@ -288,28 +287,30 @@ impl Ticket {
         let id = project.id.clone();
         match &settings.held_by {
             Some(who) => Some(Wait::ProjectHeld { project: id, who: who.clone() }),
-            None if settings.budget.is_set() => Some(Wait::BudgetWait { project: id, time: Day::of(now).end() }),
+            None if settings.budget.has_limit() => {
+                Some(Wait::BudgetWait { project: id, time: Day::containing(now).end() })
+            }
             None => None,
         }
     }
 
     /// Drops an entry that creates no job, and shows the withheld badge.
-    pub fn forgotten(&self, settings: &Settings) -> Self {
+    pub fn drop_entry(&self, settings: &Settings) -> Self {
         let mut ticket = Self { again: None, held: false, ..self.clone() };
         if let Some(badge) = ticket.owed.take() {
-            let back = Move { to: Target::Todo, expected: settings.statuses.trigger.clone() };
-            ticket.want(Some(back), Some(badge), None);
+            let back = StatusMove { to: Target::Todo, expected: settings.statuses.trigger.clone() };
+            ticket.request_state(Some(back), Some(badge), None);
         }
         ticket
     }
 
     /// Marks the tool as up to date, for callers that write to it themselves. Waiting reviews stay.
-    pub fn shown_at_once(self, settings: &Settings) -> Self {
-        if self.is_unsynced() { self.written_back(settings) } else { self }
+    pub fn mark_synced(self, settings: &Settings) -> Self {
+        if self.is_unsynced() { self.after_write_back(settings) } else { self }
     }
 
     /// The ticket after the write to the tool. A user's move wins.
-    fn written_back(&self, settings: &Settings) -> Self {
+    fn after_write_back(&self, settings: &Settings) -> Self {
         let mut ticket = self.clone();
         if let Some(wanted) = &self.wanted.status {
             let to = match wanted.to {
@@ -321,7 +322,7 @@ impl Ticket {
                 ticket.written = Some(to.clone());
             }
         }
-        ticket.shown = Shown { badge: self.wanted.badge, pull_request: self.pull_request.clone() };
+        ticket.shown = SyncedState { badge: self.wanted.badge, pull_request: self.pull_request.clone() };
         ticket.synced_version = self.wanted.version;
         ticket.tries = 0;
         ticket.not_before = None;

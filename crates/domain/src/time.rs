@@ -27,10 +27,10 @@ impl Timestamp {
     }
 
     /// Parses RFC 3339 text, such as `2026-11-20T12:04:01.5Z`. Fractions below a millisecond are cut.
-    pub fn parse(text: &str) -> Result<Self, NotATime> {
-        let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| NotATime)?;
-        let millis = i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).map_err(|_| NotATime)?;
-        if (0..=MAX_MILLIS).contains(&millis) { Ok(Self(millis)) } else { Err(NotATime) }
+    pub fn parse(text: &str) -> Result<Self, ParseTimestampError> {
+        let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| ParseTimestampError)?;
+        let millis = i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).map_err(|_| ParseTimestampError)?;
+        if (0..=MAX_MILLIS).contains(&millis) { Ok(Self(millis)) } else { Err(ParseTimestampError) }
     }
 
     pub fn plus(self, by: Duration) -> Self {
@@ -80,15 +80,15 @@ impl fmt::Display for Timestamp {
 
 /// The text is no RFC 3339 instant between 1970 and 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotATime;
+pub struct ParseTimestampError;
 
-impl fmt::Display for NotATime {
+impl fmt::Display for ParseTimestampError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not a time; write it as 2026-11-20T12:04:01Z")
     }
 }
 
-impl std::error::Error for NotATime {}
+impl std::error::Error for ParseTimestampError {}
 
 /// For `#[serde(with = "rfc3339")]`: a timestamp as wire text.
 pub mod rfc3339 {
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn text_that_is_no_instant_is_rejected() {
         for text in ["", "yesterday", "2026-11-20", "2026-13-20T00:00:00Z", "1969-12-31T23:59:59Z"] {
-            assert_eq!(Timestamp::parse(text), Err(NotATime), "{text}");
+            assert_eq!(Timestamp::parse(text), Err(ParseTimestampError), "{text}");
         }
         for text in ["1970-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"] {
             assert_eq!(Timestamp::parse(text).map(|at| at.to_string()).as_deref(), Ok(text));

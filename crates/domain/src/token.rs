@@ -45,10 +45,10 @@ impl TokenKind {
 }
 
 /// Number of characters of a token that are shown later: its prefix and four more.
-pub const SHOWN: usize = 8;
+pub const VISIBLE_CHARS: usize = 8;
 
 /// Precision of a token's last use. Further uses within this time are not written.
-pub const USE_NOTED_EVERY: Duration = Duration::from_secs(60);
+pub const LAST_USE_PRECISION: Duration = Duration::from_secs(60);
 
 /// A request for a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -73,7 +73,7 @@ pub struct TokenFault {
 
 impl NewToken {
     /// Refuses tokens without any use, and rights that their kind does not have.
-    pub fn check(&self) -> Result<(), TokenFault> {
+    pub fn validate(&self) -> Result<(), TokenFault> {
         let fault = |pointer, fault| Err(TokenFault { pointer, fault });
         let named = |name: &str, most: usize| {
             !name.trim().is_empty() && name.chars().count() <= most && !name.chars().any(char::is_control)
@@ -108,13 +108,13 @@ impl NewToken {
     }
 }
 
-pub fn is_good(revoked: bool, expires_at: Option<Timestamp>, now: Timestamp) -> bool {
+pub fn is_valid(revoked: bool, expires_at: Option<Timestamp>, now: Timestamp) -> bool {
     !revoked && expires_at.is_none_or(|at| now < at)
 }
 
 /// Whether this use of a token must be written.
-pub fn is_use_worth_noting(last_used: Option<Timestamp>, now: Timestamp) -> bool {
-    last_used.is_none_or(|at| now.since(at) >= USE_NOTED_EVERY)
+pub fn should_record_use(last_used: Option<Timestamp>, now: Timestamp) -> bool {
+    last_used.is_none_or(|at| now.since(at) >= LAST_USE_PRECISION)
 }
 
 #[cfg(test)]

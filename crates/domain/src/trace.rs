@@ -15,7 +15,7 @@ pub const HEADER: &str = "x-amzn-trace-id";
 pub struct TraceId(String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotATrace;
+pub struct ParseTraceIdError;
 
 impl TraceId {
     /// Units: seconds since 1970.
@@ -30,7 +30,7 @@ impl TraceId {
         root.to_owned().try_into().ok()
     }
 
-    pub fn header(&self) -> String {
+    pub fn to_header(&self) -> String {
         format!("Root={}", self.0)
     }
 
@@ -40,10 +40,10 @@ impl TraceId {
 }
 
 impl TryFrom<String> for TraceId {
-    type Error = NotATrace;
+    type Error = ParseTraceIdError;
 
     /// Accepts only ids that X-Ray would create, because the id is written to logs and environments.
-    fn try_from(text: String) -> Result<Self, NotATrace> {
+    fn try_from(text: String) -> Result<Self, ParseTraceIdError> {
         let hex = |part: Option<&str>, length: usize| {
             part.is_some_and(|part| {
                 part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
@@ -51,13 +51,13 @@ impl TryFrom<String> for TraceId {
         };
         let mut parts = text.split('-');
         let good = parts.next() == Some("1") && hex(parts.next(), 8) && hex(parts.next(), 24);
-        if good && parts.next().is_none() { Ok(Self(text)) } else { Err(NotATrace) }
+        if good && parts.next().is_none() { Ok(Self(text)) } else { Err(ParseTraceIdError) }
     }
 }
 
 impl std::str::FromStr for TraceId {
-    type Err = NotATrace;
-    fn from_str(text: &str) -> Result<Self, NotATrace> {
+    type Err = ParseTraceIdError;
+    fn from_str(text: &str) -> Result<Self, ParseTraceIdError> {
         text.to_owned().try_into()
     }
 }
@@ -74,13 +74,13 @@ impl std::fmt::Display for TraceId {
     }
 }
 
-impl std::fmt::Display for NotATrace {
+impl std::fmt::Display for ParseTraceIdError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("not a trace id such as 1-67891233-abcdef012345678912345678")
     }
 }
 
-impl std::error::Error for NotATrace {}
+impl std::error::Error for ParseTraceIdError {}
 
 #[cfg(test)]
 mod tests {
@@ -120,7 +120,7 @@ mod tests {
     fn new_trace_id_is_valid() {
         for random in [0, 1, u128::MAX] {
             let trace = TraceId::new(u32::MAX, random);
-            assert_eq!(TraceId::from_header(&trace.header()), Some(trace));
+            assert_eq!(TraceId::from_header(&trace.to_header()), Some(trace));
         }
     }
 

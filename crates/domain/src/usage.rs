@@ -2,7 +2,7 @@
 //!
 //! The final usage of an attempt is in `job::Work` and the attempt's cost.
 
-use crate::budget::usd;
+use crate::budget::format_usd;
 use serde::{Deserialize, Serialize};
 
 /// The data of a `usage` event. Every field is optional, because a `command` agent reports only some.
@@ -36,10 +36,10 @@ pub struct Usage {
 
 impl Usage {
     /// `so far about $0.12, 3 turns, 12300 tokens read, 410 written`; `None` without any data.
-    pub fn sentence(&self) -> Option<String> {
-        let about = self.about_usd_micros.map(|micros| format!("about {}", amount(micros)));
-        let at_most = self.at_most_usd_micros.map(|micros| format!("at most {}", amount(micros)));
-        let cost = self.cost_usd_micros.map(amount).or(about).or(at_most);
+    pub fn to_sentence(&self) -> Option<String> {
+        let about = self.about_usd_micros.map(|micros| format!("about {}", format_amount(micros)));
+        let at_most = self.at_most_usd_micros.map(|micros| format!("at most {}", format_amount(micros)));
+        let cost = self.cost_usd_micros.map(format_amount).or(about).or(at_most);
         let turns = self.turns.map(|turns| format!("{turns} turn{}", if turns == 1 { "" } else { "s" }));
         let read = self.input_tokens.map(|tokens| format!("{tokens} tokens read"));
         let tokens = if read.is_some() { "" } else { "tokens " };
@@ -51,8 +51,8 @@ impl Usage {
 }
 
 /// To the cent; smaller amounts to a hundredth of a cent. Units: millionths of a US dollar.
-fn amount(micros: u64) -> String {
-    if (1..10_000).contains(&micros) { format!("$0.{:04}", micros.div_ceil(100)) } else { usd(micros) }
+fn format_amount(micros: u64) -> String {
+    if (1..10_000).contains(&micros) { format!("$0.{:04}", micros.div_ceil(100)) } else { format_usd(micros) }
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn check(data: Value, expected: Option<&str>) {
-        let said = serde_json::from_value::<Usage>(data.clone()).unwrap().sentence();
+        let said = serde_json::from_value::<Usage>(data.clone()).unwrap().to_sentence();
         assert_eq!(said.as_deref(), expected, "{data}");
     }
 

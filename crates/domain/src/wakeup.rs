@@ -50,7 +50,7 @@ pub struct QueuedReview {
 /// A message of the ordered queue. Messages of the same group are handled one after the other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Effect {
+pub enum EffectMessage {
     Settle(TicketWakeup),
     /// The reviews of a job may have to be read.
     Admit(JobWakeup),

@@ -1,23 +1,23 @@
 //! Explains the state of a job in one plain sentence.
 
 use crate::fleet::Fleet;
-use crate::job::{Cancel, ContextFault, DispatchFault, Job, Looked, Place, Status};
+use crate::job::{Cancel, ContextFault, DispatchFault, Job, JobStatus, Placement, PushSearch};
 use crate::pull_request::PullRequestState;
 use crate::text::{Fact, Span};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 
 /// Precedes the reason for the wait of an adopting job.
-const TO_ADOPT: &str = "A runner must first check whether the lost attempt pushed its work.";
+const ADOPTION_WAIT: &str = "A runner must first check whether the lost attempt pushed its work.";
 
-const NOTHING: &str = "Nothing to do.";
+const NO_ACTION: &str = "Nothing to do.";
 
 /// For a job that ended before a search for a lost push.
-const PERHAPS_PUSHED: &str = "An earlier attempt may have pushed.";
+const POSSIBLE_PUSH: &str = "An earlier attempt may have pushed.";
 
 /// The reason why a job does not run. `fleet` describes the runners that the job may wait for.
-pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait> {
-    if let (Status::Pending, Some(waits)) = (job.status, &job.waits) {
+pub fn wait_reason(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait> {
+    if let (JobStatus::Pending, Some(waits)) = (job.status, &job.waits) {
         let forge = job.integration.clone();
         return Some(match &waits.fault {
             Some(ContextFault::RateLimited { until }) => Wait::ForgeRateLimited { forge, time: *until },
@@ -27,25 +27,25 @@ pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait
             }
         });
     }
-    if let (Status::AwaitingInput, Some(question)) = (job.status, &job.question) {
+    if let (JobStatus::AwaitingInput, Some(question)) = (job.status, &job.question) {
         return Some(Wait::NeedsInput { ago: now.since(question.at).into() });
     }
-    if let (Status::Paused, Some(pause)) = (job.status, &job.pause) {
+    if let (JobStatus::Paused, Some(pause)) = (job.status, &job.pause) {
         return Some(Wait::Paused { who: pause.by.clone(), ago: now.since(pause.at).into() });
     }
-    if job.status != Status::Ready {
+    if job.status != JobStatus::Ready {
         return None;
     }
-    if let (Place::Runners, Some(fleet)) = (job.place, fleet) {
-        return Some(fleet.wait(job, now));
+    if let (Placement::Runners, Some(fleet)) = (job.place, fleet) {
+        return Some(fleet.wait_reason(job, now));
     }
-    if let Some(wait) = job.model.as_ref().and_then(|model| model.wait(now)).filter(|_| !job.dispatch.starting) {
+    if let Some(wait) = job.model.as_ref().and_then(|model| model.wait_reason(now)).filter(|_| !job.dispatch.starting) {
         return Some(wait);
     }
     let next = job.dispatch.due;
     Some(match (&job.dispatch.fault, job.place) {
-        (_, Place::Fargate) if job.dispatch.starting => {
-            Wait::TaskStarting { time: next.minus(crate::job::START_WITHIN) }
+        (_, Placement::Fargate) if job.dispatch.starting => {
+            Wait::TaskStarting { time: next.minus(crate::job::START_TIMEOUT) }
         }
         (Some(DispatchFault::Capacity { since, .. }), _) => Wait::FargateCapacity { time: *since, next },
         (Some(DispatchFault::Interrupted { .. }), _) => Wait::SpotInterrupted { next },
@@ -60,35 +60,35 @@ pub fn wait(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait
 
 /// The state of a job and the next step for the user. `wait` is the reason for its wait, and `made` the state of its
 /// pull request, if known.
-pub fn why(job: &Job, wait: Option<&Wait>, made: Option<PullRequestState>, now: Timestamp) -> (String, String) {
-    let (sentence, help) = stands(job, wait, now);
+pub fn explain_job(job: &Job, wait: Option<&Wait>, made: Option<PullRequestState>, now: Timestamp) -> (String, String) {
+    let (sentence, help) = explain_state(job, wait, now);
     match made.filter(|state| job.result.is_some() && *state != PullRequestState::Open) {
         // A closed or merged pull request needs no review.
-        Some(state) => (format!("{sentence} The pull request is {}.", state.words()), NOTHING.into()),
+        Some(state) => (format!("{sentence} The pull request is {}.", state.display_name()), NO_ACTION.into()),
         None => (sentence, help),
     }
 }
 
-fn stands(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
+fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
     if let Some(wait) = wait {
         let sentence = wait.sentence();
         return match job.status {
-            Status::Ready if job.adopts.is_some() => (format!("{TO_ADOPT} {sentence}"), wait.help()),
+            JobStatus::Ready if job.adopts.is_some() => (format!("{ADOPTION_WAIT} {sentence}"), wait.help()),
             _ => (sentence, wait.help()),
         };
     }
     if let Some(failure) = &job.failure {
         let (sentence, help) = (failure.sentence(), failure.help());
-        return match untold_push(job) {
-            Some(untold) => (format!("{sentence} {untold}"), format!("{} {help}", where_to_look(job))),
+        return match unresolved_push_note(job) {
+            Some(untold) => (format!("{sentence} {untold}"), format!("{} {help}", push_location_help(job))),
             None => (sentence, help),
         };
     }
-    let nothing = || NOTHING.to_owned();
+    let nothing = || NO_ACTION.to_owned();
     if let Some(cancel) = job.cancel.as_ref().filter(|_| job.status.is_active()) {
-        let asked = Span::from(now.since(cancel.at)).say();
+        let asked = Span::from(now.since(cancel.at)).render();
         let held = match job.status {
-            Status::Syncing => "it completes if its push succeeds",
+            JobStatus::Syncing => "it completes if its push succeeds",
             _ => "its runner is stopping it",
         };
         return (
@@ -97,23 +97,23 @@ fn stands(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
         );
     }
     if let Some(pause) = job.pause.as_ref().filter(|_| job.status.is_active()) {
-        let asked = Span::from(now.since(pause.at)).say();
+        let asked = Span::from(now.since(pause.at)).render();
         let held = match job.status {
-            Status::Syncing => "it completes if its push succeeds",
+            JobStatus::Syncing => "it completes if its push succeeds",
             _ => "its runner is stopping",
         };
         return (format!("{} paused the job {asked} ago, in attempt {}; {held}.", pause.by, job.attempt), nothing());
     }
-    let since = |at: Option<Timestamp>| Span::from(at.map_or_else(Default::default, |at| now.since(at))).say();
+    let since = |at: Option<Timestamp>| Span::from(at.map_or_else(Default::default, |at| now.since(at))).render();
     match (job.status, &job.result) {
-        (Status::Completed, Some(result)) => {
+        (JobStatus::Completed, Some(result)) => {
             let files = if result.files == 1 { "1 file".to_owned() } else { format!("{} files", result.files) };
             (format!("The job completed with pull request #{}: {files} changed.", result.number), "Review it.".into())
         }
-        (Status::Cancelled, _) => {
+        (JobStatus::Cancelled, _) => {
             let said = job.cancel.as_ref().map_or_else(|| "The job was cancelled.".into(), Cancel::sentence);
-            match untold_push(job) {
-                Some(untold) => (format!("{said} {untold}"), where_to_look(job)),
+            match unresolved_push_note(job) {
+                Some(untold) => (format!("{said} {untold}"), push_location_help(job)),
                 None => (said, nothing()),
             }
         }
@@ -121,11 +121,11 @@ fn stands(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
             let started = since(job.run.as_ref().map(|run| run.started));
             let does = match status {
                 _ if job.adopts.is_some() => "The runner is searching for a push of a lost attempt",
-                Status::Claimed => "A runner has claimed the job",
-                Status::Preparing => "The runner is preparing the workspace",
-                Status::Syncing => "The runner is pushing the work",
-                Status::Executing => "The agent is working",
-                _ => status.words(),
+                JobStatus::Claimed => "A runner has claimed the job",
+                JobStatus::Preparing => "The runner is preparing the workspace",
+                JobStatus::Syncing => "The runner is pushing the work",
+                JobStatus::Executing => "The agent is working",
+                _ => status.label(),
             };
             (format!("{does} (attempt {}, started {started} ago).", job.attempt), nothing())
         }
@@ -133,19 +133,19 @@ fn stands(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
 }
 
 /// A note on an ended job with a lost push. `None` if the job is active, no push was lost, or its result is known.
-pub fn untold_push(job: &Job) -> Option<String> {
+pub fn unresolved_push_note(job: &Job) -> Option<String> {
     match (job.status, &job.looked) {
-        (Status::Failed, Some(Looked::Failed { failure })) if job.failure.as_ref() != Some(failure) => {
+        (JobStatus::Failed, Some(PushSearch::Failed { failure })) if job.failure.as_ref() != Some(failure) => {
             Some(format!("An earlier attempt may have pushed, but the check failed: {}", failure.sentence()))
         }
-        (Status::Failed, Some(Looked::Failed { .. })) => Some(PERHAPS_PUSHED.into()),
-        (Status::Cancelled, _) if job.lost_a_push => Some(PERHAPS_PUSHED.into()),
+        (JobStatus::Failed, Some(PushSearch::Failed { .. })) => Some(POSSIBLE_PUSH.into()),
+        (JobStatus::Cancelled, _) if job.lost_a_push => Some(POSSIBLE_PUSH.into()),
         _ => None,
     }
 }
 
 /// Names the branch and the pull request that a lost push may have reached.
-fn where_to_look(job: &Job) -> String {
+fn push_location_help(job: &Job) -> String {
     // A continuing job pushes to its pull request while that is open, else to its own branch.
     let beside = job.continues.as_ref().map(|of| format!(" and at pull request #{}", of.number)).unwrap_or_default();
     format!("Check the forge for the branch `{}`{beside}.", job.branch)

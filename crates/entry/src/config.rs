@@ -13,7 +13,7 @@ use aws_smithy_http_client::Builder;
 use pullyard_cloud::{DeadLetters, Lane, Objects, Secrets, Tasks, Wakeups};
 pub use pullyard_cloud::{Definitions, Network};
 use pullyard_control::{Clock, Connections, Context, ForgeTokens, Parts};
-pub use pullyard_domain::artifact::KEPT as ARTIFACTS_KEPT;
+pub use pullyard_domain::artifact::RETENTION as ARTIFACTS_KEPT;
 use pullyard_store::Store;
 use std::time::Duration;
 

@@ -3,9 +3,9 @@
 
 use crate::strict::Fault;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::LONGEST_INPUT;
-use pullyard_domain::project::LONGEST_HOLD;
-use pullyard_domain::review::LONGEST_MESSAGE;
+use pullyard_domain::job::MAX_INPUT_CHARS;
+use pullyard_domain::project::MAX_HOLD_REASON_CHARS;
+use pullyard_domain::review::MAX_MESSAGE_CHARS;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::StartRequest;
 use pullyard_protocol::dead_letter::{MOST_NAMED, MoveDeadLetters};
@@ -53,7 +53,7 @@ pub fn put(to: &MoveTicket) -> Result<(), Fault> {
 }
 
 pub fn hold(hold: &HoldProject) -> Result<(), Fault> {
-    words("/reason", &hold.reason, 1, LONGEST_HOLD)
+    words("/reason", &hold.reason, 1, MAX_HOLD_REASON_CHARS)
 }
 
 pub fn dead_letters(order: &MoveDeadLetters) -> Result<(), Fault> {
@@ -68,8 +68,8 @@ pub fn job(new: &CreateJob) -> Result<(), Fault> {
 pub fn revise(request: &RevisePullRequest) -> Result<(), Fault> {
     pull_request(request.number)?;
     let Some(message) = &request.message else { return Ok(()) };
-    let says = !message.trim().is_empty() && message.chars().count() <= LONGEST_MESSAGE && !message.contains('\0');
-    if says { Ok(()) } else { fault("/message", format!("use 1 to {LONGEST_MESSAGE} characters that say something")) }
+    let says = !message.trim().is_empty() && message.chars().count() <= MAX_MESSAGE_CHARS && !message.contains('\0');
+    if says { Ok(()) } else { fault("/message", format!("use 1 to {MAX_MESSAGE_CHARS} characters that say something")) }
 }
 
 pub fn link(request: &LinkPullRequest) -> Result<(), Fault> {
@@ -86,12 +86,12 @@ pub fn project(new: &CreateProject) -> Result<(), Fault> {
 }
 
 pub fn cancel(request: &CancelJob) -> Result<(), Fault> {
-    request.reason.as_ref().map_or(Ok(()), |reason| words("/reason", reason, 1, pullyard_domain::job::LONGEST_REASON))
+    request.reason.as_ref().map_or(Ok(()), |reason| words("/reason", reason, 1, pullyard_domain::job::MAX_REASON_CHARS))
 }
 
 pub fn answer(request: &AnswerJob) -> Result<(), Fault> {
-    let says = !request.text.trim().is_empty() && request.text.chars().count() <= LONGEST_INPUT;
-    if says { Ok(()) } else { fault("/text", format!("use 1 to {LONGEST_INPUT} characters that say something")) }
+    let says = !request.text.trim().is_empty() && request.text.chars().count() <= MAX_INPUT_CHARS;
+    if says { Ok(()) } else { fault("/text", format!("use 1 to {MAX_INPUT_CHARS} characters that say something")) }
 }
 
 pub fn start(request: &StartRequest) -> Result<(), Fault> {

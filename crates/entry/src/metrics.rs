@@ -95,7 +95,7 @@ fn of_sweep(ctx: &Context, round: &Round) -> Vec<(Metric, u64)> {
         (SWEEP_FAILED, u64::from(report.failed)),
     ];
     if let Some(gauges) = &report.gauges {
-        let oldest = gauges.oldest_waits(ctx.clock.now()).unwrap_or_default().as_secs();
+        let oldest = gauges.oldest_wait(ctx.clock.now()).unwrap_or_default().as_secs();
         all.extend([
             (JOBS_WAITING, u64::from(gauges.waiting)),
             (OLDEST_JOB_WAITING, oldest),

@@ -6,7 +6,7 @@ use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::http::request::Parts;
 use pullyard_domain::id::TicketKey;
-use pullyard_domain::text::clipped;
+use pullyard_domain::text::truncate;
 use serde::de::DeserializeOwned;
 
 /// An invalid value gets 404, because no item can have that name.
@@ -50,7 +50,7 @@ fn of_path(rejection: &PathRejection) -> Problem {
         },
         _ => "it has the wrong form",
     };
-    Problem::not_found(format!("There is nothing of that name: {}.", clipped(fault, MOST)))
+    Problem::not_found(format!("There is nothing of that name: {}.", truncate(fault, MOST)))
 }
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
@@ -72,7 +72,7 @@ fn of_query(said: &str) -> Problem {
         (None, Some((name, fault))) => (name, fault),
         (None, None) => ("query", said),
     };
-    Problem::bad_parameter(&clipped(name, MOST), &clipped(fault, MOST))
+    Problem::bad_parameter(&truncate(name, MOST), &truncate(fault, MOST))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::Error;
-use pullyard_domain::artifact::Refusal;
+use pullyard_domain::artifact::ArtifactRefusal;
 use pullyard_protocol as protocol;
 
 #[derive(Debug)]
@@ -129,13 +129,15 @@ impl From<Error> for Problem {
             Error::WrongStatus(status) => Self::new(
                 S::CONFLICT,
                 "wrong_status",
-                format!("The job is {}, which does not allow this step.", status.words()),
+                format!("The job is {}, which does not allow this step.", status.label()),
             ),
             Error::Denied(denial) => Self::new(S::CONFLICT, denial.code(), denial.sentence()).help(denial.help()),
             Error::Unwanted => Self::new(S::CONFLICT, "unwanted", "The job must stop."),
             Error::Runner(refusal) => Self::new(S::CONFLICT, refusal.code(), refusal.sentence()).help(refusal.help()),
-            Error::Artifact(refusal @ Refusal::NotThere) => Self::new(S::NOT_FOUND, refusal.code(), refusal.sentence())
-                .help("Try again after the attempt has ended; an artifact that is missing then was not uploaded."),
+            Error::Artifact(refusal @ ArtifactRefusal::Missing) => {
+                Self::new(S::NOT_FOUND, refusal.code(), refusal.sentence())
+                    .help("Try again after the attempt has ended; an artifact that is missing then was not uploaded.")
+            }
             Error::Artifact(refusal) => Self::new(S::UNPROCESSABLE_ENTITY, refusal.code(), refusal.sentence())
                 .help("Store less, or use another name."),
             Error::BadProof => Self::not_signed_in(),

@@ -5,7 +5,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use pullyard_domain::text::clipped;
+use pullyard_domain::text::truncate;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 
@@ -73,7 +73,7 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
         // The JSON pointer replaces the position in the text.
         let fault = said.rsplit_once(" at line ").map_or(said.as_str(), |(fault, _)| fault);
         // A field's name may be as long as the body.
-        Fault { pointer: clipped(&pointer(error.path(), fault), MOST_SAID), fault: clipped(fault, MOST_SAID) }
+        Fault { pointer: truncate(&pointer(error.path(), fault), MOST_SAID), fault: truncate(fault, MOST_SAID) }
     })?;
     json.end()
         .map_err(|_| Fault { pointer: String::new(), fault: "there is extra text after the JSON value".into() })?;

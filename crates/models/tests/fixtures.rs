@@ -1,15 +1,17 @@
 //! The project, repository, ticket and jobs at the start of every model.
 
 use pullyard_domain::agent::Agent;
-use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{
     EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId, RunnerId, TicketKey,
 };
-use pullyard_domain::job::{Job, JobResult, Plan, Rest, Revision, Yielded, plan_for_ticket, plan_revision};
+use pullyard_domain::job::{
+    Job, JobPlan, JobResult, RevisionPlan, SuspendReport, Suspension, plan_for_ticket, plan_revision,
+};
 use pullyard_domain::project::{Project, Repository, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
-use pullyard_domain::runner::{Introduction, Runner};
+use pullyard_domain::runner::{Runner, RunnerRegistration};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
@@ -37,7 +39,7 @@ pub(crate) fn event_id(name: &str) -> EventId {
 }
 
 pub(crate) fn job_id(name: &str) -> JobId {
-    JobId::of_request(&project_id(), "model", name)
+    JobId::for_request(&project_id(), "model", name)
 }
 
 pub(crate) fn finish_id(name: &str) -> FinishId {
@@ -59,7 +61,7 @@ pub(crate) fn project(settings: Settings) -> Project {
 pub(crate) fn repository() -> Repository {
     Repository {
         workflows: false,
-        commands: OwnCommands::default(),
+        commands: CommandOverrides::default(),
         project: project_id(),
         integration: IntegrationId::new("gh1").unwrap(),
         id: 99,
@@ -71,7 +73,7 @@ pub(crate) fn repository() -> Repository {
 }
 
 pub(crate) fn ticket_in(status: &str) -> Ticket {
-    Ticket::first_seen(project_id(), key(), status.into(), at(0), Some(event_id("earlier")))
+    Ticket::new(project_id(), key(), status.into(), at(0), Some(event_id("earlier")))
 }
 
 pub(crate) fn planned(settings: &Settings, id: JobId, ticket: &Ticket, now: Timestamp) -> (Job, Ticket) {
@@ -92,7 +94,7 @@ pub(crate) fn revision_as(
 ) -> (Job, Ticket, PullRequest) {
     let (settings, repository) = (settings(), repository());
     let plan = plan(&settings, id, ticket, &repository, now);
-    plan_revision(&plan, ticket, linked, Revision { review: &review_id(review), head: None })
+    plan_revision(&plan, ticket, linked, RevisionPlan { review: &review_id(review), head: None })
 }
 
 fn plan<'a>(
@@ -101,27 +103,33 @@ fn plan<'a>(
     ticket: &'a Ticket,
     repository: &'a Repository,
     now: Timestamp,
-) -> Plan<'a> {
+) -> JobPlan<'a> {
     const NO_LABELS: &BTreeSet<String> = &BTreeSet::new();
     let context = "c0ffee".into();
-    Plan { id, project: &ticket.project, settings, repository, context, labels: NO_LABELS, now }
+    JobPlan { id, project: &ticket.project, settings, repository, context, labels: NO_LABELS, now }
 }
 
 /// The ticket's open pull request.
 pub(crate) fn linked() -> PullRequest {
     let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 231 };
-    let mut linked = PullRequest::linked(id, project_id(), Some(key()), None);
+    let mut linked = PullRequest::new(id, project_id(), Some(key()), None);
     linked.branch = "pullyard/acme/app-17-1".into();
     linked.head = "9f3".into();
     linked
 }
 
-pub(crate) fn asks() -> Rest {
-    Rest::Asks { question: "Which list?".into() }
+pub(crate) fn asks() -> Suspension {
+    Suspension::Question { question: "Which list?".into() }
 }
 
-pub(crate) fn yielded(rest: Rest, inputs: u32) -> Yielded {
-    Yielded { id: finish_id("y1"), rest, agent: Some("command".into()), session: Some("s1".into()), inputs }
+pub(crate) fn yielded(rest: Suspension, inputs: u32) -> SuspendReport {
+    SuspendReport {
+        id: finish_id("y1"),
+        suspension: rest,
+        agent: Some("command".into()),
+        session: Some("s1".into()),
+        inputs,
+    }
 }
 
 pub(crate) fn result() -> JobResult {
@@ -147,13 +155,13 @@ pub(crate) fn crashed() -> Failure {
 
 /// A runner of the token `t1` with two slots, registered at 0 s.
 pub(crate) fn runner(name: &str) -> Runner {
-    let new = Introduction {
-        id: RunnerId::of("t1", name),
+    let new = RunnerRegistration {
+        id: RunnerId::for_registration("t1", name),
         name: name.into(),
         token: "t1".into(),
         instance: InstanceId::new("i1").unwrap(),
-        max: 2,
-        active: BTreeSet::new(),
+        max_slots: 2,
+        active_jobs: BTreeSet::new(),
     };
-    Runner::registered(None, new, at(0)).unwrap()
+    Runner::register(None, new, at(0)).unwrap()
 }

@@ -4,12 +4,12 @@
 //! /v1/jobs/{id}/artifacts/{artifact}` redirects to the bucket.
 
 use crate::job::Explained;
-use pullyard_domain::artifact::Kind;
+use pullyard_domain::artifact::ArtifactKind;
 #[cfg(feature = "schema")]
-use pullyard_domain::artifact::LARGEST;
+use pullyard_domain::artifact::MAX_SIZE_BYTES;
 use pullyard_domain::checks::CheckRun;
 use pullyard_domain::id::{ArtifactId, ArtifactName, JobId, RepositoryName, RunnerId, Sha256Hex};
-use pullyard_domain::job::Work;
+use pullyard_domain::job::AgentReport;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,11 +20,11 @@ use std::collections::BTreeMap;
 #[serde(deny_unknown_fields)]
 pub struct ReserveArtifact {
     /// Kind of artifact.
-    pub kind: Kind,
+    pub kind: ArtifactKind,
     /// Name, unique in an attempt and kind.
     pub name: ArtifactName,
     /// Size. Units: bytes.
-    #[cfg_attr(feature = "schema", schemars(range(max = LARGEST)))]
+    #[cfg_attr(feature = "schema", schemars(range(max = MAX_SIZE_BYTES)))]
     pub size_bytes: u64,
     /// Hash of the content.
     pub sha256: Sha256Hex,
@@ -65,7 +65,7 @@ pub struct Artifact {
     /// Attempt that created it.
     pub attempt: u32,
     /// Kind of artifact.
-    pub kind: Kind,
+    pub kind: ArtifactKind,
     /// Name, unique in an attempt and kind.
     pub name: ArtifactName,
     /// Size. Units: bytes.
@@ -111,7 +111,7 @@ pub struct Attempt {
     /// Why it failed, or was requeued.
     pub failure: Option<Explained>,
     /// Agent and its usage; null if none started or the runner sent no report.
-    pub work: Option<Work>,
+    pub work: Option<AgentReport>,
     /// Cost, if known. Includes the estimated part, `work.about_usd_micros`. Units: millionths of a US dollar.
     pub spent_usd_micros: Option<u64>,
 }

@@ -7,10 +7,10 @@
 use crate::event::Event;
 #[cfg(feature = "schema")]
 use crate::limits;
-use pullyard_domain::artifact::WhyMissing;
+use pullyard_domain::artifact::MissingReason;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, FinishId, InstanceId, JobId, RepositoryName, Sha256Hex, TicketKey};
-use pullyard_domain::job::Kind;
+use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Resume as Policy;
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,7 @@ pub struct Assignment {
     /// Bearer credential for all later calls of this attempt.
     pub lease: String,
     /// Kind of work.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// The job's ticket, if any.
     pub ticket: Option<AssignedTicket>,
     /// Repository of the source and of the pull request.
@@ -165,7 +165,7 @@ pub struct MissingCheckpoint {
     /// Attempt of the checkpoint.
     pub attempt: u32,
     /// Cause.
-    pub why: WhyMissing,
+    pub why: MissingReason,
 }
 
 /// A checkpoint from which another attempt resumes. `Debug` omits its URL.
@@ -216,7 +216,7 @@ pub struct YieldRequest {
     pub spent_usd_micros: Option<u64>,
     /// Agent and its usage; absent if none started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub work: Option<pullyard_domain::job::Work>,
+    pub work: Option<pullyard_domain::job::AgentReport>,
 }
 
 /// Why a runner returns its job.
@@ -235,7 +235,7 @@ pub enum YieldOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct YieldAnswer {
     /// Current status of the job.
-    pub status: pullyard_domain::job::Status,
+    pub status: pullyard_domain::job::JobStatus,
     /// The attempt continues, because the job has inputs that the agent has not read.
     #[serde(default)]
     pub goes_on: bool,
@@ -270,7 +270,7 @@ pub struct AssignedRepository {
 impl AssignedRepository {
     /// The forge's name in sentences about the job.
     pub fn forge_name(&self) -> String {
-        self.forge.at(&self.api_url)
+        self.forge.display_name_at(&self.api_url)
     }
 }
 
@@ -403,7 +403,7 @@ pub enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusAnswer {
     /// Requested state of the job.
-    pub want: pullyard_domain::job::Want,
+    pub want: pullyard_domain::job::DesiredState,
     /// Only for `syncing`: no other party ends the attempt for this long, by the server's clock. The runner stops
     /// pushing well before, counted from its request. Absent if `want` is `pause` and the push may not begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -436,7 +436,7 @@ pub struct EventsAnswer {
     /// Next number that the server expects.
     pub next_seq: u64,
     /// Requested state of the job.
-    pub want: pullyard_domain::job::Want,
+    pub want: pullyard_domain::job::DesiredState,
     /// Number of inputs of the job. The runner fetches those that its agent has not read.
     #[serde(default)]
     pub inputs: u32,
@@ -511,7 +511,7 @@ pub struct FinishRequest {
     pub spent_usd_micros: Option<u64>,
     /// Agent and its usage; absent if none started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub work: Option<pullyard_domain::job::Work>,
+    pub work: Option<pullyard_domain::job::AgentReport>,
 }
 
 /// Outcome of an attempt, as reported by its runner.
@@ -565,7 +565,7 @@ pub struct FinishPullRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishAnswer {
     /// Current status of the job.
-    pub status: pullyard_domain::job::Status,
+    pub status: pullyard_domain::job::JobStatus,
 }
 
 #[cfg(test)]
@@ -580,9 +580,9 @@ mod tests {
             let answer = json!({ "missing": { "job": job, "attempt": 2, "why": why } });
             serde_json::from_value::<CheckpointAnswer>(answer).unwrap().missing.unwrap().why
         };
-        assert_eq!(read("not_uploaded"), WhyMissing::NotUploaded);
-        assert_eq!(read("expired"), WhyMissing::Expired);
-        assert_eq!(read("too_far_back"), WhyMissing::TooFarBack);
-        assert_eq!(read("eaten_by_the_dog"), WhyMissing::Unknown);
+        assert_eq!(read("not_uploaded"), MissingReason::NotUploaded);
+        assert_eq!(read("expired"), MissingReason::Expired);
+        assert_eq!(read("too_far_back"), MissingReason::TooFarBack);
+        assert_eq!(read("eaten_by_the_dog"), MissingReason::Unknown);
     }
 }

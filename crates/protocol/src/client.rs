@@ -134,7 +134,7 @@ impl Http {
             .bearer_auth(&self.bearer)
             .header(crate::version::HEADER, crate::version::PROTOCOL);
         match &self.trace {
-            Some(trace) => request.header(trace::HEADER, trace.header()),
+            Some(trace) => request.header(trace::HEADER, trace.to_header()),
             None => request,
         }
     }

@@ -1,6 +1,6 @@
 //! Dead letters: `/v1/dlq…`.
 
-use pullyard_domain::dead_letter::{About, Advice, Queue};
+use pullyard_domain::dead_letter::{Advice, Queue, Subject};
 use pullyard_domain::id::{MessageId, ProjectId};
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub struct DeadLetter {
     /// How often it was received, listings included.
     pub received: u32,
     /// Kind of subject.
-    pub about: About,
+    pub about: Subject,
     /// Name of the subject; null if it cannot be read.
     pub name: Option<String>,
     /// Project, if the message names one.

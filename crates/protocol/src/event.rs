@@ -43,7 +43,7 @@ impl Event {
 
     /// One sentence about the usage of a running attempt, if this event contains it.
     pub fn used_so_far(&self) -> Option<String> {
-        self.usage().filter(|usage| usage.so_far)?.sentence()
+        self.usage().filter(|usage| usage.so_far)?.to_sentence()
     }
 }
 

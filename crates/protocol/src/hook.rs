@@ -1,6 +1,6 @@
 //! Pullyard's webhooks: `/v1/hooks…`.
 
-use pullyard_domain::hook::{HookKind, Ingress};
+use pullyard_domain::hook::{Ingress, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::ForgeKind;
 use pullyard_domain::time::{Timestamp, rfc3339};
@@ -52,7 +52,7 @@ pub struct Hook {
     /// Further projects that it serves.
     pub others: Vec<ProjectId>,
     /// Scope of the webhook.
-    pub kind: HookKind,
+    pub kind: WebhookScope,
     /// Name of its secret, for `PUT /v1/secrets/{name}`.
     pub secret: SecretName,
     /// URL that the forge calls.

@@ -2,9 +2,9 @@
 
 #[cfg(feature = "schema")]
 use crate::limits;
-use pullyard_domain::failure::Class;
+use pullyard_domain::failure::FailureClass;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::{Kind, Place, Status};
+use pullyard_domain::job::{JobKind, JobStatus, Placement};
 use pullyard_domain::task::Task;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub struct CreateJob {
 pub struct CancelJob {
     /// Reason, in one line for users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::job::LONGEST_REASON), regex(pattern = limits::LINE)))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::job::MAX_REASON_CHARS), regex(pattern = limits::LINE)))]
     pub reason: Option<String>,
 }
 
@@ -66,7 +66,7 @@ pub struct ContinueJob {}
 #[serde(deny_unknown_fields)]
 pub struct AnswerJob {
     /// Message.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::job::LONGEST_INPUT)))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::job::MAX_INPUT_CHARS)))]
     pub text: String,
 }
 
@@ -122,7 +122,7 @@ pub struct Cancel {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobQuery {
     /// One of these statuses.
-    pub statuses: Vec<Status>,
+    pub statuses: Vec<JobStatus>,
     /// Ticket.
     pub ticket: Option<TicketKey>,
     /// Created at this time or later.
@@ -144,9 +144,9 @@ pub struct Job {
     /// Project.
     pub project: ProjectId,
     /// Kind of work.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// Status.
-    pub status: Status,
+    pub status: JobStatus,
     /// Title in one line.
     pub title: String,
     /// Ticket of the job.
@@ -157,7 +157,7 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<RevisedPullRequest>,
     /// Place of its attempts: Fargate or self-hosted runners.
-    pub place: Place,
+    pub place: Placement,
     /// Size and capacity of the Fargate task; absent on a self-hosted runner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
@@ -216,7 +216,7 @@ pub struct Job {
 impl Job {
     /// When the agent will read a message that is sent now; `None` if never.
     pub fn hears_when(&self) -> Option<&'static str> {
-        self.status.hears_when(self.adopts.is_some())
+        self.status.delivery_hint(self.adopts.is_some())
     }
 }
 
@@ -246,7 +246,7 @@ pub struct Explained {
     pub facts: serde_json::Value,
     /// Class of a failure. Absent for a wait, and from an older server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub class: Option<Class>,
+    pub class: Option<FailureClass>,
 }
 
 /// Result of a job.
@@ -291,7 +291,7 @@ pub struct JobPage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Why {
     /// Status of the job.
-    pub status: Status,
+    pub status: JobStatus,
     /// One sentence that explains the status.
     pub sentence: String,
     /// Advice.
@@ -320,7 +320,7 @@ mod tests {
         let loss = json!({ "code": "runner_offline", "sentence": "It is gone.", "help": "Retry.", "facts": {} });
         let adopting = Job { adopts: serde_json::from_value(loss).unwrap(), ..job };
         assert!(adopting.hears_when().unwrap().starts_with("No agent works on this job any more"), "{adopting:?}");
-        assert_eq!(Job { status: Status::Failed, ..adopting }.hears_when(), None);
+        assert_eq!(Job { status: JobStatus::Failed, ..adopting }.hears_when(), None);
     }
 
     #[test]
@@ -329,8 +329,8 @@ mod tests {
         let said: Explained = serde_json::from_value(older.clone()).unwrap();
         assert_eq!(said.class, None);
         assert_eq!(serde_json::to_value(&said).unwrap(), older);
-        let newer = serde_json::to_value(Explained { class: Some(Class::Agent), ..said }).unwrap();
+        let newer = serde_json::to_value(Explained { class: Some(FailureClass::Agent), ..said }).unwrap();
         assert_eq!(newer["class"], "agent");
-        assert_eq!(serde_json::from_value::<Explained>(newer).unwrap().class, Some(Class::Agent));
+        assert_eq!(serde_json::from_value::<Explained>(newer).unwrap().class, Some(FailureClass::Agent));
     }
 }

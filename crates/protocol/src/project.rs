@@ -4,7 +4,7 @@
 use crate::limits;
 use pullyard_domain::agent::Agent;
 use pullyard_domain::budget::Budget;
-use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
 use pullyard_domain::time::{Timestamp, rfc3339};
@@ -89,7 +89,7 @@ pub struct ProjectPage {
 #[serde(deny_unknown_fields)]
 pub struct HoldProject {
     /// Reason, shown to users.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::project::LONGEST_HOLD), regex(pattern = limits::LINE)))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::project::MAX_HOLD_REASON_CHARS), regex(pattern = limits::LINE)))]
     pub reason: String,
 }
 
@@ -131,14 +131,14 @@ pub struct AddRepository {
     /// `owner/name`.
     pub name: RepositoryName,
     /// Agent of the repository; absent: the project's.
-    #[serde(default = "Agent::of_project")]
+    #[serde(default = "Agent::project_default")]
     pub agent: Agent,
     /// Jobs may change files under `.github/workflows`. An App's token then requests that permission.
     #[serde(default)]
     pub workflows: bool,
     /// Setup and check commands that replace the project's.
-    #[serde(default, skip_serializing_if = "OwnCommands::is_none")]
-    pub commands: OwnCommands,
+    #[serde(default, skip_serializing_if = "CommandOverrides::is_none")]
+    pub commands: CommandOverrides,
 }
 
 /// A connected repository.
@@ -162,7 +162,7 @@ pub struct Repository {
     pub workflows: bool,
     /// Setup and check commands that replace the project's.
     #[serde(default)]
-    pub commands: OwnCommands,
+    pub commands: CommandOverrides,
 }
 
 /// Answer to `GET /v1/projects/{id}/repositories`, without pages.

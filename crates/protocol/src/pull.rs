@@ -24,7 +24,7 @@ pub struct RevisePullRequest {
     pub integration: Option<IntegrationId>,
     /// Instructions, in addition to the reviews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::review::LONGEST_MESSAGE), regex(pattern = limits::SAYS)))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::review::MAX_MESSAGE_CHARS), regex(pattern = limits::SAYS)))]
     pub message: Option<String>,
 }
 

@@ -8,7 +8,7 @@ mod upload;
 pub(crate) mod uploads;
 
 use crate::git::workspace::disk::private_dirs;
-use pullyard_domain::artifact::{Kind, LARGEST, MOST};
+use pullyard_domain::artifact::{ArtifactKind, MAX_COUNT, MAX_SIZE_BYTES};
 use pullyard_domain::id::{ArtifactName, Sha256Hex};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
@@ -30,7 +30,7 @@ const LONGEST_REASON: usize = 200;
 
 #[derive(Debug)]
 struct Kept {
-    kind: Kind,
+    kind: ArtifactKind,
     name: ArtifactName,
     path: PathBuf,
 }
@@ -44,7 +44,7 @@ enum Handed {
 
 impl Handed {
     fn is_checkpoint(&self) -> bool {
-        matches!(self, Self::In(kept) if kept.kind == Kind::Checkpoint)
+        matches!(self, Self::In(kept) if kept.kind == ArtifactKind::Checkpoint)
     }
 }
 
@@ -64,12 +64,12 @@ struct Taken {
 impl Taken {
     /// Errors: the reason why there is no place.
     fn take(&mut self, rank: Rank, size: u64) -> Result<(), &'static str> {
-        if size > LARGEST {
+        if size > MAX_SIZE_BYTES {
             return Err("it is too large");
         }
         let most = match rank {
-            Rank::Own => MOST,
-            Rank::OneOfMany => MOST - SPARED,
+            Rank::Own => MAX_COUNT,
+            Rank::OneOfMany => MAX_COUNT - SPARED,
         };
         if self.places >= most {
             return Err("there are too many artifacts");
@@ -92,7 +92,7 @@ pub(crate) struct Artifacts(Arc<Shared>);
 struct Shared {
     /// Set when the attempt has a workspace. No artifact is stored before.
     folder: OnceLock<PathBuf>,
-    /// At most [`MOST`] entries wait. They are paths, so the bytes are on disk.
+    /// At most [`MAX_COUNT`] entries wait. They are paths, so the bytes are on disk.
     handed_in: UnboundedSender<Handed>,
     last_word: Mutex<Option<PathBuf>>,
     taken: Mutex<Taken>,
@@ -105,10 +105,10 @@ struct Shared {
 }
 
 /// Whether users or the next attempt look for this kind. A check's result itself shows whether its output is stored.
-fn is_looked_for(kind: Kind) -> bool {
+fn is_looked_for(kind: ArtifactKind) -> bool {
     match kind {
-        Kind::Patch | Kind::FinalMessage | Kind::AgentOutput | Kind::Checkpoint => true,
-        Kind::SetupOutput | Kind::CheckOutput | Kind::ProviderPayload => false,
+        ArtifactKind::Patch | ArtifactKind::FinalMessage | ArtifactKind::AgentOutput | ArtifactKind::Checkpoint => true,
+        ArtifactKind::SetupOutput | ArtifactKind::CheckOutput | ArtifactKind::ProviderPayload => false,
     }
 }
 
@@ -168,11 +168,11 @@ impl Artifacts {
     }
 
     /// Stores a text. Returns whether it did; empty texts are skipped.
-    pub(crate) fn keep(&self, kind: Kind, name: &str, words: &str) -> bool {
+    pub(crate) fn keep(&self, kind: ArtifactKind, name: &str, words: &str) -> bool {
         let Some(path) = self.file(name).filter(|_| !words.trim().is_empty()) else { return false };
         match File::create(&path).and_then(|mut file| file.write_all(words.as_bytes())) {
             Ok(()) => {
-                if kind == Kind::FinalMessage {
+                if kind == ArtifactKind::FinalMessage {
                     *self.0.last_word.lock().unwrap_or_else(PoisonError::into_inner) = Some(path);
                 }
                 self.hand_in(kind, name)
@@ -191,22 +191,22 @@ impl Artifacts {
     }
 
     /// Hands in a file of the folder. Returns whether it is accepted: it may be too large, empty, or one too many.
-    pub(crate) fn hand_in(&self, kind: Kind, name: &str) -> bool {
-        self.hand_in_as(kind, name, if kind == Kind::CheckOutput { Rank::OneOfMany } else { Rank::Own })
+    pub(crate) fn hand_in(&self, kind: ArtifactKind, name: &str) -> bool {
+        self.hand_in_as(kind, name, if kind == ArtifactKind::CheckOutput { Rank::OneOfMany } else { Rank::Own })
     }
 
     /// Like `hand_in`, for large outputs next to the record.
     fn hand_in_beside(&self, name: &str) -> bool {
-        self.hand_in_as(Kind::AgentOutput, name, Rank::OneOfMany)
+        self.hand_in_as(ArtifactKind::AgentOutput, name, Rank::OneOfMany)
     }
 
     /// Hands in a checkpoint again after a failed upload. It keeps its place.
     pub(crate) fn hand_in_again(&self, name: &str) -> bool {
         let (Some(path), Ok(name)) = (self.file(name), ArtifactName::new(name)) else { return false };
-        self.hand_over(Handed::In(Kept { kind: Kind::Checkpoint, name, path }))
+        self.hand_over(Handed::In(Kept { kind: ArtifactKind::Checkpoint, name, path }))
     }
 
-    fn hand_in_as(&self, kind: Kind, name: &str, rank: Rank) -> bool {
+    fn hand_in_as(&self, kind: ArtifactKind, name: &str, rank: Rank) -> bool {
         let (Some(path), Ok(artifact)) = (self.file(name), ArtifactName::new(name)) else { return false };
         let size = match fs::metadata(&path).map(|about| about.len()) {
             Ok(0) | Err(_) => return false,
@@ -216,7 +216,7 @@ impl Artifacts {
         match taken {
             Ok(()) => self.hand_over(Handed::In(Kept { kind, name: artifact, path })),
             // The maker of a checkpoint reports its absence.
-            Err(why) if rank == Rank::Own && kind != Kind::Checkpoint => {
+            Err(why) if rank == Rank::Own && kind != ArtifactKind::Checkpoint => {
                 self.not_kept(kind, name, why);
                 false
             }
@@ -228,7 +228,7 @@ impl Artifacts {
     }
 
     /// Logs that a file is not stored, if users look for it. The caller may hold the record's lock: records no event.
-    pub(crate) fn not_kept(&self, kind: Kind, name: &str, why: &str) {
+    pub(crate) fn not_kept(&self, kind: ArtifactKind, name: &str, why: &str) {
         tracing::warn!(name, "artifact not stored: {why}");
         if is_looked_for(kind) {
             self.hand_over(Handed::Not(not_kept(name, why)));
@@ -283,10 +283,10 @@ mod tests {
     #[test]
     fn nothing_is_stored_without_a_folder_or_without_text() {
         let (dir, artifacts, mut waiting) = artifacts();
-        artifacts.keep(Kind::FinalMessage, "early.md", "too early");
+        artifacts.keep(ArtifactKind::FinalMessage, "early.md", "too early");
         artifacts.open(dir.path().join("artifacts")).unwrap();
-        artifacts.keep(Kind::FinalMessage, "empty.md", " \n");
-        artifacts.keep(Kind::FinalMessage, "final-message.md", "Done.");
+        artifacts.keep(ArtifactKind::FinalMessage, "empty.md", " \n");
+        artifacts.keep(ArtifactKind::FinalMessage, "final-message.md", "Done.");
         assert_eq!(handed(&mut waiting), (vec!["final-message.md".to_owned()], Vec::new()));
     }
 
@@ -295,18 +295,19 @@ mod tests {
         for beside in [false, true] {
             let (dir, artifacts, mut waiting) = artifacts();
             artifacts.open(dir.path().to_owned()).unwrap();
-            for number in 0..MOST + 5 {
+            for number in 0..MAX_COUNT + 5 {
                 let name = format!("output-{number}.txt");
                 if beside {
                     fs::write(dir.path().join(&name), "ok").unwrap();
                     artifacts.hand_in_beside(&name);
                 } else {
-                    artifacts.keep(Kind::CheckOutput, &name, "ok");
+                    artifacts.keep(ArtifactKind::CheckOutput, &name, "ok");
                 }
             }
             let (names, said) = handed(&mut waiting);
-            assert_eq!((names.len(), said), (MOST - SPARED, Vec::new()));
-            let late = [Kind::AgentOutput, Kind::FinalMessage, Kind::Patch, Kind::Checkpoint];
+            assert_eq!((names.len(), said), (MAX_COUNT - SPARED, Vec::new()));
+            let late =
+                [ArtifactKind::AgentOutput, ArtifactKind::FinalMessage, ArtifactKind::Patch, ArtifactKind::Checkpoint];
             for kind in late {
                 assert!(artifacts.keep(kind, kind.as_str(), "x"), "{kind:?}");
             }
@@ -318,14 +319,14 @@ mod tests {
     fn repeated_checkpoint_uses_one_slot() {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.open(dir.path().to_owned()).unwrap();
-        assert!(artifacts.keep(Kind::Checkpoint, "checkpoint.tar.zst", "x"));
-        for number in 1..MOST {
-            assert!(artifacts.keep(Kind::AgentOutput, &format!("{number}.jsonl"), "x"), "{number}");
+        assert!(artifacts.keep(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "x"));
+        for number in 1..MAX_COUNT {
+            assert!(artifacts.keep(ArtifactKind::AgentOutput, &format!("{number}.jsonl"), "x"), "{number}");
         }
         assert!(artifacts.hand_in_again("checkpoint.tar.zst"), "the second upload uses the same slot");
-        assert!(!artifacts.keep(Kind::Checkpoint, "checkpoint-2.tar.zst", "x"));
+        assert!(!artifacts.keep(ArtifactKind::Checkpoint, "checkpoint-2.tar.zst", "x"));
         let (names, _) = handed(&mut waiting);
-        assert_eq!((names.len(), names.last().map(String::as_str)), (MOST + 1, Some("checkpoint.tar.zst")));
+        assert_eq!((names.len(), names.last().map(String::as_str)), (MAX_COUNT + 1, Some("checkpoint.tar.zst")));
     }
 
     #[test]
@@ -339,31 +340,37 @@ mod tests {
             file(name, size);
             assert_eq!(artifacts.hand_in_beside(name), taken, "{name}");
         }
-        assert!(!artifacts.keep(Kind::CheckOutput, "check-1.txt", "x"), "check outputs share the limit");
-        file("agent-output.jsonl", LARGEST);
-        assert!(artifacts.hand_in(Kind::AgentOutput, "agent-output.jsonl"));
+        assert!(!artifacts.keep(ArtifactKind::CheckOutput, "check-1.txt", "x"), "check outputs share the limit");
+        file("agent-output.jsonl", MAX_SIZE_BYTES);
+        assert!(artifacts.hand_in(ArtifactKind::AgentOutput, "agent-output.jsonl"));
         assert_eq!(handed(&mut waiting).0, ["1.txt", "3.txt", "agent-output.jsonl"]);
         // With the largest record, patch and checkpoint this is the total limit.
-        assert_eq!(3 * LARGEST + LARGEST_OF_MANY, pullyard_domain::artifact::LARGEST_TOGETHER);
+        assert_eq!(3 * MAX_SIZE_BYTES + LARGEST_OF_MANY, pullyard_domain::artifact::MAX_TOTAL_BYTES);
     }
 
     #[test]
     fn skipped_artifacts_for_users_are_announced() {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.open(dir.path().to_owned()).unwrap();
-        for number in 0..MOST {
-            assert!(artifacts.keep(Kind::Patch, &format!("changes-{number}.patch"), "x"), "{number}");
+        for number in 0..MAX_COUNT {
+            assert!(artifacts.keep(ArtifactKind::Patch, &format!("changes-{number}.patch"), "x"), "{number}");
         }
-        let full = [Kind::Patch, Kind::FinalMessage, Kind::AgentOutput, Kind::CheckOutput, Kind::Checkpoint];
+        let full = [
+            ArtifactKind::Patch,
+            ArtifactKind::FinalMessage,
+            ArtifactKind::AgentOutput,
+            ArtifactKind::CheckOutput,
+            ArtifactKind::Checkpoint,
+        ];
         for kind in full {
             assert!(!artifacts.keep(kind, kind.as_str(), "x"), "{kind:?}");
         }
         let (names, said) = handed(&mut waiting);
-        assert_eq!(names.len(), MOST);
+        assert_eq!(names.len(), MAX_COUNT);
         let because = "is not kept: there are too many artifacts.";
         assert_eq!(said, ["patch", "final_message", "agent_output"].map(|name| format!("{name} {because}")));
-        artifacts.not_kept(Kind::Checkpoint, "checkpoint.tar.zst", "the bucket is away");
-        artifacts.not_kept(Kind::ProviderPayload, "provider-payload.txt", "the bucket is away");
+        artifacts.not_kept(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "the bucket is away");
+        artifacts.not_kept(ArtifactKind::ProviderPayload, "provider-payload.txt", "the bucket is away");
         assert_eq!(handed(&mut waiting).1, ["checkpoint.tar.zst is not kept: the bucket is away."]);
     }
 
@@ -371,12 +378,12 @@ mod tests {
     async fn oversized_or_excess_artifacts_are_skipped() {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.open(dir.path().to_owned()).unwrap();
-        for (name, size, taken) in [("larger.txt", LARGEST + 1, false), ("largest.txt", LARGEST, true)] {
+        for (name, size, taken) in [("larger.txt", MAX_SIZE_BYTES + 1, false), ("largest.txt", MAX_SIZE_BYTES, true)] {
             File::create(dir.path().join(name)).unwrap().set_len(size).unwrap();
-            assert_eq!(artifacts.hand_in(Kind::AgentOutput, name), taken, "{name}");
+            assert_eq!(artifacts.hand_in(ArtifactKind::AgentOutput, name), taken, "{name}");
         }
-        for number in 0..MOST + 5 {
-            artifacts.keep(Kind::CheckOutput, &format!("check-{number}.txt"), "ok");
+        for number in 0..MAX_COUNT + 5 {
+            artifacts.keep(ArtifactKind::CheckOutput, &format!("check-{number}.txt"), "ok");
         }
         let mut said = Vec::new();
         while let Ok(handed) = waiting.try_recv() {
@@ -394,9 +401,9 @@ mod tests {
     async fn unfinished_checkpoint_upload_is_announced() {
         let (dir, artifacts, _waiting) = artifacts();
         artifacts.open(dir.path().to_owned()).unwrap();
-        artifacts.keep(Kind::CheckOutput, "check-1.txt", "ok");
+        artifacts.keep(ArtifactKind::CheckOutput, "check-1.txt", "ok");
         assert_eq!(artifacts.flush(Duration::ZERO).await, None);
-        artifacts.keep(Kind::Checkpoint, "checkpoint.tar.zst", "a session");
+        artifacts.keep(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "a session");
         let told = artifacts.flush(Duration::ZERO).await;
         let expected = "What the agent did so far is not kept, because there was no time to upload it.";
         assert_eq!(told.as_deref(), Some(expected));

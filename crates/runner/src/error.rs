@@ -27,7 +27,7 @@ pub enum Error {
     Signals(#[source] std::io::Error),
     /// A random id was invalid.
     #[error("create an id")]
-    Id(#[source] pullyard_domain::id::BadId),
+    Id(#[source] pullyard_domain::id::InvalidId),
     /// The attempt could not be started.
     #[error("start the attempt")]
     Start(#[source] client::Error),

@@ -1,7 +1,7 @@
 //! Defines the errors of the table.
 //! A refused condition is not an error: see [`crate::Write`].
 
-use pullyard_domain::text::causes;
+use pullyard_domain::text::format_error_chain;
 use std::error::Error as StdError;
 
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ impl Error {
 
     /// Converts an SDK error that is not a refused condition. The SDK has already retried.
     pub(crate) fn unavailable(operation: &'static str, error: impl StdError + Send + Sync + 'static) -> Self {
-        let reason = causes(&error);
+        let reason = format_error_chain(&error);
         // A request that can never succeed is a bug; all other errors are transient.
         let transient = !reason.contains("ValidationException") && !reason.contains("AccessDenied");
         Self::Unavailable { operation, reason, transient }

@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::id::RunnerId;
-use pullyard_domain::job::{Attempt, Input, Job};
+use pullyard_domain::job::{AttemptRecord, Input, Job};
 use pullyard_domain::project::{Integration, Project, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::Review;
@@ -216,7 +216,7 @@ impl Revised for Project {
     }
 }
 
-impl Stored for Attempt {
+impl Stored for AttemptRecord {
     fn key(&self) -> Key {
         key::attempt(&self.job, self.number)
     }

@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn runner_shards_are_all_used_and_never_change() {
-        let shard = |name: &str| runner(&RunnerId::of("t1", name)).pk;
+        let shard = |name: &str| runner(&RunnerId::for_registration("t1", name)).pk;
         let shards: BTreeSet<_> = (0..500).map(|n| shard(&format!("runner {n}"))).collect();
         assert_eq!(shards, (0..RUNNER_SHARDS).map(runner_shard).collect());
         // Every release must compute the same shard for a stored runner.

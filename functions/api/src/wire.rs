@@ -4,7 +4,7 @@ use pullyard_control::review::PullRequestView;
 use pullyard_control::{Answer, JobView, RevisedPullRequest, TicketView};
 use pullyard_domain::due;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{self as domain, AttemptEnd, Place};
+use pullyard_domain::job::{self as domain, AttemptEnd, Placement};
 use pullyard_domain::wait::Wait;
 use pullyard_domain::why;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
@@ -36,7 +36,7 @@ fn failure(failure: &Failure) -> Explained {
 pub(crate) fn job(view: JobView) -> Job {
     let JobView { job, title, repository, waits, revises, .. } = view;
     let waits = waits.map(explained);
-    let (until, untold_push) = (job.stops_by(), why::untold_push(&job));
+    let (until, untold_push) = (job.stop_deadline(), why::unresolved_push_note(&job));
     Job {
         waits,
         cancel: job.cancel.map(|cancel| Cancel { by: cancel.by, reason: cancel.reason, at: cancel.at, until }),
@@ -48,8 +48,8 @@ pub(crate) fn job(view: JobView) -> Job {
         failure: job.failure.as_ref().map(failure),
         adopts: job.adopts.as_ref().map(failure),
         unlooked: match &job.looked {
-            Some(domain::Looked::Failed { failure: why }) => Some(failure(why)),
-            Some(domain::Looked::FoundNothing {}) | None => None,
+            Some(domain::PushSearch::Failed { failure: why }) => Some(failure(why)),
+            Some(domain::PushSearch::FoundNothing {}) | None => None,
         },
         untold_push,
         started: job.run.as_ref().map(|run| run.started),
@@ -76,7 +76,7 @@ pub(crate) fn job(view: JobView) -> Job {
             url,
         }),
         place: job.place,
-        task: (job.place == Place::Fargate).then_some(job.task),
+        task: (job.place == Placement::Fargate).then_some(job.task),
         attempt: job.attempt,
         branch: job.branch,
         created: job.created,
@@ -84,8 +84,8 @@ pub(crate) fn job(view: JobView) -> Job {
     }
 }
 
-pub(crate) fn attempt(attempt: domain::Attempt) -> Attempt {
-    let domain::Attempt { number, run, ended_at, ended, work, spent_usd_micros, .. } = attempt;
+pub(crate) fn attempt(attempt: domain::AttemptRecord) -> Attempt {
+    let domain::AttemptRecord { number, run, ended_at, ended, work, spent_usd_micros, .. } = attempt;
     let (how, why) = match ended {
         AttemptEnd::Completed {} => (AttemptOutcome::Completed, None),
         AttemptEnd::FoundNothing {} => (AttemptOutcome::Failed, None),
@@ -128,7 +128,7 @@ pub(crate) fn ticket(view: TicketView) -> Ticket {
     Ticket {
         waits: waits.map(explained),
         synced: due::ticket(&ticket).is_none(),
-        badges: ticket.shown.badge.iter().map(|badge| badge.words().to_owned()).collect(),
+        badges: ticket.shown.badge.iter().map(|badge| badge.display_name().to_owned()).collect(),
         pull_request: ticket.shown.pull_request.map(|link| link.url),
         pull_request_state: pull_request,
         last_job: ticket.last_job.map(|last| last.id),

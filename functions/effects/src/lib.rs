@@ -4,19 +4,21 @@
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use pullyard_control::review::{Reach, admit_job, decide_review, tell_pull_request};
 use pullyard_control::{self as control, Context, Error};
-use pullyard_domain::wakeup::{Effect, QueuedReview};
+use pullyard_domain::wakeup::{EffectMessage, QueuedReview};
 use pullyard_entry::messages;
 
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
-    messages::each("effects", event, |effect: Effect| async move {
+    messages::each("effects", event, |effect: EffectMessage| async move {
         match effect {
-            Effect::Settle(wakeup) => control::settle_ticket(ctx, &wakeup.project, &wakeup.ticket).await.map(|_| ()),
-            Effect::Admit(wakeup) => admit_job(ctx, &wakeup.job).await.map(|_| ()),
-            Effect::Tell(wakeup) => tell_pull_request(ctx, &wakeup.pull_request).await,
-            Effect::Poll(wakeup) => {
+            EffectMessage::Settle(wakeup) => {
+                control::settle_ticket(ctx, &wakeup.project, &wakeup.ticket).await.map(|_| ())
+            }
+            EffectMessage::Admit(wakeup) => admit_job(ctx, &wakeup.job).await.map(|_| ()),
+            EffectMessage::Tell(wakeup) => tell_pull_request(ctx, &wakeup.pull_request).await,
+            EffectMessage::Poll(wakeup) => {
                 control::poll_repository(ctx, &wakeup.poll, &wakeup.integration, wakeup.repository).await
             }
-            Effect::Review(queued) => decide(ctx, *queued).await,
+            EffectMessage::Review(queued) => decide(ctx, *queued).await,
         }
     })
     .await

@@ -4,7 +4,7 @@ use crate::fault::Fault;
 use crate::text::{Text, block, line, web};
 use crate::words::{self, When};
 use pullyard_control::{Context, Error, JobView};
-use pullyard_domain::prompt::review::{Cut, FrozenComment, FrozenReview, Side};
+use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, Omitted, Side};
 use pullyard_domain::time::Timestamp;
 
 pub(crate) struct Asked {
@@ -57,7 +57,7 @@ pub(crate) async fn of(ctx: &Context, view: &JobView) -> Result<Option<Asked>, F
         },
         message,
         reviews: reviews.iter().map(|review| shown(review, view.now)).collect(),
-        cut: cut.filter(|cut| *cut != Cut::default()).map(|cut| {
+        cut: cut.filter(|cut| *cut != Omitted::default()).map(|cut| {
             let left = said(cut.comments as usize, "comment");
             format!("The request was too long: {left} and {} characters were left out.", cut.characters)
         }),

@@ -161,7 +161,7 @@ fn shown(card: &control::Card, statuses: &[String], own: &Statuses) -> Card {
 
 /// A key may be any text. A key that a path cannot contain, or `new`, goes into the query.
 pub(crate) fn address_of(project: &ProjectId, key: &TicketKey) -> String {
-    if key.fits_a_path() && key.as_str() != "new" {
+    if key.is_path_segment() && key.as_str() != "new" {
         format!("/tickets/{key}?project={project}")
     } else {
         format!("/tickets/-?project={project}&key={}", encoded(key.as_str()))
@@ -183,7 +183,7 @@ pub(crate) fn pull_request(view: &TicketView) -> Option<Pull> {
     let ended = view.pull_request.filter(|state| *state != PullRequestState::Open);
     Some(Pull {
         link: Link { address: web(&link.url)?, words: format!("#{}", link.id.number) },
-        ended: ended.map(PullRequestState::words),
+        ended: ended.map(PullRequestState::display_name),
     })
 }
 

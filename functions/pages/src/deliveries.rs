@@ -14,7 +14,7 @@ use pullyard_control::{self as control, DeliveryList};
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::id::{ProjectId, TicketKey};
-use pullyard_domain::listing::{DeliveryFilter, PullRequestMeant};
+use pullyard_domain::listing::{DeliveryFilter, PullRequestFilter};
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::{Problem, Query};
 use pullyard_protocol::pull::{PULL_REQUEST_NAMES, PullRequestName};
@@ -131,7 +131,7 @@ impl Asked {
         };
         let meant = |text: String| {
             let name = PullRequestName::parse(&text).ok_or_else(|| wrong("pull request", PULL_REQUEST_NAMES))?;
-            Ok::<_, Fault>(PullRequestMeant { repository: name.repository, number: name.number })
+            Ok::<_, Fault>(PullRequestFilter { repository: name.repository, number: name.number })
         };
         let ticket = given(&self.ticket).map(TicketKey::new).transpose().map_err(|bad| wrong("ticket", bad.0))?;
         Ok(DeliveryFilter {

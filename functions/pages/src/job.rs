@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use pullyard_control::{self as control, Error, JobView};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Job, Place, Status, Want};
+use pullyard_domain::job::{DesiredState, Job, JobStatus, Placement};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::why;
 use pullyard_entry::{Path, Problem, Query};
@@ -121,10 +121,10 @@ struct Live {
 impl Head {
     fn new(view: &JobView, became: Option<PullRequestState>, visit: &Visit) -> Self {
         let JobView { job, title, repository, waits, revises, now } = view;
-        let (sentence, help) = why::why(job, waits.as_ref(), became, *now);
+        let (sentence, help) = why::explain_job(job, waits.as_ref(), became, *now);
         let made = job.result.as_ref();
         let may_answer = visit.visitor.may_work() && job.question.is_some();
-        let hears = job.hears_when().filter(|_| visit.visitor.may_work() && job.want != Want::Cancel);
+        let hears = job.delivery_hint().filter(|_| visit.visitor.may_work() && job.want != DesiredState::Cancel);
         let speaks = match (may_answer, hears) {
             (true, _) => "answer".to_owned(),
             (false, Some(_)) => format!("say {}", job.status.as_str()),
@@ -139,15 +139,17 @@ impl Head {
             sentence: line(&sentence),
             help: (help != "Nothing to do.").then(|| text::help(&with_buttons(&help))),
             failed: job.failure.is_some(),
-            fault: job.failure.as_ref().filter(|_| waits.is_none()).map(|failure| failure.class().words()),
+            fault: job.failure.as_ref().filter(|_| waits.is_none()).map(|failure| failure.class().label()),
             revises: revises.as_ref().map(|of| (web(&of.url), line(&of.label))),
             ticket: job.ticket.as_ref().map(|key| (address_of(&job.project, key), line(key.as_str()))),
             repository: repository.as_ref().map(|repository| line(repository.as_str())),
             branch: line(made.map_or(&job.branch, |made| &made.branch)),
             place: match (job.place, visit.ctx.task_isolation.as_str()) {
-                (Place::Fargate, "none") => "a process on this machine".into(),
-                (Place::Fargate, _) => format!("a {} {} task", job.task.size.as_str(), job.task.capacity.words()),
-                (Place::Runners, _) => "a runner".into(),
+                (Placement::Fargate, "none") => "a process on this machine".into(),
+                (Placement::Fargate, _) => {
+                    format!("a {} {} task", job.task.size.as_str(), job.task.capacity.display_name())
+                }
+                (Placement::Runners, _) => "a runner".into(),
             },
             attempt: job.attempt,
             took: words::took(job, *now),
@@ -161,13 +163,13 @@ impl Head {
             }),
             ended_for_good: job.status.is_terminal(),
             may_pause: visit.visitor.may_work() && may_pause(job),
-            may_continue: visit.visitor.may_work() && (job.status == Status::Paused || job.pause.is_some()),
+            may_continue: visit.visitor.may_work() && (job.status == JobStatus::Paused || job.pause.is_some()),
             question: job.question.as_ref().map(|question| block(&question.text)),
             may_answer,
             hears,
             speaks,
             may_cancel: visit.visitor.may_work() && !job.status.is_terminal() && job.cancel.is_none(),
-            may_retry: visit.visitor.may_work() && matches!(job.status, Status::Failed | Status::Cancelled),
+            may_retry: visit.visitor.may_work() && matches!(job.status, JobStatus::Failed | JobStatus::Cancelled),
             held: job.status.is_active(),
             once: once(),
         }
@@ -180,7 +182,8 @@ fn with_buttons(help: &str) -> String {
 
 /// The job waits for a runner or is being worked on, without a pending request.
 fn may_pause(job: &Job) -> bool {
-    let at_work = matches!(job.status, Status::Ready | Status::Claimed | Status::Preparing | Status::Executing);
+    let at_work =
+        matches!(job.status, JobStatus::Ready | JobStatus::Claimed | JobStatus::Preparing | JobStatus::Executing);
     at_work && job.pause.is_none() && job.cancel.is_none()
 }
 

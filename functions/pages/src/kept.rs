@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::checks::{CheckOutcome, CheckRun};
 use pullyard_domain::id::{ArtifactId, JobId};
-use pullyard_domain::job::{Attempt, AttemptEnd, Work};
+use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord};
 use pullyard_entry::{Path, Problem};
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub(crate) async fn of(ctx: &Context, job: &JobId) -> Result<Option<Kept>, Fault
         address: format!("/jobs/{job}/artifacts/{}", one.id),
         stored: one.stored,
         name: line(one.name.as_str()),
-        kind: one.kind.words(),
+        kind: one.kind.label(),
         size: words::bytes(one.size_bytes),
         attempt,
     });
@@ -64,11 +64,11 @@ pub(crate) async fn of(ctx: &Context, job: &JobId) -> Result<Option<Kept>, Fault
     Ok(Some(Kept { artifacts: artifacts.collect(), attempts: attempts.iter().map(provenance).collect(), unsaid }))
 }
 
-fn unsaid_among(attempts: &[Attempt]) -> Vec<u32> {
-    attempts.iter().filter(|attempt| !attempt.says_what_it_took()).map(|attempt| attempt.number).collect()
+fn unsaid_among(attempts: &[AttemptRecord]) -> Vec<u32> {
+    attempts.iter().filter(|attempt| !attempt.has_usage_and_cost()).map(|attempt| attempt.number).collect()
 }
 
-fn provenance(attempt: &Attempt) -> Provenance {
+fn provenance(attempt: &AttemptRecord) -> Provenance {
     Provenance {
         attempt: attempt.number,
         how: match attempt.ended {
@@ -90,21 +90,21 @@ fn provenance(attempt: &Attempt) -> Provenance {
 
 fn check(run: &CheckRun) -> Check {
     let took = words::length(Duration::from_millis(run.took_ms));
-    let end = if run.outcome == CheckOutcome::Failed { format!(" with {}", run.end()) } else { String::new() };
+    let end = if run.outcome == CheckOutcome::Failed { format!(" with {}", run.end_phrase()) } else { String::new() };
     let round = if run.round == 0 { "" } else { ", run again" };
-    let result = format!("{}{end} in {took}{round}", run.outcome.words());
+    let result = format!("{}{end} in {took}{round}", run.outcome.label());
     Check { command: line(&run.command), passed: run.passed(), result }
 }
 
 /// `claude_code 2.1.197, claude-opus-4, isolation none, session 4f…`.
-fn agent(work: &Work) -> String {
+fn agent(work: &AgentReport) -> String {
     let version = work.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     let model = work.model.as_ref().map(|model| format!(", {model}")).unwrap_or_default();
     let session = work.session.as_ref().map(|session| format!(", session {session}")).unwrap_or_default();
     format!("{}{version}{model}, isolation {}{session}", work.agent, work.isolation)
 }
 
-fn commits(work: &Work) -> Option<String> {
+fn commits(work: &AgentReport) -> Option<String> {
     let short = |commit: &String| commit.chars().take(12).collect::<String>();
     let (commit, base) = (work.commit.as_ref().map(short), work.base_commit.as_ref().map(short));
     match (commit, base) {
@@ -115,7 +115,7 @@ fn commits(work: &Work) -> Option<String> {
     }
 }
 
-fn usage(work: Option<&Work>, spent_usd_micros: Option<u64>) -> String {
+fn usage(work: Option<&AgentReport>, spent_usd_micros: Option<u64>) -> String {
     let tokens = work.filter(|work| work.input_tokens > 0 || work.output_tokens > 0);
     let tokens = tokens.map(|work| {
         let turns = words::count(work.turns.into(), "turn");

@@ -2,7 +2,7 @@
 
 use crate::text::{self, Text, block, line, output};
 use crate::words;
-use pullyard_domain::artifact::Kind;
+use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::id::{ArtifactId, ArtifactName, JobId};
 use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
@@ -131,7 +131,7 @@ pub(crate) fn entries(job: &Job, events: &[(u32, Timestamp, Event)], seen: u32, 
 /// Links the artifact with the full text, as the runner named it. Its page reports if it was not stored.
 fn whole(job: &JobId, attempt: u32, event: &Event) -> Option<Whole> {
     let name = ArtifactName::new(event.data.as_ref()?["artifact"].as_str()?).ok()?;
-    let id = ArtifactId::of(job, attempt, Kind::AgentOutput, &name);
+    let id = ArtifactId::for_artifact(job, attempt, ArtifactKind::AgentOutput, &name);
     Some(Whole { address: format!("/jobs/{job}/artifacts/{id}"), name: line(name.as_str()) })
 }
 
@@ -178,7 +178,7 @@ fn look(event: &Event) -> Look {
         EventKind::Result => Look::Result(text()),
         EventKind::Log => Look::Output(output(event.text.as_deref().unwrap_or_default())),
         EventKind::Usage => {
-            let used = event.usage().and_then(|usage| usage.sentence());
+            let used = event.usage().and_then(|usage| usage.to_sentence());
             let what = used.map_or_else(|| line("Usage"), |used| line(&format!("Used {used}")));
             Look::Aside { what, under: data().unwrap_or_else(text) }
         }

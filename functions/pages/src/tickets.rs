@@ -239,7 +239,7 @@ pub(crate) async fn put(
     let wanted = MoveTicket { status: to.status };
     limits::put(&wanted)?;
     let caller = visit.requester();
-    let request = given(&to.once).map(|once| EventId::of_button(&once, &key, &wanted.status));
+    let request = given(&to.once).map(|once| EventId::for_button(&once, &key, &wanted.status));
     let wanted = control::Move { project: project.id.clone(), key, status: wanted.status, caller, request };
     let answer = control::put_ticket(&visit.ctx, wanted).await?;
     let board = format!("/board?project={}", project.id);

@@ -4,7 +4,7 @@ use crate::text::{Text, line};
 use pullyard_control::JobView;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::delivery::Source;
-use pullyard_domain::job::{Job, Status};
+use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::ticket::Badge;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::why;
@@ -25,19 +25,21 @@ const TICK: &str = "M2 6.5 5 9.5 10 3";
 const BARRED: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9M3 9 9 3";
 const DASH: &str = "M2.5 6h7";
 
-pub(crate) fn pill(status: Status) -> Pill {
+pub(crate) fn pill(status: JobStatus) -> Pill {
     let (word, shape, path, tone) = match status {
-        Status::Pending => ("Pending", "dotted", RING, "wait"),
-        Status::Ready => ("Waiting", "dashed", RING, "wait"),
-        Status::Claimed => ("Claimed", "part", "M6 1.5a4.5 4.5 0 0 1 4.5 4.5", "accent"),
-        Status::Preparing => ("Preparing", "part", "M6 1.5a4.5 4.5 0 0 1 0 9", "accent"),
-        Status::Executing => ("Executing", "turning", "M6 1.5a4.5 4.5 0 1 1-4.5 4.5", "accent"),
-        Status::Syncing => ("Pushing", "arrow", "M6 10.5V2M2.5 5.5 6 2l3.5 3.5", "accent"),
-        Status::AwaitingInput => ("Needs answer", "question", "M4 4a2 2 0 1 1 3 1.8c-.7.4-1 .8-1 1.6M6 10v.3", "ask"),
-        Status::Paused => ("Paused", "bars", "M4 2v8M8 2v8", "warn"),
-        Status::Completed => ("Completed", "tick", TICK, "ok"),
-        Status::Failed => ("Failed", "cross", CROSS, "bad"),
-        Status::Cancelled => ("Cancelled", "barred", BARRED, "wait"),
+        JobStatus::Pending => ("Pending", "dotted", RING, "wait"),
+        JobStatus::Ready => ("Waiting", "dashed", RING, "wait"),
+        JobStatus::Claimed => ("Claimed", "part", "M6 1.5a4.5 4.5 0 0 1 4.5 4.5", "accent"),
+        JobStatus::Preparing => ("Preparing", "part", "M6 1.5a4.5 4.5 0 0 1 0 9", "accent"),
+        JobStatus::Executing => ("Executing", "turning", "M6 1.5a4.5 4.5 0 1 1-4.5 4.5", "accent"),
+        JobStatus::Syncing => ("Pushing", "arrow", "M6 10.5V2M2.5 5.5 6 2l3.5 3.5", "accent"),
+        JobStatus::AwaitingInput => {
+            ("Needs answer", "question", "M4 4a2 2 0 1 1 3 1.8c-.7.4-1 .8-1 1.6M6 10v.3", "ask")
+        }
+        JobStatus::Paused => ("Paused", "bars", "M4 2v8M8 2v8", "warn"),
+        JobStatus::Completed => ("Completed", "tick", TICK, "ok"),
+        JobStatus::Failed => ("Failed", "cross", CROSS, "bad"),
+        JobStatus::Cancelled => ("Cancelled", "barred", BARRED, "wait"),
     };
     Pill { word, shape, path, tone }
 }
@@ -65,13 +67,13 @@ pub(crate) fn source(source: Source) -> &'static str {
 }
 
 pub(crate) fn badge(badge: Badge) -> Pill {
-    Pill { word: badge.words(), shape: "cross", path: CROSS, tone: "bad" }
+    Pill { word: badge.display_name(), shape: "cross", path: CROSS, tone: "bad" }
 }
 
 pub(crate) fn sentence(view: &JobView) -> Option<Text> {
     let JobView { job, waits, now, .. } = view;
-    let quiet = job.status.is_active() || matches!(job.status, Status::Completed | Status::Cancelled);
-    (!quiet).then(|| line(&why::why(job, waits.as_ref(), None, *now).0))
+    let quiet = job.status.is_active() || matches!(job.status, JobStatus::Completed | JobStatus::Cancelled);
+    (!quiet).then(|| line(&why::explain_job(job, waits.as_ref(), None, *now).0))
 }
 
 pub(crate) fn took(job: &Job, now: Timestamp) -> String {

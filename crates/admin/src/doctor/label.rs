@@ -4,7 +4,7 @@ use super::Finding;
 use super::image::question;
 use crate::aws::Service;
 use crate::{Aws, Error, Stack};
-use pullyard_domain::text::causes;
+use pullyard_domain::text::format_error_chain;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Labels, Finding> {
                 let reason = format!("these credentials lack the permission {action}");
                 (reason, "Grant it to the caller; docs/operations.md lists the permissions of this command.".into())
             }
-            Fault::Aws(error) => (format!("failed to {}", causes(&error)), "Run the command again.".into()),
+            Fault::Aws(error) => (format!("failed to {}", format_error_chain(&error)), "Run the command again.".into()),
         };
         Finding::warning("labels", format!("Can't read the labels of the image {image}: {reason}."), help)
     })

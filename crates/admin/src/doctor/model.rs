@@ -20,8 +20,12 @@ pub(super) async fn look(aws: &Aws, needs: &[ModelNeed]) -> Result<Vec<Finding>,
     let (mut findings, mut named) = (Vec::new(), BTreeMap::new());
     for need in needs {
         for agent in &need.agents {
-            let fit: Vec<&str> =
-                need.secrets.named().filter(|(key, _)| key.is_for(agent)).map(|(_, secret)| secret).collect();
+            let fit: Vec<&str> = need
+                .secrets
+                .iter()
+                .filter(|(key, _)| key.supports_capability(agent))
+                .map(|(_, secret)| secret)
+                .collect();
             if fit.is_empty() && need.on_fargate {
                 findings.push(unnamed(&need.project, agent));
             }

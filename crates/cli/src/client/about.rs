@@ -4,7 +4,7 @@ use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, facts};
 use super::{budgets, hold, tokens, words};
-use pullyard_domain::job::Status as JobStatus;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::version::{self, PROTOCOL};
 use pullyard_version::{COMMIT, LONG, VERSION, short};
 use serde_json::json;

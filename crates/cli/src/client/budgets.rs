@@ -5,7 +5,7 @@ use super::session::Session;
 use super::table::{Cell, facts};
 use super::words::count_of;
 use clap::Subcommand;
-use pullyard_domain::budget::{Budget, usd};
+use pullyard_domain::budget::{Budget, format_usd};
 use pullyard_protocol::project::BudgetUse;
 use std::process::ExitCode;
 
@@ -79,16 +79,16 @@ fn show(session: &Session, used: &BudgetUse) -> Result<(), Fault> {
     let none = || Cell::new("no limit", "");
     let jobs = jobs_per_day.map_or_else(none, |most| Cell::new(format!("{most} a day"), most.to_string()));
     let dollars =
-        usd_micros_per_day.map_or_else(none, |most| Cell::new(format!("{} a day", usd(most)), most.to_string()));
-    let per_job = format!("{} until it ends", usd(usd_micros_per_job));
-    let spent = format!("{}, and reserved {}", usd(used.spent_usd_micros), usd(used.reserved_usd_micros));
+        usd_micros_per_day.map_or_else(none, |most| Cell::new(format!("{} a day", format_usd(most)), most.to_string()));
+    let per_job = format!("{} until it ends", format_usd(usd_micros_per_job));
+    let spent = format!("{}, and reserved {}", format_usd(used.spent_usd_micros), format_usd(used.reserved_usd_micros));
     let mut lines = vec![
         ("Project", Cell::same(used.project.as_str())),
         ("Jobs", jobs),
         ("Dollars", dollars),
         ("A job reserves", Cell::new(per_job, usd_micros_per_job.to_string())),
     ];
-    if used.budget.is_set() {
+    if used.budget.has_limit() {
         lines.push(("Today (UTC)", Cell::same(&used.day)));
         lines.push(("Jobs today", Cell::same(used.jobs.to_string())));
         lines.push(("Spent today", Cell::new(spent, used.spent_usd_micros.to_string())));
@@ -98,7 +98,7 @@ fn show(session: &Session, used: &BudgetUse) -> Result<(), Fault> {
 
 pub(super) fn words(budget: &Budget) -> Option<String> {
     let jobs = budget.jobs_per_day.map(|most| count_of(most.into(), "job", "jobs"));
-    let dollars = budget.usd_micros_per_day.map(usd);
+    let dollars = budget.usd_micros_per_day.map(format_usd);
     let limits = [jobs, dollars].into_iter().flatten().collect::<Vec<_>>().join(" and ");
     (!limits.is_empty()).then(|| format!("{limits} a day"))
 }

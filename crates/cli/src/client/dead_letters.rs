@@ -161,7 +161,7 @@ fn advice(advice: Advice) -> Cell {
         Advice::Redrive => Colour::Yellow,
         Advice::Look => Colour::Magenta,
     };
-    Cell::same(advice.words()).coloured(colour)
+    Cell::same(advice.label()).coloured(colour)
 }
 
 async fn show(session: &Session, said: &str) -> Result<(), Fault> {

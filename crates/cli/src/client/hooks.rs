@@ -6,7 +6,7 @@ use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
 use super::words;
 use clap::Subcommand;
-use pullyard_domain::hook::events;
+use pullyard_domain::hook::subscribed_events;
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::ForgeKind;
 use pullyard_protocol::hook::{Hook, HookCheck, InstallHook};
@@ -185,10 +185,10 @@ async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &In
         || host.ends_with(".local")
         || host.starts_with('[');
     let forge = session.api.integration(integration).await?;
-    if private && forge.api_url.starts_with(forge.kind.usual_api_url()) {
+    if private && forge.api_url.starts_with(forge.kind.default_api_url()) {
         session.screen.warn(&format!(
             "{} can't reach {host}; without a public address use `pullyard repos ingress OWNER/NAME poll`",
-            forge.kind.words()
+            forge.kind.display_name()
         ));
     }
     Ok(())
@@ -203,7 +203,7 @@ fn by_hand_words(session: &Session, hooks: &[Hook]) {
 fn to_enter(hook: &Hook) -> String {
     let url = hook.url.as_deref().unwrap_or_default();
     let told = match hook.forge {
-        Some(kind @ ForgeKind::Bitbucket) => format!("the triggers {}", events(kind).join(", ")),
+        Some(kind @ ForgeKind::Bitbucket) => format!("the triggers {}", subscribed_events(kind).join(", ")),
         Some(ForgeKind::GitHub) | None => "application/json, the events issue comments, pull requests, pull request \
                                            reviews and repositories"
             .to_owned(),
@@ -223,7 +223,7 @@ fn unheard_words(session: &Session, hooks: &[Hook]) {
 }
 
 pub(super) fn is_listed(hook: &Hook) -> bool {
-    hook.forge.is_none_or(ForgeKind::lists_deliveries)
+    hook.forge.is_none_or(ForgeKind::supports_redelivery)
 }
 
 pub(super) async fn all(session: &Session) -> Result<Vec<Hook>, Fault> {
@@ -254,7 +254,7 @@ fn list(session: &Session, hooks: &[Hook]) -> Result<(), Fault> {
     for hook in hooks {
         let cells = [
             Cell::same(hook.name.as_str()),
-            Cell::same(hook.kind.words()),
+            Cell::same(hook.kind.label()),
             Cell::same(hook.integration.as_str()),
             hook.verified_at.map_or_else(|| Cell::maybe(None::<&str>), |at| words::when(at, now)),
             Cell::same(hook.refused.to_string()),
@@ -305,7 +305,7 @@ fn shown(session: &Session, check: &HookCheck) -> Result<(), Fault> {
         &session.screen,
         &[
             ("Hook", Cell::same(hook.name.as_str())),
-            ("Of", Cell::same(hook.kind.words())),
+            ("Of", Cell::same(hook.kind.label())),
             ("State", Cell::same(state)),
             ("Verified", verified),
         ],

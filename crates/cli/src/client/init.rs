@@ -85,7 +85,7 @@ impl Init {
 
     pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
         let (kind, api_url) = match self.forge.trim_end_matches('/') {
-            BITBUCKET => (ForgeKind::Bitbucket, ForgeKind::Bitbucket.usual_api_url().to_owned()),
+            BITBUCKET => (ForgeKind::Bitbucket, ForgeKind::Bitbucket.default_api_url().to_owned()),
             forge => (ForgeKind::GitHub, Site::parse(forge)?.api_url()),
         };
         let forge = stack::Forge { id: self.id, kind, api_url };

@@ -92,11 +92,11 @@ enum Command {
 }
 
 fn kind(text: &str) -> Result<ForgeKind, String> {
-    ForgeKind::of_code(text).ok_or_else(|| "use github or bitbucket".into())
+    ForgeKind::from_code(text).ok_or_else(|| "use github or bitbucket".into())
 }
 
 fn address(kind: ForgeKind, api_url: Option<String>) -> String {
-    api_url.unwrap_or_else(|| kind.usual_api_url().to_owned())
+    api_url.unwrap_or_else(|| kind.default_api_url().to_owned())
 }
 
 impl Integrations {
@@ -146,7 +146,7 @@ fn not_connected(error: Error, request: &CreateIntegration) -> Fault {
         )),
         Some("forge_refused") => Some(format!(
             "check that it is {} (--kind), the URL (--api-url), and the token's permissions",
-            request.kind.words()
+            request.kind.display_name()
         )),
         _ => None,
     };
@@ -186,7 +186,7 @@ async fn list(session: &Session) -> Result<ExitCode, Fault> {
     for integration in &all {
         table.row([
             Cell::same(integration.id.as_str()),
-            Cell::new(integration.kind.words(), super::words::wire(&integration.kind)),
+            Cell::new(integration.kind.display_name(), super::words::wire(&integration.kind)),
             Cell::same(&integration.api_url),
             Cell::same(&integration.account.login),
             Cell::same(by(&integration.auth)),
@@ -241,7 +241,7 @@ pub(super) fn show(session: &Session, integration: &Integration) -> Result<(), F
     }
     let mut lines = vec![
         ("Integration", Cell::same(integration.id.as_str())),
-        ("Kind", Cell::new(integration.kind.words(), super::words::wire(&integration.kind))),
+        ("Kind", Cell::new(integration.kind.display_name(), super::words::wire(&integration.kind))),
         ("Address", Cell::same(&integration.api_url)),
         ("Account", Cell::same(&integration.account.login)),
     ];

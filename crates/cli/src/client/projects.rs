@@ -5,7 +5,7 @@ use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
 use super::{budgets, hold};
 use clap::Subcommand;
-use pullyard_domain::agent::OF_PROJECTS;
+use pullyard_domain::agent::PROJECT_CHOICES;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
 use pullyard_protocol::project::{CreateProject, Project};
@@ -55,7 +55,7 @@ enum Command {
         default_repository: Option<RepositoryName>,
         /// Default agent of its repositories: claude_code, codex or auto (the one installed where a job runs; the default).
         /// Change it with `pullyard settings set agent=…`.
-        #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(OF_PROJECTS))]
+        #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(PROJECT_CHOICES))]
         agent: Option<String>,
         /// Model of that agent, as the agent names it (default: the agent's own).
         #[arg(long, value_name = "MODEL", requires = "agent")]

@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
 use clap::Subcommand;
-use pullyard_domain::agent::{Agent, COMMAND, OF_REPOSITORIES, PROJECT};
+use pullyard_domain::agent::{Agent, COMMAND, PROJECT, REPOSITORY_CHOICES};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_protocol::hook::{RepositoryIngress, SetIngress};
@@ -53,7 +53,7 @@ enum Command {
         workflows: bool,
         /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent;
         /// the default).
-        #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(OF_REPOSITORIES))]
+        #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(REPOSITORY_CHOICES))]
         agent: Option<String>,
         /// Model, as the agent names it (default: the agent's own).
         #[arg(long, value_name = "MODEL")]

@@ -7,7 +7,7 @@ use super::session::Session;
 use super::table::{Cell, Column, Table, facts};
 use super::words::{now, when, wire};
 use clap::Subcommand;
-use pullyard_domain::runner::check_name;
+use pullyard_domain::runner::validate_name;
 use pullyard_protocol::fleet::{Runner, RunnerOrder, RunnerStatus};
 use std::process::ExitCode;
 
@@ -73,7 +73,7 @@ impl Command {
 impl Runners {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
         let command = self.command.unwrap_or(Command::List);
-        if let Some(runner) = command.runner().filter(|runner| check_name(runner).is_err()) {
+        if let Some(runner) = command.runner().filter(|runner| validate_name(runner).is_err()) {
             // Gateways decode paths, so no URL can contain such a name.
             return Err(Fault::not_found(format!("there is no runner {runner}")).help("`pullyard runners` lists them"));
         }

@@ -3,7 +3,7 @@
 use super::Global;
 use super::fault::{Exit, Fault, is_nothing};
 use clap::ColorChoice;
-use pullyard_domain::text::clipped;
+use pullyard_domain::text::truncate;
 use serde::Serialize;
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -145,7 +145,7 @@ impl Screen {
 
 /// Removes line breaks and everything that a terminal would interpret.
 pub(super) fn tame(text: &str) -> String {
-    clipped(text, usize::MAX)
+    truncate(text, usize::MAX)
 }
 
 fn talk(line: &str) {

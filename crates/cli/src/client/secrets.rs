@@ -6,7 +6,7 @@ use super::table::{Cell, Column, Table};
 use super::{ask, words};
 use clap::Subcommand;
 use pullyard_domain::id::SecretName;
-use pullyard_domain::secret::{SecretKind, flaw_of_token};
+use pullyard_domain::secret::{SecretKind, token_fault};
 use pullyard_protocol::secret::{RotateSecret, SetSecret};
 use std::process::ExitCode;
 
@@ -132,7 +132,7 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
 fn unlike_a_token(name: &SecretName, value: &str) -> Option<String> {
     let has_lines = value.contains("-----BEGIN ") || value.trim_start().starts_with('{');
     let is_other = has_lines || name.as_str().starts_with("hook-");
-    let flaw = flaw_of_token(value).filter(|_| !is_other)?;
+    let flaw = token_fault(value).filter(|_| !is_other)?;
     Some(format!("the value of {name} {flaw}; if it is a token or a model's key, set it again without that"))
 }
 

@@ -6,7 +6,7 @@ use super::jobs::answer::tell;
 use super::screen::{Screen, tame};
 use super::session::Session;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::job::{Job, Question};
 use std::io::BufRead;
@@ -30,7 +30,8 @@ impl Talk {
 
     /// Shows a question once. Errors: without a terminal for the answer, because the job would wait for days.
     pub(super) fn show(&mut self, screen: &Screen, job: &Job) -> Result<(), Fault> {
-        let Some(Question { text, at }) = job.question.as_ref().filter(|_| job.status == Status::AwaitingInput) else {
+        let Some(Question { text, at }) = job.question.as_ref().filter(|_| job.status == JobStatus::AwaitingInput)
+        else {
             return Ok(());
         };
         if self.typed.is_none() {

@@ -227,7 +227,7 @@ fn pull_request(ticket: &Ticket) -> Cell {
     let number = url.rsplit('/').next().unwrap_or_default();
     match ticket.pull_request_state {
         Some(state @ (PullRequestState::Merged | PullRequestState::Closed)) => {
-            Cell::new(format!("#{number} {}", state.words()), url)
+            Cell::new(format!("#{number} {}", state.display_name()), url)
         }
         Some(PullRequestState::Open) | None => Cell::new(format!("#{number}"), url),
     }
@@ -250,7 +250,7 @@ fn show(session: &Session, ticket: &Ticket) -> Result<(), Fault> {
         ("Active job", Cell::maybe(ticket.active_job.as_ref().map(|job| job.as_str()))),
         ("Last job", Cell::maybe(ticket.last_job.as_ref().map(|job| job.as_str()))),
         ("Pull request", Cell::maybe(ticket.pull_request.as_ref())),
-        ("Pull request state", Cell::maybe(ticket.pull_request_state.map(PullRequestState::words))),
+        ("Pull request state", Cell::maybe(ticket.pull_request_state.map(PullRequestState::display_name))),
         ("Page", Cell::maybe(ticket.url.as_ref())),
     ];
     if screen.width().is_none() {

@@ -7,7 +7,7 @@ use super::table::cut;
 use super::talk::Talk;
 use super::words;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::{EventKind, SeenEvent};
 use pullyard_protocol::job::Job;
@@ -40,7 +40,7 @@ async fn follow(session: &Session, id: &JobId, mut talk: Option<Talk>) -> Result
     let (mut cursor, mut told) = (None, Told::default());
     loop {
         let job = session.api.job(id).await?;
-        let is_asked = talk.is_some() && job.status == Status::AwaitingInput;
+        let is_asked = talk.is_some() && job.status == JobStatus::AwaitingInput;
         if !job.status.is_terminal() && !is_asked {
             told.tell(session, &job).await?;
         }
@@ -102,7 +102,7 @@ fn ended(screen: &Screen, job: &Job) -> Result<ExitCode, Fault> {
         screen.json(job)?;
     }
     let exit = said_of_end(screen, job);
-    if let Some(made) = job.result.as_ref().filter(|_| job.status == Status::Completed && !screen.is_json()) {
+    if let Some(made) = job.result.as_ref().filter(|_| job.status == JobStatus::Completed && !screen.is_json()) {
         screen.out(&tame(&made.url))?;
     }
     Ok(exit)
@@ -110,7 +110,7 @@ fn ended(screen: &Screen, job: &Job) -> Result<ExitCode, Fault> {
 
 pub(super) fn said_of_end(screen: &Screen, job: &Job) -> ExitCode {
     let took = words::length(job.ended.unwrap_or(job.created).since(job.created));
-    if job.status == Status::Completed {
+    if job.status == JobStatus::Completed {
         if let Some(made) = &job.result {
             screen.note(&format!("Completed in {took}: pull request #{}, {}", made.number, words::files(made.files)));
         }
@@ -120,7 +120,7 @@ pub(super) fn said_of_end(screen: &Screen, job: &Job) -> ExitCode {
     match &job.failure {
         Some(failure) => {
             let sentence = failure.sentence.trim_end_matches('.');
-            let fault = failure.class.map(|class| format!("; cause: {}", class.words())).unwrap_or_default();
+            let fault = failure.class.map(|class| format!("; cause: {}", class.label())).unwrap_or_default();
             screen.error(&format!("job {} {word} after {took}: {sentence} ({}){fault}", job.id.short(), failure.code));
             told_to_look(screen, job);
             screen.help(&words::about_job(&failure.help, &job.id));
@@ -148,7 +148,7 @@ pub(super) fn line(screen: &Screen, seen: &SeenEvent, since: Timestamp) -> Strin
     let said = [&event.name, &event.path, &event.text].into_iter().flatten().map(|text| tame(text));
     let mut text = said.collect::<Vec<_>>().join(" ");
     if let (true, Some(data)) = (text.is_empty(), &event.data) {
-        let used = event.usage().and_then(|usage| usage.sentence());
+        let used = event.usage().and_then(|usage| usage.to_sentence());
         text = used.unwrap_or_else(|| tame(&data.to_string()));
     }
     let Some(width) = screen.width() else {

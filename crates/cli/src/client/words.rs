@@ -4,7 +4,7 @@ use super::screen::{Colour, Screen};
 use super::table::Cell;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::time::Timestamp;
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,27 +23,27 @@ pub(super) fn wire(code: &impl Serialize) -> String {
     serde_json::to_value(code).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn look(status: Status) -> (&'static str, &'static str, &'static str, Colour) {
+fn look(status: JobStatus) -> (&'static str, &'static str, &'static str, Colour) {
     match status {
-        Status::Pending => ("◌", ".", "Pending", Colour::Muted),
-        Status::Ready => ("◌", ".", "Waiting", Colour::Muted),
-        Status::Claimed => ("◔", "*", "Claimed", Colour::Blue),
-        Status::Preparing => ("◑", "*", "Preparing", Colour::Blue),
-        Status::Executing => ("◐", "*", "Executing", Colour::Blue),
-        Status::Syncing => ("↑", "*", "Pushing", Colour::Blue),
-        Status::AwaitingInput => ("?", "?", "Needs answer", Colour::Magenta),
-        Status::Paused => ("‖", "-", "Paused", Colour::Yellow),
-        Status::Completed => ("✓", "+", "Completed", Colour::Green),
-        Status::Failed => ("✕", "x", "Failed", Colour::Red),
-        Status::Cancelled => ("⊘", "-", "Cancelled", Colour::Muted),
+        JobStatus::Pending => ("◌", ".", "Pending", Colour::Muted),
+        JobStatus::Ready => ("◌", ".", "Waiting", Colour::Muted),
+        JobStatus::Claimed => ("◔", "*", "Claimed", Colour::Blue),
+        JobStatus::Preparing => ("◑", "*", "Preparing", Colour::Blue),
+        JobStatus::Executing => ("◐", "*", "Executing", Colour::Blue),
+        JobStatus::Syncing => ("↑", "*", "Pushing", Colour::Blue),
+        JobStatus::AwaitingInput => ("?", "?", "Needs answer", Colour::Magenta),
+        JobStatus::Paused => ("‖", "-", "Paused", Colour::Yellow),
+        JobStatus::Completed => ("✓", "+", "Completed", Colour::Green),
+        JobStatus::Failed => ("✕", "x", "Failed", Colour::Red),
+        JobStatus::Cancelled => ("⊘", "-", "Cancelled", Colour::Muted),
     }
 }
 
-pub(super) fn status_word(status: Status) -> &'static str {
+pub(super) fn status_word(status: JobStatus) -> &'static str {
     look(status).2
 }
 
-pub(super) fn status(screen: &Screen, status: Status) -> Cell {
+pub(super) fn status(screen: &Screen, status: JobStatus) -> Cell {
     let (shape, plain, word, colour) = look(status);
     let shape = if screen.has_shapes() { shape } else { plain };
     Cell::new(format!("{shape} {word}"), wire(&status)).coloured(colour)

@@ -5,7 +5,7 @@ use super::evidence::Expected;
 use super::story::{LOOK_EVERY, Teller};
 use anyhow::{Context as _, ensure};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
-use pullyard_domain::job::{Kind, Status};
+use pullyard_domain::job::{JobKind, JobStatus};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_local::{AccountKind, Local, Remark, Role, User};
 use pullyard_protocol::hook::InstallHook;
@@ -52,7 +52,7 @@ impl Teller<'_> {
         self.screen.step("Accepted", &format!("by the webhook: job {} revises #{number}", job.id.short()));
         let job = self.follow(&job.id).await?;
         let failure = job.failure.as_ref().map(|failure| failure.sentence.clone()).unwrap_or_default();
-        ensure!(job.status == Status::Completed, "the revision ended {}: {failure}", job.status.words());
+        ensure!(job.status == JobStatus::Completed, "the revision ended {}: {failure}", job.status.label());
         let result = job.result.context("a completed job has no result")?;
         ensure!(result.number == number, "the revision went to #{}", result.number);
 
@@ -109,7 +109,7 @@ impl Teller<'_> {
         let pull = self.pull_when(first, "ends with its pull request", over).await?;
         self.screen.step("Refused", &format!("the waiting review: {}", pull.sentence));
         let jobs = self.api.jobs(&self.project, None).await?.jobs;
-        let revisions = jobs.iter().filter(|job| job.kind == Kind::Revise).count();
+        let revisions = jobs.iter().filter(|job| job.kind == JobKind::Revise).count();
         ensure!(revisions == 1, "there are {revisions} revisions");
         Ok(())
     }
@@ -118,7 +118,7 @@ impl Teller<'_> {
         let started = Instant::now();
         loop {
             let jobs = self.api.jobs(&self.project, None).await?.jobs;
-            let ours = |job: &Job| job.kind == Kind::Revise && job.ticket.as_ref() == Some(&of.ticket);
+            let ours = |job: &Job| job.kind == JobKind::Revise && job.ticket.as_ref() == Some(&of.ticket);
             if let Some(job) = jobs.into_iter().find(ours) {
                 return Ok(job);
             }

@@ -4,10 +4,10 @@ use super::agent::{Cast, FILES, REPOSITORY};
 use super::evidence::Expected;
 use super::screen::Screen;
 use anyhow::{Context as _, bail, ensure};
-use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::{ForgeKind, Settings};
 use pullyard_domain::time::Timestamp;
 use pullyard_local::Local;
@@ -82,7 +82,7 @@ impl Teller<'_> {
             name: RepositoryName::new(REPOSITORY)?,
             agent,
             workflows: false,
-            commands: OwnCommands::default(),
+            commands: CommandOverrides::default(),
         };
         let repository = self.api.add_repository(&self.project, &add).await?;
         self.screen
@@ -104,7 +104,11 @@ impl Teller<'_> {
         let first = self.accepted(&key).await?;
         let failed = self.follow(&first).await?;
         let failure = failed.failure.context("a failed job has no failure")?;
-        ensure!(failed.status == Status::Failed && failure.code == "agent_failed", "the job ended {:?}", failed.status);
+        ensure!(
+            failed.status == JobStatus::Failed && failure.code == "agent_failed",
+            "the job ended {:?}",
+            failed.status
+        );
         self.screen.step("Failed", &failure.sentence);
         let back =
             self.ticket_when(&key, "goes back to Todo", |ticket| ticket.synced && ticket.active_job.is_none()).await?;
@@ -221,10 +225,10 @@ impl Teller<'_> {
         line: &'static str,
     ) -> anyhow::Result<Expected> {
         let job = self.follow(job).await?;
-        let Some(result) = job.result.filter(|_| job.status == Status::Completed) else {
+        let Some(result) = job.result.filter(|_| job.status == JobStatus::Completed) else {
             bail!(
                 "the job ended {}: {}",
-                job.status.words(),
+                job.status.label(),
                 job.failure.map(|failure| failure.sentence).unwrap_or_default()
             );
         };
@@ -273,7 +277,7 @@ impl Teller<'_> {
                 started.elapsed() < self.cast.patience(),
                 "the job {} is still {} after {} s",
                 id.short(),
-                job.status.words(),
+                job.status.label(),
                 self.cast.patience().as_secs()
             );
             tokio::time::sleep(LOOK_EVERY).await;

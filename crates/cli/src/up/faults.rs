@@ -2,7 +2,7 @@
 
 use crate::client::{Exit, Fault};
 use crate::disk::free_bytes;
-use pullyard_domain::text::causes;
+use pullyard_domain::text::format_error_chain;
 use pullyard_local::{Addresses, Error};
 use std::io;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(super) fn of_start(error: Error, data: &Path) -> Fault {
         }
         Error::Data { source, .. } if full(source) => disk_full(data),
         _ if free_bytes(data).is_some_and(|free| free < FULL) => disk_full(data),
-        _ => failed(format!("failed to {}", causes(&error))),
+        _ => failed(format!("failed to {}", format_error_chain(&error))),
     }
 }
 

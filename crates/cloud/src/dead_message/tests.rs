@@ -1,16 +1,16 @@
 use super::*;
-use pullyard_domain::dead_letter::{About, Advice};
+use pullyard_domain::dead_letter::{Advice, Subject};
 use pullyard_domain::id::JobId;
 use serde_json::json;
 
 fn job_id() -> String {
-    JobId::of_request(&"acme".parse().unwrap(), "request", "j").to_string()
+    JobId::for_request(&"acme".parse().unwrap(), "request", "j").to_string()
 }
 
-fn check(queue: Queue, body: &str, advice: Advice, about: About, name: Option<&str>, sentence: &str) {
+fn check(queue: Queue, body: &str, advice: Advice, about: Subject, name: Option<&str>, sentence: &str) {
     let message = parse_dead_letter(queue, body);
-    assert_eq!((message.advice(), message.about()), (advice, about), "{body}");
-    assert_eq!(message.name().as_deref(), name, "{body}");
+    assert_eq!((message.advice(), message.subject()), (advice, about), "{body}");
+    assert_eq!(message.subject_name().as_deref(), name, "{body}");
     assert_eq!(message.sentence(), sentence);
 }
 
@@ -19,15 +19,15 @@ fn dead_letter_names_its_subject_and_advice() {
     let job = job_id();
     let about_job = json!({ "job": job }).to_string();
     let start = format!("Starts or stops a task for job {job}.");
-    check(Queue::Dispatch, &about_job, Advice::Either, About::Job, Some(&job), &start);
+    check(Queue::Dispatch, &about_job, Advice::Either, Subject::Job, Some(&job), &start);
     let admit = format!("Reads the reviews of job {job}.");
-    check(Queue::Effects, &about_job, Advice::Either, About::Job, Some(&job), &admit);
+    check(Queue::Effects, &about_job, Advice::Either, Subject::Job, Some(&job), &admit);
     let settle = json!({ "project": "acme", "ticket": "APP-1" }).to_string();
-    check(Queue::Effects, &settle, Advice::Either, About::Ticket, Some("APP-1"), "Settles APP-1.");
+    check(Queue::Effects, &settle, Advice::Either, Subject::Ticket, Some("APP-1"), "Settles APP-1.");
     assert_eq!(parse_dead_letter(Queue::Effects, &settle).project(), Some(&"acme".parse().unwrap()));
     let poll = json!({ "poll": "acme", "integration": "gh1", "repository": 99 }).to_string();
     let look = "Polls repository gh1/99.";
-    check(Queue::Effects, &poll, Advice::Either, About::Repository, Some("gh1/99"), look);
+    check(Queue::Effects, &poll, Advice::Either, Subject::Repository, Some("gh1/99"), look);
 }
 
 #[test]
@@ -41,14 +41,14 @@ fn task_stop_is_redriven_only_when_a_job_started_the_task() {
     };
     let job = job_id();
     let death = format!("The tasks function was not reached when a task of job {job} stopped.");
-    check(Queue::Undelivered, &event(&job), Advice::Redrive, About::Job, Some(&job), &death);
+    check(Queue::Undelivered, &event(&job), Advice::Redrive, Subject::Job, Some(&job), &death);
     let other = "The tasks function was not reached when a task stopped that no job had started.";
-    check(Queue::Undelivered, &event("somebody"), Advice::Drop, About::Unknown, None, other);
+    check(Queue::Undelivered, &event("somebody"), Advice::Drop, Subject::Unknown, None, other);
 }
 
 #[test]
 fn unreadable_message_gets_the_advice_look() {
     for queue in Queue::ALL {
-        check(queue, "poison", Advice::Look, About::Unknown, None, "This version of Pullyard can't read it.");
+        check(queue, "poison", Advice::Look, Subject::Unknown, None, "This version of Pullyard can't read it.");
     }
 }

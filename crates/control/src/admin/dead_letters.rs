@@ -5,7 +5,7 @@
 use crate::jobs::task_stopped::task_stopped;
 use crate::{Context, Error};
 use pullyard_cloud::{DeadMessage, Look, Undelivered, Wanted, parse_dead_letter};
-use pullyard_domain::dead_letter::{Message, Queue};
+use pullyard_domain::dead_letter::{DeadLetterMessage, Queue};
 use pullyard_domain::id::MessageId;
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
@@ -27,7 +27,7 @@ pub struct Letter {
     pub sent_at: Option<Timestamp>,
     /// Receive count, including listings.
     pub received: u32,
-    pub message: Message,
+    pub message: DeadLetterMessage,
     pub body: String,
 }
 
@@ -141,13 +141,13 @@ async fn do_one(
 ) -> Result<bool, Error> {
     let letter = letter(queue, message);
     match (order, &letter.message) {
-        (Order::Redrive, Message::Unreadable) => {
+        (Order::Redrive, DeadLetterMessage::Unreadable) => {
             moved.unreadable.push(letter);
             return Ok(false);
         }
         (Order::Redrive, said) => {
             // Record the death before deleting the letter. A crash in between only repeats the recording.
-            if let Message::Death(_, stopped) = said {
+            if let DeadLetterMessage::TaskStop(_, stopped) = said {
                 match task_stopped(ctx, stopped).await {
                     Ok(()) => {}
                     Err(error) if error.is_transient() => return Err(error),
@@ -180,7 +180,7 @@ fn letter(queue: Queue, message: &DeadMessage) -> Letter {
         sent_at: message.sent_at,
         received: message.received,
         message: parse_dead_letter(queue, &message.body),
-        body: pullyard_domain::text::clipped(&shown(queue, &message.body), LONGEST_BODY),
+        body: pullyard_domain::text::truncate(&shown(queue, &message.body), LONGEST_BODY),
     }
 }
 

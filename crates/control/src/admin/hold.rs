@@ -3,7 +3,7 @@
 use crate::context::Hint;
 use crate::facts::today;
 use crate::{Context, Error};
-use pullyard_domain::budget::Today;
+use pullyard_domain::budget::DailyUsage;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::{Project, Settings};
 use pullyard_store::{WorkKey, Write};
@@ -19,19 +19,19 @@ pub(crate) const WAKES_FOR: Duration = Duration::from_secs(3);
 /// Idempotent: a held project keeps the first requester's name and reason.
 /// Errors: `NotFound`; `Invalid`; `Contended`.
 pub async fn hold_project(ctx: &Context, id: &ProjectId, by: &str, reason: &str) -> Result<Project, Error> {
-    change(ctx, id, |settings| settings.held(by, reason)).await
+    change(ctx, id, |settings| settings.hold(by, reason)).await
 }
 
 /// Writes: PROJECT if `rev` is unchanged; then hints, which the sweeper repeats if they are lost.
 /// Idempotent: a project that is not held does not change.
 /// Errors: `NotFound`; `Contended`.
 pub async fn release_project(ctx: &Context, id: &ProjectId) -> Result<Project, Error> {
-    let released = change(ctx, id, Settings::released).await?;
+    let released = change(ctx, id, Settings::release).await?;
     wake_held(ctx, &released).await;
     Ok(released)
 }
 
-pub async fn budget_of(ctx: &Context, id: &ProjectId) -> Result<(Project, Today), Error> {
+pub async fn budget_of(ctx: &Context, id: &ProjectId) -> Result<(Project, DailyUsage), Error> {
     let found = ctx.store.project(id).await?;
     let project = found.ok_or_else(|| Error::NotFound { what: "project", name: id.to_string() })?;
     let today = today(ctx, Some(&project), ctx.clock.now()).await?;
@@ -48,7 +48,7 @@ async fn change(ctx: &Context, id: &ProjectId, to: impl Fn(Settings) -> Settings
         if settings == project.settings {
             return Ok(project);
         }
-        settings.check().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
+        settings.validate().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
         let changed = Project { settings, ..project };
         if ctx.store.put_project(&changed).await? == Write::Applied {
             tracing::info!(project = %id, held_by = changed.settings.held_by, "project hold changed");
@@ -77,7 +77,7 @@ pub(crate) async fn take_up_held(ctx: &Context, project: &Project) -> Result<u32
         return Ok(0);
     }
     // Wake only as many as the budget allows, so that the oldest entries get it.
-    let room = project.settings.budget.room(&today(ctx, Some(project), ctx.clock.now()).await?);
+    let room = project.settings.budget.remaining_jobs(&today(ctx, Some(project), ctx.clock.now()).await?);
     let (mut woken, began) = (0, ctx.clock.steady());
     for key in waiting.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
         if ctx.clock.steady().saturating_sub(began) >= WAKES_FOR {

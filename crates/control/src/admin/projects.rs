@@ -7,18 +7,18 @@ use crate::review::back;
 use crate::{Context, Error};
 use pullyard_domain::agent::{Agent, ModelKey};
 use pullyard_domain::auth::Auth;
-use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::hook::Poll;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::{ForgeKind, Integration, Project, Repository, SettingFault, Settings, check_change};
-use pullyard_domain::removal::name_of_another;
+use pullyard_domain::project::{ForgeKind, Integration, Project, Repository, SettingFault, Settings, validate_change};
+use pullyard_domain::removal::reused_name_fault;
 use pullyard_domain::secret::SecretKind;
 use pullyard_store::Write;
 
 /// Idempotent: creating the same project again returns it.
 /// Errors: `Invalid` settings; `Taken` if a different project has the id.
 pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings: Settings) -> Result<Project, Error> {
-    let settings = settings.tidied();
+    let settings = settings.normalize();
     check(ctx, &settings)?;
     let project = Project { id, name, settings, rev: 0 };
     if ctx.store.put_project(&project).await? == Write::Applied {
@@ -32,7 +32,7 @@ pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings
 
 /// Errors: `Invalid`; `NotFound`; `ChangedMeanwhile`.
 pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, revision: u64) -> Result<Project, Error> {
-    let settings = settings.tidied();
+    let settings = settings.normalize();
     check(ctx, &settings)?;
     let Some(project) = ctx.store.project(id).await? else {
         return Err(Error::NotFound { what: "project", name: id.to_string() });
@@ -40,7 +40,7 @@ pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, rev
     if project.rev != revision {
         return Err(Error::ChangedMeanwhile { revision: project.rev });
     }
-    check_change(&project.settings, &settings).map_err(refused)?;
+    validate_change(&project.settings, &settings).map_err(refused)?;
     let changed = Project { settings, ..project };
     match ctx.store.put_project(&changed).await? {
         Write::Applied => {
@@ -83,7 +83,7 @@ pub async fn connect_forge(
 /// Refuses a name under which another forge was connected before.
 pub(crate) async fn was_no_other(ctx: &Context, id: &IntegrationId, api_url: &str) -> Result<(), Error> {
     let former = ctx.store.former_address(id).await?;
-    match name_of_another(id, former.as_deref(), api_url) {
+    match reused_name_fault(id, former.as_deref(), api_url) {
         Some(fault) => Err(Error::Invalid { pointer: "/id", fault }),
         None => Ok(()),
     }
@@ -93,7 +93,7 @@ pub(crate) async fn was_no_other(ctx: &Context, id: &IntegrationId, api_url: &st
 pub struct RepositoryWork {
     pub agent: Agent,
     pub workflows: bool,
-    pub commands: OwnCommands,
+    pub commands: CommandOverrides,
 }
 
 /// Idempotent: adding the same repository again replaces its settings.
@@ -114,7 +114,7 @@ pub async fn add_repository(
     let RepositoryWork { agent, workflows, commands } = works;
     let refused = |(field, fault)| Error::Invalid { pointer: of_commands(field), fault };
     commands.check(settings.command_policy).map_err(refused)?;
-    agent.check().map_err(|bad| Error::Invalid { pointer: of_agent(bad.field), fault: bad.fault })?;
+    agent.check_for_repository().map_err(|bad| Error::Invalid { pointer: of_agent(bad.field), fault: bad.message })?;
     let asked = ctx.clock.now();
     let found = forge_for_new(ctx, &integration, name).await?.repository(name.as_str()).await?;
     if !may_clone_from(&integration.api_url, &found.clone_url) {
@@ -170,9 +170,9 @@ fn refused(bad: SettingFault) -> Error {
 }
 
 fn check(ctx: &Context, settings: &Settings) -> Result<(), Error> {
-    settings.check().map_err(refused)?;
+    settings.validate().map_err(refused)?;
     // Runners receive the values of these secrets.
-    settings.model_secrets.named().try_for_each(|(key, secret)| {
+    settings.model_secrets.iter().try_for_each(|(key, secret)| {
         let pointer = match key {
             ModelKey::AnthropicApiKey => "/model_secrets/anthropic_api_key",
             ModelKey::ClaudeToken => "/model_secrets/claude_token",

@@ -130,7 +130,7 @@ mod tests {
     use pullyard_domain::id::{ClaimId, ProjectId};
 
     fn job() -> JobId {
-        JobId::of_request(&ProjectId::new("acme").unwrap(), "caller", "key")
+        JobId::for_request(&ProjectId::new("acme").unwrap(), "caller", "key")
     }
 
     fn fence() -> Fence {

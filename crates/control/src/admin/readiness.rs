@@ -1,7 +1,7 @@
 //! Reports from the sweeper's item whether the deployment works, and its current load.
 
 use crate::{Context, Error};
-use pullyard_domain::gauges::{Gauges, Sweeping, sweeping};
+use pullyard_domain::gauges::{Gauges, SweeperGauges, sweeper_state};
 use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,11 +10,11 @@ pub struct Snapshot {
     pub gauges: Option<Gauges>,
 }
 
-pub async fn readiness(ctx: &Context) -> Result<Sweeping, Error> {
+pub async fn readiness(ctx: &Context) -> Result<SweeperGauges, Error> {
     let last = ctx.store.sweeps().await.inspect_err(|error| {
         tracing::warn!(error = %error, "table read failed");
     })?;
-    Ok(sweeping(last.map(|last| last.at), ctx.clock.now()))
+    Ok(sweeper_state(last.map(|last| last.at), ctx.clock.now()))
 }
 
 pub async fn snapshot(ctx: &Context) -> Result<Snapshot, Error> {

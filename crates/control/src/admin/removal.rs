@@ -2,7 +2,7 @@
 
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
-use pullyard_domain::hook::Hook;
+use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::Job;
 
@@ -30,7 +30,7 @@ pub(crate) async fn kept_by_newest_jobs(
 
 pub(crate) async fn kept_by_hooks(
     ctx: &Context,
-    keeps: impl Fn(&Hook) -> Option<Denial>,
+    keeps: impl Fn(&Webhook) -> Option<Denial>,
 ) -> Result<Option<Denial>, Error> {
     let mut after: Option<String> = None;
     loop {

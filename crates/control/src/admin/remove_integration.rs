@@ -6,7 +6,7 @@ use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::Integration;
-use pullyard_domain::removal::{forge_kept_by_hook, forge_kept_by_job, forge_kept_by_repository};
+use pullyard_domain::removal::{deny_disconnect_for_hook, deny_disconnect_for_job, deny_disconnect_for_repository};
 use pullyard_store::Write;
 
 /// Newest jobs checked per project. Older jobs were checked when their repository was removed.
@@ -37,15 +37,15 @@ async fn kept(ctx: &Context, forge: &IntegrationId) -> Result<Option<Denial>, Er
     let projects = projects(ctx).await?;
     for project in &projects {
         let all = ctx.store.repositories(project).await?;
-        if let Some(denial) = all.iter().find_map(|repository| forge_kept_by_repository(forge, repository)) {
+        if let Some(denial) = all.iter().find_map(|repository| deny_disconnect_for_repository(forge, repository)) {
             return Ok(Some(denial));
         }
     }
-    if let Some(denial) = kept_by_hooks(ctx, |hook| forge_kept_by_hook(forge, hook)).await? {
+    if let Some(denial) = kept_by_hooks(ctx, |hook| deny_disconnect_for_hook(forge, hook)).await? {
         return Ok(Some(denial));
     }
     for project in &projects {
-        let by_job = kept_by_newest_jobs(ctx, project, MOST_JOBS, |job| forge_kept_by_job(forge, job));
+        let by_job = kept_by_newest_jobs(ctx, project, MOST_JOBS, |job| deny_disconnect_for_job(forge, job));
         if let Some(denial) = by_job.await? {
             return Ok(Some(denial));
         }

@@ -6,7 +6,9 @@ use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::removal::{kept_by_hook, kept_by_job, kept_by_pull_request, without_default};
+use pullyard_domain::removal::{
+    clear_default_repository, deny_for_active_job, deny_for_hook, deny_for_open_pull_request,
+};
 use pullyard_store::{Removal, Write};
 use std::collections::BTreeSet;
 
@@ -45,7 +47,7 @@ pub async fn remove_repository(
             ctx.store.project(project),
         )?;
         let changed = stored.and_then(|stored| {
-            let settings = without_default(&stored.settings, &names)?;
+            let settings = clear_default_repository(&stored.settings, &names)?;
             Some(Project { settings, ..stored })
         });
         let removal =
@@ -59,14 +61,14 @@ pub async fn remove_repository(
 }
 
 async fn kept(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
-    let by_job = kept_by_newest_jobs(ctx, &repository.project, MOST_JOBS, |job| kept_by_job(repository, job));
+    let by_job = kept_by_newest_jobs(ctx, &repository.project, MOST_JOBS, |job| deny_for_active_job(repository, job));
     if let Some(denial) = by_job.await? {
         return Ok(Some(denial));
     }
     if let Some(denial) = pull_request_of(ctx, repository).await? {
         return Ok(Some(denial));
     }
-    kept_by_hooks(ctx, |hook| kept_by_hook(repository, hook)).await
+    kept_by_hooks(ctx, |hook| deny_for_hook(repository, hook)).await
 }
 
 async fn pull_request_of(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
@@ -76,7 +78,7 @@ async fn pull_request_of(ctx: &Context, repository: &Repository) -> Result<Optio
         let is_its = |id: &PullRequestId| id.integration == repository.integration && id.repository == repository.id;
         let ids: BTreeSet<_> = open.into_iter().map(|(id, _)| id).filter(is_its).collect();
         for linked in ctx.store.pull_requests(&ids).await? {
-            if let Some(denial) = kept_by_pull_request(repository, &linked?) {
+            if let Some(denial) = deny_for_open_pull_request(repository, &linked?) {
                 return Ok(Some(denial));
             }
         }

@@ -40,7 +40,7 @@ pub(crate) fn whole_name(ctx: &Context, kind: SecretKind, name: &SecretName, val
 
 /// Allows only users' secrets of this kind, because the value goes to an address that the user chooses or to jobs.
 pub(crate) fn may_name(ctx: &Context, kind: SecretKind, secret: &str, pointer: &'static str) -> Result<(), Error> {
-    let prefix = format!("{}{}", ctx.secret_root, kind.folder());
+    let prefix = format!("{}{}", ctx.secret_root, kind.path_prefix());
     if secret == ctx.key_secret || !secret.starts_with(&prefix) {
         let of_jobs = if kind == SecretKind::Job { " for jobs (`pullyard secrets set NAME --for-jobs`)" } else { "" };
         return Err(Error::Invalid {
@@ -59,7 +59,7 @@ pub async fn secrets(ctx: &Context, after: Option<&str>) -> Result<(Vec<UserSecr
     let (seen, next) = ctx.secrets.list(&ctx.secret_root, after.as_deref()).await?;
     let named = seen.into_iter().filter_map(|seen| {
         let rest = seen.name.strip_prefix(&ctx.secret_root)?;
-        let of = |kind: SecretKind| Some((kind, SecretName::new(rest.strip_prefix(kind.folder())?).ok()?));
+        let of = |kind: SecretKind| Some((kind, SecretName::new(rest.strip_prefix(kind.path_prefix())?).ok()?));
         let (kind, name) = SecretKind::ALL.into_iter().find_map(of)?;
         Some(UserSecret { kind, name, secret: seen.name, set_at: seen.set_at })
     });

@@ -20,9 +20,9 @@ pub async fn test_integration(ctx: &Context, id: &IntegrationId) -> Result<Teste
         return Err(Error::NotFound { what: "integration", name: id.to_string() });
     };
     match ask(ctx, &integration).await {
-        Ok(account) if account.may_be(&integration.account) => Ok(Tested::Works),
+        Ok(account) if account.may_equal(&integration.account) => Ok(Tested::Works),
         Ok(account) => Ok(Tested::Another(account)),
-        Err(Error::Forge(error)) => Ok(Tested::Refused(pullyard_domain::text::causes(&error))),
+        Err(Error::Forge(error)) => Ok(Tested::Refused(pullyard_domain::text::format_error_chain(&error))),
         Err(Error::Cloud(pullyard_cloud::Error::NoSecret { name })) => {
             Ok(Tested::Refused(format!("read the secret {name}: it does not exist or is empty")))
         }

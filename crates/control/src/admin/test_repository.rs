@@ -3,7 +3,7 @@
 use crate::forge::{app_of, forge_of};
 use crate::{Context, Error};
 use pullyard_domain::id::{ProjectId, RepositoryName};
-use pullyard_domain::text::causes;
+use pullyard_domain::text::format_error_chain;
 use pullyard_forge::features::{BITBUCKET, BitbucketPulls, GitHubAccess, TABLE, Workflows, judge, judge_on_bitbucket};
 pub use pullyard_forge::features::{Feature, Need, Row, Verdict};
 use pullyard_forge::{Error as Refusal, Forge};
@@ -65,7 +65,7 @@ pub async fn test_repository(
                 }
                 _ => format!("Test it with `pullyard integrations test {}`.", integration.id),
             };
-            Ok(RepositoryTested::Unseen { why: causes(&error), help })
+            Ok(RepositoryTested::Unseen { why: format_error_chain(&error), help })
         }
         Err(error) => Err(error),
     }

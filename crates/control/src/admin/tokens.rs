@@ -4,7 +4,7 @@ use crate::jobs::create_job::Requester;
 use crate::{Context, Error};
 use pullyard_domain::id::{EventId, TokenId};
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::token::{NewToken, SHOWN};
+use pullyard_domain::token::{NewToken, VISIBLE_CHARS};
 use pullyard_store::{Request, Token, Write};
 use sha2::{Digest, Sha256};
 
@@ -32,7 +32,7 @@ pub async fn create_token(
     caller: &Requester,
     key: Option<EventId>,
 ) -> Result<MadeToken, Error> {
-    new.check().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
+    new.validate().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
     let now = ctx.clock.now();
     let request = key.map(|key| Request { caller: keys_of(caller), key, content: content_of(&new), at: now });
     refuse_repeat(ctx, request.as_ref(), now).await?;
@@ -73,7 +73,7 @@ fn made(new: &NewToken, caller: &Requester, now: Timestamp) -> MadeToken {
         hash: token_hash(&text),
         kind: new.kind,
         name: new.name.clone(),
-        prefix: text.chars().take(SHOWN).collect(),
+        prefix: text.chars().take(VISIBLE_CHARS).collect(),
         scopes: new.scopes.clone(),
         projects: new.projects.clone(),
         expires_at: new.expires_in.map(|length| now.plus(length)),

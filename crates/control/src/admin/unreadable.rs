@@ -16,7 +16,7 @@ pub async fn record_unreadable(
 ) -> Result<DeliveryId, Error> {
     let hash: String = Sha256::digest(body).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let delivery = Delivery {
-        id: DeliveryId::of_unreadable(caller, &hash),
+        id: DeliveryId::for_unreadable(caller, &hash),
         project: project.clone(),
         source: Source::TicketTool,
         event: EventId::new(format!("sha256:{hash}"))

@@ -2,7 +2,7 @@
 
 use crate::tally::Count;
 use crate::{Context, Error};
-use pullyard_domain::breaker::{Breaker, BreakerId, By, Trouble};
+use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerId};
 use pullyard_domain::id::RunnerId;
 use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
@@ -24,19 +24,19 @@ pub(crate) async fn shut(
     job: &Job,
     capability: &str,
     runner: Option<&RunnerId>,
-    trouble: &Trouble,
+    trouble: &AccountFault,
 ) -> Result<Timestamp, Error> {
-    let Some(account) = trouble.account(job.policy.key(), &job.project, runner) else {
+    let Some(account) = trouble.account(job.policy.key_owner(), &job.project, runner) else {
         let times = job.model.as_ref().map_or(0, |model| model.times).saturating_add(1);
-        return Ok(trouble.until(times, ctx.clock.now()));
+        return Ok(trouble.blocked_until(times, ctx.clock.now()));
     };
     let id = BreakerId { account, capability: capability.to_owned() };
-    let by = By { job: job.id.clone(), attempt: job.attempt };
+    let by = AttemptRef { job: job.id.clone(), attempt: job.attempt };
     let mut rounds = ctx.rounds(&id);
     loop {
         let before = ctx.store.breaker(&id).await?;
         let now = ctx.clock.now();
-        match (Breaker::opened(before.as_ref(), &id, trouble, &by, now), before) {
+        match (Breaker::record_fault(before.as_ref(), &id, trouble, &by, now), before) {
             (Some(next), before) => {
                 if ctx.store.put_breaker(&next, before.as_ref()).await? == Write::Applied {
                     if before.is_none_or(|before| before.opened != next.opened) {
@@ -51,7 +51,7 @@ pub(crate) async fn shut(
                 rounds.again().await?;
             }
             (None, Some(stands)) => return Ok(stands.until),
-            (None, None) => return Ok(trouble.until(1, now)),
+            (None, None) => return Ok(trouble.blocked_until(1, now)),
         }
     }
 }

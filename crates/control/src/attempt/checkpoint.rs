@@ -3,9 +3,9 @@
 use super::load_trusted;
 use crate::jobs::artifacts::checkpoint_of;
 use crate::{Context, Error};
-use pullyard_domain::artifact::{Artifact, WhyMissing};
+use pullyard_domain::artifact::{Artifact, MissingReason};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Fence, goes_on_from};
+use pullyard_domain::job::{Fence, resumes_work_of};
 
 /// Limit of retries followed. A job whose agent never ran does not count: it may have failed without this checkpoint.
 const MOST_RETRIES: usize = 3;
@@ -30,7 +30,7 @@ pub struct Checkpoint {
 pub struct Missing {
     pub job: JobId,
     pub attempt: u32,
-    pub why: WhyMissing,
+    pub why: MissingReason,
 }
 
 /// Returns the newest downloadable checkpoint of an earlier attempt or retried job, and a newer one as missing.
@@ -47,16 +47,16 @@ pub async fn checkpoint(ctx: &Context, fence: &Fence) -> Result<Left, Error> {
             let (job, attempt) = (of.id.clone(), kept.attempt);
             let lost = |why| Missing { job: job.clone(), attempt, why };
             if kept.is_expired(now) {
-                missing.get_or_insert_with(|| lost(WhyMissing::Expired));
+                missing.get_or_insert_with(|| lost(MissingReason::Expired));
                 continue;
             }
             if back > MOST_RETRIES {
-                missing.get_or_insert_with(|| lost(WhyMissing::TooFarBack));
+                missing.get_or_insert_with(|| lost(MissingReason::TooFarBack));
                 return Ok(Left { checkpoint: None, missing });
             }
             let (found, is_missing) = checkpoint_of(ctx, &kept).await?;
             if is_missing {
-                missing.get_or_insert_with(|| lost(WhyMissing::NotUploaded));
+                missing.get_or_insert_with(|| lost(MissingReason::NotUploaded));
             }
             if let Some((artifact, address)) = found {
                 return Ok(Left { checkpoint: Some(Checkpoint { job, attempt, artifact, address }), missing });
@@ -64,7 +64,7 @@ pub async fn checkpoint(ctx: &Context, fence: &Fence) -> Result<Left, Error> {
         }
         let Some(before) = &of.retry_of else { break };
         match ctx.store.job(before).await? {
-            Some(before) if goes_on_from(&of, &before) => {
+            Some(before) if resumes_work_of(&of, &before) => {
                 back += usize::from(before.worked);
                 of = before;
             }

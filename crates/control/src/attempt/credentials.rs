@@ -66,7 +66,7 @@ async fn of_model(ctx: &Context, job: &Job, project: Option<&Project>) -> Result
     };
     let named = &project.settings.model_secrets;
     let mut model = Vec::new();
-    for (key, secret) in named.named().filter(|(key, _)| key.is_for(capability)) {
+    for (key, secret) in named.iter().filter(|(key, _)| key.supports_capability(capability)) {
         match ctx.secrets.get(secret).await {
             Ok(value) => model.push((key, value)),
             Err(pullyard_cloud::Error::NoSecret { name }) => {

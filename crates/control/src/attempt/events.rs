@@ -2,7 +2,7 @@
 
 use super::load_held;
 use crate::{Context, Error};
-use pullyard_domain::job::{Fence, NotNow, Want};
+use pullyard_domain::job::{DesiredState, Fence, TransitionRefusal};
 use pullyard_store::{Batch, Write};
 use serde::Serialize;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {
     pub next: u64,
-    pub want: Want,
+    pub want: DesiredState,
     pub watched: bool,
     pub send_every: Duration,
     pub inputs: u32,
@@ -41,7 +41,7 @@ pub async fn record_events<E: Serialize>(
         want: job.want,
         inputs: job.inputs,
         watched: job.is_watched(now),
-        send_every: job.send_every(now),
+        send_every: job.send_interval(now),
     })
 }
 
@@ -51,9 +51,9 @@ async fn note_heard(ctx: &Context, fence: &Fence, inputs: u32) -> Result<(), Err
         let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
-        let next = match job.hears(fence, inputs) {
+        let next = match job.acknowledge_inputs(fence, inputs) {
             Ok(next) => next,
-            Err(NotNow::Already) => return Ok(()),
+            Err(TransitionRefusal::AlreadyDone) => return Ok(()),
             Err(refusal) => return Err(Error::refused(refusal, ctx.clock.now())),
         };
         if ctx.store.update_job(&next).await? == Write::Applied {

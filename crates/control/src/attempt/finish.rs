@@ -4,11 +4,11 @@ use crate::attempt::breaker::{capability_of, shut};
 use crate::jobs::ending::{Took, pull_request_of, write_told_end};
 use crate::jobs::requeue::write_told_requeue;
 use crate::{Context, Error};
-use pullyard_domain::breaker::Trouble;
+use pullyard_domain::breaker::AccountFault;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::FinishId;
-use pullyard_domain::job::{End, Fence, Job, NotNow, Status, Troubled, Work};
-use pullyard_domain::outcome::link_of;
+use pullyard_domain::job::{AgentReport, End, Fence, Job, JobStatus, ModelFaultReport, TransitionRefusal};
+use pullyard_domain::outcome::pull_request_link;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Proof, Write};
 
@@ -18,7 +18,7 @@ pub struct Finish {
     pub end: End,
     /// Known or estimated cost. Units: millionths of a US dollar.
     pub spent_usd_micros: Option<u64>,
-    pub work: Option<Work>,
+    pub work: Option<AgentReport>,
 }
 
 /// Ends an attempt and its job. If the model's account is unavailable, the job waits instead (see `breaker.rs`).
@@ -26,7 +26,7 @@ pub struct Finish {
 /// Idempotent: by the finish's id.
 /// Errors: `LeaseLost` if the attempt no longer holds the job. A late result is still stored (`recorded`) and its pull
 /// request linked; without the link, every later review would be refused.
-pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Status, Error> {
+pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<JobStatus, Error> {
     let mut rounds = ctx.rounds(&fence.job);
     loop {
         let now = ctx.clock.now();
@@ -34,7 +34,7 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
             return Err(Error::LeaseLost { recorded: false });
         };
         // An adopting job needs no model. An older runner starts its agent without a key; ignore that failure.
-        let asks_its_model = job.adopts.is_none() && job.held_by(fence).is_ok();
+        let asks_its_model = job.adopts.is_none() && job.check_fence(fence).is_ok();
         if let Some((failure, trouble)) = trouble_of(&finish.end).filter(|_| asks_its_model) {
             match waits(ctx, &job, fence, finish, (failure, &trouble)).await? {
                 Some(status) => return Ok(status),
@@ -44,10 +44,10 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
                 }
             }
         }
-        let ended = match job.finished(fence, &finish.id, finish.end.clone(), now) {
+        let ended = match job.finish(fence, &finish.id, finish.end.clone(), now) {
             Ok(ended) => ended.with_cost(finish.spent_usd_micros.unwrap_or(0)),
-            Err(NotNow::Already) => return Ok(job.status),
-            Err(NotNow::LeaseLost) => {
+            Err(TransitionRefusal::AlreadyDone) => return Ok(job.status),
+            Err(TransitionRefusal::LeaseLost) => {
                 return Err(Error::LeaseLost { recorded: keep_late_result(ctx, &job, fence, &finish.end).await? });
             }
             Err(refusal) => return Err(Error::refused(refusal, now)),
@@ -60,9 +60,9 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Sta
     }
 }
 
-fn trouble_of(end: &End) -> Option<(&Failure, Trouble)> {
+fn trouble_of(end: &End) -> Option<(&Failure, AccountFault)> {
     match end {
-        End::Failed(failure, None) => Trouble::of(failure).map(|trouble| (failure, trouble)),
+        End::Failed(failure, None) => AccountFault::from_failure(failure).map(|trouble| (failure, trouble)),
         End::Completed(_) | End::Failed(..) | End::Cancelled => None,
     }
 }
@@ -74,21 +74,21 @@ async fn waits(
     job: &Job,
     fence: &Fence,
     finish: &Finish,
-    (failure, trouble): (&Failure, &Trouble),
-) -> Result<Option<Status>, Error> {
+    (failure, trouble): (&Failure, &AccountFault),
+) -> Result<Option<JobStatus>, Error> {
     let runner = job.run.as_ref().and_then(|run| run.runner.as_ref());
     let capability = capability_of(ctx, job).await?;
     let until = shut(ctx, job, &capability, runner, trouble).await?;
-    let met = Troubled {
+    let met = ModelFaultReport {
         finish: finish.id.clone(),
         failure: failure.clone(),
-        trouble: *trouble,
+        fault: *trouble,
         capability,
-        until,
+        blocked_until: until,
         session: finish.work.as_ref().map(|work| (work.agent.clone(), work.session.clone())),
     };
     let now = ctx.clock.now();
-    let next = job.waits_for_model(fence, &met, now).map_err(|refusal| Error::refused(refusal, now))?;
+    let next = job.requeue_for_model(fence, &met, now).map_err(|refusal| Error::refused(refusal, now))?;
     let next = next.with_cost(finish.spent_usd_micros.unwrap_or(0));
     let took = Took { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
     let written = write_told_requeue(ctx, job, &next, (failure.clone(), took), Proof::Nothing, now).await?;
@@ -132,12 +132,12 @@ async fn link(ctx: &Context, job: &Job) -> Result<(), Error> {
 }
 
 async fn showing(ctx: &Context, job: &Job) -> Result<Option<Ticket>, Error> {
-    let (Some(key), Some(link)) = (&job.ticket, link_of(job)) else { return Ok(None) };
+    let (Some(key), Some(link)) = (&job.ticket, pull_request_link(job)) else { return Ok(None) };
     let ticket = ctx.store.ticket(&job.project, key).await?.filter(|ticket| ticket.pull_request.is_none());
     Ok(ticket.map(|mut ticket| {
         // Keep a pending status change, but do not request a synced one again.
         let status = ticket.wanted.status.clone().filter(|_| ticket.is_unsynced());
-        ticket.want(status, ticket.wanted.badge, Some(link));
+        ticket.request_state(status, ticket.wanted.badge, Some(link));
         ticket
     }))
 }

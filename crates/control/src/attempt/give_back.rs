@@ -3,20 +3,20 @@
 use crate::jobs::ending::Took;
 use crate::jobs::rest::write_told_rest;
 use crate::{Context, Error};
-use pullyard_domain::job::{AttemptEnd, Fence, NotNow, Rest, Status, Work, Yielded};
+use pullyard_domain::job::{AgentReport, AttemptEnd, Fence, JobStatus, SuspendReport, Suspension, TransitionRefusal};
 use pullyard_store::{Proof, Write};
 
 #[derive(Clone, Debug)]
 pub struct GivesBack {
-    pub yielded: Yielded,
+    pub yielded: SuspendReport,
     pub spent_usd_micros: Option<u64>,
     /// The agent and its usage. `None` if no agent began, or from an older runner.
-    pub work: Option<Work>,
+    pub work: Option<AgentReport>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GaveBack {
-    Over(Status),
+    Over(JobStatus),
     /// The attempt continues, because the agent has not read the newest input.
     NewerInput,
 }
@@ -32,15 +32,15 @@ pub async fn give_back(ctx: &Context, fence: &Fence, gives: &GivesBack) -> Resul
         let Some(job) = ctx.store.job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
-        let next = match job.yielded(fence, yielded, now) {
+        let next = match job.suspend(fence, yielded, now) {
             Ok(next) => next.with_cost(spent_usd_micros.unwrap_or(0)),
-            Err(NotNow::Already) => return Ok(GaveBack::Over(job.status)),
-            Err(NotNow::NewerInput) => return Ok(GaveBack::NewerInput),
+            Err(TransitionRefusal::AlreadyDone) => return Ok(GaveBack::Over(job.status)),
+            Err(TransitionRefusal::NewerInput) => return Ok(GaveBack::NewerInput),
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };
-        let ended = match yielded.rest {
-            Rest::Asks { .. } => AttemptEnd::Asked {},
-            Rest::Pauses => AttemptEnd::Paused {},
+        let ended = match yielded.suspension {
+            Suspension::Question { .. } => AttemptEnd::Asked {},
+            Suspension::Pause => AttemptEnd::Paused {},
         };
         if write_told_rest(ctx, &job, &next, (ended, took), Proof::Nothing, now).await? == Write::Applied {
             return Ok(GaveBack::Over(next.status));

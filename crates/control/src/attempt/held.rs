@@ -7,7 +7,7 @@ use pullyard_domain::job::{Fence, Job};
 /// Errors: `LeaseLost` if the attempt does not hold the job.
 pub(crate) async fn load_held(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
     let job = ctx.store.job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })?;
-    job.held_by(fence).map_err(|refusal| Error::refused(refusal, ctx.clock.now()))?;
+    job.check_fence(fence).map_err(|refusal| Error::refused(refusal, ctx.clock.now()))?;
     Ok(job)
 }
 

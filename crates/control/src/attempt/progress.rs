@@ -2,13 +2,13 @@
 
 use crate::runner::trusted;
 use crate::{Context, Error};
-use pullyard_domain::job::{Fence, Job, NotNow, Status, Want};
+use pullyard_domain::job::{DesiredState, Fence, Job, JobStatus, TransitionRefusal};
 use pullyard_store::Write;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progressed {
-    pub want: Want,
+    pub want: DesiredState,
     /// Remaining time in which no other process can end the lease. Only for Syncing.
     pub push_for: Option<Duration>,
     /// Syncing has not begun, because the agent has not read all inputs.
@@ -20,8 +20,8 @@ pub struct Progressed {
 /// Syncing does not begin while a pause is requested; the answer then has no `push_for`. It does not begin either while
 /// the job has more inputs than `told`, the number that the agent has read; `None` skips this check.
 /// Idempotent: the current phase again is a repeat. Repeating Syncing returns the remaining time and never extends it.
-/// Errors: `LeaseLost`, `WrongStatus`, `Unwanted` (only for Syncing).
-pub async fn progress(ctx: &Context, fence: &Fence, to: Status, told: Option<u32>) -> Result<Progressed, Error> {
+/// Errors: `LeaseLost`, `WrongStatus`, `StopRequested` (only for Syncing).
+pub async fn progress(ctx: &Context, fence: &Fence, to: JobStatus, told: Option<u32>) -> Result<Progressed, Error> {
     let mut rounds = ctx.rounds(&fence.job);
     loop {
         let now = ctx.clock.now();
@@ -33,22 +33,22 @@ pub async fn progress(ctx: &Context, fence: &Fence, to: Status, told: Option<u32
             push_for: job.push_until.map(|until| until.since(now)),
             goes_on: false,
         };
-        let decided = match told.filter(|_| to == Status::Syncing) {
-            Some(inputs) => job.pushed(fence, inputs, now),
-            None => job.progressed(fence, to, now),
+        let decided = match told.filter(|_| to == JobStatus::Syncing) {
+            Some(inputs) => job.begin_push(fence, inputs, now),
+            None => job.advance(fence, to, now),
         };
         let next = match decided {
             Ok(next) => next,
-            Err(NotNow::Unwanted) if job.want == Want::Pause => return Ok(answer(&job)),
-            Err(NotNow::NewerInput) => return Ok(Progressed { goes_on: true, ..answer(&job) }),
-            Err(NotNow::Already) => return Ok(answer(&job)),
+            Err(TransitionRefusal::StopRequested) if job.want == DesiredState::Pause => return Ok(answer(&job)),
+            Err(TransitionRefusal::NewerInput) => return Ok(Progressed { goes_on: true, ..answer(&job) }),
+            Err(TransitionRefusal::AlreadyDone) => return Ok(answer(&job)),
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };
-        if let Some(run) = job.run.as_ref().filter(|_| to == Status::Syncing) {
+        if let Some(run) = job.run.as_ref().filter(|_| to == JobStatus::Syncing) {
             trusted(ctx, run).await?;
         }
         if ctx.store.update_job(&next).await? == Write::Applied {
-            tracing::info!(job.id = %fence.job, attempt = fence.attempt, status = to.words(), "attempt progressed");
+            tracing::info!(job.id = %fence.job, attempt = fence.attempt, status = to.label(), "attempt progressed");
             return Ok(answer(&next));
         }
         rounds.again().await?;

@@ -4,10 +4,10 @@ use crate::admin::proof::Bootstrap;
 use crate::runner::trusted;
 use crate::{Context, Error};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
-use pullyard_domain::job::{Claim, Fence, Input, Job, Kind, NotNow};
+use pullyard_domain::job::{Claim, Fence, Input, Job, JobKind, TransitionRefusal};
 use pullyard_domain::project::Integration;
 use pullyard_domain::prompt;
-use pullyard_domain::published::ISOLATION_OF_RUNNER;
+use pullyard_domain::published::UNKNOWN_ISOLATION;
 use pullyard_store::Write;
 
 const MOST_RETRIES: usize = 50;
@@ -53,10 +53,10 @@ pub async fn start(
             // The task could not read its ARN from ECS. Use the stored one, or its death would go unnoticed.
             claim.task.clone_from(&job.dispatch.task);
         }
-        match job.claimed(&claim, now) {
+        match job.claim(&claim, now) {
             Ok(next) if ctx.store.claim(&next).await? == Write::Applied => break next,
             Ok(_) => rounds.again().await?,
-            Err(NotNow::Already) => break job,
+            Err(TransitionRefusal::AlreadyDone) => break job,
             Err(refusal) => return Err(Error::refused(refusal, now)),
         }
     };
@@ -74,7 +74,7 @@ pub async fn start(
         integration: integration
             .ok_or_else(|| Error::Inconsistent(format!("the integration of {} does not exist any more", job.id)))?,
         isolation: match &job.run {
-            Some(run) if run.runner.is_some() => ISOLATION_OF_RUNNER.into(),
+            Some(run) if run.runner.is_some() => UNKNOWN_ISOLATION.into(),
             _ => ctx.task_isolation.clone(),
         },
         inputs,
@@ -86,10 +86,10 @@ pub async fn start(
 
 async fn earlier(ctx: &Context, job: &Job) -> Result<Vec<JobId>, Error> {
     let mut all = Vec::new();
-    let mut next = job.retry_of.clone().filter(|_| job.kind == Kind::Revise);
+    let mut next = job.retry_of.clone().filter(|_| job.kind == JobKind::Revise);
     while let Some(of) = next.take().filter(|_| all.len() < MOST_RETRIES) {
         let earlier = ctx.store.job(&of).await?;
-        next = earlier.filter(|earlier| earlier.kind == Kind::Revise).and_then(|earlier| earlier.retry_of);
+        next = earlier.filter(|earlier| earlier.kind == JobKind::Revise).and_then(|earlier| earlier.retry_of);
         all.push(of);
     }
     Ok(all)

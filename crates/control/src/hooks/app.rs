@@ -3,22 +3,22 @@
 use super::drift::{Drift, drift};
 use crate::forge::app_of;
 use crate::{Context, Error};
-use pullyard_domain::hook::{Hook, HookKind, events};
+use pullyard_domain::hook::{Webhook, WebhookScope, subscribed_events};
 use pullyard_domain::project::{ForgeKind, Integration};
 use pullyard_forge::features::{lacking, least_of_app};
 use pullyard_forge::{App, GitHubApp};
 
-pub(super) async fn of(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Option<GitHubApp>, Error> {
+pub(super) async fn of(ctx: &Context, integration: &Integration, hook: &Webhook) -> Result<Option<GitHubApp>, Error> {
     match hook.kind {
-        HookKind::App {} => app_of(ctx, integration).await,
-        HookKind::Organisation { .. } | HookKind::Repository { .. } => Ok(None),
+        WebhookScope::App {} => app_of(ctx, integration).await,
+        WebhookScope::Organisation { .. } | WebhookScope::Repository { .. } => Ok(None),
     }
 }
 
 pub(super) fn of_settings(app: &App) -> Vec<Drift> {
     let page = format!("{}/permissions", app.settings_url);
     let mut drifts = Vec::new();
-    let wanted = events(ForgeKind::GitHub).iter().copied();
+    let wanted = subscribed_events(ForgeKind::GitHub).iter().copied();
     let deaf: Vec<&str> = wanted.filter(|event| !app.events.iter().any(|known| known == event)).collect();
     if !deaf.is_empty() {
         let sentence = format!("It does not send {} events; select them at {page}.", deaf.join(", "));

@@ -7,7 +7,7 @@ use crate::admin::rotate_secret::counts_until;
 use crate::error::said;
 use crate::forge::forge_of_hook;
 use crate::{Context, Error};
-use pullyard_domain::hook::{Hook, events};
+use pullyard_domain::hook::{Webhook, subscribed_events};
 use pullyard_domain::id::HookName;
 use pullyard_domain::project::ForgeKind;
 use pullyard_domain::secret::SecretKind;
@@ -18,13 +18,13 @@ use std::collections::BTreeSet;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookView {
-    pub hook: Hook,
+    pub hook: Webhook,
     pub heard: HookHeard,
     /// Until this time the previous secret is accepted, too.
     pub old_secret_until: Option<Timestamp>,
 }
 
-pub async fn view(ctx: &Context, hook: Hook) -> Result<HookView, Error> {
+pub async fn view(ctx: &Context, hook: Webhook) -> Result<HookView, Error> {
     let heard = ctx.store.hook_heard(&hook).await?;
     let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
     let old_secret_until = match counts_until(ctx, &secret).await {
@@ -56,9 +56,9 @@ pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
         let hook = ctx.store.hook(name).await?;
         let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
         let integration = integration_of(ctx, &hook.integration).await?;
-        let hook = Hook { forge: integration.kind, ..hook };
+        let hook = Webhook { forge: integration.kind, ..hook };
         let forge_id = tell(ctx, &integration, &hook).await?;
-        if ctx.store.put_hook(&Hook { forge_id, ..hook }).await? == Write::Applied {
+        if ctx.store.put_hook(&Webhook { forge_id, ..hook }).await? == Write::Applied {
             return verify_hook(ctx, name).await;
         }
         rounds.again().await?;
@@ -85,7 +85,7 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
         }
     };
     let Some(one) = one else {
-        let none = || drift("missing", format!("{} has no such hook.", hook.kind.words()), true);
+        let none = || drift("missing", format!("{} has no such hook.", hook.kind.label()), true);
         return Ok(vec![settings.as_ref().map_or_else(none, app::missing)]);
     };
     let mut drifts = Vec::new();
@@ -110,7 +110,7 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
     if !one.verifies_tls {
         drifts.push(drift("insecure_ssl", "It does not verify Pullyard's certificate.", true));
     }
-    if !integration.kind.lists_deliveries() {
+    if !integration.kind.supports_redelivery() {
         return Ok(drifts);
     }
     match forge.deliveries(&scope, one.id).await {
@@ -132,7 +132,7 @@ fn subscription(kind: ForgeKind, one: &pullyard_forge::Hook) -> Vec<Drift> {
         drifts.push(drift("disabled", "It is disabled.", true));
     }
     let (have, want): (BTreeSet<&str>, BTreeSet<&str>) =
-        (one.events.iter().map(String::as_str).collect(), events(kind).iter().copied().collect());
+        (one.events.iter().map(String::as_str).collect(), subscribed_events(kind).iter().copied().collect());
     if have != want && !have.contains("*") {
         let list = |of: Vec<&&str>| of.into_iter().copied().collect::<Vec<_>>().join(", ");
         let (less, more) = (list(want.difference(&have).collect()), list(have.difference(&want).collect()));

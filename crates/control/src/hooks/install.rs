@@ -4,7 +4,9 @@ use super::app;
 use crate::forge::{forge_for_new, forge_of_hook, repository_of_hook};
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
-use pullyard_domain::hook::{Hook, HookKind, events, longest_secret, no_apps, unfit_secret};
+use pullyard_domain::hook::{
+    Webhook, WebhookScope, app_webhook_refusal, max_secret_chars, secret_fault, subscribed_events,
+};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{ForgeKind, Integration};
 use pullyard_domain::secret::SecretKind;
@@ -39,7 +41,7 @@ pub struct NewHook {
 /// Idempotent: by name; a repeat repairs differences at the forge. A stale concurrent install updates the forge again.
 /// Errors: `NotFound` (project, integration); `Forge`; `Contended`; `Taken` if the name belongs to another hook;
 /// `Invalid` for an App's hook at a forge without Apps, or a secret that the forge does not accept.
-pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
+pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error> {
     for project in std::iter::once(&new.home).chain(&new.others) {
         if ctx.store.project(project).await?.is_none() {
             return Err(Error::NotFound { what: "project", name: project.to_string() });
@@ -48,16 +50,16 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
     let base_url = address(&new.base_url)?;
     let integration = integration_of(ctx, &new.integration).await?;
     let kind = match &new.target {
-        Target::App => match no_apps(integration.kind, &integration.id) {
+        Target::App => match app_webhook_refusal(integration.kind, &integration.id) {
             Some(fault) => return Err(Error::Invalid { pointer: "/app", fault }),
-            None => HookKind::App {},
+            None => WebhookScope::App {},
         },
-        Target::Organisation(login) => HookKind::Organisation { login: login.clone() },
+        Target::Organisation(login) => WebhookScope::Organisation { login: login.clone() },
         Target::Repository(name) => {
             let found = forge_for_new(ctx, &integration, name).await?.repository(name.as_str()).await?;
             let name = RepositoryName::new(found.full_name)
                 .map_err(|bad| Error::Invalid { pointer: "/repository", fault: bad.to_string() })?;
-            HookKind::Repository { name, id: found.id }
+            WebhookScope::Repository { name, id: found.id }
         }
     };
     let mut rounds = ctx.rounds(&new.name);
@@ -66,7 +68,7 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
         if known.as_ref().is_some_and(|known| known.integration != new.integration || !same(&known.kind, &kind)) {
             return Err(Error::Taken { what: "hook", name: new.name.to_string() });
         }
-        let hook = Hook {
+        let hook = Webhook {
             home: new.home.clone(),
             others: new.others.clone(),
             base_url: Some(base_url.clone()),
@@ -79,17 +81,17 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
             rounds.again().await?;
             continue;
         }
-        let hook = Hook { rev: hook.rev + u64::from(known.as_ref() != Some(&hook)), ..hook };
+        let hook = Webhook { rev: hook.rev + u64::from(known.as_ref() != Some(&hook)), ..hook };
         have_secret(ctx, &hook).await?;
         if new.by_hand {
             return Ok(hook);
         }
         let forge_id = tell(ctx, &integration, &hook).await?;
-        let told = Hook { forge_id, ..hook };
+        let told = Webhook { forge_id, ..hook };
         // Write even if unchanged: a concurrent install is then stale and updates the forge again.
         if ctx.store.put_hook(&told).await? == Write::Applied {
-            tracing::info!(hook = %told.name, of = told.kind.words(), "hook installed");
-            return Ok(Hook { rev: told.rev + 1, ..told });
+            tracing::info!(hook = %told.name, of = told.kind.label(), "hook installed");
+            return Ok(Webhook { rev: told.rev + 1, ..told });
         }
         rounds.again().await?;
     }
@@ -97,7 +99,7 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Hook, Error> {
 
 /// Creates the hook at the forge, or updates the one with our address. An App's hook exists already.
 /// Errors: `Forge`; `Invalid` for an App without a hook, or a secret that the forge does not accept.
-pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<Option<u64>, Error> {
+pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Webhook) -> Result<Option<u64>, Error> {
     let forge = forge_of_hook(ctx, integration, hook).await?;
     let scope = scope_of(ctx, hook).await?;
     let settings = settings_of(ctx, integration, hook).await?;
@@ -128,7 +130,7 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
         let hook = ctx.store.hook(name).await?;
         let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
         // The API cannot delete an App's hook.
-        let is_deletable = !matches!(hook.kind, HookKind::App {});
+        let is_deletable = !matches!(hook.kind, WebhookScope::App {});
         if is_deletable && !keep_at_forge {
             let integration = integration_of(ctx, &hook.integration).await?;
             let scope = scope_of(ctx, &hook).await?;
@@ -152,7 +154,7 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
 }
 
 /// Returns the forge's id of the hook with our address: an active one if possible, then the oldest.
-async fn at_address(forge: &Forge, scope: &HookScope, hook: &Hook) -> Result<Option<u64>, pullyard_forge::Error> {
+async fn at_address(forge: &Forge, scope: &HookScope, hook: &Webhook) -> Result<Option<u64>, pullyard_forge::Error> {
     let Some(url) = hook.url() else { return Ok(None) };
     let there = forge.hooks(scope).await?.found;
     let ours = there.iter().filter(|one| one.url == url);
@@ -160,7 +162,7 @@ async fn at_address(forge: &Forge, scope: &HookScope, hook: &Hook) -> Result<Opt
 }
 
 /// Like `at_address`, but a deleted repository has no hooks.
-async fn by_address(forge: &Forge, scope: &HookScope, hook: &Hook) -> Result<Option<u64>, Error> {
+async fn by_address(forge: &Forge, scope: &HookScope, hook: &Webhook) -> Result<Option<u64>, Error> {
     match (at_address(forge, scope, hook).await, scope) {
         (Ok(id), _) => Ok(id),
         // A 404 may also mean that the token may not list hooks. Reading the repository distinguishes the two.
@@ -177,32 +179,32 @@ pub(super) async fn integration_of(ctx: &Context, id: &IntegrationId) -> Result<
     found.ok_or_else(|| Error::NotFound { what: "integration", name: id.to_string() })
 }
 
-async fn settings_of(ctx: &Context, integration: &Integration, hook: &Hook) -> Result<HookSettings, Error> {
+async fn settings_of(ctx: &Context, integration: &Integration, hook: &Webhook) -> Result<HookSettings, Error> {
     let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
     let versions = ctx.secrets.fresh_versions(&secret).await?;
     let url = hook.url().ok_or(Error::Invalid { pointer: "/base_url", fault: "the webhook has no URL yet".into() })?;
-    if let Some(fault) = unfit_secret(integration.kind, &hook.secret, &versions.current.value) {
+    if let Some(fault) = secret_fault(integration.kind, &hook.secret, &versions.current.value) {
         return Err(Error::Invalid { pointer: "/name", fault });
     }
     let secret = Secret::new(versions.current.value.as_bytes());
-    let events = events(integration.kind).iter().copied().map(str::to_owned).collect();
+    let events = subscribed_events(integration.kind).iter().copied().map(str::to_owned).collect();
     Ok(HookSettings { url, secret, events, active: true })
 }
 
-fn made(ctx: &Context, new: &NewHook, kind: HookKind, integration: &Integration) -> Result<Hook, Error> {
+fn made(ctx: &Context, new: &NewHook, kind: WebhookScope, integration: &Integration) -> Result<Webhook, Error> {
     let secret = match (&kind, &integration.auth) {
-        (HookKind::App {}, Auth::App { webhook_secret, .. }) => {
+        (WebhookScope::App {}, Auth::App { webhook_secret, .. }) => {
             // The forge created this secret with the App, and signs with it.
             webhook_secret.rsplit('/').next().unwrap_or(webhook_secret).to_owned()
         }
-        (HookKind::App {}, Auth::Token { .. }) => {
+        (WebhookScope::App {}, Auth::Token { .. }) => {
             let fault = format!("{} uses a token, not an App", new.integration);
             return Err(Error::Invalid { pointer: "/app", fault });
         }
         _ => format!("hook-{}", new.name),
     };
     let secret = SecretName::new(secret).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
-    Ok(Hook {
+    Ok(Webhook {
         name: new.name.clone(),
         integration: new.integration.clone(),
         forge: integration.kind,
@@ -217,11 +219,11 @@ fn made(ctx: &Context, new: &NewHook, kind: HookKind, integration: &Integration)
     })
 }
 
-pub(super) async fn scope_of(ctx: &Context, hook: &Hook) -> Result<HookScope, Error> {
+pub(super) async fn scope_of(ctx: &Context, hook: &Webhook) -> Result<HookScope, Error> {
     Ok(match &hook.kind {
-        HookKind::App {} => HookScope::App,
-        HookKind::Organisation { login } => HookScope::Organisation(login.clone()),
-        HookKind::Repository { name, id } => {
+        WebhookScope::App {} => HookScope::App,
+        WebhookScope::Organisation { login } => HookScope::Organisation(login.clone()),
+        WebhookScope::Repository { name, id } => {
             let known = repository_of_hook(ctx, hook, *id).await?;
             HookScope::Repository(known.map_or_else(|| name.to_string(), |known| known.name.to_string()))
         }
@@ -229,19 +231,19 @@ pub(super) async fn scope_of(ctx: &Context, hook: &Hook) -> Result<HookScope, Er
 }
 
 /// A renamed repository has the same id.
-fn same(one: &HookKind, other: &HookKind) -> bool {
+fn same(one: &WebhookScope, other: &WebhookScope) -> bool {
     match (one, other) {
-        (HookKind::Repository { id: one, .. }, HookKind::Repository { id: other, .. }) => one == other,
+        (WebhookScope::Repository { id: one, .. }, WebhookScope::Repository { id: other, .. }) => one == other,
         _ => one == other,
     }
 }
 
 async fn has_room_for(ctx: &Context, kind: ForgeKind, secret: &SecretName) -> Result<(), Error> {
-    if longest_secret(kind).is_none() {
+    if max_secret_chars(kind).is_none() {
         return Ok(());
     }
     match ctx.secrets.fresh_versions(&ctx.secret_name(SecretKind::Forge, secret)).await {
-        Ok(versions) => match unfit_secret(kind, secret, &versions.current.value) {
+        Ok(versions) => match secret_fault(kind, secret, &versions.current.value) {
             Some(fault) => Err(Error::Invalid { pointer: "/name", fault }),
             None => Ok(()),
         },
@@ -251,7 +253,7 @@ async fn has_room_for(ctx: &Context, kind: ForgeKind, secret: &SecretName) -> Re
 }
 
 /// Creates the hook's secret if absent; never replaces one.
-async fn have_secret(ctx: &Context, hook: &Hook) -> Result<(), Error> {
+async fn have_secret(ctx: &Context, hook: &Webhook) -> Result<(), Error> {
     let name = ctx.secret_name(SecretKind::Forge, &hook.secret);
     match ctx.secrets.fresh_versions(&name).await {
         Ok(_) => Ok(()),

@@ -3,14 +3,14 @@
 use super::compare::{HookView, view};
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
-use pullyard_domain::hook::Hook;
+use pullyard_domain::hook::Webhook;
 
 /// A page of webhooks with the cursor of the next page, without those that this version cannot parse.
 pub async fn hook_views(
     ctx: &Context,
     after: Option<&str>,
     limit: i32,
-    may_see: impl Fn(&Hook) -> bool,
+    may_see: impl Fn(&Webhook) -> bool,
 ) -> Result<(Vec<HookView>, Option<String>), Error> {
     let (names, next) = ctx.store.hook_names(after, limit).await?;
     let mut views = Vec::new();

@@ -27,15 +27,15 @@ pub async fn answer_job(
         let Some(job) = ctx.store.job(id).await? else {
             return Err(Error::NotFound { what: "job", name: id.to_string() });
         };
-        let input = job.input(&caller.name, text, Some(key.clone()), now);
+        let input = job.new_input(&caller.name, text, Some(key.clone()), now);
         let said = ctx.store.inputs(id, 0).await?;
         if let Some(known) = said.iter().find(|known| known.key.as_ref() == Some(&key)) {
             return if known.text == input.text { Ok(job) } else { Err(Error::KeyReused) };
         }
-        let next = match job.told(now) {
+        let next = match job.resume_with_input(now) {
             Ok(next) => next,
             Err(refusal) => {
-                let denial = Denial::of_going_on(&job, &refusal);
+                let denial = Denial::for_continue(&job, &refusal);
                 return Err(denial.map_or_else(|| Error::refused(refusal, now), Error::Denied));
             }
         };

@@ -5,9 +5,9 @@ use crate::attempt::load_held;
 use crate::runner::trusted;
 use crate::{Context, Error};
 use pullyard_cloud::Upload;
-use pullyard_domain::artifact::{Artifact, Artifacts, Offer, Refusal, Reserved, object_key};
+use pullyard_domain::artifact::{Artifact, ArtifactRefusal, ArtifactReservation, Artifacts, NewArtifact, object_key};
 use pullyard_domain::id::{ArtifactId, JobId};
-use pullyard_domain::job::{Attempt, Fence, Job};
+use pullyard_domain::job::{AttemptRecord, Fence, Job};
 use pullyard_domain::prompt;
 use pullyard_store::Write;
 
@@ -22,7 +22,7 @@ pub struct Place {
 ///
 /// Idempotent: by kind and name; a repeat gets a new address until the object is stored.
 /// Errors: `LeaseLost`; `Artifact` if a limit is reached or another artifact has the name.
-pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &Offer) -> Result<Place, Error> {
+pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &NewArtifact) -> Result<Place, Error> {
     let job = load_held(ctx, fence).await?;
     if let Some(run) = &job.run {
         trusted(ctx, run).await?;
@@ -31,10 +31,10 @@ pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &Offer) -> Re
     let artifact = loop {
         let now = ctx.clock.now();
         let kept = ctx.store.artifacts(&fence.job, fence.attempt).await?;
-        let kept = kept.unwrap_or_else(|| Artifacts::none(fence.job.clone(), fence.attempt, now));
+        let kept = kept.unwrap_or_else(|| Artifacts::empty(fence.job.clone(), fence.attempt, now));
         match kept.reserve(offer, now) {
-            Ok(Reserved::Before(before)) => break before,
-            Ok(Reserved::Place(next, made)) => {
+            Ok(ArtifactReservation::Existing(before)) => break before,
+            Ok(ArtifactReservation::New(next, made)) => {
                 if ctx.store.put_artifacts(&next).await? == Write::Applied {
                     break made;
                 }
@@ -87,14 +87,14 @@ pub(crate) async fn checkpoint_of(
                 let address = ctx.objects.download(&object_key(&kept.job, kept.attempt, &id), &artifact).await?;
                 return Ok((Some((artifact, address)), is_missing));
             }
-            Err(Error::Artifact(Refusal::NotThere)) => is_missing = true,
+            Err(Error::Artifact(ArtifactRefusal::Missing)) => is_missing = true,
             Err(error) => return Err(error),
         }
     }
     Ok((None, is_missing))
 }
 
-pub async fn attempts_of(ctx: &Context, job: &JobId) -> Result<Vec<Attempt>, Error> {
+pub async fn attempts_of(ctx: &Context, job: &JobId) -> Result<Vec<AttemptRecord>, Error> {
     Ok(ctx.store.attempts(job).await?)
 }
 
@@ -122,10 +122,10 @@ async fn look(ctx: &Context, mut kept: Artifacts, id: &ArtifactId) -> Result<Art
     }
     let size = ctx.objects.size(&object_key(&job, attempt, id)).await?;
     if size != Some(artifact.size_bytes) {
-        return Err(Error::Artifact(Refusal::NotThere));
+        return Err(Error::Artifact(ArtifactRefusal::Missing));
     }
     let mut rounds = ctx.rounds(&job);
-    while let Some(next) = kept.seen(id) {
+    while let Some(next) = kept.mark_stored(id) {
         if ctx.store.put_artifacts(&next).await? == Write::Applied {
             break;
         }

@@ -4,7 +4,7 @@ use crate::jobs::ending::write_end;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Cancel, Job, NotNow};
+use pullyard_domain::job::{Cancel, Job, TransitionRefusal};
 use pullyard_store::{Proof, Write};
 
 /// Cancels a job. Without an attempt it ends at once; otherwise its runner stops it, or the sweeper after a time limit.
@@ -18,10 +18,10 @@ pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str
         let Some(job) = ctx.store.job(id).await? else {
             return Err(Error::NotFound { what: "job", name: id.to_string() });
         };
-        let next = match job.cancelled(Cancel::new(by, reason, now), now) {
+        let next = match job.cancel(Cancel::new(by, reason, now), now) {
             Ok(next) => next,
-            Err(NotNow::Already) => return Ok(job),
-            Err(NotNow::Status(_)) => return Err(Error::Denied(Denial::too_late(&job))),
+            Err(TransitionRefusal::AlreadyDone) => return Ok(job),
+            Err(TransitionRefusal::WrongStatus(_)) => return Err(Error::Denied(Denial::too_late(&job))),
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };
         let written = if next.status.is_terminal() {
@@ -30,7 +30,7 @@ pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str
             ctx.store.update_job(&next).await?
         };
         if written == Write::Applied {
-            tracing::info!(job.id = %id, caller = by, status = next.status.words(), "job cancel requested");
+            tracing::info!(job.id = %id, caller = by, status = next.status.label(), "job cancel requested");
             return Ok(next);
         }
         rounds.again().await?;

@@ -4,11 +4,11 @@ use crate::facts::{repository_fact, repository_of_retry, today};
 use crate::jobs::new_job::{NewJob, make};
 use crate::tickets::move_ticket::Answer;
 use crate::{Clock, Context, Error};
-use pullyard_domain::budget::Today;
+use pullyard_domain::budget::DailyUsage;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::facts::RepositoryFact;
-use pullyard_domain::guard::{braked, decide_request};
+use pullyard_domain::guard::{decide_request, project_block};
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
@@ -70,7 +70,7 @@ pub async fn create_job(
         // A write whose answer was lost looks like stale facts, so check whether it was applied.
         if ctx.store.job(&id).await?.is_some() {
             let reason = Reason::Accepted { job: id.clone() };
-            return Ok(Answer { delivery: DeliveryId::of_request(&id), reason, job: Some(id) });
+            return Ok(Answer { delivery: DeliveryId::for_request(&id), reason, job: Some(id) });
         }
         rounds.again().await?;
     }
@@ -125,7 +125,7 @@ async fn decide_once(
     };
     let reason = refusal.unwrap_or_else(|| Reason::Accepted { job: id.clone() });
     let delivery = Delivery {
-        id: DeliveryId::of_request(id),
+        id: DeliveryId::for_request(id),
         project: project.id.clone(),
         source: Source::Person,
         event: EventId::new(id.as_str()).map_err(|_| Error::Inconsistent("a job's id is no event id".into()))?,
@@ -141,8 +141,8 @@ async fn decide_once(
         (Reason::Accepted { .. }, RepositoryFact::Connected(mut repository)) => {
             repository.agent = repository
                 .agent
-                .chosen(request.agent.as_deref(), request.model.as_deref())
-                .map_err(|bad| Error::Invalid { pointer: chosen(bad.field), fault: bad.fault })?;
+                .with_job_choice(request.agent.as_deref(), request.model.as_deref())
+                .map_err(|bad| Error::Invalid { pointer: chosen(bad.field), fault: bad.message })?;
             let new = NewJob {
                 id: id.clone(),
                 project: &project,
@@ -174,17 +174,17 @@ async fn decide_once(
 fn without_ticket(
     project: &pullyard_domain::project::Project,
     fact: &RepositoryFact,
-    today: &Today,
+    today: &DailyUsage,
     request: &JobRequest,
 ) -> Result<Option<Reason>, Error> {
     if request.instructions.as_ref().is_none_or(|words| words.trim().is_empty()) {
         return Err(Error::Invalid { pointer: "/prompt", fault: "give a ticket or a prompt".into() });
     }
-    if let Some(reason) = braked(project, today) {
+    if let Some(reason) = project_block(project, today) {
         return Ok(Some(reason));
     }
     match fact {
-        RepositoryFact::Unnamed => Err(Error::Invalid {
+        RepositoryFact::NotNamed => Err(Error::Invalid {
             pointer: "/repository",
             fault: "give one, or set a default in the project's settings".into(),
         }),
@@ -204,7 +204,7 @@ async fn repeat(ctx: &Context, key: Option<&Request>, now: Timestamp) -> Result<
         return Err(Error::KeyReused);
     }
     let reason = Reason::Repeat { first: "accepted".into() };
-    Ok(Some(Answer { delivery: DeliveryId::of_request(&job), reason, job: Some(job) }))
+    Ok(Some(Answer { delivery: DeliveryId::for_request(&job), reason, job: Some(job) }))
 }
 
 /// Hash of a request. A key with other content is refused.

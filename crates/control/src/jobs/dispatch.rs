@@ -4,9 +4,9 @@ use crate::admin::proof::Bootstrap;
 use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_cloud::{Start, Started, trace};
-use pullyard_domain::breaker::{asked, keeps_back};
+use pullyard_domain::breaker::{breaker_ids, longest_delay};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{DispatchFault, Job, NotNow, Place, START_WITHIN, Status};
+use pullyard_domain::job::{DispatchFault, Job, JobStatus, Placement, START_TIMEOUT, TransitionRefusal};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
 
@@ -26,7 +26,7 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
         let Some(job) = ctx.store.job(job).await? else {
             return Err(Error::NotFound { what: "job", name: job.to_string() });
         };
-        if job.may_leave_a_task() {
+        if job.may_have_orphaned_task() {
             stop_left(ctx, &job).await?;
             return Ok(Dispatched::Stopped);
         }
@@ -49,7 +49,7 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
             }
         };
         match ctx.store.update_job(&next).await? {
-            Write::Applied if next.waits_long(ctx.clock.now()) && !next.dispatch.starting => {
+            Write::Applied if next.is_waiting_for_model(ctx.clock.now()) && !next.dispatch.starting => {
                 tracing::info!(job.id = %next.id, "job waits for its model account's breaker");
                 return Ok(Dispatched::PutOff);
             }
@@ -75,12 +75,12 @@ enum MayStart {
 async fn may_start(ctx: &Context, job: &Job) -> Result<MayStart, Error> {
     let capability = job.policy.model_of.as_ref().filter(|_| job.adopts.is_none());
     let Some(capability) = capability else { return Ok(MayStart::Now) };
-    let ids = asked(job.policy.key(), capability, &job.project, None).into_iter().collect();
+    let ids = breaker_ids(job.policy.key_owner(), capability, &job.project, None).into_iter().collect();
     let breakers = ctx.store.breakers_among(&ids).await?;
     let now = ctx.clock.now();
-    Ok(match keeps_back(&breakers, &job.id, now) {
+    Ok(match longest_delay(&breakers, &job.id, now) {
         Some((breaker, until)) => {
-            MayStart::Waits(job.left_alone(breaker.cause, capability, until, now).ok().map(Box::new))
+            MayStart::Waits(job.delay_for_model(breaker.cause, capability, until, now).ok().map(Box::new))
         }
         None => MayStart::Now,
     })
@@ -95,7 +95,7 @@ enum Begin {
 }
 
 fn begin(job: &Job, now: Timestamp) -> Begin {
-    if job.status != Status::Ready || job.place != Place::Fargate || job.never_started().is_some() {
+    if job.status != JobStatus::Ready || job.place != Placement::Fargate || job.start_failure().is_some() {
         return Begin::Nothing;
     }
     let due = job.dispatch.due <= now;
@@ -105,14 +105,14 @@ fn begin(job: &Job, now: Timestamp) -> Begin {
             (false, None) => Begin::Repeat,
             (true, _) => {
                 let silent = DispatchFault::Silent { times: 1 };
-                job.start_failed(job.attempt + 1, job.dispatch.number, silent, now)
+                job.record_start_fault(job.attempt + 1, job.dispatch.number, silent, now)
                     .map_or(Begin::Nothing, |next| Begin::Write(Box::new(next)))
             }
         };
     }
-    let fresh = job.dispatch.number == 0 && job.dispatch.fault.is_none() && !job.waits_long(now);
+    let fresh = job.dispatch.number == 0 && job.dispatch.fault.is_none() && !job.is_waiting_for_model(now);
     if fresh || due {
-        job.dispatched(now).map_or(Begin::Nothing, |next| Begin::Write(Box::new(next)))
+        job.begin_dispatch(now).map_or(Begin::Nothing, |next| Begin::Write(Box::new(next)))
     } else {
         Begin::Nothing
     }
@@ -125,7 +125,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
         attempt,
         dispatch: number,
         // Stored values only, so that a repeated RunTask has the same parameters.
-        expires: job.dispatch.due.plus(START_WITHIN),
+        expires: job.dispatch.due.plus(START_TIMEOUT),
     };
     let token = ctx.keys().await?.bootstrap(&bootstrap)?;
     let mut start = Start {
@@ -165,7 +165,7 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
 
 /// Stores the task's ARN. Best effort: without it, a death before the claim is noticed only when the start is due.
 async fn name(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) {
-    let to = |job: &Job| job.start_named(attempt, number, arn);
+    let to = |job: &Job| job.set_task(attempt, number, arn);
     // Usually the job has not changed since the start. A later cancel then finds the ARN.
     if let Ok(next) = to(begun)
         && matches!(ctx.store.update_job(&next).await, Ok(Write::Applied))
@@ -180,7 +180,7 @@ async fn name(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) 
 
 /// Stops the task of a job that was cancelled during RunTask, before the ARN was known.
 async fn stop_if_cancelled(ctx: &Context, job: &JobId, arn: &str) {
-    let cancelled = matches!(ctx.store.job(job).await, Ok(Some(job)) if job.status == Status::Cancelled);
+    let cancelled = matches!(ctx.store.job(job).await, Ok(Some(job)) if job.status == JobStatus::Cancelled);
     if cancelled && let Err(error) = ctx.tasks.stop(arn, "its job was cancelled").await {
         tracing::warn!(job.id = %job, error = %error, "task of a cancelled job not stopped; its claim will be refused");
     }
@@ -202,10 +202,10 @@ async fn stop_left(ctx: &Context, job: &Job) -> Result<(), Error> {
 
 async fn put_off(ctx: &Context, job: &JobId, attempt: u32, number: u32, fault: DispatchFault) -> Result<(), Error> {
     let now = ctx.clock.now();
-    change(ctx, job, |job| job.start_failed(attempt, number, fault.clone(), now)).await
+    change(ctx, job, |job| job.record_start_fault(attempt, number, fault.clone(), now)).await
 }
 
-async fn change(ctx: &Context, job: &JobId, to: impl Fn(&Job) -> Result<Job, NotNow>) -> Result<(), Error> {
+async fn change(ctx: &Context, job: &JobId, to: impl Fn(&Job) -> Result<Job, TransitionRefusal>) -> Result<(), Error> {
     let mut rounds = ctx.rounds(job);
     while let Some(stored) = ctx.store.job(job).await? {
         match to(&stored) {

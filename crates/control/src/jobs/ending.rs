@@ -4,8 +4,8 @@ use crate::review::name_unread;
 use crate::{Context, Error};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{Attempt, AttemptEnd, Job, Status, Work};
-use pullyard_domain::outcome::{pull_request_after, ticket_after};
+use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, Job, JobStatus};
+use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_job};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -14,7 +14,7 @@ use pullyard_store::{Ended, Proof, Write};
 /// The runner's report on its work, for the attempt's record. Empty if another process ended the attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Took<'a> {
-    pub(crate) work: Option<&'a Work>,
+    pub(crate) work: Option<&'a AgentReport>,
     /// Units: millionths of a US dollar.
     pub(crate) spent_usd_micros: Option<u64>,
 }
@@ -60,10 +60,10 @@ async fn write(
     proof: Proof,
     now: Timestamp,
 ) -> Result<Write, Error> {
-    if before.status == Status::Pending {
+    if before.status == JobStatus::Pending {
         name_unread(ctx, before).await?;
     }
-    let attempt = attempt_of(before, ended.attempt_end(), now).map(|attempt| Attempt {
+    let attempt = attempt_of(before, ended.attempt_end(), now).map(|attempt| AttemptRecord {
         work: took.work.cloned(),
         spent_usd_micros: took.spent_usd_micros,
         ..attempt
@@ -73,7 +73,7 @@ async fn write(
         Some(key) => {
             let is_locked = |ticket: &Ticket| ticket.active_job.as_ref() == Some(&ended.id);
             let ticket = ctx.store.ticket(&ended.project, key).await?.filter(is_locked);
-            match ticket.map(|ticket| ticket_after(ended, &ticket)) {
+            match ticket.map(|ticket| ticket_after_job(ended, &ticket)) {
                 // The settings are no condition of the write: a concurrent change may count or not.
                 Some(ticket) => Some(shown(ctx, ticket).await?),
                 None => None,
@@ -81,16 +81,16 @@ async fn write(
         }
     };
     let pull_request = match (ended.pull_request(), heard) {
-        (Some(_), Some(heard)) => Some(pull_request_after(ended, heard)),
+        (Some(_), Some(heard)) => Some(pull_request_after_revision(ended, heard)),
         // The pull request is older than the job, so it exists even if the job has no result.
         (Some(id), None) => {
             let stored = pull_request_of(ctx, ended).await?;
             let stored = if stored.is_some() { stored } else { ctx.store.pull_request(&id).await? };
-            stored.map(|stored| pull_request_after(ended, &stored))
+            stored.map(|stored| pull_request_after_revision(ended, &stored))
         }
         (None, _) => pull_request_of(ctx, ended).await?,
     };
-    let returned = match ended.returned() {
+    let returned = match ended.refund() {
         // The budget of a past day may be deleted already; it is not read again.
         Some(returned) if ctx.store.budget(&returned.project, returned.day).await?.is_some() => Some(returned),
         _ => None,
@@ -117,7 +117,7 @@ async fn write(
         tracing::info!(
             job.id = %ended.id,
             attempt = ended.attempt,
-            status = ended.status.words(),
+            status = ended.status.label(),
             failure = ended.failure.as_ref().map(Failure::code),
             "job finished"
         );
@@ -125,10 +125,10 @@ async fn write(
             if let Some(ticket) = ticket.as_ref().filter(|ticket| is_to_be_settled(ticket, now)) {
                 ctx.wake_ticket(&ticket.project, &ticket.key).await;
             }
-            if let Some(pull_request) = pull_request.as_ref().filter(|told| told.is_untold()) {
+            if let Some(pull_request) = pull_request.as_ref().filter(|told| told.is_note_outdated()) {
                 ctx.wake_pull_request(&pull_request.id).await;
             }
-            if ended.may_leave_a_task() {
+            if ended.may_have_orphaned_task() {
                 // Only the dispatcher stops tasks. If the hint is lost, the task is refused at its next call.
                 ctx.wake_job(&ended.id).await;
             }
@@ -145,7 +145,7 @@ pub(crate) async fn shown(ctx: &Context, ticket: Ticket) -> Result<Ticket, Error
     }
     // Without its project the ticket stays due, and settling reports the problem.
     Ok(match ctx.store.project(&ticket.project).await? {
-        Some(project) => ticket.shown_at_once(&project.settings),
+        Some(project) => ticket.mark_synced(&project.settings),
         None => ticket,
     })
 }
@@ -158,10 +158,10 @@ fn is_to_be_settled(ticket: &Ticket, now: Timestamp) -> bool {
     }
 }
 
-pub(crate) fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<Attempt> {
+pub(crate) fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<AttemptRecord> {
     let run = before.run.clone().filter(|_| before.status.is_active())?;
     let (job, number) = (before.id.clone(), before.attempt);
-    Some(Attempt { job, number, run, ended_at: now, ended, work: None, spent_usd_micros: None })
+    Some(AttemptRecord { job, number, run, ended_at: now, ended, work: None, spent_usd_micros: None })
 }
 
 /// Returns the link of a job's pull request. Another ticket's link does not change and does not block the job's end.
@@ -175,7 +175,7 @@ pub(crate) async fn pull_request_of(ctx: &Context, job: &Job) -> Result<Option<P
         return Ok(None);
     }
     let mut pull_request =
-        stored.unwrap_or_else(|| PullRequest::linked(id, job.project.clone(), job.ticket.clone(), None));
+        stored.unwrap_or_else(|| PullRequest::new(id, job.project.clone(), job.ticket.clone(), None));
     pull_request.job = Some(job.id.clone());
     if pull_request.repository_name.is_none() {
         let repository = ctx.store.repository(&job.project, &job.integration, job.repository).await?;

@@ -28,7 +28,7 @@ pub async fn list_jobs(
     after: Option<&str>,
     limit: usize,
 ) -> Result<JobList, Error> {
-    let together = if filter.asks_only_when() { limit } else { TOGETHER };
+    let together = if filter.is_time_range_only() { limit } else { TOGETHER };
     let (mut jobs, mut next, mut looked_back_to) = (Vec::new(), after.map(str::to_owned), None);
     let mut looked_at = 0;
     let mut waits = Waits::default();
@@ -42,7 +42,7 @@ pub async fn list_jobs(
         let last = found.len();
         for (number, job) in found.into_iter().enumerate() {
             looked_back_to = Some(job.created);
-            if !filter.takes(&job) {
+            if !filter.matches(&job) {
                 continue;
             }
             let cursor = ctx.store.cursor_after(&job);

@@ -7,12 +7,13 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{
-    Job, Kind, Place, Plan, Revision, Status, as_retry, plan_for_ticket, plan_revision, plan_without_ticket,
+    Job, JobKind, JobPlan, JobStatus, Placement, RevisionPlan, plan_for_ticket, plan_revision, plan_without_ticket,
+    to_retry,
 };
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
-use pullyard_domain::select::Needs;
+use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Request, Trigger, Write, Written};
@@ -87,7 +88,7 @@ pub(crate) async fn make_with_ticket(
 
 async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
     let labels = new.ticket.map(|(_, text)| text.runner_labels()).unwrap_or_default();
-    let mut plan = Plan {
+    let mut plan = JobPlan {
         id: new.id.clone(),
         project: &new.project.id,
         settings: &new.project.settings,
@@ -105,14 +106,14 @@ async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
         None => {
             let context = prompt::Context {
                 v: 1,
-                kind: Kind::Implement,
+                kind: JobKind::Implement,
                 ticket: new.ticket.map(|(ticket, text)| (ticket.key.clone(), text.clone())),
                 instructions: new.instructions,
                 repository: new.repository.clone(),
                 base: new.base.unwrap_or_else(|| new.repository.default_branch.clone()),
                 review: None,
-                commands: JobCommands::of(&new.project.settings, new.repository),
-                author: Author::of(&new.project.settings),
+                commands: JobCommands::from_settings(&new.project.settings, new.repository),
+                author: Author::from_settings(&new.project.settings),
             };
             plan.context = ctx.store.freeze_context(&new.id, &context).await?;
             let (mut job, ticket) = match new.ticket {
@@ -123,28 +124,36 @@ async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
                 None => (plan_without_ticket(&plan), None),
             };
             if review::has_unanswered(ctx, &job).await? {
-                job = job.with_reviews(new.now);
+                job = job.await_reviews(new.now);
             }
             Prepared { job, ticket, pull_request: None }
         }
     };
     let prepared = match new.retry_of {
         Some(of) => {
-            let (job, ticket) = as_retry(of, &new.project.settings, prepared.job, prepared.ticket);
+            let (job, ticket) = to_retry(of, &new.project.settings, prepared.job, prepared.ticket);
             Prepared { job, ticket, ..prepared }
         }
         None => prepared,
     };
-    if prepared.job.place == Place::Runners {
-        let needs =
-            Needs { capability: new.repository.agent.capability.clone(), labels, key: prepared.job.policy.key() };
+    if prepared.job.place == Placement::Runners {
+        let needs = ClassRequirements {
+            capability: new.repository.agent.capability.clone(),
+            labels,
+            key: prepared.job.policy.key_owner(),
+        };
         ctx.store.note_class(&prepared.job.project, &prepared.job.class, &needs).await?;
     }
     Ok(prepared)
 }
 
 /// Plans the retry of a revision as a revision while its pull request is open. Reuses the frozen review texts.
-async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket) -> Result<Option<Prepared>, Error> {
+async fn revised_again(
+    ctx: &Context,
+    of: &Job,
+    plan: &JobPlan<'_>,
+    ticket: &Ticket,
+) -> Result<Option<Prepared>, Error> {
     let (Some(id), Some(revises)) = (of.pull_request(), &of.revises) else { return Ok(None) };
     let Some(review) = &revises.review else { return Ok(None) };
     let linked = ctx.store.pull_request(&id).await?;
@@ -157,16 +166,17 @@ async fn revised_again(ctx: &Context, of: &Job, plan: &Plan<'_>, ticket: &Ticket
             && linked.ticket.as_ref() == Some(&ticket.key)
     };
     let Some(linked) = linked.filter(open) else { return Ok(None) };
-    let (mut job, mut ticket, pull_request) = plan_revision(plan, ticket, &linked, Revision { review, head: None });
+    let (mut job, mut ticket, pull_request) = plan_revision(plan, ticket, &linked, RevisionPlan { review, head: None });
     if let Some(context) = ctx.store.context(&of.id, &of.context).await? {
         // Only the review texts stay frozen, because another repository may have this repository's old name.
-        let (commands, author) = (JobCommands::of(plan.settings, plan.repository), Author::of(plan.settings));
+        let (commands, author) =
+            (JobCommands::from_settings(plan.settings, plan.repository), Author::from_settings(plan.settings));
         let repository = Repository { agent: context.repository.agent, ..plan.repository.clone() };
         let context = prompt::Context { commands, author, repository, ..context };
         let frozen = ctx.store.freeze_context(&job.id, &context).await?;
-        job = job.admitted(frozen, &linked.head, plan.now).map_err(|refusal| Error::refused(refusal, plan.now))?;
+        job = job.admit(frozen, &linked.head, plan.now).map_err(|refusal| Error::refused(refusal, plan.now))?;
     }
-    ticket.want(None, None, None);
+    ticket.request_state(None, None, None);
     Ok(Some(Prepared { job, ticket: Some(ticket), pull_request: Some(pull_request) }))
 }
 
@@ -175,12 +185,12 @@ async fn announce(ctx: &Context, made: &Prepared) {
     let job = &made.job;
     tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "job created");
     ctx.hints(async {
-        if job.status == Status::Pending {
+        if job.status == JobStatus::Pending {
             ctx.admit_job(&job.id).await;
-        } else if job.place == Place::Fargate {
+        } else if job.place == Placement::Fargate {
             ctx.wake_job(&job.id).await;
         }
-        if let Some(pull_request) = made.pull_request.as_ref().filter(|told| told.is_untold()) {
+        if let Some(pull_request) = made.pull_request.as_ref().filter(|told| told.is_note_outdated()) {
             ctx.wake_pull_request(&pull_request.id).await;
         }
         if let Some(ticket) = made.ticket.as_ref().filter(|ticket| ticket.is_unsynced()) {

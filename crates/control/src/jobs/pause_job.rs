@@ -4,7 +4,7 @@ use crate::jobs::rest::write_rest;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{AttemptEnd, Job, NotNow, Pause};
+use pullyard_domain::job::{AttemptEnd, Job, Pause, TransitionRefusal};
 use pullyard_store::{Proof, Write};
 
 /// Idempotent: a job that is paused, or being paused, keeps the first requester's name.
@@ -16,16 +16,16 @@ pub async fn pause_job(ctx: &Context, id: &JobId, by: &str) -> Result<Job, Error
         let Some(job) = ctx.store.job(id).await? else {
             return Err(Error::NotFound { what: "job", name: id.to_string() });
         };
-        let next = match job.paused(Pause::new(by, now), now) {
+        let next = match job.pause(Pause::new(by, now), now) {
             Ok(next) => next,
-            Err(NotNow::Already) => return Ok(job),
+            Err(TransitionRefusal::AlreadyDone) => return Ok(job),
             Err(refusal) => {
-                let denial = Denial::of_pause(&job, &refusal);
+                let denial = Denial::for_pause(&job, &refusal);
                 return Err(denial.map_or_else(|| Error::refused(refusal, now), Error::Denied));
             }
         };
         if write_rest(ctx, &job, &next, (AttemptEnd::Paused {}, None), Proof::Nothing, now).await? == Write::Applied {
-            tracing::info!(job.id = %id, caller = by, status = next.status.words(), "job pause requested");
+            tracing::info!(job.id = %id, caller = by, status = next.status.label(), "job pause requested");
             return Ok(next);
         }
         rounds.again().await?;

@@ -5,7 +5,7 @@ use crate::jobs::rest::write_told_rest;
 use crate::tally::Count;
 use crate::{Context, Error};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{Attempt, AttemptEnd, Job, Place, Status};
+use pullyard_domain::job::{AttemptEnd, AttemptRecord, Job, JobStatus, Placement};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Proof, Write};
 
@@ -32,19 +32,19 @@ pub(crate) async fn write_told_requeue(
     if job.status.is_terminal() {
         return write_told_end(ctx, before, job, took, proof, now).await;
     }
-    if job.status == Status::Paused {
+    if job.status == JobStatus::Paused {
         return write_told_rest(ctx, before, job, (AttemptEnd::Requeued { failure }, took), proof, now).await;
     }
     let Some(attempt) = attempt_of(before, AttemptEnd::Requeued { failure: failure.clone() }, now) else {
         return Err(Error::Inconsistent("a job that nobody holds can't go back".into()));
     };
-    let attempt = Attempt { work: took.work.cloned(), spent_usd_micros: took.spent_usd_micros, ..attempt };
+    let attempt = AttemptRecord { work: took.work.cloned(), spent_usd_micros: took.spent_usd_micros, ..attempt };
     let written = ctx.store.requeue(before, job, &attempt, proof).await?;
     if written == Write::Applied {
         ctx.tally().add(Count::JobRequeued);
         tracing::warn!(job.id = %job.id, attempt = before.attempt, failure = failure.code(), "job requeued");
         // The sweeper wakes a job that waits for a model.
-        if job.place == Place::Fargate && !job.waits_long(now) {
+        if job.place == Placement::Fargate && !job.is_waiting_for_model(now) {
             ctx.wake_job(&job.id).await;
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::jobs::ending::{Took, shown, write_told_end};
 use crate::{Context, Error};
-use pullyard_domain::job::{Attempt, AttemptEnd, Input, Job, Place, Status};
-use pullyard_domain::outcome::ticket_while;
+use pullyard_domain::job::{AttemptEnd, AttemptRecord, Input, Job, JobStatus, Placement};
+use pullyard_domain::outcome::update_waiting_badge;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Proof, Rested, Write};
 
@@ -44,7 +44,7 @@ async fn write(
     }
     let run = before.run.clone().filter(|_| before.status.is_active() && job.run.is_none());
     let (id, number) = (before.id.clone(), before.attempt);
-    let attempt = run.map(|run| Attempt {
+    let attempt = run.map(|run| AttemptRecord {
         job: id,
         number,
         run,
@@ -58,7 +58,7 @@ async fn write(
         Some(key) => {
             let ticket = ctx.store.ticket(&job.project, key).await?;
             let ticket = ticket.filter(|ticket| ticket.active_job.as_ref() == Some(&job.id));
-            match ticket.and_then(|ticket| ticket_while(job, &ticket)) {
+            match ticket.and_then(|ticket| update_waiting_badge(job, &ticket)) {
                 Some(ticket) => Some(shown(ctx, ticket).await?),
                 None => None,
             }
@@ -68,13 +68,13 @@ async fn write(
     let written = ctx.store.rest(&rested).await?;
     if written == Write::Applied {
         if before.status != job.status {
-            tracing::info!(job.id = %job.id, attempt = job.attempt, status = job.status.words(), "job suspended or resumed");
+            tracing::info!(job.id = %job.id, attempt = job.attempt, status = job.status.label(), "job suspended or resumed");
         }
         ctx.hints(async {
             if let Some(ticket) = ticket.filter(|ticket| ticket.is_unsynced()) {
                 ctx.wake_ticket(&ticket.project, &ticket.key).await;
             }
-            if job.status == Status::Ready && before.status != Status::Ready && job.place == Place::Fargate {
+            if job.status == JobStatus::Ready && before.status != JobStatus::Ready && job.place == Placement::Fargate {
                 ctx.wake_job(&job.id).await;
             }
         })

@@ -5,7 +5,7 @@ use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, JobId, RepositoryName};
-use pullyard_domain::job::{Job, may_be_retried};
+use pullyard_domain::job::{Job, check_retryable};
 
 /// Retries a failed or cancelled job with the same instructions and the ticket's current text.
 ///
@@ -15,7 +15,7 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
     let Some(job) = ctx.store.job(of).await? else {
         return Err(Error::NotFound { what: "job", name: of.to_string() });
     };
-    if may_be_retried(&job).is_err() {
+    if check_retryable(&job).is_err() {
         return Err(Error::Denied(Denial::not_retryable(&job)));
     }
     let request = match ctx.store.context(&job.id, &job.context).await? {

@@ -2,13 +2,13 @@
 
 use crate::tally::Count;
 use crate::{Context, Error};
-use pullyard_domain::job::NotNow;
-use pullyard_domain::task_stopped::TaskStopped;
+use pullyard_domain::job::TransitionRefusal;
+use pullyard_domain::task_stopped::TaskStop;
 use pullyard_store::Write;
 
 /// Restarts a job whose task stopped before its claim. A job that was claimed gets a little time for a late finish.
 /// Idempotent: by the task.
-pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Error> {
+pub async fn task_stopped(ctx: &Context, stopped: &TaskStop) -> Result<(), Error> {
     let mut rounds = ctx.rounds(&stopped.job);
     loop {
         let now = ctx.clock.now();
@@ -19,8 +19,8 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
             // Usually the task stopped because its job ended.
             return Ok(());
         }
-        let unclaimed = job.awaits(&stopped.arn);
-        match job.task_stopped(stopped, now) {
+        let unclaimed = job.awaits_claim_of(&stopped.arn);
+        match job.record_task_stop(stopped, now) {
             Ok(next) if ctx.store.update_job(&next).await? == Write::Applied => {
                 if unclaimed {
                     ctx.tally().add(Count::TaskStartFailed);
@@ -32,7 +32,7 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStopped) -> Result<(), Er
             }
             // The task may have claimed concurrently. Retry, because no other event reports this death.
             Ok(_) => rounds.again().await?,
-            Err(NotNow::LeaseLost | NotNow::Already) => return Ok(()),
+            Err(TransitionRefusal::LeaseLost | TransitionRefusal::AlreadyDone) => return Ok(()),
             Err(refusal) => return Err(Error::refused(refusal, now)),
         }
     }

@@ -6,7 +6,7 @@ use crate::{Context, Error};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Job;
-use pullyard_domain::pull_request::{PullRequestId, PullRequestState, label};
+use pullyard_domain::pull_request::{PullRequestId, PullRequestState, pull_request_label};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
@@ -104,7 +104,7 @@ async fn revised(
     let Some(id) = job.pull_request() else { return Ok(None) };
     let linked = ctx.store.pull_request(&id).await?;
     let url = linked.map(|linked| linked.url).unwrap_or_default();
-    Ok(Some(RevisedPullRequest { number: id.number, label: label(repository, id.number), url }))
+    Ok(Some(RevisedPullRequest { number: id.number, label: pull_request_label(repository, id.number), url }))
 }
 
 pub async fn ticket_view(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
@@ -118,7 +118,7 @@ async fn with_text(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
     let (ticket, text) = tokio::try_join!(ctx.store.ticket(project, key), ctx.store.ticket_text(project, key))?;
     let ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
     let project = if ticket.held { ctx.store.project(project).await? } else { None };
-    let waits = project.and_then(|project| ticket.waits(&project, ctx.clock.now()));
+    let waits = project.and_then(|project| ticket.wait_reason(&project, ctx.clock.now()));
     Ok(TicketView { ticket, text: text.map(|stored| stored.text).unwrap_or_default(), waits, pull_request: None })
 }
 
@@ -194,7 +194,7 @@ pub async fn events_of<E: DeserializeOwned>(
 
 /// Marks the job as watched, so that its runner sends events sooner. Best effort; the next page repeats it.
 async fn note_watched(ctx: &Context, job: &Job) {
-    let Some(until) = job.watch(ctx.clock.now()) else { return };
+    let Some(until) = job.renew_watch(ctx.clock.now()) else { return };
     if let Err(error) = ctx.store.note_watched(&job.id, until).await {
         tracing::warn!(job.id = %job.id, error = %error, "viewer of a job not recorded: {error}");
     }

@@ -8,12 +8,12 @@ use crate::review::{Reach, decide_review, name_learnt, pull_request_changed};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
-use pullyard_domain::hook::look::{Look, MOST_CHANGED};
-use pullyard_domain::hook::{Poll, is_answered, is_answered_when_linked, is_undecided, most_compared};
+use pullyard_domain::hook::look::{MAX_CHANGED, PollProgress};
+use pullyard_domain::hook::{Poll, is_decided, is_decided_for_linked, max_compared_per_poll, should_retry_permission};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::{ForgeKind, Integration, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::review::{Asks, ReviewEvent};
+use pullyard_domain::review::{RequestedAction, ReviewEvent};
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{PullRequest as Told, Review, ReviewState};
 use pullyard_store::Error as StoreError;
@@ -49,12 +49,16 @@ struct Round<'a> {
     /// Earlier rounds have seen reviews from before this time.
     since: Timestamp,
     found: Found,
-    look: Look,
+    look: PollProgress,
     compared: Vec<u64>,
 }
 
 /// Compares changed pull requests. If due, then compares all open ones, from where the last round stopped.
-pub(super) async fn look(ctx: &Context, integration: &Integration, poll: &Poll) -> Result<(Found, Look), Error> {
+pub(super) async fn look(
+    ctx: &Context,
+    integration: &Integration,
+    poll: &Poll,
+) -> Result<(Found, PollProgress), Error> {
     let known = &poll.look;
     let repository = ctx.store.repository(&poll.project, &poll.integration, poll.repository).await?;
     let Some(repository) = repository else { return Ok((Found::default(), known.clone())) };
@@ -69,7 +73,7 @@ pub(super) async fn look(ctx: &Context, integration: &Integration, poll: &Poll) 
         started,
         since: seen.minus(APART),
         found: Found::default(),
-        look: Look {
+        look: PollProgress {
             since: Some(seen),
             began: known.began.or(is_full.then_some(started)),
             problem: known.problem.clone().filter(|_| known.began.is_some()),
@@ -91,7 +95,7 @@ impl Round<'_> {
     }
 
     fn is_full(&self) -> bool {
-        self.found.pull_requests >= usize::from(most_compared(self.integration.kind))
+        self.found.pull_requests >= usize::from(max_compared_per_poll(self.integration.kind))
     }
 
     fn id(&self, number: u64) -> PullRequestId {
@@ -107,7 +111,7 @@ impl Round<'_> {
         let mut has_room = true;
         for number in numbers {
             if !self.look.changed.contains(&number) {
-                has_room = self.look.changed.len() < MOST_CHANGED;
+                has_room = self.look.changed.len() < MAX_CHANGED;
                 if !has_room {
                     break;
                 }
@@ -182,7 +186,7 @@ impl Round<'_> {
 
     /// Compares open pull requests. After a complete comparison without a problem, `since` becomes its start.
     async fn compare_open(&mut self) -> Result<(), Error> {
-        let page = i32::from(most_compared(self.integration.kind));
+        let page = i32::from(max_compared_per_poll(self.integration.kind));
         loop {
             if self.is_over() || self.is_full() {
                 return Ok(());
@@ -246,7 +250,14 @@ impl Round<'_> {
         let reviews = forge.reviews(name.as_str(), id.number).await?.found;
         // A review without this time is not submitted yet.
         for review in standing(self.integration.kind, &reviews).filter(|review| review.submitted_at.is_some()) {
-            let event = review_event(Source::Poll, None, Asks::Changes {}, review, now.clone(), self.ctx.clock.now());
+            let event = review_event(
+                Source::Poll,
+                None,
+                RequestedAction::Changes {},
+                review,
+                now.clone(),
+                self.ctx.clock.now(),
+            );
             self.decide_missed(&linked, &event, &mut compared).await?;
         }
         // Last, so that a failure to list comments does not block reviews.
@@ -270,15 +281,15 @@ impl Round<'_> {
         let first = self.ctx.store.delivery(&event.ledger_id(&linked.project)).await?;
         let first = first.as_ref().map(|first| &first.reason);
         let is_known = match linked.ticket {
-            Some(_) => is_answered_when_linked(first),
-            None => is_answered(first),
+            Some(_) => is_decided_for_linked(first),
+            None => is_decided(first),
         };
         if is_known {
             return Ok(());
         }
         let answer = Box::pin(decide_review(self.ctx, &self.reach, event)).await?;
         match answer.reason {
-            reason if is_undecided(&reason, self.ctx.clock.now().since(event.submitted_at)) => {
+            reason if should_retry_permission(&reason, self.ctx.clock.now().since(event.submitted_at)) => {
                 compared.undecided = Some(reason.sentence());
             }
             Reason::PermissionUnknown { .. } => {}
@@ -333,7 +344,7 @@ fn standing(kind: ForgeKind, reviews: &[Review]) -> impl Iterator<Item = &Review
     let asks = |review: &&Review| review.state == ReviewState::ChangesRequested;
     let overrules = move |state: ReviewState| match state {
         ReviewState::Approved => true,
-        ReviewState::ChangesRequested => kind.has_one_request_each(),
+        ReviewState::ChangesRequested => kind.allows_one_request_per_user(),
         ReviewState::Commented | ReviewState::Dismissed | ReviewState::Pending => false,
     };
     let overruled = move |review: &Review| {

@@ -12,11 +12,11 @@ use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{DeliveryId, JobId, ReviewId};
-use pullyard_domain::job::{Cancel, ContextFault, Job, Kind, NotNow, Place, Status};
+use pullyard_domain::job::{Cancel, ContextFault, Job, JobKind, JobStatus, Placement, TransitionRefusal};
 use pullyard_domain::prompt;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::review::{Review, covered, messages};
-use pullyard_domain::text::causes;
+use pullyard_domain::review::{Review, covered_reviews, request_messages};
+use pullyard_domain::text::format_error_chain;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Conclusion, Proof, WorkKey, Write};
 use std::collections::BTreeSet;
@@ -53,7 +53,7 @@ async fn admit_if_due(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
         let Some(job) = ctx.store.job(id).await? else { return Ok(Admitted::Nothing) };
         let again = job.waits.as_ref().is_some_and(|waits| waits.tries > 0 && now < waits.next);
         let is_put_off = job.not_before.is_some_and(|not_before| now < not_before);
-        if job.status != Status::Pending || again || is_put_off {
+        if job.status != JobStatus::Pending || again || is_put_off {
             return Ok(Admitted::Nothing);
         }
         let read = match read(ctx, &job).await? {
@@ -64,17 +64,17 @@ async fn admit_if_due(ctx: &Context, id: &JobId) -> Result<Admitted, Error> {
             Read::Context(context) => {
                 let head = context.review.as_ref().map_or("", |review| review.pull_request.head.as_str()).to_owned();
                 let frozen = ctx.store.freeze_context(&job.id, &context).await?;
-                job.admitted(frozen, &head, ctx.clock.now())
+                job.admit(frozen, &head, ctx.clock.now())
             }
-            Read::Closed(state) => job.cancelled(closed(&job, state, now), now),
-            Read::Dismissed => job.cancelled(Cancel::by_itself("all its reviews were dismissed", now), now),
-            Read::Silent => job.cancelled(Cancel::by_itself("all its reviews are empty", now), now),
-            Read::Unavailable => job.given_up(job.context_unavailable(tries_of(&job).saturating_add(1)), now),
-            Read::Fault(fault) => job.context_failed(fault, now),
+            Read::Closed(state) => job.cancel(closed(&job, state, now), now),
+            Read::Dismissed => job.cancel(Cancel::automatic("all its reviews were dismissed", now), now),
+            Read::Silent => job.cancel(Cancel::automatic("all its reviews are empty", now), now),
+            Read::Unavailable => job.fail(job.context_failure(tries_of(&job).saturating_add(1)), now),
+            Read::Fault(fault) => job.record_context_fault(fault, now),
         };
         let next = match next {
             Ok(next) => next,
-            Err(NotNow::Already) => return Ok(Admitted::Nothing),
+            Err(TransitionRefusal::AlreadyDone) => return Ok(Admitted::Nothing),
             Err(refusal) => return Err(Error::refused(refusal, now)),
         };
         let written = match next.status.is_terminal() {
@@ -94,7 +94,7 @@ fn tries_of(job: &Job) -> u32 {
 
 /// An implement job can work without reviews and must not wait for ever.
 fn may_go_on_alone(read: &Read, job: &Job) -> bool {
-    job.kind == Kind::Implement
+    job.kind == JobKind::Implement
         && match read {
             Read::Closed(_) | Read::Dismissed | Read::Silent | Read::Unavailable => true,
             Read::Fault(_) => tries_of(job) >= MOST_TRIES,
@@ -106,10 +106,10 @@ fn may_go_on_alone(read: &Read, job: &Job) -> bool {
 /// it waits or fails instead, because no other job would read them.
 async fn alone(ctx: &Context, job: &Job, read: Read) -> Result<Read, Error> {
     let may_be_answered = matches!(read, Read::Silent | Read::Unavailable | Read::Fault(_));
-    if let Some(id) = job.reviewed().filter(|_| may_be_answered) {
+    if let Some(id) = job.reviewed_pull_request().filter(|_| may_be_answered) {
         let all = ctx.store.reviews(&id).await?;
         // Reviews without any text add no work.
-        if !covered(&job.id, &all).is_empty() && !matches!(read, Read::Silent) {
+        if !covered_reviews(&job.id, &all).is_empty() && !matches!(read, Read::Silent) {
             return Ok(read);
         }
         have_wait(ctx, job, &id, &all).await?;
@@ -125,14 +125,14 @@ async fn frozen_alone(ctx: &Context, job: &Job) -> Result<Read, Error> {
 
 async fn announce(ctx: &Context, job: &Job) -> Admitted {
     match job.status {
-        Status::Ready => {
+        JobStatus::Ready => {
             tracing::info!(job.id = %job.id, "review of a job read");
-            if job.place == Place::Fargate {
+            if job.place == Placement::Fargate {
                 ctx.wake_job(&job.id).await;
             }
             Admitted::Ready
         }
-        Status::Pending => {
+        JobStatus::Pending => {
             let fault = job.waits.as_ref().and_then(|waits| waits.fault.as_ref());
             tracing::info!(job.id = %job.id, fault = ?fault, "review of a job not readable; will retry");
             Admitted::Later
@@ -143,7 +143,7 @@ async fn announce(ctx: &Context, job: &Job) -> Admitted {
 
 pub(super) fn closed(job: &Job, state: PullRequestState, now: Timestamp) -> Cancel {
     let number = job.revises.as_ref().map_or(0, |revises| revises.number);
-    Cancel::by_itself(&format!("#{number} was {}", state.words()), now)
+    Cancel::automatic(&format!("#{number} was {}", state.display_name()), now)
 }
 
 enum Read {
@@ -158,7 +158,7 @@ enum Read {
 }
 
 async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
-    let (Some(id), Some(key)) = (job.reviewed(), &job.ticket) else {
+    let (Some(id), Some(key)) = (job.reviewed_pull_request(), &job.ticket) else {
         return Err(Error::Inconsistent(format!("{} waits for a review and has no pull request", job.id)));
     };
     let (project, integration, repository, (linked, all), text) = tokio::try_join!(
@@ -171,14 +171,14 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
     let mut told = BTreeSet::new();
     // The covered reviews, and the owed ones, which the job takes over once their texts are read.
     let (first, mut covered, owed) = match job.kind {
-        Kind::Revise => {
+        JobKind::Revise => {
             let first = first_of(ctx, job).await?;
-            let covered: Vec<Review> = covered(&first, &all).into_iter().cloned().collect();
+            let covered: Vec<Review> = covered_reviews(&first, &all).into_iter().cloned().collect();
             // First, because later steps may end the job, and its reviews' ledger entries must name it.
             conclude(ctx, job, &id, &covered, &mut told).await?;
             (first, covered, Vec::new())
         }
-        Kind::Implement => {
+        JobKind::Implement => {
             let owed = owed(ctx, job, &all).await?;
             (job.id.clone(), covered_with(&job.id, &all, &owed), owed)
         }
@@ -202,12 +202,12 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         Err(Stopped::Unread(Unread::Closed(state))) => return Ok(Read::Closed(state)),
         Err(Stopped::Unread(Unread::Dismissed)) => return Ok(Read::Dismissed),
         Err(Stopped::Unread(Unread::Silent { asked })) => {
-            return Ok(job.silent(asked, ctx.clock.now()).map_or(Read::Silent, Read::Fault));
+            return Ok(job.missing_text_fault(asked, ctx.clock.now()).map_or(Read::Silent, Read::Fault));
         }
         Err(Stopped::Unread(Unread::Forge(error))) => return Ok(unread(&job.id, &error, ctx.clock.now())),
         // Our credentials are missing or denied. The job waits up to a day for them.
         Err(Stopped::Ours(Error::Cloud(error))) => {
-            return Ok(Read::Fault(ContextFault::Away { reason: causes(&error) }));
+            return Ok(Read::Fault(ContextFault::Away { reason: format_error_chain(&error) }));
         }
         Err(Stopped::Ours(error)) => return Err(error),
     };
@@ -216,23 +216,23 @@ async fn read(ctx: &Context, job: &Job) -> Result<Read, Error> {
         covered = covered_with(&job.id, &all, &taken);
         review.reviews.retain(|read| covered.iter().any(|review| review.id.as_str() == read.id.to_string()));
     }
-    if job.kind == Kind::Implement && covered.is_empty() {
+    if job.kind == JobKind::Implement && covered.is_empty() {
         return frozen_alone(ctx, job).await;
     }
     conclude(ctx, job, &id, &covered, &mut told).await?;
-    let messages = messages(&covered);
+    let messages = request_messages(&covered);
     let context = match frozen(ctx, job).await? {
-        Some(frozen) => prompt::Context { review: Some(review), ..frozen.asked_for(&messages) },
+        Some(frozen) => prompt::Context { review: Some(review), ..frozen.with_requests(&messages) },
         None => prompt::Context {
             v: 2,
-            kind: Kind::Revise,
+            kind: JobKind::Revise,
             ticket: Some((key.clone(), text.map_or_else(TicketText::default, |stored| stored.text))),
             instructions: (!messages.is_empty()).then(|| messages.join("\n\n")),
             base: review.pull_request.base.clone(),
             review: Some(review),
-            commands: project.as_ref().and_then(|project| JobCommands::of(&project.settings, &repository)),
-            author: project.as_ref().and_then(|project| commits::Author::of(&project.settings)),
-            repository: repository.under(&project.map(|project| project.settings).unwrap_or_default()),
+            commands: project.as_ref().and_then(|project| JobCommands::from_settings(&project.settings, &repository)),
+            author: project.as_ref().and_then(|project| commits::Author::from_settings(&project.settings)),
+            repository: repository.resolve_agent(&project.map(|project| project.settings).unwrap_or_default()),
         },
     };
     Ok(Read::Context(Box::new(context)))
@@ -254,7 +254,7 @@ async fn conclude(
         if !told.insert(review.id.clone()) {
             continue;
         }
-        let entry = DeliveryId::of_review(&review.project, id, &review.id);
+        let entry = DeliveryId::for_review(&review.project, id, &review.id);
         // Most entries name their job already, and a refused conditional write costs as much as a successful one.
         if ctx.store.delivery(&entry).await?.is_some_and(|told| told.job.is_some()) {
             continue;
@@ -269,16 +269,16 @@ async fn conclude(
 /// Idempotent: each entry is set once, and repeats are answered from the review. No entry names a wrong job, even if
 /// another process ends the job and the next job takes over a review concurrently.
 pub(crate) async fn name_unread(ctx: &Context, job: &Job) -> Result<(), Error> {
-    let Some(id) = job.reviewed() else { return Ok(()) };
+    let Some(id) = job.reviewed_pull_request() else { return Ok(()) };
     let read = async {
         let first = match job.kind {
-            Kind::Revise => first_of(ctx, job).await?,
-            Kind::Implement => job.id.clone(),
+            JobKind::Revise => first_of(ctx, job).await?,
+            JobKind::Implement => job.id.clone(),
         };
         Ok::<_, Error>((first, ctx.store.reviews(&id).await?))
     };
     let Some((first, all)) = skip_corrupt(ctx, read.await)? else { return Ok(()) };
-    for review in covered(&first, &all) {
+    for review in covered_reviews(&first, &all) {
         skip_corrupt(ctx, conclude(ctx, job, &id, std::slice::from_ref(review), &mut BTreeSet::new()).await)?;
     }
     Ok(())
@@ -293,7 +293,9 @@ fn unread(job: &JobId, error: &pullyard_forge::Error, now: Timestamp) -> Read {
             let rest = retry_after.clamp(Duration::from_secs(1), Duration::from_secs(3_600));
             Read::Fault(ContextFault::RateLimited { until: now.plus(rest) })
         }
-        Meaning::Unavailable | Meaning::Unknown => Read::Fault(ContextFault::Away { reason: causes(error) }),
+        Meaning::Unavailable | Meaning::Unknown => {
+            Read::Fault(ContextFault::Away { reason: format_error_chain(error) })
+        }
     }
 }
 

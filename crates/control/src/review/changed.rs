@@ -4,9 +4,9 @@ use super::admit::{closed, revising};
 use super::facts::Reach;
 use crate::jobs::ending::write_called_off;
 use crate::{Context, Error};
-use pullyard_domain::job::{Job, NotNow};
+use pullyard_domain::job::{Job, TransitionRefusal};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
-use pullyard_domain::review::SeenPullRequest;
+use pullyard_domain::review::PullRequestSnapshot;
 use pullyard_store::Write;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,19 +19,19 @@ pub enum Changed {
 /// Records a pull request's state. If closed, it also ends the revise job in the same write and settles the reviews.
 /// Idempotent: ordered by the forge's time. Each call for a closed pull request ends the job and settles again. After a
 /// crash, the end of their hour settles waiting reviews.
-pub async fn pull_request_changed(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Result<Changed, Error> {
+pub async fn pull_request_changed(ctx: &Context, reach: &Reach, seen: &PullRequestSnapshot) -> Result<Changed, Error> {
     let mut rounds = ctx.rounds(&seen.id);
     let (linked, changed) = loop {
         let Some(linked) = ctx.store.pull_request(&seen.id).await? else { return Ok(Changed::NotOurs) };
         if !reach.includes(&linked.project) {
             return Ok(Changed::NotOurs);
         }
-        let Some(mut heard) = linked.heard(seen.state, &seen.head, seen.updated_at) else {
+        let Some(mut heard) = linked.merge_forge_state(seen.state, &seen.head, seen.updated_at) else {
             break (linked, Changed::Nothing);
         };
         heard.repository_name = Some(seen.repository.clone());
         if note(ctx, &heard).await? == Write::Applied {
-            tracing::info!(pull_request = %seen.id, state = seen.state.words(), "pull request changed");
+            tracing::info!(pull_request = %seen.id, state = seen.state.display_name(), "pull request changed");
             break (heard, Changed::Noted);
         }
         rounds.again().await?;
@@ -80,9 +80,9 @@ async fn to_stop(ctx: &Context, linked: &PullRequest) -> Result<Option<(Job, Job
     let Some(id) = ticket.and_then(|ticket| ticket.active_job) else { return Ok(None) };
     let Some(job) = ctx.store.job(&id).await?.filter(|job| revising(linked, job)) else { return Ok(None) };
     let now = ctx.clock.now();
-    match job.cancelled(closed(&job, linked.state, now), now) {
+    match job.cancel(closed(&job, linked.state, now), now) {
         Ok(next) => Ok(Some((job, next))),
-        Err(NotNow::Already | NotNow::Status(_)) => Ok(None),
+        Err(TransitionRefusal::AlreadyDone | TransitionRefusal::WrongStatus(_)) => Ok(None),
         Err(refusal) => Err(Error::refused(refusal, now)),
     }
 }
@@ -102,10 +102,12 @@ async fn write(ctx: &Context, linked: &PullRequest, job: &Job, next: &Job) -> Re
 async fn settle_now(ctx: &Context, linked: &PullRequest) -> Result<(), Error> {
     let Some(key) = &linked.ticket else { return Ok(()) };
     let mut rounds = ctx.rounds(key);
-    while let Some(ticket) = ctx.store.ticket(&linked.project, key).await?.filter(|ticket| ticket.defers(&linked.id)) {
+    while let Some(ticket) =
+        ctx.store.ticket(&linked.project, key).await?.filter(|ticket| ticket.has_deferred(&linked.id))
+    {
         let now = ctx.clock.now();
         let due = ticket.deferred.get(&linked.id.to_string()).is_some_and(|opens_at| *opens_at <= now);
-        let told = match ticket.deferring(&linked.id, now).filter(|_| !due) {
+        let told = match ticket.defer_review(&linked.id, now).filter(|_| !due) {
             Some(sooner) => ctx.store.update_ticket(&sooner).await?,
             None => Write::Applied,
         };

@@ -7,11 +7,11 @@ use super::start::{announce_revision, plan};
 use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, MOST_SEEN, ReviewSubject, Source};
+use pullyard_domain::delivery::{Delivery, MAX_REPEATS, ReviewSubject, Source};
 use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::pull_request::{Note, PullRequest};
-use pullyard_domain::review::guard::{Decision, Follow, Known, Verdict, decide};
-use pullyard_domain::review::{Asks, Permission, Review, ReviewEvent, ReviewState};
+use pullyard_domain::review::guard::{Decision, DecisionStep, Follow, StoredResult, decide};
+use pullyard_domain::review::{Permission, RequestedAction, Review, ReviewEvent, ReviewState};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::QueuedReview;
@@ -41,12 +41,12 @@ pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) ->
 
 /// Decides from loaded facts. Requests the author's permission from the forge at most once, when its guard is reached.
 async fn decided(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Result<Decision, Error> {
-    let own = || JobId::of_review(&event.pull_request.id, &event.review);
-    let job = loaded.review.as_ref().map_or_else(own, Review::next_job);
+    let own = || JobId::for_review(&event.pull_request.id, &event.review);
+    let job = loaded.review.as_ref().map_or_else(own, Review::next_job_id);
     loop {
         match decide(&loaded.facts, job.clone()) {
-            Verdict::Decided(decision) => return Ok(decision),
-            Verdict::AskPermission => {
+            DecisionStep::Decided(decision) => return Ok(decision),
+            DecisionStep::NeedsPermission => {
                 let Some(repository) = &loaded.repository else {
                     return Err(Error::Inconsistent("an author was asked about without a repository".into()));
                 };
@@ -63,7 +63,9 @@ async fn decided(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Res
 fn tells_news(loaded: &Loaded, event: &ReviewEvent) -> bool {
     let seen = &event.pull_request;
     loaded.pull_request.as_ref().is_some_and(|linked| {
-        linked.heard(seen.state, &seen.head, seen.updated_at).is_some_and(|heard| heard.state != linked.state)
+        linked
+            .merge_forge_state(seen.state, &seen.head, seen.updated_at)
+            .is_some_and(|heard| heard.state != linked.state)
     })
 }
 
@@ -76,7 +78,7 @@ pub async fn decide_or_queue(ctx: &Context, reach: &Reach, event: &ReviewEvent) 
             ctx.wakeups
                 .queue_review(&QueuedReview { hook: reach.hook.clone(), projects, event: event.clone() })
                 .await?;
-            let pr = pullyard_domain::pull_request::label(
+            let pr = pullyard_domain::pull_request::pull_request_label(
                 Some(&event.pull_request.repository),
                 event.pull_request.id.number,
             );
@@ -106,13 +108,13 @@ async fn apply(
     let delivery = delivery_of(event, loaded, &decision.reason);
     let written = match decision.follow {
         Follow::Trigger => return trigger(ctx, event, loaded, decision, &delivery).await,
-        Follow::Remember { opens_at, held } => remember(ctx, event, loaded, &delivery, Wait { opens_at, held }).await?,
+        Follow::Defer { opens_at, held } => remember(ctx, event, loaded, &delivery, Wait { opens_at, held }).await?,
         Follow::Record => Write::Applied,
     };
     if written == Write::Stale {
         return Ok(None);
     }
-    let remembered = matches!(decision.follow, Follow::Remember { .. });
+    let remembered = matches!(decision.follow, Follow::Defer { .. });
     if let Reason::Repeat { .. } | Reason::DuplicateReview { .. } = decision.reason {
         let answered = match &loaded.first {
             Some(first) => {
@@ -161,7 +163,8 @@ async fn trigger(
         return Err(Error::Inconsistent("a review was accepted without its ticket".into()));
     };
     let mut linked = pull_request.clone();
-    if let Some(heard) = linked.heard(event.pull_request.state, &event.pull_request.head, event.pull_request.updated_at)
+    if let Some(heard) =
+        linked.merge_forge_state(event.pull_request.state, &event.pull_request.head, event.pull_request.updated_at)
     {
         linked = heard;
     }
@@ -169,7 +172,8 @@ async fn trigger(
     let planned = plan(ctx, id, project, repository, ticket, &linked, &event.review, loaded.facts.now).await?;
     let (job, ticket, pull_request) = planned;
     let state = ReviewState::Started { job: id.clone() };
-    let review = Review::of(event, &project.id, &ticket.key, state, loaded.facts.now).after(loaded.review.as_ref());
+    let review = Review::from_event(event, &project.id, &ticket.key, state, loaded.facts.now)
+        .next_version(loaded.review.as_ref());
     let written = ctx
         .store
         .trigger_review(&TriggerReview {
@@ -218,9 +222,9 @@ async fn remember(
         return Err(Error::Inconsistent("a review waits without its ticket".into()));
     };
     let opens_at = wait.opens_at;
-    let remembering = ticket.remembering(&pull_request.id, opens_at);
+    let remembering = ticket.schedule_review(&pull_request.id, opens_at);
     let marked = Ticket { held: remembering.held || wait.held, ..remembering };
-    let written = if matches!(loaded.facts.stored, Some(Known::Deferred {})) {
+    let written = if matches!(loaded.facts.stored, Some(StoredResult::Deferred {})) {
         // A repeat changes at most the time on the ticket that the review waits for, not on a ticket linked later.
         let is_its = |waits: &Review| waits.project == ticket.project && waits.ticket == ticket.key;
         if marked == *ticket || !loaded.review.as_ref().is_some_and(is_its) {
@@ -228,10 +232,10 @@ async fn remember(
         }
         ctx.store.update_ticket(&marked).await?
     } else {
-        let waits = Review::of(event, &project.id, &ticket.key, ReviewState::Deferred {}, loaded.facts.now);
+        let waits = Review::from_event(event, &project.id, &ticket.key, ReviewState::Deferred {}, loaded.facts.now);
         // Makes a concurrent final refusal of the same review stale.
-        let review = &waits.after(loaded.review.as_ref());
-        let is_request = matches!(event.asks, Asks::Revision { .. });
+        let review = &waits.next_version(loaded.review.as_ref());
+        let is_request = matches!(event.asks, RequestedAction::Revision { .. });
         // A request may shorten the wait of other reviews, so it needs the condition on the ticket.
         match ticket.active_job.as_ref().filter(|_| !is_request) {
             Some(job) => {
@@ -274,11 +278,11 @@ async fn tell_refusal(ctx: &Context, loaded: &Loaded, reason: &Reason) -> Result
     let Some(known) = &loaded.pull_request else { return Ok(Write::Applied) };
     let mut linked = known.clone();
     linked.repository_name = Some(loaded.facts.repository.clone());
-    linked.tell(Note::Decision { reason: reason.clone().clipped() });
+    linked.set_note(Note::Decision { reason: reason.clone().clipped() });
     if linked != *known && ctx.store.update_pull_request(&linked).await? == Write::Stale {
         return Ok(Write::Stale);
     }
-    if linked.is_untold() {
+    if linked.is_note_outdated() {
         ctx.wake_pull_request(&linked.id).await;
     }
     Ok(Write::Applied)
@@ -291,8 +295,8 @@ async fn tell(ctx: &Context, loaded: &Loaded, reason: &Reason) {
         let told = match ctx.store.pull_request(id).await {
             Ok(Some(mut linked)) => {
                 linked.repository_name = Some(loaded.facts.repository.clone());
-                linked.tell(Note::Decision { reason: reason.clone().clipped() });
-                if !linked.is_untold() {
+                linked.set_note(Note::Decision { reason: reason.clone().clipped() });
+                if !linked.is_note_outdated() {
                     return;
                 }
                 ctx.store.update_pull_request(&linked).await
@@ -329,11 +333,11 @@ fn delivery_of(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) -> Deliver
         seen.push(now);
         (first.at, seen)
     });
-    seen.truncate(MOST_SEEN);
+    seen.truncate(MAX_REPEATS);
     let facts = pullyard_domain::review::guard::ReviewFacts {
         // Omitted, because the message may be long and does not affect the decision.
         asks: match &event.asks {
-            Asks::Revision { .. } => Asks::Revision { message: None },
+            RequestedAction::Revision { .. } => RequestedAction::Revision { message: None },
             asks => asks.clone(),
         },
         ..loaded.facts.clone()
@@ -353,7 +357,7 @@ fn delivery_of(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) -> Deliver
         facts: None,
         review: Some(ReviewSubject {
             pull_request: event.pull_request.id.clone(),
-            label: pullyard_domain::pull_request::label(
+            label: pullyard_domain::pull_request::pull_request_label(
                 Some(&event.pull_request.repository),
                 event.pull_request.id.number,
             ),

@@ -6,8 +6,8 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{HookName, JobId, ProjectId};
 use pullyard_domain::project::{Integration, Project, Repository};
 use pullyard_domain::pull_request::PullRequest;
-use pullyard_domain::review::guard::{FACTS, Known, ReviewFacts, TicketFacts};
-use pullyard_domain::review::{Permission, Review, ReviewEvent, ReviewState, SeenPullRequest, resolved};
+use pullyard_domain::review::guard::{FACTS_VERSION, ReviewFacts, StoredResult, TicketFacts};
+use pullyard_domain::review::{Permission, PullRequestSnapshot, Review, ReviewEvent, ReviewState, resolve_absorbed};
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::Linked;
 
@@ -74,12 +74,14 @@ pub(super) async fn load(
     let stored_as = match &stored {
         Some(review) if reach.includes(&review.project) => known(ctx, review).await?,
         // The review's project is outside the hook's reach: do not reveal or overwrite its result.
-        Some(review) if pull_request.is_some() => known(ctx, review).await?.is_some().then_some(Known::Elsewhere {}),
+        Some(review) if pull_request.is_some() => {
+            known(ctx, review).await?.is_some().then_some(StoredResult::Elsewhere {})
+        }
         _ => None,
     };
     let first = match (&stored, &stored_as) {
         // Before, the pull request was linked to another project's ticket, so the entry is in that project's ledger.
-        (Some(review), Some(Known::Started { .. } | Known::Deferred {}))
+        (Some(review), Some(StoredResult::Started { .. } | StoredResult::Deferred {}))
             if first.is_none() && review.project != decided_for =>
         {
             ctx.store.delivery(&event.ledger_id(&review.project)).await?
@@ -90,7 +92,7 @@ pub(super) async fn load(
     let now = ctx.clock.now();
     let today = today(ctx, place.project.as_ref(), now).await?;
     let facts = ReviewFacts {
-        v: FACTS,
+        v: FACTS_VERSION,
         now,
         asks: event.asks.clone(),
         author: event.author.login.clone(),
@@ -123,13 +125,13 @@ pub(super) async fn load(
 }
 
 /// Returns code and job of a final answer, or of any answer while the review waits.
-fn lasting(first: Option<&Delivery>, stored: Option<&Known>) -> Option<(String, Option<JobId>)> {
-    let waits = stored == Some(&Known::Deferred {});
+fn lasting(first: Option<&Delivery>, stored: Option<&StoredResult>) -> Option<(String, Option<JobId>)> {
+    let waits = stored == Some(&StoredResult::Deferred {});
     let lasting = first.filter(|first| first.reason.is_final() || waits);
     lasting.map(|first| (first.reason.code().to_owned(), first.job.clone()))
 }
 
-pub(crate) async fn project_of(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Result<ProjectId, Error> {
+pub(crate) async fn project_of(ctx: &Context, reach: &Reach, seen: &PullRequestSnapshot) -> Result<ProjectId, Error> {
     let linked = ctx.store.pull_request(&seen.id).await?.filter(|linked| reach.includes(&linked.project));
     if let Some(linked) = linked {
         return Ok(linked.project);
@@ -149,7 +151,7 @@ pub(super) fn ticket_facts(
         closed: project.settings.statuses.is_closed(&ticket.status),
         active_job: ticket.active_job.clone(),
         last_outcome: ticket.last_job.as_ref().map(|last| last.outcome),
-        defers: ticket.defers(&pull_request.id),
+        defers: ticket.has_deferred(&pull_request.id),
         deferred: ticket.deferred.len(),
     })
 }
@@ -172,13 +174,13 @@ async fn where_linked(
     Ok((Place { project, repository }, ticket, delivery))
 }
 
-async fn place_in(ctx: &Context, project: &ProjectId, seen: &SeenPullRequest) -> Result<Place, Error> {
+async fn place_in(ctx: &Context, project: &ProjectId, seen: &PullRequestSnapshot) -> Result<Place, Error> {
     let (integration, repository) = (&seen.id.integration, seen.id.repository);
     let (project, repository) = ctx.store.project_and_repository(project, integration, repository).await?;
     Ok(Place { project, repository })
 }
 
-async fn place_of(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Result<Place, Error> {
+async fn place_of(ctx: &Context, reach: &Reach, seen: &PullRequestSnapshot) -> Result<Place, Error> {
     let home = place_in(ctx, &reach.home, seen).await?;
     if home.repository.is_some() {
         return Ok(home);
@@ -193,18 +195,18 @@ async fn place_of(ctx: &Context, reach: &Reach, seen: &SeenPullRequest) -> Resul
 }
 
 /// Returns the result of a review. Follows the chain of reviews that absorbed it.
-async fn known(ctx: &Context, review: &Review) -> Result<Option<Known>, Error> {
+async fn known(ctx: &Context, review: &Review) -> Result<Option<StoredResult>, Error> {
     let state = match &review.state {
         ReviewState::Absorbed { .. } => {
             let all = ctx.store.reviews(&review.pull_request).await?;
-            resolved(review, &all).state.clone()
+            resolve_absorbed(review, &all).state.clone()
         }
         state => state.clone(),
     };
     Ok(match state {
-        ReviewState::Started { job } => Some(Known::Started { job }),
+        ReviewState::Started { job } => Some(StoredResult::Started { job }),
         // If the absorbing review is gone, the chain has no end, and this review still waits.
-        ReviewState::Deferred {} | ReviewState::Absorbed { .. } => Some(Known::Deferred {}),
+        ReviewState::Deferred {} | ReviewState::Absorbed { .. } => Some(StoredResult::Deferred {}),
         // A redelivery is deliberate, so a refused review is decided again.
         ReviewState::Refused { .. } => None,
     })
@@ -212,7 +214,7 @@ async fn known(ctx: &Context, review: &Review) -> Result<Option<Known>, Error> {
 
 pub(super) fn job_of(loaded: &Loaded) -> Option<JobId> {
     match (&loaded.facts.first, &loaded.facts.stored) {
-        (_, Some(Known::Started { job })) => Some(job.clone()),
+        (_, Some(StoredResult::Started { job })) => Some(job.clone()),
         (Some((_, job)), _) => job.clone(),
         _ => None,
     }

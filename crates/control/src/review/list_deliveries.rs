@@ -51,7 +51,7 @@ pub async fn list_deliveries(
             place.ok_or(pullyard_store::Error::BadCursor)?
         }
     };
-    let together = if filter.asks_only_when() { limit } else { TOGETHER };
+    let together = if filter.is_time_range_only() { limit } else { TOGETHER };
     let mut list = DeliveryList { deliveries: Vec::new(), next: None, looked_back_to: None };
     let mut looked_at = 0;
     while place.day >= oldest {
@@ -66,7 +66,7 @@ pub async fn list_deliveries(
         let mut cut = None;
         for (number, delivery) in found.into_iter().enumerate() {
             list.looked_back_to = Some(delivery.at);
-            if !filter.takes(&delivery) {
+            if !filter.matches(&delivery) {
                 continue;
             }
             let is_last = number + 1 == last;

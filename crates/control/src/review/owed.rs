@@ -7,9 +7,9 @@ use futures::future::try_join_all;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
-use pullyard_domain::job::{Job, Kind, leaves_reviews};
+use pullyard_domain::job::{Job, JobKind, passes_on_reviews};
 use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::review::{Review, covered, may_leave_reviews, unanswered};
+use pullyard_domain::review::{Review, covered_reviews, jobs_that_may_leave_reviews, unanswered_reviews};
 use pullyard_domain::ticket::LastOutcome;
 use pullyard_store::{WaitsForJob, Write};
 use std::collections::BTreeSet;
@@ -19,14 +19,14 @@ const AT_ONCE: usize = 16;
 const MOST_RETRIES: usize = 50;
 
 pub(crate) async fn has_unanswered(ctx: &Context, job: &Job) -> Result<bool, Error> {
-    let Some(id) = job.reviewed() else { return Ok(false) };
+    let Some(id) = job.reviewed_pull_request() else { return Ok(false) };
     Ok(!owed(ctx, job, &ctx.store.reviews(&id).await?).await?.is_empty())
 }
 
 pub(super) async fn owed(ctx: &Context, job: &Job, all: &[Review]) -> Result<Vec<Review>, Error> {
     let Some(key) = &job.ticket else { return Ok(Vec::new()) };
     let unfinished = unfinished(ctx, job, &job.id, all).await?;
-    Ok(unanswered(all, &job.project, key, &unfinished).into_iter().cloned().collect())
+    Ok(unanswered_reviews(all, &job.project, key, &unfinished).into_iter().cloned().collect())
 }
 
 /// Returns ended jobs of this ticket whose reviews pass to its next job, except `first`, which owns the reviews of this
@@ -40,14 +40,14 @@ pub(super) async fn unfinished(
     let mut unfinished = BTreeSet::new();
     let Some(key) = &job.ticket else { return Ok(unfinished) };
     let of_ticket = all.iter().filter(|review| review.project == job.project && review.ticket == *key);
-    let having: BTreeSet<&JobId> = of_ticket.filter_map(Review::job).filter(|by| *by != first).collect();
+    let having: BTreeSet<&JobId> = of_ticket.filter_map(Review::started_job).filter(|by| *by != first).collect();
     if having.is_empty() {
         return Ok(unfinished);
     }
     let last = last_undone(ctx, &job.project, key).await?;
-    for some in may_leave_reviews(&having, all, last.as_ref()).chunks(AT_ONCE) {
+    for some in jobs_that_may_leave_reviews(&having, all, last.as_ref()).chunks(AT_ONCE) {
         let read = try_join_all(some.iter().map(|id| readable_job(ctx, id))).await?;
-        let left = read.into_iter().flatten().filter(|by| leaves_reviews(by, last.as_ref()));
+        let left = read.into_iter().flatten().filter(|by| passes_on_reviews(by, last.as_ref()));
         unfinished.extend(left.map(|by| by.id));
     }
     Ok(unfinished)
@@ -72,7 +72,7 @@ pub(super) async fn first_of(ctx: &Context, job: &Job) -> Result<JobId, Error> {
     let mut first = job.clone();
     for _ in 0..MOST_RETRIES {
         let Some(of) = first.retry_of.clone() else { break };
-        match ctx.store.job(&of).await?.filter(|of| of.kind == Kind::Revise) {
+        match ctx.store.job(&of).await?.filter(|of| of.kind == JobKind::Revise) {
             Some(of) => first = of,
             None => break,
         }
@@ -82,16 +82,16 @@ pub(super) async fn first_of(ctx: &Context, job: &Job) -> Result<JobId, Error> {
 
 pub(super) fn covered_with(job: &JobId, all: &[Review], taken: &[Review]) -> Vec<Review> {
     let is_taken = |review: &Review| taken.iter().any(|one| one.id == review.id);
-    let each = all.iter().map(|review| if is_taken(review) { review.taken_by(job) } else { review.clone() });
+    let each = all.iter().map(|review| if is_taken(review) { review.assign_to(job) } else { review.clone() });
     let all: Vec<Review> = each.collect();
-    covered(job, &all).into_iter().cloned().collect()
+    covered_reviews(job, &all).into_iter().cloned().collect()
 }
 
 /// Returns the assigned reviews. A review that was redelivered concurrently is decided on its own.
 pub(super) async fn take_over(ctx: &Context, job: &JobId, owed: &[Review]) -> Result<Vec<Review>, Error> {
     let mut taken = Vec::with_capacity(owed.len());
     for review in owed {
-        if ctx.store.take_review(&review.taken_by(job), review.job()).await? == Write::Applied {
+        if ctx.store.take_review(&review.assign_to(job), review.started_job()).await? == Write::Applied {
             taken.push(review.clone());
         }
     }
@@ -100,9 +100,9 @@ pub(super) async fn take_over(ctx: &Context, job: &JobId, owed: &[Review]) -> Re
 
 /// Unassigns a failed job's review where reviews do not wait. After another completed job it would never be read.
 async fn give_back(ctx: &Context, review: &Review) -> Result<(), Error> {
-    let Some(id) = review.job() else { return Ok(()) };
+    let Some(id) = review.started_job() else { return Ok(()) };
     let by = ctx.store.job(id).await?;
-    if let Some(back) = by.and_then(|by| review.given_back(&by, ctx.clock.now())) {
+    if let Some(back) = by.and_then(|by| review.refuse_after(&by, ctx.clock.now())) {
         ctx.store.take_review(&back, Some(id)).await?;
     }
     Ok(())
@@ -112,20 +112,20 @@ async fn give_back(ctx: &Context, review: &Review) -> Result<(), Error> {
 pub(super) async fn have_wait(ctx: &Context, job: &Job, id: &PullRequestId, all: &[Review]) -> Result<(), Error> {
     let Some(project) = ctx.store.project(&job.project).await? else { return Ok(()) };
     for review in owed(ctx, job, all).await? {
-        let Some(waits) = review.waiting_anew(&project.settings) else {
+        let Some(waits) = review.defer_again(&project.settings) else {
             give_back(ctx, &review).await?;
             continue;
         };
         // If the review had a job, its entry keeps naming that job.
-        let entry = match review.job() {
-            None => ctx.store.delivery(&DeliveryId::of_review(&review.project, id, &review.id)).await?,
+        let entry = match review.started_job() {
+            None => ctx.store.delivery(&DeliveryId::for_review(&review.project, id, &review.id)).await?,
             Some(_) => None,
         };
         let reason = Reason::HeldForJob { job: job.id.clone() };
         let entry = entry.filter(|entry| !entry.reason.is_final()).map(|entry| Delivery { reason, ..entry });
         let wait = WaitsForJob {
             review: &waits,
-            from: review.job(),
+            from: review.started_job(),
             delivery: entry.as_ref(),
             job: &job.id,
             opens_at: ctx.clock.now(),

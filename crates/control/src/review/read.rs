@@ -2,7 +2,7 @@
 
 use pullyard_domain::id::JobId;
 use pullyard_domain::prompt::review::{
-    Cut, FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side as FrozenSide, ToldBefore,
+    FrozenComment, FrozenReview, KnownComments, Omitted, ReviewContext, ReviewedPullRequest, Side as FrozenSide,
 };
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::review::{Review, ReviewState};
@@ -62,20 +62,21 @@ pub(super) async fn read_reviews(
     repository: &str,
     pull: forge::PullRequest,
     covered: &[Review],
-    before: &ToldBefore,
+    before: &KnownComments,
 ) -> Result<ReviewContext, Unread> {
     let number = pull.number;
     let told = covered.iter().filter(|review| review.request.is_none());
     let told: Vec<(u64, bool)> = told.filter_map(|review| Some((forge_id(review)?, review.edited))).collect();
     let mut reviews = Vec::new();
-    let mut cut = Cut::default();
+    let mut cut = Omitted::default();
     for (id, edited) in &told {
-        let review = forge.review(repository, number, *id).await?.without(|comment, text| before.has(comment, text));
+        let review =
+            forge.review(repository, number, *id).await?.without(|comment, text| before.contains(comment, text));
         if review.state == forge::ReviewState::Dismissed {
             continue;
         }
         let mut comments = forge.review_comments(repository, number, *id).await?;
-        comments.found.retain(|comment| !before.has(comment.id, &comment.body));
+        comments.found.retain(|comment| !before.contains(comment.id, &comment.body));
         cut.comments += u32::from(comments.more);
         let frozen = frozen(review, comments.found);
         reviews.push(FrozenReview { edited: frozen.edited || *edited, ..frozen });
@@ -103,7 +104,7 @@ pub(super) async fn read_reviews(
             head: pull.head_sha,
         },
         reviews,
-        cut: (cut != Cut::default()).then_some(cut),
+        cut: (cut != Omitted::default()).then_some(cut),
     })
 }
 

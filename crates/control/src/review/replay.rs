@@ -9,7 +9,7 @@ use pullyard_domain::delivery::{Delivery, ReviewSubject};
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::id::{DeliveryId, RepositoryName};
 use pullyard_domain::marker::Marker;
-use pullyard_domain::review::{Asks, Author, LONGEST_MESSAGE, ReviewEvent};
+use pullyard_domain::review::{Author, MAX_MESSAGE_CHARS, RequestedAction, ReviewEvent};
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{Forge, ReviewState};
 
@@ -63,7 +63,7 @@ async fn told_again(ctx: &Context, delivery: &Delivery, subject: &ReviewSubject)
     if let Ok(number) = review.as_str().parse::<u64>() {
         let review = forge.review(name.as_str(), id.number, number).await?;
         let asks = match review.state {
-            ReviewState::ChangesRequested => Asks::Changes {},
+            ReviewState::ChangesRequested => RequestedAction::Changes {},
             _ => return Err(nothing_kept("the review no longer requests changes")),
         };
         return Ok(review_event(delivery.source, called, asks, &review, now, ctx.clock.now()));
@@ -76,7 +76,7 @@ async fn told_again(ctx: &Context, delivery: &Delivery, subject: &ReviewSubject)
         source: delivery.source,
         delivery: called,
         review: review.clone(),
-        asks: Asks::Revision { message },
+        asks: RequestedAction::Revision { message },
         author,
         submitted_at,
         marked,
@@ -98,7 +98,7 @@ async fn commented(forge: &Forge, name: &RepositoryName, number: u64, comment: u
     let message = asked(&found.body).ok_or_else(|| nothing_kept("the comment no longer requests a revision"))?;
     let author = found.author.ok_or_else(|| nothing_kept("the comment's author no longer has an account"))?;
     let author = Author { id: author.id, login: author.login, bot: author.is_bot };
-    let message = (!message.is_empty()).then(|| message.chars().take(LONGEST_MESSAGE).collect());
-    let (submitted_at, marked) = (Timestamp::from_millis(found.created_at.millis()), Marker::is_on(&found.body));
+    let message = (!message.is_empty()).then(|| message.chars().take(MAX_MESSAGE_CHARS).collect());
+    let (submitted_at, marked) = (Timestamp::from_millis(found.created_at.millis()), Marker::is_present(&found.body));
     Ok(Commented { author, submitted_at, message, marked })
 }

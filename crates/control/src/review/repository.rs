@@ -42,7 +42,7 @@ pub(crate) async fn repository_changed(
             }
         }
     }
-    let event = format!("repository.{said} of {}", pullyard_domain::text::clipped(&event.repository.full_name, 60));
+    let event = format!("repository.{said} of {}", pullyard_domain::text::truncate(&event.repository.full_name, 60));
     Ok(match connected {
         true => Reason::Noted { event },
         false => Reason::EventIgnored { event },
@@ -145,7 +145,7 @@ async fn gone(ctx: &Context, repository: &Repository, since: Timestamp) -> Resul
     loop {
         let known = ctx.store.poll(project, integration, *id).await?;
         let poll = known.unwrap_or_else(|| Poll::new(repository, since));
-        let Some(poll) = poll.gone(since) else { return Ok(()) };
+        let Some(poll) = poll.mark_gone(since) else { return Ok(()) };
         if ctx.store.put_poll(&poll).await? == Write::Applied {
             return Ok(());
         }
@@ -159,7 +159,7 @@ pub(crate) async fn back(ctx: &Context, repository: &Repository, asked: Timestam
     let mut rounds = ctx.rounds(id);
     loop {
         let known = ctx.store.poll(project, integration, *id).await?;
-        let Some(poll) = known.and_then(|known| known.back(asked, ctx.clock.now())) else { return Ok(()) };
+        let Some(poll) = known.and_then(|known| known.mark_present(asked, ctx.clock.now())) else { return Ok(()) };
         if ctx.store.put_poll(&poll).await? == Write::Applied {
             return Ok(());
         }

@@ -11,8 +11,8 @@ use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, IntegrationId, ProjectId, RepositoryName, ReviewId, TicketKey};
 use pullyard_domain::project::Repository;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestLink, PullRequestState};
-use pullyard_domain::review::{Asks, Author, LONGEST_MESSAGE, ReviewEvent, SeenPullRequest};
-use pullyard_domain::text::clipped;
+use pullyard_domain::review::{Author, MAX_MESSAGE_CHARS, PullRequestSnapshot, RequestedAction, ReviewEvent};
+use pullyard_domain::text::truncate;
 use pullyard_store::Write;
 use sha2::{Digest, Sha256};
 
@@ -39,8 +39,10 @@ pub async fn request_revision(
         source: Source::Person,
         delivery: None,
         review,
-        asks: Asks::Revision { message: message.map(|message| message.chars().take(LONGEST_MESSAGE).collect()) },
-        author: Author { id: 0, login: clipped(&caller.name, 48), bot: false },
+        asks: RequestedAction::Revision {
+            message: message.map(|message| message.chars().take(MAX_MESSAGE_CHARS).collect()),
+        },
+        author: Author { id: 0, login: truncate(&caller.name, 48), bot: false },
         submitted_at: ctx.clock.now(),
         marked: false,
         pull_request: seen,
@@ -75,7 +77,7 @@ pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullR
         return Err(Error::Invalid { pointer: "/number", fault });
     }
     if seen.state != PullRequestState::Open {
-        let fault = format!("{}#{} is {}", seen.repository, seen.id.number, seen.state.words());
+        let fault = format!("{}#{} is {}", seen.repository, seen.id.number, seen.state.display_name());
         return Err(Error::Invalid { pointer: "/number", fault });
     }
     let mut rounds = ctx.rounds(&seen.id);
@@ -97,8 +99,8 @@ pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullR
             let pr = format!("{}#{}", repository.name, named.number);
             return Err(Error::Denied(Denial::LinkedElsewhere { pr, to }));
         }
-        let mut linked = stored
-            .unwrap_or_else(|| PullRequest::linked(seen.id.clone(), named.project.clone(), Some(key.clone()), None));
+        let mut linked =
+            stored.unwrap_or_else(|| PullRequest::new(seen.id.clone(), named.project.clone(), Some(key.clone()), None));
         linked.project = named.project.clone();
         linked.ticket = Some(key.clone());
         linked.url.clone_from(&seen.url);
@@ -109,7 +111,7 @@ pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullR
         linked.updated_at = Some(seen.updated_at);
         let status = ticket.wanted.status.clone().filter(|_| ticket.is_unsynced());
         let link = PullRequestLink { id: seen.id.clone(), url: seen.url.clone(), branch: seen.branch.clone() };
-        ticket.want(status, ticket.wanted.badge, Some(link));
+        ticket.request_state(status, ticket.wanted.badge, Some(link));
         if ctx.store.link_pull_request(&linked, &ticket).await? == Write::Applied {
             tracing::info!(pull_request = %seen.id, ticket = %key, "pull request linked");
             ctx.wake_ticket(&named.project, key).await;
@@ -160,7 +162,7 @@ pub async fn repository_of(ctx: &Context, named: &Named) -> Result<Repository, E
 
 struct Looked {
     repository: Repository,
-    seen: SeenPullRequest,
+    seen: PullRequestSnapshot,
     from_fork: bool,
 }
 
@@ -183,7 +185,7 @@ async fn look_at(ctx: &Context, named: &Named) -> Result<Looked, Error> {
     let from_fork = pull.head_repository != Some(repository.id);
     let id =
         PullRequestId { integration: repository.integration.clone(), repository: repository.id, number: named.number };
-    let seen = SeenPullRequest {
+    let seen = PullRequestSnapshot {
         id,
         repository: repository.name.clone(),
         state: state_of(pull.state),

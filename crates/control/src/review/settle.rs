@@ -9,8 +9,10 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::id::DeliveryId;
 use pullyard_domain::project::Project;
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
-use pullyard_domain::review::guard::{FACTS, ReviewFacts};
-use pullyard_domain::review::settle::{MOST_ABSORBED, Settlement, asks, at_stake, newest, settle};
+use pullyard_domain::review::guard::{FACTS_VERSION, ReviewFacts};
+use pullyard_domain::review::settle::{
+    MAX_ABSORBED, Settlement, combined_action, newest_review, reviews_to_settle, settle,
+};
 use pullyard_domain::review::{Permission, Review, ReviewState};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -25,15 +27,15 @@ pub(crate) async fn settle_reviews(
 ) -> Result<Done, Error> {
     let (reviews, linked) = tokio::try_join!(ctx.store.reviews(id), ctx.store.pull_request(id))?;
     let is_ours = |review: &Review| review.project == ticket.project && review.ticket == ticket.key;
-    let at_stake = at_stake(&reviews, is_ours);
+    let at_stake = reviews_to_settle(&reviews, is_ours);
     let Some(facts) = facts_of(ctx, project, ticket, linked.as_ref(), id, &at_stake).await? else {
-        return Ok(Done::of(ctx.store.update_ticket(&ticket.without_deferred(id)).await?));
+        return Ok(Done::of(ctx.store.update_ticket(&ticket.clear_deferred(id)).await?));
     };
     let written = match settle(&facts, &at_stake) {
-        Settlement::Nothing => ctx.store.update_ticket(&ticket.without_deferred(id)).await?,
+        Settlement::Nothing => ctx.store.update_ticket(&ticket.clear_deferred(id)).await?,
         Settlement::Absorb { into, older } => ctx.store.absorb_reviews(id, &into, &older).await?,
         Settlement::Wait { opens_at } => {
-            let told = ticket.deferring(id, opens_at).unwrap_or_else(|| ticket.clone());
+            let told = ticket.defer_review(id, opens_at).unwrap_or_else(|| ticket.clone());
             // The reviews now wait for a time, no longer for the project.
             let held = told.held && told.again.is_some();
             ctx.store.update_ticket(&Ticket { held, ..told }).await?
@@ -56,14 +58,14 @@ pub(crate) async fn settle_reviews(
             if refuse(ctx, linked, newest, &others, &reason, facts.now).await? == Write::Stale {
                 return Ok(Done::Stale);
             }
-            ctx.store.update_ticket(&ticket.without_deferred(id)).await?
+            ctx.store.update_ticket(&ticket.clear_deferred(id)).await?
         }
         Settlement::Start { review, job } => {
             let repository = ctx.store.repository(&project.id, &id.integration, id.repository).await?;
             let (Some(linked), Some(repository)) = (linked, repository) else {
                 return Err(Error::Inconsistent(format!("{id} was to be revised without its repository")));
             };
-            let free = ticket.without_deferred(id);
+            let free = ticket.clear_deferred(id);
             let (job, taken, linked) =
                 plan(ctx, &job, project, &repository, &free, &linked, &review, facts.now).await?;
             let Some(waited) = at_stake.into_iter().find(|waited| waited.id == review) else {
@@ -104,7 +106,7 @@ async fn refuse(
     for review in others.iter().chain([&newest]) {
         ctx.store
             .conclude(
-                &DeliveryId::of_review(&review.project, id, &review.id),
+                &DeliveryId::for_review(&review.project, id, &review.id),
                 &Conclusion::Refused(reason.clone().clipped()),
             )
             .await?;
@@ -112,7 +114,7 @@ async fn refuse(
     if let Some(linked) = linked {
         tell(ctx, linked, reason).await?;
     }
-    for some in others.chunks(MOST_ABSORBED) {
+    for some in others.chunks(MAX_ABSORBED) {
         if ctx.store.refuse_with(newest, some, &state).await? == Write::Stale {
             return Ok(Write::Stale);
         }
@@ -134,7 +136,7 @@ async fn facts_of(
 ) -> Result<Option<ReviewFacts>, Error> {
     let waiting: Vec<&Review> =
         at_stake.iter().copied().filter(|review| review.state == ReviewState::Deferred {}).collect();
-    let Some(newest) = newest(&waiting) else { return Ok(None) };
+    let Some(newest) = newest_review(&waiting) else { return Ok(None) };
     let repository = ctx.store.repository(&project.id, &id.integration, id.repository).await?;
     let ours = linked.filter(|linked| linked.project == project.id && linked.ticket.as_ref() == Some(&ticket.key));
     let name = repository.as_ref().map(|repository| repository.name.clone());
@@ -144,9 +146,9 @@ async fn facts_of(
     };
     let now = ctx.clock.now();
     Ok(Some(ReviewFacts {
-        v: FACTS,
+        v: FACTS_VERSION,
         now,
-        asks: asks(at_stake),
+        asks: combined_action(at_stake),
         author: newest.author.login.clone(),
         own: false,
         first: None,
@@ -171,7 +173,7 @@ async fn tell(ctx: &Context, seen: PullRequest, reason: &Reason) -> Result<(), E
     let version = seen.note_version;
     let mut linked = seen;
     loop {
-        linked.tell(Note::Decision { reason: reason.clone().clipped() });
+        linked.set_note(Note::Decision { reason: reason.clone().clipped() });
         if ctx.store.update_pull_request(&linked).await? == Write::Applied {
             ctx.wake_pull_request(&linked.id).await;
             return Ok(());

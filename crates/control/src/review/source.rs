@@ -7,13 +7,14 @@ use super::read::{Unread, read_pull_request, read_reviews, read_unanswered, time
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ReviewId};
-use pullyard_domain::job::{Job, Kind, did_what_was_asked, left_unheard};
+use pullyard_domain::job::{Job, JobKind, has_handled_reviews, is_withdrawn_unread};
 use pullyard_domain::marker::Marker;
 use pullyard_domain::project::{Integration, Repository};
-use pullyard_domain::prompt::review::{ReviewContext, ToldBefore};
+use pullyard_domain::prompt::review::{KnownComments, ReviewContext};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::{
-    Author, Permission, Review, ReviewState, Takes, absorbed_by, takes_unanswered, told_before, unanswered_requests,
+    Author, Permission, Review, ReviewState, UnansweredScope, absorbed_reviews, jobs_of_earlier_requests,
+    unanswered_requests, unanswered_scope,
 };
 use pullyard_forge::{Forge, Meaning};
 use pullyard_store::Write;
@@ -56,29 +57,29 @@ impl Source<'_> {
     ) -> Result<ReviewContext, Stopped> {
         let name = self.repository.name.as_str();
         let pull = read_pull_request(self.forge, name, id.number).await?;
-        let takes = takes_unanswered(self.integration.kind, covered);
+        let takes = unanswered_scope(self.integration.kind, covered);
         // Also if the job took some before, because an earlier process may have crashed in between.
-        if self.job.kind == Kind::Revise && takes != Takes::Nothing {
+        if self.job.kind == JobKind::Revise && takes != UnansweredScope::None {
             let mut unfinished = unfinished(self.ctx, self.job, self.first, all).await?;
-            if takes == Takes::Earlier {
+            if takes == UnansweredScope::Earlier {
                 unfinished.extend(self.unheard(covered, all).await?);
             }
             let mut found = read_unanswered(self.forge, name, id.number, all, &unfinished).await?;
             let own: &[Review] = covered;
             found.retain(|review| {
-                takes.has(own, review.author.as_ref().map(|author| author.id), review.submitted_at.map(time_of))
+                takes.includes(own, review.author.as_ref().map(|author| author.id), review.submitted_at.map(time_of))
             });
             // Check all permissions before taking any review, because the forge may fail in between.
             let mut admitted = self.admitted(id, found, all).await?;
-            if let Some(key) = self.job.ticket.as_ref().filter(|_| takes == Takes::All) {
+            if let Some(key) = self.job.ticket.as_ref().filter(|_| takes == UnansweredScope::All) {
                 let requests = unanswered_requests(all, &self.job.project, key, &unfinished);
-                admitted.extend(requests.into_iter().map(|request| request.taken_by(self.first)));
+                admitted.extend(requests.into_iter().map(|request| request.assign_to(self.first)));
             }
             let mut taken = Vec::with_capacity(admitted.len());
             for review in admitted {
                 taken.extend(self.take(review, all).await?);
             }
-            covered.extend(absorbed_by(&taken, all).into_iter().cloned());
+            covered.extend(absorbed_reviews(&taken, all).into_iter().cloned());
             covered.extend(taken);
             // In the order of a restart: the newest request last.
             covered.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
@@ -90,17 +91,17 @@ impl Source<'_> {
     /// Lists the jobs of these authors' earlier requests that were cancelled before an agent read them.
     async fn unheard(&self, covered: &[Review], all: &[Review]) -> Result<Vec<JobId>, Error> {
         let mut unheard = Vec::new();
-        for id in told_before(self.integration.kind, covered, all) {
-            unheard.extend(readable_job(self.ctx, id).await?.filter(left_unheard).map(|job| job.id));
+        for id in jobs_of_earlier_requests(self.integration.kind, covered, all) {
+            unheard.extend(readable_job(self.ctx, id).await?.filter(is_withdrawn_unread).map(|job| job.id));
         }
         Ok(unheard)
     }
 
     /// Collects the comments that completed jobs of these authors' earlier requests handled.
-    async fn told_before(&self, covered: &[Review], all: &[Review]) -> Result<ToldBefore, Error> {
-        let mut told = ToldBefore::default();
-        for id in told_before(self.integration.kind, covered, all) {
-            let Some(job) = readable_job(self.ctx, id).await?.filter(did_what_was_asked) else { continue };
+    async fn told_before(&self, covered: &[Review], all: &[Review]) -> Result<KnownComments, Error> {
+        let mut told = KnownComments::default();
+        for id in jobs_of_earlier_requests(self.integration.kind, covered, all) {
+            let Some(job) = readable_job(self.ctx, id).await?.filter(has_handled_reviews) else { continue };
             let context = skip_corrupt(self.ctx, self.ctx.store.context(&job.id, &job.context).await)?;
             if let Some(review) = context.flatten().and_then(|context| context.review) {
                 told.add(&review);
@@ -123,7 +124,7 @@ impl Source<'_> {
                 .map_err(|_| Error::Inconsistent("a forge's id is no number".into()))?;
             let (project, ticket) = (self.job.project.clone(), key.clone());
             if let Some(known) = all.iter().find(|known| known.id == name) {
-                admitted.push(Review { project, ticket, ..known.taken_by(self.first) });
+                admitted.push(Review { project, ticket, ..known.assign_to(self.first) });
             } else if let Some(author) = self.permitted(id.number, &review).await? {
                 admitted.push(Review {
                     pull_request: id.clone(),
@@ -149,7 +150,7 @@ impl Source<'_> {
     async fn permitted(&self, number: u64, review: &pullyard_forge::Review) -> Result<Option<Author>, Error> {
         let Some(author) = &review.author else { return Ok(None) };
         let author = Author { id: author.id, login: author.login.clone(), bot: author.is_bot };
-        if author.id == self.integration.account.id && (author.bot || Marker::is_on(&review.body)) {
+        if author.id == self.integration.account.id && (author.bot || Marker::is_present(&review.body)) {
             return Ok(None);
         }
         match ask(self.ctx, self.integration, self.repository, number, &author).await {
@@ -163,7 +164,7 @@ impl Source<'_> {
     }
 
     async fn take(&self, review: Review, all: &[Review]) -> Result<Option<Review>, Error> {
-        let from = all.iter().find(|known| known.id == review.id).and_then(Review::job);
+        let from = all.iter().find(|known| known.id == review.id).and_then(Review::started_job);
         let written = self.ctx.store.take_review(&review, from).await?;
         Ok((written == Write::Applied).then_some(review))
     }

@@ -2,10 +2,10 @@
 
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ReviewId};
-use pullyard_domain::job::{Job, Place, Plan, Revision, plan_revision};
+use pullyard_domain::job::{Job, JobPlan, Placement, RevisionPlan, plan_revision};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::PullRequest;
-use pullyard_domain::select::Needs;
+use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
@@ -22,13 +22,13 @@ pub(super) async fn plan(
     review: &ReviewId,
     now: Timestamp,
 ) -> Result<(Job, Ticket, PullRequest), Error> {
-    let repository = &repository.clone().under(&project.settings);
+    let repository = &repository.clone().resolve_agent(&project.settings);
     // Fargate ignores labels. A job that moves to runners later gets them from its frozen context.
-    let labels = match Place::of(project.settings.compute) {
-        Place::Runners => labels(ctx, project, ticket).await?,
-        Place::Fargate => BTreeSet::new(),
+    let labels = match Placement::from_compute(project.settings.compute) {
+        Placement::Runners => labels(ctx, project, ticket).await?,
+        Placement::Fargate => BTreeSet::new(),
     };
-    let plan = Plan {
+    let plan = JobPlan {
         id: id.clone(),
         project: &project.id,
         settings: &project.settings,
@@ -37,9 +37,13 @@ pub(super) async fn plan(
         labels: &labels,
         now,
     };
-    let planned = plan_revision(&plan, ticket, pull_request, Revision { review, head: None });
-    if planned.0.place == Place::Runners {
-        let needs = Needs { capability: repository.agent.capability.clone(), labels, key: planned.0.policy.key() };
+    let planned = plan_revision(&plan, ticket, pull_request, RevisionPlan { review, head: None });
+    if planned.0.place == Placement::Runners {
+        let needs = ClassRequirements {
+            capability: repository.agent.capability.clone(),
+            labels,
+            key: planned.0.policy.key_owner(),
+        };
         ctx.store.note_class(&project.id, &planned.0.class, &needs).await?;
     }
     Ok(planned)

@@ -5,13 +5,13 @@ use crate::sweep::put_off::put_off;
 use crate::{Context, Error};
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Job, Status};
+use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::marker::Marker;
 use pullyard_domain::project::{ForgeKind, Integration, Repository};
 use pullyard_domain::published;
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, Stage};
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::why::why;
+use pullyard_domain::why::explain_job;
 use pullyard_forge::{CommitState, CommitStatus, Forge, Meaning};
 use pullyard_store::{WorkKey, Write};
 
@@ -32,7 +32,9 @@ pub async fn tell_pull_request(ctx: &Context, id: &PullRequestId) -> Result<(), 
 async fn tell(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
     let mut rounds = ctx.rounds(id);
     loop {
-        let Some(linked) = ctx.store.pull_request(id).await?.filter(PullRequest::is_untold) else { return Ok(()) };
+        let Some(linked) = ctx.store.pull_request(id).await?.filter(PullRequest::is_note_outdated) else {
+            return Ok(());
+        };
         let mut told = linked.clone();
         told.noted_version = linked.note_version;
         told.tries = 0;
@@ -96,15 +98,15 @@ fn working(job: &JobId) -> Words {
 fn stands(job: &Job, now: Timestamp) -> Words {
     let short = job.id.short();
     let (state, sentence, help) = match (job.status, &job.result) {
-        (Status::Completed, Some(result)) => {
+        (JobStatus::Completed, Some(result)) => {
             let files = if result.files == 1 { "1 file".to_owned() } else { format!("{} files", result.files) };
             let head: String = result.head.chars().take(7).collect();
             (CommitState::Success, format!("Job {short} revised {files} in {head}."), None)
         }
         // The full explanation, because the job may have pushed, and reviewers read this.
-        (Status::Failed | Status::Cancelled, _) => {
-            let state = if job.status == Status::Failed { CommitState::Failure } else { CommitState::Error };
-            let (sentence, help) = why(job, None, None, now);
+        (JobStatus::Failed | JobStatus::Cancelled, _) => {
+            let state = if job.status == JobStatus::Failed { CommitState::Failure } else { CommitState::Error };
+            let (sentence, help) = explain_job(job, None, None, now);
             (state, sentence, Some(help))
         }
         _ => return working(&job.id),
@@ -151,8 +153,8 @@ impl Place<'_> {
             None => {
                 let listed = forge.issue_comments(repository, number).await;
                 let ours = |comment: &pullyard_forge::Comment| {
-                    comment.author.as_ref().is_some_and(|author| self.integration.account.may_have_written(author.id))
-                        && Marker::of(&comment.body) == Some(Marker::Status)
+                    comment.author.as_ref().is_some_and(|author| self.integration.account.may_be_author(author.id))
+                        && Marker::parse(&comment.body) == Some(Marker::Status)
                 };
                 // If the list cannot be read, a second comment is better than none.
                 listed.ok().and_then(|listed| listed.found.into_iter().find(ours)).map(|comment| comment.id)
@@ -186,7 +188,7 @@ impl Place<'_> {
 }
 
 fn body(kind: ForgeKind, words: &Words) -> String {
-    let mut body = published::sentence(&words.sentence);
+    let mut body = published::to_markdown(&words.sentence);
     if let Some(help) = words.help.as_ref().filter(|help| *help != "Nothing to do.") {
         body.push_str("\n\n");
         body.push_str(help);
@@ -194,7 +196,7 @@ fn body(kind: ForgeKind, words: &Words) -> String {
     if let Some(page) = &words.page {
         body.push_str(&format!("\n\n[Job]({page})"));
     }
-    Marker::Status.on(kind, &body)
+    Marker::Status.append_to(kind, &body)
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use super::read::{state_of, time_of};
 use pullyard_domain::delivery::Source;
-use pullyard_domain::hook::Hook;
-use pullyard_domain::id::{BadId, EventId, RepositoryName, ReviewId};
+use pullyard_domain::hook::Webhook;
+use pullyard_domain::id::{EventId, InvalidId, RepositoryName, ReviewId};
 use pullyard_domain::marker::Marker;
 use pullyard_domain::project::ForgeKind;
 use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::review::{Asks, Author, LONGEST_MESSAGE, ReviewEvent, SeenPullRequest};
+use pullyard_domain::review::{Author, MAX_MESSAGE_CHARS, PullRequestSnapshot, RequestedAction, ReviewEvent};
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::webhook::{
     CommentAction, CommentEvent, Event, PullRequestAction, PullRequestEvent, RepositoryEvent, ReviewAction,
@@ -32,7 +32,7 @@ pub(crate) enum Told {
         review: ReviewId,
     },
     PullRequest {
-        seen: Box<SeenPullRequest>,
+        seen: Box<PullRequestSnapshot>,
         event: String,
     },
     Repository(RepositoryEvent),
@@ -68,12 +68,12 @@ pub(crate) struct Command {
 }
 
 impl Command {
-    pub(crate) fn on(self, hook: &Hook, delivery: Option<EventId>, pull_request: &PullRequest) -> ReviewEvent {
+    pub(crate) fn on(self, hook: &Webhook, delivery: Option<EventId>, pull_request: &PullRequest) -> ReviewEvent {
         ReviewEvent {
             source: Source::Webhook,
             delivery,
             review: self.review,
-            asks: Asks::Revision { message: self.message },
+            asks: RequestedAction::Revision { message: self.message },
             author: self.author,
             submitted_at: self.at,
             marked: self.marked,
@@ -95,8 +95,13 @@ pub(crate) fn repository_of(event: &Event) -> Option<(u64, &str)> {
 }
 
 /// Translates a delivery of this hook. `delivery` is the forge's id, for display.
-/// Errors: `BadId` for an impossible repository name.
-pub(crate) fn translate(hook: &Hook, delivery: Option<EventId>, event: Event, now: Timestamp) -> Result<Told, BadId> {
+/// Errors: `InvalidId` for an impossible repository name.
+pub(crate) fn translate(
+    hook: &Webhook,
+    delivery: Option<EventId>,
+    event: Event,
+    now: Timestamp,
+) -> Result<Told, InvalidId> {
     Ok(match event {
         Event::Ping { .. } => Told::Ping,
         Event::Review(event) => {
@@ -104,7 +109,7 @@ pub(crate) fn translate(hook: &Hook, delivery: Option<EventId>, event: Event, no
             let seen = seen(hook.integration.clone(), event.repository.id, name, &event.pull_request);
             match (event.action, event.review.state) {
                 (ReviewAction::Submitted, ReviewState::ChangesRequested) => {
-                    let asks = Asks::Changes {};
+                    let asks = RequestedAction::Changes {};
                     Told::Review(Box::new(review_event(Source::Webhook, delivery, asks, &event.review, seen, now)))
                 }
                 (ReviewAction::Edited, ReviewState::ChangesRequested) => {
@@ -125,9 +130,9 @@ pub(crate) fn translate(hook: &Hook, delivery: Option<EventId>, event: Event, no
 pub(crate) fn review_event(
     source: Source,
     delivery: Option<EventId>,
-    asks: Asks,
+    asks: RequestedAction,
     review: &Review,
-    pull_request: SeenPullRequest,
+    pull_request: PullRequestSnapshot,
     now: Timestamp,
 ) -> ReviewEvent {
     ReviewEvent {
@@ -137,29 +142,29 @@ pub(crate) fn review_event(
         asks,
         author: author(review.author.as_ref()),
         submitted_at: review.submitted_at.or(review.updated_at).map_or(now, time_of),
-        marked: Marker::is_on(&review.body),
+        marked: Marker::is_present(&review.body),
         pull_request,
     }
 }
 
 /// Returns the event of a comment read from the forge. Its id is the webhook's, so that both create one job. `None` if
 /// the comment is no command, or its author's account is deleted.
-pub(crate) fn comment_event(comment: &Comment, pull_request: SeenPullRequest) -> Option<ReviewEvent> {
+pub(crate) fn comment_event(comment: &Comment, pull_request: PullRequestSnapshot) -> Option<ReviewEvent> {
     let (message, author) = (asked(&comment.body)?, comment.author.as_ref()?);
     Some(ReviewEvent {
         source: Source::Poll,
         delivery: None,
         review: ReviewId::new(format!("comment-{}", comment.id)).ok()?,
-        asks: Asks::Revision { message: clipped_message(&message) },
+        asks: RequestedAction::Revision { message: clipped_message(&message) },
         author: self::author(Some(author)),
         submitted_at: time_of(comment.created_at),
-        marked: Marker::is_on(&comment.body),
+        marked: Marker::is_present(&comment.body),
         pull_request,
     })
 }
 
 fn clipped_message(message: &str) -> Option<String> {
-    (!message.is_empty()).then(|| message.chars().take(LONGEST_MESSAGE).collect())
+    (!message.is_empty()).then(|| message.chars().take(MAX_MESSAGE_CHARS).collect())
 }
 
 pub(crate) fn seen(
@@ -167,8 +172,8 @@ pub(crate) fn seen(
     repository: u64,
     name: RepositoryName,
     pull_request: &PullRequest,
-) -> SeenPullRequest {
-    SeenPullRequest {
+) -> PullRequestSnapshot {
+    PullRequestSnapshot {
         id: PullRequestId { integration, repository, number: pull_request.number },
         repository: name,
         state: state_of(pull_request.state),
@@ -179,7 +184,7 @@ pub(crate) fn seen(
     }
 }
 
-fn pull_request(hook: &Hook, delivery: Option<EventId>, event: PullRequestEvent) -> Result<Told, BadId> {
+fn pull_request(hook: &Webhook, delivery: Option<EventId>, event: PullRequestEvent) -> Result<Told, InvalidId> {
     let name = RepositoryName::new(event.repository.full_name)?;
     let seen = seen(hook.integration.clone(), event.repository.id, name, &event.pull_request);
     let news = |event: &str, seen| Told::PullRequest { seen: Box::new(seen), event: format!("pull_request.{event}") };
@@ -201,7 +206,7 @@ fn pull_request(hook: &Hook, delivery: Option<EventId>, event: PullRequestEvent)
                 source: Source::Webhook,
                 delivery,
                 review: ReviewId::new(format!("label-{short}"))?,
-                asks: Asks::Revision { message: None },
+                asks: RequestedAction::Revision { message: None },
                 author,
                 submitted_at: seen.updated_at,
                 marked: false,
@@ -215,7 +220,7 @@ fn pull_request(hook: &Hook, delivery: Option<EventId>, event: PullRequestEvent)
     })
 }
 
-fn comment(event: CommentEvent) -> Result<Told, BadId> {
+fn comment(event: CommentEvent) -> Result<Told, InvalidId> {
     let asked =
         (event.action == CommentAction::Created && event.is_pull_request).then(|| asked(&event.comment.body)).flatten();
     let Some(message) = asked else {
@@ -233,7 +238,7 @@ fn comment(event: CommentEvent) -> Result<Told, BadId> {
         number: event.number,
         author: author(event.comment.author.as_ref().or(Some(&event.sender))),
         at: time_of(event.comment.created_at),
-        marked: Marker::is_on(&event.comment.body),
+        marked: Marker::is_present(&event.comment.body),
         message: clipped_message(&message),
     })))
 }

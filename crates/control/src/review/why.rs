@@ -7,12 +7,12 @@ use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{JobId, ProjectId, ReviewId};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::review::guard::{Decision, Verdict, decide};
-use pullyard_domain::review::{Asks, Author, Permission, ReviewEvent, SeenPullRequest};
+use pullyard_domain::review::guard::{Decision, DecisionStep, decide};
+use pullyard_domain::review::{Author, Permission, PullRequestSnapshot, RequestedAction, ReviewEvent};
 use pullyard_domain::text::Span;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::why::why;
+use pullyard_domain::why::explain_job;
 
 #[derive(Clone, Debug)]
 pub struct PullRequestView {
@@ -28,7 +28,7 @@ pub async fn pull_request_view(ctx: &Context, named: &Named) -> Result<PullReque
     let repository = repository_of(ctx, named).await?;
     let id = PullRequestId { integration: repository.integration, repository: repository.id, number: named.number };
     let linked = ctx.store.pull_request(&id).await?.filter(|linked| linked.project == named.project);
-    let mut linked = linked.unwrap_or_else(|| PullRequest::linked(id, named.project.clone(), None, None));
+    let mut linked = linked.unwrap_or_else(|| PullRequest::new(id, named.project.clone(), None, None));
     linked.repository_name = Some(repository.name);
     view(ctx, linked).await
 }
@@ -86,7 +86,7 @@ async fn view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView, Err
         hypothetical(ctx, &linked).await?
     } else if let Some(job) = job.as_ref().filter(|job| !job.status.is_terminal()) {
         let wait = Waits::default().of(ctx, job, now).await?;
-        let (sentence, help) = why(job, wait.as_ref(), None, now);
+        let (sentence, help) = explain_job(job, wait.as_ref(), None, now);
         (format!("Job {} works on {}: {}", job.id.short(), linked.label(), lower(&sentence)), help)
     } else if let Some(until) = deferred_until {
         let left = Span::from(until.since(now));
@@ -116,11 +116,11 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
         source: pullyard_domain::delivery::Source::Person,
         delivery: None,
         review,
-        asks: Asks::Changes {},
+        asks: RequestedAction::Changes {},
         author: Author { id: 0, login: "a reviewer".into(), bot: false },
         submitted_at: ctx.clock.now(),
         marked: false,
-        pull_request: SeenPullRequest {
+        pull_request: PullRequestSnapshot {
             id: linked.id.clone(),
             repository: name,
             state: linked.state,
@@ -131,9 +131,9 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
         },
     };
     let loaded = load(ctx, &Reach::of(linked.project.clone()), &event, Some(Permission::Write)).await?;
-    Ok(match decide(&loaded.facts, JobId::of_review(&linked.id, &event.review)) {
+    Ok(match decide(&loaded.facts, JobId::for_review(&linked.id, &event.review)) {
         // Rephrased, because the reason's sentence is about an existing review.
-        Verdict::Decided(Decision { reason: Reason::HeldUntil { ago, time }, .. }) => {
+        DecisionStep::Decided(Decision { reason: Reason::HeldUntil { ago, time }, .. }) => {
             let (label, left) = (linked.label(), Span::from(time.since(loaded.facts.now)));
             (
                 format!(
@@ -143,7 +143,7 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
                 format!("To start one at once: `pullyard revise {label}`."),
             )
         }
-        Verdict::Decided(decision) if decision.reason.code() != "accepted" => {
+        DecisionStep::Decided(decision) if decision.reason.code() != "accepted" => {
             (decision.reason.sentence(), decision.reason.help())
         }
         _ => (

@@ -6,9 +6,9 @@ use crate::admin::proof::Bootstrap;
 use crate::{Context, Error};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClaimId, InstanceId, RunnerId};
-use pullyard_domain::job::{Claim, Job, START_WITHIN};
-use pullyard_domain::runner::sweep::holds;
-use pullyard_domain::runner::{Closed, Runner};
+use pullyard_domain::job::{Claim, Job, START_TIMEOUT};
+use pullyard_domain::runner::sweep::slot_holds_job;
+use pullyard_domain::runner::{NoClaim, Runner};
 use pullyard_store::Write;
 
 #[derive(Clone)]
@@ -51,9 +51,9 @@ pub async fn claim(
         if let Some(job) = claimed_before(ctx, &runner, instance, claim).await? {
             return handed_out(ctx, job).await;
         }
-        if let Some(closed) = runner.may_claim(instance, claim, ctx.clock.now()).map_err(Error::Runner)? {
+        if let Some(closed) = runner.check_claim(instance, claim, ctx.clock.now()).map_err(Error::Runner)? {
             tracing::debug!(runner = %id, why = ?closed, "runner gets no job");
-            return Ok(if closed == Closed::Answered { Answer::Spent } else { Answer::Nothing });
+            return Ok(if closed == NoClaim::AlreadyClaimed { Answer::Spent } else { Answer::Nothing });
         }
         let seeker = match &mut seeker {
             Some(seeker) => seeker,
@@ -67,7 +67,7 @@ pub async fn claim(
             runner: Some(id.clone()),
             task: None,
         };
-        let Ok(job) = job.claimed(&asked, ctx.clock.now()) else { continue };
+        let Ok(job) = job.claim(&asked, ctx.clock.now()) else { continue };
         if ctx.store.claim(&job).await? == Write::Applied {
             tracing::info!(job.id = %job.id, attempt = job.attempt, runner = %id, "runner claimed a job");
             return handed_out(ctx, job).await;
@@ -81,10 +81,10 @@ async fn claimed_before(
     instance: &InstanceId,
     claim: &ClaimId,
 ) -> Result<Option<Job>, Error> {
-    let Some((job, slot)) = runner.claimed_by(claim).filter(|_| runner.instance == *instance) else {
+    let Some((job, slot)) = runner.slot_of_claim(claim).filter(|_| runner.instance == *instance) else {
         return Ok(None);
     };
-    Ok(ctx.store.job(job).await?.filter(|job| holds(job, runner, slot)))
+    Ok(ctx.store.job(job).await?.filter(|job| slot_holds_job(job, runner, slot)))
 }
 
 async fn handed_out(ctx: &Context, job: Job) -> Result<Answer, Error> {
@@ -93,7 +93,7 @@ async fn handed_out(ctx: &Context, job: Job) -> Result<Answer, Error> {
         attempt: job.attempt,
         dispatch: job.dispatch.number,
         // Counted from each answer, so that a repeated claim has the full time.
-        expires: ctx.clock.now().plus(START_WITHIN),
+        expires: ctx.clock.now().plus(START_TIMEOUT),
     };
     Ok(Answer::Job(Box::new(Claimed { bootstrap: ctx.keys().await?.bootstrap(&bootstrap)?, job })))
 }

@@ -12,7 +12,7 @@ pub async fn heartbeat(ctx: &Context, token: &RunnerToken, id: &RunnerId, said: 
     let mut rounds = ctx.rounds(id);
     loop {
         let seen = own(ctx, token, id).await?;
-        let heard = seen.heard(said.clone(), ctx.clock.now()).map_err(Error::Runner)?;
+        let heard = seen.with_heartbeat(said.clone(), ctx.clock.now()).map_err(Error::Runner)?;
         if ctx.store.heartbeat(&seen, &heard).await? == Write::Applied {
             if seen.status != heard.status {
                 let online = heard.status == Presence::Online;

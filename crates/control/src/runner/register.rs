@@ -3,7 +3,7 @@
 use super::RunnerToken;
 use crate::{Context, Error};
 use pullyard_domain::id::{InstanceId, JobId, RunnerId};
-use pullyard_domain::runner::{Introduction, MOST_SLOTS, Profile, Refusal, Runner, check_name};
+use pullyard_domain::runner::{MAX_SLOTS, Profile, Refusal, Runner, RunnerRegistration, validate_name};
 use pullyard_store::{Registered, Write};
 use std::collections::BTreeSet;
 
@@ -22,13 +22,13 @@ pub struct Registration {
 impl Registration {
     fn check(&self) -> Result<(), Error> {
         let invalid = |pointer, fault: &str| Err(Error::Invalid { pointer, fault: fault.into() });
-        if let Err(fault) = check_name(&self.name) {
+        if let Err(fault) = validate_name(&self.name) {
             return invalid("/name", fault);
         }
         if self.capabilities.is_empty() {
             return invalid("/capabilities", "give at least one agent");
         }
-        if !(1..=MOST_SLOTS).contains(&self.slots) {
+        if !(1..=MAX_SLOTS).contains(&self.slots) {
             return invalid("/slots", "use 1 to 12");
         }
         Ok(())
@@ -39,7 +39,7 @@ impl Registration {
 /// Errors: `Invalid`; `Runner` if another process is alive, the name is taken, or the runner is being removed.
 pub async fn register(ctx: &Context, token: &RunnerToken, new: &Registration) -> Result<Runner, Error> {
     new.check()?;
-    let id = RunnerId::of(&token.hash, &new.name);
+    let id = RunnerId::for_registration(&token.hash, &new.name);
     let profile = Profile {
         id: id.clone(),
         name: new.name.clone(),
@@ -55,15 +55,15 @@ pub async fn register(ctx: &Context, token: &RunnerToken, new: &Registration) ->
         if owner.is_some_and(|owner| owner != id) {
             return Err(Error::Runner(Refusal::NameTaken { name: new.name.clone() }));
         }
-        let introduction = Introduction {
+        let introduction = RunnerRegistration {
             id: id.clone(),
             name: new.name.clone(),
             token: token.hash.clone(),
             instance: new.instance.clone(),
-            max: new.slots,
-            active: new.active.clone(),
+            max_slots: new.slots,
+            active_jobs: new.active.clone(),
         };
-        let runner = Runner::registered(seen.as_ref(), introduction, now).map_err(Error::Runner)?;
+        let runner = Runner::register(seen.as_ref(), introduction, now).map_err(Error::Runner)?;
         let registered = Registered { runner: &runner, profile: &profile, seen: seen.as_ref() };
         if ctx.store.register(&registered).await? == Write::Applied {
             tracing::info!(runner = %id, name = %new.name, epoch = runner.epoch, "runner registered");

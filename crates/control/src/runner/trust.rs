@@ -2,17 +2,17 @@
 
 use super::token_state;
 use crate::{Context, Error};
-use pullyard_domain::job::Run;
+use pullyard_domain::job::ActiveAttempt;
 use pullyard_domain::runner::Presence;
-use pullyard_domain::runner::sweep::Token;
+use pullyard_domain::runner::sweep::TokenState;
 
 /// The lease is lost once the runner is removed or its token revoked, even before the sweeper ends the attempt.
-pub(crate) async fn trusted(ctx: &Context, run: &Run) -> Result<(), Error> {
+pub(crate) async fn trusted(ctx: &Context, run: &ActiveAttempt) -> Result<(), Error> {
     let Some(id) = &run.runner else { return Ok(()) };
     let lost = || Error::LeaseLost { recorded: false };
     let runner = ctx.store.runner(id).await?.filter(|runner| runner.status != Presence::Deleting).ok_or_else(lost)?;
     match token_state(ctx, &runner.token).await? {
-        Token::Good => Ok(()),
-        Token::Dead => Err(lost()),
+        TokenState::Valid => Ok(()),
+        TokenState::Invalid => Err(lost()),
     }
 }

@@ -5,9 +5,9 @@ use crate::{Context, Error};
 use pullyard_domain::breaker::Breaker;
 use pullyard_domain::fleet::{Fleet, Member};
 use pullyard_domain::id::{ClassId, RunnerId};
-use pullyard_domain::job::{Job, Place, Status};
+use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::runner::{Profile, Runner};
-use pullyard_domain::select::Needs;
+use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
 use pullyard_domain::why;
@@ -38,7 +38,7 @@ pub async fn runner(ctx: &Context, said: &str) -> Result<Member, Error> {
     let by_id = RunnerId::new(said).ok();
     let named = match by_id {
         Some(id) => Some(id),
-        None if pullyard_domain::runner::check_name(said).is_ok() => ctx.store.runner_named(said).await?,
+        None if pullyard_domain::runner::validate_name(said).is_ok() => ctx.store.runner_named(said).await?,
         None => None,
     };
     let id = named.ok_or_else(missing)?;
@@ -50,14 +50,14 @@ pub async fn runner(ctx: &Context, said: &str) -> Result<Member, Error> {
 pub(crate) struct Waits {
     members: Option<Vec<Member>>,
     breakers: Option<Vec<Breaker>>,
-    needs: BTreeMap<ClassId, Option<Needs>>,
+    needs: BTreeMap<ClassId, Option<ClassRequirements>>,
     orders: BTreeMap<ClassId, Vec<(i64, pullyard_domain::id::JobId)>>,
 }
 
 impl Waits {
     pub(crate) async fn of(&mut self, ctx: &Context, job: &Job, now: Timestamp) -> Result<Option<Wait>, Error> {
-        if job.status != Status::Ready || job.place != Place::Runners {
-            return Ok(why::wait(job, None, now));
+        if job.status != JobStatus::Ready || job.place != Placement::Runners {
+            return Ok(why::wait_reason(job, None, now));
         }
         if self.members.is_none() {
             self.members = Some(runners(ctx).await?);
@@ -72,12 +72,12 @@ impl Waits {
             self.orders.insert(job.class.clone(), rows.into_iter().map(|row| (row.order, row.job)).collect());
         }
         let (Some(members), Some(Some(needs))) = (&self.members, self.needs.get(&job.class)) else {
-            return Ok(why::wait(job, None, now));
+            return Ok(why::wait_reason(job, None, now));
         };
         let rows = self.orders.get(&job.class).map(Vec::as_slice).unwrap_or_default();
         let before = rows.iter().take_while(|(_, id)| *id != job.id).count();
         let breakers = self.breakers.as_deref().unwrap_or_default();
-        let fleet = Fleet { members, needs, ahead: u64::try_from(before).unwrap_or(u64::MAX), breakers };
-        Ok(why::wait(job, Some(&fleet), now))
+        let fleet = Fleet { members, needs, jobs_ahead: u64::try_from(before).unwrap_or(u64::MAX), breakers };
+        Ok(why::wait_reason(job, Some(&fleet), now))
     }
 }

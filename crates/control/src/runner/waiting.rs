@@ -2,11 +2,13 @@
 
 use super::RunnerToken;
 use crate::{Context, Error};
-use pullyard_domain::breaker::{Breaker, BreakerId, asked, keeps_back};
+use pullyard_domain::breaker::{Breaker, BreakerId, breaker_ids, longest_delay};
 use pullyard_domain::id::{ClaimId, ClassId, ProjectId, RunnerId};
 use pullyard_domain::job::Job;
 use pullyard_domain::runner::Profile;
-use pullyard_domain::select::{Candidate, MOST_TRIES, Needs, WIDTHS, in_order, is_claimable, matches, pick};
+use pullyard_domain::select::{
+    Candidate, ClassRequirements, MAX_TRIES, READ_LIMITS, candidate_index, is_claimable, matches, sort_candidates,
+};
 use std::collections::BTreeSet;
 
 const PAGE: i32 = 100;
@@ -14,12 +16,12 @@ const PAGE: i32 = 100;
 pub(super) struct Class {
     project: ProjectId,
     id: ClassId,
-    needs: Needs,
+    needs: ClassRequirements,
 }
 
 impl Class {
     fn accounts(&self, runner: &RunnerId) -> Vec<BreakerId> {
-        asked(self.needs.key, &self.needs.capability, &self.project, Some(runner))
+        breaker_ids(self.needs.key, &self.needs.capability, &self.project, Some(runner))
     }
 }
 
@@ -65,13 +67,13 @@ pub(super) struct Seeker<'a> {
 
 impl<'a> Seeker<'a> {
     pub(super) fn new(ctx: &'a Context, claim: &'a ClaimId, runner: &'a RunnerId, classes: Vec<Class>) -> Self {
-        Self { ctx, claim, runner, classes, widths: WIDTHS.iter(), candidates: Vec::new(), more: true, tried: 0 }
+        Self { ctx, claim, runner, classes, widths: READ_LIMITS.iter(), candidates: Vec::new(), more: true, tried: 0 }
     }
 
     /// A refused job stays a candidate until a read shows that it is gone, because the refusal may concern the runner.
     pub(super) async fn next(&mut self) -> Result<Option<Job>, Error> {
-        while self.tried < MOST_TRIES {
-            let at = pick(self.claim, self.tried, self.candidates.len());
+        while self.tried < MAX_TRIES {
+            let at = candidate_index(self.claim, self.tried, self.candidates.len());
             let Some(row) = self.candidates.get(at) else {
                 let Some(width) = self.widths.next().filter(|_| self.more) else { break };
                 self.look(*width).await?;
@@ -105,7 +107,7 @@ impl<'a> Seeker<'a> {
         for (asked, rows) in waiting {
             let breakers: Vec<&Breaker> = breakers.iter().filter(|breaker| asked.contains(&breaker.id)).collect();
             let may =
-                |row: &Candidate| row.only_adopts() || keeps_back(breakers.iter().copied(), &row.job, now).is_none();
+                |row: &Candidate| row.is_adopting() || longest_delay(breakers.iter().copied(), &row.job, now).is_none();
             // Adopting jobs sort first. While the breaker is open, all rows after a blocked row are therefore blocked.
             let all_wait =
                 breakers.iter().any(|breaker| now < breaker.until) && rows.last().is_some_and(|row| !may(row));
@@ -113,7 +115,7 @@ impl<'a> Seeker<'a> {
             candidates.extend(rows.into_iter().filter(may));
         }
         self.more = more || candidates.len() > width;
-        self.candidates = in_order(candidates, width);
+        self.candidates = sort_candidates(candidates, width);
         Ok(())
     }
 }

@@ -8,10 +8,10 @@ use crate::runner::Waits;
 use crate::{Context, Error};
 use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::{ClassId, JobId, ProjectId};
-use pullyard_domain::job::{Job, Place, Status};
+use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::project::Project;
-use pullyard_domain::select::Needs;
-use pullyard_domain::sweep::{Waiting, elsewhere, waiting};
+use pullyard_domain::select::ClassRequirements;
+use pullyard_domain::sweep::{WaitingStep, next_waiting_step, required_place};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
 use pullyard_store::{Error as StoreError, Proof, Write};
@@ -73,7 +73,7 @@ async fn of_class(
     ctx: &Context,
     time: &Time<'_>,
     project: &Project,
-    class: Result<(ClassId, Needs), StoreError>,
+    class: Result<(ClassId, ClassRequirements), StoreError>,
     gauges: &mut Gauges,
     waits: &mut Waits,
     report: &mut Report,
@@ -109,44 +109,48 @@ async fn look(
     let now = ctx.clock.now();
     let compute = project.settings.compute;
     // Only giving up needs the reason, which requires reading the runners.
-    let why = match waiting(&job, compute, "", now) {
-        Waiting::GiveUp(_) => waits.of(ctx, &job, now).await?.map(|wait: Wait| wait.sentence()).unwrap_or_default(),
+    let why = match next_waiting_step(&job, compute, "", now) {
+        WaitingStep::Fail(_) => waits.of(ctx, &job, now).await?.map(|wait: Wait| wait.sentence()).unwrap_or_default(),
         _ => String::new(),
     };
-    match waiting(&job, compute, &why, now) {
-        Waiting::Nothing => {}
-        Waiting::Place(place) => {
+    match next_waiting_step(&job, compute, &why, now) {
+        WaitingStep::Nothing => {}
+        WaitingStep::Move(place) => {
             place_anew(ctx, &job, place).await?;
         }
-        Waiting::GiveUp(failure) => {
-            let next = job.given_up(failure, now).map_err(|refusal| Error::refused(refusal, now))?;
+        WaitingStep::Fail(failure) => {
+            let next = job.fail(failure, now).map_err(|refusal| Error::refused(refusal, now))?;
             let written = write_end(ctx, &job, &next, Proof::Nothing, now).await?;
             report.ended += u32::from(written == Write::Applied);
             return Ok(None);
         }
     }
-    Ok((job.status == Status::Ready).then_some(job.ready_since))
+    Ok((job.status == JobStatus::Ready).then_some(job.ready_since))
 }
 
 /// Writes: JOB if `rev` is unchanged; CLASS first, if the job moves to runners.
 pub(super) async fn replace(ctx: &Context, job: &Job) -> Result<bool, Error> {
     let Some(project) = ctx.store.project(&job.project).await? else { return Ok(false) };
-    match elsewhere(job, project.settings.compute, ctx.clock.now()) {
+    match required_place(job, project.settings.compute, ctx.clock.now()) {
         None => Ok(false),
         Some(place) => place_anew(ctx, job, place).await,
     }
 }
 
-async fn place_anew(ctx: &Context, job: &Job, place: Place) -> Result<bool, Error> {
+async fn place_anew(ctx: &Context, job: &Job, place: Placement) -> Result<bool, Error> {
     let now = ctx.clock.now();
-    let Ok(mut next) = job.placed(place, now) else { return Ok(false) };
-    if place == Place::Runners {
+    let Ok(mut next) = job.move_to(place, now) else { return Ok(false) };
+    if place == Placement::Runners {
         // The class of a job planned for Fargate may lack labels.
         let context = ctx.store.context(&job.id, &job.context).await?;
         let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
         let labels = context.ticket.as_ref().map(|(_, text)| text.runner_labels()).unwrap_or_default();
-        let needs = Needs { capability: context.repository.agent.capability.clone(), labels, key: job.policy.key() };
-        next.class = ClassId::of_key(job.project.as_str(), &needs.capability, &needs.labels, needs.key);
+        let needs = ClassRequirements {
+            capability: context.repository.agent.capability.clone(),
+            labels,
+            key: job.policy.key_owner(),
+        };
+        next.class = ClassId::for_key(job.project.as_str(), &needs.capability, &needs.labels, needs.key);
         if ctx.store.class(&next.project, &next.class).await?.is_none() {
             ctx.store.note_class(&next.project, &next.class, &needs).await?;
         }
@@ -154,7 +158,7 @@ async fn place_anew(ctx: &Context, job: &Job, place: Place) -> Result<bool, Erro
     let moved = ctx.store.update_job(&next).await? == Write::Applied;
     if moved {
         tracing::info!(job.id = %job.id, place = ?place, "waiting job moved to other compute");
-        if place == Place::Fargate {
+        if place == Placement::Fargate {
             ctx.wake_job(&job.id).await;
         }
     }

@@ -9,9 +9,9 @@ use crate::{Context, Error};
 use futures::StreamExt as _;
 use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::JobId;
-use pullyard_domain::runner::sweep::{self, Loss, Step, Token};
+use pullyard_domain::runner::sweep::{self, LossReason, RunnerStep, TokenState};
 use pullyard_domain::runner::{Runner, Slot};
-use pullyard_domain::sweep::{Step as JobStep, lost};
+use pullyard_domain::sweep::{JobStep, step_after_runner_loss};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Proof, Store, Write};
 use std::collections::HashMap;
@@ -80,7 +80,7 @@ pub(super) async fn sweep_runners(
     faults.told()
 }
 
-type Tokens = Mutex<HashMap<String, Token>>;
+type Tokens = Mutex<HashMap<String, TokenState>>;
 
 async fn sweep_runner(
     ctx: &Context,
@@ -92,9 +92,9 @@ async fn sweep_runner(
     for _ in 0..STEPS {
         let token = token_of(ctx, &runner, tokens).await?;
         let now = ctx.clock.now();
-        match sweep::step(&runner, token, storm, now) {
-            Step::Nothing => return Ok(()),
-            Step::TakeOffline(offline) => {
+        match sweep::next_step(&runner, token, storm, now) {
+            RunnerStep::Nothing => return Ok(()),
+            RunnerStep::MarkOffline(offline) => {
                 if ctx.store.take_offline(&runner, &offline).await? == Write::Stale {
                     return Ok(());
                 }
@@ -104,17 +104,17 @@ async fn sweep_runner(
                     return Ok(());
                 }
             }
-            Step::Lose(loss, jobs) => {
+            RunnerStep::EndJobs(loss, jobs) => {
                 let mut faults = Faults::default();
                 for (job, slot) in jobs {
                     faults.note(lose(ctx, &runner, loss, &job, &slot, report).await);
                 }
                 faults.told()?;
             }
-            Step::Forget => {
+            RunnerStep::DeleteUnused => {
                 ctx.store.begin_removal(&runner).await?;
             }
-            Step::Remove => {
+            RunnerStep::Remove => {
                 ctx.store.remove_runner(&runner).await?;
                 tracing::info!(runner = %runner.id, name = %runner.name, "runner removed");
                 return Ok(());
@@ -129,9 +129,9 @@ async fn sweep_runner(
 }
 
 /// Reads each token once per round. Runners without jobs need no token.
-async fn token_of(ctx: &Context, runner: &Runner, tokens: &Tokens) -> Result<Token, Error> {
+async fn token_of(ctx: &Context, runner: &Runner, tokens: &Tokens) -> Result<TokenState, Error> {
     if runner.slots.is_empty() {
-        return Ok(Token::Good);
+        return Ok(TokenState::Valid);
     }
     // Locked during the read, so that concurrent callers share it.
     let mut tokens = tokens.lock().await;
@@ -147,14 +147,14 @@ async fn token_of(ctx: &Context, runner: &Runner, tokens: &Tokens) -> Result<Tok
 async fn lose(
     ctx: &Context,
     runner: &Runner,
-    loss: Loss,
+    loss: LossReason,
     id: &JobId,
     slot: &Slot,
     report: &mut Report,
 ) -> Result<(), Error> {
     let now = ctx.clock.now();
     let job = ctx.store.job(id).await?;
-    let Some(job) = job.filter(|job| sweep::holds(job, runner, slot)) else {
+    let Some(job) = job.filter(|job| sweep::slot_holds_job(job, runner, slot)) else {
         // A slot without its job. No transaction of ours causes this, but repair it.
         if ctx.store.drop_slot(runner, id, slot).await? == Write::Applied {
             tracing::warn!(job.id = %id, runner = %runner.id, "stale slot emptied");
@@ -162,25 +162,25 @@ async fn lose(
         return Ok(());
     };
     let proof = match loss {
-        Loss::Silent => Proof::Offline { epoch: runner.epoch },
-        Loss::NoProcess => Proof::HeardLast { epoch: runner.epoch, at: runner.last_heartbeat },
+        LossReason::Silent => Proof::Offline { epoch: runner.epoch },
+        LossReason::NoProcess => Proof::HeardLast { epoch: runner.epoch, at: runner.last_heartbeat },
         // No later heartbeat changes this.
-        Loss::Deleted | Loss::TokenDead => Proof::Nothing,
+        LossReason::Deleted | LossReason::TokenInvalid => Proof::Nothing,
     };
     // Stale is harmless: the job ended, or the runner sent a heartbeat. The next round judges again.
-    match lost(&job, loss.failure(runner, now), now) {
+    match step_after_runner_loss(&job, loss.failure(runner, now), now) {
         JobStep::Requeue(failure) => {
-            let next = job.requeued(now).map_err(|refusal| Error::refused(refusal, now))?;
+            let next = job.requeue(now).map_err(|refusal| Error::refused(refusal, now))?;
             let written = write_requeue(ctx, &job, &next, failure, proof, now).await?;
             report.requeued += u32::from(written == Write::Applied);
         }
         JobStep::Adopt(loss) => {
-            let next = job.requeued_to_adopt(loss.clone(), now).map_err(|refusal| Error::refused(refusal, now))?;
+            let next = job.requeue_to_adopt(loss.clone(), now).map_err(|refusal| Error::refused(refusal, now))?;
             let written = write_requeue(ctx, &job, &next, loss, proof, now).await?;
             report.requeued += u32::from(written == Write::Applied);
         }
-        JobStep::GiveUp(failure) => {
-            let next = job.given_up(failure, now).map_err(|refusal| Error::refused(refusal, now))?;
+        JobStep::Fail(failure) => {
+            let next = job.fail(failure, now).map_err(|refusal| Error::refused(refusal, now))?;
             let written = write_end(ctx, &job, &next, proof, now).await?;
             report.ended += u32::from(written == Write::Applied);
         }

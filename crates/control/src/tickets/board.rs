@@ -8,8 +8,8 @@ use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
-use pullyard_domain::facts::FirstAnswer;
-use pullyard_domain::guard::{self, Follow};
+use pullyard_domain::facts::FirstDecision;
+use pullyard_domain::guard::{self, FollowUp};
 use pullyard_domain::id::{DeliveryId, EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -92,7 +92,7 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
             text: Some(text.clone()),
         };
         let (facts, text) = facts_of(ctx, &event).await?;
-        if let Some(first) = &facts.first {
+        if let Some(first) = &facts.first_decision {
             return Ok(own(&event, first));
         }
         if facts.ticket.is_some() {
@@ -102,21 +102,21 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
         }
         let decision = guard::decide(&event, &facts);
         let delivery = delivery_of(&event, &facts, &decision.reason);
-        let ticket = Ticket::first_seen(
+        let ticket = Ticket::new(
             project.clone(),
             key.clone(),
             event.status.clone(),
             event.occurred_at,
             Some(event.event.clone()),
         );
-        let written = match decision.follow {
-            Follow::Trigger => {
+        let written = match decision.follow_up {
+            FollowUp::CreateJob => {
                 let ticket = Ticket { last_entry: Some(event.entry()), ..ticket };
                 let job = job_of(&facts, &text, &ticket, &delivery)?;
                 make_with_ticket(ctx, job, &delivery, request.as_ref()).await?
             }
             follow => {
-                let ticket = if follow == Follow::Wait { ticket.waiting_with(event.entry()) } else { ticket };
+                let ticket = if follow == FollowUp::HoldEntry { ticket.hold_entry(event.entry()) } else { ticket };
                 let (ticket, text, delivery, request) = (&ticket, &text, &delivery, request.as_ref());
                 let written = Written { ticket, text, delivery, job: None, charge: None, request };
                 ctx.store.create_ticket(&written).await?
@@ -146,15 +146,15 @@ pub struct Move {
 pub async fn put_ticket(ctx: &Context, wanted: Move) -> Result<Answer, Error> {
     let Move { project, key, status, caller, request } = wanted;
     let ticket = existing(ctx, &project, &key).await?;
-    let named = request.map(|request| EventId::of_move(&caller.id, request.as_str()));
+    let named = request.map(|request| EventId::for_move(&caller.id, request.as_str()));
     let mut moved = event(&ticket, ctx.clock.now(), status, None, caller.name);
     if let Some(event) = named {
-        let first = ctx.store.delivery(&DeliveryId::of_ticket_event(&project, &event)).await?;
+        let first = ctx.store.delivery(&DeliveryId::for_ticket_event(&project, &event)).await?;
         moved.event = event;
         if let Some(first) = first {
             let same = first.facts.as_ref().filter(|facts| facts.status == moved.status);
             let same = same.filter(|_| first.ticket.as_ref() == Some(&key)).ok_or(Error::KeyReused)?;
-            if !first.is_unknown_to(&ticket) {
+            if !first.is_unapplied(&ticket) {
                 let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };
                 return Ok(Answer { delivery: first.id, reason, job: first.job });
             }
@@ -191,12 +191,12 @@ pub async fn edit_ticket(ctx: &Context, wanted: Edit) -> Result<Answer, Error> {
         let event = event(&ticket, ctx.clock.now(), status, Some(text), caller.name.clone());
         let event = TicketEvent { event: id.clone(), ..event };
         let (facts, text) = facts_of(ctx, &event).await?;
-        if let Some(first) = &facts.first {
+        if let Some(first) = &facts.first_decision {
             return Ok(own(&event, first));
         }
         let decision = guard::decide(&event, &facts);
         // A concurrent move between the two reads could make this a trigger, but an edit never starts a job.
-        if decision.follow != Follow::Trigger {
+        if decision.follow_up != FollowUp::CreateJob {
             let delivery = delivery_of(&event, &facts, &decision.reason);
             let edited = Edited {
                 project: &project,
@@ -229,12 +229,12 @@ async fn repeat(ctx: &Context, request: Option<&Request>) -> Result<Option<Answe
 }
 
 /// Returns the answer stored by an earlier round of this call, whose event id is unique and whose write looked stale.
-fn own(event: &TicketEvent, stored: &FirstAnswer) -> Answer {
+fn own(event: &TicketEvent, stored: &FirstDecision) -> Answer {
     let job = match &stored.reason {
         Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.clone()),
         _ => None,
     };
-    Answer { delivery: DeliveryId::of_ticket_event(&event.project, &event.event), reason: stored.reason.clone(), job }
+    Answer { delivery: DeliveryId::for_ticket_event(&event.project, &event.event), reason: stored.reason.clone(), job }
 }
 
 async fn existing(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {

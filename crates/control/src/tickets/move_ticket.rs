@@ -4,10 +4,10 @@ use crate::facts::facts_of;
 use crate::jobs::new_job::{NewJob, make};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, MOST_SEEN};
+use pullyard_domain::delivery::{Delivery, MAX_REPEATS};
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::facts::{Facts, RepositoryFact};
-use pullyard_domain::guard::{self, Decision, Follow};
+use pullyard_domain::guard::{self, Decision, FollowUp};
 use pullyard_domain::id::{DeliveryId, JobId};
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::Write;
@@ -28,12 +28,12 @@ pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, E
     let mut rounds = ctx.rounds(&event.key);
     let (mut facts, mut text) = facts_of(ctx, event).await?;
     // Only an answer found by this first read is older than the call. Later rounds may find the call's own.
-    let came_again = facts.first.is_some().then_some(facts.now);
+    let came_again = facts.first_decision.is_some().then_some(facts.now);
     loop {
-        if let (Some(at), Some(first)) = (came_again, &mut facts.first)
-            && !first.seen.contains(&at)
+        if let (Some(at), Some(first)) = (came_again, &mut facts.first_decision)
+            && !first.repeats.contains(&at)
         {
-            first.seen.push(at);
+            first.repeats.push(at);
         }
         let decision = guard::decide(event, &facts);
         // Boxed: otherwise the future of a whole trigger is on the caller's stack.
@@ -58,12 +58,12 @@ async fn apply(
         ctx.store.note_repeat(&delivery.id, facts.now).await?;
         let first = ctx.store.delivery(&delivery.id).await?.map(|first| first.job);
         // The job's id can be derived even after the ledger entry expired.
-        let first = first.unwrap_or_else(|| Some(JobId::of_entry(&event.project, &event.key, &event.entry())));
+        let first = first.unwrap_or_else(|| Some(JobId::for_entry(&event.project, &event.key, &event.entry())));
         return Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job: first }));
     }
-    let written = match decision.follow {
-        Follow::Nothing => ctx.store.record(&delivery).await?,
-        Follow::Snapshot => {
+    let written = match decision.follow_up {
+        FollowUp::Nothing => ctx.store.record(&delivery).await?,
+        FollowUp::UpdateTicket => {
             // The ledger first: its facts hold the previous status for a repeated decision.
             let written = ctx.store.record(&delivery).await?;
             if written == Write::Applied {
@@ -84,17 +84,17 @@ async fn apply(
             }
         }
         // The text first, so that a crash leaves no entry without its text.
-        Follow::EnterAgain => {
+        FollowUp::QueueEntry => {
             ctx.store.store_text(event).await?;
             let again = Ticket { again: Some(event.entry()), held: false, ..seen(event, facts) };
             ctx.store.record_with_ticket(&delivery, &again).await?
         }
-        Follow::Wait => {
+        FollowUp::HoldEntry => {
             ctx.store.store_text(event).await?;
-            let waiting = seen(event, facts).waiting_with(event.entry());
+            let waiting = seen(event, facts).hold_entry(event.entry());
             ctx.store.record_with_ticket(&delivery, &waiting).await?
         }
-        Follow::Trigger => enter(ctx, event, facts, text, &delivery).await?,
+        FollowUp::CreateJob => enter(ctx, event, facts, text, &delivery).await?,
     };
     Ok(match written {
         Write::Stale => None,
@@ -162,7 +162,7 @@ pub(crate) fn job_of<'a>(
 
 fn seen(event: &TicketEvent, facts: &Facts) -> Ticket {
     let mut ticket = facts.ticket.clone().unwrap_or_else(|| {
-        Ticket::first_seen(event.project.clone(), event.key.clone(), event.status.clone(), event.occurred_at, None)
+        Ticket::new(event.project.clone(), event.key.clone(), event.status.clone(), event.occurred_at, None)
     });
     ticket.status.clone_from(&event.status);
     ticket.seen_at = event.occurred_at;
@@ -173,10 +173,11 @@ fn seen(event: &TicketEvent, facts: &Facts) -> Ticket {
 
 pub(crate) fn delivery_of(event: &TicketEvent, facts: &Facts, reason: &Reason) -> Delivery {
     // A repeated decision keeps the first arrival time.
-    let (at, mut seen) = facts.first.as_ref().map_or((facts.now, Vec::new()), |first| (first.at, first.seen.clone()));
-    seen.truncate(MOST_SEEN);
+    let (at, mut seen) =
+        facts.first_decision.as_ref().map_or((facts.now, Vec::new()), |first| (first.at, first.repeats.clone()));
+    seen.truncate(MAX_REPEATS);
     Delivery {
-        id: DeliveryId::of_ticket_event(&event.project, &event.event),
+        id: DeliveryId::for_ticket_event(&event.project, &event.event),
         project: event.project.clone(),
         source: event.source,
         event: event.event.clone(),
@@ -187,7 +188,7 @@ pub(crate) fn delivery_of(event: &TicketEvent, facts: &Facts, reason: &Reason) -
             Reason::Accepted { job } => Some(job.clone()),
             _ => None,
         },
-        facts: Some(guard::record(event, facts)),
+        facts: Some(guard::record_facts(event, facts)),
         review: None,
         seen,
     }

@@ -7,10 +7,10 @@ use crate::tickets::move_ticket::{delivery_of, trigger};
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
-use pullyard_domain::guard::{Follow, decide_again};
+use pullyard_domain::guard::{FollowUp, decide_again};
 use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
 use pullyard_domain::project::Settings;
-use pullyard_domain::ticket::{Entry, Settling, Ticket};
+use pullyard_domain::ticket::{Entry, SettleStep, Ticket};
 use pullyard_store::{WorkKey, Write};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,16 +39,16 @@ async fn settle(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<S
     // Terminates: each step leaves less to do, and each has bounded rounds.
     while let Some(step) = next_step(ctx, project, key).await? {
         match step {
-            Settling::WriteBack(_) => settled.written_back = true,
-            Settling::Enter(_) | Settling::Forget(_) => settled.entered = true,
-            Settling::Revise(_) | Settling::Mend(_) => settled.reviewed = true,
-            Settling::Nothing => break,
+            SettleStep::WriteBack(_) => settled.written_back = true,
+            SettleStep::DecideEntry(_) | SettleStep::DropEntry(_) => settled.entered = true,
+            SettleStep::DecideReviews(_) | SettleStep::DropInvalidMark(_) => settled.reviewed = true,
+            SettleStep::Nothing => break,
         }
     }
     Ok(settled)
 }
 
-async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<Settling>, Error> {
+async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<SettleStep>, Error> {
     let mut rounds = ctx.rounds(key);
     loop {
         let Some(ticket) = ctx.store.ticket(project, key).await? else {
@@ -57,14 +57,14 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
         let Some(stored) = ctx.store.project(project).await? else {
             return Err(Error::Inconsistent(format!("the ticket {key} has no project {project}")));
         };
-        let step = ticket.settling(&stored.settings, ctx.clock.now());
+        let step = ticket.next_settle_step(&stored.settings, ctx.clock.now());
         let done = match &step {
-            Settling::Nothing => return Ok(None),
-            Settling::Revise(pull_request) => settle_reviews(ctx, &stored, &ticket, pull_request).await?,
-            Settling::WriteBack(next) | Settling::Forget(next) | Settling::Mend(next) => {
+            SettleStep::Nothing => return Ok(None),
+            SettleStep::DecideReviews(pull_request) => settle_reviews(ctx, &stored, &ticket, pull_request).await?,
+            SettleStep::WriteBack(next) | SettleStep::DropEntry(next) | SettleStep::DropInvalidMark(next) => {
                 Done::of(ctx.store.update_ticket(next).await?)
             }
-            Settling::Enter(entry) => enter(ctx, &ticket, entry, &stored.settings).await?,
+            SettleStep::DecideEntry(entry) => enter(ctx, &ticket, entry, &stored.settings).await?,
         };
         match done {
             Done::Step => {
@@ -95,7 +95,7 @@ impl Done {
 /// Decides the entry that was queued during the last job or a hold.
 async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Settings) -> Result<Done, Error> {
     // The ledger has the source; the queued entry has only the parts of the job's id.
-    let told = ctx.store.delivery(&DeliveryId::of_ticket_event(&ticket.project, &entry.event)).await?;
+    let told = ctx.store.delivery(&DeliveryId::for_ticket_event(&ticket.project, &entry.event)).await?;
     let (source, facts) = told.map_or((Source::TicketTool, None), |told| (told.source, told.facts));
     let event = TicketEvent {
         source,
@@ -117,18 +117,18 @@ async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Setting
     let delivery = delivery_of(&event, &facts, &decision.reason);
     // Keep the status and text, which may be newer than the entry.
     let entered = Ticket { last_entry: Some(entry.clone()), ..ticket.clone() };
-    let written = match decision.follow {
-        Follow::Trigger => trigger(ctx, &facts, &text, entered, &delivery).await?,
+    let written = match decision.follow_up {
+        FollowUp::CreateJob => trigger(ctx, &facts, &text, entered, &delivery).await?,
         // The entry keeps waiting; record a changed reason.
-        Follow::Nothing => {
-            if facts.first.as_ref().is_none_or(|first| first.reason != decision.reason) {
+        FollowUp::Nothing => {
+            if facts.first_decision.as_ref().is_none_or(|first| first.reason != decision.reason) {
                 ctx.store.record(&delivery).await?;
             }
             return Ok(Done::Waits);
         }
-        Follow::Wait => {
+        FollowUp::HoldEntry => {
             ctx.store.record(&delivery).await?;
-            let waiting = ticket.clone().waiting_with(entry.clone());
+            let waiting = ticket.clone().hold_entry(entry.clone());
             return Ok(match ctx.store.update_ticket(&waiting).await? {
                 Write::Applied => Done::Waits,
                 Write::Stale => Done::Stale,
@@ -136,7 +136,7 @@ async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Setting
         }
         _ => {
             ctx.store.record(&delivery).await?;
-            ctx.store.update_ticket(&ticket.forgotten(settings)).await?
+            ctx.store.update_ticket(&ticket.drop_entry(settings)).await?
         }
     };
     Ok(Done::of(written))

@@ -3,7 +3,7 @@
 use super::entry;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::hook::{Hook, NOTED_EVERY};
+use pullyard_domain::hook::{RECORD_INTERVAL, Webhook};
 use pullyard_domain::id::{DeliveryId, EventId, HookName};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
@@ -28,10 +28,10 @@ impl Strangers {
 }
 
 fn is_over(since: Option<Timestamp>, now: Timestamp) -> bool {
-    since.is_none_or(|at| now.since(at) >= NOTED_EVERY)
+    since.is_none_or(|at| now.since(at) >= RECORD_INTERVAL)
 }
 
-pub(super) async fn note_verified(ctx: &Context, hook: &Hook) -> Result<(), Error> {
+pub(super) async fn note_verified(ctx: &Context, hook: &Webhook) -> Result<(), Error> {
     let now = ctx.clock.now();
     {
         let mut all = ctx.strangers().lock();
@@ -47,7 +47,7 @@ pub(super) async fn note_verified(ctx: &Context, hook: &Hook) -> Result<(), Erro
 }
 
 /// Counts a refused delivery, with one ledger entry per hook, reason and day.
-pub(super) async fn note_refused(ctx: &Context, hook: &Hook, reason: &Reason) -> Result<(), Error> {
+pub(super) async fn note_refused(ctx: &Context, hook: &Webhook, reason: &Reason) -> Result<(), Error> {
     let now = ctx.clock.now();
     let more = {
         let mut all = ctx.strangers().lock();
@@ -63,7 +63,7 @@ pub(super) async fn note_refused(ctx: &Context, hook: &Hook, reason: &Reason) ->
         return Ok(());
     }
     let all = ctx.store.hook_heard(hook).await?.refused;
-    let id = DeliveryId::of_webhook(&hook.name, &format!("{} {}", reason.code(), now.day()));
+    let id = DeliveryId::for_webhook(&hook.name, &format!("{} {}", reason.code(), now.day()));
     // Refused deliveries have no trusted id, so show the count instead.
     let event = EventId::new(format!("{all} not let in so far"))
         .map_err(|_| Error::Inconsistent("a number is no event id".into()))?;

@@ -5,13 +5,13 @@ use crate::admin::rotate_secret::accepted_previous;
 use crate::{Context, Error};
 use pullyard_cloud::Versions;
 use pullyard_domain::decision::Reason;
-use pullyard_domain::hook::Hook;
+use pullyard_domain::hook::Webhook;
 use pullyard_domain::secret::SecretKind;
 use pullyard_forge::webhook::{Secret, SignatureFault, verify};
 
 /// Refuses a malformed call before reading a secret. If no secret matches, fetches newer ones, at most once in ten
 /// seconds per hook, because anyone can send.
-pub(super) async fn verified(ctx: &Context, hook: &Hook, call: &Call<'_>) -> Result<Result<(), Reason>, Error> {
+pub(super) async fn verified(ctx: &Context, hook: &Webhook, call: &Call<'_>) -> Result<Result<(), Reason>, Error> {
     // Without secrets, a well-formed signature yields `Wrong`.
     if verify(&[], call.body, call.signature) != Err(SignatureFault::Wrong) {
         return Ok(Err(Reason::SignatureMissing {}));

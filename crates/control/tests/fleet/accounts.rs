@@ -4,13 +4,15 @@ use crate::world::{World, applied, pushed};
 use pullyard_control::attempt::{Finish, finish, progress};
 use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::{Clock, Count, Error, pause_job};
-use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, KeyOf, SPREAD, Trouble};
+use pullyard_domain::breaker::{
+    Account, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId, KeyOwner, START_SPREAD,
+};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, ClassId, FinishId, JobId};
-use pullyard_domain::job::{AttemptEnd, End, Fence, Job, Policy, Status, Work};
+use pullyard_domain::job::{AgentReport, AttemptEnd, End, Fence, Job, JobPolicy, JobStatus};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::runner::{Heartbeat, Runner};
-use pullyard_domain::select::Needs;
+use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::Wire;
@@ -24,9 +26,11 @@ fn on(compute: Compute) -> Settings {
 }
 
 /// Claims the job's next attempt, for a runner or a task, and advances it to this status.
-async fn works(world: &World, job: &JobId, runner: Option<&Runner>, last: Status) -> Fence {
+async fn works(world: &World, job: &JobId, runner: Option<&Runner>, last: JobStatus) -> Fence {
     let fence = world.claimed(job, runner).await;
-    for phase in [Status::Preparing, Status::Executing, Status::Syncing].into_iter().filter(|phase| *phase <= last) {
+    for phase in
+        [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing].into_iter().filter(|phase| *phase <= last)
+    {
         progress(&world.ctx, &fence, phase, None).await.unwrap();
     }
     fence
@@ -40,8 +44,8 @@ fn limited(ends: Timestamp) -> Failure {
     Failure::AgentQuota { time: Until(Some(ends)) }
 }
 
-fn work() -> Work {
-    Work {
+fn work() -> AgentReport {
+    AgentReport {
         agent: "command".into(),
         version: None,
         model: None,
@@ -66,11 +70,11 @@ async fn usage_is_stored_when_a_pause_meets_an_account_limit() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let job = world.job(&on(Compute::Fargate)).await;
-    let fence = works(&world, &job.id, None, Status::Executing).await;
+    let fence = works(&world, &job.id, None, JobStatus::Executing).await;
     pause_job(ctx, &job.id, "ana").await.unwrap();
     let met = limited(ctx.clock.now().plus(HOUR));
     let said = Finish { spent_usd_micros: Some(1_500), work: Some(work()), ..says("f1", End::Failed(met, None)) };
-    assert_eq!(finish(ctx, &fence, &said).await.unwrap(), Status::Paused);
+    assert_eq!(finish(ctx, &fence, &said).await.unwrap(), JobStatus::Paused);
     assert_eq!(world.stored(&job.id).await.spent_usd_micros, 1_500);
     let attempt = ctx.store.attempt(&job.id, 1).await.unwrap().unwrap();
     assert!(matches!(attempt.ended, AttemptEnd::Requeued { failure: Failure::AgentQuota { .. } }), "{attempt:?}");
@@ -83,10 +87,10 @@ async fn unshared_account_opens_no_breaker_and_backs_off() {
     let ctx = &world.ctx;
     let job = world.job(&on(Compute::Fargate)).await;
     for (times, secs) in [(1, 300), (2, 600), (3, 1_200)] {
-        let fence = works(&world, &job.id, None, Status::Executing).await;
+        let fence = works(&world, &job.id, None, JobStatus::Executing).await;
         let said = says(&format!("f{times}"), End::Failed(Failure::AgentOverloaded { n: 3 }, None));
         let least = ctx.clock.now().plus(Duration::from_secs(secs));
-        assert_eq!(finish(ctx, &fence, &said).await.unwrap(), Status::Ready);
+        assert_eq!(finish(ctx, &fence, &said).await.unwrap(), JobStatus::Ready);
         let most = ctx.clock.now().plus(Duration::from_secs(secs));
         let waits = world.stored(&job.id).await.model.unwrap();
         assert!(least <= waits.until && waits.until <= most, "{times}: {waits:?}");
@@ -103,9 +107,9 @@ async fn open_breaker_is_counted_once_for_all_attempts() {
     let job = world.job(&on(Compute::Runners)).await;
     let ends = [1u32, 2].map(|hours| ctx.clock.now().plus(hours * HOUR));
     for (at, id) in ends.into_iter().zip(["f1", "f2"]) {
-        let fence = works(&world, &job.id, Some(&runner), Status::Executing).await;
+        let fence = works(&world, &job.id, Some(&runner), JobStatus::Executing).await;
         let said = says(id, End::Failed(limited(at), None));
-        assert_eq!(finish(ctx, &fence, &said).await.unwrap(), Status::Ready);
+        assert_eq!(finish(ctx, &fence, &said).await.unwrap(), JobStatus::Ready);
     }
     let shut = ctx.store.breakers().await.unwrap();
     assert_eq!(shut.iter().map(|breaker| breaker.until).collect::<Vec<_>>(), [ends[1]]);
@@ -120,10 +124,10 @@ async fn finish_of_a_lost_attempt_opens_no_breaker() {
     let ctx = &world.ctx;
     let runners = world.runners(2, 1, 1).await;
     let job = world.job(&on(Compute::Runners)).await;
-    let lost = works(&world, &job.id, Some(&runners[0]), Status::Executing).await;
-    let back = world.stored(&job.id).await.requeued(ctx.clock.now()).unwrap();
+    let lost = works(&world, &job.id, Some(&runners[0]), JobStatus::Executing).await;
+    let back = world.stored(&job.id).await.requeue(ctx.clock.now()).unwrap();
     applied(ctx.store.update_job(&back).await);
-    works(&world, &job.id, Some(&runners[1]), Status::Executing).await;
+    works(&world, &job.id, Some(&runners[1]), JobStatus::Executing).await;
     let before = world.stored(&job.id).await;
     let met = limited(ctx.clock.now().plus(HOUR));
     let told = finish(ctx, &lost, &says("f1", End::Failed(met, None))).await;
@@ -138,11 +142,11 @@ async fn pushed_result_survives_an_account_limit() {
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
     let job = world.job(&on(Compute::Runners)).await;
-    let fence = works(&world, &job.id, Some(&runner), Status::Syncing).await;
+    let fence = works(&world, &job.id, Some(&runner), JobStatus::Syncing).await;
     let result = pushed(&job);
     let met = limited(ctx.clock.now().plus(HOUR));
     let said = says("f1", End::Failed(met.clone(), Some(result.clone())));
-    assert_eq!(finish(ctx, &fence, &said).await.unwrap(), Status::Failed);
+    assert_eq!(finish(ctx, &fence, &said).await.unwrap(), JobStatus::Failed);
     let ended = world.stored(&job.id).await;
     assert_eq!((ended.failure, ended.result), (Some(met), Some(result)));
     assert!(ctx.store.breakers().await.unwrap().is_empty());
@@ -159,9 +163,9 @@ async fn adopting(world: &World, runner: &Runner) -> Job {
 }
 
 async fn lost_as_it_pushed(world: &World, runner: &Runner, job: &JobId) -> Job {
-    works(world, job, Some(runner), Status::Syncing).await;
+    works(world, job, Some(runner), JobStatus::Syncing).await;
     world.ctx.clock.advance(HOUR);
-    let back = world.stored(job).await.requeued_to_adopt(lost(), world.ctx.clock.now()).unwrap();
+    let back = world.stored(job).await.requeue_to_adopt(lost(), world.ctx.clock.now()).unwrap();
     applied(world.ctx.store.update_job(&back).await);
     world.stored(job).await
 }
@@ -173,9 +177,9 @@ async fn account_limit_of_an_adopting_attempt_opens_no_breaker() {
     let ctx = &world.ctx;
     let runners = world.runners(2, 1, 1).await;
     let job = adopting(&world, &runners[0]).await;
-    let fence = works(&world, &job.id, Some(&runners[1]), Status::Executing).await;
+    let fence = works(&world, &job.id, Some(&runners[1]), JobStatus::Executing).await;
     let met = limited(ctx.clock.now().plus(HOUR));
-    assert_eq!(finish(ctx, &fence, &says("f2", End::Failed(met, None))).await.unwrap(), Status::Failed);
+    assert_eq!(finish(ctx, &fence, &says("f2", End::Failed(met, None))).await.unwrap(), JobStatus::Failed);
     assert_eq!(world.stored(&job.id).await.failure, Some(lost()));
     assert!(ctx.store.breakers().await.unwrap().is_empty());
 }
@@ -190,10 +194,17 @@ async fn adopting_job_is_claimed_while_its_breaker_is_open() {
     let waiting = world.jobs("waits", 20, 1).await;
     let job = lost_as_it_pushed(&world, &runners[0], &waiting[19].id).await;
     let id = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
-    let limit = Trouble { cause: Cause::LimitReached, ends: None };
-    let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
-    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await);
-    let said = Heartbeat { instance: runner.instance.clone(), active: BTreeSet::new(), draining: false, last: false };
+    let limit = AccountFault { cause: BreakerCause::LimitReached, ends_at: None };
+    let by = AttemptRef { job: JobId::for_request(&world.project, "other", "1"), attempt: 1 };
+    applied(
+        ctx.store.put_breaker(&Breaker::record_fault(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await,
+    );
+    let said = Heartbeat {
+        instance: runner.instance.clone(),
+        active_jobs: BTreeSet::new(),
+        draining: false,
+        is_sign_off: false,
+    };
     heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
     let claims = async |asked: &str| {
         let asked = ClaimId::new(asked).unwrap();
@@ -208,15 +219,15 @@ async fn adopting_job_is_claimed_while_its_breaker_is_open() {
 async fn met_by(world: &World, other: &str, id: &BreakerId) -> Breaker {
     let ctx = &world.ctx;
     let before = ctx.store.breaker(id).await.unwrap();
-    let limit = Trouble { cause: Cause::LimitReached, ends: None };
-    let by = By { job: JobId::of_request(&world.project, "other", other), attempt: 1 };
-    let opened = Breaker::opened(before.as_ref(), id, &limit, &by, ctx.clock.now()).unwrap();
+    let limit = AccountFault { cause: BreakerCause::LimitReached, ends_at: None };
+    let by = AttemptRef { job: JobId::for_request(&world.project, "other", other), attempt: 1 };
+    let opened = Breaker::record_fault(before.as_ref(), id, &limit, &by, ctx.clock.now()).unwrap();
     applied(ctx.store.put_breaker(&opened, before.as_ref()).await);
     ctx.store.breaker(id).await.unwrap().unwrap()
 }
 
 fn with_key(job: &Job) -> Job {
-    let policy = Policy { model_of: Some("command".into()), ..job.policy.clone() };
+    let policy = JobPolicy { model_of: Some("command".into()), ..job.policy.clone() };
     Job { policy, ..job.clone() }
 }
 
@@ -230,7 +241,7 @@ async fn waiting_jobs_are_claimed_one_by_one_after_the_breaker_ends() {
     let jobs = world.jobs("waits", 10, 1).await;
     let id = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
     let breaker = met_by(&world, "1", &id).await;
-    let mut times: Vec<_> = jobs.iter().map(|job| (breaker.reopens_for(&job.id), job.id.clone())).collect();
+    let mut times: Vec<_> = jobs.iter().map(|job| (breaker.starts_at(&job.id), job.id.clone())).collect();
     times.sort();
     for (number, (time, job)) in times.into_iter().enumerate() {
         let wait = time.since(ctx.clock.now());
@@ -249,7 +260,8 @@ async fn waiting_jobs_are_claimed_one_by_one_after_the_breaker_ends() {
 async fn beats(world: &World, runner: &Runner) {
     let held = world.ctx.store.runner(&runner.id).await.unwrap().unwrap().slots;
     let active = held.keys().cloned().collect();
-    let said = Heartbeat { instance: runner.instance.clone(), active, draining: false, last: false };
+    let said =
+        Heartbeat { instance: runner.instance.clone(), active_jobs: active, draining: false, is_sign_off: false };
     heartbeat(&world.ctx, &world.token, &runner.id, &said).await.unwrap();
 }
 
@@ -266,8 +278,8 @@ async fn job_with_project_key_waits_for_the_project_breaker() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
-    let needs = Needs { capability: "command".into(), labels: BTreeSet::new(), key: KeyOf::Project };
-    let class = ClassId::of_key(world.project.as_str(), &needs.capability, &needs.labels, needs.key);
+    let needs = ClassRequirements { capability: "command".into(), labels: BTreeSet::new(), key: KeyOwner::Project };
+    let class = ClassId::for_key(world.project.as_str(), &needs.capability, &needs.labels, needs.key);
     ctx.store.note_class(&world.project, &class, &needs).await.unwrap();
     let job = Job { class, ..with_key(&world.job(&on(Compute::Runners)).await) };
     applied(ctx.store.update_job(&job).await);
@@ -279,8 +291,13 @@ async fn job_with_project_key_waits_for_the_project_breaker() {
     };
     let kept_back = claims("k1").await;
     assert!(matches!(kept_back, Answer::Nothing), "{kept_back:?}");
-    ctx.clock.advance(Duration::from_secs(300) + SPREAD);
-    let said = Heartbeat { instance: runner.instance.clone(), active: BTreeSet::new(), draining: false, last: false };
+    ctx.clock.advance(Duration::from_secs(300) + START_SPREAD);
+    let said = Heartbeat {
+        instance: runner.instance.clone(),
+        active_jobs: BTreeSet::new(),
+        draining: false,
+        is_sign_off: false,
+    };
     heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
     let Answer::Job(claimed) = claims("k2").await else { panic!("the breaker has ended") };
     assert_eq!(claimed.job.id, job.id);

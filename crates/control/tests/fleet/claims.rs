@@ -87,7 +87,7 @@ async fn transactions(ctx: Context, runner: Runner, jobs: Vec<Job>) {
             runner: Some(runner.id.clone()),
             task: None,
         };
-        let claimed = job.claimed(&asked, ctx.clock.now()).unwrap();
+        let claimed = job.claim(&asked, ctx.clock.now()).unwrap();
         assert_eq!(ctx.store.claim(&claimed).await.unwrap(), Write::Applied);
     }
 }

@@ -6,7 +6,7 @@ use pullyard_control::review::pull_request_views;
 use pullyard_control::{Move, Requester, cancel_job, pause_job, put_ticket};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{FinishId, JobId, TicketKey};
-use pullyard_domain::job::{End, Fence, Job, Status};
+use pullyard_domain::job::{End, Fence, Job, JobStatus};
 use pullyard_domain::project::{Compute, Settings, Statuses};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::ticket::{Badge, Ticket};
@@ -49,13 +49,13 @@ impl Desk {
     }
 
     /// Creates the ticket's job and advances its attempt to this status.
-    async fn works(&self, status: Status) -> (Job, Fence) {
+    async fn works(&self, status: JobStatus) -> (Job, Fence) {
         let id = self.moved(TRIGGER).await.unwrap();
         let fence = self.world.claimed(&id, None).await;
         let mut job = self.world.stored(&id).await;
-        for phase in [Status::Preparing, Status::Executing, Status::Syncing] {
+        for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
             if job.status != status {
-                let next = job.progressed(&fence, phase, self.world.ctx.clock.now()).unwrap();
+                let next = job.advance(&fence, phase, self.world.ctx.clock.now()).unwrap();
                 applied(self.world.ctx.store.update_job(&next).await);
                 job = self.world.stored(&id).await;
             }
@@ -64,7 +64,7 @@ impl Desk {
         (job, fence)
     }
 
-    async fn ends(&self, fence: &Fence, end: End) -> Status {
+    async fn ends(&self, fence: &Fence, end: End) -> JobStatus {
         let said = Finish { id: FinishId::new("f1").unwrap(), end, spent_usd_micros: None, work: None };
         finish(&self.world.ctx, fence, &said).await.unwrap()
     }
@@ -85,7 +85,7 @@ impl Desk {
     /// Links the job's pull request to another ticket.
     async fn linked_elsewhere(&self) {
         let other = Some(TicketKey::new("APP-2").unwrap());
-        let linked = PullRequest::linked(self.pull_request_id(), self.world.project.clone(), other, None);
+        let linked = PullRequest::new(self.pull_request_id(), self.world.project.clone(), other, None);
         applied(self.world.ctx.store.update_pull_request(&linked).await);
     }
 }
@@ -93,8 +93,8 @@ impl Desk {
 #[tokio::test]
 async fn completed_job_frees_its_ticket_and_links_the_pull_request() {
     let desk = Desk::begin().await;
-    let (job, fence) = desk.works(Status::Syncing).await;
-    assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
+    let (job, fence) = desk.works(JobStatus::Syncing).await;
+    assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, JobStatus::Completed);
     let ticket = desk.ticket().await;
     assert_eq!((ticket.active_job, ticket.status.as_str()), (None, REVIEW));
     assert_eq!(ticket.pull_request.map(|link| link.id), Some(desk.pull_request_id()));
@@ -105,12 +105,12 @@ async fn completed_job_frees_its_ticket_and_links_the_pull_request() {
 #[tokio::test]
 async fn pull_request_of_a_removed_repository_is_listed_by_name() {
     let desk = Desk::begin().await;
-    let (job, fence) = desk.works(Status::Syncing).await;
+    let (job, fence) = desk.works(JobStatus::Syncing).await;
     let (repository, ctx) = (desk.world.repository(), &desk.world.ctx);
     let names = [repository.name.clone()];
     let removal = Removal { repository: &repository, names: &names, poll: None, project: None };
     applied(ctx.store.remove_repository(&removal).await);
-    assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
+    assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, JobStatus::Completed);
     let (listed, _) = pull_request_views(ctx, &desk.world.project, None, 10).await.unwrap();
     let said: Vec<(String, &str)> =
         listed.iter().map(|view| (view.pull_request.label(), view.sentence.as_str())).collect();
@@ -120,8 +120,8 @@ async fn pull_request_of_a_removed_repository_is_listed_by_name() {
 #[tokio::test]
 async fn failed_job_frees_its_ticket() {
     let desk = Desk::begin().await;
-    let (_, fence) = desk.works(Status::Executing).await;
-    assert_eq!(desk.ends(&fence, End::Failed(Failure::NoChanges {}, None)).await, Status::Failed);
+    let (_, fence) = desk.works(JobStatus::Executing).await;
+    assert_eq!(desk.ends(&fence, End::Failed(Failure::NoChanges {}, None)).await, JobStatus::Failed);
     let ticket = desk.ticket().await;
     assert_eq!((ticket.active_job, ticket.status.as_str()), (None, TODO));
     assert_eq!(ticket.shown.badge, Some(Badge::AiFailed));
@@ -133,7 +133,7 @@ async fn ticket_of_another_job_is_unchanged_by_pause_and_cancel() {
     for ends in [false, true] {
         let desk = Desk::begin().await;
         let id = desk.moved(TRIGGER).await.unwrap();
-        let other = JobId::of_request(&desk.world.project, "other", "1");
+        let other = JobId::for_request(&desk.world.project, "other", "1");
         let taken = Ticket { active_job: Some(other), ..desk.ticket().await };
         applied(desk.world.ctx.store.update_ticket(&taken).await);
         let before = desk.ticket().await;
@@ -141,7 +141,7 @@ async fn ticket_of_another_job_is_unchanged_by_pause_and_cancel() {
             false => pause_job(&desk.world.ctx, &id, "ana").await.unwrap().status,
             true => cancel_job(&desk.world.ctx, &id, "ana", None).await.unwrap().status,
         };
-        assert_eq!(status, if ends { Status::Cancelled } else { Status::Paused });
+        assert_eq!(status, if ends { JobStatus::Cancelled } else { JobStatus::Paused });
         assert_eq!(desk.ticket().await, before);
     }
 }
@@ -149,9 +149,9 @@ async fn ticket_of_another_job_is_unchanged_by_pause_and_cancel() {
 #[tokio::test]
 async fn move_during_a_job_survives_its_end() {
     let desk = Desk::begin().await;
-    let (job, fence) = desk.works(Status::Syncing).await;
+    let (job, fence) = desk.works(JobStatus::Syncing).await;
     desk.moved("Blocked").await;
-    assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
+    assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, JobStatus::Completed);
     let ticket = desk.ticket().await;
     assert_eq!((ticket.active_job, ticket.status.as_str()), (None, "Blocked"));
 }
@@ -159,10 +159,10 @@ async fn move_during_a_job_survives_its_end() {
 #[tokio::test]
 async fn pull_request_of_another_ticket_is_not_relinked() {
     let desk = Desk::begin().await;
-    let (job, fence) = desk.works(Status::Syncing).await;
+    let (job, fence) = desk.works(JobStatus::Syncing).await;
     desk.linked_elsewhere().await;
     let before = desk.pull_request().await;
-    assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, Status::Completed);
+    assert_eq!(desk.ends(&fence, End::Completed(pushed(&job))).await, JobStatus::Completed);
     assert_eq!(desk.pull_request().await, before);
 }
 

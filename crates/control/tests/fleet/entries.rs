@@ -77,7 +77,7 @@ impl Board {
     }
 
     async fn recorded(&self, event: &TicketEvent) -> Option<Reason> {
-        let id = DeliveryId::of_ticket_event(&event.project, &event.event);
+        let id = DeliveryId::for_ticket_event(&event.project, &event.event);
         self.world.ctx.store.delivery(&id).await.unwrap().map(|entry| entry.reason)
     }
 }
@@ -114,7 +114,7 @@ async fn refused_entry_retains_its_first_time_when_accepted_later() {
     board.world.set(Settings { compute: Compute::Runners, ..Settings::default() }).await;
     board.wire.next("PutItem", Fault::StopAfter);
     assert!(board.wire.live(board.tell(&entered)).await.is_none(), "no crash after the ledger write");
-    let id = DeliveryId::of_ticket_event(&entered.project, &entered.event);
+    let id = DeliveryId::for_ticket_event(&entered.project, &entered.event);
     let store = &board.world.ctx.store;
     let first = store.delivery(&id).await.unwrap().unwrap();
     assert!(matches!(first.reason, Reason::AutoCreateOff { .. }), "{first:?}");

@@ -3,7 +3,7 @@
 use crate::world::{World, applied};
 use pullyard_control::attempt::checkpoint;
 use pullyard_control::{Error, artifact_address, artifacts_of, reserve_artifact};
-use pullyard_domain::artifact::{KEPT, Kind, Offer, WhyMissing};
+use pullyard_domain::artifact::{ArtifactKind, MissingReason, NewArtifact, RETENTION};
 use pullyard_domain::id::{ArtifactName, Sha256Hex};
 use pullyard_domain::job::{Fence, Job};
 use pullyard_domain::project::{Compute, Settings};
@@ -16,15 +16,15 @@ async fn expired_artifact_is_hidden_before_its_deletion() {
     let ctx = &world.ctx;
     let job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
     let fence = world.claimed(&job.id, None).await;
-    let offer = Offer {
-        kind: Kind::CheckOutput,
+    let offer = NewArtifact {
+        kind: ArtifactKind::CheckOutput,
         name: ArtifactName::new("one.txt").unwrap(),
         size_bytes: 1,
         sha256: Sha256Hex::new("0".repeat(64)).unwrap(),
     };
     let place = reserve_artifact(ctx, &fence, &offer).await.unwrap();
     let shown = async || artifacts_of(ctx, &job.id).await.unwrap().len();
-    ctx.clock.advance(KEPT.saturating_sub(Duration::from_secs(60)));
+    ctx.clock.advance(RETENTION.saturating_sub(Duration::from_secs(60)));
     assert_eq!(shown().await, 1);
     ctx.clock.advance(Duration::from_secs(60));
     assert_eq!(shown().await, 0);
@@ -39,21 +39,21 @@ async fn expired_checkpoint_is_reported_missing() {
     let ctx = &world.ctx;
     let job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
     let fence = world.claimed(&job.id, None).await;
-    let offer = Offer {
-        kind: Kind::Checkpoint,
+    let offer = NewArtifact {
+        kind: ArtifactKind::Checkpoint,
         name: ArtifactName::new("checkpoint.tar.zst").unwrap(),
         size_bytes: 1,
         sha256: Sha256Hex::new("0".repeat(64)).unwrap(),
     };
     reserve_artifact(ctx, &fence, &offer).await.unwrap();
-    ctx.clock.advance(KEPT);
-    let back = world.stored(&job.id).await.requeued(ctx.clock.now()).unwrap();
+    ctx.clock.advance(RETENTION);
+    let back = world.stored(&job.id).await.requeue(ctx.clock.now()).unwrap();
     applied(ctx.store.update_job(&back).await);
     let next = world.claimed(&job.id, None).await;
     let left = checkpoint(ctx, &next).await.unwrap();
     assert!(left.checkpoint.is_none(), "{left:?}");
     let missing = left.missing.map(|missing| (missing.job, missing.attempt, missing.why));
-    assert_eq!(missing, Some((job.id, 1, WhyMissing::Expired)));
+    assert_eq!(missing, Some((job.id, 1, MissingReason::Expired)));
 }
 
 async fn one(world: &World) -> Job {
@@ -61,8 +61,8 @@ async fn one(world: &World) -> Job {
 }
 
 /// Reserves an artifact for the attempt.
-async fn keeps(world: &World, fence: &Fence, kind: Kind) {
-    let offer = Offer {
+async fn keeps(world: &World, fence: &Fence, kind: ArtifactKind) {
+    let offer = NewArtifact {
         kind,
         name: ArtifactName::new("one.bin").unwrap(),
         size_bytes: 1,
@@ -73,7 +73,7 @@ async fn keeps(world: &World, fence: &Fence, kind: Kind) {
 
 /// Requeues the job and claims its next attempt.
 async fn next(world: &World, job: &Job) -> Fence {
-    let back = world.stored(&job.id).await.requeued(world.ctx.clock.now()).unwrap();
+    let back = world.stored(&job.id).await.requeue(world.ctx.clock.now()).unwrap();
     applied(world.ctx.store.update_job(&back).await);
     world.claimed(&job.id, None).await
 }
@@ -83,17 +83,17 @@ async fn newest_earlier_expired_checkpoint_is_reported_missing() {
     let world = World::begin().await;
     let job = one(&world).await;
     let first = world.claimed(&job.id, None).await;
-    keeps(&world, &first, Kind::Checkpoint).await;
+    keeps(&world, &first, ArtifactKind::Checkpoint).await;
     let second = next(&world, &job).await;
-    keeps(&world, &second, Kind::Checkpoint).await;
-    world.ctx.clock.advance(KEPT);
+    keeps(&world, &second, ArtifactKind::Checkpoint).await;
+    world.ctx.clock.advance(RETENTION);
     let third = next(&world, &job).await;
     // The attempt's own checkpoint is only for later attempts.
-    keeps(&world, &third, Kind::Checkpoint).await;
+    keeps(&world, &third, ArtifactKind::Checkpoint).await;
     let left = checkpoint(&world.ctx, &third).await.unwrap();
     assert!(left.checkpoint.is_none(), "{left:?}");
     let missing = left.missing.map(|missing| (missing.job, missing.attempt, missing.why));
-    assert_eq!(missing, Some((job.id, 2, WhyMissing::Expired)));
+    assert_eq!(missing, Some((job.id, 2, MissingReason::Expired)));
 }
 
 #[tokio::test]
@@ -101,8 +101,8 @@ async fn other_expired_artifacts_report_no_missing_checkpoint() {
     let world = World::begin().await;
     let job = one(&world).await;
     let first = world.claimed(&job.id, None).await;
-    keeps(&world, &first, Kind::CheckOutput).await;
-    world.ctx.clock.advance(KEPT);
+    keeps(&world, &first, ArtifactKind::CheckOutput).await;
+    world.ctx.clock.advance(RETENTION);
     let second = next(&world, &job).await;
     let left = checkpoint(&world.ctx, &second).await.unwrap();
     assert!(left.checkpoint.is_none() && left.missing.is_none(), "{left:?}");

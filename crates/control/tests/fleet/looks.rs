@@ -3,8 +3,8 @@
 use crate::world::{World, applied};
 use pullyard_control::{poll_repository, set_ingress};
 use pullyard_domain::auth::Auth;
-use pullyard_domain::hook::look::{Look, look_every};
-use pullyard_domain::hook::{Ingress, Poll, RECOVER_EVERY};
+use pullyard_domain::hook::look::{PollProgress, poll_interval};
+use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
 use pullyard_domain::project::{Account, ForgeKind, Integration};
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::{Fault, Wire};
@@ -21,7 +21,7 @@ fn poll(world: &World) -> Poll {
         ingress: Ingress::Poll,
         gone_at: None,
         next: world.ctx.clock.now(),
-        look: Look::default(),
+        look: PollProgress::default(),
         tries: 0,
         not_before: None,
         rev: 0,
@@ -87,17 +87,17 @@ async fn next_poll_follows_the_forge_interval_after_a_failure_too() {
         applied(world.ctx.store.put_poll(&poll).await);
         let Poll { project, integration, repository, .. } = &poll;
         for breaks in [true, false] {
-            let least = world.ctx.clock.now().plus(look_every(Ingress::Poll, kind));
+            let least = world.ctx.clock.now().plus(poll_interval(Ingress::Poll, kind));
             if breaks {
                 // The query for open pull requests follows the write that starts the round.
                 wire.next("Query", Fault::error(400, "AccessDenied"));
             }
             let polled = poll_repository(&world.ctx, project, integration, *repository).await;
             assert_eq!(polled.is_err(), breaks, "{kind:?}");
-            let most = world.ctx.clock.now().plus(look_every(Ingress::Poll, kind));
+            let most = world.ctx.clock.now().plus(poll_interval(Ingress::Poll, kind));
             let next = world.ctx.store.poll(project, integration, *repository).await.unwrap().unwrap().next;
             assert!(least <= next && next <= most, "{kind:?} {breaks}: {next}, not {least} to {most}");
-            world.ctx.clock.advance(RECOVER_EVERY + MINUTE);
+            world.ctx.clock.advance(RECOVERY_INTERVAL + MINUTE);
         }
     }
 }
@@ -140,7 +140,7 @@ async fn failing_poll_backs_off() {
             assert_eq!(poll.tries, times);
             assert!(poll.not_before.is_some_and(|at| least <= at && at <= most), "{poll:?}: {least} to {most}");
             assert!(poll.look.problem.as_deref().is_some_and(|said| said.contains("AccessDenied")), "{poll:?}");
-            ctx.clock.advance(RECOVER_EVERY);
+            ctx.clock.advance(RECOVERY_INTERVAL);
         }
         poll_repository(ctx, project, integration, *repository).await.unwrap();
         assert_eq!((stored().await.tries, stored().await.not_before), (0, None));

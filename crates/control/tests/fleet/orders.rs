@@ -5,7 +5,7 @@ use pullyard_control::attempt::{GaveBack, GivesBack, give_back, progress};
 use pullyard_control::runner::{Answer, Command, Removed, claim, command, remove};
 use pullyard_control::{Error, continue_job, pause_job};
 use pullyard_domain::id::{ClaimId, FinishId};
-use pullyard_domain::job::{Rest, Status, Want, Yielded};
+use pullyard_domain::job::{DesiredState, JobStatus, SuspendReport, Suspension};
 use pullyard_domain::runner::Refusal;
 
 fn drain(by: &str) -> Command {
@@ -58,24 +58,29 @@ async fn paused_runner_yields_its_job_despite_a_late_push_grant() {
     let runner = world.runners(1, 1, 1).await.remove(0);
     let job = world.jobs("one", 1, 1).await.remove(0);
     let fence = world.claimed(&job.id, Some(&runner)).await;
-    for phase in [Status::Preparing, Status::Executing] {
+    for phase in [JobStatus::Preparing, JobStatus::Executing] {
         progress(ctx, &fence, phase, None).await.unwrap();
     }
     pause_job(ctx, &job.id, "ana").await.unwrap();
-    let asked = async || progress(ctx, &fence, Status::Syncing, Some(0)).await;
+    let asked = async || progress(ctx, &fence, JobStatus::Syncing, Some(0)).await;
     let told = asked().await.unwrap();
-    assert_eq!((told.want, told.push_for), (Want::Pause, None), "a pause grants no push");
+    assert_eq!((told.want, told.push_for), (DesiredState::Pause, None), "a pause grants no push");
     // The runner's request is delivered a second time, after the job was resumed.
     continue_job(ctx, &job.id, "ana").await.unwrap();
     assert!(asked().await.unwrap().push_for.is_some());
-    let yielded =
-        Yielded { id: FinishId::new("y1").unwrap(), rest: Rest::Pauses, agent: None, session: None, inputs: 0 };
+    let yielded = SuspendReport {
+        id: FinishId::new("y1").unwrap(),
+        suspension: Suspension::Pause,
+        agent: None,
+        session: None,
+        inputs: 0,
+    };
     let gives = GivesBack { yielded, spent_usd_micros: None, work: None };
     for _ in 0..2 {
-        assert_eq!(give_back(ctx, &fence, &gives).await.unwrap(), GaveBack::Over(Status::Ready));
+        assert_eq!(give_back(ctx, &fence, &gives).await.unwrap(), GaveBack::Over(JobStatus::Ready));
     }
     let back = world.stored(&job.id).await;
-    assert_eq!((back.status, back.requeues, back.push_until), (Status::Ready, 0, None));
+    assert_eq!((back.status, back.requeues, back.push_until), (JobStatus::Ready, 0, None));
     assert!(ctx.store.runner(&runner.id).await.unwrap().unwrap().slots.is_empty(), "the slot is free");
     let later = asked().await;
     assert!(matches!(later, Err(Error::LeaseLost { .. })), "{later:?}");

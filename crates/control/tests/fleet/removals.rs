@@ -2,7 +2,7 @@
 
 use crate::world::{World, applied};
 use pullyard_control::{Error, cancel_job, create_project, remove_integration, remove_repository};
-use pullyard_domain::hook::{Hook, HookKind};
+use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Job;
 use pullyard_domain::project::{Repository, Settings};
@@ -39,17 +39,17 @@ async fn repository_removal_checks_all_pages_of_its_users() {
     let integration = &site.integration;
     let pull = |repository: u64, number: u64, ticket: Option<TicketKey>| {
         let id = PullRequestId { integration: integration.clone(), repository, number };
-        PullRequest::linked(id, project.clone(), ticket, None)
+        PullRequest::new(id, project.clone(), ticket, None)
     };
     for number in 1..=PAGE {
         applied(store.update_pull_request(&pull(world.repository().id, number, None)).await);
         let name = HookName::new(format!("a-{number}")).unwrap();
-        applied(store.put_hook(&Hook { name, ..world.hook() }).await);
+        applied(store.put_hook(&Webhook { name, ..world.hook() }).await);
     }
     let open = pull(OTHER, 1, Some(TicketKey::new("APP-1").unwrap()));
     applied(store.update_pull_request(&open).await);
-    let kind = HookKind::Repository { name: name.clone(), id: OTHER };
-    let hook = Hook { name: HookName::new("z").unwrap(), kind, ..world.hook() };
+    let kind = WebhookScope::Repository { name: name.clone(), id: OTHER };
+    let hook = Webhook { name: HookName::new("z").unwrap(), kind, ..world.hook() };
     applied(store.put_hook(&hook).await);
 
     assert_eq!(code(remove_repository(ctx, project, &name).await), "job_in_repository");

@@ -7,10 +7,10 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::id::{DeliveryId, JobId, ProjectId, ReviewId, TicketKey};
-use pullyard_domain::job::{ContextFault, Job, Kind, Revises, Status, Want};
+use pullyard_domain::job::{ContextFault, DesiredState, Job, JobKind, JobStatus, RevisedPullRequest};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestLink, PullRequestState};
-use pullyard_domain::review::{Asks, Author, ReviewEvent, ReviewState, SeenPullRequest};
+use pullyard_domain::review::{Author, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewState};
 use pullyard_domain::ticket::{LastJob, LastOutcome, Ticket};
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::{Fault, Wire};
@@ -36,7 +36,7 @@ impl Desk {
             url: "https://forge.example/acme/app/pull/7".into(),
             branch: "pullyard/app-1".into(),
             head: "a".repeat(40),
-            ..PullRequest::linked(id.clone(), world.project.clone(), Some(key.clone()), None)
+            ..PullRequest::new(id.clone(), world.project.clone(), Some(key.clone()), None)
         };
         applied(ctx.store.update_pull_request(&linked).await);
         Self { world, id, key }
@@ -60,12 +60,12 @@ impl Desk {
     }
 
     fn job(&self, name: &str) -> JobId {
-        JobId::of_request(&self.world.project, "job", name)
+        JobId::for_request(&self.world.project, "job", name)
     }
 
     /// The pull request as the forge reports it, `secs` after its creation.
-    fn seen(&self, state: PullRequestState, secs: u64) -> SeenPullRequest {
-        SeenPullRequest {
+    fn seen(&self, state: PullRequestState, secs: u64) -> PullRequestSnapshot {
+        PullRequestSnapshot {
             id: self.id.clone(),
             repository: self.world.repository().name,
             state,
@@ -76,12 +76,12 @@ impl Desk {
         }
     }
 
-    async fn reviewed(&self, review: &str, seen: SeenPullRequest) -> Answer {
+    async fn reviewed(&self, review: &str, seen: PullRequestSnapshot) -> Answer {
         let event = ReviewEvent {
             source: Source::Person,
             delivery: None,
             review: ReviewId::new(review).unwrap(),
-            asks: Asks::Changes {},
+            asks: RequestedAction::Changes {},
             author: Author { id: 7, login: "ann".into(), bot: false },
             submitted_at: seen.updated_at,
             marked: false,
@@ -94,7 +94,7 @@ impl Desk {
         Reach::of(self.world.project.clone())
     }
 
-    async fn hears(&self, seen: &SeenPullRequest) -> Changed {
+    async fn hears(&self, seen: &PullRequestSnapshot) -> Changed {
         pull_request_changed(&self.world.ctx, &self.reach(), seen).await.unwrap()
     }
 
@@ -108,7 +108,7 @@ impl Desk {
     }
 
     async fn recorded(&self, review: &str) -> Delivery {
-        let entry = DeliveryId::of_review(&self.world.project, &self.id, &ReviewId::new(review).unwrap());
+        let entry = DeliveryId::for_review(&self.world.project, &self.id, &ReviewId::new(review).unwrap());
         self.world.ctx.store.delivery(&entry).await.unwrap().unwrap()
     }
 }
@@ -189,7 +189,7 @@ async fn waiting_review_names_its_job_cancelled_at_admission() {
     let linked = store.pull_request(&desk.id).await.unwrap().unwrap();
     applied(store.update_pull_request(&PullRequest { state: PullRequestState::Closed, ..linked }).await);
     assert_eq!(admit_job(&desk.world.ctx, &job).await.unwrap(), Admitted::Ended);
-    assert_eq!(desk.world.stored(&job).await.status, Status::Cancelled);
+    assert_eq!(desk.world.stored(&job).await.status, JobStatus::Cancelled);
     assert_eq!(named(&desk).await, [Some(job.clone()), Some(job)]);
 }
 
@@ -198,7 +198,7 @@ async fn waiting_review_names_its_job_when_the_pull_request_closes() {
     let desk = Desk::over(World::begin().await).await;
     let job = waited(&desk).await;
     assert_eq!(desk.hears(&desk.seen(PullRequestState::Closed, 100)).await, Changed::Noted);
-    assert_eq!(desk.world.stored(&job).await.status, Status::Cancelled);
+    assert_eq!(desk.world.stored(&job).await.status, JobStatus::Cancelled);
     assert_eq!(named(&desk).await, [Some(job.clone()), Some(job)]);
 }
 
@@ -214,7 +214,7 @@ async fn waiting_review_names_its_job_after_a_crash_in_cancel() {
     };
     let (desk, wire, job) = begin().await;
     let ended = cancel_job(&desk.world.ctx, &job, "ana", None).await.unwrap();
-    assert_eq!(ended.status, Status::Cancelled);
+    assert_eq!(ended.status, JobStatus::Cancelled);
     let (points, mut cancelled) = (wire.points(), 0);
     assert_eq!(named(&desk).await, [Some(job.clone()), Some(job)]);
     for (at, point) in points.iter().enumerate() {
@@ -226,8 +226,8 @@ async fn waiting_review_names_its_job_after_a_crash_in_cancel() {
             wire.restart(None);
             match desk.world.stored(&job).await.status {
                 // The admission or a repeated cancel names the job.
-                Status::Pending => continue,
-                status => assert_eq!(status, Status::Cancelled, "{what}"),
+                JobStatus::Pending => continue,
+                status => assert_eq!(status, JobStatus::Cancelled, "{what}"),
             }
             cancelled += 1;
             assert_eq!(named(&desk).await, [Some(job.clone()), Some(job)], "{what}");
@@ -242,9 +242,9 @@ async fn rate_limited_forge_is_not_called_by_a_repeated_message() {
     let ctx = &world.ctx;
     let now = ctx.clock.now();
     let job = world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
-    applied(ctx.store.update_job(&job.clone().with_reviews(now)).await);
+    applied(ctx.store.update_job(&job.clone().await_reviews(now)).await);
     let asked = ContextFault::RateLimited { until: now.plus(Duration::from_secs(600)) };
-    let waits = world.stored(&job.id).await.context_failed(asked, now).unwrap();
+    let waits = world.stored(&job.id).await.record_context_fault(asked, now).unwrap();
     applied(ctx.store.update_job(&waits).await);
     let before = world.stored(&job.id).await;
     assert_eq!(admit_job(ctx, &job.id).await.unwrap(), Admitted::Nothing);
@@ -266,7 +266,7 @@ async fn failing_admission_backs_off() {
         assert_eq!(admit_job(ctx, &job).await.unwrap(), Admitted::Nothing);
         let most = ctx.clock.now().plus(rest);
         let put_off = desk.world.stored(&job).await;
-        assert_eq!((put_off.status, put_off.tries), (Status::Pending, times));
+        assert_eq!((put_off.status, put_off.tries), (JobStatus::Pending, times));
         let not_before = put_off.not_before.unwrap();
         assert!(least <= not_before && not_before <= most, "{not_before}: {least} to {most}");
         assert_eq!(due::job(&put_off), Some(Due::At(not_before)), "the sweeper waits until then");
@@ -282,10 +282,11 @@ async fn closing_a_pr_cancels_only_the_job_that_revises_it() {
     desk.works(&job.id).await;
     let closed = desk.seen(PullRequestState::Closed, 100);
     assert_eq!(desk.hears(&closed).await, Changed::Noted);
-    assert_eq!(desk.world.stored(&job.id).await.status, Status::Ready, "the ticket's job continues");
-    for (number, status) in [(NUMBER + 1, Status::Ready), (NUMBER, Status::Cancelled)] {
-        let revises = Revises { number, branch: "pullyard/app-1".into(), head: "a".repeat(40), review: None };
-        let job = Job { kind: Kind::Revise, revises: Some(revises), ..desk.world.stored(&job.id).await };
+    assert_eq!(desk.world.stored(&job.id).await.status, JobStatus::Ready, "the ticket's job continues");
+    for (number, status) in [(NUMBER + 1, JobStatus::Ready), (NUMBER, JobStatus::Cancelled)] {
+        let revises =
+            RevisedPullRequest { number, branch: "pullyard/app-1".into(), head: "a".repeat(40), review: None };
+        let job = Job { kind: JobKind::Revise, revises: Some(revises), ..desk.world.stored(&job.id).await };
         applied(desk.world.ctx.store.update_job(&job).await);
         // The event is repeated, because the first receiver may have crashed before this step.
         assert_eq!(desk.hears(&closed).await, Changed::Nothing);
@@ -308,7 +309,7 @@ async fn recorded_refusal_is_noted_after_a_crash() {
     let reason = |desk: &Desk| Reason::RetriggerDisabled { project: desk.world.project.clone() };
     let told = async |desk: &Desk| {
         let linked = desk.world.ctx.store.pull_request(&desk.id).await.unwrap().unwrap();
-        let is_told = linked.note == Some(Note::Decision { reason: reason(desk) }) && linked.is_untold();
+        let is_told = linked.note == Some(Note::Decision { reason: reason(desk) }) && linked.is_note_outdated();
         (is_told, linked.note_version)
     };
     let (desk, wire) = refusing().await;
@@ -324,7 +325,7 @@ async fn recorded_refusal_is_noted_after_a_crash() {
             wire.restart(Some((at, fault)));
             assert!(wire.live(desk.reviewed("80", seen.clone())).await.is_none(), "{what}: no crash");
             wire.restart(None);
-            let entry = DeliveryId::of_review(&desk.world.project, &desk.id, &ReviewId::new("80").unwrap());
+            let entry = DeliveryId::for_review(&desk.world.project, &desk.id, &ReviewId::new("80").unwrap());
             if desk.world.ctx.store.delivery(&entry).await.unwrap().is_some() {
                 recorded += 1;
                 assert_eq!(told(&desk).await, (true, 1), "{what}");
@@ -344,8 +345,8 @@ async fn ticket_hides_a_pull_request_of_another_project() {
     let linked = ctx.store.pull_request(&desk.id).await.unwrap().unwrap();
     let link = PullRequestLink { id: desk.id.clone(), url: linked.url.clone(), branch: linked.branch.clone() };
     let mut ticket = desk.ticket().await;
-    ticket.want(None, None, Some(link));
-    applied(ctx.store.update_ticket(&ticket.shown_at_once(&Settings::default())).await);
+    ticket.request_state(None, None, Some(link));
+    applied(ctx.store.update_ticket(&ticket.mark_synced(&Settings::default())).await);
     let says = async || ticket_view(ctx, project, &desk.key).await.unwrap().pull_request;
     assert_eq!(says().await, Some(PullRequestState::Open));
     let taken = PullRequest { project: ProjectId::new("other").unwrap(), ticket: None, ..linked };
@@ -360,7 +361,7 @@ async fn closing(works: bool) -> (Desk, Wire, JobId) {
     let job = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await.job.unwrap();
     if works {
         let pending = desk.world.stored(&job).await;
-        let ready = pending.admitted("0".repeat(32), &"b".repeat(40), desk.world.ctx.clock.now()).unwrap();
+        let ready = pending.admit("0".repeat(32), &"b".repeat(40), desk.world.ctx.clock.now()).unwrap();
         applied(desk.world.ctx.store.update_job(&ready).await);
         desk.world.claimed(&job, None).await;
     }
@@ -391,7 +392,11 @@ async fn closing_a_pr_cancels_its_job_after_a_crash() {
                 }
                 let job = desk.world.stored(&job).await;
                 // A claimed job is asked to stop, and its runner ends it.
-                let expected = if works { (Status::Claimed, Want::Cancel) } else { (Status::Cancelled, Want::Run) };
+                let expected = if works {
+                    (JobStatus::Claimed, DesiredState::Cancel)
+                } else {
+                    (JobStatus::Cancelled, DesiredState::Run)
+                };
                 assert_eq!((job.status, job.want), expected, "{what}");
                 assert_eq!(desk.ticket().await.active_job.is_some(), works, "{what}");
             }
@@ -401,7 +406,7 @@ async fn closing_a_pr_cancels_its_job_after_a_crash() {
 }
 
 /// The kind of a retried revision whose pull request changed in between.
-async fn retried(change: fn(PullRequest) -> PullRequest) -> Kind {
+async fn retried(change: fn(PullRequest) -> PullRequest) -> JobKind {
     let desk = Desk::over(World::begin().await).await;
     let job = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await.job.unwrap();
     let (ctx, caller) = (&desk.world.ctx, Requester { id: "t1".into(), name: "ana".into() });
@@ -411,13 +416,13 @@ async fn retried(change: fn(PullRequest) -> PullRequest) -> Kind {
     let again = retry_job(ctx, &job, &caller, None).await.unwrap().job.unwrap();
     let again = desk.world.stored(&again).await;
     assert_eq!(again.retry_of, Some(job));
-    assert_eq!(again.revises.is_some(), again.kind == Kind::Revise, "{again:?}");
+    assert_eq!(again.revises.is_some(), again.kind == JobKind::Revise, "{again:?}");
     again.kind
 }
 
 #[tokio::test]
 async fn retry_revises_only_an_open_pull_request_of_its_ticket() {
-    assert_eq!(retried(|linked| linked).await, Kind::Revise);
+    assert_eq!(retried(|linked| linked).await, JobKind::Revise);
     let begin_anew: [fn(PullRequest) -> PullRequest; 5] = [
         |linked| PullRequest { state: PullRequestState::Closed, ..linked },
         |linked| PullRequest { state: PullRequestState::Merged, ..linked },
@@ -426,6 +431,6 @@ async fn retry_revises_only_an_open_pull_request_of_its_ticket() {
         |linked| PullRequest { project: ProjectId::new("other").unwrap(), ..linked },
     ];
     for change in begin_anew {
-        assert_eq!(retried(change).await, Kind::Implement);
+        assert_eq!(retried(change).await, JobKind::Implement);
     }
 }

@@ -5,10 +5,10 @@ use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::{Report, sweep, sweep_by_hand};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::due::{SHARDS, shard};
-use pullyard_domain::hook::look::Look;
+use pullyard_domain::hook::look::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{ClaimId, EventId, InstanceId, TicketKey};
-use pullyard_domain::job::{Claim, Place, Status};
+use pullyard_domain::job::{Claim, JobStatus, Placement};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
 use pullyard_domain::runner::Heartbeat;
@@ -76,7 +76,7 @@ async fn gauges_distinguish_waiting_and_running_fargate_jobs() {
     let (ctx, now) = (&world.ctx, world.ctx.clock.now());
     // More jobs than a round reads.
     for (number, job) in world.jobs("many", 12, 1).await.iter().enumerate() {
-        applied(ctx.store.update_job(&job.placed(Place::Fargate, now).unwrap()).await);
+        applied(ctx.store.update_job(&job.move_to(Placement::Fargate, now).unwrap()).await);
         let claim = Claim {
             attempt: 1,
             claim: ClaimId::new(format!("c{number}")).unwrap(),
@@ -84,7 +84,7 @@ async fn gauges_distinguish_waiting_and_running_fargate_jobs() {
             runner: None,
             task: Some(format!("task-{number}")),
         };
-        applied(ctx.store.claim(&world.stored(&job.id).await.claimed(&claim, now).unwrap()).await);
+        applied(ctx.store.claim(&world.stored(&job.id).await.claim(&claim, now).unwrap()).await);
     }
     let waits = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
     let gauges = sweep(ctx).await.whole().unwrap().gauges.expect("complete gauges");
@@ -99,18 +99,23 @@ async fn sweep_empties_a_slot_whose_job_was_requeued() {
     let job = world.jobs("one", 1, 1).await.remove(0);
     world.claimed(&job.id, Some(&runner)).await;
     // Without the transaction that would have emptied the slot.
-    let back = world.stored(&job.id).await.requeued(ctx.clock.now()).unwrap();
+    let back = world.stored(&job.id).await.requeue(ctx.clock.now()).unwrap();
     applied(ctx.store.update_job(&back).await);
     let stored = async || ctx.store.runner(&runner.id).await.unwrap().unwrap();
     assert_eq!(stored().await.slots.len(), 1);
     ctx.clock.advance(Duration::from_secs(70));
-    let said = Heartbeat { instance: runner.instance.clone(), active: BTreeSet::new(), draining: false, last: false };
+    let said = Heartbeat {
+        instance: runner.instance.clone(),
+        active_jobs: BTreeSet::new(),
+        draining: false,
+        is_sign_off: false,
+    };
     heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
     let report = sweep(ctx).await.whole().unwrap();
     assert_eq!((report.ended, report.requeued, report.failed), (0, 0, 0), "{report:?}");
     assert_eq!(stored().await.slots.len(), 0, "the slot is free");
     let left = world.stored(&job.id).await;
-    assert_eq!((left.status, left.requeues), (Status::Ready, 1));
+    assert_eq!((left.status, left.requeues), (JobStatus::Ready, 1));
 }
 
 /// Stores `count` entries that wait for their project.
@@ -118,9 +123,9 @@ async fn waiting(world: &World, count: u32) {
     let now = world.ctx.clock.now();
     for number in 0..count {
         let key = TicketKey::new(format!("APP-{number}")).unwrap();
-        let ticket = Ticket::first_seen(world.project.clone(), key, "AI Processing".into(), now, None);
+        let ticket = Ticket::new(world.project.clone(), key, "AI Processing".into(), now, None);
         let entry = Entry { at: now, event: EventId::new(format!("e{number}")).unwrap() };
-        applied(world.ctx.store.update_ticket(&ticket.waiting_with(entry)).await);
+        applied(world.ctx.store.update_ticket(&ticket.hold_entry(entry)).await);
     }
 }
 
@@ -137,7 +142,7 @@ async fn woken_entries_are_limited_by_budget_and_hold() {
     let runners = || Settings { compute: Compute::Runners, ..Settings::default() };
     let two_a_day = Settings { budget: Budget { jobs_per_day: Some(2), ..Budget::default() }, ..runners() };
     assert_eq!(woken(two_a_day.clone()).await, 2);
-    assert_eq!(woken(two_a_day.held("ana", "a freeze")).await, 0);
+    assert_eq!(woken(two_a_day.hold("ana", "a freeze")).await, 0);
     assert_eq!(woken(runners()).await, 5);
 }
 
@@ -169,15 +174,15 @@ async fn due(world: &World) -> (Poll, PullRequest) {
         ingress: Ingress::Poll,
         gone_at: None,
         next: now,
-        look: Look::default(),
+        look: PollProgress::default(),
         tries: 0,
         not_before: None,
         rev: 0,
     };
     applied(ctx.store.put_poll(&poll).await);
     let id = PullRequestId { integration: repository.integration, repository: repository.id, number: 7 };
-    let mut linked = PullRequest::linked(id, world.project.clone(), None, None);
-    linked.tell(Note::Decision { reason: pullyard_domain::decision::Reason::EditedReview {} });
+    let mut linked = PullRequest::new(id, world.project.clone(), None, None);
+    linked.set_note(Note::Decision { reason: pullyard_domain::decision::Reason::EditedReview {} });
     applied(ctx.store.link_if_unlinked(&linked).await);
     (poll, linked)
 }
@@ -220,11 +225,11 @@ async fn any_refused_call_leaves_the_rest_of_the_round_intact() {
     // Two classes with one job each, and a waiting entry.
     world.jobs("one", 2, 2).await;
     let settings = Settings { compute: Compute::Runners, ..Settings::default() };
-    world.set(settings.held("ana", "a freeze")).await;
+    world.set(settings.hold("ana", "a freeze")).await;
     let (now, key) = (ctx.clock.now(), TicketKey::new("APP-1").unwrap());
-    let ticket = Ticket::first_seen(world.project.clone(), key, "AI Processing".into(), now, None);
+    let ticket = Ticket::new(world.project.clone(), key, "AI Processing".into(), now, None);
     let entry = Entry { at: now, event: EventId::new("e1").unwrap() };
-    applied(ctx.store.update_ticket(&ticket.waiting_with(entry)).await);
+    applied(ctx.store.update_ticket(&ticket.hold_entry(entry)).await);
     let round = async |refused: Option<usize>| {
         ctx.clock.advance(Duration::from_secs(61));
         wire.restart(refused.map(|at| (at, Fault::error(400, "AccessDenied"))));
@@ -332,7 +337,12 @@ async fn failed_requeue_does_not_block_other_jobs_of_a_runner() {
     }
     // The runner is alive but names neither job.
     ctx.clock.advance(Duration::from_secs(70));
-    let said = Heartbeat { instance: runner.instance.clone(), active: BTreeSet::new(), draining: false, last: false };
+    let said = Heartbeat {
+        instance: runner.instance.clone(),
+        active_jobs: BTreeSet::new(),
+        draining: false,
+        is_sign_off: false,
+    };
     heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
     wire.next("TransactWriteItems", Fault::error(400, "AccessDenied"));
     for (failed, left) in [(1, 1), (0, 0)] {

@@ -4,7 +4,7 @@ use crate::world::{World, applied};
 use futures::future::join_all;
 use pullyard_control::runner::{Answer, claim};
 use pullyard_control::{Error, pause_job};
-use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Trouble};
+use pullyard_domain::breaker::{Account, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId};
 use pullyard_domain::id::{ClaimId, JobId};
 use pullyard_domain::job::{Claim, Job};
 use pullyard_domain::runner::Runner;
@@ -29,7 +29,7 @@ async fn claim_finds_jobs_behind_those_just_claimed() {
             runner: Some(runner.id.clone()),
             task: None,
         };
-        applied(ctx.store.claim(&job.claimed(&asked, ctx.clock.now()).unwrap()).await);
+        applied(ctx.store.claim(&job.claim(&asked, ctx.clock.now()).unwrap()).await);
     }
     let [_, _, runner] = &runners[..] else { panic!("three runners") };
     for number in 0..left.len() {
@@ -46,7 +46,7 @@ async fn claim_behind_an_open_breaker_costs_no_extra_calls() {
     let [runner] = &world.runners(1, 1, 12).await[..] else { panic!("one runner") };
     let account = Account::Runner(runner.id.clone());
     let id = BreakerId { account, capability: "command".into() };
-    let limit = Trouble { cause: Cause::LimitReached, ends: None };
+    let limit = AccountFault { cause: BreakerCause::LimitReached, ends_at: None };
     let calls = async |what: &str, expected| {
         world.meter.restart();
         let id = ClaimId::new(what).unwrap();
@@ -55,8 +55,10 @@ async fn claim_behind_an_open_breaker_costs_no_extra_calls() {
         world.meter.units().calls
     };
     let jobs = world.jobs("few", 2, 1).await;
-    let by = By { job: jobs[0].id.clone(), attempt: 1 };
-    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await);
+    let by = AttemptRef { job: jobs[0].id.clone(), attempt: 1 };
+    applied(
+        ctx.store.put_breaker(&Breaker::record_fault(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await,
+    );
     let few = calls("few", false).await;
     world.jobs("many", 20, 1).await;
     assert_eq!(calls("many", false).await, few);
@@ -114,9 +116,11 @@ async fn job_blocked_for_one_runner_is_left_for_another() {
     world.jobs("each", 3, 1).await;
     let first = take(&world, able, "k1").await.unwrap();
     let id = BreakerId { account: Account::Runner(barred.id.clone()), capability: "command".into() };
-    let limit = Trouble { cause: Cause::LimitReached, ends: None };
-    let by = By { job: JobId::of_request(&world.project, "other", "1"), attempt: 1 };
-    applied(ctx.store.put_breaker(&Breaker::opened(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await);
+    let limit = AccountFault { cause: BreakerCause::LimitReached, ends_at: None };
+    let by = AttemptRef { job: JobId::for_request(&world.project, "other", "1"), attempt: 1 };
+    applied(
+        ctx.store.put_breaker(&Breaker::record_fault(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await,
+    );
     assert_eq!(take(&world, barred, "k1").await.unwrap(), None);
     let second = take(&world, able, "k2").await.unwrap();
     let shut = ctx.store.breaker(&id).await.unwrap().unwrap();

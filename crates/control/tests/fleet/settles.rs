@@ -10,7 +10,7 @@ use pullyard_domain::id::{ClaimId, DeliveryId, EventId, FinishId, TicketKey};
 use pullyard_domain::job::{End, Fence, Job};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::ticket::{Entry, Move, Target, Ticket, Wanted};
+use pullyard_domain::ticket::{DesiredState, Entry, StatusMove, Target, Ticket};
 use pullyard_testkit::{Fault, Wire};
 
 const TRIGGER: &str = "AI Processing";
@@ -53,12 +53,12 @@ async fn ledger_has_the_current_reason_of_a_waiting_entry() {
     let board = Board::begin().await;
     let event = EventId::new("e1").unwrap();
     let waits = Ticket { status: TRIGGER.into(), ..board.ticket().await };
-    board.becomes(&waits.waiting_with(Entry { at: board.world.ctx.clock.now(), event: event.clone() })).await;
+    board.becomes(&waits.hold_entry(Entry { at: board.world.ctx.clock.now(), event: event.clone() })).await;
     let recorded = async || -> Option<Delivery> {
-        let id = DeliveryId::of_ticket_event(&board.world.project, &event);
+        let id = DeliveryId::for_ticket_event(&board.world.project, &event);
         board.world.ctx.store.delivery(&id).await.unwrap()
     };
-    board.settings(Settings::default().held("ana", "a freeze")).await;
+    board.settings(Settings::default().hold("ana", "a freeze")).await;
     board.settles().await.unwrap();
     assert!(matches!(recorded().await.unwrap().reason, Reason::ProjectHeld { .. }));
     let spent = Budget { jobs_per_day: Some(0), ..Budget::default() };
@@ -79,7 +79,7 @@ async fn ledger_has_the_current_reason_of_a_waiting_entry() {
 async fn contended_settle_does_not_back_off() {
     let board = Board::begin().await;
     let mut ticket = board.ticket().await;
-    ticket.want(Some(Move { expected: ticket.status.clone(), to: Target::Completion }), None, None);
+    ticket.request_state(Some(StatusMove { expected: ticket.status.clone(), to: Target::Completion }), None, None);
     board.becomes(&ticket).await;
     for _ in 0..5 {
         board.wire.next("PutItem", Fault::error(400, "ConditionalCheckFailedException"));
@@ -100,10 +100,10 @@ async fn late_result_shows_its_pull_request_without_a_move() {
     let job = board.world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
     let job = Job { ticket: Some(board.key.clone()), ..job };
     applied(ctx.store.update_job(&job).await);
-    let made = Move { expected: TRIGGER.into(), to: Target::Todo };
+    let made = StatusMove { expected: TRIGGER.into(), to: Target::Todo };
     let again = Ticket {
         status: TRIGGER.into(),
-        wanted: Wanted { version: 1, status: Some(made), badge: None },
+        wanted: DesiredState { version: 1, status: Some(made), badge: None },
         synced_version: 1,
         ..board.ticket().await
     };

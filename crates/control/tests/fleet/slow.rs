@@ -107,9 +107,9 @@ async fn entries_that_wait(world: &World, count: usize) {
     let now = world.ctx.clock.now();
     for number in 0..count {
         let key = TicketKey::new(format!("APP-{number}")).unwrap();
-        let ticket = Ticket::first_seen(world.project.clone(), key, "AI Processing".into(), now, None);
+        let ticket = Ticket::new(world.project.clone(), key, "AI Processing".into(), now, None);
         let entry = Entry { at: now, event: EventId::new(format!("e{number}")).unwrap() };
-        applied(world.ctx.store.update_ticket(&ticket.waiting_with(entry)).await);
+        applied(world.ctx.store.update_ticket(&ticket.hold_entry(entry)).await);
     }
 }
 

@@ -5,9 +5,9 @@ use crate::world::{World, applied};
 use pullyard_control::attempt::start;
 use pullyard_control::{Bootstrap, Dispatched, cancel_job, dispatch};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
-use pullyard_domain::job::{DispatchFault, Job, Status};
+use pullyard_domain::job::{DispatchFault, Job, JobStatus};
 use pullyard_domain::project::{Compute, Settings};
-use pullyard_domain::published::ISOLATION_OF_RUNNER;
+use pullyard_domain::published::UNKNOWN_ISOLATION;
 use pullyard_testkit::{Fault, Wire};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -42,7 +42,7 @@ async fn task_name_is_stored_despite_an_input_during_run_task() {
     let world = &World::before(held.clone()).await;
     let job = waiting(world, &held.wire).await;
     let told = async {
-        let told = world.stored(&job.id).await.told(world.ctx.clock.now()).unwrap();
+        let told = world.stored(&job.id).await.resume_with_input(world.ctx.clock.now()).unwrap();
         applied(world.ctx.store.update_job(&told).await);
     };
     started_while(world, &held, &job.id, told).await;
@@ -58,7 +58,7 @@ async fn task_is_stopped_if_its_job_is_cancelled_during_run_task() {
     // The cancel does not know the task's name.
     let cancelled = async {
         let ended = cancel_job(&world.ctx, &job.id, "ana", None).await.unwrap();
-        assert_eq!(ended.status, Status::Cancelled);
+        assert_eq!(ended.status, JobStatus::Cancelled);
     };
     held.wire.next("StopTask", answered(json!({ "task": {} })));
     started_while(world, &held, &job.id, cancelled).await;
@@ -74,8 +74,8 @@ async fn wake_up_starts_no_task_after_the_last_failed_start() {
     for _ in 0..3 {
         let now = ctx.clock.now();
         let fault = DispatchFault::Refused { reason: "no role".into(), times: 1 };
-        job = job.dispatched(now).unwrap();
-        job = job.start_failed(1, job.dispatch.number, fault, now).unwrap();
+        job = job.begin_dispatch(now).unwrap();
+        job = job.record_start_fault(1, job.dispatch.number, fault, now).unwrap();
     }
     applied(ctx.store.update_job(&job).await);
     // The job is due, but the sweeper has not handled it yet.
@@ -91,7 +91,7 @@ async fn all_tasks_of_a_cancelled_job_are_stopped_with_retries() {
     let ctx = &world.ctx;
     let job = waiting(&world, &wire).await;
     // Dispatched, but without a task name.
-    applied(ctx.store.update_job(&job.dispatched(ctx.clock.now()).unwrap()).await);
+    applied(ctx.store.update_job(&job.begin_dispatch(ctx.clock.now()).unwrap()).await);
     cancel_job(ctx, &job.id, "ana", None).await.unwrap();
     let listed = || answered(json!({ "taskArns": [TASK, format!("{TASK}2")] }));
     wire.next("ListTasks", listed());
@@ -115,9 +115,9 @@ async fn claimed_by(number: u32) -> Option<String> {
     let ctx = &world.ctx;
     let job = waiting(&world, &wire).await;
     let now = ctx.clock.now();
-    let first = job.dispatched(now).unwrap().start_named(1, 1, "task-1").unwrap();
-    let silent = first.start_failed(1, 1, DispatchFault::Silent { times: 1 }, now).unwrap();
-    let second = silent.dispatched(now).unwrap().start_named(1, 2, "task-2").unwrap();
+    let first = job.begin_dispatch(now).unwrap().set_task(1, 1, "task-1").unwrap();
+    let silent = first.record_start_fault(1, 1, DispatchFault::Silent { times: 1 }, now).unwrap();
+    let second = silent.begin_dispatch(now).unwrap().set_task(1, 2, "task-2").unwrap();
     applied(ctx.store.update_job(&second).await);
     let bootstrap = Bootstrap { job: job.id, attempt: 1, dispatch: number, expires: now };
     let (claim, instance) = (ClaimId::new("c1").unwrap(), InstanceId::new("i1").unwrap());
@@ -142,5 +142,5 @@ async fn self_hosted_attempt_has_the_isolation_of_its_runner() {
     let fence = world.claimed(&job.id, Some(&runner)).await;
     let bootstrap = Bootstrap { job: fence.job, attempt: fence.attempt, dispatch: 0, expires: ctx.clock.now() };
     let begun = start(ctx, &bootstrap, fence.claim, runner.instance, None).await.unwrap();
-    assert_eq!(begun.isolation, ISOLATION_OF_RUNNER);
+    assert_eq!(begun.isolation, UNKNOWN_ISOLATION);
 }

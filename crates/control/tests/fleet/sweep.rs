@@ -4,10 +4,10 @@ use crate::world::{World, applied};
 use futures::StreamExt as _;
 use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::{create_project, sweep};
-use pullyard_domain::breaker::KeyOf;
+use pullyard_domain::breaker::KeyOwner;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ClaimId, ClassId, EventId, ProjectId, TicketKey};
-use pullyard_domain::job::{Job, Policy};
+use pullyard_domain::job::{Job, JobPolicy};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::runner::{Heartbeat, Runner};
 use pullyard_domain::ticket::{Entry, Ticket};
@@ -68,7 +68,7 @@ async fn job_moved_to_runners_takes_labels_from_its_context() {
     let labels = BTreeSet::from(["runner:kind-0".to_owned()]);
     let job = world.job_about(&before, Some(TicketText { labels, ..TicketText::default() })).await;
     let capability = world.repository().agent.capability;
-    let class = ClassId::of_key(world.project.as_str(), &capability, &BTreeSet::new(), job.policy.key());
+    let class = ClassId::for_key(world.project.as_str(), &capability, &BTreeSet::new(), job.policy.key_owner());
     assert_ne!(class, job.class);
     applied(world.ctx.store.update_job(&Job { class, ..job.clone() }).await);
     world.ctx.clock.advance(Duration::from_secs(120));
@@ -82,13 +82,13 @@ async fn job_moved_to_runners_takes_labels_from_its_context() {
 async fn job_moved_to_runners_retains_its_project_key() {
     let world = World::begin().await;
     let job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
-    let policy = Policy { model_of: Some("command".into()), ..job.policy.clone() };
+    let policy = JobPolicy { model_of: Some("command".into()), ..job.policy.clone() };
     applied(world.ctx.store.update_job(&Job { policy, ..job.clone() }).await);
     world.ctx.clock.advance(Duration::from_secs(120));
     assert_eq!(sweep(&world.ctx).await.whole().unwrap().started, 1);
     let class = world.stored(&job.id).await.class;
     let needs = world.ctx.store.class(&world.project, &class).await.unwrap().unwrap();
-    assert_eq!(needs.key, KeyOf::Project, "the class has the project's key");
+    assert_eq!(needs.key, KeyOwner::Project, "the class has the project's key");
 }
 
 #[tokio::test]
@@ -102,8 +102,8 @@ async fn project_on_the_second_page_is_swept_and_claimed() {
     world.jobs("one", 1, 1).await;
     let now = world.ctx.clock.now();
     let key = TicketKey::new("APP-1").unwrap();
-    let ticket = Ticket::first_seen(world.project.clone(), key, "AI Processing".into(), now, None);
-    let held = ticket.waiting_with(Entry { at: now, event: EventId::new("e1").unwrap() });
+    let ticket = Ticket::new(world.project.clone(), key, "AI Processing".into(), now, None);
+    let held = ticket.hold_entry(Entry { at: now, event: EventId::new("e1").unwrap() });
     applied(world.ctx.store.update_ticket(&held).await);
     let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.expect("complete gauges");
     assert_eq!((gauges.waiting, gauges.held), (1, 1));
@@ -169,8 +169,12 @@ async fn sweep_of_10000_runners_requeues_jobs_of_1000_silent_ones() {
 
 async fn live(world: &World, runners: &[Runner]) {
     let beats = futures::stream::iter(runners).map(async |runner| {
-        let said =
-            Heartbeat { instance: runner.instance.clone(), active: Default::default(), draining: false, last: false };
+        let said = Heartbeat {
+            instance: runner.instance.clone(),
+            active_jobs: Default::default(),
+            draining: false,
+            is_sign_off: false,
+        };
         heartbeat(&world.ctx, &world.token, &runner.id, &said).await.unwrap();
     });
     beats.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;

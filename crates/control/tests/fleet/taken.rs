@@ -6,7 +6,7 @@ use pullyard_control::attempt::progress;
 use pullyard_control::runner::{Registration, RunnerToken, heartbeat, register};
 use pullyard_control::{pause_job, sweep};
 use pullyard_domain::id::{InstanceId, JobId};
-use pullyard_domain::job::{Fence, Status};
+use pullyard_domain::job::{Fence, JobStatus};
 use pullyard_domain::runner::{Heartbeat, Runner};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,20 +16,21 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Sends a heartbeat with these jobs.
 async fn is_heard(world: &World, runner: &Runner, active: &[&JobId]) {
     let active: BTreeSet<JobId> = active.iter().copied().cloned().collect();
-    let said = Heartbeat { instance: runner.instance.clone(), active, draining: false, last: false };
+    let said =
+        Heartbeat { instance: runner.instance.clone(), active_jobs: active, draining: false, is_sign_off: false };
     heartbeat(&world.ctx, &world.token, &runner.id, &said).await.unwrap();
 }
 
 /// Sends a heartbeat with the job after the sweep decided to requeue it and before the write.
 /// The runner was silent, or its last heartbeat did not name the job.
-async fn check_that_it_keeps_its_job(silent: bool, status: Status, pauses: bool) {
+async fn check_that_it_keeps_its_job(silent: bool, status: JobStatus, pauses: bool) {
     let held = Held::before("TransactWriteItems");
     let world = World::before(held.clone()).await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
     let job = world.jobs("one", 1, 1).await.remove(0);
     let fence = world.claimed(&job.id, Some(&runner)).await;
-    for phase in [Status::Preparing, Status::Executing].into_iter().filter(|phase| *phase <= status) {
+    for phase in [JobStatus::Preparing, JobStatus::Executing].into_iter().filter(|phase| *phase <= status) {
         progress(ctx, &fence, phase, None).await.unwrap();
     }
     if pauses {
@@ -50,22 +51,22 @@ async fn check_that_it_keeps_its_job(silent: bool, status: Status, pauses: bool)
     let report = round.whole().unwrap();
     let did = (report.offline, report.requeued + report.ended, report.failed);
     assert_eq!(did, (u32::from(silent), 0, 0), "{status:?}, {pauses}: {report:?}");
-    world.stored(&job.id).await.held_by(&fence).unwrap();
+    world.stored(&job.id).await.check_fence(&fence).unwrap();
     assert_eq!(ctx.store.runner(&runner.id).await.unwrap().unwrap().slots.len(), 1);
 }
 
 #[tokio::test]
 async fn heartbeat_during_a_sweep_saves_a_silent_runners_job() {
-    check_that_it_keeps_its_job(true, Status::Preparing, false).await;
-    check_that_it_keeps_its_job(true, Status::Preparing, true).await;
-    check_that_it_keeps_its_job(true, Status::Executing, false).await;
+    check_that_it_keeps_its_job(true, JobStatus::Preparing, false).await;
+    check_that_it_keeps_its_job(true, JobStatus::Preparing, true).await;
+    check_that_it_keeps_its_job(true, JobStatus::Executing, false).await;
 }
 
 #[tokio::test]
 async fn heartbeat_naming_a_job_during_a_sweep_saves_it() {
-    check_that_it_keeps_its_job(false, Status::Preparing, false).await;
-    check_that_it_keeps_its_job(false, Status::Preparing, true).await;
-    check_that_it_keeps_its_job(false, Status::Executing, false).await;
+    check_that_it_keeps_its_job(false, JobStatus::Preparing, false).await;
+    check_that_it_keeps_its_job(false, JobStatus::Preparing, true).await;
+    check_that_it_keeps_its_job(false, JobStatus::Executing, false).await;
 }
 
 /// The sweep reads each token once per round for all its runners.
@@ -98,7 +99,7 @@ async fn revoked_token_requeues_only_jobs_of_its_own_runners() {
     let report = sweep(ctx).await.whole().unwrap();
     assert_eq!((report.requeued + report.ended, report.failed), (3, 0), "{report:?}");
     for (runner, fence) in &fences {
-        let holds = world.stored(&fence.job).await.held_by(fence).is_ok();
+        let holds = world.stored(&fence.job).await.check_fence(fence).is_ok();
         assert_eq!(holds, runner.token == world.token.hash, "{}", runner.name);
     }
 }

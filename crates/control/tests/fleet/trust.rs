@@ -4,10 +4,10 @@ use crate::world::{World, applied, token};
 use pullyard_control::attempt::{checkpoint, credentials, inputs, progress, start};
 use pullyard_control::runner::{Removed, RunnerToken, remove};
 use pullyard_control::{Bootstrap, Error, cancel_job, pause_job, reserve_artifact};
-use pullyard_domain::artifact::{Kind, Offer};
+use pullyard_domain::artifact::{ArtifactKind, NewArtifact};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::id::{ArtifactName, RunnerId, Sha256Hex};
-use pullyard_domain::job::{Fence, Status};
+use pullyard_domain::job::{Fence, JobStatus};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_store::Token;
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Held {
         let job = world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
         let fence = world.claimed(&job.id, Some(&runner)).await;
         let held = Self { world, runner: runner.id, fence };
-        for phase in [Status::Preparing, Status::Executing] {
+        for phase in [JobStatus::Preparing, JobStatus::Executing] {
             progress(&held.world.ctx, &held.fence, phase, None).await.unwrap();
         }
         held
@@ -38,8 +38,8 @@ impl Held {
         let Fence { job, attempt, claim } = fence.clone();
         let bootstrap = Bootstrap { job, attempt, dispatch: 0, expires: ctx.clock.now() };
         let instance = "run-job".parse().unwrap();
-        let offer = Offer {
-            kind: Kind::CheckOutput,
+        let offer = NewArtifact {
+            kind: ArtifactKind::CheckOutput,
             name: ArtifactName::new("one.txt").unwrap(),
             size_bytes: 1,
             sha256: Sha256Hex::new("0".repeat(64)).unwrap(),
@@ -50,14 +50,14 @@ impl Held {
             got(reserve_artifact(ctx, fence, &offer).await),
             got(checkpoint(ctx, fence).await),
             got(inputs(ctx, fence, 0).await),
-            got(progress(ctx, fence, Status::Syncing, None).await),
+            got(progress(ctx, fence, JobStatus::Syncing, None).await),
         ]
     }
 
     /// The job is still held, but no call is allowed.
     async fn has_lost_everything(&self) {
         assert_eq!(self.gets().await, [false; 6]);
-        self.world.stored(&self.fence.job).await.held_by(&self.fence).unwrap();
+        self.world.stored(&self.fence.job).await.check_fence(&self.fence).unwrap();
     }
 }
 
@@ -112,6 +112,6 @@ async fn job_ends_after_its_budget_day_is_deleted() {
     assert_eq!(world.ctx.store.budget(&world.project, day).await.unwrap(), None);
     pause_job(&world.ctx, &job.id, "ana").await.unwrap();
     let ended = cancel_job(&world.ctx, &job.id, "ana", None).await.unwrap();
-    assert_eq!(ended.status, Status::Cancelled);
+    assert_eq!(ended.status, JobStatus::Cancelled);
     assert_eq!(world.ctx.store.budget(&world.project, day).await.unwrap(), None);
 }

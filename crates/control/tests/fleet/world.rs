@@ -14,18 +14,18 @@ use pullyard_control::{
 };
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
-use pullyard_domain::breaker::KeyOf;
-use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::breaker::KeyOwner;
+use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::event::TicketText;
-use pullyard_domain::hook::{Hook, HookKind};
+use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::{
     ClaimId, HookName, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey,
 };
-use pullyard_domain::job::{Claim, Fence, Job, JobResult, Kind, Plan, plan_without_ticket};
+use pullyard_domain::job::{Claim, Fence, Job, JobKind, JobPlan, JobResult, plan_without_ticket};
 use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Project, Repository, Settings};
 use pullyard_domain::prompt;
 use pullyard_domain::runner::Runner;
-use pullyard_domain::select::Needs;
+use pullyard_domain::select::ClassRequirements;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_store::{Store, Token, TokenKind, Trigger, Write};
 use pullyard_testkit::Meter;
@@ -65,15 +65,15 @@ pub(crate) fn pushed(job: &Job) -> JobResult {
 
 impl World {
     /// A hook without an id at the forge.
-    pub(crate) fn hook(&self) -> Hook {
+    pub(crate) fn hook(&self) -> Webhook {
         let now = self.ctx.clock.now();
-        Hook {
+        Webhook {
             name: HookName::new("acme").unwrap(),
             integration: self.repository().integration,
             forge: ForgeKind::GitHub,
             home: self.project.clone(),
             others: Vec::new(),
-            kind: HookKind::Organisation { login: "acme".into() },
+            kind: WebhookScope::Organisation { login: "acme".into() },
             secret: SecretName::new("hook-acme").unwrap(),
             base_url: None,
             forge_id: None,
@@ -166,8 +166,11 @@ impl World {
     pub(crate) async fn jobs(&self, what: &str, count: usize, kinds: usize) -> Vec<Job> {
         for number in 0..kinds {
             let job = self.plan(what, number, kinds);
-            let needs =
-                Needs { capability: CAPABILITY.into(), labels: BTreeSet::from([kind(number)]), key: KeyOf::Runner };
+            let needs = ClassRequirements {
+                capability: CAPABILITY.into(),
+                labels: BTreeSet::from([kind(number)]),
+                key: KeyOwner::Runner,
+            };
             self.ctx.store.note_class(&self.project, &job.class, &needs).await.unwrap();
         }
         let each = futures::stream::iter(0..count).map(async |number| self.made(&self.plan(what, number, kinds)).await);
@@ -199,7 +202,7 @@ impl World {
         let labels = text.as_ref().map(TicketText::runner_labels).unwrap_or_default();
         let context = prompt::Context {
             v: 1,
-            kind: Kind::Implement,
+            kind: JobKind::Implement,
             ticket: text.map(|text| (TicketKey::new("APP-1").unwrap(), text)),
             instructions: Some("Do it.".into()),
             repository: repository.clone(),
@@ -208,9 +211,9 @@ impl World {
             commands: None,
             author: None,
         };
-        let id = JobId::of_request(&self.project, "one", "1");
+        let id = JobId::for_request(&self.project, "one", "1");
         let context = self.ctx.store.freeze_context(&id, &context).await.unwrap();
-        let job = plan_without_ticket(&Plan {
+        let job = plan_without_ticket(&JobPlan {
             id,
             project: &self.project,
             settings,
@@ -240,7 +243,7 @@ impl World {
             runner: runner.map(|runner| runner.id.clone()),
             task: None,
         };
-        applied(self.ctx.store.claim(&job.claimed(&claim, self.ctx.clock.now()).unwrap()).await);
+        applied(self.ctx.store.claim(&job.claim(&claim, self.ctx.clock.now()).unwrap()).await);
         Fence { job: job.id, attempt, claim: claim.claim }
     }
 
@@ -258,14 +261,14 @@ impl World {
             clone_url: "https://forge.example/acme/app.git".into(),
             agent: Agent { capability: CAPABILITY.into(), command: vec!["./agent.sh".into()], model: None },
             workflows: false,
-            commands: OwnCommands::default(),
+            commands: CommandOverrides::default(),
         }
     }
 
     fn plan(&self, what: &str, number: usize, kinds: usize) -> Job {
         let repository = self.repository();
-        plan_without_ticket(&Plan {
-            id: JobId::of_request(&self.project, what, &number.to_string()),
+        plan_without_ticket(&JobPlan {
+            id: JobId::for_request(&self.project, what, &number.to_string()),
             project: &self.project,
             settings: &Settings { compute: Compute::Runners, ..Settings::default() },
             repository: &repository,

@@ -8,17 +8,17 @@ fn now() -> Timestamp {
 }
 
 fn nothing() -> Artifacts {
-    Artifacts::none(JobId::new(format!("job_{}", "a".repeat(26))).unwrap(), 1, now())
+    Artifacts::empty(JobId::new(format!("job_{}", "a".repeat(26))).unwrap(), 1, now())
 }
 
-fn offer(kind: Kind, name: &str, size_bytes: u64) -> Offer {
+fn offer(kind: ArtifactKind, name: &str, size_bytes: u64) -> NewArtifact {
     let sha256 = Sha256Hex::new("0".repeat(64)).unwrap();
-    Offer { kind, name: ArtifactName::new(name).unwrap(), size_bytes, sha256 }
+    NewArtifact { kind, name: ArtifactName::new(name).unwrap(), size_bytes, sha256 }
 }
 
-fn with(artifacts: &Artifacts, offer: &Offer) -> Artifacts {
+fn with(artifacts: &Artifacts, offer: &NewArtifact) -> Artifacts {
     match artifacts.reserve(offer, now()) {
-        Ok(Reserved::Place(next, made)) => {
+        Ok(ArtifactReservation::New(next, made)) => {
             assert_eq!(next.kept.last(), Some(&made));
             next
         }
@@ -28,60 +28,63 @@ fn with(artifacts: &Artifacts, offer: &Offer) -> Artifacts {
 
 #[test]
 fn repeated_offer_is_idempotent_and_other_content_is_refused() {
-    let patch = offer(Kind::Patch, "patch.diff", 12);
+    let patch = offer(ArtifactKind::Patch, "patch.diff", 12);
     let one = with(&nothing(), &patch);
-    assert_eq!(one.reserve(&patch, now()), Ok(Reserved::Before(one.kept[0].clone())));
-    let larger = Offer { size_bytes: 13, ..patch.clone() };
-    let other = Offer { sha256: Sha256Hex::new("1".repeat(64)).unwrap(), ..patch.clone() };
-    assert_eq!(one.reserve(&larger, now()), Err(Refusal::Differs));
-    assert_eq!(one.reserve(&other, now()), Err(Refusal::Differs));
+    assert_eq!(one.reserve(&patch, now()), Ok(ArtifactReservation::Existing(one.kept[0].clone())));
+    let larger = NewArtifact { size_bytes: 13, ..patch.clone() };
+    let other = NewArtifact { sha256: Sha256Hex::new("1".repeat(64)).unwrap(), ..patch.clone() };
+    assert_eq!(one.reserve(&larger, now()), Err(ArtifactRefusal::Conflict));
+    assert_eq!(one.reserve(&other, now()), Err(ArtifactRefusal::Conflict));
     // The same name with another kind is another artifact.
-    assert_eq!(with(&one, &offer(Kind::CheckOutput, "patch.diff", 12)).kept.len(), 2);
+    assert_eq!(with(&one, &offer(ArtifactKind::CheckOutput, "patch.diff", 12)).kept.len(), 2);
 }
 
 #[test]
 fn size_limits_are_exact_to_the_byte() {
-    let whole = offer(Kind::AgentOutput, "a", LARGEST);
-    let above = offer(Kind::AgentOutput, "a", LARGEST + 1);
-    assert_eq!(nothing().reserve(&above, now()), Err(Refusal::TooLarge));
+    let whole = offer(ArtifactKind::AgentOutput, "a", MAX_SIZE_BYTES);
+    let above = offer(ArtifactKind::AgentOutput, "a", MAX_SIZE_BYTES + 1);
+    assert_eq!(nothing().reserve(&above, now()), Err(ArtifactRefusal::TooLarge));
     let mut all = with(&nothing(), &whole);
     for name in ["b", "c", "d"] {
-        all = with(&all, &offer(Kind::AgentOutput, name, LARGEST));
+        all = with(&all, &offer(ArtifactKind::AgentOutput, name, MAX_SIZE_BYTES));
     }
-    assert_eq!(all.size_bytes(), LARGEST_TOGETHER);
-    assert_eq!(all.reserve(&offer(Kind::Patch, "e", 1), now()), Err(Refusal::TooLargeTogether));
-    assert_eq!(with(&all, &offer(Kind::Patch, "e", 0)).kept.len(), 5);
+    assert_eq!(all.size_bytes(), MAX_TOTAL_BYTES);
+    assert_eq!(all.reserve(&offer(ArtifactKind::Patch, "e", 1), now()), Err(ArtifactRefusal::TotalTooLarge));
+    assert_eq!(with(&all, &offer(ArtifactKind::Patch, "e", 0)).kept.len(), 5);
     // A repeat does not count again.
-    assert!(matches!(all.reserve(&whole, now()), Ok(Reserved::Before(_))));
+    assert!(matches!(all.reserve(&whole, now()), Ok(ArtifactReservation::Existing(_))));
 }
 
 #[test]
 fn attempt_has_at_most_fifty_artifacts() {
     let mut all = nothing();
-    for number in 0..MOST {
-        all = with(&all, &offer(Kind::CheckOutput, &format!("check-{number}"), 1));
+    for number in 0..MAX_COUNT {
+        all = with(&all, &offer(ArtifactKind::CheckOutput, &format!("check-{number}"), 1));
     }
-    assert_eq!(all.reserve(&offer(Kind::Patch, "patch.diff", 1), now()), Err(Refusal::TooMany));
+    assert_eq!(all.reserve(&offer(ArtifactKind::Patch, "patch.diff", 1), now()), Err(ArtifactRefusal::TooMany));
 }
 
 #[test]
 fn object_is_marked_stored_once() {
-    let one = with(&nothing(), &offer(Kind::Patch, "patch.diff", 12));
+    let one = with(&nothing(), &offer(ArtifactKind::Patch, "patch.diff", 12));
     let id = one.kept[0].id.clone();
-    let seen = one.seen(&id).unwrap();
+    let seen = one.mark_stored(&id).unwrap();
     assert!(seen.kept[0].stored);
-    assert_eq!(seen.seen(&id), None);
-    assert_eq!(nothing().seen(&id), None);
+    assert_eq!(seen.mark_stored(&id), None);
+    assert_eq!(nothing().mark_stored(&id), None);
 }
 
 #[test]
 fn attempts_have_separate_object_keys() {
     let name = ArtifactName::new("patch.diff").unwrap();
     let job = nothing().job;
-    let (one, two) = (ArtifactId::of(&job, 1, Kind::Patch, &name), ArtifactId::of(&job, 2, Kind::Patch, &name));
+    let (one, two) = (
+        ArtifactId::for_artifact(&job, 1, ArtifactKind::Patch, &name),
+        ArtifactId::for_artifact(&job, 2, ArtifactKind::Patch, &name),
+    );
     assert_ne!(object_key(&job, 1, &one), object_key(&job, 2, &two));
     assert_ne!(one, two);
-    assert!(object_key(&job, 1, &one).starts_with(OBJECTS));
+    assert!(object_key(&job, 1, &one).starts_with(OBJECT_KEY_PREFIX));
 }
 
 #[test]
@@ -96,7 +99,7 @@ fn artifact_name_is_a_plain_file_name() {
 
 #[test]
 fn kinds_serialize_to_their_names() {
-    for kind in Kind::ALL {
+    for kind in ArtifactKind::ALL {
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
     }
 }
@@ -105,9 +108,9 @@ fn kinds_serialize_to_their_names() {
 fn newest_checkpoint_is_listed_first() {
     let mut all = nothing();
     for (kind, name) in [
-        (Kind::Checkpoint, "checkpoint.tar.zst"),
-        (Kind::Patch, "changes.patch"),
-        (Kind::Checkpoint, "checkpoint-2.tar.zst"),
+        (ArtifactKind::Checkpoint, "checkpoint.tar.zst"),
+        (ArtifactKind::Patch, "changes.patch"),
+        (ArtifactKind::Checkpoint, "checkpoint-2.tar.zst"),
     ] {
         all = with(&all, &offer(kind, name, 12));
     }
@@ -118,20 +121,20 @@ fn newest_checkpoint_is_listed_first() {
 #[test]
 fn reservation_updates_the_time_of_the_list() {
     let later = Timestamp::from_millis(9_000);
-    let one = with(&nothing(), &offer(Kind::Patch, "patch.diff", 12));
-    let Ok(Reserved::Place(two, made)) = one.reserve(&offer(Kind::AgentOutput, "a", 12), later) else {
+    let one = with(&nothing(), &offer(ArtifactKind::Patch, "patch.diff", 12));
+    let Ok(ArtifactReservation::New(two, made)) = one.reserve(&offer(ArtifactKind::AgentOutput, "a", 12), later) else {
         panic!("no reservation")
     };
     assert_eq!((two.at, made.at, made.stored), (later, later, false));
     assert_eq!(two.kept[0], one.kept[0]);
-    let again = two.reserve(&offer(Kind::Patch, "patch.diff", 12), later);
-    assert_eq!(again, Ok(Reserved::Before(one.kept[0].clone())));
+    let again = two.reserve(&offer(ArtifactKind::Patch, "patch.diff", 12), later);
+    assert_eq!(again, Ok(ArtifactReservation::Existing(one.kept[0].clone())));
 }
 
 #[test]
 fn stored_flag_is_serialized_only_when_set() {
-    let placed = with(&nothing(), &offer(Kind::Patch, "patch.diff", 12));
-    let seen = placed.seen(&placed.kept[0].id).unwrap();
+    let placed = with(&nothing(), &offer(ArtifactKind::Patch, "patch.diff", 12));
+    let seen = placed.mark_stored(&placed.kept[0].id).unwrap();
     for (artifacts, stored) in [(placed, serde_json::Value::Null), (seen, true.into())] {
         let written = serde_json::to_value(&artifacts).unwrap();
         assert_eq!(written["kept"][0]["stored"], stored);
@@ -141,8 +144,8 @@ fn stored_flag_is_serialized_only_when_set() {
 
 #[test]
 fn refusals_have_distinct_codes_and_sentences() {
-    use Refusal::{Differs, NotThere, TooLarge, TooLargeTogether, TooMany};
-    let all = [TooLarge, TooLargeTogether, TooMany, Differs, NotThere];
+    use ArtifactRefusal::{Conflict, Missing, TooLarge, TooMany, TotalTooLarge};
+    let all = [TooLarge, TotalTooLarge, TooMany, Conflict, Missing];
     assert!(all.iter().all(|refusal| refusal.sentence().ends_with('.') && !refusal.code().is_empty()));
     let codes: BTreeSet<_> = all.iter().map(|refusal| refusal.code()).collect();
     let sentences: BTreeSet<_> = all.iter().map(|refusal| refusal.sentence()).collect();

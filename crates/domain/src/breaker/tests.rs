@@ -5,38 +5,38 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 fn kite() -> RunnerId {
-    RunnerId::of("token", "kite")
+    RunnerId::for_registration("token", "kite")
 }
 
 fn id() -> BreakerId {
     BreakerId { account: Account::Project(project_id()), capability: CLAUDE_CODE.into() }
 }
 
-fn by(job: &str, attempt: u32) -> By {
-    By { job: job_id(job), attempt }
+fn by(job: &str, attempt: u32) -> AttemptRef {
+    AttemptRef { job: job_id(job), attempt }
 }
 
-fn limit(ends: Option<u64>) -> Trouble {
-    Trouble { cause: Cause::LimitReached, ends: ends.map(at) }
+fn limit(ends: Option<u64>) -> AccountFault {
+    AccountFault { cause: BreakerCause::LimitReached, ends_at: ends.map(at) }
 }
 
-fn failing() -> Trouble {
-    Trouble { cause: Cause::ProviderUnavailable, ends: None }
+fn failing() -> AccountFault {
+    AccountFault { cause: BreakerCause::ProviderUnavailable, ends_at: None }
 }
 
 /// A breaker that attempt 1 of job `a` opened at 0 s for an hour.
 fn open() -> Breaker {
-    Breaker::opened(None, &id(), &limit(Some(3_600)), &by("a", 1), at(0)).unwrap()
+    Breaker::record_fault(None, &id(), &limit(Some(3_600)), &by("a", 1), at(0)).unwrap()
 }
 
 #[test]
 fn only_account_failures_open_a_breaker() {
     let end = Some(at(60));
-    assert_eq!(Trouble::of(&Failure::AgentQuota { time: Until(end) }), Some(limit(Some(60))));
-    assert_eq!(Trouble::of(&Failure::AgentOverloaded { n: 3 }), Some(failing()));
-    assert_eq!(Trouble::of(&Failure::AgentUnreachable { reason: "refused".into() }), Some(failing()));
+    assert_eq!(AccountFault::from_failure(&Failure::AgentQuota { time: Until(end) }), Some(limit(Some(60))));
+    assert_eq!(AccountFault::from_failure(&Failure::AgentOverloaded { n: 3 }), Some(failing()));
+    assert_eq!(AccountFault::from_failure(&Failure::AgentUnreachable { reason: "refused".into() }), Some(failing()));
     for other in [Failure::NoChanges {}, Failure::AgentBilling {}, Failure::AgentRefused {}, stalled()] {
-        assert_eq!(Trouble::of(&other), None, "{other:?}");
+        assert_eq!(AccountFault::from_failure(&other), None, "{other:?}");
     }
 }
 
@@ -47,8 +47,8 @@ fn stalled() -> Failure {
 
 #[test]
 fn breaker_duration_follows_the_reported_end_or_backs_off() {
-    let check = |trouble: Trouble, expected: [u64; 4]| {
-        let secs = |times| trouble.until(times, at(100)).since(at(100)).as_secs();
+    let check = |trouble: AccountFault, expected: [u64; 4]| {
+        let secs = |times| trouble.blocked_until(times, at(100)).since(at(100)).as_secs();
         assert_eq!([secs(1), secs(2), secs(3), secs(9)], expected, "{trouble:?}");
     };
     check(limit(Some(1_000)), [900, 900, 900, 3_600]);
@@ -62,25 +62,25 @@ fn breaker_duration_follows_the_reported_end_or_backs_off() {
 #[test]
 fn limit_blames_the_key_and_an_outage_blames_the_runner() {
     let (project, kite) = (project_id(), kite());
-    let check = |trouble: Trouble, key, runner, expected: Option<Account>| {
+    let check = |trouble: AccountFault, key, runner, expected: Option<Account>| {
         assert_eq!(trouble.account(key, &project, runner), expected, "{trouble:?} {key:?} {runner:?}");
     };
     let (of_project, of_kite) = (Some(Account::Project(project.clone())), Some(Account::Runner(kite.clone())));
-    check(limit(None), KeyOf::Project, Some(&kite), of_project.clone());
-    check(limit(None), KeyOf::Project, None, of_project.clone());
-    check(failing(), KeyOf::Project, None, of_project);
-    check(failing(), KeyOf::Project, Some(&kite), of_kite.clone());
-    check(limit(None), KeyOf::Runner, Some(&kite), of_kite.clone());
-    check(failing(), KeyOf::Runner, Some(&kite), of_kite);
-    check(limit(None), KeyOf::Runner, None, None);
+    check(limit(None), KeyOwner::Project, Some(&kite), of_project.clone());
+    check(limit(None), KeyOwner::Project, None, of_project.clone());
+    check(failing(), KeyOwner::Project, None, of_project);
+    check(failing(), KeyOwner::Project, Some(&kite), of_kite.clone());
+    check(limit(None), KeyOwner::Runner, Some(&kite), of_kite.clone());
+    check(failing(), KeyOwner::Runner, Some(&kite), of_kite);
+    check(limit(None), KeyOwner::Runner, None, None);
 }
 
 #[test]
 fn breakers_to_check_include_every_blamed_account() {
     let (project, kite) = (project_id(), kite());
-    for key in [KeyOf::Runner, KeyOf::Project] {
+    for key in [KeyOwner::Runner, KeyOwner::Project] {
         for runner in [None, Some(&kite)] {
-            let asked = asked(key, CODEX, &project, runner);
+            let asked = breaker_ids(key, CODEX, &project, runner);
             for trouble in [limit(None), failing()] {
                 let blamed = trouble.account(key, &project, runner);
                 assert!(
@@ -91,7 +91,11 @@ fn breakers_to_check_include_every_blamed_account() {
         }
     }
     let other = ProjectId::new("other").unwrap();
-    assert!(asked(KeyOf::Project, CODEX, &other, None).iter().all(|id| id.account != Account::Project(project_id())));
+    assert!(
+        breaker_ids(KeyOwner::Project, CODEX, &other, None)
+            .iter()
+            .all(|id| id.account != Account::Project(project_id()))
+    );
 }
 
 #[test]
@@ -121,8 +125,8 @@ fn breaker_id_parses_from_its_display_form() {
 fn open_breaker_holds_back_every_job() {
     let open = open();
     for job in ["a", "b", "c"].map(job_id) {
-        assert!(keeps_back([&open], &job, at(0)).is_some());
-        assert!(keeps_back([&open], &job, just_before(at(3_600))).is_some());
+        assert!(longest_delay([&open], &job, at(0)).is_some());
+        assert!(longest_delay([&open], &job, just_before(at(3_600))).is_some());
     }
     assert!(!open.is_over(at(3_600)));
 }
@@ -130,12 +134,12 @@ fn open_breaker_holds_back_every_job() {
 #[test]
 fn jobs_resume_one_by_one_within_the_spread() {
     let open = open();
-    let times: BTreeSet<_> = (0..200).map(|n| open.reopens_for(&job_id(&n.to_string()))).collect();
+    let times: BTreeSet<_> = (0..200).map(|n| open.starts_at(&job_id(&n.to_string()))).collect();
     assert!(times.len() > 100, "{} different times", times.len());
-    let last = open.until.plus(SPREAD);
+    let last = open.until.plus(START_SPREAD);
     assert!(times.iter().all(|time| open.until <= *time && *time < last));
     // Only a few jobs start early, so a new failure still holds back the others.
-    let early = times.iter().filter(|time| **time < open.until.plus(SPREAD / 10)).count();
+    let early = times.iter().filter(|time| **time < open.until.plus(START_SPREAD / 10)).count();
     assert!((1..times.len() / 4).contains(&early), "{early} of {}", times.len());
     assert!(open.is_over(last) && !open.is_over(just_before(last)));
 }
@@ -143,30 +147,32 @@ fn jobs_resume_one_by_one_within_the_spread() {
 #[test]
 fn job_has_one_stable_reopening_time() {
     let (open, job) = (open(), job_id("b"));
-    let time = open.reopens_for(&job);
-    assert_eq!(open.reopens_for(&job), time);
-    assert_eq!(keeps_back([&open], &job, just_before(time)), Some((&open, time)));
-    assert_eq!(keeps_back([&open], &job, time), None);
+    let time = open.starts_at(&job);
+    assert_eq!(open.starts_at(&job), time);
+    assert_eq!(longest_delay([&open], &job, just_before(time)), Some((&open, time)));
+    assert_eq!(longest_delay([&open], &job, time), None);
 }
 
 #[test]
 fn failure_of_an_early_job_holds_the_others_back_longer() {
-    let open = Breaker::opened(None, &id(), &failing(), &by("a", 1), at(0)).unwrap();
+    let open = Breaker::record_fault(None, &id(), &failing(), &by("a", 1), at(0)).unwrap();
     let mut jobs: Vec<_> = (0..20).map(|n| job_id(&n.to_string())).collect();
-    jobs.sort_by_key(|job| open.reopens_for(job));
+    jobs.sort_by_key(|job| open.starts_at(job));
     let [early, others @ ..] = &jobs[..] else { panic!("no jobs") };
-    let met = open.reopens_for(early).plus(Duration::from_secs(1));
-    let again = Breaker::opened(Some(&open), &id(), &failing(), &By { job: early.clone(), attempt: 1 }, met).unwrap();
+    let met = open.starts_at(early).plus(Duration::from_secs(1));
+    let again =
+        Breaker::record_fault(Some(&open), &id(), &failing(), &AttemptRef { job: early.clone(), attempt: 1 }, met)
+            .unwrap();
     assert_eq!((again.times, again.until), (2, met.plus(Duration::from_secs(600))));
-    let late = others.iter().filter(|job| open.reopens_for(job) > met);
+    let late = others.iter().filter(|job| open.starts_at(job) > met);
     assert!(late.clone().count() > 10);
-    assert!(late.into_iter().all(|job| keeps_back([&again], job, met).is_some()));
+    assert!(late.into_iter().all(|job| longest_delay([&again], job, met).is_some()));
 }
 
 #[test]
 fn report_during_an_open_breaker_only_extends_its_end() {
     let open = open();
-    let again = |trouble, by, now| Breaker::opened(Some(&open), &id(), &trouble, &by, at(now));
+    let again = |trouble, by, now| Breaker::record_fault(Some(&open), &id(), &trouble, &by, at(now));
     assert_eq!(again(limit(Some(3_600)), by("b", 1), 60), None);
     assert_eq!(again(failing(), by("b", 1), 60), None);
     assert_eq!(again(limit(Some(9_000)), by("a", 1), 60), None, "a repeat of the first report");
@@ -176,24 +182,24 @@ fn report_during_an_open_breaker_only_extends_its_end() {
 
 #[test]
 fn longest_report_sets_the_cause_and_is_idempotent() {
-    let short = Breaker::opened(None, &id(), &limit(None), &by("a", 1), at(0)).unwrap();
-    let longer = Breaker::opened(Some(&short), &id(), &failing(), &by("b", 1), at(60)).unwrap();
-    let expected = Breaker { until: at(360), cause: Cause::ProviderUnavailable, by: by("b", 1), ..short };
+    let short = Breaker::record_fault(None, &id(), &limit(None), &by("a", 1), at(0)).unwrap();
+    let longer = Breaker::record_fault(Some(&short), &id(), &failing(), &by("b", 1), at(60)).unwrap();
+    let expected = Breaker { until: at(360), cause: BreakerCause::ProviderUnavailable, by: by("b", 1), ..short };
     assert_eq!(longer, expected);
-    assert_eq!(Breaker::opened(Some(&longer), &id(), &limit(Some(9_000)), &by("b", 1), at(61)), None);
+    assert_eq!(Breaker::record_fault(Some(&longer), &id(), &limit(Some(9_000)), &by("b", 1), at(61)), None);
 }
 
 #[test]
 fn failure_within_an_hour_of_the_end_raises_the_count() {
-    let short = Breaker::opened(None, &id(), &limit(None), &by("a", 1), at(0)).unwrap();
+    let short = Breaker::record_fault(None, &id(), &limit(None), &by("a", 1), at(0)).unwrap();
     assert_eq!(short.until, at(300));
-    let next = |now| Breaker::opened(Some(&short), &id(), &failing(), &by("b", 1), now).unwrap();
+    let next = |now| Breaker::record_fault(Some(&short), &id(), &failing(), &by("b", 1), now).unwrap();
     let forgotten = short.until.plus(Duration::from_secs(3_600));
     let times = [just_before(short.until), short.until, just_before(forgotten), forgotten].map(|now| next(now).times);
     assert_eq!(times, [1, 2, 2, 1]);
-    assert_eq!(short.forgotten(), forgotten, "the table may delete it");
+    assert_eq!(short.expires_at(), forgotten, "the table may delete it");
     let stored = Breaker { rev: 4, ..short };
-    let again = Breaker::opened(Some(&stored), &id(), &limit(None), &by("b", 1), at(310)).unwrap();
+    let again = Breaker::record_fault(Some(&stored), &id(), &limit(None), &by("b", 1), at(310)).unwrap();
     assert_eq!((again.until, again.rev), (at(910), 4), "replaces the revision that was read");
 }
 
@@ -201,26 +207,29 @@ fn failure_within_an_hour_of_the_end_raises_the_count() {
 fn longest_of_several_breakers_holds_a_job_back() {
     let (open, job) = (open(), job_id("c"));
     let later = Breaker { until: at(5_000), ..open.clone() };
-    assert_eq!(keeps_back([], &job, at(10)), None);
-    let (first, last) = (open.reopens_for(&job), later.reopens_for(&job));
+    assert_eq!(longest_delay([], &job, at(10)), None);
+    let (first, last) = (open.starts_at(&job), later.starts_at(&job));
     for both in [[&open, &later], [&later, &open]] {
-        assert_eq!(keeps_back(both, &job, at(10)), Some((&later, last)));
-        assert_eq!(keeps_back(both, &job, first), Some((&later, last)));
-        assert_eq!(keeps_back(both, &job, last), None);
+        assert_eq!(longest_delay(both, &job, at(10)), Some((&later, last)));
+        assert_eq!(longest_delay(both, &job, first), Some((&later, last)));
+        assert_eq!(longest_delay(both, &job, last), None);
     }
 }
 
 #[test]
 fn wait_sentence_names_the_account_or_provider() {
     let open = open();
-    assert_eq!(open.wait(at(3_600)).sentence(), "The model account's limit is used up until 2026-11-20 07:00 UTC.");
-    let words = wait(Cause::ProviderUnavailable, CODEX, at(0)).sentence();
+    assert_eq!(
+        open.wait_reason(at(3_600)).sentence(),
+        "The model account's limit is used up until 2026-11-20 07:00 UTC."
+    );
+    let words = wait_reason(BreakerCause::ProviderUnavailable, CODEX, at(0)).sentence();
     assert_eq!(words, "OpenAI keeps failing; new jobs for it wait until 2026-11-20 06:00 UTC.");
-    assert_eq!(open.holds_until(at(10)), at(3_600));
-    assert_eq!(open.holds_until(at(3_600)), at(4_200), "the last job may start by then");
+    assert_eq!(open.blocked_until(at(10)), at(3_600));
+    assert_eq!(open.blocked_until(at(3_600)), at(4_200), "the last job may start by then");
     for (capability, asks) in [(CLAUDE_CODE, "Anthropic"), (CODEX, "OpenAI"), ("auto", "The model's provider")] {
         let expected = Wait::ProviderUnavailable { provider: asks.into(), time: at(5) };
-        assert_eq!(wait(Cause::ProviderUnavailable, capability, at(5)), expected);
+        assert_eq!(wait_reason(BreakerCause::ProviderUnavailable, capability, at(5)), expected);
     }
 }
 
@@ -236,20 +245,20 @@ proptest! {
             secs += pause;
             let now = at(secs);
             let ends = ends.map(|ends| now.plus(Duration::from_secs(ends)));
-            let by = By { job: jobs[who].clone(), attempt: u32::try_from(attempt).unwrap() };
-            let trouble = Trouble { cause: Cause::LimitReached, ends };
-            let next = Breaker::opened(stored.as_ref(), &id(), &trouble, &by, now);
+            let by = AttemptRef { job: jobs[who].clone(), attempt: u32::try_from(attempt).unwrap() };
+            let trouble = AccountFault { cause: BreakerCause::LimitReached, ends_at: ends };
+            let next = Breaker::record_fault(stored.as_ref(), &id(), &trouble, &by, now);
             if let (Some(next), Some(before)) = (&next, &stored) {
                 prop_assert!(next.until >= before.until, "{before:?} {next:?}");
             }
             prop_assert!(next.is_some() || stored.is_some());
             stored = next.or(stored);
             for job in &jobs {
-                if let Some((_, until)) = keeps_back(&stored, job, now) {
-                    prop_assert!(until > now && until < now.plus(LONGEST).plus(SPREAD));
+                if let Some((_, until)) = longest_delay(&stored, job, now) {
+                    prop_assert!(until > now && until < now.plus(MAX_WAIT).plus(START_SPREAD));
                 }
             }
-            prop_assert!(stored.iter().all(|it| !it.is_over(now) || jobs.iter().all(|job| it.reopens_for(job) <= now)));
+            prop_assert!(stored.iter().all(|it| !it.is_over(now) || jobs.iter().all(|job| it.starts_at(job) <= now)));
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::failure::Failure;
 use crate::job::Job;
-use crate::job::{End, Status};
+use crate::job::{End, JobStatus};
 use crate::story::{self, active, at, finished, project_id, ready};
 
 const DOLLAR: u64 = 1_000_000;
@@ -11,13 +11,13 @@ fn budget() -> Budget {
     Budget { jobs_per_day: Some(2), usd_micros_per_day: Some(10 * DOLLAR), usd_micros_per_job: 4 * DOLLAR }
 }
 
-fn today(jobs: u32, taken: u64, spent: u64) -> Today {
-    Today { jobs, taken_usd_micros: taken, spent_usd_micros: spent, ..Today::unused(Day::of(at(0))) }
+fn today(jobs: u32, taken: u64, spent: u64) -> DailyUsage {
+    DailyUsage { jobs, taken_usd_micros: taken, spent_usd_micros: spent, ..DailyUsage::zero(Day::containing(at(0))) }
 }
 
 #[track_caller]
-fn check(budget: Budget, today: &Today, sentence: Option<&str>) {
-    let reason = budget.refuses(&project_id(), today);
+fn check(budget: Budget, today: &DailyUsage, sentence: Option<&str>) {
+    let reason = budget.refusal(&project_id(), today);
     assert_eq!(reason.map(|reason| reason.sentence()).as_deref(), sentence);
 }
 
@@ -62,32 +62,32 @@ fn charge_condition_agrees_with_the_guard() {
     let charge = budget().charge(&job).unwrap();
     for jobs in 0..4 {
         for taken in [0, 5, 6, 7, 10].map(|dollars| dollars * DOLLAR).into_iter().chain([6 * DOLLAR + 1]) {
-            let allowed = budget().refuses(&project_id(), &today(jobs, taken, 0)).is_none();
+            let allowed = budget().refusal(&project_id(), &today(jobs, taken, 0)).is_none();
             let proved = charge.jobs_below.is_none_or(|below| jobs < below)
                 && charge.usd_micros_at_most.is_none_or(|most| taken <= most);
             assert_eq!(allowed, proved, "{jobs} jobs, {taken} taken");
-            assert_eq!(allowed, budget().room(&today(jobs, taken, 0)) > 0);
+            assert_eq!(allowed, budget().remaining_jobs(&today(jobs, taken, 0)) > 0);
         }
     }
 }
 
 #[test]
 fn room_is_the_smaller_of_both_limits() {
-    let room = |jobs, dollars| budget().room(&today(jobs, dollars * DOLLAR, 0));
+    let room = |jobs, dollars| budget().remaining_jobs(&today(jobs, dollars * DOLLAR, 0));
     assert_eq!((room(0, 0), room(1, 0), room(0, 3), room(0, 7), room(9, 90)), (2, 1, 1, 0, 0));
-    assert_eq!(Budget::default().room(&today(9, 0, 0)), u32::MAX);
+    assert_eq!(Budget::default().remaining_jobs(&today(9, 0, 0)), u32::MAX);
 }
 
 #[test]
 fn budget_day_is_a_utc_day() {
     let midnight = Timestamp::parse("2026-11-20T00:00:00Z").unwrap();
-    let day = Day::of(midnight);
+    let day = Day::containing(midnight);
     assert_eq!((day.start(), day.to_string().as_str()), (midnight, "2026-11-20"));
-    assert_eq!(Day::of(story::just_before(day.end())), day);
-    assert_eq!(Day::of(day.end()).start(), Timestamp::parse("2026-11-21T00:00:00Z").unwrap());
-    assert_ne!(Day::of(story::just_before(midnight)), day);
+    assert_eq!(Day::containing(story::just_before(day.end())), day);
+    assert_eq!(Day::containing(day.end()).start(), Timestamp::parse("2026-11-21T00:00:00Z").unwrap());
+    assert_ne!(Day::containing(story::just_before(midnight)), day);
     // The refusal names the time at which the budget is available again.
-    let reason = budget().refuses(&project_id(), &Today { jobs: 2, ..Today::unused(day) });
+    let reason = budget().refusal(&project_id(), &DailyUsage { jobs: 2, ..DailyUsage::zero(day) });
     assert!(matches!(reason, Some(Reason::BudgetExhausted { time, .. }) if time == day.end()));
 }
 
@@ -97,16 +97,16 @@ fn reserving() -> Job {
 
 #[track_caller]
 fn check_returned(job: &Job, jobs: u32, spent: u64) {
-    let returned = job.returned().unwrap();
-    assert_eq!((returned.day, returned.reserved_usd_micros), (Day::of(at(0)), 4 * DOLLAR));
+    let returned = job.refund().unwrap();
+    assert_eq!((returned.day, returned.reserved_usd_micros), (Day::containing(at(0)), 4 * DOLLAR));
     assert_eq!((returned.jobs, returned.spent_usd_micros), (jobs, spent));
 }
 
 #[test]
 fn reservation_is_returned_when_the_job_ends() {
-    let working = Job { reserved: reserving().reserved, ..active(Status::Executing) };
-    for job in [&reserving(), &working, &working.requeued(at(250)).unwrap()] {
-        assert_eq!(job.returned(), None, "{:?}", job.status);
+    let working = Job { reserved: reserving().reserved, ..active(JobStatus::Executing) };
+    for job in [&reserving(), &working, &working.requeue(at(250)).unwrap()] {
+        assert_eq!(job.refund(), None, "{:?}", job.status);
     }
     let failed = finished(&working, End::Failed(story::no_changes(), None));
     check_returned(&failed, 0, 0);
@@ -118,9 +118,9 @@ fn reservation_is_returned_when_the_job_ends() {
 #[test]
 fn job_without_agent_work_returns_its_daily_place() {
     let why = "nobody is there".into();
-    let given_up = reserving().given_up(Failure::NeverClaimed { limit: crate::text::Span(60), why }, at(9)).unwrap();
+    let given_up = reserving().fail(Failure::NeverClaimed { limit: crate::text::Span(60), why }, at(9)).unwrap();
     check_returned(&given_up, 1, 0);
-    let preparing = Job { reserved: reserving().reserved, ..active(Status::Preparing) };
+    let preparing = Job { reserved: reserving().reserved, ..active(JobStatus::Preparing) };
     check_returned(&finished(&preparing, End::Failed(story::crashed(), None)), 1, 0);
 }
 
@@ -145,26 +145,26 @@ fn limits_range_from_one_job_to_a_million_jobs_or_dollars() {
     check(Budget { jobs_per_day: Some(1), ..budget() }, None);
     check(Budget { jobs_per_day: Some(1_000_000), ..budget() }, None);
     check(Budget { jobs_per_day: Some(1_000_001), ..budget() }, Some(jobs));
-    check(Budget { usd_micros_per_day: Some(MOST), ..budget() }, None);
-    check(Budget { usd_micros_per_day: Some(MOST + 1), ..budget() }, Some(per_day));
+    check(Budget { usd_micros_per_day: Some(MAX_USD_MICROS), ..budget() }, None);
+    check(Budget { usd_micros_per_day: Some(MAX_USD_MICROS + 1), ..budget() }, Some(per_day));
     check(Budget { usd_micros_per_day: Some(4 * DOLLAR), ..budget() }, None);
     check(Budget { usd_micros_per_day: Some(4 * DOLLAR - 1), ..budget() }, Some(per_day));
-    check(Budget { usd_micros_per_day: None, usd_micros_per_job: MOST, ..budget() }, None);
-    check(Budget { usd_micros_per_day: None, usd_micros_per_job: MOST + 1, ..budget() }, Some(per_job));
+    check(Budget { usd_micros_per_day: None, usd_micros_per_job: MAX_USD_MICROS, ..budget() }, None);
+    check(Budget { usd_micros_per_day: None, usd_micros_per_job: MAX_USD_MICROS + 1, ..budget() }, Some(per_job));
 }
 
 #[test]
 fn attempt_costs_add_up_to_at_most_a_million_dollars() {
     let twice = ready().with_cost(3 * DOLLAR).with_cost(4 * DOLLAR);
     assert_eq!(twice.spent_usd_micros, 7 * DOLLAR);
-    assert_eq!(twice.with_cost(u64::MAX).spent_usd_micros, MOST);
+    assert_eq!(twice.with_cost(u64::MAX).spent_usd_micros, MAX_USD_MICROS);
 }
 
 #[test]
 fn amounts_are_rounded_to_the_cent() {
     for (micros, said) in
-        [(0, "$0.00"), (4_999, "$0.00"), (5_000, "$0.01"), (1_500_000, "$1.50"), (MOST, "$1000000.00")]
+        [(0, "$0.00"), (4_999, "$0.00"), (5_000, "$0.01"), (1_500_000, "$1.50"), (MAX_USD_MICROS, "$1000000.00")]
     {
-        assert_eq!(usd(micros), said);
+        assert_eq!(format_usd(micros), said);
     }
 }

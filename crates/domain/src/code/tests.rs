@@ -3,7 +3,7 @@ use crate::decision::{Reason, Verdict};
 use crate::failure::Failure;
 use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use crate::story::job_id;
-use crate::text::{Quoted, Rounds, Span, clipped};
+use crate::text::{Quoted, Rounds, Span, truncate};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 use proptest::prelude::*;
@@ -382,12 +382,12 @@ proptest! {
 
     #[test]
     fn clipped_text_is_printable_and_within_its_limit(text in hostile(), most in 1..300usize) {
-        let said = clipped(&text, most);
+        let said = truncate(&text, most);
         prop_assert!(said.chars().count() <= most && !said.contains(char::is_control));
         let hides = said.contains(['\u{202e}', '\u{200b}', '\u{2028}', '\u{feff}']);
         prop_assert!(!hides);
         // Invisible and bidirectional characters are replaced and trimmed like control characters.
-        let whole = clipped(&text, usize::MAX).chars().count();
+        let whole = truncate(&text, usize::MAX).chars().count();
         prop_assert_eq!(said.chars().count(), whole.min(most));
         prop_assert!(whole <= most || said.ends_with('…'));
     }

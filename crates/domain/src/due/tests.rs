@@ -1,8 +1,8 @@
 use super::*;
 use crate::failure::Failure;
 use crate::hook::Ingress;
-use crate::hook::look::Look;
-use crate::job::{ContextFault, DispatchFault, End, START_WITHIN, WAKE_WITHIN};
+use crate::hook::look::PollProgress;
+use crate::job::{ContextFault, DispatchFault, End, START_TIMEOUT, WAKE_TIMEOUT};
 use crate::pull_request::Note;
 use crate::story::{
     TRIGGER, active, asking, at, crashed, entry, finished, job_id, linked, no_changes, paused, pending, project_id,
@@ -16,30 +16,30 @@ fn check(item: &Job, expected: Option<Timestamp>) {
 }
 
 fn died(job: &Job, secs: u64) -> Job {
-    job.container_died("task-c1", crashed(), at(secs)).unwrap()
+    job.record_container_stop("task-c1", crashed(), at(secs)).unwrap()
 }
 
 #[test]
 fn ready_job_is_due_with_its_dispatch() {
     let new = ready();
-    check(&new, Some(at(0).plus(WAKE_WITHIN)));
-    let starting = new.dispatched(at(10)).unwrap();
-    check(&starting, Some(at(10).plus(START_WITHIN)));
+    check(&new, Some(at(0).plus(WAKE_TIMEOUT)));
+    let starting = new.begin_dispatch(at(10)).unwrap();
+    check(&starting, Some(at(10).plus(START_TIMEOUT)));
     let fault = DispatchFault::Throttled { times: 1 };
-    check(&starting.start_failed(1, 1, fault, at(20)).unwrap(), Some(at(25)));
-    check(&active(Status::Claimed).requeued(at(200)).unwrap(), Some(at(200)));
+    check(&starting.record_start_fault(1, 1, fault, at(20)).unwrap(), Some(at(25)));
+    check(&active(JobStatus::Claimed).requeue(at(200)).unwrap(), Some(at(200)));
 }
 
 #[test]
 fn ready_job_on_runners_is_ordered_by_age() {
-    let offered = Job { place: Place::Runners, not_before: Some(at(999)), ..ready() };
+    let offered = Job { place: Placement::Runners, not_before: Some(at(999)), ..ready() };
     let (class, order) = (offered.class.clone(), at(0).millis());
     assert_eq!(job(&offered), Some(Due::Ready { class, order }));
 }
 
 #[test]
 fn adopting_jobs_are_ordered_before_all_others() {
-    let made = |secs| Job { place: Place::Runners, created: at(secs), ..ready() };
+    let made = |secs| Job { place: Placement::Runners, created: at(secs), ..ready() };
     let adopts = |secs| Job { adopts: Some(crashed()), ..made(secs) };
     let order = |offered: &Job| match job(offered) {
         Some(Due::Ready { order, class }) => {
@@ -56,22 +56,22 @@ fn adopting_jobs_are_ordered_before_all_others() {
 #[test]
 fn active_job_is_due_a_minute_after_its_time_limit() {
     let overdue = at(100 + 3_600 + 60);
-    for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
+    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
         check(&active(status), Some(overdue));
     }
 }
 
 #[test]
 fn stopped_job_is_due_after_the_grace_period() {
-    check(&died(&active(Status::Executing), 210), Some(at(225)));
-    check(&died(&active(Status::Executing), 3_755), Some(at(3_760)));
+    check(&died(&active(JobStatus::Executing), 210), Some(at(225)));
+    check(&died(&active(JobStatus::Executing), 3_755), Some(at(3_760)));
 }
 
 #[test]
 fn pushing_job_is_not_due_before_its_push_window_ends() {
-    check(&died(&active(Status::Syncing), 210), Some(at(320)));
-    check(&died(&active(Status::Syncing), 310), Some(at(325)));
-    let late = Job { push_until: Some(at(9_000)), ..active(Status::Syncing) };
+    check(&died(&active(JobStatus::Syncing), 210), Some(at(320)));
+    check(&died(&active(JobStatus::Syncing), 310), Some(at(325)));
+    let late = Job { push_until: Some(at(9_000)), ..active(JobStatus::Syncing) };
     check(&late, Some(at(9_000)));
 }
 
@@ -80,12 +80,12 @@ fn not_before_delays_the_due_time() {
     let put_off = |item: Job, secs| Job { not_before: Some(at(secs)), ..item };
     check(&put_off(ready(), 500), Some(at(500)));
     check(&put_off(ready(), 5), Some(at(60)));
-    check(&put_off(active(Status::Claimed), 9_000), Some(at(9_000)));
+    check(&put_off(active(JobStatus::Claimed), 9_000), Some(at(9_000)));
 }
 
 #[test]
 fn ended_job_is_never_due() {
-    let syncing = active(Status::Syncing);
+    let syncing = active(JobStatus::Syncing);
     for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
         check(&finished(&syncing, end), None);
     }
@@ -107,14 +107,14 @@ fn pending_job_is_due_at_the_next_read_of_its_reviews() {
     check(&pending(), Some(at(30)));
     check(&Job { waits: None, ..pending() }, Some(at(0)));
     let away = ContextFault::Away { reason: "502".into() };
-    check(&pending().context_failed(away, at(40)).unwrap(), Some(at(50)));
+    check(&pending().record_context_fault(away, at(40)).unwrap(), Some(at(50)));
 }
 
 #[test]
 fn deferred_reviews_are_due_when_the_first_may_start() {
     let mut waits = ticket_in(TRIGGER);
     for (number, secs) in [(231, 90), (232, 60)] {
-        waits = waits.deferring(&pull_request_id(number), at(secs)).unwrap();
+        waits = waits.defer_review(&pull_request_id(number), at(secs)).unwrap();
     }
     assert_eq!(ticket(&waits), Some(Due::At(at(60))));
     waits.not_before = Some(at(75));
@@ -138,7 +138,7 @@ fn ticket_is_due_while_unsynced_or_waiting_to_enter() {
     assert_eq!(ticket(&entered), now);
 
     let mut unsynced = synced;
-    unsynced.want(None, Some(Badge::AiFailed), None);
+    unsynced.request_state(None, Some(Badge::AiFailed), None);
     assert_eq!(ticket(&unsynced), now, "a job does not delay the badge");
     unsynced.not_before = Some(at(70));
     assert_eq!(ticket(&unsynced), Some(Due::At(at(70))));
@@ -163,7 +163,7 @@ fn crash_is_a_platform_failure_and_no_changes_is_not() {
 #[test]
 fn held_entry_is_due_in_the_row_of_its_project() {
     let entry = crate::story::entry("e1", 500);
-    let waiting = crate::story::ticket_in(crate::story::TRIGGER).waiting_with(entry);
+    let waiting = crate::story::ticket_in(crate::story::TRIGGER).hold_entry(entry);
     let row = |order: Timestamp| Some(Due::Held { project: crate::story::project_id(), order: order.millis() });
     assert_eq!(ticket(&waiting), row(at(500)));
     // A postponed entry is ordered by `not_before`, so that the others go first.
@@ -173,13 +173,13 @@ fn held_entry_is_due_in_the_row_of_its_project() {
     assert_eq!(ticket(&unsynced), Some(Due::At(Timestamp::from_millis(0))));
     let (_, locked) = crate::story::planned(&crate::story::settings(), crate::story::job_id("j"), &waiting, at(0));
     assert_eq!((ticket(&locked), locked.held), (None, false));
-    assert_eq!(ticket(&waiting.forgotten(&crate::story::settings())), None);
+    assert_eq!(ticket(&waiting.drop_entry(&crate::story::settings())), None);
 }
 
 #[test]
 fn held_reviews_are_due_in_the_row_of_their_project() {
     let row = |secs| Some(Due::Held { project: project_id(), order: at(secs).millis() });
-    let waits = Ticket { held: true, ..ticket_in(TRIGGER).remembering(&pull_request_id(231), at(90)) };
+    let waits = Ticket { held: true, ..ticket_in(TRIGGER).schedule_review(&pull_request_id(231), at(90)) };
     assert_eq!(ticket(&waits), row(90));
     assert_eq!(ticket(&Ticket { not_before: Some(at(95)), ..waits.clone() }), row(95));
     assert_eq!(ticket(&Ticket { again: Some(entry("e1", 500)), ..waits.clone() }), row(500));
@@ -188,7 +188,7 @@ fn held_reviews_are_due_in_the_row_of_their_project() {
 
 #[test]
 fn entry_is_due_at_once_despite_deferred_reviews() {
-    let waits = ticket_in(TRIGGER).remembering(&pull_request_id(231), at(90));
+    let waits = ticket_in(TRIGGER).schedule_review(&pull_request_id(231), at(90));
     let entered = Ticket { again: Some(entry("e2", 3)), ..waits };
     assert_eq!(ticket(&entered), Some(Due::At(Timestamp::from_millis(0))));
     assert_eq!(ticket(&Ticket { not_before: Some(at(70)), ..entered }), Some(Due::At(at(70))));
@@ -198,7 +198,7 @@ fn entry_is_due_at_once_despite_deferred_reviews() {
 fn pull_request_is_due_until_its_note_is_written() {
     let mut told = linked();
     assert_eq!(pull_request(&told), None);
-    told.tell(Note::begun(job_id("j")));
+    told.set_note(Note::job_created(job_id("j")));
     assert_eq!(pull_request(&told), Some(Due::At(Timestamp::from_millis(0))));
     told.not_before = Some(at(70));
     assert_eq!(pull_request(&told), Some(Due::At(at(70))));
@@ -215,7 +215,7 @@ fn repository_is_due_for_polling_until_it_is_gone() {
         ingress: Ingress::Poll,
         gone_at: None,
         next: at(60),
-        look: Look::default(),
+        look: PollProgress::default(),
         tries: 0,
         not_before: None,
         rev: 0,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::id::ProjectId;
-use crate::job::Place;
-use crate::key_of::KeyOf;
+use crate::job::Placement;
+use crate::key_of::KeyOwner;
 use crate::runner::Drain;
 use crate::story::{at, crashed, job_id, project_id, ready, runner, slot};
 use std::collections::BTreeSet;
@@ -47,10 +47,10 @@ fn check(members: &[Member], expected: Wait) {
 
 #[track_caller]
 fn check_labels(members: &[Member], labels: &str, expected: Wait) {
-    let needs = Needs { capability: "command".into(), labels: words(labels), key: KeyOf::Runner };
-    let fleet = Fleet { members, needs: &needs, ahead: 4, breakers: &[] };
-    let job = Job { place: Place::Runners, ready_since: at(960), ..ready() };
-    assert_eq!(crate::why::wait(&job, Some(&fleet), at(1_000)), Some(expected));
+    let needs = ClassRequirements { capability: "command".into(), labels: words(labels), key: KeyOwner::Runner };
+    let fleet = Fleet { members, needs: &needs, jobs_ahead: 4, breakers: &[] };
+    let job = Job { place: Placement::Runners, ready_since: at(960), ..ready() };
+    assert_eq!(crate::why::wait_reason(&job, Some(&fleet), at(1_000)), Some(expected));
 }
 
 #[test]
@@ -97,28 +97,28 @@ fn foreign_and_deleting_runners_do_not_count() {
 
 #[test]
 fn job_waits_when_breakers_block_all_available_runners() {
-    use crate::breaker::{Account, Breaker, BreakerId, By, Cause, Trouble};
-    let needs = Needs { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
+    use crate::breaker::{Account, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId};
+    let needs = ClassRequirements { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
     let shut = |member: &Member, secs: u64| {
         let id = BreakerId { account: Account::Runner(member.runner.id.clone()), capability: "codex".into() };
-        let trouble = Trouble { cause: Cause::LimitReached, ends: Some(at(secs)) };
-        Breaker::opened(None, &id, &trouble, &By { job: job_id("x"), attempt: 1 }, at(900)).unwrap()
+        let trouble = AccountFault { cause: BreakerCause::LimitReached, ends_at: Some(at(secs)) };
+        Breaker::record_fault(None, &id, &trouble, &AttemptRef { job: job_id("x"), attempt: 1 }, at(900)).unwrap()
     };
     let members = ["kite", "gull"].map(|name| member(name, "codex", ""));
     let [kite, gull] = members.each_ref().map(|member| shut(member, 5_000));
     let gull = Breaker { until: at(4_000), ..gull };
-    let job = Job { place: Place::Runners, ready_since: at(960), ..ready() };
+    let job = Job { place: Placement::Runners, ready_since: at(960), ..ready() };
     let wait = |members: &[Member], breakers: &[Breaker]| {
-        crate::why::wait(&job, Some(&Fleet { members, needs: &needs, ahead: 0, breakers }), at(1_000))
+        crate::why::wait_reason(&job, Some(&Fleet { members, needs: &needs, jobs_ahead: 0, breakers }), at(1_000))
     };
     assert_eq!(wait(&members, std::slice::from_ref(&kite)), Some(Wait::StartingNow { ago: Span(40) }));
     let both = [kite.clone(), gull];
-    assert_eq!(wait(&members, &both), Some(Wait::LimitReached { time: both[1].reopens_for(&job.id) }));
+    assert_eq!(wait(&members, &both), Some(Wait::LimitReached { time: both[1].starts_at(&job.id) }));
     let with_one_busy = [members[0].clone(), busy(members[1].clone())];
-    let until = kite.reopens_for(&job.id);
+    let until = kite.starts_at(&job.id);
     assert_eq!(wait(&with_one_busy, &[kite]), Some(Wait::LimitReached { time: until }));
     // An adopting job needs no model.
     let adopts = Job { adopts: Some(crashed()), ..job.clone() };
-    let fleet = Fleet { members: &members, needs: &needs, ahead: 0, breakers: &both };
-    assert_eq!(crate::why::wait(&adopts, Some(&fleet), at(1_000)), Some(Wait::StartingNow { ago: Span(40) }));
+    let fleet = Fleet { members: &members, needs: &needs, jobs_ahead: 0, breakers: &both };
+    assert_eq!(crate::why::wait_reason(&adopts, Some(&fleet), at(1_000)), Some(Wait::StartingNow { ago: Span(40) }));
 }

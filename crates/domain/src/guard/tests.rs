@@ -2,7 +2,7 @@ mod later;
 mod repeats;
 
 use super::*;
-use crate::facts::FirstAnswer;
+use crate::facts::FirstDecision;
 use crate::id::RepositoryName;
 use crate::story::{
     DOING, TODO, TRIGGER, at, entry, event, event_id, facts, job_id, key, project, project_id, repository, ticket_in,
@@ -36,12 +36,12 @@ fn entering() -> Case {
     Case { event: event("e1", TRIGGER, 500), facts: facts(Some(ticket_in(TODO))) }
 }
 
-fn first(reason: Reason, status_before: Option<&str>) -> Option<FirstAnswer> {
-    Some(FirstAnswer {
+fn first(reason: Reason, status_before: Option<&str>) -> Option<FirstDecision> {
+    Some(FirstDecision {
         reason,
         status_before: status_before.map(str::to_owned),
         at: crate::story::at(0),
-        seen: Vec::new(),
+        repeats: Vec::new(),
     })
 }
 
@@ -52,7 +52,7 @@ fn auto_create_was_off() -> Reason {
 /// Entry `e1` was refused because auto-create was off. Its snapshot is stored, and auto-create is on now.
 fn redelivered() -> Case {
     entering().with(|case| {
-        case.facts.first = first(auto_create_was_off(), Some(TODO));
+        case.facts.first_decision = first(auto_create_was_off(), Some(TODO));
         case.ticket().status = TRIGGER.into();
         case.ticket().seen_at = at(500);
         case.ticket().seen_event = Some(event_id("e1"));
@@ -70,7 +70,7 @@ type Change = fn(&mut Case);
 const CONDITIONS: [(&str, Change); 12] = [
     ("not_trigger_status", |case| case.event.status = DOING.into()),
     ("repeat", |case| {
-        case.facts.first = first(Reason::Accepted { job: job_id("j0") }, None);
+        case.facts.first_decision = first(Reason::Accepted { job: job_id("j0") }, None);
     }),
     ("stale_event", |case| case.ticket().seen_at = at(501)),
     ("echo", |case| case.ticket().written = Some(case.event.status.clone())),
@@ -80,10 +80,10 @@ const CONDITIONS: [(&str, Change); 12] = [
     ("project_held", |case| case.settings().held_by = Some("ann".into())),
     ("budget_exhausted", |case| {
         case.settings().budget.jobs_per_day = Some(3);
-        case.facts.today.jobs = 3;
+        case.facts.usage.jobs = 3;
     }),
     ("ticket_without_repository", |case| {
-        case.facts.repository = RepositoryFact::Unnamed;
+        case.facts.repository = RepositoryFact::NotNamed;
     }),
     ("repository_not_integrated", |case| {
         case.facts.repository = RepositoryFact::NotConnected(other_repository());
@@ -114,23 +114,23 @@ fn check_order(expected: &str) {
 }
 
 #[track_caller]
-fn check(case: &Case, code: &str, follow: Follow) {
+fn check(case: &Case, code: &str, follow: FollowUp) {
     let decision = decide(&case.event, &case.facts);
-    assert_eq!((decision.reason.code(), decision.follow), (code, follow), "{case:#?}");
+    assert_eq!((decision.reason.code(), decision.follow_up), (code, follow), "{case:#?}");
 }
 
 /// Checks that exactly one guard refuses, with this reason.
 #[track_caller]
-fn check_alone(case: &Case, reason: Reason, follow: Follow) {
+fn check_alone(case: &Case, reason: Reason, follow: FollowUp) {
     let decision = decide(&case.event, &case.facts);
-    assert_eq!(decision, Decision { reason, follow });
+    assert_eq!(decision, Decision { reason, follow_up: follow });
     let firing: Vec<_> = names().into_iter().filter(|name| fires(name, case)).collect();
     assert_eq!(firing, [decision.reason.code()], "another guard refused too");
 }
 
 #[track_caller]
 fn check_accepted(case: &Case) {
-    check(case, "accepted", Follow::Trigger);
+    check(case, "accepted", FollowUp::CreateJob);
 }
 
 #[test]
@@ -143,10 +143,10 @@ fn guards_are_in_the_published_order() {
 #[test]
 fn entry_that_passes_all_guards_gets_its_job() {
     let case = entering();
-    let job = JobId::of_entry(&project_id(), &key(), &entry("e1", 500));
+    let job = JobId::for_entry(&project_id(), &key(), &entry("e1", 500));
     assert_eq!(
         decide(&case.event, &case.facts),
-        Decision { reason: Reason::Accepted { job }, follow: Follow::Trigger }
+        Decision { reason: Reason::Accepted { job }, follow_up: FollowUp::CreateJob }
     );
 }
 
@@ -195,7 +195,7 @@ fn unknown_project_is_refused() {
     check_alone(
         &entering().with(|case| case.facts.project = None),
         Reason::UnknownProject { project },
-        Follow::Nothing,
+        FollowUp::Nothing,
     );
     check_accepted(&entering());
 }
@@ -206,9 +206,9 @@ fn only_the_trigger_status_starts_jobs() {
     check_alone(
         &to(DOING),
         Reason::NotTriggerStatus { status: DOING.into(), trigger: TRIGGER.into() },
-        Follow::Snapshot,
+        FollowUp::UpdateTicket,
     );
-    check(&to("ai processing"), "not_trigger_status", Follow::Snapshot);
+    check(&to("ai processing"), "not_trigger_status", FollowUp::UpdateTicket);
     check_accepted(&to(TRIGGER));
     check_accepted(&to(DOING).with(|case| case.settings().statuses.trigger = DOING.into()));
 }
@@ -216,7 +216,11 @@ fn only_the_trigger_status_starts_jobs() {
 #[test]
 fn edit_in_the_trigger_status_starts_nothing() {
     let was = |status: &str| entering().with(|case| case.ticket().status = status.into());
-    check_alone(&was(TRIGGER), Reason::StatusUnchanged { ticket: key(), status: TRIGGER.into() }, Follow::Snapshot);
+    check_alone(
+        &was(TRIGGER),
+        Reason::StatusUnchanged { ticket: key(), status: TRIGGER.into() },
+        FollowUp::UpdateTicket,
+    );
     check_accepted(&was(DOING));
 }
 
@@ -234,7 +238,7 @@ fn previous_status_of_the_sender_never_decides() {
             let silent = decide(&case.event, &case.facts);
             let case = case.with(|case| case.event.previous_status = Some(told.into()));
             assert_eq!(decide(&case.event, &case.facts), silent, "with {told}");
-            assert_eq!(record(&case.event, &case.facts).previous_status.as_deref(), Some(told));
+            assert_eq!(record_facts(&case.event, &case.facts).previous_status.as_deref(), Some(told));
         }
     }
 }
@@ -245,7 +249,7 @@ fn disabled_auto_create_starts_nothing() {
     check_alone(
         &entering().with(|case| case.settings().auto_create = false),
         Reason::AutoCreateOff { project },
-        Follow::Snapshot,
+        FollowUp::UpdateTicket,
     );
     check_accepted(&entering().with(|case| case.settings().auto_create = true));
 }
@@ -253,7 +257,11 @@ fn disabled_auto_create_starts_nothing() {
 #[test]
 fn entry_during_a_job_waits_for_its_end() {
     let busy = |job| entering().with(|case| case.ticket().active_job = job);
-    check_alone(&busy(Some(job_id("j0"))), Reason::JobActive { ticket: key(), job: job_id("j0") }, Follow::EnterAgain);
+    check_alone(
+        &busy(Some(job_id("j0"))),
+        Reason::JobActive { ticket: key(), job: job_id("j0") },
+        FollowUp::QueueEntry,
+    );
     check_accepted(&busy(None));
 }
 
@@ -262,7 +270,7 @@ fn entry_waits_while_the_project_is_held() {
     check_alone(
         &entering().with(|case| case.settings().held_by = Some("ann".into())),
         Reason::ProjectHeld { project: project_id(), who: "ann".into() },
-        Follow::Wait,
+        FollowUp::HoldEntry,
     );
     check_accepted(&entering().with(|case| case.settings().held_by = None));
 }
@@ -271,18 +279,18 @@ fn entry_waits_while_the_project_is_held() {
 fn with_jobs_today(jobs: u32) -> Case {
     entering().with(|case| {
         case.settings().budget.jobs_per_day = Some(3);
-        case.facts.today.jobs = jobs;
+        case.facts.usage.jobs = jobs;
     })
 }
 
 fn no_job_left() -> Reason {
     let (used, limit) = ("3".into(), "3 jobs".into());
-    Reason::BudgetExhausted { project: project_id(), used, limit, time: with_jobs_today(3).facts.today.day.end() }
+    Reason::BudgetExhausted { project: project_id(), used, limit, time: with_jobs_today(3).facts.usage.day.end() }
 }
 
 #[test]
 fn entry_waits_when_the_daily_jobs_are_used_up() {
-    check_alone(&with_jobs_today(3), no_job_left(), Follow::Wait);
+    check_alone(&with_jobs_today(3), no_job_left(), FollowUp::HoldEntry);
     check_accepted(&with_jobs_today(2));
     check_accepted(&with_jobs_today(3).with(|case| case.settings().budget.jobs_per_day = None));
 }
@@ -292,28 +300,32 @@ fn waiting_entry_is_stored_again_only_when_newer() {
     let wait = |name| {
         with_jobs_today(3).with(|case| {
             let ticket = case.facts.ticket.take().unwrap();
-            case.facts.ticket = Some(ticket.waiting_with(entry(name, 500)));
+            case.facts.ticket = Some(ticket.hold_entry(entry(name, 500)));
         })
     };
-    check(&wait("e1"), "budget_exhausted", Follow::Nothing);
-    check(&wait("e0"), "budget_exhausted", Follow::Wait);
+    check(&wait("e1"), "budget_exhausted", FollowUp::Nothing);
+    check(&wait("e0"), "budget_exhausted", FollowUp::HoldEntry);
     let held = |name| wait(name).with(|case| case.settings().held_by = Some("ann".into()));
-    check(&held("e1"), "project_held", Follow::Nothing);
-    check(&held("e0"), "project_held", Follow::Wait);
+    check(&held("e1"), "project_held", FollowUp::Nothing);
+    check(&held("e0"), "project_held", FollowUp::HoldEntry);
     // The waiting entry starts once every guard passes.
-    let over = wait("e1").with(|case| case.facts.today.jobs = 0);
-    assert_eq!(decide_again(&over.event, &over.facts).follow, Follow::Trigger);
-    assert_eq!(decide_again(&held("e1").event, &held("e1").facts).follow, Follow::Nothing);
+    let over = wait("e1").with(|case| case.facts.usage.jobs = 0);
+    assert_eq!(decide_again(&over.event, &over.facts).follow_up, FollowUp::CreateJob);
+    assert_eq!(decide_again(&held("e1").event, &held("e1").facts).follow_up, FollowUp::Nothing);
 }
 
 #[test]
 fn repository_must_be_named_and_connected() {
     let about = |fact| entering().with(|case| case.facts.repository = fact);
-    check_alone(&about(RepositoryFact::Unnamed), Reason::TicketWithoutRepository { ticket: key() }, Follow::Snapshot);
+    check_alone(
+        &about(RepositoryFact::NotNamed),
+        Reason::TicketWithoutRepository { ticket: key() },
+        FollowUp::UpdateTicket,
+    );
     check_alone(
         &about(RepositoryFact::NotConnected(other_repository())),
         Reason::RepositoryNotIntegrated { repo: other_repository(), project: project_id() },
-        Follow::Snapshot,
+        FollowUp::UpdateTicket,
     );
     check_accepted(&about(RepositoryFact::Connected(Box::new(repository()))));
 }
@@ -326,8 +338,8 @@ fn record_has_the_facts_of_the_decision() {
         case.event.previous_status = Some(DOING.into());
     });
     assert_eq!(
-        record(&case.event, &case.facts),
-        Recorded {
+        record_facts(&case.event, &case.facts),
+        RecordedFacts {
             v: 1,
             decided_at: at(1_000),
             occurred_at: at(500),
@@ -345,14 +357,14 @@ fn record_has_the_facts_of_the_decision() {
             today: None,
         }
     );
-    assert_eq!(record(&with_jobs_today(2).event, &with_jobs_today(2).facts).today.unwrap().jobs, 2);
+    assert_eq!(record_facts(&with_jobs_today(2).event, &with_jobs_today(2).facts).today.unwrap().jobs, 2);
     let bare = case.with(|case| {
-        case.facts.first = None;
+        case.facts.first_decision = None;
         case.facts.ticket = None;
         case.facts.project = None;
         case.facts.repository = RepositoryFact::NotConnected(other_repository());
     });
-    let kept = record(&bare.event, &bare.facts);
+    let kept = record_facts(&bare.event, &bare.facts);
     assert_eq!((kept.status_before, kept.seen, kept.trigger), (None, None, None));
     assert_eq!((kept.auto_create, kept.held_by), (None, None));
     assert_eq!(kept.repository, Some(other_repository()));

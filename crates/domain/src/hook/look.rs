@@ -1,20 +1,20 @@
 //! Progress of comparing a connected repository with its forge.
 
-use super::{Ingress, POLL_EVERY, RECOVER_EVERY};
+use super::{Ingress, POLL_INTERVAL, RECOVERY_INTERVAL};
 use crate::project::ForgeKind;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Most changed pull requests that wait for comparison. The table item must stay small.
-pub const MOST_CHANGED: usize = 100;
+pub const MAX_CHANGED: usize = 100;
 
 /// How often every open pull request of a GitHub repository is compared. GitHub does not document that a review moves a
 /// pull request up in the list of changes.
-const FULL_EVERY: Duration = Duration::from_secs(3_600);
+const FULL_COMPARISON_INTERVAL: Duration = Duration::from_secs(3_600);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Look {
+pub struct PollProgress {
     /// Everything submitted before this time was seen. Set when the repository is connected, and by every full
     /// comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,8 +36,8 @@ pub struct Look {
     pub changed: Vec<u64>,
 }
 
-impl Look {
-    pub fn from(since: Timestamp) -> Self {
+impl PollProgress {
+    pub fn starting_at(since: Timestamp) -> Self {
         Self { since: Some(since), ..Self::default() }
     }
 
@@ -47,7 +47,7 @@ impl Look {
         self.began.is_some()
             || match kind {
                 ForgeKind::Bitbucket => true,
-                ForgeKind::GitHub => self.since.is_none_or(|since| now.since(since) >= FULL_EVERY),
+                ForgeKind::GitHub => self.since.is_none_or(|since| now.since(since) >= FULL_COMPARISON_INTERVAL),
             }
     }
 
@@ -60,9 +60,9 @@ impl Look {
 
 /// How often a repository is polled: every minute without a webhook, if the forge's request limit allows it. Bitbucket
 /// allows 1,000 requests an hour, and a poll sends several for each open pull request.
-pub fn look_every(ingress: Ingress, kind: ForgeKind) -> Duration {
+pub fn poll_interval(ingress: Ingress, kind: ForgeKind) -> Duration {
     match (ingress, kind) {
-        (Ingress::Poll | Ingress::Both, ForgeKind::GitHub) => POLL_EVERY,
-        _ => RECOVER_EVERY,
+        (Ingress::Poll | Ingress::Both, ForgeKind::GitHub) => POLL_INTERVAL,
+        _ => RECOVERY_INTERVAL,
     }
 }

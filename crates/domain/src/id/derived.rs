@@ -2,50 +2,50 @@
 
 use super::{ArtifactId, ArtifactName, ClassId, DeliveryId, EventId, HookName, JobId, ProjectId, ReviewId, RunnerId};
 use super::{TicketKey, TokenId};
-use crate::artifact::Kind;
-use crate::key_of::KeyOf;
+use crate::artifact::ArtifactKind;
+use crate::key_of::KeyOwner;
 use crate::pull_request_id::PullRequestId;
 use crate::ticket::Entry;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 impl ArtifactId {
-    pub fn of(job: &JobId, attempt: u32, kind: Kind, name: &ArtifactName) -> Self {
+    pub fn for_artifact(job: &JobId, attempt: u32, kind: ArtifactKind, name: &ArtifactName) -> Self {
         let attempt = attempt.to_string();
-        Self(derived("art_", "artifact", &[job.as_str(), &attempt, kind.as_str(), name.as_str()]))
+        Self(hash_id("art_", "artifact", &[job.as_str(), &attempt, kind.as_str(), name.as_str()]))
     }
 }
 
 impl TokenId {
-    pub fn of_hash(hash: &str) -> Self {
+    pub fn from_hash(hash: &str) -> Self {
         Self(hash.chars().take(16).collect())
     }
 }
 
 impl JobId {
     /// The job of one entry of a ticket into the trigger status.
-    pub fn of_entry(project: &ProjectId, ticket: &TicketKey, entry: &Entry) -> Self {
+    pub fn for_entry(project: &ProjectId, ticket: &TicketKey, entry: &Entry) -> Self {
         let at = entry.at.millis().to_string();
-        Self(derived("job_", "ticket-entry", &[project.as_str(), ticket.as_str(), &at, entry.event.as_str()]))
+        Self(hash_id("job_", "ticket-entry", &[project.as_str(), ticket.as_str(), &at, entry.event.as_str()]))
     }
 
     /// The job of one API request with the caller's idempotency key.
-    pub fn of_request(project: &ProjectId, caller: &str, key: &str) -> Self {
-        Self(derived("job_", "request", &[project.as_str(), caller, key]))
+    pub fn for_request(project: &ProjectId, caller: &str, key: &str) -> Self {
+        Self(hash_id("job_", "request", &[project.as_str(), caller, key]))
     }
 
     /// The job that revises a pull request for one review.
-    pub fn of_review(pull_request: &PullRequestId, review: &ReviewId) -> Self {
+    pub fn for_review(pull_request: &PullRequestId, review: &ReviewId) -> Self {
         let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
         let parts = [pull_request.integration.as_str(), &repository, &number, review.as_str()];
-        Self(derived("job_", "review", &parts))
+        Self(hash_id("job_", "review", &parts))
     }
 
     /// The next job of a review whose earlier job `had` did not answer it.
-    pub fn of_review_after(pull_request: &PullRequestId, review: &ReviewId, had: &Self) -> Self {
+    pub fn for_review_after(pull_request: &PullRequestId, review: &ReviewId, had: &Self) -> Self {
         let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
         let parts = [pull_request.integration.as_str(), &repository, &number, review.as_str(), had.as_str()];
-        Self(derived("job_", "review-after", &parts))
+        Self(hash_id("job_", "review-after", &parts))
     }
 
     /// The last four characters in capitals, for display: `7F2K`.
@@ -56,77 +56,77 @@ impl JobId {
 
 impl EventId {
     /// One move on the board with the caller's idempotency key.
-    pub fn of_move(caller: &str, key: &str) -> Self {
-        Self(derived("board-", "move", &[caller, key]))
+    pub fn for_move(caller: &str, key: &str) -> Self {
+        Self(hash_id("board-", "move", &[caller, key]))
     }
 
     /// The idempotency key of one button of a page. All buttons send the page's key, but each is a different request.
-    pub fn of_button(page: &str, ticket: &TicketKey, status: &str) -> Self {
-        Self(derived("page-", "button", &[page, ticket.as_str(), status]))
+    pub fn for_button(page: &str, ticket: &TicketKey, status: &str) -> Self {
+        Self(hash_id("page-", "button", &[page, ticket.as_str(), status]))
     }
 }
 
 impl DeliveryId {
-    pub fn of_ticket_event(project: &ProjectId, event: &EventId) -> Self {
-        Self(derived("dlv_", "ticket-event", &[project.as_str(), event.as_str()]))
+    pub fn for_ticket_event(project: &ProjectId, event: &EventId) -> Self {
+        Self(hash_id("dlv_", "ticket-event", &[project.as_str(), event.as_str()]))
     }
 
     /// The ledger entry of a review, derived only from its signed body, so that repeats and all webhooks of a project
     /// share it. Projects that share a repository have separate entries: one must not read or overwrite the decision of
     /// another.
-    pub fn of_review(project: &ProjectId, pull_request: &PullRequestId, review: &ReviewId) -> Self {
+    pub fn for_review(project: &ProjectId, pull_request: &PullRequestId, review: &ReviewId) -> Self {
         let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
         let parts = [project.as_str(), pull_request.integration.as_str(), &repository, &number, review.as_str()];
-        Self(derived("dlv_", "review", &parts))
+        Self(hash_id("dlv_", "review", &parts))
     }
 
     /// The ledger entry of any other webhook delivery, by a hash of its body.
-    pub fn of_webhook(hook: &HookName, hash: &str) -> Self {
-        Self(derived("dlv_", "webhook", &[hook.as_str(), hash]))
+    pub fn for_webhook(hook: &HookName, hash: &str) -> Self {
+        Self(hash_id("dlv_", "webhook", &[hook.as_str(), hash]))
     }
 
-    pub fn of_request(job: &JobId) -> Self {
-        Self(derived("dlv_", "request", &[job.as_str()]))
+    pub fn for_request(job: &JobId) -> Self {
+        Self(hash_id("dlv_", "request", &[job.as_str()]))
     }
 
     /// The ledger entry of an unreadable call, by a hash of its bytes.
-    pub fn of_unreadable(caller: &str, hash: &str) -> Self {
-        Self(derived("dlv_", "unreadable", &[caller, hash]))
+    pub fn for_unreadable(caller: &str, hash: &str) -> Self {
+        Self(hash_id("dlv_", "unreadable", &[caller, hash]))
     }
 }
 
 /// The message group of a ticket: fixed length and plain characters for any key.
 pub fn ticket_group(project: &ProjectId, ticket: &TicketKey) -> String {
-    derived("ticket-", "group", &[project.as_str(), ticket.as_str()])
+    hash_id("ticket-", "group", &[project.as_str(), ticket.as_str()])
 }
 
 pub fn pull_request_group(pull_request: &PullRequestId) -> String {
     let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
-    derived("pr-", "group", &[pull_request.integration.as_str(), &repository, &number])
+    hash_id("pr-", "group", &[pull_request.integration.as_str(), &repository, &number])
 }
 
 impl RunnerId {
     /// The runner with this token and name. Registering again gives the same id.
-    pub fn of(token: &str, name: &str) -> Self {
-        Self(derived("rnr_", "runner", &[token, name]))
+    pub fn for_registration(token: &str, name: &str) -> Self {
+        Self(hash_id("rnr_", "runner", &[token, name]))
     }
 }
 
 impl ClassId {
     /// The class of jobs with these requirements and the runner's own model key.
-    pub fn of(pool: &str, capability: &str, labels: &BTreeSet<String>) -> Self {
-        Self::of_key(pool, capability, labels, KeyOf::Runner)
+    pub fn for_runner_key(pool: &str, capability: &str, labels: &BTreeSet<String>) -> Self {
+        Self::for_key(pool, capability, labels, KeyOwner::Runner)
     }
 
     /// The same for either model key, because jobs of one class wait for one account.
-    pub fn of_key(pool: &str, capability: &str, labels: &BTreeSet<String>, key: KeyOf) -> Self {
+    pub fn for_key(pool: &str, capability: &str, labels: &BTreeSet<String>, key: KeyOwner) -> Self {
         let mut parts = vec![pool, capability];
         parts.extend(labels.iter().map(String::as_str));
         let domain = match key {
-            KeyOf::Runner => "class",
-            KeyOf::Project => "class-project-key",
+            KeyOwner::Runner => "class",
+            KeyOwner::Project => "class-project-key",
         };
-        Self(derived("", domain, &parts).chars().take(16).collect())
+        Self(hash_id("", domain, &parts).chars().take(16).collect())
     }
 }
 
@@ -134,7 +134,7 @@ impl ClassId {
 ///
 /// The lengths distinguish `("ab", "c")` from `("a", "bc")`. The domain prevents a chosen idempotency key from
 /// naming a ticket's job.
-pub(super) fn derived(prefix: &str, domain: &str, parts: &[&str]) -> String {
+pub(super) fn hash_id(prefix: &str, domain: &str, parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in std::iter::once(&domain).chain(parts) {
         hash.update((part.len() as u64).to_be_bytes());

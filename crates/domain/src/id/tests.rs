@@ -1,18 +1,18 @@
-use super::derived::{derived, pull_request_group, ticket_group};
+use super::derived::{hash_id, pull_request_group, ticket_group};
 use super::*;
-use crate::key_of::KeyOf;
+use crate::key_of::KeyOwner;
 use crate::pull_request_id::PullRequestId;
 
 #[test]
 fn derived_ids_separate_their_parts() {
-    assert_ne!(derived("", "d", &["ab", "c"]), derived("", "d", &["a", "bc"]));
-    assert_ne!(derived("", "d", &["a"]), derived("", "da", &[]));
+    assert_ne!(hash_id("", "d", &["ab", "c"]), hash_id("", "d", &["a", "bc"]));
+    assert_ne!(hash_id("", "d", &["a"]), hash_id("", "da", &[]));
 }
 
 #[test]
 fn derived_ids_are_valid_ids() {
     let project = ProjectId::new("acme").unwrap();
-    let id = JobId::of_request(&project, "token", "key");
+    let id = JobId::for_request(&project, "token", "key");
     assert_eq!(JobId::new(id.as_str()), Ok(id.clone()));
     assert_eq!(id.short().len(), 4);
 }
@@ -20,7 +20,7 @@ fn derived_ids_are_valid_ids() {
 #[test]
 fn each_button_of_each_page_has_its_own_event_id() {
     let key =
-        |page: &str, ticket: &str, status: &str| EventId::of_button(page, &TicketKey::new(ticket).unwrap(), status);
+        |page: &str, ticket: &str, status: &str| EventId::for_button(page, &TicketKey::new(ticket).unwrap(), status);
     let one = key("page-1", "A-1", "Done");
     assert_eq!(one, key("page-1", "A-1", "Done"));
     assert_eq!(EventId::new(one.as_str()), Ok(one.clone()));
@@ -34,22 +34,22 @@ fn request_key_cannot_collide_with_a_ticket_job() {
     let project = ProjectId::new("acme").unwrap();
     let ticket = TicketKey::new("A-1").unwrap();
     let entry = crate::ticket::Entry { at: crate::time::Timestamp::from_millis(5), event: EventId::new("e").unwrap() };
-    assert_ne!(JobId::of_entry(&project, &ticket, &entry), JobId::of_request(&project, "A-1", "5"));
+    assert_ne!(JobId::for_entry(&project, &ticket, &entry), JobId::for_request(&project, "A-1", "5"));
 }
 
 #[test]
 fn review_names_its_job_and_each_later_one_differently() {
     let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 231 };
     let review = ReviewId::new("80").unwrap();
-    let mut jobs = vec![JobId::of_review(&pull_request, &review)];
+    let mut jobs = vec![JobId::for_review(&pull_request, &review)];
     for _ in 0..3 {
         let had = jobs.last().unwrap();
-        let after = JobId::of_review_after(&pull_request, &review, had);
-        assert_eq!(after, JobId::of_review_after(&pull_request, &review, had));
+        let after = JobId::for_review_after(&pull_request, &review, had);
+        assert_eq!(after, JobId::for_review_after(&pull_request, &review, had));
         jobs.push(after);
     }
     let other = ReviewId::new("81").unwrap();
-    jobs.push(JobId::of_review_after(&pull_request, &other, &jobs[0]));
+    jobs.push(JobId::for_review_after(&pull_request, &other, &jobs[0]));
     assert_eq!(jobs.iter().collect::<std::collections::BTreeSet<_>>().len(), jobs.len());
 }
 
@@ -78,37 +78,40 @@ fn derived_ids_are_stable_across_versions() {
     let entry = crate::ticket::Entry { at, event: event.clone() };
     let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 231 };
     let review = ReviewId::new("80").unwrap();
-    let first = JobId::of_review(&pull_request, &review);
-    let asked = JobId::of_request(&project, "pat", "k1");
+    let first = JobId::for_review(&pull_request, &review);
+    let asked = JobId::for_request(&project, "pat", "k1");
     let (hook, file) = (HookName::new("acme").unwrap(), ArtifactName::new("changes.patch").unwrap());
     let labels = ["eu", "gpu"].map(str::to_owned).into();
     for (id, expected) in [
-        (JobId::of_entry(&project, &ticket, &entry).to_string(), "job_lw2xem5iktet3xr5f4aomg2ksz"),
+        (JobId::for_entry(&project, &ticket, &entry).to_string(), "job_lw2xem5iktet3xr5f4aomg2ksz"),
         (asked.to_string(), "job_sosut73pfrahw4zhnclt2mrkbu"),
         (first.to_string(), "job_aycjrdc47n2vpgmncbroukeffq"),
-        (JobId::of_review_after(&pull_request, &review, &first).to_string(), "job_zmhcz32bsc4tobgdvqqtslnvze"),
-        (EventId::of_move("pat", "k1").to_string(), "board-uxws6fkrqabkn5kokydytklshu"),
-        (DeliveryId::of_ticket_event(&project, &event).to_string(), "dlv_prp5srg4fwlmjxpao32sfpsgy7"),
-        (DeliveryId::of_review(&project, &pull_request, &review).to_string(), "dlv_l3zxywexwrs2inzlfnsadoxitx"),
-        (DeliveryId::of_webhook(&hook, "00ff").to_string(), "dlv_qgcnqcpp4ftgx273uazr3uopoe"),
-        (DeliveryId::of_request(&asked).to_string(), "dlv_srtmw7j3jzvpxrzqn5zhzqvwkt"),
-        (DeliveryId::of_unreadable("pat", "00ff").to_string(), "dlv_dxcc7vhfx322crrttjo6age23b"),
-        (RunnerId::of("t1", "kite").to_string(), "rnr_u2oqvg3qhzkdizjssexepqc26p"),
-        (ArtifactId::of(&asked, 1, crate::artifact::Kind::Patch, &file).to_string(), "art_depwlhy7bvvwmxtzeqkqnc55iq"),
-        (ClassId::of("acme", "codex", &labels).to_string(), "tnrgn6kudkebxk5t"),
-        (ClassId::of_key("acme", "codex", &labels, KeyOf::Project).to_string(), "jivax5yewandsyrv"),
+        (JobId::for_review_after(&pull_request, &review, &first).to_string(), "job_zmhcz32bsc4tobgdvqqtslnvze"),
+        (EventId::for_move("pat", "k1").to_string(), "board-uxws6fkrqabkn5kokydytklshu"),
+        (DeliveryId::for_ticket_event(&project, &event).to_string(), "dlv_prp5srg4fwlmjxpao32sfpsgy7"),
+        (DeliveryId::for_review(&project, &pull_request, &review).to_string(), "dlv_l3zxywexwrs2inzlfnsadoxitx"),
+        (DeliveryId::for_webhook(&hook, "00ff").to_string(), "dlv_qgcnqcpp4ftgx273uazr3uopoe"),
+        (DeliveryId::for_request(&asked).to_string(), "dlv_srtmw7j3jzvpxrzqn5zhzqvwkt"),
+        (DeliveryId::for_unreadable("pat", "00ff").to_string(), "dlv_dxcc7vhfx322crrttjo6age23b"),
+        (RunnerId::for_registration("t1", "kite").to_string(), "rnr_u2oqvg3qhzkdizjssexepqc26p"),
+        (
+            ArtifactId::for_artifact(&asked, 1, crate::artifact::ArtifactKind::Patch, &file).to_string(),
+            "art_depwlhy7bvvwmxtzeqkqnc55iq",
+        ),
+        (ClassId::for_runner_key("acme", "codex", &labels).to_string(), "tnrgn6kudkebxk5t"),
+        (ClassId::for_key("acme", "codex", &labels, KeyOwner::Project).to_string(), "jivax5yewandsyrv"),
         (ticket_group(&project, &ticket), "ticket-a4zgpsel2b3sowhhqzjuu577ir"),
         (pull_request_group(&pull_request), "pr-wt57uprilltquku7lrvvugihcq"),
     ] {
         assert_eq!(id, expected);
     }
-    assert_eq!(JobId::of_entry(&project, &ticket, &entry).short(), "2KSZ");
-    assert_eq!(TokenId::of_hash(&"0123456789abcdef".repeat(4)).as_str(), "0123456789abcdef");
+    assert_eq!(JobId::for_entry(&project, &ticket, &entry).short(), "2KSZ");
+    assert_eq!(TokenId::from_hash(&"0123456789abcdef".repeat(4)).as_str(), "0123456789abcdef");
 }
 
 #[test]
 fn ids_have_exact_length_limits() {
-    fn check<Id>(new: impl Fn(String) -> Result<Id, BadId>, longest: &str) {
+    fn check<Id>(new: impl Fn(String) -> Result<Id, InvalidId>, longest: &str) {
         assert!(new(longest.to_owned()).is_ok(), "{longest}");
         assert!(new(format!("{longest}a")).is_err(), "{longest} plus one");
     }
@@ -137,6 +140,6 @@ fn only_plain_ticket_keys_fit_into_a_path() {
     for (key, fits) in
         [("APP-17", true), ("a.b_c~1", true), ("A/1", false), ("A 1", false), ("A%201", false), ("ü", false)]
     {
-        assert_eq!(TicketKey::new(key).unwrap().fits_a_path(), fits, "{key}");
+        assert_eq!(TicketKey::new(key).unwrap().is_path_segment(), fits, "{key}");
     }
 }

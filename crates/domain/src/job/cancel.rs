@@ -12,20 +12,20 @@
 //! caller but the runner that ends the job cancels it.
 
 use super::transition::End;
-use super::{Job, NotNow, Place, Status, Want};
-use crate::text::clipped;
+use super::{DesiredState, Job, JobStatus, Placement, TransitionRefusal};
+use crate::text::truncate;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Time for a runner to stop, before the sweeper ends its job.
-pub const STOP_WITHIN: Duration = Duration::from_secs(60);
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Longest reason. Units: characters.
-pub const LONGEST_REASON: usize = 120;
+pub const MAX_REASON_CHARS: usize = 120;
 
 /// Longest stored name. Units: characters.
-const LONGEST_NAME: usize = 48;
+const MAX_NAME_CHARS: usize = 48;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
@@ -40,18 +40,18 @@ pub struct Cancel {
 
 impl Cancel {
     pub fn new(by: &str, reason: Option<&str>, at: Timestamp) -> Self {
-        let reason = reason.map(|reason| clipped(reason, LONGEST_REASON)).filter(|reason| !reason.is_empty());
-        Self { by: clipped(by, LONGEST_NAME), reason, because: None, at }
+        let reason = reason.map(|reason| truncate(reason, MAX_REASON_CHARS)).filter(|reason| !reason.is_empty());
+        Self { by: truncate(by, MAX_NAME_CHARS), reason, because: None, at }
     }
 
     /// A cancel without a user: the job has no purpose any more. `because` is part of a sentence.
-    pub fn by_itself(because: &str, at: Timestamp) -> Self {
-        Self { by: "Pullyard".into(), reason: None, because: Some(clipped(because, LONGEST_REASON)), at }
+    pub fn automatic(because: &str, at: Timestamp) -> Self {
+        Self { by: "Pullyard".into(), reason: None, because: Some(truncate(because, MAX_REASON_CHARS)), at }
     }
 
     /// When the runner should have stopped.
-    pub fn until(&self) -> Timestamp {
-        self.at.plus(STOP_WITHIN)
+    pub fn stop_deadline(&self) -> Timestamp {
+        self.at.plus(STOP_TIMEOUT)
     }
 
     pub fn sentence(&self) -> String {
@@ -63,7 +63,7 @@ impl Cancel {
             Some(reason) => {
                 // A sentence has 140 characters. The full reason is a field.
                 let most = 140usize.saturating_sub("Cancelled by : \"\".".len() + self.by.chars().count());
-                format!("Cancelled by {}: \"{}\".", self.by, clipped(reason, most))
+                format!("Cancelled by {}: \"{}\".", self.by, truncate(reason, most))
             }
         }
     }
@@ -72,43 +72,43 @@ impl Cancel {
 impl Job {
     /// Cancels the job for a user. Without an attempt it ends at once; otherwise its runner is requested to stop.
     ///
-    /// `Already`: it is cancelled, or will be. `Status`: it has ended otherwise.
-    pub fn cancelled(&self, cancel: Cancel, now: Timestamp) -> Result<Self, NotNow> {
+    /// `AlreadyDone`: it is cancelled, or will be. `Status`: it has ended otherwise.
+    pub fn cancel(&self, cancel: Cancel, now: Timestamp) -> Result<Self, TransitionRefusal> {
         match self.status {
-            Status::Cancelled => Err(NotNow::Already),
-            Status::Completed | Status::Failed => Err(NotNow::Status(self.status)),
-            _ if self.want == Want::Cancel => Err(NotNow::Already),
+            JobStatus::Cancelled => Err(TransitionRefusal::AlreadyDone),
+            JobStatus::Completed | JobStatus::Failed => Err(TransitionRefusal::WrongStatus(self.status)),
+            _ if self.want == DesiredState::Cancel => Err(TransitionRefusal::AlreadyDone),
             status => {
                 let mut job = self.clone();
-                job.want = Want::Cancel;
+                job.want = DesiredState::Cancel;
                 job.cancel = Some(cancel);
                 job.pause = None;
-                Ok(if status.is_active() { job } else { job.ended(End::Cancelled, None, now) })
+                Ok(if status.is_active() { job } else { job.end(End::Cancelled, None, now) })
             }
         }
     }
 
     /// Ends a job whose runner did not stop in time. Called by the sweeper, not by the runner.
-    pub fn called_off(&self, now: Timestamp) -> Result<Self, NotNow> {
-        self.may_be_taken_away(now)?;
-        match self.stops_by() {
-            Some(until) if now < until => Err(NotNow::NotBefore(until)),
-            Some(_) => Ok(self.ended(End::Cancelled, None, now)),
-            None => Err(NotNow::Status(self.status)),
+    pub fn enforce_cancel(&self, now: Timestamp) -> Result<Self, TransitionRefusal> {
+        self.check_not_pushing(now)?;
+        match self.stop_deadline() {
+            Some(until) if now < until => Err(TransitionRefusal::NotBefore(until)),
+            Some(_) => Ok(self.end(End::Cancelled, None, now)),
+            None => Err(TransitionRefusal::WrongStatus(self.status)),
         }
     }
 
     /// When its runner should have stopped, if a cancel was requested.
-    pub fn stops_by(&self) -> Option<Timestamp> {
-        let cancel = self.cancel.as_ref().filter(|_| self.status.is_active() && self.want == Want::Cancel)?;
-        Some(cancel.until())
+    pub fn stop_deadline(&self) -> Option<Timestamp> {
+        let cancel = self.cancel.as_ref().filter(|_| self.status.is_active() && self.want == DesiredState::Cancel)?;
+        Some(cancel.stop_deadline())
     }
 
     /// Whether it was cancelled without its runner, and a task may still start or run.
-    pub fn may_leave_a_task(&self) -> bool {
+    pub fn may_have_orphaned_task(&self) -> bool {
         let unheard = self.ended_by.as_ref().is_some_and(|by| by.finish.is_none());
         let asked = self.dispatch.starting || self.last_tasks().next().is_some();
-        self.status == Status::Cancelled && self.place == Place::Fargate && unheard && asked
+        self.status == JobStatus::Cancelled && self.place == Placement::Fargate && unheard && asked
     }
 
     /// The known tasks of its last start and its last claim.
@@ -118,8 +118,8 @@ impl Job {
     }
 
     /// `Cancelled` if a user requested a cancel, otherwise `end`. For ends that the runner did not report.
-    pub(super) fn unless_cancelled(&self, end: End) -> End {
-        if self.want == Want::Cancel { End::Cancelled } else { end }
+    pub(super) fn cancel_or(&self, end: End) -> End {
+        if self.want == DesiredState::Cancel { End::Cancelled } else { end }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The money that a job reserves from its project's budget and returns.
 
 use super::Job;
-use crate::budget::{Budget, Charge, MOST, Returned};
+use crate::budget::{Budget, Charge, MAX_USD_MICROS, Refund};
 
 impl Budget {
     /// The reservation for this job, with the condition on the day's usage before it.
@@ -19,9 +19,9 @@ impl Budget {
 
 impl Job {
     /// The refund at its end. `None`: it reserved no money, or has not ended.
-    pub fn returned(&self) -> Option<Returned> {
+    pub fn refund(&self) -> Option<Refund> {
         let reserved = self.reserved.filter(|_| self.status.is_terminal())?;
-        Some(Returned {
+        Some(Refund {
             project: self.project.clone(),
             day: reserved.day,
             jobs: u32::from(!self.worked),
@@ -32,7 +32,7 @@ impl Job {
 
     /// Adds the cost of one attempt. Units: millionths of a US dollar.
     pub fn with_cost(mut self, usd_micros: u64) -> Self {
-        self.spent_usd_micros = self.spent_usd_micros.saturating_add(usd_micros).min(MOST);
+        self.spent_usd_micros = self.spent_usd_micros.saturating_add(usd_micros).min(MAX_USD_MICROS);
         self
     }
 }

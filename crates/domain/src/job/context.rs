@@ -3,29 +3,29 @@
 //! An unavailable forge or its rate limit only delays the job. The job fails after a permanent error, or after a day
 //! without an answer.
 
-use super::transition::WAKE_WITHIN;
-use super::{Job, Kind, NotNow, Status};
+use super::transition::WAKE_TIMEOUT;
+use super::{Job, JobKind, JobStatus, TransitionRefusal};
 use crate::failure::Failure;
-use crate::text::clipped;
+use crate::text::truncate;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Time limit for reading a review.
-pub const READ_CONTEXT_FOR: Duration = Duration::from_secs(24 * 3_600);
+pub const CONTEXT_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
 
 /// When the sweeper reads a new job's review, in case its wake-up was lost.
-const FIRST_TRY: Duration = Duration::from_secs(30);
+const FIRST_TRY_AFTER: Duration = Duration::from_secs(30);
 
 /// Minimum time for the wake-up of an admitted job to arrive, before the sweeper sends another.
-const WAKE_AT_LEAST: Duration = Duration::from_secs(10);
+const MIN_WAKE_DELAY: Duration = Duration::from_secs(10);
 
 /// How long a job waits for the text of its reviews. On Bitbucket a verdict has no text, and comments may follow.
-const WORDS_WITHIN: Duration = Duration::from_secs(15 * 60);
+const REVIEW_TEXT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-const WORDS_EVERY: Duration = Duration::from_secs(60);
+const REVIEW_TEXT_INTERVAL: Duration = Duration::from_secs(60);
 
-const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
+const MAX_BACKOFF: Duration = Duration::from_secs(30 * 60);
 
 /// Progress of reading reviews from the forge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,15 +37,15 @@ pub struct ContextWait {
 }
 
 impl ContextWait {
-    pub fn fresh(now: Timestamp) -> Self {
-        Self { tries: 0, next: now.plus(FIRST_TRY), fault: None }
+    pub fn new(now: Timestamp) -> Self {
+        Self { tries: 0, next: now.plus(FIRST_TRY_AFTER), fault: None }
     }
 }
 
 /// When a newly admitted job is swept. Reuses the due time of the Pending job if it leaves enough time for the wake-up:
 /// moving an index row costs two write units.
-fn wake_by(waits: Option<&ContextWait>, now: Timestamp) -> Timestamp {
-    let (soonest, latest) = (now.plus(WAKE_AT_LEAST), now.plus(WAKE_WITHIN));
+fn wake_deadline(waits: Option<&ContextWait>, now: Timestamp) -> Timestamp {
+    let (soonest, latest) = (now.plus(MIN_WAKE_DELAY), now.plus(WAKE_TIMEOUT));
     waits.map(|waits| waits.next).filter(|next| (soonest..=latest).contains(next)).unwrap_or(latest)
 }
 
@@ -63,50 +63,50 @@ pub enum ContextFault {
 
 impl Job {
     /// Makes the job Ready with its frozen context.
-    pub fn admitted(&self, context: String, head: &str, now: Timestamp) -> Result<Self, NotNow> {
-        if self.status != Status::Pending {
-            return Err(NotNow::Status(self.status));
+    pub fn admit(&self, context: String, head: &str, now: Timestamp) -> Result<Self, TransitionRefusal> {
+        if self.status != JobStatus::Pending {
+            return Err(TransitionRefusal::WrongStatus(self.status));
         }
         let mut job = self.clone();
-        job.status = Status::Ready;
+        job.status = JobStatus::Ready;
         job.waits = None;
         job.context = context;
         if let Some(revises) = &mut job.revises {
             revises.head = head.to_owned();
         }
         job.ready_since = now;
-        job.dispatch.due = wake_by(self.waits.as_ref(), now);
+        job.dispatch.due = wake_deadline(self.waits.as_ref(), now);
         job.tries = 0;
         job.not_before = None;
         Ok(job)
     }
 
     /// Makes the job Pending, so that unanswered reviews of the pull request that it continues are read first.
-    pub fn with_reviews(self, now: Timestamp) -> Self {
-        Self { status: Status::Pending, waits: Some(ContextWait::fresh(now)), ..self }
+    pub fn await_reviews(self, now: Timestamp) -> Self {
+        Self { status: JobStatus::Pending, waits: Some(ContextWait::new(now)), ..self }
     }
 
     /// Records that the context could not be read: it is retried later, or the job fails after a day.
-    pub fn context_failed(&self, fault: ContextFault, now: Timestamp) -> Result<Self, NotNow> {
-        let Some(waits) = self.waits.as_ref().filter(|_| self.status == Status::Pending) else {
-            return Err(NotNow::Status(self.status));
+    pub fn record_context_fault(&self, fault: ContextFault, now: Timestamp) -> Result<Self, TransitionRefusal> {
+        let Some(waits) = self.waits.as_ref().filter(|_| self.status == JobStatus::Pending) else {
+            return Err(TransitionRefusal::WrongStatus(self.status));
         };
         let tries = match fault {
             // The forge answered, so the next pause does not grow.
             ContextFault::Silent { .. } => waits.tries.max(1),
             ContextFault::Away { .. } | ContextFault::RateLimited { .. } => waits.tries.saturating_add(1),
         };
-        if now.since(self.created) >= READ_CONTEXT_FOR {
-            return self.given_up(self.context_unavailable(tries), now);
+        if now.since(self.created) >= CONTEXT_TIMEOUT {
+            return self.fail(self.context_failure(tries), now);
         }
-        let pause = Duration::from_secs(10u64.saturating_mul(1 << waits.tries.min(10))).min(LONGEST_PAUSE);
+        let pause = Duration::from_secs(10u64.saturating_mul(1 << waits.tries.min(10))).min(MAX_BACKOFF);
         let next = match &fault {
             ContextFault::RateLimited { until } => now.plus(Duration::from_secs(10)).max(*until),
             ContextFault::Away { .. } => now.plus(pause),
-            ContextFault::Silent { until } => now.plus(WORDS_EVERY).min(*until),
+            ContextFault::Silent { until } => now.plus(REVIEW_TEXT_INTERVAL).min(*until),
         };
         let fault = match fault {
-            ContextFault::Away { reason } => ContextFault::Away { reason: clipped(&reason, 120) },
+            ContextFault::Away { reason } => ContextFault::Away { reason: truncate(&reason, 120) },
             other => other,
         };
         Ok(Self { waits: Some(ContextWait { tries, next, fault: Some(fault) }), ..self.clone() })
@@ -116,12 +116,12 @@ impl Job {
     ///
     /// A wrong clock of the forge cannot extend the wait, which begins at the job's creation at the latest. Only
     /// revisions wait; other jobs have work without the text.
-    pub fn silent(&self, asked: Timestamp, now: Timestamp) -> Option<ContextFault> {
-        let until = asked.min(self.created).plus(WORDS_WITHIN);
-        (self.kind == Kind::Revise && now < until).then_some(ContextFault::Silent { until })
+    pub fn missing_text_fault(&self, asked: Timestamp, now: Timestamp) -> Option<ContextFault> {
+        let until = asked.min(self.created).plus(REVIEW_TEXT_TIMEOUT);
+        (self.kind == JobKind::Revise && now < until).then_some(ContextFault::Silent { until })
     }
 
-    pub fn context_unavailable(&self, tries: u32) -> Failure {
+    pub fn context_failure(&self, tries: u32) -> Failure {
         Failure::ContextUnavailable { forge: self.integration.clone(), n: u64::from(tries) }
     }
 }

@@ -47,35 +47,35 @@ impl DispatchFault {
     }
 
     /// Continues the count of `last` if both faults are transient or both are not. Otherwise the count begins again.
-    pub(super) fn after(self, last: Option<&DispatchFault>) -> Self {
-        let passes = |fault: &Self| fault.gives_up_after().is_none();
+    pub(super) fn continue_count(self, last: Option<&DispatchFault>) -> Self {
+        let passes = |fault: &Self| fault.max_in_a_row().is_none();
         let times = 1 + last.filter(|last| passes(last) == passes(&self)).map_or(0, Self::times);
         match (self, last) {
             (Self::Capacity { .. }, Some(Self::Capacity { since, .. })) => Self::Capacity { since: *since, times },
             (Self::Capacity { since, .. }, _) => Self::Capacity { since, times },
             (Self::Throttled { .. }, _) => Self::Throttled { times },
-            (Self::Refused { reason, .. }, _) => Self::Refused { reason: crate::text::clipped(&reason, 120), times },
-            (Self::Died { reason, .. }, _) => Self::Died { reason: crate::text::clipped(&reason, 120), times },
+            (Self::Refused { reason, .. }, _) => Self::Refused { reason: crate::text::truncate(&reason, 120), times },
+            (Self::Died { reason, .. }, _) => Self::Died { reason: crate::text::truncate(&reason, 120), times },
             (Self::Interrupted { .. }, _) => Self::Interrupted { times },
             (Self::Silent { .. }, _) => Self::Silent { times },
         }
     }
 
     /// Wait before the next start: 5 s, doubling to 5 min.
-    pub(super) fn back_off(&self) -> Duration {
+    pub(super) fn backoff(&self) -> Duration {
         Duration::from_secs(5u64.saturating_mul(1 << (self.times().clamp(1, 7) - 1)).min(300))
     }
 
     /// The number of such faults in a row after which the job fails. `None`: transient, like missing capacity,
     /// throttling and Spot interruptions.
-    pub(super) fn gives_up_after(&self) -> Option<u32> {
+    pub(super) fn max_in_a_row(&self) -> Option<u32> {
         match self {
             Self::Capacity { .. } | Self::Throttled { .. } | Self::Interrupted { .. } => None,
             Self::Refused { .. } | Self::Died { .. } | Self::Silent { .. } => Some(3),
         }
     }
 
-    pub(super) fn words(&self) -> String {
+    pub(super) fn description(&self) -> String {
         match self {
             Self::Capacity { .. } => "no capacity".into(),
             Self::Throttled { .. } => "starts are throttled".into(),

@@ -2,42 +2,42 @@
 //!
 //! The count is only for display. The session determines which inputs the next attempt receives again.
 
-use super::transition::{Fence, NotNow};
-use super::{Job, Status};
+use super::transition::{Fence, TransitionRefusal};
+use super::{Job, JobStatus};
 use crate::time::Timestamp;
 
 impl Job {
-    /// Records how many inputs the agent has read. `Already`: no change.
-    pub fn hears(&self, fence: &Fence, inputs: u32) -> Result<Self, NotNow> {
-        self.held_by(fence)?;
+    /// Records how many inputs the agent has read. `AlreadyDone`: no change.
+    pub fn acknowledge_inputs(&self, fence: &Fence, inputs: u32) -> Result<Self, TransitionRefusal> {
+        self.check_fence(fence)?;
         let mut job = self.clone();
-        job.hears_up_to(inputs);
-        if job.heard == self.heard { Err(NotNow::Already) } else { Ok(job) }
+        job.raise_acked_inputs(inputs);
+        if job.heard == self.heard { Err(TransitionRefusal::AlreadyDone) } else { Ok(job) }
     }
 
     /// Lets the runner push work that considers this many inputs.
     ///
-    /// `NewerInput`: there are more, and the agent must continue. Otherwise like [`Job::progressed`] into Syncing.
-    pub fn pushed(&self, fence: &Fence, inputs: u32, now: Timestamp) -> Result<Self, NotNow> {
-        let job = self.progressed(fence, Status::Syncing, now)?;
-        if inputs < self.inputs { Err(NotNow::NewerInput) } else { Ok(job) }
+    /// `NewerInput`: there are more, and the agent must continue. Otherwise like [`Job::advance`] into Syncing.
+    pub fn begin_push(&self, fence: &Fence, inputs: u32, now: Timestamp) -> Result<Self, TransitionRefusal> {
+        let job = self.advance(fence, JobStatus::Syncing, now)?;
+        if inputs < self.inputs { Err(TransitionRefusal::NewerInput) } else { Ok(job) }
     }
 
     /// When the agent will read an input that is sent now; `None` if no agent will.
-    pub fn hears_when(&self) -> Option<&'static str> {
-        self.status.hears_when(self.adopts.is_some())
+    pub fn delivery_hint(&self) -> Option<&'static str> {
+        self.status.delivery_hint(self.adopts.is_some())
     }
 
     /// Clamped to the number of inputs; never decreases.
-    pub(super) fn hears_up_to(&mut self, inputs: u32) {
+    pub(super) fn raise_acked_inputs(&mut self, inputs: u32) {
         self.heard = self.heard.max(inputs.min(self.inputs));
     }
 }
 
-impl Status {
+impl JobStatus {
     /// When the agent of a job in this status will read an input; `None` if no agent will. A job that only adopts has
     /// no agent.
-    pub fn hears_when(self, adopts: bool) -> Option<&'static str> {
+    pub fn delivery_hint(self, adopts: bool) -> Option<&'static str> {
         Some(match self {
             Self::Completed | Self::Failed | Self::Cancelled => return None,
             _ if adopts => "No agent works on this job any more; only a new job would read this.",
@@ -55,68 +55,78 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Rest, Want};
+    use crate::job::{DesiredState, Suspension};
     use crate::story::{active, at, crashed, fence, yielded};
 
     fn told(inputs: u32) -> Job {
-        (0..inputs).fold(active(Status::Executing), |job, _| job.told(at(240)).unwrap())
+        (0..inputs).fold(active(JobStatus::Executing), |job, _| job.resume_with_input(at(240)).unwrap())
     }
 
     #[test]
     fn acknowledged_inputs_are_clamped_and_never_decrease() {
         let job = told(2);
         let fence = fence(&job, 1, "c1");
-        let one = job.hears(&fence, 1).unwrap();
+        let one = job.acknowledge_inputs(&fence, 1).unwrap();
         assert_eq!(
-            (one.heard, one.hears(&fence, 1), one.hears(&fence, 0)),
-            (1, Err(NotNow::Already), Err(NotNow::Already))
+            (one.heard, one.acknowledge_inputs(&fence, 1), one.acknowledge_inputs(&fence, 0)),
+            (1, Err(TransitionRefusal::AlreadyDone), Err(TransitionRefusal::AlreadyDone))
         );
-        assert_eq!(one.hears(&fence, 9).unwrap().heard, 2);
-        assert_eq!((one.status, one.want, one.inputs), (Status::Executing, Want::Run, 2), "nothing else changes");
+        assert_eq!(one.acknowledge_inputs(&fence, 9).unwrap().heard, 2);
+        assert_eq!(
+            (one.status, one.want, one.inputs),
+            (JobStatus::Executing, DesiredState::Run, 2),
+            "nothing else changes"
+        );
     }
 
     #[test]
     fn attempt_without_its_lease_acknowledges_nothing() {
         let job = told(1);
-        assert_eq!(job.hears(&fence(&job, 1, "other"), 1), Err(NotNow::LeaseLost));
-        let gone = job.yielded(&fence(&job, 1, "c1"), &yielded(Rest::Pauses, 1), at(250)).unwrap();
-        assert_eq!((gone.heard, gone.hears(&fence(&job, 1, "c1"), 1)), (1, Err(NotNow::LeaseLost)));
+        assert_eq!(job.acknowledge_inputs(&fence(&job, 1, "other"), 1), Err(TransitionRefusal::LeaseLost));
+        let gone = job.suspend(&fence(&job, 1, "c1"), &yielded(Suspension::Pause, 1), at(250)).unwrap();
+        assert_eq!(
+            (gone.heard, gone.acknowledge_inputs(&fence(&job, 1, "c1"), 1)),
+            (1, Err(TransitionRefusal::LeaseLost))
+        );
     }
 
     #[test]
     fn push_is_refused_before_all_inputs_are_read() {
         let job = told(1);
         let fence = fence(&job, 1, "c1");
-        assert_eq!(job.pushed(&fence, 0, at(250)), Err(NotNow::NewerInput));
-        let pushing = job.pushed(&fence, 1, at(250)).unwrap();
-        assert_eq!(pushing, job.progressed(&fence, Status::Syncing, at(250)).unwrap());
+        assert_eq!(job.begin_push(&fence, 0, at(250)), Err(TransitionRefusal::NewerInput));
+        let pushing = job.begin_push(&fence, 1, at(250)).unwrap();
+        assert_eq!(pushing, job.advance(&fence, JobStatus::Syncing, at(250)).unwrap());
         // A later input does not stop the push, and a repeat is recognised.
-        let later = pushing.told(at(260)).unwrap();
-        assert_eq!((later.status, later.pushed(&fence, 1, at(270))), (Status::Syncing, Err(NotNow::Already)));
+        let later = pushing.resume_with_input(at(260)).unwrap();
+        assert_eq!(
+            (later.status, later.begin_push(&fence, 1, at(270))),
+            (JobStatus::Syncing, Err(TransitionRefusal::AlreadyDone))
+        );
     }
 
     #[test]
     fn cancel_precedes_unread_inputs() {
-        let job = Job { want: Want::Cancel, ..told(1) };
-        assert_eq!(job.pushed(&fence(&job, 1, "c1"), 0, at(250)), Err(NotNow::Unwanted));
+        let job = Job { want: DesiredState::Cancel, ..told(1) };
+        assert_eq!(job.begin_push(&fence(&job, 1, "c1"), 0, at(250)), Err(TransitionRefusal::StopRequested));
     }
 
     #[test]
     fn every_unfinished_status_has_a_delivery_hint() {
         for adopts in [false, true] {
-            let said = Status::ALL.into_iter().filter(|status| status.hears_when(adopts).is_none());
-            assert!(said.eq(Status::ALL.into_iter().filter(|status| status.is_terminal())), "{adopts}");
+            let said = JobStatus::ALL.into_iter().filter(|status| status.delivery_hint(adopts).is_none());
+            assert!(said.eq(JobStatus::ALL.into_iter().filter(|status| status.is_terminal())), "{adopts}");
         }
     }
 
     #[test]
     fn delivery_hint_of_an_adopting_job_names_no_agent() {
-        let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(400)).unwrap();
-        assert!(adopting.hears_when().unwrap().starts_with("No agent works on this job"));
-        let ended = adopting.given_up(crashed(), at(500)).unwrap();
-        assert_eq!(ended.hears_when(), None);
-        let working = active(Status::Executing);
-        assert_eq!(working.hears_when(), Status::Executing.hears_when(false));
-        assert!(working.hears_when().unwrap().starts_with("Claude Code reads this before its next step"));
+        let adopting = active(JobStatus::Syncing).requeue_to_adopt(crashed(), at(400)).unwrap();
+        assert!(adopting.delivery_hint().unwrap().starts_with("No agent works on this job"));
+        let ended = adopting.fail(crashed(), at(500)).unwrap();
+        assert_eq!(ended.delivery_hint(), None);
+        let working = active(JobStatus::Executing);
+        assert_eq!(working.delivery_hint(), JobStatus::Executing.delivery_hint(false));
+        assert!(working.delivery_hint().unwrap().starts_with("Claude Code reads this before its next step"));
     }
 }

@@ -7,9 +7,9 @@
 //!
 //! [`crate::breaker`] decides until when an account is not used.
 
-use super::transition::{End, Fence, NotNow};
-use super::{EndedBy, Job, Place, Session, Status, Want};
-use crate::breaker::{Cause, LONGEST, LOOK_EVERY, Trouble};
+use super::transition::{End, Fence, TransitionRefusal};
+use super::{DesiredState, Job, JobStatus, LastReport, Placement, Session};
+use crate::breaker::{AccountFault, BreakerCause, CHECK_INTERVAL, MAX_WAIT};
 use crate::failure::Failure;
 use crate::id::FinishId;
 use crate::project::Resume;
@@ -18,37 +18,37 @@ use crate::wait::Wait;
 use serde::{Deserialize, Serialize};
 
 /// Most model troubles that a job survives.
-pub const MOST_TROUBLES: u32 = 20;
+pub const MAX_MODEL_FAULTS: u32 = 20;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelWait {
-    pub cause: Cause,
+    pub cause: BreakerCause,
     pub capability: String,
     /// The expected end.
     pub until: Timestamp,
     pub since: Timestamp,
-    #[serde(default, skip_serializing_if = "super::is_none_yet")]
+    #[serde(default, skip_serializing_if = "super::is_default")]
     pub times: u32,
 }
 
 impl ModelWait {
-    pub fn wait(&self, now: Timestamp) -> Option<Wait> {
-        (now < self.until).then(|| crate::breaker::wait(self.cause, &self.capability, self.until))
+    pub fn wait_reason(&self, now: Timestamp) -> Option<Wait> {
+        (now < self.until).then(|| crate::breaker::wait_reason(self.cause, &self.capability, self.until))
     }
 }
 
 /// A runner's report that the model is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Troubled {
+pub struct ModelFaultReport {
     /// Chosen by the runner, so that a repeat gets the same answer.
     pub finish: FinishId,
     /// The failure, if the job has waited enough.
     pub failure: Failure,
     /// The same as a fact about the account.
-    pub trouble: Trouble,
+    pub fault: AccountFault,
     pub capability: String,
     /// Until when the account is not used.
-    pub until: Timestamp,
+    pub blocked_until: Timestamp,
     /// The agent, and its own id of the session.
     pub session: Option<(String, Option<String>)>,
 }
@@ -58,28 +58,33 @@ impl Job {
     ///
     /// The job fails after too many troubles, if it would wait for more than a day in all, or if no agent worked. A
     /// requested cancel or pause takes effect.
-    pub fn waits_for_model(&self, fence: &Fence, met: &Troubled, now: Timestamp) -> Result<Self, NotNow> {
+    pub fn requeue_for_model(
+        &self,
+        fence: &Fence,
+        met: &ModelFaultReport,
+        now: Timestamp,
+    ) -> Result<Self, TransitionRefusal> {
         let known = self.ended_by.as_ref();
         if known.is_some_and(|by| by.finish.as_ref() == Some(&met.finish) && by.attempt == fence.attempt) {
-            return Err(NotNow::Already);
+            return Err(TransitionRefusal::AlreadyDone);
         }
-        let runner = self.held_by(fence)?.runner.clone();
+        let runner = self.check_fence(fence)?.runner.clone();
         let finish = || Some(met.finish.clone());
-        if self.want == Want::Cancel {
-            return Ok(self.ended(End::Cancelled, finish(), now));
+        if self.want == DesiredState::Cancel {
+            return Ok(self.end(End::Cancelled, finish(), now));
         }
         let since = self.model.as_ref().map_or(now, |model| model.since);
         let times = self.model.as_ref().map_or(0, |model| model.times) + 1;
         // If the account's limit lasts longer, fail at once with its end, instead of waiting in vain.
-        let ends = met.trouble.ends.map_or(met.until, |ends| ends.max(met.until));
-        if self.status != Status::Executing || times > MOST_TROUBLES || ends > since.plus(LONGEST) {
-            return Ok(self.ended(End::Failed(met.failure.clone(), None), finish(), now));
+        let ends = met.fault.ends_at.map_or(met.blocked_until, |ends| ends.max(met.blocked_until));
+        if self.status != JobStatus::Executing || times > MAX_MODEL_FAULTS || ends > since.plus(MAX_WAIT) {
+            return Ok(self.end(End::Failed(met.failure.clone(), None), finish(), now));
         }
         let mut job = self.clone();
         job.model = Some(ModelWait {
-            cause: met.trouble.cause,
+            cause: met.fault.cause,
             capability: met.capability.clone(),
-            until: met.until,
+            until: met.blocked_until,
             since,
             times,
         });
@@ -88,44 +93,50 @@ impl Job {
             // It is unknown which inputs the session had read; the next one gets all of them.
             job.session = Some(Session::new(agent, session.as_deref(), runner, self.attempt));
         }
-        if self.want == Want::Pause {
-            job.pauses_now(now);
+        if self.want == DesiredState::Pause {
+            job.enter_paused(now);
         } else {
-            job.leaves_its_attempt(now);
-            job.status = Status::Ready;
+            job.clear_attempt(now);
+            job.status = JobStatus::Ready;
             job.ready_since = now;
-            job.dispatch.due = looks_at(met.until, now);
-            job.went_on();
+            job.dispatch.due = next_check(met.blocked_until, now);
+            job.reset_sweep_backoff();
         }
-        job.ended_by = Some(EndedBy { attempt: self.attempt, finish: finish() });
+        job.ended_by = Some(LastReport { attempt: self.attempt, finish: finish() });
         Ok(job)
     }
 
-    pub fn waits_long(&self, now: Timestamp) -> bool {
+    pub fn is_waiting_for_model(&self, now: Timestamp) -> bool {
         self.model.as_ref().is_some_and(|model| now < model.until)
     }
 
-    /// Delays a Ready job until its model is available, so that no task starts. `Already`: it is delayed.
-    pub fn left_alone(&self, cause: Cause, capability: &str, until: Timestamp, now: Timestamp) -> Result<Self, NotNow> {
-        if self.status != Status::Ready || self.place != Place::Fargate || self.dispatch.starting {
-            return Err(NotNow::Status(self.status));
+    /// Delays a Ready job until its model is available, so that no task starts. `AlreadyDone`: it is delayed.
+    pub fn delay_for_model(
+        &self,
+        cause: BreakerCause,
+        capability: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Self, TransitionRefusal> {
+        if self.status != JobStatus::Ready || self.place != Placement::Fargate || self.dispatch.starting {
+            return Err(TransitionRefusal::WrongStatus(self.status));
         }
-        let due = looks_at(until, now);
+        let due = next_check(until, now);
         let knows = self.model.as_ref().is_some_and(|model| model.cause == cause && model.until == until);
         if knows && self.dispatch.due > now && self.dispatch.due <= due {
-            return Err(NotNow::Already);
+            return Err(TransitionRefusal::AlreadyDone);
         }
         let mut job = self.clone();
         let (since, times) = self.model.as_ref().map_or((now, 0), |model| (model.since, model.times));
         job.model = Some(ModelWait { cause, capability: capability.to_owned(), until, since, times });
         job.dispatch.due = due;
-        job.went_on();
+        job.reset_sweep_backoff();
         Ok(job)
     }
 }
 
-fn looks_at(until: Timestamp, now: Timestamp) -> Timestamp {
-    until.min(now.plus(LOOK_EVERY))
+fn next_check(until: Timestamp, now: Timestamp) -> Timestamp {
+    until.min(now.plus(CHECK_INTERVAL))
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! Creates a job with all data that is frozen at its creation.
 
-use super::{ContextWait, Continues, Dispatch, Job, Kind, Place, Policy, Revises, Status, WAKE_WITHIN, Want};
+use super::{
+    ContextWait, ContinuedPullRequest, DesiredState, Dispatch, Job, JobKind, JobPolicy, JobStatus, Placement,
+    RevisedPullRequest, WAKE_TIMEOUT,
+};
 use crate::id::{ClassId, JobId, ProjectId, ReviewId, TicketKey};
-use crate::key_of::KeyOf;
-use crate::project::{REST_AT_MOST, Repository, Settings};
+use crate::key_of::KeyOwner;
+use crate::project::{DEFAULT_SUSPENSION_LIMIT, Repository, Settings};
 use crate::pull_request::{LastRevision, Note, PullRequest};
 use crate::task::Task;
 use crate::ticket::Ticket;
@@ -12,7 +15,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 #[derive(Clone, Debug)]
-pub struct Plan<'a> {
+pub struct JobPlan<'a> {
     pub id: JobId,
     pub project: &'a ProjectId,
     pub settings: &'a Settings,
@@ -24,17 +27,17 @@ pub struct Plan<'a> {
     pub now: Timestamp,
 }
 
-pub fn plan_for_ticket(plan: &Plan<'_>, ticket: &Ticket) -> (Job, Ticket) {
+pub fn plan_for_ticket(plan: &JobPlan<'_>, ticket: &Ticket) -> (Job, Ticket) {
     let mut ticket = ticket.clone();
     ticket.branches += 1;
-    let mut job = bare(plan, branch_name(plan.project, &ticket.key, ticket.branches));
+    let mut job = new_job(plan, branch_name(plan.project, &ticket.key, ticket.branches));
     job.ticket = Some(ticket.key.clone());
     // The runner checks whether that pull request is still open when the work starts.
     job.continues = ticket
         .pull_request
         .as_ref()
         .filter(|link| link.id.integration == job.integration && link.id.repository == job.repository)
-        .map(|link| Continues { number: link.id.number, branch: link.branch.clone() });
+        .map(|link| ContinuedPullRequest { number: link.id.number, branch: link.branch.clone() });
     ticket.active_job = Some(job.id.clone());
     ticket.found_in = Some(ticket.status.clone());
     ticket.again = None;
@@ -42,12 +45,12 @@ pub fn plan_for_ticket(plan: &Plan<'_>, ticket: &Ticket) -> (Job, Ticket) {
     ticket.owed = None;
     ticket.tries = 0;
     ticket.not_before = None;
-    ticket.want(None, None, None);
+    ticket.request_state(None, None, None);
     (job, ticket)
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Revision<'a> {
+pub struct RevisionPlan<'a> {
     /// The newest of the reviews or requests that the job covers.
     pub review: &'a ReviewId,
     /// The head commit, if known; `None` leaves the stored one.
@@ -57,28 +60,28 @@ pub struct Revision<'a> {
 /// Plans a revision, with the updated ticket and the pull request whose rate-limit window begins. The context is read
 /// from the forge while the job is Pending. The ticket's deferred reviews stay; only settling removes them.
 pub fn plan_revision(
-    plan: &Plan<'_>,
+    plan: &JobPlan<'_>,
     ticket: &Ticket,
     pull_request: &PullRequest,
-    revision: Revision<'_>,
+    revision: RevisionPlan<'_>,
 ) -> (Job, Ticket, PullRequest) {
     let mut pull_request = pull_request.clone();
     if let Some(head) = revision.head {
         pull_request.head = head.to_owned();
     }
-    let mut job = bare(plan, pull_request.branch.clone());
-    job.kind = Kind::Revise;
-    job.status = Status::Pending;
-    job.waits = Some(ContextWait::fresh(plan.now));
+    let mut job = new_job(plan, pull_request.branch.clone());
+    job.kind = JobKind::Revise;
+    job.status = JobStatus::Pending;
+    job.waits = Some(ContextWait::new(plan.now));
     job.ticket = Some(ticket.key.clone());
-    job.revises = Some(Revises {
+    job.revises = Some(RevisedPullRequest {
         number: pull_request.id.number,
         branch: pull_request.branch.clone(),
         head: pull_request.head.clone(),
         review: Some(revision.review.clone()),
     });
-    pull_request.revised = Some(LastRevision::begun(&job.id, plan.now, pull_request.revised.take()));
-    pull_request.tell(Note::begun(job.id.clone()));
+    pull_request.revised = Some(LastRevision::start(&job.id, plan.now, pull_request.revised.take()));
+    pull_request.set_note(Note::job_created(job.id.clone()));
     let mut ticket = ticket.clone();
     ticket.active_job = Some(job.id.clone());
     ticket.found_in = Some(ticket.status.clone());
@@ -89,26 +92,26 @@ pub fn plan_revision(
 }
 
 /// Plans a job from a free prompt.
-pub fn plan_without_ticket(plan: &Plan<'_>) -> Job {
+pub fn plan_without_ticket(plan: &JobPlan<'_>) -> Job {
     // Use the random end of the id: the beginning is a time, which two jobs may share.
     let id = plan.id.as_str();
     let tail = id.get(id.len().saturating_sub(8)..).unwrap_or(id);
-    bare(plan, format!("pullyard/{}/job-{tail}", plan.project))
+    new_job(plan, format!("pullyard/{}/job-{tail}", plan.project))
 }
 
-fn model_of(settings: &Settings, capability: &str) -> Option<String> {
-    settings.model_secrets.named().any(|(key, _)| key.is_for(capability)).then(|| capability.to_owned())
+fn model_capability(settings: &Settings, capability: &str) -> Option<String> {
+    settings.model_secrets.iter().any(|(key, _)| key.supports_capability(capability)).then(|| capability.to_owned())
 }
 
-fn bare(plan: &Plan<'_>, branch: String) -> Job {
+fn new_job(plan: &JobPlan<'_>, branch: String) -> Job {
     let limits = plan.settings.limits;
-    let model_of = model_of(plan.settings, &plan.repository.agent.capability);
-    let key = if model_of.is_some() { KeyOf::Project } else { KeyOf::Runner };
+    let model_of = model_capability(plan.settings, &plan.repository.agent.capability);
+    let key = if model_of.is_some() { KeyOwner::Project } else { KeyOwner::Runner };
     Job {
         id: plan.id.clone(),
         project: plan.project.clone(),
-        kind: Kind::Implement,
-        status: Status::Ready,
+        kind: JobKind::Implement,
+        status: JobStatus::Ready,
         ticket: None,
         retry_of: None,
         integration: plan.repository.integration.clone(),
@@ -117,9 +120,9 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         continues: None,
         revises: None,
         waits: None,
-        class: ClassId::of_key(plan.project.as_str(), &plan.repository.agent.capability, plan.labels, key),
-        place: Place::of(plan.settings.compute),
-        task: Task::of(plan.settings),
+        class: ClassId::for_key(plan.project.as_str(), &plan.repository.agent.capability, plan.labels, key),
+        place: Placement::from_compute(plan.settings.compute),
+        task: Task::from_settings(plan.settings),
         created: plan.now,
         ready_since: plan.now,
         attempt: 0,
@@ -130,7 +133,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         looked: None,
         dispatch: Dispatch {
             number: 0,
-            due: plan.now.plus(WAKE_WITHIN),
+            due: plan.now.plus(WAKE_TIMEOUT),
             starting: false,
             task: None,
             dead: Vec::new(),
@@ -138,7 +141,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
             trace: None,
         },
         run: None,
-        want: Want::Run,
+        want: DesiredState::Run,
         cancel: None,
         pause: None,
         question: None,
@@ -147,7 +150,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
         session: None,
         model: None,
         push_until: None,
-        policy: Policy {
+        policy: JobPolicy {
             wall_secs: limits.wall_secs,
             stall_secs: limits.stall_secs,
             requeues: limits.requeues,
@@ -156,7 +159,7 @@ fn bare(plan: &Plan<'_>, branch: String) -> Job {
             turns: limits.turns,
             disk_mib: limits.disk_mib,
             // One week is not stored, because writes are charged by size.
-            input_secs: (limits.input_secs != REST_AT_MOST.as_secs()).then_some(limits.input_secs),
+            input_secs: (limits.input_secs != DEFAULT_SUSPENSION_LIMIT.as_secs()).then_some(limits.input_secs),
             resume: plan.settings.resume,
             model_of,
             signs: plan.settings.commits.signing_secret.is_some(),
@@ -212,7 +215,7 @@ mod tests {
         let branch = |id: &str| {
             let settings = Settings::default();
             let repository = crate::story::repository();
-            plan_without_ticket(&Plan {
+            plan_without_ticket(&JobPlan {
                 id: JobId::new(id).unwrap(),
                 project: &ProjectId::new("acme").unwrap(),
                 settings: &settings,

@@ -1,6 +1,6 @@
 //! The record of an ended attempt.
 
-use super::Run;
+use super::ActiveAttempt;
 use crate::checks::CheckRun;
 use crate::failure::Failure;
 use crate::id::{JobId, Sha256Hex};
@@ -8,23 +8,23 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
+pub struct AttemptRecord {
     pub job: JobId,
     pub number: u32,
-    pub run: Run,
+    pub run: ActiveAttempt,
     pub ended_at: Timestamp,
     pub ended: AttemptEnd,
     /// Agent and usage. `None` if no agent started, or the runner did not report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub work: Option<Work>,
+    pub work: Option<AgentReport>,
     /// Its cost, if known, or estimated (`Work::about_usd_micros`). Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_usd_micros: Option<u64>,
 }
 
-impl Attempt {
+impl AttemptRecord {
     /// Whether it has the agent's usage and cost. Otherwise only its log has an estimate.
-    pub fn says_what_it_took(&self) -> bool {
+    pub fn has_usage_and_cost(&self) -> bool {
         self.work.is_some() && self.spent_usd_micros.is_some()
     }
 }
@@ -52,7 +52,7 @@ pub enum AttemptEnd {
 /// In a failed job: what is known about the push of a lost attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "how")]
-pub enum Looked {
+pub enum PushSearch {
     /// An attempt searched and found no push.
     FoundNothing {},
     /// Unknown: the push may exist.
@@ -64,9 +64,10 @@ pub enum Looked {
 
 /// The agent of an attempt, with its usage, session and provenance.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Work"))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Work {
+pub struct AgentReport {
     /// `claude_code`, `codex` or `command`.
     pub agent: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,11 +115,11 @@ pub struct Work {
     pub checks: Vec<CheckRun>,
 }
 
-impl Work {
+impl AgentReport {
     /// Cuts the runner's texts, so that the item stays small.
     #[must_use]
     pub fn clipped(self) -> Self {
-        let cut = |text: String| crate::text::clipped(&text, 200);
+        let cut = |text: String| crate::text::truncate(&text, 200);
         Self {
             agent: cut(self.agent),
             version: self.version.map(cut),
@@ -128,7 +129,7 @@ impl Work {
             prices_of: self.prices_of.map(cut),
             base_commit: self.base_commit.map(cut),
             commit: self.commit.map(cut),
-            checks: CheckRun::kept(self.checks),
+            checks: CheckRun::limit_for_storage(self.checks),
             ..self
         }
     }
@@ -138,15 +139,15 @@ impl Work {
 mod tests {
     use super::*;
     use crate::checks::CheckOutcome;
-    use crate::job::Status;
+    use crate::job::JobStatus;
     use crate::story::{active, at, work};
 
     #[test]
     fn attempt_usage_is_known_with_work_and_cost() {
         let work = work("codex");
-        let job = active(Status::Executing);
-        let check = |work: Option<&Work>, spent_usd_micros: Option<u64>, expected: bool| {
-            let attempt = Attempt {
+        let job = active(JobStatus::Executing);
+        let check = |work: Option<&AgentReport>, spent_usd_micros: Option<u64>, expected: bool| {
+            let attempt = AttemptRecord {
                 job: job.id.clone(),
                 number: job.attempt,
                 run: job.run.clone().unwrap(),
@@ -155,7 +156,7 @@ mod tests {
                 work: work.cloned(),
                 spent_usd_micros,
             };
-            assert_eq!(attempt.says_what_it_took(), expected, "{attempt:?}");
+            assert_eq!(attempt.has_usage_and_cost(), expected, "{attempt:?}");
         };
         check(Some(&work), Some(0), true);
         check(Some(&work), None, false);
@@ -169,7 +170,7 @@ mod tests {
             "agent": "codex", "isolation": "none", "starts": 1, "turns": 3, "input_tokens": 300,
             "cached_input_tokens": 0, "output_tokens": 30,
         });
-        let read: Work = serde_json::from_value(stored.clone()).unwrap();
+        let read: AgentReport = serde_json::from_value(stored.clone()).unwrap();
         assert_eq!(read, work("codex"));
         // A missing value looks the same to earlier versions.
         assert_eq!(serde_json::to_value(read).unwrap(), stored);
@@ -178,7 +179,7 @@ mod tests {
     #[test]
     fn stored_work_is_clipped() {
         let word = || "x".repeat(9_000);
-        let said = Work {
+        let said = AgentReport {
             agent: word(),
             version: Some(word()),
             model: Some(word()),
@@ -206,13 +207,13 @@ mod tests {
             truncated: false,
             artifact: Some("x".repeat(artifact)),
         };
-        let said = Work { checks: vec![run(201, 101), run(200, 100)], ..work("codex") };
-        let expected = CheckRun::kept(said.checks.clone());
+        let said = AgentReport { checks: vec![run(201, 101), run(200, 100)], ..work("codex") };
+        let expected = CheckRun::limit_for_storage(said.checks.clone());
         assert_ne!(expected, said.checks);
         let kept = said.clipped().checks;
         assert_eq!(kept, expected);
         assert_eq!(kept.last(), Some(&run(200, 100)), "a value at the limit is unchanged");
-        let many = Work { checks: vec![run(1, 1); 1_000], ..work("codex") };
+        let many = AgentReport { checks: vec![run(1, 1); 1_000], ..work("codex") };
         assert!(many.clipped().checks.len() < 1_000);
     }
 }

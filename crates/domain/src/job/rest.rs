@@ -16,31 +16,31 @@
 //!
 //! The texts of inputs are separate table items.
 
-use super::transition::{End, Fence, NotNow};
-use super::{Cancel, EndedBy, Job, Status, Want};
+use super::transition::{End, Fence, TransitionRefusal};
+use super::{Cancel, DesiredState, Job, JobStatus, LastReport};
 use crate::failure::Failure;
 use crate::id::{FinishId, JobId, RunnerId};
-use crate::text::{Span, clipped, clipped_lines};
+use crate::text::{Span, truncate, truncate_lines};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Longest stored question. Units: characters.
-pub const LONGEST_QUESTION: usize = 2_000;
+pub const MAX_QUESTION_CHARS: usize = 2_000;
 
 /// Longest input. Units: characters.
-pub const LONGEST_INPUT: usize = 10_000;
+pub const MAX_INPUT_CHARS: usize = 10_000;
 
-pub const MOST_INPUTS: u32 = 200;
+pub const MAX_INPUTS: u32 = 200;
 
 /// How long a suspended job waits for its earlier runner before other runners may claim it.
-pub const PREFERRED_FOR: Duration = Duration::from_secs(30);
+pub const RUNNER_AFFINITY: Duration = Duration::from_secs(30);
 
 /// Longest stored name. Units: characters.
-const LONGEST_NAME: usize = 48;
+const MAX_NAME_CHARS: usize = 48;
 
 /// Longest session id. Units: characters.
-const LONGEST_SESSION: usize = 128;
+const MAX_SESSION_CHARS: usize = 128;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
@@ -51,7 +51,7 @@ pub struct Pause {
 
 impl Pause {
     pub fn new(by: &str, at: Timestamp) -> Self {
-        Self { by: clipped(by, LONGEST_NAME), at }
+        Self { by: truncate(by, MAX_NAME_CHARS), at }
     }
 }
 
@@ -77,20 +77,20 @@ pub struct Session {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rest {
-    Asks {
+pub enum Suspension {
+    Question {
         question: String,
     },
     /// A user requested a pause.
-    Pauses,
+    Pause,
 }
 
 /// A runner's report when it yields.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Yielded {
+pub struct SuspendReport {
     /// Chosen by the runner, so that a repeat gets the same answer.
     pub id: FinishId,
-    pub rest: Rest,
+    pub suspension: Suspension,
     pub agent: Option<String>,
     pub session: Option<String>,
     /// How many of the job's inputs the agent has read.
@@ -116,83 +116,85 @@ pub struct Input {
 impl Session {
     /// Creates a session with cut texts and no read inputs.
     pub(super) fn new(agent: &str, id: Option<&str>, runner: Option<RunnerId>, attempt: u32) -> Self {
-        let id = id.map(|id| clipped(id, LONGEST_SESSION));
-        Self { agent: clipped(agent, LONGEST_NAME), id, runner, attempt, inputs: 0 }
+        let id = id.map(|id| truncate(id, MAX_SESSION_CHARS));
+        Self { agent: truncate(agent, MAX_NAME_CHARS), id, runner, attempt, inputs: 0 }
     }
 }
 
 impl Job {
     /// Pauses the job for a user. Without an attempt it pauses at once; otherwise its runner is requested to stop.
     ///
-    /// `Already`: it is paused, or will be. `Unwanted`: it is being cancelled. `Status`: it cannot be paused in this
+    /// `AlreadyDone`: it is paused, or will be. `StopRequested`: it is being cancelled. `Status`: it cannot be paused in this
     /// status.
-    pub fn paused(&self, pause: Pause, now: Timestamp) -> Result<Self, NotNow> {
+    pub fn pause(&self, pause: Pause, now: Timestamp) -> Result<Self, TransitionRefusal> {
         match self.status {
-            Status::Paused => Err(NotNow::Already),
-            Status::Pending | Status::AwaitingInput | Status::Completed | Status::Failed | Status::Cancelled => {
-                Err(NotNow::Status(self.status))
-            }
-            _ if self.want == Want::Cancel => Err(NotNow::Unwanted),
-            _ if self.want == Want::Pause => Err(NotNow::Already),
-            Status::Ready => {
+            JobStatus::Paused => Err(TransitionRefusal::AlreadyDone),
+            JobStatus::Pending
+            | JobStatus::AwaitingInput
+            | JobStatus::Completed
+            | JobStatus::Failed
+            | JobStatus::Cancelled => Err(TransitionRefusal::WrongStatus(self.status)),
+            _ if self.want == DesiredState::Cancel => Err(TransitionRefusal::StopRequested),
+            _ if self.want == DesiredState::Pause => Err(TransitionRefusal::AlreadyDone),
+            JobStatus::Ready => {
                 let mut job = self.clone();
-                job.stands_still(Status::Paused, now);
+                job.enter_suspended(JobStatus::Paused, now);
                 job.pause = Some(Pause { at: now, ..pause });
                 Ok(job)
             }
-            Status::Claimed | Status::Preparing | Status::Executing | Status::Syncing => {
+            JobStatus::Claimed | JobStatus::Preparing | JobStatus::Executing | JobStatus::Syncing => {
                 let mut job = self.clone();
-                job.want = Want::Pause;
+                job.want = DesiredState::Pause;
                 job.pause = Some(pause);
                 Ok(job)
             }
         }
     }
 
-    /// Continues the job for a user. `Already`: it is not paused.
-    pub fn continued(&self, now: Timestamp) -> Result<Self, NotNow> {
+    /// Continues the job for a user. `AlreadyDone`: it is not paused.
+    pub fn resume(&self, now: Timestamp) -> Result<Self, TransitionRefusal> {
         match self.status {
-            Status::Paused => Ok(self.goes_on(now)),
-            Status::AwaitingInput => Err(NotNow::Status(self.status)),
-            status if status.is_terminal() => Err(NotNow::Status(status)),
-            _ if self.want == Want::Cancel => Err(NotNow::Unwanted),
-            _ if self.want == Want::Pause => {
+            JobStatus::Paused => Ok(self.to_ready(now)),
+            JobStatus::AwaitingInput => Err(TransitionRefusal::WrongStatus(self.status)),
+            status if status.is_terminal() => Err(TransitionRefusal::WrongStatus(status)),
+            _ if self.want == DesiredState::Cancel => Err(TransitionRefusal::StopRequested),
+            _ if self.want == DesiredState::Pause => {
                 let mut job = self.clone();
-                job.want = Want::Run;
+                job.want = DesiredState::Run;
                 job.pause = None;
                 Ok(job)
             }
-            _ => Err(NotNow::Already),
+            _ => Err(TransitionRefusal::AlreadyDone),
         }
     }
 
     /// Counts a user's input. A suspended job becomes Ready.
     ///
-    /// `TooMany`: the job has [`MOST_INPUTS`] inputs.
-    pub fn told(&self, now: Timestamp) -> Result<Self, NotNow> {
+    /// `TooManyInputs`: the job has [`MAX_INPUTS`] inputs.
+    pub fn resume_with_input(&self, now: Timestamp) -> Result<Self, TransitionRefusal> {
         if self.status.is_terminal() {
-            return Err(NotNow::Status(self.status));
+            return Err(TransitionRefusal::WrongStatus(self.status));
         }
-        if self.want == Want::Cancel {
-            return Err(NotNow::Unwanted);
+        if self.want == DesiredState::Cancel {
+            return Err(TransitionRefusal::StopRequested);
         }
-        if self.inputs >= MOST_INPUTS {
-            return Err(NotNow::TooMany);
+        if self.inputs >= MAX_INPUTS {
+            return Err(TransitionRefusal::TooManyInputs);
         }
-        let stands = matches!(self.status, Status::AwaitingInput | Status::Paused);
-        let mut job = if stands { self.goes_on(now) } else { self.clone() };
+        let stands = matches!(self.status, JobStatus::AwaitingInput | JobStatus::Paused);
+        let mut job = if stands { self.to_ready(now) } else { self.clone() };
         job.inputs += 1;
         Ok(job)
     }
 
-    /// The input that [`Job::told`] counted.
-    pub fn input(&self, by: &str, text: &str, key: Option<String>, now: Timestamp) -> Input {
+    /// The input that [`Job::resume_with_input`] counted.
+    pub fn new_input(&self, by: &str, text: &str, key: Option<String>, now: Timestamp) -> Input {
         Input {
             job: self.id.clone(),
             seq: self.inputs + 1,
-            by: clipped(by, LONGEST_NAME),
+            by: truncate(by, MAX_NAME_CHARS),
             at: now,
-            text: clipped_lines(text, LONGEST_INPUT),
+            text: truncate_lines(text, MAX_INPUT_CHARS),
             question: self.question.as_ref().map(|question| question.text.clone()),
             key,
         }
@@ -202,109 +204,109 @@ impl Job {
     ///
     /// A job with a requested cancel is cancelled. A job whose pause was withdrawn becomes Ready. `NewerInput`: an
     /// input may answer the question already, so the agent must continue.
-    pub fn yielded(&self, fence: &Fence, yielded: &Yielded, now: Timestamp) -> Result<Self, NotNow> {
+    pub fn suspend(&self, fence: &Fence, yielded: &SuspendReport, now: Timestamp) -> Result<Self, TransitionRefusal> {
         let known = self.ended_by.as_ref();
         if known.is_some_and(|by| by.finish.as_ref() == Some(&yielded.id) && by.attempt == fence.attempt) {
-            return Err(NotNow::Already);
+            return Err(TransitionRefusal::AlreadyDone);
         }
-        let runner = self.held_by(fence)?.runner.clone();
-        let question = match &yielded.rest {
-            Rest::Asks { question } if self.status == Status::Executing => Some(question),
-            Rest::Asks { .. } => return Err(NotNow::Status(self.status)),
+        let runner = self.check_fence(fence)?.runner.clone();
+        let question = match &yielded.suspension {
+            Suspension::Question { question } if self.status == JobStatus::Executing => Some(question),
+            Suspension::Question { .. } => return Err(TransitionRefusal::WrongStatus(self.status)),
             // Also allowed from Syncing: a repeated request to push may arrive after the pause was withdrawn. A runner
             // that yields never pushes, even if the push was granted later.
-            Rest::Pauses => None,
+            Suspension::Pause => None,
         };
-        if self.want == Want::Cancel {
-            return Ok(self.ended(End::Cancelled, Some(yielded.id.clone()), now));
+        if self.want == DesiredState::Cancel {
+            return Ok(self.end(End::Cancelled, Some(yielded.id.clone()), now));
         }
         if question.is_some() && yielded.inputs < self.inputs {
-            return Err(NotNow::NewerInput);
+            return Err(TransitionRefusal::NewerInput);
         }
         let mut job = match (question, self.want) {
-            (None, Want::Run) => self.goes_on(now),
+            (None, DesiredState::Run) => self.to_ready(now),
             _ => self.clone(),
         };
         match question {
             Some(question) => {
-                job.stands_still(Status::AwaitingInput, now);
+                job.enter_suspended(JobStatus::AwaitingInput, now);
                 job.pause = None;
-                job.question = Some(Question { text: clipped_lines(question, LONGEST_QUESTION), at: now });
+                job.question = Some(Question { text: truncate_lines(question, MAX_QUESTION_CHARS), at: now });
             }
-            None if self.want == Want::Pause => job.pauses_now(now),
+            None if self.want == DesiredState::Pause => job.enter_paused(now),
             None => {}
         }
-        job.hears_up_to(yielded.inputs);
+        job.raise_acked_inputs(yielded.inputs);
         if let Some(agent) = &yielded.agent {
             let session = Session::new(agent, yielded.session.as_deref(), runner, self.attempt);
             job.session = Some(Session { inputs: yielded.inputs.min(self.inputs), ..session });
         }
-        job.ended_by = Some(EndedBy { attempt: self.attempt, finish: Some(yielded.id.clone()) });
+        job.ended_by = Some(LastReport { attempt: self.attempt, finish: Some(yielded.id.clone()) });
         Ok(job)
     }
 
     /// Ends a job that was suspended too long: AwaitingInput fails, Paused is cancelled.
-    pub fn expired(&self, now: Timestamp) -> Result<Self, NotNow> {
-        let Some(until) = self.rests_until() else { return Err(NotNow::Status(self.status)) };
+    pub fn expire_suspension(&self, now: Timestamp) -> Result<Self, TransitionRefusal> {
+        let Some(until) = self.suspended_until() else { return Err(TransitionRefusal::WrongStatus(self.status)) };
         if now < until {
-            return Err(NotNow::NotBefore(until));
+            return Err(TransitionRefusal::NotBefore(until));
         }
-        let limit = Span::from(self.policy.rest_at_most());
-        if self.status == Status::AwaitingInput {
-            return Ok(self.ended(End::Failed(Failure::InputTimeout { limit }, None), None, now));
+        let limit = Span::from(self.policy.max_suspension());
+        if self.status == JobStatus::AwaitingInput {
+            return Ok(self.end(End::Failed(Failure::InputTimeout { limit }, None), None, now));
         }
         let reason = format!("it was not continued for {}", limit);
-        let mut job = self.ended(End::Cancelled, None, now);
+        let mut job = self.end(End::Cancelled, None, now);
         job.cancel = Some(Cancel::new("Pullyard", Some(&reason), now));
         Ok(job)
     }
 
     /// When its suspension expires.
-    pub fn rests_until(&self) -> Option<Timestamp> {
+    pub fn suspended_until(&self) -> Option<Timestamp> {
         let since = match self.status {
-            Status::AwaitingInput => self.question.as_ref().map(|question| question.at),
-            Status::Paused => self.pause.as_ref().map(|pause| pause.at),
+            JobStatus::AwaitingInput => self.question.as_ref().map(|question| question.at),
+            JobStatus::Paused => self.pause.as_ref().map(|pause| pause.at),
             _ => return None,
         };
         // If the start is missing, count from the creation; without a due time the job would never end.
-        Some(since.unwrap_or(self.created).plus(self.policy.rest_at_most()))
+        Some(since.unwrap_or(self.created).plus(self.policy.max_suspension()))
     }
 
     /// Whether this runner may claim it now. A suspended job is reserved for its earlier runner for a while, because
     /// that runner has a copy of the repository.
-    pub fn is_left_to(&self, runner: &RunnerId, now: Timestamp) -> bool {
+    pub fn may_be_claimed_by(&self, runner: &RunnerId, now: Timestamp) -> bool {
         let keeper = self.session.as_ref().and_then(|session| session.runner.as_ref());
-        keeper.is_none_or(|keeper| keeper == runner || now >= self.ready_since.plus(PREFERRED_FOR))
+        keeper.is_none_or(|keeper| keeper == runner || now >= self.ready_since.plus(RUNNER_AFFINITY))
     }
 
     /// Pauses a job that no attempt holds any more.
-    pub(super) fn pauses_now(&mut self, now: Timestamp) {
-        self.stands_still(Status::Paused, now);
+    pub(super) fn enter_paused(&mut self, now: Timestamp) {
+        self.enter_suspended(JobStatus::Paused, now);
         if let Some(pause) = &mut self.pause {
             pause.at = now;
         }
     }
 
-    fn stands_still(&mut self, status: Status, now: Timestamp) {
+    fn enter_suspended(&mut self, status: JobStatus, now: Timestamp) {
         if self.run.is_some() {
-            self.leaves_its_attempt(now);
+            self.clear_attempt(now);
         } else if self.dispatch.starting {
             // A starting task may no longer claim, even if the job is continued before it does.
-            self.dispatch.buries_its_task();
+            self.dispatch.reject_task();
             self.dispatch.starting = false;
         }
         self.status = status;
-        self.want = Want::Run;
-        self.went_on();
+        self.want = DesiredState::Run;
+        self.reset_sweep_backoff();
     }
 
-    fn goes_on(&self, now: Timestamp) -> Self {
+    fn to_ready(&self, now: Timestamp) -> Self {
         let mut job = self.clone();
         if job.run.is_some() {
-            job.leaves_its_attempt(now);
+            job.clear_attempt(now);
         }
-        job.status = Status::Ready;
-        job.want = Want::Run;
+        job.status = JobStatus::Ready;
+        job.want = DesiredState::Run;
         job.pause = None;
         job.question = None;
         // The count of model troubles begins again.
@@ -312,7 +314,7 @@ impl Job {
         job.ready_since = now;
         job.dispatch.fault = None;
         job.dispatch.due = now;
-        job.went_on();
+        job.reset_sweep_backoff();
         job
     }
 }

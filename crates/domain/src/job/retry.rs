@@ -1,22 +1,22 @@
 //! Retries: a new job that repeats the work of an ended one.
 
-use super::{Continues, Job, Kind, Status};
+use super::{ContinuedPullRequest, Job, JobKind, JobStatus};
 use crate::failure::Failure;
 use crate::id::JobId;
 use crate::project::Settings;
 use crate::ticket::Ticket;
 
 /// Errors: the status that prevents a retry.
-pub fn may_be_retried(of: &Job) -> Result<(), Status> {
+pub fn check_retryable(of: &Job) -> Result<(), JobStatus> {
     match of.status {
-        Status::Failed | Status::Cancelled => Ok(()),
+        JobStatus::Failed | JobStatus::Cancelled => Ok(()),
         status => Err(status),
     }
 }
 
 /// Whether a retry should resume the agent's work after this failure. Not if the work itself caused the failure: the
 /// same session would fail again.
-pub fn leaves_work(failure: &Failure) -> bool {
+pub fn is_resumable(failure: &Failure) -> bool {
     !matches!(
         failure,
         Failure::SessionLost {}
@@ -37,42 +37,43 @@ pub fn leaves_work(failure: &Failure) -> bool {
 
 /// Whether a retry resumes the work of the other job, if that left any. A cancelled job is not resumed, because the
 /// user wanted other work. Work belongs to its repository.
-pub fn goes_on_from(retry: &Job, of: &Job) -> bool {
+pub fn resumes_work_of(retry: &Job, of: &Job) -> bool {
     let same = retry.integration == of.integration && retry.repository == of.repository && retry.kind == of.kind;
-    retry.retry_of.as_ref() == Some(&of.id) && same && of.failure.as_ref().is_some_and(leaves_work)
+    retry.retry_of.as_ref() == Some(&of.id) && same && of.failure.as_ref().is_some_and(is_resumable)
 }
 
 /// Whether the unanswered reviews of an ended job pass to its ticket's next job.
 ///
 /// `last`: the first job in the retry chain of the ticket's last job, if that did not complete. Reviews of a revision
 /// stay assigned to the first job of its chain, so for older chains it is unknown whether a retry answered them.
-pub fn leaves_reviews(of: &Job, last: Option<&JobId>) -> bool {
-    may_be_retried(of).is_ok() && (of.kind == Kind::Implement || last == Some(&of.id))
+pub fn passes_on_reviews(of: &Job, last: Option<&JobId>) -> bool {
+    check_retryable(of).is_ok() && (of.kind == JobKind::Implement || last == Some(&of.id))
 }
 
 /// Whether Pullyard cancelled a revision before an agent read its reviews. An author who withdraws a request and
 /// repeats it has had no answer.
-pub fn left_unheard(of: &Job) -> bool {
+pub fn is_withdrawn_unread(of: &Job) -> bool {
     let by_itself = of.cancel.as_ref().is_some_and(|cancel| cancel.because.is_some());
-    of.kind == Kind::Revise && of.status == Status::Cancelled && by_itself && !of.worked
+    of.kind == JobKind::Revise && of.status == JobStatus::Cancelled && by_itself && !of.worked
 }
 
 /// Whether a job handled its reviews, so that their comments are given to no other job.
-pub fn did_what_was_asked(of: &Job) -> bool {
-    of.status == Status::Completed
+pub fn has_handled_reviews(of: &Job) -> bool {
+    of.status == JobStatus::Completed
 }
 
 /// Turns a planned job, and its ticket, into the retry of another job.
 ///
 /// The ticket returns to the trigger status, as if it had entered it, and the job's end moves it from there. Its badge
 /// is removed earlier. Without a ticket, the retry continues the pull request of the other job.
-pub fn as_retry(of: &Job, settings: &Settings, mut job: Job, ticket: Option<Ticket>) -> (Job, Option<Ticket>) {
+pub fn to_retry(of: &Job, settings: &Settings, mut job: Job, ticket: Option<Ticket>) -> (Job, Option<Ticket>) {
     job.retry_of = Some(of.id.clone());
     if ticket.is_none() && of.integration == job.integration && of.repository == job.repository {
-        let left = |result: &super::JobResult| Continues { number: result.number, branch: result.branch.clone() };
+        let left =
+            |result: &super::JobResult| ContinuedPullRequest { number: result.number, branch: result.branch.clone() };
         job.continues = of.result.as_ref().map(left).or_else(|| of.continues.clone());
     }
-    (job, ticket.map(|ticket| ticket.put_back(&settings.statuses.trigger)))
+    (job, ticket.map(|ticket| ticket.for_retry(&settings.statuses.trigger)))
 }
 
 #[cfg(test)]

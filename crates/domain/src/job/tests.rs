@@ -14,58 +14,58 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-type Outcome = Result<Job, NotNow>;
+type Outcome = Result<Job, TransitionRefusal>;
 type Way = fn(&Job, Timestamp) -> Outcome;
 
 /// Every transition, tried by attempt 1 with claim `c1`; a claim is tried by a new runner.
 const WAYS: [(&str, Way); 21] = [
-    ("dispatched", |job, now| job.dispatched(now)),
-    ("start_named", |job, _| job.start_named(job.attempt + 1, job.dispatch.number, "task-9")),
+    ("dispatched", |job, now| job.begin_dispatch(now)),
+    ("start_named", |job, _| job.set_task(job.attempt + 1, job.dispatch.number, "task-9")),
     ("start_failed", |job, now| {
-        job.start_failed(job.attempt + 1, job.dispatch.number, DispatchFault::Throttled { times: 1 }, now)
+        job.record_start_fault(job.attempt + 1, job.dispatch.number, DispatchFault::Throttled { times: 1 }, now)
     }),
-    ("claimed", |job, now| job.claimed(&claim(job.attempt + 1, "c2"), now)),
-    ("pending", |job, now| to(job, Status::Pending, now)),
-    ("ready", |job, now| to(job, Status::Ready, now)),
-    ("preparing", |job, now| to(job, Status::Preparing, now)),
-    ("executing", |job, now| to(job, Status::Executing, now)),
-    ("syncing", |job, now| to(job, Status::Syncing, now)),
+    ("claimed", |job, now| job.claim(&claim(job.attempt + 1, "c2"), now)),
+    ("pending", |job, now| to(job, JobStatus::Pending, now)),
+    ("ready", |job, now| to(job, JobStatus::Ready, now)),
+    ("preparing", |job, now| to(job, JobStatus::Preparing, now)),
+    ("executing", |job, now| to(job, JobStatus::Executing, now)),
+    ("syncing", |job, now| to(job, JobStatus::Syncing, now)),
     ("completed", |job, now| by_runner(job, End::Completed(result()), now)),
     ("failed", |job, now| by_runner(job, End::Failed(no_changes(), None), now)),
     ("cancelled", |job, now| by_runner(job, End::Cancelled, now)),
-    ("given_up", |job, now| job.given_up(crashed(), now)),
-    ("requeued", |job, now| job.requeued(now)),
-    ("to_adopt", |job, now| job.requeued_to_adopt(crashed(), now)),
-    ("died", |job, now| job.container_died("task-c1", crashed(), now)),
-    ("paused", |job, now| to(job, Status::Paused, now)),
-    ("admitted", |job, now| job.admitted("c0ffee".into(), "9f3", now)),
-    ("asks", |job, now| job.yielded(&fence(job, 1, "c1"), &yielded(asks(), 0), now)),
-    ("yields", |job, now| job.yielded(&fence(job, 1, "c1"), &yielded(Rest::Pauses, 0), now)),
-    ("unread", |job, now| job.context_failed(ContextFault::Away { reason: "502".into() }, now)),
+    ("given_up", |job, now| job.fail(crashed(), now)),
+    ("requeued", |job, now| job.requeue(now)),
+    ("to_adopt", |job, now| job.requeue_to_adopt(crashed(), now)),
+    ("died", |job, now| job.record_container_stop("task-c1", crashed(), now)),
+    ("paused", |job, now| to(job, JobStatus::Paused, now)),
+    ("admitted", |job, now| job.admit("c0ffee".into(), "9f3", now)),
+    ("asks", |job, now| job.suspend(&fence(job, 1, "c1"), &yielded(asks(), 0), now)),
+    ("yields", |job, now| job.suspend(&fence(job, 1, "c1"), &yielded(Suspension::Pause, 0), now)),
+    ("unread", |job, now| job.record_context_fault(ContextFault::Away { reason: "502".into() }, now)),
 ];
 
-fn to(job: &Job, status: Status, now: Timestamp) -> Outcome {
-    job.progressed(&fence(job, 1, "c1"), status, now)
+fn to(job: &Job, status: JobStatus, now: Timestamp) -> Outcome {
+    job.advance(&fence(job, 1, "c1"), status, now)
 }
 
 fn by_runner(job: &Job, end: End, now: Timestamp) -> Outcome {
-    job.finished(&fence(job, 1, "c1"), &finish_id("f2"), end, now)
+    job.finish(&fence(job, 1, "c1"), &finish_id("f2"), end, now)
 }
 
 fn starting() -> Job {
-    ready().dispatched(at(10)).unwrap()
+    ready().begin_dispatch(at(10)).unwrap()
 }
 
 /// A job in every status, with the time of the try. Syncing appears twice: during and after its push window.
 fn places() -> Vec<(&'static str, Job, Timestamp)> {
-    let syncing = || active(Status::Syncing);
+    let syncing = || active(JobStatus::Syncing);
     vec![
         ("Pending", pending(), at(900)),
         ("Ready", ready(), at(900)),
         ("Ready, starting", starting(), at(900)),
-        ("Claimed", active(Status::Claimed), at(900)),
-        ("Preparing", active(Status::Preparing), at(900)),
-        ("Executing", active(Status::Executing), at(900)),
+        ("Claimed", active(JobStatus::Claimed), at(900)),
+        ("Preparing", active(JobStatus::Preparing), at(900)),
+        ("Executing", active(JobStatus::Executing), at(900)),
         ("Syncing, pushing", syncing(), at(210)),
         ("Syncing, overdue", syncing(), at(900)),
         ("AwaitingInput", asking(), at(900)),
@@ -80,16 +80,16 @@ fn cell(from: &Job, outcome: &Outcome) -> String {
     match outcome {
         Ok(next) if next.status == from.status => "stays".into(),
         Ok(next) => format!("{:?}", next.status),
-        Err(NotNow::Already) => "already".into(),
-        Err(NotNow::LeaseLost) => "lost".into(),
-        Err(NotNow::Status(at)) => {
+        Err(TransitionRefusal::AlreadyDone) => "already".into(),
+        Err(TransitionRefusal::LeaseLost) => "lost".into(),
+        Err(TransitionRefusal::WrongStatus(at)) => {
             assert_eq!(*at, from.status, "the refusal names another status");
             "-".into()
         }
-        Err(NotNow::NotBefore(_)) => "early".into(),
-        Err(NotNow::Unwanted) => "unwanted".into(),
-        Err(NotNow::NewerInput) => "newer".into(),
-        Err(NotNow::TooMany) => "full".into(),
+        Err(TransitionRefusal::NotBefore(_)) => "early".into(),
+        Err(TransitionRefusal::StopRequested) => "unwanted".into(),
+        Err(TransitionRefusal::NewerInput) => "newer".into(),
+        Err(TransitionRefusal::TooManyInputs) => "full".into(),
     }
 }
 
@@ -127,35 +127,35 @@ fn transitions_are_exactly_the_published_ones() {
 
 #[test]
 fn job_on_runners_gets_no_task() {
-    let job = Job { place: Place::Runners, ..starting() };
+    let job = Job { place: Placement::Runners, ..starting() };
     for (name, way) in &WAYS[..3] {
-        assert_eq!(way(&job, at(20)), Err(NotNow::Status(Status::Ready)), "{name}");
+        assert_eq!(way(&job, at(20)), Err(TransitionRefusal::WrongStatus(JobStatus::Ready)), "{name}");
     }
-    assert!(job.claimed(&claim(1, "c1"), at(20)).is_ok());
+    assert!(job.claim(&claim(1, "c1"), at(20)).is_ok());
 }
 
 #[test]
 fn each_status_is_terminal_active_or_neither() {
-    let of = |test: fn(Status) -> bool| {
-        Status::ALL.into_iter().filter(|s| test(*s)).map(Status::words).collect::<Vec<_>>().join(" ")
+    let of = |test: fn(JobStatus) -> bool| {
+        JobStatus::ALL.into_iter().filter(|s| test(*s)).map(JobStatus::label).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(of(Status::is_terminal), "Completed Failed Cancelled");
-    assert_eq!(of(Status::is_active), "Claimed Preparing Executing Syncing");
-    assert_eq!(Status::ALL.into_iter().collect::<BTreeSet<_>>().len(), 11);
-    for status in Status::ALL {
+    assert_eq!(of(JobStatus::is_terminal), "Completed Failed Cancelled");
+    assert_eq!(of(JobStatus::is_active), "Claimed Preparing Executing Syncing");
+    assert_eq!(JobStatus::ALL.into_iter().collect::<BTreeSet<_>>().len(), 11);
+    for status in JobStatus::ALL {
         assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
     }
 }
 
 /// Checks every call of a runner that needs a fence.
-fn check_fence(job: &Job, fence: &Fence, expected: &Result<(), NotNow>) {
+fn check_fence(job: &Job, fence: &Fence, expected: &Result<(), TransitionRefusal>) {
     let now = at(210);
     let outcomes = [
-        job.progressed(fence, job.status, now).map(drop),
-        job.finished(fence, &finish_id("f9"), End::Cancelled, now).map(drop),
-        job.held_by(fence).map(drop),
+        job.advance(fence, job.status, now).map(drop),
+        job.finish(fence, &finish_id("f9"), End::Cancelled, now).map(drop),
+        job.check_fence(fence).map(drop),
     ];
-    let allowed = [Err(NotNow::Already), Ok(()), Ok(())];
+    let allowed = [Err(TransitionRefusal::AlreadyDone), Ok(()), Ok(())];
     for (outcome, allowed) in outcomes.into_iter().zip(allowed) {
         assert_eq!(outcome, expected.clone().and(allowed), "{:?} {fence:?}", job.status);
     }
@@ -163,14 +163,14 @@ fn check_fence(job: &Job, fence: &Fence, expected: &Result<(), NotNow>) {
 
 #[test]
 fn only_the_holding_attempt_and_claim_move_a_job() {
-    let lost = Err(NotNow::LeaseLost);
-    for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
+    let lost = Err(TransitionRefusal::LeaseLost);
+    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
         // Attempt 2 holds the job.
-        let again = active(Status::Preparing).requeued(at(150)).unwrap();
-        let mut second = again.claimed(&claim(2, "c2"), at(160)).unwrap();
-        for phase in [Status::Preparing, Status::Executing, Status::Syncing] {
+        let again = active(JobStatus::Preparing).requeue(at(150)).unwrap();
+        let mut second = again.claim(&claim(2, "c2"), at(160)).unwrap();
+        for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
             if second.status != status {
-                second = second.progressed(&fence(&second, 2, "c2"), phase, at(170)).unwrap();
+                second = second.advance(&fence(&second, 2, "c2"), phase, at(170)).unwrap();
             }
         }
         assert_eq!((second.status, second.attempt), (status, 2));
@@ -184,101 +184,137 @@ fn only_the_holding_attempt_and_claim_move_a_job() {
 
 #[test]
 fn attempt_holds_nothing_after_a_requeue_or_an_end() {
-    let lost = Err(NotNow::LeaseLost);
-    let held = active(Status::Executing);
-    for gone in [held.requeued(at(210)).unwrap(), held.given_up(crashed(), at(210)).unwrap()] {
+    let lost = Err(TransitionRefusal::LeaseLost);
+    let held = active(JobStatus::Executing);
+    for gone in [held.requeue(at(210)).unwrap(), held.fail(crashed(), at(210)).unwrap()] {
         check_fence(&gone, &fence(&gone, 1, "c1"), &lost);
     }
 }
 
 #[test]
 fn claim_needs_the_number_of_the_next_attempt() {
-    let back = active(Status::Preparing).requeued(at(150)).unwrap();
-    assert_eq!(back.claimed(&claim(1, "c9"), at(160)), Err(NotNow::LeaseLost));
-    assert_eq!(back.claimed(&claim(1, "c1"), at(160)), Err(NotNow::LeaseLost));
-    assert_eq!(back.claimed(&claim(3, "c9"), at(160)), Err(NotNow::LeaseLost));
-    assert_eq!(back.claimed(&claim(2, "c9"), at(160)).unwrap().attempt, 2);
+    let back = active(JobStatus::Preparing).requeue(at(150)).unwrap();
+    assert_eq!(back.claim(&claim(1, "c9"), at(160)), Err(TransitionRefusal::LeaseLost));
+    assert_eq!(back.claim(&claim(1, "c1"), at(160)), Err(TransitionRefusal::LeaseLost));
+    assert_eq!(back.claim(&claim(3, "c9"), at(160)), Err(TransitionRefusal::LeaseLost));
+    assert_eq!(back.claim(&claim(2, "c9"), at(160)).unwrap().attempt, 2);
     // The second claim of the same attempt fails.
-    assert_eq!(active(Status::Claimed).claimed(&claim(1, "c9"), at(160)), Err(NotNow::LeaseLost));
+    assert_eq!(active(JobStatus::Claimed).claim(&claim(1, "c9"), at(160)), Err(TransitionRefusal::LeaseLost));
 }
 
 #[test]
 fn cancelled_job_cannot_be_claimed_or_begin_a_push() {
-    let stopped = |job: Job| Job { want: Want::Cancel, ..job };
-    assert_eq!(stopped(ready()).claimed(&claim(1, "c1"), at(100)), Err(NotNow::Unwanted));
-    let executing = stopped(active(Status::Executing));
-    assert_eq!(to(&executing, Status::Syncing, at(210)), Err(NotNow::Unwanted));
-    assert!(to(&stopped(active(Status::Claimed)), Status::Preparing, at(210)).is_ok());
+    let stopped = |job: Job| Job { want: DesiredState::Cancel, ..job };
+    assert_eq!(stopped(ready()).claim(&claim(1, "c1"), at(100)), Err(TransitionRefusal::StopRequested));
+    let executing = stopped(active(JobStatus::Executing));
+    assert_eq!(to(&executing, JobStatus::Syncing, at(210)), Err(TransitionRefusal::StopRequested));
+    assert!(to(&stopped(active(JobStatus::Claimed)), JobStatus::Preparing, at(210)).is_ok());
     // A push that began before the cancel still completes the job.
-    let pushed = by_runner(&stopped(active(Status::Syncing)), End::Completed(result()), at(210)).unwrap();
-    assert_eq!(pushed.status, Status::Completed);
+    let pushed = by_runner(&stopped(active(JobStatus::Syncing)), End::Completed(result()), at(210)).unwrap();
+    assert_eq!(pushed.status, JobStatus::Completed);
 }
 
 #[track_caller]
-fn check_repeat(way: impl Fn(&Job) -> Outcome, job: &Job, refusal: NotNow) {
+fn check_repeat(way: impl Fn(&Job) -> Outcome, job: &Job, refusal: TransitionRefusal) {
     let next = way(job).unwrap();
     assert_eq!(way(&next), Err(refusal));
 }
 
 #[test]
 fn repeats_are_distinguished_from_new_calls() {
-    check_repeat(|job| job.dispatched(at(10)), &ready(), NotNow::Already);
-    check_repeat(|job| job.start_named(1, 1, "task-9"), &starting(), NotNow::Already);
-    check_repeat(|job| job.claimed(&claim(1, "c1"), at(100)), &starting(), NotNow::Already);
-    check_repeat(|job| to(job, Status::Preparing, at(200)), &active(Status::Claimed), NotNow::Already);
-    check_repeat(|job| to(job, Status::Executing, at(200)), &active(Status::Preparing), NotNow::Already);
-    check_repeat(|job| to(job, Status::Syncing, at(200)), &active(Status::Executing), NotNow::Already);
-    check_repeat(|job| by_runner(job, End::Completed(result()), at(210)), &active(Status::Syncing), NotNow::Already);
-    check_repeat(|job| by_runner(job, End::Cancelled, at(210)), &active(Status::Claimed), NotNow::Already);
-    check_repeat(|job| job.container_died("task-c1", crashed(), at(210)), &active(Status::Claimed), NotNow::Already);
+    check_repeat(|job| job.begin_dispatch(at(10)), &ready(), TransitionRefusal::AlreadyDone);
+    check_repeat(|job| job.set_task(1, 1, "task-9"), &starting(), TransitionRefusal::AlreadyDone);
+    check_repeat(|job| job.claim(&claim(1, "c1"), at(100)), &starting(), TransitionRefusal::AlreadyDone);
+    check_repeat(
+        |job| to(job, JobStatus::Preparing, at(200)),
+        &active(JobStatus::Claimed),
+        TransitionRefusal::AlreadyDone,
+    );
+    check_repeat(
+        |job| to(job, JobStatus::Executing, at(200)),
+        &active(JobStatus::Preparing),
+        TransitionRefusal::AlreadyDone,
+    );
+    check_repeat(
+        |job| to(job, JobStatus::Syncing, at(200)),
+        &active(JobStatus::Executing),
+        TransitionRefusal::AlreadyDone,
+    );
+    check_repeat(
+        |job| by_runner(job, End::Completed(result()), at(210)),
+        &active(JobStatus::Syncing),
+        TransitionRefusal::AlreadyDone,
+    );
+    check_repeat(
+        |job| by_runner(job, End::Cancelled, at(210)),
+        &active(JobStatus::Claimed),
+        TransitionRefusal::AlreadyDone,
+    );
+    check_repeat(
+        |job| job.record_container_stop("task-c1", crashed(), at(210)),
+        &active(JobStatus::Claimed),
+        TransitionRefusal::AlreadyDone,
+    );
     // These calls carry no id, so a repeat is refused for the new status.
-    check_repeat(|job| job.given_up(crashed(), at(210)), &active(Status::Claimed), NotNow::Status(Status::Failed));
-    check_repeat(|job| job.requeued(at(210)), &active(Status::Claimed), NotNow::Status(Status::Ready));
-    let failed = |job: &Job| job.start_failed(1, 1, DispatchFault::Silent { times: 1 }, at(20));
-    check_repeat(failed, &starting(), NotNow::LeaseLost);
+    check_repeat(
+        |job| job.fail(crashed(), at(210)),
+        &active(JobStatus::Claimed),
+        TransitionRefusal::WrongStatus(JobStatus::Failed),
+    );
+    check_repeat(
+        |job| job.requeue(at(210)),
+        &active(JobStatus::Claimed),
+        TransitionRefusal::WrongStatus(JobStatus::Ready),
+    );
+    let failed = |job: &Job| job.record_start_fault(1, 1, DispatchFault::Silent { times: 1 }, at(20));
+    check_repeat(failed, &starting(), TransitionRefusal::LeaseLost);
 }
 
 #[test]
 fn claim_is_a_repeat_while_it_holds_the_job() {
-    for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
-        assert_eq!(active(status).claimed(&claim(1, "c1"), at(210)), Err(NotNow::Already), "{status:?}");
+    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
+        assert_eq!(active(status).claim(&claim(1, "c1"), at(210)), Err(TransitionRefusal::AlreadyDone), "{status:?}");
     }
     // After the job's end, a repeat must not make the runner work.
-    let over = active(Status::Claimed).given_up(crashed(), at(210)).unwrap();
-    assert_eq!(over.claimed(&claim(1, "c1"), at(220)), Err(NotNow::LeaseLost));
+    let over = active(JobStatus::Claimed).fail(crashed(), at(210)).unwrap();
+    assert_eq!(over.claim(&claim(1, "c1"), at(220)), Err(TransitionRefusal::LeaseLost));
 }
 
 #[test]
 fn claim_of_the_next_attempt_is_no_repeat_despite_its_id() {
-    for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
-        assert_eq!(active(status).claimed(&claim(2, "c1"), at(210)), Err(NotNow::Status(status)), "{status:?}");
+    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
+        assert_eq!(
+            active(status).claim(&claim(2, "c1"), at(210)),
+            Err(TransitionRefusal::WrongStatus(status)),
+            "{status:?}"
+        );
     }
 }
 
 #[test]
 fn repeated_finish_is_known_by_its_id_and_attempt() {
-    let done = finished(&active(Status::Syncing), End::Completed(result()));
+    let done = finished(&active(JobStatus::Syncing), End::Completed(result()));
     let again =
-        |attempt, finish| done.finished(&fence(&done, attempt, "c1"), &finish_id(finish), End::Cancelled, at(400));
-    assert_eq!(again(1, "f1"), Err(NotNow::Already));
-    assert_eq!(again(1, "f2"), Err(NotNow::LeaseLost));
-    assert_eq!(again(2, "f1"), Err(NotNow::LeaseLost));
-    let by_sweeper = active(Status::Claimed).given_up(crashed(), at(210)).unwrap();
-    assert_eq!(by_runner(&by_sweeper, End::Cancelled, at(220)), Err(NotNow::LeaseLost));
+        |attempt, finish| done.finish(&fence(&done, attempt, "c1"), &finish_id(finish), End::Cancelled, at(400));
+    assert_eq!(again(1, "f1"), Err(TransitionRefusal::AlreadyDone));
+    assert_eq!(again(1, "f2"), Err(TransitionRefusal::LeaseLost));
+    assert_eq!(again(2, "f1"), Err(TransitionRefusal::LeaseLost));
+    let by_sweeper = active(JobStatus::Claimed).fail(crashed(), at(210)).unwrap();
+    assert_eq!(by_runner(&by_sweeper, End::Cancelled, at(220)), Err(TransitionRefusal::LeaseLost));
 }
 
 #[test]
 fn only_its_runner_ends_a_job_before_push_until() {
-    let pushing = active(Status::Syncing);
-    let until = at(200).plus(PUSH_FOR);
+    let pushing = active(JobStatus::Syncing);
+    let until = at(200).plus(PUSH_WINDOW);
     assert_eq!(pushing.push_until, Some(until));
     for early in [at(200), just_before(until)] {
-        assert_eq!(pushing.given_up(crashed(), early), Err(NotNow::NotBefore(until)));
-        assert_eq!(pushing.requeued(early), Err(NotNow::NotBefore(until)));
-        assert_eq!(pushing.requeued_to_adopt(crashed(), early), Err(NotNow::NotBefore(until)));
+        assert_eq!(pushing.fail(crashed(), early), Err(TransitionRefusal::NotBefore(until)));
+        assert_eq!(pushing.requeue(early), Err(TransitionRefusal::NotBefore(until)));
+        assert_eq!(pushing.requeue_to_adopt(crashed(), early), Err(TransitionRefusal::NotBefore(until)));
     }
-    assert_eq!(pushing.given_up(crashed(), until).unwrap().status, Status::Failed);
-    assert_eq!(pushing.requeued(until).unwrap().status, Status::Ready);
+    assert_eq!(pushing.fail(crashed(), until).unwrap().status, JobStatus::Failed);
+    assert_eq!(pushing.requeue(until).unwrap().status, JobStatus::Ready);
     for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
         let ended = by_runner(&pushing, end, at(200)).unwrap();
         assert!(ended.status.is_terminal() && ended.push_until.is_none());
@@ -287,40 +323,40 @@ fn only_its_runner_ends_a_job_before_push_until() {
 
 #[test]
 fn repeated_push_request_does_not_extend_the_window() {
-    assert_eq!(to(&active(Status::Syncing), Status::Syncing, at(300)), Err(NotNow::Already));
-    for status in [Status::Claimed, Status::Preparing, Status::Executing] {
+    assert_eq!(to(&active(JobStatus::Syncing), JobStatus::Syncing, at(300)), Err(TransitionRefusal::AlreadyDone));
+    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing] {
         assert_eq!(active(status).push_until, None, "{status:?}");
     }
 }
 
 #[test]
 fn claim_holds_the_job_and_clears_start_faults() {
-    let faulty = starting().start_failed(1, 1, DispatchFault::Throttled { times: 1 }, at(20)).unwrap();
-    let job = faulty.dispatched(at(30)).unwrap().claimed(&claim(1, "c1"), at(40)).unwrap();
+    let faulty = starting().record_start_fault(1, 1, DispatchFault::Throttled { times: 1 }, at(20)).unwrap();
+    let job = faulty.begin_dispatch(at(30)).unwrap().claim(&claim(1, "c1"), at(40)).unwrap();
     assert_eq!(job.dispatch.fault, None);
     assert!(!job.dispatch.starting);
     let run = job.run.clone().unwrap();
     assert_eq!((run.started, run.task.as_deref(), run.died.as_ref()), (at(40), Some("task-c1"), None));
-    assert_eq!((job.status, job.attempt, job.worked), (Status::Claimed, 1, false));
+    assert_eq!((job.status, job.attempt, job.worked), (JobStatus::Claimed, 1, false));
 }
 
 #[test]
 fn job_counts_as_worked_from_executing_on() {
     let worked = |status| active(status).worked;
-    assert!(!worked(Status::Claimed) && !worked(Status::Preparing));
-    assert!(worked(Status::Executing) && worked(Status::Syncing));
-    let back = active(Status::Executing).requeued(at(210)).unwrap();
-    assert!(back.claimed(&claim(2, "c2"), at(220)).unwrap().worked, "a requeue does not undo work");
+    assert!(!worked(JobStatus::Claimed) && !worked(JobStatus::Preparing));
+    assert!(worked(JobStatus::Executing) && worked(JobStatus::Syncing));
+    let back = active(JobStatus::Executing).requeue(at(210)).unwrap();
+    assert!(back.claim(&claim(2, "c2"), at(220)).unwrap().worked, "a requeue does not undo work");
 }
 
 #[test]
 fn requeue_clears_all_attempt_state_but_the_number() {
-    let mut job = active(Status::Syncing).container_died("task-c1", crashed(), at(210)).unwrap();
+    let mut job = active(JobStatus::Syncing).record_container_stop("task-c1", crashed(), at(210)).unwrap();
     job.tries = 3;
     job.not_before = Some(at(300));
-    let back = job.requeued(at(400)).unwrap();
+    let back = job.requeue(at(400)).unwrap();
     let expected = Job {
-        status: Status::Ready,
+        status: JobStatus::Ready,
         ready_since: at(400),
         attempt: 1,
         worked: true,
@@ -338,30 +374,30 @@ fn requeue_clears_all_attempt_state_but_the_number() {
         ..ready()
     };
     assert_eq!(back, expected);
-    assert_eq!(back.requeued(at(410)), Err(NotNow::Status(Status::Ready)));
-    let second = back.claimed(&claim(2, "c2"), at(420)).unwrap().requeued(at(430)).unwrap();
+    assert_eq!(back.requeue(at(410)), Err(TransitionRefusal::WrongStatus(JobStatus::Ready)));
+    let second = back.claim(&claim(2, "c2"), at(420)).unwrap().requeue(at(430)).unwrap();
     assert_eq!((second.attempt, second.requeues), (2, 2));
 }
 
 #[test]
 fn end_records_attempt_time_and_outcome() {
-    let pushed = by_runner(&active(Status::Syncing), End::Failed(no_changes(), Some(result())), at(210)).unwrap();
-    assert_eq!((pushed.status, pushed.ended_at), (Status::Failed, Some(at(210))));
+    let pushed = by_runner(&active(JobStatus::Syncing), End::Failed(no_changes(), Some(result())), at(210)).unwrap();
+    assert_eq!((pushed.status, pushed.ended_at), (JobStatus::Failed, Some(at(210))));
     assert_eq!((pushed.failure.clone(), pushed.result.clone()), (Some(no_changes()), Some(result())));
     let finish = Some(finish_id("f2"));
-    assert_eq!(pushed.ended_by, Some(EndedBy { attempt: 1, finish }));
+    assert_eq!(pushed.ended_by, Some(LastReport { attempt: 1, finish }));
     assert_eq!(pushed.attempt_end(), AttemptEnd::Failed { failure: no_changes() });
 
-    let done = by_runner(&active(Status::Syncing), End::Completed(result()), at(210)).unwrap();
+    let done = by_runner(&active(JobStatus::Syncing), End::Completed(result()), at(210)).unwrap();
     assert_eq!((done.failure.clone(), done.result.clone()), (None, Some(result())));
     assert_eq!(done.attempt_end(), AttemptEnd::Completed {});
 
-    let stopped = by_runner(&active(Status::Executing), End::Cancelled, at(210)).unwrap();
+    let stopped = by_runner(&active(JobStatus::Executing), End::Cancelled, at(210)).unwrap();
     assert_eq!((stopped.failure.clone(), stopped.result.clone()), (None, None));
     assert_eq!(stopped.attempt_end(), AttemptEnd::Cancelled {});
 
-    let unclaimed = ready().given_up(crashed(), at(210)).unwrap();
-    assert_eq!(unclaimed.ended_by, Some(EndedBy { attempt: 0, finish: None }));
+    let unclaimed = ready().fail(crashed(), at(210)).unwrap();
+    assert_eq!(unclaimed.ended_by, Some(LastReport { attempt: 0, finish: None }));
     assert_eq!((unclaimed.failure, unclaimed.result), (Some(crashed()), None));
 }
 
@@ -369,21 +405,21 @@ fn end_records_attempt_time_and_outcome() {
 fn stored_failures_are_clipped() {
     let long = || crate::failure::Failure::Unknown { last_words: "x".repeat(9_000) };
     let stored = |job: Job| serde_json::to_string(&job).unwrap().len();
-    let small = stored(active(Status::Syncing)) + 500;
-    assert!(stored(by_runner(&active(Status::Syncing), End::Failed(long(), None), at(210)).unwrap()) < small);
-    assert!(stored(ready().given_up(long(), at(210)).unwrap()) < small);
-    assert!(stored(active(Status::Claimed).container_died("task-c1", long(), at(210)).unwrap()) < small);
+    let small = stored(active(JobStatus::Syncing)) + 500;
+    assert!(stored(by_runner(&active(JobStatus::Syncing), End::Failed(long(), None), at(210)).unwrap()) < small);
+    assert!(stored(ready().fail(long(), at(210)).unwrap()) < small);
+    assert!(stored(active(JobStatus::Claimed).record_container_stop("task-c1", long(), at(210)).unwrap()) < small);
     let refused = DispatchFault::Refused { reason: "x".repeat(9_000), times: 1 };
-    assert!(stored(starting().start_failed(1, 1, refused, at(20)).unwrap()) < small);
+    assert!(stored(starting().record_start_fault(1, 1, refused, at(20)).unwrap()) < small);
     let died = DispatchFault::Died { reason: "x".repeat(9_000), times: 1 };
-    assert!(stored(starting().start_failed(1, 1, died, at(20)).unwrap()) < small);
+    assert!(stored(starting().record_start_fault(1, 1, died, at(20)).unwrap()) < small);
 }
 
 #[test]
 fn task_death_is_recorded_only_for_the_holding_task() {
-    let held = active(Status::Executing);
-    assert_eq!(held.container_died("task-other", crashed(), at(210)), Err(NotNow::LeaseLost));
-    let noted = held.container_died("task-c1", crashed(), at(210)).unwrap();
+    let held = active(JobStatus::Executing);
+    assert_eq!(held.record_container_stop("task-other", crashed(), at(210)), Err(TransitionRefusal::LeaseLost));
+    let noted = held.record_container_stop("task-c1", crashed(), at(210)).unwrap();
     let died = noted.run.clone().unwrap().died.unwrap();
     assert_eq!((died.at, died.failure), (at(210), crashed()));
     // A finish of the runner may still arrive and takes precedence.
@@ -412,12 +448,12 @@ proptest! {
             let (n, d) = (job.attempt + 1, job.dispatch.number);
             let held = fence(&job, job.attempt, "c");
             let next = match way {
-                0 | 1 => job.dispatched(now),
-                2 => job.start_failed(n, d, THROTTLED, now),
-                3 => job.claimed(&claim(n, "c"), now),
-                4 => job.progressed(&held, Status::Preparing, now),
-                5 => job.requeued(now),
-                _ => job.start_named(n, d, "t"),
+                0 | 1 => job.begin_dispatch(now),
+                2 => job.record_start_fault(n, d, THROTTLED, now),
+                3 => job.claim(&claim(n, "c"), now),
+                4 => job.advance(&held, JobStatus::Preparing, now),
+                5 => job.requeue(now),
+                _ => job.set_task(n, d, "t"),
             };
             let Ok(next) = next else { continue };
             prop_assert!(next.attempt >= job.attempt && next.attempt <= job.attempt + 1);
@@ -431,7 +467,7 @@ proptest! {
     #[test]
     fn no_transition_leaves_a_terminal_status(place in 10..13usize, secs in 0..100_000u64, cancel: bool, died: bool) {
         let (_, job, _) = places().swap_remove(place);
-        let mut job = Job { want: if cancel { Want::Cancel } else { Want::Run }, ..job };
+        let mut job = Job { want: if cancel { DesiredState::Cancel } else { DesiredState::Run }, ..job };
         if died {
             job.dispatch.starting = true;
             job.push_until = Some(at(secs));
@@ -439,22 +475,22 @@ proptest! {
         for (name, way) in WAYS {
             prop_assert!(way(&job, at(secs)).is_err(), "{name} leads out of {:?}", job.status);
         }
-        prop_assert!(job.claimed(&claim(1, "c1"), at(secs)).is_err());
+        prop_assert!(job.claim(&claim(1, "c1"), at(secs)).is_err());
     }
 }
 
 #[test]
 fn story_reaches_every_active_status() {
-    for status in Status::ALL.into_iter().filter(|status| status.is_active()) {
+    for status in JobStatus::ALL.into_iter().filter(|status| status.is_active()) {
         assert_eq!(worked_to(&starting(), status).status, status);
     }
 }
 
 #[test]
 fn reviews_come_from_the_revised_or_continued_pull_request() {
-    let going_on = |job: Job| Job { continues: Some(Continues { number: 7, branch: "b".into() }), ..job };
+    let going_on = |job: Job| Job { continues: Some(ContinuedPullRequest { number: 7, branch: "b".into() }), ..job };
     let of = |number| Some(crate::story::pull_request_id(number));
-    assert_eq!((ready().pull_request(), ready().reviewed()), (None, None));
-    assert_eq!((going_on(ready()).pull_request(), going_on(ready()).reviewed()), (None, of(7)));
-    assert_eq!((going_on(pending()).pull_request(), going_on(pending()).reviewed()), (of(231), of(231)));
+    assert_eq!((ready().pull_request(), ready().reviewed_pull_request()), (None, None));
+    assert_eq!((going_on(ready()).pull_request(), going_on(ready()).reviewed_pull_request()), (None, of(7)));
+    assert_eq!((going_on(pending()).pull_request(), going_on(pending()).reviewed_pull_request()), (of(231), of(231)));
 }

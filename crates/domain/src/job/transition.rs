@@ -16,7 +16,7 @@
 //! | AwaitingInput, Paused | Ready | a user's input ([`Job::told`]); Paused also when it is continued |
 //! | AwaitingInput, Paused | Failed, Cancelled | no answer or continue in time ([`Job::expired`]) |
 //! | Syncing | Ready | requeue after a platform fault, once its runner may no longer push |
-//! | Claimed … Syncing | Ready | once after a possible push, only to adopt it ([`Job::requeued_to_adopt`]) |
+//! | Claimed … Syncing | Ready | once after a possible push, only to adopt it ([`Job::requeue_to_adopt`]) |
 //! | Pending, Ready, AwaitingInput, Paused | Cancelled | a user ([`Job::cancelled`]) |
 //! | Pending | Ready | its reviews were read ([`Job::admitted`]) |
 //! | Pending | Failed | its reviews cannot be read |
@@ -33,7 +33,9 @@
 //! whether an attempt searched for the push. The same holds for a job that failed before it could search.
 
 use super::fault::DispatchFault;
-use super::{AttemptEnd, Dispatch, EndedBy, Job, JobResult, Looked, Place, Run, Status, Want};
+use super::{
+    ActiveAttempt, AttemptEnd, DesiredState, Dispatch, Job, JobResult, JobStatus, LastReport, Placement, PushSearch,
+};
 use crate::failure::Failure;
 use crate::id::{ClaimId, FinishId, InstanceId, JobId, RunnerId};
 use crate::time::Timestamp;
@@ -41,26 +43,26 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The sweeper starts a Ready job after this time, in case its message was lost.
-pub const WAKE_WITHIN: Duration = Duration::from_secs(60);
+pub const WAKE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Limit from the start of a task to its claim.
-pub const START_WITHIN: Duration = Duration::from_secs(300);
+pub const START_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// While a push may be under way, only the runner may end the job, for at most this long.
-pub const PUSH_FOR: Duration = Duration::from_secs(120);
+pub const PUSH_WINDOW: Duration = Duration::from_secs(120);
 
 /// Wait for a finish that was sent before the container stopped.
 pub const FINISH_GRACE: Duration = Duration::from_secs(15);
 
 /// Most stopped tasks stored per attempt. A claim comes within seconds, starts are minutes apart, and the item must
 /// stay small.
-const MOST_DEAD: usize = 10;
+const MAX_DEAD_TASKS: usize = 10;
 
 impl Dispatch {
     /// Rejects a later claim of the current task.
-    pub(super) fn buries_its_task(&mut self) {
+    pub(super) fn reject_task(&mut self) {
         self.dead.extend(self.task.take());
-        let forgotten = self.dead.len().saturating_sub(MOST_DEAD);
+        let forgotten = self.dead.len().saturating_sub(MAX_DEAD_TASKS);
         self.dead.drain(..forgotten);
     }
 }
@@ -94,44 +96,44 @@ pub enum End {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotNow {
+pub enum TransitionRefusal {
     /// The same transition happened before.
-    Already,
+    AlreadyDone,
     /// Another attempt holds the job, or none does.
     LeaseLost,
     /// The job's status does not allow the transition.
-    Status(Status),
+    WrongStatus(JobStatus),
     NotBefore(Timestamp),
-    Unwanted,
+    StopRequested,
     /// A user sent input that the agent has not read.
     NewerInput,
-    TooMany,
+    TooManyInputs,
 }
 
 impl Job {
     /// Counts the start of a task. The start is repeated if no claim follows.
-    pub fn dispatched(&self, now: Timestamp) -> Result<Self, NotNow> {
-        self.must_be_ready_on_fargate()?;
+    pub fn begin_dispatch(&self, now: Timestamp) -> Result<Self, TransitionRefusal> {
+        self.check_ready_on_fargate()?;
         if self.dispatch.starting {
-            return Err(NotNow::Already);
+            return Err(TransitionRefusal::AlreadyDone);
         }
         let mut job = self.clone();
         job.dispatch.number += 1;
         job.dispatch.starting = true;
-        job.dispatch.due = now.plus(START_WITHIN);
+        job.dispatch.due = now.plus(START_TIMEOUT);
         job.dispatch.task = None;
-        job.went_on();
+        job.reset_sweep_backoff();
         Ok(job)
     }
 
     /// Stores the ARN of the task of start `number` of attempt `attempt`.
-    pub fn start_named(&self, attempt: u32, number: u32, task: &str) -> Result<Self, NotNow> {
-        self.must_be_ready_on_fargate()?;
+    pub fn set_task(&self, attempt: u32, number: u32, task: &str) -> Result<Self, TransitionRefusal> {
+        self.check_ready_on_fargate()?;
         if self.attempt + 1 != attempt || self.dispatch.number != number || !self.dispatch.starting {
-            return Err(NotNow::LeaseLost);
+            return Err(TransitionRefusal::LeaseLost);
         }
         if self.dispatch.task.as_deref() == Some(task) {
-            return Err(NotNow::Already);
+            return Err(TransitionRefusal::AlreadyDone);
         }
         let mut job = self.clone();
         job.dispatch.task = Some(task.into());
@@ -140,83 +142,83 @@ impl Job {
 
     /// Records that start `number` of attempt `attempt` failed: the job tries again later, or fails after too many
     /// starts. No attempt is used up.
-    pub fn start_failed(
+    pub fn record_start_fault(
         &self,
         attempt: u32,
         number: u32,
         fault: DispatchFault,
         now: Timestamp,
-    ) -> Result<Self, NotNow> {
-        self.must_be_ready_on_fargate()?;
+    ) -> Result<Self, TransitionRefusal> {
+        self.check_ready_on_fargate()?;
         if self.attempt + 1 != attempt || self.dispatch.number != number || !self.dispatch.starting {
-            return Err(NotNow::LeaseLost);
+            return Err(TransitionRefusal::LeaseLost);
         }
-        let fault = fault.after(self.dispatch.fault.as_ref());
+        let fault = fault.continue_count(self.dispatch.fault.as_ref());
         let mut job = self.clone();
         job.dispatch.starting = false;
         if matches!(fault, DispatchFault::Died { .. } | DispatchFault::Interrupted { .. }) {
-            job.dispatch.buries_its_task();
+            job.dispatch.reject_task();
         }
         job.dispatch.task = None;
-        job.dispatch.due = now.plus(fault.back_off());
+        job.dispatch.due = now.plus(fault.backoff());
         job.dispatch.fault = Some(fault);
         Ok(job)
     }
 
     /// Moves a waiting job to the place where its project now runs jobs, unless a task may be starting.
-    pub fn placed(&self, place: Place, now: Timestamp) -> Result<Self, NotNow> {
-        if self.status != Status::Ready || self.dispatch.starting {
-            return Err(NotNow::Status(self.status));
+    pub fn move_to(&self, place: Placement, now: Timestamp) -> Result<Self, TransitionRefusal> {
+        if self.status != JobStatus::Ready || self.dispatch.starting {
+            return Err(TransitionRefusal::WrongStatus(self.status));
         }
         if self.place == place {
-            return Err(NotNow::Already);
+            return Err(TransitionRefusal::AlreadyDone);
         }
         let mut job = self.clone();
         job.place = place;
         // `number` is not reset, because each start needs its own client token.
         job.dispatch.fault = None;
         job.dispatch.due = now;
-        job.went_on();
+        job.reset_sweep_backoff();
         Ok(job)
     }
 
     /// The failure after too many failed starts.
-    pub fn never_started(&self) -> Option<Failure> {
+    pub fn start_failure(&self) -> Option<Failure> {
         let fault = self.dispatch.fault.as_ref()?;
-        let enough = fault.gives_up_after().is_some_and(|most| fault.times() >= most);
-        (self.status == Status::Ready && enough)
-            .then(|| Failure::TaskNeverStarted { limit: START_WITHIN.into(), reason: fault.words() })
+        let enough = fault.max_in_a_row().is_some_and(|most| fault.times() >= most);
+        (self.status == JobStatus::Ready && enough)
+            .then(|| Failure::TaskNeverStarted { limit: START_TIMEOUT.into(), reason: fault.description() })
     }
 
-    pub fn claimed(&self, claim: &Claim, now: Timestamp) -> Result<Self, NotNow> {
+    pub fn claim(&self, claim: &Claim, now: Timestamp) -> Result<Self, TransitionRefusal> {
         if let Some(run) = &self.run
             && self.status.is_active()
             && run.claim == claim.claim
             && self.attempt == claim.attempt
         {
-            return Err(NotNow::Already);
+            return Err(TransitionRefusal::AlreadyDone);
         }
         if self.attempt + 1 != claim.attempt {
-            return Err(NotNow::LeaseLost);
+            return Err(TransitionRefusal::LeaseLost);
         }
-        if matches!(self.status, Status::Cancelled | Status::Paused | Status::AwaitingInput) {
+        if matches!(self.status, JobStatus::Cancelled | JobStatus::Paused | JobStatus::AwaitingInput) {
             // The job ended or was suspended while the task was starting. The task is stopped, which is no fault.
-            return Err(NotNow::Unwanted);
+            return Err(TransitionRefusal::StopRequested);
         }
-        if self.status != Status::Ready {
-            return Err(NotNow::Status(self.status));
+        if self.status != JobStatus::Ready {
+            return Err(TransitionRefusal::WrongStatus(self.status));
         }
-        if self.want != Want::Run {
-            return Err(NotNow::Unwanted);
+        if self.want != DesiredState::Run {
+            return Err(TransitionRefusal::StopRequested);
         }
         if claim.task.as_ref().is_some_and(|task| self.dispatch.dead.contains(task)) {
             // This task has stopped, and its stop is not reported a second time.
-            return Err(NotNow::LeaseLost);
+            return Err(TransitionRefusal::LeaseLost);
         }
         let mut job = self.clone();
-        job.status = Status::Claimed;
+        job.status = JobStatus::Claimed;
         job.attempt = claim.attempt;
-        job.run = Some(Run {
+        job.run = Some(ActiveAttempt {
             runner: claim.runner.clone(),
             instance: claim.instance.clone(),
             claim: claim.claim.clone(),
@@ -229,88 +231,94 @@ impl Job {
         job.dispatch.dead.clear();
         job.dispatch.fault = None;
         job.dispatch.trace = None;
-        job.went_on();
+        job.reset_sweep_backoff();
         Ok(job)
     }
 
-    /// Begins the next phase. A repeat of the current phase is `Already`.
-    pub fn progressed(&self, fence: &Fence, to: Status, now: Timestamp) -> Result<Self, NotNow> {
-        self.held_by(fence)?;
+    /// Begins the next phase. A repeat of the current phase is `AlreadyDone`.
+    pub fn advance(&self, fence: &Fence, to: JobStatus, now: Timestamp) -> Result<Self, TransitionRefusal> {
+        self.check_fence(fence)?;
         if self.status == to {
-            return Err(NotNow::Already);
+            return Err(TransitionRefusal::AlreadyDone);
         }
         let from = match to {
-            Status::Preparing => Status::Claimed,
-            Status::Executing => Status::Preparing,
-            Status::Syncing => Status::Executing,
-            _ => return Err(NotNow::Status(self.status)),
+            JobStatus::Preparing => JobStatus::Claimed,
+            JobStatus::Executing => JobStatus::Preparing,
+            JobStatus::Syncing => JobStatus::Executing,
+            _ => return Err(TransitionRefusal::WrongStatus(self.status)),
         };
         if self.status != from {
-            return Err(NotNow::Status(self.status));
+            return Err(TransitionRefusal::WrongStatus(self.status));
         }
-        if to == Status::Syncing && self.want != Want::Run {
-            return Err(NotNow::Unwanted);
+        if to == JobStatus::Syncing && self.want != DesiredState::Run {
+            return Err(TransitionRefusal::StopRequested);
         }
         let mut job = self.clone();
         job.status = to;
-        job.worked |= to == Status::Executing;
-        job.push_until = (to == Status::Syncing).then(|| now.plus(PUSH_FOR));
+        job.worked |= to == JobStatus::Executing;
+        job.push_until = (to == JobStatus::Syncing).then(|| now.plus(PUSH_WINDOW));
         Ok(job)
     }
 
-    pub fn finished(&self, fence: &Fence, finish: &FinishId, end: End, now: Timestamp) -> Result<Self, NotNow> {
+    pub fn finish(
+        &self,
+        fence: &Fence,
+        finish: &FinishId,
+        end: End,
+        now: Timestamp,
+    ) -> Result<Self, TransitionRefusal> {
         if let Some(by) = &self.ended_by
             && by.finish.as_ref() == Some(finish)
             && by.attempt == fence.attempt
         {
-            return Err(NotNow::Already);
+            return Err(TransitionRefusal::AlreadyDone);
         }
-        self.held_by(fence)?;
-        if matches!(end, End::Completed(_)) && self.status != Status::Syncing {
-            return Err(NotNow::Status(self.status));
+        self.check_fence(fence)?;
+        if matches!(end, End::Completed(_)) && self.status != JobStatus::Syncing {
+            return Err(TransitionRefusal::WrongStatus(self.status));
         }
-        Ok(self.ended(end, Some(finish.clone()), now))
+        Ok(self.end(end, Some(finish.clone()), now))
     }
 
     /// Ends a job that is overdue, dead or never claimed. A requested cancel takes precedence.
-    pub fn given_up(&self, failure: Failure, now: Timestamp) -> Result<Self, NotNow> {
-        self.may_be_taken_away(now)?;
-        Ok(self.ended(self.unless_cancelled(End::Failed(failure, None)), None, now))
+    pub fn fail(&self, failure: Failure, now: Timestamp) -> Result<Self, TransitionRefusal> {
+        self.check_not_pushing(now)?;
+        Ok(self.end(self.cancel_or(End::Failed(failure, None)), None, now))
     }
 
     /// Returns a job to Ready after a platform fault. The caller checks the limit of requeues. A requested cancel or
     /// pause takes effect instead.
     ///
     /// `lost_a_push` stays set, so that each later attempt searches for the pushed commit again.
-    pub fn requeued(&self, now: Timestamp) -> Result<Self, NotNow> {
-        self.may_be_taken_away(now)?;
+    pub fn requeue(&self, now: Timestamp) -> Result<Self, TransitionRefusal> {
+        self.check_not_pushing(now)?;
         if !self.status.is_active() {
-            return Err(NotNow::Status(self.status));
+            return Err(TransitionRefusal::WrongStatus(self.status));
         }
-        if self.want == Want::Cancel {
-            return Ok(self.ended(End::Cancelled, None, now));
+        if self.want == DesiredState::Cancel {
+            return Ok(self.end(End::Cancelled, None, now));
         }
         let mut job = self.clone();
         job.requeues += 1;
         job.lost_a_push = self.may_have_pushed();
-        job.goes_back(now);
+        job.release(now);
         Ok(job)
     }
 
     /// Requeues a job once more instead of failing it, because an attempt may have pushed. The next attempt only adopts
     /// the pushed commit. This uses up no requeue. A requested cancel or pause takes effect instead.
     ///
-    /// `Already`: this was tried before. `Status`: no attempt may have pushed, or none holds the job.
-    pub fn requeued_to_adopt(&self, loss: Failure, now: Timestamp) -> Result<Self, NotNow> {
-        self.may_be_taken_away(now)?;
+    /// `AlreadyDone`: this was tried before. `Status`: no attempt may have pushed, or none holds the job.
+    pub fn requeue_to_adopt(&self, loss: Failure, now: Timestamp) -> Result<Self, TransitionRefusal> {
+        self.check_not_pushing(now)?;
         if !self.status.is_active() || !self.may_have_pushed() {
-            return Err(NotNow::Status(self.status));
+            return Err(TransitionRefusal::WrongStatus(self.status));
         }
         if self.adopts.is_some() {
-            return Err(NotNow::Already);
+            return Err(TransitionRefusal::AlreadyDone);
         }
-        if self.want == Want::Cancel {
-            return Ok(self.ended(End::Cancelled, None, now));
+        if self.want == DesiredState::Cancel {
+            return Ok(self.end(End::Cancelled, None, now));
         }
         let mut job = self.clone();
         job.lost_a_push = true;
@@ -318,49 +326,54 @@ impl Job {
         // No agent runs, so the job resumes no session and waits for no model.
         job.session = None;
         job.model = None;
-        job.goes_back(now);
+        job.release(now);
         Ok(job)
     }
 
     /// Whether an attempt may have pushed without a report: the current one, or a lost one.
     pub fn may_have_pushed(&self) -> bool {
-        self.status == Status::Syncing || self.lost_a_push
+        self.status == JobStatus::Syncing || self.lost_a_push
     }
 
     /// Records that the runner's container stopped; the runner's finish may still arrive.
-    pub fn container_died(&self, task: &str, failure: Failure, now: Timestamp) -> Result<Self, NotNow> {
+    pub fn record_container_stop(
+        &self,
+        task: &str,
+        failure: Failure,
+        now: Timestamp,
+    ) -> Result<Self, TransitionRefusal> {
         let Some(run) = self.run.as_ref().filter(|run| self.status.is_active() && run.task.as_deref() == Some(task))
         else {
-            return Err(NotNow::LeaseLost);
+            return Err(TransitionRefusal::LeaseLost);
         };
         if run.died.is_some() {
-            return Err(NotNow::Already);
+            return Err(TransitionRefusal::AlreadyDone);
         }
         let mut job = self.clone();
         if let Some(run) = &mut job.run {
-            run.died = Some(super::Died { at: now, failure: failure.clipped() });
+            run.died = Some(super::ContainerStop { at: now, failure: failure.clipped() });
         }
-        job.went_on();
+        job.reset_sweep_backoff();
         Ok(job)
     }
 
     /// Checks that the attempt with this fence holds the job.
-    pub fn held_by(&self, fence: &Fence) -> Result<&Run, NotNow> {
+    pub fn check_fence(&self, fence: &Fence) -> Result<&ActiveAttempt, TransitionRefusal> {
         self.run
             .as_ref()
             .filter(|run| self.status.is_active() && self.attempt == fence.attempt && run.claim == fence.claim)
-            .ok_or(NotNow::LeaseLost)
+            .ok_or(TransitionRefusal::LeaseLost)
     }
 
     /// The end of the attempt, for its ATTEMPT item.
     pub fn attempt_end(&self) -> AttemptEnd {
         match (self.status, &self.failure) {
-            (Status::Completed, _) => AttemptEnd::Completed {},
-            (Status::Cancelled, _) => AttemptEnd::Cancelled {},
+            (JobStatus::Completed, _) => AttemptEnd::Completed {},
+            (JobStatus::Cancelled, _) => AttemptEnd::Cancelled {},
             // The loss belongs to an earlier attempt.
             (_, Some(failure)) => match &self.looked {
-                Some(Looked::FoundNothing {}) => AttemptEnd::FoundNothing {},
-                Some(Looked::Failed { failure }) => AttemptEnd::Failed { failure: failure.clone() },
+                Some(PushSearch::FoundNothing {}) => AttemptEnd::FoundNothing {},
+                Some(PushSearch::Failed { failure }) => AttemptEnd::Failed { failure: failure.clone() },
                 None => AttemptEnd::Failed { failure: failure.clone() },
             },
             (_, None) => AttemptEnd::Failed { failure: Failure::Unknown { last_words: String::new() } },
@@ -369,43 +382,43 @@ impl Job {
 
     /// The failure of the job. A job that adopts fails with its loss, unless it reached Syncing, which means that it
     /// found a push. `looked` records what is known about the lost push.
-    fn fails_by(&mut self, failure: Failure) -> Failure {
+    fn resolve_failure(&mut self, failure: Failure) -> Failure {
         // Every attempt searches before its agent starts, so later its own failure is sufficient.
-        let nobody_looked = matches!(self.status, Status::Ready | Status::Claimed | Status::Preparing);
+        let nobody_looked = matches!(self.status, JobStatus::Ready | JobStatus::Claimed | JobStatus::Preparing);
         if self.adopts.is_none() && !(self.lost_a_push && nobody_looked) {
             return failure;
         }
-        let has_found = self.status == Status::Syncing;
+        let has_found = self.status == JobStatus::Syncing;
         self.looked = Some(match &failure {
-            Failure::NothingPushed {} if !has_found => Looked::FoundNothing {},
-            _ => Looked::Failed { failure: failure.clone().clipped() },
+            Failure::NothingPushed {} if !has_found => PushSearch::FoundNothing {},
+            _ => PushSearch::Failed { failure: failure.clone().clipped() },
         });
         self.adopts.clone().filter(|_| !has_found).unwrap_or(failure)
     }
 
     /// Whether a cancel now leaves a possible push that no runner reports.
-    fn leaves_a_push_untold(&self, by_its_runner: bool) -> bool {
+    fn has_unreported_push(&self, by_its_runner: bool) -> bool {
         match self.status {
-            Status::Syncing => !by_its_runner || self.lost_a_push,
+            JobStatus::Syncing => !by_its_runner || self.lost_a_push,
             // Every attempt searches before its agent starts. An attempt that adopts gets here only if it found a push.
-            Status::Executing | Status::AwaitingInput => self.adopts.is_some(),
+            JobStatus::Executing | JobStatus::AwaitingInput => self.adopts.is_some(),
             _ => self.lost_a_push,
         }
     }
 
     /// Releases the attempt: Ready, or paused if a user requested that.
-    fn goes_back(&mut self, now: Timestamp) {
-        if self.want == Want::Pause {
-            return self.pauses_now(now);
+    fn release(&mut self, now: Timestamp) {
+        if self.want == DesiredState::Pause {
+            return self.enter_paused(now);
         }
-        self.leaves_its_attempt(now);
-        self.status = Status::Ready;
+        self.clear_attempt(now);
+        self.status = JobStatus::Ready;
         self.ready_since = now;
-        self.went_on();
+        self.reset_sweep_backoff();
     }
 
     /// Removes all data of the attempt except its number, and resets the count of starts.
-    pub(super) fn leaves_its_attempt(&mut self, now: Timestamp) {
+    pub(super) fn clear_attempt(&mut self, now: Timestamp) {
         self.run = None;
         self.push_until = None;
         self.dispatch.number = 0;
@@ -416,60 +429,60 @@ impl Job {
         self.dispatch.due = now;
     }
 
-    pub(super) fn went_on(&mut self) {
+    pub(super) fn reset_sweep_backoff(&mut self) {
         self.tries = 0;
         self.not_before = None;
     }
 
-    fn must_be_ready_on_fargate(&self) -> Result<(), NotNow> {
-        if self.status == Status::Ready && self.place == Place::Fargate {
+    fn check_ready_on_fargate(&self) -> Result<(), TransitionRefusal> {
+        if self.status == JobStatus::Ready && self.place == Placement::Fargate {
             Ok(())
         } else {
-            Err(NotNow::Status(self.status))
+            Err(TransitionRefusal::WrongStatus(self.status))
         }
     }
 
     /// Rejects a change by any caller but the runner while a push may be under way.
-    pub(super) fn may_be_taken_away(&self, now: Timestamp) -> Result<(), NotNow> {
-        if !matches!(self.status, Status::Pending | Status::Ready) && !self.status.is_active() {
-            return Err(NotNow::Status(self.status));
+    pub(super) fn check_not_pushing(&self, now: Timestamp) -> Result<(), TransitionRefusal> {
+        if !matches!(self.status, JobStatus::Pending | JobStatus::Ready) && !self.status.is_active() {
+            return Err(TransitionRefusal::WrongStatus(self.status));
         }
         match self.push_until {
-            Some(until) if now < until => Err(NotNow::NotBefore(until)),
+            Some(until) if now < until => Err(TransitionRefusal::NotBefore(until)),
             _ => Ok(()),
         }
     }
 
-    pub(super) fn ended(&self, end: End, finish: Option<FinishId>, now: Timestamp) -> Self {
+    pub(super) fn end(&self, end: End, finish: Option<FinishId>, now: Timestamp) -> Self {
         let mut job = self.clone();
         (job.status, job.failure, job.result) = match end {
-            End::Completed(result) => (Status::Completed, None, Some(result)),
-            End::Failed(failure, None) => (Status::Failed, Some(job.fails_by(failure).clipped()), None),
-            End::Failed(failure, result) => (Status::Failed, Some(failure.clipped()), result),
+            End::Completed(result) => (JobStatus::Completed, None, Some(result)),
+            End::Failed(failure, None) => (JobStatus::Failed, Some(job.resolve_failure(failure).clipped()), None),
+            End::Failed(failure, result) => (JobStatus::Failed, Some(failure.clipped()), result),
             End::Cancelled => {
-                job.lost_a_push = self.leaves_a_push_untold(finish.is_some());
-                (Status::Cancelled, None, None)
+                job.lost_a_push = self.has_unreported_push(finish.is_some());
+                (JobStatus::Cancelled, None, None)
             }
         };
-        job.ended_by = Some(EndedBy { attempt: self.attempt, finish });
+        job.ended_by = Some(LastReport { attempt: self.attempt, finish });
         job.ended_at = Some(now);
         job.push_until = None;
         job.waits = None;
-        job.want = Want::Run;
+        job.want = DesiredState::Run;
         job.pause = None;
         job.question = None;
         job.session = None;
         job.model = None;
-        if job.status != Status::Cancelled {
+        if job.status != JobStatus::Cancelled {
             job.cancel = None;
         }
-        let may_leave_a_task = job.may_leave_a_task();
+        let may_leave_a_task = job.may_have_orphaned_task();
         if let Some(run) = &mut job.run {
             // `run.task` is needed only while the task may still run. The ATTEMPT item has both fields.
             run.task = run.task.take().filter(|_| may_leave_a_task);
             run.died = None;
         }
-        job.went_on();
+        job.reset_sweep_backoff();
         job
     }
 }

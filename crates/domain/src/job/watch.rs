@@ -5,17 +5,17 @@ use crate::time::Timestamp;
 use std::time::Duration;
 
 /// How long one request counts as watching.
-const LASTS: Duration = Duration::from_secs(30);
+const WATCH_DURATION: Duration = Duration::from_secs(30);
 /// A watch is stored again only this close to its end: at most one write in 20 s for all users.
 const RENEW_WITHIN: Duration = Duration::from_secs(10);
-const WATCHED: Duration = Duration::from_millis(500);
-const UNWATCHED: Duration = Duration::from_secs(10);
+const WATCHED_INTERVAL: Duration = Duration::from_millis(500);
+const UNWATCHED_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Job {
     /// The end of the watch to store. `None`: the stored one suffices, or the job has ended.
-    pub fn watch(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn renew_watch(&self, now: Timestamp) -> Option<Timestamp> {
         let known = self.watched_until.is_some_and(|until| until > now.plus(RENEW_WITHIN));
-        (!known && !self.status.is_terminal()).then(|| now.plus(LASTS))
+        (!known && !self.status.is_terminal()).then(|| now.plus(WATCH_DURATION))
     }
 
     pub fn is_watched(&self, now: Timestamp) -> bool {
@@ -23,19 +23,19 @@ impl Job {
     }
 
     /// The interval at which its runner sends events.
-    pub fn send_every(&self, now: Timestamp) -> Duration {
-        if self.is_watched(now) { WATCHED } else { UNWATCHED }
+    pub fn send_interval(&self, now: Timestamp) -> Duration {
+        if self.is_watched(now) { WATCHED_INTERVAL } else { UNWATCHED_INTERVAL }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Status;
+    use crate::job::JobStatus;
     use crate::story;
 
     fn executing() -> Job {
-        Job { status: Status::Executing, ..story::job_and_ticket().0 }
+        Job { status: JobStatus::Executing, ..story::job_and_ticket().0 }
     }
 
     fn at(secs: i64) -> Timestamp {
@@ -45,17 +45,17 @@ mod tests {
     #[test]
     fn watch_is_stored_once_and_renewed_near_its_end() {
         let job = executing();
-        assert_eq!(job.watch(at(100)), Some(at(130)));
+        assert_eq!(job.renew_watch(at(100)), Some(at(130)));
         let job = Job { watched_until: Some(at(130)), ..job };
-        assert_eq!(job.watch(at(119)), None);
-        assert_eq!(job.watch(at(120)), Some(at(150)));
-        assert_eq!(Job { status: Status::Completed, ..job }.watch(at(500)), None);
+        assert_eq!(job.renew_watch(at(119)), None);
+        assert_eq!(job.renew_watch(at(120)), Some(at(150)));
+        assert_eq!(Job { status: JobStatus::Completed, ..job }.renew_watch(at(500)), None);
     }
 
     #[test]
     fn events_are_sent_faster_while_the_job_is_watched() {
         let job = Job { watched_until: Some(at(130)), ..executing() };
-        assert_eq!((job.is_watched(at(129)), job.send_every(at(129))), (true, WATCHED));
-        assert_eq!((job.is_watched(at(130)), job.send_every(at(130))), (false, UNWATCHED));
+        assert_eq!((job.is_watched(at(129)), job.send_interval(at(129))), (true, WATCHED_INTERVAL));
+        assert_eq!((job.is_watched(at(130)), job.send_interval(at(130))), (false, UNWATCHED_INTERVAL));
     }
 }

@@ -1,35 +1,35 @@
 use super::*;
-use crate::job::{Cancel, End, as_retry};
+use crate::job::{Cancel, End, to_retry};
 use crate::project::Settings;
 use crate::pull_request::{LastRevision, PullRequestLink};
 use crate::story::{
     REVIEW, TODO, TRIGGER, active, asking, at, crashed, entry, finished, job_and_ticket, job_id, linked, no_changes,
     pull_request_id, ready, result, revision, ticket_in, worked_to,
 };
-use crate::ticket::Wanted;
+use crate::ticket::DesiredState;
 
 fn completed() -> Job {
-    finished(&active(Status::Syncing), End::Completed(result()))
+    finished(&active(JobStatus::Syncing), End::Completed(result()))
 }
 
-fn failed(in_status: Status) -> Job {
+fn failed(in_status: JobStatus) -> Job {
     finished(&active(in_status), End::Failed(no_changes(), None))
 }
 
 fn failed_after_the_push() -> Job {
-    finished(&active(Status::Syncing), End::Failed(no_changes(), Some(result())))
+    finished(&active(JobStatus::Syncing), End::Failed(no_changes(), Some(result())))
 }
 
-fn cancelled(in_status: Status) -> Job {
+fn cancelled(in_status: JobStatus) -> Job {
     finished(&active(in_status), End::Cancelled)
 }
 
-fn given_up(in_status: Status) -> Job {
-    active(in_status).given_up(crashed(), at(900)).unwrap()
+fn given_up(in_status: JobStatus) -> Job {
+    active(in_status).fail(crashed(), at(900)).unwrap()
 }
 
 fn never_started() -> Job {
-    ready().given_up(crashed(), at(900)).unwrap()
+    ready().fail(crashed(), at(900)).unwrap()
 }
 
 /// The ticket that the jobs above lock.
@@ -47,7 +47,7 @@ fn words(before: &Ticket, after: &Ticket) -> String {
         None => "stays".to_owned(),
         Some(wanted) => format!("{:?} from {}", wanted.to, wanted.expected),
     };
-    let badge = after.wanted.badge.map_or("no badge", Badge::words);
+    let badge = after.wanted.badge.map_or("no badge", Badge::display_name);
     let last = match &after.last_job {
         last if *last == before.last_job => "not the last job".to_owned(),
         last => format!("{:?}", last.as_ref().unwrap().outcome),
@@ -60,7 +60,7 @@ fn words(before: &Ticket, after: &Ticket) -> String {
 
 #[track_caller]
 fn check(ended: &Job, before: &Ticket, expected: &str) {
-    let after = ticket_after(ended, before);
+    let after = ticket_after_job(ended, before);
     assert_eq!(words(before, &after), expected);
     assert_eq!((&after.active_job, &after.found_in), (&None, &None), "the ticket is unlocked");
     if after.last_job != before.last_job {
@@ -73,24 +73,24 @@ fn check(ended: &Job, before: &Ticket, expected: &str) {
 fn each_end_moves_marks_and_links_the_ticket() {
     let ticket = locked();
     check(&completed(), &ticket, "Completion from AI Processing; no badge; Completed; link; once; +1");
-    check(&failed(Status::Executing), &ticket, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
-    check(&failed(Status::Syncing), &ticket, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
+    check(&failed(JobStatus::Executing), &ticket, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
+    check(&failed(JobStatus::Syncing), &ticket, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
     check(&failed_after_the_push(), &ticket, "Todo from AI Processing; AI Failed; Failed; link; once; +1");
     check(
-        &failed(Status::Preparing),
+        &failed(JobStatus::Preparing),
         &ticket,
         "Todo from AI Processing; AI Failed; not the last job; no link; once; +1",
     );
-    check(&given_up(Status::Executing), &ticket, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
+    check(&given_up(JobStatus::Executing), &ticket, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
     check(
-        &given_up(Status::Claimed),
+        &given_up(JobStatus::Claimed),
         &ticket,
         "Todo from AI Processing; AI Failed; not the last job; no link; once; +1",
     );
     check(&never_started(), &ticket, "Todo from AI Processing; AI Failed; not the last job; no link; once; +1");
-    check(&cancelled(Status::Executing), &ticket, "Todo from AI Processing; no badge; Cancelled; no link; once; +1");
+    check(&cancelled(JobStatus::Executing), &ticket, "Todo from AI Processing; no badge; Cancelled; no link; once; +1");
     check(
-        &cancelled(Status::Claimed),
+        &cancelled(JobStatus::Claimed),
         &ticket,
         "Todo from AI Processing; no badge; not the last job; no link; once; +1",
     );
@@ -100,22 +100,22 @@ fn each_end_moves_marks_and_links_the_ticket() {
 fn reentered_ticket_stays_unless_the_job_completed() {
     let ticket = entered_again();
     check(&completed(), &ticket, "Completion from AI Processing; no badge; Completed; link; once; +1");
-    check(&failed(Status::Executing), &ticket, "stays; no badge; Failed; no link; again; +0");
+    check(&failed(JobStatus::Executing), &ticket, "stays; no badge; Failed; no link; again; +0");
     check(&failed_after_the_push(), &ticket, "stays; no badge; Failed; link; again; +1");
-    check(&failed(Status::Preparing), &ticket, "stays; no badge; not the last job; no link; again; +0");
-    check(&given_up(Status::Executing), &ticket, "stays; no badge; Failed; no link; again; +0");
+    check(&failed(JobStatus::Preparing), &ticket, "stays; no badge; not the last job; no link; again; +0");
+    check(&given_up(JobStatus::Executing), &ticket, "stays; no badge; Failed; no link; again; +0");
     check(&never_started(), &ticket, "stays; no badge; not the last job; no link; again; +0");
-    check(&cancelled(Status::Executing), &ticket, "stays; no badge; Cancelled; no link; again; +0");
-    check(&cancelled(Status::Claimed), &ticket, "stays; no badge; not the last job; no link; again; +0");
+    check(&cancelled(JobStatus::Executing), &ticket, "stays; no badge; Cancelled; no link; again; +0");
+    check(&cancelled(JobStatus::Claimed), &ticket, "stays; no badge; not the last job; no link; again; +0");
 }
 
 #[test]
 fn job_that_never_worked_is_not_the_last_job() {
     let earlier = Some(LastJob { id: job_id("j0"), outcome: LastOutcome::Completed });
     let ticket = Ticket { last_job: earlier.clone(), ..locked() };
-    assert_eq!(ticket_after(&never_started(), &ticket).last_job, earlier);
-    assert_eq!(ticket_after(&cancelled(Status::Preparing), &ticket).last_job, earlier);
-    assert_ne!(ticket_after(&failed(Status::Executing), &ticket).last_job, earlier);
+    assert_eq!(ticket_after_job(&never_started(), &ticket).last_job, earlier);
+    assert_eq!(ticket_after_job(&cancelled(JobStatus::Preparing), &ticket).last_job, earlier);
+    assert_ne!(ticket_after_job(&failed(JobStatus::Executing), &ticket).last_job, earlier);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn ticket_moves_only_from_the_status_its_job_found() {
     check(&completed(), &ticket, "Completion from Todo; no badge; Completed; link; once; +1");
     let unknown = Ticket { found_in: None, ..locked() };
     check(&completed(), &unknown, "stays; no badge; Completed; link; once; +1");
-    check(&failed(Status::Executing), &unknown, "stays; AI Failed; Failed; no link; once; +1");
+    check(&failed(JobStatus::Executing), &unknown, "stays; AI Failed; Failed; no link; once; +1");
 }
 
 #[test]
@@ -135,36 +135,36 @@ fn link_names_the_pull_request_by_forge_ids() {
         branch: "pullyard/acme/app-17-1".into(),
     };
     assert_eq!((link.id.integration.as_str(), link.id.repository, link.id.number), ("gh1", 99, 231));
-    assert_eq!(link_of(&completed()), Some(link.clone()));
-    assert_eq!(ticket_after(&failed_after_the_push(), &locked()).pull_request, Some(link.clone()));
-    assert_eq!(link_of(&failed(Status::Executing)), None);
+    assert_eq!(pull_request_link(&completed()), Some(link.clone()));
+    assert_eq!(ticket_after_job(&failed_after_the_push(), &locked()).pull_request, Some(link.clone()));
+    assert_eq!(pull_request_link(&failed(JobStatus::Executing)), None);
     let linked = Ticket { pull_request: Some(link), ..locked() };
-    check(&failed(Status::Executing), &linked, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
-    assert!(ticket_after(&failed(Status::Executing), &linked).pull_request.is_some());
+    check(&failed(JobStatus::Executing), &linked, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
+    assert!(ticket_after_job(&failed(JobStatus::Executing), &linked).pull_request.is_some());
 }
 
 #[track_caller]
 fn check_want(
     ticket: &Ticket,
-    status: Option<Move>,
+    status: Option<StatusMove>,
     badge: Option<Badge>,
     link: Option<PullRequestLink>,
-    expected: Wanted,
+    expected: DesiredState,
 ) {
     let mut after = ticket.clone();
-    after.want(status, badge, link);
+    after.request_state(status, badge, link);
     assert_eq!(after.wanted, expected);
 }
 
 #[test]
 fn version_rises_only_on_a_change() {
-    let link = link_of(&completed());
-    let to = Move { to: Target::Todo, expected: TRIGGER.into() };
+    let link = pull_request_link(&completed());
+    let to = StatusMove { to: Target::Todo, expected: TRIGGER.into() };
     let mut synced = locked();
-    synced.wanted = Wanted { version: 7, status: Some(to.clone()), badge: Some(Badge::AiFailed) };
+    synced.wanted = DesiredState { version: 7, status: Some(to.clone()), badge: Some(Badge::AiFailed) };
     synced.synced_version = 7;
     synced.pull_request.clone_from(&link);
-    let wanted = |version, status, badge| Wanted { version, status, badge };
+    let wanted = |version, status, badge| DesiredState { version, status, badge };
     let badge = Some(Badge::AiFailed);
     check_want(&synced, None, badge, None, synced.wanted.clone());
     check_want(&synced, None, badge, link.clone(), synced.wanted.clone());
@@ -179,33 +179,33 @@ fn version_rises_only_on_a_change() {
 
 #[test]
 fn failure_with_a_forgotten_second_entry_gets_its_badge() {
-    let after = ticket_after(&failed(Status::Executing), &entered_again());
+    let after = ticket_after_job(&failed(JobStatus::Executing), &entered_again());
     assert_eq!((after.wanted.badge, &after.wanted.status), (None, &None));
-    let forgotten = after.forgotten(&crate::story::settings());
+    let forgotten = after.drop_entry(&crate::story::settings());
     assert_eq!((forgotten.wanted.badge, forgotten.owed, &forgotten.again), (Some(Badge::AiFailed), None, &None));
-    let back = Move { to: Target::Todo, expected: TRIGGER.into() };
+    let back = StatusMove { to: Target::Todo, expected: TRIGGER.into() };
     assert_eq!(forgotten.wanted.status, Some(back));
 }
 
 #[test]
 fn cancelled_or_marked_job_owes_no_badge() {
-    let after = ticket_after(&cancelled(Status::Executing), &entered_again());
-    assert_eq!(after.forgotten(&crate::story::settings()).wanted.badge, None);
-    assert_eq!(ticket_after(&failed(Status::Executing), &locked()).owed, None);
+    let after = ticket_after_job(&cancelled(JobStatus::Executing), &entered_again());
+    assert_eq!(after.drop_entry(&crate::story::settings()).wanted.badge, None);
+    assert_eq!(ticket_after_job(&failed(JobStatus::Executing), &locked()).owed, None);
 }
 
 #[test]
 fn pending_move_survives_a_suspension_and_is_written_once() {
-    let to = Some(Move { to: Target::Todo, expected: REVIEW.into() });
+    let to = Some(StatusMove { to: Target::Todo, expected: REVIEW.into() });
     let mut behind = locked();
-    behind.want(to.clone(), None, None);
-    let waiting = ticket_while(&asking(), &behind).unwrap();
+    behind.request_state(to.clone(), None, None);
+    let waiting = update_waiting_badge(&asking(), &behind).unwrap();
     assert_eq!(
         waiting.wanted,
-        Wanted { version: behind.wanted.version + 1, status: to, badge: Some(Badge::AiWaiting) }
+        DesiredState { version: behind.wanted.version + 1, status: to, badge: Some(Badge::AiWaiting) }
     );
     let written = Ticket { synced_version: behind.wanted.version, ..behind };
-    assert_eq!(ticket_while(&asking(), &written).unwrap().wanted.status, None);
+    assert_eq!(update_waiting_badge(&asking(), &written).unwrap().wanted.status, None);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn completion_answers_an_entry_made_during_the_job() {
             ..locked()
         }
     };
-    let expected = |ticket: &Ticket| ticket_after(&completed(), ticket).wanted.status.map(|to| to.expected);
+    let expected = |ticket: &Ticket| ticket_after_job(&completed(), ticket).wanted.status.map(|to| to.expected);
     assert_eq!(expected(&moved(TRIGGER)).as_deref(), Some(TRIGGER));
     let since = Ticket { status: "Blocked".into(), seen_event: None, ..moved(TRIGGER) };
     assert_eq!(expected(&since).as_deref(), Some(TODO), "a later move wins");
@@ -229,7 +229,7 @@ fn completion_answers_an_entry_made_during_the_job() {
 #[test]
 fn end_of_a_job_clears_the_tickets_back_off() {
     let put_off = Ticket { tries: 3, not_before: Some(at(9_000)), ..locked() };
-    let after = ticket_after(&completed(), &put_off);
+    let after = ticket_after_job(&completed(), &put_off);
     assert_eq!((after.tries, after.not_before), (0, None));
 }
 
@@ -239,19 +239,19 @@ fn revised(end: impl FnOnce(&Job) -> Job) -> (Job, Ticket, PullRequest) {
         Ticket { last_job: Some(LastJob { id: job_id("j0"), outcome: LastOutcome::Completed }), ..ticket_in(REVIEW) };
     let (job, ticket, pull_request) = revision("r1", &before, &linked(), at(0));
     let ended = end(&job);
-    (ended.clone(), ticket_after(&ended, &ticket), pull_request_after(&ended, &pull_request))
+    (ended.clone(), ticket_after_job(&ended, &ticket), pull_request_after_revision(&ended, &pull_request))
 }
 
-fn runs(job: &Job, status: Status) -> Job {
-    worked_to(&job.admitted("c0ffee".into(), "9f3", at(50)).unwrap(), status)
+fn runs(job: &Job, status: JobStatus) -> Job {
+    worked_to(&job.admit("c0ffee".into(), "9f3", at(50)).unwrap(), status)
 }
 
 fn unreadable(job: &Job) -> Job {
-    job.given_up(job.context_unavailable(3), at(300)).unwrap()
+    job.fail(job.context_failure(3), at(300)).unwrap()
 }
 
 fn pull_request_closed(job: &Job) -> Job {
-    job.cancelled(Cancel::by_itself("#231 was closed", at(300)), at(300)).unwrap()
+    job.cancel(Cancel::automatic("#231 was closed", at(300)), at(300)).unwrap()
 }
 
 #[test]
@@ -265,8 +265,8 @@ fn revision_that_never_worked_releases_the_hour() {
 #[test]
 fn revision_that_worked_keeps_the_hour() {
     for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
-        let (job, ticket, pull_request) = revised(|job| finished(&runs(job, Status::Syncing), end));
-        assert_eq!(pull_request.opens_at(), Some(at(3_600)));
+        let (job, ticket, pull_request) = revised(|job| finished(&runs(job, JobStatus::Syncing), end));
+        assert_eq!(pull_request.next_revision_at(), Some(at(3_600)));
         assert_eq!(ticket.last_job.unwrap().id, job.id);
     }
 }
@@ -277,11 +277,11 @@ fn revision_releases_only_its_own_hour() {
     before.revised = Some(LastRevision { at: at(0), job: job_id("j0"), earlier: None });
     // A user's request may start within that hour.
     let (job, _, pull_request) = revision("request-1", &ticket_in(REVIEW), &before, at(100));
-    assert_eq!(pull_request.opens_at(), Some(at(3_700)));
-    let after = pull_request_after(&unreadable(&job), &pull_request);
+    assert_eq!(pull_request.next_revision_at(), Some(at(3_700)));
+    let after = pull_request_after_revision(&unreadable(&job), &pull_request);
     assert_eq!(after.revised, before.revised);
-    let worked = finished(&runs(&job, Status::Executing), End::Cancelled);
-    assert_eq!(pull_request_after(&worked, &pull_request).opens_at(), Some(at(3_700)));
+    let worked = finished(&runs(&job, JobStatus::Executing), End::Cancelled);
+    assert_eq!(pull_request_after_revision(&worked, &pull_request).next_revision_at(), Some(at(3_700)));
 }
 
 #[test]
@@ -289,18 +289,18 @@ fn hour_of_another_job_is_not_released() {
     let (job, _, pull_request) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
     let newer = LastRevision { at: at(200), job: job_id("j2"), earlier: None };
     let newer = PullRequest { revised: Some(newer.clone()), ..pull_request };
-    assert_eq!(pull_request_after(&unreadable(&job), &newer).revised, newer.revised);
+    assert_eq!(pull_request_after_revision(&unreadable(&job), &newer).revised, newer.revised);
 }
 
 #[test]
 fn deferred_reviews_are_due_when_the_job_does_not_complete() {
     let waiting = |job: &Job, ticket: Ticket| {
-        let others = ticket.remembering(&pull_request_id(9), at(9_000)).remembering(&linked().id, at(3_600));
-        let deferred = ticket_after(job, &others).deferred;
+        let others = ticket.schedule_review(&pull_request_id(9), at(9_000)).schedule_review(&linked().id, at(3_600));
+        let deferred = ticket_after_job(job, &others).deferred;
         (deferred[&linked().id.to_string()], deferred[&pull_request_id(9).to_string()])
     };
     let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
-    let worked = |end| finished(&runs(&job, Status::Syncing), end);
+    let worked = |end| finished(&runs(&job, JobStatus::Syncing), end);
     let failed = worked(End::Failed(no_changes(), None));
     for ended in [unreadable(&job), pull_request_closed(&job), failed, worked(End::Cancelled)] {
         assert_eq!(waiting(&ended, ticket.clone()), (at(300), at(300)), "{:?}", ended.status);
@@ -312,14 +312,14 @@ fn deferred_reviews_are_due_when_the_job_does_not_complete() {
 fn deferred_reviews_keep_earlier_times_after_a_failure() {
     let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
     for end in [End::Failed(no_changes(), None), End::Cancelled] {
-        let ended = finished(&runs(&job, Status::Executing), end);
-        let waits = ticket.remembering(&pull_request_id(9), at(9_000)).remembering(&linked().id, at(3_600));
-        let after = ticket_after(&ended, &waits);
+        let ended = finished(&runs(&job, JobStatus::Executing), end);
+        let waits = ticket.schedule_review(&pull_request_id(9), at(9_000)).schedule_review(&linked().id, at(3_600));
+        let after = ticket_after_job(&ended, &waits);
         let ended_at = ended.ended_at.unwrap();
         assert!(after.deferred.values().all(|opens_at| *opens_at == ended_at), "{:?}", after.deferred);
         // An earlier time stays.
         let longer = pull_request_id(8);
-        let after = ticket_after(&ended, &waits.remembering(&longer, at(100)));
+        let after = ticket_after_job(&ended, &waits.schedule_review(&longer, at(100)));
         assert_eq!(after.deferred[&longer.to_string()], at(100));
     }
 }
@@ -332,24 +332,24 @@ fn revision_of_a_closed_pull_request_leaves_the_ticket() {
     assert_eq!(pull_request.revised, None);
     // The same for a revision whose agent worked, after its runner stopped.
     let (_, ticket, pull_request) = revised(|job| {
-        let stops = pull_request_closed(&runs(job, Status::Executing));
+        let stops = pull_request_closed(&runs(job, JobStatus::Executing));
         finished(&stops, End::Cancelled)
     });
     assert_eq!((ticket.status.as_str(), ticket.is_unsynced()), (REVIEW, false));
     assert_eq!(ticket.last_job.unwrap().id, job_id("j0"));
-    assert_eq!(pull_request.opens_at(), Some(at(3_600)), "an agent worked");
+    assert_eq!(pull_request.next_revision_at(), Some(at(3_600)), "an agent worked");
 }
 
 #[test]
 fn retried_revision_always_leaves_the_trigger_status() {
     let (first, before, _) = revised(unreadable);
     let (job, ticket, _) = revision("r1", &before, &linked(), at(100));
-    let (job, ticket) = as_retry(&first, &Settings::default(), job, Some(ticket));
+    let (job, ticket) = to_retry(&first, &Settings::default(), job, Some(ticket));
     let ticket = ticket.unwrap();
     assert_eq!(ticket.status, TRIGGER);
     for (ended, badge) in [(unreadable(&job), Some(Badge::AiFailed)), (pull_request_closed(&job), None)] {
-        let after = ticket_after(&ended, &ticket);
-        let todo = Move { to: Target::Todo, expected: TRIGGER.into() };
+        let after = ticket_after_job(&ended, &ticket);
+        let todo = StatusMove { to: Target::Todo, expected: TRIGGER.into() };
         assert_eq!((after.wanted.status, after.wanted.badge), (Some(todo), badge));
         assert_eq!(after.last_job.unwrap().id, job_id("j0"), "no agent worked");
     }
@@ -357,14 +357,14 @@ fn retried_revision_always_leaves_the_trigger_status() {
 
 #[test]
 fn revision_cancelled_by_a_user_resets_the_ticket() {
-    let (_, ticket, _) = revised(|job| job.cancelled(Cancel::new("ann", None, at(300)), at(300)).unwrap());
-    let todo = Move { to: Target::Todo, expected: REVIEW.into() };
+    let (_, ticket, _) = revised(|job| job.cancel(Cancel::new("ann", None, at(300)), at(300)).unwrap());
+    let todo = StatusMove { to: Target::Todo, expected: REVIEW.into() };
     assert_eq!((ticket.wanted.status, ticket.wanted.badge), (Some(todo), None));
 }
 
 #[test]
 fn pull_request_note_announces_the_end_of_a_revision() {
     let (job, _, pull_request) = revised(unreadable);
-    assert_eq!(pull_request.note, Some(Note::ended(job.id)));
+    assert_eq!(pull_request.note, Some(Note::job_ended(job.id)));
     assert_eq!(pull_request.note_version, 2, "once at its begin, once at its end");
 }

@@ -1,20 +1,20 @@
 //! Refuses settings of agents, commands and commits that could not work.
 
 use super::Settings;
-use crate::agent::{OF_PROJECTS, is_model, model_fault};
-use crate::checks::{LONGEST_SECS, MOST_OUTPUT_KIB};
-use crate::commits::{Commits, LONGEST};
+use crate::agent::{PROJECT_CHOICES, is_valid_model_name, model_name_rule};
+use crate::checks::{MAX_LIMIT_SECS, MAX_OUTPUT_KIB};
+use crate::commits::{CommitSettings, MAX_CHARS};
 use crate::setting_fault::SettingFault;
 
-pub(super) fn agent(settings: &Settings) -> Result<(), SettingFault> {
+pub(super) fn validate_agent(settings: &Settings) -> Result<(), SettingFault> {
     let fault = |pointer, fault: String| Err(SettingFault { pointer, fault: fault.into() });
     match (&settings.agent, &settings.model) {
-        (Some(agent), _) if !OF_PROJECTS.contains(&agent.as_str()) => {
-            let choices = OF_PROJECTS.join(", ");
+        (Some(agent), _) if !PROJECT_CHOICES.contains(&agent.as_str()) => {
+            let choices = PROJECT_CHOICES.join(", ");
             fault("/agent", format!("choose one of {choices}, or null; set a command on the repository"))
         }
         (None, Some(_)) => fault("/model", "a model needs an agent: set `agent` as well".into()),
-        (Some(_), Some(model)) if !is_model(model) => fault("/model", model_fault()),
+        (Some(_), Some(model)) if !is_valid_model_name(model) => fault("/model", model_name_rule()),
         _ => Ok(()),
     }
 }
@@ -22,7 +22,7 @@ pub(super) fn agent(settings: &Settings) -> Result<(), SettingFault> {
 /// Refuses a change of the agent that keeps the model, because the model belongs to the previous agent. A change
 /// contains all settings, so it cannot show whether the user named the model again. A user who wants the model sets it
 /// in a second change.
-pub fn check_change(before: &Settings, after: &Settings) -> Result<(), SettingFault> {
+pub fn validate_change(before: &Settings, after: &Settings) -> Result<(), SettingFault> {
     match (&before.agent, &before.model) {
         (Some(agent), Some(model)) if before.agent != after.agent && after.model.as_ref() == Some(model) => {
             let fault = format!(
@@ -35,28 +35,28 @@ pub fn check_change(before: &Settings, after: &Settings) -> Result<(), SettingFa
     }
 }
 
-pub(super) fn commands(settings: &Settings) -> Result<(), SettingFault> {
+pub(super) fn validate_commands(settings: &Settings) -> Result<(), SettingFault> {
     let Settings { setup, checks, command_policy, .. } = settings;
     let listed = [("/setup/commands", &setup.commands), ("/checks/commands", &checks.commands)];
     listed.into_iter().try_for_each(|(pointer, lines)| {
         command_policy.check(lines).map_err(|fault| SettingFault { pointer, fault: fault.into() })
     })?;
     let limits = [("/setup/limit_secs", setup.limit_secs), ("/checks/limit_secs", checks.limit_secs)];
-    if let Some((pointer, _)) = limits.into_iter().find(|(_, secs)| !(1..=LONGEST_SECS).contains(secs)) {
+    if let Some((pointer, _)) = limits.into_iter().find(|(_, secs)| !(1..=MAX_LIMIT_SECS).contains(secs)) {
         return Err(SettingFault { pointer, fault: "use 1 to 21600 seconds".into() });
     }
-    if !(4..=MOST_OUTPUT_KIB).contains(&checks.output_kib) {
+    if !(4..=MAX_OUTPUT_KIB).contains(&checks.output_kib) {
         return Err(SettingFault { pointer: "/checks/output_kib", fault: "use 4 to 16384 KiB".into() });
     }
     Ok(())
 }
 
 /// Refuses an author that git rejects or misreads.
-pub(super) fn commits(settings: &Settings) -> Result<(), SettingFault> {
-    let Commits { name, email, .. } = &settings.commits;
+pub(super) fn validate_commits(settings: &Settings) -> Result<(), SettingFault> {
+    let CommitSettings { name, email, .. } = &settings.commits;
     let plain = |text: &str| {
         let odd = |c: char| c.is_control() || matches!(c, '<' | '>');
-        (1..=LONGEST).contains(&text.trim().chars().count()) && !text.contains(odd)
+        (1..=MAX_CHARS).contains(&text.trim().chars().count()) && !text.contains(odd)
     };
     if !name.as_deref().is_none_or(|name| plain(name) && name.contains(char::is_alphanumeric)) {
         return Err(SettingFault {

@@ -2,14 +2,14 @@
 
 use super::{Repository, Settings};
 use crate::agent::{AUTO, Agent, PROJECT};
-use crate::checks::{JobCommands, OwnCommands};
-use crate::commits::{Author, Commits, EMAIL, NAME};
+use crate::checks::{CommandOverrides, JobCommands};
+use crate::commits::{Author, CommitSettings, DEFAULT_EMAIL, DEFAULT_NAME};
 use crate::task::Task;
 
 impl Agent {
     /// Resolves `project` to the agent and model of these settings, or to `auto` if they name none. Other agents stay
     /// unchanged. `command` always stays.
-    pub fn under(self, settings: &Settings) -> Self {
+    pub fn resolve(self, settings: &Settings) -> Self {
         if self.capability != PROJECT {
             return self;
         }
@@ -20,9 +20,9 @@ impl Agent {
 
 impl JobCommands {
     /// The commands around the agent; `None` if there are none. The repository's own commands replace the project's.
-    pub fn of(settings: &Settings, repository: &Repository) -> Option<Self> {
+    pub fn from_settings(settings: &Settings, repository: &Repository) -> Option<Self> {
         let (mut setup, mut checks) = (settings.setup.clone(), settings.checks.clone());
-        let OwnCommands { setup: own_setup, checks: own_checks } = repository.commands.clone();
+        let CommandOverrides { setup: own_setup, checks: own_checks } = repository.commands.clone();
         setup.commands = own_setup.unwrap_or(setup.commands);
         checks.commands = own_checks.unwrap_or(checks.commands);
         let has_any = !setup.commands.is_empty() || !checks.commands.is_empty();
@@ -32,17 +32,17 @@ impl JobCommands {
 
 impl Author {
     /// `None` for the default author.
-    pub fn of(settings: &Settings) -> Option<Self> {
-        let Commits { name, email, .. } = &settings.commits;
+    pub fn from_settings(settings: &Settings) -> Option<Self> {
+        let CommitSettings { name, email, .. } = &settings.commits;
         (name.is_some() || email.is_some()).then(|| Self {
-            name: name.clone().unwrap_or_else(|| NAME.into()),
-            email: email.clone().unwrap_or_else(|| EMAIL.into()),
+            name: name.clone().unwrap_or_else(|| DEFAULT_NAME.into()),
+            email: email.clone().unwrap_or_else(|| DEFAULT_EMAIL.into()),
         })
     }
 }
 
 impl Task {
-    pub fn of(settings: &Settings) -> Self {
+    pub fn from_settings(settings: &Settings) -> Self {
         Self { size: settings.task_size, capacity: settings.task_capacity }
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 fn check(change: impl FnOnce(&mut Settings), expected: Result<(), &str>) {
     let mut settings = Settings::default();
     change(&mut settings);
-    assert_eq!(settings.check().map_err(|fault| fault.pointer), expected);
+    assert_eq!(settings.validate().map_err(|fault| fault.pointer), expected);
 }
 
 #[test]
@@ -123,22 +123,22 @@ fn both_compute_settings_are_valid() {
 #[test]
 fn first_holder_of_a_project_is_named_until_release() {
     let before = Settings { auto_create: true, ..Settings::default() };
-    let held = before.clone().held("ann", "a freeze").held("ben", "another");
+    let held = before.clone().hold("ann", "a freeze").hold("ben", "another");
     assert_eq!((held.held_by.as_deref(), held.held_reason.as_deref()), (Some("ann"), Some("a freeze")));
-    assert_eq!(held.clone().tidied(), held);
-    assert_eq!(held.clone().released(), before);
+    assert_eq!(held.clone().normalize(), held);
+    assert_eq!(held.clone().release(), before);
     // A reason without a hold is removed.
-    assert_eq!(Settings { held_by: None, ..held }.tidied(), before);
-    let long = Settings::default().held(&"n".repeat(200), "a freeze");
-    assert_eq!(long.check(), Ok(()));
+    assert_eq!(Settings { held_by: None, ..held }.normalize(), before);
+    let long = Settings::default().hold(&"n".repeat(200), "a freeze");
+    assert_eq!(long.validate(), Ok(()));
 }
 
 #[test]
 fn repository_inherits_the_agent_of_its_project() {
     let settings = Settings { agent: Some("codex".into()), model: Some("gpt-5".into()), ..Settings::default() };
-    let repository = Repository { agent: Agent::of_project(), workflows: true, ..crate::story::repository() };
+    let repository = Repository { agent: Agent::project_default(), workflows: true, ..crate::story::repository() };
     let agent = Agent { capability: "codex".into(), command: Vec::new(), model: Some("gpt-5".into()) };
-    assert_eq!(repository.clone().under(&settings), Repository { agent, ..repository });
+    assert_eq!(repository.clone().resolve_agent(&settings), Repository { agent, ..repository });
 }
 
 #[test]
@@ -156,10 +156,10 @@ fn integration_stored_without_auth_has_a_token() {
 #[test]
 fn unknown_account_matches_any_account() {
     let account = |id| Account { id, login: "ann".into() };
-    assert!(account(1).may_be(&account(1)) && !account(1).may_be(&account(2)));
-    assert!(account(1).may_be(&Account::untold()) && Account::untold().may_be(&account(2)));
-    assert!(account(1).may_have_written(1) && !account(1).may_have_written(2));
-    assert!(Account::untold().may_have_written(2));
+    assert!(account(1).may_equal(&account(1)) && !account(1).may_equal(&account(2)));
+    assert!(account(1).may_equal(&Account::unknown()) && Account::unknown().may_equal(&account(2)));
+    assert!(account(1).may_be_author(1) && !account(1).may_be_author(2));
+    assert!(Account::unknown().may_be_author(2));
 }
 
 #[test]
@@ -177,7 +177,8 @@ fn app_auth_survives_serialization() {
 
 #[test]
 fn forge_is_named_by_its_host() {
-    let check = |api_url: &str, expected: &str| assert_eq!(ForgeKind::GitHub.at(api_url), expected, "{api_url}");
+    let check =
+        |api_url: &str, expected: &str| assert_eq!(ForgeKind::GitHub.display_name_at(api_url), expected, "{api_url}");
     check("https://api.github.com", "GitHub");
     check("https://github.acme.example/api/v3", "GitHub at github.acme.example");
     check("https://github.acme.example:8443/api/v3", "GitHub at github.acme.example");
@@ -187,7 +188,9 @@ fn forge_is_named_by_its_host() {
     // A foreign host name cannot pass as the local machine.
     check("https://127.0.0.1.acme.example", "GitHub at 127.0.0.1.acme.example");
     check("https://api.github.com.acme.example", "GitHub at api.github.com.acme.example");
-    let check = |api_url: &str, expected: &str| assert_eq!(ForgeKind::Bitbucket.at(api_url), expected, "{api_url}");
+    let check = |api_url: &str, expected: &str| {
+        assert_eq!(ForgeKind::Bitbucket.display_name_at(api_url), expected, "{api_url}")
+    };
     check("https://api.bitbucket.org/2.0", "Bitbucket");
     check("http://127.0.0.1:4100/2.0", "The local forge");
     check("https://api.github.com", "Bitbucket at api.github.com");
@@ -197,8 +200,8 @@ fn forge_is_named_by_its_host() {
 fn forge_kind_round_trips_by_code_and_has_an_api_url() {
     for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
         assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.code()));
-        assert_eq!(ForgeKind::of_code(kind.code()), Some(kind));
-        assert_eq!(kind.at(kind.usual_api_url()), kind.words());
+        assert_eq!(ForgeKind::from_code(kind.code()), Some(kind));
+        assert_eq!(kind.display_name_at(kind.default_api_url()), kind.display_name());
     }
-    assert_eq!(ForgeKind::of_code("gitlab"), None);
+    assert_eq!(ForgeKind::from_code("gitlab"), None);
 }

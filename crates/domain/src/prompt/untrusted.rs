@@ -5,27 +5,27 @@
 //! Text that a page folds or shows partly stays: `<details>`, alternative texts, link titles, attributes.
 
 /// Placeholder for removed text.
-pub const HIDDEN: &str = "(hidden text left out)";
+pub const HIDDEN_PLACEHOLDER: &str = "(hidden text left out)";
 
 /// The text that a reader sees at the forge.
 ///
 /// Removes HTML comments, even unterminated ones, and link definitions that serve as comments. Also removes control
 /// characters, invisible characters and those that change the direction of writing.
-pub fn visible(text: &str) -> String {
+pub fn remove_hidden(text: &str) -> String {
     let text = text.replace("\r\n", "\n");
-    let seen: String = text.chars().filter_map(shown).collect();
-    without_definitions(&without_comments(&seen))
+    let seen: String = text.chars().filter_map(visible_char).collect();
+    remove_link_definitions(&remove_comments(&seen))
 }
 
 /// Encloses the text in a fence that is longer than any run of backticks in it, so that the text cannot close it.
-pub fn fenced(text: &str) -> String {
+pub fn fence(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     format!("{fence}text\n{text}\n{fence}\n")
 }
 
 /// At most `most` characters of a text, followed by the number of omitted ones.
-pub fn capped(text: &str, most: usize) -> String {
+pub fn truncate_with_count(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
         Some((at, _)) => {
@@ -36,8 +36,9 @@ pub fn capped(text: &str, most: usize) -> String {
 }
 
 /// An untrusted name, such as a path, on one line. Line breaks become spaces; invisible characters are removed.
-pub fn one_line(text: &str, most: usize) -> String {
-    let seen: String = text.chars().filter_map(shown).map(|c| if c == '\n' || c == '\t' { ' ' } else { c }).collect();
+pub fn to_single_line(text: &str, most: usize) -> String {
+    let seen: String =
+        text.chars().filter_map(visible_char).map(|c| if c == '\n' || c == '\t' { ' ' } else { c }).collect();
     match seen.char_indices().nth(most) {
         None => seen,
         Some((at, _)) => format!("{}…", seen.get(..at).unwrap_or_default()),
@@ -45,11 +46,11 @@ pub fn one_line(text: &str, most: usize) -> String {
 }
 
 /// An untrusted name as Markdown code, which disables mentions and links. Nothing in the name can end the code.
-pub fn code(name: &str, most: usize) -> String {
-    format!("`{}`", one_line(name, most).replace('`', "'"))
+pub fn to_code_span(name: &str, most: usize) -> String {
+    format!("`{}`", to_single_line(name, most).replace('`', "'"))
 }
 
-fn shown(c: char) -> Option<char> {
+fn visible_char(c: char) -> Option<char> {
     match c {
         '\n' | '\t' => Some(c),
         '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some('\n'),
@@ -79,21 +80,21 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-const OPEN: &str = "<!--";
+const COMMENT_START: &str = "<!--";
 
-fn without_comments(text: &str) -> String {
+fn remove_comments(text: &str) -> String {
     let mut said = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, inside)) = rest.split_once(OPEN) {
+    while let Some((before, inside)) = rest.split_once(COMMENT_START) {
         said.push_str(before);
         match after_comment(inside) {
             Some(after) => {
-                said.push_str(HIDDEN);
+                said.push_str(HIDDEN_PLACEHOLDER);
                 rest = after;
             }
             // At the start of a block, an unterminated comment hides the rest. Elsewhere the forge displays it.
-            None if begins_block(&said) => {
-                said.push_str(HIDDEN);
+            None if is_block_start(&said) => {
+                said.push_str(HIDDEN_PLACEHOLDER);
                 return said;
             }
             None => {
@@ -117,21 +118,21 @@ fn after_comment(inside: &str) -> Option<&str> {
 }
 
 /// Whether the line contains only list and quote markers before this point.
-fn begins_block(before: &str) -> bool {
+fn is_block_start(before: &str) -> bool {
     let line = before.rsplit('\n').next().unwrap_or_default();
     line.chars().all(|c| c.is_whitespace() || c.is_ascii_digit() || matches!(c, '>' | '-' | '+' | '*' | '.' | ')'))
 }
 
 /// Removes definitions such as `[//]: # (text)`. They link nowhere and serve as invisible comments.
-fn without_definitions(text: &str) -> String {
+fn remove_link_definitions(text: &str) -> String {
     let mut said = Vec::new();
     let mut lines = text.split('\n');
     while let Some(line) = lines.next() {
-        let Some(title) = title_of_nothing(line) else {
+        let Some(title) = comment_definition_title(line) else {
             said.push(line);
             continue;
         };
-        said.push(HIDDEN);
+        said.push(HIDDEN_PLACEHOLDER);
         // The title may continue until its closing character or an empty line.
         let end = match title.chars().next() {
             Some('(') => ')',
@@ -155,7 +156,7 @@ fn without_definitions(text: &str) -> String {
 }
 
 /// The title of a link definition that links nowhere.
-fn title_of_nothing(line: &str) -> Option<&str> {
+fn comment_definition_title(line: &str) -> Option<&str> {
     let (label, rest) = line.trim_start().strip_prefix('[')?.split_once("]:")?;
     let rest = rest.trim_start();
     let nowhere = ["<#>", "<>", "#"].into_iter().find_map(|to| rest.strip_prefix(to));

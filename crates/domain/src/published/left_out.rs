@@ -2,30 +2,30 @@
 //!
 //! The names of the folders are untrusted, so each is rendered as code.
 
-use crate::prompt::untrusted::code;
+use crate::prompt::untrusted::to_code_span;
 use std::fmt::Write;
 
 /// Further folders are only counted.
-const NAMED: usize = 20;
+const MAX_LISTED: usize = 20;
 /// Limit for a path. Units: characters.
-const LONGEST_PATH: usize = 200;
+const MAX_PATH_CHARS: usize = 200;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folder {
+pub struct NestedRepository {
     pub path: String,
-    pub what: Nested,
+    pub kind: NestedKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nested {
+pub enum NestedKind {
     /// Another worktree, usually of the outer repository.
     Worktree,
     /// A repository that was fetched from elsewhere, or a submodule that the outer repository does not know.
     Clone,
 }
 
-impl Nested {
-    fn word(self) -> &'static str {
+impl NestedKind {
+    fn description(self) -> &'static str {
         match self {
             Self::Worktree => "another working tree",
             Self::Clone => "a clone",
@@ -34,7 +34,7 @@ impl Nested {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct OuterState {
     /// Whether the outer repository has files there, or a file in place of the folder.
     pub has_files: bool,
     /// Whether the outer repository ignores the folder.
@@ -42,13 +42,13 @@ pub struct Place {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Becomes {
+pub enum NestedAction {
     /// The whole folder is not committed, and it is reported.
-    LeftOut(Nested),
+    Exclude(NestedKind),
     /// The files are committed, and the nested `.git` is removed.
-    Files,
+    CommitFiles,
     /// The folder stays unchanged, and it is not reported.
-    Untouched,
+    Ignore,
 }
 
 /// Decides how a nested repository is handled. `copy` is `None` for a repository that the agent started, or if its
@@ -57,97 +57,99 @@ pub enum Becomes {
 /// Where the outer repository has files, the files of the folder update them. Without the folder, the checks would run
 /// without these files, but the commit would still contain them. Git skips ignored folders, and a fetched build
 /// dependency may need its `.git`. An ignored worktree is reported, because it may contain the agent's work.
-pub fn becomes(copy: Option<Nested>, place: Place) -> Becomes {
+pub fn decide_action(copy: Option<NestedKind>, place: OuterState) -> NestedAction {
     match (copy, place) {
-        (Some(what @ Nested::Worktree), Place { has_files: false, .. })
-        | (Some(what @ Nested::Clone), Place { has_files: false, is_ignored: false }) => Becomes::LeftOut(what),
-        (_, Place { is_ignored: true, .. }) => Becomes::Untouched,
-        (_, Place { is_ignored: false, .. }) => Becomes::Files,
+        (Some(what @ NestedKind::Worktree), OuterState { has_files: false, .. })
+        | (Some(what @ NestedKind::Clone), OuterState { has_files: false, is_ignored: false }) => {
+            NestedAction::Exclude(what)
+        }
+        (_, OuterState { is_ignored: true, .. }) => NestedAction::Ignore,
+        (_, OuterState { is_ignored: false, .. }) => NestedAction::CommitFiles,
     }
 }
 
 /// The section for the pull request, in Markdown. Empty without folders.
-pub fn in_markdown(folders: &[Folder]) -> String {
+pub fn render_section(folders: &[NestedRepository]) -> String {
     if folders.is_empty() {
         return String::new();
     }
     let mut said =
         String::from("## Left out\n\nThe agent created separate repositories, which are not in the commit:\n\n");
-    folders.iter().take(NAMED).for_each(|folder| {
-        let _ = writeln!(said, "- {}", named(folder));
+    folders.iter().take(MAX_LISTED).for_each(|folder| {
+        let _ = writeln!(said, "- {}", render_folder(folder));
     });
-    if folders.len() > NAMED {
-        let _ = writeln!(said, "- and {} more", folders.len() - NAMED);
+    if folders.len() > MAX_LISTED {
+        let _ = writeln!(said, "- and {} more", folders.len() - MAX_LISTED);
     }
     said
 }
 
 /// The sentence for the job's events.
-pub fn in_words(folders: &[Folder]) -> String {
-    let names: Vec<_> = folders.iter().take(NAMED).map(named).collect();
-    let others = match folders.len().saturating_sub(NAMED) {
+pub fn render_sentence(folders: &[NestedRepository]) -> String {
+    let names: Vec<_> = folders.iter().take(MAX_LISTED).map(render_folder).collect();
+    let others = match folders.len().saturating_sub(MAX_LISTED) {
         0 => String::new(),
         others => format!("; and {others} more"),
     };
     format!("Left out of the commit because they are separate repositories: {}{others}.", names.join("; "))
 }
 
-fn named(folder: &Folder) -> String {
-    format!("{}, {}", code(&folder.path, LONGEST_PATH), folder.what.word())
+fn render_folder(folder: &NestedRepository) -> String {
+    format!("{}, {}", to_code_span(&folder.path, MAX_PATH_CHARS), folder.kind.description())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn folder(path: &str, what: Nested) -> Folder {
-        Folder { path: path.into(), what }
+    fn folder(path: &str, what: NestedKind) -> NestedRepository {
+        NestedRepository { path: path.into(), kind: what }
     }
 
     #[test]
     fn nested_folder_outcome_depends_on_kind_files_and_ignore() {
-        use Becomes::{Files, LeftOut, Untouched};
-        use Nested::{Clone, Worktree};
+        use NestedAction::{CommitFiles, Exclude, Ignore};
+        use NestedKind::{Clone, Worktree};
         for (copy, has_files, is_ignored, expected) in [
-            (Some(Worktree), false, false, LeftOut(Worktree)),
-            (Some(Worktree), false, true, LeftOut(Worktree)),
-            (Some(Worktree), true, false, Files),
-            (Some(Worktree), true, true, Untouched),
-            (Some(Clone), false, false, LeftOut(Clone)),
-            (Some(Clone), false, true, Untouched),
-            (Some(Clone), true, false, Files),
-            (Some(Clone), true, true, Untouched),
-            (None, false, false, Files),
-            (None, false, true, Untouched),
-            (None, true, false, Files),
-            (None, true, true, Untouched),
+            (Some(Worktree), false, false, Exclude(Worktree)),
+            (Some(Worktree), false, true, Exclude(Worktree)),
+            (Some(Worktree), true, false, CommitFiles),
+            (Some(Worktree), true, true, Ignore),
+            (Some(Clone), false, false, Exclude(Clone)),
+            (Some(Clone), false, true, Ignore),
+            (Some(Clone), true, false, CommitFiles),
+            (Some(Clone), true, true, Ignore),
+            (None, false, false, CommitFiles),
+            (None, false, true, Ignore),
+            (None, true, false, CommitFiles),
+            (None, true, true, Ignore),
         ] {
-            let place = Place { has_files, is_ignored };
-            assert_eq!(becomes(copy, place), expected, "{copy:?} in {place:?}");
+            let place = OuterState { has_files, is_ignored };
+            assert_eq!(decide_action(copy, place), expected, "{copy:?} in {place:?}");
         }
     }
 
     #[test]
     fn omitted_folders_are_listed_with_safe_names() {
-        let folders = [folder("sub/tree", Nested::Worktree), folder("a`b\n<!-- x\u{200b}", Nested::Clone)];
+        let folders = [folder("sub/tree", NestedKind::Worktree), folder("a`b\n<!-- x\u{200b}", NestedKind::Clone)];
         let list = "- `sub/tree`, another working tree\n- `a'b <!-- x`, a clone\n";
         let heading = "## Left out\n\nThe agent created separate repositories, which are not in the commit:\n\n";
-        assert_eq!(in_markdown(&folders), format!("{heading}{list}"));
+        assert_eq!(render_section(&folders), format!("{heading}{list}"));
         let words = "`sub/tree`, another working tree; `a'b <!-- x`, a clone.";
         assert_eq!(
-            in_words(&folders),
+            render_sentence(&folders),
             format!("Left out of the commit because they are separate repositories: {words}")
         );
     }
 
     #[test]
     fn long_folder_lists_are_counted_and_empty_ones_omitted() {
-        let many = vec![folder("x", Nested::Clone); NAMED + 2];
-        assert!(in_markdown(&many).ends_with("- `x`, a clone\n- and 2 more\n"));
-        assert!(in_words(&many).ends_with("`x`, a clone; and 2 more."));
-        let all = vec![folder("x", Nested::Clone); NAMED];
-        assert!(in_markdown(&all).ends_with("- `x`, a clone\n"), "a full list has no count");
-        assert!(in_words(&all).ends_with("; `x`, a clone."));
-        assert_eq!(in_markdown(&[]), "");
+        let many = vec![folder("x", NestedKind::Clone); MAX_LISTED + 2];
+        assert!(render_section(&many).ends_with("- `x`, a clone\n- and 2 more\n"));
+        assert!(render_sentence(&many).ends_with("`x`, a clone; and 2 more."));
+        let all = vec![folder("x", NestedKind::Clone); MAX_LISTED];
+        assert!(render_section(&all).ends_with("- `x`, a clone\n"), "a full list has no count");
+        assert!(render_sentence(&all).ends_with("; `x`, a clone."));
+        assert_eq!(render_section(&[]), "");
     }
 }

@@ -2,30 +2,30 @@
 //!
 //! Guards are pure functions of [`ReviewFacts`], which the ledger stores with the decision.
 
-use super::{Asks, Permission, ReviewEvent};
-use crate::budget::{Budget, Today};
+use super::{Permission, RequestedAction, ReviewEvent};
+use crate::budget::{Budget, DailyUsage};
 use crate::decision::Reason;
 use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use crate::project::Settings;
-use crate::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW, label};
+use crate::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW, pull_request_label};
 use crate::text::Span;
-use crate::ticket::{LastOutcome, MOST_DEFERRED};
+use crate::ticket::{LastOutcome, MAX_DEFERRED};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub const FACTS: u32 = 1;
+pub const FACTS_VERSION: u32 = 1;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewFacts {
     pub v: u32,
     pub now: Timestamp,
-    pub asks: Asks,
+    pub asks: RequestedAction,
     pub author: String,
     /// Pullyard wrote it: recognized by the account, and by the marker if a user owns that account.
     pub own: bool,
     /// The code and job of the earlier answer, if it is final or the review still waits.
     pub first: Option<(String, Option<JobId>)>,
-    pub stored: Option<Known>,
+    pub stored: Option<StoredResult>,
     pub project: ProjectId,
     /// `None` if the project does not exist.
     pub settings: Option<ReviewSettings>,
@@ -39,12 +39,12 @@ pub struct ReviewFacts {
     pub permission: Option<Permission>,
     pub ticket: Option<TicketFacts>,
     pub revised: Option<LastRevision>,
-    pub today: Today,
+    pub today: DailyUsage,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Known {
+pub enum StoredResult {
     Deferred {},
     Started {
         job: JobId,
@@ -94,7 +94,7 @@ pub struct Decision {
 pub enum Follow {
     Record,
     /// It waits, and is part of the next revision.
-    Remember {
+    Defer {
         opens_at: Timestamp,
         /// It also waits until the project may start jobs again.
         held: bool,
@@ -103,9 +103,9 @@ pub enum Follow {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum DecisionStep {
     Decided(Decision),
-    AskPermission,
+    NeedsPermission,
 }
 
 /// Returns the reason for a refusal, or `None`.
@@ -132,39 +132,41 @@ pub const REVIEW_GUARDS: [(&str, Guard); 17] = [
 ];
 
 /// `job` is the id of the job that an accepted review creates.
-pub fn decide(facts: &ReviewFacts, job: JobId) -> Verdict {
+pub fn decide(facts: &ReviewFacts, job: JobId) -> DecisionStep {
     for (name, guard) in REVIEW_GUARDS {
         if name == "author_not_permitted" && facts.permission.is_none() {
-            return Verdict::AskPermission;
+            return DecisionStep::NeedsPermission;
         }
         if let Some(reason) = guard(facts) {
-            return Verdict::Decided(refused(facts, reason));
+            return DecisionStep::Decided(decide_refusal(facts, reason));
         }
     }
     // One job covers the waiting reviews and this one.
-    if waits(facts) || others_wait(facts) {
-        let reason = Reason::HeldWithOthers { pr: pr(facts) };
-        return Verdict::Decided(Decision {
+    if is_deferred(facts) || has_deferred_reviews(facts) {
+        let reason = Reason::HeldWithOthers { pr: label_of(facts) };
+        return DecisionStep::Decided(Decision {
             reason,
-            follow: Follow::Remember { opens_at: opens_at(facts), held: false },
+            follow: Follow::Defer { opens_at: opens_at(facts), held: false },
         });
     }
-    Verdict::Decided(Decision { reason: Reason::Accepted { job }, follow: Follow::Trigger })
+    DecisionStep::Decided(Decision { reason: Reason::Accepted { job }, follow: Follow::Trigger })
 }
 
 /// Decides the effect of a refusal: a review that may be accepted later waits, if the project's settings allow it.
-fn refused(facts: &ReviewFacts, reason: Reason) -> Decision {
+fn decide_refusal(facts: &ReviewFacts, reason: Reason) -> Decision {
     let coalesce = facts.settings.as_ref().is_some_and(|settings| settings.coalesce);
-    let room = facts.ticket.as_ref().is_some_and(|ticket| ticket.defers || ticket.deferred < MOST_DEFERRED);
+    let room = facts.ticket.as_ref().is_some_and(|ticket| ticket.defers || ticket.deferred < MAX_DEFERRED);
     let may_wait = coalesce && room;
-    let until = |opens_at| Follow::Remember { opens_at, held: false };
+    let until = |opens_at| Follow::Defer { opens_at, held: false };
     let (reason, follow) = match reason {
         // The review waits already. It may start sooner after a user's request, or if the last revision no longer
         // counts.
-        Reason::Repeat { .. } if waits(facts) && facts.ticket.is_some() => (reason, until(opens_at(facts))),
+        Reason::Repeat { .. } if is_deferred(facts) && facts.ticket.is_some() => (reason, until(opens_at(facts))),
         Reason::JobActive { job, .. } if may_wait => (Reason::HeldForJob { job }, until(opens_at(facts))),
         Reason::RateLimited { ago, time, .. } if may_wait => (Reason::HeldUntil { ago, time }, until(time)),
-        reason if reason.is_brake() && may_wait => (reason, Follow::Remember { opens_at: opens_at(facts), held: true }),
+        reason if reason.is_project_block() && may_wait => {
+            (reason, Follow::Defer { opens_at: opens_at(facts), held: true })
+        }
         reason => (reason, Follow::Record),
     };
     Decision { reason, follow }
@@ -179,30 +181,30 @@ pub(super) fn opens_at(facts: &ReviewFacts) -> Timestamp {
         .map_or(facts.now, |revised| revised.at.plus(REVISE_WINDOW).max(facts.now))
 }
 
-pub(super) fn pr(facts: &ReviewFacts) -> String {
-    label(Some(&facts.repository), facts.number)
+pub(super) fn label_of(facts: &ReviewFacts) -> String {
+    pull_request_label(Some(&facts.repository), facts.number)
 }
 
 /// Whether a user requested a revision. Requests skip the guards that protect against automatic jobs.
 pub(super) fn is_request(facts: &ReviewFacts) -> bool {
-    matches!(facts.asks, Asks::Revision { .. })
+    matches!(facts.asks, RequestedAction::Revision { .. })
 }
 
-fn waits(facts: &ReviewFacts) -> bool {
-    matches!(facts.stored, Some(Known::Deferred {}))
+fn is_deferred(facts: &ReviewFacts) -> bool {
+    matches!(facts.stored, Some(StoredResult::Deferred {}))
 }
 
-fn others_wait(facts: &ReviewFacts) -> bool {
+fn has_deferred_reviews(facts: &ReviewFacts) -> bool {
     facts.ticket.as_ref().is_some_and(|ticket| ticket.defers)
 }
 
 fn edited_review(facts: &ReviewFacts) -> Option<Reason> {
-    matches!(facts.asks, Asks::Edited {}).then_some(Reason::EditedReview {})
+    matches!(facts.asks, RequestedAction::Edited {}).then_some(Reason::EditedReview {})
 }
 
 fn event_ignored(facts: &ReviewFacts) -> Option<Reason> {
     match &facts.asks {
-        Asks::Nothing { event } => Some(Reason::EventIgnored { event: event.clone() }),
+        RequestedAction::Nothing { event } => Some(Reason::EventIgnored { event: event.clone() }),
         _ => None,
     }
 }
@@ -216,9 +218,11 @@ fn repeat(facts: &ReviewFacts) -> Option<Reason> {
 /// The review has a job, but its ledger entry has expired.
 fn duplicate_review(facts: &ReviewFacts) -> Option<Reason> {
     match facts.stored.as_ref()? {
-        Known::Started { job } => Some(Reason::DuplicateReview { job: job.clone() }),
-        Known::Elsewhere {} => Some(Reason::EventIgnored { event: "a review that belongs to another project".into() }),
-        Known::Deferred {} => None,
+        StoredResult::Started { job } => Some(Reason::DuplicateReview { job: job.clone() }),
+        StoredResult::Elsewhere {} => {
+            Some(Reason::EventIgnored { event: "a review that belongs to another project".into() })
+        }
+        StoredResult::Deferred {} => None,
     }
 }
 
@@ -237,7 +241,7 @@ fn own_review(facts: &ReviewFacts) -> Option<Reason> {
 
 pub(super) fn pull_request_closed(facts: &ReviewFacts) -> Option<Reason> {
     (facts.state != PullRequestState::Open)
-        .then(|| Reason::PullRequestClosed { pr: pr(facts), state: facts.state.words().into() })
+        .then(|| Reason::PullRequestClosed { pr: label_of(facts), state: facts.state.display_name().into() })
 }
 
 /// Checked before any guard that lets a review wait, so that text of strangers is neither stored nor given to an agent.
@@ -259,7 +263,7 @@ pub(super) fn retrigger_disabled(facts: &ReviewFacts) -> Option<Reason> {
 }
 
 pub(super) fn no_linked_ticket(facts: &ReviewFacts) -> Option<Reason> {
-    facts.ticket.is_none().then(|| Reason::NoLinkedTicket { pr: pr(facts) })
+    facts.ticket.is_none().then(|| Reason::NoLinkedTicket { pr: label_of(facts) })
 }
 
 pub(super) fn ticket_inactive(facts: &ReviewFacts) -> Option<Reason> {
@@ -290,7 +294,7 @@ pub(super) fn rate_limited(facts: &ReviewFacts) -> Option<Reason> {
     let revised = facts.revised.as_ref().filter(|_| !is_request(facts))?;
     let time = revised.at.plus(REVISE_WINDOW);
     (facts.now < time).then(|| Reason::RateLimited {
-        pr: pr(facts),
+        pr: label_of(facts),
         ago: Span::from(facts.now.since(revised.at)),
         time,
     })
@@ -302,7 +306,7 @@ pub(super) fn project_held(facts: &ReviewFacts) -> Option<Reason> {
 }
 
 pub(super) fn budget_exhausted(facts: &ReviewFacts) -> Option<Reason> {
-    facts.settings.as_ref()?.budget.refuses(&facts.project, &facts.today)
+    facts.settings.as_ref()?.budget.refusal(&facts.project, &facts.today)
 }
 
 impl ReviewFacts {

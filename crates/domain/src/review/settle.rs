@@ -4,7 +4,7 @@
 //! wait, or all are refused.
 
 use super::guard::{self, ReviewFacts, opens_at};
-use super::{Asks, Review, ReviewState, resolved};
+use super::{RequestedAction, Review, ReviewState, resolve_absorbed};
 use crate::decision::Reason;
 use crate::id::{JobId, ReviewId};
 use crate::time::Timestamp;
@@ -16,7 +16,7 @@ pub enum Settlement {
     /// The newest review absorbs the older ones first.
     Absorb {
         into: ReviewId,
-        /// Oldest first, at most [`MOST_ABSORBED`].
+        /// Oldest first, at most [`MAX_ABSORBED`].
         older: Vec<ReviewId>,
     },
     /// The newest review gets the job for all.
@@ -39,19 +39,19 @@ pub enum Settlement {
 }
 
 /// Limit per transaction.
-pub const MOST_ABSORBED: usize = 25;
+pub const MAX_ABSORBED: usize = 25;
 
 /// The newest waiting review, which represents the others.
-pub fn newest<'a>(waiting: &[&'a Review]) -> Option<&'a Review> {
+pub fn newest_review<'a>(waiting: &[&'a Review]) -> Option<&'a Review> {
     waiting.iter().copied().max_by_key(|review| (review.submitted_at, review.at, review.id.clone()))
 }
 
 /// The waiting reviews that this call may settle, and all reviews that they absorbed. `all` are the reviews of the pull
 /// request.
-pub fn at_stake(all: &[Review], is_ours: impl Fn(&Review) -> bool) -> Vec<&Review> {
+pub fn reviews_to_settle(all: &[Review], is_ours: impl Fn(&Review) -> bool) -> Vec<&Review> {
     all.iter()
         .filter(|review| {
-            let stands_for_it = resolved(review, all);
+            let stands_for_it = resolve_absorbed(review, all);
             stands_for_it.state == ReviewState::Deferred {} && is_ours(stands_for_it)
         })
         .collect()
@@ -59,19 +59,19 @@ pub fn at_stake(all: &[Review], is_ours: impl Fn(&Review) -> bool) -> Vec<&Revie
 
 /// The kind of request for the whole group. A user's request overrides guards for all reviews, even after a newer
 /// review absorbed it.
-pub fn asks(at_stake: &[&Review]) -> Asks {
+pub fn combined_action(at_stake: &[&Review]) -> RequestedAction {
     match at_stake.iter().any(|review| review.request.is_some()) {
-        true => Asks::Revision { message: None },
-        false => Asks::Changes {},
+        true => RequestedAction::Revision { message: None },
+        false => RequestedAction::Changes {},
     }
 }
 
-/// `facts` describe the newest waiting review, with `asks` from [`asks`]. Its permission counts as granted, because it
+/// `facts` describe the newest waiting review, with `combined_action` from [`combined_action`]. Its permission counts as granted, because it
 /// was checked before the review was stored.
 pub fn settle(facts: &ReviewFacts, at_stake: &[&Review]) -> Settlement {
     let waiting: Vec<&Review> =
         at_stake.iter().copied().filter(|review| review.state == ReviewState::Deferred {}).collect();
-    let Some(newest) = newest(&waiting) else { return Settlement::Nothing };
+    let Some(newest) = newest_review(&waiting) else { return Settlement::Nothing };
     let others = |reviews: &[&Review]| {
         let mut others: Vec<&Review> = reviews.iter().copied().filter(|review| review.id != newest.id).collect();
         others.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
@@ -100,9 +100,9 @@ pub fn settle(facts: &ReviewFacts, at_stake: &[&Review]) -> Settlement {
     }
     let mut older = others(&waiting);
     if older.is_empty() {
-        return Settlement::Start { review: newest.id.clone(), job: newest.next_job() };
+        return Settlement::Start { review: newest.id.clone(), job: newest.next_job_id() };
     }
-    older.truncate(MOST_ABSORBED);
+    older.truncate(MAX_ABSORBED);
     Settlement::Absorb { into: newest.id.clone(), older }
 }
 

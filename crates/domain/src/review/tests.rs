@@ -1,13 +1,13 @@
 use super::*;
 use crate::id::IntegrationId;
-use crate::job::{End, Status};
+use crate::job::{End, JobStatus};
 use crate::story::{at, finished, job_id, just_before, key, linked, no_changes, project_id, result, review_id};
 
 fn author() -> Author {
     Author { id: 7, login: "ann".into(), bot: false }
 }
 
-fn event(asks: Asks) -> ReviewEvent {
+fn event(asks: RequestedAction) -> ReviewEvent {
     ReviewEvent {
         source: Source::Webhook,
         delivery: None,
@@ -16,7 +16,7 @@ fn event(asks: Asks) -> ReviewEvent {
         author: author(),
         submitted_at: at(10),
         marked: false,
-        pull_request: SeenPullRequest {
+        pull_request: PullRequestSnapshot {
             id: linked().id,
             repository: RepositoryName::new("acme/app").unwrap(),
             state: PullRequestState::Open,
@@ -32,7 +32,7 @@ fn review(name: &str, secs: u64, state: ReviewState) -> Review {
     Review {
         id: review_id(name),
         submitted_at: at(secs),
-        ..Review::of(&event(Asks::Changes {}), &project_id(), &key(), state, at(20))
+        ..Review::from_event(&event(RequestedAction::Changes {}), &project_id(), &key(), state, at(20))
     }
 }
 
@@ -52,9 +52,9 @@ fn names(reviews: &[&Review]) -> Vec<String> {
 fn absorbed_chain_resolves_to_its_last_review() {
     let all = [absorbed("a", 1, "b"), absorbed("b", 2, "c"), started("c", 3, "j"), absorbed("d", 0, "b")];
     for one in &all {
-        assert_eq!(resolved(one, &all).id, review_id("c"), "{}", one.id);
+        assert_eq!(resolve_absorbed(one, &all).id, review_id("c"), "{}", one.id);
     }
-    assert_eq!(names(&covered(&job_id("j"), &all)), ["d", "a", "b", "c"], "oldest first");
+    assert_eq!(names(&covered_reviews(&job_id("j"), &all)), ["d", "a", "b", "c"], "oldest first");
 }
 
 #[test]
@@ -66,9 +66,9 @@ fn job_covers_only_its_own_started_reviews() {
         review("d", 4, ReviewState::Deferred {}),
         absorbed("e", 3, "d"),
     ];
-    assert_eq!(names(&covered(&job_id("j1"), &all)), ["a"]);
-    assert_eq!(names(&covered(&job_id("j2"), &all)), ["b", "c"]);
-    assert!(covered(&job_id("j3"), &all).is_empty());
+    assert_eq!(names(&covered_reviews(&job_id("j1"), &all)), ["a"]);
+    assert_eq!(names(&covered_reviews(&job_id("j2"), &all)), ["b", "c"]);
+    assert!(covered_reviews(&job_id("j3"), &all).is_empty());
 }
 
 fn failed_before() -> ReviewState {
@@ -92,16 +92,16 @@ fn refused_and_unfinished_reviews_are_unanswered() {
     ];
     let told = |unfinished: &[&str]| {
         let unfinished = unfinished.iter().map(|job| job_id(job)).collect();
-        names(&unanswered(&all, &project_id(), &key(), &unfinished))
+        names(&unanswered_reviews(&all, &project_id(), &key(), &unfinished))
     };
     assert_eq!(told(&["failed"]), ["a", "b"]);
     assert_eq!(told(&[]), ["a"]);
-    assert_eq!(names(&absorbed_by(&[all[1].clone()], &all)), ["c"]);
-    assert!(absorbed_by(&[all[3].clone()], &all).is_empty());
+    assert_eq!(names(&absorbed_reviews(&[all[1].clone()], &all)), ["c"]);
+    assert!(absorbed_reviews(&[all[3].clone()], &all).is_empty());
 }
 
 fn asked(name: &str, state: ReviewState, message: Option<&str>) -> Review {
-    Review { request: Some(Request { message: message.map(str::to_owned) }), ..review(name, 1, state) }
+    Review { request: Some(RevisionRequest { message: message.map(str::to_owned) }), ..review(name, 1, state) }
 }
 
 #[test]
@@ -133,101 +133,108 @@ fn request_messages_are_ordered_and_unique() {
         asked("request-c", given(), Some("Use spaces.")),
         asked("comment-d", given(), Some("Use tabs.")),
     ];
-    assert_eq!(messages(&covered), ["Use spaces.", "Use tabs."]);
-    assert!(messages(&covered[1..3]).is_empty());
+    assert_eq!(request_messages(&covered), ["Use spaces.", "Use tabs."]);
+    assert!(request_messages(&covered[1..3]).is_empty());
 }
 
 #[test]
 fn revision_may_leave_reviews_only_as_the_last_job() {
-    let made_for = |id: &str| JobId::of_review(&linked().id, &review_id(id));
+    let made_for = |id: &str| JobId::for_review(&linked().id, &review_id(id));
     let given = |id: &str, job: JobId| review(id, 1, ReviewState::Started { job });
     let again = Review { had: Some(made_for("b")), ..review("b", 1, failed_before()) };
-    let again = again.taken_by(&again.next_job());
-    let (one, more, other) = (made_for("a"), again.next_job(), job_id("implements"));
+    let again = again.assign_to(&again.next_job_id());
+    let (one, more, other) = (made_for("a"), again.next_job_id(), job_id("implements"));
     // The revision of `a` also covers `c`.
     let all = [given("a", one.clone()), again, given("c", one.clone()), given("d", other.clone())];
-    let having: BTreeSet<&JobId> = all.iter().filter_map(Review::job).collect();
+    let having: BTreeSet<&JobId> = all.iter().filter_map(Review::started_job).collect();
     assert_eq!(having, BTreeSet::from([&one, &more, &other]));
-    let read = |last: Option<&JobId>| BTreeSet::from_iter(may_leave_reviews(&having, &all, last));
+    let read = |last: Option<&JobId>| BTreeSet::from_iter(jobs_that_may_leave_reviews(&having, &all, last));
     assert_eq!(read(None), BTreeSet::from([other.clone()]));
     assert_eq!(read(Some(&one)), BTreeSet::from([other.clone(), one.clone()]));
     assert_eq!(read(Some(&more)), BTreeSet::from([other.clone(), more.clone()]));
     // A job id that matches no known review may belong to any kind of job.
-    assert_eq!(BTreeSet::from_iter(may_leave_reviews(&having, &all[3..], None)), BTreeSet::from([one, more, other]));
+    assert_eq!(
+        BTreeSet::from_iter(jobs_that_may_leave_reviews(&having, &all[3..], None)),
+        BTreeSet::from([one, more, other])
+    );
 }
 
 #[test]
 fn reassigned_review_raises_its_version_and_stays_edited() {
     let before = Review { version: 4, edited: true, ..started("a", 1, "failed") };
-    let taken = before.taken_by(&job_id("next"));
-    assert_eq!((taken.job(), taken.version, taken.edited), (Some(&job_id("next")), 5, true));
+    let taken = before.assign_to(&job_id("next"));
+    assert_eq!((taken.started_job(), taken.version, taken.edited), (Some(&job_id("next")), 5, true));
     let mut settings = crate::story::settings();
     settings.coalesce = true;
-    let waits = before.waiting_anew(&settings).unwrap();
-    assert_eq!((&waits.state, waits.job(), waits.version, waits.edited), (&ReviewState::Deferred {}, None, 5, true));
+    let waits = before.defer_again(&settings).unwrap();
+    assert_eq!(
+        (&waits.state, waits.started_job(), waits.version, waits.edited),
+        (&ReviewState::Deferred {}, None, 5, true)
+    );
     settings.coalesce = false;
-    assert_eq!(before.waiting_anew(&settings), None);
+    assert_eq!(before.defer_again(&settings), None);
 }
 
 #[test]
 fn requeued_review_names_its_next_job_after_the_last() {
     let settings = crate::story::settings();
     let first = review("a", 1, failed_before());
-    assert_eq!(first.next_job(), JobId::of_review(&first.pull_request, &first.id));
+    assert_eq!(first.next_job_id(), JobId::for_review(&first.pull_request, &first.id));
     // Without an earlier job, the first name is still free.
-    assert_eq!(first.waiting_anew(&settings).unwrap().next_job(), first.next_job());
-    let mut had = vec![first.next_job()];
+    assert_eq!(first.defer_again(&settings).unwrap().next_job_id(), first.next_job_id());
+    let mut had = vec![first.next_job_id()];
     let mut waits = first;
     for _ in 0..3 {
-        waits = waits.taken_by(had.last().unwrap()).waiting_anew(&settings).unwrap();
+        waits = waits.assign_to(had.last().unwrap()).defer_again(&settings).unwrap();
         assert_eq!(waits.had.as_ref(), had.last());
-        had.push(waits.next_job());
+        had.push(waits.next_job_id());
         // A refusal and a repeat do not change the earlier job.
         let refused = Review { state: failed_before(), ..waits.clone() };
-        let again = review("a", 1, ReviewState::Deferred {}).after(Some(&refused));
-        assert_eq!(again.next_job(), waits.next_job());
-        assert_eq!(refused.waiting_anew(&settings).unwrap().next_job(), waits.next_job());
+        let again = review("a", 1, ReviewState::Deferred {}).next_version(Some(&refused));
+        assert_eq!(again.next_job_id(), waits.next_job_id());
+        assert_eq!(refused.defer_again(&settings).unwrap().next_job_id(), waits.next_job_id());
     }
     assert_eq!(had.iter().collect::<BTreeSet<_>>().len(), had.len());
 }
 
 #[test]
 fn review_returns_from_a_job_that_did_not_complete() {
-    let syncing = crate::story::active(Status::Syncing);
+    let syncing = crate::story::active(JobStatus::Syncing);
     let failed = finished(&syncing, End::Failed(no_changes(), None));
-    let has = started("a", 1, "j").taken_by(&failed.id);
-    let back = has.given_back(&failed, at(9)).unwrap();
+    let has = started("a", 1, "j").assign_to(&failed.id);
+    let back = has.refuse_after(&failed, at(9)).unwrap();
     assert_eq!((&back.state, &back.had, back.version), (&failed_before(), &Some(failed.id.clone()), has.version + 1));
-    assert_eq!(names(&unanswered(&[back], &project_id(), &key(), &BTreeSet::new())), ["a"]);
-    assert_eq!(started("a", 1, "other").given_back(&failed, at(9)), None);
-    assert_eq!(has.given_back(&syncing, at(9)), None);
-    assert_eq!(has.given_back(&finished(&syncing, End::Completed(result())), at(9)), None);
-    let cancelled = has.given_back(&finished(&syncing, End::Cancelled), at(9)).unwrap();
+    assert_eq!(names(&unanswered_reviews(&[back], &project_id(), &key(), &BTreeSet::new())), ["a"]);
+    assert_eq!(started("a", 1, "other").refuse_after(&failed, at(9)), None);
+    assert_eq!(has.refuse_after(&syncing, at(9)), None);
+    assert_eq!(has.refuse_after(&finished(&syncing, End::Completed(result())), at(9)), None);
+    let cancelled = has.refuse_after(&finished(&syncing, End::Cancelled), at(9)).unwrap();
     let ReviewState::Refused { reason, .. } = &cancelled.state else { panic!("{cancelled:?}") };
     assert!(reason.sentence().contains("cancelled"), "{}", reason.sentence());
 }
 
 #[test]
 fn user_request_takes_all_unanswered_reviews() {
-    let request = Review { request: Some(Request { message: None }), ..started("q", 9, "j") };
+    let request = Review { request: Some(RevisionRequest { message: None }), ..started("q", 9, "j") };
     let (one, absorbed) = (started("a", 1, "j"), absorbed("b", 2, "a"));
     for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
-        let takes = |covered: &[Review]| takes_unanswered(kind, covered);
-        assert_eq!(takes(std::slice::from_ref(&request)), Takes::All);
-        assert_eq!(takes(&[one.clone(), request.clone()]), Takes::All, "assigned before a crash");
-        assert_eq!(takes(&[request.clone(), absorbed.clone()]), Takes::All, "deferred together");
-        assert_eq!(takes(&[]), Takes::All, "assigned to other jobs");
-        assert!(Takes::All.has(&[], None, None));
+        let takes = |covered: &[Review]| unanswered_scope(kind, covered);
+        assert_eq!(takes(std::slice::from_ref(&request)), UnansweredScope::All);
+        assert_eq!(takes(&[one.clone(), request.clone()]), UnansweredScope::All, "assigned before a crash");
+        assert_eq!(takes(&[request.clone(), absorbed.clone()]), UnansweredScope::All, "deferred together");
+        assert_eq!(takes(&[]), UnansweredScope::All, "assigned to other jobs");
+        assert!(UnansweredScope::All.includes(&[], None, None));
     }
     let alone = [one, absorbed];
-    assert_eq!(takes_unanswered(ForgeKind::GitHub, &alone), Takes::Nothing);
-    assert_eq!(takes_unanswered(ForgeKind::Bitbucket, &alone), Takes::Earlier);
+    assert_eq!(unanswered_scope(ForgeKind::GitHub, &alone), UnansweredScope::None);
+    assert_eq!(unanswered_scope(ForgeKind::Bitbucket, &alone), UnansweredScope::Earlier);
 }
 
 #[test]
 fn earlier_comments_of_the_author_come_with_a_request() {
     let (ann, ben) = (author().id, author().id + 1);
-    let covered = [started("a", 20, "j"), Review { request: Some(Request { message: None }), ..started("q", 90, "j") }];
+    let covered =
+        [started("a", 20, "j"), Review { request: Some(RevisionRequest { message: None }), ..started("q", 90, "j") }];
     for (author, secs, comes) in [
         (Some(ann), Some(19), true),
         (Some(ann), Some(20), false),
@@ -238,8 +245,8 @@ fn earlier_comments_of_the_author_come_with_a_request() {
         (None, Some(19), false),
     ] {
         let submitted_at = secs.map(at);
-        assert_eq!(Takes::Earlier.has(&covered, author, submitted_at), comes, "{author:?} {secs:?}");
-        assert!(!Takes::Nothing.has(&covered, author, submitted_at));
+        assert_eq!(UnansweredScope::Earlier.includes(&covered, author, submitted_at), comes, "{author:?} {secs:?}");
+        assert!(!UnansweredScope::None.includes(&covered, author, submitted_at));
     }
 }
 
@@ -252,13 +259,14 @@ fn earlier_jobs_of_the_author_are_known_on_bitbucket() {
         absorbed("b", 2, "c"),
         started("c", 3, "j2"),
         Review { author: bens.clone(), ..started("d", 4, "j3") },
-        Review { request: Some(Request { message: None }), ..started("q", 5, "j4") },
+        Review { request: Some(RevisionRequest { message: None }), ..started("q", 5, "j4") },
         Review { project: elsewhere, ..started("e", 6, "j5") },
         review("f", 9, failed_before()),
         started("g", 12, "j6"),
     ];
-    let of =
-        |kind, covered: &[Review]| told_before(kind, covered, &all).into_iter().cloned().collect::<BTreeSet<JobId>>();
+    let of = |kind, covered: &[Review]| {
+        jobs_of_earlier_requests(kind, covered, &all).into_iter().cloned().collect::<BTreeSet<JobId>>()
+    };
     let told = |covered: &[Review]| of(ForgeKind::Bitbucket, covered);
     let jobs = |names: &[&str]| names.iter().map(|name| job_id(name)).collect::<BTreeSet<JobId>>();
     // All earlier jobs count, because Bitbucket forgets withdrawn requests.
@@ -269,7 +277,7 @@ fn earlier_jobs_of_the_author_are_known_on_bitbucket() {
     let these = [started("h", 8, "j"), started("c", 3, "j"), absorbed("b", 2, "c")];
     assert_eq!(told(&these), jobs(&["j1"]), "not itself");
     assert_eq!(told(&[Review { author: bens, ..started("h", 8, "j") }]), jobs(&["j3"]));
-    let request = Review { request: Some(Request { message: None }), ..started("h", 8, "j") };
+    let request = Review { request: Some(RevisionRequest { message: None }), ..started("h", 8, "j") };
     for nobody in [started("a", 1, "j"), request] {
         assert!(told(std::slice::from_ref(&nobody)).is_empty(), "{nobody:?}");
     }
@@ -280,7 +288,7 @@ fn request_of_the_same_moment_is_not_earlier() {
     let covered = [started("b", 2, "j")];
     let told = |submitted_at| {
         let all = [Review { submitted_at, ..started("a", 1, "j1") }];
-        told_before(ForgeKind::Bitbucket, &covered, &all).len()
+        jobs_of_earlier_requests(ForgeKind::Bitbucket, &covered, &all).len()
     };
     assert_eq!([just_before(at(2)), at(2), at(3)].map(told), [1, 0, 0]);
 }
@@ -288,10 +296,10 @@ fn request_of_the_same_moment_is_not_earlier() {
 #[test]
 fn broken_absorption_chain_ends_where_it_is() {
     let gone = [absorbed("a", 1, "gone")];
-    assert_eq!(resolved(&gone[0], &gone).id, review_id("a"));
+    assert_eq!(resolve_absorbed(&gone[0], &gone).id, review_id("a"));
     let ring = [absorbed("a", 1, "b"), absorbed("b", 2, "a")];
-    resolved(&ring[0], &ring);
-    assert!(covered(&job_id("j"), &ring).is_empty());
+    resolve_absorbed(&ring[0], &ring);
+    assert!(covered_reviews(&job_id("j"), &ring).is_empty());
 }
 
 #[test]
@@ -302,17 +310,17 @@ fn reviews_are_ordered_by_forge_time_then_ours_then_name() {
         [(has("b", 1), later(has("a", 2), 0)), (has("b", 1), later(has("a", 1), 21)), (has("a", 1), has("b", 1))]
     {
         let expected = [older.id.to_string(), newer.id.to_string()];
-        assert_eq!(names(&covered(&job_id("j"), &[newer, older])), expected);
+        assert_eq!(names(&covered_reviews(&job_id("j"), &[newer, older])), expected);
     }
 }
 
 #[test]
 fn user_request_keeps_its_message() {
-    let of = |asks| Review::of(&event(asks), &project_id(), &key(), ReviewState::Deferred {}, at(20)).request;
-    assert_eq!(of(Asks::Changes {}), None);
-    assert_eq!(of(Asks::Revision { message: None }), Some(Request { message: None }));
+    let of = |asks| Review::from_event(&event(asks), &project_id(), &key(), ReviewState::Deferred {}, at(20)).request;
+    assert_eq!(of(RequestedAction::Changes {}), None);
+    assert_eq!(of(RequestedAction::Revision { message: None }), Some(RevisionRequest { message: None }));
     let message = Some("use a map".to_owned());
-    assert_eq!(of(Asks::Revision { message: message.clone() }), Some(Request { message }));
+    assert_eq!(of(RequestedAction::Revision { message: message.clone() }), Some(RevisionRequest { message }));
 }
 
 #[test]
@@ -344,7 +352,7 @@ fn review_of_an_older_version_has_no_earlier_job() {
 
 #[test]
 fn review_has_one_ledger_entry_from_any_source() {
-    let told = event(Asks::Changes {});
+    let told = event(RequestedAction::Changes {});
     let again = ReviewEvent { source: Source::Poll, delivery: Some(crate::story::event_id("other")), ..told.clone() };
     let project = project_id();
     assert_eq!(told.ledger_id(&project), again.ledger_id(&project));
@@ -357,6 +365,6 @@ fn review_has_one_ledger_entry_from_any_source() {
 
 #[test]
 fn shared_repository_has_a_ledger_entry_per_project() {
-    let told = event(Asks::Changes {});
+    let told = event(RequestedAction::Changes {});
     assert_ne!(told.ledger_id(&project_id()), told.ledger_id(&ProjectId::new("neighbour").unwrap()));
 }

@@ -15,36 +15,36 @@ use std::time::Duration;
 pub const GHOST_AFTER: Duration = Duration::from_secs(60);
 
 /// A runner without jobs is deleted after this time without a heartbeat.
-pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 24 * 3_600);
+pub const DELETE_AFTER: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// After a pause of this length between sweeps, runners may have been unable to send heartbeats. It exceeds the minute
 /// between two sweeps on AWS. The difference to [`OFFLINE_AFTER`] is more than two busy heartbeats, so that a runner
 /// can send its next heartbeat after the pause in time.
-const UNWATCHED_AFTER: Duration = Duration::from_secs(65);
+const MAX_SWEEP_GAP: Duration = Duration::from_secs(65);
 
 /// Minimum number of silent runners in a storm.
-const STORM_FROM: usize = 3;
+const STORM_MIN_RUNNERS: usize = 3;
 
 /// A storm affects more than this share of the Online runners. Units: percent.
-const STORM_SHARE: usize = 30;
+const STORM_MIN_PERCENT: usize = 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Token {
-    Good,
+pub enum TokenState {
+    Valid,
     /// Revoked, expired or deleted.
-    Dead,
+    Invalid,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
+pub enum LossReason {
     Silent,
     /// It sends heartbeats, but has no process for the job.
     NoProcess,
     Deleted,
-    TokenDead,
+    TokenInvalid,
 }
 
-impl Loss {
+impl LossReason {
     /// The job's failure, unless it is requeued.
     pub fn failure(self, runner: &Runner, now: Timestamp) -> Failure {
         let name = runner.name.clone();
@@ -52,7 +52,7 @@ impl Loss {
             Self::Silent => Failure::RunnerOffline { runner: name, ago: now.since(runner.last_heartbeat).into() },
             Self::NoProcess => Failure::RunnerCrashed { exit: "no result".into() },
             Self::Deleted => Failure::RunnerRemoved { runner: name, reason: "it was deleted".into() },
-            Self::TokenDead => {
+            Self::TokenInvalid => {
                 Failure::RunnerRemoved { runner: name, reason: "its token was revoked or has expired".into() }
             }
         }
@@ -60,20 +60,20 @@ impl Loss {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum RunnerStep {
     Nothing,
-    TakeOffline(Box<Runner>),
-    Lose(Loss, Vec<(JobId, Slot)>),
-    Forget,
+    MarkOffline(Box<Runner>),
+    EndJobs(LossReason, Vec<(JobId, Slot)>),
+    DeleteUnused,
     /// No job uses the runner any more.
     Remove,
 }
 
 /// The start of the current series of sweeps without a pause. `last` is the time of the last sweep, and the start of
 /// its series.
-pub fn watched_since(last: Option<(Timestamp, Timestamp)>, now: Timestamp) -> Timestamp {
+pub fn uninterrupted_since(last: Option<(Timestamp, Timestamp)>, now: Timestamp) -> Timestamp {
     match last {
-        Some((at, since)) if now.since(at) <= UNWATCHED_AFTER => since,
+        Some((at, since)) if now.since(at) <= MAX_SWEEP_GAP => since,
         _ => now,
     }
 }
@@ -91,35 +91,37 @@ pub fn is_storm<'a>(
     }
     let online = runners.into_iter().filter(|runner| runner.status == Presence::Online).collect::<Vec<_>>();
     let silent = online.iter().filter(|runner| runner.is_silent(now)).count();
-    silent >= STORM_FROM && silent * 100 > online.len() * STORM_SHARE
+    silent >= STORM_MIN_RUNNERS && silent * 100 > online.len() * STORM_MIN_PERCENT
 }
 
 /// `token` does not matter for a runner without slots.
-pub fn step(runner: &Runner, token: Token, storm: bool, now: Timestamp) -> Step {
+pub fn next_step(runner: &Runner, token: TokenState, storm: bool, now: Timestamp) -> RunnerStep {
     let all = || runner.slots.iter().map(|(job, slot)| (job.clone(), slot.clone())).collect::<Vec<_>>();
     let busy = !runner.slots.is_empty();
     match runner.status {
-        Presence::Deleting if busy => Step::Lose(Loss::Deleted, all()),
-        Presence::Deleting => Step::Remove,
-        _ if busy && token == Token::Dead => Step::Lose(Loss::TokenDead, all()),
-        Presence::Online if runner.is_silent(now) => Step::TakeOffline(Box::new(offline(runner, storm, now))),
+        Presence::Deleting if busy => RunnerStep::EndJobs(LossReason::Deleted, all()),
+        Presence::Deleting => RunnerStep::Remove,
+        _ if busy && token == TokenState::Invalid => RunnerStep::EndJobs(LossReason::TokenInvalid, all()),
+        Presence::Online if runner.is_silent(now) => {
+            RunnerStep::MarkOffline(Box::new(mark_offline(runner, storm, now)))
+        }
         Presence::Online => {
             let ghosts = runner.slots.iter().filter(|(job, slot)| is_ghost(runner, job, slot));
             let ghosts = ghosts.map(|(job, slot)| (job.clone(), slot.clone())).collect::<Vec<_>>();
-            if ghosts.is_empty() { Step::Nothing } else { Step::Lose(Loss::NoProcess, ghosts) }
+            if ghosts.is_empty() { RunnerStep::Nothing } else { RunnerStep::EndJobs(LossReason::NoProcess, ghosts) }
         }
         Presence::Offline if busy => {
             let spared = runner.spared_until.is_some_and(|until| now < until);
             // Its sign-off may have overtaken a finish.
             let early = now < runner.last_heartbeat.plus(FINISH_GRACE);
-            if spared || early { Step::Nothing } else { Step::Lose(Loss::Silent, all()) }
+            if spared || early { RunnerStep::Nothing } else { RunnerStep::EndJobs(LossReason::Silent, all()) }
         }
-        Presence::Offline if now.since(runner.last_heartbeat) >= FORGOTTEN_AFTER => Step::Forget,
-        Presence::Offline => Step::Nothing,
+        Presence::Offline if now.since(runner.last_heartbeat) >= DELETE_AFTER => RunnerStep::DeleteUnused,
+        Presence::Offline => RunnerStep::Nothing,
     }
 }
 
-fn offline(runner: &Runner, storm: bool, now: Timestamp) -> Runner {
+fn mark_offline(runner: &Runner, storm: bool, now: Timestamp) -> Runner {
     Runner {
         status: Presence::Offline,
         epoch: runner.epoch + 1,
@@ -133,7 +135,7 @@ fn is_ghost(runner: &Runner, job: &JobId, slot: &Slot) -> bool {
 }
 
 /// Whether exactly this slot holds the job. Otherwise the job has ended or was requeued, and the slot is empty.
-pub fn holds(job: &Job, runner: &Runner, slot: &Slot) -> bool {
+pub fn slot_holds_job(job: &Job, runner: &Runner, slot: &Slot) -> bool {
     let run = job.run.as_ref().filter(|_| job.status.is_active());
     run.is_some_and(|run| {
         run.runner.as_ref() == Some(&runner.id) && run.claim == slot.claim && job.attempt == slot.attempt

@@ -10,26 +10,26 @@ fn claim(name: &str) -> ClaimId {
     ClaimId::new(name).unwrap()
 }
 
-fn introduction(process: &str) -> Introduction {
+fn introduction(process: &str) -> RunnerRegistration {
     let kite = runner("kite");
-    Introduction {
+    RunnerRegistration {
         id: kite.id,
         name: kite.name,
         token: kite.token,
         instance: instance(process),
-        max: 3,
-        active: BTreeSet::from([job_id("kept")]),
+        max_slots: 3,
+        active_jobs: BTreeSet::from([job_id("kept")]),
     }
 }
 
 fn heartbeat(process: &str) -> Heartbeat {
-    Heartbeat { instance: instance(process), active: BTreeSet::new(), draining: false, last: false }
+    Heartbeat { instance: instance(process), active_jobs: BTreeSet::new(), draining: false, is_sign_off: false }
 }
 
 /// Checks the answer to a second process that registers at `secs`: its epoch or the refusal.
 #[track_caller]
 fn check_second(old: &Runner, secs: u64, expected: Result<u32, &str>) {
-    let answer = Runner::registered(Some(old), introduction("i2"), at(secs));
+    let answer = Runner::register(Some(old), introduction("i2"), at(secs));
     let told = answer.as_ref().map(|taken| taken.epoch).map_err(Refusal::code);
     assert_eq!(told, expected);
 }
@@ -40,23 +40,23 @@ fn second_process_takes_over_only_from_a_gone_one() {
     check_second(&kite, 0, Err("runner_live"));
     check_second(&kite, 90, Err("runner_live"));
     check_second(&kite, 91, Ok(2));
-    let gone = kite.heard(Heartbeat { last: true, ..heartbeat("i1") }, at(5)).unwrap();
+    let gone = kite.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, at(5)).unwrap();
     check_second(&gone, 5, Ok(3));
     check_second(&Runner { status: Presence::Offline, ..kite.clone() }, 5, Ok(2));
     check_second(&Runner { status: Presence::Deleting, ..kite.clone() }, 500, Err("runner_deleting"));
-    let live = Runner::registered(Some(&kite), introduction("i2"), at(40)).unwrap_err();
-    assert_eq!(live, Refusal::Live { name: "kite".into(), ago: Span(40) });
+    let live = Runner::register(Some(&kite), introduction("i2"), at(40)).unwrap_err();
+    assert_eq!(live, Refusal::AlreadyOnline { name: "kite".into(), ago: Span(40) });
 }
 
 #[test]
 fn new_runner_is_online_without_a_heartbeat() {
-    let new = Runner::registered(None, introduction("i2"), at(5)).unwrap();
+    let new = Runner::register(None, introduction("i2"), at(5)).unwrap();
     assert_eq!((new.status, new.epoch, new.last_heartbeat), (Presence::Online, 1, at(5)));
     assert_eq!((new.instance.as_str(), new.max, &new.active), ("i2", 3, &BTreeSet::from([job_id("kept")])));
     assert!(new.slots.is_empty() && new.claims.is_empty() && !new.is_draining());
-    assert!(!new.was_heard());
-    assert!(Runner { claims: vec![claim("c1")], ..new.clone() }.was_heard(), "it has sent a claim");
-    assert!(new.heard(heartbeat("i2"), at(6)).unwrap().was_heard());
+    assert!(!new.has_been_seen());
+    assert!(Runner { claims: vec![claim("c1")], ..new.clone() }.has_been_seen(), "it has sent a claim");
+    assert!(new.with_heartbeat(heartbeat("i2"), at(6)).unwrap().has_been_seen());
 }
 
 #[test]
@@ -67,10 +67,10 @@ fn same_process_registers_again_as_the_same_runner() {
     let heard =
         Runner { last_heartbeat: at(5), max: 3, draining: false, active: [job_id("kept")].into(), ..old.clone() };
     // A restart before the runner counts as silent keeps its epoch.
-    assert_eq!(Runner::registered(Some(&old), introduction("i1"), at(5)).unwrap(), heard);
+    assert_eq!(Runner::register(Some(&old), introduction("i1"), at(5)).unwrap(), heard);
     // After it went Offline, its epoch rises and the spared time is cleared.
     let offline = Runner { status: Presence::Offline, spared_until: Some(at(300)), ..old };
-    let back = Runner::registered(Some(&offline), introduction("i1"), at(5)).unwrap();
+    let back = Runner::register(Some(&offline), introduction("i1"), at(5)).unwrap();
     assert_eq!(back, Runner { epoch: 2, ..heard });
 }
 
@@ -79,46 +79,46 @@ fn takeover_keeps_slots_and_the_requested_drain() {
     let drain = Drain { by: "ana".into(), at: at(3), acknowledged: Some(at(4)) };
     let slots = BTreeMap::from([(job_id("j"), slot("c1", 1))]);
     let old = Runner { slots: slots.clone(), drain: Some(drain.clone()), draining: true, ..runner("kite") };
-    let new = Runner::registered(Some(&old), introduction("i2"), at(200)).unwrap();
+    let new = Runner::register(Some(&old), introduction("i2"), at(200)).unwrap();
     assert_eq!((new.epoch, new.max, new.slots.clone()), (2, 3, slots));
     assert_eq!((new.instance.as_str(), new.last_heartbeat), ("i2", at(200)));
     assert_eq!((new.draining, new.drain.as_ref()), (false, Some(&drain)));
     assert_eq!(new.active, BTreeSet::from([job_id("kept")]));
-    assert_eq!(new.heard(heartbeat("i1"), at(201)).unwrap_err().code(), "runner_replaced");
-    assert_eq!(new.may_claim(&instance("i1"), &claim("c"), at(201)).unwrap_err().code(), "runner_replaced");
+    assert_eq!(new.with_heartbeat(heartbeat("i1"), at(201)).unwrap_err().code(), "runner_replaced");
+    assert_eq!(new.check_claim(&instance("i1"), &claim("c"), at(201)).unwrap_err().code(), "runner_replaced");
 }
 
 #[test]
 fn heartbeat_sets_online_and_the_last_one_offline() {
     let offline = Runner { status: Presence::Offline, spared_until: Some(at(300)), epoch: 4, ..runner("kite") };
-    let back = offline.heard(heartbeat("i1"), at(200)).unwrap();
+    let back = offline.with_heartbeat(heartbeat("i1"), at(200)).unwrap();
     assert_eq!((back.status, back.epoch, back.spared_until, back.heard), (Presence::Online, 4, None, true));
-    let gone = back.heard(Heartbeat { last: true, ..heartbeat("i1") }, at(210)).unwrap();
+    let gone = back.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, at(210)).unwrap();
     assert_eq!((gone.status, gone.epoch), (Presence::Offline, 5));
-    let again = gone.heard(Heartbeat { last: true, ..heartbeat("i1") }, at(211)).unwrap();
+    let again = gone.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, at(211)).unwrap();
     assert_eq!((again.status, again.epoch), (Presence::Offline, 5));
     let deleting = Runner { status: Presence::Deleting, ..runner("kite") };
-    assert_eq!(deleting.heard(heartbeat("i1"), at(1)).unwrap_err().code(), "runner_deleting");
+    assert_eq!(deleting.with_heartbeat(heartbeat("i1"), at(1)).unwrap_err().code(), "runner_deleting");
 }
 
 #[test]
 fn active_jobs_and_drain_follow_the_last_heartbeat() {
-    let said = Heartbeat { active: [job_id("j")].into(), draining: true, ..heartbeat("i1") };
-    let heard = runner("kite").heard(said, at(5)).unwrap();
+    let said = Heartbeat { active_jobs: [job_id("j")].into(), draining: true, ..heartbeat("i1") };
+    let heard = runner("kite").with_heartbeat(said, at(5)).unwrap();
     assert_eq!((&heard.active, heard.draining), (&BTreeSet::from([job_id("j")]), true));
-    let later = heard.heard(heartbeat("i1"), at(6)).unwrap();
+    let later = heard.with_heartbeat(heartbeat("i1"), at(6)).unwrap();
     assert_eq!((later.active.len(), later.draining), (0, false));
 }
 
 #[test]
 fn drain_is_acknowledged_by_the_first_draining_heartbeat() {
     let asked = Runner { drain: Some(Drain { by: "ana".into(), at: at(3), acknowledged: None }), ..runner("kite") };
-    let not_yet = asked.heard(heartbeat("i1"), at(4)).unwrap();
+    let not_yet = asked.with_heartbeat(heartbeat("i1"), at(4)).unwrap();
     assert_eq!(not_yet.drain.as_ref().unwrap().acknowledged, None);
     let draining = Heartbeat { draining: true, ..heartbeat("i1") };
-    let done = not_yet.heard(draining.clone(), at(5)).unwrap();
+    let done = not_yet.with_heartbeat(draining.clone(), at(5)).unwrap();
     assert_eq!(done.drain.as_ref().unwrap().acknowledged, Some(at(5)));
-    let later = done.heard(draining, at(6)).unwrap();
+    let later = done.with_heartbeat(draining, at(6)).unwrap();
     assert_eq!(later.drain.unwrap().acknowledged, Some(at(5)));
 }
 
@@ -126,24 +126,24 @@ fn drain_is_acknowledged_by_the_first_draining_heartbeat() {
 fn heartbeat_without_draining_resets_the_acknowledgement() {
     let told =
         Runner { drain: Some(Drain { by: "ana".into(), at: at(3), acknowledged: Some(at(5)) }), ..runner("kite") };
-    let again = told.heard(heartbeat("i1"), at(6)).unwrap();
+    let again = told.with_heartbeat(heartbeat("i1"), at(6)).unwrap();
     assert_eq!(again.drain.as_ref().unwrap().acknowledged, None);
     let draining = Heartbeat { draining: true, ..heartbeat("i1") };
-    assert_eq!(again.heard(draining, at(7)).unwrap().drain.unwrap().acknowledged, Some(at(7)));
+    assert_eq!(again.with_heartbeat(draining, at(7)).unwrap().drain.unwrap().acknowledged, Some(at(7)));
 }
 
 #[test]
 fn clock_behind_does_not_age_the_last_heartbeat() {
     let kite = Runner { last_heartbeat: at(100), ..runner("kite") };
-    assert_eq!(kite.heard(heartbeat("i1"), at(70)).unwrap().last_heartbeat, at(100));
-    assert_eq!(Runner::registered(Some(&kite), introduction("i1"), at(70)).unwrap().last_heartbeat, at(100));
-    assert_eq!(kite.heard(heartbeat("i1"), at(101)).unwrap().last_heartbeat, at(101));
+    assert_eq!(kite.with_heartbeat(heartbeat("i1"), at(70)).unwrap().last_heartbeat, at(100));
+    assert_eq!(Runner::register(Some(&kite), introduction("i1"), at(70)).unwrap().last_heartbeat, at(100));
+    assert_eq!(kite.with_heartbeat(heartbeat("i1"), at(101)).unwrap().last_heartbeat, at(101));
 }
 
 #[test]
 fn busy_runner_sends_heartbeats_three_times_as_often() {
     let idle = runner("kite");
-    let secs = |runner: Runner| runner.next_heartbeat().as_secs();
+    let secs = |runner: Runner| runner.heartbeat_interval().as_secs();
     assert_eq!(secs(idle.clone()), 30);
     assert_eq!(secs(Runner { slots: [(job_id("j"), slot("c1", 1))].into(), ..idle.clone() }), 10);
     // The runner reports a job that has no slot.
@@ -153,19 +153,22 @@ fn busy_runner_sends_heartbeats_three_times_as_often() {
 #[test]
 fn runner_claims_only_while_online_and_with_room() {
     let kite = runner("kite");
-    let ask = |runner: &Runner, secs| runner.may_claim(&instance("i1"), &claim("c9"), at(secs)).unwrap();
+    let ask = |runner: &Runner, secs| runner.check_claim(&instance("i1"), &claim("c9"), at(secs)).unwrap();
     assert_eq!(ask(&kite, 90), None);
-    assert_eq!(ask(&kite, 91), Some(Closed::Silent));
-    assert_eq!(ask(&Runner { status: Presence::Offline, ..kite.clone() }, 1), Some(Closed::Silent));
-    assert_eq!(ask(&Runner { draining: true, ..kite.clone() }, 1), Some(Closed::Draining));
+    assert_eq!(ask(&kite, 91), Some(NoClaim::Silent));
+    assert_eq!(ask(&Runner { status: Presence::Offline, ..kite.clone() }, 1), Some(NoClaim::Silent));
+    assert_eq!(ask(&Runner { draining: true, ..kite.clone() }, 1), Some(NoClaim::Draining));
     let drain = Some(Drain { by: "ana".into(), at: at(0), acknowledged: None });
-    assert_eq!(ask(&Runner { drain, ..kite.clone() }, 1), Some(Closed::Draining));
-    assert_eq!(ask(&Runner { claims: vec![claim("c8"), claim("c9")], ..kite.clone() }, 1), Some(Closed::Answered));
+    assert_eq!(ask(&Runner { drain, ..kite.clone() }, 1), Some(NoClaim::Draining));
+    assert_eq!(
+        ask(&Runner { claims: vec![claim("c8"), claim("c9")], ..kite.clone() }, 1),
+        Some(NoClaim::AlreadyClaimed)
+    );
     let slots = ["a", "b"].map(|name| (job_id(name), slot(name, 0)));
     let full = Runner { slots: slots.into(), ..kite.clone() };
-    assert_eq!(ask(&full, 1), Some(Closed::Full));
-    assert_eq!(full.claimed_by(&claim("b")).unwrap().0, &job_id("b"));
-    assert_eq!(full.claimed_by(&claim("c")), None);
+    assert_eq!(ask(&full, 1), Some(NoClaim::Full));
+    assert_eq!(full.slot_of_claim(&claim("b")).unwrap().0, &job_id("b"));
+    assert_eq!(full.slot_of_claim(&claim("c")), None);
     assert_eq!(ask(&Runner { max: 3, ..full }, 1), None);
 }
 
@@ -174,28 +177,28 @@ fn answered_claim_is_spent_even_for_a_full_runner() {
     let kite = Runner { claims: vec![claim("c9")], ..runner("kite") };
     let full = Runner { max: 0, ..kite.clone() };
     for kite in [Runner { draining: true, ..kite }, full] {
-        assert_eq!(kite.may_claim(&instance("i1"), &claim("c9"), at(1)), Ok(Some(Closed::Answered)));
-        assert_eq!(kite.may_claim(&instance("i1"), &claim("c9"), at(91)), Ok(Some(Closed::Silent)));
+        assert_eq!(kite.check_claim(&instance("i1"), &claim("c9"), at(1)), Ok(Some(NoClaim::AlreadyClaimed)));
+        assert_eq!(kite.check_claim(&instance("i1"), &claim("c9"), at(91)), Ok(Some(NoClaim::Silent)));
     }
 }
 
 #[test]
 fn newest_claims_are_remembered() {
-    let claims = (0..CLAIMS_KEPT + 3).map(|number| claim(&format!("c{number}"))).collect::<Vec<_>>();
+    let claims = (0..MIN_REMEMBERED_CLAIMS + 3).map(|number| claim(&format!("c{number}"))).collect::<Vec<_>>();
     let kite = Runner { claims: claims.clone(), ..runner("kite") };
-    let said = || Heartbeat { instance: instance("i1"), active: [].into(), draining: false, last: false };
-    let heard = kite.heard(said(), at(1)).unwrap();
+    let said = || Heartbeat { instance: instance("i1"), active_jobs: [].into(), draining: false, is_sign_off: false };
+    let heard = kite.with_heartbeat(said(), at(1)).unwrap();
     assert_eq!(heard.claims, claims[3..]);
-    assert_eq!(heard.heard(said(), at(2)).unwrap().claims, claims[3..]);
-    let ask = |number: usize| heard.may_claim(&instance("i1"), &claim(&format!("c{number}")), at(2)).unwrap();
-    assert_eq!((ask(3), ask(CLAIMS_KEPT + 3)), (Some(Closed::Answered), None));
+    assert_eq!(heard.with_heartbeat(said(), at(2)).unwrap().claims, claims[3..]);
+    let ask = |number: usize| heard.check_claim(&instance("i1"), &claim(&format!("c{number}")), at(2)).unwrap();
+    assert_eq!((ask(3), ask(MIN_REMEMBERED_CLAIMS + 3)), (Some(NoClaim::AlreadyClaimed), None));
 }
 
 #[test]
 fn every_refusal_has_a_short_sentence_and_help() {
     let name = || "kite-2".to_owned();
     for refusal in [
-        Refusal::Live { name: name(), ago: Span(4) },
+        Refusal::AlreadyOnline { name: name(), ago: Span(4) },
         Refusal::NameTaken { name: name() },
         Refusal::Replaced { name: name() },
         Refusal::Deleting { name: name() },
@@ -209,10 +212,10 @@ fn every_refusal_has_a_short_sentence_and_help() {
 #[test]
 fn runner_name_is_url_safe() {
     for good in ["kite", "Kite-2_b.local", &"x".repeat(64)] {
-        assert_eq!(check_name(good), Ok(()), "{good}");
+        assert_eq!(validate_name(good), Ok(()), "{good}");
     }
     for bad in ["", "a b", "a/b", "ä", &"x".repeat(65)] {
-        assert!(check_name(bad).is_err(), "{bad}");
+        assert!(validate_name(bad).is_err(), "{bad}");
     }
 }
 
@@ -225,11 +228,11 @@ proptest! {
             now += later;
             let process = format!("i{process}");
             let next = match what {
-                0 => Runner::registered(Some(&kite), introduction(&process), at(now)).ok(),
-                1 => kite.heard(heartbeat(&process), at(now)).ok(),
-                2 => kite.heard(Heartbeat { last: true, ..heartbeat(&process) }, at(now)).ok(),
-                _ => match sweep::step(&kite, sweep::Token::Good, false, at(now)) {
-                    sweep::Step::TakeOffline(offline) => Some(*offline),
+                0 => Runner::register(Some(&kite), introduction(&process), at(now)).ok(),
+                1 => kite.with_heartbeat(heartbeat(&process), at(now)).ok(),
+                2 => kite.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat(&process) }, at(now)).ok(),
+                _ => match sweep::next_step(&kite, sweep::TokenState::Valid, false, at(now)) {
+                    sweep::RunnerStep::MarkOffline(offline) => Some(*offline),
                     _ => None,
                 },
             };

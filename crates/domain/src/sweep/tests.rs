@@ -1,33 +1,33 @@
 use super::*;
 use crate::due::{self, Due};
-use crate::job::{Died, End, Policy, START_WITHIN};
+use crate::job::{ContainerStop, End, JobPolicy, START_TIMEOUT};
 use crate::story::{
     active, asking, at, claim, crashed, finished, just_before, no_changes, paused, pending, ready, result,
 };
 
 /// Checks the step at `due`, and that no step is needed just before.
 #[track_caller]
-fn check(job: &Job, due: Timestamp, expected: Step) {
-    assert_eq!(step(job, just_before(due)), Step::Nothing, "too early");
-    assert_eq!(step(job, due), expected);
+fn check(job: &Job, due: Timestamp, expected: JobStep) {
+    assert_eq!(next_step(job, just_before(due)), JobStep::Nothing, "too early");
+    assert_eq!(next_step(job, due), expected);
 }
 
 #[test]
 fn job_is_due_exactly_when_it_needs_a_sweeper_step() {
-    let syncing = active(Status::Syncing);
-    let states = [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing].map(active);
+    let syncing = active(JobStatus::Syncing);
+    let states = [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing].map(active);
     let dead = states.clone().map(|job| died(&job, crashed(), 210));
-    let starting = ready().dispatched(at(10)).unwrap();
-    let failed = starting.start_failed(1, 1, silent(), at(20)).unwrap();
-    let back = syncing.requeued(at(400)).unwrap();
-    let adopting = syncing.requeued_to_adopt(crashed(), at(400)).unwrap();
+    let starting = ready().begin_dispatch(at(10)).unwrap();
+    let failed = starting.record_start_fault(1, 1, silent(), at(20)).unwrap();
+    let back = syncing.requeue(at(400)).unwrap();
+    let adopting = syncing.requeue_to_adopt(crashed(), at(400)).unwrap();
     let others = [ready(), pending(), asking(), paused(), starting, failed, back, adopting];
     for job in states.into_iter().chain(dead).chain(others) {
         let Some(Due::At(due)) = due::job(&job) else { panic!("a job that has not ended is not due: {job:#?}") };
-        assert_eq!(step(&job, just_before(due)), Step::Nothing, "too early: {job:#?}");
+        assert_eq!(next_step(&job, just_before(due)), JobStep::Nothing, "too early: {job:#?}");
         for later in [0, 1, 61, 86_400] {
             let now = due.plus(Duration::from_secs(later));
-            assert_ne!(step(&job, now), Step::Nothing, "due without a step: {job:#?}");
+            assert_ne!(next_step(&job, now), JobStep::Nothing, "due without a step: {job:#?}");
         }
     }
     for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
@@ -40,7 +40,7 @@ fn silent() -> DispatchFault {
 }
 
 fn died(job: &Job, failure: Failure, secs: u64) -> Job {
-    job.container_died("task-c1", failure, at(secs)).unwrap()
+    job.record_container_stop("task-c1", failure, at(secs)).unwrap()
 }
 
 fn time_limit() -> Failure {
@@ -56,14 +56,14 @@ fn with_policy(offline: OfflinePolicy, requeues: u32, job: &Job) -> Job {
 
 #[test]
 fn job_with_a_lost_wake_up_is_started() {
-    check(&ready(), at(60), Step::Start);
-    check(&active(Status::Claimed).requeued(at(200)).unwrap(), at(200), Step::Start);
+    check(&ready(), at(60), JobStep::Start);
+    check(&active(JobStatus::Claimed).requeue(at(200)).unwrap(), at(200), JobStep::Start);
 }
 
 #[test]
 fn silent_start_is_repeated_after_its_time_limit() {
-    let starting = ready().dispatched(at(10)).unwrap();
-    check(&starting, at(10).plus(START_WITHIN), Step::StartAnew(silent()));
+    let starting = ready().begin_dispatch(at(10)).unwrap();
+    check(&starting, at(10).plus(START_TIMEOUT), JobStep::Restart(silent()));
 }
 
 #[test]
@@ -75,107 +75,107 @@ fn job_that_cannot_start_is_given_up_after_a_day() {
     };
     let why = "no container could be started for it".into();
     let limit = Span(86_400);
-    check(&job(86_399), at(86_399), Step::Start);
-    check(&job(86_400), at(86_400), Step::GiveUp(Failure::NeverClaimed { limit, why }));
+    check(&job(86_399), at(86_399), JobStep::Start);
+    check(&job(86_400), at(86_400), JobStep::Fail(Failure::NeverClaimed { limit, why }));
     // A requeued job has another day.
-    let mut back = active(Status::Claimed).requeued(at(80_000)).unwrap();
+    let mut back = active(JobStatus::Claimed).requeue(at(80_000)).unwrap();
     back.dispatch.due = at(90_000);
-    check(&back, at(90_000), Step::Start);
+    check(&back, at(90_000), JobStep::Start);
 }
 
 #[test]
 fn job_is_given_up_after_three_failed_starts() {
     let mut job = ready();
     for now in [at(10), at(1_000), at(2_000)] {
-        job = job.dispatched(now).unwrap();
-        job = job.start_failed(1, job.dispatch.number, silent(), now).unwrap();
+        job = job.begin_dispatch(now).unwrap();
+        job = job.record_start_fault(1, job.dispatch.number, silent(), now).unwrap();
     }
-    let (limit, reason) = (START_WITHIN.into(), "it never connected".into());
-    check(&job, at(2_020), Step::GiveUp(Failure::TaskNeverStarted { limit, reason }));
+    let (limit, reason) = (START_TIMEOUT.into(), "it never connected".into());
+    check(&job, at(2_020), JobStep::Fail(Failure::TaskNeverStarted { limit, reason }));
 }
 
 #[test]
 fn job_beyond_its_time_limit_is_given_up_or_adopted() {
-    for status in [Status::Claimed, Status::Preparing, Status::Executing] {
-        check(&active(status), at(3_760), Step::GiveUp(time_limit()));
+    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing] {
+        check(&active(status), at(3_760), JobStep::Fail(time_limit()));
     }
-    check(&active(Status::Syncing), at(3_760), Step::Adopt(time_limit()));
-    let mut short = active(Status::Executing);
+    check(&active(JobStatus::Syncing), at(3_760), JobStep::Adopt(time_limit()));
+    let mut short = active(JobStatus::Executing);
     short.policy.wall_secs = 60;
-    check(&short, at(220), Step::GiveUp(Failure::TimeLimit { limit: Span(60) }));
+    check(&short, at(220), JobStep::Fail(Failure::TimeLimit { limit: Span(60) }));
 }
 
 #[test]
 fn death_before_agent_work_requeues_up_to_the_limit() {
-    for status in [Status::Claimed, Status::Preparing] {
+    for status in [JobStatus::Claimed, JobStatus::Preparing] {
         for offline in [OfflinePolicy::Fail, OfflinePolicy::Requeue] {
             let dead = died(&active(status), crashed(), 210);
-            check(&with_policy(offline, 1, &dead), at(225), Step::Requeue(crashed()));
-            check(&with_policy(offline, 0, &dead), at(225), Step::GiveUp(crashed()));
+            check(&with_policy(offline, 1, &dead), at(225), JobStep::Requeue(crashed()));
+            check(&with_policy(offline, 0, &dead), at(225), JobStep::Fail(crashed()));
         }
     }
-    let once = active(Status::Claimed).requeued(at(200)).unwrap();
-    let twice = once.claimed(&claim(2, "c1"), at(300)).unwrap();
+    let once = active(JobStatus::Claimed).requeue(at(200)).unwrap();
+    let twice = once.claim(&claim(2, "c1"), at(300)).unwrap();
     let dead = died(&twice, crashed(), 310);
-    check(&with_policy(OfflinePolicy::Fail, 2, &dead), at(325), Step::Requeue(crashed()));
-    check(&with_policy(OfflinePolicy::Fail, 1, &dead), at(325), Step::GiveUp(crashed()));
+    check(&with_policy(OfflinePolicy::Fail, 2, &dead), at(325), JobStep::Requeue(crashed()));
+    check(&with_policy(OfflinePolicy::Fail, 1, &dead), at(325), JobStep::Fail(crashed()));
 }
 
 #[test]
 fn death_during_agent_work_follows_the_project_policy() {
     for (status, due, otherwise) in
-        [(Status::Executing, 225, Step::GiveUp(crashed())), (Status::Syncing, 320, Step::Adopt(crashed()))]
+        [(JobStatus::Executing, 225, JobStep::Fail(crashed())), (JobStatus::Syncing, 320, JobStep::Adopt(crashed()))]
     {
         let dead = died(&active(status), crashed(), 210);
         check(&with_policy(OfflinePolicy::Fail, 2, &dead), at(due), otherwise.clone());
-        check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(due), Step::Requeue(crashed()));
+        check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(due), JobStep::Requeue(crashed()));
         check(&with_policy(OfflinePolicy::Requeue, 0, &dead), at(due), otherwise);
     }
 }
 
 #[test]
 fn lost_push_is_searched_once_before_the_job_fails() {
-    let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(400)).unwrap();
-    let second = adopting.claimed(&claim(2, "c1"), at(410)).unwrap();
+    let adopting = active(JobStatus::Syncing).requeue_to_adopt(crashed(), at(400)).unwrap();
+    let second = adopting.claim(&claim(2, "c1"), at(410)).unwrap();
     let dead = died(&second, no_changes(), 420);
-    check(&dead, at(435), Step::GiveUp(no_changes()));
+    check(&dead, at(435), JobStep::Fail(no_changes()));
     // A platform fault before the search is requeued like any other.
-    check(&with_policy(OfflinePolicy::Fail, 1, &died(&second, crashed(), 420)), at(435), Step::Requeue(crashed()));
+    check(&with_policy(OfflinePolicy::Fail, 1, &died(&second, crashed(), 420)), at(435), JobStep::Requeue(crashed()));
     // An attempt between the push and this loss did not report a result either.
-    let back = active(Status::Syncing).requeued(at(400)).unwrap();
-    let dead = died(&back.claimed(&claim(2, "c1"), at(410)).unwrap(), crashed(), 420);
-    check(&with_policy(OfflinePolicy::Requeue, 1, &dead), at(435), Step::Adopt(crashed()));
+    let back = active(JobStatus::Syncing).requeue(at(400)).unwrap();
+    let dead = died(&back.claim(&claim(2, "c1"), at(410)).unwrap(), crashed(), 420);
+    check(&with_policy(OfflinePolicy::Requeue, 1, &dead), at(435), JobStep::Adopt(crashed()));
 }
 
 #[test]
 fn death_without_a_platform_fault_never_requeues() {
-    let dead = died(&active(Status::Claimed), no_changes(), 210);
-    check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(225), Step::GiveUp(no_changes()));
+    let dead = died(&active(JobStatus::Claimed), no_changes(), 210);
+    check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(225), JobStep::Fail(no_changes()));
 }
 
 #[test]
 fn job_gets_no_step_before_its_push_window_ends() {
-    let mut late = died(&active(Status::Syncing), crashed(), 210);
+    let mut late = died(&active(JobStatus::Syncing), crashed(), 210);
     late.push_until = Some(at(9_000));
-    check(&late, at(9_000), Step::Adopt(time_limit()));
+    check(&late, at(9_000), JobStep::Adopt(time_limit()));
 }
 
 #[test]
 fn pending_job_is_due_for_admission() {
-    check(&pending(), at(30), Step::Admit);
-    check(&Job { place: Place::Runners, ..pending() }, at(30), Step::Admit);
+    check(&pending(), at(30), JobStep::Admit);
+    check(&Job { place: Placement::Runners, ..pending() }, at(30), JobStep::Admit);
 }
 
 #[test]
 fn ended_jobs_and_ready_runner_jobs_need_no_step() {
     let far = at(1_000_000);
-    let syncing = active(Status::Syncing);
+    let syncing = active(JobStatus::Syncing);
     let mut idle: Vec<_> = [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled]
         .map(|end| finished(&syncing, end))
         .into();
-    idle.push(Job { place: Place::Runners, ..ready() });
+    idle.push(Job { place: Placement::Runners, ..ready() });
     for job in idle {
-        assert_eq!(step(&job, far), Step::Nothing, "{:?} {:?}", job.status, job.place);
+        assert_eq!(next_step(&job, far), JobStep::Nothing, "{:?} {:?}", job.status, job.place);
     }
 }
 
@@ -183,8 +183,8 @@ fn ended_jobs_and_ready_runner_jobs_need_no_step() {
 fn suspended_job_expires_after_a_week() {
     let until = at(250 + 7 * 86_400);
     for job in [asking(), paused()] {
-        check(&job, just_before(until), Step::Nothing);
-        check(&job, until, Step::Expire);
+        check(&job, just_before(until), JobStep::Nothing);
+        check(&job, until, JobStep::Expire);
     }
 }
 
@@ -197,43 +197,53 @@ fn failed_items_back_off_from_a_minute_to_an_hour() {
 
 /// Checks a Ready job of runners, `secs` after its creation.
 #[track_caller]
-fn check_waiting(secs: u64, compute: Compute, expected: &Waiting) {
-    let job = Job { place: Place::Runners, ..ready() };
-    assert_eq!(&waiting(&job, compute, "No online runner has codex.", at(secs)), expected);
+fn check_waiting(secs: u64, compute: Compute, expected: &WaitingStep) {
+    let job = Job { place: Placement::Runners, ..ready() };
+    assert_eq!(&next_waiting_step(&job, compute, "No online runner has codex.", at(secs)), expected);
 }
 
 #[test]
 fn runner_job_is_given_up_after_a_day_with_the_reason() {
     let day = 24 * 3_600;
-    let limit = Span::from(LONGEST_WAIT);
+    let limit = Span::from(MAX_READY_TIME);
     let failure = Failure::NeverClaimed { limit, why: "No online runner has codex".into() };
-    check_waiting(day - 1, Compute::Runners, &Waiting::Nothing);
-    check_waiting(day, Compute::Runners, &Waiting::GiveUp(failure.clone()));
-    check_waiting(day, Compute::Fargate, &Waiting::GiveUp(failure));
-    let job = Job { place: Place::Runners, ..ready() };
-    let waited =
-        waiting(&job, Compute::Runners, "No runner of acme is online; the last heartbeat was 24 h ago.", at(day));
-    let Waiting::GiveUp(failure) = waited else { panic!("{waited:?}") };
+    check_waiting(day - 1, Compute::Runners, &WaitingStep::Nothing);
+    check_waiting(day, Compute::Runners, &WaitingStep::Fail(failure.clone()));
+    check_waiting(day, Compute::Fargate, &WaitingStep::Fail(failure));
+    let job = Job { place: Placement::Runners, ..ready() };
+    let waited = next_waiting_step(
+        &job,
+        Compute::Runners,
+        "No runner of acme is online; the last heartbeat was 24 h ago.",
+        at(day),
+    );
+    let WaitingStep::Fail(failure) = waited else { panic!("{waited:?}") };
     assert_eq!(failure.sentence(), "The job was not started within 24 h: No runner of acme is online.");
-    let claimed = Job { place: Place::Runners, ..active(Status::Claimed) };
-    assert_eq!(waiting(&claimed, Compute::Fargate, "", at(day)), Waiting::Nothing);
-    assert_eq!(waiting(&ready(), Compute::Runners, "", at(day)), Waiting::Nothing, "not a job of runners");
+    let claimed = Job { place: Placement::Runners, ..active(JobStatus::Claimed) };
+    assert_eq!(next_waiting_step(&claimed, Compute::Fargate, "", at(day)), WaitingStep::Nothing);
+    assert_eq!(
+        next_waiting_step(&ready(), Compute::Runners, "", at(day)),
+        WaitingStep::Nothing,
+        "not a job of runners"
+    );
 }
 
 #[test]
 fn waiting_job_follows_the_project_compute_after_a_minute() {
-    check_waiting(59, Compute::Fargate, &Waiting::Nothing);
-    check_waiting(60, Compute::Fargate, &Waiting::Place(Place::Fargate));
-    check_waiting(60, Compute::Runners, &Waiting::Nothing);
+    check_waiting(59, Compute::Fargate, &WaitingStep::Nothing);
+    check_waiting(60, Compute::Fargate, &WaitingStep::Move(Placement::Fargate));
+    check_waiting(60, Compute::Runners, &WaitingStep::Nothing);
     let job = ready();
-    assert_eq!(elsewhere(&job, Compute::Runners, at(60)), Some(Place::Runners));
-    let starting = job.dispatched(at(10)).unwrap();
-    assert_eq!(elsewhere(&starting, Compute::Runners, at(100)), None, "a task may be on its way");
-    let moved = job.placed(Place::Runners, at(60)).unwrap();
-    assert_eq!((moved.place, moved.status, moved.ready_since), (Place::Runners, Status::Ready, job.ready_since));
-    assert!(moved.placed(Place::Runners, at(61)).is_err() && starting.placed(Place::Runners, at(61)).is_err());
-    let back = moved.placed(Place::Fargate, at(70)).unwrap();
-    assert_eq!((back.place, back.dispatch.due), (Place::Fargate, at(70)));
+    assert_eq!(required_place(&job, Compute::Runners, at(60)), Some(Placement::Runners));
+    let starting = job.begin_dispatch(at(10)).unwrap();
+    assert_eq!(required_place(&starting, Compute::Runners, at(100)), None, "a task may be on its way");
+    let moved = job.move_to(Placement::Runners, at(60)).unwrap();
+    assert_eq!((moved.place, moved.status, moved.ready_since), (Placement::Runners, JobStatus::Ready, job.ready_since));
+    assert!(
+        moved.move_to(Placement::Runners, at(61)).is_err() && starting.move_to(Placement::Runners, at(61)).is_err()
+    );
+    let back = moved.move_to(Placement::Fargate, at(70)).unwrap();
+    assert_eq!((back.place, back.dispatch.due), (Placement::Fargate, at(70)));
 }
 
 #[test]
@@ -243,13 +253,13 @@ fn spot_interruption_requeues_up_to_the_limit() {
         let mut job = job.clone();
         job.policy.offline = OfflinePolicy::Fail;
         if let Some(run) = &mut job.run {
-            run.died = Some(Died { at: at(500), failure: interrupted() });
+            run.died = Some(ContainerStop { at: at(500), failure: interrupted() });
         }
-        step(&job, at(900))
+        next_step(&job, at(900))
     };
-    for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
-        assert_eq!(after(&active(status)), Step::Requeue(interrupted()), "{status:?}");
-        let else_it: fn(Failure) -> Step = if status == Status::Syncing { Step::Adopt } else { Step::GiveUp };
+    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
+        assert_eq!(after(&active(status)), JobStep::Requeue(interrupted()), "{status:?}");
+        let else_it: fn(Failure) -> JobStep = if status == JobStatus::Syncing { JobStep::Adopt } else { JobStep::Fail };
         assert_eq!(after(&Job { requeues: 2, ..active(status) }), else_it(interrupted()), "{status:?}");
     }
 }
@@ -257,16 +267,20 @@ fn spot_interruption_requeues_up_to_the_limit() {
 #[test]
 fn lost_runner_requeues_before_agent_work_else_by_policy() {
     let silent = || Failure::RunnerOffline { runner: "kite".into(), ago: Span(91) };
-    let requeue = |job: Job| Job { policy: Policy { offline: OfflinePolicy::Requeue, ..job.policy }, ..job };
-    let judged = |job: &Job| lost(job, silent(), at(1_000));
-    assert_eq!(judged(&active(Status::Claimed)), Step::Requeue(silent()));
-    assert_eq!(judged(&active(Status::Preparing)), Step::Requeue(silent()));
-    assert_eq!(judged(&active(Status::Executing)), Step::GiveUp(silent()));
-    assert_eq!(judged(&requeue(active(Status::Executing))), Step::Requeue(silent()));
-    assert_eq!(judged(&active(Status::Syncing)), Step::Adopt(silent()));
-    let worn_out = Job { requeues: 2, ..active(Status::Claimed) };
-    assert_eq!(judged(&worn_out), Step::GiveUp(silent()));
-    assert_eq!(lost(&active(Status::Syncing), silent(), at(319)), Step::Nothing, "it may be pushing");
-    assert_eq!(lost(&active(Status::Syncing), silent(), at(320)), Step::Adopt(silent()));
-    assert_eq!(judged(&ready()), Step::Nothing);
+    let requeue = |job: Job| Job { policy: JobPolicy { offline: OfflinePolicy::Requeue, ..job.policy }, ..job };
+    let judged = |job: &Job| step_after_runner_loss(job, silent(), at(1_000));
+    assert_eq!(judged(&active(JobStatus::Claimed)), JobStep::Requeue(silent()));
+    assert_eq!(judged(&active(JobStatus::Preparing)), JobStep::Requeue(silent()));
+    assert_eq!(judged(&active(JobStatus::Executing)), JobStep::Fail(silent()));
+    assert_eq!(judged(&requeue(active(JobStatus::Executing))), JobStep::Requeue(silent()));
+    assert_eq!(judged(&active(JobStatus::Syncing)), JobStep::Adopt(silent()));
+    let worn_out = Job { requeues: 2, ..active(JobStatus::Claimed) };
+    assert_eq!(judged(&worn_out), JobStep::Fail(silent()));
+    assert_eq!(
+        step_after_runner_loss(&active(JobStatus::Syncing), silent(), at(319)),
+        JobStep::Nothing,
+        "it may be pushing"
+    );
+    assert_eq!(step_after_runner_loss(&active(JobStatus::Syncing), silent(), at(320)), JobStep::Adopt(silent()));
+    assert_eq!(judged(&ready()), JobStep::Nothing);
 }

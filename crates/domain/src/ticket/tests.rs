@@ -14,15 +14,15 @@ fn link() -> PullRequestLink {
     }
 }
 
-fn from(expected: &str, to: Target) -> Option<Move> {
+fn from(expected: &str, to: Target) -> Option<StatusMove> {
     let expected = expected.into();
-    Some(Move { to, expected })
+    Some(StatusMove { to, expected })
 }
 
 /// A ticket in `status` with a pending move, badge and link.
-fn unsynced(status: &str, wanted: Option<Move>) -> Ticket {
+fn unsynced(status: &str, wanted: Option<StatusMove>) -> Ticket {
     let mut ticket = ticket_in(status);
-    ticket.want(wanted, Some(Badge::AiFailed), Some(link()));
+    ticket.request_state(wanted, Some(Badge::AiFailed), Some(link()));
     ticket.tries = 4;
     ticket.not_before = Some(at(5));
     ticket
@@ -30,10 +30,10 @@ fn unsynced(status: &str, wanted: Option<Move>) -> Ticket {
 
 #[track_caller]
 fn written(ticket: &Ticket) -> Ticket {
-    match ticket.settling(&settings(), at(1_000)) {
-        Settling::WriteBack(next) => {
-            assert_eq!(ticket.clone().shown_at_once(&settings()), *next, "both write-backs agree");
-            assert_eq!(next.clone().shown_at_once(&settings()), *next);
+    match ticket.next_settle_step(&settings(), at(1_000)) {
+        SettleStep::WriteBack(next) => {
+            assert_eq!(ticket.clone().mark_synced(&settings()), *next, "both write-backs agree");
+            assert_eq!(next.clone().mark_synced(&settings()), *next);
             *next
         }
         other => panic!("{other:?}"),
@@ -42,11 +42,11 @@ fn written(ticket: &Ticket) -> Ticket {
 
 /// Checks the status after a write-back and the status that it wrote. Badge and link are always written.
 #[track_caller]
-fn check_move(status: &str, wanted: Option<Move>, expected: (&str, Option<&str>)) {
+fn check_move(status: &str, wanted: Option<StatusMove>, expected: (&str, Option<&str>)) {
     let before = unsynced(status, wanted);
     let after = written(&before);
     assert_eq!((after.status.as_str(), after.written.as_deref()), expected);
-    let shown = Shown { badge: Some(Badge::AiFailed), pull_request: Some(link()) };
+    let shown = SyncedState { badge: Some(Badge::AiFailed), pull_request: Some(link()) };
     let rest = Ticket {
         status: after.status.clone(),
         written: after.written.clone(),
@@ -57,7 +57,7 @@ fn check_move(status: &str, wanted: Option<Move>, expected: (&str, Option<&str>)
         ..before
     };
     assert_eq!(after, rest, "nothing else changes");
-    assert_eq!(after.settling(&settings(), at(1_000)), Settling::Nothing, "written once");
+    assert_eq!(after.next_settle_step(&settings(), at(1_000)), SettleStep::Nothing, "written once");
 }
 
 #[test]
@@ -84,8 +84,8 @@ fn write_back_to_the_same_status_has_no_echo() {
 fn target_status_comes_from_the_current_settings() {
     let mut settings = settings();
     settings.statuses.completion = "Done".into();
-    match unsynced(TRIGGER, from(TRIGGER, Target::Completion)).settling(&settings, at(1_000)) {
-        Settling::WriteBack(next) => assert_eq!(next.status, "Done"),
+    match unsynced(TRIGGER, from(TRIGGER, Target::Completion)).next_settle_step(&settings, at(1_000)) {
+        SettleStep::WriteBack(next) => assert_eq!(next.status, "Done"),
         other => panic!("{other:?}"),
     }
 }
@@ -103,7 +103,7 @@ fn write_back_precedes_the_second_entry() {
     ticket.again = Some(entry("e2", 3));
     let next = written(&ticket);
     assert_eq!(next.again, ticket.again);
-    assert_eq!(next.settling(&settings(), at(1_000)), Settling::Enter(entry("e2", 3)));
+    assert_eq!(next.next_settle_step(&settings(), at(1_000)), SettleStep::DecideEntry(entry("e2", 3)));
 }
 
 #[test]
@@ -113,35 +113,35 @@ fn second_entry_waits_for_the_job_and_needs_the_status() {
         active_job,
         ..ticket_in(status)
     };
-    assert_eq!(again(TRIGGER, None).settling(&settings(), at(1_000)), Settling::Enter(entry("e2", 3)));
-    assert_eq!(again(TRIGGER, Some(job_id("j"))).settling(&settings(), at(1_000)), Settling::Nothing);
-    assert_eq!(again(DOING, Some(job_id("j"))).settling(&settings(), at(1_000)), Settling::Nothing);
-    let forgotten = Settling::Forget(Box::new(ticket_in(DOING)));
-    assert_eq!(again(DOING, None).settling(&settings(), at(1_000)), forgotten);
+    assert_eq!(again(TRIGGER, None).next_settle_step(&settings(), at(1_000)), SettleStep::DecideEntry(entry("e2", 3)));
+    assert_eq!(again(TRIGGER, Some(job_id("j"))).next_settle_step(&settings(), at(1_000)), SettleStep::Nothing);
+    assert_eq!(again(DOING, Some(job_id("j"))).next_settle_step(&settings(), at(1_000)), SettleStep::Nothing);
+    let forgotten = SettleStep::DropEntry(Box::new(ticket_in(DOING)));
+    assert_eq!(again(DOING, None).next_settle_step(&settings(), at(1_000)), forgotten);
 }
 
 #[test]
 fn forgotten_entry_releases_the_ticket_hold() {
-    let waited = ticket_in(DOING).waiting_with(entry("e2", 3));
-    assert_eq!(waited.settling(&settings(), at(1_000)), Settling::Forget(Box::new(ticket_in(DOING))));
+    let waited = ticket_in(DOING).hold_entry(entry("e2", 3));
+    assert_eq!(waited.next_settle_step(&settings(), at(1_000)), SettleStep::DropEntry(Box::new(ticket_in(DOING))));
 }
 
 #[test]
 fn synced_ticket_needs_no_step() {
     let mut ticket = ticket_in(TRIGGER);
-    assert_eq!(ticket.settling(&settings(), at(1_000)), Settling::Nothing);
+    assert_eq!(ticket.next_settle_step(&settings(), at(1_000)), SettleStep::Nothing);
     ticket.active_job = Some(job_id("j"));
     ticket.written = Some(TODO.into());
-    assert_eq!(ticket.settling(&settings(), at(1_000)), Settling::Nothing);
+    assert_eq!(ticket.next_settle_step(&settings(), at(1_000)), SettleStep::Nothing);
     let done = written(&unsynced(TRIGGER, from(TRIGGER, Target::Todo)));
     // A move by a user after the write-back stays.
     let moved = Ticket { status: TRIGGER.into(), ..done };
-    assert_eq!(moved.settling(&settings(), at(1_000)), Settling::Nothing);
+    assert_eq!(moved.next_settle_step(&settings(), at(1_000)), SettleStep::Nothing);
 }
 
 #[test]
 fn first_seen_ticket_has_no_history() {
-    let ticket = Ticket::first_seen(project_id(), key(), DOING.into(), at(9), Some(event_id("e")));
+    let ticket = Ticket::new(project_id(), key(), DOING.into(), at(9), Some(event_id("e")));
     assert_eq!(
         (ticket.status.as_str(), ticket.seen_at, ticket.seen_event.clone()),
         (DOING, at(9), Some(event_id("e")))
@@ -153,13 +153,13 @@ fn first_seen_ticket_has_no_history() {
 #[test]
 fn waiting_entry_names_its_wait_in_the_trigger_status() {
     let mut project = crate::story::project();
-    let waiting = ticket_in(TRIGGER).waiting_with(entry("e1", 500));
-    let code = |ticket: &Ticket, project: &Project| ticket.waits(project, at(0)).map(|wait| wait.code());
+    let waiting = ticket_in(TRIGGER).hold_entry(entry("e1", 500));
+    let code = |ticket: &Ticket, project: &Project| ticket.wait_reason(project, at(0)).map(|wait| wait.code());
     assert_eq!(code(&waiting, &project), None, "it is about to start");
     project.settings.budget.jobs_per_day = Some(1);
     assert_eq!(code(&waiting, &project), Some("budget_wait"));
-    let until = Wait::BudgetWait { project: project.id.clone(), time: Day::of(at(0)).end() };
-    assert_eq!(waiting.waits(&project, at(0)), Some(until));
+    let until = Wait::BudgetWait { project: project.id.clone(), time: Day::containing(at(0)).end() };
+    assert_eq!(waiting.wait_reason(&project, at(0)), Some(until));
     project.settings.held_by = Some("ann".into());
     assert_eq!(code(&waiting, &project), Some("project_held"));
     assert_eq!(code(&Ticket { status: "Doing".into(), ..waiting.clone() }, &project), None);
@@ -169,10 +169,10 @@ fn waiting_entry_names_its_wait_in_the_trigger_status() {
 
 #[test]
 fn only_the_newest_held_entry_waits_for_its_project() {
-    let waiting = ticket_in(TRIGGER).waiting_with(entry("e1", 500)).waiting_with(entry("e2", 600));
-    assert!(waiting.waits_with(&entry("e2", 600)), "the newer one replaces the older");
-    assert!(!waiting.waits_with(&entry("e1", 500)));
-    assert!(!Ticket { held: false, ..waiting }.waits_with(&entry("e2", 600)), "an active job blocks it");
+    let waiting = ticket_in(TRIGGER).hold_entry(entry("e1", 500)).hold_entry(entry("e2", 600));
+    assert!(waiting.holds_entry(&entry("e2", 600)), "the newer one replaces the older");
+    assert!(!waiting.holds_entry(&entry("e1", 500)));
+    assert!(!Ticket { held: false, ..waiting }.holds_entry(&entry("e2", 600)), "an active job blocks it");
 }
 
 #[test]
@@ -182,31 +182,31 @@ fn unlinking_keeps_the_badge_and_a_pending_move() {
     behind.unlink();
     let badge = Some(Badge::AiFailed);
     assert_eq!(behind.pull_request, None);
-    assert_eq!(behind.wanted, Wanted { version: 2, status: from(TRIGGER, Target::Todo), badge });
+    assert_eq!(behind.wanted, DesiredState { version: 2, status: from(TRIGGER, Target::Todo), badge });
     synced.unlink();
-    assert_eq!(synced.wanted, Wanted { version: 2, status: None, badge }, "a written move is not repeated");
-    assert_eq!(written(&synced).shown, Shown { badge, pull_request: None });
+    assert_eq!(synced.wanted, DesiredState { version: 2, status: None, badge }, "a written move is not repeated");
+    assert_eq!(written(&synced).shown, SyncedState { badge, pull_request: None });
 }
 
 #[test]
 fn ticket_defers_reviews_of_at_most_ten_pull_requests() {
     let mut ticket = ticket_in(REVIEW);
-    for number in 0..MOST_DEFERRED as u64 {
-        ticket = ticket.deferring(&pull_request_id(number), at(number)).unwrap();
+    for number in 0..MAX_DEFERRED as u64 {
+        ticket = ticket.defer_review(&pull_request_id(number), at(number)).unwrap();
     }
-    assert_eq!(ticket.deferring(&pull_request_id(99), at(1)), None);
-    assert_eq!(ticket.deferring(&pull_request_id(3), at(3)), None, "already deferred");
-    let later = ticket.deferring(&pull_request_id(3), at(90)).unwrap();
-    assert_eq!((later.deferred.len(), later.deferred[&pull_request_id(3).to_string()]), (MOST_DEFERRED, at(90)));
-    let stored = ticket.remembering(&pull_request_id(99), at(1));
-    assert!(stored.defers(&pull_request_id(99)), "a stored deferral is always added");
+    assert_eq!(ticket.defer_review(&pull_request_id(99), at(1)), None);
+    assert_eq!(ticket.defer_review(&pull_request_id(3), at(3)), None, "already deferred");
+    let later = ticket.defer_review(&pull_request_id(3), at(90)).unwrap();
+    assert_eq!((later.deferred.len(), later.deferred[&pull_request_id(3).to_string()]), (MAX_DEFERRED, at(90)));
+    let stored = ticket.schedule_review(&pull_request_id(99), at(1));
+    assert!(stored.has_deferred(&pull_request_id(99)), "a stored deferral is always added");
 }
 
 #[test]
 fn remembered_review_opens_at_the_earliest_time() {
     let id = linked().id;
     let opens = |first, second| {
-        let ticket = ticket_in(REVIEW).remembering(&id, at(first)).remembering(&id, at(second));
+        let ticket = ticket_in(REVIEW).schedule_review(&id, at(first)).schedule_review(&id, at(second));
         ticket.deferred[&id.to_string()]
     };
     assert_eq!((opens(5, 9), opens(9, 5)), (at(5), at(5)));
@@ -214,47 +214,51 @@ fn remembered_review_opens_at_the_earliest_time() {
 
 #[test]
 fn removing_a_deferral_keeps_others_and_resets_tries() {
-    let mut ticket = ticket_in(REVIEW).remembering(&pull_request_id(1), at(1)).remembering(&pull_request_id(2), at(2));
+    let mut ticket =
+        ticket_in(REVIEW).schedule_review(&pull_request_id(1), at(1)).schedule_review(&pull_request_id(2), at(2));
     (ticket.tries, ticket.not_before) = (3, Some(at(70)));
-    let ticket = ticket.without_deferred(&pull_request_id(1));
-    assert_eq!((ticket.defers(&pull_request_id(1)), ticket.defers(&pull_request_id(2))), (false, true));
+    let ticket = ticket.clear_deferred(&pull_request_id(1));
+    assert_eq!((ticket.has_deferred(&pull_request_id(1)), ticket.has_deferred(&pull_request_id(2))), (false, true));
     assert_eq!((ticket.tries, ticket.not_before), (0, None));
 }
 
 #[test]
 fn ticket_stays_held_while_an_entry_or_review_waits() {
     let (one, other) = (pull_request_id(1), pull_request_id(2));
-    let held = Ticket { held: true, ..ticket_in(REVIEW).remembering(&one, at(1)).remembering(&other, at(2)) };
-    let left = held.without_deferred(&one);
+    let held = Ticket { held: true, ..ticket_in(REVIEW).schedule_review(&one, at(1)).schedule_review(&other, at(2)) };
+    let left = held.clear_deferred(&one);
     assert!(left.held, "the other one waits");
-    assert!(!left.without_deferred(&other).held);
+    assert!(!left.clear_deferred(&other).held);
     let entered = Ticket { again: Some(entry("e2", 3)), ..left };
-    assert!(entered.without_deferred(&other).held, "its entry waits");
+    assert!(entered.clear_deferred(&other).held, "its entry waits");
     let free = Ticket { held: false, ..entered };
-    assert!(!free.without_deferred(&other).held, "it was not held");
+    assert!(!free.clear_deferred(&other).held, "it was not held");
 }
 
 #[test]
 fn earliest_deferred_review_is_settled_after_all_else() {
-    let waits = ticket_in(REVIEW).remembering(&pull_request_id(1), at(20)).remembering(&pull_request_id(2), at(10));
-    let step = |ticket: &Ticket, secs| ticket.settling(&settings(), at(secs));
-    assert_eq!(step(&waits, 9), Settling::Nothing, "too early");
-    assert_eq!(step(&waits, 10), Settling::Revise(pull_request_id(2)));
-    assert_eq!(step(&waits.without_deferred(&pull_request_id(2)), 20), Settling::Revise(pull_request_id(1)));
+    let waits =
+        ticket_in(REVIEW).schedule_review(&pull_request_id(1), at(20)).schedule_review(&pull_request_id(2), at(10));
+    let step = |ticket: &Ticket, secs| ticket.next_settle_step(&settings(), at(secs));
+    assert_eq!(step(&waits, 9), SettleStep::Nothing, "too early");
+    assert_eq!(step(&waits, 10), SettleStep::DecideReviews(pull_request_id(2)));
+    assert_eq!(step(&waits.clear_deferred(&pull_request_id(2)), 20), SettleStep::DecideReviews(pull_request_id(1)));
     let busy = Ticket { active_job: Some(job_id("j")), ..waits.clone() };
-    assert_eq!(step(&busy, 30), Settling::Nothing, "the job's end settles them");
+    assert_eq!(step(&busy, 30), SettleStep::Nothing, "the job's end settles them");
     let entered = Ticket { again: Some(entry("e2", 3)), status: TRIGGER.into(), ..waits.clone() };
-    assert_eq!(step(&entered, 30), Settling::Enter(entry("e2", 3)));
+    assert_eq!(step(&entered, 30), SettleStep::DecideEntry(entry("e2", 3)));
     let mut behind = waits;
-    behind.want(None, Some(Badge::AiFailed), None);
-    assert!(matches!(step(&behind, 30), Settling::WriteBack(_)));
+    behind.request_state(None, Some(Badge::AiFailed), None);
+    assert!(matches!(step(&behind, 30), SettleStep::WriteBack(_)));
 }
 
 #[test]
 fn deferral_without_a_valid_pull_request_is_removed() {
     let mut ticket = ticket_in(REVIEW);
     ticket.deferred.insert("what".into(), at(1));
-    let ticket = ticket.remembering(&pull_request_id(1), at(2));
-    let Settling::Mend(mended) = ticket.settling(&settings(), at(5)) else { panic!("not repaired") };
-    assert_eq!(*mended, ticket_in(REVIEW).remembering(&pull_request_id(1), at(2)));
+    let ticket = ticket.schedule_review(&pull_request_id(1), at(2));
+    let SettleStep::DropInvalidMark(mended) = ticket.next_settle_step(&settings(), at(5)) else {
+        panic!("not repaired")
+    };
+    assert_eq!(*mended, ticket_in(REVIEW).schedule_review(&pull_request_id(1), at(2)));
 }

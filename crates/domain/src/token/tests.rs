@@ -16,7 +16,7 @@ fn runner() -> NewToken {
 }
 
 fn check(new: NewToken, pointer: Option<&str>) {
-    assert_eq!(new.check().err().map(|fault| fault.pointer), pointer, "{new:?}");
+    assert_eq!(new.validate().err().map(|fault| fault.pointer), pointer, "{new:?}");
 }
 
 #[test]
@@ -66,17 +66,17 @@ fn token_expiry_is_between_a_minute_and_ten_years() {
 #[test]
 fn token_is_good_until_it_expires_or_is_revoked() {
     let at = Timestamp::from_millis;
-    assert!(is_good(false, None, at(9)));
-    assert!(is_good(false, Some(at(10)), at(9)));
-    assert!(!is_good(false, Some(at(10)), at(10)), "expired at its exact end");
-    assert!(!is_good(true, None, at(9)) && !is_good(true, Some(at(10)), at(9)));
+    assert!(is_valid(false, None, at(9)));
+    assert!(is_valid(false, Some(at(10)), at(9)));
+    assert!(!is_valid(false, Some(at(10)), at(10)), "expired at its exact end");
+    assert!(!is_valid(true, None, at(9)) && !is_valid(true, Some(at(10)), at(9)));
 }
 
 #[test]
 fn token_use_is_recorded_once_a_minute() {
     let at = Timestamp::from_millis;
-    assert!(is_use_worth_noting(None, at(0)));
-    assert!(!is_use_worth_noting(Some(at(0)), at(59_999)));
-    assert!(is_use_worth_noting(Some(at(0)), at(60_000)));
-    assert!(!is_use_worth_noting(Some(at(60_000)), at(0)), "a clock behind the stored use writes nothing");
+    assert!(should_record_use(None, at(0)));
+    assert!(!should_record_use(Some(at(0)), at(59_999)));
+    assert!(should_record_use(Some(at(0)), at(60_000)));
+    assert!(!should_record_use(Some(at(60_000)), at(0)), "a clock behind the stored use writes nothing");
 }

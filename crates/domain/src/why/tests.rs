@@ -1,55 +1,58 @@
 use super::*;
 use crate::failure::Failure;
-use crate::job::{Continues, End, JobResult};
+use crate::job::{ContinuedPullRequest, End, JobResult};
 use crate::story::{active, at, claim, crashed, fence, finished, pending, ready, result};
 
 #[track_caller]
 fn check(job: &Job, sentence: &str, help: &str) {
-    assert_eq!(why(job, wait(job, None, at(400)).as_ref(), None, at(400)), (sentence.to_owned(), help.to_owned()));
+    assert_eq!(
+        explain_job(job, wait_reason(job, None, at(400)).as_ref(), None, at(400)),
+        (sentence.to_owned(), help.to_owned())
+    );
 }
 
 fn failed_start(fault: DispatchFault) -> Job {
-    ready().dispatched(at(10)).unwrap().start_failed(1, 1, fault, at(60)).unwrap()
+    ready().begin_dispatch(at(10)).unwrap().record_start_fault(1, 1, fault, at(60)).unwrap()
 }
 
 #[test]
 fn ready_job_names_what_its_start_waits_for() {
-    let code = |job: &Job| wait(job, None, at(400)).unwrap().code();
-    assert_eq!(wait(&ready(), None, at(400)), Some(Wait::StartingNow { ago: Span(400) }));
-    assert_eq!(code(&ready().dispatched(at(10)).unwrap()), "task_starting");
+    let code = |job: &Job| wait_reason(job, None, at(400)).unwrap().code();
+    assert_eq!(wait_reason(&ready(), None, at(400)), Some(Wait::StartingNow { ago: Span(400) }));
+    assert_eq!(code(&ready().begin_dispatch(at(10)).unwrap()), "task_starting");
     assert_eq!(code(&failed_start(DispatchFault::Throttled { times: 1 })), "fargate_throttled");
     assert_eq!(code(&failed_start(DispatchFault::Interrupted { times: 1 })), "spot_interrupted");
     assert_eq!(code(&failed_start(DispatchFault::Silent { times: 1 })), "start_failed");
     let reason = "no role".to_owned();
     let refused = failed_start(DispatchFault::Refused { reason: reason.clone(), times: 1 });
     let next = at(65);
-    assert_eq!(wait(&refused, None, at(400)), Some(Wait::StartFailed { reason, next }));
+    assert_eq!(wait_reason(&refused, None, at(400)), Some(Wait::StartFailed { reason, next }));
     let capacity = failed_start(DispatchFault::Capacity { since: at(5), times: 1 });
-    assert_eq!(wait(&capacity, None, at(400)), Some(Wait::FargateCapacity { time: at(5), next }));
+    assert_eq!(wait_reason(&capacity, None, at(400)), Some(Wait::FargateCapacity { time: at(5), next }));
     // A container that died had started, so the sentence names no refusal.
     for fault in [
         DispatchFault::Died { reason: "exit code 1".into(), times: 1 },
         DispatchFault::Silent { times: 1 },
         DispatchFault::Refused { reason: "no role".into(), times: 1 },
     ] {
-        let says = wait(&failed_start(fault), None, at(400)).unwrap().sentence();
+        let says = wait_reason(&failed_start(fault), None, at(400)).unwrap().sentence();
         assert!(says.starts_with("No container claimed the job ("), "{says}");
     }
     // The sentence fits a job on Fargate, which no runner claims.
-    let says = wait(&ready(), None, at(400)).unwrap().sentence();
+    let says = wait_reason(&ready(), None, at(400)).unwrap().sentence();
     assert_eq!(says, "The job may start at any moment; it has been ready for 6 min.");
-    let help = wait(&ready(), None, at(400)).unwrap().help();
+    let help = wait_reason(&ready(), None, at(400)).unwrap().help();
     check(&ready(), &says, &help);
     // A running start counts, not the last fault.
-    let again = capacity.dispatched(at(70)).unwrap();
-    assert_eq!(wait(&again, None, at(400)), Some(Wait::TaskStarting { time: at(70) }));
+    let again = capacity.begin_dispatch(at(70)).unwrap();
+    assert_eq!(wait_reason(&again, None, at(400)), Some(Wait::TaskStarting { time: at(70) }));
 }
 
 #[test]
 fn pending_job_names_the_next_read_of_its_reviews() {
     let forge = || pending().integration;
-    let says = |job: &Job| wait(job, None, at(35)).unwrap();
-    let failed = |fault| pending().context_failed(fault, at(30)).unwrap();
+    let says = |job: &Job| wait_reason(job, None, at(35)).unwrap();
+    let failed = |fault| pending().record_context_fault(fault, at(30)).unwrap();
     assert_eq!(says(&pending()), Wait::ContextFetch { forge: forge(), n: 1, time: at(30) });
     let away = failed(ContextFault::Away { reason: "502".into() });
     assert_eq!(says(&away), Wait::ContextFetch { forge: forge(), n: 2, time: at(40) });
@@ -61,29 +64,29 @@ fn pending_job_names_the_next_read_of_its_reviews() {
 
 #[test]
 fn adopting_job_names_its_search_and_its_wait() {
-    let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(390)).unwrap();
+    let adopting = active(JobStatus::Syncing).requeue_to_adopt(crashed(), at(390)).unwrap();
     let looks = "A runner must first check whether the lost attempt pushed its work.";
     check(
         &adopting,
         &format!("{looks} The job may start at any moment; it has been ready for 10 s."),
         "Nothing to do.",
     );
-    let held = adopting.claimed(&claim(2, "c2"), at(395)).unwrap();
+    let held = adopting.claim(&claim(2, "c2"), at(395)).unwrap();
     let says = "The runner is searching for a push of a lost attempt (attempt 2, started 5 s ago).";
     check(&held, says, "Nothing to do.");
-    let failed = held.given_up(Failure::NothingPushed {}, at(398)).unwrap();
+    let failed = held.fail(Failure::NothingPushed {}, at(398)).unwrap();
     let retries = "Read the runner's log; then `pullyard jobs retry`.";
     check(&failed, "The runner failed with signal 9.", retries);
     // The search failed, so a push is possible.
-    let unlooked = held.given_up(Failure::SpotInterrupted {}, at(398)).unwrap();
+    let unlooked = held.fail(Failure::SpotInterrupted {}, at(398)).unwrap();
     let says = "The runner failed with signal 9. An earlier attempt may have pushed, but the check failed: AWS reclaimed \
                 the job's Spot capacity.";
     check(&unlooked, says, &format!("Check the forge for the branch `{}`. {retries}", unlooked.branch));
     // If the attempt found a push and was lost too, the sentence names only the second loss.
-    let found = [Status::Preparing, Status::Executing, Status::Syncing]
+    let found = [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing]
         .into_iter()
-        .fold(held, |job, phase| job.progressed(&fence(&job, 2, "c2"), phase, at(396)).unwrap());
-    let lost = found.given_up(Failure::SpotInterrupted {}, at(900)).unwrap();
+        .fold(held, |job, phase| job.advance(&fence(&job, 2, "c2"), phase, at(396)).unwrap());
+    let lost = found.fail(Failure::SpotInterrupted {}, at(900)).unwrap();
     let says = "AWS reclaimed the job's Spot capacity. An earlier attempt may have pushed.";
     let spot = Failure::SpotInterrupted {}.help();
     check(&lost, says, &format!("Check the forge for the branch `{}`. {spot}", lost.branch));
@@ -91,18 +94,18 @@ fn adopting_job_names_its_search_and_its_wait() {
 
 #[test]
 fn job_cancelled_before_adopting_may_have_pushed() {
-    let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(390)).unwrap();
-    let cancelled = adopting.cancelled(Cancel::new("ann", None, at(395)), at(395)).unwrap();
-    assert_eq!(cancelled.status, Status::Cancelled);
-    let (sentence, help) = why(&cancelled, None, None, at(400));
+    let adopting = active(JobStatus::Syncing).requeue_to_adopt(crashed(), at(390)).unwrap();
+    let cancelled = adopting.cancel(Cancel::new("ann", None, at(395)), at(395)).unwrap();
+    assert_eq!(cancelled.status, JobStatus::Cancelled);
+    let (sentence, help) = explain_job(&cancelled, None, None, at(400));
     assert!(sentence.ends_with(". An earlier attempt may have pushed."), "{sentence}");
     assert_eq!(help, format!("Check the forge for the branch `{}`.", cancelled.branch));
 }
 
 #[test]
 fn job_cancelled_during_a_lost_push_may_have_pushed() {
-    let told = active(Status::Syncing).cancelled(Cancel::new("ann", None, at(250)), at(250)).unwrap();
-    let cancelled = told.called_off(at(320)).unwrap();
+    let told = active(JobStatus::Syncing).cancel(Cancel::new("ann", None, at(250)), at(250)).unwrap();
+    let cancelled = told.enforce_cancel(at(320)).unwrap();
     let look = format!("Check the forge for the branch `{}`.", cancelled.branch);
     check(&cancelled, "Cancelled by ann. An earlier attempt may have pushed.", &look);
     // A runner that reports its end would report the push too.
@@ -112,17 +115,17 @@ fn job_cancelled_during_a_lost_push_may_have_pushed() {
 #[test]
 fn push_is_unresolved_when_no_attempt_reported_it() {
     let perhaps = "An earlier attempt may have pushed.";
-    let adopting = active(Status::Syncing).requeued_to_adopt(crashed(), at(390)).unwrap();
-    let held = adopting.claimed(&claim(2, "c2"), at(395)).unwrap();
-    let cancelled = |job: &Job| job.cancelled(Cancel::new("ann", None, at(395)), at(395)).unwrap();
+    let adopting = active(JobStatus::Syncing).requeue_to_adopt(crashed(), at(390)).unwrap();
+    let held = adopting.claim(&claim(2, "c2"), at(395)).unwrap();
+    let cancelled = |job: &Job| job.cancel(Cancel::new("ann", None, at(395)), at(395)).unwrap();
     for (job, untold) in [
-        (active(Status::Syncing), None),
+        (active(JobStatus::Syncing), None),
         (adopting.clone(), None),
         (held.clone(), None),
-        (held.given_up(Failure::NothingPushed {}, at(398)).unwrap(), None),
-        (held.given_up(crashed(), at(398)).unwrap(), Some(perhaps.to_owned())),
+        (held.fail(Failure::NothingPushed {}, at(398)).unwrap(), None),
+        (held.fail(crashed(), at(398)).unwrap(), Some(perhaps.to_owned())),
         (
-            held.given_up(Failure::SpotInterrupted {}, at(398)).unwrap(),
+            held.fail(Failure::SpotInterrupted {}, at(398)).unwrap(),
             Some(format!(
                 "An earlier attempt may have pushed, but the check failed: {}",
                 Failure::SpotInterrupted {}.sentence()
@@ -130,20 +133,20 @@ fn push_is_unresolved_when_no_attempt_reported_it() {
         ),
         (cancelled(&adopting), Some(perhaps.to_owned())),
         (cancelled(&ready()), None),
-        (active(Status::Executing).given_up(crashed(), at(398)).unwrap(), None),
-        (finished(&active(Status::Syncing), End::Completed(result())), None),
+        (active(JobStatus::Executing).fail(crashed(), at(398)).unwrap(), None),
+        (finished(&active(JobStatus::Syncing), End::Completed(result())), None),
     ] {
-        assert_eq!(untold_push(&job), untold, "{job:?}");
+        assert_eq!(unresolved_push_note(&job), untold, "{job:?}");
     }
 }
 
 #[test]
 fn help_names_the_branch_and_the_continued_pull_request() {
-    let continues = Some(Continues { number: 7, branch: "feature/greet".into() });
-    let pushed = Job { continues, ..active(Status::Syncing) };
-    let adopting = pushed.requeued_to_adopt(crashed(), at(390)).unwrap();
-    let unlooked = adopting.given_up(Failure::SpotInterrupted {}, at(398)).unwrap();
-    let (_, help) = why(&unlooked, None, None, at(400));
+    let continues = Some(ContinuedPullRequest { number: 7, branch: "feature/greet".into() });
+    let pushed = Job { continues, ..active(JobStatus::Syncing) };
+    let adopting = pushed.requeue_to_adopt(crashed(), at(390)).unwrap();
+    let unlooked = adopting.fail(Failure::SpotInterrupted {}, at(398)).unwrap();
+    let (_, help) = explain_job(&unlooked, None, None, at(400));
     let look = format!("Check the forge for the branch `{}` and at pull request #7. Read the ", unlooked.branch);
     assert!(help.starts_with(&look), "{help}");
 }
@@ -151,7 +154,7 @@ fn help_names_the_branch_and_the_continued_pull_request() {
 #[test]
 fn merged_or_closed_pull_request_needs_no_review() {
     use PullRequestState::{Closed, Merged, Open};
-    let completed = finished(&active(Status::Syncing), End::Completed(result()));
+    let completed = finished(&active(JobStatus::Syncing), End::Completed(result()));
     let is = "The job completed with pull request #231: 2 files changed.";
     for (made, sentence, help) in [
         (None, is.to_owned(), "Review it."),
@@ -159,22 +162,22 @@ fn merged_or_closed_pull_request_needs_no_review() {
         (Some(Closed), format!("{is} The pull request is closed."), "Nothing to do."),
         (Some(Merged), format!("{is} The pull request is merged."), "Nothing to do."),
     ] {
-        assert_eq!(why(&completed, None, made, at(400)), (sentence, help.to_owned()), "{made:?}");
+        assert_eq!(explain_job(&completed, None, made, at(400)), (sentence, help.to_owned()), "{made:?}");
     }
-    let failed = finished(&active(Status::Syncing), End::Failed(crashed(), Some(result())));
-    let says = why(&failed, None, Some(Merged), at(400));
+    let failed = finished(&active(JobStatus::Syncing), End::Failed(crashed(), Some(result())));
+    let says = explain_job(&failed, None, Some(Merged), at(400));
     assert_eq!(says, ("The runner failed with signal 9. The pull request is merged.".into(), "Nothing to do.".into()));
     // A job without a pull request does not mention it.
-    let cancelled = finished(&active(Status::Syncing), End::Cancelled);
-    assert_eq!(why(&cancelled, None, Some(Merged), at(400)), why(&cancelled, None, None, at(400)));
+    let cancelled = finished(&active(JobStatus::Syncing), End::Cancelled);
+    assert_eq!(explain_job(&cancelled, None, Some(Merged), at(400)), explain_job(&cancelled, None, None, at(400)));
 }
 
 #[test]
 fn running_or_ended_job_names_its_state() {
-    let job = active(Status::Executing);
-    assert_eq!(wait(&job, None, at(400)), None);
+    let job = active(JobStatus::Executing);
+    assert_eq!(wait_reason(&job, None, at(400)), None);
     check(&job, "The agent is working (attempt 1, started 5 min ago).", "Nothing to do.");
-    let syncing = active(Status::Syncing);
+    let syncing = active(JobStatus::Syncing);
     check(
         &finished(&syncing, End::Completed(result())),
         "The job completed with pull request #231: 2 files changed.",
@@ -187,6 +190,6 @@ fn running_or_ended_job_names_its_state() {
         "Review it.",
     );
     check(&finished(&syncing, End::Cancelled), "The job was cancelled.", "Nothing to do.");
-    let failed = job.given_up(crashed(), at(300)).unwrap();
+    let failed = job.fail(crashed(), at(300)).unwrap();
     check(&failed, "The runner failed with signal 9.", "Read the runner's log; then `pullyard jobs retry`.");
 }

@@ -3,7 +3,7 @@
 use crate::Problem;
 use pullyard_control::{Context, Error, token_hash};
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::token::is_use_worth_noting;
+use pullyard_domain::token::should_record_use;
 use pullyard_store::{Token, TokenKind};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub async fn stored_for(ctx: &Context, text: &str, kind: TokenKind) -> Result<To
 
 /// Stores the last use in the background, at most once a minute. A lost write only makes the displayed time older.
 pub(crate) fn note_use(ctx: &Context, token: &Token, now: Timestamp) {
-    if !is_use_worth_noting(token.last_used, now) {
+    if !should_record_use(token.last_used, now) {
         return;
     }
     let (ctx, hash) = (ctx.clone(), token.hash.clone());

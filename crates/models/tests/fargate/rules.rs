@@ -8,20 +8,20 @@ use crate::fixtures::{
 };
 use crate::items::Items;
 pub(super) use crate::items::Value;
-use pullyard_domain::budget::{Day, Today};
+use pullyard_domain::budget::{DailyUsage, Day};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::due;
 use pullyard_domain::event::TicketEvent;
-use pullyard_domain::facts::{Facts, FirstAnswer, RepositoryFact};
+use pullyard_domain::facts::{Facts, FirstDecision, RepositoryFact};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::guard::{Follow, decide, decide_again, record};
+use pullyard_domain::guard::{FollowUp, decide, decide_again, record_facts};
 use pullyard_domain::id::{ClaimId, InstanceId};
-use pullyard_domain::job::{Claim, DispatchFault, End, Fence, Job, NotNow, Status};
-use pullyard_domain::outcome::ticket_after;
+use pullyard_domain::job::{Claim, DispatchFault, End, Fence, Job, JobStatus, TransitionRefusal};
+use pullyard_domain::outcome::ticket_after_job;
 use pullyard_domain::project::{Limits, OfflinePolicy, Project, Settings};
-use pullyard_domain::sweep::{Step, step};
-use pullyard_domain::ticket::{Entry, Settling, Ticket};
+use pullyard_domain::sweep::{JobStep, next_step};
+use pullyard_domain::ticket::{Entry, SettleStep, Ticket};
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ pub(super) struct Rules {
     setting: Setting,
     jobs: Items<Job>,
     tickets: Items<Ticket>,
-    answers: Items<Option<FirstAnswer>>,
+    answers: Items<Option<FirstDecision>>,
     changes: Fast<(Change, Value, i64), Outcome>,
     ends: Fast<(Value, Value), Value>,
     settled: Fast<(Value, Value, u8), Option<Write>>,
@@ -185,28 +185,28 @@ impl Rules {
                 (job.rev, job.tries, job.not_before) = (0, 0, None);
                 Outcome::Becomes(self.jobs.number(job))
             }
-            Err(NotNow::Already) => Outcome::Already,
+            Err(TransitionRefusal::AlreadyDone) => Outcome::Already,
             Ok(None) | Err(_) => Outcome::Nothing,
         };
         self.changes.insert(key, outcome);
         outcome
     }
 
-    fn ask(&self, change: Change, job: &Job, now: Timestamp) -> Result<Option<Job>, NotNow> {
+    fn ask(&self, change: Change, job: &Job, now: Timestamp) -> Result<Option<Job>, TransitionRefusal> {
         match change {
             Change::Begin => begin(job, now),
             Change::Named { attempt, number, task } => {
-                job.start_named(attempt.into(), number.into(), &task_name(task)).map(Some)
+                job.set_task(attempt.into(), number.into(), &task_name(task)).map(Some)
             }
             Change::NoCapacity { attempt, number } => {
                 let fault = DispatchFault::Capacity { since: at(0), times: 1 };
-                job.start_failed(attempt.into(), number.into(), fault, now).map(Some)
+                job.record_start_fault(attempt.into(), number.into(), fault, now).map(Some)
             }
             Change::Stopped { task } if job.dispatch.task.as_deref() == Some(&task_name(task)) => {
                 let fault = DispatchFault::Died { reason: "signal 9".into(), times: 1 };
-                job.start_failed(job.attempt + 1, job.dispatch.number, fault, now).map(Some)
+                job.record_start_fault(job.attempt + 1, job.dispatch.number, fault, now).map(Some)
             }
-            Change::Stopped { task } => job.container_died(&task_name(task), crashed(), now).map(Some),
+            Change::Stopped { task } => job.record_container_stop(&task_name(task), crashed(), now).map(Some),
             Change::Claim { task, attempt } => {
                 let attempt = if self.keeps(Rule::ClaimAttempt) { attempt.into() } else { job.attempt + 1 };
                 let mut job = job.clone();
@@ -215,35 +215,35 @@ impl Rules {
                 }
                 let instance = InstanceId::new("i1").unwrap();
                 let (claim, task) = (claim_id(task), Some(task_name(task)));
-                job.claimed(&Claim { attempt, claim, instance, runner: None, task }, now).map(Some)
+                job.claim(&Claim { attempt, claim, instance, runner: None, task }, now).map(Some)
             }
             Change::Progress { task, attempt, to } => {
                 let to = match to {
-                    To::Preparing => Status::Preparing,
-                    To::Executing => Status::Executing,
-                    To::Syncing => Status::Syncing,
+                    To::Preparing => JobStatus::Preparing,
+                    To::Executing => JobStatus::Executing,
+                    To::Syncing => JobStatus::Syncing,
                 };
-                job.progressed(&self.fence(job, task, attempt), to, now).map(Some)
+                job.advance(&self.fence(job, task, attempt), to, now).map(Some)
             }
             Change::Finish { task, attempt, completed } => {
-                let failure = match job.adopts.is_some() && job.status == Status::Executing {
+                let failure = match job.adopts.is_some() && job.status == JobStatus::Executing {
                     // An adopting attempt searches for a push; if it stops while executing, it found none.
                     true => Failure::NothingPushed {},
                     false => fixtures::no_changes(),
                 };
                 let end = if completed { End::Completed(result()) } else { End::Failed(failure, None) };
-                job.finished(&self.fence(job, task, attempt), &finish_id(&task_name(task)), end, now).map(Some)
+                job.finish(&self.fence(job, task, attempt), &finish_id(&task_name(task)), end, now).map(Some)
             }
             Change::Due => {
                 let blind = Job { push_until: None, ..job.clone() };
                 let job = if self.keeps(Rule::PushUntil) { job } else { &blind };
-                match step(job, now) {
-                    Step::Requeue(_) => job.requeued(now).map(Some),
-                    Step::Adopt(loss) if self.keeps(Rule::LostPush) => job.requeued_to_adopt(loss, now).map(Some),
-                    Step::GiveUp(_) if job.adopts.is_some() && !self.keeps(Rule::WhoLooked) => {
-                        job.given_up(Failure::NothingPushed {}, now).map(Some)
+                match next_step(job, now) {
+                    JobStep::Requeue(_) => job.requeue(now).map(Some),
+                    JobStep::Adopt(loss) if self.keeps(Rule::LostPush) => job.requeue_to_adopt(loss, now).map(Some),
+                    JobStep::Fail(_) if job.adopts.is_some() && !self.keeps(Rule::WhoLooked) => {
+                        job.fail(Failure::NothingPushed {}, now).map(Some)
                     }
-                    Step::Adopt(failure) | Step::GiveUp(failure) => job.given_up(failure, now).map(Some),
+                    JobStep::Adopt(failure) | JobStep::Fail(failure) => job.fail(failure, now).map(Some),
                     // Starts belong to the dispatcher.
                     _ => Ok(None),
                 }
@@ -263,11 +263,11 @@ impl Rules {
         if let Some(known) = self.ends.get(&(ended, ticket)) {
             return *known;
         }
-        let mut after = ticket_after(self.jobs.get(ended), self.tickets.get(ticket));
+        let mut after = ticket_after_job(self.jobs.get(ended), self.tickets.get(ticket));
         if !self.keeps(Rule::Again) {
             after.again = None;
         }
-        let mut after = after.shown_at_once(&self.project.settings);
+        let mut after = after.mark_synced(&self.project.settings);
         after.rev = 0;
         let after = self.tickets.number(after);
         self.ends.insert((ended, ticket), after);
@@ -277,11 +277,11 @@ impl Rules {
     fn facts(&self, ticket: Value, ledger: Value, moment: u8) -> Facts {
         Facts {
             now: self.setting.moments.time(moment),
-            first: self.answers.get(ledger).clone(),
+            first_decision: self.answers.get(ledger).clone(),
             project: Some(self.project.clone()),
             ticket: Some(self.tickets.get(ticket).clone()),
             repository: RepositoryFact::Connected(Box::new(repository())),
-            today: Today::unused(Day::of(self.setting.moments.time(moment))),
+            usage: DailyUsage::zero(Day::containing(self.setting.moments.time(moment))),
         }
     }
 
@@ -291,26 +291,26 @@ impl Rules {
         let event = moved(event);
         let mut facts = self.facts(ticket, ledger, moment);
         if !is_entry {
-            facts.first = None;
+            facts.first_decision = None;
         }
         let decision = decide(&event, &facts);
         let seen = self.seen(&event, self.tickets.get(ticket));
-        let write = match decision.follow {
-            Follow::Nothing => Write::Nothing,
-            Follow::Snapshot if matches!(decision.reason, Reason::StatusUnchanged { .. }) => Write::Unchanged,
-            Follow::Snapshot => Write::Snapshot,
-            Follow::EnterAgain => {
+        let write = match decision.follow_up {
+            FollowUp::Nothing => Write::Nothing,
+            FollowUp::UpdateTicket if matches!(decision.reason, Reason::StatusUnchanged { .. }) => Write::Unchanged,
+            FollowUp::UpdateTicket => Write::Snapshot,
+            FollowUp::QueueEntry => {
                 Write::Ticket(self.tickets.number(Ticket { again: Some(event.entry()), held: false, ..seen }))
             }
-            Follow::Wait => Write::Ticket(self.tickets.number(seen.waiting_with(event.entry()))),
-            Follow::Trigger => self.trigger(Ticket { last_entry: Some(event.entry()), ..seen }, moment),
+            FollowUp::HoldEntry => Write::Ticket(self.tickets.number(seen.hold_entry(event.entry()))),
+            FollowUp::CreateJob => self.trigger(Ticket { last_entry: Some(event.entry()), ..seen }, moment),
         };
-        let stands = !is_entry || facts.first.as_ref().is_some_and(|first| first.reason.is_final());
+        let stands = !is_entry || facts.first_decision.as_ref().is_some_and(|first| first.reason.is_final());
         if stands {
             return (write, ledger);
         }
-        let status_before = record(&event, &facts).status_before;
-        let answer = FirstAnswer { reason: decision.reason, status_before, at: at(0), seen: Vec::new() };
+        let status_before = record_facts(&event, &facts).status_before;
+        let answer = FirstDecision { reason: decision.reason, status_before, at: at(0), repeats: Vec::new() };
         (write, self.answers.number(Some(answer)))
     }
 
@@ -362,24 +362,24 @@ impl Rules {
 
     fn settle(&mut self, ticket: Value, ledger: Value, moment: u8) -> Option<Write> {
         let stored = self.tickets.get(ticket).clone();
-        Some(match stored.settling(&self.project.settings, self.setting.moments.time(moment)) {
-            Settling::WriteBack(next) | Settling::Forget(next) => Write::Ticket(self.tickets.number(*next)),
-            Settling::Enter(entry) => {
+        Some(match stored.next_settle_step(&self.project.settings, self.setting.moments.time(moment)) {
+            SettleStep::WriteBack(next) | SettleStep::DropEntry(next) => Write::Ticket(self.tickets.number(*next)),
+            SettleStep::DecideEntry(entry) => {
                 let event = TicketEvent { status: stored.status.clone(), occurred_at: entry.at, ..moved(1) };
-                match decide_again(&event, &self.facts(ticket, ledger, moment)).follow {
-                    Follow::Trigger => self.trigger(Ticket { last_entry: Some(entry), ..stored }, moment),
-                    Follow::Nothing => return None,
-                    Follow::Wait => Write::Ticket(self.tickets.number(stored.waiting_with(entry))),
-                    _ => Write::Ticket(self.tickets.number(stored.forgotten(&self.project.settings))),
+                match decide_again(&event, &self.facts(ticket, ledger, moment)).follow_up {
+                    FollowUp::CreateJob => self.trigger(Ticket { last_entry: Some(entry), ..stored }, moment),
+                    FollowUp::Nothing => return None,
+                    FollowUp::HoldEntry => Write::Ticket(self.tickets.number(stored.hold_entry(entry))),
+                    _ => Write::Ticket(self.tickets.number(stored.drop_entry(&self.project.settings))),
                 }
             }
-            Settling::Revise(_) | Settling::Mend(_) | Settling::Nothing => return None,
+            SettleStep::DecideReviews(_) | SettleStep::DropInvalidMark(_) | SettleStep::Nothing => return None,
         })
     }
 
     /// Whether the sweeper wakes a dispatcher for this job.
     pub(super) fn is_to_be_started(&self, job: Value, moment: u8) -> bool {
-        matches!(step(self.jobs.get(job), self.elsewhere(moment)), Step::Start | Step::StartAnew(_))
+        matches!(next_step(self.jobs.get(job), self.elsewhere(moment)), JobStep::Start | JobStep::Restart(_))
     }
 
     pub(super) fn claim_is(&self, job: Value, task: u8) -> bool {
@@ -407,21 +407,21 @@ impl Rules {
 }
 
 /// Begins a start for a wake-up, as in `crates/control/src/jobs/dispatch.rs`.
-fn begin(job: &Job, now: Timestamp) -> Result<Option<Job>, NotNow> {
-    if job.status != Status::Ready || job.never_started().is_some() {
+fn begin(job: &Job, now: Timestamp) -> Result<Option<Job>, TransitionRefusal> {
+    if job.status != JobStatus::Ready || job.start_failure().is_some() {
         return Ok(None);
     }
     let due = job.dispatch.due <= now;
     if job.dispatch.starting {
         return match (due, &job.dispatch.task) {
             (false, Some(_)) => Ok(None),
-            (false, None) => Err(NotNow::Already),
+            (false, None) => Err(TransitionRefusal::AlreadyDone),
             (true, _) => {
                 let silent = DispatchFault::Silent { times: 1 };
-                job.start_failed(job.attempt + 1, job.dispatch.number, silent, now).map(Some)
+                job.record_start_fault(job.attempt + 1, job.dispatch.number, silent, now).map(Some)
             }
         };
     }
     let fresh = job.dispatch.number == 0 && job.dispatch.fault.is_none();
-    if fresh || due { job.dispatched(now).map(Some) } else { Ok(None) }
+    if fresh || due { job.begin_dispatch(now).map(Some) } else { Ok(None) }
 }

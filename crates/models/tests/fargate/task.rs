@@ -6,7 +6,7 @@ use super::state::{Call, Phase, State, Task};
 use super::table;
 use super::world::{Next, World, small};
 use crate::explore::Step;
-use pullyard_domain::job::{PUSH_FOR, Status};
+use pullyard_domain::job::{JobStatus, PUSH_WINDOW};
 
 impl World {
     pub(super) fn task(&mut self, state: &State, at: usize, next: &mut Next) -> Result<(), String> {
@@ -30,7 +30,7 @@ impl World {
         match task.phase {
             Phase::Boots if state.now >= self.setting.moments.later() => Ok(()),
             Phase::MayPush(since)
-                if self.setting.moments.time(state.now) < self.setting.moments.time(since).plus(PUSH_FOR) =>
+                if self.setting.moments.time(state.now) < self.setting.moments.time(since).plus(PUSH_WINDOW) =>
             {
                 let pushed = self.pushes(state, at, task)?;
                 next.push((Step::of("pushes: task", at), pushed));
@@ -53,7 +53,7 @@ impl World {
         let job = usize::from(task.job);
         let holds = state.jobs[job].is_some_and(|value| {
             let held = self.rules.job(value);
-            held.status == Status::Syncing && self.rules.claim_is(value, small(at))
+            held.status == JobStatus::Syncing && self.rules.claim_is(value, small(at))
         });
         // With differing clocks a job may be lost too early; then only git prevents a second push.
         if !holds && self.setting.ahead == 0 {

@@ -4,7 +4,7 @@ use super::Setting;
 use super::rules::Rules;
 use super::state::{Desk, Dispatcher, MOST, State, Sweeper};
 use crate::explore::{self, Step};
-use pullyard_domain::job::{Looked, Status};
+use pullyard_domain::job::{JobStatus, PushSearch};
 
 pub(super) type Next = Vec<(Step, State)>;
 
@@ -55,15 +55,15 @@ impl World {
             let job = self.rules.job(value);
             let named = ticket.active_job.as_ref() == Some(&job.id);
             if named == job.status.is_terminal() {
-                return Err(format!("job {at} is {}, and its ticket names it: {named}", job.status.words()));
+                return Err(format!("job {at} is {}, and its ticket names it: {named}", job.status.label()));
             }
             if !self.rules.has_its_row(value) {
                 return Err(format!("job {at} has no row"));
             }
-            if job.status == Status::Failed && state.pushed[at] && !job.lost_a_push {
+            if job.status == JobStatus::Failed && state.pushed[at] && !job.lost_a_push {
                 return Err(format!("what was pushed for job {at} is looked for by nobody"));
             }
-            let is_nowhere = matches!(job.looked, Some(Looked::FoundNothing {}));
+            let is_nowhere = matches!(job.looked, Some(PushSearch::FoundNothing {}));
             // With differing clocks, a push may follow this report.
             if is_nowhere && state.pushed[at] && self.setting.ahead == 0 {
                 return Err(format!("what was pushed for job {at} is said to be nowhere"));
@@ -107,7 +107,7 @@ impl explore::World for World {
         for (at, value) in state.jobs.iter().enumerate() {
             let job = value.map(|value| self.rules.job(value));
             if let Some(job) = job.filter(|job| !job.status.is_terminal()) {
-                return Err(format!("job {at} is left hanging: {}", job.status.words()));
+                return Err(format!("job {at} is left hanging: {}", job.status.label()));
             }
         }
         if self.rules.is_left_in_the_trigger_status(state.ticket) {

@@ -7,16 +7,21 @@ use super::state::{
 use super::{Rule, Setting};
 use crate::explore::Fast;
 use crate::fixtures::{self, at, linked, review_id, revision_as, ticket_in};
-use pullyard_domain::budget::{Budget, Day, Today};
+use pullyard_domain::budget::{Budget, DailyUsage, Day};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::id::{JobId, ReviewId};
-use pullyard_domain::job::{Cancel, Job, Status};
-use pullyard_domain::outcome::{pull_request_after, ticket_after};
+use pullyard_domain::job::{Cancel, Job, JobStatus};
+use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_job};
 use pullyard_domain::pull_request::{LastRevision, PullRequest, PullRequestState};
-use pullyard_domain::review::guard::{self, FACTS, Follow, ReviewFacts, ReviewSettings, TicketFacts, Verdict, decide};
-use pullyard_domain::review::settle::{Settlement, asks, at_stake, newest, settle};
-use pullyard_domain::review::{Asks, Author, Permission, Request, Review, ReviewState, covered, resolved, unanswered};
-use pullyard_domain::ticket::{LastJob, LastOutcome, Settling, Ticket};
+use pullyard_domain::review::guard::{
+    self, DecisionStep, FACTS_VERSION, Follow, ReviewFacts, ReviewSettings, TicketFacts, decide,
+};
+use pullyard_domain::review::settle::{Settlement, combined_action, newest_review, reviews_to_settle, settle};
+use pullyard_domain::review::{
+    Author, Permission, RequestedAction, Review, ReviewState, RevisionRequest, covered_reviews, resolve_absorbed,
+    unanswered_reviews,
+};
+use pullyard_domain::ticket::{LastJob, LastOutcome, SettleStep, Ticket};
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -114,16 +119,16 @@ impl Rules {
     pub(super) fn decide(&mut self, question: Question) -> Decided {
         *self.decided.entry(question).or_insert_with(|| {
             let facts = facts(&question);
-            let Verdict::Decided(decision) = decide(&facts, job_id(0)) else {
+            let DecisionStep::Decided(decision) = decide(&facts, job_id(0)) else {
                 panic!("the permission is part of the facts")
             };
             match decision.follow {
                 Follow::Trigger => Decided::Trigger,
-                Follow::Remember { opens_at, .. } => {
+                Follow::Defer { opens_at, .. } => {
                     Decided::Remember { held: decision.reason.is_final(), opens: hour(opens_at) }
                 }
                 Follow::Record
-                    if facts.first.is_some() || matches!(facts.stored, Some(guard::Known::Started { .. })) =>
+                    if facts.first.is_some() || matches!(facts.stored, Some(guard::StoredResult::Started { .. })) =>
                 {
                     Decided::Answer
                 }
@@ -136,14 +141,14 @@ impl Rules {
         *self.settled.entry(waiting).or_insert_with(|| {
             let all = reviews(&waiting.reviews, setting.requests);
             let without = |rule| setting.without == Some(rule);
-            let mut at_stake = at_stake(&all, |_| true);
+            let mut at_stake = reviews_to_settle(&all, |_| true);
             let in_line: Vec<&Review> = all.iter().filter(|review| review.state == ReviewState::Deferred {}).collect();
-            let Some(newest) = newest(&in_line) else { return Settled::Clear };
-            let asks = asks(if without(Rule::RequestsStayRequests) { &in_line } else { &at_stake });
+            let Some(newest) = newest_review(&in_line) else { return Settled::Clear };
+            let asks = combined_action(if without(Rule::RequestsStayRequests) { &in_line } else { &at_stake });
             if without(Rule::RefuseTheAbsorbed) {
                 at_stake.retain(|review| review.state == ReviewState::Deferred {});
             }
-            let request = matches!(asks, Asks::Revision { .. });
+            let request = matches!(asks, RequestedAction::Revision { .. });
             let start = |review: &ReviewId, job: &JobId| {
                 let review = index(review);
                 let job = if without(Rule::NamedAfterLast) { review } else { job_index(job) };
@@ -165,7 +170,7 @@ impl Rules {
                 Settlement::Wait { opens_at } => Settled::Wait(hour(opens_at)),
                 Settlement::Hold => Settled::Hold,
                 Settlement::Start { .. } | Settlement::Absorb { .. } if without(Rule::Absorb) => {
-                    start(&newest.id, &newest.next_job())
+                    start(&newest.id, &newest.next_job_id())
                 }
                 Settlement::Start { review, job } => start(&review, &job),
                 Settlement::Absorb { into, older } => Settled::Absorb { into: index(&into), older: set(&older) },
@@ -181,17 +186,17 @@ impl Rules {
             let before = ticket(&cells);
             let pull = pull_request(revised, false);
             let (after, pull) = match change {
-                Change::Remember(opens) => (before.remembering(&pull.id, time(opens)), pull),
-                Change::Wait(opens) => (before.deferring(&pull.id, time(opens)).unwrap_or(before), pull),
-                Change::Clear => (before.without_deferred(&pull.id), pull),
+                Change::Remember(opens) => (before.schedule_review(&pull.id, time(opens)), pull),
+                Change::Wait(opens) => (before.defer_review(&pull.id, time(opens)).unwrap_or(before), pull),
+                Change::Clear => (before.clear_deferred(&pull.id), pull),
                 Change::Direct(job, now) => planned(job, &before, &pull, now),
-                Change::Settled(job, now) => planned(job, &before.without_deferred(&pull.id), &pull, now),
+                Change::Settled(job, now) => planned(job, &before.clear_deferred(&pull.id), &pull, now),
                 Change::Next => (fixtures::planned(&fixtures::settings(), job_id(NEXT_JOB), &before, time(0)).1, pull),
                 Change::End(job, work, now) => {
                     let ended = ended(job, work, now);
                     let revised = !matches!(job, FIRST_JOB | NEXT_JOB);
-                    let pull = if revised { pull_request_after(&ended, &pull) } else { pull };
-                    (ticket_after(&ended, &before), pull)
+                    let pull = if revised { pull_request_after_revision(&ended, &pull) } else { pull };
+                    (ticket_after_job(&ended, &before), pull)
                 }
             };
             let cells = |revised: &LastRevision| (hour(revised.at), job_index(&revised.job));
@@ -203,7 +208,7 @@ impl Rules {
     pub(super) fn covered(&mut self, job: u8, stored: &Reviews) -> u8 {
         *self.covered.entry((job, *stored)).or_insert_with(|| {
             let all = reviews(stored, 0);
-            covered(&job_id(job), &all).iter().fold(0, |set, review| set | 1 << index(&review.id))
+            covered_reviews(&job_id(job), &all).iter().fold(0, |set, review| set | 1 << index(&review.id))
         })
     }
 
@@ -212,7 +217,7 @@ impl Rules {
         *self.known.entry((review, *stored)).or_insert_with(|| {
             let all = reviews(stored, 0);
             let one = all.iter().find(|one| index(&one.id) == review)?;
-            match &resolved(one, &all).state {
+            match &resolve_absorbed(one, &all).state {
                 ReviewState::Deferred {} | ReviewState::Absorbed { .. } => Some(Known::Deferred),
                 ReviewState::Started { job } => Some(Known::Started(job_index(job))),
                 ReviewState::Refused { .. } => None,
@@ -223,7 +228,7 @@ impl Rules {
     /// The last outcome that this end stores on the ticket, if any.
     pub(super) fn last(&mut self, job: u8, work: Work) -> Option<Last> {
         *self.last.entry((job, work)).or_insert_with(|| {
-            let last = ticket_after(&ended(job, work, 0), &ticket_in(fixtures::REVIEW)).last_job;
+            let last = ticket_after_job(&ended(job, work, 0), &ticket_in(fixtures::REVIEW)).last_job;
             last.filter(|last| last.id == job_id(job)).map(|last| last_of(last.outcome))
         })
     }
@@ -232,16 +237,15 @@ impl Rules {
     pub(super) fn owed(&mut self, undone: u8, stored: &Reviews) -> u8 {
         *self.owed.entry((undone, *stored)).or_insert_with(|| {
             let (all, unfinished) = (reviews(stored, 0), BTreeSet::from([job_id(undone)]));
-            let owed = unanswered(&all, &fixtures::project_id(), &fixtures::key(), &unfinished);
+            let owed = unanswered_reviews(&all, &fixtures::project_id(), &fixtures::key(), &unfinished);
             owed.iter().fold(0, |set, review| set | 1 << index(&review.id))
         })
     }
 
     pub(super) fn needs_settling(&mut self, cells: TicketCells, now: Hour) -> bool {
-        *self
-            .needs
-            .entry((cells, now))
-            .or_insert_with(|| matches!(ticket(&cells).settling(&fixtures::settings(), time(now)), Settling::Revise(_)))
+        *self.needs.entry((cells, now)).or_insert_with(|| {
+            matches!(ticket(&cells).next_settle_step(&fixtures::settings(), time(now)), SettleStep::DecideReviews(_))
+        })
     }
 
     /// The row that the ticket needs.
@@ -261,13 +265,13 @@ fn ended(job: u8, work: Work, now: Hour) -> Job {
         _ => revision_as(job_id(job), &name(review_of(job)), &ticket_in(fixtures::REVIEW), &linked(), time(now)).0,
     };
     let (status, worked) = match work {
-        Work::Completed => (Status::Completed, true),
-        Work::Failed => (Status::Failed, true),
-        Work::Cancelled => (Status::Cancelled, true),
-        Work::NeverBegan => (Status::Failed, false),
+        Work::Completed => (JobStatus::Completed, true),
+        Work::Failed => (JobStatus::Failed, true),
+        Work::Cancelled => (JobStatus::Cancelled, true),
+        Work::NeverBegan => (JobStatus::Failed, false),
         Work::None | Work::Pending | Work::Running => panic!("this work has not ended"),
     };
-    let cancel = (work == Work::Cancelled).then(|| Cancel::by_itself("#231 was closed", time(now)));
+    let cancel = (work == Work::Cancelled).then(|| Cancel::automatic("#231 was closed", time(now)));
     Job { status, worked, cancel, ended_at: Some(time(now)), ..made }
 }
 
@@ -275,15 +279,15 @@ fn facts(question: &Question) -> ReviewFacts {
     let pull = pull_request(question.revised, question.closed);
     let ticket = ticket(&question.ticket);
     ReviewFacts {
-        v: FACTS,
+        v: FACTS_VERSION,
         now: time(question.now),
-        asks: if question.request { Asks::Revision { message: None } } else { Asks::Changes {} },
+        asks: if question.request { RequestedAction::Revision { message: None } } else { RequestedAction::Changes {} },
         author: "ann".into(),
         own: false,
         first: question.first.then(|| ("earlier".into(), None)),
         stored: question.known.map(|known| match known {
-            Known::Deferred => guard::Known::Deferred {},
-            Known::Started(job) => guard::Known::Started { job: job_id(job) },
+            Known::Deferred => guard::StoredResult::Deferred {},
+            Known::Started(job) => guard::StoredResult::Started { job: job_id(job) },
         }),
         project: fixtures::project_id(),
         settings: Some(ReviewSettings {
@@ -303,11 +307,11 @@ fn facts(question: &Question) -> ReviewFacts {
             closed: false,
             active_job: ticket.active_job.clone(),
             last_outcome: ticket.last_job.as_ref().map(|last| last.outcome),
-            defers: ticket.defers(&pull.id),
+            defers: ticket.has_deferred(&pull.id),
             deferred: ticket.deferred.len(),
         }),
         revised: pull.revised,
-        today: Today::unused(Day::of(time(question.now))),
+        today: DailyUsage::zero(Day::containing(time(question.now))),
     }
 }
 
@@ -368,7 +372,7 @@ fn reviews((stored, had): &Reviews, requests: u8) -> Vec<Review> {
             ticket: fixtures::key(),
             author: Author { id: 7, login: "ann".into(), bot: false },
             submitted_at: at(u64::from(index)),
-            request: (requests & 1 << index != 0).then_some(Request { message: None }),
+            request: (requests & 1 << index != 0).then_some(RevisionRequest { message: None }),
             at: at(0),
             state: match stored {
                 Stored::Absent | Stored::Deferred => ReviewState::Deferred {},
@@ -399,12 +403,12 @@ fn set(reviews: &[ReviewId]) -> u8 {
 
 /// The id of each job, in the order of [`JOBS`].
 static NAMES: LazyLock<[JobId; JOBS.len()]> = LazyLock::new(|| {
-    let own = |review: u8| JobId::of_review(&linked().id, &review_id(&name(review)));
+    let own = |review: u8| JobId::for_review(&linked().id, &review_id(&name(review)));
     JOBS.map(|job| match job {
         FIRST_JOB => fixtures::job_id("first"),
         NEXT_JOB => fixtures::job_id("next"),
         job if job == review_of(job) => own(job),
-        job => JobId::of_review_after(&linked().id, &review_id(&name(review_of(job))), &own(review_of(job))),
+        job => JobId::for_review_after(&linked().id, &review_id(&name(review_of(job))), &own(review_of(job))),
     })
 });
 

@@ -6,7 +6,7 @@ use super::state::{State, Wish, Wishing};
 use super::table::{self, Ending, Write};
 use super::world::{Next, World, small};
 use crate::explore::Step;
-use pullyard_domain::job::{Status, Want};
+use pullyard_domain::job::{DesiredState, JobStatus};
 
 impl World {
     pub(super) fn person(&mut self, state: &State, next: &mut Next) -> Result<(), String> {
@@ -28,7 +28,7 @@ impl World {
             table::end(state, ending, &mut self.rules, &self.setting)
         };
         let at = usize::from(job);
-        let stood = matches!(self.rules.job(value).status, Status::AwaitingInput | Status::Paused);
+        let stood = matches!(self.rules.job(value).status, JobStatus::AwaitingInput | JobStatus::Paused);
         let step = Step::of(name(wish), at);
         let Some(mut written) = written? else {
             let mut stale = *state;
@@ -82,7 +82,7 @@ impl World {
 
     fn is_halted(&self, state: &State, job: usize) -> bool {
         let job = self.rules.job(state.jobs[job]);
-        job.status == Status::Paused || job.want == Want::Pause
+        job.status == JobStatus::Paused || job.want == DesiredState::Pause
     }
 }
 

@@ -10,14 +10,17 @@ pub(super) use crate::items::Value;
 use pullyard_domain::due;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId, RunnerId};
-use pullyard_domain::job::{Cancel, Claim, End, Fence, Job, NotNow, Pause, Rest, Run, Status, Want, Yielded};
-use pullyard_domain::outcome::{ticket_after, ticket_while};
+use pullyard_domain::job::{
+    ActiveAttempt, Cancel, Claim, DesiredState, End, Fence, Job, JobStatus, Pause, SuspendReport, Suspension,
+    TransitionRefusal,
+};
+use pullyard_domain::outcome::{ticket_after_job, update_waiting_badge};
 use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
-use pullyard_domain::runner::sweep::{self, Loss, Token, holds};
+use pullyard_domain::runner::sweep::{self, LossReason, TokenState, slot_holds_job};
 use pullyard_domain::runner::{Heartbeat, Presence, Runner, Slot};
 use pullyard_domain::select::is_claimable;
-use pullyard_domain::sweep::{Step, Waiting, lost, step, waiting};
-use pullyard_domain::ticket::{Settling, Ticket};
+use pullyard_domain::sweep::{JobStep, WaitingStep, next_step, next_waiting_step, step_after_runner_loss};
+use pullyard_domain::ticket::{SettleStep, Ticket};
 use pullyard_domain::time::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -84,7 +87,7 @@ pub(super) enum To {
     Syncing,
 }
 
-/// The variants of [`Loss`] in this model.
+/// The variants of [`LossReason`] in this model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Lost {
     Silent,
@@ -187,7 +190,7 @@ impl Rules {
             judged: Fast::default(),
             runners_after: Fast::default(),
             job_ids: ["j0", "j1"].map(job_id),
-            runner_ids: [0, 1].map(|at| RunnerId::of("t1", runner_name(at))),
+            runner_ids: [0, 1].map(|at| RunnerId::for_registration("t1", runner_name(at))),
             settled: Fast::default(),
         }
     }
@@ -242,17 +245,17 @@ impl Rules {
                 (job.rev, job.tries, job.not_before) = (0, 0, None);
                 Outcome::Becomes(self.jobs.number(job))
             }
-            Ok(None) | Err(NotNow::Status(_) | NotNow::NotBefore(_)) => Outcome::Nothing,
-            Err(NotNow::Already) => Outcome::Already,
-            Err(NotNow::LeaseLost) => Outcome::LeaseLost,
-            Err(NotNow::Unwanted) => Outcome::Unwanted,
-            Err(NotNow::NewerInput | NotNow::TooMany) => Outcome::NewerInput,
+            Ok(None) | Err(TransitionRefusal::WrongStatus(_) | TransitionRefusal::NotBefore(_)) => Outcome::Nothing,
+            Err(TransitionRefusal::AlreadyDone) => Outcome::Already,
+            Err(TransitionRefusal::LeaseLost) => Outcome::LeaseLost,
+            Err(TransitionRefusal::StopRequested) => Outcome::Unwanted,
+            Err(TransitionRefusal::NewerInput | TransitionRefusal::TooManyInputs) => Outcome::NewerInput,
         };
         self.changes.insert(key, outcome);
         outcome
     }
 
-    fn ask(&self, change: Change, job: &Job, now: Timestamp) -> Result<Option<Job>, NotNow> {
+    fn ask(&self, change: Change, job: &Job, now: Timestamp) -> Result<Option<Job>, TransitionRefusal> {
         match change {
             Change::Claim { runner, claim } => {
                 if !is_claimable(job, &job.class, &self.runner_ids[usize::from(runner)], now) {
@@ -265,86 +268,95 @@ impl Rules {
                     runner: Some(self.runner_ids[usize::from(runner)].clone()),
                     task: None,
                 };
-                job.claimed(&claim, now).map(Some)
+                job.claim(&claim, now).map(Some)
             }
             Change::Progress { runner, claim, attempt, to: To::Syncing, told } => {
-                job.pushed(&self.fence(job, runner, claim, attempt), told.into(), now).map(Some)
+                job.begin_push(&self.fence(job, runner, claim, attempt), told.into(), now).map(Some)
             }
             Change::Progress { runner, claim, attempt, to, told: _ } => {
                 let to = match to {
-                    To::Preparing => Status::Preparing,
-                    To::Executing => Status::Executing,
-                    To::Syncing => Status::Syncing,
+                    To::Preparing => JobStatus::Preparing,
+                    To::Executing => JobStatus::Executing,
+                    To::Syncing => JobStatus::Syncing,
                 };
-                job.progressed(&self.fence(job, runner, claim, attempt), to, now).map(Some)
+                job.advance(&self.fence(job, runner, claim, attempt), to, now).map(Some)
             }
             Change::Finish { runner, claim, attempt, completed } => {
                 let fence = self.fence(job, runner, claim, attempt);
                 let end = match completed {
                     true => End::Completed(result()),
                     // An adopting attempt searches for a push; if it stops by itself while executing, it found none.
-                    false if job.adopts.is_some() && job.status == Status::Executing && job.want != Want::Cancel => {
+                    false
+                        if job.adopts.is_some()
+                            && job.status == JobStatus::Executing
+                            && job.want != DesiredState::Cancel =>
+                    {
                         End::Failed(Failure::NothingPushed {}, None)
                     }
                     false => End::Cancelled,
                 };
                 let id = finish_id(&format!("{}-{claim}", runner_name(runner)));
-                job.finished(&fence, &id, end, now).map(Some)
+                job.finish(&fence, &id, end, now).map(Some)
             }
             Change::Lose { runner: _, seen, loss } => {
                 let runner = self.runners.get(seen);
                 let loss = match loss {
-                    Lost::Silent => Loss::Silent,
-                    Lost::NoProcess => Loss::NoProcess,
+                    Lost::Silent => LossReason::Silent,
+                    Lost::NoProcess => LossReason::NoProcess,
                 };
-                self.take(job, now, |job| lost(job, loss.failure(runner, now), now))
+                self.take(job, now, |job| step_after_runner_loss(job, loss.failure(runner, now), now))
             }
             Change::Due => {
                 let why = "no runner is online";
-                match waiting(job, self.settings.compute, why, now) {
-                    Waiting::GiveUp(failure) => self.gives_up(job, failure, now),
-                    Waiting::Place(place) => job.placed(place, now).map(Some),
-                    Waiting::Nothing => self.take(job, now, |job| step(job, now)),
+                match next_waiting_step(job, self.settings.compute, why, now) {
+                    WaitingStep::Fail(failure) => self.gives_up(job, failure, now),
+                    WaitingStep::Move(place) => job.move_to(place, now).map(Some),
+                    WaitingStep::Nothing => self.take(job, now, |job| next_step(job, now)),
                 }
             }
             Change::Yield { runner, claim, attempt, asks, read } => {
-                let rest = if asks { fixtures::asks() } else { Rest::Pauses };
+                let rest = if asks { fixtures::asks() } else { Suspension::Pause };
                 let inputs = if self.nothing_unread { read.into() } else { job.inputs };
                 let id = finish_id(&format!("{}-{claim}-{asks}", runner_name(runner)));
-                let yielded = Yielded { id, ..fixtures::yielded(rest, inputs) };
-                let blind = Job { want: Want::Pause, pause: Some(Pause::new("ann", now)), ..job.clone() };
+                let yielded = SuspendReport { id, ..fixtures::yielded(rest, inputs) };
+                let blind = Job { want: DesiredState::Pause, pause: Some(Pause::new("ann", now)), ..job.clone() };
                 let job = if asks || self.pause_is_wanted { job } else { &blind };
-                job.yielded(&self.fence(job, runner, claim, attempt), &yielded, now).map(Some)
+                job.suspend(&self.fence(job, runner, claim, attempt), &yielded, now).map(Some)
             }
-            Change::Person(Wish::Cancel) => job.cancelled(Cancel::new("ann", None, now), now).map(Some),
-            Change::Person(Wish::Pause) => job.paused(Pause::new("ann", now), now).map(Some),
-            Change::Person(Wish::Continue) => job.continued(now).map(Some),
-            Change::Person(Wish::Say(_)) => job.told(now).map(Some),
+            Change::Person(Wish::Cancel) => job.cancel(Cancel::new("ann", None, now), now).map(Some),
+            Change::Person(Wish::Pause) => job.pause(Pause::new("ann", now), now).map(Some),
+            Change::Person(Wish::Continue) => job.resume(now).map(Some),
+            Change::Person(Wish::Say(_)) => job.resume_with_input(now).map(Some),
         }
     }
 
     /// The sweeper's change of a job that a runner holds.
-    fn take(&self, job: &Job, now: Timestamp, judge: impl Fn(&Job) -> Step) -> Result<Option<Job>, NotNow> {
+    fn take(
+        &self,
+        job: &Job,
+        now: Timestamp,
+        judge: impl Fn(&Job) -> JobStep,
+    ) -> Result<Option<Job>, TransitionRefusal> {
         let blind = Job { push_until: None, ..job.clone() };
         let job = if self.push_until { job } else { &blind };
         match judge(job) {
-            Step::Requeue(_) if job.want == Want::Pause && !self.requeue_pauses => {
-                let back = Job { want: Want::Run, ..job.clone() }.requeued(now)?;
-                Ok(Some(Job { want: Want::Pause, ..back }))
+            JobStep::Requeue(_) if job.want == DesiredState::Pause && !self.requeue_pauses => {
+                let back = Job { want: DesiredState::Run, ..job.clone() }.requeue(now)?;
+                Ok(Some(Job { want: DesiredState::Pause, ..back }))
             }
-            Step::Requeue(_) => job.requeued(now).map(Some),
-            Step::Adopt(loss) if self.lost_push => job.requeued_to_adopt(loss, now).map(Some),
-            Step::Adopt(failure) | Step::GiveUp(failure) => self.gives_up(job, failure, now),
-            Step::CallOff => job.called_off(now).map(Some),
-            Step::Expire if self.rest_ends => job.expired(now).map(Some),
+            JobStep::Requeue(_) => job.requeue(now).map(Some),
+            JobStep::Adopt(loss) if self.lost_push => job.requeue_to_adopt(loss, now).map(Some),
+            JobStep::Adopt(failure) | JobStep::Fail(failure) => self.gives_up(job, failure, now),
+            JobStep::Cancel => job.enforce_cancel(now).map(Some),
+            JobStep::Expire if self.rest_ends => job.expire_suspension(now).map(Some),
             _ => Ok(None),
         }
     }
 
     /// Ends a job without its runner.
-    fn gives_up(&self, job: &Job, failure: Failure, now: Timestamp) -> Result<Option<Job>, NotNow> {
+    fn gives_up(&self, job: &Job, failure: Failure, now: Timestamp) -> Result<Option<Job>, TransitionRefusal> {
         let said = if self.who_looked || job.adopts.is_none() { failure } else { Failure::NothingPushed {} };
-        job.given_up(said, now).map(Some)
+        job.fail(said, now).map(Some)
     }
 
     fn fence(&self, job: &Job, runner: u8, claim: u8, attempt: u8) -> Fence {
@@ -358,7 +370,7 @@ impl Rules {
         if let Some(known) = self.ends.get(&(ended, ticket)) {
             return *known;
         }
-        let mut after = ticket_after(self.jobs.get(ended), self.tickets.get(ticket));
+        let mut after = ticket_after_job(self.jobs.get(ended), self.tickets.get(ticket));
         after.rev = 0;
         let after = self.tickets.number(after);
         self.ends.insert((ended, ticket), after);
@@ -367,7 +379,7 @@ impl Rules {
 
     /// The ticket after its job was suspended or resumed.
     pub(super) fn ticket_while(&mut self, job: Value, ticket: Value) -> Value {
-        let after = ticket_while(self.jobs.get(job), self.tickets.get(ticket)).filter(|_| self.badge_with_job);
+        let after = update_waiting_badge(self.jobs.get(job), self.tickets.get(ticket)).filter(|_| self.badge_with_job);
         after.map_or(ticket, |after| self.tickets.number(Ticket { rev: 0, ..after }))
     }
 
@@ -376,8 +388,8 @@ impl Rules {
         if let Some(known) = self.settled.get(&ticket) {
             return *known;
         }
-        let settled = match self.tickets.get(ticket).settling(&self.settings, self.setting.moments.time(0)) {
-            Settling::WriteBack(next) => Some(self.tickets.number(Ticket { rev: 0, ..*next })),
+        let settled = match self.tickets.get(ticket).next_settle_step(&self.settings, self.setting.moments.time(0)) {
+            SettleStep::WriteBack(next) => Some(self.tickets.number(Ticket { rev: 0, ..*next })),
             _ => None,
         };
         self.settled.insert(ticket, settled);
@@ -388,10 +400,10 @@ impl Rules {
         if let Some(known) = self.judged.get(&(runner, then)) {
             return *known;
         }
-        let judged = match sweep::step(self.runners.get(runner), Token::Good, false, self.swept_at(then)) {
-            sweep::Step::TakeOffline(offline) => Judged::TakeOffline(self.runners.number(*offline)),
-            sweep::Step::Lose(loss, jobs) => {
-                let loss = if loss == Loss::Silent { Lost::Silent } else { Lost::NoProcess };
+        let judged = match sweep::next_step(self.runners.get(runner), TokenState::Valid, false, self.swept_at(then)) {
+            sweep::RunnerStep::MarkOffline(offline) => Judged::TakeOffline(self.runners.number(*offline)),
+            sweep::RunnerStep::EndJobs(loss, jobs) => {
+                let loss = if loss == LossReason::Silent { Lost::Silent } else { Lost::NoProcess };
                 Judged::Lose(loss, [0, 1].map(|job| jobs.iter().any(|(held, _)| *held == self.id(job))))
             }
             _ => Judged::Nothing,
@@ -403,7 +415,7 @@ impl Rules {
     /// The runner has a slot for exactly this claim of the job.
     pub(super) fn holds(&self, job: Value, runner: Value) -> bool {
         let (job, runner) = (self.jobs.get(job), self.runners.get(runner));
-        runner.slots.get(&job.id).is_some_and(|slot| holds(job, runner, slot))
+        runner.slots.get(&job.id).is_some_and(|slot| slot_holds_job(job, runner, slot))
     }
 
     /// `stored` after a write that was decided from `other`.
@@ -416,14 +428,14 @@ impl Rules {
         match spoken {
             Spoken::Heard { runs, then } => {
                 let active = runs.into_iter().map(|job| self.id(job)).collect();
-                let said = Heartbeat { instance: instance(), active, draining: false, last: false };
-                let heard = self.runners.get(other).heard(said, self.setting.moments.time(then)).unwrap();
+                let said = Heartbeat { instance: instance(), active_jobs: active, draining: false, is_sign_off: false };
+                let heard = self.runners.get(other).with_heartbeat(said, self.setting.moments.time(then)).unwrap();
                 // A heartbeat does not write slots or claims.
                 next = Runner { slots: next.slots, claims: next.claims, ..heard };
             }
             Spoken::WithSlot => {
                 let job = self.jobs.get(other);
-                let Run { claim, started: since, .. } = job.run.clone().unwrap();
+                let ActiveAttempt { claim, started: since, .. } = job.run.clone().unwrap();
                 let (attempt, project) = (job.attempt, job.project.clone());
                 next.slots.insert(job.id.clone(), Slot { attempt, claim: claim.clone(), project, since });
                 next.claims.push(claim);
@@ -497,7 +509,10 @@ impl Rules {
 
     pub(super) fn may_claim(&self, stored: Value, runner: u8, claim: u8, then: u8) -> bool {
         let runner_now = self.runners.get(stored);
-        matches!(runner_now.may_claim(&instance(), &claim_id(runner, claim), self.setting.moments.time(then)), Ok(None))
+        matches!(
+            runner_now.check_claim(&instance(), &claim_id(runner, claim), self.setting.moments.time(then)),
+            Ok(None)
+        )
     }
 
     pub(super) fn says_it_runs(&self, runner: Value, job: u8) -> bool {

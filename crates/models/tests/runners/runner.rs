@@ -6,7 +6,7 @@ use super::state::{Beat, Call, Phase, Read, State, Work};
 use super::table::{self, Claiming, Ending};
 use super::world::{Next, World, small};
 use crate::explore::Step;
-use pullyard_domain::job::{PUSH_FOR, Status, Want};
+use pullyard_domain::job::{DesiredState, JobStatus, PUSH_WINDOW};
 
 impl World {
     /// The next step of a runner without a pending call.
@@ -19,11 +19,11 @@ impl World {
         self.hears(state, at, work, next);
         match work.phase {
             Phase::MayPush(since)
-                if self.setting.moments.time(state.now) < self.setting.moments.time(since).plus(PUSH_FOR) =>
+                if self.setting.moments.time(state.now) < self.setting.moments.time(since).plus(PUSH_WINDOW) =>
             {
                 let mut pushed = *state;
                 let job = self.rules.job(state.jobs[usize::from(work.job)]);
-                let holds = job.status == Status::Syncing
+                let holds = job.status == JobStatus::Syncing
                     && job.attempt == u32::from(work.attempt)
                     && self.rules.claim_is(state.jobs[usize::from(work.job)], small(at), state.claims[at]);
                 // With differing clocks a job may be lost too early; then only git prevents a second push.
@@ -57,7 +57,7 @@ impl World {
         let job = self.rules.job(state.jobs[usize::from(work.job)]);
         let held = job.attempt == u32::from(work.attempt) && job.status.is_active();
         // A runner in `Syncing` has no working agent.
-        let works = work.phase == Phase::Executing && !(held && job.status == Status::Syncing);
+        let works = work.phase == Phase::Executing && !(held && job.status == JobStatus::Syncing);
         // An adopting attempt has no agent.
         let has_agent = !(held && job.adopts.is_some());
         if works && has_agent && state.questions > 0 {
@@ -66,7 +66,7 @@ impl World {
             asks.work[at] = Some(Work { phase: Phase::Asks, ..work });
             next.push((Step::of("has a question: runner", at), asks));
         }
-        if works && held && job.want == Want::Pause {
+        if works && held && job.want == DesiredState::Pause {
             let mut pauses = *state;
             pauses.work[at] = Some(Work { phase: Phase::Pauses, ..work });
             next.push((Step::of("hears of a pause: runner", at), pauses));
@@ -160,7 +160,7 @@ impl World {
                     "repeats its phase: runner"
                 }
                 Outcome::Unwanted => {
-                    let pause = self.rules.job(seen).want == Want::Pause;
+                    let pause = self.rules.job(seen).want == DesiredState::Pause;
                     let phase = if pause { Phase::Pauses } else { Phase::Stops };
                     asked.work[at] = Some(Work { phase, ..work });
                     "is told to stop: runner"
@@ -190,8 +190,8 @@ impl World {
         let job = self.rules.job(state.jobs[usize::from(work.job)]);
         let finds_nothing = job.adopts.is_some() && state.pushed[usize::from(work.job)] == 0;
         let phase = match work.phase {
-            _ if job.want == Want::Cancel => Phase::Stops,
-            Phase::Claimed | Phase::Preparing if job.want == Want::Pause => Phase::Pauses,
+            _ if job.want == DesiredState::Cancel => Phase::Stops,
+            Phase::Claimed | Phase::Preparing if job.want == DesiredState::Pause => Phase::Pauses,
             Phase::Claimed => Phase::Preparing,
             Phase::Preparing if finds_nothing => Phase::Stops,
             Phase::Preparing => Phase::Executing,
@@ -294,7 +294,9 @@ impl World {
             Change::Finish { completed: true, .. } if pushed & 1 << after.attempt == 0 => {
                 Err(format!("attempt {} of job {job} is completed and has not pushed", after.attempt))
             }
-            Change::Yield { read, .. } if after.status == Status::AwaitingInput && after.inputs != u32::from(read) => {
+            Change::Yield { read, .. }
+                if after.status == JobStatus::AwaitingInput && after.inputs != u32::from(read) =>
+            {
                 Err(format!("job {job} waits for an answer that it has"))
             }
             _ => Ok(()),

@@ -55,7 +55,7 @@ pub(super) fn claim(state: &State, claiming: Claiming, rules: &mut Rules, settin
     let may = stored.status == Presence::Online
         && !stored.draining
         && !stored.slots.contains_key(&rules.job(after).id)
-        && stored.free() > 0
+        && stored.free_slots() > 0
         && (claim.is_none_or(|claim| !stored.claims.contains(claim)) || setting.without == Some(Rule::LastClaim));
     let Some(mut next) = update_job(state, job, after, fresh, setting).filter(|_| may) else { return Ok(None) };
     let bit = 1 << number;

@@ -5,7 +5,7 @@ use super::alike::Swap;
 use super::rules::{Change, Judged, Outcome, Rules};
 use super::state::{Call, MOST, State, Sweeper};
 use crate::explore::{self, Step};
-use pullyard_domain::job::{Looked, Status};
+use pullyard_domain::job::{JobStatus, PushSearch};
 use pullyard_domain::ticket::Badge;
 
 pub(super) type Next = Vec<(Step, State)>;
@@ -62,17 +62,17 @@ impl World {
     /// Checks a suspended job against its runner, its ticket and the user's requests.
     fn rests(&self, state: &State, at: usize) -> Result<(), String> {
         let job = self.rules.job(state.jobs[at]);
-        let stands = matches!(job.status, Status::AwaitingInput | Status::Paused);
+        let stands = matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused);
         if stands && job.run.is_some() {
             return Err(format!("job {at} stands still and is held"));
         }
         let shows = self.rules.ticket(state.tickets[at]).wanted.badge == Some(Badge::AiWaiting);
         if shows != stands {
-            return Err(format!("job {at} is {}, and its ticket says that it waits: {shows}", job.status.words()));
+            return Err(format!("job {at} is {}, and its ticket says that it waits: {shows}", job.status.label()));
         }
         match job.status {
-            Status::Paused if !state.wants_pause[at] => Err(format!("job {at} is paused, and nobody wants that")),
-            Status::Ready if state.wants_pause[at] => Err(format!("job {at} goes on, and was to be paused")),
+            JobStatus::Paused if !state.wants_pause[at] => Err(format!("job {at} is paused, and nobody wants that")),
+            JobStatus::Ready if state.wants_pause[at] => Err(format!("job {at} goes on, and was to be paused")),
             _ if job.inputs != state.said[at].count_ones() => {
                 Err(format!("job {at} counts {} inputs of {}", job.inputs, state.said[at].count_ones()))
             }
@@ -105,16 +105,16 @@ impl explore::World for World {
             let job = self.rules.job(value);
             let named = self.rules.ticket(ticket).active_job.as_ref() == Some(&job.id);
             if named == job.status.is_terminal() {
-                return Err(format!("job {at} is {}, and its ticket names it: {named}", job.status.words()));
+                return Err(format!("job {at} is {}, and its ticket names it: {named}", job.status.label()));
             }
             if !self.rules.has_its_row(value, ticket) {
                 return Err(format!("job {at} or its ticket has no row"));
             }
             self.rests(state, at)?;
-            if job.status == Status::Failed && state.pushed[at] != 0 && !job.lost_a_push {
+            if job.status == JobStatus::Failed && state.pushed[at] != 0 && !job.lost_a_push {
                 return Err(format!("what was pushed for job {at} is looked for by nobody"));
             }
-            let is_nowhere = matches!(job.looked, Some(Looked::FoundNothing {}));
+            let is_nowhere = matches!(job.looked, Some(PushSearch::FoundNothing {}));
             // With differing clocks, a push may follow this report.
             if is_nowhere && state.pushed[at] != 0 && self.setting.ahead == 0 {
                 return Err(format!("what was pushed for job {at} is said to be nowhere"));
@@ -133,7 +133,7 @@ impl explore::World for World {
             for at in 0..self.setting.jobs {
                 let job = self.rules.job(state.jobs[at]);
                 if !job.status.is_terminal() {
-                    return Err(format!("job {at} is left hanging: {}", job.status.words()));
+                    return Err(format!("job {at} is left hanging: {}", job.status.label()));
                 }
             }
         }

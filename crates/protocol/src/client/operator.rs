@@ -308,7 +308,7 @@ impl Operator {
 
 /// Ticket keys may be any text. A key that does not fit into a path is sent in the query.
 fn ticket_path(project: &ProjectId, key: &TicketKey, deed: &str) -> String {
-    if key.fits_a_path() {
+    if key.is_path_segment() {
         format!("/v1/tickets/{key}{deed}?project={project}")
     } else {
         format!("/v1/tickets/-{deed}?project={project}&key={}", encoded(key.as_str()))

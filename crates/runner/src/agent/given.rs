@@ -24,7 +24,7 @@ impl Given {
     /// agent. With two keys, the agent would choose which one is billed.
     pub(crate) fn read(&self, name: &str, ours: impl Fn(&str) -> Option<OsString>) -> Option<OsString> {
         let Some(agent) = agent_of(name) else { return ours(name) };
-        let mut for_it = self.keys.iter().filter(|given| given.key.is_for(agent)).peekable();
+        let mut for_it = self.keys.iter().filter(|given| given.key.supports_capability(agent)).peekable();
         if for_it.peek().is_none() {
             return ours(name);
         }

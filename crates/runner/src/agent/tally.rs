@@ -8,7 +8,7 @@ use super::watch::Spent;
 use crate::options::Isolation;
 use pullyard_domain::checks::CheckRun;
 use pullyard_domain::id::Sha256Hex;
-use pullyard_domain::job::Work;
+use pullyard_domain::job::AgentReport;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Empty until an agent begins.
@@ -17,7 +17,7 @@ pub(crate) struct Tally(Mutex<Told>);
 
 #[derive(Clone, Debug, Default)]
 struct Told {
-    work: Option<Work>,
+    work: Option<AgentReport>,
     spent: Spent,
     base_commit: Option<String>,
     prompt_sha256: Option<Sha256Hex>,
@@ -45,7 +45,7 @@ impl Tally {
         let mut told = self.lock();
         told.anew = session.is_none();
         let Told { work, base_commit, prompt_sha256, .. } = &mut *told;
-        let work = work.get_or_insert_with(|| Work {
+        let work = work.get_or_insert_with(|| AgentReport {
             agent: adapter.capability().into(),
             version: adapter.version(),
             model: None,
@@ -129,7 +129,7 @@ impl Tally {
     }
 
     /// The agent and its cost for the finish, including estimates. Units: millionths of a US dollar.
-    pub(crate) fn told(&self) -> (Option<Work>, Option<u64>) {
+    pub(crate) fn told(&self) -> (Option<AgentReport>, Option<u64>) {
         let told = self.lock().clone();
         (told.work, told.spent.cost)
     }

@@ -17,7 +17,7 @@ use crate::secrets::minted::Minted;
 use crate::secrets::redact::{Redactor, is_name_of_file_of_secrets};
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::Work;
+use pullyard_domain::job::AgentReport;
 use pullyard_domain::prompt::untrusted;
 use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::{
@@ -147,14 +147,15 @@ impl Attempt<'_> {
     }
 
     /// Agent and usage for a report. Names come from the agent, so secrets and invisible characters are removed.
-    pub(crate) fn told(&self) -> (Option<Work>, Option<u64>) {
+    pub(crate) fn told(&self) -> (Option<AgentReport>, Option<u64>) {
         let (mut work, spent) = self.tally.told();
         if let Some(work) = &mut work {
             for said in [&mut work.model, &mut work.version, &mut work.prices_of].into_iter().flatten() {
-                *said = self.redactor.text(&untrusted::visible(said)).into_owned();
+                *said = self.redactor.text(&untrusted::remove_hidden(said)).into_owned();
             }
             // A redacted session id would identify no session.
-            work.session = work.session.take().filter(|id| self.redactor.text(&untrusted::visible(id)) == id.as_str());
+            work.session =
+                work.session.take().filter(|id| self.redactor.text(&untrusted::remove_hidden(id)) == id.as_str());
         }
         (work, spent)
     }

@@ -6,7 +6,7 @@
 
 use super::Artifacts;
 use crate::api::said::{MAX_DATA_BYTES, MAX_TEXT_BYTES, Said};
-use pullyard_domain::artifact::{Kind, LARGEST};
+use pullyard_domain::artifact::{ArtifactKind, MAX_SIZE_BYTES};
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -99,7 +99,9 @@ impl Record {
     pub(crate) fn end(&self) {
         let mut open = self.open();
         let (output, payload) = (open.output.take(), open.payload.take());
-        for (lines, kind, name) in [(output, Kind::AgentOutput, OUTPUT), (payload, Kind::ProviderPayload, PAYLOAD)] {
+        for (lines, kind, name) in
+            [(output, ArtifactKind::AgentOutput, OUTPUT), (payload, ArtifactKind::ProviderPayload, PAYLOAD)]
+        {
             let name = open.name(name);
             match lines.map(Lines::finish) {
                 Some(true) => {
@@ -110,7 +112,7 @@ impl Record {
             }
         }
         if let Some((_, words)) = open.last_word.take() {
-            open.artifacts.keep(Kind::FinalMessage, &open.name(LAST_WORD), &words);
+            open.artifacts.keep(ArtifactKind::FinalMessage, &open.name(LAST_WORD), &words);
         }
     }
 
@@ -130,11 +132,12 @@ impl Open {
 
     fn next_part(&mut self) {
         self.part += 1;
-        self.output = self.begin(Kind::AgentOutput, OUTPUT);
-        self.payload = if self.raw == RawCapture::On { self.begin(Kind::ProviderPayload, PAYLOAD) } else { None };
+        self.output = self.begin(ArtifactKind::AgentOutput, OUTPUT);
+        self.payload =
+            if self.raw == RawCapture::On { self.begin(ArtifactKind::ProviderPayload, PAYLOAD) } else { None };
     }
 
-    fn begin(&self, kind: Kind, name: &str) -> Option<Lines> {
+    fn begin(&self, kind: ArtifactKind, name: &str) -> Option<Lines> {
         let name = self.name(name);
         match File::create(self.artifacts.file(&name)?) {
             Ok(file) => Some(Lines { file: BufWriter::new(file), size: 0, full: false }),
@@ -201,7 +204,7 @@ impl Lines {
             return;
         }
         let size = self.size.saturating_add(line.len() as u64 + 1);
-        if size > LARGEST - LAST_LINE {
+        if size > MAX_SIZE_BYTES - LAST_LINE {
             self.full = true;
             self.write(br#"{"left_out":"the rest: there is no room for more"}"#);
             return;
@@ -288,7 +291,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lines");
         let mut lines =
-            Lines { file: BufWriter::new(File::create(&path).unwrap()), size: LARGEST - 2_000, full: false };
+            Lines { file: BufWriter::new(File::create(&path).unwrap()), size: MAX_SIZE_BYTES - 2_000, full: false };
         lines.add(&[b'a'; 900]);
         lines.add(&[b'b'; 900]);
         lines.add(b"c");

@@ -6,8 +6,8 @@
 use super::body::FileBody;
 use super::{Kept, measured};
 use crate::api::retry::{BackOff, Refusal, refusal};
-use pullyard_domain::artifact::Kind;
-use pullyard_domain::text::causes;
+use pullyard_domain::artifact::ArtifactKind;
+use pullyard_domain::text::format_error_chain;
 use pullyard_protocol::artifact::{ArtifactPlace, ReserveArtifact};
 use pullyard_protocol::client::{self, AttemptClient};
 use reqwest::redirect::Policy;
@@ -43,7 +43,7 @@ impl Failed {
 /// Uploads an artifact. A checkpoint is retried for `away`, because the next attempt continues from it.
 pub(super) async fn upload(client: &AttemptClient, kept: Kept, away: Duration) -> Result<(), Failed> {
     let path = kept.path.clone();
-    let lasts = if kept.kind == Kind::Checkpoint { away } else { Duration::ZERO };
+    let lasts = if kept.kind == ArtifactKind::Checkpoint { away } else { Duration::ZERO };
     let (size_bytes, sha256) =
         tokio::task::spawn_blocking(move || measured(&path)).await.map_err(std::io::Error::from)??;
     let request = ReserveArtifact { kind: kept.kind, name: kept.name, size_bytes, sha256 };
@@ -79,7 +79,7 @@ async fn once(client: &AttemptClient, request: &ReserveArtifact, path: &Path) ->
 
 async fn put(url: &str, headers: &BTreeMap<String, String>, path: &Path, size: u64) -> Result<(), Failed> {
     // Without the address, which is a credential.
-    let failed = |error: reqwest::Error| Failed::Bucket(causes(&error.without_url()));
+    let failed = |error: reqwest::Error| Failed::Bucket(format_error_chain(&error.without_url()));
     let limit = LEAST_LIMIT + Duration::from_secs(size / SLOWEST);
     let mut http = reqwest::Client::builder().timeout(limit).connect_timeout(CONNECT_LIMIT).redirect(Policy::none());
     if url.starts_with("http://127.0.0.1:") {

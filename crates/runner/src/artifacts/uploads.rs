@@ -3,7 +3,7 @@
 use super::{Artifacts, Handed, LONGEST_REASON, is_looked_for, not_kept, upload, work_not_kept};
 use crate::api::reporter::Events;
 use crate::api::said::Said;
-use pullyard_domain::text::clipped;
+use pullyard_domain::text::truncate;
 use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::event::EventKind;
 use std::sync::atomic::Ordering;
@@ -55,7 +55,7 @@ async fn one_by_one(
                         lost = failed.is_for_all();
                         let shown = kind.as_str();
                         tracing::warn!(kind = shown, name = %name, error = %failed, "artifact not stored: {failed}");
-                        let reason = clipped(&failed.to_string(), LONGEST_REASON);
+                        let reason = truncate(&failed.to_string(), LONGEST_REASON);
                         if is_checkpoint {
                             say(work_not_kept(&format!("its upload failed: {reason}")));
                         } else if !lost && is_looked_for(kind) {

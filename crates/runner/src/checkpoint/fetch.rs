@@ -4,8 +4,8 @@ use super::lost::Lost;
 use crate::api::attempt::Attempt;
 use crate::api::retry::while_away;
 use crate::stop::Stop;
-use pullyard_domain::artifact::LARGEST;
-use pullyard_domain::text::causes;
+use pullyard_domain::artifact::MAX_SIZE_BYTES;
+use pullyard_domain::text::format_error_chain;
 use pullyard_protocol::attempt::Checkpoint;
 use reqwest::StatusCode;
 use reqwest::redirect::Policy;
@@ -67,11 +67,11 @@ async fn once(this: &Attempt<'_>, to: &Path) -> Result<Option<u32>, Failed> {
         Err(stop) => return Err(Failed::Stopped(stop)),
     };
     if let Some(missing) = answer.missing {
-        let words = format!("what attempt {} kept is missing: {}", missing.attempt, missing.why.words());
+        let words = format!("what attempt {} kept is missing: {}", missing.attempt, missing.why.label());
         return Err(Failed::ForGood(Lost::NotKept(words)));
     }
     let Some(checkpoint) = answer.checkpoint else { return Ok(None) };
-    if checkpoint.size_bytes > LARGEST {
+    if checkpoint.size_bytes > MAX_SIZE_BYTES {
         return Err(Failed::differs());
     }
     download(&checkpoint, to).await?;
@@ -80,7 +80,7 @@ async fn once(this: &Attempt<'_>, to: &Path) -> Result<Option<u32>, Failed> {
 
 async fn download(checkpoint: &Checkpoint, to: &Path) -> Result<(), Failed> {
     // Without the address, which is a credential.
-    let failed = |error: reqwest::Error| Failed::Passing(causes(&error.without_url()));
+    let failed = |error: reqwest::Error| Failed::Passing(format_error_chain(&error.without_url()));
     let limit = LEAST_LIMIT + Duration::from_secs(checkpoint.size_bytes / SLOWEST);
     let mut http = reqwest::Client::builder().timeout(limit).connect_timeout(CONNECT_LIMIT).redirect(Policy::none());
     if checkpoint.get_url.starts_with("http://127.0.0.1:") {

@@ -17,9 +17,9 @@ use crate::publish::leak;
 use crate::publish::replies;
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
-use pullyard_domain::artifact::{Kind, LARGEST};
+use pullyard_domain::artifact::{ArtifactKind, MAX_SIZE_BYTES};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::Work;
+use pullyard_domain::job::AgentReport;
 use pullyard_protocol::event::EventKind;
 use std::fs;
 use std::io;
@@ -56,7 +56,7 @@ impl From<archive::Fault> for Not {
 }
 
 fn too_large() -> Not {
-    let [packed, unpacked] = [LARGEST, LARGEST_UNPACKED].map(|bytes| bytes >> 20);
+    let [packed, unpacked] = [MAX_SIZE_BYTES, LARGEST_UNPACKED].map(|bytes| bytes >> 20);
     Not::Because(format!("it is larger than {packed} MiB packed or {unpacked} MiB unpacked"))
 }
 
@@ -87,7 +87,7 @@ async fn keep_within(this: &Attempt<'_>, workspace: &Workspace, limit: Duration)
     let made = timeout(limit, make(this, workspace)).await;
     let because = match made {
         Ok(Ok(name)) => {
-            if this.artifacts.hand_in(Kind::Checkpoint, &name) {
+            if this.artifacts.hand_in(ArtifactKind::Checkpoint, &name) {
                 this.working.keeps(name);
                 return;
             }
@@ -136,7 +136,7 @@ async fn make(this: &Attempt<'_>, workspace: &Workspace) -> Result<String, Not> 
             private_file(&folder.join(REPLIES), redactor.text(&text).as_bytes())?;
         }
         private_file(&folder.join(ABOUT), &serde_json::to_vec(&about).map_err(io::Error::from)?)?;
-        let packed = archive::pack(&folder, &file, LARGEST);
+        let packed = archive::pack(&folder, &file, MAX_SIZE_BYTES);
         let _ = fs::remove_dir_all(&folder);
         packed?;
         Ok::<_, Not>(without)
@@ -149,7 +149,7 @@ async fn make(this: &Attempt<'_>, workspace: &Workspace) -> Result<String, Not> 
     Ok(name)
 }
 
-fn about(this: &Attempt<'_>, workspace: &Workspace, known: &Known, work: &Work) -> About {
+fn about(this: &Attempt<'_>, workspace: &Workspace, known: &Known, work: &AgentReport) -> About {
     let before = known.before.as_ref();
     About {
         format: FORMAT,

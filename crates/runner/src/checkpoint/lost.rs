@@ -4,7 +4,7 @@ use crate::api::attempt::Attempt;
 use crate::api::said::Said;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::text::clipped;
+use pullyard_domain::text::truncate;
 use pullyard_protocol::event::EventKind;
 use std::io;
 
@@ -28,7 +28,7 @@ pub(super) enum Lost {
 
 impl Lost {
     pub(super) fn words(&self) -> String {
-        clipped(&self.to_string(), LONGEST_REASON)
+        truncate(&self.to_string(), LONGEST_REASON)
     }
 
     /// The failure of a job that requires the session.

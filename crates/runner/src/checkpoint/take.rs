@@ -19,7 +19,7 @@ use crate::git::{self, Call, Fault, Git};
 use crate::publish::replies;
 use crate::stop::Stop;
 use pullyard_domain::agent::AUTO;
-use pullyard_domain::text::clipped;
+use pullyard_domain::text::truncate;
 use pullyard_protocol::event::EventKind;
 use serde_json::error::Category;
 use std::fs::{self, File};
@@ -165,7 +165,7 @@ impl Found {
         if about.agent != chosen.capability() {
             // A job that names its agent does not require another agent's session.
             session &= assignment.agent.capability == AUTO;
-            lost = Some(Lost::OtherAgent(clipped(&about.agent, LONGEST_NAME)));
+            lost = Some(Lost::OtherAgent(truncate(&about.agent, LONGEST_NAME)));
         } else if about.session.is_none() && !matches!(chosen, Chosen::Command) {
             lost = Some(Lost::NotKept("no session was kept".into()));
         }
@@ -235,7 +235,7 @@ impl Found {
 fn whose(this: &Attempt<'_>, there: Option<&There>) -> String {
     let asked = this.assignment.resume.as_ref().and_then(|resume| resume.agent.as_ref());
     let agent = there.map(|there| &there.about.agent).or(asked);
-    agent.map_or_else(String::new, |agent| format!(" of `{}`", clipped(agent, LONGEST_NAME)))
+    agent.map_or_else(String::new, |agent| format!(" of `{}`", truncate(agent, LONGEST_NAME)))
 }
 
 fn read(packed: &Path, folder: &Path) -> Result<About, Lost> {
@@ -353,7 +353,7 @@ async fn put_back(this: &Attempt<'_>, git: &Git, workspace: &Workspace, there: &
         id,
         read: about.read,
         tokens: about.tokens,
-        tree: clipped(&about.tree, LONGEST_PATH),
+        tree: truncate(&about.tree, LONGEST_PATH),
         same_task: about.task == hash_of(&this.assignment.prompt),
     };
     Ok(Taken { session: Some(session), has_work })

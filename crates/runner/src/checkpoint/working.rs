@@ -3,7 +3,7 @@
 use crate::agent::sign::Tokens;
 use crate::git::target::Target;
 use crate::git::workspace::mirror::Mirror;
-use pullyard_domain::job::Work;
+use pullyard_domain::job::AgentReport;
 use std::sync::{Mutex, PoisonError};
 
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ impl Working {
     }
 
     /// The tokens of the work's session in all attempts, including `tokens` of this one.
-    pub(crate) fn used(&self, work: &Work, tokens: Tokens) -> Tokens {
+    pub(crate) fn used(&self, work: &AgentReport, tokens: Tokens) -> Tokens {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.as_ref().map_or_else(Tokens::default, |known| known.used(work, tokens))
     }
@@ -97,7 +97,7 @@ impl Known {
         }
     }
 
-    pub(super) fn used(&self, work: &Work, mut tokens: Tokens) -> Tokens {
+    pub(super) fn used(&self, work: &AgentReport, mut tokens: Tokens) -> Tokens {
         if let Some((session, _, used)) = &self.before
             && work.session.as_ref().is_none_or(|now| now == session)
         {

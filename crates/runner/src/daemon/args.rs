@@ -10,7 +10,7 @@ use super::take::Take;
 use super::{agents, check, show};
 use crate::agent::environment::Environment;
 use crate::args::hide_from_children;
-use pullyard_domain::text::causes;
+use pullyard_domain::text::format_error_chain;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
@@ -160,7 +160,7 @@ impl Start {
                 code
             }
             Err(error) => {
-                complain(&format!("The runner failed to {}.", causes(&error)));
+                complain(&format!("The runner failed to {}.", format_error_chain(&error)));
                 match error {
                     crate::Error::AlreadyRuns { .. } => REFUSED,
                     _ => 1,

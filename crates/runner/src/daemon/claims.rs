@@ -8,7 +8,7 @@ use super::take::Take;
 use super::world::World;
 use crate::Error;
 use pullyard_domain::id::ClaimId;
-use pullyard_domain::text::causes;
+use pullyard_domain::text::format_error_chain;
 use pullyard_protocol::client;
 use pullyard_protocol::runner::{ClaimAnswer, ClaimRequest, ClaimedJob};
 use std::time::Duration;
@@ -20,7 +20,7 @@ const LAST_TRIES: u32 = 3;
 /// Idempotent: by the claim's id, which is on disk until its job is recorded.
 pub(crate) async fn run(world: &World) {
     if let Err(error) = claim(world).await {
-        let sentence = format!("The runner failed to {}.", causes(&error));
+        let sentence = format!("The runner failed to {}.", format_error_chain(&error));
         world.state().fall(Fall { code: 1, sentence });
     }
 }

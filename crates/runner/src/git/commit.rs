@@ -12,10 +12,10 @@ use crate::git::workspace::mirror::Mirror;
 use crate::git::{Call, Fault, Git};
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
-use pullyard_domain::agent::WORKERS;
+use pullyard_domain::agent::CONCRETE_AGENTS;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Kind;
+use pullyard_domain::job::JobKind;
 use pullyard_domain::prompt::{QUESTION_FILE, REPLIES_FILE};
 use pullyard_protocol::attempt::Assignment;
 use std::collections::HashSet;
@@ -78,7 +78,7 @@ pub(crate) async fn tree(
     submodules.iter().chain(left).for_each(|path| leave(path.as_os_str()));
     // The question and the replies are not part of the work.
     leave(OsStr::new(QUESTION_FILE));
-    if assignment.kind == Kind::Revise {
+    if assignment.kind == JobKind::Revise {
         leave(OsStr::new(REPLIES_FILE));
     }
     // The caller reports excluded folders even if nothing changed.
@@ -131,7 +131,7 @@ fn agent_said(said: &str, job: &JobId) -> Option<&'static str> {
     let (jobs, agents) = said.split_once('\n')?;
     let is_of_job = jobs.split_whitespace().any(|made| made.split('/').next() == Some(job.as_str()));
     // A trailer with two values is ignored.
-    WORKERS.into_iter().find(|agent| is_of_job && agents.trim() == *agent)
+    CONCRETE_AGENTS.into_iter().find(|agent| is_of_job && agents.trim() == *agent)
 }
 
 /// Resets the files to a tree, except ignored files: changes by later commands are not part of the work.
@@ -152,7 +152,7 @@ pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Res
 }
 
 /// Whether there may be changes to commit, found without writing a tree.
-pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: Kind) -> Result<bool, Stop> {
+pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: JobKind) -> Result<bool, Stop> {
     let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
     let (tree, repository) = (workspace.tree(), workspace.repository());
     workspace.seal(None).await.map_err(failed)?;
@@ -162,7 +162,7 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: Kind) -> 
     let is_work = |path: &[u8]| {
         let path = Path::new(OsStr::from_bytes(path));
         let is_for_people =
-            path == Path::new(QUESTION_FILE) || (kind == Kind::Revise && path == Path::new(REPLIES_FILE));
+            path == Path::new(QUESTION_FILE) || (kind == JobKind::Revise && path == Path::new(REPLIES_FILE));
         !path.as_os_str().is_empty() && !is_for_people && !path.ancestors().any(|above| outside.contains(above))
     };
     // The work of an earlier attempt is only in the index.
@@ -185,7 +185,7 @@ fn message(about: &About<'_>) -> String {
     // Joined lines may form a whole secret, so redact again.
     let title = redactor.text(&title).into_owned();
     let title = if title.is_empty() { "Work of a Pullyard job".into() } else { title };
-    let title = if assignment.kind == Kind::Revise { format!("Revise {title}") } else { title };
+    let title = if assignment.kind == JobKind::Revise { format!("Revise {title}") } else { title };
     let mut message = format!("{title}\n\n{JOB_TRAILER}: {}/{}\n", assignment.job, assignment.attempt);
     if let Some(ticket) = &assignment.ticket {
         message.push_str(&format!("{TICKET_TRAILER}: {}\n", redactor.text(ticket.key.as_str())));

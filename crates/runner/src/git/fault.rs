@@ -3,7 +3,7 @@
 
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::RepositoryName;
-use pullyard_domain::text::clipped;
+use pullyard_domain::text::truncate;
 use std::time::Duration;
 
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ impl Fault {
                 format!("git {command} took longer than {} s", limit.as_secs())
             }
             Self::Failed { command, words, .. } => match telling_line(words) {
-                Some(line) => clipped(without_address(line), 200),
+                Some(line) => truncate(without_address(line), 200),
                 None => format!("git {command} failed without a word"),
             },
         }

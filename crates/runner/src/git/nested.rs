@@ -9,7 +9,7 @@ pub(crate) use inner::make_way;
 pub(crate) use listed::submodules;
 
 use nix::fcntl::OFlag;
-use pullyard_domain::published::left_out::Nested;
+use pullyard_domain::published::left_out::NestedKind;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -22,7 +22,7 @@ const LARGEST: u64 = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LeftOut {
     pub(crate) folder: PathBuf,
-    pub(crate) what: Nested,
+    pub(crate) what: NestedKind,
     /// The project's repository ignores it as well.
     pub(crate) is_ignored: bool,
 }
@@ -30,13 +30,13 @@ pub(crate) struct LeftOut {
 /// Classifies a repository inside the tree as a copy of another one; `None` if the agent created it there. A `.git`
 /// file points to a repository elsewhere, as in a worktree or a submodule. A `.git` folder is a clone if its
 /// configuration has a remote.
-pub(crate) fn copy_of(git: &Path) -> Option<Nested> {
+pub(crate) fn copy_of(git: &Path) -> Option<NestedKind> {
     let about = fs::symlink_metadata(git).ok()?;
     if about.is_file() {
-        return Some(Nested::Worktree);
+        return Some(NestedKind::Worktree);
     }
     let settings = about.is_dir().then(|| content(&git.join("config"))).flatten()?;
-    names_a_remote(&String::from_utf8_lossy(&settings)).then_some(Nested::Clone)
+    names_a_remote(&String::from_utf8_lossy(&settings)).then_some(NestedKind::Clone)
 }
 
 fn names_a_remote(settings: &str) -> bool {
@@ -85,7 +85,7 @@ mod tests {
         fs::write(repository.join("config"), "[remote \"origin\"]\n").unwrap();
         std::os::unix::fs::symlink(&repository, &link).unwrap();
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let expected = [None, None, Some(Nested::Clone), Some(Nested::Worktree)];
+        let expected = [None, None, Some(NestedKind::Clone), Some(NestedKind::Worktree)];
         assert_eq!([&link, &pipe, &repository, &file].map(|git| copy_of(git)), expected);
     }
 }

@@ -10,7 +10,7 @@ use crate::git::workspace::Workspace;
 use crate::git::{self, Call, Fault, Git};
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::prompt::untrusted::{code, visible};
+use pullyard_domain::prompt::untrusted::{remove_hidden, to_code_span};
 use pullyard_protocol::event::EventKind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,9 +65,9 @@ pub(crate) async fn look(
 ) -> Result<(), Stop> {
     let plain = plain_files(git, workspace, range).await.map_err(|fault| fault.of_workspace())?;
     // Redact the whole path, before it is cut.
-    let clean = |name: &[u8]| this.redactor.text(&visible(&String::from_utf8_lossy(name))).into_owned();
+    let clean = |name: &[u8]| this.redactor.text(&remove_hidden(&String::from_utf8_lossy(name))).into_owned();
     let Some((path, by)) = plain.first() else { return Ok(()) };
-    let names: Vec<_> = plain.iter().take(NAMED).map(|(path, _)| code(&clean(path), LONGEST_PATH)).collect();
+    let names: Vec<_> = plain.iter().take(NAMED).map(|(path, _)| to_code_span(&clean(path), LONGEST_PATH)).collect();
     let others = match plain.len().saturating_sub(NAMED) {
         0 => String::new(),
         others => format!(" and {others} more"),

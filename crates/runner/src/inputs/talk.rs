@@ -14,7 +14,7 @@ use crate::inputs::orders::Order;
 use crate::inputs::quoted::quoted;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::leaves_work;
+use pullyard_domain::job::is_resumable;
 use pullyard_protocol::attempt::{Assignment, Input, YieldOutcome, YieldRequest};
 use pullyard_protocol::event::EventKind;
 use std::fmt::Write;
@@ -150,7 +150,7 @@ pub(crate) async fn pauses(this: &Attempt<'_>, workspace: Option<&Workspace>) ->
 pub(crate) async fn breaks_off(this: &Attempt<'_>, workspace: Option<&Workspace>, stop: Stop) -> Stop {
     if let Some(workspace) = workspace {
         match &stop {
-            Stop::Failed(failure) if leaves_work(failure) => {
+            Stop::Failed(failure) if is_resumable(failure) => {
                 checkpoint::keep(this, workspace, checkpoint::FAILED_LIMIT).await;
             }
             Stop::Ordered(Order::Shutdown) => checkpoint::keep_at_shutdown(this, workspace).await,

@@ -81,7 +81,7 @@ impl Beside<'_> {
     /// Errors: `CommandNotAllowed`, and processes that could not be killed. A result that an order or a limit stopped
     /// is no error, because its output is shown.
     pub(crate) async fn run(&self, line: Line<'_>) -> Result<Ran, Stop> {
-        let words = self.policy.words(line.line);
+        let words = self.policy.parse_command(line.line);
         let words = words.map_err(|_| Failure::CommandNotAllowed { command: line.line.to_owned() })?;
         let call = Some(line.call.to_owned());
         self.this.events.add(Said { call: call.clone(), ..Said::words(EventKind::Command, line.line) });

@@ -9,8 +9,8 @@ use crate::git::commit::Verdict;
 use crate::job::beside::{Beside, Line, Ran};
 use crate::process::enclosure::Exit;
 use crate::stop::Stop;
-use pullyard_domain::artifact::Kind;
-use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecks};
+use pullyard_domain::artifact::ArtifactKind;
+use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecksPolicy};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::prompt::repair::{FailedCheck, repair_prompt};
 use pullyard_domain::text::{self, Span};
@@ -78,7 +78,7 @@ pub(crate) async fn check(
         }
         let run = told(this, line, (rounds.checked, &call), &ran);
         if !run.passed() {
-            failed.push(FailedCheck { command: run.command.clone(), end: run.end(), output: ran.output });
+            failed.push(FailedCheck { command: run.command.clone(), exit: run.end_phrase(), output: ran.output });
         }
         this.tally.checked(run.clone());
         runs.push(run);
@@ -94,7 +94,7 @@ pub(crate) async fn check(
         };
         said(format!("{} The agent has nothing left to mend it with. {}", failure.sentence(), limit.sentence()));
     }
-    if checks.failed == FailedChecks::Draft && !goes_on {
+    if checks.failed == FailedChecksPolicy::Draft && !goes_on {
         said(format!("{} The work is published as a draft.", failure.sentence()));
         return Ok(Checked::Publish(Results(runs)));
     }
@@ -104,7 +104,7 @@ pub(crate) async fn check(
 /// Stores a check's output. Returns the name of the artifact, if stored.
 fn keep(this: &Attempt<'_>, call: &str, ran: &Ran) -> Option<String> {
     let name = format!("{call}.txt");
-    this.artifacts.keep(Kind::CheckOutput, &name, &ran.output).then_some(name)
+    this.artifacts.keep(ArtifactKind::CheckOutput, &name, &ran.output).then_some(name)
 }
 
 /// The result of a check that ended by itself or at its limit. Stores its output.
@@ -133,7 +133,7 @@ fn failure(run: &CheckRun, repaired: u32, limit: Duration) -> Failure {
     match run.outcome {
         CheckOutcome::TimedOut => Failure::ChecksTimedOut { command, limit: Span::from(limit) },
         CheckOutcome::Passed | CheckOutcome::Failed => {
-            Failure::ChecksFailed { command, exit: run.end(), rounds: text::Rounds(u64::from(repaired)) }
+            Failure::ChecksFailed { command, exit: run.end_phrase(), rounds: text::Rounds(u64::from(repaired)) }
         }
     }
 }

@@ -23,10 +23,10 @@ use crate::options::Isolation;
 use crate::publish::leak;
 use crate::publish::replies::{self, Words};
 use crate::stop::Stop;
-use pullyard_domain::artifact::Kind;
+use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::Sha256Hex;
-use pullyard_domain::published::left_out::Folder;
+use pullyard_domain::published::left_out::NestedRepository;
 use pullyard_protocol::event::EventKind;
 
 pub(crate) struct Made {
@@ -38,7 +38,7 @@ pub(crate) struct Made {
     pub(crate) words: Words,
     pub(crate) results: Results,
     /// Folders that the commit omits.
-    pub(crate) left_out: Vec<Folder>,
+    pub(crate) left_out: Vec<NestedRepository>,
 }
 
 impl Made {
@@ -208,7 +208,7 @@ async fn keep_patch(
         Err(fault) => Err(fault),
     };
     if let Err(fault) = written {
-        this.artifacts.not_kept(Kind::Patch, &name, &format!("it could not be made: {}", fault.reason()));
+        this.artifacts.not_kept(ArtifactKind::Patch, &name, &format!("it could not be made: {}", fault.reason()));
         return Ok(());
     }
     let stream = this.redactor.stream();
@@ -219,9 +219,9 @@ async fn keep_patch(
     });
     match cleaned.await.map_err(std::io::Error::from).flatten() {
         Ok(()) => {
-            this.artifacts.hand_in(Kind::Patch, &name);
+            this.artifacts.hand_in(ArtifactKind::Patch, &name);
         }
-        Err(error) => this.artifacts.not_kept(Kind::Patch, &name, &format!("it could not be written: {error}")),
+        Err(error) => this.artifacts.not_kept(ArtifactKind::Patch, &name, &format!("it could not be written: {error}")),
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ pub(super) async fn prepare<'a>(
     let Assignment { job, attempt, repository, commands, agent, checkpoint, adopts, .. } = this.assignment;
     this.begin(Phase::Preparing).await?;
     // The policy may have changed since the commands were set.
-    if let Some(command) = commands.as_ref().and_then(JobCommands::refused) {
+    if let Some(command) = commands.as_ref().and_then(JobCommands::first_disallowed) {
         return Err(Failure::CommandNotAllowed { command: command.to_owned() }.into());
     }
     let mut access = access::ask(this).await?;

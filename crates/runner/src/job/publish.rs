@@ -7,7 +7,7 @@ use crate::publish::push::{self, By, Published, Push};
 use crate::secrets::access::Access;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::Want;
+use pullyard_domain::job::DesiredState;
 use tokio::time::{Instant, timeout_at};
 
 /// Requests the right to push, then pushes. `None`: there is an input beyond the `told` ones that the agent has read.
@@ -28,10 +28,10 @@ pub(super) async fn publish(
         }
     };
     match answer.want {
-        Want::Cancel => return Err(Stop::Ordered(Order::Cancel)),
-        Want::Pause if answer.push_for_secs.is_none() => return Err(Stop::Ordered(Order::Pause)),
+        DesiredState::Cancel => return Err(Stop::Ordered(Order::Cancel)),
+        DesiredState::Pause if answer.push_for_secs.is_none() => return Err(Stop::Ordered(Order::Pause)),
         // A granted push takes precedence over a pause.
-        Want::Run | Want::Pause => {}
+        DesiredState::Run | DesiredState::Pause => {}
     }
     if answer.goes_on {
         return Ok(None);

@@ -11,7 +11,7 @@ use crate::publish::renewal::Renewal;
 use crate::publish::replies;
 use crate::secrets::access::Access;
 use crate::stop::Stop;
-use pullyard_domain::published::{self, Checked as Checks};
+use pullyard_domain::published::{self, CheckResults as Checks};
 use pullyard_forge::{PullRequest, PullRequestState};
 use pullyard_protocol::attempt::FinishResult;
 
@@ -32,13 +32,13 @@ pub(super) async fn report(
     let (head, repository) = (published.head, workspace.repository());
     let is_ours = target.adopted.is_none() && (published.by == By::ThisAttempt || published.commit == made.commit);
     let agent = match this.told().0.filter(|_| is_ours) {
-        Some(work) => Some(published::agent(&work)),
+        Some(work) => Some(published::describe_agent(&work)),
         None => commit::agent_of(git, &repository, &published.commit, &assignment.job).await.map(str::to_owned),
     };
     let failed_before = !is_ours && commit::failed_checks(git, &repository, &published.commit).await;
     // Our checks ran on our commit, not on an adopted one.
     let runs = if is_ours { made.results.runs() } else { &[] };
-    let checks = if failed_before { Checks::FailedBefore } else { Checks::Now(runs) };
+    let checks = if failed_before { Checks::FailedEarlier } else { Checks::Completed(runs) };
     let summary = if is_ours { this.artifacts.last_word().await } else { None };
     let said = pull_request::Said {
         commit: &published.commit,

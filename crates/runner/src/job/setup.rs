@@ -9,7 +9,7 @@ use crate::git::workspace::mirror::Mirror;
 use crate::git::{Call, Fault, Git};
 use crate::job::beside::{Beside, Line};
 use crate::stop::Stop;
-use pullyard_domain::artifact::Kind;
+use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::checks::Setup;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
@@ -59,7 +59,7 @@ pub(crate) async fn run(
     }
     // Store the output in any case. The commands themselves may contain secrets.
     let all = beside.this.redactor.text(&all);
-    beside.this.artifacts.keep(Kind::SetupOutput, OUTPUT, &all);
+    beside.this.artifacts.keep(ArtifactKind::SetupOutput, OUTPUT, &all);
     match ended {
         Some(stop) => Err(stop),
         None => {

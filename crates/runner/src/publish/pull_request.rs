@@ -8,8 +8,8 @@ use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::project::ForgeKind;
 use pullyard_domain::prompt::untrusted;
-use pullyard_domain::published::left_out::{Folder, in_markdown};
-use pullyard_domain::published::{self, Checked, Newest, newest};
+use pullyard_domain::published::left_out::{NestedRepository, render_section};
+use pullyard_domain::published::{self, CheckResults, NewestCommit, newest};
 use pullyard_forge::{Forge, NewPullRequest};
 use pullyard_protocol::attempt::{Assignment, FinishPullRequest};
 use std::time::Duration;
@@ -29,10 +29,10 @@ pub(crate) struct Said<'a> {
     pub(crate) agent: Option<&'a str>,
     pub(crate) summary: Option<&'a str>,
     /// The results of the checks. After failed checks the pull request is a draft.
-    pub(crate) checks: Checked<'a>,
+    pub(crate) checks: CheckResults<'a>,
     /// The commit was replayed on top of other users' commits after the checks ran.
     pub(crate) on_top: bool,
-    pub(crate) left_out: &'a [Folder],
+    pub(crate) left_out: &'a [NestedRepository],
     pub(crate) redactor: &'a Redactor,
 }
 
@@ -90,33 +90,35 @@ fn is_of_draft(reason: &str) -> bool {
 fn body(kind: ForgeKind, beginning: &str, asked: &str, said: &Said<'_>) -> String {
     let clean = |text: &str| said.redactor.text(text).into_owned();
     // Redact after invisible characters are removed and before text is cut.
-    let summary = said.summary.map(|words| clean(&untrusted::visible(words)));
+    let summary = said.summary.map(|words| clean(&untrusted::remove_hidden(words)));
     let beginning = clean(beginning);
     let beginning = match said.isolation {
-        Some(isolation) => published::isolated(&beginning, isolation.word()),
+        Some(isolation) => published::insert_isolation(&beginning, isolation.word()),
         None => beginning,
     };
     let beginning = match said.agent {
-        Some(agent) => published::worked(&beginning, asked, agent),
+        Some(agent) => published::insert_agent(&beginning, asked, agent),
         None => beginning,
     };
     // Redact again, because lines were joined. Redact the part about the commit before its hash is computed.
-    let opening = clean(&published::opening(&beginning, summary.as_deref()));
-    let about = with_left_out(&published::checks(said.checks), said.left_out);
-    format!("{opening}\n{}", newest::part(kind, said.commit, &clean(&about)))
+    let opening = clean(&published::render_new_text(&beginning, summary.as_deref()));
+    let about = with_left_out(&published::render_checks(said.checks), said.left_out);
+    format!("{opening}\n{}", newest::render_part(kind, said.commit, &clean(&about)))
 }
 
 /// The new part for an open pull request, without secrets.
 pub(crate) fn of_commit(said: &Said<'_>) -> String {
     let clean = |text: &str| said.redactor.text(text).into_owned();
-    let [agent, summary] = [said.agent, said.summary].map(|words| words.map(|words| clean(&untrusted::visible(words))));
+    let [agent, summary] =
+        [said.agent, said.summary].map(|words| words.map(|words| clean(&untrusted::remove_hidden(words))));
     let Said { commit, checks, on_top, .. } = *said;
-    let newest = Newest { commit, agent: agent.as_deref(), summary: summary.as_deref(), checks, on_top };
-    clean(&with_left_out(&published::newest(&newest), said.left_out))
+    let newest =
+        NewestCommit { commit, agent: agent.as_deref(), summary: summary.as_deref(), checks, is_rebased: on_top };
+    clean(&with_left_out(&published::render_newest(&newest), said.left_out))
 }
 
-fn with_left_out(said: &str, folders: &[Folder]) -> String {
-    let parts = [said, &in_markdown(folders)].map(str::to_owned);
+fn with_left_out(said: &str, folders: &[NestedRepository]) -> String {
+    let parts = [said, &render_section(folders)].map(str::to_owned);
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
@@ -145,7 +147,7 @@ mod tests {
             isolation: None,
             agent: Some("codex, model: `the-\u{2060}secret-of-all`"),
             summary: Some(&words),
-            checks: Checked::Now(std::slice::from_ref(&run)),
+            checks: CheckResults::Completed(std::slice::from_ref(&run)),
             on_top: false,
             left_out: &[],
             redactor: &redactor,
@@ -157,8 +159,8 @@ mod tests {
         }
         assert!(newest.contains("Commit 0123456789 (agent: codex, model: `[redacted]`)."), "{newest}");
         // Redaction does not count as a user's edit.
-        let next = newest::renewed(&body, "another", &newest).unwrap();
-        assert!(newest::renewed(&next, "a third", "").is_ok(), "{next}");
+        let next = newest::replace_part(&body, "another", &newest).unwrap();
+        assert!(newest::replace_part(&next, "a third", "").is_ok(), "{next}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::api::attempt::Attempt;
 use crate::api::retry::while_away;
 use crate::api::said::Said;
-use pullyard_domain::published::newest::{self, Stays};
+use pullyard_domain::published::newest::{self, NotReplaced};
 use pullyard_forge::{Error, Forge};
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
@@ -33,9 +33,9 @@ impl Renewal<'_> {
         let name = this.assignment.repository.name.as_str();
         let reason = match timeout_at(until, while_away(AWAY, is_away, async || self.once(name).await)).await {
             // The part is up to date, or a user removed it, or the pull request never had it.
-            Ok(Ok(None | Some(Stays::Said | Stays::Absent))) => return,
-            Ok(Ok(Some(Stays::Changed))) => "somebody has changed what it says of the commit before".to_owned(),
-            Ok(Ok(Some(Stays::TooLong))) => "it would be longer than the forge takes".to_owned(),
+            Ok(Ok(None | Some(NotReplaced::UpToDate | NotReplaced::Absent))) => return,
+            Ok(Ok(Some(NotReplaced::Edited))) => "somebody has changed what it says of the commit before".to_owned(),
+            Ok(Ok(Some(NotReplaced::TooLong))) => "it would be longer than the forge takes".to_owned(),
             Ok(Err(error)) => format!("failed to {error}"),
             Err(_) => "the forge did not answer in time".to_owned(),
         };
@@ -48,9 +48,9 @@ impl Renewal<'_> {
 
     /// Returns why the text was not changed, if so. Reads the text each time: perhaps only an answer was lost, or a
     /// user edited the text.
-    async fn once(&self, name: &str) -> Result<Option<Stays>, Error> {
+    async fn once(&self, name: &str) -> Result<Option<NotReplaced>, Error> {
         let text = self.forge.pull_request_text(name, self.number).await?;
-        match newest::renewed(&text, self.commit, self.words) {
+        match newest::replace_part(&text, self.commit, self.words) {
             Ok(text) => self.forge.edit_pull_request_text(name, self.number, &text).await.map(|()| None),
             Err(stays) => Ok(Some(stays)),
         }

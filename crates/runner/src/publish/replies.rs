@@ -94,7 +94,7 @@ impl Answers<'_> {
             let said = match threads.found.iter().find(|one| one.comments.contains(&thread)) {
                 Some(at) => self
                     .forge
-                    .reply(&at.id, &Marker::Job(job.clone()).on(kind, &self.text(thread, &this.redactor)))
+                    .reply(&at.id, &Marker::Job(job.clone()).append_to(kind, &self.text(thread, &this.redactor)))
                     .await
                     .map(drop),
                 None => Err(Error::NotFound { what: "the thread".into(), message: "it is gone".into() }),
@@ -124,11 +124,11 @@ impl Answers<'_> {
 
     /// The text of a reply: the agent's text without secrets, if any, the commit, and its agent.
     fn text(&self, thread: u64, redactor: &Redactor) -> String {
-        let commit = published::short(self.commit);
+        let commit = published::short_commit(self.commit);
         let of_thread = self.revises.comments.iter().filter(|comment| comment.thread == thread);
         let ids: BTreeSet<u64> = of_thread.map(|comment| comment.id).chain([thread]).collect();
         // This name contains the model, which comes from the agent's output.
-        let clean = |agent| redactor.text(&untrusted::visible(agent)).into_owned();
+        let clean = |agent| redactor.text(&untrusted::remove_hidden(agent)).into_owned();
         let by = self.agent.map(|agent| format!(" (agent: {})", clean(agent))).unwrap_or_default();
         match self.words.of(&ids, redactor) {
             // The text may explain why a change was not made.
@@ -168,7 +168,7 @@ impl Answers<'_> {
 }
 
 fn answered(comments: &[ReviewComment], jobs: &BTreeSet<&JobId>) -> BTreeSet<u64> {
-    let is_of_us = |body: &str| matches!(Marker::of(body), Some(Marker::Job(job)) if jobs.contains(&job));
+    let is_of_us = |body: &str| matches!(Marker::parse(body), Some(Marker::Job(job)) if jobs.contains(&job));
     let of_us = comments.iter().filter(|comment| is_of_us(&comment.body));
     of_us.map(|comment| comment.in_reply_to.unwrap_or(comment.id)).collect()
 }

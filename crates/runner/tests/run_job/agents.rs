@@ -6,7 +6,7 @@ mod record;
 mod told;
 
 use crate::world::{BRANCH, World};
-use pullyard_domain::checks::{Checks, FailedChecks, JobCommands, Setup};
+use pullyard_domain::checks::{Checks, FailedChecksPolicy, JobCommands, Setup};
 use pullyard_domain::commands::CommandPolicy;
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
@@ -331,7 +331,7 @@ async fn work_is_published_though_the_repair_was_denied_a_tool() {
         let checks = Checks {
             commands: vec!["grep hello greeting.txt".into()],
             repair: true,
-            failed: FailedChecks::Draft,
+            failed: FailedChecksPolicy::Draft,
             ..Checks::default()
         };
         job.commands = Some(JobCommands { policy: CommandPolicy::Unrestricted, setup: Setup::default(), checks });

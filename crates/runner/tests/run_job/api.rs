@@ -6,7 +6,7 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use pullyard_domain::artifact::Kind;
+use pullyard_domain::artifact::ArtifactKind;
 use pullyard_protocol::artifact::ReserveArtifact;
 use pullyard_protocol::attempt::{
     Assignment, EventsRequest, FinishRequest, Input, StartRequest, StatusRequest, YieldOutcome, YieldRequest,
@@ -328,7 +328,7 @@ async fn answer(
         "artifacts" => {
             let asked: ReserveArtifact = serde_json::from_value(body).unwrap();
             let url = script.bucket.as_ref().or(inner.url.get()).unwrap();
-            if asked.kind == Kind::Checkpoint {
+            if asked.kind == ArtifactKind::Checkpoint {
                 let about = json!({ "size_bytes": asked.size_bytes, "sha256": asked.sha256 });
                 *inner.checkpoint.lock().unwrap() = Some((asked.name.to_string(), about));
             }

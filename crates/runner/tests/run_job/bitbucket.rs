@@ -4,7 +4,7 @@ use crate::api::Api;
 use crate::world::{BRANCH, TOKEN, World};
 use pullyard_demo_forge::{AccountKind, Remark, Role, User};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Kind, Replies};
+use pullyard_domain::job::{JobKind, Replies};
 use pullyard_domain::marker::Marker;
 use pullyard_domain::project::ForgeKind;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
@@ -106,7 +106,7 @@ async fn under_review() -> (World, u64, Vec<u64>) {
     let revised: Vec<RevisedComment> = revised.collect();
     world.api.next_attempt(|job| {
         job.job = JobId::new(format!("job_{}", "b".repeat(26))).unwrap();
-        (job.attempt, job.checkpoint, job.kind) = (1, false, Kind::Revise);
+        (job.attempt, job.checkpoint, job.kind) = (1, false, JobKind::Revise);
         job.revises = Some(Revises {
             number,
             url: format!("https://bitbucket.org/acme/app/pull-requests/{number}"),
@@ -127,7 +127,7 @@ async fn check_answered_once(world: &World, number: u64, threads: &[u64]) {
     for thread in threads {
         let answers = all.iter().filter(|comment| comment.in_reply_to == Some(*thread));
         let answers: Vec<&str> = answers.map(|comment| comment.body.as_str()).collect();
-        assert_eq!(answers.iter().filter(|text| Marker::of(text) == ours).count(), 1, "{answers:?}");
+        assert_eq!(answers.iter().filter(|text| Marker::parse(text) == ours).count(), 1, "{answers:?}");
         assert!(answers.iter().all(|text| text.contains("\n\n[//]: # (pullyard:job_")), "{answers:?}");
     }
 }

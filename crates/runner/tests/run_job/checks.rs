@@ -6,7 +6,7 @@ use crate::world::{BRANCH, Ran, TOKEN, World, end_of};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::routing::get;
-use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecks, JobCommands, Setup};
+use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecksPolicy, JobCommands, Setup};
 use pullyard_domain::commands::CommandPolicy;
 use pullyard_forge::NewPullRequest;
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
@@ -156,7 +156,7 @@ async fn repair_shares_the_restart_limit_of_the_attempt() {
 
 #[tokio::test]
 async fn failed_checks_create_a_draft_if_the_project_allows_it() {
-    let draft = |all: &mut JobCommands| all.checks.failed = FailedChecks::Draft;
+    let draft = |all: &mut JobCommands| all.checks.failed = FailedChecksPolicy::Draft;
     let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[CHECK], draft).await;
     checked(&world).await;
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
@@ -175,7 +175,7 @@ const USED_UP: &str = r#"cat > /dev/null; echo x >> @DIR@/starts; echo hullo > g
 
 #[tokio::test]
 async fn work_is_judged_without_repair_when_limits_are_used_up() {
-    let judged = async |by_turns: bool, failed: FailedChecks| {
+    let judged = async |by_turns: bool, failed: FailedChecksPolicy| {
         let world = with_checks(USED_UP, &[CHECK], |all| {
             all.checks.repair = true;
             all.checks.failed = failed;
@@ -194,10 +194,10 @@ async fn work_is_judged_without_repair_when_limits_are_used_up() {
         world
     };
     for by_turns in [true, false] {
-        let world = judged(by_turns, FailedChecks::Draft).await;
+        let world = judged(by_turns, FailedChecksPolicy::Draft).await;
         assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
         assert_eq!(pull_request(&world).await["draft"], Value::Bool(true));
-        let world = judged(by_turns, FailedChecks::Fail).await;
+        let world = judged(by_turns, FailedChecksPolicy::Fail).await;
         let failure = world.api.finish().failure.unwrap();
         assert!(failure.sentence().ends_with("exit code 4, without a repair round."), "{}", failure.sentence());
     }
@@ -209,7 +209,7 @@ async fn only_a_refused_draft_fails_as_draft_refused() {
         let refuse = async move || (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": words })));
         get(async || Json(json!([]))).post(refuse)
     };
-    let draft = |all: &mut JobCommands| all.checks.failed = FailedChecks::Draft;
+    let draft = |all: &mut JobCommands| all.checks.failed = FailedChecksPolicy::Draft;
     for (agent, words, code) in [
         ("echo hullo > greeting.txt", "Draft pull requests are not supported in this repository.", "draft_refused"),
         ("echo hullo > greeting.txt", "The head is locked.", "pull_request_refused"),
@@ -226,7 +226,7 @@ async fn only_a_refused_draft_fails_as_draft_refused() {
 
 #[tokio::test]
 async fn failed_checks_are_not_pushed_to_an_open_pull_request() {
-    let draft = |all: &mut JobCommands| all.checks.failed = FailedChecks::Draft;
+    let draft = |all: &mut JobCommands| all.checks.failed = FailedChecksPolicy::Draft;
     let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[CHECK], draft).await;
     let head = world.commit_on("feature", "Earlier work");
     let (title, body, to) = ("T".into(), String::new(), "feature".to_owned());

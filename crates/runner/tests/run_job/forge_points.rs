@@ -8,7 +8,7 @@ use crate::world::{BRANCH, World};
 use futures::stream::{self, StreamExt};
 use pullyard_demo_forge::{AccountKind, Remark, Role, User};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Kind, Replies};
+use pullyard_domain::job::{JobKind, Replies};
 use pullyard_domain::marker::Marker;
 use pullyard_protocol::attempt::{FinishOutcome, RevisedComment, RevisedReview, Revises};
 use std::collections::BTreeSet;
@@ -59,7 +59,7 @@ async fn end(world: &World) -> End {
         commits: world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]),
         has_another: world.forge.look(REPOSITORY, number + 1).await.unwrap().is_some(),
         says_newest: (text.contains(&world.head(BRANCH).unwrap()), text.matches("pullyard:newest").count()),
-        answers: look.comments.iter().filter(|(_, words)| Marker::of(words) == mark).count(),
+        answers: look.comments.iter().filter(|(_, words)| Marker::parse(words) == mark).count(),
         requested: look.requested.into_iter().collect(),
         worktrees: world.worktrees().len(),
     }
@@ -89,7 +89,7 @@ async fn reviewed(world: &World) {
     let head = world.head(BRANCH).unwrap();
     world.api.next_attempt(|job| {
         job.job = JobId::new(format!("job_{}", "b".repeat(26))).unwrap();
-        (job.attempt, job.checkpoint, job.kind) = (1, false, Kind::Revise);
+        (job.attempt, job.checkpoint, job.kind) = (1, false, JobKind::Revise);
         job.revises = Some(Revises {
             number,
             url: format!("https://x.test/acme/app/pull/{number}"),

@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_domain::id::RepositoryName;
-use pullyard_domain::published::ISOLATION_OF_RUNNER;
+use pullyard_domain::published::UNKNOWN_ISOLATION;
 use pullyard_forge::{NewPullRequest, PullRequest};
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
 use serde_json::json;
@@ -124,7 +124,7 @@ async fn pull_request_body_sanitizes_the_model_name() {
 
 /// The pull request body from the control plane for a job on a runner.
 fn of_a_runner(agent: &str) -> String {
-    format!("Agent: {agent}, isolation: {ISOLATION_OF_RUNNER}\n\nMade through Pullyard.\n")
+    format!("Agent: {agent}, isolation: {UNKNOWN_ISOLATION}\n\nMade through Pullyard.\n")
 }
 
 async fn body(world: &World) -> String {

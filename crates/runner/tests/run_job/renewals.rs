@@ -3,9 +3,9 @@
 use crate::checks::with_checks;
 use crate::revise::write_on;
 use crate::world::{BRANCH, World};
-use pullyard_domain::checks::{FailedChecks, JobCommands};
+use pullyard_domain::checks::{FailedChecksPolicy, JobCommands};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Kind;
+use pullyard_domain::job::JobKind;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_protocol::attempt::{Continues, FinishOutcome, Revises};
 
@@ -29,7 +29,7 @@ fn revises(world: &World, number: u64, name: &str) {
     let head = world.head(BRANCH).unwrap();
     world.api.next_attempt(|job| {
         job.job = JobId::new(format!("job_{}", name.repeat(26))).unwrap();
-        (job.attempt, job.checkpoint, job.kind) = (1, false, Kind::Revise);
+        (job.attempt, job.checkpoint, job.kind) = (1, false, JobKind::Revise);
         job.revises = Some(Revises {
             number,
             url: format!("https://x.test/acme/app/pull/{number}"),
@@ -77,7 +77,7 @@ async fn revision_renews_our_text_and_keeps_user_text() {
         if round == 3 {
             // The next job of a ticket continues the pull request too.
             world.api.assign(|job| {
-                (job.kind, job.revises) = (Kind::Implement, None);
+                (job.kind, job.revises) = (JobKind::Implement, None);
                 job.continues = Some(Continues { number, branch: BRANCH.into() });
             });
         }
@@ -101,7 +101,7 @@ async fn revision_renews_our_text_and_keeps_user_text() {
 async fn draft_with_passing_checks_stays_a_draft_with_new_text() {
     let mends =
         "cat > /dev/null; if [ -e greeting.txt ]; then echo hello > greeting.txt; else echo x > greeting.txt; fi";
-    let draft = |all: &mut JobCommands| all.checks.failed = FailedChecks::Draft;
+    let draft = |all: &mut JobCommands| all.checks.failed = FailedChecksPolicy::Draft;
     let world = with_checks(mends, &["grep -q hello greeting.txt"], draft).await;
     let number = done(&world).await;
     let said = text(&world, number).await;

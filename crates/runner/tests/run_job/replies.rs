@@ -24,7 +24,7 @@ fn check_answered_once(world: &World, desk: &ReviewDesk, threads: &[u64]) {
     let mark = Some(Marker::Job(world.api.assignment().job));
     for thread in threads {
         let replies = desk.replies(*thread);
-        let ours = replies.iter().filter(|text| Marker::of(text) == mark).count();
+        let ours = replies.iter().filter(|text| Marker::parse(text) == mark).count();
         assert_eq!(ours, 1, "{thread}: {replies:?}");
     }
 }
@@ -157,7 +157,7 @@ async fn attempt_after_a_crash_posts_only_missing_replies() {
     world.api.script(|script| script.refuse("finish", 409, "lease_lost"));
     desk.desk().faults = vec![json!({ "type": "FORBIDDEN", "message": "Not now" })];
     world.run().await;
-    let answered = [11, 12].map(|thread| desk.replies(thread).iter().filter(|text| Marker::is_on(text)).count());
+    let answered = [11, 12].map(|thread| desk.replies(thread).iter().filter(|text| Marker::is_present(text)).count());
     assert_eq!(answered.iter().sum::<usize>(), 1, "{answered:?}");
     let pushed = world.head("feature").unwrap();
 
@@ -185,7 +185,7 @@ async fn retry_posts_only_missing_replies() {
     let finish = world.api.finishes().pop().unwrap();
     assert_eq!(finish.result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
     let marks: Vec<_> = [11, 12]
-        .map(|thread| desk.replies(thread).iter().filter_map(|text| Marker::of(text)).collect::<Vec<_>>())
+        .map(|thread| desk.replies(thread).iter().filter_map(|text| Marker::parse(text)).collect::<Vec<_>>())
         .concat();
     assert_eq!(marks.len(), 2, "{marks:?}");
     assert!(marks.contains(&Marker::Job(first)) && marks.contains(&Marker::Job(again)), "{marks:?}");

@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use pullyard_demo_forge::{AccountKind, Role, User};
-use pullyard_domain::job::{Kind, Replies};
+use pullyard_domain::job::{JobKind, Replies};
 use pullyard_domain::marker::Marker;
 use pullyard_forge::{Forge, Lines, NewPullRequest, PullRequest, Side};
 use pullyard_protocol::attempt::{RevisedComment, RevisedReview, Revises};
@@ -51,7 +51,7 @@ async fn reviewed(script: &str) -> (World, Forge, PullRequest) {
     let comments = forge.review_comments(REPOSITORY, pull.number, review).await.unwrap().found;
     assert_eq!(comments.iter().map(|comment| comment.side).collect::<Vec<_>>(), [Side::Left, Side::Right]);
     world.api.assign(|job| {
-        job.kind = Kind::Revise;
+        job.kind = JobKind::Revise;
         let comments = comments.iter().map(|comment| RevisedComment {
             id: comment.id,
             thread: comment.in_reply_to.unwrap_or(comment.id),
@@ -88,7 +88,7 @@ async fn requested_change_becomes_a_commit_with_all_replies() {
 
     let mark = Some(Marker::Job(world.api.assignment().job));
     let comments = forge.comments(REPOSITORY, pull.number).await.unwrap().found;
-    let ours: Vec<_> = comments.iter().filter(|comment| Marker::of(&comment.body) == mark).collect();
+    let ours: Vec<_> = comments.iter().filter(|comment| Marker::parse(&comment.body) == mark).collect();
     let mut threads: Vec<_> = ours.iter().filter_map(|comment| comment.in_reply_to).collect();
     threads.sort_unstable();
     let mut wanted: Vec<_> = world.api.assignment().revises.unwrap().comments.iter().map(|one| one.thread).collect();

@@ -3,7 +3,7 @@
 use crate::publish::hook;
 use crate::review_desk::{Desk, ReviewDesk};
 use crate::world::{WAIT, World};
-use pullyard_domain::job::Kind;
+use pullyard_domain::job::JobKind;
 use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::{FinishOutcome, RevisedComment, RevisedReview, Revises};
@@ -28,7 +28,7 @@ pub(crate) async fn reviewed(world: &World) -> ReviewDesk {
     let desk = ReviewDesk::start(BRANCH, said.map(|(id, thread, text)| (id, thread, text.to_owned())).to_vec()).await;
     world.api.assign(|job| {
         job.repository.api_url.clone_from(&desk.url);
-        job.kind = Kind::Revise;
+        job.kind = JobKind::Revise;
         job.revises = Some(Revises {
             number: NUMBER,
             url: "https://x.test/acme/app/pull/3".into(),

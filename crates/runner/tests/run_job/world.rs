@@ -3,7 +3,7 @@
 use crate::api::{Api, BOOTSTRAP};
 use pullyard_demo_forge::{DemoForge, Options, Repository, User};
 use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
-use pullyard_domain::job::Kind;
+use pullyard_domain::job::JobKind;
 use pullyard_domain::project::ForgeKind;
 use pullyard_fake_forge::FakeForge;
 use pullyard_forge::{Endpoint, Forge, GitHub, NewPullRequest, PullRequest, Token};
@@ -52,7 +52,7 @@ impl World {
             job: JobId::new(format!("job_{}", "7f2k".repeat(6) + "aa")).unwrap(),
             attempt: 1,
             lease: crate::api::LEASE.into(),
-            kind: Kind::Implement,
+            kind: JobKind::Implement,
             ticket: Some(AssignedTicket { key: TicketKey::new("APP-17").unwrap(), title: "Greet".into(), url: None }),
             repository: AssignedRepository {
                 forge: ForgeKind::GitHub,

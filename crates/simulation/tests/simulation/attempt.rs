@@ -200,7 +200,7 @@ impl Attempt {
                 if let Some(number) = self.revises
                     && let Some(closed) = forge.pull(number).filter(|pull| !pull.is_open())
                 {
-                    let state = closed.state.words().to_owned();
+                    let state = closed.state.display_name().to_owned();
                     let failure = Failure::PullRequestClosed { pr: format!("acme/app#{number}"), state };
                     self.step = self.end(json!({ "outcome": "failed", "failure": failure }), dice);
                     return;

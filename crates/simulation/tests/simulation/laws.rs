@@ -6,9 +6,9 @@ use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::hook::Poll;
-use pullyard_domain::job::{Attempt, AttemptEnd, Job, Kind, Status};
+use pullyard_domain::job::{AttemptEnd, AttemptRecord, Job, JobKind, JobStatus};
 use pullyard_domain::pull_request::REVISE_WINDOW;
-use pullyard_domain::review::{Review, covered};
+use pullyard_domain::review::{Review, covered_reviews};
 use pullyard_domain::runner::{OFFLINE_AFTER, Presence, Runner};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -40,7 +40,7 @@ pub(crate) fn deliveries(items: &Items) -> impl Iterator<Item = Delivery> + '_ {
     items.iter().filter(|((_, sk), _)| sk == "DELIVERY").map(|(_, item)| value(item))
 }
 
-pub(crate) fn attempts(items: &Items) -> impl Iterator<Item = Attempt> + '_ {
+pub(crate) fn attempts(items: &Items) -> impl Iterator<Item = AttemptRecord> + '_ {
     items.iter().filter(|((_, sk), _)| sk.starts_with("ATTEMPT#")).map(|(_, item)| value(item))
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn broken_by(written: &[Written], items: &Items, now: Timestamp) -> V
 
 /// A silent runner loses a job only while it is Offline, and a crashed one only if it does not report the job.
 fn taken_away(item: &Value, items: &Items, faults: &mut Vec<String>) {
-    let attempt: Attempt = value(item);
+    let attempt: AttemptRecord = value(item);
     let (AttemptEnd::Failed { failure } | AttemptEnd::Requeued { failure }) = &attempt.ended else { return };
     let Some(runner) = runners(items).find(|runner| Some(&runner.id) == attempt.run.runner.as_ref()) else { return };
     let wrong = match failure {
@@ -147,7 +147,7 @@ fn moved(before: &Job, after: &Job, now: Timestamp, faults: &mut Vec<String>) {
     let word = word.and_then(|by| by.finish.as_ref());
     let by_its_runner = word.is_some();
     let may_push = before.push_until.is_some_and(|until| now < until);
-    if may_push && after.status != Status::Syncing && !by_its_runner {
+    if may_push && after.status != JobStatus::Syncing && !by_its_runner {
         faults.push(format!("{id} was taken away while its runner might push"));
     }
     if let Some(word) = word {
@@ -157,20 +157,23 @@ fn moved(before: &Job, after: &Job, now: Timestamp, faults: &mut Vec<String>) {
             faults.push(format!("{id} was ended by {word}, which does not hold it: {holder:?}"));
         }
     }
-    let goes_on = after.status == Status::Ready || after.status.is_terminal() || after.status == before.status;
+    let goes_on = after.status == JobStatus::Ready || after.status.is_terminal() || after.status == before.status;
     if stands_still(before) && !goes_on {
         faults.push(format!("{id} stood still and is {:?}", after.status));
     }
-    if before.status == Status::AwaitingInput && after.status == Status::Ready && after.inputs != before.inputs + 1 {
+    if before.status == JobStatus::AwaitingInput
+        && after.status == JobStatus::Ready
+        && after.inputs != before.inputs + 1
+    {
         faults.push(format!("{id} went on, and nobody answered"));
     }
-    let limit = before.rests_until().filter(|_| stands_still(before) && after.cancel.is_none());
-    if after.status == Status::Failed && limit.is_some_and(|until| now < until) {
+    let limit = before.suspended_until().filter(|_| stands_still(before) && after.cancel.is_none());
+    if after.status == JobStatus::Failed && limit.is_some_and(|until| now < until) {
         faults.push(format!("{id} was given up before its limit"));
     }
     let holder = |job: &Job| job.run.as_ref().filter(|_| job.status.is_active()).map(|run| run.claim.clone());
     if let Some(new) = holder(after).filter(|new| holder(before).as_ref() != Some(new)) {
-        if before.status != Status::Ready || after.attempt != before.attempt + 1 {
+        if before.status != JobStatus::Ready || after.attempt != before.attempt + 1 {
             faults.push(format!("{id} went to {new} from {:?}, attempt {}", before.status, before.attempt));
         }
     } else if after.attempt != before.attempt {
@@ -197,7 +200,7 @@ fn held_by_nobody(job: &Job, faults: &mut Vec<String>) {
 
 /// No revision starts within an hour of a revision with a working agent, unless a user requests it.
 fn hour(job: &Job, items: &Items, faults: &mut Vec<String>) {
-    let revises = |job: &Job| job.kind == Kind::Revise && job.retry_of.is_none();
+    let revises = |job: &Job| job.kind == JobKind::Revise && job.retry_of.is_none();
     if !revises(job) {
         return;
     }
@@ -290,10 +293,10 @@ pub(crate) fn revised_by(one: &Written, items: &Items) -> Vec<(String, String)> 
         return vec![];
     }
     let job: Job = value(after);
-    let Some(id) = job.reviewed().filter(|_| job.retry_of.is_none()) else { return vec![] };
+    let Some(id) = job.reviewed_pull_request().filter(|_| job.retry_of.is_none()) else { return vec![] };
     let all: Vec<Review> = reviews(items).filter(|review| review.pull_request == id).collect();
     let named = |review: &Review| (format!("review {} of {id}", review.id), job.id.to_string());
-    covered(&job.id, &all).into_iter().map(named).collect()
+    covered_reviews(&job.id, &all).into_iter().map(named).collect()
 }
 
 /// The runner that this write removes. Its claims are dropped, because the same process may register again and repeat

@@ -17,7 +17,7 @@ use crate::rests::{pauses, says};
 use crate::setup;
 use crate::verdict;
 use crate::world::{For, World};
-use pullyard_domain::job::{Job, Status};
+use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::runner::Presence;
 use serde_json::json;
 use std::time::Duration;
@@ -147,7 +147,7 @@ impl Led {
         self.0.gate.cloud(|cloud| laws::jobs(&cloud.table.items).next()).unwrap()
     }
 
-    async fn passes_to(&mut self, status: Status) {
+    async fn passes_to(&mut self, status: JobStatus) {
         for _ in 0..20 {
             if self.job().status == status {
                 return;
@@ -229,7 +229,7 @@ fn heartbeat_between_the_halves_of_a_sweep_keeps_the_job() {
             assert!(!led.0.running.is_empty(), "the sweep ended too early");
             led.0.go(0).await;
         }
-        assert_eq!(led.job().status, Status::Executing, "only one half of the sweep is done");
+        assert_eq!(led.job().status, JobStatus::Executing, "only one half of the sweep is done");
         led.hears_meanwhile(0).await;
         led
     });
@@ -272,7 +272,7 @@ fn late_task_cannot_claim_a_later_attempt() {
         led.0.stop_task(2, "EssentialContainerExited", "Essential container in task exited", Some(137));
         led.0.event().await;
         led.done().await;
-        led.passes_to(Status::Ready).await;
+        led.passes_to(JobStatus::Ready).await;
         while asked(&led, 3).is_none() {
             led.passes(61).await;
             led.received(Queue::Dispatch).await;
@@ -418,7 +418,7 @@ fn paused_job_frees_its_slot() {
         led.goes_on(&attempt, |step| step == Step::Executing).await;
         led.ordered(pauses(&led.job())).await;
         led.goes_on(&attempt, |step| step == Step::Over).await;
-        assert_eq!(led.job().status, Status::Paused);
+        assert_eq!(led.job().status, JobStatus::Paused);
         led
     });
 }
@@ -430,11 +430,11 @@ async fn answered_twice(mutant: Option<&'static Mutant>) -> Led {
     led.takes(0).await;
     let attempt = led.newest();
     led.goes_on(&attempt, |step| step == Step::Over).await;
-    assert_eq!(led.job().status, Status::AwaitingInput);
+    assert_eq!(led.job().status, JobStatus::AwaitingInput);
     for _ in 0..2 {
         led.ordered(says(&led.job(), "the-answer".into())).await;
     }
-    assert_eq!(led.job().status, Status::Ready);
+    assert_eq!(led.job().status, JobStatus::Ready);
     led.judged(&["was said"]);
     led
 }

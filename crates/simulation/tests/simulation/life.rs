@@ -12,7 +12,7 @@ use crate::rests::stands_still;
 use crate::setup;
 use crate::verdict;
 use crate::world::World;
-use pullyard_domain::job::{AttemptEnd, Job, Place, Status};
+use pullyard_domain::job::{AttemptEnd, Job, JobStatus, Placement};
 use pullyard_domain::project::Settings;
 use pullyard_domain::time::Timestamp;
 use serde_json::json;
@@ -37,8 +37,8 @@ pub(crate) async fn live(seed: u64, mutant: Option<&'static Mutant>) -> World {
     if world.broken.is_empty() {
         let jobs: Vec<Job> = world.gate.cloud(|cloud| laws::jobs(&cloud.table.items).collect());
         for job in &jobs {
-            world.tally.add(job.status.words());
-            world.tally.add(if job.place == Place::Fargate { "on Fargate" } else { "on runners" });
+            world.tally.add(job.status.label());
+            world.tally.add(if job.place == Placement::Fargate { "on Fargate" } else { "on runners" });
             world.tally.add_many("requeued", job.requeues.into());
             world.tally.add_many("attempts", job.attempt.into());
             world.tally.add_many("retries", job.retry_of.is_some().into());
@@ -139,7 +139,7 @@ impl World {
             8 => {
                 let at = self.dice.below(self.daemons.len());
                 // A claim without a ready job tests little.
-                let waits = |job: &Job| job.status == Status::Ready && job.place == Place::Runners;
+                let waits = |job: &Job| job.status == JobStatus::Ready && job.place == Placement::Runners;
                 let take = self.unrest().iter().any(waits) || self.dice.percent(20);
                 let hand = if self.dice.percent(50) || !take { Hand::Beat } else { Hand::Take };
                 self.hand(at, hand).await;
@@ -353,7 +353,7 @@ impl World {
             self.act(at).await;
             return true;
         }
-        let wanted = self.unrest().iter().any(|job| job.status == Status::Ready && job.place == Place::Runners);
+        let wanted = self.unrest().iter().any(|job| job.status == JobStatus::Ready && job.place == Placement::Runners);
         for at in 0..self.daemons.len() {
             if self.hand(at, Hand::Beat).await || wanted && self.hand(at, Hand::Take).await {
                 return true;
@@ -378,7 +378,7 @@ impl World {
 
     /// The time to the next due work if it is minutes away: reviews wait for their hour, and jobs for users.
     fn nothing_before(&self) -> Option<Duration> {
-        let waits = |job: &Job| job.status == Status::Pending || stands_still(job);
+        let waits = |job: &Job| job.status == JobStatus::Pending || stands_still(job);
         if !self.attempts.is_empty() || !self.unrest().iter().all(waits) {
             return None;
         }

@@ -3,7 +3,7 @@
 use crate::plane::Ask;
 use crate::setup;
 use crate::world::World;
-use pullyard_domain::job::{Job, Status};
+use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::time::Timestamp;
 use serde_json::json;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 const LATE_BY: Duration = Duration::from_secs(300);
 
 pub(crate) fn stands_still(job: &Job) -> bool {
-    matches!(job.status, Status::AwaitingInput | Status::Paused)
+    matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused)
 }
 
 fn order(job: &Job, what: &str) -> Ask {
@@ -38,8 +38,8 @@ impl World {
         self.asked += 1;
         let job = &open[self.dice.below(open.len())];
         let weights = match job.status {
-            Status::AwaitingInput => [5, 10, 85],
-            Status::Paused => [5, 60, 35],
+            JobStatus::AwaitingInput => [5, 10, 85],
+            JobStatus::Paused => [5, 60, 35],
             _ => [50, 20, 30],
         };
         let ask = match self.dice.weighted(&weights) {
@@ -63,7 +63,7 @@ impl World {
     pub(crate) fn forgotten(&self, since: Timestamp) -> Vec<String> {
         let now = self.now();
         let late = |job: &Job| {
-            let until = job.rests_until()?;
+            let until = job.suspended_until()?;
             let until = job.not_before.map_or(until, |not_before| until.max(not_before)).max(since);
             (now.since(until) > LATE_BY).then(|| format!("{} stands still beyond its limit", job.id))
         };

@@ -9,8 +9,8 @@ use crate::plane::{HOOK, HOOK_VALUE, KEY_SECRET, TABLE, sdk};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::budget::Budget;
-use pullyard_domain::checks::OwnCommands;
-use pullyard_domain::hook::{Hook, HookKind, Poll};
+use pullyard_domain::checks::CommandOverrides;
+use pullyard_domain::hook::{Poll, Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{
     Account, Compute, ForgeKind, Integration, Limits, OfflinePolicy, Project, Repository, Settings,
@@ -60,13 +60,13 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: 
     let stored = Project { id: project.clone(), name: "Acme".into(), settings, rev: 0 };
     applied(store.put_project(&stored).await.unwrap());
     if mood.reviews > 0 {
-        let stored = Hook {
+        let stored = Webhook {
             name: HookName::new(HOOK).unwrap(),
             integration: integration.clone(),
             forge: kind,
             home: project.clone(),
             others: vec![],
-            kind: HookKind::Repository { name: name.clone(), id },
+            kind: WebhookScope::Repository { name: name.clone(), id },
             secret: SecretName::new(HOOK_SECRET).unwrap(),
             base_url: None,
             forge_id: None,
@@ -84,7 +84,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: 
         clone_url: "http://forge.simulated/acme/app.git".into(),
         agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None },
         workflows: false,
-        commands: OwnCommands::default(),
+        commands: CommandOverrides::default(),
     };
     let poll = (mood.reviews > 0).then(|| Poll::new(&stored, now));
     applied(store.put_repository(&stored, poll.as_ref()).await.unwrap());

@@ -7,11 +7,11 @@ use crate::tool::Tool;
 use pullyard_domain::budget::Day;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
-use pullyard_domain::hook::is_answered_when_linked;
+use pullyard_domain::hook::is_decided_for_linked;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Job, Kind, Looked, Status};
+use pullyard_domain::job::{Job, JobKind, JobStatus, PushSearch};
 use pullyard_domain::project::Statuses;
-use pullyard_domain::review::{Review, ReviewState, resolved};
+use pullyard_domain::review::{Review, ReviewState, resolve_absorbed};
 use pullyard_domain::ticket::Ticket;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -50,11 +50,11 @@ fn of_job(job: &Job, items: &Items, forge: &Forge, faults: &mut Vec<String>) {
     if commits.len() > 1 {
         faults.push(format!("{id} was pushed more than once: {commits:?}"));
     }
-    if job.status == Status::Failed && job.result.is_none() && !commits.is_empty() && !job.lost_a_push {
+    if job.status == JobStatus::Failed && job.result.is_none() && !commits.is_empty() && !job.lost_a_push {
         faults.push(format!("nobody looked for what {id} pushed: {commits:?}"));
     }
     let is_unlinked = job.adopts.is_some() && job.result.is_none() && !commits.is_empty();
-    if job.status == Status::Failed && is_unlinked && !matches!(job.looked, Some(Looked::Failed { .. })) {
+    if job.status == JobStatus::Failed && is_unlinked && !matches!(job.looked, Some(PushSearch::Failed { .. })) {
         faults.push(format!("{id} does not say that it may have pushed {commits:?}: {:?}", job.looked));
     }
     if let Some(result) = &job.result {
@@ -68,7 +68,7 @@ fn of_job(job: &Job, items: &Items, forge: &Forge, faults: &mut Vec<String>) {
             faults.push(format!("{pk} of {id} is not linked"));
         }
     }
-    if job.status == Status::Completed && job.result.is_none() {
+    if job.status == JobStatus::Completed && job.result.is_none() {
         faults.push(format!("{id} is completed without a result"));
     }
     for attempt in 1..=job.attempt {
@@ -95,10 +95,10 @@ fn of_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &Tool
     let mine = jobs.iter().filter(|job| job.ticket.as_ref() == Some(&ticket.key));
     let newest = mine.max_by_key(|job| (job.ended_at, job.created));
     let shown: BTreeSet<&str> = match newest.map(|job| (job.status, job.kind)) {
-        Some((Status::Completed, _)) => [statuses.completion.as_str()].into(),
+        Some((JobStatus::Completed, _)) => [statuses.completion.as_str()].into(),
         // A revision without a working agent leaves the ticket where the previous job put it.
-        Some((_, Kind::Revise)) => [statuses.completion.as_str(), statuses.todo.as_str()].into(),
-        Some((_, Kind::Implement)) => [statuses.todo.as_str()].into(),
+        Some((_, JobKind::Revise)) => [statuses.completion.as_str(), statuses.todo.as_str()].into(),
+        Some((_, JobKind::Implement)) => [statuses.todo.as_str()].into(),
         None => BTreeSet::new(),
     };
     let told = last.as_ref().map(|told| told.status.as_str());
@@ -109,7 +109,7 @@ fn of_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &Tool
     let answer = last.as_ref().and_then(|told| answer_to(deliveries, &told.event));
     if let Some(Reason::JobActive { job, .. }) = answer.map(|answer| &answer.reason)
         && let Some(met) = jobs.iter().find(|one| one.id == *job)
-        && met.status != Status::Completed
+        && met.status != JobStatus::Completed
         && !jobs.iter().any(|other| ended_later(other, met))
     {
         fault(&format!("a second entry during {job}, which is {:?}, was forgotten", met.status));
@@ -137,8 +137,9 @@ fn of_reviews(all: &[Review], jobs: &[Job], deliveries: &[Delivery], forge: &For
             let review = delivery.review.as_ref().and_then(|subject| subject.review.as_ref());
             review.is_some_and(|review| review.as_str() == id)
         };
-        let told = deliveries.iter().find(is_it).filter(|told| is_answered_when_linked(Some(&told.reason)));
-        let stored = all.iter().find(|review| review.id.as_str() == id).map(|review| &resolved(review, all).state);
+        let told = deliveries.iter().find(is_it).filter(|told| is_decided_for_linked(Some(&told.reason)));
+        let stored =
+            all.iter().find(|review| review.id.as_str() == id).map(|review| &resolve_absorbed(review, all).state);
         let fault = match (told, stored) {
             (_, Some(ReviewState::Refused { reason, .. })) if !was_open(reason, asked, forge) => continue,
             (_, Some(ReviewState::Refused { reason, .. })) => {
@@ -222,7 +223,7 @@ fn of_ledger(jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut Ve
             None => faults.push(format!("{delivery:?} names no job")),
         }
     }
-    for job in jobs.iter().filter(|job| job.kind == Kind::Implement || job.retry_of.is_some()) {
+    for job in jobs.iter().filter(|job| job.kind == JobKind::Implement || job.retry_of.is_some()) {
         match made.remove(job.id.as_str()) {
             Some(1) => {}
             other => faults.push(format!("{} was accepted {other:?} times", job.id)),
@@ -246,7 +247,7 @@ fn of_inputs(items: &Items, faults: &mut Vec<String>) {
 fn of_budget(items: &Items, jobs: &[Job], faults: &mut Vec<String>) {
     for ((pk, sk), item) in items.iter().filter(|((pk, _), _)| pk.starts_with("BUDGET#")) {
         let of_day = |job: &&Job| {
-            job.reserved.is_some_and(|it| it.day == Day::of(job.created))
+            job.reserved.is_some_and(|it| it.day == Day::containing(job.created))
                 && item["day"] == job.reserved.unwrap().day.start().millis()
         };
         let mine: Vec<_> = jobs.iter().filter(of_day).collect();

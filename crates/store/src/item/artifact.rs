@@ -3,7 +3,7 @@
 
 use super::{Revised, Stored};
 use crate::key::{self, Key};
-use pullyard_domain::artifact::{Artifacts, KEPT};
+use pullyard_domain::artifact::{Artifacts, RETENTION};
 use pullyard_domain::time::Timestamp;
 
 impl Stored for Artifacts {
@@ -12,7 +12,7 @@ impl Stored for Artifacts {
     }
     /// The bucket deletes the objects after the same time.
     fn expires(&self) -> Option<Timestamp> {
-        Some(self.at.plus(KEPT))
+        Some(self.at.plus(RETENTION))
     }
 }
 

@@ -13,7 +13,7 @@ impl Stored for Breaker {
         Some((key::BREAKER_LIST.into(), self.id.to_string()))
     }
     fn expires(&self) -> Option<Timestamp> {
-        Some(self.forgotten())
+        Some(self.expires_at())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Stored;
 use crate::key::{self, Key};
 use pullyard_domain::id::{ClassId, ProjectId};
-use pullyard_domain::select::Needs;
+use pullyard_domain::select::ClassRequirements;
 use serde::{Deserialize, Serialize};
 
 /// The requirements of a class's jobs for a runner.
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Class {
     pub(crate) project: ProjectId,
     pub(crate) class: ClassId,
-    pub(crate) needs: Needs,
+    pub(crate) needs: ClassRequirements,
 }
 
 impl Stored for Class {

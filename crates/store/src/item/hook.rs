@@ -3,12 +3,12 @@
 use super::{Revised, Stored};
 use crate::key::{self, Key};
 use pullyard_domain::due::{self, Due};
-use pullyard_domain::hook::{Hook, Poll};
+use pullyard_domain::hook::{Poll, Webhook};
 use pullyard_domain::id::HookName;
 use pullyard_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-impl Stored for Hook {
+impl Stored for Webhook {
     fn key(&self) -> Key {
         key::hook(&self.name)
     }
@@ -17,7 +17,7 @@ impl Stored for Hook {
     }
 }
 
-impl Revised for Hook {
+impl Revised for Webhook {
     fn seen(&self) -> u64 {
         self.rev
     }
@@ -54,7 +54,7 @@ pub struct HookHeard {
 
 impl HookHeard {
     /// Whether the note is about this hook, and not about another one of its name.
-    pub(crate) fn is_of(&self, hook: &Hook) -> bool {
+    pub(crate) fn is_of(&self, hook: &Webhook) -> bool {
         self.hook_created.is_none_or(|created| created == hook.created)
     }
 }

@@ -5,7 +5,7 @@ use super::Stored;
 use crate::key::{self, Key};
 use pullyard_domain::id::{ProjectId, TokenId};
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::token::is_good;
+use pullyard_domain::token::is_valid;
 pub use pullyard_domain::token::{Scope, TokenKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -40,11 +40,11 @@ pub struct Token {
 
 impl Token {
     pub fn id(&self) -> TokenId {
-        TokenId::of_hash(&self.hash)
+        TokenId::from_hash(&self.hash)
     }
 
     pub fn is_good(&self, now: Timestamp) -> bool {
-        is_good(self.revoked, self.expires_at, now)
+        is_valid(self.revoked, self.expires_at, now)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{Error, Store, key};
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Attempt;
+use pullyard_domain::job::AttemptRecord;
 use serde::de::DeserializeOwned;
 
 impl Store {
@@ -17,7 +17,7 @@ impl Store {
     }
 
     /// The ended attempts, first attempt first.
-    pub async fn attempts(&self, job: &JobId) -> Result<Vec<Attempt>, Error> {
+    pub async fn attempts(&self, job: &JobId) -> Result<Vec<AttemptRecord>, Error> {
         self.below_job(job, key::ATTEMPTS).await
     }
 

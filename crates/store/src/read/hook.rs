@@ -3,11 +3,11 @@
 use crate::item::hook::{HookHeard, Rotation, heard};
 use crate::read::list::Order;
 use crate::{Error, Store, key};
-use pullyard_domain::hook::{Hook, Poll};
+use pullyard_domain::hook::{Poll, Webhook};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
 
 impl Store {
-    pub async fn hook(&self, name: &HookName) -> Result<Option<Hook>, Error> {
+    pub async fn hook(&self, name: &HookName) -> Result<Option<Webhook>, Error> {
         self.get(&key::hook(name)).await
     }
 
@@ -19,7 +19,7 @@ impl Store {
     }
 
     /// The note about a webhook; empty if it is about another webhook of this name.
-    pub async fn hook_heard(&self, hook: &Hook) -> Result<HookHeard, Error> {
+    pub async fn hook_heard(&self, hook: &Webhook) -> Result<HookHeard, Error> {
         let heard: Option<HookHeard> = self.get(&heard(&hook.name)).await?;
         Ok(heard.filter(|heard| heard.is_of(hook)).unwrap_or_default())
     }

@@ -5,7 +5,7 @@ use crate::read::list::{Order, cursor_of};
 use crate::transaction::text;
 use crate::{Error, Store, key};
 use pullyard_domain::id::{JobId, ProjectId};
-use pullyard_domain::job::{Attempt, Job};
+use pullyard_domain::job::{AttemptRecord, Job};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -16,7 +16,7 @@ impl Store {
     }
 
     /// An ended attempt, read strongly.
-    pub async fn attempt(&self, job: &JobId, number: u32) -> Result<Option<Attempt>, Error> {
+    pub async fn attempt(&self, job: &JobId, number: u32) -> Result<Option<AttemptRecord>, Error> {
         self.get(&key::attempt(job, number)).await
     }
 

@@ -8,7 +8,7 @@ use crate::{Error, Store};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClassId, ProjectId, RunnerId};
 use pullyard_domain::runner::{Profile, Runner};
-use pullyard_domain::select::Needs;
+use pullyard_domain::select::ClassRequirements;
 use std::collections::{BTreeSet, HashMap};
 
 impl Store {
@@ -68,14 +68,17 @@ impl Store {
     }
 
     /// The classes of a project's jobs, with their requirements for a runner. Errors as in `runners_of`.
-    pub async fn classes(&self, project: &ProjectId) -> Result<Vec<Result<(ClassId, Needs), Error>>, Error> {
+    pub async fn classes(
+        &self,
+        project: &ProjectId,
+    ) -> Result<Vec<Result<(ClassId, ClassRequirements), Error>>, Error> {
         let pk = key::class_pool(project);
         let items = self.pages(&pk, "CLASS#", "read the classes of a project").await?;
         let class = |item| decoded::<Class>(item).map(|class| (class.class, class.needs));
         Ok(items.into_iter().map(class).collect())
     }
 
-    pub async fn class(&self, project: &ProjectId, class: &ClassId) -> Result<Option<Needs>, Error> {
+    pub async fn class(&self, project: &ProjectId, class: &ClassId) -> Result<Option<ClassRequirements>, Error> {
         Ok(self.get::<Class>(&key::class(project, class)).await?.map(|class| class.needs))
     }
 

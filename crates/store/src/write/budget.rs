@@ -6,7 +6,7 @@ use crate::item::SHAPE;
 use crate::key;
 use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number};
-use pullyard_domain::budget::{Charge, Returned};
+use pullyard_domain::budget::{Charge, Refund};
 use std::time::Duration;
 
 /// How long a day's item is stored: longer than a job may last.
@@ -44,7 +44,7 @@ pub(super) fn charge(transaction: Transaction, charge: &Charge) -> Transaction {
 /// Adds the refund to the transaction that ends a job. A job ends only once, so its refund is written once.
 ///
 /// Writes: BUDGET if it exists: the reservation is subtracted, the spent amount is added.
-pub(super) fn give_back(transaction: Transaction, returned: &Returned) -> Transaction {
+pub(super) fn give_back(transaction: Transaction, returned: &Refund) -> Transaction {
     let condition = Condition::of("attribute_exists(pk)")
         .value(":jobs", number(returned.jobs))
         .value(":spent", number(returned.spent_usd_micros))

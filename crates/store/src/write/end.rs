@@ -4,8 +4,8 @@ use super::budget::give_back;
 use super::claim::{Proof, free_slot};
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write};
-use pullyard_domain::budget::Returned;
-use pullyard_domain::job::{Attempt, Job};
+use pullyard_domain::budget::Refund;
+use pullyard_domain::job::{AttemptRecord, Job};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 
@@ -14,11 +14,11 @@ pub struct Ended<'a> {
     /// The job as it was read.
     pub before: &'a Job,
     pub job: &'a Job,
-    pub attempt: Option<&'a Attempt>,
+    pub attempt: Option<&'a AttemptRecord>,
     pub ticket: Option<&'a Ticket>,
     pub pull_request: Option<&'a PullRequest>,
     /// The refund to its project's budget, if that day's item still exists.
-    pub returned: Option<&'a Returned>,
+    pub returned: Option<&'a Refund>,
     pub proof: Proof,
 }
 

@@ -3,7 +3,7 @@
 use crate::item::hook::{Rotation, heard};
 use crate::transaction::{Condition, Transaction, number};
 use crate::{Error, Store, Write, key};
-use pullyard_domain::hook::{Hook, NOTED_EVERY, Poll};
+use pullyard_domain::hook::{Poll, RECORD_INTERVAL, Webhook};
 use pullyard_domain::time::Timestamp;
 
 /// The note is about this hook, or names none.
@@ -14,14 +14,14 @@ const OF_AN_OLDER_ONE: &str = "hook_created < :created";
 
 impl Store {
     /// Writes: HOOK if `rev` and `created` are those seen (absent if new). Another hook of its name stays.
-    pub async fn put_hook(&self, hook: &Hook) -> Result<Write, Error> {
+    pub async fn put_hook(&self, hook: &Webhook) -> Result<Write, Error> {
         let seen = Condition::seen_of(hook.rev, "created", hook.created);
         Transaction::new("store a webhook").revise_over(hook, seen)?.commit(self).await
     }
 
     /// Writes: HOOK deleted if `rev` and `created` are those seen or it is gone, and its note.
     /// Idempotent: a missing hook is no error.
-    pub async fn delete_hook(&self, hook: &Hook) -> Result<Write, Error> {
+    pub async fn delete_hook(&self, hook: &Webhook) -> Result<Write, Error> {
         let seen = Condition::seen_of_or_gone(hook.rev, "created", hook.created);
         Transaction::new("forget a webhook")
             .delete(key::hook(&hook.name), seen)
@@ -33,9 +33,9 @@ impl Store {
     /// Writes: `verified_at` of the note, at most once a minute. Replaces the note of an older hook of its name.
     /// Idempotent: one note per minute is written. Others are `Stale`, also if another hook of the name replaced this
     /// one.
-    pub async fn note_hook_verified(&self, hook: &Hook, at: Timestamp) -> Result<Write, Error> {
+    pub async fn note_hook_verified(&self, hook: &Webhook, at: Timestamp) -> Result<Write, Error> {
         let a_minute_ago = format!("({OF_IT}) AND (attribute_not_exists(verified_at) OR verified_at <= :before)");
-        let a_minute_ago = Condition::of(&a_minute_ago).value(":before", number(at.minus(NOTED_EVERY).millis()));
+        let a_minute_ago = Condition::of(&a_minute_ago).value(":before", number(at.minus(RECORD_INTERVAL).millis()));
         let noted = (a_minute_ago, "");
         let anew = (Condition::of(OF_AN_OLDER_ONE), "refused, refused_at");
         // If several find an older hook's note, one replaces it and the others retry.
@@ -55,7 +55,7 @@ impl Store {
     ///
     /// Writes: `refused_at` and a higher `refused` of the note. Replaces the note of an older hook of its name. `Stale`
     /// if the note is about a newer hook of its name.
-    pub async fn note_hook_refused(&self, hook: &Hook, more: u64, at: Timestamp) -> Result<Write, Error> {
+    pub async fn note_hook_refused(&self, hook: &Webhook, more: u64, at: Timestamp) -> Result<Write, Error> {
         let counted = (Condition::of(OF_IT).value(":none", number(0)), "if_not_exists(refused, :none) + :more", "");
         let anew = (Condition::of(OF_AN_OLDER_ONE), ":more", "verified_at");
         for (condition, count, gone) in [counted.clone(), anew, counted] {

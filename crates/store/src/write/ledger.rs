@@ -72,7 +72,7 @@ impl Store {
     pub async fn note_repeat(&self, delivery: &DeliveryId, at: pullyard_domain::time::Timestamp) -> Result<(), Error> {
         use crate::transaction::number;
         let condition = Condition::of("attribute_exists(pk) AND size(seen) < :most")
-            .value(":most", number(pullyard_domain::delivery::MOST_SEEN))
+            .value(":most", number(pullyard_domain::delivery::MAX_REPEATS))
             .value(":at", AttributeValue::L(vec![number(at.millis())]));
         Transaction::new("note a repeated delivery")
             .update(crate::key::delivery(delivery), "seen = list_append(seen, :at)", "", condition)

@@ -3,7 +3,7 @@
 use super::claim::{Proof, free_slot};
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write};
-use pullyard_domain::job::{Attempt, Job};
+use pullyard_domain::job::{AttemptRecord, Job};
 
 impl Store {
     /// Requeues a job. Its ticket stays locked, because the job has not ended.
@@ -11,7 +11,13 @@ impl Store {
     /// Writes: JOB if `rev` is the one seen; ATTEMPT if absent (its number is never used again); RUNNER one slot less,
     /// if the proof holds.
     /// Idempotent: a repeat is `Stale`, and reading again shows the job Ready.
-    pub async fn requeue(&self, before: &Job, job: &Job, attempt: &Attempt, proof: Proof) -> Result<Write, Error> {
+    pub async fn requeue(
+        &self,
+        before: &Job,
+        job: &Job,
+        attempt: &AttemptRecord,
+        proof: Proof,
+    ) -> Result<Write, Error> {
         let transaction = Transaction::new("requeue a job").revise(job)?.put(attempt, Condition::absent())?;
         free_slot(transaction, before, proof).commit(self).await
     }

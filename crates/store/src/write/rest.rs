@@ -3,7 +3,7 @@
 use super::claim::{Proof, free_slot};
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write};
-use pullyard_domain::job::{Attempt, Input, Job};
+use pullyard_domain::job::{AttemptRecord, Input, Job};
 use pullyard_domain::ticket::Ticket;
 
 /// The items that change when a job is suspended or resumed.
@@ -12,7 +12,7 @@ pub struct Rested<'a> {
     /// The job as it was read.
     pub before: &'a Job,
     pub job: &'a Job,
-    pub attempt: Option<&'a Attempt>,
+    pub attempt: Option<&'a AttemptRecord>,
     /// Its ticket, if its display changes.
     pub ticket: Option<&'a Ticket>,
     /// The user's message to the agent, if that is the cause.

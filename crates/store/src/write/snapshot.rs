@@ -28,7 +28,7 @@ impl Store {
         let mut written = update().await?;
         if written == Write::Stale {
             let (project, key, status) = (event.project.clone(), event.key.clone(), event.status.clone());
-            let fresh = Ticket::first_seen(project, key, status, event.occurred_at, Some(event.event.clone()));
+            let fresh = Ticket::new(project, key, status, event.occurred_at, Some(event.event.clone()));
             written = Transaction::new("store a new ticket").revise(&fresh)?.commit(self).await?;
         }
         if written == Write::Stale {

@@ -3,7 +3,7 @@
 use crate::item::sweeps::Sweeps;
 use crate::transaction::{Condition, Transaction, number};
 use crate::{Error, Store, Write};
-use pullyard_domain::gauges::AHEAD;
+use pullyard_domain::gauges::MAX_CLOCK_SKEW;
 
 impl Store {
     /// Writes: SWEEPER unless a later round is stored: the later one of two sweepers counts. A stored time is ignored
@@ -13,7 +13,7 @@ impl Store {
         let no_later_one = Condition::of("NOT (#at > :at AND #at <= :ahead)")
             .name("#at", "at")
             .value(":at", number(sweeps.at.millis()))
-            .value(":ahead", number(sweeps.at.plus(AHEAD).millis()));
+            .value(":ahead", number(sweeps.at.plus(MAX_CLOCK_SKEW).millis()));
         Transaction::new("note a sweep").put(sweeps, no_later_one)?.commit(self).await
     }
 }

@@ -8,7 +8,7 @@ use crate::write::trigger::{Request, remember};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::token::USE_NOTED_EVERY;
+use pullyard_domain::token::LAST_USE_PRECISION;
 
 impl Store {
     /// Writes: TOKEN if absent.
@@ -40,7 +40,7 @@ impl Store {
         let long_ago = "attribute_exists(pk) AND (attribute_not_exists(last_used) OR last_used <= :before)";
         let condition = Condition::of(long_ago)
             .value(":at", number(at.millis()))
-            .value(":before", number(at.minus(USE_NOTED_EVERY).millis()));
+            .value(":before", number(at.minus(LAST_USE_PRECISION).millis()));
         let note = Transaction::new("note the use of a token");
         note.update(key::token(hash), "last_used = :at", "", condition).commit(self).await
     }

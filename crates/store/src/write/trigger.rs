@@ -129,7 +129,7 @@ impl Store {
         &self,
         project: &pullyard_domain::id::ProjectId,
         class: &pullyard_domain::id::ClassId,
-        needs: &pullyard_domain::select::Needs,
+        needs: &pullyard_domain::select::ClassRequirements,
     ) -> Result<(), Error> {
         let class = crate::item::class::Class { project: project.clone(), class: class.clone(), needs: needs.clone() };
         Transaction::new("note a class").put(&class, Condition::absent())?.commit(self).await?;

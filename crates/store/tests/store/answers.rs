@@ -3,7 +3,7 @@
 use crate::sample::{self, at};
 use crate::world::{Items, World, alone, first_time, of_ticket, replace_text_by, requeue_of, written};
 use pullyard_domain::event::TicketText;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Project;
 use pullyard_store::{Batch, Error, Proof, Removal, Snapshot, Store, Write};
 use pullyard_testkit::Fault;
@@ -106,7 +106,7 @@ async fn job_update_survives_a_lost_answer() {
     check_recovers(
         PUT,
         async |world| world.triggered("APP-1").await,
-        async |store, job| store.update_job(&job.dispatched(at(1)).unwrap()).await,
+        async |store, job| store.update_job(&job.begin_dispatch(at(1)).unwrap()).await,
     )
     .await;
 }
@@ -116,7 +116,7 @@ async fn task_claim_survives_a_lost_answer() {
     check_recovers(
         PUT,
         async |world| world.triggered("APP-1").await,
-        async |store, job| store.claim(&job.claimed(&sample::claim_by_task(job, "c1"), at(1)).unwrap()).await,
+        async |store, job| store.claim(&job.claim(&sample::claim_by_task(job, "c1"), at(1)).unwrap()).await,
     )
     .await;
 }
@@ -168,7 +168,7 @@ async fn late_result_survives_a_lost_answer() {
     check_recovers(
         UPDATE,
         async |world| {
-            let job = world.running("APP-1", Status::Claimed).await;
+            let job = world.running("APP-1", JobStatus::Claimed).await;
             world.requeued(&job).await
         },
         async |store, job| store.note_late_result(&job.id, 1, &sample::result(7)).await,
@@ -222,7 +222,7 @@ async fn runner_claim_survives_a_lost_answer() {
             (world.triggered("APP-1").await, runner)
         },
         async |store, (job, runner)| {
-            let claimed = job.claimed(&sample::claim_by(runner, job, "c1"), at(1)).unwrap();
+            let claimed = job.claim(&sample::claim_by(runner, job, "c1"), at(1)).unwrap();
             store.claim(&claimed).await
         },
     )
@@ -233,7 +233,7 @@ async fn runner_claim_survives_a_lost_answer() {
 async fn requeue_survives_a_lost_answer() {
     check_recovers(
         TRANSACTION,
-        async |world| world.running("APP-1", Status::Claimed).await,
+        async |world| world.running("APP-1", JobStatus::Claimed).await,
         async |store, before| {
             let (job, attempt) = requeue_of(before);
             store.requeue(before, &job, &attempt, Proof::Nothing).await
@@ -260,7 +260,7 @@ async fn job_end_survives_a_lost_answer() {
     check_recovers(
         TRANSACTION,
         async |world| {
-            let job = world.running("APP-1", Status::Syncing).await;
+            let job = world.running("APP-1", JobStatus::Syncing).await;
             world.completing(&job).await
         },
         async |store, ending| store.end(&ending.ended()).await,

@@ -2,24 +2,24 @@
 
 use crate::sample::{self, at};
 use crate::world::World;
-use pullyard_domain::artifact::{Artifacts, Kind, Offer, Reserved};
+use pullyard_domain::artifact::{ArtifactKind, ArtifactReservation, Artifacts, NewArtifact};
 use pullyard_domain::id::{ArtifactName, Sha256Hex};
-use pullyard_domain::job::{AttemptEnd, Status};
+use pullyard_domain::job::{AttemptEnd, JobStatus};
 use pullyard_store::Write;
 use std::pin::Pin;
 
 /// The artifacts of a job's first attempt with these names; all except the last are marked as stored.
 pub(crate) fn artifacts(names: &[&str]) -> Artifacts {
-    let mut all = Artifacts::none(sample::job("one").id, 1, at(1));
+    let mut all = Artifacts::empty(sample::job("one").id, 1, at(1));
     for name in names {
         if let Some(last) = all.kept.last().map(|last| last.id.clone()) {
-            all = all.seen(&last).unwrap();
+            all = all.mark_stored(&last).unwrap();
         }
         let sha256 = Sha256Hex::new("ab".repeat(32)).unwrap();
         let name = ArtifactName::new(*name).unwrap();
-        let offer = Offer { kind: Kind::CheckOutput, name, size_bytes: 1_234, sha256 };
+        let offer = NewArtifact { kind: ArtifactKind::CheckOutput, name, size_bytes: 1_234, sha256 };
         match all.reserve(&offer, at(1)) {
-            Ok(Reserved::Place(next, _)) => all = next,
+            Ok(ArtifactReservation::New(next, _)) => all = next,
             other => panic!("{other:?}"),
         }
     }
@@ -46,7 +46,7 @@ async fn artifacts_are_written_over_the_rev_read() {
 #[tokio::test]
 async fn artifacts_of_a_job_are_listed_by_attempt() {
     let world = World::new().await;
-    let job = world.running("APP-1", Status::Executing).await;
+    let job = world.running("APP-1", JobStatus::Executing).await;
     for attempt in [2, 1, 10] {
         let kept = Artifacts { job: job.id.clone(), attempt, ..artifacts(&["a.txt"]) };
         world.applies(world.store.put_artifacts(&kept)).await;

@@ -2,7 +2,7 @@
 
 use crate::sample::{self, at};
 use crate::world::World;
-use pullyard_domain::breaker::{Account, Breaker, BreakerId, By, Cause, Trouble};
+use pullyard_domain::breaker::{Account, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId};
 use pullyard_domain::id::RunnerId;
 use pullyard_store::Write;
 
@@ -10,15 +10,15 @@ pub(crate) fn id(capability: &str) -> BreakerId {
     BreakerId { account: Account::Project(sample::project()), capability: capability.into() }
 }
 
-fn by(attempt: u32) -> By {
-    By { job: sample::job("a").id, attempt }
+fn by(attempt: u32) -> AttemptRef {
+    AttemptRef { job: sample::job("a").id, attempt }
 }
 
-const LIMIT: Trouble = Trouble { cause: Cause::LimitReached, ends: None };
+const LIMIT: AccountFault = AccountFault { cause: BreakerCause::LimitReached, ends_at: None };
 
 /// Opens a breaker from 0 s on for five minutes.
 pub(crate) async fn shut(world: &World, capability: &str) -> Breaker {
-    let new = Breaker::opened(None, &id(capability), &LIMIT, &by(1), at(0)).unwrap();
+    let new = Breaker::record_fault(None, &id(capability), &LIMIT, &by(1), at(0)).unwrap();
     world.applies(world.store.put_breaker(&new, None)).await;
     world.store.breaker(&new.id).await.unwrap().unwrap()
 }
@@ -30,7 +30,7 @@ async fn breaker_is_replaced_and_closed_only_at_the_rev_read() {
     assert_eq!((stored.rev, stored.until), (1, at(300)));
     let unread = Breaker { rev: 0, ..stored.clone() };
     assert_eq!(world.store.put_breaker(&unread, None).await.unwrap(), Write::Stale);
-    let again = Breaker::opened(Some(&stored), &id("codex"), &LIMIT, &by(2), at(300)).unwrap();
+    let again = Breaker::record_fault(Some(&stored), &id("codex"), &LIMIT, &by(2), at(300)).unwrap();
     world.applies(world.store.put_breaker(&again, Some(&stored))).await;
     assert_eq!(world.store.close_breaker(&stored).await.unwrap(), Write::Stale, "a newer breaker must stay open");
     let newest = world.store.breaker(&id("codex")).await.unwrap().unwrap();
@@ -47,11 +47,11 @@ async fn stale_reader_cannot_change_a_reopened_breaker() {
     let world = World::new().await;
     let gone = shut(&world, "codex").await;
     world.applies(world.store.close_breaker(&gone)).await;
-    let new = Breaker::opened(None, &id("codex"), &LIMIT, &by(2), at(60)).unwrap();
+    let new = Breaker::record_fault(None, &id("codex"), &LIMIT, &by(2), at(60)).unwrap();
     world.applies(world.store.put_breaker(&new, None)).await;
     let stored = world.store.breaker(&id("codex")).await.unwrap().unwrap();
     assert_eq!((stored.rev, stored.opened), (gone.rev, at(60)));
-    let longer = Breaker::opened(Some(&gone), &id("codex"), &LIMIT, &by(3), at(300)).unwrap();
+    let longer = Breaker::record_fault(Some(&gone), &id("codex"), &LIMIT, &by(3), at(300)).unwrap();
     world.refuses(world.store.put_breaker(&longer, Some(&gone))).await;
     world.refuses(world.store.close_breaker(&gone)).await;
     assert_eq!(world.store.breaker(&id("codex")).await.unwrap(), Some(stored));
@@ -63,8 +63,9 @@ async fn breakers_are_listed_by_name() {
     assert_eq!(world.store.breakers().await.unwrap(), []);
     shut(&world, "codex").await;
     shut(&world, "claude_code").await;
-    let of_runner = BreakerId { account: Account::Runner(RunnerId::of("t", "kite")), capability: "auto".into() };
-    let new = Breaker::opened(None, &of_runner, &LIMIT, &by(1), at(0)).unwrap();
+    let of_runner =
+        BreakerId { account: Account::Runner(RunnerId::for_registration("t", "kite")), capability: "auto".into() };
+    let new = Breaker::record_fault(None, &of_runner, &LIMIT, &by(1), at(0)).unwrap();
     world.applies(world.store.put_breaker(&new, None)).await;
     let all = world.in_the_end(async || world.store.breakers().await.unwrap()).await;
     let names = all.into_iter().map(|one| one.id.to_string()).collect::<Vec<_>>();

@@ -4,8 +4,8 @@ use crate::races::{RACERS, race, winner, world};
 use crate::reviews::Revising;
 use crate::sample::{self, at};
 use crate::world::{Ending, World, alone, failed};
-use pullyard_domain::budget::{Budget, Charge, Day, Today};
-use pullyard_domain::job::{Job, Status};
+use pullyard_domain::budget::{Budget, Charge, DailyUsage, Day};
+use pullyard_domain::job::{Job, JobStatus};
 use pullyard_store::{Trigger, TriggerReview, Write};
 use pullyard_testkit::Fault;
 use std::sync::Arc;
@@ -38,8 +38,8 @@ async fn made(world: &World, name: &str, budget: Budget) -> Job {
     world.job(&sample::job(name)).await
 }
 
-async fn today(world: &World) -> Option<Today> {
-    world.store.budget(&sample::project(), Day::of(at(0))).await.unwrap()
+async fn today(world: &World) -> Option<DailyUsage> {
+    world.store.budget(&sample::project(), Day::containing(at(0))).await.unwrap()
 }
 
 /// Asserts the day's number of jobs, and its reserved and spent dollars.
@@ -116,14 +116,14 @@ async fn project_without_budget_has_no_budget_item() {
 async fn each_day_has_its_own_budget_item() {
     let world = World::new().await;
     made(&world, "one", jobs(1)).await;
-    let tomorrow = Day::of(at(0)).end();
+    let tomorrow = Day::containing(at(0)).end();
     let (later, mut charge) = job("two", jobs(1));
     let later = Job { reserved: jobs(1).reserve(tomorrow), ..later };
-    charge.day = Day::of(tomorrow);
+    charge.day = Day::containing(tomorrow);
     world.applies(world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&later) })).await;
     check(&world, 1, 5, 0).await;
-    let item = world.item("BUDGET#acme", &Day::of(at(0)).to_string()).await;
-    let kept = Day::of(at(0)).end().plus(Duration::from_secs(40 * 24 * 3_600)).millis() / 1_000;
+    let item = world.item("BUDGET#acme", &Day::containing(at(0)).to_string()).await;
+    let kept = Day::containing(at(0)).end().plus(Duration::from_secs(40 * 24 * 3_600)).millis() / 1_000;
     assert_eq!(item["expires"].as_n().unwrap(), &kept.to_string());
 }
 
@@ -174,7 +174,7 @@ async fn racing_jobs_within_the_budget_are_all_created() {
 async fn worked(world: &World, name: &str, cost: u64) -> Ending {
     let job = made(world, name, dollars(100)).await;
     let job = world.claimed(&job, &sample::claim_by_task(&job, "c1")).await;
-    let job = world.progressed(&job, Status::Executing).await;
+    let job = world.progressed(&job, JobStatus::Executing).await;
     let ended = world.ending(&job, failed(), at(200)).await.job;
     world.ending_as(&job, ended.with_cost(cost * DOLLAR), at(200)).await
 }
@@ -253,7 +253,7 @@ async fn held_entries_are_listed_oldest_first() {
     let world = World::new().await;
     for (key, secs) in [("B", 20), ("A", 10), ("C", 30)] {
         let entry = sample::event(key, "e", at(secs), "AI Processing").entry();
-        world.applies(world.store.update_ticket(&sample::ticket(key).waiting_with(entry))).await;
+        world.applies(world.store.update_ticket(&sample::ticket(key).hold_entry(entry))).await;
     }
     assert_eq!(world.due(0, at(9_999), 100).await, []);
     let key = |key: &str| pullyard_store::WorkKey::Ticket(sample::project(), sample::ticket_key(key));
@@ -263,7 +263,7 @@ async fn held_entries_are_listed_oldest_first() {
     // A snapshot leaves the queued entry unchanged.
     world.store.snapshot(&sample::event("A", "e2", at(40), "Todo")).await.unwrap();
     assert_eq!(held(1).await, ["A"].map(key));
-    let ticket = world.ticket("A").await.forgotten(&pullyard_domain::project::Settings::default());
+    let ticket = world.ticket("A").await.drop_entry(&pullyard_domain::project::Settings::default());
     world.applies(world.store.update_ticket(&ticket)).await;
     assert_eq!(held(9).await, ["B", "C"].map(key));
 }

@@ -3,11 +3,11 @@
 use crate::races::{RACERS, race, winner, world};
 use crate::sample::{self, at};
 use crate::world::{Ending, fence, of_ticket};
-use pullyard_domain::job::{Cancel, End, Job, Status, Want};
+use pullyard_domain::job::{Cancel, DesiredState, End, Job, JobStatus};
 use std::sync::Arc;
 
 fn cancelled(job: &Job, by: usize) -> Job {
-    job.cancelled(Cancel::new(&format!("user {by}"), None, at(100)), at(100)).unwrap()
+    job.cancel(Cancel::new(&format!("user {by}"), None, at(100)), at(100)).unwrap()
 }
 
 /// The write of a racer: an end with all its items, a change, or a claim.
@@ -43,18 +43,18 @@ async fn ready_job_is_cancelled_claimed_or_dispatched_once() {
             0 => Racer::Ends(Box::new(world.ending_as(&job, cancelled(&job, number), at(100)).await)),
             1 => {
                 let claim = sample::claim_by_task(&job, &format!("c{number}"));
-                Racer::Claims(Box::new(job.claimed(&claim, at(100)).unwrap()))
+                Racer::Claims(Box::new(job.claim(&claim, at(100)).unwrap()))
             }
-            _ => Racer::Changes(Box::new(job.dispatched(at(100)).unwrap())),
+            _ => Racer::Changes(Box::new(job.begin_dispatch(at(100)).unwrap())),
         });
     }
     let won = raced(&world, racers).await;
     let stored = world.job(&job).await;
-    let expected = [Status::Cancelled, Status::Claimed, Status::Ready][won % 3];
+    let expected = [JobStatus::Cancelled, JobStatus::Claimed, JobStatus::Ready][won % 3];
     assert_eq!(stored.status, expected);
     let locked = world.ticket("APP-1").await.active_job;
-    assert_eq!(locked.is_none(), expected == Status::Cancelled, "only a job that has not ended locks its ticket");
-    if expected == Status::Cancelled {
+    assert_eq!(locked.is_none(), expected == JobStatus::Cancelled, "only a job that has not ended locks its ticket");
+    if expected == JobStatus::Cancelled {
         assert_eq!(stored.cancel.unwrap().by, format!("user {won}"));
     }
 }
@@ -62,35 +62,36 @@ async fn ready_job_is_cancelled_claimed_or_dispatched_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn cancel_and_finish_of_a_running_job_exclude_each_other() {
     let world = world().await;
-    let job = world.running("APP-1", Status::Syncing).await;
+    let job = world.running("APP-1", JobStatus::Syncing).await;
     let mut racers = Vec::new();
     for number in 0..RACERS {
         racers.push(if number % 2 == 0 {
             Racer::Changes(Box::new(cancelled(&job, number)))
         } else {
             let finish = sample::finish(&format!("f{number}"));
-            let ended = job.finished(&fence(&job), &finish, End::Completed(sample::result(7)), at(100)).unwrap();
+            let ended = job.finish(&fence(&job), &finish, End::Completed(sample::result(7)), at(100)).unwrap();
             Racer::Ends(Box::new(world.ending_as(&job, ended, at(100)).await))
         });
     }
     let won = raced(&world, racers).await;
     let stored = world.job(&job).await;
-    let (status, want) = [(Status::Syncing, Want::Cancel), (Status::Completed, Want::Run)][won % 2];
-    assert_eq!((stored.status, stored.want, stored.cancel.is_some()), (status, want, want == Want::Cancel));
+    let (status, want) =
+        [(JobStatus::Syncing, DesiredState::Cancel), (JobStatus::Completed, DesiredState::Run)][won % 2];
+    assert_eq!((stored.status, stored.want, stored.cancel.is_some()), (status, want, want == DesiredState::Cancel));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn cancelled_job_is_ended_once_by_runner_or_sweeper() {
     let world = world().await;
-    let job = world.running("APP-1", Status::Executing).await;
+    let job = world.running("APP-1", JobStatus::Executing).await;
     world.applies(world.store.update_job(&cancelled(&job, 0))).await;
     let job = world.job(&job).await;
     let mut racers = Vec::new();
     for number in 0..RACERS {
         let ended = if number % 2 == 0 {
-            job.called_off(at(300)).unwrap()
+            job.enforce_cancel(at(300)).unwrap()
         } else {
-            job.finished(&fence(&job), &sample::finish(&format!("f{number}")), End::Cancelled, at(300)).unwrap()
+            job.finish(&fence(&job), &sample::finish(&format!("f{number}")), End::Cancelled, at(300)).unwrap()
         };
         racers.push(Racer::Ends(Box::new(world.ending_as(&job, ended, at(300)).await)));
     }
@@ -99,7 +100,7 @@ async fn cancelled_job_is_ended_once_by_runner_or_sweeper() {
     let by_runner = stored.ended_by.unwrap().finish.is_some();
     assert_eq!(
         (stored.status, by_runner, stored.cancel.unwrap().by.as_str()),
-        (Status::Cancelled, won % 2 == 1, "user 0")
+        (JobStatus::Cancelled, won % 2 == 1, "user 0")
     );
     assert_eq!(world.ticket("APP-1").await.active_job, None);
     let (next, ticket) = sample::planned(&world.ticket("APP-1").await, "next");

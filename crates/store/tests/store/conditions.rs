@@ -8,7 +8,7 @@ use crate::world::{World, alone, first_time};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{InstanceId, IntegrationId, RepositoryName};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Repository;
 use pullyard_domain::runner::{Drain, Presence, Runner};
 use pullyard_store::{Ended, Proof, Registered};
@@ -89,10 +89,10 @@ async fn registration_is_refused_after_epoch_or_drain_change() {
 #[tokio::test]
 async fn end_for_silence_is_refused_after_an_epoch_change() {
     let (world, seen) = kite().await;
-    let job = world.running_on(&seen, "APP-1", Status::Executing).await;
+    let job = world.running_on(&seen, "APP-1", JobStatus::Executing).await;
     let seen = world.runner(&seen).await;
     world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
-    let ending = world.ending_as(&job, job.given_up(sample::failure(), at(500)).unwrap(), at(500)).await;
+    let ending = world.ending_as(&job, job.fail(sample::failure(), at(500)).unwrap(), at(500)).await;
     let proof = Proof::HeardLast { epoch: seen.epoch, at: seen.last_heartbeat };
     world.refuses(world.store.end(&Ended { proof, ..ending.ended() })).await;
 }

@@ -12,7 +12,7 @@ use crate::world::{Item, World, requeue_of};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::{Budget, Charge};
 use pullyard_domain::delivery::Delivery;
-use pullyard_domain::job::{Claim, Job, Status};
+use pullyard_domain::job::{Claim, Job, JobStatus};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Error, Proof, Request, Trigger, Write};
@@ -112,7 +112,7 @@ async fn token_is_created_again_with_an_expired_request_key() {
 async fn remember_review_is_refused_by_each_changed_item() {
     let prepare = async || {
         let world = World::with_linked().await;
-        let marked = world.ticket("APP-1").await.remembering(&id(), at(500));
+        let marked = world.ticket("APP-1").await.schedule_review(&id(), at(500));
         (world, marked)
     };
     let write =
@@ -138,7 +138,7 @@ async fn charged(world: &World, claim: impl FnOnce(&Job) -> Claim) -> Job {
     world.applies(whole.write(world)).await;
     let job = world.job(&whole.job).await;
     let job = world.claimed(&job, &claim(&job)).await;
-    world.progressed(&job, Status::Syncing).await
+    world.progressed(&job, JobStatus::Syncing).await
 }
 
 async fn by_a_task(world: &World) -> Job {
@@ -176,7 +176,7 @@ async fn requeue_is_refused_by_each_changed_item() {
 async fn suspend_and_input_are_refused_by_each_changed_item() {
     let prepare = async || {
         let world = World::new().await;
-        let job = world.running("APP-1", Status::Executing).await;
+        let job = world.running("APP-1", JobStatus::Executing).await;
         let resting = giving_back(&world, &job, asks(), 0).await;
         (world, resting)
     };
@@ -194,7 +194,7 @@ async fn suspend_and_input_are_refused_by_each_changed_item() {
 async fn input_to_a_working_agent_is_refused_by_each_changed_item() {
     let prepare = async || {
         let world = World::new().await;
-        let job = world.running("APP-1", Status::Executing).await;
+        let job = world.running("APP-1", JobStatus::Executing).await;
         let telling = telling(&world, &job, "ann", "key").await;
         (world, telling)
     };

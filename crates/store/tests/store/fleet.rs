@@ -4,13 +4,13 @@ use crate::rests::Resting;
 use crate::sample::{self, at};
 use crate::world::{World, alone, failed, first_time, requeue_of};
 use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::breaker::KeyOf;
-use pullyard_domain::gauges::AHEAD;
+use pullyard_domain::breaker::KeyOwner;
+use pullyard_domain::gauges::MAX_CLOCK_SKEW;
 use pullyard_domain::id::{ClassId, InstanceId, RunnerId};
-use pullyard_domain::job::{Job, Pause, Status};
+use pullyard_domain::job::{Job, JobStatus, Pause};
 use pullyard_domain::project::Compute;
 use pullyard_domain::runner::{Drain, Heartbeat, Presence, Runner};
-use pullyard_domain::select::Needs;
+use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Ended, Proof, Registered, Rested, Sweeps, Write};
 use std::collections::BTreeSet;
@@ -19,8 +19,9 @@ use std::time::Duration;
 /// The runner after a heartbeat at this time.
 pub(crate) fn heard(runner: &Runner, secs: u64) -> Runner {
     let active = runner.slots.keys().cloned().collect();
-    let said = Heartbeat { instance: runner.instance.clone(), active, draining: false, last: false };
-    runner.heard(said, at(secs)).unwrap()
+    let said =
+        Heartbeat { instance: runner.instance.clone(), active_jobs: active, draining: false, is_sign_off: false };
+    runner.with_heartbeat(said, at(secs)).unwrap()
 }
 
 /// The runner after a sweep marked it offline.
@@ -45,7 +46,7 @@ async fn heartbeat_brings_a_runner_back_and_keeps_its_slots() {
     assert_eq!(world.runner(&seen).await, back);
     // A claim between the read and the heartbeat must not lose its slot.
     let seen = world.runner(&seen).await;
-    let job = world.running_on(&seen, "APP-1", Status::Claimed).await;
+    let job = world.running_on(&seen, "APP-1", JobStatus::Claimed).await;
     world.applies(world.store.heartbeat(&seen, &heard(&seen, 610))).await;
     assert!(world.runner(&seen).await.slots.contains_key(&job.id));
 }
@@ -53,14 +54,15 @@ async fn heartbeat_brings_a_runner_back_and_keeps_its_slots() {
 #[tokio::test]
 async fn active_jobs_and_last_heartbeat_are_stored_as_sent() {
     let (world, seen) = kite().await;
-    world.running_on(&seen, "APP-1", Status::Executing).await;
+    world.running_on(&seen, "APP-1", JobStatus::Executing).await;
     let seen = world.runner(&seen).await;
     let busy = heard(&seen, 30);
     assert_eq!(busy.active.len(), 1);
     world.applies(world.store.heartbeat(&seen, &busy)).await;
     assert_eq!(world.runner(&seen).await, busy);
-    let goodbye = Heartbeat { instance: seen.instance.clone(), active: BTreeSet::new(), draining: true, last: true };
-    let gone = busy.heard(goodbye, at(40)).unwrap();
+    let goodbye =
+        Heartbeat { instance: seen.instance.clone(), active_jobs: BTreeSet::new(), draining: true, is_sign_off: true };
+    let gone = busy.with_heartbeat(goodbye, at(40)).unwrap();
     assert_eq!((gone.status, gone.epoch), (Presence::Offline, busy.epoch + 1));
     world.applies(world.store.heartbeat(&busy, &gone)).await;
     assert_eq!(world.runner(&seen).await, gone);
@@ -116,7 +118,7 @@ async fn takeover_is_refused_after_a_heartbeat() {
 /// Ends the runner's job under this proof.
 async fn end_by(world: &World, seen: &Runner, proof: impl Fn(&Runner) -> Proof) -> Write {
     let job = world.store.job(seen.slots.keys().next().unwrap()).await.unwrap().unwrap();
-    let ended = job.given_up(sample::failure(), at(500)).unwrap();
+    let ended = job.fail(sample::failure(), at(500)).unwrap();
     let ending = world.ending_as(&job, ended, at(500)).await;
     world.store.end(&Ended { proof: proof(seen), ..ending.ended() }).await.unwrap()
 }
@@ -132,7 +134,7 @@ fn by_silence(runner: &Runner) -> Proof {
 #[tokio::test]
 async fn returning_runner_keeps_its_unended_jobs() {
     let (world, seen) = kite().await;
-    world.running_on(&seen, "APP-1", Status::Executing).await;
+    world.running_on(&seen, "APP-1", JobStatus::Executing).await;
     let seen = world.runner(&seen).await;
     assert_eq!(end_by(&world, &seen, by_epoch).await, Write::Stale, "the runner is Online");
     world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
@@ -150,7 +152,7 @@ async fn returning_runner_keeps_its_unended_jobs() {
 #[tokio::test]
 async fn unlisted_job_is_ended_only_without_a_newer_heartbeat() {
     let (world, seen) = kite().await;
-    world.running_on(&seen, "APP-1", Status::Executing).await;
+    world.running_on(&seen, "APP-1", JobStatus::Executing).await;
     let seen = world.runner(&seen).await;
     world.applies(world.store.heartbeat(&seen, &heard(&seen, 200))).await;
     assert_eq!(end_by(&world, &seen, by_silence).await, Write::Stale);
@@ -161,7 +163,7 @@ async fn unlisted_job_is_ended_only_without_a_newer_heartbeat() {
 #[tokio::test]
 async fn requeue_of_a_lost_job_needs_the_offline_proof() {
     let (world, seen) = kite().await;
-    let before = world.running_on(&seen, "APP-1", Status::Claimed).await;
+    let before = world.running_on(&seen, "APP-1", JobStatus::Claimed).await;
     let (job, attempt) = requeue_of(&before);
     let stale = Proof::Offline { epoch: seen.epoch };
     world.refuses(world.store.requeue(&before, &job, &attempt, stale)).await;
@@ -174,11 +176,11 @@ async fn requeue_of_a_lost_job_needs_the_offline_proof() {
 
 /// The suspension of a lost job that a user wants to pause.
 async fn pausing(world: &World, runner: &Runner) -> Resting {
-    let job = world.running_on(runner, "APP-1", Status::Executing).await;
-    world.applies(world.store.update_job(&job.paused(Pause::new("ann", at(240)), at(240)).unwrap())).await;
+    let job = world.running_on(runner, "APP-1", JobStatus::Executing).await;
+    world.applies(world.store.update_job(&job.pause(Pause::new("ann", at(240)), at(240)).unwrap())).await;
     let before = world.job(&job).await;
     let (paused, attempt) = requeue_of(&before);
-    assert_eq!(paused.status, Status::Paused);
+    assert_eq!(paused.status, JobStatus::Paused);
     Resting { attempt: Some(attempt), ..Resting::of(world, &before, paused).await }
 }
 
@@ -223,13 +225,14 @@ async fn heartbeat_acknowledges_only_the_drain_it_read() {
     world.refuses(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
     let seen = world.runner(&seen).await;
     assert_eq!(seen.drain.as_ref(), Some(&drain));
-    let said = Heartbeat { instance: seen.instance.clone(), active: BTreeSet::new(), draining: true, last: false };
-    world.applies(world.store.heartbeat(&seen, &seen.heard(said.clone(), at(30)).unwrap())).await;
+    let said =
+        Heartbeat { instance: seen.instance.clone(), active_jobs: BTreeSet::new(), draining: true, is_sign_off: false };
+    world.applies(world.store.heartbeat(&seen, &seen.with_heartbeat(said.clone(), at(30)).unwrap())).await;
     let done = world.runner(&seen).await;
     assert_eq!(done.drain.as_ref().unwrap().acknowledged, Some(at(30)));
     assert!(done.draining);
     world.applies(world.store.set_drain(&seen, None)).await;
-    world.refuses(world.store.heartbeat(&done, &done.heard(said, at(40)).unwrap())).await;
+    world.refuses(world.store.heartbeat(&done, &done.with_heartbeat(said, at(40)).unwrap())).await;
     assert_eq!(world.runner(&seen).await.drain, None);
     world.lose("RUNNERS#", "rnr_").await;
     world.refuses(world.store.set_drain(&seen, Some(&drain))).await;
@@ -238,7 +241,7 @@ async fn heartbeat_acknowledges_only_the_drain_it_read() {
 #[tokio::test]
 async fn runner_is_removed_with_its_name_after_its_last_slot() {
     let (world, seen) = kite().await;
-    let job = world.running_on(&seen, "APP-1", Status::Executing).await;
+    let job = world.running_on(&seen, "APP-1", JobStatus::Executing).await;
     let seen = world.runner(&seen).await;
     world.refuses(world.store.remove_runner(&seen)).await;
     world.applies(world.store.begin_removal(&seen)).await;
@@ -252,7 +255,7 @@ async fn runner_is_removed_with_its_name_after_its_last_slot() {
     let profiles = async || world.store.runner_profiles(std::slice::from_ref(&seen.id)).await.unwrap();
     assert!(world.in_the_end(profiles).await.is_empty());
     world.applies(world.store.remove_runner(&seen)).await;
-    let other = Runner { id: RunnerId::of("other", "kite"), ..sample::runner("kite", 1) };
+    let other = Runner { id: RunnerId::for_registration("other", "kite"), ..sample::runner("kite", 1) };
     let profile = sample::profile(&other, "kite");
     world.applies(world.store.register(&first_time(&other, &profile))).await;
     world.refuses(world.store.remove_runner(&seen)).await;
@@ -262,7 +265,7 @@ async fn runner_is_removed_with_its_name_after_its_last_slot() {
 #[tokio::test]
 async fn slot_is_dropped_only_for_its_own_claim() {
     let (world, seen) = kite().await;
-    let job = world.running_on(&seen, "APP-1", Status::Claimed).await;
+    let job = world.running_on(&seen, "APP-1", JobStatus::Claimed).await;
     let slot = world.runner(&seen).await.slots[&job.id].clone();
     let other = pullyard_domain::runner::Slot { claim: "c7".parse().unwrap(), ..slot.clone() };
     world.refuses(world.store.drop_slot(&seen, &job.id, &other)).await;
@@ -300,10 +303,10 @@ async fn unreadable_runner_does_not_hide_the_others() {
 async fn classes_are_listed_and_ready_jobs_are_ordered() {
     let world = World::new().await;
     let class = sample::job("any").class;
-    let needs = Needs { capability: "command".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
+    let needs = ClassRequirements { capability: "command".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
     world.store.note_class(&sample::project(), &class, &needs).await.unwrap();
-    let other = ClassId::of("acme", "codex", &BTreeSet::new());
-    let others = Needs { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
+    let other = ClassId::for_runner_key("acme", "codex", &BTreeSet::new());
+    let others = ClassRequirements { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
     world.store.note_class(&sample::project(), &other, &others).await.unwrap();
     let read = world.in_the_end(async || world.store.classes(&sample::project()).await.unwrap()).await;
     let read: BTreeSet<_> = read.into_iter().map(|class| class.unwrap().0).collect();
@@ -329,16 +332,16 @@ async fn adopting_jobs_are_read_before_older_jobs() {
     }
     let class = sample::job("any").class;
     let rows = world.in_the_end(async || world.store.ready(&class, 3).await.unwrap()).await;
-    let seen = rows.iter().map(|row| (row.job.clone(), row.only_adopts())).collect::<Vec<_>>();
+    let seen = rows.iter().map(|row| (row.job.clone(), row.is_adopting())).collect::<Vec<_>>();
     assert_eq!(seen, [("c", true), ("d", true), ("a", false)].map(|(name, adopts)| (sample::job_id(name), adopts)));
 }
 
 #[tokio::test]
 async fn unreadable_class_does_not_hide_the_others() {
     let world = World::new().await;
-    let classes = ["command", "codex"].map(|capability| ClassId::of("acme", capability, &BTreeSet::new()));
+    let classes = ["command", "codex"].map(|capability| ClassId::for_runner_key("acme", capability, &BTreeSet::new()));
     for class in &classes {
-        let needs = Needs { capability: "command".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
+        let needs = ClassRequirements { capability: "command".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
         world.store.note_class(&sample::project(), class, &needs).await.unwrap();
     }
     let mut item = world.items().await.into_iter().find(|((_, sk), _)| sk.starts_with("CLASS#")).unwrap().1;
@@ -374,7 +377,7 @@ async fn sweep_record_with_invalid_or_future_time_is_replaced() {
         world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
     };
     let number = |at: Timestamp| Some(AttributeValue::N(at.millis().to_string()));
-    let ahead = at(90).plus(AHEAD);
+    let ahead = at(90).plus(MAX_CLOCK_SKEW);
     for none in [None, Some(AttributeValue::S("noon".into())), number(ahead.plus(Duration::from_millis(1)))] {
         says(none).await;
         world.applies(world.store.put_sweeps(&round(90))).await;

@@ -3,7 +3,7 @@
 use crate::reviews::waits;
 use crate::sample::{at, repository};
 use crate::world::World;
-use pullyard_domain::hook::{Hook, HookKind};
+use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{ForgeKind, Repository};
 use pullyard_domain::pull_request::PullRequestId;
@@ -12,14 +12,14 @@ use pullyard_domain::time::Timestamp;
 use pullyard_store::{Rotation, WaitsForJob, Write};
 use std::time::Duration;
 
-pub(crate) fn hook(name: &str) -> Hook {
-    Hook {
+pub(crate) fn hook(name: &str) -> Webhook {
+    Webhook {
         name: HookName::new(name).unwrap(),
         integration: IntegrationId::new("gh1").unwrap(),
         forge: ForgeKind::GitHub,
         home: ProjectId::new("acme").unwrap(),
         others: Vec::new(),
-        kind: HookKind::Organisation { login: "acme".into() },
+        kind: WebhookScope::Organisation { login: "acme".into() },
         secret: SecretName::new("hook-acme").unwrap(),
         base_url: None,
         forge_id: None,
@@ -35,7 +35,7 @@ async fn hook_is_written_over_the_rev_read() {
     assert_eq!(world.store.put_hook(&new).await.unwrap(), Write::Applied);
     assert_eq!(world.store.put_hook(&new).await.unwrap(), Write::Stale);
     let stored = world.store.hook(&new.name).await.unwrap().unwrap();
-    assert_eq!(stored, Hook { rev: 1, ..new.clone() });
+    assert_eq!(stored, Webhook { rev: 1, ..new.clone() });
     let (one, other) = tokio::join!(world.store.put_hook(&stored), world.store.put_hook(&stored));
     let applied = [one.unwrap(), other.unwrap()].into_iter().filter(|write| *write == Write::Applied).count();
     assert_eq!(applied, 1);
@@ -55,10 +55,10 @@ async fn stale_reader_cannot_change_a_recreated_hook() {
     world.applies(world.store.put_hook(&hook("acme"))).await;
     let gone = world.store.hook(&hook("acme").name).await.unwrap().unwrap();
     world.applies(world.store.delete_hook(&gone)).await;
-    world.applies(world.store.put_hook(&Hook { created: at(4), ..hook("acme") })).await;
+    world.applies(world.store.put_hook(&Webhook { created: at(4), ..hook("acme") })).await;
     let stored = world.store.hook(&gone.name).await.unwrap().unwrap();
     assert_eq!((stored.rev, stored.created), (gone.rev, at(4)));
-    world.refuses(world.store.put_hook(&Hook { forge_id: Some(3), ..gone.clone() })).await;
+    world.refuses(world.store.put_hook(&Webhook { forge_id: Some(3), ..gone.clone() })).await;
     world.refuses(world.store.delete_hook(&gone)).await;
     assert_eq!(world.store.hook(&gone.name).await.unwrap(), Some(stored));
 }
@@ -77,20 +77,20 @@ async fn hook_notes_one_verification_a_minute_and_all_refusals() {
 }
 
 /// Asserts the time of the last verification, the number of refused deliveries, and the time of the last one.
-async fn check_heard(world: &World, hook: &Hook, expected: (Option<Timestamp>, u64, Option<Timestamp>)) {
+async fn check_heard(world: &World, hook: &Webhook, expected: (Option<Timestamp>, u64, Option<Timestamp>)) {
     let heard = world.store.hook_heard(hook).await.unwrap();
     assert_eq!((heard.verified_at, heard.refused, heard.refused_at), expected);
 }
 
 /// A deleted webhook with statistics written after its deletion, and a new webhook of the same name.
-async fn forgotten_and_made_anew() -> (World, Hook, Hook) {
+async fn forgotten_and_made_anew() -> (World, Webhook, Webhook) {
     let world = World::new().await;
     world.applies(world.store.put_hook(&hook("acme"))).await;
     let gone = world.store.hook(&hook("acme").name).await.unwrap().unwrap();
     world.applies(world.store.delete_hook(&gone)).await;
     world.applies(world.store.note_hook_verified(&gone, at(2))).await;
     world.applies(world.store.note_hook_refused(&gone, 3, at(3))).await;
-    world.applies(world.store.put_hook(&Hook { created: at(4), ..hook("acme") })).await;
+    world.applies(world.store.put_hook(&Webhook { created: at(4), ..hook("acme") })).await;
     let anew = world.store.hook(&gone.name).await.unwrap().unwrap();
     (world, gone, anew)
 }
@@ -128,7 +128,7 @@ async fn statistics_without_a_hook_belong_to_the_current_one() {
     check_heard(&world, &hook("acme"), (None, 3, Some(at(2)))).await;
     world.applies(world.store.note_hook_refused(&hook("acme"), 1, at(3))).await;
     check_heard(&world, &hook("acme"), (None, 4, Some(at(3)))).await;
-    let later = Hook { created: at(5), ..hook("acme") };
+    let later = Webhook { created: at(5), ..hook("acme") };
     check_heard(&world, &later, (None, 0, None)).await;
 }
 

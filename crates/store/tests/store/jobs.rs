@@ -4,7 +4,7 @@ use crate::sample::{self, at};
 use crate::world::{Ending, World, count, failed, fence, requeue_of};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, InstanceId};
-use pullyard_domain::job::{DispatchFault, End, Job, Status};
+use pullyard_domain::job::{DispatchFault, End, Job, JobStatus};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::runner::{Drain, Presence, Runner, Slot};
 use pullyard_domain::text::Span;
@@ -29,7 +29,7 @@ async fn touch_ticket(world: &World, key: &str) {
 async fn dispatch_raises_rev_and_start_number() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
-    world.applies(world.store.update_job(&job.dispatched(at(1)).unwrap())).await;
+    world.applies(world.store.update_job(&job.begin_dispatch(at(1)).unwrap())).await;
     let started = world.job(&job).await;
     assert_eq!((started.rev, started.dispatch.number, started.dispatch.starting), (2, 1, true));
     assert_eq!(started.rev, job.rev + 1);
@@ -39,8 +39,8 @@ async fn dispatch_raises_rev_and_start_number() {
 async fn dispatch_over_a_stale_rev_is_refused() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
-    let again = job.dispatched(at(2)).unwrap();
-    world.applies(world.store.update_job(&job.dispatched(at(1)).unwrap())).await;
+    let again = job.begin_dispatch(at(2)).unwrap();
+    world.applies(world.store.update_job(&job.begin_dispatch(at(1)).unwrap())).await;
     world.refuses(world.store.update_job(&again)).await;
 }
 
@@ -49,24 +49,24 @@ async fn dispatch_of_a_missing_job_is_refused() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     world.lose("JOB#", "JOB").await;
-    world.refuses(world.store.update_job(&job.dispatched(at(1)).unwrap())).await;
+    world.refuses(world.store.update_job(&job.begin_dispatch(at(1)).unwrap())).await;
 }
 
 #[tokio::test]
 async fn job_passes_its_phases_to_syncing() {
     let world = World::new().await;
-    let job = world.running("APP-1", Status::Syncing).await;
-    assert_eq!((job.status, job.worked, job.push_until), (Status::Syncing, true, Some(at(240))));
+    let job = world.running("APP-1", JobStatus::Syncing).await;
+    assert_eq!((job.status, job.worked, job.push_until), (JobStatus::Syncing, true, Some(at(240))));
     assert_eq!(job.rev, 5);
 }
 
 #[tokio::test]
 async fn progress_over_a_stale_rev_is_refused() {
     let world = World::new().await;
-    let job = world.running("APP-1", Status::Claimed).await;
-    let next = job.progressed(&fence(&job), Status::Preparing, at(120)).unwrap();
+    let job = world.running("APP-1", JobStatus::Claimed).await;
+    let next = job.advance(&fence(&job), JobStatus::Preparing, at(120)).unwrap();
     let task = job.run.as_ref().and_then(|run| run.task.clone()).unwrap();
-    let died = job.container_died(&task, sample::failure(), at(100)).unwrap();
+    let died = job.record_container_stop(&task, sample::failure(), at(100)).unwrap();
     world.applies(world.store.update_job(&died)).await;
     world.refuses(world.store.update_job(&next)).await;
 }
@@ -76,7 +76,7 @@ async fn task_claims_its_job() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     let claimed = world.claimed(&job, &sample::claim_by_task(&job, "c1")).await;
-    assert_eq!((claimed.status, claimed.attempt, claimed.rev), (Status::Claimed, 1, 2));
+    assert_eq!((claimed.status, claimed.attempt, claimed.rev), (JobStatus::Claimed, 1, 2));
     assert_eq!(world.items().await.len(), 2, "job and ticket are stored");
 }
 
@@ -84,7 +84,7 @@ async fn task_claims_its_job() {
 async fn claim_over_a_stale_rev_is_refused() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
-    let claimed = job.claimed(&sample::claim_by_task(&job, "c1"), at(60)).unwrap();
+    let claimed = job.claim(&sample::claim_by_task(&job, "c1"), at(60)).unwrap();
     touch(&world, &job).await;
     world.refuses(world.store.claim(&claimed)).await;
 }
@@ -94,7 +94,7 @@ async fn second_claim_is_refused() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     world.claimed(&job, &sample::claim_by_task(&job, "c1")).await;
-    let second = job.claimed(&sample::claim_by_task(&job, "c2"), at(61)).unwrap();
+    let second = job.claim(&sample::claim_by_task(&job, "c2"), at(61)).unwrap();
     world.refuses(world.store.claim(&second)).await;
 }
 
@@ -103,7 +103,7 @@ async fn claim_of_a_missing_job_is_refused() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     world.lose("JOB#", "JOB").await;
-    let claimed = job.claimed(&sample::claim_by_task(&job, "c1"), at(60)).unwrap();
+    let claimed = job.claim(&sample::claim_by_task(&job, "c1"), at(60)).unwrap();
     world.refuses(world.store.claim(&claimed)).await;
 }
 
@@ -111,7 +111,7 @@ async fn claim_of_a_missing_job_is_refused() {
 async fn runner_claim_fills_a_slot() {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 2)).await;
-    let job = world.running_on(&runner, "APP-1", Status::Claimed).await;
+    let job = world.running_on(&runner, "APP-1", JobStatus::Claimed).await;
     let slot = slot("claim-APP-1");
     assert_eq!(world.runner(&runner).await.slots, [(job.id.clone(), slot)].into());
     assert_eq!(job.run.and_then(|run| run.runner), Some(runner.id));
@@ -125,7 +125,7 @@ async fn check_no_slot(adjust: impl FnOnce(&mut Runner, &Job)) {
     let mut stored = good.clone();
     adjust(&mut stored, &job);
     world.registered(&stored).await;
-    let claimed = job.claimed(&sample::claim_by(&good, &job, "c1"), at(60)).unwrap();
+    let claimed = job.claim(&sample::claim_by(&good, &job, "c1"), at(60)).unwrap();
     world.refuses(world.store.claim(&claimed)).await;
 }
 
@@ -184,7 +184,7 @@ async fn runner_with_one_free_slot_claims() {
     let mut runner = sample::runner("kite", 2);
     runner.slots = [(sample::job_id("a"), slot("a"))].into();
     let runner = world.registered(&runner).await;
-    world.running_on(&runner, "APP-1", Status::Claimed).await;
+    world.running_on(&runner, "APP-1", JobStatus::Claimed).await;
     assert_eq!(world.runner(&runner).await.slots.len(), 2);
 }
 
@@ -193,7 +193,7 @@ async fn unregistered_runner_cannot_claim() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
     let claim = sample::claim_by(&sample::runner("kite", 2), &job, "c1");
-    world.refuses(world.store.claim(&job.claimed(&claim, at(60)).unwrap())).await;
+    world.refuses(world.store.claim(&job.claim(&claim, at(60)).unwrap())).await;
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn runner_claim_over_a_stale_rev_takes_no_slot() {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 2)).await;
     let job = world.triggered("APP-1").await;
-    let claimed = job.claimed(&sample::claim_by(&runner, &job, "c1"), at(60)).unwrap();
+    let claimed = job.claim(&sample::claim_by(&runner, &job, "c1"), at(60)).unwrap();
     touch(&world, &job).await;
     world.refuses(world.store.claim(&claimed)).await;
 }
@@ -210,9 +210,9 @@ async fn runner_claim_over_a_stale_rev_takes_no_slot() {
 async fn requeue_keeps_the_attempt_and_frees_the_slot() {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 2)).await;
-    let job = world.running_on(&runner, "APP-1", Status::Preparing).await;
+    let job = world.running_on(&runner, "APP-1", JobStatus::Preparing).await;
     let back = world.requeued(&job).await;
-    assert_eq!((back.status, back.attempt, back.run.clone()), (Status::Ready, 1, None));
+    assert_eq!((back.status, back.attempt, back.run.clone()), (JobStatus::Ready, 1, None));
     let attempt = world.store.attempt(&job.id, 1).await.unwrap().expect("the attempt is stored");
     assert_eq!(Some(attempt.run), job.run);
     assert!(world.runner(&runner).await.slots.is_empty());
@@ -227,7 +227,7 @@ async fn requeue_keeps_the_attempt_and_frees_the_slot() {
 async fn check_requeue_refused(spoil: impl AsyncFnOnce(&World, &Job)) {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 2)).await;
-    let before = world.running_on(&runner, "APP-1", Status::Claimed).await;
+    let before = world.running_on(&runner, "APP-1", JobStatus::Claimed).await;
     spoil(&world, &before).await;
     let (job, attempt) = requeue_of(&before);
     world.refuses(world.store.requeue(&before, &job, &attempt, Proof::Nothing)).await;
@@ -264,7 +264,7 @@ async fn requeue_of_a_missing_job_is_refused() {
 impl World {
     /// Stores the running attempt although its job has not changed.
     pub(crate) async fn put_attempt_of(&self, job: &Job) {
-        let other = self.running("APP-2", Status::Claimed).await;
+        let other = self.running("APP-2", JobStatus::Claimed).await;
         let (back, _) = requeue_of(&other);
         let (_, attempt) = requeue_of(job);
         self.applies(self.store.requeue(&other, &back, &attempt, Proof::Nothing)).await;
@@ -274,7 +274,7 @@ impl World {
 /// A job on a runner that has pushed, and everything that its end writes.
 async fn about_to_end(world: &World) -> (Runner, Ending) {
     let runner = world.registered(&sample::runner("kite", 2)).await;
-    let job = world.running_on(&runner, "APP-1", Status::Syncing).await;
+    let job = world.running_on(&runner, "APP-1", JobStatus::Syncing).await;
     let ending = world.completing(&job).await;
     (runner, ending)
 }
@@ -286,7 +286,7 @@ async fn end_frees_ticket_and_slot_and_stores_attempt_and_link() {
     world.applies(world.store.end(&ending.ended())).await;
 
     let job = world.job(&ending.job).await;
-    assert_eq!((job.status, job.rev), (Status::Completed, ending.before.rev + 1));
+    assert_eq!((job.status, job.rev), (JobStatus::Completed, ending.before.rev + 1));
     let ticket = world.ticket("APP-1").await;
     assert_eq!(ticket.active_job, None);
     assert_eq!(ticket.last_job.map(|last| last.outcome), Some(LastOutcome::Completed));
@@ -302,7 +302,7 @@ async fn end_frees_ticket_and_slot_and_stores_attempt_and_link() {
 #[tokio::test]
 async fn failed_job_leaves_no_pull_request() {
     let world = World::new().await;
-    let job = world.running("APP-1", Status::Executing).await;
+    let job = world.running("APP-1", JobStatus::Executing).await;
     let ending = world.ending(&job, failed(), at(200)).await;
     world.applies(world.store.end(&ending.ended())).await;
     let last = world.ticket("APP-1").await.last_job.unwrap();
@@ -326,7 +326,7 @@ async fn second_job_renews_the_pull_request_link() {
     let world = World::new().await;
     for round in 1..=2 {
         let job = match round {
-            1 => world.running("APP-1", Status::Syncing).await,
+            1 => world.running("APP-1", JobStatus::Syncing).await,
             _ => world.rerun("APP-1").await,
         };
         let ending = world.completing(&job).await;
@@ -344,7 +344,7 @@ impl World {
         self.applies(self.store.trigger(&crate::world::of_ticket(&job, &ticket))).await;
         let job = self.job(&job).await;
         let job = self.claimed(&job, &sample::claim_by_task(&job, "c1")).await;
-        self.progressed(&job, Status::Syncing).await
+        self.progressed(&job, JobStatus::Syncing).await
     }
 }
 
@@ -405,7 +405,7 @@ async fn end_over_a_new_pull_request_link_is_refused() {
 #[tokio::test]
 async fn end_over_a_stale_link_is_refused() {
     let world = World::new().await;
-    let job = world.running("APP-1", Status::Syncing).await;
+    let job = world.running("APP-1", JobStatus::Syncing).await;
     world.applies(world.store.link_if_unlinked(&sample::pull_request(&job, 7))).await;
     let first = world.completing(&job).await;
     world.applies(world.store.end(&first.ended())).await;
@@ -440,7 +440,7 @@ async fn end_on_a_missing_runner_is_refused() {
 #[tokio::test]
 async fn late_result_is_stored_on_its_attempt_only() {
     let world = World::new().await;
-    let job = world.running("APP-1", Status::Claimed).await;
+    let job = world.running("APP-1", JobStatus::Claimed).await;
     world.requeued(&job).await;
     let before = world.items().await;
     for _ in 0..2 {
@@ -459,7 +459,7 @@ async fn late_result_is_stored_on_its_attempt_only() {
 #[tokio::test]
 async fn late_result_creates_no_attempt() {
     let world = World::new().await;
-    let job = world.running("APP-1", Status::Claimed).await;
+    let job = world.running("APP-1", JobStatus::Claimed).await;
     world.refuses(world.store.note_late_result(&job.id, 1, &sample::result(7))).await;
 }
 
@@ -479,7 +479,7 @@ async fn pull_request_is_linked_once() {
 #[tokio::test]
 async fn job_end_renews_a_late_link() {
     let world = World::new().await;
-    let job = world.running("APP-1", Status::Syncing).await;
+    let job = world.running("APP-1", JobStatus::Syncing).await;
     world.applies(world.store.link_if_unlinked(&sample::pull_request(&job, 7))).await;
     let ending = world.completing(&job).await;
     world.applies(world.store.end(&ending.ended())).await;
@@ -491,9 +491,9 @@ async fn job_end_renews_a_late_link() {
 async fn failed_start_is_due_at_its_next_time() {
     let world = World::new().await;
     let job = world.triggered("APP-1").await;
-    world.applies(world.store.update_job(&job.dispatched(at(1)).unwrap())).await;
+    world.applies(world.store.update_job(&job.begin_dispatch(at(1)).unwrap())).await;
     let started = world.job(&job).await;
-    let failed = started.start_failed(1, 1, DispatchFault::Throttled { times: 1 }, at(10)).unwrap();
+    let failed = started.record_start_fault(1, 1, DispatchFault::Throttled { times: 1 }, at(10)).unwrap();
     world.applies(world.store.update_job(&failed)).await;
     assert_eq!(world.all_due(at(14)).await, []);
     assert_eq!(world.all_due(at(15)).await, [WorkKey::Job(job.id)]);
@@ -515,7 +515,7 @@ async fn each_kind_of_item_is_postponed_alone() {
     let world = World::new().await;
     let job = world.created("one").await;
     let mut ticket = sample::ticket("APP-1");
-    ticket.want(None, Some(Badge::AiFailed), None);
+    ticket.request_state(None, Some(Badge::AiFailed), None);
     world.applies(world.store.update_ticket(&ticket)).await;
     let link = PullRequest { note_version: 1, ..sample::pull_request(&job, 7) };
     world.applies(world.store.link_if_unlinked(&link)).await;

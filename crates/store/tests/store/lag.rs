@@ -75,7 +75,7 @@ async fn lagging_index_names_only_past_rows_and_catches_up() {
                 }
                 _ => {
                     let job = world.store.job(&jobs[step % JOBS].id).await.unwrap().unwrap();
-                    let claimed = job.claimed(&sample::claim_by_task(&job, "c1"), at(60)).unwrap();
+                    let claimed = job.claim(&sample::claim_by_task(&job, "c1"), at(60)).unwrap();
                     world.store.claim(&claimed).await
                 }
             };

@@ -3,7 +3,7 @@
 use crate::sample::{self, at};
 use crate::world::World;
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, MOST_SEEN};
+use pullyard_domain::delivery::{Delivery, MAX_REPEATS};
 
 #[tokio::test]
 async fn refusal_is_replaced_by_a_later_decision() {
@@ -30,7 +30,7 @@ async fn final_answer_is_never_replaced() {
 async fn queued_entry_is_refused_over_a_final_answer() {
     let world = World::new().await;
     let event = sample::event("APP-1", "evt-1", at(1), "AI Processing");
-    let waits = sample::ticket("APP-1").waiting_with(event.entry());
+    let waits = sample::ticket("APP-1").hold_entry(event.entry());
     let refused = sample::refused("evt-1", at(1));
     world.applies(world.store.record_with_ticket(&refused, &waits)).await;
     assert_eq!(world.store.delivery(&refused.id).await.unwrap(), Some(refused.clone()));
@@ -46,11 +46,11 @@ async fn repeats_are_recorded_up_to_the_limit() {
     let world = World::new().await;
     let delivery = sample::refused("evt-1", at(0));
     world.applies(world.store.record(&delivery)).await;
-    for again in 1..=MOST_SEEN as u64 + 2 {
+    for again in 1..=MAX_REPEATS as u64 + 2 {
         world.store.note_repeat(&delivery.id, at(again)).await.unwrap();
     }
     let mut expected = delivery.clone();
-    expected.seen = (1..=MOST_SEEN as u64).map(at).collect();
+    expected.seen = (1..=MAX_REPEATS as u64).map(at).collect();
     assert_eq!(world.store.delivery(&delivery.id).await.unwrap(), Some(expected));
 }
 

@@ -6,13 +6,13 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::id::{JobId, RunnerId};
-use pullyard_domain::job::{AttemptEnd, DispatchFault, End, Job, NotNow, Place, Status};
+use pullyard_domain::job::{AttemptEnd, DispatchFault, End, Job, JobStatus, Placement, TransitionRefusal};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::review::{Review, ReviewState};
 use pullyard_domain::runner::Runner;
 use pullyard_domain::sweep;
-use pullyard_domain::ticket::{Badge, Settling, Ticket};
+use pullyard_domain::ticket::{Badge, SettleStep, Ticket};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Proof, Snapshot, WorkKey, Write};
 use serde::de::DeserializeOwned;
@@ -157,7 +157,7 @@ impl Model {
     }
 
     /// Selects a job that this change accepts. Returns the job, the change, and whether the copy is the newest.
-    fn job<T>(&self, step: Step, change: impl Fn(&Job) -> Result<T, NotNow>) -> Option<(Job, T, bool)> {
+    fn job<T>(&self, step: Step, change: impl Fn(&Job) -> Result<T, TransitionRefusal>) -> Option<(Job, T, bool)> {
         pick(self.jobs.values(), step, |job| change(job).ok())
     }
 
@@ -209,16 +209,16 @@ impl Model {
                 // The entry waits for a job or for a held project.
                 Some((None, Ticket { again, held: step.way % 2 == 1, ..ticket.clone() }))
             }
-            _ => match ticket.settling(&Settings::default(), self.now) {
+            _ => match ticket.next_settle_step(&Settings::default(), self.now) {
                 // This model has no deferred reviews.
-                Settling::Nothing | Settling::Revise(_) | Settling::Mend(_) => None,
+                SettleStep::Nothing | SettleStep::DecideReviews(_) | SettleStep::DropInvalidMark(_) => None,
                 _ if step.way.is_multiple_of(5) => {
                     let tries = ticket.tries + 1;
                     let not_before = Some(self.now.plus(sweep::back_off(tries)));
                     Some((None, Ticket { tries, not_before, ..ticket.clone() }))
                 }
-                Settling::WriteBack(settled) | Settling::Forget(settled) => Some((None, *settled)),
-                Settling::Enter(_) => Some(triggered(ticket)),
+                SettleStep::WriteBack(settled) | SettleStep::DropEntry(settled) => Some((None, *settled)),
+                SettleStep::DecideEntry(_) => Some(triggered(ticket)),
             },
         };
         let Some((_, (job, ticket), current)) = pick(self.tickets.values(), step, changed) else {
@@ -239,22 +239,22 @@ impl Model {
     async fn change_job(&self, step: Step) -> Did {
         let now = self.now;
         let changed = self.job(step, |job| match step.what {
-            What::Start => job.dispatched(now),
+            What::Start => job.begin_dispatch(now),
             What::FailStart => {
                 let fault = DispatchFault::Capacity { since: now, times: 1 };
-                job.start_failed(job.attempt + 1, job.dispatch.number, fault, now)
+                job.record_start_fault(job.attempt + 1, job.dispatch.number, fault, now)
             }
             What::Progress => match (&job.run, job.status) {
-                (Some(_), Status::Claimed) => job.progressed(&fence(job), Status::Preparing, now),
-                (Some(_), Status::Preparing) => job.progressed(&fence(job), Status::Executing, now),
-                (Some(_), Status::Executing) => job.progressed(&fence(job), Status::Syncing, now),
-                (_, status) => Err(NotNow::Status(status)),
+                (Some(_), JobStatus::Claimed) => job.advance(&fence(job), JobStatus::Preparing, now),
+                (Some(_), JobStatus::Preparing) => job.advance(&fence(job), JobStatus::Executing, now),
+                (Some(_), JobStatus::Executing) => job.advance(&fence(job), JobStatus::Syncing, now),
+                (_, status) => Err(TransitionRefusal::WrongStatus(status)),
             },
             What::Die => {
                 let task = job.run.as_ref().and_then(|run| run.task.clone()).unwrap_or_default();
-                job.container_died(&task, sample::failure(), now)
+                job.record_container_stop(&task, sample::failure(), now)
             }
-            _ if job.status.is_terminal() => Err(NotNow::Status(job.status)),
+            _ if job.status.is_terminal() => Err(TransitionRefusal::WrongStatus(job.status)),
             _ => {
                 Ok(Job { tries: job.tries + 1, not_before: Some(now.plus(sweep::back_off(job.tries))), ..job.clone() })
             }
@@ -266,23 +266,23 @@ impl Model {
     }
 
     async fn claim(&self, step: Step) -> Did {
-        let id = RunnerId::of("token", RUNNERS[step.way % RUNNERS.len()].0);
+        let id = RunnerId::for_registration("token", RUNNERS[step.way % RUNNERS.len()].0);
         let runner = self.stored(|runner: &Runner| runner.id == id, "RUNNERS#").expect("runners are never removed");
         let name = format!("c{}", step.way);
         let claimed = self.job(step, |job| match job.place {
-            Place::Fargate => job.claimed(&sample::claim_by_task(job, &name), self.now),
-            Place::Runners => job.claimed(&sample::claim_by(&runner, job, &name), self.now),
+            Placement::Fargate => job.claim(&sample::claim_by_task(job, &name), self.now),
+            Placement::Runners => job.claim(&sample::claim_by(&runner, job, &name), self.now),
         });
         let Some((job, claimed, current)) = claimed else {
             return Did::NotTried;
         };
         let new = runner.claims.iter().all(|claim| claim.as_str() != name);
-        let room = job.place == Place::Fargate || (new && runner.slots.len() < runner.max as usize);
+        let room = job.place == Placement::Fargate || (new && runner.slots.len() < runner.max as usize);
         did(self.world.store.claim(&claimed).await.unwrap(), current && room)
     }
 
     async fn requeue(&self, step: Step) -> Did {
-        let Some((before, job, current)) = self.job(step, |job| job.requeued(self.now)) else {
+        let Some((before, job, current)) = self.job(step, |job| job.requeue(self.now)) else {
             return Did::NotTried;
         };
         let end = AttemptEnd::Requeued { failure: sample::failure() };
@@ -293,8 +293,8 @@ impl Model {
     async fn end(&self, step: Step) -> Did {
         let now = self.now;
         let ended = self.job(step, |job| match (step.what, &job.run) {
-            (What::GiveUp, _) => job.given_up(sample::failure(), now),
-            (_, None) => Err(NotNow::LeaseLost),
+            (What::GiveUp, _) => job.fail(sample::failure(), now),
+            (_, None) => Err(TransitionRefusal::LeaseLost),
             (_, Some(_)) => {
                 let result = sample::result(1 + (step.way % 3) as u64);
                 let end = match step.way % 5 {
@@ -303,7 +303,7 @@ impl Model {
                     2 => End::Cancelled,
                     _ => End::Completed(result),
                 };
-                job.finished(&fence(job), &sample::finish(&format!("f{}", step.way)), end, now)
+                job.finish(&fence(job), &sample::finish(&format!("f{}", step.way)), end, now)
             }
         });
         let Some((before, job, current)) = ended else {
@@ -468,7 +468,7 @@ pub(crate) fn check_items(items: &Items) {
     for job in &jobs {
         let said = inputs.remove(job.id.as_str()).unwrap_or_default();
         assert_eq!(said, (1..=i64::from(job.inputs)).collect::<Vec<_>>(), "{}", job.id);
-        let stands = matches!(job.status, Status::AwaitingInput | Status::Paused);
+        let stands = matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused);
         let ticket = tickets.iter().find(|ticket| ticket.active_job.as_ref() == Some(&job.id));
         let says = ticket.is_some_and(|ticket| ticket.wanted.badge == Some(Badge::AiWaiting));
         assert_eq!(says, stands && ticket.is_some(), "{}", job.id);

@@ -7,10 +7,10 @@ mod single;
 
 use crate::sample::{self, at};
 use crate::world::{Ending, World, alone, count, fence, first_time, of_ticket, replace_text_by, requeue_of, written};
-use pullyard_domain::delivery::MOST_SEEN;
+use pullyard_domain::delivery::MAX_REPEATS;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::InstanceId;
-use pullyard_domain::job::{End, Job, Status};
+use pullyard_domain::job::{End, Job, JobStatus};
 use pullyard_domain::runner::{Presence, Runner};
 use pullyard_store::{Batch, Error, Proof, Registered, Snapshot, Trigger, Write};
 use std::collections::BTreeSet;
@@ -122,7 +122,7 @@ async fn racing_repeats_are_recorded_up_to_the_limit() {
     .await;
     let seen = world.store.delivery(&delivery.id).await.unwrap().unwrap().seen;
     let different: BTreeSet<_> = seen.iter().collect();
-    assert_eq!((seen.len(), different.len()), (MOST_SEEN, MOST_SEEN));
+    assert_eq!((seen.len(), different.len()), (MAX_REPEATS, MAX_REPEATS));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -130,11 +130,11 @@ async fn one_of_many_dispatches_is_counted() {
     let world = world().await;
     let job = world.triggered("APP-1").await;
     let answers = race(&world, |world, number| {
-        let started = job.dispatched(at(number as u64)).unwrap();
+        let started = job.begin_dispatch(at(number as u64)).unwrap();
         async move { world.store.update_job(&started).await }
     })
     .await;
-    let won = job.dispatched(at(winner(&answers) as u64)).unwrap();
+    let won = job.begin_dispatch(at(winner(&answers) as u64)).unwrap();
     assert_eq!(world.job(&job).await, Job { rev: job.rev + 1, ..won });
 }
 
@@ -143,7 +143,7 @@ async fn one_of_many_tasks_claims_a_job() {
     let world = world().await;
     let job = world.triggered("APP-1").await;
     let answers = race(&world, |world, number| {
-        let claimed = job.claimed(&sample::claim_by_task(&job, &format!("c{number}")), at(1)).unwrap();
+        let claimed = job.claim(&sample::claim_by_task(&job, &format!("c{number}")), at(1)).unwrap();
         async move { world.store.claim(&claimed).await }
     })
     .await;
@@ -162,7 +162,7 @@ async fn one_of_many_runners_claims_a_job_into_its_slot() {
         runners.push(world.registered(&sample::runner(&format!("runner-{number}"), 1)).await);
     }
     let answers = race(&world, |world, number| {
-        let claimed = job.claimed(&sample::claim_by(&runners[number], &job, "c1"), at(1)).unwrap();
+        let claimed = job.claim(&sample::claim_by(&runners[number], &job, "c1"), at(1)).unwrap();
         async move { world.store.claim(&claimed).await }
     })
     .await;
@@ -184,7 +184,7 @@ async fn racing_claims_never_exceed_the_slots_of_a_runner() {
     }
     let answers = race(&world, |world, number| {
         let job = &jobs[number];
-        let claimed = job.claimed(&sample::claim_by(&runner, job, &format!("c{number}")), at(1)).unwrap();
+        let claimed = job.claim(&sample::claim_by(&runner, job, &format!("c{number}")), at(1)).unwrap();
         async move { world.store.claim(&claimed).await }
     })
     .await;
@@ -192,7 +192,7 @@ async fn racing_claims_never_exceed_the_slots_of_a_runner() {
     for (number, job) in jobs.iter().enumerate() {
         let stored = world.job(job).await;
         let won = answers[number] == Write::Applied;
-        assert_eq!((stored.status == Status::Claimed, stored.rev), (won, 1 + u64::from(won)));
+        assert_eq!((stored.status == JobStatus::Claimed, stored.rev), (won, 1 + u64::from(won)));
         if won {
             claimed.insert(job.id.clone());
         }
@@ -205,7 +205,7 @@ async fn racing_claims_never_exceed_the_slots_of_a_runner() {
 async fn one_of_many_ends_requeues_and_updates_is_stored() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
-    let job = world.running_on(&runner, "APP-1", Status::Executing).await;
+    let job = world.running_on(&runner, "APP-1", JobStatus::Executing).await;
     let failing = Arc::new(world.ending(&job, crate::world::failed(), at(200)).await);
     let cancelling = Arc::new(world.ending(&job, End::Cancelled, at(200)).await);
     let answers = race(&world, |world, number| {
@@ -219,14 +219,15 @@ async fn one_of_many_ends_requeues_and_updates_is_stored() {
                     world.store.requeue(&job, &back, &attempt, Proof::Nothing).await
                 }
                 _ => {
-                    let next = job.progressed(&fence(&job), Status::Syncing, at(200)).unwrap();
+                    let next = job.advance(&fence(&job), JobStatus::Syncing, at(200)).unwrap();
                     world.store.update_job(&next).await
                 }
             }
         }
     })
     .await;
-    let expected = [Status::Failed, Status::Cancelled, Status::Ready, Status::Syncing][winner(&answers) % 4];
+    let expected =
+        [JobStatus::Failed, JobStatus::Cancelled, JobStatus::Ready, JobStatus::Syncing][winner(&answers) % 4];
     let stored = world.job(&job).await;
     assert_eq!((stored.status, stored.rev), (expected, job.rev + 1));
     let active = stored.status.is_active();
@@ -239,14 +240,14 @@ async fn one_of_many_ends_requeues_and_updates_is_stored() {
 async fn one_of_many_finishes_ends_a_job() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
-    let job = world.running_on(&runner, "APP-1", Status::Syncing).await;
+    let job = world.running_on(&runner, "APP-1", JobStatus::Syncing).await;
     let ending = world.completing(&job).await;
     let endings: Vec<_> = (0..RACERS)
         .map(|number| {
             let finish = sample::finish(&format!("f{number}"));
             let end = End::Completed(sample::result(7));
             Ending {
-                job: job.finished(&fence(&job), &finish, end, at(180)).unwrap(),
+                job: job.finish(&fence(&job), &finish, end, at(180)).unwrap(),
                 before: ending.before.clone(),
                 attempt: ending.attempt.clone(),
                 ticket: ending.ticket.clone(),
@@ -310,7 +311,7 @@ async fn one_of_many_queued_entries_is_stored_with_its_decision() {
     let entry = |number: usize| sample::event("APP-1", &format!("evt-{number}"), at(2), "AI Processing").entry();
     let answer = |number: usize| sample::refused(&format!("evt-{number}"), at(2));
     let answers = race(&world, |world, number| {
-        let (delivery, ticket) = (answer(number), seen.clone().waiting_with(entry(number)));
+        let (delivery, ticket) = (answer(number), seen.clone().hold_entry(entry(number)));
         async move { world.store.record_with_ticket(&delivery, &ticket).await }
     })
     .await;
@@ -441,7 +442,7 @@ async fn racing_claims_and_takeovers_keep_job_and_slot_consistent() {
     let job = world.created("one").await;
     let answers = race(&world, |world, number| {
         let (seen, process) = (runner.clone(), process(&runner, number));
-        let claimed = job.claimed(&sample::claim_by(&runner, &job, &format!("c{number}")), at(1)).unwrap();
+        let claimed = job.claim(&sample::claim_by(&runner, &job, &format!("c{number}")), at(1)).unwrap();
         async move {
             if number % 2 == 0 {
                 return world.store.claim(&claimed).await;

@@ -2,8 +2,10 @@
 
 use crate::sample::{self, at};
 use crate::world::{World, fence};
-use pullyard_domain::job::{Attempt, AttemptEnd, Input, Job, NotNow, Pause, Rest, Status, Yielded};
-use pullyard_domain::outcome::ticket_while;
+use pullyard_domain::job::{
+    AttemptEnd, AttemptRecord, Input, Job, JobStatus, Pause, SuspendReport, Suspension, TransitionRefusal,
+};
+use pullyard_domain::outcome::update_waiting_badge;
 use pullyard_domain::ticket::{Badge, Ticket};
 use pullyard_store::{Error, Proof, Rested, Store, Write};
 use pullyard_testkit::Fault;
@@ -14,7 +16,7 @@ use std::pin::Pin;
 pub(crate) struct Resting {
     pub(crate) before: Job,
     pub(crate) job: Job,
-    pub(crate) attempt: Option<Attempt>,
+    pub(crate) attempt: Option<AttemptRecord>,
     pub(crate) ticket: Option<Ticket>,
     pub(crate) input: Option<Input>,
 }
@@ -23,13 +25,13 @@ impl Resting {
     /// The items of the change from `before` to `job`, built from the current table.
     pub(crate) async fn of(world: &World, before: &Job, job: Job) -> Self {
         let ended = match job.status {
-            Status::AwaitingInput => AttemptEnd::Asked {},
+            JobStatus::AwaitingInput => AttemptEnd::Asked {},
             _ => AttemptEnd::Paused {},
         };
         let attempt = sample::attempt_of(before, ended, at(250)).filter(|_| job.run.is_none());
         let key = job.ticket.as_ref().expect("every job in this file has a ticket");
         let ticket = world.store.ticket(&job.project, key).await.unwrap();
-        let ticket = ticket.and_then(|ticket| ticket_while(&job, &ticket));
+        let ticket = ticket.and_then(|ticket| update_waiting_badge(&job, &ticket));
         Self { before: before.clone(), job, attempt, ticket, input: None }
     }
 
@@ -50,28 +52,28 @@ impl Resting {
     }
 }
 
-pub(crate) fn asks() -> Rest {
-    Rest::Asks { question: "Which list?".into() }
+pub(crate) fn asks() -> Suspension {
+    Suspension::Question { question: "Which list?".into() }
 }
 
-pub(crate) fn yielded(rest: Rest, inputs: u32, id: &str) -> Yielded {
-    Yielded { id: sample::finish(id), rest, agent: Some("command".into()), session: None, inputs }
+pub(crate) fn yielded(rest: Suspension, inputs: u32, id: &str) -> SuspendReport {
+    SuspendReport { id: sample::finish(id), suspension: rest, agent: Some("command".into()), session: None, inputs }
 }
 
 /// The runner returns its job at 250 s.
-pub(crate) async fn giving_back(world: &World, job: &Job, rest: Rest, inputs: u32) -> Resting {
-    let next = job.yielded(&fence(job), &yielded(rest, inputs, "y1"), at(250)).unwrap();
+pub(crate) async fn giving_back(world: &World, job: &Job, rest: Suspension, inputs: u32) -> Resting {
+    let next = job.suspend(&fence(job), &yielded(rest, inputs, "y1"), at(250)).unwrap();
     Resting::of(world, job, next).await
 }
 
-pub(crate) async fn give_back(world: &World, job: &Job, rest: Rest, inputs: u32) -> Result<Write, Error> {
+pub(crate) async fn give_back(world: &World, job: &Job, rest: Suspension, inputs: u32) -> Result<Write, Error> {
     giving_back(world, job, rest, inputs).await.write(&world.store).await
 }
 
 /// A user sends an input with this key.
 pub(crate) async fn telling(world: &World, job: &Job, by: &str, key: &str) -> Resting {
-    let next = job.told(at(300)).unwrap();
-    let input = job.input(by, &format!("{by} says so"), Some(key.into()), at(300));
+    let next = job.resume_with_input(at(300)).unwrap();
+    let input = job.new_input(by, &format!("{by} says so"), Some(key.into()), at(300));
     Resting { input: Some(input), ..Resting::of(world, job, next).await }
 }
 
@@ -91,10 +93,10 @@ pub(crate) fn answered<'a>(world: &'a World, ticket: &'a str) -> Pin<Box<dyn Fut
 
 /// A job that a user paused and its runner then returned.
 async fn paused(world: &World, ticket: &str) -> Job {
-    let job = world.running(ticket, Status::Executing).await;
-    world.applies(world.store.update_job(&job.paused(Pause::new("ann", at(240)), at(240)).unwrap())).await;
+    let job = world.running(ticket, JobStatus::Executing).await;
+    world.applies(world.store.update_job(&job.pause(Pause::new("ann", at(240)), at(240)).unwrap())).await;
     let job = world.job(&job).await;
-    world.applies(give_back(world, &job, Rest::Pauses, 0)).await;
+    world.applies(give_back(world, &job, Suspension::Pause, 0)).await;
     world.job(&job).await
 }
 
@@ -106,10 +108,10 @@ async fn badge(world: &World) -> Option<Badge> {
 async fn returned_job_frees_its_slot_and_marks_its_ticket() {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
-    let job = world.running_on(&runner, "APP-1", Status::Executing).await;
+    let job = world.running_on(&runner, "APP-1", JobStatus::Executing).await;
     world.applies(give_back(&world, &job, asks(), 0)).await;
     let asking = world.job(&job).await;
-    assert_eq!((asking.status, asking.question.unwrap().text.as_str()), (Status::AwaitingInput, "Which list?"));
+    assert_eq!((asking.status, asking.question.unwrap().text.as_str()), (JobStatus::AwaitingInput, "Which list?"));
     assert!(world.runner(&runner).await.slots.is_empty());
     assert_eq!(world.store.attempt(&job.id, 1).await.unwrap().unwrap().ended, AttemptEnd::Asked {});
     assert_eq!(badge(&world).await, Some(Badge::AiWaiting));
@@ -122,7 +124,7 @@ async fn answer_is_stored_with_its_question_and_resumes_the_job() {
     let asking = world.asking("APP-1").await;
     world.applies(tell(&world, &asking, "ann", "k1")).await;
     let job = world.job(&asking).await;
-    assert_eq!((job.status, job.inputs, job.question.as_ref()), (Status::Ready, 1, None));
+    assert_eq!((job.status, job.inputs, job.question.as_ref()), (JobStatus::Ready, 1, None));
     let inputs = world.store.inputs(&job.id, 0).await.unwrap();
     let said: Vec<_> = inputs.iter().map(|input| (input.seq, input.text.as_str(), input.question.as_deref())).collect();
     assert_eq!(said, [(1, "ann says so", Some("Which list?"))]);
@@ -154,16 +156,16 @@ async fn inputs_are_read_across_pages() {
 async fn pause_and_resume_change_the_badge_of_the_ticket() {
     let world = World::new().await;
     let still = paused(&world, "APP-1").await;
-    assert_eq!((still.status, badge(&world).await), (Status::Paused, Some(Badge::AiWaiting)));
-    let goes_on = Resting::of(&world, &still, still.continued(at(400)).unwrap()).await;
+    assert_eq!((still.status, badge(&world).await), (JobStatus::Paused, Some(Badge::AiWaiting)));
+    let goes_on = Resting::of(&world, &still, still.resume(at(400)).unwrap()).await;
     world.applies(goes_on.write(&world.store)).await;
-    assert_eq!((world.job(&still).await.status, badge(&world).await), (Status::Ready, None));
+    assert_eq!((world.job(&still).await.status, badge(&world).await), (JobStatus::Ready, None));
     // A job without a runner is paused without an attempt.
     let ready = world.job(&still).await;
-    let again = Resting::of(&world, &ready, ready.paused(Pause::new("bob", at(410)), at(410)).unwrap()).await;
+    let again = Resting::of(&world, &ready, ready.pause(Pause::new("bob", at(410)), at(410)).unwrap()).await;
     assert_eq!(again.attempt, None);
     world.applies(again.write(&world.store)).await;
-    assert_eq!((world.job(&still).await.status, badge(&world).await), (Status::Paused, Some(Badge::AiWaiting)));
+    assert_eq!((world.job(&still).await.status, badge(&world).await), (JobStatus::Paused, Some(Badge::AiWaiting)));
     world.whole().await;
 }
 
@@ -171,7 +173,7 @@ async fn pause_and_resume_change_the_badge_of_the_ticket() {
 async fn check_refused(spoil: impl AsyncFnOnce(&World, &Job)) {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
-    let job = world.running_on(&runner, "APP-1", Status::Executing).await;
+    let job = world.running_on(&runner, "APP-1", JobStatus::Executing).await;
     let write = giving_back(&world, &job, asks(), 0).await;
     spoil(&world, &job).await;
     world.refuses(write.write(&world.store)).await;
@@ -216,11 +218,11 @@ async fn answer_with_a_stored_number_is_refused() {
 async fn input_pause_and_resume_keep_the_slot() {
     let world = World::new().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
-    let job = world.running_on(&runner, "APP-1", Status::Executing).await;
+    let job = world.running_on(&runner, "APP-1", JobStatus::Executing).await;
     let slots = world.runner(&runner).await.slots;
     world.applies(tell(&world, &job, "ann", "k1")).await;
-    let pauses = |job: &Job| job.paused(Pause::new("ann", at(310)), at(310));
-    let goes_on = |job: &Job| job.continued(at(320));
+    let pauses = |job: &Job| job.pause(Pause::new("ann", at(310)), at(310));
+    let goes_on = |job: &Job| job.resume(at(320));
     for wants in [pauses, goes_on] {
         let job = world.job(&job).await;
         world.applies(Resting::of(&world, &job, wants(&job).unwrap()).await.write(&world.store)).await;
@@ -236,37 +238,40 @@ async fn second_answer_over_the_same_read_is_refused() {
     let second = telling(&world, &asking, "bob", "k2").await;
     world.applies(tell(&world, &asking, "ann", "k1")).await;
     world.refuses(second.write(&world.store)).await;
-    assert!(asking.told(at(300)).is_ok() && world.job(&asking).await.told(at(310)).is_ok());
+    assert!(asking.resume_with_input(at(300)).is_ok() && world.job(&asking).await.resume_with_input(at(310)).is_ok());
 }
 
 #[tokio::test]
 async fn repeated_yield_is_recognised_by_its_id() {
     let world = World::new().await;
-    let held = world.running("APP-1", Status::Executing).await;
+    let held = world.running("APP-1", JobStatus::Executing).await;
     world.applies(give_back(&world, &held, asks(), 0)).await;
     world.applies(tell(&world, &world.job(&held).await, "ann", "k1")).await;
     let job = world.job(&held).await;
     let job = world.claimed(&job, &sample::claim_by_task(&job, "c2")).await;
-    let again = job.yielded(&fence(&held), &yielded(asks(), 0, "y1"), at(400));
-    assert_eq!(again, Err(NotNow::Already));
+    let again = job.suspend(&fence(&held), &yielded(asks(), 0, "y1"), at(400));
+    assert_eq!(again, Err(TransitionRefusal::AlreadyDone));
 }
 
 #[tokio::test]
 async fn push_with_an_unread_input_is_refused() {
     let world = World::new().await;
-    let job = world.running("APP-1", Status::Executing).await;
-    let pushing = job.pushed(&fence(&job), 0, at(250)).unwrap();
+    let job = world.running("APP-1", JobStatus::Executing).await;
+    let pushing = job.begin_push(&fence(&job), 0, at(250)).unwrap();
     world.applies(tell(&world, &job, "ann", "k1")).await;
     world.refuses(world.store.update_job(&pushing)).await;
     let job = world.job(&job).await;
-    assert_eq!(job.pushed(&fence(&job), 0, at(250)), Err(NotNow::NewerInput));
+    assert_eq!(job.begin_push(&fence(&job), 0, at(250)), Err(TransitionRefusal::NewerInput));
     // The acknowledgement of inputs is also written over the revision read.
-    let heard = job.hears(&fence(&job), 1).unwrap();
+    let heard = job.acknowledge_inputs(&fence(&job), 1).unwrap();
     world.applies(tell(&world, &job, "bob", "k2")).await;
     world.refuses(world.store.update_job(&heard)).await;
     let job = world.job(&job).await;
-    world.applies(world.store.update_job(&job.hears(&fence(&job), 1).unwrap())).await;
+    world.applies(world.store.update_job(&job.acknowledge_inputs(&fence(&job), 1).unwrap())).await;
     let job = world.job(&job).await;
-    assert_eq!((job.inputs, job.heard, job.hears(&fence(&job), 1)), (2, 1, Err(NotNow::Already)));
+    assert_eq!(
+        (job.inputs, job.heard, job.acknowledge_inputs(&fence(&job), 1)),
+        (2, 1, Err(TransitionRefusal::AlreadyDone))
+    );
     world.whole().await;
 }

@@ -4,10 +4,10 @@ use crate::races::{RACERS, race, winner};
 use crate::reviews::{self, Revising, absorbed, held, id, refused, remember, review, review_id, waits, waits_for};
 use crate::sample::{self, at};
 use crate::world::{Ending, World};
-use pullyard_domain::job::{Cancel, Job, Want};
-use pullyard_domain::outcome::{pull_request_after, ticket_after};
+use pullyard_domain::job::{Cancel, DesiredState, Job};
+use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_job};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
-use pullyard_domain::review::{Review, ReviewState, covered};
+use pullyard_domain::review::{Review, ReviewState, covered_reviews};
 use pullyard_store::Write;
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ async fn linked() -> Arc<World> {
 /// All items of the end of an unclaimed revise job.
 async fn giving_up(world: &World, job: &Job) -> Ending {
     let before = world.job(job).await;
-    let ended = before.given_up(before.context_unavailable(1), at(300)).unwrap();
+    let ended = before.fail(before.context_failure(1), at(300)).unwrap();
     Ending {
         attempt: None,
-        ticket: Some(ticket_after(&ended, &world.ticket("APP-1").await)),
-        pull_request: Some(pull_request_after(&ended, &world.pull_request().await)),
-        returned: ended.returned(),
+        ticket: Some(ticket_after_job(&ended, &world.ticket("APP-1").await)),
+        pull_request: Some(pull_request_after_revision(&ended, &world.pull_request().await)),
+        returned: ended.refund(),
         before,
         job: ended,
     }
@@ -86,7 +86,7 @@ async fn racing_reviews_during_a_job_are_all_remembered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn review_is_remembered_once_by_many_callers() {
     let world = linked().await;
-    let marked = world.ticket("APP-1").await.remembering(&id(), at(500));
+    let marked = world.ticket("APP-1").await.schedule_review(&id(), at(500));
     let answers = race(&world, |world, _| {
         let marked = marked.clone();
         async move { world.store.remember_review(&waits("r1"), &held("r1"), &marked).await }
@@ -169,7 +169,7 @@ async fn review_absorbed_during_a_start_is_covered_by_that_job() {
             answers.iter().enumerate().filter(|(at, answer)| at % 2 == odd && **answer == Write::Applied).count()
         };
         let all = world.store.reviews(&id()).await.unwrap();
-        let covers = covered(&revising.job.id, &all).len();
+        let covers = covered_reviews(&revising.job.id, &all).len();
         assert_eq!((won(0), covers), (1, 1 + won(1)), "{all:?}");
         let state = if won(1) == 1 { absorbed("r2") } else { ReviewState::Deferred {} };
         assert_eq!(world.state("r1").await, state);
@@ -197,21 +197,21 @@ async fn absorbing_and_refusing_the_newest_exclude_each_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn stale_settle_never_removes_the_mark() {
     let world = linked().await;
-    let seen = world.ticket("APP-1").await.remembering(&id(), at(0));
+    let seen = world.ticket("APP-1").await.schedule_review(&id(), at(0));
     world.applies(world.store.update_ticket(&seen)).await;
     let seen = world.ticket("APP-1").await;
     let answers = race(&world, |world, number| {
         let seen = seen.clone();
         async move {
             match number % 2 {
-                0 => world.store.update_ticket(&seen.without_deferred(&id())).await,
-                _ => world.store.update_ticket(&seen.remembering(&id(), at(0))).await,
+                0 => world.store.update_ticket(&seen.clear_deferred(&id())).await,
+                _ => world.store.update_ticket(&seen.schedule_review(&id(), at(0))).await,
             }
         }
     })
     .await;
     let marked = winner(&answers) % 2 == 1;
-    assert_eq!(world.ticket("APP-1").await.defers(&id()), marked, "only the winner changed the mark");
+    assert_eq!(world.ticket("APP-1").await.has_deferred(&id()), marked, "only the winner changed the mark");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -256,8 +256,8 @@ async fn absorbed_review_is_refused_or_covered_with_its_newest() {
     assert_eq!(won(0), 1, "the newest review got its job");
     let all = world.store.reviews(&id()).await.unwrap();
     match world.state("r1").await {
-        state if state == refused() => assert_eq!((won(1), covered(&revising.job.id, &all).len()), (1, 1)),
-        state => assert_eq!((state, won(1), covered(&revising.job.id, &all).len()), (absorbed("r2"), 0, 2)),
+        state if state == refused() => assert_eq!((won(1), covered_reviews(&revising.job.id, &all).len()), (1, 1)),
+        state => assert_eq!((state, won(1), covered_reviews(&revising.job.id, &all).len()), (absorbed("r2"), 0, 2)),
     }
 }
 
@@ -302,7 +302,7 @@ async fn one_of_many_call_offs_closes_the_pull_request() {
     let by = |number: usize| Cancel::new(&format!("ann-{number}"), None, at(9));
     let head = |number: usize| format!("{number:040x}");
     let answers = race(&world, |world, number| {
-        let next = Job { want: Want::Cancel, cancel: Some(by(number)), ..job.clone() };
+        let next = Job { want: DesiredState::Cancel, cancel: Some(by(number)), ..job.clone() };
         let closed = PullRequest { state: PullRequestState::Closed, head: head(number), ..seen.clone() };
         async move { world.store.call_off(&next, &closed).await }
     })

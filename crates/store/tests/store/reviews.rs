@@ -12,7 +12,7 @@ use crate::world::World;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
 use pullyard_domain::id::{DeliveryId, JobId, ReviewId};
-use pullyard_domain::job::{Job, Plan, Revision, plan_revision};
+use pullyard_domain::job::{Job, JobPlan, RevisionPlan, plan_revision};
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::{Author, Review, ReviewState};
@@ -68,7 +68,7 @@ fn reason() -> Reason {
 
 pub(crate) fn entry(name: &str, reason: Reason) -> Delivery {
     Delivery {
-        id: DeliveryId::of_review(&sample::project(), &id(), &review_id(name)),
+        id: DeliveryId::for_review(&sample::project(), &id(), &review_id(name)),
         source: Source::Webhook,
         reason,
         review: Some(ReviewSubject {
@@ -90,7 +90,7 @@ pub(crate) fn held(name: &str) -> Delivery {
 /// Remembers a review over the current ticket.
 pub(crate) async fn remember(store: &Store, review: &Review, delivery: &Delivery) -> Result<Write, Error> {
     let ticket = store.ticket(&review.project, &review.ticket).await?.expect("the ticket is stored");
-    store.remember_review(review, delivery, &ticket.remembering(&review.pull_request, at(500))).await
+    store.remember_review(review, delivery, &ticket.schedule_review(&review.pull_request, at(500))).await
 }
 
 /// A refused review that waits for this job again.
@@ -109,8 +109,8 @@ pub(crate) struct Revising {
 impl Revising {
     pub(crate) async fn of(world: &World, name: &str) -> Self {
         let (ticket, linked) = (world.ticket("APP-1").await, world.pull_request().await);
-        let job = JobId::of_review(&linked.id, &review_id(name));
-        let plan = Plan {
+        let job = JobId::for_review(&linked.id, &review_id(name));
+        let plan = JobPlan {
             id: job.clone(),
             project: &sample::project(),
             settings: &Settings::default(),
@@ -119,7 +119,7 @@ impl Revising {
             labels: &BTreeSet::new(),
             now: at(100),
         };
-        let revision = Revision { review: &review_id(name), head: None };
+        let revision = RevisionPlan { review: &review_id(name), head: None };
         let (job_made, ticket, pull_request) = plan_revision(&plan, &ticket, &linked, revision);
         let review = review(name, ReviewState::Started { job });
         Self { job: job_made, ticket, pull_request, review }
@@ -185,7 +185,7 @@ impl World {
     }
 
     async fn entry(&self, name: &str) -> Delivery {
-        let id = DeliveryId::of_review(&sample::project(), &id(), &review_id(name));
+        let id = DeliveryId::for_review(&sample::project(), &id(), &review_id(name));
         self.store.delivery(&id).await.unwrap().expect("the ledger entry is stored")
     }
 }
@@ -222,7 +222,7 @@ async fn review_and_ticket_mark_are_written_atomically() {
     let world = World::with_linked().await;
     let read = world.ticket("APP-1").await;
     world.remembers(&["r1"]).await;
-    let marked = read.remembering(&id(), at(500));
+    let marked = read.schedule_review(&id(), at(500));
     world.refuses(world.store.remember_review(&waits("r2"), &held("r2"), &marked)).await;
     assert_eq!(world.store.review(&id(), &review_id("r2")).await.unwrap(), None);
     assert_eq!(world.store.delivery(&held("r2").id).await.unwrap(), None);

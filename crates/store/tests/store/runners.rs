@@ -5,8 +5,8 @@ use crate::sample::{self, at};
 use crate::world::{World, failed, first_time};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClaimId, InstanceId};
-use pullyard_domain::job::Status;
-use pullyard_domain::runner::{CLAIMS_KEPT, Drain, Presence, Profile, Runner, Slot};
+use pullyard_domain::job::JobStatus;
+use pullyard_domain::runner::{Drain, MIN_REMEMBERED_CLAIMS, Presence, Profile, Runner, Slot};
 use pullyard_store::Registered;
 
 fn profile(runner: &Runner) -> Profile {
@@ -86,7 +86,7 @@ async fn takeover_over_a_new_slot_is_refused() {
     let old = world.registered(&sample::runner("kite", 2)).await;
     let profile = sample::profile(&old, &old.name);
     let new = next_process(&old);
-    let job = world.running_on(&old, "APP-1", Status::Claimed).await;
+    let job = world.running_on(&old, "APP-1", JobStatus::Claimed).await;
     world.refuses(world.store.register(&takeover(&old, &new, &profile))).await;
 
     let seen = world.runner(&old).await;
@@ -100,7 +100,7 @@ async fn takeover_over_a_freed_slot_is_refused() {
     let world = World::new().await;
     let old = world.registered(&sample::runner("kite", 2)).await;
     let profile = profile(&old);
-    let job = world.running_on(&old, "APP-1", Status::Executing).await;
+    let job = world.running_on(&old, "APP-1", JobStatus::Executing).await;
     let seen = world.runner(&old).await;
     world.applies(world.store.end(&world.ending(&job, failed(), at(300)).await.ended())).await;
     world.refuses(world.store.register(&takeover(&seen, &next_process(&seen), &profile))).await;
@@ -154,9 +154,9 @@ fn named(claims: std::ops::Range<usize>) -> Vec<ClaimId> {
 #[tokio::test]
 async fn heartbeat_removes_only_the_oldest_claims_it_read() {
     let world = World::new().await;
-    let claims = named(100..100 + CLAIMS_KEPT + 2);
+    let claims = named(100..100 + MIN_REMEMBERED_CLAIMS + 2);
     let seen = world.registered(&Runner { claims, ..sample::runner("kite", 1) }).await;
-    let newest = world.running_on(&seen, "APP-1", Status::Claimed).await.run.unwrap().claim;
+    let newest = world.running_on(&seen, "APP-1", JobStatus::Claimed).await.run.unwrap().claim;
     let heard = |secs| Runner { last_heartbeat: at(secs), claims: seen.claims[2..].to_vec(), ..seen.clone() };
     world.applies(world.store.heartbeat(&seen, &heard(30))).await;
     let kept = [&seen.claims[2..], &[newest]].concat();
@@ -169,7 +169,7 @@ async fn heartbeat_removes_only_the_oldest_claims_it_read() {
 #[tokio::test]
 async fn heartbeat_that_removes_no_claim_ignores_other_removals() {
     let world = World::new().await;
-    let claims = named(100..100 + CLAIMS_KEPT + 2);
+    let claims = named(100..100 + MIN_REMEMBERED_CLAIMS + 2);
     let seen = world.registered(&Runner { claims, ..sample::runner("kite", 1) }).await;
     let heard = |secs, claims: &[ClaimId]| Runner { last_heartbeat: at(secs), claims: claims.to_vec(), ..seen.clone() };
     world.applies(world.store.heartbeat(&seen, &heard(30, &seen.claims[2..]))).await;
@@ -185,7 +185,7 @@ async fn takeover_over_a_job_that_came_and_went_is_refused() {
     let profile = sample::profile(&old, &old.name);
     for _ in 0..2 {
         let seen = world.runner(&old).await;
-        let job = world.running_on(&seen, &format!("APP-{}", seen.claims.len()), Status::Claimed).await;
+        let job = world.running_on(&seen, &format!("APP-{}", seen.claims.len()), JobStatus::Claimed).await;
         let slot = world.runner(&old).await.slots[&job.id].clone();
         world.applies(world.store.drop_slot(&seen, &job.id, &slot)).await;
         world.refuses(world.store.register(&takeover(&seen, &next_process(&seen), &profile))).await;

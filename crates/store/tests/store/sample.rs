@@ -2,19 +2,19 @@
 
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
-use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::hook::look::Look;
+use pullyard_domain::hook::look::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{
     ClaimId, DeliveryId, EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, RunnerId,
     TicketKey,
 };
 use pullyard_domain::job::{
-    Attempt, AttemptEnd, Claim, Job, JobResult, Kind, Plan, plan_for_ticket, plan_without_ticket,
+    AttemptEnd, AttemptRecord, Claim, Job, JobKind, JobPlan, JobResult, plan_for_ticket, plan_without_ticket,
 };
 use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Project, Repository, Settings};
 use pullyard_domain::prompt::Context;
@@ -61,7 +61,7 @@ pub(crate) fn repository(id: u64, name: &str) -> Repository {
         clone_url: format!("https://forge.example/{name}.git"),
         agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into(), "--go".into()], model: None },
         workflows: false,
-        commands: OwnCommands::default(),
+        commands: CommandOverrides::default(),
     }
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn forge(id: &str) -> Integration {
 
 /// A ticket in the trigger status that is not stored yet.
 pub(crate) fn ticket(key: &str) -> Ticket {
-    Ticket::first_seen(project(), ticket_key(key), Settings::default().statuses.trigger, at(0), Some(event_id("evt-0")))
+    Ticket::new(project(), ticket_key(key), Settings::default().statuses.trigger, at(0), Some(event_id("evt-0")))
 }
 
 pub(crate) fn event(key: &str, id: &str, occurred_at: Timestamp, status: &str) -> TicketEvent {
@@ -105,12 +105,12 @@ pub(crate) fn event(key: &str, id: &str, occurred_at: Timestamp, status: &str) -
 }
 
 pub(crate) fn job_id(name: &str) -> JobId {
-    JobId::of_request(&project(), "test", name)
+    JobId::for_request(&project(), "test", name)
 }
 
-fn with_plan<T>(name: &str, compute: Compute, now: Timestamp, make: impl FnOnce(&Plan<'_>) -> T) -> T {
+fn with_plan<T>(name: &str, compute: Compute, now: Timestamp, make: impl FnOnce(&JobPlan<'_>) -> T) -> T {
     let settings = Settings { compute, ..Settings::default() };
-    make(&Plan {
+    make(&JobPlan {
         id: job_id(name),
         project: &project(),
         settings: &settings,
@@ -151,7 +151,7 @@ pub(crate) fn accepted(job: &Job) -> Delivery {
 /// A decision without a job, which a later decision may replace.
 pub(crate) fn refused(event: &str, at: Timestamp) -> Delivery {
     Delivery {
-        id: DeliveryId::of_ticket_event(&project(), &event_id(event)),
+        id: DeliveryId::for_ticket_event(&project(), &event_id(event)),
         project: project(),
         source: Source::Board,
         event: event_id(event),
@@ -172,7 +172,7 @@ pub(crate) fn request(key: &str, at: Timestamp) -> Request {
 /// An online runner with `max` slots and its first process.
 pub(crate) fn runner(name: &str, max: u32) -> Runner {
     Runner {
-        id: RunnerId::of("token", name),
+        id: RunnerId::for_registration("token", name),
         name: name.into(),
         token: "token".into(),
         status: Presence::Online,
@@ -244,12 +244,12 @@ pub(crate) fn pull_request(job: &Job, number: u64) -> PullRequest {
         url: made.url,
         branch: made.branch,
         head: made.head,
-        ..PullRequest::linked(id, job.project.clone(), job.ticket.clone(), Some(job.id.clone()))
+        ..PullRequest::new(id, job.project.clone(), job.ticket.clone(), Some(job.id.clone()))
     }
 }
 
-pub(crate) fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<Attempt> {
-    Some(Attempt {
+pub(crate) fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<AttemptRecord> {
+    Some(AttemptRecord {
         job: before.id.clone(),
         number: before.attempt,
         run: before.run.clone().filter(|_| before.status.is_active())?,
@@ -263,7 +263,7 @@ pub(crate) fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Opt
 pub(crate) fn context(words: &str) -> Context {
     Context {
         v: 1,
-        kind: Kind::Implement,
+        kind: JobKind::Implement,
         ticket: None,
         instructions: Some(words.into()),
         repository: repository(99, "acme/app"),
@@ -300,7 +300,7 @@ pub(crate) fn poll(rev: u64) -> Poll {
         ingress: Ingress::Poll,
         gone_at: None,
         next: at(60),
-        look: Look::default(),
+        look: PollProgress::default(),
         tries: 0,
         not_before: None,
         rev,

@@ -2,7 +2,7 @@
 
 use crate::sample::{self, at};
 use crate::world::{World, first_time, of_ticket};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_store::{Error, Snapshot, Write};
 use pullyard_testkit::Fault;
 
@@ -27,7 +27,7 @@ async fn about_to_claim() -> (World, pullyard_domain::job::Job) {
     let world = World::calm().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
     let job = world.triggered("APP-1").await;
-    let claimed = job.claimed(&sample::claim_by(&runner, &job, "c1"), at(1)).unwrap();
+    let claimed = job.claim(&sample::claim_by(&runner, &job, "c1"), at(1)).unwrap();
     world.faults.calls(TRANSACTION);
     (world, claimed)
 }
@@ -73,7 +73,7 @@ async fn resent_transaction_recognises_its_effect_on_any_item() {
     }
     let is_heard = async {
         let mut looks = 0;
-        while world.job(&claimed).await.status != Status::Claimed {
+        while world.job(&claimed).await.status != JobStatus::Claimed {
             looks += 1;
             assert!(looks < 10_000, "the first try took effect");
         }
@@ -177,7 +177,7 @@ async fn plain_write_retries_a_transaction_conflict() {
     let job = world.triggered("APP-1").await;
     let conflict = || Fault::error(400, "TransactionConflictException");
     world.faults.next(PUT, conflict());
-    world.applies(world.store.update_job(&job.dispatched(at(1)).unwrap())).await;
+    world.applies(world.store.update_job(&job.begin_dispatch(at(1)).unwrap())).await;
     world.faults.next(UPDATE, conflict());
     let event = sample::event("APP-1", "evt-1", at(1), "Todo");
     assert_eq!(world.store.snapshot(&event).await.unwrap(), Snapshot::Stored);
@@ -191,7 +191,7 @@ async fn plain_write_with_permanent_conflict_is_contended() {
     let job = world.triggered("APP-1").await;
     let before = world.items().await;
     world.faults.always(PUT, Fault::error(400, "TransactionConflictException"));
-    check_contended(world.store.update_job(&job.dispatched(at(1)).unwrap()).await);
+    check_contended(world.store.update_job(&job.begin_dispatch(at(1)).unwrap()).await);
     assert_eq!(world.items().await, before);
 }
 

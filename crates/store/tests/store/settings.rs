@@ -4,11 +4,11 @@ use crate::sample;
 use crate::world::World;
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::auth::Auth;
-use pullyard_domain::breaker::KeyOf;
+use pullyard_domain::breaker::KeyOwner;
 use pullyard_domain::hook::Poll;
 use pullyard_domain::id::{ClassId, RepositoryName};
 use pullyard_domain::project::{Account, Integration, Project, Repository, Settings};
-use pullyard_domain::select::Needs;
+use pullyard_domain::select::ClassRequirements;
 use pullyard_store::Removal;
 use std::collections::BTreeSet;
 
@@ -340,12 +340,12 @@ async fn context_is_named_by_its_content() {
 async fn class_is_stored_once_and_never_changed() {
     let world = World::new().await;
     let labels = BTreeSet::from(["gpu".to_owned()]);
-    let class = ClassId::of("acme", "command", &labels);
-    let needs = Needs { capability: "command".into(), labels, key: KeyOf::Runner };
+    let class = ClassId::for_runner_key("acme", "command", &labels);
+    let needs = ClassRequirements { capability: "command".into(), labels, key: KeyOwner::Runner };
     world.store.note_class(&sample::project(), &class, &needs).await.unwrap();
     let noted = world.items().await;
     assert_eq!(noted.len(), 1);
-    let other = Needs { capability: "codex".into(), ..needs };
+    let other = ClassRequirements { capability: "codex".into(), ..needs };
     world.store.note_class(&sample::project(), &class, &other).await.unwrap();
     assert_eq!(world.items().await, noted);
 }

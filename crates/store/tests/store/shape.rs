@@ -8,14 +8,14 @@ use crate::hooks::hook;
 use crate::sample::{self, at};
 use crate::world::{Item, Items, World, alone, count, of_ticket};
 use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::breaker::KeyOf;
+use pullyard_domain::breaker::KeyOwner;
 use pullyard_domain::budget::Budget;
 use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::{ClassId, IntegrationId, ProjectId};
-use pullyard_domain::job::{Job, Status};
+use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::review::Review;
 use pullyard_domain::runner::Runner;
-use pullyard_domain::select::Needs;
+use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Badge;
 use pullyard_store::{Batch, Request, Rotation, Sweeps, Trigger, WorkKey};
 use std::collections::{BTreeSet, HashSet};
@@ -56,7 +56,7 @@ async fn hostile_ticket_keys_stay_distinct_and_readable() {
     let mut expected = HashSet::new();
     for key in hostile() {
         let mut ticket = sample::ticket(&key);
-        ticket.want(None, Some(Badge::AiFailed), None);
+        ticket.request_state(None, Some(Badge::AiFailed), None);
         world.applies(world.store.update_ticket(&ticket)).await;
         let event = sample::event(&key, "evt-0", at(1), "Todo");
         world.store.store_text(&event).await.unwrap();
@@ -169,11 +169,11 @@ async fn settings(world: &World) {
     world.applies(world.store.put_token(&sample::token("abc", "laptop"))).await;
     world.applies(world.store.note_token_use("abc", at(5))).await;
     world.applies(world.store.use_sign_in("one", at(600))).await;
-    let (class, labels) = (ClassId::of("acme", "command", &BTreeSet::new()), BTreeSet::new());
+    let (class, labels) = (ClassId::for_runner_key("acme", "command", &BTreeSet::new()), BTreeSet::new());
     let capability = "command".into();
     world
         .store
-        .note_class(&sample::project(), &class, &Needs { capability, labels, key: KeyOf::Runner })
+        .note_class(&sample::project(), &class, &ClassRequirements { capability, labels, key: KeyOwner::Runner })
         .await
         .unwrap();
 }
@@ -198,7 +198,7 @@ async fn triggered(world: &World) -> (Runner, Job) {
     };
     world.applies(world.store.trigger(&trigger)).await;
     let mut refused = sample::refused("evt-2", at(2));
-    refused.facts = Some(pullyard_domain::facts::Recorded {
+    refused.facts = Some(pullyard_domain::facts::RecordedFacts {
         v: 1,
         decided_at: at(2),
         occurred_at: at(1),
@@ -225,24 +225,24 @@ async fn attempts(world: &World, runner: &Runner, job: Job) {
     let batch = Batch { job: &job.id, attempt: 1, first: 1, at: at(60), events: &["event"] };
     world.applies(world.store.store_events(&batch)).await;
     let job = world.claimed(&world.job(&job).await, &sample::claim_by(runner, &job, "c1")).await;
-    let job = world.progressed(&job, Status::Executing).await;
+    let job = world.progressed(&job, JobStatus::Executing).await;
     world.requeued(&job).await;
     world.applies(world.store.note_late_result(&job.id, 1, &sample::result(7))).await;
     let job = world.claimed(&world.job(&job).await, &sample::claim_by(runner, &world.job(&job).await, "c2")).await;
-    let job = world.progressed(&job, Status::Syncing).await;
+    let job = world.progressed(&job, JobStatus::Syncing).await;
     let ending = world.completing(&job).await;
     world.applies(world.store.end(&ending.ended())).await;
 }
 
 async fn others(world: &World, runner: &Runner) {
-    let job = world.running("APP-2", Status::Executing).await;
+    let job = world.running("APP-2", JobStatus::Executing).await;
     let ending = world.ending(&job, crate::world::failed(), at(300)).await;
     world.applies(world.store.end(&ending.ended())).await;
-    world.running_on(runner, "APP-3", Status::Syncing).await;
+    world.running_on(runner, "APP-3", JobStatus::Syncing).await;
     let answered = crate::rests::answered(world, "APP-4").await;
     let claimed = world.claimed(&answered, &sample::claim_by_task(&answered, "c2")).await;
-    let working = world.progressed(&claimed, Status::Executing).await;
-    let heard = working.hears(&crate::world::fence(&working), 1).unwrap();
+    let working = world.progressed(&claimed, JobStatus::Executing).await;
+    let heard = working.acknowledge_inputs(&crate::world::fence(&working), 1).unwrap();
     world.applies(world.store.update_job(&heard)).await;
     let (waits, held) = (crate::reviews::waits("r1"), crate::reviews::held("r1"));
     world.applies(crate::reviews::remember(&world.store, &waits, &held)).await;
@@ -395,7 +395,7 @@ async fn rotation_and_breaker_expire_with_their_end() {
     let open = shut(&world, "codex").await;
     let end = async |pk: &str| count(&world.item(pk, "").await, "expires");
     assert_eq!(end("ROTATION#").await, Some(rotation().until.millis() / 1_000));
-    assert_eq!(end("BREAKER#").await, Some(open.forgotten().millis() / 1_000));
+    assert_eq!(end("BREAKER#").await, Some(open.expires_at().millis() / 1_000));
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ async fn ticket_is_replaced_over_the_rev_read() {
     let new = sample::ticket("APP-1");
     world.applies(world.store.update_ticket(&new)).await;
     let mut seen = world.ticket("APP-1").await;
-    seen.want(None, Some(Badge::AiFailed), None);
+    seen.request_state(None, Some(Badge::AiFailed), None);
     world.applies(world.store.update_ticket(&seen)).await;
     seen.rev += 1;
     assert_eq!(world.ticket("APP-1").await, seen);

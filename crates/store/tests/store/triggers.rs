@@ -172,7 +172,7 @@ async fn second_job_needs_the_end_of_the_first() {
 
 impl World {
     async fn ticket_of_running_job(&self) -> Ticket {
-        self.running("APP-1", pullyard_domain::job::Status::Syncing).await;
+        self.running("APP-1", pullyard_domain::job::JobStatus::Syncing).await;
         self.ticket("APP-1").await
     }
 

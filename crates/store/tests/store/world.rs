@@ -8,12 +8,12 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::HttpClient;
 use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::budget::Returned;
+use pullyard_domain::budget::Refund;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{Attempt, AttemptEnd, Claim, End, Fence, Job, Rest, Status};
-use pullyard_domain::outcome::{link_of, ticket_after};
+use pullyard_domain::job::{AttemptEnd, AttemptRecord, Claim, End, Fence, Job, JobStatus, Suspension};
+use pullyard_domain::outcome::{pull_request_link, ticket_after_job};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::runner::{Profile, Runner};
 use pullyard_domain::ticket::Ticket;
@@ -180,7 +180,7 @@ impl World {
         let jobs: Vec<Job> = of("JOB").map(decoded).collect();
         let mut days = BTreeMap::<String, [i128; 3]>::new();
         for (job, reserved) in jobs.iter().filter_map(|job| Some((job, job.reserved?))) {
-            let returned = job.returned();
+            let returned = job.refund();
             let spent = returned.as_ref().map_or(0, |returned| i128::from(returned.spent_usd_micros));
             let taken = returned.as_ref().map_or(i128::from(reserved.usd_micros), |_| spent);
             let count = 1 - returned.map_or(0, |returned| i128::from(returned.jobs));
@@ -273,17 +273,17 @@ impl World {
     }
 
     pub(crate) async fn claimed(&self, job: &Job, claim: &Claim) -> Job {
-        let claimed = job.claimed(claim, sample::at(60)).unwrap();
+        let claimed = job.claim(claim, sample::at(60)).unwrap();
         self.applies(self.store.claim(&claimed)).await;
         self.job(job).await
     }
 
     /// Moves a claimed job through its phases up to this one.
-    pub(crate) async fn progressed(&self, job: &Job, to: Status) -> Job {
+    pub(crate) async fn progressed(&self, job: &Job, to: JobStatus) -> Job {
         let mut job = job.clone();
-        for phase in [Status::Preparing, Status::Executing, Status::Syncing] {
+        for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
             if job.status < to {
-                let next = job.progressed(&fence(&job), phase, sample::at(120)).unwrap();
+                let next = job.advance(&fence(&job), phase, sample::at(120)).unwrap();
                 self.applies(self.store.update_job(&next)).await;
                 job = self.job(&job).await;
             }
@@ -293,7 +293,7 @@ impl World {
     }
 
     /// A job of the ticket in this phase, on a Fargate task.
-    pub(crate) async fn running(&self, ticket: &str, phase: Status) -> Job {
+    pub(crate) async fn running(&self, ticket: &str, phase: JobStatus) -> Job {
         let job = self.triggered(ticket).await;
         let claim = sample::claim_by_task(&job, "c1");
         let job = self.claimed(&job, &claim).await;
@@ -301,7 +301,7 @@ impl World {
     }
 
     /// A job of the ticket in this phase, on this registered runner.
-    pub(crate) async fn running_on(&self, runner: &Runner, ticket: &str, phase: Status) -> Job {
+    pub(crate) async fn running_on(&self, runner: &Runner, ticket: &str, phase: JobStatus) -> Job {
         let job = self.triggered(ticket).await;
         let claim = sample::claim_by(runner, &job, &format!("claim-{ticket}"));
         let job = self.claimed(&job, &claim).await;
@@ -311,8 +311,8 @@ impl World {
     /// All items of a job's end, built from the current table.
     pub(crate) async fn ending(&self, before: &Job, end: End, now: Timestamp) -> Ending {
         let job = match (before.status.is_active(), end) {
-            (true, end) => before.finished(&fence(before), &sample::finish("f1"), end, now),
-            (false, End::Failed(failure, _)) => before.given_up(failure, now),
+            (true, end) => before.finish(&fence(before), &sample::finish("f1"), end, now),
+            (false, End::Failed(failure, _)) => before.fail(failure, now),
             (false, end) => panic!("an unclaimed job cannot end like this: {end:?}"),
         };
         self.ending_as(before, job.unwrap(), now).await
@@ -324,7 +324,7 @@ impl World {
             None => None,
         };
         let mut pull_request = None;
-        if let (Some(link), Some(result)) = (link_of(&job), &job.result) {
+        if let (Some(link), Some(result)) = (pull_request_link(&job), &job.result) {
             let stored = self.store.pull_request(&link.id).await.unwrap();
             let (project, ticket) = (job.project.clone(), job.ticket.clone());
             pull_request = Some(PullRequest {
@@ -332,14 +332,14 @@ impl World {
                 branch: link.branch,
                 head: result.head.clone(),
                 rev: stored.map_or(0, |stored| stored.rev),
-                ..PullRequest::linked(link.id, project, ticket, Some(job.id.clone()))
+                ..PullRequest::new(link.id, project, ticket, Some(job.id.clone()))
             });
         }
         Ending {
             before: before.clone(),
             attempt: sample::attempt_of(before, job.attempt_end(), now),
-            ticket: ticket.map(|ticket| ticket_after(&job, &ticket)),
-            returned: job.returned(),
+            ticket: ticket.map(|ticket| ticket_after_job(&job, &ticket)),
+            returned: job.refund(),
             job,
             pull_request,
         }
@@ -352,8 +352,8 @@ impl World {
 
     /// A job of the ticket whose agent has a question.
     pub(crate) async fn asking(&self, ticket: &str) -> Job {
-        let job = self.running(ticket, Status::Executing).await;
-        let rest = Rest::Asks { question: "Which list?".into() };
+        let job = self.running(ticket, JobStatus::Executing).await;
+        let rest = Suspension::Question { question: "Which list?".into() };
         self.applies(crate::rests::give_back(self, &job, rest, 0)).await;
         self.job(&job).await
     }
@@ -369,10 +369,10 @@ impl World {
 pub(crate) struct Ending {
     pub(crate) before: Job,
     pub(crate) job: Job,
-    pub(crate) attempt: Option<Attempt>,
+    pub(crate) attempt: Option<AttemptRecord>,
     pub(crate) ticket: Option<Ticket>,
     pub(crate) pull_request: Option<PullRequest>,
-    pub(crate) returned: Option<Returned>,
+    pub(crate) returned: Option<Refund>,
 }
 
 impl Ending {
@@ -389,11 +389,11 @@ impl Ending {
     }
 }
 
-pub(crate) fn requeue_of(before: &Job) -> (Job, Attempt) {
+pub(crate) fn requeue_of(before: &Job) -> (Job, AttemptRecord) {
     let now = sample::at(1_000);
     let end = AttemptEnd::Requeued { failure: sample::failure() };
     let attempt = sample::attempt_of(before, end, now).expect("the job has an attempt");
-    (before.requeued(now).unwrap(), attempt)
+    (before.requeue(now).unwrap(), attempt)
 }
 
 pub(crate) fn fence(job: &Job) -> Fence {

@@ -5,7 +5,7 @@ use crate::wire;
 use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context};
-use pullyard_domain::artifact::Offer;
+use pullyard_domain::artifact::NewArtifact;
 use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_entry::openapi::SentOn;
 use pullyard_entry::{Caller, Leased, Path, Problem, Strict, scope};
@@ -20,7 +20,7 @@ pub(crate) async fn reserve(
     Strict(request): Strict<ReserveArtifact>,
 ) -> Result<Json<ArtifactPlace>, Problem> {
     let ReserveArtifact { kind, name, size_bytes, sha256 } = request;
-    let place = control::reserve_artifact(&ctx, &fence, &Offer { kind, name, size_bytes, sha256 }).await?;
+    let place = control::reserve_artifact(&ctx, &fence, &NewArtifact { kind, name, size_bytes, sha256 }).await?;
     let (put_url, headers) = place.upload.map(|upload| (upload.url, upload.headers)).unzip();
     Ok(Json(ArtifactPlace { id: place.id, put_url, headers: headers.unwrap_or_default().into_iter().collect() }))
 }

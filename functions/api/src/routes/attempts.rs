@@ -6,7 +6,7 @@ use pullyard_control::attempt as control;
 use pullyard_control::{Context, Error};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{self as domain, End, JobResult, Status, Work};
+use pullyard_domain::job::{self as domain, AgentReport, End, JobResult, JobStatus};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_entry::{Leased, Problem, Query, Starting, Strict, limits, strict};
@@ -85,7 +85,7 @@ fn agent_on_the_wire(agent: pullyard_domain::agent::Agent) -> Agent {
     Agent { capability: agent.capability, command: agent.command, model: agent.model }
 }
 
-fn limits_on_the_wire(policy: &domain::Policy) -> Limits {
+fn limits_on_the_wire(policy: &domain::JobPolicy) -> Limits {
     Limits {
         wall_secs: policy.wall_secs,
         stall_secs: policy.stall_secs,
@@ -96,9 +96,13 @@ fn limits_on_the_wire(policy: &domain::Policy) -> Limits {
 }
 
 /// Only comments of the prompt, so that the agent answers no other.
-fn revises_on_the_wire(revises: domain::Revises, review: Option<&ReviewContext>, retries: Vec<JobId>) -> Revises {
+fn revises_on_the_wire(
+    revises: domain::RevisedPullRequest,
+    review: Option<&ReviewContext>,
+    retries: Vec<JobId>,
+) -> Revises {
     let reviews = review.map(|context| context.reviews.as_slice()).unwrap_or_default();
-    let told = review.map(ReviewContext::told).unwrap_or_default();
+    let told = review.map(ReviewContext::included_comments).unwrap_or_default();
     let comments = told.into_iter().map(|comment| RevisedComment {
         id: comment.id,
         thread: comment.thread,
@@ -122,9 +126,9 @@ pub(crate) async fn status(
     Strict(request): Strict<StatusRequest>,
 ) -> Result<Json<StatusAnswer>, Problem> {
     let to = match request.status {
-        Phase::Preparing => Status::Preparing,
-        Phase::Executing => Status::Executing,
-        Phase::Syncing => Status::Syncing,
+        Phase::Preparing => JobStatus::Preparing,
+        Phase::Executing => JobStatus::Executing,
+        Phase::Syncing => JobStatus::Syncing,
     };
     let answer = control::progress(&ctx, &fence, to, request.inputs).await?;
     let push_for_secs = answer.push_for.map(|left| left.as_secs());
@@ -217,18 +221,20 @@ pub(crate) async fn give_back(
     Strict(request): Strict<YieldRequest>,
 ) -> Result<Json<YieldAnswer>, Problem> {
     let rest = match (request.outcome, request.question) {
-        (YieldOutcome::Asks, Some(question)) if !question.trim().is_empty() => domain::Rest::Asks { question },
+        (YieldOutcome::Asks, Some(question)) if !question.trim().is_empty() => {
+            domain::Suspension::Question { question }
+        }
         (YieldOutcome::Asks, _) => return Err(no_question("a question needs a text")),
-        (YieldOutcome::Paused, None) => domain::Rest::Pauses,
+        (YieldOutcome::Paused, None) => domain::Suspension::Pause,
         (YieldOutcome::Paused, Some(_)) => return Err(no_question("a paused attempt has no question")),
     };
     let (agent, session, inputs) = (request.agent, request.session, request.inputs);
-    let yielded = domain::Yielded { id: request.yield_id, rest, agent, session, inputs };
-    let (spent_usd_micros, work) = (request.spent_usd_micros, request.work.map(Work::clipped));
+    let yielded = domain::SuspendReport { id: request.yield_id, suspension: rest, agent, session, inputs };
+    let (spent_usd_micros, work) = (request.spent_usd_micros, request.work.map(AgentReport::clipped));
     let gives = control::GivesBack { yielded, spent_usd_micros, work };
     let (status, goes_on) = match control::give_back(&ctx, &fence, &gives).await? {
         control::GaveBack::Over(status) => (status, false),
-        control::GaveBack::NewerInput => (Status::Executing, true),
+        control::GaveBack::NewerInput => (JobStatus::Executing, true),
     };
     Ok(Json(YieldAnswer { status, goes_on }))
 }
@@ -243,7 +249,7 @@ pub(crate) async fn finish(
     Strict(request): Strict<FinishRequest>,
 ) -> Result<Json<FinishAnswer>, Problem> {
     let end = end_of(&request)?;
-    let work = request.work.map(Work::clipped);
+    let work = request.work.map(AgentReport::clipped);
     let finish = control::Finish { id: request.finish_id, end, spent_usd_micros: request.spent_usd_micros, work };
     let status = control::finish(&ctx, &fence, &finish).await?;
     Ok(Json(FinishAnswer { status }))

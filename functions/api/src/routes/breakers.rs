@@ -20,8 +20,8 @@ pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>
     let all = control::breakers(&ctx).await?;
     let mine = all.into_iter().filter(|breaker| may_touch(&caller, &breaker.id.account).is_ok());
     let shown = mine.map(|breaker| {
-        let until = breaker.holds_until(now);
-        let wait = breaker.wait(until);
+        let until = breaker.blocked_until(now);
+        let wait = breaker.wait_reason(until);
         Breaker {
             account: breaker.id.to_string(),
             code: wait.code().to_owned(),
@@ -40,7 +40,7 @@ pub(crate) async fn close(
     Strict(CloseBreaker { account }): Strict<CloseBreaker>,
 ) -> Result<Json<ClosedBreaker>, Problem> {
     let id: BreakerId =
-        account.parse().map_err(|fault: pullyard_domain::id::BadId| Problem::unreadable("/account", fault.0))?;
+        account.parse().map_err(|fault: pullyard_domain::id::InvalidId| Problem::unreadable("/account", fault.0))?;
     may_touch(&caller, &id.account)?;
     let closed = control::close_breaker(&ctx, &id, &caller.name).await?;
     Ok(Json(ClosedBreaker { account: id.to_string(), closed }))

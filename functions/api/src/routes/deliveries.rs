@@ -6,7 +6,7 @@ use axum::extract::State;
 use pullyard_control::{self as control, Context, DeliveryList, Error};
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
-use pullyard_domain::listing::{DeliveryFilter, PullRequestMeant};
+use pullyard_domain::listing::{DeliveryFilter, PullRequestFilter};
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::{Caller, Path, Problem, Query, scope};
 use pullyard_protocol::decision::Decision;
@@ -89,7 +89,7 @@ impl Page {
             ticket: self.ticket.clone(),
             pull_request: meant
                 .transpose()?
-                .map(|PullRequestName { repository, number, .. }| PullRequestMeant { repository, number }),
+                .map(|PullRequestName { repository, number, .. }| PullRequestFilter { repository, number }),
             since,
             until,
         })

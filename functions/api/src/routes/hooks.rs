@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use pullyard_control::hooks::{self as control, Drift, HookView, NewHook, Target};
 use pullyard_control::{Context, Error, poll_now};
-use pullyard_domain::hook::Hook;
+use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::HookName;
 use pullyard_entry::openapi::Created;
 use pullyard_entry::{Caller, Path, Problem, Query, Strict, scope};
@@ -49,13 +49,13 @@ fn checked((view, drifts): (HookView, Vec<Drift>)) -> wire::HookCheck {
 }
 
 /// A webhook that the caller may not access counts as missing.
-async fn own(ctx: &Context, caller: &Caller<scope::Admin>, name: &HookName) -> Result<Hook, Problem> {
+async fn own(ctx: &Context, caller: &Caller<scope::Admin>, name: &HookName) -> Result<Webhook, Problem> {
     let found = ctx.store.hook(name).await.map_err(Error::from)?;
     let visible = found.filter(|hook| may_touch(caller, hook));
     visible.ok_or_else(|| Problem::not_found(format!("There is no hook {name}.")))
 }
 
-fn may_touch(caller: &Caller<scope::Admin>, hook: &Hook) -> bool {
+fn may_touch(caller: &Caller<scope::Admin>, hook: &Webhook) -> bool {
     hook.projects().all(|project| caller.may_touch(project).is_ok())
 }
 
@@ -64,7 +64,7 @@ pub(crate) async fn list(
     caller: Caller<scope::Admin>,
     Query(After { after }): Query<After>,
 ) -> Result<Json<wire::HookPage>, Problem> {
-    let may_see = |hook: &Hook| may_touch(&caller, hook);
+    let may_see = |hook: &Webhook| may_touch(&caller, hook);
     let (hooks, next) = control::hook_views(&ctx, after.as_deref(), PAGE, may_see).await?;
     Ok(Json(wire::HookPage { hooks: hooks.into_iter().map(shown).collect(), next }))
 }

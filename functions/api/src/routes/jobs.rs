@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use pullyard_control::{self as control, Answer, Context, JobList, JobRequest, JobView};
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::listing::JobFilter;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::why;
@@ -54,7 +54,7 @@ impl Page {
             read.map_err(|_| Problem::bad_parameter(name, "write it as 2026-11-20T12:04:01Z"))
         };
         let status = |word: &str| {
-            let known = Status::ALL.into_iter().find(|status| status.as_str() == word);
+            let known = JobStatus::ALL.into_iter().find(|status| status.as_str() == word);
             known.ok_or_else(|| Problem::bad_parameter("status", "use statuses of jobs, separated by commas"))
         };
         let said = self.status.as_deref().into_iter().flat_map(|said| said.split(','));
@@ -145,7 +145,7 @@ pub(crate) async fn why(
 ) -> Result<Json<Why>, Problem> {
     let JobView { job, waits, now, .. } = visible(&ctx, &caller, &job).await?;
     let made = control::state_of_made(&ctx, &job).await?;
-    let (sentence, help) = why::why(&job, waits.as_ref(), made, now);
+    let (sentence, help) = why::explain_job(&job, waits.as_ref(), made, now);
     let waits = waits.map(|wait| wait.code().to_owned());
     let code = waits.or_else(|| job.failure.as_ref().map(|failure| failure.code().to_owned()));
     Ok(Json(Why { status: job.status, sentence, help, code }))

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use pullyard_control::{self as control, Context};
-use pullyard_domain::gauges::Sweeping;
+use pullyard_domain::gauges::SweeperGauges;
 use pullyard_domain::text::Span;
 use pullyard_entry::{Caller, Problem, scope};
 use pullyard_protocol::sweep::SweepReport;
@@ -18,12 +18,12 @@ pub(crate) async fn healthz() -> Json<Health> {
 /// Checks the table and the sweeper's last run. The reason for a failed read is only logged.
 pub(crate) async fn readyz(State(ctx): State<Context>) -> Result<Json<Readiness>, Problem> {
     let fault = match control::readiness(&ctx).await {
-        Ok(Sweeping::OnTime) => {
+        Ok(SweeperGauges::OnTime) => {
             let ok = || "ok".to_owned();
             return Ok(Json(Readiness { status: ok(), table: ok(), sweeper: ok() }));
         }
-        Ok(Sweeping::Never) => "the sweeper has not run yet".to_owned(),
-        Ok(Sweeping::Late(silent)) => {
+        Ok(SweeperGauges::NeverRan) => "the sweeper has not run yet".to_owned(),
+        Ok(SweeperGauges::Late(silent)) => {
             format!("the sweeper last ran {} ago; it should run every minute", Span::from(silent))
         }
         Err(_) => "the table can't be read".to_owned(),

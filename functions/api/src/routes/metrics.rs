@@ -55,7 +55,7 @@ fn exposition(snapshot: &Snapshot, now: Timestamp) -> String {
     for (state, count) in [("pending", gauges.pending), ("waiting", gauges.waiting), ("running", gauges.running)] {
         text.sample("pullyard_jobs", &[("state", state)], count);
     }
-    let oldest = gauges.oldest_waits(now).unwrap_or_default().as_secs();
+    let oldest = gauges.oldest_wait(now).unwrap_or_default().as_secs();
     let help = "Wait of the longest waiting job; 0 if none waits.";
     text.single("pullyard_oldest_job_waiting_seconds", help, oldest);
     text.gauge("pullyard_jobs_waiting", "Waiting jobs of the projects with the most.");

@@ -6,7 +6,7 @@ use pullyard_control::Context;
 use pullyard_control::runner as control;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::{HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat, OFFLINE_AFTER, POLL, Presence};
+use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat, OFFLINE_AFTER, Presence};
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::openapi::Accepted;
 use pullyard_entry::{Caller, Path, Problem, RunnerCaller, Strict, limits, scope};
@@ -18,7 +18,7 @@ use pullyard_protocol::runner::{
 };
 
 fn poll_ms() -> u64 {
-    u64::try_from(POLL.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(CLAIM_INTERVAL.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(crate) async fn register(
@@ -56,12 +56,12 @@ pub(crate) async fn heartbeat(
     limits::active(&request.active)?;
     let said = Heartbeat {
         instance: request.instance,
-        active: request.active,
+        active_jobs: request.active,
         draining: request.draining,
-        last: request.last,
+        is_sign_off: request.last,
     };
     let runner = control::heartbeat(&ctx, &caller.token, &runner, &said).await?;
-    Ok(Json(HeartbeatAnswer { next_secs: runner.next_heartbeat().as_secs(), drain: runner.drain.is_some() }))
+    Ok(Json(HeartbeatAnswer { next_secs: runner.heartbeat_interval().as_secs(), drain: runner.drain.is_some() }))
 }
 
 pub(crate) async fn claim(
@@ -94,7 +94,7 @@ fn shown<S>(caller: &Caller<S>, member: Member, now: Timestamp) -> Option<Runner
     }
     let status = match runner.status {
         Presence::Deleting => RunnerStatus::Deleting,
-        _ if !runner.is_online(now) && !runner.was_heard() => RunnerStatus::NeverHeard,
+        _ if !runner.is_online(now) && !runner.has_been_seen() => RunnerStatus::NeverHeard,
         _ if !runner.is_online(now) => RunnerStatus::Offline,
         _ if runner.is_draining() => RunnerStatus::Draining,
         _ => RunnerStatus::Online,

@@ -5,7 +5,7 @@ use super::super::session::Session;
 use super::super::table::{Cell, Column, Table};
 use super::super::words;
 use pullyard_domain::id::JobId;
-use pullyard_domain::review::guard::{ReviewFacts, ReviewSettings, Verdict, decide};
+use pullyard_domain::review::guard::{DecisionStep, ReviewFacts, ReviewSettings, decide};
 use pullyard_protocol::delivery::Delivery;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ fn with(settings: ReviewSettings, changes: &[Change]) -> ReviewSettings {
 fn code(facts: &ReviewFacts) -> String {
     let Ok(job) = JobId::new(format!("job_{}", "a".repeat(26))) else { return String::new() };
     match decide(facts, job) {
-        Verdict::Decided(decision) => decision.reason.code().to_owned(),
-        Verdict::AskPermission => "depends on the author's permission".to_owned(),
+        DecisionStep::Decided(decision) => decision.reason.code().to_owned(),
+        DecisionStep::NeedsPermission => "depends on the author's permission".to_owned(),
     }
 }

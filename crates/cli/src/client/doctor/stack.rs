@@ -8,7 +8,7 @@ use crate::client::{Global, hooks, integrations};
 use pullyard_admin::doctor::{self, Commits, Finding, Labels, ModelNeed, SigningNeed, Verdict};
 use pullyard_admin::{Aws, Error, Stack};
 use pullyard_domain::agent::COMMAND;
-use pullyard_domain::hook::{HookKind, Ingress};
+use pullyard_domain::hook::{Ingress, WebhookScope};
 use pullyard_domain::project::Compute;
 use pullyard_protocol::client::Operator;
 use pullyard_protocol::hook::Hook;
@@ -85,7 +85,7 @@ fn missing(error: &Error) -> Finding {
         Error::NotExported { help, .. } => sentence_of(help),
         _ => help.to_owned(),
     };
-    let words = pullyard_domain::text::causes(error);
+    let words = pullyard_domain::text::format_error_chain(error);
     Finding::wrong("stack", format!("Failed to check the stack: failed to {words}."), help)
 }
 
@@ -130,7 +130,7 @@ async fn in_use(session: &Session, stack: &Stack) -> Vec<String> {
     let forges = integrations::all(session).await.unwrap_or_default();
     let of_forges = forges.iter().flat_map(|forge| forge.auth.secrets().into_iter().map(str::to_owned));
     let hooks = hooks::all(session).await.unwrap_or_default();
-    let own = hooks.iter().filter(|hook| !matches!(hook.kind, HookKind::App {}));
+    let own = hooks.iter().filter(|hook| !matches!(hook.kind, WebhookScope::App {}));
     of_forges.chain(own.map(|hook| format!("{}{}", stack.user_secret_prefix, hook.secret))).collect()
 }
 
@@ -150,7 +150,7 @@ impl Needs {
                 continue;
             };
             let settings = &project.settings;
-            let agents = found.repositories.into_iter().map(|repository| repository.agent.under(settings).capability);
+            let agents = found.repositories.into_iter().map(|repository| repository.agent.resolve(settings).capability);
             needs.models.push(ModelNeed {
                 project: project.id.to_string(),
                 agents: agents.filter(|agent| agent != COMMAND).collect(),
@@ -202,12 +202,12 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
             let covers = |hook: &&Hook| {
                 hook.integration == repository.integration
                     && match &hook.kind {
-                        HookKind::Repository { id, .. } => *id == repository.id,
-                        HookKind::Organisation { login } => {
+                        WebhookScope::Repository { id, .. } => *id == repository.id,
+                        WebhookScope::Organisation { login } => {
                             let owner = repository.name.as_str().split('/').next().unwrap_or_default();
                             owner.eq_ignore_ascii_case(login)
                         }
-                        HookKind::App {} => true,
+                        WebhookScope::App {} => true,
                     }
             };
             // A hook serves the projects that existed at its installation.
@@ -223,9 +223,9 @@ async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault
                     }
                 };
                 let of = match hooks.iter().find(covers).map(|hook| (&hook.kind, &hook.name)) {
-                    Some((HookKind::Organisation { login }, name)) => format!("--org {login} --name {name}"),
-                    Some((HookKind::App {}, name)) => format!("--app --name {name}"),
-                    Some((HookKind::Repository { .. }, _)) | None => {
+                    Some((WebhookScope::Organisation { login }, name)) => format!("--org {login} --name {name}"),
+                    Some((WebhookScope::App {}, name)) => format!("--app --name {name}"),
+                    Some((WebhookScope::Repository { .. }, _)) | None => {
                         format!("--repo {} --project {}", repository.name, project.id)
                     }
                 };

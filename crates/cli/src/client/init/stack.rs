@@ -9,7 +9,7 @@ use crate::client::session::Session;
 use crate::client::{Global, ask};
 use pullyard_admin::{Aws, Error, FirstToken, Renew, Stack, first_token, new_token};
 use pullyard_domain::agent::Agent;
-use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{ForgeKind, Settings};
 use pullyard_domain::secret::SecretKind;
@@ -38,7 +38,7 @@ pub(super) struct StackSetUp {
     repo: Option<RepositoryName>,
     /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent,
     /// auto at first).
-    #[arg(long, value_name = "AGENT", requires = "repo", default_value_if("agent_command", clap::builder::ArgPredicate::IsPresent, "command"), default_value = "project", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::OF_REPOSITORIES))]
+    #[arg(long, value_name = "AGENT", requires = "repo", default_value_if("agent_command", clap::builder::ArgPredicate::IsPresent, "command"), default_value = "project", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::REPOSITORY_CHOICES))]
     agent: String,
     /// Program of the agent `command` with its arguments, to the end of the line.
     #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND", requires = "repo")]
@@ -121,7 +121,7 @@ impl StackSetUp {
                 name,
                 agent,
                 workflows,
-                commands: OwnCommands::default(),
+                commands: CommandOverrides::default(),
             };
             let step = repository(&session, &project, &wanted).await?;
             step.tell(screen);
@@ -166,7 +166,7 @@ fn fault(error: Error) -> Fault {
         error if error.is_denied() => Exit::NotAllowed,
         _ => Exit::Failed,
     };
-    Fault::new(exit, format!("failed to {}", pullyard_domain::text::causes(&error))).help(help)
+    Fault::new(exit, format!("failed to {}", pullyard_domain::text::format_error_chain(&error))).help(help)
 }
 
 async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Result<Step, Fault> {

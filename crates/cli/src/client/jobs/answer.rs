@@ -4,7 +4,7 @@ use crate::client::fault::Fault;
 use crate::client::session::Session;
 use crate::client::words;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{LONGEST_INPUT, Status};
+use pullyard_domain::job::{JobStatus, MAX_INPUT_CHARS};
 use pullyard_protocol::job::Job;
 use std::io::Read;
 use std::process::ExitCode;
@@ -68,7 +68,7 @@ pub(in crate::client) async fn tell(session: &Session, id: &JobId, text: &str) -
     let job = session.api.answer_job(id, text, Some(&key)).await?;
     let (screen, short) = (&session.screen, job.id.short());
     match (job.status, &job.adopts) {
-        (Status::Ready, None) => screen.note(&format!("Sent to job {short}, which resumes.")),
+        (JobStatus::Ready, None) => screen.note(&format!("Sent to job {short}, which resumes.")),
         _ => screen.note(format!("Sent to job {short}. {}", job.hears_when().unwrap_or_default()).trim_end()),
     }
     Ok(job)
@@ -76,7 +76,7 @@ pub(in crate::client) async fn tell(session: &Session, id: &JobId, text: &str) -
 
 /// Reads a little more than the limit, so that the server reports the excess.
 fn from_standard_input() -> Result<String, Fault> {
-    let most = 4 * LONGEST_INPUT as u64 + 1;
+    let most = 4 * MAX_INPUT_CHARS as u64 + 1;
     let mut text = String::new();
     std::io::stdin()
         .take(most)

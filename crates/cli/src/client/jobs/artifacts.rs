@@ -5,7 +5,7 @@ use crate::client::fault::{Exit, Fault};
 use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
 use crate::client::words;
-use pullyard_domain::artifact::Kind;
+use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::artifact::{Artifact, Artifacts};
 use pullyard_protocol::client::Download;
@@ -80,8 +80,9 @@ impl Diff {
         let id = session.job(&self.id).await?;
         known_attempt(session, &id, self.attempt).await?;
         let artifacts = session.api.artifacts(&id).await?.artifacts;
-        let is_meant =
-            |one: &&Artifact| one.kind == Kind::Patch && self.attempt.is_none_or(|attempt| attempt == one.attempt);
+        let is_meant = |one: &&Artifact| {
+            one.kind == ArtifactKind::Patch && self.attempt.is_none_or(|attempt| attempt == one.attempt)
+        };
         let Some(patch) = artifacts.iter().rev().find(is_meant) else {
             return Err(none(session, &id, self.attempt).await?);
         };
@@ -122,7 +123,7 @@ fn listed(session: &Session, artifacts: Vec<Artifact>, of: &str) -> Result<ExitC
     for one in &artifacts {
         table.row([
             Cell::same(one.name.as_str()),
-            Cell::new(one.kind.words(), one.kind.as_str()),
+            Cell::new(one.kind.label(), one.kind.as_str()),
             words::bytes(one.size_bytes),
             Cell::same(one.attempt.to_string()),
             words::when(one.at, now),

@@ -4,7 +4,7 @@ use crate::client::fault::{Exit, Fault};
 use crate::client::screen::Screen;
 use crate::client::session::Session;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_protocol::job::{CancelJob, Job};
 use serde_json::Value;
 use std::process::ExitCode;
@@ -77,7 +77,7 @@ impl Cancel {
             tokio::time::sleep(LOOK_EVERY).await;
             job = session.api.job(id).await?;
         }
-        if job.status != Status::Cancelled {
+        if job.status != JobStatus::Cancelled {
             // The job completed or failed first. The server's refusal reports which.
             return Err(session.api.cancel_job(id, request).await.map_or_else(Fault::from, |_| Fault::unread()));
         }

@@ -70,8 +70,8 @@ fn shown(session: &Session, checks: &Checks, of: &str) -> Result<ExitCode, Fault
 fn row(attempt: u32, run: &CheckRun) -> [Cell; 7] {
     [
         Cell::same(&run.command),
-        Cell::new(run.outcome.words(), words::wire(&run.outcome)),
-        Cell::same(run.end()),
+        Cell::new(run.outcome.label(), words::wire(&run.outcome)),
+        Cell::same(run.end_phrase()),
         words::took(Duration::from_millis(run.took_ms)),
         Cell::same(attempt.to_string()),
         Cell::same(if run.round == 0 { "work" } else { "again" }),

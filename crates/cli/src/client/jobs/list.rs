@@ -7,7 +7,7 @@ use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
 use crate::client::words;
 use pullyard_domain::id::TicketKey;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::job::{Job, JobPage, JobQuery};
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub(super) struct List {
     /// Only these statuses: ready, executing, failed, ….
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
-    status: Vec<Status>,
+    status: Vec<JobStatus>,
     /// Only this ticket.
     #[arg(long, value_name = "KEY")]
     ticket: Option<TicketKey>,
@@ -147,14 +147,14 @@ fn title(job: &Job) -> Cell {
 }
 
 fn sentence(job: &Job) -> &str {
-    let said = if job.status == Status::Failed { &job.failure } else { &job.waits };
+    let said = if job.status == JobStatus::Failed { &job.failure } else { &job.waits };
     said.as_ref().map(|explained| explained.sentence.as_str()).unwrap_or_default()
 }
 
-fn status(word: &str) -> Result<Status, String> {
+fn status(word: &str) -> Result<JobStatus, String> {
     let meant = word.trim().to_lowercase().replace('-', "_");
-    Status::ALL.into_iter().find(|status| status.as_str() == meant).ok_or_else(|| {
-        let all = Status::ALL.map(Status::as_str).join(", ");
+    JobStatus::ALL.into_iter().find(|status| status.as_str() == meant).ok_or_else(|| {
+        let all = JobStatus::ALL.map(JobStatus::as_str).join(", ");
         format!("use one of {all}")
     })
 }

@@ -118,7 +118,7 @@ impl Used {
         if seen.attempt != self.attempt {
             *self = Self { attempt: seen.attempt, told: self.told.take(), ..Self::default() };
         }
-        let said = usage.sentence();
+        let said = usage.to_sentence();
         if !usage.so_far {
             self.ends += 1;
             self.end = said.filter(|_| usage.cost_usd_micros.is_some());
@@ -161,7 +161,7 @@ fn recorded(record: &Attempt) -> Option<String> {
         cost_usd_micros: Some(cost),
         ..Usage::default()
     };
-    used.sentence()
+    used.to_sentence()
 }
 
 fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {

@@ -2,7 +2,7 @@
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use std::process::ExitCode;
 
 /// Pause a job and free its slot; `pullyard jobs continue` resumes it.
@@ -19,7 +19,7 @@ impl Pause {
         let job = session.api.pause_job(&session.job(&self.id).await?).await?;
         let (screen, short) = (&session.screen, job.id.short());
         match job.status {
-            Status::Paused => screen.note(&format!("Job {short} is paused.")),
+            JobStatus::Paused => screen.note(&format!("Job {short} is paused.")),
             _ => screen.note(&format!("Pausing job {short}. If it is already pushing, it may still complete.")),
         }
         if screen.is_json() {

@@ -5,7 +5,7 @@ use crate::client::session::Session;
 use crate::client::table::{Cell, facts};
 use crate::client::words;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Work;
+use pullyard_domain::job::AgentReport;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 use std::process::ExitCode;
 
@@ -52,7 +52,7 @@ fn lines(attempt: &Attempt) -> Vec<(&'static str, Cell)> {
     lines
 }
 
-fn of_work(work: &Work) -> Vec<(&'static str, Cell)> {
+fn of_work(work: &AgentReport) -> Vec<(&'static str, Cell)> {
     let count = |count: u64| Cell::same(count.to_string());
     vec![
         ("Agent", Cell::same(&work.agent)),

@@ -5,7 +5,7 @@ use crate::client::session::Session;
 use crate::client::table::{Cell, facts};
 use crate::client::words;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Place, Status};
+use pullyard_domain::job::{JobStatus, Placement};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::job::Job;
 use std::process::ExitCode;
@@ -24,10 +24,10 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
         ("Status", words::status(screen, job.status)),
     ];
     lines.extend(job.pull_request.as_ref().map(|pull| ("Revises", Cell::new(&pull.label, &pull.url))));
-    let explained = if job.status == Status::Failed { &job.failure } else { &job.waits };
+    let explained = if job.status == JobStatus::Failed { &job.failure } else { &job.waits };
     if let Some(explained) = explained {
         lines.push(("Why", Cell::same(&explained.sentence)));
-        lines.extend(explained.class.map(|class| ("Cause", Cell::new(class.words(), words::wire(&class)))));
+        lines.extend(explained.class.map(|class| ("Cause", Cell::new(class.label(), words::wire(&class)))));
     }
     if let Some(loss) = job.adopts.as_ref().filter(|_| !job.status.is_terminal()) {
         let looks =
@@ -51,7 +51,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
         ("Created", words::when(job.created, now)),
     ]);
     let task = job.task.filter(|_| session.data.is_none());
-    lines.extend(task.map(|task| ("Task", Cell::same(task.words()))));
+    lines.extend(task.map(|task| ("Task", Cell::same(task.display_name()))));
     lines.extend(job.retry_of.as_ref().map(|of| ("Retry of", Cell::new(of.short(), of.as_str()))));
     lines.extend(job.started.map(|at| ("Started", words::when(at, now))));
     lines.extend(job.ended.map(|at| ("Ended", words::when(at, now))));
@@ -70,11 +70,11 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, Faul
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn place(session: &Session, place: Place) -> Cell {
+pub(super) fn place(session: &Session, place: Placement) -> Cell {
     let word = match place {
-        Place::Fargate if session.data.is_some() => "this machine",
-        Place::Fargate => "Fargate",
-        Place::Runners => "runners",
+        Placement::Fargate if session.data.is_some() => "this machine",
+        Placement::Fargate => "Fargate",
+        Placement::Runners => "runners",
     };
     Cell::new(word, words::wire(&place))
 }

@@ -7,7 +7,7 @@ use crate::client::session::Session;
 use crate::client::{watch, words};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{DeliveryId, JobId};
-use pullyard_domain::review::LONGEST_MESSAGE;
+use pullyard_domain::review::MAX_MESSAGE_CHARS;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::pull::{PullRequestQuery, RevisePullRequest};
 use std::io::Read;
@@ -103,7 +103,7 @@ fn read(file: &Path) -> Result<String, Fault> {
     let failed = |error: std::io::Error| Fault::new(Exit::Failed, format!("can't read {what}: {error}"));
     let mut bytes = Vec::new();
     // At most four bytes per character, and one more to detect excess.
-    let most = LONGEST_MESSAGE as u64 * 4 + 1;
+    let most = MAX_MESSAGE_CHARS as u64 * 4 + 1;
     if file == Path::new("-") {
         std::io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(failed)?;
     } else {
@@ -114,8 +114,8 @@ fn read(file: &Path) -> Result<String, Fault> {
     if text.trim().is_empty() {
         return Err(Fault::usage(format!("{what} is empty")));
     }
-    if text.chars().count() > LONGEST_MESSAGE {
-        return Err(Fault::usage(format!("{what} has more than {LONGEST_MESSAGE} characters")));
+    if text.chars().count() > MAX_MESSAGE_CHARS {
+        return Err(Fault::usage(format!("{what} has more than {MAX_MESSAGE_CHARS} characters")));
     }
     Ok(text.to_owned())
 }

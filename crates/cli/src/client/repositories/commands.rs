@@ -2,8 +2,8 @@
 
 use crate::client::fault::Fault;
 use crate::client::session::Session;
-use pullyard_domain::agent::OF_REPOSITORIES;
-use pullyard_domain::checks::OwnCommands;
+use pullyard_domain::agent::REPOSITORY_CHOICES;
+use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_protocol::project::{AddRepository, Repository};
 
@@ -19,9 +19,9 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    pub(super) fn own(self) -> OwnCommands {
+    pub(super) fn own(self) -> CommandOverrides {
         let some = |lines: Vec<String>| (!lines.is_empty()).then_some(lines);
-        OwnCommands { setup: some(self.setup), checks: some(self.checks) }
+        CommandOverrides { setup: some(self.setup), checks: some(self.checks) }
     }
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Set {
     name: RepositoryName,
     /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent).
     /// Changing the agent clears the model.
-    #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(OF_REPOSITORIES))]
+    #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(REPOSITORY_CHOICES))]
     agent: Option<String>,
     /// Model, as the agent names it.
     #[arg(long, value_name = "MODEL")]
@@ -69,14 +69,14 @@ impl Set {
         let said = commands.own();
         let none = |none: bool| none.then(Vec::new);
         let commands = if project_commands {
-            OwnCommands::default()
+            CommandOverrides::default()
         } else {
-            OwnCommands {
+            CommandOverrides {
                 setup: said.setup.or(none(no_setup)).or(there.commands.setup),
                 checks: said.checks.or(none(no_checks)).or(there.commands.checks),
             }
         };
-        let agent = there.agent.with(agent.as_deref(), model.as_deref());
+        let agent = there.agent.with_overrides(agent.as_deref(), model.as_deref());
         let Repository { integration, name, workflows, .. } = there;
         Ok(session
             .api

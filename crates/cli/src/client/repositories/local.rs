@@ -3,7 +3,7 @@
 use crate::client::fault::{Exit, Fault};
 use crate::client::session::Session;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
-use pullyard_domain::text::causes;
+use pullyard_domain::text::format_error_chain;
 use pullyard_local::{ForgeError, Local};
 use std::path::Path;
 
@@ -43,7 +43,7 @@ fn fault(error: &ForgeError, name: &RepositoryName) -> Fault {
         ForgeError::RepositoryExists { .. } => {
             Fault::new(Exit::Refused, format!("{name} already names another repository")).help("give it another name")
         }
-        ForgeError::Storage { .. } => Fault::new(Exit::Failed, format!("failed to {}", causes(error))),
+        ForgeError::Storage { .. } => Fault::new(Exit::Failed, format!("failed to {}", format_error_chain(error))),
         _ => Fault::usage(format!("can't {error}")),
     }
 }

@@ -6,10 +6,10 @@ use crate::story::REVIEW;
 #[test]
 fn final_answer_is_repeated_and_others_are_decided_again() {
     for answer in Reason::samples() {
-        let case = entering().with(|case| case.facts.first = first(answer.clone(), Some(TODO)));
+        let case = entering().with(|case| case.facts.first_decision = first(answer.clone(), Some(TODO)));
         if ["accepted", "held", "duplicate"].contains(&answer.verdict().as_str()) {
             let first = answer.code().into();
-            check_alone(&case, Reason::Repeat { first }, Follow::Nothing);
+            check_alone(&case, Reason::Repeat { first }, FollowUp::Nothing);
         } else {
             check_accepted(&case);
         }
@@ -20,7 +20,7 @@ fn final_answer_is_repeated_and_others_are_decided_again() {
 fn newest_jobs_entry_is_a_repeat_without_ledger_entry() {
     let last = |name, secs| entering().with(|case| case.ticket().last_entry = Some(entry(name, secs)));
     let first = "accepted".into();
-    check_alone(&last("e1", 500), Reason::Repeat { first }, Follow::Nothing);
+    check_alone(&last("e1", 500), Reason::Repeat { first }, FollowUp::Nothing);
     check_accepted(&last("e0", 500));
     check_accepted(&last("e1", 499));
 }
@@ -28,11 +28,11 @@ fn newest_jobs_entry_is_a_repeat_without_ledger_entry() {
 #[test]
 fn older_event_is_stale_and_same_time_is_not() {
     let seen = |secs| entering().with(|case| case.ticket().seen_at = at(secs));
-    check_alone(&seen(501), Reason::StaleEvent { ticket: key(), time: at(501) }, Follow::Nothing);
+    check_alone(&seen(501), Reason::StaleEvent { ticket: key(), time: at(501) }, FollowUp::Nothing);
     check_accepted(&seen(500));
     let by_a_millisecond =
         entering().with(|case| case.ticket().seen_at = at(500).plus(std::time::Duration::from_millis(1)));
-    check(&by_a_millisecond, "stale_event", Follow::Nothing);
+    check(&by_a_millisecond, "stale_event", FollowUp::Nothing);
 }
 
 #[test]
@@ -44,8 +44,8 @@ fn second_of_twin_events_changes_nothing() {
         case.ticket().seen_event = Some(event_id("e1-twin"));
         case.ticket().last_entry = Some(entry("e1-twin", 500));
     });
-    check(&twin, "status_unchanged", Follow::Snapshot);
-    check(&twin.with(|case| case.ticket().active_job = Some(job_id("j0"))), "status_unchanged", Follow::Snapshot);
+    check(&twin, "status_unchanged", FollowUp::UpdateTicket);
+    check(&twin.with(|case| case.ticket().active_job = Some(job_id("j0"))), "status_unchanged", FollowUp::UpdateTicket);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn event_by_our_own_account_is_an_echo() {
             case.settings().tool_account = ours.map(str::to_owned);
         })
     };
-    check_alone(&by(Some("bot"), Some("bot")), Reason::Echo {}, Follow::Snapshot);
+    check_alone(&by(Some("bot"), Some("bot")), Reason::Echo {}, FollowUp::UpdateTicket);
     check_accepted(&by(Some("ann"), Some("bot")));
     check_accepted(&by(Some("Bot"), Some("bot")));
     check_accepted(&by(None, Some("bot")));
@@ -66,7 +66,7 @@ fn event_by_our_own_account_is_an_echo() {
 #[test]
 fn first_event_with_our_written_status_is_an_echo() {
     let wrote = |status: Option<&str>| entering().with(|case| case.ticket().written = status.map(str::to_owned));
-    check_alone(&wrote(Some(TRIGGER)), Reason::Echo {}, Follow::Snapshot);
+    check_alone(&wrote(Some(TRIGGER)), Reason::Echo {}, FollowUp::UpdateTicket);
     check_accepted(&wrote(Some(REVIEW)));
     check_accepted(&wrote(None));
 }
@@ -80,7 +80,7 @@ fn board_events_are_never_echoes() {
     });
     let by_status = entering().with(|case| case.ticket().written = Some(TRIGGER.into()));
     for case in [by_account, by_status] {
-        check(&case, "echo", Follow::Snapshot);
+        check(&case, "echo", FollowUp::UpdateTicket);
         check_accepted(&case.with(on_the_board));
     }
 }
@@ -88,28 +88,28 @@ fn board_events_are_never_echoes() {
 #[test]
 fn redelivery_after_a_repair_is_accepted() {
     check_accepted(&redelivered());
-    check_accepted(&redelivered().with(|case| case.facts.first = first(auto_create_was_off(), None)));
+    check_accepted(&redelivered().with(|case| case.facts.first_decision = first(auto_create_was_off(), None)));
     // The refusal repeats while its cause remains.
-    check(&redelivered().with(|case| case.settings().auto_create = false), "auto_create_off", Follow::Snapshot);
+    check(&redelivered().with(|case| case.settings().auto_create = false), "auto_create_off", FollowUp::UpdateTicket);
 }
 
 #[test]
 fn redelivered_entry_waits_for_the_active_job() {
     let refused = first(auto_create_was_off(), None);
     let during_a_job = redelivered().with(|case| {
-        case.facts.first = refused;
+        case.facts.first_decision = refused;
         case.ticket().active_job = Some(job_id("j0"));
     });
-    check(&during_a_job, "job_active", Follow::EnterAgain);
+    check(&during_a_job, "job_active", FollowUp::QueueEntry);
 }
 
 #[test]
 fn redelivery_of_an_edit_is_no_entry() {
     let edit = redelivered().with(|case| {
         let (ticket, status) = (key(), TRIGGER.into());
-        case.facts.first = first(Reason::StatusUnchanged { ticket, status }, Some(TRIGGER));
+        case.facts.first_decision = first(Reason::StatusUnchanged { ticket, status }, Some(TRIGGER));
     });
-    check(&edit, "status_unchanged", Follow::Snapshot);
+    check(&edit, "status_unchanged", FollowUp::UpdateTicket);
 }
 
 #[test]
@@ -120,8 +120,8 @@ fn redelivery_after_a_newer_event_starts_nothing() {
             case.ticket().seen_event = Some(event_id("e2"));
         })
     };
-    check(&newer(501), "stale_event", Follow::Nothing);
-    check(&newer(500), "status_unchanged", Follow::Snapshot);
+    check(&newer(501), "stale_event", FollowUp::Nothing);
+    check(&newer(500), "status_unchanged", FollowUp::UpdateTicket);
 }
 
 #[test]
@@ -129,9 +129,9 @@ fn redelivery_after_our_write_back_starts_nothing() {
     // `e1` arrived during a job that has completed since and moved the ticket on.
     let moved_on = redelivered().with(|case| {
         let (ticket, job) = (key(), job_id("j0"));
-        case.facts.first = first(Reason::JobActive { ticket, job }, Some(TODO));
+        case.facts.first_decision = first(Reason::JobActive { ticket, job }, Some(TODO));
         case.ticket().status = REVIEW.into();
         case.ticket().written = Some(REVIEW.into());
     });
-    check(&moved_on, "stale_event", Follow::Nothing);
+    check(&moved_on, "stale_event", FollowUp::Nothing);
 }

@@ -1,6 +1,6 @@
 //! Tests the differences of hooks between the forges.
 
-use crate::hook::{events, no_apps, unfit_secret};
+use crate::hook::{app_webhook_refusal, secret_fault, subscribed_events};
 use crate::id::{IntegrationId, SecretName};
 use crate::project::ForgeKind::{Bitbucket, GitHub};
 
@@ -20,13 +20,13 @@ fn every_forge_sends_review_and_repository_events() {
             ],
         ),
     ] {
-        let events = events(kind);
+        let events = subscribed_events(kind);
         assert!(told.iter().all(|event| events.contains(event)), "{events:?}");
         // Sorted and unique, because it is compared with the list of the forge.
         assert!(events.is_sorted_by(|one, next| one < next), "{events:?}");
     }
     // This event carries no fact that we use, and comes with each push and title change.
-    assert!(!events(Bitbucket).contains(&"pullrequest:updated"));
+    assert!(!subscribed_events(Bitbucket).contains(&"pullrequest:updated"));
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn secret_too_long_for_the_forge_is_named_without_value() {
         [(GitHub, 65_536, true), (Bitbucket, 128, true), (Bitbucket, 129, false), (Bitbucket, 65_536, false)]
     {
         let value = "\u{fc}".repeat(length);
-        let fault = unfit_secret(kind, &name, &value);
+        let fault = secret_fault(kind, &name, &value);
         assert_eq!(fault.is_none(), fits, "{kind:?} {length}: {fault:?}");
         let says = |fault: &String| {
             fault
@@ -50,11 +50,14 @@ fn secret_too_long_for_the_forge_is_named_without_value() {
 #[test]
 fn only_github_has_app_hooks() {
     let id = IntegrationId::new("bb1").unwrap();
-    assert_eq!(no_apps(GitHub, &id), None);
-    assert!(no_apps(Bitbucket, &id).is_some_and(|fault| fault.starts_with("bb1 is on Bitbucket, which has no Apps")));
+    assert_eq!(app_webhook_refusal(GitHub, &id), None);
+    assert!(
+        app_webhook_refusal(Bitbucket, &id)
+            .is_some_and(|fault| fault.starts_with("bb1 is on Bitbucket, which has no Apps"))
+    );
 }
 
 #[test]
 fn only_github_lists_deliveries() {
-    assert!(GitHub.lists_deliveries() && !Bitbucket.lists_deliveries());
+    assert!(GitHub.supports_redelivery() && !Bitbucket.supports_redelivery());
 }

@@ -2,26 +2,26 @@
 
 use super::at;
 use crate::hook::Ingress;
-use crate::hook::look::{Look, look_every};
+use crate::hook::look::{PollProgress, poll_interval};
 use crate::project::ForgeKind::{Bitbucket, GitHub};
 
 #[test]
 fn github_is_compared_fully_each_hour_bitbucket_each_time() {
-    let look = Look::from(at(0));
+    let look = PollProgress::starting_at(at(0));
     assert!(!look.is_full_due(GitHub, at(3_599)) && look.is_full_due(GitHub, at(3_600)));
     assert!(look.is_full_due(Bitbucket, at(0)));
-    assert!(Look::default().is_full_due(GitHub, at(0)), "not compared yet");
-    assert!(Look { began: Some(at(1)), ..look }.is_full_due(GitHub, at(2)), "a comparison is running");
+    assert!(PollProgress::default().is_full_due(GitHub, at(0)), "not compared yet");
+    assert!(PollProgress { began: Some(at(1)), ..look }.is_full_due(GitHub, at(2)), "a comparison is running");
 }
 
 #[test]
 fn seen_until_advances_when_nothing_is_left_to_compare() {
-    let look = Look { listed: Some(at(9)), ..Look::from(at(5)) };
+    let look = PollProgress { listed: Some(at(9)), ..PollProgress::starting_at(at(5)) };
     assert_eq!(look.seen_until(), Some(at(9)));
     for left in [
-        Look { began: Some(at(8)), ..look.clone() },
-        Look { problem: Some("no".into()), ..look.clone() },
-        Look { changed: vec![7], ..look.clone() },
+        PollProgress { began: Some(at(8)), ..look.clone() },
+        PollProgress { problem: Some("no".into()), ..look.clone() },
+        PollProgress { changed: vec![7], ..look.clone() },
     ] {
         assert_eq!(left.seen_until(), Some(at(5)), "{left:?}");
     }
@@ -36,6 +36,6 @@ fn poll_interval_depends_on_ingress_and_forge() {
         (Ingress::Webhook, Bitbucket, 300),
         (Ingress::Poll, Bitbucket, 300),
     ] {
-        assert_eq!(look_every(ingress, kind).as_secs(), secs, "{ingress:?} {kind:?}");
+        assert_eq!(poll_interval(ingress, kind).as_secs(), secs, "{ingress:?} {kind:?}");
     }
 }

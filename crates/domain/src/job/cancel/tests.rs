@@ -1,33 +1,33 @@
 use super::*;
 use crate::due::{self, Due};
-use crate::job::{EndedBy, Place};
-use crate::outcome::ticket_after;
+use crate::job::{LastReport, Placement};
+use crate::outcome::ticket_after_job;
 use crate::story::{
     active, at, claim, crashed, fence, finish_id, finished, job_and_ticket, just_before, no_changes, ready, result,
 };
-use crate::sweep::{Step, step};
-use crate::ticket::{Move, Target};
-use crate::why::why;
+use crate::sweep::{JobStep, next_step};
+use crate::ticket::{StatusMove, Target};
+use crate::why::explain_job;
 
-const ACTIVE: [Status; 4] = [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing];
+const ACTIVE: [JobStatus; 4] = [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing];
 
 fn by_ann(secs: u64) -> Cancel {
     Cancel::new("ann", None, at(secs))
 }
 
 fn cancelled(job: &Job) -> Job {
-    job.cancelled(by_ann(250), at(250)).unwrap()
+    job.cancel(by_ann(250), at(250)).unwrap()
 }
 
 #[test]
 fn cancelled_job_may_leave_a_task_when_no_finish_came() {
-    let asked = ready().dispatched(at(10)).unwrap();
-    let named = asked.start_named(1, asked.dispatch.number, "task-1").unwrap();
-    let mut held = active(Status::Executing);
+    let asked = ready().begin_dispatch(at(10)).unwrap();
+    let named = asked.set_task(1, asked.dispatch.number, "task-1").unwrap();
+    let mut held = active(JobStatus::Executing);
     held.run.as_mut().unwrap().task = Some("task-2".into());
-    let heard = |job: &Job| job.ended(End::Cancelled, Some(finish_id("f")), at(250));
-    let unheard = |job: &Job| job.ended(End::Cancelled, None, at(250));
-    let runners = Job { place: Place::Runners, ..held.clone() };
+    let heard = |job: &Job| job.end(End::Cancelled, Some(finish_id("f")), at(250));
+    let unheard = |job: &Job| job.end(End::Cancelled, None, at(250));
+    let runners = Job { place: Placement::Runners, ..held.clone() };
     for (job, may, tasks) in [
         (cancelled(&ready()), false, vec![]),
         (cancelled(&asked), true, vec![]),
@@ -36,62 +36,62 @@ fn cancelled_job_may_leave_a_task_when_no_finish_came() {
         (heard(&held), false, vec![]),
         (cancelled(&held), false, vec!["task-2"]),
         (unheard(&runners), false, vec![]),
-        (held.ended(End::Failed(no_changes(), None), None, at(250)), false, vec![]),
+        (held.end(End::Failed(no_changes(), None), None, at(250)), false, vec![]),
     ] {
-        assert_eq!(job.may_leave_a_task(), may, "{:?} {:?}", job.status, job.ended_by);
+        assert_eq!(job.may_have_orphaned_task(), may, "{:?} {:?}", job.status, job.ended_by);
         assert_eq!(job.last_tasks().collect::<Vec<_>>(), tasks);
     }
 }
 
 #[test]
 fn stop_of_a_task_after_the_cancel_is_ignored() {
-    let job = cancelled(&active(Status::Executing)).called_off(at(310)).unwrap();
+    let job = cancelled(&active(JobStatus::Executing)).enforce_cancel(at(310)).unwrap();
     assert_eq!(job.last_tasks().collect::<Vec<_>>(), ["task-c1"]);
-    assert_eq!(job.container_died("task-c1", crashed(), at(320)), Err(NotNow::LeaseLost));
+    assert_eq!(job.record_container_stop("task-c1", crashed(), at(320)), Err(TransitionRefusal::LeaseLost));
 }
 
 #[test]
 fn only_a_held_job_with_a_cancel_has_a_stop_deadline() {
-    let told = cancelled(&active(Status::Executing));
-    assert_eq!(told.stops_by(), Some(by_ann(250).until()));
-    assert_eq!(Job { status: Status::Ready, ..told.clone() }.stops_by(), None, "no runner holds it");
-    assert_eq!(Job { want: Want::Run, ..told }.stops_by(), None, "no cancel is requested");
+    let told = cancelled(&active(JobStatus::Executing));
+    assert_eq!(told.stop_deadline(), Some(by_ann(250).stop_deadline()));
+    assert_eq!(Job { status: JobStatus::Ready, ..told.clone() }.stop_deadline(), None, "no runner holds it");
+    assert_eq!(Job { want: DesiredState::Run, ..told }.stop_deadline(), None, "no cancel is requested");
 }
 
 #[test]
 fn effect_of_a_cancel_depends_on_the_status() {
-    let stuck = |status| Job { status, run: None, ..active(Status::Executing) };
-    let syncing = active(Status::Syncing);
+    let stuck = |status| Job { status, run: None, ..active(JobStatus::Executing) };
+    let syncing = active(JobStatus::Syncing);
     let table = [
-        (stuck(Status::Pending), "ends"),
+        (stuck(JobStatus::Pending), "ends"),
         (ready(), "ends"),
-        (ready().dispatched(at(10)).unwrap(), "ends"),
-        (Job { place: Place::Runners, ..ready() }, "ends"),
-        (active(Status::Claimed), "asks"),
-        (active(Status::Preparing), "asks"),
-        (active(Status::Executing), "asks"),
-        (active(Status::Syncing), "asks"),
-        (stuck(Status::AwaitingInput), "ends"),
-        (stuck(Status::Paused), "ends"),
+        (ready().begin_dispatch(at(10)).unwrap(), "ends"),
+        (Job { place: Placement::Runners, ..ready() }, "ends"),
+        (active(JobStatus::Claimed), "asks"),
+        (active(JobStatus::Preparing), "asks"),
+        (active(JobStatus::Executing), "asks"),
+        (active(JobStatus::Syncing), "asks"),
+        (stuck(JobStatus::AwaitingInput), "ends"),
+        (stuck(JobStatus::Paused), "ends"),
         (finished(&syncing, End::Completed(result())), "late"),
         (finished(&syncing, End::Failed(no_changes(), None)), "late"),
         (finished(&syncing, End::Cancelled), "already"),
     ];
     for (job, expected) in table {
-        let done = match job.cancelled(by_ann(250), at(250)) {
-            Ok(next) if next.status == Status::Cancelled => {
-                assert_eq!((next.ended_at, next.want), (Some(at(250)), Want::Run));
-                assert_eq!(next.ended_by, Some(EndedBy { attempt: job.attempt, finish: None }));
+        let done = match job.cancel(by_ann(250), at(250)) {
+            Ok(next) if next.status == JobStatus::Cancelled => {
+                assert_eq!((next.ended_at, next.want), (Some(at(250)), DesiredState::Run));
+                assert_eq!(next.ended_by, Some(LastReport { attempt: job.attempt, finish: None }));
                 assert_eq!(next.cancel, Some(by_ann(250)));
                 assert_eq!(due::job(&next), None);
                 "ends"
             }
             Ok(next) => {
-                assert_eq!((next.status, next.want), (job.status, Want::Cancel));
+                assert_eq!((next.status, next.want), (job.status, DesiredState::Cancel));
                 "asks"
             }
-            Err(NotNow::Already) => "already",
-            Err(NotNow::Status(status)) if status == job.status => "late",
+            Err(TransitionRefusal::AlreadyDone) => "already",
+            Err(TransitionRefusal::WrongStatus(status)) if status == job.status => "late",
             Err(other) => panic!("{other:?}"),
         };
         assert_eq!(done, expected, "{:?}", job.status);
@@ -100,64 +100,67 @@ fn effect_of_a_cancel_depends_on_the_status() {
 
 #[test]
 fn first_user_to_cancel_is_recorded() {
-    for job in [ready(), active(Status::Executing)] {
+    for job in [ready(), active(JobStatus::Executing)] {
         let first = cancelled(&job);
-        assert_eq!(first.cancelled(Cancel::new("bob", None, at(260)), at(260)), Err(NotNow::Already));
+        assert_eq!(first.cancel(Cancel::new("bob", None, at(260)), at(260)), Err(TransitionRefusal::AlreadyDone));
         assert_eq!(first.cancel.unwrap().by, "ann");
     }
 }
 
 #[test]
 fn cancelled_job_is_due_after_its_stop_or_push_deadline() {
-    for status in [Status::Claimed, Status::Preparing, Status::Executing] {
+    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing] {
         let job = cancelled(&active(status));
         assert_eq!(due::job(&job), Some(Due::At(at(310))));
-        assert_eq!(step(&job, just_before(at(310))), Step::Nothing);
-        assert_eq!(job.called_off(just_before(at(310))), Err(NotNow::NotBefore(at(310))));
-        assert_eq!(step(&job, at(310)), Step::CallOff);
-        assert_eq!(job.called_off(at(310)).unwrap().status, Status::Cancelled);
+        assert_eq!(next_step(&job, just_before(at(310))), JobStep::Nothing);
+        assert_eq!(job.enforce_cancel(just_before(at(310))), Err(TransitionRefusal::NotBefore(at(310))));
+        assert_eq!(next_step(&job, at(310)), JobStep::Cancel);
+        assert_eq!(job.enforce_cancel(at(310)).unwrap().status, JobStatus::Cancelled);
     }
-    let pushing = cancelled(&active(Status::Syncing));
+    let pushing = cancelled(&active(JobStatus::Syncing));
     assert_eq!(due::job(&pushing), Some(Due::At(at(320))));
-    assert_eq!(step(&pushing, just_before(at(320))), Step::Nothing);
-    assert_eq!(pushing.called_off(at(319)), Err(NotNow::NotBefore(at(320))));
-    assert_eq!(step(&pushing, at(320)), Step::CallOff);
+    assert_eq!(next_step(&pushing, just_before(at(320))), JobStep::Nothing);
+    assert_eq!(pushing.enforce_cancel(at(319)), Err(TransitionRefusal::NotBefore(at(320))));
+    assert_eq!(next_step(&pushing, at(320)), JobStep::Cancel);
     // An earlier time limit still ends it as Cancelled.
-    let mut short = active(Status::Executing);
+    let mut short = active(JobStatus::Executing);
     short.policy.wall_secs = 100;
     assert_eq!(due::job(&cancelled(&short)), Some(Due::At(at(260))));
-    assert_eq!(cancelled(&short).given_up(crashed(), at(260)).unwrap().status, Status::Cancelled);
+    assert_eq!(cancelled(&short).fail(crashed(), at(260)).unwrap().status, JobStatus::Cancelled);
 }
 
 #[test]
 fn job_without_a_cancel_is_never_called_off() {
     for status in ACTIVE {
-        assert_eq!(active(status).called_off(at(9_000)), Err(NotNow::Status(status)));
+        assert_eq!(active(status).enforce_cancel(at(9_000)), Err(TransitionRefusal::WrongStatus(status)));
     }
-    assert_eq!(ready().called_off(at(9_000)), Err(NotNow::Status(Status::Ready)));
+    assert_eq!(ready().enforce_cancel(at(9_000)), Err(TransitionRefusal::WrongStatus(JobStatus::Ready)));
 }
 
 #[test]
 fn finish_after_a_cancel_keeps_the_runners_result() {
-    let finish = |job: &Job, end| job.finished(&fence(job, 1, "c1"), &finish_id("f1"), end, at(300)).unwrap();
+    let finish = |job: &Job, end| job.finish(&fence(job, 1, "c1"), &finish_id("f1"), end, at(300)).unwrap();
     for status in ACTIVE {
         let stopped = finish(&cancelled(&active(status)), End::Cancelled);
-        assert_eq!((stopped.status, stopped.cancel, stopped.want), (Status::Cancelled, Some(by_ann(250)), Want::Run));
+        assert_eq!(
+            (stopped.status, stopped.cancel, stopped.want),
+            (JobStatus::Cancelled, Some(by_ann(250)), DesiredState::Run)
+        );
         // The job failed before the runner received the cancel, so the failure counts.
         let failed = finish(&cancelled(&active(status)), End::Failed(no_changes(), None));
-        assert_eq!((failed.status, failed.cancel), (Status::Failed, None));
+        assert_eq!((failed.status, failed.cancel), (JobStatus::Failed, None));
     }
-    let done = finish(&cancelled(&active(Status::Syncing)), End::Completed(result()));
-    assert_eq!((done.status, done.cancel.clone()), (Status::Completed, None));
-    assert_eq!(done.cancelled(by_ann(310), at(310)), Err(NotNow::Status(Status::Completed)));
+    let done = finish(&cancelled(&active(JobStatus::Syncing)), End::Completed(result()));
+    assert_eq!((done.status, done.cancel.clone()), (JobStatus::Completed, None));
+    assert_eq!(done.cancel(by_ann(310), at(310)), Err(TransitionRefusal::WrongStatus(JobStatus::Completed)));
 }
 
 #[test]
 fn cancelled_job_is_neither_requeued_nor_failed() {
     for status in ACTIVE {
         let job = cancelled(&active(status));
-        for ended in [job.requeued(at(400)).unwrap(), job.given_up(crashed(), at(400)).unwrap()] {
-            assert_eq!((ended.status, ended.failure, ended.requeues), (Status::Cancelled, None, 0));
+        for ended in [job.requeue(at(400)).unwrap(), job.fail(crashed(), at(400)).unwrap()] {
+            assert_eq!((ended.status, ended.failure, ended.requeues), (JobStatus::Cancelled, None, 0));
             assert_eq!(ended.cancel, Some(by_ann(250)));
         }
     }
@@ -165,29 +168,32 @@ fn cancelled_job_is_neither_requeued_nor_failed() {
 
 #[test]
 fn task_starting_during_a_cancel_cannot_claim() {
-    let starting = ready().dispatched(at(10)).unwrap();
-    assert_eq!(cancelled(&starting).claimed(&claim(1, "c1"), at(300)), Err(NotNow::Unwanted));
-    assert_eq!(cancelled(&active(Status::Claimed)).claimed(&claim(1, "c1"), at(300)), Err(NotNow::Already));
+    let starting = ready().begin_dispatch(at(10)).unwrap();
+    assert_eq!(cancelled(&starting).claim(&claim(1, "c1"), at(300)), Err(TransitionRefusal::StopRequested));
+    assert_eq!(
+        cancelled(&active(JobStatus::Claimed)).claim(&claim(1, "c1"), at(300)),
+        Err(TransitionRefusal::AlreadyDone)
+    );
 }
 
 #[test]
 fn cancelled_ticket_returns_to_todo_without_a_badge() {
     let (job, ticket) = job_and_ticket();
-    let after = ticket_after(&cancelled(&job), &ticket);
-    let back = Move { to: Target::Todo, expected: ticket.status };
+    let after = ticket_after_job(&cancelled(&job), &ticket);
+    let back = StatusMove { to: Target::Todo, expected: ticket.status };
     assert_eq!((after.active_job, after.wanted.badge, after.wanted.status), (None, None, Some(back)));
     assert_eq!(after.last_job, None, "no agent worked");
 }
 
 #[test]
 fn why_names_the_user_who_cancelled() {
-    let said = |job: &Job, secs| why(job, None, None, at(secs)).0;
-    let executing = cancelled(&active(Status::Executing));
+    let said = |job: &Job, secs| explain_job(job, None, None, at(secs)).0;
+    let executing = cancelled(&active(JobStatus::Executing));
     assert_eq!(said(&executing, 260), "ann cancelled the job 10 s ago, in attempt 1; its runner is stopping it.");
-    let pushing = cancelled(&active(Status::Syncing));
+    let pushing = cancelled(&active(JobStatus::Syncing));
     assert_eq!(said(&pushing, 260), "ann cancelled the job 10 s ago, in attempt 1; it completes if its push succeeds.");
     assert_eq!(said(&cancelled(&ready()), 260), "Cancelled by ann.");
-    let wrong = ready().cancelled(Cancel::new("ann", Some("the wrong ticket"), at(250)), at(250)).unwrap();
+    let wrong = ready().cancel(Cancel::new("ann", Some("the wrong ticket"), at(250)), at(250)).unwrap();
     assert_eq!(said(&wrong, 260), "Cancelled by ann: \"the wrong ticket\".");
 }
 
@@ -203,8 +209,8 @@ fn stored_cancel_is_short_and_printable() {
 
 #[test]
 fn cancel_sentence_clips_the_reason_to_its_room() {
-    let sentence = |name: usize| Cancel::new(&"n".repeat(name), Some(&"r".repeat(LONGEST_REASON)), at(0)).sentence();
-    assert_eq!(sentence(2), format!("Cancelled by nn: \"{}\".", "r".repeat(LONGEST_REASON)));
+    let sentence = |name: usize| Cancel::new(&"n".repeat(name), Some(&"r".repeat(MAX_REASON_CHARS)), at(0)).sentence();
+    assert_eq!(sentence(2), format!("Cancelled by nn: \"{}\".", "r".repeat(MAX_REASON_CHARS)));
     for name in [2, 3, 48] {
         assert_eq!(sentence(name).chars().count(), 140);
     }

@@ -12,7 +12,7 @@ fn pauses(times: usize) -> Vec<u64> {
     let mut now = at(0);
     let mut pauses = Vec::new();
     for _ in 0..times {
-        job = job.context_failed(away(), now).unwrap();
+        job = job.record_context_fault(away(), now).unwrap();
         let next = job.waits.as_ref().unwrap().next;
         pauses.push(next.since(now).as_secs());
         now = next;
@@ -32,17 +32,17 @@ fn lost_wake_up_delays_a_pending_job_by_30_seconds() {
 
 #[test]
 fn failed_reads_are_counted_with_their_fault() {
-    let job = pending().context_failed(away(), at(5)).unwrap();
-    let job = job.context_failed(ContextFault::RateLimited { until: at(900) }, at(20)).unwrap();
+    let job = pending().record_context_fault(away(), at(5)).unwrap();
+    let job = job.record_context_fault(ContextFault::RateLimited { until: at(900) }, at(20)).unwrap();
     let until = ContextFault::RateLimited { until: at(900) };
     assert_eq!(job.waits, Some(ContextWait { tries: 2, next: at(900), fault: Some(until) }));
-    assert_eq!(job.status, Status::Pending);
+    assert_eq!(job.status, JobStatus::Pending);
 }
 
 #[test]
 fn rate_limit_time_is_obeyed_but_at_least_ten_seconds() {
     let next = |until| {
-        let job = pending().context_failed(ContextFault::RateLimited { until }, at(100)).unwrap();
+        let job = pending().record_context_fault(ContextFault::RateLimited { until }, at(100)).unwrap();
         job.waits.unwrap().next
     };
     assert_eq!(next(at(4_000)), at(4_000));
@@ -53,13 +53,17 @@ fn rate_limit_time_is_obeyed_but_at_least_ten_seconds() {
 fn empty_reviews_are_read_each_minute_for_15_minutes() {
     let made = pending().created;
     let until = made.plus(Duration::from_secs(900));
-    assert_eq!(pending().silent(made, made), Some(ContextFault::Silent { until }));
+    assert_eq!(pending().missing_text_fault(made, made), Some(ContextFault::Silent { until }));
     let sooner = made.minus(Duration::from_secs(300));
-    assert_eq!(pending().silent(sooner, made), Some(ContextFault::Silent { until: at(600) }));
-    assert_eq!(pending().silent(at(7_200), made), Some(ContextFault::Silent { until }), "the forge's clock is ahead");
-    assert_eq!(pending().silent(made, at(899)), Some(ContextFault::Silent { until }));
-    assert_eq!(pending().silent(made, until), None);
-    let next = |now| pending().context_failed(ContextFault::Silent { until }, now).unwrap().waits.unwrap().next;
+    assert_eq!(pending().missing_text_fault(sooner, made), Some(ContextFault::Silent { until: at(600) }));
+    assert_eq!(
+        pending().missing_text_fault(at(7_200), made),
+        Some(ContextFault::Silent { until }),
+        "the forge's clock is ahead"
+    );
+    assert_eq!(pending().missing_text_fault(made, at(899)), Some(ContextFault::Silent { until }));
+    assert_eq!(pending().missing_text_fault(made, until), None);
+    let next = |now| pending().record_context_fault(ContextFault::Silent { until }, now).unwrap().waits.unwrap().next;
     assert_eq!((next(at(5)), next(at(870))), (at(65), until));
 }
 
@@ -68,45 +72,45 @@ fn reading_empty_reviews_does_not_raise_the_back_off() {
     let until = pending().created.plus(Duration::from_secs(900));
     let mut job = pending();
     for n in 1..=12 {
-        job = job.context_failed(ContextFault::Silent { until }, at(60 * n)).unwrap();
+        job = job.record_context_fault(ContextFault::Silent { until }, at(60 * n)).unwrap();
         assert_eq!(job.waits.as_ref().map(|waits| waits.tries), Some(1), "an empty review is no failure");
     }
-    let waits = job.context_failed(away(), at(730)).unwrap().waits.unwrap();
+    let waits = job.record_context_fault(away(), at(730)).unwrap().waits.unwrap();
     assert_eq!((waits.tries, waits.next), (2, at(750)));
 }
 
 #[test]
 fn job_fails_after_a_day_of_forge_outage() {
-    let day = READ_CONTEXT_FOR.as_secs();
-    let late = pending().context_failed(away(), at(day - 1)).unwrap();
-    assert_eq!(late.status, Status::Pending);
-    let failed = late.context_failed(away(), at(day)).unwrap();
-    assert_eq!(failed.status, Status::Failed);
+    let day = CONTEXT_TIMEOUT.as_secs();
+    let late = pending().record_context_fault(away(), at(day - 1)).unwrap();
+    assert_eq!(late.status, JobStatus::Pending);
+    let failed = late.record_context_fault(away(), at(day)).unwrap();
+    assert_eq!(failed.status, JobStatus::Failed);
     let expected = Failure::ContextUnavailable { forge: failed.integration.clone(), n: 2 };
     assert_eq!((failed.failure.as_ref(), failed.worked, &failed.waits), (Some(&expected), false, &None));
 }
 
 #[test]
 fn job_fails_after_a_day_of_rate_limits() {
-    let day = at(READ_CONTEXT_FOR.as_secs());
-    let failed = pending().context_failed(ContextFault::RateLimited { until: day }, day).unwrap();
-    assert_eq!(failed.status, Status::Failed);
+    let day = at(CONTEXT_TIMEOUT.as_secs());
+    let failed = pending().record_context_fault(ContextFault::RateLimited { until: day }, day).unwrap();
+    assert_eq!(failed.status, JobStatus::Failed);
 }
 
 #[test]
 fn stored_fault_is_clipped() {
-    let job = pending().context_failed(ContextFault::Away { reason: "x".repeat(10_000) }, at(5)).unwrap();
+    let job = pending().record_context_fault(ContextFault::Away { reason: "x".repeat(10_000) }, at(5)).unwrap();
     let Some(ContextFault::Away { reason }) = job.waits.unwrap().fault else { panic!("another fault") };
     assert!(reason.chars().count() <= 120, "{}", reason.len());
 }
 
 #[test]
 fn admitted_job_is_ready_with_its_frozen_context() {
-    let mut job = pending().context_failed(away(), at(5)).unwrap();
+    let mut job = pending().record_context_fault(away(), at(5)).unwrap();
     (job.tries, job.not_before) = (3, Some(at(9_000)));
-    let ready = job.admitted("c0ffee".into(), "abc", at(40)).unwrap();
-    assert_eq!((ready.status, ready.context.as_str(), &ready.waits), (Status::Ready, "c0ffee", &None));
-    assert_eq!((ready.ready_since, ready.dispatch.due), (at(40), at(40).plus(WAKE_WITHIN)));
+    let ready = job.admit("c0ffee".into(), "abc", at(40)).unwrap();
+    assert_eq!((ready.status, ready.context.as_str(), &ready.waits), (JobStatus::Ready, "c0ffee", &None));
+    assert_eq!((ready.ready_since, ready.dispatch.due), (at(40), at(40).plus(WAKE_TIMEOUT)));
     assert_eq!((ready.tries, ready.not_before), (0, None));
     assert_eq!(ready.revises.unwrap().head, "abc", "the head that was read with the review");
     assert_eq!(ready.created, at(0), "the hour counts from here");
@@ -115,7 +119,7 @@ fn admitted_job_is_ready_with_its_frozen_context() {
 #[test]
 fn early_admission_keeps_the_due_time() {
     let due = |job: &Job, secs| {
-        let admitted = job.admitted("c0ffee".into(), "abc", at(secs)).unwrap();
+        let admitted = job.admit("c0ffee".into(), "abc", at(secs)).unwrap();
         assert_eq!(crate::due::job(&admitted), Some(crate::due::Due::At(admitted.dispatch.due)));
         admitted.dispatch.due
     };
@@ -124,32 +128,32 @@ fn early_admission_keeps_the_due_time() {
     assert_eq!((due(&pending, 1), due(&pending, 20)), (at(30), at(30)));
     // The wake-up has at least ten seconds and at most a minute.
     assert_eq!((due(&pending, 21), due(&pending, 500)), (at(81), at(560)));
-    let late = pending.context_failed(ContextFault::RateLimited { until: at(900) }, at(20)).unwrap();
+    let late = pending.record_context_fault(ContextFault::RateLimited { until: at(900) }, at(20)).unwrap();
     assert_eq!(due(&late, 25), at(85));
 }
 
 #[test]
 fn only_a_pending_job_is_admitted_or_delayed() {
-    let ended = finished(&active(Status::Executing), End::Failed(no_changes(), None));
-    let cancelled = pending().cancelled(Cancel::new("ann", None, at(5)), at(5)).unwrap();
-    for job in [ready(), active(Status::Claimed), active(Status::Syncing), ended, cancelled] {
-        let refusal = Err(NotNow::Status(job.status));
-        assert_eq!(job.admitted("c0ffee".into(), "abc", at(40)), refusal);
-        assert_eq!(job.context_failed(away(), at(40)), refusal);
+    let ended = finished(&active(JobStatus::Executing), End::Failed(no_changes(), None));
+    let cancelled = pending().cancel(Cancel::new("ann", None, at(5)), at(5)).unwrap();
+    for job in [ready(), active(JobStatus::Claimed), active(JobStatus::Syncing), ended, cancelled] {
+        let refusal = Err(TransitionRefusal::WrongStatus(job.status));
+        assert_eq!(job.admit("c0ffee".into(), "abc", at(40)), refusal);
+        assert_eq!(job.record_context_fault(away(), at(40)), refusal);
     }
 }
 
 #[test]
 fn back_off_after_hundreds_of_tries_is_half_an_hour() {
     let waits = ContextWait { tries: 500, next: at(40), fault: None };
-    let job = Job { waits: Some(waits), ..pending() }.context_failed(away(), at(50)).unwrap();
+    let job = Job { waits: Some(waits), ..pending() }.record_context_fault(away(), at(50)).unwrap();
     let waits = job.waits.unwrap();
-    assert_eq!((waits.tries, waits.next), (501, at(50).plus(LONGEST_PAUSE)));
+    assert_eq!((waits.tries, waits.next), (501, at(50).plus(MAX_BACKOFF)));
 }
 
 #[test]
 fn continuing_job_waits_for_its_unanswered_reviews() {
-    let job = ready().with_reviews(at(7));
+    let job = ready().await_reviews(at(7));
     assert_eq!(crate::due::job(&job), Some(crate::due::Due::At(at(37))));
-    assert_eq!(job, Job { status: Status::Pending, waits: Some(ContextWait::fresh(at(7))), ..ready() });
+    assert_eq!(job, Job { status: JobStatus::Pending, waits: Some(ContextWait::new(at(7))), ..ready() });
 }

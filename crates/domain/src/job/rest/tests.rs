@@ -1,40 +1,40 @@
 use super::*;
 use crate::due::{self, Due};
-use crate::job::{AttemptEnd, Place};
-use crate::outcome::{ticket_after, ticket_while};
-use crate::project::{REST_AT_MOST, Resume};
+use crate::job::{AttemptEnd, Placement};
+use crate::outcome::{ticket_after_job, update_waiting_badge};
+use crate::project::{DEFAULT_SUSPENSION_LIMIT, Resume};
 use crate::story::{
     active, asking, asks, at, claim, crashed, fence, finish_id, finished, job_and_ticket, just_before, paused, pending,
     ready, result, yielded,
 };
-use crate::ticket::{Badge, Move, Target};
-use crate::why::{wait, why};
+use crate::ticket::{Badge, StatusMove, Target};
+use crate::why::{explain_job, wait_reason};
 
-const HELD: [Status; 4] = [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing];
+const HELD: [JobStatus; 4] = [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing];
 
 fn by_ann(secs: u64) -> Pause {
     Pause::new("ann", at(secs))
 }
 
 fn pausing(job: &Job) -> Job {
-    job.paused(by_ann(240), at(240)).unwrap()
+    job.pause(by_ann(240), at(240)).unwrap()
 }
 
 fn cancelling(job: &Job) -> Job {
-    job.cancelled(Cancel::new("bob", None, at(245)), at(245)).unwrap()
+    job.cancel(Cancel::new("bob", None, at(245)), at(245)).unwrap()
 }
 
-fn gives_back(job: &Job, rest: Rest, inputs: u32) -> Result<Job, NotNow> {
-    job.yielded(&fence(job, 1, "c1"), &yielded(rest, inputs), at(250))
+fn gives_back(job: &Job, rest: Suspension, inputs: u32) -> Result<Job, TransitionRefusal> {
+    job.suspend(&fence(job, 1, "c1"), &yielded(rest, inputs), at(250))
 }
 
 fn ended() -> Vec<Job> {
-    let syncing = active(Status::Syncing);
+    let syncing = active(JobStatus::Syncing);
     [End::Completed(result()), End::Failed(crashed(), None), End::Cancelled].map(|end| finished(&syncing, end)).into()
 }
 
 #[track_caller]
-fn says(outcome: &Result<Job, NotNow>, expected: &str) {
+fn says(outcome: &Result<Job, TransitionRefusal>, expected: &str) {
     let said = match outcome {
         Ok(job) => format!("{:?}, wants {:?}", job.status, job.want),
         Err(refusal) => format!("{refusal:?}"),
@@ -45,30 +45,30 @@ fn says(outcome: &Result<Job, NotNow>, expected: &str) {
 #[test]
 fn effect_of_a_pause_depends_on_the_status() {
     for status in HELD {
-        says(&active(status).paused(by_ann(240), at(240)), &format!("{status:?}, wants Pause"));
-        says(&pausing(&active(status)).paused(by_ann(245), at(245)), "Already");
-        says(&cancelling(&active(status)).paused(by_ann(250), at(250)), "Unwanted");
+        says(&active(status).pause(by_ann(240), at(240)), &format!("{status:?}, wants Pause"));
+        says(&pausing(&active(status)).pause(by_ann(245), at(245)), "Already");
+        says(&cancelling(&active(status)).pause(by_ann(250), at(250)), "Unwanted");
     }
-    says(&ready().paused(by_ann(240), at(240)), "Paused, wants Run");
-    says(&paused().paused(by_ann(260), at(260)), "Already");
+    says(&ready().pause(by_ann(240), at(240)), "Paused, wants Run");
+    says(&paused().pause(by_ann(260), at(260)), "Already");
     for job in [pending(), asking()].into_iter().chain(ended()) {
-        says(&job.paused(by_ann(900), at(900)), &format!("Status({:?})", job.status));
+        says(&job.pause(by_ann(900), at(900)), &format!("Status({:?})", job.status));
     }
 }
 
 #[test]
 fn effect_of_continue_depends_on_the_status() {
     for status in HELD {
-        says(&active(status).continued(at(245)), "Already");
-        let back = pausing(&active(status)).continued(at(245));
+        says(&active(status).resume(at(245)), "Already");
+        let back = pausing(&active(status)).resume(at(245));
         says(&back, &format!("{status:?}, wants Run"));
         assert_eq!(back.unwrap(), active(status), "the pause leaves no trace");
-        says(&cancelling(&active(status)).continued(at(250)), "Unwanted");
+        says(&cancelling(&active(status)).resume(at(250)), "Unwanted");
     }
-    says(&paused().continued(at(300)), "Ready, wants Run");
-    says(&ready().continued(at(300)), "Already");
+    says(&paused().resume(at(300)), "Ready, wants Run");
+    says(&ready().resume(at(300)), "Already");
     for job in [asking()].into_iter().chain(ended()) {
-        says(&job.continued(at(900)), &format!("Status({:?})", job.status));
+        says(&job.resume(at(900)), &format!("Status({:?})", job.status));
     }
 }
 
@@ -77,21 +77,21 @@ fn input_counts_in_every_status_and_resumes_a_job() {
     for (job, expected) in [
         (pending(), "Pending, wants Run"),
         (ready(), "Ready, wants Run"),
-        (active(Status::Executing), "Executing, wants Run"),
-        (pausing(&active(Status::Executing)), "Executing, wants Pause"),
+        (active(JobStatus::Executing), "Executing, wants Run"),
+        (pausing(&active(JobStatus::Executing)), "Executing, wants Pause"),
         (asking(), "Ready, wants Run"),
         (paused(), "Ready, wants Run"),
     ] {
-        let told = job.told(at(300));
+        let told = job.resume_with_input(at(300));
         says(&told, expected);
         assert_eq!(told.unwrap().inputs, job.inputs + 1);
     }
-    says(&cancelling(&active(Status::Executing)).told(at(300)), "Unwanted");
+    says(&cancelling(&active(JobStatus::Executing)).resume_with_input(at(300)), "Unwanted");
     for job in ended() {
-        says(&job.told(at(900)), &format!("Status({:?})", job.status));
+        says(&job.resume_with_input(at(900)), &format!("Status({:?})", job.status));
     }
-    let full = Job { inputs: MOST_INPUTS, ..asking() };
-    says(&full.told(at(300)), "TooMany");
+    let full = Job { inputs: MAX_INPUTS, ..asking() };
+    says(&full.resume_with_input(at(300)), "TooMany");
 }
 
 #[test]
@@ -99,49 +99,52 @@ fn runner_may_yield_for_a_pause_in_every_held_status() {
     let may = [("LeaseLost", "Paused"), ("Executing", "Paused"), ("AwaitingInput", "Paused"), ("Syncing", "Paused")];
     for (status, (asked, stopped)) in HELD.into_iter().zip(may) {
         let job = pausing(&active(status));
-        let after = |outcome: Result<Job, NotNow>| match outcome {
+        let after = |outcome: Result<Job, TransitionRefusal>| match outcome {
             Ok(job) => job.status,
-            Err(NotNow::Status(status)) => status,
+            Err(TransitionRefusal::WrongStatus(status)) => status,
             Err(other) => panic!("{other:?}"),
         };
         let asks_at = format!("{:?}", after(gives_back(&job, asks(), 0)));
         assert!(asks_at == asked || asks_at == format!("{status:?}"), "{status:?}: {asks_at}");
-        assert_eq!(format!("{:?}", after(gives_back(&job, Rest::Pauses, 0))), stopped);
+        assert_eq!(format!("{:?}", after(gives_back(&job, Suspension::Pause, 0))), stopped);
     }
 }
 
 #[test]
 fn yield_after_a_withdrawn_pause_makes_the_job_ready() {
-    let job = pausing(&active(Status::Executing)).continued(at(245)).unwrap();
-    let back = gives_back(&job, Rest::Pauses, 0).unwrap();
-    assert_eq!((back.status, back.want, back.requeues, back.ready_since), (Status::Ready, Want::Run, 0, at(250)));
+    let job = pausing(&active(JobStatus::Executing)).resume(at(245)).unwrap();
+    let back = gives_back(&job, Suspension::Pause, 0).unwrap();
+    assert_eq!(
+        (back.status, back.want, back.requeues, back.ready_since),
+        (JobStatus::Ready, DesiredState::Run, 0, at(250))
+    );
     assert_eq!(back.session.as_ref().unwrap().id.as_deref(), Some("s1"), "the session continues");
-    assert!(back.claimed(&claim(2, "c2"), at(260)).is_ok());
+    assert!(back.claim(&claim(2, "c2"), at(260)).is_ok());
 }
 
 #[test]
 fn late_push_permission_does_not_block_a_yield() {
-    let executing = active(Status::Executing);
-    let pushes = |job: &Job| job.progressed(&fence(job, 1, "c1"), Status::Syncing, at(248));
+    let executing = active(JobStatus::Executing);
+    let pushes = |job: &Job| job.advance(&fence(job, 1, "c1"), JobStatus::Syncing, at(248));
     // The push is refused for a pause, and its repeat arrives after the pause was withdrawn.
     says(&pushes(&pausing(&executing)), "Unwanted");
-    let late = pushes(&pausing(&executing).continued(at(246)).unwrap()).unwrap();
-    let back = gives_back(&late, Rest::Pauses, 0).unwrap();
-    assert_eq!((back.status, back.requeues, back.push_until, back.run.as_ref()), (Status::Ready, 0, None, None));
-    assert_eq!(pushes(&back), Err(NotNow::LeaseLost), "a later repeat may not push either");
-    let still = gives_back(&pausing(&late), Rest::Pauses, 0).unwrap();
-    assert_eq!((still.status, still.push_until), (Status::Paused, None));
+    let late = pushes(&pausing(&executing).resume(at(246)).unwrap()).unwrap();
+    let back = gives_back(&late, Suspension::Pause, 0).unwrap();
+    assert_eq!((back.status, back.requeues, back.push_until, back.run.as_ref()), (JobStatus::Ready, 0, None, None));
+    assert_eq!(pushes(&back), Err(TransitionRefusal::LeaseLost), "a later repeat may not push either");
+    let still = gives_back(&pausing(&late), Suspension::Pause, 0).unwrap();
+    assert_eq!((still.status, still.push_until), (JobStatus::Paused, None));
     says(&gives_back(&late, asks(), 0), "Status(Syncing)");
 }
 
 #[test]
 fn question_is_refused_when_a_newer_input_exists() {
-    let job = active(Status::Executing).told(at(240)).unwrap();
+    let job = active(JobStatus::Executing).resume_with_input(at(240)).unwrap();
     says(&gives_back(&job, asks(), 0), "NewerInput");
     says(&gives_back(&job, asks(), 1), "AwaitingInput, wants Run");
     // A pause is accepted, because the next attempt reads the input.
-    let paused = gives_back(&pausing(&job), Rest::Pauses, 0).unwrap();
-    assert_eq!((paused.status, paused.session.unwrap().inputs), (Status::Paused, 0));
+    let paused = gives_back(&pausing(&job), Suspension::Pause, 0).unwrap();
+    assert_eq!((paused.status, paused.session.unwrap().inputs), (JobStatus::Paused, 0));
     // The number of read inputs is clamped to the existing ones.
     let liar = gives_back(&job, asks(), 9).unwrap();
     assert_eq!(liar.session.unwrap().inputs, 1);
@@ -149,9 +152,9 @@ fn question_is_refused_when_a_newer_input_exists() {
 
 #[test]
 fn cancel_beats_a_pause_and_a_question() {
-    for rest in [asks(), Rest::Pauses] {
-        let gone = gives_back(&cancelling(&pausing(&active(Status::Executing))), rest, 0).unwrap();
-        assert_eq!((gone.status, gone.want, gone.pause.as_ref()), (Status::Cancelled, Want::Run, None));
+    for rest in [asks(), Suspension::Pause] {
+        let gone = gives_back(&cancelling(&pausing(&active(JobStatus::Executing))), rest, 0).unwrap();
+        assert_eq!((gone.status, gone.want, gone.pause.as_ref()), (JobStatus::Cancelled, DesiredState::Run, None));
         assert_eq!(gone.cancel.as_ref().unwrap().by, "bob");
         assert_eq!(gone.attempt_end(), AttemptEnd::Cancelled {});
     }
@@ -159,118 +162,118 @@ fn cancel_beats_a_pause_and_a_question() {
 
 #[test]
 fn finish_beats_a_pending_pause() {
-    let job = pausing(&active(Status::Syncing));
-    let done = job.finished(&fence(&job, 1, "c1"), &finish_id("f1"), End::Completed(result()), at(260)).unwrap();
-    assert_eq!((done.status, done.pause, done.want), (Status::Completed, None, Want::Run));
+    let job = pausing(&active(JobStatus::Syncing));
+    let done = job.finish(&fence(&job, 1, "c1"), &finish_id("f1"), End::Completed(result()), at(260)).unwrap();
+    assert_eq!((done.status, done.pause, done.want), (JobStatus::Completed, None, DesiredState::Run));
 }
 
 #[test]
 fn push_is_refused_while_a_pause_is_requested() {
-    let job = pausing(&active(Status::Executing));
-    says(&job.progressed(&fence(&job, 1, "c1"), Status::Syncing, at(250)), "Unwanted");
+    let job = pausing(&active(JobStatus::Executing));
+    says(&job.advance(&fence(&job, 1, "c1"), JobStatus::Syncing, at(250)), "Unwanted");
 }
 
 #[test]
 fn platform_fault_pauses_a_pausing_job() {
-    let gone = pausing(&active(Status::Preparing)).requeued(at(300)).unwrap();
-    assert_eq!((gone.status, gone.want, gone.requeues), (Status::Paused, Want::Run, 1));
+    let gone = pausing(&active(JobStatus::Preparing)).requeue(at(300)).unwrap();
+    assert_eq!((gone.status, gone.want, gone.requeues), (JobStatus::Paused, DesiredState::Run, 1));
     assert_eq!((gone.pause.as_ref().unwrap().at, gone.run.as_ref()), (at(300), None));
-    assert!(gone.continued(at(400)).unwrap().claimed(&claim(2, "c2"), at(410)).is_ok());
+    assert!(gone.resume(at(400)).unwrap().claim(&claim(2, "c2"), at(410)).is_ok());
 }
 
 #[test]
 fn suspended_job_has_no_run_and_resumes_normally() {
     for job in [asking(), paused()] {
         assert_eq!((job.run.as_ref(), job.push_until, job.attempt), (None, None, 1));
-        assert_eq!(job.claimed(&claim(2, "c2"), at(260)), Err(NotNow::Unwanted));
-        let back = job.told(at(300)).unwrap();
+        assert_eq!(job.claim(&claim(2, "c2"), at(260)), Err(TransitionRefusal::StopRequested));
+        let back = job.resume_with_input(at(300)).unwrap();
         assert_eq!((back.question.as_ref(), back.pause.as_ref(), back.ready_since), (None, None, at(300)));
         assert_eq!((back.dispatch.number, back.dispatch.due, back.dispatch.starting), (0, at(300), false));
-        let second = back.claimed(&claim(2, "c2"), at(310)).unwrap();
+        let second = back.claim(&claim(2, "c2"), at(310)).unwrap();
         assert_eq!((second.attempt, second.session.unwrap().attempt), (2, 1));
     }
 }
 
 #[test]
 fn task_starting_during_a_pause_never_claims() {
-    let starting = ready().dispatched(at(10)).unwrap().start_named(1, 1, "task-c1").unwrap();
-    let still = starting.paused(by_ann(20), at(20)).unwrap();
-    assert_eq!(still.claimed(&claim(1, "c1"), at(30)), Err(NotNow::Unwanted));
-    let back = still.continued(at(40)).unwrap();
-    assert_eq!(back.claimed(&claim(1, "c1"), at(50)), Err(NotNow::LeaseLost));
+    let starting = ready().begin_dispatch(at(10)).unwrap().set_task(1, 1, "task-c1").unwrap();
+    let still = starting.pause(by_ann(20), at(20)).unwrap();
+    assert_eq!(still.claim(&claim(1, "c1"), at(30)), Err(TransitionRefusal::StopRequested));
+    let back = still.resume(at(40)).unwrap();
+    assert_eq!(back.claim(&claim(1, "c1"), at(50)), Err(TransitionRefusal::LeaseLost));
     // The next start has another number, so that ECS does not mistake it for the first.
-    let again = back.dispatched(at(60)).unwrap();
+    let again = back.begin_dispatch(at(60)).unwrap();
     assert_eq!(again.dispatch.number, 2);
-    assert!(again.claimed(&claim(1, "c2"), at(70)).is_ok());
+    assert!(again.claim(&claim(1, "c2"), at(70)).is_ok());
 }
 
 #[test]
 fn repeated_yield_is_recognised_by_its_id() {
     for job in [asking(), paused()] {
-        let again = |job: &Job| gives_back(job, Rest::Pauses, 0);
-        assert_eq!(again(&job), Err(NotNow::Already));
-        let on = job.told(at(300)).unwrap().claimed(&claim(2, "c2"), at(310)).unwrap();
-        assert_eq!(again(&on), Err(NotNow::Already));
-        let other = Yielded { id: finish_id("y2"), ..yielded(Rest::Pauses, 0) };
-        assert_eq!(on.yielded(&fence(&on, 1, "c1"), &other, at(320)), Err(NotNow::LeaseLost));
+        let again = |job: &Job| gives_back(job, Suspension::Pause, 0);
+        assert_eq!(again(&job), Err(TransitionRefusal::AlreadyDone));
+        let on = job.resume_with_input(at(300)).unwrap().claim(&claim(2, "c2"), at(310)).unwrap();
+        assert_eq!(again(&on), Err(TransitionRefusal::AlreadyDone));
+        let other = SuspendReport { id: finish_id("y2"), ..yielded(Suspension::Pause, 0) };
+        assert_eq!(on.suspend(&fence(&on, 1, "c1"), &other, at(320)), Err(TransitionRefusal::LeaseLost));
     }
 }
 
 #[test]
 fn suspended_job_expires_after_its_time_limit() {
-    let until = at(250).plus(REST_AT_MOST);
+    let until = at(250).plus(DEFAULT_SUSPENSION_LIMIT);
     for job in [asking(), paused()] {
         assert_eq!(due::job(&job), Some(Due::At(until)));
-        assert_eq!(job.expired(just_before(until)), Err(NotNow::NotBefore(until)));
+        assert_eq!(job.expire_suspension(just_before(until)), Err(TransitionRefusal::NotBefore(until)));
     }
-    let failed = asking().expired(until).unwrap();
+    let failed = asking().expire_suspension(until).unwrap();
     let limit = Span(7 * 86_400);
-    assert_eq!((failed.status, failed.failure), (Status::Failed, Some(Failure::InputTimeout { limit })));
-    let gone = paused().expired(until).unwrap();
-    assert_eq!((gone.status, gone.failure.as_ref(), gone.run.as_ref()), (Status::Cancelled, None, None));
+    assert_eq!((failed.status, failed.failure), (JobStatus::Failed, Some(Failure::InputTimeout { limit })));
+    let gone = paused().expire_suspension(until).unwrap();
+    assert_eq!((gone.status, gone.failure.as_ref(), gone.run.as_ref()), (JobStatus::Cancelled, None, None));
     assert_eq!(gone.cancel.unwrap().sentence(), "Cancelled by Pullyard: \"it was not continued for 7 days\".");
     for job in HELD.map(active).into_iter().chain(ended()) {
-        assert_eq!(job.expired(at(90_000_000)), Err(NotNow::Status(job.status)));
+        assert_eq!(job.expire_suspension(at(90_000_000)), Err(TransitionRefusal::WrongStatus(job.status)));
     }
 }
 
 #[test]
 fn pause_of_an_unheld_job_counts_from_its_write() {
-    let still = ready().paused(by_ann(200), at(240)).unwrap();
-    assert_eq!(still.rests_until(), Some(at(240).plus(REST_AT_MOST)));
+    let still = ready().pause(by_ann(200), at(240)).unwrap();
+    assert_eq!(still.suspended_until(), Some(at(240).plus(DEFAULT_SUSPENSION_LIMIT)));
 }
 
 #[test]
 fn ticket_shows_ai_waiting_while_its_job_is_suspended() {
     let ticket = job_and_ticket().1;
-    assert_eq!(ticket_while(&active(Status::Executing), &ticket), None);
+    assert_eq!(update_waiting_badge(&active(JobStatus::Executing), &ticket), None);
     for job in [asking(), paused()] {
-        let waits = ticket_while(&job, &ticket).unwrap();
+        let waits = update_waiting_badge(&job, &ticket).unwrap();
         assert_eq!((waits.wanted.badge, &waits.active_job), (Some(Badge::AiWaiting), &ticket.active_job));
         assert_eq!((waits.wanted.status.as_ref(), &waits.status), (None, &ticket.status), "the ticket does not move");
-        assert_eq!(ticket_while(&job, &waits), None);
-        let goes_on = ticket_while(&job.told(at(300)).unwrap(), &waits).unwrap();
+        assert_eq!(update_waiting_badge(&job, &waits), None);
+        let goes_on = update_waiting_badge(&job.resume_with_input(at(300)).unwrap(), &waits).unwrap();
         assert_eq!(goes_on.wanted.badge, None);
     }
-    let waits = ticket_while(&asking(), &ticket).unwrap();
-    let failed = ticket_after(&asking().expired(at(900_000)).unwrap(), &waits);
-    let todo = Some(Move { to: Target::Todo, expected: ticket.status });
+    let waits = update_waiting_badge(&asking(), &ticket).unwrap();
+    let failed = ticket_after_job(&asking().expire_suspension(at(900_000)).unwrap(), &waits);
+    let todo = Some(StatusMove { to: Target::Todo, expected: ticket.status });
     assert_eq!((failed.wanted.badge, failed.wanted.status), (Some(Badge::AiFailed), todo.clone()));
-    let cancelled = ticket_after(&paused().expired(at(900_000)).unwrap(), &waits);
+    let cancelled = ticket_after_job(&paused().expire_suspension(at(900_000)).unwrap(), &waits);
     assert_eq!((cancelled.wanted.badge, cancelled.wanted.status), (None, todo));
     // If the pull request was merged, the ticket stays and loses the badge.
-    let merged = paused().cancelled(Cancel::by_itself("acme/app#1 was merged", at(300)), at(300)).unwrap();
-    assert_eq!(ticket_after(&merged, &waits).wanted.badge, None);
+    let merged = paused().cancel(Cancel::automatic("acme/app#1 was merged", at(300)), at(300)).unwrap();
+    assert_eq!(ticket_after_job(&merged, &waits).wanted.badge, None);
 }
 
 #[test]
 fn why_names_who_paused_and_what_it_waits_for() {
-    let said = |job: &Job| why(job, wait(job, None, at(370)).as_ref(), None, at(370)).0;
+    let said = |job: &Job| explain_job(job, wait_reason(job, None, at(370)).as_ref(), None, at(370)).0;
     assert_eq!(
-        said(&pausing(&active(Status::Executing))),
+        said(&pausing(&active(JobStatus::Executing))),
         "ann paused the job 2 min ago, in attempt 1; its runner is stopping."
     );
-    let pushing = pausing(&active(Status::Syncing));
+    let pushing = pausing(&active(JobStatus::Syncing));
     assert_eq!(said(&pushing), "ann paused the job 2 min ago, in attempt 1; it completes if its push succeeds.");
     assert_eq!(said(&asking()), "The agent asked a question 2 min ago.");
     assert_eq!(said(&paused()), "ann paused the job 2 min ago.");
@@ -278,12 +281,12 @@ fn why_names_who_paused_and_what_it_waits_for() {
 
 #[test]
 fn runner_of_the_session_is_preferred_for_a_while() {
-    let (kite, gull) = (RunnerId::of("t1", "kite"), RunnerId::of("t1", "gull"));
-    let mut held = Job { place: Place::Runners, ..pausing(&active(Status::Executing)) };
+    let (kite, gull) = (RunnerId::for_registration("t1", "kite"), RunnerId::for_registration("t1", "gull"));
+    let mut held = Job { place: Placement::Runners, ..pausing(&active(JobStatus::Executing)) };
     held.run.as_mut().unwrap().runner = Some(kite.clone());
-    let mut back = gives_back(&held, Rest::Pauses, 0).unwrap().continued(at(300)).unwrap();
-    let takes = |job: &Job, runner, secs| job.is_left_to(runner, at(secs));
-    let later = 300 + PREFERRED_FOR.as_secs();
+    let mut back = gives_back(&held, Suspension::Pause, 0).unwrap().resume(at(300)).unwrap();
+    let takes = |job: &Job, runner, secs| job.may_be_claimed_by(runner, at(secs));
+    let later = 300 + RUNNER_AFFINITY.as_secs();
     assert_eq!(
         (takes(&back, &kite, 300), takes(&back, &gull, later - 1), takes(&back, &gull, later)),
         (true, false, true)
@@ -296,15 +299,15 @@ fn runner_of_the_session_is_preferred_for_a_while() {
 #[test]
 fn stored_questions_and_inputs_are_clipped() {
     let hostile = "\u{202e}\u{1b}[31m".repeat(9_000) + &"x".repeat(90_000);
-    let rest = Rest::Asks { question: hostile.clone() };
-    let asked = Yielded { agent: Some(hostile.clone()), session: Some(hostile.clone()), ..yielded(rest, 0) };
-    let job = active(Status::Executing);
-    let job = job.yielded(&fence(&job, 1, "c1"), &asked, at(250)).unwrap();
+    let rest = Suspension::Question { question: hostile.clone() };
+    let asked = SuspendReport { agent: Some(hostile.clone()), session: Some(hostile.clone()), ..yielded(rest, 0) };
+    let job = active(JobStatus::Executing);
+    let job = job.suspend(&fence(&job, 1, "c1"), &asked, at(250)).unwrap();
     let question = job.question.clone().unwrap().text;
-    assert!(question.chars().count() <= LONGEST_QUESTION && !question.contains(char::is_control), "{question}");
+    assert!(question.chars().count() <= MAX_QUESTION_CHARS && !question.contains(char::is_control), "{question}");
     assert!(serde_json::to_string(&job.session).unwrap().len() < 1_000);
-    let input = job.input(&hostile, &hostile, None, at(260));
-    assert!(input.text.chars().count() <= LONGEST_INPUT && input.by.chars().count() <= 48);
+    let input = job.new_input(&hostile, &hostile, None, at(260));
+    assert!(input.text.chars().count() <= MAX_INPUT_CHARS && input.by.chars().count() <= 48);
     assert_eq!((input.seq, input.question), (1, Some(question)), "it answers the question");
-    assert_eq!(job.input("ann", "two\nlines", None, at(260)).text, "two\nlines");
+    assert_eq!(job.new_input("ann", "two\nlines", None, at(260)).text, "two\nlines");
 }

@@ -8,28 +8,28 @@ fn offline() -> Failure {
 
 /// A job whose first attempt was lost after it had permission to push.
 fn adopting() -> Job {
-    active(Status::Syncing).requeued_to_adopt(offline(), at(400)).unwrap()
+    active(JobStatus::Syncing).requeue_to_adopt(offline(), at(400)).unwrap()
 }
 
 /// Attempt 2 of the job, advanced to `status`.
-fn second(job: &Job, status: Status) -> Job {
-    let mut job = job.claimed(&claim(2, "c2"), at(410)).unwrap();
-    for phase in [Status::Preparing, Status::Executing, Status::Syncing] {
+fn second(job: &Job, status: JobStatus) -> Job {
+    let mut job = job.claim(&claim(2, "c2"), at(410)).unwrap();
+    for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
         if job.status != status {
-            job = job.progressed(&fence(&job, 2, "c2"), phase, at(420)).unwrap();
+            job = job.advance(&fence(&job, 2, "c2"), phase, at(420)).unwrap();
         }
     }
     job
 }
 
 fn by_second(job: &Job, end: End) -> Job {
-    job.finished(&fence(job, 2, "c2"), &finish_id("f2"), end, at(430)).unwrap()
+    job.finish(&fence(job, 2, "c2"), &finish_id("f2"), end, at(430)).unwrap()
 }
 
 #[test]
 fn job_that_may_have_pushed_is_requeued_to_adopt() {
     let back = adopting();
-    assert_eq!((back.status, back.requeues, back.run.as_ref(), back.push_until), (Status::Ready, 0, None, None));
+    assert_eq!((back.status, back.requeues, back.run.as_ref(), back.push_until), (JobStatus::Ready, 0, None, None));
     assert_eq!((back.lost_a_push, back.adopts.as_ref()), (true, Some(&offline())));
     assert_eq!((back.ready_since, back.dispatch.due, back.attempt), (at(400), at(400), 1));
     assert_eq!(back.failure, None, "it has not failed yet");
@@ -37,67 +37,67 @@ fn job_that_may_have_pushed_is_requeued_to_adopt() {
 
 #[test]
 fn attempt_without_push_permission_adopts_nothing() {
-    for status in [Status::Claimed, Status::Preparing, Status::Executing] {
+    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing] {
         let job = active(status);
         assert!(!job.may_have_pushed(), "{status:?}");
-        assert_eq!(job.requeued_to_adopt(offline(), at(400)), Err(NotNow::Status(status)));
+        assert_eq!(job.requeue_to_adopt(offline(), at(400)), Err(TransitionRefusal::WrongStatus(status)));
     }
-    assert!(active(Status::Syncing).may_have_pushed());
+    assert!(active(JobStatus::Syncing).may_have_pushed());
 }
 
 #[test]
 fn lost_push_is_remembered_by_later_attempts() {
-    let back = active(Status::Syncing).requeued(at(400)).unwrap();
+    let back = active(JobStatus::Syncing).requeue(at(400)).unwrap();
     assert!(back.lost_a_push && back.adopts.is_none());
-    let again = second(&back, Status::Preparing);
+    let again = second(&back, JobStatus::Preparing);
     assert!(again.may_have_pushed());
-    for status in [Status::Preparing, Status::Executing, Status::Syncing] {
-        assert!(second(&back, status).requeued(at(900)).unwrap().lost_a_push, "{status:?}");
+    for status in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
+        assert!(second(&back, status).requeue(at(900)).unwrap().lost_a_push, "{status:?}");
     }
-    let adopting = again.requeued_to_adopt(crashed(), at(440)).unwrap();
+    let adopting = again.requeue_to_adopt(crashed(), at(440)).unwrap();
     assert_eq!(adopting.adopts, Some(crashed()));
-    assert!(!active(Status::Executing).requeued(at(400)).unwrap().lost_a_push);
+    assert!(!active(JobStatus::Executing).requeue(at(400)).unwrap().lost_a_push);
 }
 
 #[test]
 fn unheld_job_is_not_requeued_to_adopt() {
-    let back = active(Status::Syncing).requeued(at(400)).unwrap();
+    let back = active(JobStatus::Syncing).requeue(at(400)).unwrap();
     assert!(back.may_have_pushed());
-    assert_eq!(back.requeued_to_adopt(crashed(), at(410)), Err(NotNow::Status(Status::Ready)));
+    assert_eq!(back.requeue_to_adopt(crashed(), at(410)), Err(TransitionRefusal::WrongStatus(JobStatus::Ready)));
 }
 
 #[test]
 fn job_is_requeued_to_adopt_once() {
-    for status in [Status::Claimed, Status::Syncing] {
+    for status in [JobStatus::Claimed, JobStatus::Syncing] {
         let job = second(&adopting(), status);
-        assert_eq!(job.requeued_to_adopt(crashed(), at(900)), Err(NotNow::Already));
+        assert_eq!(job.requeue_to_adopt(crashed(), at(900)), Err(TransitionRefusal::AlreadyDone));
         // A platform fault requeues it, again only to adopt.
-        assert_eq!(job.requeued(at(900)).unwrap().adopts, Some(offline()));
+        assert_eq!(job.requeue(at(900)).unwrap().adopts, Some(offline()));
     }
 }
 
 #[test]
 fn adopting_job_that_finds_nothing_fails_with_the_loss() {
-    for status in [Status::Claimed, Status::Preparing, Status::Executing] {
+    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing] {
         let job = second(&adopting(), status);
         assert_eq!(by_second(&job, End::Failed(no_changes(), None)).failure, Some(offline()), "{status:?}");
-        let lost = job.given_up(crashed(), at(900)).unwrap();
+        let lost = job.fail(crashed(), at(900)).unwrap();
         assert_eq!(lost.failure, Some(offline()), "{status:?}");
         // The search itself failed, so a push is still possible.
-        assert_eq!(lost.looked, Some(Looked::Failed { failure: crashed() }), "{status:?}");
+        assert_eq!(lost.looked, Some(PushSearch::Failed { failure: crashed() }), "{status:?}");
         assert_eq!(lost.attempt_end(), AttemptEnd::Failed { failure: crashed() }, "{status:?}");
     }
-    assert_eq!(adopting().given_up(no_changes(), at(90_000)).unwrap().failure, Some(offline()), "never claimed");
-    assert_eq!(by_second(&second(&adopting(), Status::Executing), End::Cancelled).status, Status::Cancelled);
+    assert_eq!(adopting().fail(no_changes(), at(90_000)).unwrap().failure, Some(offline()), "never claimed");
+    assert_eq!(by_second(&second(&adopting(), JobStatus::Executing), End::Cancelled).status, JobStatus::Cancelled);
 }
 
 #[test]
 fn adopting_attempt_that_finds_nothing_is_not_lost() {
-    let job = second(&adopting(), Status::Preparing);
+    let job = second(&adopting(), JobStatus::Preparing);
     let ended = by_second(&job, End::Failed(Failure::NothingPushed {}, None));
-    assert_eq!((&ended.failure, &ended.looked), (&Some(offline()), &Some(Looked::FoundNothing {})));
+    assert_eq!((&ended.failure, &ended.looked), (&Some(offline()), &Some(PushSearch::FoundNothing {})));
     assert_eq!(ended.attempt_end(), AttemptEnd::FoundNothing {});
-    let found = second(&adopting(), Status::Syncing);
+    let found = second(&adopting(), JobStatus::Syncing);
     assert_eq!(by_second(&found, End::Completed(result())).attempt_end(), AttemptEnd::Completed {});
     let end = by_second(&found, End::Failed(no_changes(), None)).attempt_end();
     assert_eq!(end, AttemptEnd::Failed { failure: no_changes() });
@@ -107,59 +107,62 @@ fn adopting_attempt_that_finds_nothing_is_not_lost() {
 fn found_nothing_is_recorded_only_after_a_search() {
     let denied =
         || Failure::SourceDenied { forge: "GitHub".into(), repo: crate::id::RepositoryName::new("acme/app").unwrap() };
-    let unlooked = Some(Looked::Failed { failure: denied() });
-    let ended = by_second(&second(&adopting(), Status::Preparing), End::Failed(denied(), None));
+    let unlooked = Some(PushSearch::Failed { failure: denied() });
+    let ended = by_second(&second(&adopting(), JobStatus::Preparing), End::Failed(denied(), None));
     assert_eq!((&ended.failure, &ended.looked), (&Some(offline()), &unlooked));
     assert_eq!(ended.attempt_end(), AttemptEnd::Failed { failure: denied() });
     // The same if no runner claimed it, or if the second loss is of the same kind.
-    assert_eq!(adopting().given_up(denied(), at(90_000)).unwrap().looked, unlooked);
-    let again = second(&adopting(), Status::Claimed).given_up(offline(), at(900)).unwrap();
+    assert_eq!(adopting().fail(denied(), at(90_000)).unwrap().looked, unlooked);
+    let again = second(&adopting(), JobStatus::Claimed).fail(offline(), at(900)).unwrap();
     assert_eq!(again.attempt_end(), AttemptEnd::Failed { failure: offline() });
     // Without an earlier loss, the job's failure is its own.
-    assert_eq!(finished(&active(Status::Preparing), End::Failed(denied(), None)).looked, None);
+    assert_eq!(finished(&active(JobStatus::Preparing), End::Failed(denied(), None)).looked, None);
 }
 
 #[test]
 fn found_but_unadopted_push_may_still_exist() {
-    let found = second(&adopting(), Status::Syncing);
-    let lost = found.given_up(crashed(), at(900)).unwrap();
-    assert_eq!((&lost.failure, &lost.looked), (&Some(crashed()), &Some(Looked::Failed { failure: crashed() })));
+    let found = second(&adopting(), JobStatus::Syncing);
+    let lost = found.fail(crashed(), at(900)).unwrap();
+    assert_eq!((&lost.failure, &lost.looked), (&Some(crashed()), &Some(PushSearch::Failed { failure: crashed() })));
     assert_eq!(lost.attempt_end(), AttemptEnd::Failed { failure: crashed() });
     // An attempt that requested a push had found a commit, even if it reports otherwise later.
     let says = Failure::NothingPushed {};
     let ended = by_second(&found, End::Failed(says.clone(), None));
-    assert_eq!((&ended.failure, &ended.looked), (&Some(says.clone()), &Some(Looked::Failed { failure: says })));
+    assert_eq!((&ended.failure, &ended.looked), (&Some(says.clone()), &Some(PushSearch::Failed { failure: says })));
     assert_eq!(by_second(&found, End::Failed(no_changes(), Some(result()))).looked, None, "the push is linked");
     assert_eq!(by_second(&found, End::Completed(result())).looked, None);
 }
 
 #[test]
 fn requeued_job_that_fails_before_its_search_may_have_pushed() {
-    let back = active(Status::Syncing).requeued(at(400)).unwrap();
-    let unlooked = Some(Looked::Failed { failure: no_changes() });
-    for status in [Status::Claimed, Status::Preparing] {
+    let back = active(JobStatus::Syncing).requeue(at(400)).unwrap();
+    let unlooked = Some(PushSearch::Failed { failure: no_changes() });
+    for status in [JobStatus::Claimed, JobStatus::Preparing] {
         let ended = by_second(&second(&back, status), End::Failed(no_changes(), None));
         assert_eq!((&ended.failure, &ended.looked), (&Some(no_changes()), &unlooked), "{status:?}");
         assert_eq!(ended.attempt_end(), AttemptEnd::Failed { failure: no_changes() }, "{status:?}");
     }
-    assert_eq!(back.given_up(no_changes(), at(90_000)).unwrap().looked, unlooked, "never claimed");
+    assert_eq!(back.fail(no_changes(), at(90_000)).unwrap().looked, unlooked, "never claimed");
     // The agent begins only after the search found nothing.
-    assert_eq!(by_second(&second(&back, Status::Executing), End::Failed(no_changes(), None)).looked, None);
-    assert_eq!(by_second(&second(&back, Status::Preparing), End::Cancelled).looked, None);
+    assert_eq!(by_second(&second(&back, JobStatus::Executing), End::Failed(no_changes(), None)).looked, None);
+    assert_eq!(by_second(&second(&back, JobStatus::Preparing), End::Cancelled).looked, None);
 }
 
 #[test]
 fn adopted_push_completes_the_job_or_reports_its_failure() {
-    let found = second(&adopting(), Status::Syncing);
+    let found = second(&adopting(), JobStatus::Syncing);
     let done = by_second(&found, End::Completed(result()));
-    assert_eq!((done.status, done.failure.as_ref(), done.result.as_ref()), (Status::Completed, None, Some(&result())));
+    assert_eq!(
+        (done.status, done.failure.as_ref(), done.result.as_ref()),
+        (JobStatus::Completed, None, Some(&result()))
+    );
     let refused = || Failure::PullRequestRefused { forge: "GitHub".into(), reason: "no".into() };
     assert_eq!(by_second(&found, End::Failed(refused(), None)).failure, Some(refused()));
 }
 
 #[test]
 fn lost_attempt_that_found_a_push_reports_its_own_loss() {
-    let ended = second(&adopting(), Status::Syncing).given_up(crashed(), at(900)).unwrap();
+    let ended = second(&adopting(), JobStatus::Syncing).fail(crashed(), at(900)).unwrap();
     assert_eq!(ended.failure, Some(crashed()));
     assert_eq!(ended.attempt_end(), AttemptEnd::Failed { failure: crashed() });
 }
@@ -167,55 +170,58 @@ fn lost_attempt_that_found_a_push_reports_its_own_loss() {
 /// An older runner starts its agent even for an adopting job.
 #[test]
 fn expired_question_of_an_adopting_job_fails_with_the_loss() {
-    let job = second(&adopting(), Status::Executing);
-    let asking = job.yielded(&fence(&job, 2, "c2"), &yielded(asks(), 0), at(430)).unwrap();
-    let until = asking.rests_until().unwrap();
-    assert_eq!(asking.expired(until).unwrap().failure, Some(offline()));
+    let job = second(&adopting(), JobStatus::Executing);
+    let asking = job.suspend(&fence(&job, 2, "c2"), &yielded(asks(), 0), at(430)).unwrap();
+    let until = asking.suspended_until().unwrap();
+    assert_eq!(asking.expire_suspension(until).unwrap().failure, Some(offline()));
 }
 
 #[test]
 fn adopting_job_can_be_cancelled_or_paused() {
-    let pushed = active(Status::Syncing);
-    let cancelled = pushed.cancelled(Cancel::new("ann", None, at(210)), at(210)).unwrap();
-    assert_eq!(cancelled.requeued_to_adopt(offline(), at(400)).unwrap().status, Status::Cancelled);
-    let pausing = pushed.paused(Pause::new("ann", at(210)), at(210)).unwrap();
-    let still = pausing.requeued_to_adopt(offline(), at(400)).unwrap();
-    assert_eq!((still.status, still.want, still.adopts.as_ref()), (Status::Paused, Want::Run, Some(&offline())));
-    let on = still.continued(at(500)).unwrap();
-    assert_eq!((on.status, on.adopts), (Status::Ready, Some(offline())));
+    let pushed = active(JobStatus::Syncing);
+    let cancelled = pushed.cancel(Cancel::new("ann", None, at(210)), at(210)).unwrap();
+    assert_eq!(cancelled.requeue_to_adopt(offline(), at(400)).unwrap().status, JobStatus::Cancelled);
+    let pausing = pushed.pause(Pause::new("ann", at(210)), at(210)).unwrap();
+    let still = pausing.requeue_to_adopt(offline(), at(400)).unwrap();
+    assert_eq!(
+        (still.status, still.want, still.adopts.as_ref()),
+        (JobStatus::Paused, DesiredState::Run, Some(&offline()))
+    );
+    let on = still.resume(at(500)).unwrap();
+    assert_eq!((on.status, on.adopts), (JobStatus::Ready, Some(offline())));
 }
 
 #[test]
 fn cancelled_job_remembers_an_unresolved_push() {
     let by_ann = || Cancel::new("ann", None, at(210));
-    let cancelled = |job: &Job| job.cancelled(by_ann(), at(210)).unwrap();
-    let pushing = cancelled(&active(Status::Syncing));
-    let lost = |ended: Result<Job, NotNow>| {
+    let cancelled = |job: &Job| job.cancel(by_ann(), at(210)).unwrap();
+    let pushing = cancelled(&active(JobStatus::Syncing));
+    let lost = |ended: Result<Job, TransitionRefusal>| {
         let ended = ended.unwrap();
-        assert_eq!(ended.status, Status::Cancelled);
+        assert_eq!(ended.status, JobStatus::Cancelled);
         ended.lost_a_push
     };
-    assert!(lost(pushing.called_off(at(320))));
-    assert!(lost(pushing.requeued(at(400))) && lost(pushing.requeued_to_adopt(offline(), at(400))));
-    assert!(lost(pushing.given_up(crashed(), at(400))));
+    assert!(lost(pushing.enforce_cancel(at(320))));
+    assert!(lost(pushing.requeue(at(400))) && lost(pushing.requeue_to_adopt(offline(), at(400))));
+    assert!(lost(pushing.fail(crashed(), at(400))));
     assert!(
-        !lost(pushing.finished(&fence(&pushing, 1, "c1"), &finish_id("f1"), End::Cancelled, at(220))),
+        !lost(pushing.finish(&fence(&pushing, 1, "c1"), &finish_id("f1"), End::Cancelled, at(220))),
         "its runner reported it"
     );
-    assert!(!lost(cancelled(&active(Status::Executing)).called_off(at(400))), "no push permission");
+    assert!(!lost(cancelled(&active(JobStatus::Executing)).enforce_cancel(at(400))), "no push permission");
     // After a requeue by policy, until the next attempt has searched.
-    let back = active(Status::Syncing).requeued(at(400)).unwrap();
+    let back = active(JobStatus::Syncing).requeue(at(400)).unwrap();
     assert!(lost(Ok(cancelled(&back))));
-    for (status, is_lost) in [(Status::Preparing, true), (Status::Executing, false)] {
+    for (status, is_lost) in [(JobStatus::Preparing, true), (JobStatus::Executing, false)] {
         assert_eq!(lost(Ok(by_second(&second(&back, status), End::Cancelled))), is_lost, "{status:?}");
     }
     // An attempt that asks a question has searched before.
-    let asking = second(&back, Status::Executing);
-    let asking = asking.yielded(&fence(&asking, 2, "c2"), &yielded(asks(), 0), at(430)).unwrap();
-    assert_eq!(asking.status, Status::AwaitingInput);
+    let asking = second(&back, JobStatus::Executing);
+    let asking = asking.suspend(&fence(&asking, 2, "c2"), &yielded(asks(), 0), at(430)).unwrap();
+    assert_eq!(asking.status, JobStatus::AwaitingInput);
     assert!(!lost(Ok(cancelled(&asking))));
     // An adopting attempt in these statuses has found a push, which its own cancel does not undo.
-    for status in [Status::Executing, Status::Syncing] {
+    for status in [JobStatus::Executing, JobStatus::Syncing] {
         assert!(lost(Ok(by_second(&second(&adopting(), status), End::Cancelled))), "{status:?}");
     }
 }
@@ -223,12 +229,12 @@ fn cancelled_job_remembers_an_unresolved_push() {
 #[test]
 fn adopting_job_keeps_its_lost_push_through_a_cancel() {
     assert!(adopting().lost_a_push);
-    for status in [Status::Claimed, Status::Preparing, Status::Executing, Status::Syncing] {
+    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
         let held = second(&adopting(), status);
         assert!(held.lost_a_push && held.adopts.is_some(), "{status:?}");
-        let told = held.cancelled(Cancel::new("ann", None, at(425)), at(425)).unwrap();
-        for cancelled in [by_second(&told, End::Cancelled), told.called_off(at(900)).unwrap()] {
-            assert_eq!((cancelled.status, cancelled.lost_a_push), (Status::Cancelled, true), "{status:?}");
+        let told = held.cancel(Cancel::new("ann", None, at(425)), at(425)).unwrap();
+        for cancelled in [by_second(&told, End::Cancelled), told.enforce_cancel(at(900)).unwrap()] {
+            assert_eq!((cancelled.status, cancelled.lost_a_push), (JobStatus::Cancelled, true), "{status:?}");
         }
     }
 }

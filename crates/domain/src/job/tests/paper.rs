@@ -1,9 +1,9 @@
 //! Writes docs/reference/states.md from the transitions.
 
 use super::{WAYS, Way, cell, places};
-use crate::breaker::Cause;
+use crate::breaker::BreakerCause;
 use crate::job::model::tests::met;
-use crate::job::{Cancel, NotNow, Pause, Place, Status};
+use crate::job::{Cancel, JobStatus, Pause, Placement, TransitionRefusal};
 use crate::story::{at, fence};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,14 +14,19 @@ mod keep;
 
 /// Transitions that the matrix does not cover.
 const MORE: [(&str, Way); 8] = [
-    ("cancelled_by_people", |job, now| job.cancelled(Cancel::new("ann", None, now), now)),
-    ("pause", |job, now| job.paused(Pause::new("ann", now), now)),
-    ("continue", |job, now| job.continued(now)),
-    ("input", |job, now| job.told(now)),
-    ("expired", |job, _| job.rests_until().map_or(Err(NotNow::Status(job.status)), |until| job.expired(until))),
-    ("placed", |job, now| job.placed(if job.place == Place::Runners { Place::Fargate } else { Place::Runners }, now)),
-    ("model_away", |job, now| job.waits_for_model(&fence(job, 1, "c1"), &met(Some(3_600), 3_600), now)),
-    ("left_alone", |job, now| job.left_alone(Cause::LimitReached, "codex", at(3_600), now)),
+    ("cancelled_by_people", |job, now| job.cancel(Cancel::new("ann", None, now), now)),
+    ("pause", |job, now| job.pause(Pause::new("ann", now), now)),
+    ("continue", |job, now| job.resume(now)),
+    ("input", |job, now| job.resume_with_input(now)),
+    ("expired", |job, _| {
+        job.suspended_until()
+            .map_or(Err(TransitionRefusal::WrongStatus(job.status)), |until| job.expire_suspension(until))
+    }),
+    ("placed", |job, now| {
+        job.move_to(if job.place == Placement::Runners { Placement::Fargate } else { Placement::Runners }, now)
+    }),
+    ("model_away", |job, now| job.requeue_for_model(&fence(job, 1, "c1"), &met(Some(3_600), 3_600), now)),
+    ("left_alone", |job, now| job.delay_for_model(BreakerCause::LimitReached, "codex", at(3_600), now)),
 ];
 
 fn words(way: &str) -> &'static str {
@@ -56,11 +61,11 @@ fn words(way: &str) -> &'static str {
 #[test]
 fn states_page_matches_the_transitions() {
     let ways = || WAYS.iter().chain(&MORE);
-    let mut edges: BTreeMap<(Status, Status), BTreeSet<String>> = BTreeMap::new();
+    let mut edges: BTreeMap<(JobStatus, JobStatus), BTreeSet<String>> = BTreeMap::new();
     for (_, job, now) in places() {
         // A requested cancel or pause changes the transitions.
-        let unwanted = job.cancelled(Cancel::new("ann", None, now), now).ok().filter(|next| next.status == job.status);
-        let pausing = job.paused(Pause::new("ann", now), now).ok().filter(|next| next.status == job.status);
+        let unwanted = job.cancel(Cancel::new("ann", None, now), now).ok().filter(|next| next.status == job.status);
+        let pausing = job.pause(Pause::new("ann", now), now).ok().filter(|next| next.status == job.status);
         let wanted = [(Some(&job), ""), (unwanted.as_ref(), ", after a cancel"), (pausing.as_ref(), ", after a pause")];
         for (job, suffix) in wanted {
             let Some(job) = job else { continue };
@@ -80,13 +85,13 @@ fn states_page_matches_the_transitions() {
     for (from, to) in edges.keys().filter(|(from, to)| from != to) {
         writeln!(page, "    {from:?} --> {to:?}").unwrap();
     }
-    for end in Status::ALL.into_iter().filter(|status| status.is_terminal()) {
+    for end in JobStatus::ALL.into_iter().filter(|status| status.is_terminal()) {
         writeln!(page, "    {end:?} --> [*]").unwrap();
     }
     page.push_str("```\n\n## From, to, by\n\nA row whose ends are the same changes the job, not its status.\nWhat is not here is refused.\n\n| from | to | by |\n|---|---|---|\n");
     for ((from, to), ways) in &edges {
         let ways = ways.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
-        writeln!(page, "| {} | {} | {ways} |", from.words(), to.words()).unwrap();
+        writeln!(page, "| {} | {} | {ways} |", from.label(), to.label()).unwrap();
     }
     page.push_str("\n## Every way from every place\n\n`-` is refused for the status, `lost` by the fence, `early` until it may no longer push, `unwanted` because people want it to stop, `already` is a repeat.\n\n| place |");
     for (name, _) in ways() {

@@ -8,7 +8,7 @@ use crate::story::{
     REVIEW, TODO, TRIGGER, active, at, entry, event_id, finished, job_and_ticket, job_id, key, linked, planned,
     project_id, pull_request_id, repository, result, review_id, revision, settings, ticket_in,
 };
-use crate::ticket::{Badge, Entry, Move, Target, Ticket};
+use crate::ticket::{Badge, Entry, StatusMove, Target, Ticket};
 
 #[test]
 fn plan_locks_the_ticket_and_clears_old_marks() {
@@ -19,8 +19,8 @@ fn plan_locks_the_ticket_and_clears_old_marks() {
     before.synced_version = 4;
     before.branches = 2;
     let (job, ticket) = planned(&settings(), job_id("j9"), &before, at(50));
-    assert_eq!((job.status, job.attempt, job.created, job.ready_since), (Status::Ready, 0, at(50), at(50)));
-    assert_eq!(job.dispatch.due, at(50).plus(WAKE_WITHIN));
+    assert_eq!((job.status, job.attempt, job.created, job.ready_since), (JobStatus::Ready, 0, at(50), at(50)));
+    assert_eq!(job.dispatch.due, at(50).plus(WAKE_TIMEOUT));
     assert_eq!((job.branch.as_str(), ticket.branches), ("pullyard/acme/app-17-3", 3));
     assert_eq!(ticket.active_job, Some(job_id("j9")));
     assert_eq!((ticket.found_in.as_deref(), ticket.again.as_ref()), (Some(TRIGGER), None));
@@ -33,12 +33,12 @@ fn new_job_cancels_an_older_pending_move() {
     // The last job's move was not written yet when a person moved the ticket in again.
     let mut before = ticket_in(TRIGGER);
     let expected = TRIGGER.to_owned();
-    before.want(Some(Move { to: Target::Completion, expected }), None, None);
+    before.request_state(Some(StatusMove { to: Target::Completion, expected }), None, None);
     assert!(before.is_unsynced());
     let (_, ticket) = planned(&settings(), job_id("j9"), &before, at(50));
     assert_eq!(ticket.wanted.status, None);
-    match ticket.settling(&settings(), at(1_000)) {
-        crate::ticket::Settling::WriteBack(written) => assert_eq!(written.status, TRIGGER, "not {REVIEW} or {TODO}"),
+    match ticket.next_settle_step(&settings(), at(1_000)) {
+        crate::ticket::SettleStep::WriteBack(written) => assert_eq!(written.status, TRIGGER, "not {REVIEW} or {TODO}"),
         other => panic!("link and badge are not written back: {other:?}"),
     }
 }
@@ -46,10 +46,10 @@ fn new_job_cancels_an_older_pending_move() {
 #[test]
 fn job_continues_only_the_pull_request_of_its_repository() {
     let mut ticket = ticket_in(TRIGGER);
-    let done = finished(&active(Status::Syncing), End::Completed(result()));
-    ticket.pull_request = crate::outcome::link_of(&done);
+    let done = finished(&active(JobStatus::Syncing), End::Completed(result()));
+    ticket.pull_request = crate::outcome::pull_request_link(&done);
     let continued = |ticket: &crate::ticket::Ticket| planned(&settings(), job_id("j9"), ticket, at(50)).0.continues;
-    let expected = Continues { number: 231, branch: "pullyard/acme/app-17-1".into() };
+    let expected = ContinuedPullRequest { number: 231, branch: "pullyard/acme/app-17-1".into() };
     assert_eq!(continued(&ticket), Some(expected));
     let mut elsewhere = ticket.clone();
     elsewhere.pull_request.as_mut().unwrap().id.repository = 98;
@@ -62,16 +62,16 @@ fn job_continues_only_the_pull_request_of_its_repository() {
 #[test]
 fn default_input_limit_of_a_week_is_not_stored() {
     let week = planned(&settings(), job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy;
-    assert_eq!((week.input_secs, week.rest_at_most()), (None, REST_AT_MOST));
+    assert_eq!((week.input_secs, week.max_suspension()), (None, DEFAULT_SUSPENSION_LIMIT));
     let mut short = settings();
     short.limits.input_secs = 600;
     let short = planned(&short, job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy;
-    assert_eq!((short.input_secs, short.rest_at_most()), (Some(600), Duration::from_secs(600)));
+    assert_eq!((short.input_secs, short.max_suspension()), (Some(600), Duration::from_secs(600)));
 }
 
 #[test]
 fn new_job_clears_all_waiting_state_of_its_ticket() {
-    let waited = ticket_in(TRIGGER).waiting_with(entry("e1", 5));
+    let waited = ticket_in(TRIGGER).hold_entry(entry("e1", 5));
     let waited = Ticket { owed: Some(Badge::AiFailed), tries: 3, not_before: Some(at(90)), ..waited };
     let (_, ticket) = planned(&settings(), job_id("j9"), &waited, at(50));
     assert_eq!((ticket.held, ticket.again, ticket.owed), (false, None, None));
@@ -80,7 +80,7 @@ fn new_job_clears_all_waiting_state_of_its_ticket() {
 
 #[test]
 fn revision_locks_its_ticket_in_place() {
-    let before = ticket_in(REVIEW).remembering(&pull_request_id(9), at(70));
+    let before = ticket_in(REVIEW).schedule_review(&pull_request_id(9), at(70));
     let before = Ticket { held: true, tries: 3, not_before: Some(at(90)), ..before };
     let (job, ticket, pull_request) = revision("r1", &before, &linked(), at(50));
     let expected = Ticket {
@@ -92,15 +92,18 @@ fn revision_locks_its_ticket_in_place() {
         ..before
     };
     assert_eq!(ticket, expected);
-    assert_eq!((job.kind, job.status, job.branch.as_str()), (Kind::Revise, Status::Pending, "pullyard/acme/app-17-1"));
-    assert_eq!((&job.waits, &job.ticket), (&Some(ContextWait::fresh(at(50))), &Some(key())));
-    assert_eq!(pull_request.opens_at(), Some(at(50).plus(REVISE_WINDOW)));
+    assert_eq!(
+        (job.kind, job.status, job.branch.as_str()),
+        (JobKind::Revise, JobStatus::Pending, "pullyard/acme/app-17-1")
+    );
+    assert_eq!((&job.waits, &job.ticket), (&Some(ContextWait::new(at(50))), &Some(key())));
+    assert_eq!(pull_request.next_revision_at(), Some(at(50).plus(REVISE_WINDOW)));
 }
 
 #[test]
 fn revision_starts_at_the_given_or_the_known_head() {
     let head = |told: Option<&str>| {
-        let plan = Plan {
+        let plan = JobPlan {
             id: job_id("j9"),
             project: &project_id(),
             settings: &settings(),
@@ -109,7 +112,7 @@ fn revision_starts_at_the_given_or_the_known_head() {
             labels: &BTreeSet::new(),
             now: at(50),
         };
-        let made_for = Revision { review: &review_id("r1"), head: told };
+        let made_for = RevisionPlan { review: &review_id("r1"), head: told };
         let (job, _, pull_request) = plan_revision(&plan, &ticket_in(REVIEW), &linked(), made_for);
         (job.revises.unwrap().head, pull_request.head)
     };
@@ -123,7 +126,7 @@ fn job_uses_the_project_key_of_its_agent() {
         let settings = Settings { model_secrets, ..settings() };
         let agent = Agent { capability: CODEX.into(), command: Vec::new(), model: None };
         let repository = Repository { agent, ..repository() };
-        let plan = Plan {
+        let plan = JobPlan {
             id: job_id("j9"),
             project: &project_id(),
             settings: &settings,
@@ -137,8 +140,8 @@ fn job_uses_the_project_key_of_its_agent() {
     let key = || Some("pullyard/job/key".to_owned());
     let has = made(ModelSecrets { openai_api_key: key(), ..ModelSecrets::default() });
     let has_none = made(ModelSecrets { claude_token: key(), ..ModelSecrets::default() });
-    assert_eq!((has.policy.model_of.as_deref(), has.policy.key()), (Some(CODEX), KeyOf::Project));
-    assert_eq!((has_none.policy.model_of.as_deref(), has_none.policy.key()), (None, KeyOf::Runner));
+    assert_eq!((has.policy.model_of.as_deref(), has.policy.key_owner()), (Some(CODEX), KeyOwner::Project));
+    assert_eq!((has_none.policy.model_of.as_deref(), has_none.policy.key_owner()), (None, KeyOwner::Runner));
     assert_ne!(has.class, has_none.class, "the accounts differ");
 }
 
@@ -156,7 +159,7 @@ fn project_limits_become_the_job_policy() {
     };
     settings.offline = OfflinePolicy::Requeue;
     settings.resume = Resume::Require;
-    let expected = Policy {
+    let expected = JobPolicy {
         wall_secs: 601,
         stall_secs: 302,
         requeues: 3,

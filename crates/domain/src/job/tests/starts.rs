@@ -2,39 +2,40 @@
 
 use super::*;
 use crate::story::{at, claim, ready};
-use crate::sweep::{Step, step};
+use crate::sweep::{JobStep, next_step};
 use std::time::Duration;
 
 #[test]
 fn start_is_identified_by_attempt_and_number() {
     let job = starting();
-    let fail =
-        |job: &Job, attempt, number| job.start_failed(attempt, number, DispatchFault::Silent { times: 1 }, at(20));
+    let fail = |job: &Job, attempt, number| {
+        job.record_start_fault(attempt, number, DispatchFault::Silent { times: 1 }, at(20))
+    };
     for (attempt, number) in [(0, 1), (2, 1), (1, 0), (1, 2)] {
-        assert_eq!(fail(&job, attempt, number), Err(NotNow::LeaseLost), "{attempt} {number}");
-        assert_eq!(job.start_named(attempt, number, "t"), Err(NotNow::LeaseLost), "{attempt} {number}");
+        assert_eq!(fail(&job, attempt, number), Err(TransitionRefusal::LeaseLost), "{attempt} {number}");
+        assert_eq!(job.set_task(attempt, number, "t"), Err(TransitionRefusal::LeaseLost), "{attempt} {number}");
     }
     assert!(fail(&job, 1, 1).is_ok());
-    let named = job.start_named(1, 1, "t").unwrap();
+    let named = job.set_task(1, 1, "t").unwrap();
     assert_eq!(named.dispatch.task.as_deref(), Some("t"));
-    assert_eq!(named.dispatch.due, at(10).plus(START_WITHIN));
-    let next = fail(&named, 1, 1).unwrap().dispatched(at(40)).unwrap();
+    assert_eq!(named.dispatch.due, at(10).plus(START_TIMEOUT));
+    let next = fail(&named, 1, 1).unwrap().begin_dispatch(at(40)).unwrap();
     assert_eq!((next.dispatch.number, next.dispatch.task), (2, None));
 }
 
 #[test]
 fn late_first_task_and_second_task_compete_for_one_claim() {
     let second = starting()
-        .start_failed(1, 1, DispatchFault::Silent { times: 1 }, at(320))
+        .record_start_fault(1, 1, DispatchFault::Silent { times: 1 }, at(320))
         .unwrap()
-        .dispatched(at(330))
+        .begin_dispatch(at(330))
         .unwrap();
     assert_eq!(second.dispatch.number, 2);
-    let won = second.claimed(&claim(1, "of-d1"), at(340)).unwrap();
-    assert_eq!(won.claimed(&claim(1, "of-d2"), at(341)), Err(NotNow::LeaseLost));
-    assert_eq!(won.claimed(&claim(1, "of-d1"), at(342)), Err(NotNow::Already));
-    let back = won.requeued(at(350)).unwrap();
-    assert_eq!(back.claimed(&claim(1, "of-d2"), at(351)), Err(NotNow::LeaseLost));
+    let won = second.claim(&claim(1, "of-d1"), at(340)).unwrap();
+    assert_eq!(won.claim(&claim(1, "of-d2"), at(341)), Err(TransitionRefusal::LeaseLost));
+    assert_eq!(won.claim(&claim(1, "of-d1"), at(342)), Err(TransitionRefusal::AlreadyDone));
+    let back = won.requeue(at(350)).unwrap();
+    assert_eq!(back.claim(&claim(1, "of-d2"), at(351)), Err(TransitionRefusal::LeaseLost));
 }
 
 /// The job after these faults, one per start, and its last wait in seconds.
@@ -43,11 +44,11 @@ fn after_faults(faults: &[DispatchFault]) -> (Job, u64) {
     let mut wait = Duration::ZERO;
     for (n, fault) in faults.iter().enumerate() {
         let now = at(10 + n as u64 * 1_000);
-        job = job.dispatched(now).unwrap();
-        job = job.start_failed(1, job.dispatch.number, fault.clone(), now).unwrap();
+        job = job.begin_dispatch(now).unwrap();
+        job = job.record_start_fault(1, job.dispatch.number, fault.clone(), now).unwrap();
         assert_eq!(
             (job.attempt, job.status, job.dispatch.starting),
-            (0, Status::Ready, false),
+            (0, JobStatus::Ready, false),
             "no attempt is used up"
         );
         wait = job.dispatch.due.since(now);
@@ -78,7 +79,7 @@ fn starts_back_off_from_5_seconds_to_5_minutes() {
 #[test]
 fn transient_start_faults_never_give_up() {
     for fault in [capacity(1), THROTTLED, INTERRUPTED] {
-        assert_eq!(after_faults(&vec![fault; 200]).0.never_started(), None);
+        assert_eq!(after_faults(&vec![fault; 200]).0.start_failure(), None);
     }
     let (job, _) = after_faults(&[capacity(1), capacity(2), capacity(3)]);
     assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: at(1), times: 3 }));
@@ -89,17 +90,17 @@ fn transient_start_faults_never_give_up() {
 #[test]
 fn third_permanent_start_fault_in_a_row_gives_up() {
     for (fault, why) in [(refused(), "no role"), (container_died(), "exit code 1"), (SILENT, "it never connected")] {
-        assert_eq!(after_faults(&[fault.clone(), fault.clone()]).0.never_started(), None);
+        assert_eq!(after_faults(&[fault.clone(), fault.clone()]).0.start_failure(), None);
         let (job, _) = after_faults(&[fault.clone(), fault.clone(), fault]);
-        let failure = Failure::TaskNeverStarted { limit: START_WITHIN.into(), reason: why.into() };
-        assert_eq!(job.never_started(), Some(failure.clone()));
-        assert_eq!(step(&job, job.dispatch.due), Step::GiveUp(failure));
+        let failure = Failure::TaskNeverStarted { limit: START_TIMEOUT.into(), reason: why.into() };
+        assert_eq!(job.start_failure(), Some(failure.clone()));
+        assert_eq!(next_step(&job, job.dispatch.due), JobStep::Fail(failure));
     }
 }
 
 #[test]
 fn transient_and_permanent_start_faults_count_apart() {
-    let gives_up = |faults: &[DispatchFault]| after_faults(faults).0.never_started().is_some();
+    let gives_up = |faults: &[DispatchFault]| after_faults(faults).0.start_failure().is_some();
     assert!(gives_up(&[SILENT, refused(), SILENT]));
     assert!(gives_up(&[refused(), container_died(), SILENT]));
     assert!(!gives_up(&[SILENT, SILENT, THROTTLED, SILENT, SILENT]));
@@ -112,55 +113,57 @@ fn transient_and_permanent_start_faults_count_apart() {
 #[test]
 fn claim_or_requeue_resets_the_fault_count() {
     let (twice, _) = after_faults(&[SILENT, SILENT]);
-    let claimed = twice.claimed(&claim(1, "c1"), at(5_000)).unwrap();
-    let back = claimed.requeued(at(5_100)).unwrap().dispatched(at(5_200)).unwrap();
-    let failed = back.start_failed(2, 1, SILENT, at(5_300)).unwrap();
+    let claimed = twice.claim(&claim(1, "c1"), at(5_000)).unwrap();
+    let back = claimed.requeue(at(5_100)).unwrap().begin_dispatch(at(5_200)).unwrap();
+    let failed = back.record_start_fault(2, 1, SILENT, at(5_300)).unwrap();
     assert_eq!(failed.dispatch.fault, Some(SILENT));
-    let claimed_at_last = after_faults(&[SILENT; 3]).0.claimed(&claim(1, "c1"), at(5_000)).unwrap();
-    assert_eq!(claimed_at_last.never_started(), None);
+    let claimed_at_last = after_faults(&[SILENT; 3]).0.claim(&claim(1, "c1"), at(5_000)).unwrap();
+    assert_eq!(claimed_at_last.start_failure(), None);
 }
 
 #[test]
 fn suspended_job_is_not_given_up_for_its_starts() {
     let (job, _) = after_faults(&[SILENT; 3]);
-    assert!(job.never_started().is_some());
-    let still = job.paused(Pause::new("ann", at(5_000)), at(5_000)).unwrap();
+    assert!(job.start_failure().is_some());
+    let still = job.pause(Pause::new("ann", at(5_000)), at(5_000)).unwrap();
     assert!(still.dispatch.fault.is_some(), "the start fault is still stored");
-    assert_eq!((still.status, still.never_started()), (Status::Paused, None));
+    assert_eq!((still.status, still.start_failure()), (JobStatus::Paused, None));
 }
 
 #[test]
 fn silent_task_may_claim_after_its_start_failed() {
-    let named = ready().dispatched(at(1)).unwrap().start_named(1, 1, "arn:slow").unwrap();
+    let named = ready().begin_dispatch(at(1)).unwrap().set_task(1, 1, "arn:slow").unwrap();
     let by = Claim { task: Some("arn:slow".into()), ..claim(1, "c1") };
     for fault in [SILENT, THROTTLED, capacity(1), refused()] {
-        let failed = named.start_failed(1, 1, fault.clone(), at(320)).unwrap();
-        assert!(failed.claimed(&by, at(330)).is_ok(), "{fault:?}");
+        let failed = named.record_start_fault(1, 1, fault.clone(), at(320)).unwrap();
+        assert!(failed.claim(&by, at(330)).is_ok(), "{fault:?}");
     }
 }
 
 #[test]
 fn stopped_task_cannot_claim() {
-    let named = ready().dispatched(at(1)).unwrap().start_named(1, 1, "arn:dead").unwrap();
-    let died = named.start_failed(1, 1, container_died(), at(2)).unwrap();
+    let named = ready().begin_dispatch(at(1)).unwrap().set_task(1, 1, "arn:dead").unwrap();
+    let died = named.record_start_fault(1, 1, container_died(), at(2)).unwrap();
     let by = |task: &str| Claim { task: Some(task.into()), ..claim(1, "c1") };
-    assert_eq!(died.claimed(&by("arn:dead"), at(3)), Err(NotNow::LeaseLost));
-    assert_eq!(died.claimed(&by("arn:next"), at(3)).map(|job| job.dispatch.dead), Ok(Vec::new()));
+    assert_eq!(died.claim(&by("arn:dead"), at(3)), Err(TransitionRefusal::LeaseLost));
+    assert_eq!(died.claim(&by("arn:next"), at(3)).map(|job| job.dispatch.dead), Ok(Vec::new()));
 }
 
 #[test]
 fn last_ten_stopped_tasks_cannot_claim() {
     let dies = |job: Job, number: u32, task: &str| {
-        let started = job.dispatched(at(u64::from(number) * 100)).unwrap();
-        let named = started.start_named(1, number, task).unwrap();
-        named.start_failed(1, number, DispatchFault::Interrupted { times: 1 }, at(u64::from(number) * 100 + 1)).unwrap()
+        let started = job.begin_dispatch(at(u64::from(number) * 100)).unwrap();
+        let named = started.set_task(1, number, task).unwrap();
+        named
+            .record_start_fault(1, number, DispatchFault::Interrupted { times: 1 }, at(u64::from(number) * 100 + 1))
+            .unwrap()
     };
     let died = (1..=2).fold(ready(), |job, number| dies(job, number, &format!("arn:{number}")));
     let by = |task: &str| Claim { task: Some(task.into()), ..claim(1, "c1") };
     for dead in ["arn:1", "arn:2"] {
-        assert_eq!(died.claimed(&by(dead), at(900)), Err(NotNow::LeaseLost), "{dead}");
+        assert_eq!(died.claim(&by(dead), at(900)), Err(TransitionRefusal::LeaseLost), "{dead}");
     }
-    assert!(died.claimed(&by("arn:3"), at(900)).is_ok());
+    assert!(died.claim(&by("arn:3"), at(900)).is_ok());
     let many = (3..=40).fold(died, |job, number| dies(job, number, &format!("arn:{number}")));
     assert_eq!(many.dispatch.dead.len(), 10, "the item stays small");
     assert_eq!(many.dispatch.dead.last().map(String::as_str), Some("arn:40"));

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 #[track_caller]
 fn check(text: &str, seen: &str) {
-    assert_eq!(visible(text), seen);
+    assert_eq!(remove_hidden(text), seen);
 }
 
 #[test]
@@ -52,15 +52,15 @@ fn unused_link_definitions_are_removed() {
 fn invisible_characters_are_removed() {
     check("a\u{202e}b\u{200d}c\u{e0041}d\u{fe0f}e\u{ad}f\u{0}g\u{1b}[0m", "abcdefg[0m");
     check("a\r\nb\rc\u{2028}d", "a\nb\nc\nd");
-    assert_eq!(one_line("src/a\nb\u{202e}.rs", 100), "src/a b.rs");
-    assert_eq!(one_line("abcd", 3), "abc…");
-    assert_eq!(code("a`b\n[c](https://z.test)", 9), "`a'b [c](h…`");
+    assert_eq!(to_single_line("src/a\nb\u{202e}.rs", 100), "src/a b.rs");
+    assert_eq!(to_single_line("abcd", 3), "abc…");
+    assert_eq!(to_code_span("a`b\n[c](https://z.test)", 9), "`a'b [c](h…`");
 }
 
 #[test]
 fn capped_text_reports_the_omitted_length() {
-    assert_eq!(capped("äöü", 3), "äöü");
-    assert_eq!(capped("äöüß!", 3), "äöü…\n(2 more characters left out)");
+    assert_eq!(truncate_with_count("äöü", 3), "äöü");
+    assert_eq!(truncate_with_count("äöüß!", 3), "äöü…\n(2 more characters left out)");
 }
 
 proptest! {
@@ -70,18 +70,18 @@ proptest! {
     fn hidden_markup_never_survives(
         text in "((<!)?-{0,3}!?>?|<!--|-->|\\[//\\]: # |[a(\\n\u{200b}\u{202e}\r'\"]|words ){0,40}",
     ) {
-        let seen = visible(&text);
-        prop_assert!(!seen.contains(OPEN), "{seen:?}");
-        prop_assert!(seen.chars().all(|c| shown(c) == Some(c)), "{seen:?}");
-        prop_assert!(seen.lines().all(|line| title_of_nothing(line).is_none()), "{seen:?}");
-        prop_assert_eq!(visible(&seen), seen);
+        let seen = remove_hidden(&text);
+        prop_assert!(!seen.contains(COMMENT_START), "{seen:?}");
+        prop_assert!(seen.chars().all(|c| visible_char(c) == Some(c)), "{seen:?}");
+        prop_assert!(seen.lines().all(|line| comment_definition_title(line).is_none()), "{seen:?}");
+        prop_assert_eq!(remove_hidden(&seen), seen);
     }
 
     #[test]
     fn visible_text_is_deterministic_for_any_input(text in any::<String>(), most in 0_usize..50) {
-        let seen = visible(&text);
-        prop_assert_eq!(&seen, &visible(&text));
-        prop_assert!(capped(&seen, most).chars().count() <= most + 60);
-        prop_assert!(!one_line(&text, most).contains('\n'));
+        let seen = remove_hidden(&text);
+        prop_assert_eq!(&seen, &remove_hidden(&text));
+        prop_assert!(truncate_with_count(&seen, most).chars().count() <= most + 60);
+        prop_assert!(!to_single_line(&text, most).contains('\n'));
     }
 }

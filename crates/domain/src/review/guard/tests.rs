@@ -1,15 +1,15 @@
 use super::*;
-use crate::budget::{Budget, Day, Today};
-use crate::review::{Author, SeenPullRequest};
+use crate::budget::{Budget, DailyUsage, Day};
+use crate::review::{Author, PullRequestSnapshot};
 use crate::story::{at, job_id, key, linked, project_id, repository, review_id};
 use std::time::Duration;
 
 /// Facts under which a review starts a job.
 pub(in crate::review) fn accepted() -> ReviewFacts {
     ReviewFacts {
-        v: FACTS,
+        v: FACTS_VERSION,
         now: at(10_000),
-        asks: Asks::Changes {},
+        asks: RequestedAction::Changes {},
         author: "ann".into(),
         own: false,
         first: None,
@@ -36,7 +36,7 @@ pub(in crate::review) fn accepted() -> ReviewFacts {
             deferred: 0,
         }),
         revised: None,
-        today: Today::unused(Day::of(at(10_000))),
+        today: DailyUsage::zero(Day::containing(at(10_000))),
     }
 }
 
@@ -46,7 +46,7 @@ pub(in crate::review) fn spend(facts: &mut ReviewFacts) {
 }
 
 pub(in crate::review) fn spent() -> Reason {
-    let time = Day::of(at(10_000)).end();
+    let time = Day::containing(at(10_000)).end();
     Reason::BudgetExhausted { project: project_id(), used: "5".into(), limit: "5 jobs".into(), time }
 }
 
@@ -54,10 +54,10 @@ type Change = fn(&mut ReviewFacts);
 
 /// A change per guard that makes it refuse, in the published order.
 const HINDRANCES: [(&str, Change); 18] = [
-    ("edited_review", |facts| facts.asks = Asks::Edited {}),
-    ("event_ignored", |facts| facts.asks = Asks::Nothing { event: "pull_request_review dismissed".into() }),
+    ("edited_review", |facts| facts.asks = RequestedAction::Edited {}),
+    ("event_ignored", |facts| facts.asks = RequestedAction::Nothing { event: "pull_request_review dismissed".into() }),
     ("repeat", |facts| facts.first = Some(("accepted".into(), Some(job_id("j1"))))),
-    ("duplicate_review", |facts| facts.stored = Some(Known::Started { job: job_id("j1") })),
+    ("duplicate_review", |facts| facts.stored = Some(StoredResult::Started { job: job_id("j1") })),
     ("unknown_project", |facts| facts.settings = None),
     ("repository_not_integrated", |facts| facts.connected = false),
     ("own_review", |facts| facts.own = true),
@@ -104,8 +104,8 @@ fn with(names: &[&str]) -> ReviewFacts {
 #[track_caller]
 fn decided(facts: &ReviewFacts) -> Decision {
     match decide(facts, job_id("new")) {
-        Verdict::Decided(decision) => decision,
-        Verdict::AskPermission => panic!("the permission is requested"),
+        DecisionStep::Decided(decision) => decision,
+        DecisionStep::NeedsPermission => panic!("the permission is requested"),
     }
 }
 
@@ -149,7 +149,7 @@ fn final_answer_is_repeated() {
 
 #[test]
 fn review_of_another_project_starts_nothing() {
-    let facts = ReviewFacts { stored: Some(Known::Elsewhere {}), ..accepted() };
+    let facts = ReviewFacts { stored: Some(StoredResult::Elsewhere {}), ..accepted() };
     let reason = Reason::EventIgnored { event: "a review that belongs to another project".into() };
     check(&facts, &reason, Follow::Record);
 }
@@ -286,11 +286,11 @@ fn permission_is_requested_only_after_earlier_guards() {
         }
         let mut facts = ReviewFacts { permission: None, ..accepted() };
         change(&mut facts);
-        let asks = decide(&facts, job_id("new")) == Verdict::AskPermission;
+        let asks = decide(&facts, job_id("new")) == DecisionStep::NeedsPermission;
         assert_eq!(asks, place > asked_after, "{name}");
     }
     let facts = ReviewFacts { permission: None, ..accepted() };
-    assert_eq!(decide(&facts, job_id("new")), Verdict::AskPermission);
+    assert_eq!(decide(&facts, job_id("new")), DecisionStep::NeedsPermission);
 }
 
 #[test]
@@ -298,17 +298,17 @@ fn coalescing_defers_a_review_during_a_job_or_the_hour() {
     let now = accepted().now;
     let busy = with(&["job_active"]);
     let held = Reason::HeldForJob { job: job_id("j0") };
-    check(&busy, &held, Follow::Remember { opens_at: now, held: false });
+    check(&busy, &held, Follow::Defer { opens_at: now, held: false });
     let soon = now.plus(Duration::from_millis(1));
-    check(&with(&["job_active", "rate_limited"]), &held, Follow::Remember { opens_at: soon, held: false });
+    check(&with(&["job_active", "rate_limited"]), &held, Follow::Defer { opens_at: soon, held: false });
     let ago = Span::from(Duration::from_millis(3_599_999));
     let until = Reason::HeldUntil { ago, time: soon };
-    check(&with(&["rate_limited"]), &until, Follow::Remember { opens_at: soon, held: false });
+    check(&with(&["rate_limited"]), &until, Follow::Defer { opens_at: soon, held: false });
 }
 
 #[test]
 fn review_of_a_held_or_spent_project_waits() {
-    let held = Follow::Remember { opens_at: accepted().now, held: true };
+    let held = Follow::Defer { opens_at: accepted().now, held: true };
     check(&with(&["project_held"]), &Reason::ProjectHeld { project: project_id(), who: "bob".into() }, held);
     check(&with(&["budget_exhausted"]), &spent(), held);
 }
@@ -317,56 +317,56 @@ fn review_of_a_held_or_spent_project_waits() {
 fn full_ticket_defers_no_further_pull_request() {
     let full = |names: &[&str], defers| {
         let mut facts = with(names);
-        ticket(&mut facts, |ticket| (ticket.defers, ticket.deferred) = (defers, MOST_DEFERRED));
+        ticket(&mut facts, |ticket| (ticket.defers, ticket.deferred) = (defers, MAX_DEFERRED));
         decided(&facts)
     };
     for name in ["job_active", "rate_limited", "project_held", "budget_exhausted"] {
         let refused = full(&[name], false);
         assert_eq!((refused.reason.code(), refused.follow), (name, Follow::Record));
-        assert!(matches!(full(&[name], true).follow, Follow::Remember { .. }), "{name}: already on the list");
+        assert!(matches!(full(&[name], true).follow, Follow::Defer { .. }), "{name}: already on the list");
     }
     let mut room = with(&["job_active"]);
-    ticket(&mut room, |ticket| ticket.deferred = MOST_DEFERRED - 1);
-    assert!(matches!(decided(&room).follow, Follow::Remember { .. }));
+    ticket(&mut room, |ticket| ticket.deferred = MAX_DEFERRED - 1);
+    assert!(matches!(decided(&room).follow, Follow::Defer { .. }));
 }
 
 #[test]
 fn review_waits_with_earlier_deferred_ones() {
     let mut facts = accepted();
     ticket(&mut facts, |ticket| (ticket.defers, ticket.deferred) = (true, 1));
-    check(&facts, &Reason::HeldWithOthers { pr: pr() }, Follow::Remember { opens_at: facts.now, held: false });
+    check(&facts, &Reason::HeldWithOthers { pr: pr() }, Follow::Defer { opens_at: facts.now, held: false });
 }
 
 #[test]
 fn repeated_deferred_review_marks_its_ticket_again() {
-    let mut facts = ReviewFacts { stored: Some(Known::Deferred {}), ..accepted() };
+    let mut facts = ReviewFacts { stored: Some(StoredResult::Deferred {}), ..accepted() };
     facts.first = Some(("held_for_job".into(), None));
     let repeat = Reason::Repeat { first: "held_for_job".into() };
     for defers in [false, true] {
         ticket(&mut facts, |ticket| ticket.defers = defers);
-        check(&facts, &repeat, Follow::Remember { opens_at: facts.now, held: false });
+        check(&facts, &repeat, Follow::Defer { opens_at: facts.now, held: false });
     }
     revised(&mut facts, 1_000);
     let opens_at = facts.now.plus(Duration::from_secs(3_599));
-    check(&facts, &repeat, Follow::Remember { opens_at, held: false });
+    check(&facts, &repeat, Follow::Defer { opens_at, held: false });
     // The ledger entry has expired.
     let forgotten = ReviewFacts { first: None, revised: None, ..facts.clone() };
-    check(&forgotten, &Reason::HeldWithOthers { pr: pr() }, Follow::Remember { opens_at: facts.now, held: false });
+    check(&forgotten, &Reason::HeldWithOthers { pr: pr() }, Follow::Defer { opens_at: facts.now, held: false });
     // Without a ticket, there is no deferral to add.
     check(&ReviewFacts { ticket: None, ..facts }, &repeat, Follow::Record);
 }
 
 #[test]
 fn deferred_review_is_held_without_a_mark_on_its_ticket() {
-    let facts = ReviewFacts { stored: Some(Known::Deferred {}), ..accepted() };
-    check(&facts, &Reason::HeldWithOthers { pr: pr() }, Follow::Remember { opens_at: facts.now, held: false });
+    let facts = ReviewFacts { stored: Some(StoredResult::Deferred {}), ..accepted() };
+    check(&facts, &Reason::HeldWithOthers { pr: pr() }, Follow::Defer { opens_at: facts.now, held: false });
 }
 
 #[test]
 fn deferral_after_the_hour_is_due_at_once() {
     let mut facts = with(&["job_active"]);
     revised(&mut facts, 2 * 3_600_000);
-    let now = Follow::Remember { opens_at: facts.now, held: false };
+    let now = Follow::Defer { opens_at: facts.now, held: false };
     check(&facts, &Reason::HeldForJob { job: job_id("j0") }, now);
 }
 
@@ -378,7 +378,7 @@ fn user_request_overrides_exactly_three_guards() {
         .filter(|(_, change)| {
             let mut facts = accepted();
             change(&mut facts);
-            facts.asks = Asks::Revision { message: None };
+            facts.asks = RequestedAction::Revision { message: None };
             decided(&facts).follow == Follow::Trigger
         })
         .map(|(name, _)| *name)
@@ -389,8 +389,8 @@ fn user_request_overrides_exactly_three_guards() {
 #[test]
 fn deferred_user_request_ignores_the_hour() {
     let mut facts = with(&["job_active", "rate_limited"]);
-    facts.asks = Asks::Revision { message: None };
-    let now = Follow::Remember { opens_at: facts.now, held: false };
+    facts.asks = RequestedAction::Revision { message: None };
+    let now = Follow::Defer { opens_at: facts.now, held: false };
     check(&facts, &Reason::HeldForJob { job: job_id("j0") }, now);
     ticket(&mut facts, |ticket| (ticket.active_job, ticket.defers) = (None, true));
     check(&facts, &Reason::HeldWithOthers { pr: pr() }, now);
@@ -402,11 +402,11 @@ fn own_review_needs_our_account_and_a_bot_or_mark() {
         source: crate::delivery::Source::Webhook,
         delivery: None,
         review: review_id("80"),
-        asks: Asks::Changes {},
+        asks: RequestedAction::Changes {},
         author: Author { id, login: "pullyard".into(), bot },
         submitted_at: at(0),
         marked,
-        pull_request: SeenPullRequest {
+        pull_request: PullRequestSnapshot {
             id: linked().id,
             repository: repository().name,
             state: PullRequestState::Open,
@@ -438,7 +438,7 @@ fn facts_survive_serialization() {
         assert_eq!(read, facts, "{name}");
         assert_eq!(decided(&read), decided(&facts), "{name}");
     }
-    let waits = ReviewFacts { stored: Some(Known::Deferred {}), permission: None, ..accepted() };
+    let waits = ReviewFacts { stored: Some(StoredResult::Deferred {}), permission: None, ..accepted() };
     let text = serde_json::to_string(&waits).unwrap();
     assert_eq!(serde_json::from_str::<ReviewFacts>(&text).unwrap(), waits);
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW};
 use crate::review::guard::tests::accepted;
-use crate::review::{Author, Request};
+use crate::review::{Author, RevisionRequest};
 use crate::story::{at, job_id, key, linked, project_id, review_id};
 use crate::ticket::LastOutcome;
 use std::time::Duration;
@@ -32,12 +32,12 @@ fn absorbed(name: &str, secs: u64, into: &str) -> Review {
 }
 
 fn request(review: Review) -> Review {
-    Review { request: Some(Request { message: None }), ..review }
+    Review { request: Some(RevisionRequest { message: None }), ..review }
 }
 
 fn decided(change: impl Fn(&mut ReviewFacts), all: &[Review]) -> Settlement {
-    let at_stake = at_stake(all, |_| true);
-    let mut facts = ReviewFacts { asks: asks(&at_stake), ..accepted() };
+    let at_stake = reviews_to_settle(all, |_| true);
+    let mut facts = ReviewFacts { asks: combined_action(&at_stake), ..accepted() };
     change(&mut facts);
     settle(&facts, &at_stake)
 }
@@ -68,7 +68,7 @@ fn revised(facts: &mut ReviewFacts, ago: Duration) {
 
 #[test]
 fn single_review_starts_its_job() {
-    let job = JobId::of_review(&linked().id, &review_id("a"));
+    let job = JobId::for_review(&linked().id, &review_id("a"));
     let start = Settlement::Start { review: review_id("a"), job };
     assert_eq!(decided(|_| {}, &[waits("a", 1)]), start);
     assert_eq!(decided(|_| {}, &[waits("a", 1), absorbed("b", 0, "a")]), start, "with absorbed reviews");
@@ -77,14 +77,14 @@ fn single_review_starts_its_job() {
 #[test]
 fn review_with_an_earlier_job_gets_a_stable_next_one() {
     let (linked, a) = (linked().id, review_id("a"));
-    let own = JobId::of_review(&linked, &a);
+    let own = JobId::for_review(&linked, &a);
     let had = |had: &JobId| [Review { had: Some(had.clone()), ..waits("a", 1) }, absorbed("b", 0, "a")];
-    let second = JobId::of_review_after(&linked, &a, &own);
+    let second = JobId::for_review_after(&linked, &a, &own);
     for _ in 0..2 {
         let start = Settlement::Start { review: a.clone(), job: second.clone() };
         assert_eq!(decided(|_| {}, &had(&own)), start);
     }
-    let third = Settlement::Start { review: a.clone(), job: JobId::of_review_after(&linked, &a, &second) };
+    let third = Settlement::Start { review: a.clone(), job: JobId::for_review_after(&linked, &a, &second) };
     assert_eq!(decided(|_| {}, &had(&second)), third);
 }
 
@@ -108,7 +108,7 @@ fn reviews_of_one_second_are_ordered_by_arrival_then_name() {
 fn absorption_is_limited_and_takes_the_oldest_first() {
     let all: Vec<Review> = (0..40).map(|n| waits(&format!("r{n:02}"), n)).collect();
     let Settlement::Absorb { into, older } = decided(|_| {}, &all) else { panic!("not absorbed") };
-    assert_eq!((into, older.len()), (review_id("r39"), MOST_ABSORBED));
+    assert_eq!((into, older.len()), (review_id("r39"), MAX_ABSORBED));
     assert_eq!(older.first(), Some(&review_id("r00")));
 }
 
@@ -122,7 +122,7 @@ fn answered_reviews_leave_nothing_to_settle() {
 #[test]
 fn reviews_of_another_ticket_are_not_settled() {
     let all = [waits("a", 1), absorbed("b", 0, "a"), waits("c", 3)];
-    let ours = at_stake(&all, |review| review.id != review_id("a"));
+    let ours = reviews_to_settle(&all, |review| review.id != review_id("a"));
     assert_eq!(ours.iter().map(|review| &review.id).collect::<Vec<_>>(), [&review_id("c")]);
 }
 
@@ -184,8 +184,8 @@ fn user_request_among_reviews_overrides_for_all() {
 #[test]
 fn repeated_review_raises_its_version_and_stays_edited() {
     let refused = Review { version: 2, edited: true, ..review("a", 1, ReviewState::Deferred {}) };
-    let again = waits("a", 1).after(Some(&refused));
+    let again = waits("a", 1).next_version(Some(&refused));
     assert_eq!((again.version, again.edited), (3, true));
-    let first = waits("a", 1).after(None);
+    let first = waits("a", 1).next_version(None);
     assert_eq!((first.version, first.edited), (0, false));
 }

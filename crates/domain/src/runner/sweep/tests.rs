@@ -1,6 +1,6 @@
 use super::*;
 use crate::id::{ClaimId, RunnerId};
-use crate::job::{Claim, Place, Status};
+use crate::job::{Claim, JobStatus, Placement};
 use crate::runner::Heartbeat;
 use crate::story::{at, claim, job_id, ready, runner, slot};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,25 +10,25 @@ fn busy(since: u64) -> Runner {
 }
 
 fn silent(runner: &Runner, secs: u64) -> Runner {
-    match step(runner, Token::Good, false, at(secs)) {
-        Step::TakeOffline(offline) => *offline,
+    match next_step(runner, TokenState::Valid, false, at(secs)) {
+        RunnerStep::MarkOffline(offline) => *offline,
         other => panic!("not taken Offline: {other:?}"),
     }
 }
 
 #[track_caller]
 fn check(runner: &Runner, secs: u64, expected: &str) {
-    check_with(runner, Token::Good, secs, expected);
+    check_with(runner, TokenState::Valid, secs, expected);
 }
 
 #[track_caller]
-fn check_with(runner: &Runner, token: Token, secs: u64, expected: &str) {
-    let said = match step(runner, token, false, at(secs)) {
-        Step::Nothing => "nothing".to_owned(),
-        Step::TakeOffline(_) => "offline".into(),
-        Step::Lose(loss, jobs) => format!("{loss:?} {}", jobs.len()),
-        Step::Forget => "forget".into(),
-        Step::Remove => "remove".into(),
+fn check_with(runner: &Runner, token: TokenState, secs: u64, expected: &str) {
+    let said = match next_step(runner, token, false, at(secs)) {
+        RunnerStep::Nothing => "nothing".to_owned(),
+        RunnerStep::MarkOffline(_) => "offline".into(),
+        RunnerStep::EndJobs(loss, jobs) => format!("{loss:?} {}", jobs.len()),
+        RunnerStep::DeleteUnused => "forget".into(),
+        RunnerStep::Remove => "remove".into(),
     };
     assert_eq!(said, expected);
 }
@@ -45,8 +45,9 @@ fn runner_is_offline_after_90_seconds_of_silence() {
 
 #[test]
 fn last_heartbeat_loses_the_jobs_after_a_grace_period() {
-    let said = Heartbeat { instance: busy(0).instance, active: BTreeSet::new(), draining: true, last: true };
-    let gone = busy(0).heard(said, at(100)).unwrap();
+    let said =
+        Heartbeat { instance: busy(0).instance, active_jobs: BTreeSet::new(), draining: true, is_sign_off: true };
+    let gone = busy(0).with_heartbeat(said, at(100)).unwrap();
     check(&gone, 114, "nothing");
     check(&gone, 115, "Silent 1");
 }
@@ -68,9 +69,9 @@ fn slot_missing_from_a_later_heartbeat_has_no_process() {
 
 #[test]
 fn dead_token_or_removal_takes_every_job_at_once() {
-    check_with(&busy(0), Token::Dead, 1, "TokenDead 1");
-    check_with(&silent(&busy(0), 91), Token::Dead, 92, "TokenDead 1");
-    check_with(&runner("kite"), Token::Dead, 1, "nothing");
+    check_with(&busy(0), TokenState::Invalid, 1, "TokenDead 1");
+    check_with(&silent(&busy(0), 91), TokenState::Invalid, 92, "TokenDead 1");
+    check_with(&runner("kite"), TokenState::Invalid, 1, "nothing");
     let deleting = |runner: Runner| Runner { status: Presence::Deleting, ..runner };
     check(&deleting(busy(0)), 1, "Deleted 1");
     check(&deleting(runner("kite")), 1, "remove");
@@ -87,8 +88,8 @@ fn idle_offline_runner_is_forgotten_after_a_month() {
 
 #[test]
 fn storm_spares_jobs_for_one_more_window() {
-    let offline = match step(&busy(0), Token::Good, true, at(100)) {
-        Step::TakeOffline(offline) => *offline,
+    let offline = match next_step(&busy(0), TokenState::Valid, true, at(100)) {
+        RunnerStep::MarkOffline(offline) => *offline,
         other => panic!("{other:?}"),
     };
     assert_eq!(offline.spared_until, Some(at(190)));
@@ -117,9 +118,9 @@ fn many_silent_runners_or_a_sweep_gap_is_a_storm() {
 #[test]
 fn runner_is_blamed_only_after_a_full_watched_window() {
     let round = |at_secs, since| Some((at(at_secs), at(since)));
-    assert_eq!(watched_since(None, at(1_000)), at(1_000));
-    assert_eq!(watched_since(round(935, 7), at(1_000)), at(7), "one sweep a minute is no gap");
-    assert_eq!(watched_since(round(934, 7), at(1_000)), at(1_000));
+    assert_eq!(uninterrupted_since(None, at(1_000)), at(1_000));
+    assert_eq!(uninterrupted_since(round(935, 7), at(1_000)), at(7), "one sweep a minute is no gap");
+    assert_eq!(uninterrupted_since(round(934, 7), at(1_000)), at(1_000));
     // For every length of the outage and every age of the last heartbeat.
     for (pause, heard) in (0..300).flat_map(|pause| [1, 5, 10].map(|heard| (pause, heard))) {
         let busy = busy(0);
@@ -127,11 +128,13 @@ fn runner_is_blamed_only_after_a_full_watched_window() {
         let mut kite = Runner { last_heartbeat: at(1_000 - heard), active, ..busy };
         let mut last = round(1_000, 0);
         for secs in (1_000 + pause..1_000 + pause + 15).step_by(5) {
-            let since = watched_since(last, at(secs));
+            let since = uninterrupted_since(last, at(secs));
             last = Some((at(secs), since));
-            match step(&kite, Token::Good, is_storm([&kite], true, since, at(secs)), at(secs)) {
-                Step::TakeOffline(offline) => kite = *offline,
-                Step::Lose(..) => panic!("down for {pause} s, last heartbeat {heard} s before: lost at {secs}"),
+            match next_step(&kite, TokenState::Valid, is_storm([&kite], true, since, at(secs)), at(secs)) {
+                RunnerStep::MarkOffline(offline) => kite = *offline,
+                RunnerStep::EndJobs(..) => {
+                    panic!("down for {pause} s, last heartbeat {heard} s before: lost at {secs}")
+                }
                 _ => {}
             }
         }
@@ -142,26 +145,26 @@ fn runner_is_blamed_only_after_a_full_watched_window() {
 fn only_the_slots_own_claim_holds_a_job() {
     let kite = runner("kite");
     let by = |runner: &RunnerId| Claim { runner: Some(runner.clone()), task: None, ..claim(1, "c1") };
-    let job = Job { place: Place::Runners, ..ready() };
-    let held = job.claimed(&by(&kite.id), at(5)).unwrap();
-    assert!(holds(&held, &kite, &slot("c1", 5)));
-    assert!(!holds(&held, &kite, &slot("c2", 5)));
-    assert!(!holds(&held, &kite, &Slot { attempt: 2, ..slot("c1", 5) }));
-    assert!(!holds(&held, &runner("gull"), &slot("c1", 5)));
-    assert!(!holds(&job, &kite, &slot("c1", 5)));
-    let ended = held.given_up(crate::story::crashed(), at(9)).unwrap();
-    assert_eq!(ended.status, Status::Failed);
-    assert!(!holds(&ended, &kite, &slot("c1", 5)));
+    let job = Job { place: Placement::Runners, ..ready() };
+    let held = job.claim(&by(&kite.id), at(5)).unwrap();
+    assert!(slot_holds_job(&held, &kite, &slot("c1", 5)));
+    assert!(!slot_holds_job(&held, &kite, &slot("c2", 5)));
+    assert!(!slot_holds_job(&held, &kite, &Slot { attempt: 2, ..slot("c1", 5) }));
+    assert!(!slot_holds_job(&held, &runner("gull"), &slot("c1", 5)));
+    assert!(!slot_holds_job(&job, &kite, &slot("c1", 5)));
+    let ended = held.fail(crate::story::crashed(), at(9)).unwrap();
+    assert_eq!(ended.status, JobStatus::Failed);
+    assert!(!slot_holds_job(&ended, &kite, &slot("c1", 5)));
     assert_eq!(held.run.as_ref().map(|run| run.claim.clone()), ClaimId::new("c1").ok());
 }
 
 #[test]
 fn failure_names_why_the_runner_lost_its_job() {
     let kite = Runner { last_heartbeat: at(100), ..runner("kite") };
-    let says = |loss: Loss| loss.failure(&kite, at(220)).sentence();
-    assert_eq!(says(Loss::Silent), "Runner kite was silent for 2 min during the job.");
-    assert_eq!(says(Loss::NoProcess), "The runner failed with no result.");
-    assert_eq!(says(Loss::Deleted), "Runner kite is no longer allowed: it was deleted.");
+    let says = |loss: LossReason| loss.failure(&kite, at(220)).sentence();
+    assert_eq!(says(LossReason::Silent), "Runner kite was silent for 2 min during the job.");
+    assert_eq!(says(LossReason::NoProcess), "The runner failed with no result.");
+    assert_eq!(says(LossReason::Deleted), "Runner kite is no longer allowed: it was deleted.");
     let revoked = "Runner kite is no longer allowed: its token was revoked or has expired.";
-    assert_eq!(says(Loss::TokenDead), revoked);
+    assert_eq!(says(LossReason::TokenInvalid), revoked);
 }

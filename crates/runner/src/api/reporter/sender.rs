@@ -6,7 +6,7 @@ use super::{Heeds, Shared};
 use crate::api::retry::{BackOff, Refusal, refusal};
 use crate::api::said::Said;
 use crate::inputs::orders::Order;
-use pullyard_domain::job::Want;
+use pullyard_domain::job::DesiredState;
 use pullyard_protocol::attempt::{EventsAnswer, EventsRequest};
 use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::event::{Event, EventKind};
@@ -134,9 +134,9 @@ impl Sender {
         self.send_every = asked.clamp(SHORTEST_SEND_EVERY, LONGEST_HEARTBEAT);
         self.heeds.given.note(answer.inputs);
         match answer.want {
-            Want::Run => {}
-            Want::Pause => self.heeds.orders.give(Order::Pause),
-            Want::Cancel => self.heeds.orders.give(Order::Cancel),
+            DesiredState::Run => {}
+            DesiredState::Pause => self.heeds.orders.give(Order::Pause),
+            DesiredState::Cancel => self.heeds.orders.give(Order::Cancel),
         }
     }
 }
@@ -216,7 +216,8 @@ mod tests {
         }
         for (send_every_ms, kept) in [(0, 20), (500, 500), (u64::MAX, 600_000)] {
             let mut sender = sender(Duration::from_secs(30));
-            let answer = EventsAnswer { next_seq: 1, want: Want::Run, inputs: 0, watched: false, send_every_ms };
+            let answer =
+                EventsAnswer { next_seq: 1, want: DesiredState::Run, inputs: 0, watched: false, send_every_ms };
             sender.heed(&answer);
             assert_eq!(sender.send_every, Duration::from_millis(kept));
         }

@@ -4,7 +4,7 @@ use super::listed::{path_of, submodules};
 use super::{LeftOut, copy_of};
 use crate::git::workspace::{Workspace, remove_entry};
 use crate::git::{Call, Fault, Git};
-use pullyard_domain::published::left_out::{Becomes, Nested, Place, becomes};
+use pullyard_domain::published::left_out::{NestedAction, NestedKind, OuterState, decide_action};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -51,8 +51,8 @@ pub(crate) async fn settle(git: &Git, workspace: &Workspace) -> Result<(HashSet<
 
 struct Repository {
     git: PathBuf,
-    copy: Option<Nested>,
-    place: Place,
+    copy: Option<NestedKind>,
+    place: OuterState,
 }
 
 /// Finds the repositories inside the tree without changing them.
@@ -72,7 +72,7 @@ pub(crate) async fn told_apart(git: &Git, workspace: &Workspace) -> Result<Inner
     let all = found.into_iter().zip(copies).filter_map(|(git, copy)| {
         let folder = git.parent()?;
         let has_files = places.contains(folder.as_os_str().as_bytes());
-        let place = Place { has_files, is_ignored: ignored.contains(folder) };
+        let place = OuterState { has_files, is_ignored: ignored.contains(folder) };
         Some(Repository { git, copy, place })
     });
     let (left_out, plain) = sorted_out(all.collect());
@@ -90,12 +90,12 @@ fn sorted_out(mut all: Vec<Repository>) -> (Vec<LeftOut>, Vec<PathBuf>) {
         if left_out.last().is_some_and(|left| folder.starts_with(&left.folder)) {
             continue;
         }
-        match becomes(copy, place) {
-            Becomes::LeftOut(what) => {
+        match decide_action(copy, place) {
+            NestedAction::Exclude(what) => {
                 left_out.push(LeftOut { folder: folder.to_owned(), what, is_ignored: place.is_ignored });
             }
-            Becomes::Files => plain.push(git),
-            Becomes::Untouched => {}
+            NestedAction::CommitFiles => plain.push(git),
+            NestedAction::Ignore => {}
         }
     }
     (left_out, plain)
@@ -243,11 +243,11 @@ mod tests {
 
     #[test]
     fn repository_inside_an_excluded_folder_is_not_listed() {
-        use Nested::{Clone, Worktree};
+        use NestedKind::{Clone, Worktree};
         let repository = |folder: &str, copy, is_ignored| Repository {
             git: PathBuf::from(folder).join(".git"),
             copy,
-            place: Place { has_files: false, is_ignored },
+            place: OuterState { has_files: false, is_ignored },
         };
         let (left_out, plain) = sorted_out(vec![
             repository("a/in/it", None, false),

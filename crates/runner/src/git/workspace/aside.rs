@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::options::Afterwards;
     use pullyard_domain::id::JobId;
-    use pullyard_domain::published::left_out::Nested;
+    use pullyard_domain::published::left_out::NestedKind;
 
     /// A workspace with these excluded folders, each with one file.
     async fn with(dir: &Path, folders: &[&str]) -> Workspace {
@@ -155,7 +155,7 @@ mod tests {
             fs::create_dir_all(workspace.tree().join(folder)).unwrap();
             fs::write(workspace.tree().join(folder).join("work.txt"), folder).unwrap();
         }
-        let left = |folder: &&str| LeftOut { folder: folder.into(), what: Nested::Worktree, is_ignored: false };
+        let left = |folder: &&str| LeftOut { folder: folder.into(), what: NestedKind::Worktree, is_ignored: false };
         workspace.leave_out(folders.iter().map(left).collect());
         workspace
     }

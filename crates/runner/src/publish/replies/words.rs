@@ -25,14 +25,14 @@ impl Words {
     pub(super) fn of(&self, comments: &BTreeSet<u64>, redactor: &Redactor) -> Option<String> {
         let words: Vec<&str> = comments.iter().filter_map(|id| self.0.get(id).map(String::as_str)).collect();
         // Redact before the text is cut: the redactor does not recognise half of a secret.
-        (!words.is_empty()).then(|| untrusted::capped(&redactor.text(&words.join("\n\n")), LONGEST))
+        (!words.is_empty()).then(|| untrusted::truncate_with_count(&redactor.text(&words.join("\n\n")), LONGEST))
     }
 
     fn read(text: &str) -> Result<Self, serde_json::Error> {
         let told: BTreeMap<String, serde_json::Value> = serde_json::from_str(text)?;
         let words = told.iter().filter_map(|(id, words)| {
             // Hidden characters are removed, and with them any marker of Pullyard.
-            let words = untrusted::visible(words.as_str()?);
+            let words = untrusted::remove_hidden(words.as_str()?);
             Some((id.parse().ok()?, words.trim().to_owned())).filter(|(_, words)| !words.is_empty())
         });
         Ok(Self(words.collect()))
@@ -94,7 +94,7 @@ mod tests {
         let redactor = Redactor::new([]);
         let said = words.of(&BTreeSet::from([1, 2, 3]), &redactor).unwrap();
         assert_eq!(said, "Kept.(hidden text left out)");
-        assert!(!Marker::is_on(&said));
+        assert!(!Marker::is_present(&said));
         assert_eq!(words.of(&BTreeSet::from([u64::MAX]), &redactor).as_deref(), Some("b"));
         assert_eq!(words.of(&BTreeSet::from([2]), &redactor), None);
         assert!(Words::read("[]").is_err() && Words::read("").is_err());

@@ -3,7 +3,7 @@
 use super::stage::{Agent, BOTH, Stage};
 use crate::scene::KEY;
 use pullyard_demo_model::{Answer, Part};
-use pullyard_domain::job::Kind;
+use pullyard_domain::job::JobKind;
 use pullyard_forge::NewPullRequest;
 use pullyard_protocol::attempt::{FinishOutcome, Input, Revises};
 use serde_json::json;
@@ -73,7 +73,7 @@ async fn revised(agent: Agent) -> Stage {
     let pull = stage.world.rest().create_pull_request("acme/app", &new).await.unwrap();
     let head = stage.world.head("feature").unwrap();
     stage.world.api.assign(|job| {
-        job.kind = Kind::Revise;
+        job.kind = JobKind::Revise;
         job.revises = Some(Revises {
             number: pull.number,
             url: pull.url,

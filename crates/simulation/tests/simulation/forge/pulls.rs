@@ -84,7 +84,7 @@ impl Forge {
         let told = Told { face: self.face, name, event, body };
         let times = times(twice, lost, dice);
         self.waiting.extend(std::iter::repeat_n(told, times));
-        Some(format!("pull request {number} is {}, told {times} times", state.words()))
+        Some(format!("pull request {number} is {}, told {times} times", state.display_name()))
     }
 }
 

@@ -9,7 +9,7 @@ async fn pushed_and_lost(mutant: Option<&'static Mutant>) -> Led {
     led.takes(0).await;
     let first = led.newest();
     led.goes_on(&first, |step| step == Step::Finish).await;
-    led.passes_to(Status::Ready).await;
+    led.passes_to(JobStatus::Ready).await;
     led
 }
 
@@ -34,7 +34,7 @@ fn lost_attempt_cannot_change_its_job() {
         led.takes(0).await;
         let first = led.newest();
         led.goes_on(&first, |step| step == Step::Executing).await;
-        led.passes_to(Status::Ready).await;
+        led.passes_to(JobStatus::Ready).await;
         led.takes(1).await;
         let second = led.newest();
         // Both attempts have reported a working agent.

@@ -200,7 +200,7 @@ async fn queued_entry_is_refused_by_each_changed_item() {
                 world.store.snapshot(&event).await.unwrap();
             }
             let read = world.store.ticket(&sample::project(), &sample::ticket_key("APP-1")).await.unwrap();
-            (world, read.unwrap_or_else(|| sample::ticket("APP-1")).waiting_with(event.entry()))
+            (world, read.unwrap_or_else(|| sample::ticket("APP-1")).hold_entry(event.entry()))
         };
         let write = async |world: &World, ticket: &Ticket| world.store.record_with_ticket(&delivery, ticket).await;
         check(prepare, write, (2, &[])).await;

@@ -10,18 +10,18 @@ use crate::sample::{self, at, job_id, project, repository};
 use crate::world::{World, alone, first_time, requeue_of, written};
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::auth::Auth;
-use pullyard_domain::breaker::{Breaker, By, Cause, KeyOf, Trouble};
+use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerCause, KeyOwner};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::event::TicketText;
-use pullyard_domain::hook::Hook;
+use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{ClaimId, ClassId, RepositoryName};
 use pullyard_domain::job::Job;
 use pullyard_domain::project::{Integration, Project, Repository};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::review::{Review, ReviewState};
 use pullyard_domain::runner::{Drain, Runner, Slot};
-use pullyard_domain::select::Needs;
+use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{
     Batch, Conclusion, Edited, Ended, Error, Proof, Registered, Removal, Rested, Rotation, Store, Sweeps, Trigger,
@@ -66,7 +66,7 @@ const WRITES: &[(&str, Forms)] = &[
         })
     }),
     ("delete_hook", |store| {
-        Box::pin(async move { store.delete_hook(&Hook { rev: 1, ..hook("acme") }).await.map(drop) })
+        Box::pin(async move { store.delete_hook(&Webhook { rev: 1, ..hook("acme") }).await.map(drop) })
     }),
     ("drop_slot", |store| {
         Box::pin(async move {
@@ -94,21 +94,21 @@ const WRITES: &[(&str, Forms)] = &[
     }),
     ("note_class", |store| {
         Box::pin(async move {
-            let (class, labels) = (ClassId::of("acme", "command", &BTreeSet::new()), BTreeSet::new());
-            let needs = Needs { capability: "command".into(), labels, key: KeyOf::Runner };
+            let (class, labels) = (ClassId::for_runner_key("acme", "command", &BTreeSet::new()), BTreeSet::new());
+            let needs = ClassRequirements { capability: "command".into(), labels, key: KeyOwner::Runner };
             store.note_class(&project(), &class, &needs).await
         })
     }),
     ("note_hook_refused", |store| {
         Box::pin(async move {
-            let later = Hook { created: at(9), ..hook("acme") };
+            let later = Webhook { created: at(9), ..hook("acme") };
             store.note_hook_refused(&later, 1, at(9)).await?;
             store.note_hook_refused(&hook("acme"), 1, at(9)).await.map(drop)
         })
     }),
     ("note_hook_verified", |store| {
         Box::pin(async move {
-            let later = Hook { created: at(9), ..hook("acme") };
+            let later = Webhook { created: at(9), ..hook("acme") };
             store.note_hook_verified(&later, at(9)).await?;
             store.note_hook_verified(&hook("acme"), at(9)).await.map(drop)
         })
@@ -143,7 +143,7 @@ const WRITES: &[(&str, Forms)] = &[
     ("put_hook", |store| {
         Box::pin(async move {
             store.put_hook(&hook("acme")).await?;
-            store.put_hook(&Hook { rev: 1, ..hook("acme") }).await.map(drop)
+            store.put_hook(&Webhook { rev: 1, ..hook("acme") }).await.map(drop)
         })
     }),
     ("put_integration", |store| Box::pin(async move { store.put_integration(&sample::forge("gh1")).await.map(drop) })),
@@ -206,7 +206,7 @@ const WRITES: &[(&str, Forms)] = &[
     ("register", |store| Box::pin(registers(store))),
     ("remember_review", |store| {
         Box::pin(async move {
-            let marked = ticket(1).remembering(&id(), at(500));
+            let marked = ticket(1).schedule_review(&id(), at(500));
             store.remember_review(&waits("r1"), &held("r1"), &marked).await?;
             store.remember_review(&Review { version: 1, ..waits("r1") }, &held("r1"), &marked).await.map(drop)
         })
@@ -321,8 +321,11 @@ fn pull_request(rev: u64) -> PullRequest {
 }
 
 fn breaker(rev: u64) -> Breaker {
-    let (trouble, by) = (Trouble { cause: Cause::LimitReached, ends: None }, By { job: job_id("one"), attempt: 1 });
-    let opened = Breaker::opened(None, &crate::breakers::id("codex"), &trouble, &by, at(0)).unwrap();
+    let (trouble, by) = (
+        AccountFault { cause: BreakerCause::LimitReached, ends_at: None },
+        AttemptRef { job: job_id("one"), attempt: 1 },
+    );
+    let opened = Breaker::record_fault(None, &crate::breakers::id("codex"), &trouble, &by, at(0)).unwrap();
     Breaker { rev, ..opened }
 }
 
@@ -352,7 +355,7 @@ fn worked_on(runner: Option<&Runner>) -> Job {
         Some(runner) => sample::claim_by(runner, &job, "c1"),
         None => sample::claim_by_task(&job, "c1"),
     };
-    job.claimed(&claim, at(60)).unwrap()
+    job.claim(&claim, at(60)).unwrap()
 }
 
 /// Jobs to take away, each with its proof.
@@ -368,9 +371,9 @@ fn given_up() -> [(Job, Proof); 4] {
 
 async fn ends(store: &Store) -> Result<(), Error> {
     for (before, proof) in given_up() {
-        let job = before.given_up(sample::failure(), at(1_000)).unwrap();
+        let job = before.fail(sample::failure(), at(1_000)).unwrap();
         let attempt = sample::attempt_of(&before, job.attempt_end(), at(1_000));
-        let (ticket, returned) = (ticket(1), job.returned());
+        let (ticket, returned) = (ticket(1), job.refund());
         // A first pull request of the job, and an existing one.
         for pull_request in [pull_request(0), pull_request(1)] {
             let ended = Ended {
@@ -391,7 +394,7 @@ async fn ends(store: &Store) -> Result<(), Error> {
 async fn rests(store: &Store) -> Result<(), Error> {
     for (before, proof) in given_up() {
         let (job, attempt) = requeue_of(&before);
-        let (input, ticket) = (job.input("ann", "Go on.", Some("key".into()), at(1_000)), ticket(1));
+        let (input, ticket) = (job.new_input("ann", "Go on.", Some("key".into()), at(1_000)), ticket(1));
         let rested = Rested {
             before: &before,
             job: &job,

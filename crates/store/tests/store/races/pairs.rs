@@ -18,7 +18,7 @@ use super::rounds::Came;
 use super::world;
 use crate::sample;
 use crate::world::World;
-use pullyard_domain::job::{Job, Status};
+use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::runner::Runner;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ fn count(came: &BTreeMap<Came, usize>, word: &str) -> usize {
 }
 
 /// A runner with this many slots, and the job that it runs.
-async fn on_kite(room: u32, phase: Status) -> (Arc<World>, Runner, Job) {
+async fn on_kite(room: u32, phase: JobStatus) -> (Arc<World>, Runner, Job) {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", room)).await;
     let job = world.running_on(&runner, "APP-1", phase).await;

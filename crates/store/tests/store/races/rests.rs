@@ -5,7 +5,7 @@ use super::{RACERS, race, winner, world};
 use crate::rests::{Resting, asks, telling, yielded};
 use crate::sample::{self, at};
 use crate::world::{World, fence};
-use pullyard_domain::job::{Job, NotNow, Pause, Rest, Status, Want};
+use pullyard_domain::job::{DesiredState, Job, JobStatus, Pause, Suspension, TransitionRefusal};
 use pullyard_store::{Error, Write};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,13 +14,13 @@ fn count(came: &BTreeMap<Came, usize>, word: &str) -> usize {
 }
 
 /// The runner of `held` returns its job. If unread inputs refuse that, it reads them and retries.
-pub(super) async fn give_back(world: &World, held: &Job, rest: Rest, number: usize) -> Result<Came, Error> {
+pub(super) async fn give_back(world: &World, held: &Job, rest: Suspension, number: usize) -> Result<Came, Error> {
     let mut words = yielded(rest, 0, &format!("y{number}"));
     let mut read = 0;
     loop {
         let job = world.job(held).await;
         words.inputs = read;
-        match job.yielded(&fence(held), &words, at(250)) {
+        match job.suspend(&fence(held), &words, at(250)) {
             Ok(next) if next.status.is_terminal() => {
                 let ending = world.ending_as(&job, next, at(250)).await;
                 if world.store.end(&ending.ended()).await? == Write::Applied {
@@ -32,8 +32,10 @@ pub(super) async fn give_back(world: &World, held: &Job, rest: Rest, number: usi
                     return Ok("gave back");
                 }
             }
-            Err(NotNow::Already) => return Ok("gave back"),
-            Err(NotNow::NewerInput) => read = u32::try_from(world.store.inputs(&job.id, 0).await?.len()).unwrap(),
+            Err(TransitionRefusal::AlreadyDone) => return Ok("gave back"),
+            Err(TransitionRefusal::NewerInput) => {
+                read = u32::try_from(world.store.inputs(&job.id, 0).await?.len()).unwrap()
+            }
             Err(_) => return Ok("too late"),
         }
     }
@@ -48,7 +50,7 @@ pub(super) async fn say(world: &World, of: &Job, number: usize) -> Result<Came, 
         if known.iter().any(|input| input.key.as_deref() == Some(&key)) {
             return Ok("said");
         }
-        if job.told(at(300)).is_err() {
+        if job.resume_with_input(at(300)).is_err() {
             return Ok("too late");
         }
         if telling(world, &job, &format!("user {number}"), &key).await.write(&world.store).await? == Write::Applied {
@@ -61,9 +63,9 @@ async fn pause(world: &World, of: &Job, number: usize) -> Result<Came, Error> {
     loop {
         let job = world.job(of).await;
         let by = format!("user {number}");
-        let next = match job.paused(Pause::new(&by, at(240)), at(240)) {
+        let next = match job.pause(Pause::new(&by, at(240)), at(240)) {
             Ok(next) => next,
-            Err(NotNow::Already) => return Ok("paused"),
+            Err(TransitionRefusal::AlreadyDone) => return Ok("paused"),
             Err(_) => return Ok("too late"),
         };
         if Resting::of(world, &job, next).await.write(&world.store).await? == Write::Applied {
@@ -75,9 +77,9 @@ async fn pause(world: &World, of: &Job, number: usize) -> Result<Came, Error> {
 async fn go_on(world: &World, of: &Job) -> Result<Came, Error> {
     loop {
         let job = world.job(of).await;
-        let next = match job.continued(at(400)) {
+        let next = match job.resume(at(400)) {
             Ok(next) => next,
-            Err(NotNow::Already) => return Ok("goes on"),
+            Err(TransitionRefusal::AlreadyDone) => return Ok("goes on"),
             Err(_) => return Ok("too late"),
         };
         if Resting::of(world, &job, next).await.write(&world.store).await? == Write::Applied {
@@ -102,7 +104,7 @@ async fn one_of_many_answers_to_one_question_resumes_the_job() {
     let won = winner(&answers);
     let inputs = world.store.inputs(&asking.id, 0).await.unwrap();
     assert_eq!(inputs.iter().map(|input| input.by.clone()).collect::<Vec<_>>(), [format!("user {won}")]);
-    assert_eq!(world.job(&asking).await.status, Status::Ready);
+    assert_eq!(world.job(&asking).await.status, JobStatus::Ready);
     world.whole().await;
 }
 
@@ -128,7 +130,7 @@ async fn racing_inputs_are_stored_once_and_the_first_is_the_answer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn job_awaits_input_only_if_its_agent_read_all_inputs() {
     let world = world().await;
-    let held = world.running("APP-1", Status::Executing).await;
+    let held = world.running("APP-1", JobStatus::Executing).await;
     let came = race(&world, |world, number| {
         let held = held.clone();
         async move {
@@ -144,14 +146,14 @@ async fn job_awaits_input_only_if_its_agent_read_all_inputs() {
     let job = world.job(&held).await;
     let read = job.session.as_ref().unwrap().inputs;
     // The job waits only if its agent has read all inputs; any later input resumed it.
-    assert_eq!(job.status == Status::AwaitingInput, read == job.inputs, "{read} of {}", job.inputs);
+    assert_eq!(job.status == JobStatus::AwaitingInput, read == job.inputs, "{read} of {}", job.inputs);
     world.whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn finish_during_a_pause_completes_the_job() {
     let world = world().await;
-    let held = world.running("APP-1", Status::Syncing).await;
+    let held = world.running("APP-1", JobStatus::Syncing).await;
     let came = race(&world, |world, number| {
         let held = held.clone();
         async move {
@@ -164,7 +166,7 @@ async fn finish_during_a_pause_completes_the_job() {
     .await;
     assert_eq!(count(&tally(&came), "finished"), 1);
     let job = world.job(&held).await;
-    assert_eq!((job.status, job.want, job.pause), (Status::Completed, Want::Run, None));
+    assert_eq!((job.status, job.want, job.pause), (JobStatus::Completed, DesiredState::Run, None));
     world.whole().await;
 }
 
@@ -186,7 +188,7 @@ async fn cancel_wins_over_pause_and_resume() {
     .await;
     let came = tally(&came);
     let job = world.job(&job).await;
-    assert_eq!((job.status, count(&came, "cancelled")), (Status::Cancelled, 1), "{came:?}");
+    assert_eq!((job.status, count(&came, "cancelled")), (JobStatus::Cancelled, 1), "{came:?}");
     assert_eq!((world.ticket("APP-1").await.active_job, job.pause), (None, None));
     world.whole().await;
 }
@@ -195,13 +197,13 @@ async fn cancel_wins_over_pause_and_resume() {
 async fn withdrawn_pause_leaves_the_job_ready_or_claimed() {
     let world = world().await;
     let runner = world.registered(&sample::runner("kite", 1)).await;
-    let held = world.running_on(&runner, "APP-1", Status::Executing).await;
+    let held = world.running_on(&runner, "APP-1", JobStatus::Executing).await;
     pause(&world, &held, 0).await.unwrap();
     let came = race(&world, |world, number| {
         let (held, runner) = (held.clone(), runner.clone());
         async move {
             match number % 4 {
-                0 => give_back(&world, &held, Rest::Pauses, number).await,
+                0 => give_back(&world, &held, Suspension::Pause, number).await,
                 1 => claim(&world, &runner, &held, number).await,
                 _ => go_on(&world, &held).await,
             }
@@ -212,7 +214,7 @@ async fn withdrawn_pause_leaves_the_job_ready_or_claimed() {
     assert_eq!(count(&came, "gave back"), 1, "{came:?}");
     let job = world.job(&held).await;
     // A resume came before or after the pause, so the job is not suspended.
-    assert!(matches!(job.status, Status::Ready | Status::Claimed), "{:?} {came:?}", job.status);
-    assert_eq!((job.want, job.pause.as_ref()), (Want::Run, None));
+    assert!(matches!(job.status, JobStatus::Ready | JobStatus::Claimed), "{:?} {came:?}", job.status);
+    assert_eq!((job.want, job.pause.as_ref()), (DesiredState::Run, None));
     world.whole().await;
 }

@@ -3,11 +3,11 @@
 use crate::sample::{self, at};
 use crate::world::{World, fence, first_time, of_ticket};
 use pullyard_domain::id::InstanceId;
-use pullyard_domain::job::{AttemptEnd, Cancel, End, Job, NotNow};
+use pullyard_domain::job::{AttemptEnd, Cancel, End, Job, TransitionRefusal};
 use pullyard_domain::project::Settings;
-use pullyard_domain::runner::{Heartbeat, Introduction, Presence, Runner};
-use pullyard_domain::task_stopped::TaskStopped;
-use pullyard_domain::ticket::Settling;
+use pullyard_domain::runner::{Heartbeat, Presence, Runner, RunnerRegistration};
+use pullyard_domain::task_stopped::TaskStop;
+use pullyard_domain::ticket::SettleStep;
 use pullyard_store::{Ended, Error, Proof, Registered, Write};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,14 +31,14 @@ pub(crate) async fn finish_as(world: &World, held: &Job, number: usize, end: End
     let finish = sample::finish(&format!("f{number}"));
     loop {
         let job = world.job(held).await;
-        match job.finished(&fence(held), &finish, end.clone(), at(180)) {
+        match job.finish(&fence(held), &finish, end.clone(), at(180)) {
             Ok(ended) => {
                 let ending = world.ending_as(&job, ended, at(180)).await;
                 if world.store.end(&ending.ended()).await? == Write::Applied {
                     return Ok("finished");
                 }
             }
-            Err(NotNow::Already) => return Ok("finished"),
+            Err(TransitionRefusal::AlreadyDone) => return Ok("finished"),
             Err(_) => return Ok("too late"),
         }
     }
@@ -80,15 +80,15 @@ pub(crate) async fn enter(world: &World, event: &str) -> Result<Came, Error> {
 pub(crate) async fn settle(world: &World) -> Result<Came, Error> {
     loop {
         let ticket = world.ticket("APP-1").await;
-        let (written, came) = match ticket.settling(&Settings::default(), at(400)) {
-            Settling::WriteBack(next) | Settling::Forget(next) | Settling::Mend(next) => {
+        let (written, came) = match ticket.next_settle_step(&Settings::default(), at(400)) {
+            SettleStep::WriteBack(next) | SettleStep::DropEntry(next) | SettleStep::DropInvalidMark(next) => {
                 (world.store.update_ticket(&next).await?, None)
             }
-            Settling::Enter(entry) => {
+            SettleStep::DecideEntry(entry) => {
                 let (job, next) = sample::planned(&ticket, entry.event.as_str());
                 (world.store.trigger(&of_ticket(&job, &next)).await?, Some("made"))
             }
-            Settling::Revise(_) | Settling::Nothing => return Ok("nothing"),
+            SettleStep::DecideReviews(_) | SettleStep::Nothing => return Ok("nothing"),
         };
         match came {
             Some(came) if written == Write::Applied => return Ok(came),
@@ -107,11 +107,11 @@ pub(crate) async fn claim(world: &World, runner: &Runner, job: &Job, number: usi
         if job.run.as_ref().is_some_and(|run| run.claim == claim.claim) {
             return Ok("claimed");
         }
-        match stored.may_claim(&runner.instance, &claim.claim, at(1)) {
+        match stored.check_claim(&runner.instance, &claim.claim, at(1)) {
             Ok(None) => {}
             _ => return Ok("closed"),
         }
-        match job.claimed(&claim, at(60)) {
+        match job.claim(&claim, at(60)) {
             Ok(claimed) => {
                 if world.store.claim(&claimed).await? == Write::Applied {
                     return Ok("claimed");
@@ -129,7 +129,7 @@ pub(crate) async fn cancel(world: &World, job: &Job, number: usize) -> Result<Ca
         if job.cancel.as_ref().is_some_and(|cancel| cancel.by == by) {
             return Ok("cancelled");
         }
-        let Ok(next) = job.cancelled(Cancel::new(&by, None, at(100)), at(100)) else { return Ok("known") };
+        let Ok(next) = job.cancel(Cancel::new(&by, None, at(100)), at(100)) else { return Ok("known") };
         let written = if next.status.is_terminal() {
             world.store.end(&world.ending_as(&job, next, at(100)).await.ended()).await?
         } else {
@@ -166,14 +166,14 @@ pub(crate) async fn sweep(world: &World, seen: &Runner, lost: Lost) -> Result<Ca
         };
         let now = at(1_000);
         let written = match lost {
-            Lost::GivesUp => match before.given_up(sample::failure(), now) {
+            Lost::GivesUp => match before.fail(sample::failure(), now) {
                 Ok(ended) => {
                     let ending = world.ending_as(&before, ended, now).await;
                     world.store.end(&Ended { proof, ..ending.ended() }).await?
                 }
                 Err(_) => continue,
             },
-            Lost::PutsBack => match before.requeued(now) {
+            Lost::PutsBack => match before.requeue(now) {
                 Ok(next) => {
                     let end = AttemptEnd::Requeued { failure: sample::failure() };
                     let attempt = sample::attempt_of(&before, end, now).expect("the job had an attempt");
@@ -194,8 +194,8 @@ pub(crate) async fn hear(world: &World, seen: &Runner, secs: u64) -> Result<Came
     let mut seen = seen.clone();
     loop {
         let active = seen.slots.keys().cloned().collect();
-        let said = Heartbeat { instance: instance.clone(), active, draining: false, last: false };
-        let Ok(heard) = seen.heard(said, at(secs)) else { return Ok("turned away") };
+        let said = Heartbeat { instance: instance.clone(), active_jobs: active, draining: false, is_sign_off: false };
+        let Ok(heard) = seen.with_heartbeat(said, at(secs)) else { return Ok("turned away") };
         if world.store.heartbeat(&seen, &heard).await? == Write::Applied {
             return Ok("heard");
         }
@@ -212,15 +212,15 @@ pub(crate) async fn take_over(world: &World, of: &Runner, number: usize) -> Resu
         if seen.as_ref().is_some_and(|seen| seen.instance == instance) {
             return Ok("took over");
         }
-        let new = Introduction {
+        let new = RunnerRegistration {
             id: of.id.clone(),
             name: of.name.clone(),
             token: of.token.clone(),
             instance: instance.clone(),
-            max: of.max,
-            active: BTreeSet::new(),
+            max_slots: of.max,
+            active_jobs: BTreeSet::new(),
         };
-        let Ok(next) = Runner::registered(seen.as_ref(), new, at(101)) else { return Ok("turned away") };
+        let Ok(next) = Runner::register(seen.as_ref(), new, at(101)) else { return Ok("turned away") };
         let profile = sample::profile(&next, &next.name);
         let registered = Registered { seen: seen.as_ref(), ..first_time(&next, &profile) };
         if world.store.register(&registered).await? == Write::Applied {
@@ -244,9 +244,9 @@ pub(crate) async fn remove(world: &World, runner: &Runner) -> Result<Came, Error
 }
 
 /// ECS reports that the task stopped.
-pub(crate) async fn note_death(world: &World, of: &Job, stopped: &TaskStopped) -> Result<Came, Error> {
+pub(crate) async fn note_death(world: &World, of: &Job, stopped: &TaskStop) -> Result<Came, Error> {
     loop {
-        let Ok(next) = world.job(of).await.task_stopped(stopped, at(70)) else { return Ok("known") };
+        let Ok(next) = world.job(of).await.record_task_stop(stopped, at(70)) else { return Ok("known") };
         if world.store.update_job(&next).await? == Write::Applied {
             return Ok("noted");
         }

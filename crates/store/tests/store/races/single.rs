@@ -7,14 +7,14 @@ use crate::hooks::hook;
 use crate::sample::{self, at};
 use crate::world::{World, count, requeue_of};
 use pullyard_domain::artifact::Artifacts;
-use pullyard_domain::breaker::{Breaker, KeyOf};
-use pullyard_domain::hook::look::Look;
-use pullyard_domain::hook::{Hook, Ingress, Poll};
+use pullyard_domain::breaker::{Breaker, KeyOwner};
+use pullyard_domain::hook::look::PollProgress;
+use pullyard_domain::hook::{Ingress, Poll, Webhook};
 use pullyard_domain::id::RepositoryName;
-use pullyard_domain::job::{Job, Status};
+use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::project::{Account, Integration, Repository};
 use pullyard_domain::runner::{Drain, Presence};
-use pullyard_domain::select::Needs;
+use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Proof, Removal, Rotation, Sweeps, Token, WorkKey, Write};
 use std::collections::BTreeSet;
@@ -27,12 +27,13 @@ fn applied(answers: &[Write]) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_of_many_hook_updates_is_stored() {
     let world = world().await;
-    let named = |number: usize, rev| Hook { base_url: Some(format!("https://{number}.example")), rev, ..hook("acme") };
+    let named =
+        |number: usize, rev| Webhook { base_url: Some(format!("https://{number}.example")), rev, ..hook("acme") };
     for rev in 0..2 {
         let answers =
             race(&world, |world, number| async move { world.store.put_hook(&named(number, rev)).await }).await;
         let stored = world.store.hook(&hook("acme").name).await.unwrap();
-        assert_eq!(stored, Some(named(winner(&answers), rev + 1)).map(|hook| Hook { rev: rev + 1, ..hook }));
+        assert_eq!(stored, Some(named(winner(&answers), rev + 1)).map(|hook| Webhook { rev: rev + 1, ..hook }));
     }
 }
 
@@ -40,7 +41,7 @@ async fn one_of_many_hook_updates_is_stored() {
 async fn hook_is_deleted_as_read_or_updated_first() {
     let world = world().await;
     world.applies(world.store.put_hook(&hook("acme"))).await;
-    let seen = Hook { rev: 1, ..hook("acme") };
+    let seen = Webhook { rev: 1, ..hook("acme") };
     let answers = race(&world, |world, number| {
         let seen = seen.clone();
         async move {
@@ -64,7 +65,7 @@ async fn racing_deliveries_are_verified_once_and_refusals_counted() {
     let world = world().await;
     let heard_of = hook("acme");
     // Statistics of an older webhook of this name: many racers find them, and one replaces them.
-    let older = Hook { created: at(0), ..heard_of.clone() };
+    let older = Webhook { created: at(0), ..heard_of.clone() };
     world.applies(world.store.note_hook_refused(&older, 1_000, at(1))).await;
     let answers = race(&world, |world, number| {
         let hook = heard_of.clone();
@@ -93,7 +94,7 @@ async fn one_of_many_poll_updates_is_stored() {
         ingress: Ingress::Poll,
         gone_at: None,
         next: at(number as u64),
-        look: Look::default(),
+        look: PollProgress::default(),
         tries: 0,
         not_before: None,
         rev: 0,
@@ -228,7 +229,7 @@ async fn one_of_many_repositories_is_renamed_to_a_free_name() {
 async fn racing_writes_of_one_class_store_it_once() {
     let world = world().await;
     let class = sample::job("any").class;
-    let needs = Needs { capability: "command".into(), labels: BTreeSet::new(), key: KeyOf::Runner };
+    let needs = ClassRequirements { capability: "command".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
     race(&world, |world, _| {
         let (class, needs) = (class.clone(), needs.clone());
         async move { world.store.note_class(&sample::project(), &class, &needs).await }
@@ -329,7 +330,7 @@ async fn removal_begins_once_and_can_be_repeated() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_of_many_drops_of_a_slot_succeeds() {
     let (world, runner) = kite().await;
-    let job = world.running_on(&runner, "APP-1", Status::Claimed).await;
+    let job = world.running_on(&runner, "APP-1", JobStatus::Claimed).await;
     let slot = world.runner(&runner).await.slots[&job.id].clone();
     let answers = race(&world, |world, _| {
         let (runner, job, slot) = (runner.clone(), job.clone(), slot.clone());
@@ -343,7 +344,7 @@ async fn one_of_many_drops_of_a_slot_succeeds() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_of_many_requeues_is_stored() {
     let (world, runner) = kite().await;
-    let job = world.running_on(&runner, "APP-1", Status::Executing).await;
+    let job = world.running_on(&runner, "APP-1", JobStatus::Executing).await;
     let answers = race(&world, |world, _| {
         let before = job.clone();
         async move {
@@ -355,13 +356,13 @@ async fn one_of_many_requeues_is_stored() {
     winner(&answers);
     world.whole().await;
     let stored = world.job(&job).await;
-    assert_eq!((stored.status, stored.requeues, stored.rev), (Status::Ready, 1, job.rev + 1));
+    assert_eq!((stored.status, stored.requeues, stored.rev), (JobStatus::Ready, 1, job.rev + 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn racing_late_results_leave_one_complete_result() {
     let world = world().await;
-    let job = world.running("APP-1", Status::Executing).await;
+    let job = world.running("APP-1", JobStatus::Executing).await;
     world.requeued(&job).await;
     let answers = race(&world, |world, number| {
         let id = job.id.clone();

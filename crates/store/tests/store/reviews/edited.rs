@@ -43,7 +43,7 @@ async fn check_mark_stays(what: &str, write: impl AsyncFn(&World, &Review) -> Wr
 
 #[tokio::test]
 async fn edit_mark_survives_every_later_write() {
-    let anew = |state, read: &Review| Review { state, ..read.clone() }.after(Some(read));
+    let anew = |state, read: &Review| Review { state, ..read.clone() }.next_version(Some(read));
     check_mark_stays("settled", async |world, read| {
         let revising = Revising::of(world, "r1").await;
         let review = Review { state: revising.review.state.clone(), ..read.clone() };
@@ -70,7 +70,7 @@ async fn edit_mark_survives_every_later_write() {
 #[tokio::test]
 async fn redelivered_review_replaces_the_stored_one() {
     let world = World::with_linked().await;
-    let request = Some(pullyard_domain::review::Request { message: Some("Again.".into()) });
+    let request = Some(pullyard_domain::review::RevisionRequest { message: Some("Again.".into()) });
     let had = Some(sample::job_id("j0"));
     world.applies(world.store.take_review(&Review { request, had, ..review("r1", refused()) }, None)).await;
     let again = Review { version: 1, at: at(900), ..waits("r1") };

@@ -37,7 +37,7 @@ async fn only_waiting_reviews_absorb_and_are_absorbed() {
 async fn maximum_number_of_reviews_fits_one_transaction() {
     let world = World::with_linked().await;
     let names: Vec<String> =
-        (0..=pullyard_domain::review::settle::MOST_ABSORBED).map(|number| format!("r{number:02}")).collect();
+        (0..=pullyard_domain::review::settle::MAX_ABSORBED).map(|number| format!("r{number:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     world.remembers(&names).await;
     let (newest, rest) = names.split_last().unwrap();

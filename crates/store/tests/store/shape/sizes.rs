@@ -7,10 +7,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{EventId, IntegrationId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::{DispatchFault, End, EndedBy, Job, Replies, Revises, Status};
+use pullyard_domain::job::{DispatchFault, End, Job, JobStatus, LastReport, Replies, RevisedPullRequest};
 use pullyard_domain::pull_request::{LastRevision, Note, PullRequest, PullRequestId};
-use pullyard_domain::review::{Author, LONGEST_MESSAGE, Request, Review, ReviewState};
-use pullyard_domain::ticket::{Badge, LastJob, LastOutcome, Move, Target, Ticket};
+use pullyard_domain::review::{Author, MAX_MESSAGE_CHARS, Review, ReviewState, RevisionRequest};
+use pullyard_domain::ticket::{Badge, LastJob, LastOutcome, StatusMove, Target, Ticket};
 use std::collections::BTreeMap;
 
 /// Computes an item's size like DynamoDB: names and values; about half a byte per digit; a map or a list costs 3 bytes
@@ -48,19 +48,19 @@ async fn usual_life(world: &World) -> BTreeMap<String, (usize, usize)> {
     let mut job = world.job(&job).await;
     let task = sample::claim_by_task(&job, "x").task.unwrap();
     measure(world, &mut sizes, "made").await;
-    job = written(world, &mut sizes, "started", job.dispatched(at(1)).unwrap()).await;
+    job = written(world, &mut sizes, "started", job.begin_dispatch(at(1)).unwrap()).await;
     let fault = DispatchFault::Capacity { since: at(2), times: 1 };
-    job = written(world, &mut sizes, "no capacity", job.start_failed(1, 1, fault, at(2)).unwrap()).await;
-    job = written(world, &mut sizes, "started again", job.dispatched(at(9)).unwrap()).await;
-    job = written(world, &mut sizes, "start named", job.start_named(1, 2, &task).unwrap()).await;
+    job = written(world, &mut sizes, "no capacity", job.record_start_fault(1, 1, fault, at(2)).unwrap()).await;
+    job = written(world, &mut sizes, "started again", job.begin_dispatch(at(9)).unwrap()).await;
+    job = written(world, &mut sizes, "start named", job.set_task(1, 2, &task).unwrap()).await;
     let claim = sample::claim_by_task(&job, "01k5zq0000000000000000000c");
-    job = written(world, &mut sizes, "claimed", job.claimed(&claim, at(60)).unwrap()).await;
-    let job = world.progressed(&job, Status::Syncing).await;
+    job = written(world, &mut sizes, "claimed", job.claim(&claim, at(60)).unwrap()).await;
+    let job = world.progressed(&job, JobStatus::Syncing).await;
     measure(world, &mut sizes, "syncing").await;
     let cancel = pullyard_domain::job::Cancel::new("ana", Some("the wrong ticket"), at(100));
-    let job = written(world, &mut sizes, "to be cancelled", job.cancelled(cancel, at(100)).unwrap()).await;
+    let job = written(world, &mut sizes, "to be cancelled", job.cancel(cancel, at(100)).unwrap()).await;
     let finish = sample::finish("01k5zq0000000000000000000f");
-    let done = job.finished(&fence(&job), &finish, End::Completed(sample::result(231)), at(900)).unwrap();
+    let done = job.finish(&fence(&job), &finish, End::Completed(sample::result(231)), at(900)).unwrap();
     let ending = world.ending_as(&job, done, at(900)).await;
     world.applies(world.store.end(&ending.ended())).await;
     measure(world, &mut sizes, "completed").await;
@@ -109,17 +109,17 @@ fn largest_job() -> Job {
     // A job that revises a pull request never continues another one.
     let (number, branch) = (u64::MAX, "b".repeat(244));
     let review = Some(pullyard_domain::id::ReviewId::new(u64::MAX.to_string()).unwrap());
-    job.revises = Some(Revises { number, branch, head: "f".repeat(64), review });
+    job.revises = Some(RevisedPullRequest { number, branch, head: "f".repeat(64), review });
     job.repository = u64::MAX;
     let refused = DispatchFault::Refused { reason: wide(500), times: 1 };
     job.rev = 1;
-    let job = job.dispatched(at(0)).unwrap().start_failed(1, 1, refused, at(0)).unwrap();
+    let job = job.begin_dispatch(at(0)).unwrap().record_start_fault(1, 1, refused, at(0)).unwrap();
     let fault = job.dispatch.fault.clone();
-    let mut job = job.claimed(&sample::claim_by_task(&job, &"c".repeat(64)), at(0)).unwrap();
+    let mut job = job.claim(&sample::claim_by_task(&job, &"c".repeat(64)), at(0)).unwrap();
     // The claim clears the fault of the start; here it stays, next to the task's name.
     job.dispatch.task = job.run.as_ref().and_then(|run| run.task.clone());
     let task = job.dispatch.task.clone().unwrap();
-    let job = job.container_died(&task, failure(), at(0)).unwrap();
+    let job = job.record_container_stop(&task, failure(), at(0)).unwrap();
     let finish = sample::finish(&"f".repeat(64));
     let result = pullyard_domain::job::JobResult {
         branch: "b".repeat(244),
@@ -127,7 +127,7 @@ fn largest_job() -> Job {
         replies: Some(Replies { answered: u32::MAX, failed: u32::MAX }),
         ..sample::result(u64::MAX)
     };
-    let mut job = job.finished(&fence(&job), &finish, End::Failed(failure(), Some(result)), at(0)).unwrap();
+    let mut job = job.finish(&fence(&job), &finish, End::Failed(failure(), Some(result)), at(0)).unwrap();
     job.dispatch.fault = fault;
     // `cancel` stays empty: a failure and a result are larger and exclude it.
     job.retry_of = Some(job.id.clone());
@@ -139,7 +139,7 @@ fn largest_job() -> Job {
 async fn largest_job_and_ticket_stay_below_8_kib() {
     let world = World::new().await;
     let job = largest_job();
-    assert!(matches!(&job.ended_by, Some(EndedBy { finish: Some(_), .. })));
+    assert!(matches!(&job.ended_by, Some(LastReport { finish: Some(_), .. })));
     world.applies(world.store.trigger(&alone(&job))).await;
 
     let link = pullyard_domain::pull_request::PullRequestLink {
@@ -162,8 +162,8 @@ async fn largest_job_and_ticket_stay_below_8_kib() {
         not_before: Some(at(0)),
         ..sample::ticket("APP-1")
     };
-    let to = Move { to: Target::Completion, expected: wide(64) };
-    ticket.want(Some(to), Some(Badge::AiFailed), Some(link.clone()));
+    let to = StatusMove { to: Target::Completion, expected: wide(64) };
+    ticket.request_state(Some(to), Some(Badge::AiFailed), Some(link.clone()));
     ticket.shown.badge = Some(Badge::AiFailed);
     ticket.shown.pull_request = Some(link);
     world.applies(world.store.update_ticket(&ticket)).await;
@@ -184,31 +184,31 @@ async fn largest_pull_request_review_and_ticket_stay_small() {
     let author = "a".repeat(500);
     let reason = Reason::AuthorNotPermitted { author, repo: name.clone() }.clipped();
     let job = sample::job_id("one");
-    let before = LastRevision::begun(&job, at(0), None);
+    let before = LastRevision::start(&job, at(0), None);
     let mut pull_request = PullRequest {
         url: format!("https://{}", "u".repeat(200)),
         branch: "b".repeat(244),
         head: "f".repeat(64),
         repository_name: Some(name),
         updated_at: Some(at(0)),
-        revised: Some(LastRevision::begun(&job, at(1), Some(before))),
+        revised: Some(LastRevision::start(&job, at(1), Some(before))),
         comment: Some(u64::MAX),
         not_before: Some(at(0)),
         job: Some(job),
-        ..PullRequest::linked(
+        ..PullRequest::new(
             id(u64::MAX),
             ProjectId::new(slug.clone()).unwrap(),
             Some(TicketKey::new(wide(64)).unwrap()),
             None,
         )
     };
-    pull_request.tell(Note::Decision { reason: reason.clone() });
+    pull_request.set_note(Note::Decision { reason: reason.clone() });
     world.applies(world.store.update_pull_request(&pull_request)).await;
 
     let mut ticket = sample::ticket(&wide(64));
     ticket.project = pull_request.project.clone();
-    for number in 0..pullyard_domain::ticket::MOST_DEFERRED as u64 {
-        ticket = ticket.deferring(&id(u64::MAX - number), at(0)).unwrap();
+    for number in 0..pullyard_domain::ticket::MAX_DEFERRED as u64 {
+        ticket = ticket.defer_review(&id(u64::MAX - number), at(0)).unwrap();
     }
     world.applies(world.store.update_ticket(&ticket)).await;
 
@@ -218,7 +218,7 @@ async fn largest_pull_request_review_and_ticket_stay_small() {
         project: pull_request.project.clone(),
         ticket: ticket.key.clone(),
         author: Author { id: u64::MAX, login: "a".repeat(48), bot: false },
-        request: Some(Request { message: Some(wide(LONGEST_MESSAGE)) }),
+        request: Some(RevisionRequest { message: Some(wide(MAX_MESSAGE_CHARS)) }),
         ..review("r1", ReviewState::Refused { reason, at: at(0) })
     };
     world.applies(remember(&world.store, &review, &held("r1"))).await;

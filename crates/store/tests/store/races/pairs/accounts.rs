@@ -4,7 +4,7 @@ use crate::breakers::shut;
 use crate::races::rounds::tally;
 use crate::races::{race, world};
 use crate::sample::{self, at};
-use pullyard_domain::breaker::{Breaker, By, Cause, Trouble};
+use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerCause};
 use pullyard_store::Write;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -20,9 +20,9 @@ async fn racing_breaker_openings_and_closings_stay_consistent() {
                 let stored = world.store.breaker(&id).await?;
                 let written = match (number % 2, stored) {
                     (0, stored) => {
-                        let trouble = Trouble { cause: Cause::LimitReached, ends: None };
-                        let by = By { job: job.clone(), attempt: 1 };
-                        let Some(next) = Breaker::opened(stored.as_ref(), &id, &trouble, &by, now) else {
+                        let trouble = AccountFault { cause: BreakerCause::LimitReached, ends_at: None };
+                        let by = AttemptRef { job: job.clone(), attempt: 1 };
+                        let Some(next) = Breaker::record_fault(stored.as_ref(), &id, &trouble, &by, now) else {
                             return Ok("known");
                         };
                         world.store.put_breaker(&next, stored.as_ref()).await?

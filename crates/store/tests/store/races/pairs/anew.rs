@@ -25,7 +25,7 @@ async fn tell_anew(world: &World, name: &str, job: &JobId, way: usize) -> Result
         }
         let (anew, entry) = (Review { version: 1, ..waits(name) }, held(name));
         let written = match way {
-            0 => world.store.take_review(&read.taken_by(job), None).await?,
+            0 => world.store.take_review(&read.assign_to(job), None).await?,
             1 => world.store.wait_for_job(&waits_for(&anew, &entry, job)).await?,
             _ => remember(&world.store, &anew, &entry).await?,
         };
@@ -60,7 +60,7 @@ async fn redelivered_review_is_not_refused_by_a_stale_reader() {
     check_told(&world, &tally(&came));
     let stored = world.store.review(&id(), &review_id("n1")).await.unwrap().unwrap();
     let (entry, after) = (world.store.delivery(&held("n1").id).await.unwrap(), world.ticket("APP-1").await);
-    let marked = after.defers(&id());
+    let marked = after.has_deferred(&id());
     match stored.state {
         ReviewState::Started { job: had } => assert_eq!((had, entry, marked), (job, None, false)),
         state => assert_eq!((state, entry), (ReviewState::Deferred {}, Some(held("n1")))),

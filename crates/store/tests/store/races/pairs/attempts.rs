@@ -6,13 +6,13 @@ use crate::races::rounds::{Came, cancel, finish, note_death, tally};
 use crate::races::{RACERS, race, world};
 use crate::sample::{self, at};
 use crate::world::{World, fence};
-use pullyard_domain::job::{Claim, Job, NotNow, Status, Want};
-use pullyard_domain::task_stopped::{StopCause, TaskStopped};
+use pullyard_domain::job::{Claim, DesiredState, Job, JobStatus, TransitionRefusal};
+use pullyard_domain::task_stopped::{StopCause, TaskStop};
 use pullyard_store::{Error, Write};
 
 /// The death of the task that made this claim.
-fn death(job: &Job, claim: &Claim) -> TaskStopped {
-    TaskStopped {
+fn death(job: &Job, claim: &Claim) -> TaskStop {
+    TaskStop {
         arn: claim.task.clone().expect("a task made the claim"),
         job: job.id.clone(),
         cause: StopCause::SpotInterruption,
@@ -23,13 +23,13 @@ fn death(job: &Job, claim: &Claim) -> TaskStopped {
 /// A task retries the claim of the attempt that it was started for.
 async fn claim_as_task(world: &World, of: &Job, claim: &Claim) -> Result<Came, Error> {
     loop {
-        match world.job(of).await.claimed(claim, at(60)) {
+        match world.job(of).await.claim(claim, at(60)) {
             Ok(claimed) => {
                 if world.store.claim(&claimed).await? == Write::Applied {
                     return Ok("claimed");
                 }
             }
-            Err(NotNow::Already) => return Ok("claimed"),
+            Err(TransitionRefusal::AlreadyDone) => return Ok("claimed"),
             Err(_) => return Ok("refused"),
         }
     }
@@ -41,9 +41,9 @@ async fn dead_task_has_its_death_recorded_or_never_claims() {
     let job = world.triggered("APP-1").await;
     let claim = sample::claim_by_task(&job, "c1");
     let stopped = death(&job, &claim);
-    world.applies(world.store.update_job(&job.dispatched(at(2)).unwrap())).await;
+    world.applies(world.store.update_job(&job.begin_dispatch(at(2)).unwrap())).await;
     let started = world.job(&job).await;
-    let named = started.start_named(1, started.dispatch.number, &stopped.arn).unwrap();
+    let named = started.set_task(1, started.dispatch.number, &stopped.arn).unwrap();
     world.applies(world.store.update_job(&named)).await;
     let job = world.job(&job).await;
     let came = race(&world, |world, number| {
@@ -59,11 +59,11 @@ async fn dead_task_has_its_death_recorded_or_never_claims() {
     let (came, stored) = (tally(&came), world.job(&job).await);
     match &stored.run {
         Some(run) => {
-            assert_eq!((stored.status, stored.rev, run.died.is_some()), (Status::Claimed, job.rev + 2, true));
+            assert_eq!((stored.status, stored.rev, run.died.is_some()), (JobStatus::Claimed, job.rev + 2, true));
             assert_eq!(count(&came, "claimed"), RACERS / 2, "{came:?}");
         }
         None => {
-            assert_eq!((stored.status, stored.rev, stored.attempt), (Status::Ready, job.rev + 1, 0));
+            assert_eq!((stored.status, stored.rev, stored.attempt), (JobStatus::Ready, job.rev + 1, 0));
             assert_eq!(count(&came, "claimed"), 0, "{came:?}");
             assert_eq!(stored.dispatch.dead, [stopped.arn]);
             assert!(stored.dispatch.fault.is_some() && !stored.dispatch.starting, "exactly one failed start is stored");
@@ -75,7 +75,7 @@ async fn dead_task_has_its_death_recorded_or_never_claims() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn task_death_during_a_finish_loses_no_work() {
     let world = world().await;
-    let job = world.running("APP-1", Status::Syncing).await;
+    let job = world.running("APP-1", JobStatus::Syncing).await;
     let stopped = death(&job, &sample::claim_by_task(&job, "c1"));
     let came = race(&world, |world, number| {
         let (job, stopped) = (job.clone(), stopped.clone());
@@ -88,7 +88,7 @@ async fn task_death_during_a_finish_loses_no_work() {
     })
     .await;
     let (came, stored) = (tally(&came), world.job(&job).await);
-    assert_eq!((stored.status, count(&came, "finished")), (Status::Completed, 1), "{came:?}");
+    assert_eq!((stored.status, count(&came, "finished")), (JobStatus::Completed, 1), "{came:?}");
     assert!(stored.run.is_some_and(|run| run.died.is_none()), "the death must not count after the end");
     let attempt = world.store.attempt(&job.id, 1).await.unwrap().expect("the attempt is stored");
     let noted = u64::from(attempt.run.died.is_some());
@@ -103,14 +103,16 @@ async fn push(world: &World, held: &Job) -> Result<Came, Error> {
     let mut read = 0;
     loop {
         let job = world.job(held).await;
-        match job.pushed(&fence(held), read, at(200)) {
+        match job.begin_push(&fence(held), read, at(200)) {
             Ok(next) => {
                 if world.store.update_job(&next).await? == Write::Applied {
                     return Ok("pushes");
                 }
             }
-            Err(NotNow::Already) => return Ok("pushes"),
-            Err(NotNow::NewerInput) => read = u32::try_from(world.store.inputs(&job.id, 0).await?.len()).unwrap(),
+            Err(TransitionRefusal::AlreadyDone) => return Ok("pushes"),
+            Err(TransitionRefusal::NewerInput) => {
+                read = u32::try_from(world.store.inputs(&job.id, 0).await?.len()).unwrap()
+            }
             Err(_) => return Ok("stops"),
         }
     }
@@ -119,7 +121,7 @@ async fn push(world: &World, held: &Job) -> Result<Came, Error> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn push_starts_before_a_cancel_or_not_at_all() {
     let world = world().await;
-    let job = world.running("APP-1", Status::Executing).await;
+    let job = world.running("APP-1", JobStatus::Executing).await;
     let came = race(&world, |world, number| {
         let job = job.clone();
         async move {
@@ -131,10 +133,10 @@ async fn push_starts_before_a_cancel_or_not_at_all() {
     })
     .await;
     let (came, stored) = (tally(&came), world.job(&job).await);
-    assert_eq!((count(&came, "cancelled"), stored.want), (1, Want::Cancel), "{came:?}");
+    assert_eq!((count(&came, "cancelled"), stored.want), (1, DesiredState::Cancel), "{came:?}");
     let (status, pushes) = match stored.push_until {
-        Some(_) => (Status::Syncing, 1),
-        None => (Status::Executing, 0),
+        Some(_) => (JobStatus::Syncing, 1),
+        None => (JobStatus::Executing, 0),
     };
     assert_eq!((stored.status, stored.rev), (status, job.rev + 1 + pushes));
     assert_eq!(count(&came, "pushes"), if pushes == 1 { RACERS / 2 } else { 0 }, "{came:?}");
@@ -144,7 +146,7 @@ async fn push_starts_before_a_cancel_or_not_at_all() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn push_starts_once_and_loses_no_input() {
     let world = world().await;
-    let job = world.running("APP-1", Status::Executing).await;
+    let job = world.running("APP-1", JobStatus::Executing).await;
     let came = race(&world, |world, number| {
         let job = job.clone();
         async move {
@@ -157,7 +159,7 @@ async fn push_starts_once_and_loses_no_input() {
     .await;
     let (came, stored) = (tally(&came), world.job(&job).await);
     assert_eq!((count(&came, "pushes"), count(&came, "said")), (RACERS / 2, RACERS / 2), "{came:?}");
-    assert_eq!((stored.status, stored.inputs as usize), (Status::Syncing, RACERS / 2));
+    assert_eq!((stored.status, stored.inputs as usize), (JobStatus::Syncing, RACERS / 2));
     assert_eq!(stored.rev, job.rev + 1 + RACERS as u64 / 2, "one push and each input raise the revision");
     assert!(stored.push_until.is_some());
     world.whole().await;
@@ -167,8 +169,8 @@ async fn push_starts_once_and_loses_no_input() {
 async fn expire(world: &World, of: &Job) -> Result<Came, Error> {
     loop {
         let job = world.job(of).await;
-        let now = of.rests_until().expect("the job was suspended when it was read");
-        let Ok(ended) = job.expired(now) else { return Ok("known") };
+        let now = of.suspended_until().expect("the job was suspended when it was read");
+        let Ok(ended) = job.expire_suspension(now) else { return Ok("known") };
         let ending = world.ending_as(&job, ended, now).await;
         if world.store.end(&ending.ended()).await? == Write::Applied {
             return Ok("expired");
@@ -194,13 +196,13 @@ async fn question_is_answered_or_expires_never_both() {
     let inputs = world.store.inputs(&asking.id, 0).await.unwrap().len();
     let active = world.ticket("APP-1").await.active_job;
     match stored.status {
-        Status::Ready => {
+        JobStatus::Ready => {
             assert_eq!((count(&came, "said"), count(&came, "expired")), (RACERS / 2, 0), "{came:?}");
             assert_eq!(inputs, RACERS / 2);
             assert_eq!((active, stored.rev), (Some(asking.id), asking.rev + RACERS as u64 / 2));
         }
         status => {
-            assert_eq!((status, count(&came, "said"), inputs), (Status::Failed, 0, 0), "{came:?}");
+            assert_eq!((status, count(&came, "said"), inputs), (JobStatus::Failed, 0, 0), "{came:?}");
             assert_eq!((active, stored.rev), (None, asking.rev + 1));
         }
     }

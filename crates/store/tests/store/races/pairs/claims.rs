@@ -4,7 +4,7 @@ use super::{count, on_kite};
 use crate::races::rounds::{cancel, claim, finish, tally};
 use crate::races::{RACERS, race, world};
 use crate::sample::{self, at};
-use pullyard_domain::job::{Place, Status, Want};
+use pullyard_domain::job::{DesiredState, JobStatus, Placement};
 use pullyard_domain::project::Compute;
 use pullyard_domain::runner::{Drain, Presence};
 use pullyard_store::Write;
@@ -30,8 +30,8 @@ async fn claim_racing_a_cancel_is_stopped_or_never_granted() {
     assert!(stored.cancel.is_some() && count(&came, "cancelled") == 1, "{came:?}");
     let (status, want) = (stored.status, stored.want);
     match count(&came, "claimed") {
-        0 => assert_eq!((status, want), (Status::Cancelled, Want::Run)),
-        claimed => assert_eq!((status, want, claimed), (Status::Claimed, Want::Cancel, 1)),
+        0 => assert_eq!((status, want), (JobStatus::Cancelled, DesiredState::Run)),
+        claimed => assert_eq!((status, want, claimed), (JobStatus::Claimed, DesiredState::Cancel, 1)),
     }
 }
 
@@ -61,7 +61,7 @@ async fn drained_runner_claims_no_further_job() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn removed_runner_leaves_no_job_behind() {
-    let (world, runner, job) = on_kite(2, Status::Syncing).await;
+    let (world, runner, job) = on_kite(2, JobStatus::Syncing).await;
     let other = world.triggered("APP-2").await;
     race(&world, |world, number| {
         let (runner, job, other) = (runner.clone(), job.clone(), other.clone());
@@ -76,7 +76,7 @@ async fn removed_runner_leaves_no_job_behind() {
     })
     .await;
     world.whole().await;
-    assert_eq!(world.job(&job).await.status, Status::Completed);
+    assert_eq!(world.job(&job).await.status, JobStatus::Completed);
     let (left, name) = (world.store.runner(&runner.id).await.unwrap(), world.store.runner_named("kite").await.unwrap());
     let profiles = async || world.store.runner_profiles(std::slice::from_ref(&runner.id)).await.unwrap();
     let profile = world.in_the_end(profiles).await.pop();
@@ -86,11 +86,11 @@ async fn removed_runner_leaves_no_job_behind() {
         "runner, name and profile are removed together"
     );
     match left {
-        None => assert_eq!(world.job(&other).await.status, Status::Ready, "no runner has claimed the other job"),
+        None => assert_eq!(world.job(&other).await.status, JobStatus::Ready, "no runner has claimed the other job"),
         Some(left) => {
             assert_eq!(left.status, Presence::Deleting);
             let holds = left.slots.contains_key(&other.id);
-            assert_eq!(world.job(&other).await.status == Status::Claimed, holds);
+            assert_eq!(world.job(&other).await.status == JobStatus::Claimed, holds);
             // No removal was tried after the last slot was freed.
             let removed = world.store.remove_runner(&left).await.unwrap();
             assert_eq!(removed == Write::Applied, !holds);
@@ -100,7 +100,7 @@ async fn removed_runner_leaves_no_job_behind() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn orphaned_slot_is_dropped_during_claims() {
-    let (world, runner, job) = on_kite(2, Status::Executing).await;
+    let (world, runner, job) = on_kite(2, JobStatus::Executing).await;
     let (slot, other) = (runner.slots[&job.id].clone(), world.triggered("APP-2").await);
     world.lose("TICKET#acme#APP-1", "TICKET").await;
     world.lose(&format!("JOB#{}", job.id), "JOB").await;
@@ -129,7 +129,8 @@ async fn job_moved_to_runners_is_not_claimed_by_its_task() {
         let job = job.clone();
         async move {
             let claim = sample::claim_by_task(&job, &format!("c{number}"));
-            let next = if number % 2 == 0 { job.placed(Place::Runners, at(70)) } else { job.claimed(&claim, at(70)) };
+            let next =
+                if number % 2 == 0 { job.move_to(Placement::Runners, at(70)) } else { job.claim(&claim, at(70)) };
             let next = next.expect("the job is Ready");
             let written = match number % 2 {
                 0 => world.store.update_job(&next).await?,
@@ -141,8 +142,8 @@ async fn job_moved_to_runners_is_not_claimed_by_its_task() {
     .await;
     assert_eq!(count(&tally(&came), "stale"), RACERS - 1);
     let stored = world.job(&job).await;
-    let expected = if came.contains(&"placed") { Status::Ready } else { Status::Claimed };
-    assert_eq!((stored.status, stored.place == Place::Runners), (expected, expected == Status::Ready));
+    let expected = if came.contains(&"placed") { JobStatus::Ready } else { JobStatus::Claimed };
+    assert_eq!((stored.status, stored.place == Placement::Runners), (expected, expected == JobStatus::Ready));
     world.whole().await;
 }
 
@@ -156,8 +157,8 @@ async fn job_is_moved_to_runners_or_dispatched_never_both() {
             loop {
                 let job = world.job(&id).await;
                 let next = match number % 2 {
-                    0 => job.placed(Place::Runners, at(70)),
-                    _ => job.dispatched(at(70)),
+                    0 => job.move_to(Placement::Runners, at(70)),
+                    _ => job.begin_dispatch(at(70)),
                 };
                 let Ok(next) = next else { return Ok("refused") };
                 if world.store.update_job(&next).await? == Write::Applied {
@@ -169,7 +170,7 @@ async fn job_is_moved_to_runners_or_dispatched_never_both() {
     .await;
     let (came, stored) = (tally(&came), world.job(&job).await);
     assert!(count(&came, "placed") + count(&came, "started") <= 1, "{came:?}");
-    assert_ne!(stored.place == Place::Runners, stored.dispatch.starting);
+    assert_ne!(stored.place == Placement::Runners, stored.dispatch.starting);
     assert_eq!(stored.rev, job.rev + 1);
     world.whole().await;
 }

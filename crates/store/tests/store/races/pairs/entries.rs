@@ -6,12 +6,12 @@ use crate::races::{RACERS, race, world};
 use crate::sample::{self, at};
 use crate::world::{failed, of_ticket};
 use pullyard_domain::budget::{Budget, Day};
-use pullyard_domain::job::{Job, Status};
+use pullyard_domain::job::{Job, JobStatus};
 use pullyard_store::{Snapshot, Trigger, Write};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn entry_during_a_job_end_is_never_lost() {
-    let (world, _, job) = on_kite(1, Status::Executing).await;
+    let (world, _, job) = on_kite(1, JobStatus::Executing).await;
     let came = race(&world, |world, number| {
         let job = job.clone();
         async move {
@@ -82,7 +82,7 @@ async fn racing_charges_and_returns_add_up() {
         async move {
             if number % 2 == 0 {
                 // Without a working agent, the day gets the job and its dollars back.
-                let ended = before.given_up(sample::failure(), at(90)).expect("the job is Ready");
+                let ended = before.fail(sample::failure(), at(90)).expect("the job is Ready");
                 let ending = world.ending_as(&before, ended, at(90)).await;
                 assert_eq!(world.store.end(&ending.ended()).await?, Write::Applied);
                 return Ok("ended");
@@ -96,13 +96,13 @@ async fn racing_charges_and_returns_add_up() {
     assert_eq!(count(&came, "ended"), RACERS / 2);
     assert!(count(&came, "made") >= 8, "the budget had room for 8 more jobs: {came:?}");
     world.whole().await;
-    let today = world.store.budget(&sample::project(), Day::of(at(0))).await.unwrap().unwrap();
+    let today = world.store.budget(&sample::project(), Day::containing(at(0))).await.unwrap().unwrap();
     assert_eq!(today.jobs as usize, count(&came, "made"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn second_entry_and_settle_create_one_job_at_a_time() {
-    let (world, _, job) = on_kite(1, Status::Executing).await;
+    let (world, _, job) = on_kite(1, JobStatus::Executing).await;
     assert_eq!(enter(&world, "evt-2").await.unwrap(), "waits");
     assert_eq!(finish_as(&world, &job, 0, failed()).await.unwrap(), "finished");
     race(&world, |world, number| async move {

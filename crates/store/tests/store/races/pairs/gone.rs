@@ -5,12 +5,12 @@ use crate::races::rounds::{Lost, finish_as, remove, sweep, take_over, tally};
 use crate::races::{RACERS, race};
 use crate::sample::at;
 use crate::world::failed;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::runner::Presence;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn runner_removed_during_silence_loses_its_job_or_waits() {
-    let (world, runner, job) = on_kite(1, Status::Executing).await;
+    let (world, runner, job) = on_kite(1, JobStatus::Executing).await;
     let came = race(&world, |world, number| {
         let runner = runner.clone();
         async move {
@@ -23,7 +23,7 @@ async fn runner_removed_during_silence_loses_its_job_or_waits() {
     .await;
     let (came, stored) = (tally(&came), world.job(&job).await);
     match world.store.runner(&runner.id).await.unwrap() {
-        None => assert_eq!((stored.status, count(&came, "removed")), (Status::Failed, RACERS / 2), "{came:?}"),
+        None => assert_eq!((stored.status, count(&came, "removed")), (JobStatus::Failed, RACERS / 2), "{came:?}"),
         Some(left) => {
             // After the start of a removal, no sweep ends a job for silence.
             let as_it_was = (Presence::Deleting, &runner.slots, runner.claims.as_slice());
@@ -40,7 +40,7 @@ async fn runner_removed_during_silence_loses_its_job_or_waits() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn takeover_during_silence_keeps_the_job_or_finds_it_lost() {
-    let (world, runner, job) = on_kite(1, Status::Executing).await;
+    let (world, runner, job) = on_kite(1, JobStatus::Executing).await;
     let came = race(&world, |world, number| {
         let runner = runner.clone();
         async move {
@@ -57,7 +57,7 @@ async fn takeover_during_silence_keeps_the_job_or_finds_it_lost() {
     // A decision for the earlier process is written before the takeover or not at all.
     let was_offline = new.epoch == runner.epoch + 2;
     assert!(was_offline || new.epoch == runner.epoch + 1, "{} after {}", new.epoch, runner.epoch);
-    let lost = stored.status == Status::Failed;
+    let lost = stored.status == JobStatus::Failed;
     assert!(was_offline || !lost, "only an Offline runner loses its job");
     assert_eq!((new.slots.is_empty(), lost || stored == job), (lost, true));
     world.whole().await;
@@ -65,7 +65,7 @@ async fn takeover_during_silence_keeps_the_job_or_finds_it_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn takeover_neither_stops_a_removal_nor_loses_the_job() {
-    let (world, runner, job) = on_kite(1, Status::Executing).await;
+    let (world, runner, job) = on_kite(1, JobStatus::Executing).await;
     let came = race(&world, |world, number| {
         let runner = runner.clone();
         async move {

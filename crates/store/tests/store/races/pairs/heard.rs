@@ -6,8 +6,8 @@ use crate::races::{RACERS, race, world};
 use crate::sample::{self, at};
 use crate::world::{World, first_time};
 use pullyard_domain::id::{ClaimId, RunnerId};
-use pullyard_domain::job::{Job, Status};
-use pullyard_domain::runner::{CLAIMS_KEPT, Drain, Presence, Runner};
+use pullyard_domain::job::{Job, JobStatus};
+use pullyard_domain::runner::{Drain, MIN_REMEMBERED_CLAIMS, Presence, Runner};
 use pullyard_store::{Ended, Error, Proof, Write};
 use std::collections::BTreeSet;
 
@@ -15,7 +15,8 @@ use std::collections::BTreeSet;
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn heartbeats_during_claims_lose_no_slot() {
     let world = world().await;
-    let old: Vec<_> = (0..CLAIMS_KEPT + 4).map(|number| ClaimId::new(format!("old-{number}")).unwrap()).collect();
+    let old: Vec<_> =
+        (0..MIN_REMEMBERED_CLAIMS + 4).map(|number| ClaimId::new(format!("old-{number}")).unwrap()).collect();
     let runner = world.registered(&Runner { claims: old.clone(), ..sample::runner("kite", 8) }).await;
     let mut jobs = Vec::new();
     for number in 0..RACERS {
@@ -38,7 +39,7 @@ async fn heartbeats_during_claims_lose_no_slot() {
     assert_eq!((stored.slots.len(), stored.last_heartbeat), (8, at(100 + RACERS as u64 - 2)));
     let (kept, new): (Vec<_>, Vec<_>) = stored.claims.iter().cloned().partition(|claim| old.contains(claim));
     assert!(
-        old.ends_with(&kept) && stored.claims.len() >= CLAIMS_KEPT,
+        old.ends_with(&kept) && stored.claims.len() >= MIN_REMEMBERED_CLAIMS,
         "the oldest claims are removed first: {:?}",
         stored.claims
     );
@@ -49,7 +50,7 @@ async fn heartbeats_during_claims_lose_no_slot() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn heartbeat_and_takeover_exclude_each_other() {
-    let (world, runner, job) = on_kite(1, Status::Executing).await;
+    let (world, runner, job) = on_kite(1, JobStatus::Executing).await;
     let came = race(&world, |world, number| {
         let runner = runner.clone();
         async move {
@@ -78,7 +79,7 @@ async fn heartbeat_and_takeover_exclude_each_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn takeover_restores_no_slot_freed_by_a_finish() {
-    let (world, runner, job) = on_kite(1, Status::Syncing).await;
+    let (world, runner, job) = on_kite(1, JobStatus::Syncing).await;
     let came = race(&world, |world, number| {
         let (runner, job) = (runner.clone(), job.clone());
         async move {
@@ -92,7 +93,7 @@ async fn takeover_restores_no_slot_freed_by_a_finish() {
     let came = tally(&came);
     assert_eq!((count(&came, "finished"), count(&came, "took over")), (1, 1), "{came:?}");
     let stored = world.runner(&runner).await;
-    assert_eq!((world.job(&job).await.status, stored.slots.len()), (Status::Completed, 0));
+    assert_eq!((world.job(&job).await.status, stored.slots.len()), (JobStatus::Completed, 0));
     assert_eq!((stored.epoch, stored.claims), (runner.epoch + 1, runner.claims), "the takeover must keep all claims");
     assert_ne!(stored.instance, runner.instance);
     world.whole().await;
@@ -109,7 +110,7 @@ async fn end_ghost(world: &World, of: &Runner) -> Result<Came, Error> {
         let proof = Proof::HeardLast { epoch: runner.epoch, at: runner.last_heartbeat };
         let before = world.store.job(id).await?.expect("the job exists");
         // The slot was read before another racer ended the job.
-        let Ok(ended) = before.given_up(sample::failure(), at(1_000)) else { continue };
+        let Ok(ended) = before.fail(sample::failure(), at(1_000)) else { continue };
         let ending = world.ending_as(&before, ended, at(1_000)).await;
         if world.store.end(&Ended { proof, ..ending.ended() }).await? == Write::Applied {
             return Ok("ended");
@@ -125,7 +126,7 @@ async fn name_job(world: &World, runner: &Runner, job: &Job) -> Result<Came, Err
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn job_listed_in_time_is_not_ended_as_missing() {
-    let (world, runner, job) = on_kite(1, Status::Executing).await;
+    let (world, runner, job) = on_kite(1, JobStatus::Executing).await;
     assert!(runner.active.is_empty(), "the runner has listed no job");
     let came = race(&world, |world, number| {
         let (runner, job) = (runner.clone(), job.clone());
@@ -140,11 +141,11 @@ async fn job_listed_in_time_is_not_ended_as_missing() {
     let (came, stored, heard) = (tally(&came), world.job(&job).await, world.runner(&runner).await);
     assert_eq!((heard.last_heartbeat, heard.epoch), (at(100), runner.epoch));
     // A job that was listed in time is not ended.
-    let lost = stored.status == Status::Failed;
+    let lost = stored.status == JobStatus::Failed;
     let all = RACERS / 2;
     let (kept, ended, rev) = if lost { (0, all, job.rev + 1) } else { (all, 0, job.rev) };
     assert_eq!((count(&came, "kept"), count(&came, "ended"), stored.rev), (kept, ended, rev), "{came:?}");
-    assert_eq!((heard.slots.is_empty(), lost || stored.status == Status::Executing), (lost, true));
+    assert_eq!((heard.slots.is_empty(), lost || stored.status == JobStatus::Executing), (lost, true));
     world.whole().await;
 }
 
@@ -196,7 +197,10 @@ async fn runner_name_is_reused_only_after_its_removal() {
             if number % 2 == 1 {
                 return remove(&world, &gone).await;
             }
-            let new = Runner { id: RunnerId::of(&format!("token {number}"), "kite"), ..sample::runner("kite", 1) };
+            let new = Runner {
+                id: RunnerId::for_registration(&format!("token {number}"), "kite"),
+                ..sample::runner("kite", 1)
+            };
             want_name(&world, &new).await
         }
     })
@@ -234,7 +238,7 @@ async fn silent_runner_loses_its_claimed_job_or_gets_none() {
     .await;
     let (claimed, stored, gone) = (count(&tally(&came), "claimed"), world.job(&job).await, world.runner(&runner).await);
     assert_eq!((gone.status, gone.epoch, gone.slots.len()), (Presence::Offline, runner.epoch + 1, 0));
-    let expected = if claimed == 1 { (Status::Failed, job.rev + 2) } else { (Status::Ready, job.rev) };
+    let expected = if claimed == 1 { (JobStatus::Failed, job.rev + 2) } else { (JobStatus::Ready, job.rev) };
     assert_eq!((stored.status, stored.rev), expected, "{came:?}");
     assert_eq!(gone.claims.len(), claimed);
     world.whole().await;

@@ -5,14 +5,14 @@ use crate::hooks::hook;
 use crate::races::rounds::tally;
 use crate::races::{RACERS, race, world};
 use crate::sample::{self, at};
-use pullyard_domain::hook::{Hook, Ingress, Poll};
+use pullyard_domain::hook::{Ingress, Poll, Webhook};
 use pullyard_store::{Removal, Write};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn recreated_hook_is_unchanged_by_writers_of_the_deleted_one() {
     let world = world().await;
     world.applies(world.store.put_hook(&hook("acme"))).await;
-    let next = Hook { created: at(4), ..hook("acme") };
+    let next = Webhook { created: at(4), ..hook("acme") };
     race(&world, |world, number| {
         let next = next.clone();
         async move {
@@ -35,7 +35,7 @@ async fn recreated_hook_is_unchanged_by_writers_of_the_deleted_one() {
                     (_, Some(hook)) if hook.base_url.is_some() => return Ok(()),
                     (_, Some(hook)) => {
                         let base_url = Some("https://pullyard.example".into());
-                        world.store.put_hook(&Hook { base_url, ..hook }).await?
+                        world.store.put_hook(&Webhook { base_url, ..hook }).await?
                     }
                 };
                 if written == Write::Applied {
@@ -46,7 +46,7 @@ async fn recreated_hook_is_unchanged_by_writers_of_the_deleted_one() {
     })
     .await;
     let stored = world.store.hook(&next.name).await.unwrap();
-    assert_eq!(stored, Some(Hook { rev: 1, ..next }));
+    assert_eq!(stored, Some(Webhook { rev: 1, ..next }));
     world.whole().await;
 }
 

@@ -7,10 +7,10 @@ use crate::reviews::{Revising, entry, held, id, refused, remember, review, revie
 use crate::sample::{self, at};
 use crate::world::{Ending, World};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, MOST_SEEN};
+use pullyard_domain::delivery::{Delivery, MAX_REPEATS};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Job, Status};
-use pullyard_domain::outcome::{pull_request_after, ticket_after};
+use pullyard_domain::job::{Job, JobStatus};
+use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_job};
 use pullyard_domain::pull_request::{Note, PullRequestState};
 use pullyard_domain::review::{Review, ReviewState};
 use pullyard_store::{Conclusion, Error, WaitsForJob, Write};
@@ -57,7 +57,7 @@ async fn closed_pull_request_has_at_most_one_revision() {
 async fn covered_review_is_never_recorded_as_refused() {
     let world = Arc::new(World::with_linked().await);
     world.applies(remember(&world.store, &waits("r1"), &held("r1"))).await;
-    let job = JobId::of_review(&id(), &crate::reviews::review_id("r1"));
+    let job = JobId::for_review(&id(), &crate::reviews::review_id("r1"));
     race(&world, |world, number| {
         let job = job.clone();
         async move {
@@ -79,7 +79,7 @@ async fn covered_review_is_never_recorded_as_refused() {
 async fn conclusion_and_repeats_of_a_held_review_are_both_stored() {
     let world = Arc::new(World::with_linked().await);
     world.applies(remember(&world.store, &waits("r1"), &held("r1"))).await;
-    let (entry, job) = (held("r1"), JobId::of_review(&id(), &review_id("r1")));
+    let (entry, job) = (held("r1"), JobId::for_review(&id(), &review_id("r1")));
     race(&world, |world, number| {
         let (entry, job) = (entry.id.clone(), job.clone());
         async move {
@@ -93,9 +93,9 @@ async fn conclusion_and_repeats_of_a_held_review_are_both_stored() {
     let stored = world.store.delivery(&entry.id).await.unwrap().unwrap();
     let came: BTreeSet<_> = stored.seen.iter().copied().collect();
     let told: BTreeSet<_> = (1..RACERS as u64).step_by(2).map(at).collect();
-    assert!(stored.seen.len() == MOST_SEEN && came.is_subset(&told), "{:?}", stored.seen);
+    assert!(stored.seen.len() == MAX_REPEATS && came.is_subset(&told), "{:?}", stored.seen);
     // After a lost answer, one repeat may be stored twice.
-    assert!(came.len() == MOST_SEEN || !world.is_calm(), "{:?}", stored.seen);
+    assert!(came.len() == MAX_REPEATS || !world.is_calm(), "{:?}", stored.seen);
     assert_eq!(stored, Delivery { job: Some(job), seen: stored.seen.clone(), ..entry });
 }
 
@@ -132,12 +132,12 @@ async fn racing_updates_of_a_hook_are_both_stored() {
 async fn give_up(world: &World, of: &Job) -> Result<Came, Error> {
     loop {
         let before = world.job(of).await;
-        let Ok(ended) = before.given_up(sample::failure(), at(300)) else { return Ok("known") };
+        let Ok(ended) = before.fail(sample::failure(), at(300)) else { return Ok("known") };
         let ending = Ending {
             attempt: None,
-            ticket: Some(ticket_after(&ended, &world.ticket("APP-1").await)),
-            pull_request: Some(pull_request_after(&ended, &world.pull_request().await)),
-            returned: ended.returned(),
+            ticket: Some(ticket_after_job(&ended, &world.ticket("APP-1").await)),
+            pull_request: Some(pull_request_after_revision(&ended, &world.pull_request().await)),
+            returned: ended.refund(),
             before,
             job: ended,
         };
@@ -151,7 +151,7 @@ async fn give_up(world: &World, of: &Job) -> Result<Came, Error> {
 async fn tell(world: &World) -> Result<Came, Error> {
     loop {
         let mut told = world.pull_request().await;
-        if !told.is_untold() {
+        if !told.is_note_outdated() {
             return Ok("told");
         }
         told.noted_version = told.note_version;
@@ -167,10 +167,10 @@ async fn note_of_a_job_end_survives_racing_acknowledgements() {
     let world = Arc::new(world);
     let job = world.store.job(&job).await.unwrap().unwrap();
     let mut untold = world.pull_request().await;
-    untold.tell(Note::Decision { reason: held("r0").reason });
+    untold.set_note(Note::Decision { reason: held("r0").reason });
     world.applies(world.store.update_pull_request(&untold)).await;
     let before = world.pull_request().await;
-    assert!(before.is_untold());
+    assert!(before.is_note_outdated());
     let came = race(&world, |world, number| {
         let job = job.clone();
         async move {
@@ -182,9 +182,9 @@ async fn note_of_a_job_end_survives_racing_acknowledgements() {
     })
     .await;
     assert_eq!(count(&tally(&came), "told"), RACERS / 2);
-    assert_eq!(world.job(&job).await.status, Status::Failed);
+    assert_eq!(world.job(&job).await.status, JobStatus::Failed);
     let stored = world.pull_request().await;
-    assert_eq!((stored.note, stored.note_version), (Some(Note::ended(job.id)), before.note_version + 1));
+    assert_eq!((stored.note, stored.note_version), (Some(Note::job_ended(job.id)), before.note_version + 1));
     assert_eq!(stored.revised, None, "without a working agent, the hour between revisions does not apply");
     assert_eq!(tell(&world).await.unwrap(), "told");
     let told = world.pull_request().await;
@@ -202,7 +202,7 @@ async fn review_of_an_ended_job_is_taken_deferred_or_refused_once() {
     world.applies(world.store.take_review(&seen, None)).await;
     let (before, entry) = (world.ticket("APP-1").await, held("n1"));
     let anew = |state: ReviewState| Review { version: 1, had: Some(over.clone()), ..review("n1", state) };
-    let each = [seen.taken_by(&job), anew(ReviewState::Deferred {}), anew(refused())];
+    let each = [seen.assign_to(&job), anew(ReviewState::Deferred {}), anew(refused())];
     let answers = race(&world, |world, number| {
         let (over, job, next, entry) = (over.clone(), job.clone(), each[number % 3].clone(), entry.clone());
         async move {
@@ -220,7 +220,7 @@ async fn review_of_an_ended_job_is_taken_deferred_or_refused_once() {
     let after = world.ticket("APP-1").await;
     let marked = u64::from(won == 1);
     assert_eq!(
-        (after.rev, after.defers(&id())),
+        (after.rev, after.has_deferred(&id())),
         (before.rev + marked, won == 1),
         "the ticket is marked exactly if the review waits"
     );
@@ -231,7 +231,7 @@ async fn review_of_an_ended_job_is_taken_deferred_or_refused_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn review_is_remembered_with_its_entry_or_not_at_all() {
     let world = Arc::new(World::with_linked().await);
-    let job = JobId::of_review(&id(), &review_id("r1"));
+    let job = JobId::for_review(&id(), &review_id("r1"));
     let made = Delivery { job: Some(job.clone()), ..entry("r1", Reason::Accepted { job }) };
     let closed = Reason::PullRequestClosed { pr: "acme/app#7".into(), state: "closed".into() };
     let for_now = entry("r1", closed);
@@ -279,7 +279,7 @@ async fn redelivered_review_waits_again_or_gets_its_job() {
     let active = world.ticket("APP-1").await.active_job;
     assert_eq!(active.is_some(), made);
     assert_eq!(world.whole().await, usize::from(made));
-    assert_eq!(world.ticket("APP-1").await.defers(&id()), !made);
+    assert_eq!(world.ticket("APP-1").await.has_deferred(&id()), !made);
     let stored = world.store.delivery(&held("r1").id).await.unwrap().expect("the ledger entry is stored");
     assert_eq!(stored.job, active);
 }

@@ -8,14 +8,14 @@ use crate::rests::asks;
 use crate::sample::{self, at};
 use crate::world::{World, first_time};
 use pullyard_domain::id::InstanceId;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::runner::{Drain, Heartbeat, Presence, Runner};
 use pullyard_store::{Error, Registered, Sweeps, Write};
 use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn runner_with_a_timely_heartbeat_keeps_its_job() {
-    let (world, runner, job) = on_kite(1, Status::Executing).await;
+    let (world, runner, job) = on_kite(1, JobStatus::Executing).await;
     let came = race(&world, |world, number| {
         let runner = runner.clone();
         async move {
@@ -36,8 +36,8 @@ async fn runner_with_a_timely_heartbeat_keeps_its_job() {
     let (stored, back) = (world.job(&job).await, world.runner(&runner).await);
     assert_eq!((back.status, back.last_heartbeat), (Presence::Online, at(100)));
     // The job ended before the heartbeat or not at all.
-    let lost = stored.status == Status::Failed;
-    assert!(lost || stored.status == Status::Executing, "{stored:?}");
+    let lost = stored.status == JobStatus::Failed;
+    assert!(lost || stored.status == JobStatus::Executing, "{stored:?}");
     assert!(!lost || back.epoch == runner.epoch + 1, "only an Offline runner loses its job");
     assert_eq!(back.slots.is_empty(), lost);
 }
@@ -57,9 +57,13 @@ async fn drain_is_acknowledged_only_by_a_heartbeat_that_read_it() {
                 let seen = world.runner(&seen).await;
                 // A daemon sends `draining` after it has received the drain request.
                 let draining = seen.drain.is_some();
-                let said =
-                    Heartbeat { instance: seen.instance.clone(), active: BTreeSet::new(), draining, last: false };
-                let heard = seen.heard(said, at(100)).expect("the heartbeat is from the registered process");
+                let said = Heartbeat {
+                    instance: seen.instance.clone(),
+                    active_jobs: BTreeSet::new(),
+                    draining,
+                    is_sign_off: false,
+                };
+                let heard = seen.with_heartbeat(said, at(100)).expect("the heartbeat is from the registered process");
                 if world.store.heartbeat(&seen, &heard).await? == Write::Applied {
                     return Ok(());
                 }
@@ -70,8 +74,13 @@ async fn drain_is_acknowledged_only_by_a_heartbeat_that_read_it() {
     let stored = world.runner(&runner).await;
     let acknowledged = stored.drain.as_ref().expect("the drain request is stored").acknowledged;
     assert!(stored.draining || acknowledged.is_none(), "an unread drain request was acknowledged: {stored:?}");
-    let said = Heartbeat { instance: stored.instance.clone(), active: BTreeSet::new(), draining: true, last: false };
-    world.applies(world.store.heartbeat(&stored, &stored.heard(said, at(110)).unwrap())).await;
+    let said = Heartbeat {
+        instance: stored.instance.clone(),
+        active_jobs: BTreeSet::new(),
+        draining: true,
+        is_sign_off: false,
+    };
+    world.applies(world.store.heartbeat(&stored, &stored.with_heartbeat(said, at(110)).unwrap())).await;
     assert!(world.runner(&runner).await.drain.unwrap().acknowledged.is_some());
 }
 
@@ -118,7 +127,7 @@ fn check_wish(runner: &Runner) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn drain_request_survives_an_offline_mark() {
-    let (world, runner, job) = on_kite(1, Status::Executing).await;
+    let (world, runner, job) = on_kite(1, JobStatus::Executing).await;
     race(&world, |world, number| {
         let runner = runner.clone();
         async move {
@@ -132,13 +141,13 @@ async fn drain_request_survives_an_offline_mark() {
     let gone = world.runner(&runner).await;
     assert_eq!((gone.status, gone.epoch, gone.slots.len()), (Presence::Offline, runner.epoch + 1, 0));
     check_wish(&gone);
-    assert_eq!(world.job(&job).await.status, Status::Failed);
+    assert_eq!(world.job(&job).await.status, JobStatus::Failed);
     world.whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn drain_request_survives_a_returned_job() {
-    let (world, runner, job) = on_kite(1, Status::Executing).await;
+    let (world, runner, job) = on_kite(1, JobStatus::Executing).await;
     let came = race(&world, |world, number| {
         let (runner, job) = (runner.clone(), job.clone());
         async move {
@@ -153,7 +162,7 @@ async fn drain_request_survives_a_returned_job() {
     let stored = world.runner(&runner).await;
     assert_eq!((stored.status, stored.epoch, stored.slots.len()), (Presence::Online, runner.epoch, 0));
     check_wish(&stored);
-    assert_eq!(world.job(&job).await.status, Status::AwaitingInput);
+    assert_eq!(world.job(&job).await.status, JobStatus::AwaitingInput);
     world.whole().await;
 }
 
@@ -182,7 +191,7 @@ async fn racing_sweepers_requeue_each_job_once() {
     assert_eq!((gone.status, gone.epoch, gone.slots.len()), (Presence::Offline, runner.epoch + 1, 0));
     for job in &jobs {
         let stored = world.job(job).await;
-        assert_eq!((stored.status, stored.requeues, stored.rev), (Status::Ready, 1, job.rev + 1));
+        assert_eq!((stored.status, stored.requeues, stored.rev), (JobStatus::Ready, 1, job.rev + 1));
     }
     assert_eq!(world.store.sweeps().await.unwrap().unwrap().at, at(RACERS as u64 - 1), "the latest sweep is stored");
 }

@@ -6,7 +6,7 @@ use crate::races::{RACERS, race, world};
 use crate::sample::{self, at};
 use crate::world::{World, replace_text_by};
 use pullyard_domain::event::TicketText;
-use pullyard_domain::job::Status;
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Settings;
 use pullyard_domain::ticket::{Badge, LastJob, LastOutcome};
 use pullyard_store::{Error, Write};
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ticket_moved_during_a_job_end_keeps_its_status() {
-    let (world, _, job) = on_kite(1, Status::Syncing).await;
+    let (world, _, job) = on_kite(1, JobStatus::Syncing).await;
     let came = race(&world, |world, number| {
         let job = job.clone();
         async move {
@@ -28,7 +28,7 @@ async fn ticket_moved_during_a_job_end_keeps_its_status() {
         }
     })
     .await;
-    assert_eq!((count(&tally(&came), "finished"), world.job(&job).await.status), (1, Status::Completed));
+    assert_eq!((count(&tally(&came), "finished"), world.job(&job).await.status), (1, JobStatus::Completed));
     let (ticket, newest) = (world.ticket("APP-1").await, RACERS - 1);
     assert_eq!((ticket.status.clone(), ticket.seen_at), (format!("status {newest}"), at(RACERS as u64)));
     assert_eq!(ticket.seen_event, Some(sample::event_id(&format!("evt-{newest}"))));
@@ -43,9 +43,9 @@ async fn ticket_moved_during_a_job_end_keeps_its_status() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn write_back_during_a_job_end_hides_no_result() {
-    let (world, _, job) = on_kite(1, Status::Syncing).await;
+    let (world, _, job) = on_kite(1, JobStatus::Syncing).await;
     let mut ticket = world.ticket("APP-1").await;
-    ticket.want(None, Some(Badge::AiFailed), None);
+    ticket.request_state(None, Some(Badge::AiFailed), None);
     world.applies(world.store.update_ticket(&ticket)).await;
     let before = world.ticket("APP-1").await;
     assert!(before.is_unsynced());
@@ -59,7 +59,7 @@ async fn write_back_during_a_job_end_hides_no_result() {
         }
     })
     .await;
-    assert_eq!((count(&tally(&came), "finished"), world.job(&job).await.status), (1, Status::Completed));
+    assert_eq!((count(&tally(&came), "finished"), world.job(&job).await.status), (1, JobStatus::Completed));
     let ticket = world.ticket("APP-1").await;
     assert_eq!((ticket.active_job.as_ref(), ticket.wanted.version), (None, before.wanted.version + 1));
     assert_eq!(ticket.last_job.map(|last| last.id), Some(job.id));
