@@ -74,7 +74,7 @@ fn find_part_as(text: &str, form: MarkerSyntax) -> Option<ParsedPart<'_>> {
         }
         at = next;
     }
-    let [(begins, from, about), (to, ends, END)] = lines[..] else { return None };
+    let [(begins, from, about), (to, ends, END_NAME)] = lines[..] else { return None };
     let (commit, hash) = about.split_once(' ')?;
     let (before, words, after) = (text.get(..begins)?, text.get(from..to)?, text.get(ends..)?);
     Some(ParsedPart { form, before, commit, hash, body: words, after })
