@@ -46,29 +46,29 @@ fn says(outcome: &Result<Job, TransitionRefusal>, expected: &str) {
 fn effect_of_a_pause_depends_on_the_status() {
     for status in HELD {
         says(&active(status).pause(by_ann(240), at(240)), &format!("{status:?}, wants Pause"));
-        says(&pausing(&active(status)).pause(by_ann(245), at(245)), "Already");
-        says(&cancelling(&active(status)).pause(by_ann(250), at(250)), "Unwanted");
+        says(&pausing(&active(status)).pause(by_ann(245), at(245)), "AlreadyDone");
+        says(&cancelling(&active(status)).pause(by_ann(250), at(250)), "StopRequested");
     }
     says(&ready().pause(by_ann(240), at(240)), "Paused, wants Run");
-    says(&paused().pause(by_ann(260), at(260)), "Already");
+    says(&paused().pause(by_ann(260), at(260)), "AlreadyDone");
     for job in [pending(), asking()].into_iter().chain(ended()) {
-        says(&job.pause(by_ann(900), at(900)), &format!("Status({:?})", job.status));
+        says(&job.pause(by_ann(900), at(900)), &format!("WrongStatus({:?})", job.status));
     }
 }
 
 #[test]
 fn effect_of_continue_depends_on_the_status() {
     for status in HELD {
-        says(&active(status).resume(at(245)), "Already");
+        says(&active(status).resume(at(245)), "AlreadyDone");
         let back = pausing(&active(status)).resume(at(245));
         says(&back, &format!("{status:?}, wants Run"));
         assert_eq!(back.unwrap(), active(status), "the pause leaves no trace");
-        says(&cancelling(&active(status)).resume(at(250)), "Unwanted");
+        says(&cancelling(&active(status)).resume(at(250)), "StopRequested");
     }
     says(&paused().resume(at(300)), "Ready, wants Run");
-    says(&ready().resume(at(300)), "Already");
+    says(&ready().resume(at(300)), "AlreadyDone");
     for job in [asking()].into_iter().chain(ended()) {
-        says(&job.resume(at(900)), &format!("Status({:?})", job.status));
+        says(&job.resume(at(900)), &format!("WrongStatus({:?})", job.status));
     }
 }
 
@@ -86,12 +86,12 @@ fn input_counts_in_every_status_and_resumes_a_job() {
         says(&told, expected);
         assert_eq!(told.unwrap().inputs, job.inputs + 1);
     }
-    says(&cancelling(&active(JobStatus::Executing)).resume_with_input(at(300)), "Unwanted");
+    says(&cancelling(&active(JobStatus::Executing)).resume_with_input(at(300)), "StopRequested");
     for job in ended() {
-        says(&job.resume_with_input(at(900)), &format!("Status({:?})", job.status));
+        says(&job.resume_with_input(at(900)), &format!("WrongStatus({:?})", job.status));
     }
     let full = Job { inputs: MAX_INPUTS, ..asking() };
-    says(&full.resume_with_input(at(300)), "TooMany");
+    says(&full.resume_with_input(at(300)), "TooManyInputs");
 }
 
 #[test]
@@ -127,14 +127,14 @@ fn late_push_permission_does_not_block_a_yield() {
     let executing = active(JobStatus::Executing);
     let pushes = |job: &Job| job.advance(&fence(job, 1, "c1"), JobStatus::Syncing, at(248));
     // The push is refused for a pause, and its repeat arrives after the pause was withdrawn.
-    says(&pushes(&pausing(&executing)), "Unwanted");
+    says(&pushes(&pausing(&executing)), "StopRequested");
     let late = pushes(&pausing(&executing).resume(at(246)).unwrap()).unwrap();
     let back = gives_back(&late, Suspension::Pause, 0).unwrap();
     assert_eq!((back.status, back.requeues, back.push_until, back.run.as_ref()), (JobStatus::Ready, 0, None, None));
     assert_eq!(pushes(&back), Err(TransitionRefusal::LeaseLost), "a later repeat may not push either");
     let still = gives_back(&pausing(&late), Suspension::Pause, 0).unwrap();
     assert_eq!((still.status, still.push_until), (JobStatus::Paused, None));
-    says(&gives_back(&late, asks(), 0), "Status(Syncing)");
+    says(&gives_back(&late, asks(), 0), "WrongStatus(Syncing)");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn finish_beats_a_pending_pause() {
 #[test]
 fn push_is_refused_while_a_pause_is_requested() {
     let job = pausing(&active(JobStatus::Executing));
-    says(&job.advance(&fence(&job, 1, "c1"), JobStatus::Syncing, at(250)), "Unwanted");
+    says(&job.advance(&fence(&job, 1, "c1"), JobStatus::Syncing, at(250)), "StopRequested");
 }
 
 #[test]

@@ -69,8 +69,8 @@ fn slot_missing_from_a_later_heartbeat_has_no_process() {
 
 #[test]
 fn dead_token_or_removal_takes_every_job_at_once() {
-    check_with(&busy(0), TokenState::Invalid, 1, "TokenDead 1");
-    check_with(&silent(&busy(0), 91), TokenState::Invalid, 92, "TokenDead 1");
+    check_with(&busy(0), TokenState::Invalid, 1, "TokenInvalid 1");
+    check_with(&silent(&busy(0), 91), TokenState::Invalid, 92, "TokenInvalid 1");
     check_with(&runner("kite"), TokenState::Invalid, 1, "nothing");
     let deleting = |runner: Runner| Runner { status: Presence::Deleting, ..runner };
     check(&deleting(busy(0)), 1, "Deleted 1");
