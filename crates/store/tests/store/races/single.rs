@@ -163,7 +163,8 @@ async fn integration_is_removed_as_read_or_replaced_first() {
     })
     .await;
     let of = |kind: usize| answers.iter().skip(kind).step_by(2).filter(|answer| **answer == Write::Applied).count();
-    assert!(of(0) >= 1, "the first removal finds the integration as read");
+    // A removal whose answer was lost is stale if the other forge was connected before its repeat.
+    assert!(of(0) + of(1) >= 1, "the first removal finds the integration as read");
     let left = world.store.integration(&before.id).await.unwrap();
     match of(1) {
         0 => assert_eq!((left, of(0)), (None, RACERS / 2), "a repeated removal succeeds"),
