@@ -164,9 +164,9 @@ UNDESCRIBED = {
 
 
 def claimed():
-    """The operations that `Source:` comments of the client name."""
+    """The operations that `Source:` comments of the GitHub client name."""
     found = set()
-    for source in (HERE / "crates/forge/src").rglob("*.rs"):
+    for source in (path for path in (HERE / "crates/forge/src").rglob("*.rs") if "bitbucket" not in str(path)):
         found |= set(re.findall(r"Source: `([A-Z]+ /[^`]+)`", source.read_text()))
     return found
 
