@@ -7,8 +7,6 @@ use crate::world::{Ending, World, alone, failed};
 use pullyard_domain::budget::{Budget, Charge, DailyUsage, Day};
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_store::{Trigger, TriggerReview, Write};
-use pullyard_testkit::Fault;
-use std::sync::Arc;
 use std::time::Duration;
 
 const DOLLAR: u64 = 1_000_000;
@@ -106,13 +104,6 @@ async fn review_job_counts_toward_the_daily_budget() {
 }
 
 #[tokio::test]
-async fn project_without_budget_has_no_budget_item() {
-    let world = World::new().await;
-    world.created("one").await;
-    assert_eq!(world.items().await.len(), 1);
-}
-
-#[tokio::test]
 async fn each_day_has_its_own_budget_item() {
     let world = World::new().await;
     made(&world, "one", jobs(1)).await;
@@ -125,20 +116,6 @@ async fn each_day_has_its_own_budget_item() {
     let item = world.item("BUDGET#acme", &Day::containing(at(0)).to_string()).await;
     let kept = Day::containing(at(0)).end().plus(Duration::from_secs(40 * 24 * 3_600)).millis() / 1_000;
     assert_eq!(item["expires"].as_n().unwrap(), &kept.to_string());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_racers_gets_the_last_job_of_a_day() {
-    let world = world().await;
-    made(&world, "first", jobs(2)).await;
-    let answers = race(&world, |world, number| async move {
-        let (job, charge) = job(&format!("job-{number}"), jobs(2));
-        world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&job) }).await
-    })
-    .await;
-    winner(&answers);
-    assert_eq!(world.items().await.len(), 3, "two jobs and one day are stored");
-    check(&world, 2, 10, 0).await;
 }
 
 /// The racers also create the day's item.
@@ -200,40 +177,6 @@ async fn unworked_job_leaves_no_trace_in_the_budget() {
     let ending = world.ending(&job, failed(), at(200)).await;
     world.applies(world.store.end(&ending.ended())).await;
     check(&world, 0, 0, 0).await;
-}
-
-#[tokio::test]
-async fn reservation_returns_once_despite_a_lost_answer() {
-    for fault in [Fault::LostAnswer, Fault::internal_error_after_effect()] {
-        let world = World::new().await;
-        let ending = worked(&world, "one", 3).await;
-        world.faults.next("TransactWriteItems", fault);
-        world.applies(world.store.end(&ending.ended())).await;
-        check(&world, 1, 0, 3).await;
-    }
-}
-
-#[tokio::test]
-async fn job_is_charged_once_despite_a_lost_answer() {
-    for fault in [Fault::LostAnswer, Fault::internal_error_after_effect()] {
-        let world = World::new().await;
-        world.faults.next("TransactWriteItems", fault);
-        made(&world, "one", jobs(1)).await;
-        check(&world, 1, 5, 0).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_racing_ends_returns_the_reservation() {
-    let world = world().await;
-    let ending = Arc::new(worked(&world, "one", 1).await);
-    let answers = race(&world, |world, _| {
-        let ending = Arc::clone(&ending);
-        async move { world.store.end(&ending.ended()).await }
-    })
-    .await;
-    winner(&answers);
-    check(&world, 1, 0, 1).await;
 }
 
 /// A job may outlive its day's item and must still end.

@@ -1,14 +1,16 @@
-//! Tests that each written item can refuse its whole transaction: every item is changed in turn before the write. A
-//! condition that omits an item is found here, independent of the other conditions.
+//! Tests each write: raced by concurrent callers, with a lost answer, and over items that another writer changed. Every
+//! item is changed in turn before the write, so a condition that omits an item is found independent of the others.
 
 mod ends;
 pub(crate) mod forms;
 mod reviews;
+mod single;
 
+use crate::answers::{WRITES, without_marks};
 use crate::rests::{Resting, asks, giving_back, telling};
 use crate::reviews::{held, id, linked, waits};
 use crate::sample::{self, at};
-use crate::world::{Item, World, requeue_of};
+use crate::world::{Item, Items, World, requeue_of};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::{Budget, Charge};
 use pullyard_domain::delivery::Delivery;
@@ -16,7 +18,9 @@ use pullyard_domain::job::{Claim, Job, JobStatus};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Error, Proof, Request, Trigger, Write};
+use pullyard_testkit::Fault;
 use std::pin::Pin;
+use std::task::Poll;
 
 /// A day with one job left.
 const BUDGET: Budget = Budget { jobs_per_day: Some(1), usd_micros_per_day: None, usd_micros_per_job: 5_000_000 };
@@ -44,27 +48,72 @@ async fn meddle(world: &World, before: Option<&Item>, after: &Item) {
     }
 }
 
-/// Asserts that the write succeeds, and that a change of any of its `count` items refuses it. `beside` lists key
-/// prefixes of items that are written unconditionally.
+/// The concurrent callers of a write.
+const CALLERS: usize = 16;
+
+/// Polls all callers in turn until each has its answer.
+async fn at_once<F: Future>(callers: Vec<F>) -> Vec<F::Output> {
+    let mut callers: Vec<_> = callers.into_iter().map(|caller| (Box::pin(caller), None)).collect();
+    std::future::poll_fn(|context| {
+        for (caller, answer) in &mut callers {
+            if answer.is_none()
+                && let Poll::Ready(ready) = caller.as_mut().poll(context)
+            {
+                *answer = Some(ready);
+            }
+        }
+        if callers.iter().all(|(_, answer)| answer.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    callers.into_iter().filter_map(|(_, answer)| answer).collect()
+}
+
+/// Asserts that one of many callers succeeds, that a lost answer changes nothing, and that a change of any of the
+/// `count` items refuses the write. `beside` lists key prefixes of items that are written unconditionally.
+// Futures are boxed, because a test with several checks would need much stack in a debug build.
 async fn check<T>(
     prepare: impl AsyncFn() -> (World, T),
     write: impl AsyncFn(&World, &T) -> Result<Write, Error>,
     (count, beside): (usize, &[&str]),
 ) {
-    let (world, prepared) = prepare().await;
+    let (world, prepared) = Box::pin(prepare()).await;
     let before = world.items().await;
-    world.applies(write(&world, &prepared)).await;
+    let mut callers = Vec::new();
+    for _ in 0..CALLERS {
+        callers.push(write(&world, &prepared));
+    }
+    world.faults.restart(None);
+    let answers: Vec<_> = at_once(callers).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers.iter().filter(|answer| **answer == Write::Applied).count(), 1, "{answers:?}");
+    let calls = world.faults.points();
+    let operation = WRITES.into_iter().find(|write| calls.iter().any(|call| call.operation == *write));
+    let operation = operation.expect("the write is sent");
     let after = world.items().await;
+    check_lost_answer(Box::pin(prepare()).await, &write, operation, &after).await;
     let written = after.iter().filter(|(key, item)| before.get(*key) != Some(*item));
     let (held, free): (Vec<_>, Vec<_>) =
         written.partition(|((pk, sk), _)| !beside.iter().any(|free| pk.starts_with(free) || sk.starts_with(free)));
     assert_eq!((held.len(), free.len()), (count, beside.len()), "{:?}", after.keys());
     for (key, item) in held {
-        let (world, prepared) = prepare().await;
+        let (world, prepared) = Box::pin(prepare()).await;
         meddle(&world, before.get(key), item).await;
         println!("{key:?} is not as it was read");
-        world.refuses(write(&world, &prepared)).await;
+        world.refuses(Box::pin(write(&world, &prepared))).await;
     }
+}
+
+/// Asserts that the write with a lost answer leaves the same items as `after`.
+async fn check_lost_answer<T>(
+    (world, prepared): (World, T),
+    write: &impl AsyncFn(&World, &T) -> Result<Write, Error>,
+    operation: &'static str,
+    after: &Items,
+) {
+    world.faults.calls(operation);
+    world.faults.next(operation, Fault::LostAnswer);
+    world.applies(Box::pin(write(&world, &prepared))).await;
+    assert!(world.faults.calls(operation) >= 2, "the answer was not lost");
+    assert_eq!(without_marks(world.items().await), without_marks(after.clone()));
 }
 
 /// A job of a ticket as read, with all optional items of its creation.
@@ -104,6 +153,8 @@ async fn token_is_created_again_with_an_expired_request_key() {
     let [one, two] = ["one", "two"].map(|name| sample::token(name, name));
     let day = at(24 * 3_600);
     world.applies(world.store.create_token(&one, Some(&sample::request("key", at(0))))).await;
+    let made = async |now| world.store.token_request("token-1", &sample::event_id("key"), now).await.unwrap();
+    assert_eq!((made(at(1)).await, made(day).await), (Some(("c0ffee".into(), one.id())), None));
     world.refuses(world.store.create_token(&two, Some(&sample::request("key", at(1))))).await;
     world.applies(world.store.create_token(&two, Some(&sample::request("key", day)))).await;
 }

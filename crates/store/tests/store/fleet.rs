@@ -1,18 +1,17 @@
 //! Tests the writes of registered runners: heartbeat, offline mark, job loss, drain and removal.
 
-use crate::rests::Resting;
 use crate::sample::{self, at};
-use crate::world::{World, alone, failed, first_time, requeue_of};
+use crate::world::{World, alone, failed, first_time};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::breaker::KeyOwner;
 use pullyard_domain::gauges::MAX_CLOCK_SKEW;
-use pullyard_domain::id::{ClassId, InstanceId, RunnerId};
-use pullyard_domain::job::{Job, JobStatus, Pause};
+use pullyard_domain::id::{ClassId, RunnerId};
+use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::project::Compute;
 use pullyard_domain::runner::{Drain, Heartbeat, Presence, Runner};
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Ended, Proof, Registered, Rested, Sweeps, Write};
+use pullyard_store::{Ended, Proof, Sweeps, Write};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -82,21 +81,6 @@ async fn spared_runner_stays_spared_until_its_heartbeat() {
 }
 
 #[tokio::test]
-async fn heartbeat_of_a_replaced_or_removed_runner_is_refused() {
-    let (world, seen) = kite().await;
-    let new = Runner { epoch: 2, instance: InstanceId::new("process-2").unwrap(), ..seen.clone() };
-    let profile = sample::profile(&seen, &seen.name);
-    let takeover = Registered { seen: Some(&seen), ..first_time(&new, &profile) };
-    world.applies(world.store.register(&takeover)).await;
-    world.refuses(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
-    world.applies(world.store.begin_removal(&new)).await;
-    world.refuses(world.store.heartbeat(&new, &heard(&new, 30))).await;
-    world.applies(world.store.remove_runner(&new)).await;
-    world.refuses(world.store.heartbeat(&new, &heard(&new, 30))).await;
-    assert_eq!(world.items().await.len(), 0, "a refused heartbeat must not recreate items");
-}
-
-#[tokio::test]
 async fn runner_with_a_newer_heartbeat_is_not_marked_offline() {
     let (world, seen) = kite().await;
     world.applies(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
@@ -104,15 +88,6 @@ async fn runner_with_a_newer_heartbeat_is_not_marked_offline() {
     let seen = world.runner(&seen).await;
     world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
     world.refuses(world.store.take_offline(&seen, &offline(&seen))).await;
-}
-
-#[tokio::test]
-async fn takeover_is_refused_after_a_heartbeat() {
-    let (world, seen) = kite().await;
-    world.applies(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
-    let new = Runner { epoch: 2, instance: InstanceId::new("process-2").unwrap(), ..seen.clone() };
-    let profile = sample::profile(&seen, &seen.name);
-    world.refuses(world.store.register(&Registered { seen: Some(&seen), ..first_time(&new, &profile) })).await;
 }
 
 /// Ends the runner's job under this proof.
@@ -125,10 +100,6 @@ async fn end_by(world: &World, seen: &Runner, proof: impl Fn(&Runner) -> Proof) 
 
 fn by_epoch(runner: &Runner) -> Proof {
     Proof::Offline { epoch: runner.epoch }
-}
-
-fn by_silence(runner: &Runner) -> Proof {
-    Proof::HeardLast { epoch: runner.epoch, at: runner.last_heartbeat }
 }
 
 #[tokio::test]
@@ -147,74 +118,6 @@ async fn returning_runner_keeps_its_unended_jobs() {
     let gone = world.runner(&seen).await;
     assert_eq!(end_by(&world, &gone, by_epoch).await, Write::Applied);
     assert!(world.runner(&seen).await.slots.is_empty());
-}
-
-#[tokio::test]
-async fn unlisted_job_is_ended_only_without_a_newer_heartbeat() {
-    let (world, seen) = kite().await;
-    world.running_on(&seen, "APP-1", JobStatus::Executing).await;
-    let seen = world.runner(&seen).await;
-    world.applies(world.store.heartbeat(&seen, &heard(&seen, 200))).await;
-    assert_eq!(end_by(&world, &seen, by_silence).await, Write::Stale);
-    let seen = world.runner(&seen).await;
-    assert_eq!(end_by(&world, &seen, by_silence).await, Write::Applied);
-}
-
-#[tokio::test]
-async fn requeue_of_a_lost_job_needs_the_offline_proof() {
-    let (world, seen) = kite().await;
-    let before = world.running_on(&seen, "APP-1", JobStatus::Claimed).await;
-    let (job, attempt) = requeue_of(&before);
-    let stale = Proof::Offline { epoch: seen.epoch };
-    world.refuses(world.store.requeue(&before, &job, &attempt, stale)).await;
-    let seen = world.runner(&seen).await;
-    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
-    let proof = Proof::Offline { epoch: seen.epoch + 1 };
-    world.applies(world.store.requeue(&before, &job, &attempt, proof)).await;
-    assert!(world.runner(&seen).await.slots.is_empty());
-}
-
-/// The suspension of a lost job that a user wants to pause.
-async fn pausing(world: &World, runner: &Runner) -> Resting {
-    let job = world.running_on(runner, "APP-1", JobStatus::Executing).await;
-    world.applies(world.store.update_job(&job.pause(Pause::new("ann", at(240)), at(240)).unwrap())).await;
-    let before = world.job(&job).await;
-    let (paused, attempt) = requeue_of(&before);
-    assert_eq!(paused.status, JobStatus::Paused);
-    Resting { attempt: Some(attempt), ..Resting::of(world, &before, paused).await }
-}
-
-#[tokio::test]
-async fn pausing_job_is_lost_only_while_its_runner_is_offline() {
-    let (world, seen) = kite().await;
-    let resting = pausing(&world, &seen).await;
-    let rests = async |by: &Runner| world.store.rest(&Rested { proof: by_epoch(by), ..resting.rested() }).await;
-    world.refuses(rests(&seen)).await;
-    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
-    world.refuses(rests(&seen)).await;
-    let gone = world.runner(&seen).await;
-    world.applies(world.store.heartbeat(&gone, &heard(&gone, 501))).await;
-    world.refuses(rests(&gone)).await;
-    let back = world.runner(&seen).await;
-    world.applies(world.store.take_offline(&back, &offline(&back))).await;
-    world.applies(rests(&world.runner(&seen).await)).await;
-    assert!(world.runner(&seen).await.slots.is_empty());
-    world.whole().await;
-}
-
-#[tokio::test]
-async fn pausing_job_is_lost_only_without_a_newer_heartbeat() {
-    let (world, seen) = kite().await;
-    let resting = pausing(&world, &seen).await;
-    let rests = async |by: &Runner| world.store.rest(&Rested { proof: by_silence(by), ..resting.rested() }).await;
-    world.applies(world.store.heartbeat(&seen, &heard(&seen, 200))).await;
-    world.refuses(rests(&seen)).await;
-    let silent = world.runner(&seen).await;
-    world.applies(world.store.take_offline(&silent, &offline(&silent))).await;
-    world.refuses(rests(&silent)).await;
-    world.applies(rests(&world.runner(&seen).await)).await;
-    assert!(world.runner(&seen).await.slots.is_empty());
-    world.whole().await;
 }
 
 #[tokio::test]

@@ -1,15 +1,12 @@
-//! Tests webhooks and their statistics, secret rotation, renamed repositories and racing reviews.
+//! Tests webhooks and their statistics, and renamed repositories.
 
-use crate::reviews::waits;
 use crate::sample::{at, repository};
 use crate::world::World;
 use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{ForgeKind, Repository};
-use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::review::Review;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Rotation, WaitsForJob, Write};
+use pullyard_store::Write;
 use std::time::Duration;
 
 pub(crate) fn hook(name: &str) -> Webhook {
@@ -133,16 +130,6 @@ async fn statistics_without_a_hook_belong_to_the_current_one() {
 }
 
 #[tokio::test]
-async fn rotation_is_written_over_the_rev_read() {
-    let world = World::new().await;
-    let secret = "pullyard/user/hook-acme";
-    let rotation = Rotation { secret: secret.into(), previous: "v1".into(), until: at(9), rev: 0 };
-    assert_eq!(world.store.put_rotation(&rotation).await.unwrap(), Write::Applied);
-    assert_eq!(world.store.put_rotation(&rotation).await.unwrap(), Write::Stale);
-    assert_eq!(world.store.rotation(secret).await.unwrap(), Some(Rotation { rev: 1, ..rotation }));
-}
-
-#[tokio::test]
 async fn renamed_repository_is_found_by_its_new_name_only() {
     let world = World::new().await;
     let before = repository(9_901, "acme/app");
@@ -161,24 +148,4 @@ async fn renamed_repository_is_found_by_its_new_name_only() {
     let cased = Repository { name: RepositoryName::new("Acme/Web").unwrap(), ..after.clone() };
     assert_eq!(world.store.rename_repository(&after, &cased).await.unwrap(), Write::Applied);
     assert_eq!(named(&after.name).await, Some(cased));
-}
-
-#[tokio::test]
-async fn racing_reviews_are_all_noted_on_a_busy_ticket() {
-    let world = World::new().await;
-    world.triggered("APP-1").await;
-    let ticket = world.ticket("APP-1").await;
-    let job = ticket.active_job.clone().unwrap();
-    let id = |number| PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number };
-    let note = async |number| {
-        let review = Review { pull_request: id(number), ..waits("r1") };
-        let wait = WaitsForJob { review: &review, from: None, delivery: None, job: &job, opens_at: at(9) };
-        world.store.wait_for_job(&wait).await.unwrap()
-    };
-    let (a, b, c, d, e) = tokio::join!(note(1), note(2), note(3), note(4), note(5));
-    let written = [a, b, c, d, e];
-    assert!(written.iter().all(|write| *write == Write::Applied), "{written:?}");
-    let noted = world.ticket("APP-1").await;
-    assert_eq!(noted.deferred.len(), 5);
-    world.check_raised(noted.rev - ticket.rev, 5);
 }

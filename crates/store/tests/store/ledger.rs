@@ -27,21 +27,6 @@ async fn final_answer_is_never_replaced() {
 }
 
 #[tokio::test]
-async fn queued_entry_is_refused_over_a_final_answer() {
-    let world = World::new().await;
-    let event = sample::event("APP-1", "evt-1", at(1), "AI Processing");
-    let waits = sample::ticket("APP-1").hold_entry(event.entry());
-    let refused = sample::refused("evt-1", at(1));
-    world.applies(world.store.record_with_ticket(&refused, &waits)).await;
-    assert_eq!(world.store.delivery(&refused.id).await.unwrap(), Some(refused.clone()));
-    let ticket = world.ticket("APP-1").await;
-    assert_eq!((ticket.again.as_ref(), ticket.held), (Some(&event.entry()), true));
-    let last = Delivery { reason: Reason::Accepted { job: sample::job_id("one") }, ..refused.clone() };
-    world.applies(world.store.record(&last)).await;
-    world.refuses(world.store.record_with_ticket(&refused, &ticket)).await;
-}
-
-#[tokio::test]
 async fn repeats_are_recorded_up_to_the_limit() {
     let world = World::new().await;
     let delivery = sample::refused("evt-1", at(0));

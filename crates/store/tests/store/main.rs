@@ -12,7 +12,6 @@ mod answers;
 mod artifacts;
 mod breakers;
 mod budgets;
-mod cancels;
 mod conditions;
 mod each;
 mod events;

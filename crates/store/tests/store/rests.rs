@@ -1,10 +1,8 @@
-//! Tests suspended jobs: each write that suspends, resumes or adds an input, applied, stale and repeated.
+//! Tests suspended jobs: what each write that suspends, resumes or adds an input stores.
 
 use crate::sample::{self, at};
 use crate::world::{World, fence};
-use pullyard_domain::job::{
-    AttemptEnd, AttemptRecord, Input, Job, JobStatus, Pause, SuspendReport, Suspension, TransitionRefusal,
-};
+use pullyard_domain::job::{AttemptEnd, AttemptRecord, Input, Job, JobStatus, Pause, SuspendReport, Suspension};
 use pullyard_domain::outcome::update_waiting_badge;
 use pullyard_domain::ticket::{Badge, Ticket};
 use pullyard_store::{Error, Proof, Rested, Store, Write};
@@ -12,7 +10,6 @@ use pullyard_testkit::Fault;
 use std::pin::Pin;
 
 /// A suspension or resume with all its items.
-#[derive(Clone)]
 pub(crate) struct Resting {
     pub(crate) before: Job,
     pub(crate) job: Job,
@@ -169,51 +166,6 @@ async fn pause_and_resume_change_the_badge_of_the_ticket() {
     world.whole().await;
 }
 
-/// Asserts that a yield is refused after `spoil` changed one of its items.
-async fn check_refused(spoil: impl AsyncFnOnce(&World, &Job)) {
-    let world = World::new().await;
-    let runner = world.registered(&sample::runner("kite", 1)).await;
-    let job = world.running_on(&runner, "APP-1", JobStatus::Executing).await;
-    let write = giving_back(&world, &job, asks(), 0).await;
-    spoil(&world, &job).await;
-    world.refuses(write.write(&world.store)).await;
-}
-
-#[tokio::test]
-async fn question_after_a_new_input_is_refused() {
-    check_refused(async |world, job| world.applies(tell(world, job, "ann", "k1")).await).await;
-}
-
-#[tokio::test]
-async fn question_over_a_changed_ticket_is_refused() {
-    check_refused(async |world, _| {
-        let mut ticket = world.ticket("APP-1").await;
-        ticket.tries += 1;
-        world.applies(world.store.update_ticket(&ticket)).await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn yield_of_a_missing_runner_is_refused() {
-    check_refused(async |world, _| world.lose("RUNNERS#", "rnr_").await).await;
-}
-
-#[tokio::test]
-async fn yield_over_a_recorded_attempt_is_refused() {
-    check_refused(async |world, job| world.put_attempt_of(job).await).await;
-}
-
-#[tokio::test]
-async fn answer_with_a_stored_number_is_refused() {
-    let world = World::new().await;
-    let (asking, other) = (world.asking("APP-1").await, world.asking("APP-2").await);
-    let answer = telling(&world, &asking, "ann", "k1").await;
-    let stray = Resting { input: answer.input.clone(), ..telling(&world, &other, "bob", "k2").await };
-    world.applies(stray.write(&world.store)).await;
-    world.refuses(answer.write(&world.store)).await;
-}
-
 #[tokio::test]
 async fn input_pause_and_resume_keep_the_slot() {
     let world = World::new().await;
@@ -229,49 +181,4 @@ async fn input_pause_and_resume_keep_the_slot() {
         assert_eq!(world.runner(&runner).await.slots, slots);
         world.whole().await;
     }
-}
-
-#[tokio::test]
-async fn second_answer_over_the_same_read_is_refused() {
-    let world = World::new().await;
-    let asking = world.asking("APP-1").await;
-    let second = telling(&world, &asking, "bob", "k2").await;
-    world.applies(tell(&world, &asking, "ann", "k1")).await;
-    world.refuses(second.write(&world.store)).await;
-    assert!(asking.resume_with_input(at(300)).is_ok() && world.job(&asking).await.resume_with_input(at(310)).is_ok());
-}
-
-#[tokio::test]
-async fn repeated_yield_is_recognised_by_its_id() {
-    let world = World::new().await;
-    let held = world.running("APP-1", JobStatus::Executing).await;
-    world.applies(give_back(&world, &held, asks(), 0)).await;
-    world.applies(tell(&world, &world.job(&held).await, "ann", "k1")).await;
-    let job = world.job(&held).await;
-    let job = world.claimed(&job, &sample::claim_by_task(&job, "c2")).await;
-    let again = job.suspend(&fence(&held), &yielded(asks(), 0, "y1"), at(400));
-    assert_eq!(again, Err(TransitionRefusal::AlreadyDone));
-}
-
-#[tokio::test]
-async fn push_with_an_unread_input_is_refused() {
-    let world = World::new().await;
-    let job = world.running("APP-1", JobStatus::Executing).await;
-    let pushing = job.begin_push(&fence(&job), 0, at(250)).unwrap();
-    world.applies(tell(&world, &job, "ann", "k1")).await;
-    world.refuses(world.store.update_job(&pushing)).await;
-    let job = world.job(&job).await;
-    assert_eq!(job.begin_push(&fence(&job), 0, at(250)), Err(TransitionRefusal::NewerInput));
-    // The acknowledgement of inputs is also written over the revision read.
-    let heard = job.acknowledge_inputs(&fence(&job), 1).unwrap();
-    world.applies(tell(&world, &job, "bob", "k2")).await;
-    world.refuses(world.store.update_job(&heard)).await;
-    let job = world.job(&job).await;
-    world.applies(world.store.update_job(&job.acknowledge_inputs(&fence(&job), 1).unwrap())).await;
-    let job = world.job(&job).await;
-    assert_eq!(
-        (job.inputs, job.heard, job.acknowledge_inputs(&fence(&job), 1)),
-        (2, 1, Err(TransitionRefusal::AlreadyDone))
-    );
-    world.whole().await;
 }

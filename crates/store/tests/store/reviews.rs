@@ -1,4 +1,4 @@
-//! Tests each write of waiting reviews: applied, stale, missing, repeated, with a lost answer.
+//! Tests each write of waiting reviews and its conditions.
 //!
 //! This file covers remembering and starting. `taken` covers reviews of another job, `edited` the edit mark, and
 //! `settled` reviews without a job of their own.
@@ -190,42 +190,17 @@ impl World {
     }
 }
 
-/// Asserts that the write returns `Applied`, with its answer delivered, lost or replaced.
-async fn check(prepare: impl AsyncFn(&World), write: impl AsyncFn(&Store) -> Result<Write, Error>) {
-    for fault in [None, Some(Fault::LostAnswer), Some(Fault::internal_error_after_effect())] {
-        let world = World::with_linked().await;
-        prepare(&world).await;
-        if let Some(fault) = fault.clone() {
-            world.faults.next("TransactWriteItems", fault.clone());
-            world.faults.next("UpdateItem", fault);
-        }
-        assert_eq!(write(&world.store).await.unwrap(), Write::Applied, "{fault:?}");
-    }
-}
-
 fn older(names: &[&str]) -> Vec<ReviewId> {
     names.iter().map(|name| review_id(name)).collect()
 }
 
 #[tokio::test]
 async fn review_is_remembered_once_with_its_entry() {
-    check(async |_| (), async |store| remember(store, &waits("r1"), &held("r1")).await).await;
     let world = World::with_linked().await;
     world.remembers(&["r1"]).await;
     assert_eq!((world.state("r1").await, world.entry("r1").await), (ReviewState::Deferred {}, held("r1")));
     assert_eq!(world.ticket("APP-1").await.deferred[&id().to_string()], at(500));
     world.refuses(remember(&world.store, &waits("r1"), &held("r1"))).await;
-}
-
-#[tokio::test]
-async fn review_and_ticket_mark_are_written_atomically() {
-    let world = World::with_linked().await;
-    let read = world.ticket("APP-1").await;
-    world.remembers(&["r1"]).await;
-    let marked = read.schedule_review(&id(), at(500));
-    world.refuses(world.store.remember_review(&waits("r2"), &held("r2"), &marked)).await;
-    assert_eq!(world.store.review(&id(), &review_id("r2")).await.unwrap(), None);
-    assert_eq!(world.store.delivery(&held("r2").id).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -266,14 +241,6 @@ async fn redelivery_is_stored_only_over_the_refusal_read() {
 }
 
 #[tokio::test]
-async fn review_with_a_final_answer_is_not_remembered() {
-    let (world, _) = World::with_busy().await;
-    world.refuses(remember(&world.store, &waits("r0"), &held("r0"))).await;
-    world.applies(world.store.record(&held("r1"))).await;
-    world.refuses(remember(&world.store, &waits("r1"), &held("r1"))).await;
-}
-
-#[tokio::test]
 async fn review_gets_its_job_once_with_all_items() {
     let world = World::with_linked().await;
     let revising = Revising::of(&world, "r1").await;
@@ -285,57 +252,6 @@ async fn review_gets_its_job_once_with_all_items() {
     assert_eq!(world.pull_request().await.revised.map(|revised| revised.job), Some(job.clone()));
     assert_eq!(world.entry("r1").await.job, Some(job));
     world.refuses(revising.direct(&world.store)).await;
-    world.refuses(Revising::of(&world, "r1").await.direct(&world.store)).await;
-}
-
-#[tokio::test]
-async fn review_job_over_a_stale_ticket_or_link_is_refused() {
-    let world = World::with_linked().await;
-    let revising = Revising::of(&world, "r1").await;
-    world.applies(world.store.update_ticket(&world.ticket("APP-1").await)).await;
-    world.refuses(revising.direct(&world.store)).await;
-    let revising = Revising::of(&world, "r1").await;
-    world.applies(world.store.update_pull_request(&world.pull_request().await)).await;
-    world.refuses(revising.direct(&world.store)).await;
-    world.applies(Revising::of(&world, "r1").await.direct(&world.store)).await;
-}
-
-#[tokio::test]
-async fn waiting_review_gets_its_job_only_by_settling() {
-    let world = World::with_linked().await;
-    world.remembers(&["r1"]).await;
-    let revising = Revising::of(&world, "r1").await;
-    world.refuses(revising.direct(&world.store)).await;
-    world.faults.next("TransactWriteItems", Fault::internal_error_after_effect());
-    world.applies(revising.settled(&world.store)).await;
-    world.refuses(revising.settled(&world.store)).await;
-}
-
-#[tokio::test]
-async fn settling_starts_only_waiting_reviews() {
-    let world = World::with_linked().await;
-    world.refuses(Revising::of(&world, "r1").await.settled(&world.store)).await;
-    world.remembers(&["r1", "r2", "r3"]).await;
-    world.applies(world.store.absorb_reviews(&id(), &review_id("r2"), &older(&["r1"]))).await;
-    world.applies(world.store.refuse_review(&waits("r3"), &refused())).await;
-    for name in ["r1", "r3"] {
-        world.refuses(Revising::of(&world, name).await.settled(&world.store)).await;
-    }
-}
-
-#[tokio::test]
-async fn refused_review_gets_its_job_when_redelivered() {
-    let world = World::with_linked().await;
-    world.remembers(&["r1"]).await;
-    world.applies(world.store.conclude(&held("r1").id, &Conclusion::Refused(reason()))).await;
-    world.applies(world.store.refuse_review(&waits("r1"), &refused())).await;
-    world.applies(Revising::of(&world, "r1").await.direct(&world.store)).await;
-}
-
-#[tokio::test]
-async fn review_with_a_final_answer_gets_no_job() {
-    let world = World::with_linked().await;
-    world.applies(world.store.record(&held("r1"))).await;
     world.refuses(Revising::of(&world, "r1").await.direct(&world.store)).await;
 }
 

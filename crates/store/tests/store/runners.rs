@@ -2,7 +2,7 @@
 
 use crate::each::forms::forms;
 use crate::sample::{self, at};
-use crate::world::{World, failed, first_time};
+use crate::world::{World, first_time};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_domain::job::JobStatus;
@@ -39,112 +39,13 @@ async fn new_runner_is_stored_with_profile_and_name() {
 }
 
 #[tokio::test]
-async fn repeated_registration_as_new_is_refused() {
-    let world = World::new().await;
-    let runner = sample::runner("kite", 2);
-    let profile = profile(&runner);
-    world.applies(world.store.register(&first_time(&runner, &profile))).await;
-    world.refuses(world.store.register(&first_time(&runner, &profile))).await;
-}
-
-#[tokio::test]
-async fn new_process_takes_over() {
-    let world = World::new().await;
-    let old = sample::runner("kite", 2);
-    let profile = profile(&old);
-    world.applies(world.store.register(&first_time(&old, &profile))).await;
-    let new = next_process(&old);
-    world.applies(world.store.register(&takeover(&old, &new, &profile))).await;
-    assert_eq!(world.runner(&old).await, new);
-}
-
-#[tokio::test]
-async fn takeover_over_a_stale_epoch_is_refused() {
-    let world = World::new().await;
-    let old = sample::runner("kite", 2);
-    let profile = profile(&old);
-    world.applies(world.store.register(&first_time(&old, &profile))).await;
-    let new = next_process(&old);
-    world.applies(world.store.register(&takeover(&old, &new, &profile))).await;
-    let late = next_process(&old);
-    world.refuses(world.store.register(&takeover(&old, &late, &profile))).await;
-}
-
-#[tokio::test]
-async fn takeover_of_a_missing_runner_is_refused() {
-    let world = World::new().await;
-    let old = sample::runner("kite", 2);
-    let new = next_process(&old);
-    world.refuses(world.store.register(&takeover(&old, &new, &profile(&old)))).await;
-}
-
-/// The old process may claim until the takeover. A takeover that had not read the new slot would remove it while its
-/// job runs.
-#[tokio::test]
-async fn takeover_over_a_new_slot_is_refused() {
-    let world = World::new().await;
-    let old = world.registered(&sample::runner("kite", 2)).await;
-    let profile = sample::profile(&old, &old.name);
-    let new = next_process(&old);
-    let job = world.running_on(&old, "APP-1", JobStatus::Claimed).await;
-    world.refuses(world.store.register(&takeover(&old, &new, &profile))).await;
-
-    let seen = world.runner(&old).await;
-    let new = next_process(&seen);
-    world.applies(world.store.register(&takeover(&seen, &new, &profile))).await;
-    assert!(world.runner(&old).await.slots.contains_key(&job.id));
-}
-
-#[tokio::test]
-async fn takeover_over_a_freed_slot_is_refused() {
-    let world = World::new().await;
-    let old = world.registered(&sample::runner("kite", 2)).await;
-    let profile = profile(&old);
-    let job = world.running_on(&old, "APP-1", JobStatus::Executing).await;
-    let seen = world.runner(&old).await;
-    world.applies(world.store.end(&world.ending(&job, failed(), at(300)).await.ended())).await;
-    world.refuses(world.store.register(&takeover(&seen, &next_process(&seen), &profile))).await;
-}
-
-#[tokio::test]
-async fn takeover_over_a_withdrawn_drain_is_refused() {
-    let world = World::new().await;
-    let old = world.registered(&sample::runner("kite", 2)).await;
-    let profile = profile(&old);
-    let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
-    world.applies(world.store.set_drain(&old, Some(&drain))).await;
-    let seen = world.runner(&old).await;
-    world.applies(world.store.set_drain(&old, None)).await;
-    world.refuses(world.store.register(&takeover(&seen, &next_process(&seen), &profile))).await;
-}
-
-#[tokio::test]
-async fn taken_name_is_refused_to_a_new_runner() {
+async fn taken_name_is_refused_to_a_new_runner_and_a_takeover() {
     let world = World::new().await;
     let (one, two) = (sample::runner("one", 1), sample::runner("two", 1));
     world.applies(world.store.register(&first_time(&one, &profile(&one)))).await;
     world.refuses(world.store.register(&first_time(&two, &profile(&two)))).await;
-}
-
-#[tokio::test]
-async fn taken_name_is_refused_to_a_takeover() {
-    let world = World::new().await;
-    let (one, two) = (sample::runner("one", 1), sample::runner("two", 1));
-    world.applies(world.store.register(&first_time(&one, &profile(&one)))).await;
     world.applies(world.store.register(&first_time(&two, &sample::profile(&two, "dragon")))).await;
-    let new = next_process(&two);
-    world.refuses(world.store.register(&takeover(&two, &new, &profile(&two)))).await;
-}
-
-#[tokio::test]
-async fn delayed_heartbeat_is_not_stored_over_a_newer_one() {
-    let world = World::new().await;
-    let seen = world.registered(&sample::runner("kite", 1)).await;
-    let heard = |secs| Runner { last_heartbeat: at(secs), heard: true, ..seen.clone() };
-    world.applies(world.store.heartbeat(&seen, &heard(30))).await;
-    world.refuses(world.store.heartbeat(&seen, &heard(20))).await;
-    assert_eq!(world.runner(&seen).await.last_heartbeat, at(30));
-    world.applies(world.store.heartbeat(&seen, &heard(40))).await;
+    world.refuses(world.store.register(&takeover(&two, &next_process(&two), &profile(&two)))).await;
 }
 
 fn named(claims: std::ops::Range<usize>) -> Vec<ClaimId> {
@@ -176,23 +77,6 @@ async fn heartbeat_that_removes_no_claim_ignores_other_removals() {
     world.applies(world.store.heartbeat(&seen, &heard(40, &seen.claims))).await;
     let stored = world.runner(&seen).await;
     assert_eq!((stored.last_heartbeat, &stored.claims[..]), (at(40), &seen.claims[2..]));
-}
-
-#[tokio::test]
-async fn takeover_over_a_job_that_came_and_went_is_refused() {
-    let world = World::new().await;
-    let old = world.registered(&sample::runner("kite", 2)).await;
-    let profile = sample::profile(&old, &old.name);
-    for _ in 0..2 {
-        let seen = world.runner(&old).await;
-        let job = world.running_on(&seen, &format!("APP-{}", seen.claims.len()), JobStatus::Claimed).await;
-        let slot = world.runner(&old).await.slots[&job.id].clone();
-        world.applies(world.store.drop_slot(&seen, &job.id, &slot)).await;
-        world.refuses(world.store.register(&takeover(&seen, &next_process(&seen), &profile))).await;
-    }
-    let seen = world.runner(&old).await;
-    world.applies(world.store.register(&takeover(&seen, &next_process(&seen), &profile))).await;
-    assert_eq!(world.runner(&old).await.claims.len(), 2);
 }
 
 /// A runner with or without a drain request, and with or without claims.

@@ -1,4 +1,4 @@
-//! Tests settings: projects, integrations, repositories and tokens; and the frozen contexts and classes of jobs.
+//! Tests settings: projects, integrations and repositories; and the frozen contexts and classes of jobs.
 
 use crate::sample;
 use crate::world::World;
@@ -11,21 +11,6 @@ use pullyard_domain::project::{Account, Integration, Project, Repository, Settin
 use pullyard_domain::select::ClassRequirements;
 use pullyard_store::Removal;
 use std::collections::BTreeSet;
-
-#[tokio::test]
-async fn project_is_updated_only_over_the_rev_read() {
-    let world = World::new().await;
-    let new = sample::settings_of("acme");
-    world.applies(world.store.put_project(&new)).await;
-    world.refuses(world.store.put_project(&new)).await;
-    let mut seen = world.store.project(&new.id).await.unwrap().unwrap();
-    assert_eq!(seen.rev, 1);
-    seen.settings.auto_create = true;
-    world.applies(world.store.put_project(&seen)).await;
-    world.refuses(world.store.put_project(&seen)).await;
-    let stored = world.store.project(&new.id).await.unwrap().unwrap();
-    assert_eq!((stored.rev, stored.settings), (2, seen.settings));
-}
 
 #[tokio::test]
 async fn project_stores_its_agent_and_older_rows_have_none() {
@@ -46,27 +31,6 @@ async fn project_stores_its_agent_and_older_rows_have_none() {
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
     let stored = world.store.project(&new.id).await.unwrap().unwrap();
     assert_eq!(stored.settings, Settings::default());
-}
-
-#[tokio::test]
-async fn deleted_project_does_not_come_back() {
-    let world = World::new().await;
-    world.applies(world.store.put_project(&sample::settings_of("acme"))).await;
-    let seen = world.store.project(&sample::project()).await.unwrap().unwrap();
-    world.lose("PROJECT#", "SETTINGS").await;
-    world.refuses(world.store.put_project(&seen)).await;
-    assert_eq!(world.store.project(&seen.id).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn integration_name_is_used_once() {
-    let world = World::new().await;
-    let forge = sample::forge("gh1");
-    world.applies(world.store.put_integration(&forge)).await;
-    let mut other = forge.clone();
-    other.api_url = "https://elsewhere.example".into();
-    world.refuses(world.store.put_integration(&other)).await;
-    assert_eq!(world.store.integration(&forge.id).await.unwrap(), Some(forge));
 }
 
 #[tokio::test]
@@ -118,13 +82,6 @@ async fn name_of_a_removed_integration_keeps_its_address() {
     world.applies(world.store.put_integration(&by_app)).await;
     assert_eq!(world.store.integration(&by_app.id).await.unwrap().as_ref(), Some(&by_app));
     assert_eq!(world.store.former_address(&by_app.id).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn unknown_integration_is_not_removed() {
-    let world = World::new().await;
-    world.refuses(world.store.remove_integration(&sample::forge("gh1"))).await;
-    assert!(world.items().await.is_empty());
 }
 
 #[tokio::test]
@@ -203,17 +160,6 @@ async fn repository_with_a_taken_name_is_refused() {
     let mut elsewhere = sample::repository(1, "acme/app");
     elsewhere.integration = sample::forge("gh2").id;
     world.refuses(world.store.put_repository(&elsewhere, None)).await;
-}
-
-#[tokio::test]
-async fn poll_is_written_over_the_rev_read() {
-    let world = World::new().await;
-    let poll = sample::poll;
-    world.applies(world.store.put_poll(&poll(0))).await;
-    world.refuses(world.store.put_poll(&poll(0))).await;
-    world.applies(world.store.put_poll(&poll(1))).await;
-    world.refuses(world.store.put_poll(&poll(1))).await;
-    world.applies(world.store.put_poll(&poll(2))).await;
 }
 
 #[tokio::test]
@@ -308,16 +254,6 @@ async fn repository_without_a_poll_is_removed() {
     let removal = Removal { repository: &app, names, poll: None, project: Some(&project) };
     world.applies(world.store.remove_repository(&removal)).await;
     assert_eq!(world.items().await.len(), 1);
-}
-
-#[tokio::test]
-async fn token_is_stored_once() {
-    let world = World::new().await;
-    let token = sample::token("abc", "laptop");
-    world.applies(world.store.put_token(&token)).await;
-    world.refuses(world.store.put_token(&sample::token("abc", "thief"))).await;
-    assert_eq!(world.store.token("abc").await.unwrap(), Some(token));
-    assert_eq!(world.store.token("abd").await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -3,9 +3,9 @@
 use crate::sample::{self, at};
 use crate::world::{World, replace_text_by, written};
 use pullyard_domain::event::TicketText;
-use pullyard_domain::ticket::{Badge, Ticket};
+use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Edited, Error, Snapshot, StoredText, Write, Written};
+use pullyard_store::{Snapshot, Written};
 
 async fn snapshot(world: &World, id: &str, when: u64, status: &str) -> Snapshot {
     let event = sample::event("APP-1", id, at(when), status);
@@ -69,15 +69,6 @@ async fn first_event_after_a_write_back_clears_the_echo() {
 }
 
 #[tokio::test]
-async fn snapshot_makes_earlier_reads_stale() {
-    let world = World::new().await;
-    snapshot(&world, "evt-1", 1, "Todo").await;
-    let seen = world.ticket("APP-1").await;
-    snapshot(&world, "evt-2", 2, "Doing").await;
-    world.refuses(world.store.update_ticket(&seen)).await;
-}
-
-#[tokio::test]
 async fn event_with_an_unchanged_status_is_recorded() {
     let world = World::new().await;
     snapshot(&world, "evt-1", 1, "Todo").await;
@@ -129,39 +120,6 @@ async fn event_without_text_keeps_the_text() {
 }
 
 #[tokio::test]
-async fn missing_items_are_read_as_none() {
-    let world = World::new().await;
-    let (project, key) = (sample::project(), sample::ticket_key("APP-1"));
-    assert_eq!(world.store.ticket(&project, &key).await.unwrap(), None);
-    assert_eq!(world.text("APP-1").await, None);
-    assert_eq!(world.store.job(&sample::job_id("one")).await.unwrap(), None);
-    assert_eq!(world.store.attempt(&sample::job_id("one"), 1).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn ticket_is_replaced_over_the_rev_read() {
-    let world = World::new().await;
-    let new = sample::ticket("APP-1");
-    world.applies(world.store.update_ticket(&new)).await;
-    let mut seen = world.ticket("APP-1").await;
-    seen.request_state(None, Some(Badge::AiFailed), None);
-    world.applies(world.store.update_ticket(&seen)).await;
-    seen.rev += 1;
-    assert_eq!(world.ticket("APP-1").await, seen);
-}
-
-#[tokio::test]
-async fn ticket_update_over_a_stale_rev_is_refused() {
-    let world = World::new().await;
-    let new = sample::ticket("APP-1");
-    world.applies(world.store.update_ticket(&new)).await;
-    let seen = world.ticket("APP-1").await;
-    world.applies(world.store.update_ticket(&seen)).await;
-    world.refuses(world.store.update_ticket(&seen)).await;
-    world.refuses(world.store.update_ticket(&new)).await;
-}
-
-#[tokio::test]
 async fn deleted_ticket_does_not_come_back() {
     let world = World::new().await;
     world.applies(world.store.update_ticket(&sample::ticket("APP-1"))).await;
@@ -173,14 +131,6 @@ async fn deleted_ticket_does_not_come_back() {
 /// A text that a user writes on the board.
 fn words(title: &str) -> TicketText {
     TicketText { title: title.into(), ..TicketText::default() }
-}
-
-async fn replace(world: &World, title: &str, seen: Option<&StoredText>) -> Result<Write, Error> {
-    replace_text_by(&world.store, title, &words(title), seen).await
-}
-
-async fn read(world: &World) -> Option<StoredText> {
-    world.store.ticket_text(&sample::project(), &sample::ticket_key("APP-1")).await.unwrap()
 }
 
 #[tokio::test]
@@ -217,68 +167,6 @@ async fn ticket_is_created_with_its_job_and_request_key() {
 }
 
 #[tokio::test]
-async fn request_key_creates_one_ticket() {
-    let world = World::new().await;
-    let (text, request) = (words("one"), sample::request("key", at(0)));
-    for (key, event, applies) in [("APP-1", "evt-1", true), ("APP-2", "evt-2", false)] {
-        let (ticket, delivery) = (sample::ticket(key), sample::refused(event, at(1)));
-        let whole = Written { request: Some(&request), ..written(&ticket, &text, &delivery) };
-        match applies {
-            true => world.applies(world.store.create_ticket(&whole)).await,
-            false => world.refuses(world.store.create_ticket(&whole)).await,
-        }
-    }
-}
-
-#[tokio::test]
-async fn ticket_creation_replaces_an_orphaned_text() {
-    let world = World::new().await;
-    text(&world, "evt-9", 9).await;
-    let (ticket, one, delivery) = (sample::ticket("APP-1"), words("one"), sample::refused("evt-1", at(1)));
-    world.applies(world.store.create_ticket(&written(&ticket, &one, &delivery))).await;
-    assert_eq!(world.text("APP-1").await, Some(one));
-}
-
-#[tokio::test]
-async fn text_change_with_ledger_entry_happens_once_per_key() {
-    let world = World::new().await;
-    let (project, key, request) = (sample::project(), sample::ticket_key("APP-1"), sample::request("key", at(0)));
-    for (event, applies) in [("evt-1", true), ("evt-2", false)] {
-        let (text, delivery, seen) = (words(event), sample::refused(event, at(1)), read(&world).await);
-        let edited = Edited {
-            project: &project,
-            ticket: &key,
-            text: &text,
-            seen: seen.as_ref(),
-            delivery: &delivery,
-            request: Some(&request),
-        };
-        match applies {
-            true => world.applies(world.store.replace_text(&edited)).await,
-            false => world.refuses(world.store.replace_text(&edited)).await,
-        }
-        let stored = world.store.delivery(&delivery.id).await.unwrap();
-        assert_eq!(stored, applies.then_some(delivery), "{event}");
-    }
-    assert_eq!(world.text("APP-1").await, Some(words("evt-1")));
-}
-
-#[tokio::test]
-async fn text_is_changed_only_as_read() {
-    let world = World::new().await;
-    world.applies(replace(&world, "one", None)).await;
-    world.refuses(replace(&world, "two", None)).await;
-    let seen = read(&world).await;
-    world.applies(replace(&world, "two", seen.as_ref())).await;
-    world.refuses(replace(&world, "three", seen.as_ref())).await;
-    let seen = read(&world).await;
-    text(&world, "evt-1", 1).await;
-    world.refuses(replace(&world, "three", seen.as_ref())).await;
-    world.lose("TICKET#", "TEXT").await;
-    world.refuses(replace(&world, "three", seen.as_ref())).await;
-}
-
-#[tokio::test]
 async fn created_text_is_replaced_only_by_a_newer_one() {
     let world = World::new().await;
     let ticket = Ticket { seen_at: at(5), ..sample::ticket("APP-1") };
@@ -293,8 +181,8 @@ async fn created_text_is_replaced_only_by_a_newer_one() {
 async fn text_edited_on_the_board_yields_to_any_later_event() {
     let world = World::new().await;
     text(&world, "evt-9", 9).await;
-    let seen = read(&world).await;
-    world.applies(replace(&world, "two", seen.as_ref())).await;
+    let seen = world.store.ticket_text(&sample::project(), &sample::ticket_key("APP-1")).await.unwrap();
+    world.applies(replace_text_by(&world.store, "two", &words("two"), seen.as_ref())).await;
     let event = sample::event("APP-1", "evt-0", Timestamp::from_millis(0), "Todo");
     assert_eq!(world.store.store_text(&event).await.unwrap(), Snapshot::Stored);
     assert_eq!(world.text("APP-1").await, event.text);

@@ -1,12 +1,11 @@
 //! Tests tokens: revocation, last use, lookup by id, and the list.
 
+use crate::races::{RACERS, race, world};
 use crate::sample::{self, at};
 use crate::world::World;
 use pullyard_domain::id::TokenId;
-use pullyard_store::{Error, Token, Write};
+use pullyard_store::{Token, Write};
 use pullyard_testkit::Fault;
-use std::sync::Arc;
-use tokio::sync::Barrier;
 
 fn hash(number: u64) -> String {
     format!("{number:064x}").chars().rev().collect()
@@ -45,33 +44,6 @@ async fn token_is_valid_until_its_expiry_or_revocation() {
 }
 
 #[tokio::test]
-async fn racing_first_tokens_create_one_and_its_successor_revokes_it() {
-    let world = Arc::new(World::new().await);
-    let start = Arc::new(Barrier::new(8));
-    let racers = (1..=8).map(|number| {
-        let (world, start) = (world.clone(), start.clone());
-        tokio::spawn(async move {
-            start.wait().await;
-            world.store.put_first_token(&token(number), None).await.unwrap()
-        })
-    });
-    let mut won = Vec::new();
-    for (number, racer) in (1..).zip(racers.collect::<Vec<_>>()) {
-        won.extend((racer.await.unwrap() == Write::Applied).then_some(number));
-    }
-    let [first] = won[..] else { panic!("{won:?}") };
-    assert_eq!(world.store.first_token().await.unwrap(), Some(hash(first)));
-    assert_eq!(world.items().await.len(), 2, "the losers must store no token");
-
-    world.refuses(world.store.put_first_token(&token(20), None)).await;
-    world.refuses(world.store.put_first_token(&token(20), Some(&hash(99)))).await;
-    world.applies(world.store.put_first_token(&token(20), Some(&hash(first)))).await;
-    world.refuses(world.store.put_first_token(&token(20), Some(&hash(first)))).await;
-    assert_eq!(world.store.first_token().await.unwrap(), Some(hash(20)));
-    assert!(stored(&world, first).await.revoked && !stored(&world, 20).await.revoked);
-}
-
-#[tokio::test]
 async fn first_token_without_its_item_is_not_replaced() {
     let world = World::new().await;
     world.applies(world.store.put_first_token(&token(1), None)).await;
@@ -94,40 +66,20 @@ async fn token_use_is_written_at_most_once_a_minute() {
     assert_eq!(used().await, Some(at(160)), "the last use never moves back");
 }
 
-/// Starts 64 racers together and returns their answers.
-async fn race<F>(world: &Arc<World>, racer: impl Fn(Arc<World>, u64) -> F) -> Vec<Write>
-where
-    F: Future<Output = Result<Write, Error>> + Send + 'static,
-{
-    let start = Arc::new(Barrier::new(64));
-    let each = (0..64).map(|number| {
-        let (start, run) = (start.clone(), racer(world.clone(), number));
-        tokio::spawn(async move {
-            start.wait().await;
-            run.await.unwrap()
-        })
-    });
-    let mut answers = Vec::new();
-    for racer in each.collect::<Vec<_>>() {
-        answers.push(racer.await.unwrap());
-    }
-    answers
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn racing_token_use_and_revocation_are_both_stored() {
-    let world = Arc::new(World::new().await);
+    let world = world().await;
     world.applies(world.store.put_token(&token(1))).await;
     let answers = race(&world, |world, number| async move {
         match number % 2 {
             0 => world.store.revoke_token(&hash(1)).await,
             // All within the minute that allows one write.
-            _ => world.store.note_token_use(&hash(1), at(100 + number % 30)).await,
+            _ => world.store.note_token_use(&hash(1), at(100 + number as u64 % 30)).await,
         }
     })
     .await;
     let applied = |odd: usize| answers.iter().skip(odd).step_by(2).filter(|answer| **answer == Write::Applied).count();
-    assert_eq!(applied(0), 32);
+    assert_eq!(applied(0), RACERS / 2);
     match world.is_calm() {
         true => assert_eq!(applied(1), 1),
         // After a lost answer, a use may find the mark of a revocation and report itself as stale.
@@ -135,22 +87,6 @@ async fn racing_token_use_and_revocation_are_both_stored() {
     }
     let left = stored(&world, 1).await;
     assert!(left.revoked && left.last_used.is_some(), "both writes are stored: {left:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_requests_with_one_key_creates_its_token() {
-    let world = Arc::new(World::new().await);
-    let answers = race(&world, |world, number| async move {
-        world.store.create_token(&token(number), Some(&sample::request("key", at(0)))).await
-    })
-    .await;
-    let won = answers.iter().position(|answer| *answer == Write::Applied).unwrap() as u64;
-    assert_eq!(answers.iter().filter(|answer| **answer == Write::Applied).count(), 1);
-    let made = world.store.token_request("token-1", &sample::event_id("key"), at(1)).await.unwrap();
-    assert_eq!(made, Some(("c0ffee".into(), token(won).id())));
-    assert_eq!(world.items().await.len(), 2, "one token and one key are stored");
-    let later = at(24 * 3_600);
-    assert_eq!(world.store.token_request("token-1", &sample::event_id("key"), later).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -11,7 +11,6 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::Refund;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::TicketText;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{AttemptEnd, AttemptRecord, Claim, End, Fence, Job, JobStatus, Suspension};
 use pullyard_domain::outcome::{pull_request_link, ticket_after_job};
 use pullyard_domain::pull_request::PullRequest;
@@ -403,10 +402,6 @@ pub(crate) fn fence(job: &Job) -> Fence {
 
 pub(crate) fn failed() -> End {
     End::Failed(sample::failure(), None)
-}
-
-pub(crate) fn failed_by(failure: Failure) -> End {
-    End::Failed(failure, None)
 }
 
 pub(crate) fn alone(job: &Job) -> Trigger<'_> {

@@ -122,3 +122,14 @@ async fn job_loss_needs_a_valid_runner_proof_in_every_form() {
         }
     }
 }
+
+#[tokio::test]
+async fn job_is_not_taken_from_a_missing_runner() {
+    for taking in [Taking::End([true; 3]), Taking::Requeue, Taking::Rest { with_ticket: true }] {
+        let world = World::new().await;
+        let job = by_a_runner(&world).await;
+        world.lose("RUNNERS#", "").await;
+        println!("{taking:?}");
+        world.refuses(taking.write(&world, &job, Proof::Nothing)).await;
+    }
+}

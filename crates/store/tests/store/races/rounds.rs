@@ -3,10 +3,9 @@
 use crate::sample::{self, at};
 use crate::world::{World, fence, first_time, of_ticket};
 use pullyard_domain::id::InstanceId;
-use pullyard_domain::job::{AttemptEnd, Cancel, End, Job, TransitionRefusal};
+use pullyard_domain::job::{AttemptEnd, End, Job, TransitionRefusal};
 use pullyard_domain::project::Settings;
 use pullyard_domain::runner::{Heartbeat, Presence, Runner, RunnerRegistration};
-use pullyard_domain::task_stopped::TaskStop;
 use pullyard_domain::ticket::SettleStep;
 use pullyard_store::{Ended, Error, Proof, Registered, Write};
 use std::collections::{BTreeMap, BTreeSet};
@@ -122,25 +121,6 @@ pub(crate) async fn claim(world: &World, runner: &Runner, job: &Job, number: usi
     }
 }
 
-pub(crate) async fn cancel(world: &World, job: &Job, number: usize) -> Result<Came, Error> {
-    let by = format!("user {number}");
-    loop {
-        let job = world.job(job).await;
-        if job.cancel.as_ref().is_some_and(|cancel| cancel.by == by) {
-            return Ok("cancelled");
-        }
-        let Ok(next) = job.cancel(Cancel::new(&by, None, at(100)), at(100)) else { return Ok("known") };
-        let written = if next.status.is_terminal() {
-            world.store.end(&world.ending_as(&job, next, at(100)).await.ended()).await?
-        } else {
-            world.store.update_job(&next).await?
-        };
-        if written == Write::Applied {
-            return Ok("cancelled");
-        }
-    }
-}
-
 /// The sweep's change of a job whose runner is gone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Lost {
@@ -225,30 +205,6 @@ pub(crate) async fn take_over(world: &World, of: &Runner, number: usize) -> Resu
         let registered = Registered { seen: seen.as_ref(), ..first_time(&next, &profile) };
         if world.store.register(&registered).await? == Write::Applied {
             return Ok("took over");
-        }
-    }
-}
-
-/// Removes the runner, or returns `busy` while it holds jobs.
-pub(crate) async fn remove(world: &World, runner: &Runner) -> Result<Came, Error> {
-    loop {
-        let Some(seen) = world.store.runner(&runner.id).await? else { return Ok("removed") };
-        if seen.status != Presence::Deleting {
-            world.store.begin_removal(&seen).await?;
-        } else if !seen.slots.is_empty() {
-            return Ok("busy");
-        } else if world.store.remove_runner(&seen).await? == Write::Applied {
-            return Ok("removed");
-        }
-    }
-}
-
-/// ECS reports that the task stopped.
-pub(crate) async fn note_death(world: &World, of: &Job, stopped: &TaskStop) -> Result<Came, Error> {
-    loop {
-        let Ok(next) = world.job(of).await.record_task_stop(stopped, at(70)) else { return Ok("known") };
-        if world.store.update_job(&next).await? == Write::Applied {
-            return Ok("noted");
         }
     }
 }

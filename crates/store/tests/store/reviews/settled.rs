@@ -1,23 +1,19 @@
 //! Tests reviews without a job of their own: absorbed, refused, and with a concluded ledger entry.
 
-use super::{Revising, absorbed, check, entry, held, id, older, reason, refused, remember, review_id, waits};
+use super::{Revising, absorbed, entry, held, id, older, reason, refused, remember, review_id, waits};
 use crate::sample;
 use crate::world::World;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::review::{Review, ReviewState};
-use pullyard_store::{Conclusion, Store};
+use pullyard_store::Conclusion;
 use pullyard_testkit::Fault;
 
 #[tokio::test]
 async fn older_reviews_are_absorbed_once() {
-    let remembered = async |world: &World| world.remembers(&["r1", "r2", "r3"]).await;
-    let absorb = async |store: &Store| store.absorb_reviews(&id(), &review_id("r3"), &older(&["r1", "r2"])).await;
-    check(remembered, absorb).await;
     let world = World::with_linked().await;
-    remembered(&world).await;
-    world.applies(absorb(&world.store)).await;
-    world.refuses(absorb(&world.store)).await;
+    world.remembers(&["r1", "r2", "r3"]).await;
+    world.applies(world.store.absorb_reviews(&id(), &review_id("r3"), &older(&["r1", "r2"]))).await;
     for (name, state) in [("r1", absorbed("r3")), ("r2", absorbed("r3")), ("r3", ReviewState::Deferred {})] {
         assert_eq!(world.state(name).await, state, "{name}");
     }

@@ -50,15 +50,6 @@ async fn ticket_is_marked_once_despite_a_lost_answer() {
 }
 
 #[tokio::test]
-async fn free_or_missing_ticket_accepts_no_waiting_review() {
-    let world = World::with_linked().await;
-    let (of_another, held, job) =
-        (Review { ticket: sample::ticket("APP-2").key, ..waits("r1") }, held("r1"), sample::job_id("j"));
-    world.refuses(world.store.wait_for_job(&waits_for(&waits("r1"), &held, &job))).await;
-    world.refuses(world.store.wait_for_job(&waits_for(&of_another, &held, &job))).await;
-}
-
-#[tokio::test]
 async fn refused_review_waits_with_its_entry_and_ticket_mark() {
     let (world, job) = World::with_busy().await;
     world.applies(world.store.take_review(&review("r1", refused()), None)).await;
@@ -70,23 +61,6 @@ async fn refused_review_waits_with_its_entry_and_ticket_mark() {
     assert_eq!((world.state("r1").await, world.entry("r1").await), (ReviewState::Deferred {}, entry.clone()));
     assert_eq!(world.ticket("APP-1").await.deferred[&id().to_string()], at(500));
     world.refuses(world.store.wait_for_job(&wait)).await;
-}
-
-#[tokio::test]
-async fn waiting_needs_the_active_job_and_the_previous_job() {
-    let (world, job) = World::with_busy().await;
-    world.applies(world.store.take_review(&review("r1", refused()), None)).await;
-    let (anew, entry) = (Review { version: 1, ..waits("r1") }, held("r1"));
-    let over = sample::job_id("over");
-    world.refuses(world.store.wait_for_job(&waits_for(&anew, &entry, &over))).await;
-    world.applies(world.store.take_review(&started("r2", 0, "j1"), None)).await;
-    let anew = Review { version: 1, ..waits("r2") };
-    let (j1, j2) = (sample::job_id("j1"), sample::job_id("j2"));
-    let wait = |from| WaitsForJob { from, delivery: None, ..waits_for(&anew, &entry, &job) };
-    world.refuses(world.store.wait_for_job(&wait(None))).await;
-    world.refuses(world.store.wait_for_job(&wait(Some(&j2)))).await;
-    world.applies(world.store.wait_for_job(&wait(Some(&j1)))).await;
-    assert_eq!(world.state("r2").await, ReviewState::Deferred {});
 }
 
 #[tokio::test]
@@ -106,16 +80,4 @@ async fn waiting_review_names_its_previous_job() {
     let absorbed = Review { state: absorbed("r2"), ..anew };
     world.applies(world.store.refuse_with(&newest, &[&absorbed], &refused())).await;
     assert_eq!(world.store.reviews(&id()).await.unwrap()[1], Review { state: refused(), ..absorbed });
-}
-
-#[tokio::test]
-async fn review_is_returned_only_from_the_job_that_has_it() {
-    let world = World::with_linked().await;
-    world.applies(world.store.take_review(&started("r1", 0, "j1"), None)).await;
-    let (j1, j2) = (sample::job_id("j1"), sample::job_id("j2"));
-    let back = Review { version: 1, had: Some(j1.clone()), ..review("r1", refused()) };
-    world.refuses(world.store.take_review(&back, Some(&j2))).await;
-    world.applies(world.store.take_review(&back, Some(&j1))).await;
-    assert_eq!(world.store.reviews(&id()).await.unwrap(), vec![back.clone()]);
-    world.refuses(world.store.take_review(&back, Some(&j1))).await;
 }

@@ -3,7 +3,6 @@
 use crate::sample::{self, at};
 use crate::world::{World, alone, word};
 use aws_sdk_dynamodb::types::{KeySchemaElement, ProjectionType};
-use pullyard_domain::decision::Reason;
 use pullyard_domain::id::ProjectId;
 use pullyard_store::{Error, WorkKey, Write};
 use pullyard_testkit::Fault;
@@ -104,16 +103,6 @@ async fn pages_continue_although_jobs_arrive() {
 }
 
 #[tokio::test]
-async fn invalid_cursor_is_an_error() {
-    let world = World::new().await;
-    // The last two decode to a row of four parts and to one with an empty part.
-    for cursor in ["", "x", "a|b|c", "YQpiCmMKZA", "YQoKYw"] {
-        let error = world.store.job_ids(&sample::project(), Some(cursor), 3).await.unwrap_err();
-        assert!(matches!(error, Error::BadCursor), "{cursor}: {error}");
-    }
-}
-
-#[tokio::test]
 async fn list_contains_only_jobs_of_its_project() {
     let world = World::new().await;
     create(&world, "one", 0).await;
@@ -122,25 +111,6 @@ async fn list_contains_only_jobs_of_its_project() {
     world.applies(world.store.trigger(&alone(&foreign))).await;
     let listed = world.in_the_end(async || world.store.job_ids(&foreign.project, None, 10).await.unwrap()).await;
     assert_eq!(listed, (vec![foreign.id], None));
-}
-
-#[tokio::test]
-async fn ledger_of_a_day_is_read_page_by_page() {
-    let world = World::new().await;
-    let mut expected = Vec::new();
-    for n in 0..5u64 {
-        let mut delivery = sample::refused(&format!("evt-{n}"), at(n));
-        delivery.reason = Reason::Echo {};
-        world.applies(world.store.record(&delivery)).await;
-        expected.insert(0, delivery.id);
-    }
-    let (project, day) = (sample::project(), at(0).day());
-    world.caught_up().await;
-    let (first, next) = world.store.delivery_ids(&project, &day, None, 2).await.unwrap();
-    let (second, next) = world.store.delivery_ids(&project, &day, next.as_deref(), 2).await.unwrap();
-    let (last, next) = world.store.delivery_ids(&project, &day, next.as_deref(), 2).await.unwrap();
-    assert_eq!([first, second, last].concat(), expected);
-    assert_eq!(next, None);
 }
 
 #[tokio::test]

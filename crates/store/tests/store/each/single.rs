@@ -1,0 +1,202 @@
+//! Tests writes that succeed once and mostly have one item, in the same forms as the transactions.
+
+use super::check;
+use crate::artifacts::artifacts;
+use crate::breakers::shut;
+use crate::fleet::offline;
+use crate::hooks::hook;
+use crate::reviews::{held, id, linked, refused, review, review_id, waits};
+use crate::sample::{self, at};
+use crate::world::{World, first_time};
+use pullyard_domain::artifact::Artifacts;
+use pullyard_domain::breaker::Breaker;
+use pullyard_domain::hook::Webhook;
+use pullyard_domain::job::{Job, JobStatus};
+use pullyard_domain::project::Project;
+use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::review::{Review, ReviewState};
+use pullyard_domain::runner::{Runner, Slot};
+use pullyard_domain::ticket::Ticket;
+use pullyard_store::{Batch, Conclusion, Error, Registered, Rotation, Write};
+
+async fn empty() -> (World, ()) {
+    (World::new().await, ())
+}
+
+/// Checks a write of revision 0, which creates its item, and of revision 1.
+async fn check_revisions(write: impl AsyncFn(&World, u64) -> Result<Write, Error>) {
+    for rev in 0..2 {
+        let prepare = async || {
+            let world = World::new().await;
+            if rev == 1 {
+                world.applies(write(&world, 0)).await;
+            }
+            (world, rev)
+        };
+        check(prepare, async |world, rev: &u64| write(world, *rev).await, (1, &[])).await;
+    }
+}
+
+#[tokio::test]
+async fn setting_is_written_only_over_the_rev_read() {
+    check_revisions(async |world, rev| world.store.put_project(&Project { rev, ..sample::settings_of("acme") }).await)
+        .await;
+    check_revisions(async |world, rev| world.store.put_poll(&sample::poll(rev)).await).await;
+    check_revisions(async |world, rev| world.store.put_hook(&Webhook { rev, ..hook("acme") }).await).await;
+    check_revisions(async |world, rev| {
+        let rotation = Rotation { secret: "s".into(), previous: "v1".into(), until: at(9), rev };
+        world.store.put_rotation(&rotation).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn record_of_a_job_is_written_only_over_the_rev_read() {
+    check_revisions(async |world, rev| world.store.put_artifacts(&Artifacts { rev, ..artifacts(&["a.txt"]) }).await)
+        .await;
+    check_revisions(async |world, rev| world.store.update_ticket(&Ticket { rev, ..sample::ticket("APP-1") }).await)
+        .await;
+    check_revisions(async |world, rev| world.store.update_pull_request(&PullRequest { rev, ..linked() }).await).await;
+}
+
+#[tokio::test]
+async fn item_without_a_rev_is_created_once() {
+    let (forge, repository) = (sample::forge("gh1"), sample::repository(99, "acme/app"));
+    check(empty, async |world, (): &()| world.store.put_integration(&forge).await, (1, &[])).await;
+    let named = async || {
+        let world = World::new().await;
+        world.applies(world.store.put_repository(&repository, None)).await;
+        (world, sample::repository(99, "acme/web"))
+    };
+    check(named, async |world, next| world.store.rename_repository(&repository, next).await, (1, &["REPONAME#"])).await;
+    let decision = sample::accepted(&sample::job("one"));
+    check(empty, async |world, (): &()| world.store.record(&decision).await, (1, &[])).await;
+    let job = sample::job_id("one");
+    let batch = Batch { job: &job, attempt: 1, first: 1, at: at(0), events: &["event"] };
+    check(empty, async |world, (): &()| world.store.store_events(&batch).await, (1, &[])).await;
+    check(empty, async |world, (): &()| world.store.link_if_unlinked(&linked()).await, (1, &[])).await;
+}
+
+#[tokio::test]
+async fn token_is_created_once_and_replaces_the_first_token_read() {
+    let [one, two] = ["one", "two"].map(|name| sample::token(name, name));
+    check(empty, async |world, (): &()| world.store.use_sign_in("one", at(600)).await, (1, &[])).await;
+    check(empty, async |world, (): &()| world.store.put_token(&one).await, (1, &[])).await;
+    check(empty, async |world, (): &()| world.store.put_first_token(&one, None).await, (2, &[])).await;
+    let prepare = async || {
+        let world = World::new().await;
+        world.applies(world.store.put_first_token(&one, None)).await;
+        (world, ())
+    };
+    check(prepare, async |world, (): &()| world.store.put_first_token(&two, Some("one")).await, (3, &[])).await;
+}
+
+#[tokio::test]
+async fn breaker_is_opened_once_and_extended_as_read() {
+    let prepare = async || {
+        let world = World::new().await;
+        let stored = shut(&world, "codex").await;
+        (world, stored)
+    };
+    let longer = async |world: &World, stored: &Breaker| {
+        let longer = Breaker { until: at(9_000), ..stored.clone() };
+        world.store.put_breaker(&longer, Some(stored)).await
+    };
+    check(prepare, longer, (1, &[])).await;
+    let (_, stored) = prepare().await;
+    let new = Breaker { rev: 0, ..stored };
+    check(empty, async |world, (): &()| world.store.put_breaker(&new, None).await, (1, &[])).await;
+}
+
+#[tokio::test]
+async fn job_is_updated_and_claimed_only_as_read() {
+    let ready = async || {
+        let world = World::new().await;
+        let job = world.triggered("APP-1").await;
+        (world, job)
+    };
+    let dispatch = async |world: &World, job: &Job| world.store.update_job(&job.begin_dispatch(at(1)).unwrap()).await;
+    check(ready, dispatch, (1, &[])).await;
+    let by_task = async |world: &World, job: &Job| {
+        world.store.claim(&job.claim(&sample::claim_by_task(job, "c1"), at(60)).unwrap()).await
+    };
+    check(ready, by_task, (1, &[])).await;
+    let with_runner = async || {
+        let (world, job) = ready().await;
+        world.registered(&sample::runner("kite", 2)).await;
+        (world, job)
+    };
+    let by_runner = async |world: &World, job: &Job| {
+        let claim = sample::claim_by(&sample::runner("kite", 2), job, "c1");
+        world.store.claim(&job.claim(&claim, at(60)).unwrap()).await
+    };
+    check(with_runner, by_runner, (1, &["RUNNERS#"])).await;
+}
+
+#[tokio::test]
+async fn runner_is_registered_once_and_taken_over_as_read() {
+    let runner = sample::runner("kite", 2);
+    let profile = sample::profile(&runner, "kite");
+    let beside: &[&str] = &["RUNNER#", "NAME#"];
+    check(empty, async |world, (): &()| world.store.register(&first_time(&runner, &profile)).await, (1, beside)).await;
+    let take_over = async |world: &World, seen: &Runner| {
+        let next = Runner { epoch: 2, ..seen.clone() };
+        world.store.register(&Registered { seen: Some(seen), ..first_time(&next, &profile) }).await
+    };
+    check(registered, take_over, (1, beside)).await;
+}
+
+async fn registered() -> (World, Runner) {
+    let world = World::new().await;
+    let runner = world.registered(&sample::runner("kite", 2)).await;
+    (world, runner)
+}
+
+#[tokio::test]
+async fn runner_goes_offline_or_away_and_loses_a_slot_once() {
+    check(registered, async |world, seen| world.store.take_offline(seen, &offline(seen)).await, (1, &[])).await;
+    check(registered, async |world, seen| world.store.begin_removal(seen).await, (1, &[])).await;
+    let prepare = async || {
+        let (world, runner) = registered().await;
+        let job = world.running_on(&runner, "APP-1", JobStatus::Claimed).await;
+        let runner = world.runner(&runner).await;
+        let slot = runner.slots[&job.id].clone();
+        (world, (runner, job, slot))
+    };
+    let write = async |world: &World, (runner, job, slot): &(Runner, Job, Slot)| {
+        world.store.drop_slot(runner, &job.id, slot).await
+    };
+    check(prepare, write, (0, &["RUNNERS#"])).await;
+}
+
+#[tokio::test]
+async fn review_is_taken_once_from_each_state() {
+    check(empty, async |world, (): &()| world.store.take_review(&waits("r1"), None).await, (1, &[])).await;
+    let had = sample::job_id("j1");
+    for (state, from) in [(refused(), None), (ReviewState::Started { job: had.clone() }, Some(&had))] {
+        let prepare = async || {
+            let world = World::new().await;
+            world.applies(world.store.take_review(&review("r1", state.clone()), None)).await;
+            (world, Review { version: 1, ..review("r1", ReviewState::Started { job: sample::job_id("j2") }) })
+        };
+        check(prepare, async |world, next| world.store.take_review(next, from).await, (1, &[])).await;
+    }
+}
+
+#[tokio::test]
+async fn waiting_reviews_are_absorbed_refused_and_concluded_once() {
+    let prepare = async || {
+        let world = World::with_linked().await;
+        world.remembers(&["r1", "r2"]).await;
+        (world, ())
+    };
+    let absorb =
+        async |world: &World, (): &()| world.store.absorb_reviews(&id(), &review_id("r2"), &[review_id("r1")]).await;
+    check(prepare, absorb, (2, &[])).await;
+    check(prepare, async |world, (): &()| world.store.refuse_review(&waits("r1"), &refused()).await, (1, &[])).await;
+    let refuse =
+        async |world: &World, (): &()| world.store.refuse_with(&waits("r2"), &[&waits("r1")], &refused()).await;
+    check(prepare, refuse, (2, &[])).await;
+    let covered = Conclusion::Covered(sample::job_id("j1"));
+    check(prepare, async |world, (): &()| world.store.conclude(&held("r1").id, &covered).await, (1, &[])).await;
+}
