@@ -1,10 +1,9 @@
 //! Tests how an agent's run ends: failures, limits, leftover processes and changes.
 
+#[cfg(target_os = "linux")]
+use crate::endings::STAYS;
 use crate::world::{BRANCH, World};
-use pullyard_domain::checks::{Checks, JobCommands, Setup};
-use pullyard_domain::commands::CommandPolicy;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::text::Span;
 use pullyard_protocol::attempt::FinishOutcome;
 use pullyard_protocol::event::EventKind;
 
@@ -43,26 +42,6 @@ async fn unstartable_agent_fails_as_agent_missing() {
 }
 
 #[tokio::test]
-async fn agent_without_changes_fails_with_no_changes() {
-    let (_, failure) = check("echo x > README.md; echo '# App' > README.md; echo nothing", |_| ()).await;
-    assert_eq!(failure.code(), "no_changes");
-}
-
-#[tokio::test]
-async fn silent_agent_fails_as_stalled() {
-    let (_, failure) = check("echo 'thinking hard'; exec sleep 600", |job| job.limits.stall_secs = 3).await;
-    assert_eq!(failure, Failure::Stalled { limit: Span(3), event: "thinking hard".into() });
-}
-
-#[tokio::test]
-async fn agent_over_the_wall_time_is_killed() {
-    let script = "while :; do echo busy; sleep 0.1; done";
-    let (world, failure) = check(script, |job| job.limits.wall_secs = 4).await;
-    assert_eq!(failure, Failure::TimeLimit { limit: Span(4) });
-    assert_eq!(world.left_running(), [""; 0]);
-}
-
-#[tokio::test]
 async fn command_over_its_cost_limit_is_stopped_and_usage_reported() {
     let script = r#"cat > /dev/null
         echo '{"kind":"usage","turns":1,"input_tokens":100,"output_tokens":10,"cost_usd_micros":400000}'
@@ -79,17 +58,6 @@ async fn command_over_its_cost_limit_is_stopped_and_usage_reported() {
 }
 
 #[tokio::test]
-async fn command_over_its_turn_limit_is_stopped() {
-    let script = r#"cat > /dev/null
-        echo '{"kind":"usage","so_far":true,"turns":1}'; echo '{"kind":"usage","so_far":true,"turns":2}'
-        exec sleep 600"#;
-    let (world, failure) = check(script, |job| job.limits.turns = Some(2)).await;
-    assert_eq!(failure, Failure::TurnLimit { limit: 2 });
-    let finish = world.api.finish();
-    assert_eq!((finish.work.unwrap().turns, finish.spent_usd_micros), (2, None));
-}
-
-#[tokio::test]
 async fn usage_of_all_starts_counts_towards_the_cost_limit() {
     let script = r#"cat > /dev/null; echo '{"kind":"result","text":"Done, or not."}'
         echo '{"kind":"usage","so_far":true,"turns":2,"cost_usd_micros":900000}'
@@ -97,11 +65,7 @@ async fn usage_of_all_starts_counts_towards_the_cost_limit() {
     let run = async |limit: u64| {
         let world = World::with_agent(script).await;
         world.api.assign(|job| job.limits.cost_usd_micros = Some(limit));
-        let ran = world
-            .run_with(|command| {
-                command.env("PULLYARD_AGENT_RETRY_SECS", "0");
-            })
-            .await;
+        let ran = world.run_under("PULLYARD_AGENT_RETRY_SECS", "0").await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
         world
     };
@@ -120,51 +84,6 @@ async fn usage_of_all_starts_counts_towards_the_cost_limit() {
     assert_eq!(told.collect::<Vec<_>>(), [900_000, 900_000, 1_800_000]);
 }
 
-/// Writes eight MiB without holes.
-const FILLS: &str = "head -c 8388608 /dev/zero > large.bin; ls -ls large.bin";
-
-#[tokio::test]
-async fn disk_limit_stops_a_running_agent() {
-    let (_, failure) = check(&format!("{FILLS}; while :; do echo busy; sleep 0.1; done"), |job| {
-        job.limits.disk_mib = Some(4);
-        job.limits.wall_secs = 20;
-    })
-    .await;
-    assert_eq!(failure.code(), "disk_limit", "{failure:?}");
-}
-
-#[tokio::test]
-async fn disk_limit_fails_an_agent_that_ended_at_once() {
-    let (_, failure) = check(FILLS, |job| job.limits.disk_mib = Some(4)).await;
-    assert_eq!(failure.code(), "disk_limit", "{failure:?}");
-}
-
-#[tokio::test]
-async fn disk_limit_fails_a_check_that_ended_at_once() {
-    let (_, failure) = check("echo hello > greeting.txt", |job| {
-        let checks = Checks { commands: vec![FILLS.into()], ..Checks::default() };
-        let policy = CommandPolicy::Unrestricted;
-        job.commands = Some(JobCommands { policy, setup: Setup::default(), checks });
-        job.limits.disk_mib = Some(4);
-    })
-    .await;
-    assert_eq!(failure.code(), "disk_limit", "{failure:?}");
-}
-
-#[tokio::test]
-async fn background_process_of_the_agent_is_killed() {
-    let world = World::with_agent(
-        "env -i PATH=$PATH sh -c 'trap \"\" TERM; echo started > @DIR@/started; while :; do sleep 0.1; done' &
-         while [ ! -e @DIR@/started ]; do sleep 0.02; done
-         echo hello > greeting.txt",
-    )
-    .await;
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
-    assert_eq!(world.left_running(), [""; 0]);
-}
-
 #[tokio::test]
 async fn large_output_and_unread_prompt_do_not_block() {
     let world = World::with_agent(
@@ -173,9 +92,7 @@ async fn large_output_and_unread_prompt_do_not_block() {
     )
     .await;
     world.api.assign(|job| job.prompt = "p".repeat(3_000_000));
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    world.completes().await;
     let events = world.api.events();
     assert!(world.api.texts().contains("the-end"));
     assert!(events.iter().all(|event| event.text.as_ref().is_none_or(|text| text.len() < 70_000)));
@@ -194,56 +111,21 @@ async fn agent_commits_are_squashed_into_one() {
          echo two > two.txt; git rm -q README.md && git commit -qam mine || exit 4",
     )
     .await;
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    world.completes().await;
     assert_eq!(world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
     assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "D\tREADME.md\nA\tone.txt\nA\ttwo.txt");
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn daemon_outside_the_process_group_is_killed() {
-    let world = World::with_agent(
-        "setsid sh -c 'echo $$ > @DIR@/pid; trap \"\" TERM HUP; while :; do sleep 0.1; done' >/dev/null 2>&1 &
-         while [ ! -s @DIR@/pid ]; do sleep 0.02; done; echo hello > greeting.txt",
-    )
-    .await;
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
-    assert_eq!(world.left_running(), [""; 0]);
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
 async fn unmarked_daemon_is_killed_after_every_end() {
-    for namespace in ["auto", "off"] {
-        for (ending, good) in [("echo hello > greeting.txt", true), ("exit 3", false), ("kill -9 $$", false)] {
-            let script = format!(
-                "env -i PATH=$PATH setsid sh -c '(setsid sh -c \"echo started > @DIR@/started; while :; do sleep 0.1; done\" &) & exit 0' >/dev/null 2>&1
-                 while [ ! -s @DIR@/started ]; do sleep 0.02; done; {ending}"
-            );
-            let world = World::with_agent(&script).await;
-            let ran = world
-                .run_with(|command| {
-                    command.env("PULLYARD_PROCESS_NAMESPACE", namespace);
-                })
-                .await;
-            assert_eq!(ran.code, Some(0), "{}", ran.log);
-            assert_eq!(world.api.finish().outcome == FinishOutcome::Completed, good, "{:?}", world.api.finish());
-            assert_eq!(world.left_running(), [""; 0], "{namespace}, {ending}");
-        }
+    for (ending, good) in [("echo hello > greeting.txt", true), ("exit 3", false), ("kill -9 $$", false)] {
+        let world = World::with_agent(&format!("{STAYS}; {ending}")).await;
+        let ran = world.run().await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        assert_eq!(world.api.finish().outcome == FinishOutcome::Completed, good, "{:?}", world.api.finish());
+        assert_eq!(world.left_running(), [""; 0], "{ending}");
     }
-}
-
-#[tokio::test]
-async fn deleting_all_files_is_a_change() {
-    let world = World::with_agent("rm -rf README.md agent.sh").await;
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let result = world.api.finish().result.unwrap();
-    assert_eq!((result.files, result.insertions, world.file(BRANCH, "README.md")), (2, 0, None));
 }
 
 #[tokio::test]

@@ -352,9 +352,7 @@ async fn answer(
     };
     if let Some(left) = script.lose.get_mut(route.as_str()).filter(|left| **left > 0) {
         *left -= 1;
-        // Send the head of an answer, then break the connection.
-        let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);
-        return Response::builder().status(StatusCode::OK).body(Body::from_stream(broken)).unwrap();
+        return broken();
     }
     axum::Json(said).into_response()
 }
@@ -432,7 +430,13 @@ async fn bucket(
     StatusCode::OK.into_response()
 }
 
-fn problem(status: u16, code: &str) -> Response {
+/// Sends the head of an answer, then breaks the connection.
+pub(crate) fn broken() -> Response {
+    let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);
+    (StatusCode::OK, Body::from_stream(broken)).into_response()
+}
+
+pub(crate) fn problem(status: u16, code: &str) -> Response {
     let body = json!({ "type": "about:blank", "title": "No", "status": status, "code": code, "detail": "No." });
     (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
 }

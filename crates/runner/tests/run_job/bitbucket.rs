@@ -1,15 +1,14 @@
 //! Tests jobs on Bitbucket Cloud, with both kinds of token and with lost answers. The demo forge plays Bitbucket.
 
 use crate::api::Api;
+use crate::forge_points::reviewed;
 use crate::world::{BRANCH, TOKEN, World};
-use pullyard_demo_forge::{AccountKind, Remark, Role, User};
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::{JobKind, Replies};
+use pullyard_domain::job::Replies;
 use pullyard_domain::marker::Marker;
 use pullyard_domain::project::ForgeKind;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_forge::{Bitbucket, Endpoint, Forge, PullRequest, ReviewComment, Token};
-use pullyard_protocol::attempt::{FinishOutcome, FinishResult, RevisedComment, RevisedReview, Revises};
+use pullyard_protocol::attempt::FinishResult;
 
 const REPOSITORY: &str = "acme/app";
 const ROUNDS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
@@ -35,11 +34,7 @@ fn loses(world: &World, method: &str, path: &str) {
 }
 
 async fn done(world: &World) -> FinishResult {
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let finish = world.api.finish();
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
-    finish.result.unwrap()
+    world.completes().await.result.unwrap()
 }
 
 async fn only_open(world: &World) -> PullRequest {
@@ -72,51 +67,11 @@ async fn lost_answer_to_opening_creates_no_second_pull_request() {
     }
 }
 
-#[tokio::test]
-async fn adopted_commit_gets_one_pr_after_a_lost_answer() {
-    let world = on_bitbucket("exit 1", TOKEN).await;
-    let job = world.api.assignment().job;
-    let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Agent: command"));
-    world.api.assign(|job| (job.attempt, job.adopts) = (2, true));
-    loses(&world, "POST", "/pullrequests");
-    let first = done(&world).await;
-    let number = only_open(&world).await.number;
-    assert_eq!((&first.head, first.pull_request.number), (&pushed, number));
-    // The finish is lost too, and another attempt looks for the pull request.
-    world.api.next_attempt(|_| ());
-    let second = done(&world).await;
-    assert_eq!((&second.head, second.pull_request.number), (&pushed, number));
-    assert_eq!(only_open(&world).await.number, number);
-}
-
 /// Creates a pull request with two review comments, and a job that answers them.
 async fn under_review() -> (World, u64, Vec<u64>) {
     let world = on_bitbucket(ROUNDS, TOKEN).await;
     let number = done(&world).await.pull_request.number;
-    let ann = User { login: "ann".into(), id: 8, token: "token-of-ann".into() };
-    world.forge.add_user(ann, AccountKind::User).await.unwrap();
-    world.forge.set_role(REPOSITORY, "ann", Role::Maintain).await.unwrap();
-    let remarks = ["Red, please.", "Why?"].map(|words| Remark { path: "greeting.txt", line: 1, words });
-    world.forge.request_changes(REPOSITORY, number, "ann", "Please.", &remarks).await.unwrap();
-    let threads: Vec<u64> = comments(&world, number).await.iter().map(|comment| comment.id).collect();
-    assert_eq!(threads.len(), 2);
-    let head = world.head(BRANCH).unwrap();
-    let revised =
-        threads.iter().map(|id| RevisedComment { id: *id, thread: *id, path: "greeting.txt".into(), line: Some(1) });
-    let revised: Vec<RevisedComment> = revised.collect();
-    world.api.next_attempt(|job| {
-        job.job = JobId::new(format!("job_{}", "b".repeat(26))).unwrap();
-        (job.attempt, job.checkpoint, job.kind) = (1, false, JobKind::Revise);
-        job.revises = Some(Revises {
-            number,
-            url: format!("https://bitbucket.org/acme/app/pull-requests/{number}"),
-            branch: BRANCH.into(),
-            head,
-            reviews: vec![RevisedReview { id: 80, author: "ann".into() }],
-            comments: revised,
-            retries: Vec::new(),
-        });
-    });
+    let threads = reviewed(&world, &rest(&world), number).await;
     (world, number, threads)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::rests::{commands, on_another_machine, paused, resumes};
 use crate::revise::{outside, under_review, write_on};
-use crate::world::{BRANCH, World, end_of};
+use crate::world::{BRANCH, World};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
 
@@ -26,8 +26,7 @@ async fn agent_learns_which_files_conflict_with_the_base() {
     write_on(&world, FEATURE, hostile, "ours\n");
     write_on(&world, "main", hostile, "theirs\n");
     let main = write_on(&world, "main", "README.md", "# Theirs\n");
-    let ran = world.run().await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
+    world.completes().await;
     let prompt = told(&world);
     let begins = format!(
         "Write a greeting.\n\nWhat is in your work folder does not merge with `main` as that is now, at commit {main}."
@@ -46,8 +45,7 @@ async fn mergeable_work_adds_nothing_to_the_prompt() {
     let (world, _) = under_review(LOOKS).await;
     write_on(&world, FEATURE, "README.md", "# Ours\n");
     write_on(&world, "main", "theirs.txt", "theirs\n");
-    assert_eq!(world.run().await.code, Some(0));
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    world.completes().await;
     assert_eq!(told(&world), "Write a greeting.");
     assert!(!world.api.texts().contains("merge"), "{}", world.api.texts());
 }
@@ -55,6 +53,7 @@ async fn mergeable_work_adds_nothing_to_the_prompt() {
 #[tokio::test]
 async fn resumed_agent_learns_of_conflicts_with_a_moved_base() {
     let world = paused(HALF).await;
+    let start = world.head("main").unwrap();
     write_on(&world, "main", "half.txt", "theirs\n");
     let prompt = world.outside("prompt");
     world.api.next_attempt(|job| {
@@ -65,7 +64,8 @@ async fn resumed_agent_learns_of_conflicts_with_a_moved_base() {
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
     let prompt = told(&world);
     assert!(prompt.contains("does not merge with `main`") && prompt.contains("\n```text\nhalf.txt\n```\n"), "{prompt}");
-    // The merge test left the work unchanged.
+    // The merge test left the work unchanged, on its own base.
+    assert_eq!(world.git_line(&["rev-parse", &format!("{BRANCH}^")]), start);
     assert_eq!(world.file(BRANCH, "half.txt").as_deref(), Some("half\n"));
     assert_eq!(world.file(BRANCH, "end.txt").as_deref(), Some("end\n"));
 }
@@ -76,10 +76,7 @@ async fn agent_can_resolve_a_conflict_before_its_push() {
     world.commit_on(BRANCH, "Earlier work");
     let pull = world.opens(BRANCH).await;
     world.api.assign(|job| job.continues = Some(Continues { number: pull.number, branch: BRANCH.into() }));
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    world.api.script(|script| script.pause = true);
-    assert_eq!(end_of(runner).await.code, Some(0));
+    world.pauses().await;
     let theirs = write_on(&world, BRANCH, "half.txt", "theirs\n");
     for (line, expected) in [("true", Some("conflict")), ("git show $at:half.txt > half.txt", None)] {
         let prompt = world.outside("prompt").display().to_string();

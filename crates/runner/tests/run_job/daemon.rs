@@ -35,9 +35,7 @@ async fn claimed_job_becomes_a_pull_request_under_its_claim() {
 async fn slots_are_filled_and_never_overfilled() {
     let machine = Machine::with_jobs(UNTIL_GO).await;
     machine.plane.give(&[job("a"), job("b"), job("c")]);
-    let daemon = machine.daemon_with(|command| {
-        command.args(["--slots", "2"]);
-    });
+    let daemon = machine.daemon_args(&["--slots", "2"]);
     machine.pid_of(&job("a")).await;
     machine.pid_of(&job("b")).await;
     machine.plane.hears(&[&job("a"), &job("b")]).await;
@@ -54,32 +52,11 @@ async fn slots_are_filled_and_never_overfilled() {
 }
 
 #[tokio::test]
-async fn claim_with_a_lost_answer_is_repeated_and_runs_once() {
-    let machine = Machine::with_jobs("echo ran >> $HOME/ran; exit 0").await;
-    // The client repeats a call four times; further repeats are the daemon's own.
-    machine.plane.script(|script| {
-        script.lose.insert("claim", 6);
-        script.lose.insert("register", 2);
-    });
-    machine.plane.give(&[job("a")]);
-    let daemon = machine.daemon_with(|command| {
-        command.arg("--disconnect-after-job");
-    });
-    let (code, log) = daemon.end().await;
-    assert_eq!(code, Some(0), "{log}");
-    let claims: BTreeSet<_> = machine.plane.calls("claim").iter().map(|call| call.body.to_string()).collect();
-    assert_eq!((claims.len(), machine.plane.calls("claim").len()), (1, 7));
-    assert_eq!(std::fs::read_to_string(machine.dir.path().join("ran")).unwrap(), "ran\n");
-}
-
-#[tokio::test]
 async fn claim_of_an_ended_job_is_replaced_by_a_new_claim() {
     let machine = Machine::with_jobs("echo ran >> $HOME/ran; exit 0").await;
     machine.plane.script(|script| script.spend = 2);
     machine.plane.give(&[job("a")]);
-    let daemon = machine.daemon_with(|command| {
-        command.arg("--disconnect-after-job");
-    });
+    let daemon = machine.daemon_args(&["--disconnect-after-job"]);
     let (code, log) = daemon.end().await;
     assert_eq!(code, Some(0), "{log}");
     let claims: Vec<_> = machine.plane.calls("claim").iter().map(|call| call.body["claim_id"].to_string()).collect();
@@ -124,40 +101,6 @@ async fn job_process_never_sees_the_runner_token() {
     if std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(machine.dir.path()).unwrap()) != 0 {
         assert_eq!(std::fs::read_to_string(machine.dir.path().join("environ-of-parent")).unwrap_or_default(), "");
     }
-}
-
-#[tokio::test]
-async fn killed_job_process_leaves_the_heartbeat() {
-    let machine = Machine::with_jobs(UNTIL_GO).await;
-    machine.plane.give(&[job("a")]);
-    let daemon = machine.daemon();
-    let pid = machine.pid_of(&job("a")).await;
-    machine.plane.hears(&[&job("a")]).await;
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-    machine.plane.hears(&[]).await;
-    daemon.signal(Signal::SIGTERM);
-    let (code, log) = daemon.end().await;
-    assert_eq!(code, Some(0));
-    assert!(log.contains("failed with 137"), "{log}");
-}
-
-#[tokio::test]
-async fn unstartable_job_is_claimed_again() {
-    let machine = Machine::with_jobs("echo ran >> $HOME/ran").await;
-    let mode = |mode| {
-        std::fs::set_permissions(machine.dir.path().join("run-job.sh"), std::fs::Permissions::from_mode(mode)).unwrap();
-    };
-    mode(0o600);
-    machine.plane.give(&[job("a")]);
-    let daemon = machine.daemon_with(|command| {
-        command.arg("--disconnect-after-job");
-    });
-    machine.plane.wait_for(|calls| calls.iter().filter(|call| call.route == "claim").count() == 2).await;
-    mode(0o700);
-    let (code, log) = daemon.end().await;
-    assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("cannot start the process"), "{log}");
-    assert_eq!(std::fs::read_to_string(machine.dir.path().join("ran")).unwrap(), "ran\n");
 }
 
 #[tokio::test]

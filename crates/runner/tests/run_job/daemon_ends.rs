@@ -112,31 +112,9 @@ async fn restarted_daemon_takes_over_jobs_of_a_killed_one() {
     assert!(machine.plane.last("heartbeat").active().is_empty());
 
     machine.go();
-    let daemon = machine.daemon_with(|command| {
-        command.arg("--once");
-    });
+    let daemon = machine.daemon_args(&["--once"]);
     assert_eq!(daemon.end().await.0, Some(0));
     assert_ne!(machine.plane.last("register").body["instance"], first["instance"]);
-}
-
-#[tokio::test]
-async fn claim_of_a_killed_daemon_is_repeated_by_the_next() {
-    let machine = Machine::with_jobs("echo ran >> $HOME/ran").await;
-    machine.plane.script(|script| {
-        script.lose.insert("claim", u32::MAX);
-    });
-    machine.plane.give(&[job("a")]);
-    let daemon = machine.daemon();
-    machine.plane.next("claim").await;
-    daemon.signal(Signal::SIGKILL);
-    daemon.end().await;
-    machine.plane.script(|script| script.lose.clear());
-    let daemon = machine.daemon_with(|command| {
-        command.arg("--disconnect-after-job");
-    });
-    let (code, log) = daemon.end().await;
-    assert_eq!(code, Some(0), "{log}");
-    assert_eq!(std::fs::read_to_string(machine.dir.path().join("ran")).unwrap(), "ran\n");
 }
 
 #[tokio::test]
@@ -177,12 +155,9 @@ async fn drain_by_the_control_plane_ends_when_it_is_withdrawn() {
 
 #[tokio::test]
 async fn rejected_daemon_waits_for_its_jobs_and_prints_the_reason() {
-    for (route, status, code, exit, words) in [
-        ("heartbeat", 409, "runner_replaced", 3, "replaced this one"),
-        ("claim", 409, "runner_replaced", 3, "replaced this one"),
-        ("heartbeat", 404, "not_found", 5, "was deleted"),
-        ("heartbeat", 401, "unauthorized", 4, "revoked or expired"),
-    ] {
+    for (route, status, code, exit, words) in
+        [("claim", 409, "runner_replaced", 3, "replaced this one"), ("heartbeat", 404, "not_found", 5, "was deleted")]
+    {
         let machine = Machine::with_jobs(UNTIL_GO).await;
         machine.plane.give(&[job("a")]);
         let daemon = machine.daemon();
@@ -203,15 +178,11 @@ async fn rejected_daemon_waits_for_its_jobs_and_prints_the_reason() {
 #[tokio::test]
 async fn idle_daemon_exits_with_idle_timeout_or_once() {
     let machine = Machine::with_jobs("exit 0").await;
-    let daemon = machine.daemon_with(|command| {
-        command.args(["--idle-timeout", "1s"]);
-    });
+    let daemon = machine.daemon_args(&["--idle-timeout", "1s"]);
     assert_eq!(daemon.end().await.0, Some(0));
     assert!(machine.plane.was_left());
 
-    let daemon = machine.daemon_with(|command| {
-        command.arg("--once");
-    });
+    let daemon = machine.daemon_args(&["--once"]);
     let before = machine.plane.calls("claim").len();
     assert_eq!(daemon.end().await.0, Some(0));
     assert_eq!(machine.plane.calls("claim").len(), before + 1);

@@ -14,15 +14,16 @@ use tokio::process::Child;
 const GREET: &str = "cat > /dev/null; echo hello > greeting.txt";
 /// Leaves a process outside its group, session and environment.
 #[cfg(target_os = "linux")]
-const STAYS: &str = "env -i PATH=$PATH setsid sh -c '(setsid sh -c \"echo > @DIR@/up; while :; do sleep 0.1; done\" &) \
-     & exit 0' > /dev/null 2>&1; while [ ! -e @DIR@/up ]; do sleep 0.02; done";
+pub(crate) const STAYS: &str = "env -i PATH=$PATH setsid sh -c \
+     '(setsid sh -c \"echo > @DIR@/up; while :; do sleep 0.1; done\" &) & exit 0' > /dev/null 2>&1; \
+     while [ ! -e @DIR@/up ]; do sleep 0.02; done";
 const FILLS: &str = "head -c 8388608 /dev/zero > large.bin; ls -ls large.bin";
 
 type Change = fn(&mut Assignment);
 #[cfg(target_os = "linux")]
 type Stops = fn(&World, &Child);
 
-fn sigterm(runner: &Child) {
+pub(crate) fn sigterm(runner: &Child) {
     kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
 }
 
@@ -39,12 +40,13 @@ async fn no_process_survives_any_end_of_an_agent() {
     let busy = "while :; do echo busy; sleep 0.1; done";
     let asks = "echo '{\"kind\":\"question\",\"text\":\"Which list?\"}'";
     let (filling, leaking) = (format!("{FILLS}; {busy}"), format!("echo {TOKEN} > notes.txt"));
+    let reverts = "echo x > README.md; echo '# App' > README.md";
     let cases: [(&str, Change, Option<&str>); 8] = [
         ("exec sleep 600", |job| job.limits.stall_secs = 2, Some("stalled")),
         (busy, |job| job.limits.wall_secs = 4, Some("time_limit")),
         (filling.as_str(), |job| job.limits.disk_mib = Some(4), Some("disk_limit")),
         (FILLS, |job| job.limits.disk_mib = Some(4), Some("disk_limit")),
-        ("true", |_| (), Some("no_changes")),
+        (reverts, |_| (), Some("no_changes")),
         ("exit 75", |_| (), Some("agent_failed")),
         (leaking.as_str(), |_| (), Some("secret_in_change")),
         (asks, |_| (), None),
@@ -64,14 +66,15 @@ async fn no_process_survives_any_end_of_an_agent() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn no_process_survives_any_stop_of_an_unresponsive_agent() {
-    let stops: [(&str, Stops); 4] = [
-        ("cancel", |world, _| world.api.script(|script| script.cancel = true)),
-        ("pause", |world, _| world.api.script(|script| script.pause = true)),
-        ("lost lease", |world, _| world.api.script(|script| script.refuse("events", 409, "lease_lost"))),
-        ("SIGTERM", |_, runner| sigterm(runner)),
+    let cancelled = Some(FinishOutcome::Cancelled);
+    let stops: [(&str, Stops, Option<FinishOutcome>); 4] = [
+        ("cancel", |world, _| world.api.script(|script| script.cancel = true), cancelled),
+        ("pause", |world, _| world.api.script(|script| script.pause = true), None),
+        ("lost lease", |world, _| world.api.script(|script| script.refuse("events", 409, "lease_lost")), None),
+        ("SIGTERM", |_, runner| sigterm(runner), None),
     ];
     let agent = format!("{STAYS}; echo hello > greeting.txt; trap '' TERM; echo waiting; while :; do sleep 0.05; done");
-    for (what, stop) in stops {
+    for (what, stop, ends) in stops {
         let world = World::with_agent(&agent).await;
         let runner = without_namespace(&world);
         world.api.wait_for_text("waiting").await;
@@ -79,6 +82,10 @@ async fn no_process_survives_any_stop_of_an_unresponsive_agent() {
         let ran = end_of(runner).await;
         assert_eq!(ran.code, Some(if what == "SIGTERM" { 143 } else { 0 }), "{what}: {}", ran.log);
         assert_eq!((world.left_running(), world.head(BRANCH)), (vec![], None), "{what}");
+        let finish = world.api.finishes().pop();
+        assert_eq!(finish.as_ref().map(|finish| finish.outcome), ends, "{what}");
+        assert!(finish.is_none_or(|finish| finish.failure.is_none()), "{what}");
+        assert!(what == "SIGTERM" || world.worktrees().is_empty(), "{what}");
     }
 }
 
@@ -102,8 +109,7 @@ async fn time_and_disk_limits_end_a_running_check() {
     for (check, change, code) in cases {
         let world = with_checks(GREET, &[check], |_| ()).await;
         world.api.assign(change);
-        let ran = world.run().await;
-        assert_eq!((ran.code, world.api.failure()), (Some(0), code), "{}", ran.log);
+        assert_eq!(world.fails().await, code);
         assert_eq!((world.left_running(), world.head(BRANCH)), (vec![], None), "{code}");
     }
 }
@@ -132,8 +138,7 @@ async fn cancel_at_push_applies_and_pause_only_without_a_grant() {
 
     let world = World::with_agent(GREET).await;
     world.api.script(|script| script.at_push = Some(("pause", true)));
-    assert_eq!(world.run().await.code, Some(0));
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    world.completes().await;
     assert!(world.head(BRANCH).is_some() && world.api.yields().is_empty());
 }
 
@@ -185,43 +190,5 @@ async fn push_ends_with_the_lease_and_hides_its_token() {
     std::fs::write(world.outside("go"), "").unwrap();
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!((world.api.finishes(), world.head(BRANCH)), (vec![], None));
-    assert!(world.worktrees().is_empty());
-}
-
-#[tokio::test]
-async fn refused_finish_is_not_repeated() {
-    let world = World::with_agent(GREET).await;
-    world.api.script(|script| script.refuse("finish", 400, "bad_request"));
-    let ran = world.run().await;
-    assert!(ran.code.is_some_and(|code| code != 0 && code != 143), "{:?}: {}", ran.code, ran.log);
-    assert_eq!((world.api.finishes().len(), world.letters().len()), (1, 0));
-}
-
-#[tokio::test]
-async fn stopped_runner_leaves_its_finish_to_the_next_run() {
-    let world = World::with_agent(GREET).await;
-    world.api.script(|script| script.refuse("finish", 503, "busy"));
-    let runner = world.spawn(|_| ());
-    world.api.wait_for(|calls| calls.iter().any(|call| call.route == "finish")).await;
-    sigterm(&runner);
-    let ran = end_of(runner).await;
-    assert!(ran.code.is_some_and(|code| code != 0), "{:?}: {}", ran.code, ran.log);
-    assert_eq!(world.letters().len(), 1);
-}
-
-#[tokio::test]
-async fn kept_worktree_stays_until_the_next_run() {
-    let world = World::with_agent(GREET).await;
-    let ran = world
-        .run_with(|command| {
-            command.env("PULLYARD_KEEP_WORKTREE", "true");
-        })
-        .await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let [kept] = world.worktrees().try_into().unwrap();
-    assert_eq!(std::fs::read_to_string(kept.join("tree/greeting.txt")).unwrap(), "hello\n");
-    world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
-    world.api.assign(|job| job.attempt = 2);
-    assert_eq!(world.run().await.code, Some(0));
     assert!(world.worktrees().is_empty());
 }

@@ -10,6 +10,7 @@ use pullyard_demo_forge::{AccountKind, Remark, Role, User};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobKind, Replies};
 use pullyard_domain::marker::Marker;
+use pullyard_forge::Forge;
 use pullyard_protocol::attempt::{FinishOutcome, RevisedComment, RevisedReview, Revises};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -69,23 +70,24 @@ async fn prepared(work: Work) -> World {
     let world = World::with_agent(ROUNDS).await;
     if work == Work::Revision {
         assert_eq!(world.run().await.code, Some(0));
-        reviewed(&world).await;
+        let number = world.open_pull_request(BRANCH).await.unwrap().number;
+        reviewed(&world, &world.rest(), number).await;
     }
     world
 }
 
-/// Adds two review comments to the open pull request, and assigns a job that answers them.
-async fn reviewed(world: &World) {
-    let number = world.open_pull_request(BRANCH).await.unwrap().number;
+/// Adds two review comments to a pull request, and assigns a job that answers them. Returns the comments.
+pub(crate) async fn reviewed(world: &World, forge: &Forge, number: u64) -> Vec<u64> {
     let ann = User { login: "ann".into(), id: 8, token: "token-of-ann".into() };
     world.forge.add_user(ann, AccountKind::User).await.unwrap();
     world.forge.set_role(REPOSITORY, "ann", Role::Maintain).await.unwrap();
     let remarks = ["Red, please.", "Why?"].map(|words| Remark { path: "greeting.txt", line: 1, words });
     let review = world.forge.request_changes(REPOSITORY, number, "ann", "Please.", &remarks).await.unwrap();
-    let said = world.rest().comments(REPOSITORY, number).await.unwrap().found;
-    assert_eq!(said.len(), 2);
-    let comment = |id| RevisedComment { id, thread: id, path: "greeting.txt".into(), line: Some(1) };
-    let comments: Vec<RevisedComment> = said.iter().map(|said| comment(said.id)).collect();
+    let said = forge.comments(REPOSITORY, number).await.unwrap().found;
+    let threads: Vec<u64> = said.iter().map(|said| said.id).collect();
+    assert_eq!(threads.len(), 2);
+    let comment = |id: &u64| RevisedComment { id: *id, thread: *id, path: "greeting.txt".into(), line: Some(1) };
+    let comments = threads.iter().map(comment).collect();
     let head = world.head(BRANCH).unwrap();
     world.api.next_attempt(|job| {
         job.job = JobId::new(format!("job_{}", "b".repeat(26))).unwrap();
@@ -100,6 +102,7 @@ async fn reviewed(world: &World) {
             retries: Vec::new(),
         });
     });
+    threads
 }
 
 /// The end after a killed attempt and its successor.

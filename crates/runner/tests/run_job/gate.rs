@@ -2,6 +2,7 @@
 //!
 //! A call's number counts the calls of its name, so that other calls do not change it.
 
+use crate::api::broken;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -111,11 +112,7 @@ async fn passed(State(gate): State<Arc<Gate>>, method: Method, uri: Uri, headers
     let answer = gate.asked(method, &uri, headers, body).await;
     match breaks {
         Some(Breaks::KilledAfter) => gate.held().await,
-        Some(Breaks::Lost) => {
-            // Send the head of an answer, then break the connection.
-            let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);
-            (StatusCode::OK, Body::from_stream(broken)).into_response()
-        }
+        Some(Breaks::Lost) => broken(),
         Some(Breaks::KilledBefore | Breaks::Refused) | None => answer,
     }
 }

@@ -95,11 +95,7 @@ async fn end(world: &World) -> End {
 async fn undisturbed() -> (Vec<String>, End) {
     let world = World::with_agent(AGENT).await;
     let path = numbered(&world, 0);
-    let ran = world
-        .run_with(|command| {
-            command.env("PATH", path);
-        })
-        .await;
+    let ran = world.run_under("PATH", path).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let calls = std::fs::read_to_string(calls_of(&world)).unwrap();
     (calls.lines().map(str::to_owned).collect(), end(&world).await)

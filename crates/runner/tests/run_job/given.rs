@@ -4,7 +4,7 @@ use crate::api::{BOOTSTRAP, LEASE};
 use crate::checks::with_checks;
 use crate::rests::{commands, on_another_machine, resumes, unpacked};
 use crate::revise::under_review;
-use crate::world::{BRANCH, TOKEN, World, end_of};
+use crate::world::{BRANCH, TOKEN, World};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{FinishOutcome, Resume};
 use serde_json::json;
@@ -24,8 +24,7 @@ async fn secrets_of_an_attempt_are_redacted_everywhere() {
     let all = [("bootstrap", BOOTSTRAP), ("lease", LEASE), ("line", line), ("model", model), ("forge", TOKEN)];
     let says = all.map(|(what, secret)| format!("echo '{what} {secret}'")).join("; ");
     world.api.assign(|job| commands(job, &format!("cat > /dev/null; {says}; exit 3")));
-    let ran = world.run().await;
-    assert_eq!((ran.code, world.api.failure()), (Some(0), "agent_failed"), "{}", ran.log);
+    assert_eq!(world.fails().await, "agent_failed");
     let (texts, left) = (world.api.texts(), world.left());
     assert!(left.iter().any(|(to, _)| to == "agent-output.jsonl"));
     for (what, secret) in all {
@@ -41,9 +40,7 @@ async fn replies_to_reviewers_contain_no_secret() {
     let words = format!(r#"{{"12":"It is {TOKEN} and {SHAPE} by now"}}"#);
     let script = format!("mkdir .pullyard; echo hello > greeting.txt; echo '{words}' > .pullyard/replies.json");
     let (world, desk) = under_review(&script).await;
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    world.completes().await;
     let said = desk.replies(12).join("\n");
     assert!(said.contains("It is [redacted] and [redacted] by now"), "{said}");
 }
@@ -56,10 +53,7 @@ async fn replies_in_a_checkpoint_contain_no_secret() {
          echo waiting; while :; do sleep 0.05; done"
     ))
     .await;
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    world.api.script(|script| script.pause = true);
-    assert_eq!(end_of(runner).await.code, Some(0));
+    world.pauses().await;
     let kept = unpacked(&world.api.kept("checkpoint.tar.zst").unwrap());
     assert_eq!(kept.keys().collect::<Vec<_>>(), ["about.json", "replies.json", "work.patch"]);
     assert_eq!(String::from_utf8_lossy(&kept["replies.json"]).trim(), words.replace(TOKEN, "[redacted]"));
@@ -79,33 +73,10 @@ async fn replies_in_a_checkpoint_contain_no_secret() {
 async fn stored_setup_output_contains_no_secret() {
     let setup = vec![format!("echo {TOKEN}")];
     let world = with_checks("cat > /dev/null; echo hello > greeting.txt", &[], |all| all.setup.commands = setup).await;
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    world.completes().await;
     let output = String::from_utf8(world.api.kept("setup-output.txt").unwrap()).unwrap();
     assert_eq!(output, "$ echo [redacted]\n[redacted]\n\n");
 }
-
-const OF_THE_MACHINE: [&str; 18] = [
-    "USER",
-    "LOGNAME",
-    "MAIL",
-    "EDITOR",
-    "SSH_AUTH_SOCK",
-    "DBUS_SESSION_BUS_ADDRESS",
-    "XDG_CONFIG_HOME",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "GITHUB_TOKEN",
-    "NPM_TOKEN",
-    "ANTHROPIC_API_KEY",
-    "OPENAI_API_KEY",
-    "NODE_EXTRA_CA_CERTS",
-    "GIT_AUTHOR_NAME",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_INDEX_FILE",
-];
 
 #[tokio::test]
 async fn commands_inherit_no_variables_of_the_machine() {
@@ -115,7 +86,9 @@ async fn commands_inherit_no_variables_of_the_machine() {
     world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = vec![setup]);
     let ran = world
         .run_with(|command| {
-            command.envs(OF_THE_MACHINE.map(|name| (name, "/planted/by-the-machine")));
+            let names = "USER SSH_AUTH_SOCK AWS_SECRET_ACCESS_KEY GITHUB_TOKEN OPENAI_API_KEY GIT_AUTHOR_NAME \
+                         GIT_OBJECT_DIRECTORY GIT_INDEX_FILE";
+            command.envs(names.split_whitespace().map(|name| (name, "/planted/by-the-machine")));
             // The runner calls only this machine, so the proxy is unused.
             command.env("https_proxy", "http://planted.invalid:1").env("NO_PROXY", "planted.invalid");
         })
@@ -139,8 +112,7 @@ async fn session_variable_names_the_session_or_the_job() {
             let session = session.map(str::to_owned);
             job.resume = Some(Resume { agent: None, session, read: 0, policy: Policy::Prefer, inputs: Vec::new() });
         });
-        assert_eq!(world.run().await.code, Some(0));
-        assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+        world.completes().await;
         let told = std::fs::read_to_string(world.outside("session")).unwrap();
         assert_eq!(told, session.unwrap_or(job.as_str()));
     }

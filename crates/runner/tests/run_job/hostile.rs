@@ -1,7 +1,7 @@
 //! Tests hostile repositories and agents.
 
+use crate::protected::ran_in;
 use crate::world::{BRANCH, World};
-use pullyard_protocol::attempt::FinishOutcome;
 
 #[tokio::test]
 async fn agent_link_out_of_the_repository_is_not_started() {
@@ -14,21 +14,13 @@ async fn agent_link_out_of_the_repository_is_not_started() {
     let target = world.dir.path().join("target");
     std::fs::write(&target, world.outside("evil.sh").to_str().unwrap()).unwrap();
     let link = world.git_line(&["hash-object", "-w", target.to_str().unwrap()]);
-    let entries = world.dir.path().join("entries");
-    std::fs::write(&entries, format!("120000 blob {link}\tagent.sh\n")).unwrap();
-    let made = std::process::Command::new("git")
-        .arg("--git-dir")
-        .arg(&world.repository.git_dir)
-        .arg("mktree")
-        .stdin(std::fs::File::open(&entries).unwrap())
-        .output()
-        .unwrap();
-    let tree = String::from_utf8_lossy(&made.stdout).trim().to_owned();
+    world.git_line(&["read-tree", "main"]);
+    world.git_line(&["update-index", "--add", "--cacheinfo", &format!("120000,{link},agent.sh")]);
+    let tree = world.git_line(&["write-tree"]);
     let commit = world.git_line(&["commit-tree", &tree, "-m", "A link"]);
     world.git_line(&["update-ref", "refs/heads/main", &commit]);
 
-    assert_eq!(world.run().await.code, Some(0));
-    assert_eq!(world.api.failure(), "agent_missing");
+    assert_eq!(world.fails().await, "agent_missing");
     assert!(world.api.texts().contains("leads out of the repository"), "{}", world.api.texts());
     assert!(!world.outside("pwned").exists());
 }
@@ -59,10 +51,7 @@ async fn planted_hooks_and_git_settings_are_not_run() {
            echo hello > greeting.txt"#,
     )
     .await;
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let finish = world.api.finish();
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    world.completes().await;
     assert!(!world.outside("pwned").exists(), "a planted program ran");
     assert_eq!(world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
     // An inner repository is committed as files, not as a link to an unknown commit.
@@ -71,14 +60,8 @@ async fn planted_hooks_and_git_settings_are_not_run() {
 
 #[tokio::test]
 async fn repository_filter_is_not_run_at_checkout() {
-    let world = World::with_agent("echo hello > greeting.txt").await;
-    let files = [(".gitattributes", "*.sh filter=lfs\n", false), ("agent.sh", "#!/bin/sh\necho hi > new.txt\n", true)];
-    let repository = world.forge.create_repository("acme/filtered", "main", &files).await.unwrap();
-    world.api.assign(|job| {
-        job.repository.clone_url = repository.clone_url.clone();
-        job.repository.name = pullyard_domain::id::RepositoryName::new("acme/filtered").unwrap();
-    });
-    assert_eq!(world.run().await.code, Some(0));
+    let files = [(".gitattributes", "*.sh filter=lfs\n", false)];
+    let world = ran_in("acme/filtered", &files, "echo hi > new.txt").await;
     assert_eq!(world.api.finish().result.unwrap().files, 1);
 }
 

@@ -1,18 +1,12 @@
-//! Tests a runner that is killed while it fetches, sets up, checks or pushes. The next attempt does the work once.
+//! Tests a runner that is killed while it checks or pushes. The next attempt does the work once.
 //! `stops` covers kills during the agent's work.
 
 use crate::checks::with_checks;
 use crate::plane::appears;
 use crate::publish::hook;
 use crate::world::{BRANCH, World};
-use pullyard_domain::checks::{Checks, JobCommands, Setup};
-use pullyard_domain::commands::CommandPolicy;
-use pullyard_protocol::attempt::FinishOutcome;
 use std::path::Path;
 use std::time::Duration;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,10 +23,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 
 async fn is_done_once_by_the_next(world: &World, asked: usize) {
     world.api.assign(|job| job.attempt = 2);
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let finish = world.api.finish();
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
+    let finish = world.completes().await;
     assert_eq!(Some(finish.result.unwrap().head), world.head(BRANCH));
     assert_eq!(world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
     assert_eq!(world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
@@ -47,61 +38,6 @@ async fn is_done_once_by_the_next(world: &World, asked: usize) {
 fn waits(world: &World, name: &str) -> String {
     let (begun, go) = (world.outside(name), world.outside("go"));
     format!("echo > {}; while [ ! -e {} ]; do sleep 0.05; done", begun.display(), go.display())
-}
-
-/// Puts a gate before the forge that holds calls until it opens. Returns the switch and the number of held calls.
-async fn behind_a_gate(world: &World) -> (watch::Sender<bool>, watch::Receiver<u32>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let ours = listener.local_addr().unwrap().to_string();
-    let url = world.repository.clone_url.clone();
-    let forge = url.split('/').nth(2).unwrap().to_owned();
-    world.api.assign(|job| job.repository.clone_url = url.replacen(&forge, &ours, 1));
-    let (open, is_open) = watch::channel(false);
-    let (waits, waiting) = watch::channel(0);
-    tokio::spawn(async move {
-        while let Ok((mut call, _)) = listener.accept().await {
-            let (mut is_open, forge) = (is_open.clone(), forge.clone());
-            if !*is_open.borrow() {
-                waits.send_modify(|count| *count += 1);
-                tokio::spawn(async move { is_open.wait_for(|open| *open).await.map(|_| drop(call)) });
-                continue;
-            }
-            tokio::spawn(async move {
-                let mut forge = TcpStream::connect(forge).await?;
-                copy_bidirectional(&mut call, &mut forge).await
-            });
-        }
-    });
-    (open, waiting)
-}
-
-#[tokio::test]
-async fn kill_during_fetch_leaves_a_usable_mirror() {
-    let world = World::with_agent(GREET).await;
-    let (open, mut waiting) = behind_a_gate(&world).await;
-    let mut runner = world.spawn(|_| ());
-    timeout(PATIENCE, waiting.wait_for(|count| *count > 0)).await.unwrap().unwrap();
-    runner.kill().await.unwrap();
-    assert_eq!(world.api.statuses(), ["preparing"]);
-    open.send_replace(true);
-    // Git ends with its connection.
-    until("git goes on without its runner", || world.left_running().is_empty()).await;
-    is_done_once_by_the_next(&world, 1).await;
-}
-
-#[tokio::test]
-async fn kill_during_setup_leaves_no_process() {
-    let world = World::with_agent(GREET).await;
-    let setup = Setup { commands: vec![waits(&world, "begun")], ..Setup::default() };
-    let commands = JobCommands { policy: CommandPolicy::Unrestricted, setup, checks: Checks::default() };
-    world.api.assign(|job| job.commands = Some(commands));
-    let mut runner = world.spawn(|_| ());
-    appears(&world.outside("begun")).await;
-    runner.kill().await.unwrap();
-    assert_eq!(world.api.statuses(), ["preparing"]);
-    // The next attempt has another setup command, which ends.
-    world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = vec!["true".into()]);
-    is_done_once_by_the_next(&world, 1).await;
 }
 
 #[tokio::test]

@@ -37,7 +37,6 @@ mod required;
 mod rests;
 mod resumes;
 mod review_desk;
-mod review_loop;
 mod revise;
 mod secrets;
 mod sessions;

@@ -10,12 +10,6 @@ fn changed(world: &World) -> String {
     world.git_line(&["diff", "--name-status", "main", BRANCH])
 }
 
-async fn completes(world: &World) {
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
-}
-
 #[tokio::test]
 async fn worktrees_clones_and_submodules_are_left_out_and_named() {
     let world = World::with_agent(
@@ -28,7 +22,7 @@ async fn worktrees_clones_and_submodules_are_left_out_and_named() {
          echo hello > greeting.txt",
     )
     .await;
-    completes(&world).await;
+    world.completes().await;
     assert_eq!(changed(&world), "A\tbegun/mine.txt\nA\tgreeting.txt");
     assert!(!world.git_line(&["ls-tree", "-r", BRANCH]).contains("160000"), "a gitlink");
     let trees = ["apart", "deep/sub/tree", "lib", "own"].map(|folder| format!("`{folder}`, another working tree"));
@@ -64,7 +58,7 @@ async fn nested_repositories_are_hidden_from_checks_and_restored() {
     // A link in place of a parent folder must not redirect the restore.
     let check = "[ ! -e deep/sub/tree ] || exit 5; [ -e work.txt ] || { rm -r deep; ln -s @DIR@ deep; exit 4; }";
     let world = with_checks(agent, &[check], |all| all.checks.repair = true).await;
-    completes(&world).await;
+    world.completes().await;
     assert_eq!(changed(&world), "A\tgreeting.txt\nA\twork.txt");
     assert_eq!(world.file(BRANCH, "work.txt").as_deref(), Some("work\n"));
     assert_eq!(world.api.texts().matches("Left out of the commit").count(), 1, "{}", world.api.texts());
@@ -90,29 +84,6 @@ async fn nested_git_file_over_tracked_files_is_committed_as_work() {
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
     assert_eq!(changed(&world), "M\ttests/a.sh");
     assert!(!world.api.texts().contains("Left out"), "{}", world.api.texts());
-    // A worktree in place of a file. Leaving it out would hide it from checks but not from the commit.
-    let agent =
-        "cat > /dev/null; rm README.md; git worktree add -q README.md 2>&1 || exit 9; echo hello > greeting.txt";
-    let world = with_checks(agent, &["[ -e README.md ]"], |_| ()).await;
-    completes(&world).await;
-    let files = "README.md/README.md\nREADME.md/agent.sh\nagent.sh\ngreeting.txt";
-    assert_eq!(world.git_line(&["ls-tree", "-r", "--name-only", BRANCH]), files);
-}
-
-#[tokio::test]
-async fn more_nested_repositories_than_arguments_are_left_out() {
-    // The names have 2.6 MB in total.
-    let world = World::with_agent(
-        "part=$(printf '%0240d' 0); at=many
-         for level in 1 2 3 4 5 6 7 8 9 10 11 12; do at=\"$at/$part\"; done
-         mkdir -p \"$at\"; n=0; echo hello > greeting.txt
-         ( cd \"$at\" || exit 9
-           while [ $n -lt 900 ]; do mkdir $n; echo 'gitdir: /nowhere/worktrees/x' > $n/.git; n=$((n + 1)); done )",
-    )
-    .await;
-    completes(&world).await;
-    assert_eq!(changed(&world), "A\tgreeting.txt");
-    assert!(world.api.texts().contains("another working tree; and 880 more."), "{}", world.api.texts());
 }
 
 #[tokio::test]
@@ -126,7 +97,7 @@ async fn branch_checked_out_elsewhere_does_not_block_later_jobs() {
          cat .git/refs/remotes/origin/main >> @DIR@/bases; echo hello > greeting.txt",
     )
     .await;
-    completes(&world).await;
+    world.completes().await;
     let older = world.git_line(&["rev-parse", &format!("{BRANCH}^")]);
     let newer = world.commit_on("main", "Meanwhile");
     world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);

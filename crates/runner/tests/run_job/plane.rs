@@ -1,10 +1,11 @@
 //! A scripted control plane for a self-hosted runner, and the daemon under test. It gives each claim its job, records
 //! every call, and fails on request.
 
+use crate::api::{broken, problem};
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use nix::sys::signal::{Signal, kill};
@@ -194,15 +195,9 @@ fn said(inner: &Inner, route: &'static str, headers: &HeaderMap, body: &Value) -
     };
     if let Some(left) = script.lose.get_mut(route).filter(|left| **left > 0) {
         *left -= 1;
-        let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);
-        return Response::builder().status(StatusCode::OK).body(Body::from_stream(broken)).unwrap();
+        return broken();
     }
     axum::Json(said).into_response()
-}
-
-fn problem(status: u16, code: &str) -> Response {
-    let body = json!({ "type": "about:blank", "title": "No", "status": status, "code": code, "detail": "No." });
-    (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
 }
 
 pub(crate) struct Machine {
@@ -237,6 +232,12 @@ impl Machine {
 
     pub(crate) fn daemon(&self) -> Daemon {
         self.daemon_with(|_| ())
+    }
+
+    pub(crate) fn daemon_args(&self, args: &[&str]) -> Daemon {
+        self.daemon_with(|command| {
+            command.args(args);
+        })
     }
 
     /// `pullyard-runner start`, with three slots unless changed.

@@ -42,9 +42,7 @@ fn leaves_a_mark(world: &World) {
 /// Runs to a success, with a short time limit for the push.
 async fn completes(world: &World) {
     world.api.script(|script| script.push_for_secs = Some(60));
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
+    world.completes().await;
     assert!(!world.outside("pwned").exists(), "a planted program ran");
     assert_eq!(world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
 }
@@ -108,22 +106,6 @@ async fn pipes_left_as_git_attributes_and_ignores_do_not_block() {
 }
 
 #[tokio::test]
-async fn settings_planted_by_setup_hide_no_change_of_the_agent() {
-    for plant in [
-        "mkdir -p ../git/info; echo '*' > ../git/info/exclude",
-        "git --git-dir=../git --work-tree=. update-index --skip-worktree README.md",
-        "git --git-dir=../git --work-tree=. update-index --assume-unchanged README.md",
-    ] {
-        let world = with_checks(&format!("{GREET}; echo changed >> README.md"), &[], |_| ()).await;
-        let lines = ["echo made > made.txt", plant].map(str::to_owned);
-        world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = lines.to_vec());
-        completes(&world).await;
-        assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\nchanged\n"), "{plant}");
-        assert_eq!(world.file(BRANCH, "made.txt"), None, "{plant}");
-    }
-}
-
-#[tokio::test]
 async fn unchanged_file_is_not_rewritten_after_setup() {
     let agent = format!("{GREET}; [ -z \"$(find README.md -newermt 2021-01-01)\" ] || exit 9");
     let world = with_checks(&agent, &[], |_| ()).await;
@@ -139,11 +121,7 @@ async fn check_cannot_choose_the_signing_program() {
     leaves_a_mark(&world);
     let path = signer(&world);
     world.api.script(|script| script.signing_key = Some(SIGNING_KEY.into()));
-    let ran = world
-        .run_with(|command| {
-            command.env("PATH", path);
-        })
-        .await;
+    let ran = world.run_under("PATH", path).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
     assert!(!world.outside("pwned").exists(), "the check's program received the key");
@@ -190,11 +168,7 @@ async fn secret_hidden_by_a_replace_ref_is_found() {
             ),
         );
     });
-    let ran = world
-        .run_with(|command| {
-            command.env("SOME_MODEL_KEY", SECRET);
-        })
-        .await;
+    let ran = world.run_under("SOME_MODEL_KEY", SECRET).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!((world.api.failure(), world.head(BRANCH)), ("secret_in_change", None), "{}", ran.log);
 }
@@ -208,25 +182,6 @@ async fn planted_attributes_do_not_change_committed_content() {
     .await;
     completes(&world).await;
     assert_eq!(world.file(BRANCH, "crlf.txt").as_deref(), Some("a\r\n"));
-}
-
-#[tokio::test]
-async fn hooks_of_git_templates_are_not_installed() {
-    let world = World::with_agent(
-        "ls -A .git/hooks ../git/hooks ../../../mirrors/*/hooks > @DIR@/hooks 2> /dev/null; echo hello > greeting.txt",
-    )
-    .await;
-    let hooks = world.outside("template/hooks");
-    std::fs::create_dir_all(&hooks).unwrap();
-    std::fs::write(hooks.join("pre-push"), "#!/bin/sh\nexit 1\n").unwrap();
-    let ran = world
-        .run_with(|command| {
-            command.env("GIT_TEMPLATE_DIR", world.outside("template"));
-        })
-        .await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
-    assert_eq!(std::fs::read_to_string(world.outside("hooks")).unwrap(), "");
 }
 
 #[tokio::test]
@@ -249,19 +204,11 @@ fn has_submodule(world: &World) -> String {
     let modules = world.outside("gitmodules");
     std::fs::write(&modules, format!("[submodule \"sub\"]\n\tpath = sub\n\turl = \"{evil}\"\n")).unwrap();
     let modules = world.git_line(&["hash-object", "-w", modules.to_str().unwrap()]);
-    let files = world.git_line(&["ls-tree", "main"]);
-    let entries = world.outside("entries");
-    let added = format!("100644 blob {modules}\t.gitmodules\n160000 commit {commit}\tsub\n");
-    std::fs::write(&entries, format!("{files}\n{added}")).unwrap();
-    let made = std::process::Command::new("git")
-        .arg("--git-dir")
-        .arg(&world.repository.git_dir)
-        .arg("mktree")
-        .stdin(std::fs::File::open(&entries).unwrap())
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let tree = String::from_utf8_lossy(&made.stdout).trim().to_owned();
+    world.git_line(&["read-tree", "main"]);
+    for entry in [format!("100644,{modules},.gitmodules"), format!("160000,{commit},sub")] {
+        world.git_line(&["update-index", "--add", "--cacheinfo", &entry]);
+    }
+    let tree = world.git_line(&["write-tree"]);
     let main = world.git_line(&["commit-tree", &tree, "-m", "A submodule"]);
     world.git_line(&["update-ref", "refs/heads/main", &main]);
     commit
@@ -331,28 +278,11 @@ async fn replaced_mirror_fails_the_job_and_is_created_again() {
              at=$(find @DIR@/moved/ -type d -name pack); mkfifo \"$at/multi-pack-index\"; }}"
         ))
         .await;
-        let ran = world.run().await;
-        assert_eq!(ran.code, Some(0), "{}", ran.log);
-        assert_eq!((world.api.failure(), world.head(BRANCH)), ("workspace_failed", None), "{}", ran.log);
+        assert_eq!((world.fails().await, world.head(BRANCH)), ("workspace_failed", None));
         let words = world.api.finish().failure.unwrap().sentence();
         assert!(words.contains("folder `objects` was taken away or leads"), "{words}");
         is_done_anew(&world).await;
     }
-}
-
-#[tokio::test]
-async fn too_deep_folders_fail_the_job() {
-    let world = World::with_agent(
-        "part=$(printf '%0240d' 0); n=0; echo hello > greeting.txt
-         ( while [ $n -lt 17 ]; do mkdir $part && cd -P ./$part || break; n=$((n + 1)); done )",
-    )
-    .await;
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!((world.api.failure(), world.head(BRANCH)), ("workspace_failed", None), "{}", ran.log);
-    let failure = world.api.finish().failure.unwrap();
-    assert!(failure.sentence().contains("folders in the worktree are too deep"), "{}", failure.sentence());
-    assert!(failure.help().contains("or files left in the folder"), "{}", failure.help());
 }
 
 #[tokio::test]
@@ -411,9 +341,7 @@ async fn link_in_place_of_a_runner_folder_fails_the_job() {
         let checked = with_checks(GREET, &[&plant], |_| ()).await;
         let mended = with_checks(GREET, &[&format!("{plant}; exit 4")], |all| all.checks.repair = true).await;
         for world in [agent, checked, mended] {
-            let ran = world.run().await;
-            assert_eq!(ran.code, Some(0), "{}", ran.log);
-            assert_eq!((world.api.failure(), world.head(BRANCH)), ("workspace_failed", None), "{}", ran.log);
+            assert_eq!((world.fails().await, world.head(BRANCH)), ("workspace_failed", None));
             let words = world.api.finish().failure.unwrap().sentence();
             assert!(words.contains(&format!("folder `{folder}` was taken away or leads elsewhere")), "{words}");
             assert_eq!(std::fs::read_to_string(world.outside("other/theirs.txt")).unwrap(), "theirs\n");

@@ -4,12 +4,11 @@ use crate::api::Api;
 use crate::checks::{pull_request, with_checks};
 use crate::git_points::before_git;
 use crate::planted::{SIGNING_KEY, signer};
-use crate::publish::hook;
+use crate::publish::{hook, of_a_runner};
 use crate::revise::under_review;
 use crate::world::{BRANCH, Ran, TOKEN, WAIT, World, end_of};
 use axum::http::StatusCode;
 use axum::{Json, Router};
-use pullyard_forge::NewPullRequest;
 use pullyard_protocol::attempt::{Continues, FinishOutcome};
 use serde_json::json;
 use std::ffi::OsString;
@@ -29,9 +28,7 @@ fn is_signed(world: &World, commit: &str) -> bool {
 }
 
 async fn goes_on_with(world: &World, branch: &str) -> u64 {
-    let (title, head, base) = ("T".into(), branch.to_owned(), "main".into());
-    let new = NewPullRequest { title, body: String::new(), head, base, draft: false };
-    let number = world.rest().create_pull_request("acme/app", &new).await.unwrap().number;
+    let number = world.opens(branch).await.number;
     world.api.assign(|job| job.continues = Some(Continues { number, branch: branch.into() }));
     number
 }
@@ -83,7 +80,10 @@ async fn only_the_rebased_commit_is_signed() {
 async fn adopted_twin_commit_does_not_quote_this_attempts_agent() {
     let world = World::with_agent(&format!("{WAIT}; echo 'I greet.'")).await;
     let job = world.api.assignment().job;
-    world.api.assign(|job| job.attempt = 2);
+    world.api.assign(|job| {
+        job.attempt = 2;
+        job.pull_request.body = of_a_runner("command");
+    });
     let ours = format!("APP-17: Greet\n\nPullyard-Job: {job}/1");
     let pushed = world.meanwhile(async || world.commit_on(BRANCH, &ours)).await;
     let finish = world.api.finish();
@@ -92,7 +92,9 @@ async fn adopted_twin_commit_does_not_quote_this_attempts_agent() {
     assert_ne!(made, pushed, "the record names the twin's commit");
     assert!(world.api.texts().contains("I greet."));
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
+    assert!(body.starts_with(&of_a_runner("command")), "{body}");
     assert!(!body.contains("I greet.") && !body.contains("last words"), "{body}");
+    assert_eq!(world.head(BRANCH), Some(pushed));
 }
 
 #[tokio::test]
@@ -115,8 +117,7 @@ async fn changed_base_of_a_pull_request_is_used() {
     let (world, desk) = under_review(agent).await;
     let release = world.commit_on("release", "Release");
     desk.desk().base = "release".into();
-    ran(&world).await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    world.completes().await;
     let refs = std::fs::read_to_string(world.outside("refs")).unwrap();
     assert_eq!(refs, format!("refs/remotes/origin/release {release}\n"));
 }
@@ -147,20 +148,12 @@ async fn undecided_push_is_tried_four_times() {
     }
 }
 
-/// A hook script that pushes another commit on top of this branch.
-fn pushes_on_top(branch: &str) -> String {
+/// A hook script that pushes another commit on top of the job's branch.
+fn pushes_on_top() -> String {
     format!(
         "export GIT_AUTHOR_NAME=S GIT_AUTHOR_EMAIL=s@example.com GIT_COMMITTER_NAME=S GIT_COMMITTER_EMAIL=s@example.com\n\
-         git update-ref refs/heads/{branch} $(git commit-tree {branch}^{{tree}} -p {branch} -m Quicker)"
+         git update-ref refs/heads/{BRANCH} $(git commit-tree {BRANCH}^{{tree}} -p {BRANCH} -m Quicker)"
     )
-}
-
-/// A forge that accepts a push, gets another commit on top, and never answers.
-fn taken_below_another(world: &World, branch: &str) {
-    let over = world.outside("over").display().to_string();
-    let script = format!("{}\nwhile [ ! -e {over} ]; do sleep 0.05; done", pushes_on_top(branch));
-    hook(world, "post-receive", &script);
-    world.api.script(|script| script.push_for_secs = Some(50));
 }
 
 /// Runs a job whose first fetch of the branch fails; `first` is shell code before each git call.
@@ -173,19 +166,20 @@ async fn run_where_a_fetch_fails_once(world: &World, first: impl FnOnce(&str) ->
             first(git)
         )
     });
-    world
-        .run_with(|command| {
-            command.env("PATH", path);
-        })
-        .await
+    world.run_under("PATH", path).await
 }
 
 #[tokio::test]
 async fn failed_fetch_does_not_end_the_search_for_a_push() {
     let world = World::with_agent(GREET).await;
-    taken_below_another(&world, BRANCH);
+    // The forge accepts the push, gets another commit on top, and never answers.
+    let over = world.outside("over");
+    let script = format!("{}\nwhile [ ! -e {} ]; do sleep 0.05; done", pushes_on_top(), over.display());
+    hook(&world, "post-receive", &script);
+    world.api.script(|script| script.push_for_secs = Some(40));
     let ran = run_where_a_fetch_fails_once(&world, |_| String::new()).await;
-    std::fs::write(world.outside("over"), "").unwrap();
+    std::fs::write(over, "").unwrap();
+    assert!(ran.log.contains("push timed out"), "{}", ran.log);
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert!(ran.log.contains("cannot read the branch: git fetch: fatal: Could not resolve host"), "{}", ran.log);
     let finish = world.api.finish();
@@ -198,7 +192,7 @@ async fn failed_fetch_does_not_end_the_search_for_a_push() {
 #[tokio::test]
 async fn failed_fetch_after_a_broken_answer_is_retried() {
     let world = World::with_agent(GREET).await;
-    hook(&world, "post-receive", &pushes_on_top(BRANCH));
+    hook(&world, "post-receive", &pushes_on_top());
     let breaks_off = |git: &str| {
         format!("if [ \"$1\" = push ]; then '{git}' \"$@\"; echo 'fatal: the remote end hung up' >&2; exit 128; fi\n")
     };
@@ -212,23 +206,6 @@ async fn failed_fetch_after_a_broken_answer_is_retried() {
 }
 
 #[tokio::test]
-async fn rebased_push_is_found_below_later_commits() {
-    let world = World::with_agent(WAIT).await;
-    world.commit_on("feature", "Earlier work");
-    goes_on_with(&world, "feature").await;
-    taken_below_another(&world, "feature");
-    let theirs = world.meanwhile(async || world.commit_on("feature", "Meanwhile")).await;
-    std::fs::write(world.outside("over"), "").unwrap();
-    let finish = world.api.finish();
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
-    assert_eq!(world.git_line(&["rev-parse", "feature~2"]), theirs);
-    // The record names the pushed commit, not the one before the rebase.
-    let pushed = world.git_line(&["rev-parse", "feature^"]);
-    assert_eq!(finish.work.and_then(|work| work.commit), Some(pushed));
-    assert_eq!(finish.result.map(|result| result.head), world.head("feature"));
-}
-
-#[tokio::test]
 async fn adopted_work_is_not_set_up_or_checked_again() {
     let world = with_checks("touch @DIR@/agent", &["touch @DIR@/checked"], |_| ()).await;
     let job = world.api.assignment().job;
@@ -238,8 +215,7 @@ async fn adopted_work_is_not_set_up_or_checked_again() {
         job.attempt = 2;
         job.commands.as_mut().unwrap().setup.commands = vec![set_up];
     });
-    ran(&world).await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    world.completes().await;
     for file in ["agent", "checked", "set-up"] {
         assert!(!world.outside(file).exists(), "{file}");
     }
@@ -279,8 +255,7 @@ async fn commit_of_the_job_in_the_base_is_not_adopted() {
     let earlier = world.commit_on("feature", "Earlier work");
     goes_on_with(&world, "feature").await;
     world.api.assign(|job| job.attempt = 2);
-    ran(&world).await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    world.completes().await;
     assert_eq!(world.git_line(&["rev-parse", "feature^"]), earlier);
     assert_eq!(world.file("feature", "greeting.txt").as_deref(), Some("hello\n"));
 }

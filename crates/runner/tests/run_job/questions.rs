@@ -41,8 +41,7 @@ async fn question_file_yields_and_the_answer_resumes_the_session() {
         let (agent, session) = (told.agent, told.session);
         job.resume = Some(Resume { agent, session, read: told.inputs, policy: Policy::Require, inputs });
     });
-    let finish = machine.run().await;
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    machine.completes().await;
     assert!(machine.starts()[1].contains(&RESUMES.to_owned()));
     assert!(prompts(&machine)[1].contains("ana answered your question:\\n> The empty one."), "{:?}", prompts(&machine));
     assert_eq!(machine.world.file(BRANCH, "half.txt").as_deref(), Some("half\nhalf\n"));
@@ -97,21 +96,12 @@ async fn command_agent_may_ask_by_file() {
 #[tokio::test]
 async fn committed_empty_or_linked_question_files_are_ignored() {
     let world = World::with_agent("echo hello > greeting.txt").await;
-    let planted = world.outside("planted");
-    std::fs::write(&planted, "Do you send me your keys?").unwrap();
-    let blob = world.git_line(&["hash-object", "-w", planted.to_str().unwrap()]);
-    world.git_line(&["read-tree", "main"]);
-    world.git_line(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},.pullyard/question.md")]);
-    let tree = world.git_line(&["write-tree"]);
-    let commit = world.git_line(&["commit-tree", &tree, "-p", "main", "-m", "Planted"]);
-    world.git_line(&["update-ref", "refs/heads/main", &commit]);
-    assert_eq!(world.run().await.code, Some(0));
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    write_on(&world, "main", ".pullyard/question.md", "Do you send me your keys?");
+    world.completes().await;
 
     for leaves in ["printf ' \\n' > .pullyard/question.md", "ln -s /etc/hostname .pullyard/question.md"] {
         let world = World::with_agent(&format!("echo hello > greeting.txt; mkdir .pullyard; {leaves}")).await;
-        assert_eq!(world.run().await.code, Some(0));
-        assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{leaves}");
+        world.completes().await;
         assert!(world.api.yields().is_empty(), "{leaves}");
         assert_eq!(world.file(BRANCH, ".pullyard/question.md"), None, "{leaves}");
     }

@@ -7,7 +7,7 @@ use pullyard_domain::checks::{FailedChecksPolicy, JobCommands};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobKind;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
-use pullyard_protocol::attempt::{Continues, FinishOutcome, Revises};
+use pullyard_protocol::attempt::{Continues, Revises};
 
 const REPOSITORY: &str = "acme/app";
 const ROUNDS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
@@ -43,11 +43,7 @@ fn revises(world: &World, number: u64, name: &str) {
 }
 
 async fn done(world: &World) -> u64 {
-    let ran = world.run().await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let finish = world.api.finish();
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
-    finish.result.unwrap().pull_request.number
+    world.completes().await.result.unwrap().pull_request.number
 }
 
 async fn text(world: &World, number: u64) -> String {
@@ -141,36 +137,12 @@ async fn text_without_our_markers_is_not_changed() {
 }
 
 #[tokio::test]
-async fn later_attempt_completes_the_text_and_repeats_nothing() {
-    let (world, number) = opened(ROUNDS).await;
-    revises(&world, number, "b");
-    let job = world.api.assignment().job;
-    // The first attempt died after its push.
-    let pushed = world.commit_on(BRANCH, &format!("Revise it\n\nPullyard-Job: {job}/1\nPullyard-Agent: codex"));
-    world.api.assign(|job| job.attempt = 2);
-    done(&world).await;
-    let said = text(&world, number).await;
-    let newest = format!("\n## The newest work\n\nCommit {} (agent: codex).\n\n<!--", &pushed[..10]);
-    assert!(said.contains(&newest) && !said.contains("## Checks"), "{said}");
-
-    // The second attempt's finish is lost too, and a third finds its text.
-    revises(&world, number, "c");
-    done(&world).await;
-    let said = text(&world, number).await;
-    assert!(said.contains("Round 2."), "{said}");
-    world.api.next_attempt(|_| ());
-    done(&world).await;
-    assert_eq!(text(&world, number).await, said);
-}
-
-#[tokio::test]
 async fn refused_text_change_does_not_fail_the_job() {
     let (world, number) = opened(ROUNDS).await;
     let before = text(&world, number).await;
     for (name, fault, because) in [
         ("b", Fault::status(403), "failed to get permission for the text of pull request"),
-        ("c", Fault::status(422), "failed to get the request accepted: "),
-        ("d", Fault::too_many(60), "failed to call "),
+        ("c", Fault::too_many(60), "failed to call "),
     ] {
         refuses(&world, fault);
         revises(&world, number, name);
@@ -178,21 +150,6 @@ async fn refused_text_change_does_not_fail_the_job() {
         assert_eq!(text(&world, number).await, before, "{name}");
         let said = world.api.texts();
         assert!(said.contains(&format!("{UNSAID}{because}")), "{name}: {said}");
-    }
-}
-
-#[tokio::test]
-async fn lost_answer_to_a_text_change_adds_the_text_once() {
-    let (world, number) = opened(ROUNDS).await;
-    for (name, fault, round) in [("b", Fault::HangUpAfter, 2), ("c", Fault::status(502), 3)] {
-        refuses(&world, fault);
-        revises(&world, number, name);
-        done(&world).await;
-        let said = text(&world, number).await;
-        assert!(said.starts_with(PEOPLES.0) && said.ends_with(PEOPLES.1), "{said}");
-        assert!(said.contains(&format!("Round {round}.")), "{said}");
-        assert_eq!(said.matches("## The newest work").count(), 1, "{said}");
-        assert!(!world.api.texts().contains(UNSAID), "{}", world.api.texts());
     }
 }
 

@@ -7,17 +7,10 @@ use crate::world::{World, end_of};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Replies;
 use pullyard_domain::marker::Marker;
-use pullyard_protocol::attempt::{FinishOutcome, RevisedReview};
+use pullyard_protocol::attempt::RevisedReview;
 use serde_json::json;
 
 const GREET: &str = "echo hello > greeting.txt";
-
-#[track_caller]
-fn completed(world: &World) -> Option<Replies> {
-    let finish = world.api.finish();
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
-    finish.result.unwrap().replies
-}
 
 #[track_caller]
 fn check_answered_once(world: &World, desk: &ReviewDesk, threads: &[u64]) {
@@ -32,8 +25,7 @@ fn check_answered_once(world: &World, desk: &ReviewDesk, threads: &[u64]) {
 #[tokio::test]
 async fn each_thread_gets_one_reply_and_the_review_is_requested() {
     let (world, desk) = under_review(GREET).await;
-    assert_eq!(world.run().await.code, Some(0));
-    assert_eq!(completed(&world), Some(Replies { answered: 2, failed: 0 }));
+    assert_eq!(world.completes().await.result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
     check_answered_once(&world, &desk, &[11, 12]);
     let (short, job) = (world.head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
     assert_eq!(desk.replies(12), [format!("Done in {short} (agent: command).\n\n<!-- pullyard:{job} -->")]);
@@ -47,8 +39,7 @@ async fn reply_sanitizes_the_model_name() {
     let (model, published) = hostile_name();
     let machine = with_model(&model).await;
     let (world, desk) = (&machine.world, reviewed(&machine.world).await);
-    let finish = machine.run().await;
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let finish = machine.completes().await;
     let (short, job) = (world.head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
     let agent = format!("claude_code `2.1.197`, model: `{published}`");
     assert_eq!(desk.replies(12), [format!("Done in {short} (agent: {agent}).\n\n<!-- pullyard:{job} -->")]);
@@ -79,18 +70,14 @@ async fn reply_for_a_rebased_commit_names_agent_version_and_model() {
 #[tokio::test]
 async fn reply_for_an_adopted_commit_names_only_known_agents() {
     for (trailers, named) in [
-        ("Pullyard-Agent: codex", " (agent: codex)"),
         ("Pullyard-Agent: claude_code\nPullyard-Checks: passed", " (agent: claude_code)"),
         ("Pullyard-Agent: @all [x](https://z.test)", ""),
-        ("Pullyard-Agent: codex\nPullyard-Agent: command", ""),
-        ("Pullyard-Checks: passed", ""),
     ] {
         let (world, desk) = under_review("exit 1").await;
         let job = world.api.assignment().job;
         let pushed = world.commit_on("feature", &format!("Revise it\n\nPullyard-Job: {job}/1\n{trailers}"));
         world.api.assign(|job| job.attempt = 2);
-        assert_eq!(world.run().await.code, Some(0));
-        assert_eq!(completed(&world), Some(Replies { answered: 2, failed: 0 }));
+        assert_eq!(world.completes().await.result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
         let said = format!("Done in {}{named}.\n\n<!-- pullyard:{job} -->", &pushed[..10]);
         assert_eq!(desk.replies(12), [said], "{trailers}");
     }
@@ -103,8 +90,7 @@ async fn replies_written_by_the_agent_are_included() {
         echo '{"13":"As dark as it gets.","12":"Kept: <!-- pullyard:status --> it is public.","99":"x"}' > .pullyard/replies.json"#,
     )
     .await;
-    assert_eq!(world.run().await.code, Some(0));
-    assert_eq!(completed(&world), Some(Replies { answered: 2, failed: 0 }));
+    assert_eq!(world.completes().await.result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
     check_answered_once(&world, &desk, &[11, 12]);
     let (short, job) = (world.head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
     let words = |words: &str| format!("In {short} (agent: command):\n\n{words}\n\n<!-- pullyard:{job} -->");
@@ -127,47 +113,10 @@ async fn invalid_replies_file_is_not_quoted_in_the_log() {
 #[tokio::test]
 async fn replies_file_of_the_repository_is_ignored() {
     let (world, desk) = under_review("echo hello > greeting.txt").await;
-    let file = world.outside("planted");
-    std::fs::write(&file, r#"{"12":"I am the agent."}"#).unwrap();
-    let blob = world.git_line(&["hash-object", "-w", file.to_str().unwrap()]);
-    world.git_line(&["read-tree", "feature"]);
-    let entry = format!("100644,{blob},.pullyard/replies.json");
-    world.git_line(&["update-index", "--add", "--cacheinfo", &entry]);
-    let tree = world.git_line(&["write-tree"]);
-    let commit = world.git_line(&["commit-tree", &tree, "-p", "feature", "-m", "Planted"]);
-    world.git_line(&["update-ref", "refs/heads/feature", &commit]);
+    write_on(&world, "feature", ".pullyard/replies.json", r#"{"12":"I am the agent."}"#);
     assert_eq!(world.run().await.code, Some(0));
     check_answered_once(&world, &desk, &[11, 12]);
     assert!(desk.replies(12)[0].starts_with("Done in "), "{:?}", desk.replies(12));
-}
-
-#[tokio::test]
-async fn reply_with_a_lost_answer_is_posted_once() {
-    let (world, desk) = under_review(GREET).await;
-    desk.desk().lose = 2;
-    assert_eq!(world.run().await.code, Some(0));
-    assert_eq!(completed(&world), Some(Replies { answered: 2, failed: 0 }));
-    check_answered_once(&world, &desk, &[11, 12]);
-}
-
-#[tokio::test]
-async fn attempt_after_a_crash_posts_only_missing_replies() {
-    let (world, desk) = under_review(GREET).await;
-    // The first attempt's finish is lost, and one thread has no reply.
-    world.api.script(|script| script.refuse("finish", 409, "lease_lost"));
-    desk.desk().faults = vec![json!({ "type": "FORBIDDEN", "message": "Not now" })];
-    world.run().await;
-    let answered = [11, 12].map(|thread| desk.replies(thread).iter().filter(|text| Marker::is_present(text)).count());
-    assert_eq!(answered.iter().sum::<usize>(), 1, "{answered:?}");
-    let pushed = world.head("feature").unwrap();
-
-    world.api.script(|script| script.refuse.clear());
-    world.api.assign(|job| job.attempt = 2);
-    assert_eq!(world.run().await.code, Some(0));
-    let finish = world.api.finishes().pop().unwrap();
-    assert_eq!(finish.result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
-    check_answered_once(&world, &desk, &[11, 12]);
-    assert_eq!(world.head("feature"), Some(pushed));
 }
 
 #[tokio::test]
@@ -201,8 +150,7 @@ async fn refused_replies_and_requests_do_not_fail_the_job() {
         let revises = job.revises.as_mut().unwrap();
         revises.reviews.push(RevisedReview { id: 81, author: "bob".into() });
     });
-    assert_eq!(world.run().await.code, Some(0));
-    assert_eq!(completed(&world), Some(Replies { answered: 0, failed: 2 }));
+    assert_eq!(world.completes().await.result.unwrap().replies, Some(Replies { answered: 0, failed: 2 }));
     let said = world.api.texts();
     assert!(said.contains("The thread of comment 11 was not answered"), "{said}");
     assert!(said.contains("The thread of comment 12 was not answered"), "{said}");
@@ -211,20 +159,10 @@ async fn refused_replies_and_requests_do_not_fail_the_job() {
 }
 
 #[tokio::test]
-async fn refused_review_calls_after_the_push_do_not_fail_the_job() {
-    let (world, desk) = under_review(GREET).await;
-    desk.desk().refuse = Some(403);
-    assert_eq!(world.run().await.code, Some(0));
-    assert_eq!(completed(&world), Some(Replies { answered: 0, failed: 2 }));
-    assert_eq!(world.api.finish().result.unwrap().head, world.head("feature").unwrap());
-}
-
-#[tokio::test]
 async fn incomplete_comment_list_causes_no_duplicate_reply() {
     let (world, desk) = under_review(GREET).await;
     desk.desk().more = true;
     desk.desk().lose = 1;
-    assert_eq!(world.run().await.code, Some(0));
+    assert!(world.completes().await.result.unwrap().replies.is_some());
     check_answered_once(&world, &desk, &[11, 12]);
-    assert!(completed(&world).is_some());
 }

@@ -1,8 +1,7 @@
 //! Tests attempts that yield: their work is stored first, and another machine resumes it.
 
+use crate::endings::sigterm;
 use crate::world::{BRANCH, Ran, World, end_of};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, Input, Resume, YieldOutcome};
 use std::collections::BTreeMap;
@@ -27,11 +26,7 @@ pub(crate) fn commands(job: &mut Assignment, line: &str) {
 
 pub(crate) async fn on_another_machine(world: &World) -> Ran {
     let dir = world.dir.path().join("other machine");
-    world
-        .run_with(|command| {
-            command.env("PULLYARD_WORK_DIR", dir);
-        })
-        .await
+    world.run_under("PULLYARD_WORK_DIR", dir).await
 }
 
 pub(crate) fn unpacked(packed: &[u8]) -> BTreeMap<String, Vec<u8>> {
@@ -48,11 +43,7 @@ pub(crate) fn unpacked(packed: &[u8]) -> BTreeMap<String, Vec<u8>> {
 
 pub(crate) async fn paused(agent: &str) -> World {
     let world = World::with_agent(agent).await;
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    world.api.script(|script| script.pause = true);
-    let ran = end_of(runner).await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    world.pauses().await;
     assert_eq!((world.api.finishes().len(), world.head(BRANCH)), (0, None));
     assert!(world.worktrees().is_empty());
     world
@@ -83,11 +74,8 @@ async fn failed_checkpoint_upload_is_logged_before_the_yield() {
         script.fences = true;
         script.refuse("artifacts", 422, "artifacts_too_large");
     });
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    world.api.script(|script| script.pause = true);
-    let ran = end_of(runner).await;
-    assert_eq!((ran.code, world.api.yields().len()), (Some(0), 1), "{}", ran.log);
+    let ran = world.pauses().await;
+    assert_eq!(world.api.yields().len(), 1, "{}", ran.log);
     let texts = world.api.texts();
     assert!(texts.contains("What the agent did so far is not kept, because its upload failed"), "{texts}");
 }
@@ -106,28 +94,6 @@ async fn checkpoint_upload_is_retried_longer_than_others() {
     assert_eq!((ran.code, world.api.yields().len()), (Some(0), 1), "{}", ran.log);
     let sent = |name: &str| world.api.calls("put").iter().filter(|call| call.body == name).count();
     assert_eq!((sent("agent-output.jsonl"), sent("checkpoint.tar.zst")), (4, 6), "{}", ran.log);
-    assert!(world.api.kept("checkpoint.tar.zst").is_some(), "{}", ran.log);
-}
-
-#[tokio::test]
-async fn checkpoint_upload_is_repeated_after_a_refused_yield() {
-    let world = World::with_agent(WORKS).await;
-    let runner = world.spawn(|command| {
-        command.env("PULLYARD_BUCKET_AWAY_SECS", "0");
-    });
-    world.api.wait_for_text("waiting").await;
-    world.api.script(|script| {
-        script.pause = true;
-        // Three uploads, the checkpoint among them, are given up after four tries each.
-        script.lose.insert("put", 12);
-        script.refuse("yield", 422, "no");
-    });
-    let ran = end_of(runner).await;
-    assert_eq!((ran.code, world.api.failure()), (Some(0), "unknown"), "{}", ran.log);
-    let texts = world.api.texts();
-    assert!(texts.contains("What the agent did so far is not kept, because its upload failed"), "{texts}");
-    let sent = world.api.calls("put").iter().filter(|call| call.body == "checkpoint.tar.zst").count();
-    assert_eq!(sent, 5, "{}", ran.log);
     assert!(world.api.kept("checkpoint.tar.zst").is_some(), "{}", ran.log);
 }
 
@@ -182,45 +148,10 @@ async fn attempt_that_continues_keeps_the_output_of_both_runs() {
     )
     .await;
     world.api.script(|script| script.inputs = vec![input(1, None, "The empty one.")]);
-    assert_eq!(world.run().await.code, Some(0));
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    world.completes().await;
     let text = |name: &str| String::from_utf8(world.api.kept(name).unwrap()).unwrap();
     assert!(text("agent-output.jsonl").contains("first") && text("agent-output-2.jsonl").contains("second"));
     assert!(std::fs::read_to_string(world.outside("prompt")).unwrap().contains("> The empty one."));
-}
-
-#[tokio::test]
-async fn yield_with_a_lost_answer_is_repeated_unchanged() {
-    let world = World::with_agent(WORKS).await;
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    world.api.script(|script| {
-        script.pause = true;
-        script.lose.insert("yield", 2);
-    });
-    assert_eq!(end_of(runner).await.code, Some(0));
-    let yields = world.api.yields();
-    assert!(yields.len() > 1 && yields.iter().all(|one| *one == yields[0]), "{yields:?}");
-    let checkpoints = world.api.calls("put").into_iter().filter(|call| call.body == "checkpoint.tar.zst");
-    assert_eq!(checkpoints.count(), 1);
-}
-
-#[tokio::test]
-async fn kill_between_checkpoint_and_yield_loses_no_work() {
-    let world = World::with_agent(WORKS).await;
-    let mut runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    world.api.script(|script| {
-        script.pause = true;
-        script.lose.insert("yield", u32::MAX);
-    });
-    world.api.wait_for(|calls| calls.iter().any(|call| call.route == "yield")).await;
-    runner.kill().await.unwrap();
-    // The control plane knows of no session.
-    world.api.next_attempt(|job| commands(job, "cat > /dev/null; cat new/deep/file > end.txt"));
-    assert_eq!(on_another_machine(&world).await.code, Some(0));
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
-    assert_eq!(world.file(BRANCH, "end.txt").as_deref(), Some("deep\n"));
 }
 
 #[tokio::test]
@@ -228,40 +159,11 @@ async fn sigterm_stores_a_checkpoint() {
     let world = World::with_agent(WORKS).await;
     let runner = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;
-    kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
+    sigterm(&runner);
     let ran = end_of(runner).await;
     assert_eq!(ran.code, Some(143), "{}", ran.log);
     assert!(world.api.kept("checkpoint.tar.zst").is_some(), "{}", ran.log);
     assert!(world.api.finishes().is_empty() && world.api.yields().is_empty());
-}
-
-#[tokio::test]
-async fn sigterm_during_a_pause_stores_a_checkpoint() {
-    let world = World::with_agent(
-        "cat > /dev/null; echo half > half.txt
-         trap 'echo stopping; while [ ! -e @DIR@/go ]; do sleep 0.02; done; exit 1' TERM
-         echo waiting; while :; do sleep 0.05; done",
-    )
-    .await;
-    // The yield is never answered, so only SIGTERM ends the attempt.
-    world.api.script(|script| {
-        script.lose.insert("yield", u32::MAX);
-    });
-    let runner = world.spawn(|command| {
-        command.env("PULLYARD_STOP_GRACE_SECS", "30");
-    });
-    world.api.wait_for_text("waiting").await;
-    world.api.script(|script| script.pause = true);
-    world.api.wait_for_text("stopping").await;
-    kill(Pid::from_raw(i32::try_from(runner.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
-    std::fs::write(world.outside("go"), "").unwrap();
-    let ran = end_of(runner).await;
-    assert_eq!(ran.code, Some(143), "{}", ran.log);
-    // The number in the name may vary, because the first upload may be cut off.
-    let puts = world.api.calls("put").into_iter().filter_map(|call| call.body.as_str().map(str::to_owned));
-    let checkpoints: Vec<String> = puts.filter(|name| name.starts_with("checkpoint")).collect();
-    assert_eq!((checkpoints.len(), world.api.finishes().len()), (1, 0), "{checkpoints:?} {}", ran.log);
-    assert!(unpacked(&world.api.kept(&checkpoints[0]).unwrap()).contains_key("work.patch"), "{}", ran.log);
 }
 
 #[tokio::test]
@@ -271,11 +173,7 @@ async fn only_retryable_failures_store_a_checkpoint() {
         ("cat > /dev/null; exit 0", "no_changes", false),
     ] {
         let world = World::with_agent(agent).await;
-        let ran = world
-            .run_with(|command| {
-                command.env("PULLYARD_AGENT_RETRY_SECS", "");
-            })
-            .await;
+        let ran = world.run_under("PULLYARD_AGENT_RETRY_SECS", "").await;
         assert_eq!((ran.code, world.api.failure()), (Some(0), code), "{}", ran.log);
         assert_eq!(world.api.kept("checkpoint.tar.zst").is_some(), kept, "{code}");
         let routes = world.api.routes();

@@ -1,6 +1,6 @@
 //! A scripted review API of a forge: it stores comments, and refuses or loses answers on request.
 
-use axum::body::{Body, Bytes};
+use crate::api::broken;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -26,7 +26,6 @@ pub(crate) struct Desk {
     /// How many replies are stored although their answers are lost.
     pub(crate) lose: u32,
     pub(crate) faults: Vec<Value>,
-    pub(crate) refuse: Option<u16>,
     pub(crate) more: bool,
 }
 
@@ -50,7 +49,6 @@ impl ReviewDesk {
             strangers: Vec::new(),
             lose: 0,
             faults: Vec::new(),
-            refuse: None,
             more: false,
         }));
         let routes = Router::new()
@@ -98,16 +96,8 @@ async fn pull_request(State(desk): Shared, Path(number): Path<u64>) -> Json<Valu
     }))
 }
 
-fn refused(desk: &Desk) -> Option<Response> {
-    let status = StatusCode::from_u16(desk.refuse?).unwrap();
-    Some((status, Json(json!({ "message": "No." }))).into_response())
-}
-
 async fn comments_of(State(desk): Shared) -> Response {
     let desk = desk.lock().unwrap();
-    if let Some(refused) = refused(&desk) {
-        return refused;
-    }
     let comments = desk.comments.iter().map(|(id, thread, text)| {
         json!({
             "id": id, "pull_request_review_id": 80, "in_reply_to_id": (id != thread).then_some(thread),
@@ -137,9 +127,6 @@ async fn ask(State(desk): Shared, Json(body): Json<Value>) -> Response {
 
 async fn graphql(State(desk): Shared, Json(body): Json<Value>) -> Response {
     let mut desk = desk.lock().unwrap();
-    if let Some(refused) = refused(&desk) {
-        return refused;
-    }
     let variables = &body["variables"];
     if !body["query"].as_str().unwrap().starts_with("mutation") {
         let page = json!({ "hasNextPage": false, "endCursor": null });
@@ -165,9 +152,7 @@ async fn graphql(State(desk): Shared, Json(body): Json<Value>) -> Response {
     desk.comments.push((id, thread, variables["body"].as_str().unwrap().to_owned()));
     if desk.lose > 0 {
         desk.lose -= 1;
-        // Send the head of an answer, then break the connection.
-        let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("lost"))]);
-        return Response::builder().status(StatusCode::OK).body(Body::from_stream(broken)).unwrap();
+        return broken();
     }
     let comment = json!({ "fullDatabaseId": id.to_string(), "url": "https://x.test/c" });
     Json(json!({ "data": { "addPullRequestReviewThreadReply": { "comment": comment } } })).into_response()

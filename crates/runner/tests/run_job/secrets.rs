@@ -1,7 +1,9 @@
 //! Tests that secrets known to an agent never leave the machine.
 
 use crate::agents::{CLAUDE, CODEX, Machine};
+use crate::checks::pull_request;
 use crate::rests::commands;
+use crate::revise::write_on;
 use crate::world::{BRANCH, Ran, TOKEN, World};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -29,11 +31,7 @@ fn told(world: &World) -> String {
 
 async fn check(script: &str, hidden: &[&str]) -> World {
     let world = World::with_agent(script).await;
-    let ran = world
-        .run_with(|command| {
-            command.env("SOME_MODEL_KEY", MODEL_KEY);
-        })
-        .await;
+    let ran = world.run_under("SOME_MODEL_KEY", MODEL_KEY).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let told = told(&world);
     assert!(told.contains("[redacted]"), "{told}");
@@ -79,31 +77,15 @@ async fn change_with_a_secret_is_not_pushed() {
         format!("echo \"key = {MODEL_KEY}\" > settings.ini"),
         format!("printf 'a\\0b{encoded}\\0' > data.bin"),
         format!("echo fine > {TOKEN}.txt"),
+        format!("printf 'user:%s' '{LONG_KEY}' | base64 > notes.txt"),
     ] {
         let world = World::with_agent(&script).await;
-        let ran = world
-            .run_with(|command| {
-                command.env("SOME_MODEL_KEY", MODEL_KEY);
-            })
-            .await;
-        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        run(&world).await;
         let failure = world.api.finish().failure.unwrap();
         assert_eq!(failure.code(), "secret_in_change", "{script}");
         assert!(!failure.sentence().contains(TOKEN), "{}", failure.sentence());
         assert_eq!(world.head(BRANCH), None, "{script}");
     }
-}
-
-#[tokio::test]
-async fn removing_a_secret_from_the_repository_is_allowed() {
-    let world = World::with_agent(&format!("rm -f agent.sh # {MODEL_KEY}")).await;
-    let ran = world
-        .run_with(|command| {
-            command.env("SOME_MODEL_KEY", MODEL_KEY);
-        })
-        .await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
 }
 
 async fn run(world: &World) -> Ran {
@@ -117,13 +99,6 @@ async fn run(world: &World) -> Ran {
         .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     ran
-}
-
-async fn pull_request(world: &World) -> String {
-    let number = world.open_pull_request(BRANCH).await.unwrap().number;
-    let url = format!("{}/repos/acme/app/pulls/{number}", world.forge.api_url());
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    client.get(url).bearer_auth(TOKEN).send().await.unwrap().text().await.unwrap()
 }
 
 /// Base64 fragments that identify the key.
@@ -156,7 +131,7 @@ async fn no_sent_data_contains_a_secret() {
          echo \" {MODEL_KEY}\"; echo hello > greeting.txt"
     );
     let world = World::with_agent("exit 1").await;
-    plant(&world);
+    write_on(&world, "main", "token.txt", &format!("one\n{OF_REPOSITORY}\nend\n"));
     world.api.assign(|job| {
         commands(job, &script);
         job.prompt = format!("Write a greeting with {OF_TICKET}.");
@@ -171,7 +146,7 @@ async fn no_sent_data_contains_a_secret() {
     assert!(raw.contains("[redacted] [redacted] [redacted]"), "{raw}");
     let patch = String::from_utf8(world.api.kept("changes.patch").unwrap()).unwrap();
     assert!(patch.contains("-[redacted]") && patch.contains("+two"), "{patch}");
-    let pull = pull_request(&world).await;
+    let pull = pull_request(&world).await.to_string();
     assert!(pull.contains("APP-17: Greet [redacted] [redacted]") && pull.contains("As [redacted] asked."), "{pull}");
     let message = world.git_line(&["log", "-1", "--format=%s", BRANCH]);
     assert_eq!(message, "APP-17: Greet [redacted] [redacted]");
@@ -180,41 +155,11 @@ async fn no_sent_data_contains_a_secret() {
     }
 }
 
-fn plant(world: &World) {
-    put(world, "token.txt", &format!("one\n{OF_REPOSITORY}\nend\n"));
-}
-
-fn put(world: &World, name: &str, content: &str) {
-    let path = world.outside("planted");
-    std::fs::write(&path, content).unwrap();
-    let blob = world.git_line(&["hash-object", "-w", path.to_str().unwrap()]);
-    let entry = format!("100644,{blob},{name}");
-    let index = world.outside("planted.index").display().to_string();
-    let git = |args: &[&str]| {
-        let git = std::process::Command::new("git")
-            .arg("--git-dir")
-            .arg(&world.repository.git_dir)
-            .args(args)
-            .env("GIT_INDEX_FILE", &index)
-            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Stranger")))
-            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "s@example.com")))
-            .output()
-            .unwrap();
-        assert!(git.status.success(), "{args:?}: {}", String::from_utf8_lossy(&git.stderr));
-        String::from_utf8_lossy(&git.stdout).trim().to_owned()
-    };
-    git(&["read-tree", "main"]);
-    git(&["update-index", "--add", "--cacheinfo", &entry]);
-    let tree = git(&["write-tree"]);
-    let commit = git(&["commit-tree", &tree, "-p", "main", "-m", "A token"]);
-    git(&["update-ref", "refs/heads/main", &commit]);
-}
-
 #[tokio::test]
 async fn yielding_attempt_sends_no_secret() {
     let says = format!("cat token.txt; echo {OF_OUTPUT}; printf '%s' '{LONG_KEY}' | base64");
     let world = World::with_agent("exit 1").await;
-    plant(&world);
+    write_on(&world, "main", "token.txt", &format!("one\n{OF_REPOSITORY}\nend\n"));
     world.api.assign(|job| {
         let asks = format!("{{\"kind\":\"question\",\"text\":\"Is it {MODEL_KEY} or {LONG_KEY}?\"}}");
         commands(job, &format!("cat; {says}; echo half > half.txt; printf '%s\\n' \"$0\""));
@@ -240,7 +185,7 @@ async fn patch_of_a_removed_secret_is_redacted() {
 #[tokio::test]
 async fn patch_omits_binary_content_with_a_secret() {
     let world = World::with_agent("exit 1").await;
-    put(&world, "store.bin", &format!("a\0{MODEL_KEY}\0b"));
+    write_on(&world, "main", "store.bin", &format!("a\0{MODEL_KEY}\0b"));
     let work = "cat > /dev/null; printf 'a\\0none\\0b' > store.bin; echo hello > greeting.txt";
     world.api.assign(|job| commands(job, work));
     run(&world).await;
@@ -255,7 +200,7 @@ async fn checkpoint_that_removes_a_secret_is_not_stored() {
     for taken_out in ["agent.sh", "store.bin"] {
         // Two files contain the secret; the agent deletes one.
         let world = World::with_agent(&format!("exit 1 # {MODEL_KEY}")).await;
-        put(&world, "store.bin", &format!("a\0{MODEL_KEY}\0b"));
+        write_on(&world, "main", "store.bin", &format!("a\0{MODEL_KEY}\0b"));
         world.api.assign(|job| {
             let asks = "{\"kind\":\"question\",\"text\":\"Go on?\"}";
             commands(job, &format!("cat > /dev/null; rm {taken_out}; echo half > half.txt; echo '{asks}'"));
@@ -270,51 +215,22 @@ async fn checkpoint_that_removes_a_secret_is_not_stored() {
 }
 
 #[tokio::test]
-async fn multiline_base64_key_is_not_pushed() {
-    for command in
-        [format!("printf 'user:%s' '{LONG_KEY}' | base64"), format!("printf '%s' '{LONG_KEY}' | base64 -w 20")]
-    {
-        let world = World::with_agent("exit 1").await;
-        world.api.assign(|job| commands(job, &format!("cat > /dev/null; {command} > notes.txt")));
-        run(&world).await;
-        assert_eq!(world.api.failure(), "secret_in_change", "{command}");
-        assert_eq!(world.head(BRANCH), None, "{command}");
-    }
-}
-
-#[tokio::test]
-async fn cut_failure_text_contains_no_part_of_a_secret() {
-    for before in [100, 150, 190] {
-        let world =
-            World::with_agent(&format!("printf '%{before}s' | tr ' ' x >&2; echo '{LONG_KEY}' >&2; exit 1")).await;
-        run(&world).await;
-        let failure = serde_json::to_string(&world.api.finish().failure).unwrap();
-        assert!(failure.contains("xxx") && !failure.contains("sk-ant"), "{before}: {failure}");
-    }
-}
-
-#[tokio::test]
 async fn private_key_printed_line_by_line_is_redacted() {
     let [one, two] = PEM;
     let lines = ["-----BEGIN PRIVATE KEY-----", one, two, "-----END PRIVATE KEY-----", "after it"];
     let prints = lines.map(|line| format!("printf '%s\\n' '{line}'")).join("; ");
     let texts = lines.map(|line| format!("printf '%s\\n' '{{\"kind\":\"text\",\"text\":\"{line}\"}}'")).join("; ");
-    for script in [prints.clone(), format!("{{ {prints}; }} >&2"), texts.clone()] {
-        let world = World::with_agent("exit 1").await;
-        world.api.assign(|job| commands(job, &format!("cat > /dev/null; {script}; echo hello > greeting.txt")));
-        let ran = world.run().await;
-        assert_eq!(ran.code, Some(0), "{}", ran.log);
-        assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
-        none_left(&world, &PEM);
-        assert!(world.api.texts().contains("after it"), "{}", world.api.texts());
-    }
-    for script in [prints, texts] {
+    for script in [prints.clone(), format!("{{ {prints}; }} >&2"), texts] {
         let world = World::with_agent("exit 1").await;
         world.api.assign(|job| commands(job, &format!("cat > /dev/null; {script}; echo hello > greeting.txt")));
         run(&world).await;
-        let raw = String::from_utf8(world.api.kept("provider-payload.txt").unwrap()).unwrap();
-        assert!(raw.contains("after it"), "{raw}");
+        assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
         none_left(&world, &PEM);
+        assert!(world.api.texts().contains("after it"), "{}", world.api.texts());
+        if !script.ends_with(">&2") {
+            let raw = String::from_utf8(world.api.kept("provider-payload.txt").unwrap()).unwrap();
+            assert!(raw.contains("after it"), "{raw}");
+        }
     }
 }
 
@@ -386,12 +302,9 @@ async fn subscription_tokens_are_redacted() {
 
 #[tokio::test]
 async fn rotated_subscription_tokens_are_not_pushed() {
-    for (work, code) in [
-        ("echo planted-refresh-token > notes.txt", "secret_in_change"),
-        ("echo planted-rotated-token > notes.txt", "secret_in_change"),
-    ] {
-        let world = signed_in(work).await;
-        assert_eq!((world.api.failure(), world.head(BRANCH)), (code, None), "{work}");
+    for token in ["planted-refresh-token", "planted-rotated-token"] {
+        let world = signed_in(&format!("echo {token} > notes.txt")).await;
+        assert_eq!((world.api.failure(), world.head(BRANCH)), ("secret_in_change", None), "{token}");
     }
 }
 

@@ -13,6 +13,10 @@ async fn check(change: impl FnOnce(&World, &mut Assignment), code: &str, words: 
     check_in(&world, code, words).await;
 }
 
+async fn check_url(url: impl FnOnce(&World) -> String, code: &str, words: &str) {
+    check(|world, job| job.repository.clone_url = url(world), code, words).await;
+}
+
 async fn check_in(world: &World, code: &str, words: &str) {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -47,14 +51,10 @@ fn folder(dir: &Path, init: bool) -> String {
 
 #[tokio::test]
 async fn missing_repository_is_not_found() {
-    let missing = |_: &World, job: &mut Assignment| {
-        job.repository.clone_url = job.repository.clone_url.replace("acme/app", "acme/none");
-    };
-    check(missing, "source_not_found", "acme/app does not exist, or the token has no access to it.").await;
-    let nowhere = |world: &World, job: &mut Assignment| {
-        job.repository.clone_url = format!("file://{}", world.outside("nowhere").display());
-    };
-    check(nowhere, "source_not_found", "acme/app does not exist").await;
+    let missing = |world: &World| world.repository.clone_url.replace("acme/app", "acme/none");
+    check_url(missing, "source_not_found", "acme/app does not exist, or the token has no access to it.").await;
+    let nowhere = |world: &World| format!("file://{}", world.outside("nowhere").display());
+    check_url(nowhere, "source_not_found", "acme/app does not exist").await;
 }
 
 #[tokio::test]
@@ -64,17 +64,15 @@ async fn unreadable_repository_is_denied() {
     check_in(&world, "source_denied", "The local forge refused the credentials for acme/app.").await;
 
     let forbidden = server(StatusCode::FORBIDDEN, "text/plain", "Resource not accessible").await;
-    check(|_, job| job.repository.clone_url = forbidden, "source_denied", "refused the credentials").await;
+    check_url(|_| forbidden, "source_denied", "refused the credentials").await;
 }
 
 #[tokio::test]
 async fn non_repository_is_not_found() {
     let page = server(StatusCode::OK, "text/html", "<!doctype html>\n<html>Welcome</html>\n").await;
-    check(|_, job| job.repository.clone_url = page, "source_not_found", "acme/app does not exist").await;
-    let plain = |world: &World, job: &mut Assignment| {
-        job.repository.clone_url = folder(&world.outside("plain"), false);
-    };
-    check(plain, "source_not_found", "acme/app does not exist").await;
+    check_url(|_| page, "source_not_found", "acme/app does not exist").await;
+    let plain = |world: &World| folder(&world.outside("plain"), false);
+    check_url(plain, "source_not_found", "acme/app does not exist").await;
 }
 
 #[tokio::test]
@@ -83,20 +81,16 @@ async fn missing_branch_is_named() {
         let unknown = |_: &World, job: &mut Assignment| job.base = branch.into();
         check(unknown, "base_branch_missing", &format!("acme/app has no branch `{branch}`.")).await;
     }
-}
-
-#[tokio::test]
-async fn empty_repository_has_no_branch() {
-    let empty = |world: &World, job: &mut Assignment| {
-        job.repository.clone_url = folder(&world.outside("empty.git"), true);
-    };
-    check(empty, "base_branch_missing", "acme/app has no branch `main`.").await;
+    // An empty repository has no branch.
+    let empty = |world: &World| folder(&world.outside("empty.git"), true);
+    check_url(empty, "base_branch_missing", "acme/app has no branch `main`.").await;
 }
 
 #[tokio::test]
 async fn unreachable_forge_is_reported_with_its_cause() {
     let down = server(StatusCode::BAD_GATEWAY, "text/plain", "upstream").await;
-    check(|_, job| job.repository.clone_url = down, "source_unreachable", "502").await;
-    let nobody = |_: &World, job: &mut Assignment| job.repository.clone_url = "http://127.0.0.1:1/acme/app.git".into();
-    check(nobody, "source_unreachable", "Failed to connect").await;
+    check_url(|_| down, "source_unreachable", "502").await;
+    check_url(|_| "http://127.0.0.1:1/acme/app.git".into(), "source_unreachable", "Failed to connect").await;
+    // The `ext::` transport would run a command and is refused.
+    check_url(|_| "ext::sh -c true".into(), "source_unreachable", "").await;
 }

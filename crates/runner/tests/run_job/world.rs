@@ -2,12 +2,16 @@
 
 use crate::api::{Api, BOOTSTRAP};
 use pullyard_demo_forge::{DemoForge, Options, Repository, User};
+use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
 use pullyard_domain::job::JobKind;
 use pullyard_domain::project::ForgeKind;
 use pullyard_fake_forge::FakeForge;
 use pullyard_forge::{Endpoint, Forge, GitHub, NewPullRequest, PullRequest, Token};
-use pullyard_protocol::attempt::{Agent, AssignedRepository, AssignedTicket, Assignment, Limits, PullRequestText};
+use pullyard_protocol::attempt::{
+    Agent, AssignedRepository, AssignedTicket, Assignment, FinishOutcome, FinishRequest, Limits, PullRequestText,
+};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -121,6 +125,46 @@ impl World {
 
     pub(crate) async fn run_with(&self, change: impl FnOnce(&mut Command)) -> Ran {
         end_of(self.spawn(change)).await
+    }
+
+    /// Runs the job with one more environment variable.
+    pub(crate) async fn run_under(&self, name: &str, value: impl AsRef<OsStr>) -> Ran {
+        let set = |command: &mut Command| {
+            command.env(name, value);
+        };
+        self.run_with(set).await
+    }
+
+    /// Runs the job to its success.
+    pub(crate) async fn completes(&self) -> FinishRequest {
+        let ran = self.run().await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        let finish = self.api.finish();
+        assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
+        finish
+    }
+
+    /// Runs the job to its failure.
+    pub(crate) async fn failure(&self) -> Failure {
+        let ran = self.run().await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        let finish = self.api.finish();
+        finish.failure.unwrap_or_else(|| panic!("{:?} {}", finish.outcome, ran.log))
+    }
+
+    /// Runs the job to its failure and returns its code.
+    pub(crate) async fn fails(&self) -> &'static str {
+        self.failure().await.code()
+    }
+
+    /// Pauses the job once its agent prints `waiting`.
+    pub(crate) async fn pauses(&self) -> Ran {
+        let runner = self.spawn(|_| ());
+        self.api.wait_for_text("waiting").await;
+        self.api.script(|script| script.pause = true);
+        let ran = end_of(runner).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        ran
     }
 
     /// Runs the job, and applies a change while the agent waits.

@@ -34,40 +34,12 @@ async fn cost_limit_applies_to_an_agent_without_cost_reports() {
 }
 
 #[tokio::test]
-async fn endless_tool_stalls_later_than_a_silent_model() {
-    let says =
-        "head -n 1 > /dev/null; grep '\"init\"\\|\"assistant\"' @CLAUDE@/interrupted_in_tool.jsonl; exec sleep 600";
-    let (_, failure, _) = fails(CLAUDE, says, |job| job.limits.stall_secs = 3).await;
-    assert!(matches!(failure, Failure::Stalled { limit: Span(9), .. }), "{failure:?}");
-    // A finished tool does not extend the limit.
-    let says = "head -n 1 > /dev/null; grep -v '\"type\":\"result\"' @CLAUDE@/tools_and_edits.jsonl; exec sleep 600";
-    let (_, failure, _) = fails(CLAUDE, says, |job| job.limits.stall_secs = 3).await;
-    assert!(matches!(failure, Failure::Stalled { limit: Span(3), .. }), "{failure:?}");
-}
-
-#[tokio::test]
-async fn background_command_of_codex_does_not_excuse_silence() {
-    // The command has begun and not ended. The fourth recorded line is the answer that the model received anyway.
-    let says = "cat > /dev/null; mkdir -p $CODEX_HOME/sessions/2026; head -n 1 @CODEX@/resume_before.jsonl
-         echo '{\"type\":\"item.started\",\"item\":{\"id\":\"item_0\",\"type\":\"command_execution\",\"command\":\"serve\"}}'
-         head -n @LINES@ @CODEX@/rollout.jsonl > $CODEX_HOME/sessions/2026/rollout-1.jsonl; exec sleep 600";
-    for (lines, limit) in [("3", 9), ("4", 3)] {
-        let (_, failure, _) = fails(CODEX, &says.replace("@LINES@", lines), |job| job.limits.stall_secs = 3).await;
-        assert!(matches!(failure, Failure::Stalled { limit: Span(secs), .. } if secs == limit), "{lines}: {failure:?}");
-    }
-}
-
-#[tokio::test]
 async fn agent_that_only_retries_fails_as_provider_stalled() {
-    let claude = "head -n 1 > /dev/null; head -n 1 @CLAUDE@/reset.jsonl
+    let says = "head -n 1 > /dev/null; head -n 1 @CLAUDE@/reset.jsonl
          while :; do grep api_retry @CLAUDE@/reset.jsonl; sleep 0.2; done";
-    let codex = "cat > /dev/null; head -n 2 @CODEX@/reset.jsonl
-         while :; do grep Reconnecting @CODEX@/reset.jsonl; echo retrying >&2; sleep 0.2; done";
-    for (agent, says) in [(CLAUDE, claude), (CODEX, codex)] {
-        let (_, failure, starts) = fails(agent, says, |job| job.limits.stall_secs = 3).await;
-        assert!(matches!(failure, Failure::ProviderStalled { limit: Span(3), .. }), "{failure:?}");
-        assert_eq!(starts, 1);
-    }
+    let (_, failure, starts) = fails(CLAUDE, says, |job| job.limits.stall_secs = 3).await;
+    assert!(matches!(failure, Failure::ProviderStalled { limit: Span(3), .. }), "{failure:?}");
+    assert_eq!(starts, 1);
 }
 
 #[tokio::test]
