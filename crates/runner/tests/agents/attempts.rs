@@ -1,9 +1,8 @@
 //! Tests whole attempts with the real agent programs, from claim to finish, over a test forge and a scripted model.
 
-mod descent;
 mod faults;
 mod kills;
-pub(crate) mod limits;
+mod limits;
 mod offers;
 mod quotas;
 mod repositories;
@@ -11,7 +10,7 @@ mod rests;
 mod resumes;
 mod secrets;
 pub(crate) mod stage;
-pub(crate) mod steering;
+mod steering;
 mod stops;
 mod subscriptions;
 mod work;

@@ -1,15 +1,9 @@
-//! Tests Claude Code without the runner.
+//! Runs Claude Code without the runner.
 
-mod bounds;
-mod faults;
 mod injection;
-mod sessions;
-mod stops;
-mod work;
 
 use crate::running::{Ended, Running};
 use crate::scene::{KEY, Scene, program};
-use serde_json::Value;
 use tokio::process::Command;
 
 pub(crate) const ALWAYS: [&str; 8] = [
@@ -48,9 +42,4 @@ pub(crate) async fn ask(command: Command, prompt: &str) -> Ended {
     let mut running = Running::start(command);
     running.say(prompt).await;
     running.end().await
-}
-
-/// The error class of the message that reports a failed request.
-pub(crate) fn error_class(ended: &Ended) -> Option<Value> {
-    ended.of("assistant").iter().find_map(|event| event.get("error").cloned())
 }

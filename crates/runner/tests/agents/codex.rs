@@ -1,12 +1,5 @@
-//! Tests Codex without the runner.
+//! Runs Codex without the runner.
 
-mod bounds;
-mod faults;
-mod sessions;
-mod stops;
-mod work;
-
-use crate::running::Ended;
 use crate::scene::{KEY, Scene, program};
 use tokio::process::Command;
 
@@ -46,14 +39,4 @@ fn started(scene: &Scene, command: &[&str]) -> Command {
     let mut run = scene.command(&program("PULLYARD_CODEX"));
     run.args(command).args(ALWAYS).env("CODEX_HOME", scene.config()).env("OPENAI_API_KEY", KEY);
     run
-}
-
-pub(crate) async fn ask(scene: &Scene, prompt: &str) -> Ended {
-    let mut run = codex(scene);
-    run.arg("--").arg(prompt);
-    scene.run(run).await
-}
-
-pub(crate) fn failure(ended: &Ended) -> String {
-    ended.one("turn.failed")["error"]["message"].as_str().unwrap().to_owned()
 }

@@ -3,19 +3,14 @@
 //! Only our own server covers errors within a stream, headers besides `retry-after`, further fields of a refusal, and
 //! cuts or silence in an answer without a stream.
 
-mod faults;
-mod limits;
-mod sessions;
-mod stops;
-mod work;
-
-use crate::attempts::stage::{Agent, Stage, WAITED_FOR_MS};
+use crate::attempts::stage::{Agent, BOTH, Stage, WAITED_FOR_MS};
 use crate::running::PATIENCE;
 use crate::scene::program;
+use crate::world::{BRANCH, end_of};
+use pullyard_protocol::attempt::FinishOutcome;
 use serde_json::{Value, json};
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpSocket;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -53,23 +48,14 @@ impl Independent {
         Self { server, url }
     }
 
-    fn equip(&self, command: &mut Command) {
-        command.env("ANTHROPIC_BASE_URL", &self.url).env("OPENAI_BASE_URL", format!("{}/v1", self.url));
-    }
-
+    /// Starts a runner without retries of the agent.
     fn start(&self, stage: &Stage) -> Child {
         stage.world.spawn(|command| {
             stage.equip(command);
-            self.equip(command);
-        })
-    }
-
-    /// Starts a runner without retries of the agent.
-    fn start_once(&self, stage: &Stage) -> Child {
-        stage.world.spawn(|command| {
-            stage.equip(command);
-            self.equip(command);
-            command.env("PULLYARD_AGENT_RETRY_SECS", "");
+            command
+                .env("ANTHROPIC_BASE_URL", &self.url)
+                .env("OPENAI_BASE_URL", format!("{}/v1", self.url))
+                .env("PULLYARD_AGENT_RETRY_SECS", "");
         })
     }
 
@@ -81,33 +67,6 @@ impl Independent {
         entries.iter().filter(|entry| entry["method"] == "POST").cloned().collect()
     }
 
-    async fn asked(&self) -> usize {
-        self.journal().await.len()
-    }
-
-    async fn heard(&self) -> String {
-        serde_json::to_string(&self.journal().await).unwrap()
-    }
-
-    async fn wait_for(&self, times: usize) {
-        let look = async {
-            while self.asked().await < times {
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            }
-        };
-        timeout(PATIENCE, look).await.unwrap();
-    }
-
-    /// Kills the server. The returned socket reserves its address.
-    async fn vanish(mut self) -> TcpSocket {
-        self.server.kill().await.unwrap();
-        let taken = TcpSocket::new_v4().unwrap();
-        // Old connections may still be closing.
-        taken.set_reuseaddr(true).unwrap();
-        taken.bind(self.url.strip_prefix("http://").unwrap().parse().unwrap()).unwrap();
-        taken
-    }
-
     async fn end(mut self, stage: Stage) {
         // The server answers a request without a fixture as if it were overloaded.
         let journal = self.journal().await;
@@ -116,11 +75,6 @@ impl Independent {
         self.server.kill().await.unwrap();
         stage.end();
     }
-}
-
-/// Runs the scenario with both agents in parallel, because most of it is waiting.
-async fn both<S: Future<Output = ()>>(story: impl Fn(Agent) -> S) {
-    tokio::join!(story(Agent::ClaudeCode), story(Agent::Codex));
 }
 
 fn shell(agent: Agent, command: &str) -> Value {
@@ -144,18 +98,6 @@ fn always(response: Value) -> Value {
     json!({ "match": {}, "response": response })
 }
 
-/// Delays the answer beyond all time limits.
-fn silent(mut fixture: Value) -> Value {
-    fixture["latency"] = json!(600_000);
-    fixture
-}
-
-/// Lets the stream fall silent after its first event.
-fn faltering(mut fixture: Value) -> Value {
-    fixture["streamingProfile"] = json!({ "ttft": 0, "tps": 0.001 });
-    fixture
-}
-
 /// Cuts the stream after four events. Events are sent one by one, because unread data is lost with the connection on a
 /// loaded machine.
 fn cut(mut fixture: Value) -> Value {
@@ -163,4 +105,113 @@ fn cut(mut fixture: Value) -> Value {
     fixture["chunkSize"] = json!(8);
     fixture["truncateAfterChunks"] = json!(4);
     fixture
+}
+
+/// Lets every request meet the same fixture, without retries.
+async fn check(agent: Agent, fixture: &Value, code: &str) {
+    let stage = Stage::of(agent).await;
+    let other = Independent::with(&stage, std::slice::from_ref(fixture)).await;
+    let ran = end_of(other.start(&stage)).await;
+    let failure = stage.world.api.finish().failure.unwrap_or_else(|| panic!("{agent:?} {fixture} {}", ran.log));
+    assert_eq!(failure.code(), code, "{agent:?} {fixture} {failure:?} {}", ran.log);
+    assert!(!other.journal().await.is_empty(), "{agent:?} {fixture}: no request came");
+    assert_eq!(stage.world.head(BRANCH), None, "{agent:?} {fixture}");
+    other.end(stage).await;
+}
+
+fn refusal(status: u16, kind: &str, message: &str) -> Value {
+    always(json!({ "error": { "message": message, "type": kind }, "status": status }))
+}
+
+/// A refusal of OpenAI, which has a code too.
+fn coded(status: u16, code: &str, message: &str) -> Value {
+    let kind = if status == 429 { code } else { "invalid_request_error" };
+    let error = json!({ "message": message, "type": kind, "code": code });
+    always(json!({ "error": error, "status": status }))
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
+async fn shared_faults_fail_by_cause() {
+    let mut fixtures = Vec::new();
+    for (status, kind, message, code) in [
+        (529, "overloaded_error", "Overloaded", "agent_overloaded"),
+        (503, "api_error", "Come back later", "agent_overloaded"),
+        (500, "api_error", "Oh no", "agent_overloaded"),
+        (429, "rate_limit_error", "This would exceed your rate limit.", "agent_overloaded"),
+        (408, "timeout", "Too slow", "agent_overloaded"),
+        (401, "authentication_error", "invalid x-api-key", "agent_auth"),
+        (403, "permission_error", "Your key may not use this.", "agent_auth"),
+        (402, "billing_error", "Nothing is left.", "agent_billing"),
+        (413, "request_too_large", "Request exceeds the maximum size", "context_too_long"),
+    ] {
+        fixtures.push((refusal(status, kind, message), code));
+    }
+    for fault in ["disconnectRate", "malformedRate"] {
+        let mut broken = always(words("Nobody hears this."));
+        broken["chaos"] = json!({ fault: 1 });
+        fixtures.push((broken, "agent_unreachable"));
+    }
+    for (fixture, code) in &fixtures {
+        tokio::join!(check(Agent::ClaudeCode, fixture, code), check(Agent::Codex, fixture, code));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
+async fn provider_specific_refusals_fail_by_cause() {
+    let invalid = |message| refusal(400, "invalid_request_error", message);
+    let mut declined = words("I can't");
+    declined["finishReason"] = json!("refusal");
+    let limit = "You have reached your specified API usage limits. You will regain access on 2031-05-06 at 07:00 UTC.";
+    for (anthropic, openai, code) in [
+        (
+            invalid("Your credit balance is too low to access the Anthropic API."),
+            coded(429, "insufficient_quota", "You exceeded your current quota, please check your plan."),
+            "agent_billing",
+        ),
+        (
+            refusal(429, "rate_limit_error", limit),
+            refusal(429, "usage_limit_reached", "The usage limit has been reached"),
+            "agent_quota",
+        ),
+        (
+            invalid("prompt is too long: 214000 tokens > 200000 maximum"),
+            coded(400, "context_length_exceeded", "Your input exceeds the context window of this model."),
+            "context_too_long",
+        ),
+        (
+            refusal(404, "not_found_error", "model: x"),
+            coded(404, "model_not_found", "The model `x` does not exist or you do not have access to it."),
+            "model_unavailable",
+        ),
+        (
+            always(declined),
+            coded(400, "invalid_prompt", "Invalid prompt: it was flagged as violating our usage policy."),
+            "agent_refused",
+        ),
+    ] {
+        tokio::join!(check(Agent::ClaudeCode, &anthropic, code), check(Agent::Codex, &openai, code));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code, Codex and aimock: .ci/agents"]
+async fn tool_call_of_a_cut_stream_runs_once_after_a_retry() {
+    for agent in BOTH {
+        let stage = Stage::of(agent).await;
+        let call = shell(agent, "echo hello >> greeting.txt");
+        let mut half = cut(turn(0, call.clone()));
+        half["match"]["sequenceIndex"] = json!(0);
+        let other = Independent::with(&stage, &[half, turn(0, call), turn(1, words("All done."))]).await;
+        let ran = end_of(other.start(&stage)).await;
+        let finish = stage.world.api.finish();
+        assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
+        assert_eq!(stage.world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"), "{agent:?}");
+        assert!(stage.world.api.texts().contains("All done."));
+        let journal = other.journal().await;
+        let broken: Vec<_> = journal.iter().map(|entry| entry["response"]["interrupted"] == true).collect();
+        assert_eq!(broken, [true, false, false], "{agent:?}");
+        other.end(stage).await;
+    }
 }

@@ -1,5 +1,4 @@
-//! Tests the agent programs of the vendors with a scripted model: alone, to verify the adapters' assumptions, then
-//! inside the runner.
+//! Tests the agent programs of the vendors with a scripted model inside the runner, and records their output.
 //!
 //! Tests that need a program are ignored by default; `.ci/agents` installs both programs and runs them.
 

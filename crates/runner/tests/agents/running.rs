@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -41,14 +41,12 @@ pub(crate) struct Running {
     stdin: Option<ChildStdin>,
     said: watch::Receiver<Said>,
     reader: JoinHandle<()>,
-    errors: JoinHandle<String>,
 }
 
 #[derive(Clone, Default)]
 struct Said {
     lines: Vec<String>,
     events: Vec<Value>,
-    odd: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -56,35 +54,23 @@ pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) lines: Vec<String>,
     pub(crate) events: Vec<Value>,
-    /// Lines of standard output that are not JSON.
-    pub(crate) odd: Vec<String>,
-    pub(crate) errors: String,
 }
 
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut stderr = child.stderr.take().unwrap();
         let (say, said) = watch::channel(Said::default());
         let reader = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 say.send_modify(|said| {
                     said.lines.push(line.clone());
-                    match serde_json::from_str(&line) {
-                        Ok(event) => said.events.push(event),
-                        Err(_) => said.odd.push(line),
-                    }
+                    said.events.extend(serde_json::from_str::<Value>(&line).ok());
                 });
             }
         });
-        let errors = tokio::spawn(async move {
-            let mut errors = Vec::new();
-            let _ = stderr.read_to_end(&mut errors).await;
-            String::from_utf8_lossy(&errors).into_owned()
-        });
-        Self { stdin: child.stdin.take(), child, said, reader, errors }
+        Self { stdin: child.stdin.take(), child, said, reader }
     }
 
     pub(crate) async fn send(&mut self, line: &Value) {
@@ -123,10 +109,8 @@ impl Running {
         let status = timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
         let _ = timeout(LAST_WORDS, &mut self.reader).await;
         self.reader.abort();
-        let errors = timeout(LAST_WORDS, &mut self.errors).await;
-        self.errors.abort();
-        let Said { lines, events, odd } = self.said.borrow().clone();
-        Ended { status, lines, events, odd, errors: errors.map(|errors| errors.unwrap()).unwrap_or_default() }
+        let Said { lines, events } = self.said.borrow().clone();
+        Ended { status, lines, events }
     }
 }
 
@@ -144,15 +128,5 @@ impl Ended {
         let of = self.of(kind);
         assert_eq!(of.len(), 1, "{self:?}");
         of[0]
-    }
-
-    /// The completed Codex items of this type.
-    pub(crate) fn items(&self, kind: &str) -> Vec<&Value> {
-        let completed = self.of("item.completed").into_iter().map(|event| &event["item"]);
-        completed.filter(|item| item["type"] == kind).collect()
-    }
-
-    pub(crate) fn everything(&self) -> String {
-        format!("{:?}", self)
     }
 }

@@ -2,7 +2,7 @@
 //! no process is left and no other host was called.
 
 use crate::call_outs::CallOuts;
-use crate::left_over::{kill_left_over, left_over, left_over_of};
+use crate::left_over::{kill_left_over, left_over_of};
 use crate::running::{Ended, Running, appears};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -70,10 +70,6 @@ impl Scene {
         std::fs::write(path, text).unwrap();
     }
 
-    pub(crate) fn read(&self, path: &str) -> Option<String> {
-        std::fs::read_to_string(self.repository().join(path)).ok()
-    }
-
     pub(crate) async fn appears(&self, path: &str) {
         appears(&self.repository().join(path)).await;
     }
@@ -99,17 +95,8 @@ impl Scene {
         running.end().await
     }
 
-    pub(crate) fn left_over(&self) -> Vec<(i32, String)> {
-        left_over(self.dir.path())
-    }
-
-    /// Waits for this count, or returns the processes after a minute.
-    pub(crate) fn left_over_of(&self, count: usize) -> Vec<(i32, String)> {
-        left_over_of(self.dir.path(), count)
-    }
-
     pub(crate) fn end(self) {
-        assert_eq!(self.left_over_of(0), [], "a process still runs");
+        assert_eq!(left_over_of(self.dir.path(), 0), [], "a process still runs");
         assert_eq!(self.call_outs.seen(), <[String; 0]>::default(), "an external call");
         let requests = self.model.requests();
         let strange = |outcome| matches!(outcome, Outcome::NotServed | Outcome::NothingLeft);

@@ -73,27 +73,3 @@ async fn exhausted_codex_subscription_reports_its_reset_time() {
     assert_eq!(failure, Failure::AgentQuota { time: Until(Some(resets())) });
     assert_eq!((asked, machine.stage.world.api.finish().work.unwrap().starts), (1, 1), "{failure:?}");
 }
-
-#[tokio::test]
-#[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn claude_code_does_not_wait_out_a_day_long_retry_after() {
-    let stage = Stage::of(Agent::ClaudeCode).await;
-    stage.model.keep(Refusal::too_many(100_000));
-    let (failure, asked) = check(&stage, |command| stage.equip(command)).await;
-    // Claude Code does not report the wait, so the job returns to the queue with growing pauses.
-    assert_eq!((failure, asked), (Failure::AgentOverloaded { n: 1 }, 2));
-    stage.end();
-}
-
-#[tokio::test]
-#[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn codex_waiting_a_day_fails_as_provider_stalled() {
-    let codex = Agent::Codex;
-    let stage = Stage::of(codex).await;
-    stage.world.api.assign(|job| job.limits.stall_secs = 20);
-    stage.model.keep(Refusal::openai_too_many(100_000));
-    let (failure, asked) = check(&stage, |command| stage.equip(command)).await;
-    assert_eq!((failure.code(), asked), ("provider_stalled", 1), "{failure:?}");
-    assert!(failure.sentence().contains("exceeded retry limit"), "{}", failure.sentence());
-    stage.end();
-}

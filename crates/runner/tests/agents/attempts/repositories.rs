@@ -13,19 +13,6 @@ async fn commit(stage: &Stage, files: &[(&str, &str)]) {
     stage.world.forge.commit("acme/app", "main", "pullyard-bot", &files).await.unwrap();
 }
 
-#[tokio::test]
-#[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn agents_md_of_the_base_branch_reaches_the_model() {
-    for agent in BOTH {
-        let stage = Stage::of(agent).await;
-        commit(&stage, &[("AGENTS.md", "Always mind the gap.\n")]).await;
-        stage.model.play([agent.shell("echo hello > greeting.txt"), Answer::text("All done.")]);
-        stage.succeeds().await;
-        assert!(stage.model.turns()[0].mentions("Always mind the gap."), "{agent:?}");
-        stage.end();
-    }
-}
-
 /// All paths from which one of the two programs reads instructions, in any version.
 const TOLD_BY_A_BRANCH: [&str; 17] = [
     "AGENTS.md",

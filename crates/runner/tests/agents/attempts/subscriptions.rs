@@ -115,18 +115,3 @@ async fn codex_sends_its_tokens_to_chatgpt_only() {
     assert!(kept.contains(token) && kept.contains("refresh-3a90"), "{kept}");
     assert_eq!(stage.left_over(), []);
 }
-
-#[tokio::test]
-#[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn unreachable_chatgpt_fails_as_agent_unreachable() {
-    let codex = Agent::Codex;
-    let machine = SignedIn::new(codex).await;
-    let stage = &machine.stage;
-    let runner = stage.world.spawn(|command| {
-        machine.equip(command);
-        // This proxy refuses all connections.
-        command.env("HTTPS_PROXY", &stage.call_outs.url).env("PULLYARD_AGENT_RETRY_SECS", "");
-    });
-    let ran = end_of(runner).await;
-    assert_eq!(stage.world.api.failure(), "agent_unreachable", "{}", ran.log);
-}

@@ -3,30 +3,10 @@
 use super::stand_in::StandIn;
 use crate::left_over::left_over;
 use crate::running::appears;
-use crate::world::{BRANCH, end_of};
+use crate::world::end_of;
 use pullyard_protocol::attempt::FinishOutcome;
 
 const WORK: &str = "echo hello > greeting.txt";
-
-#[tokio::test]
-async fn cancel_kills_a_program_that_ignores_signals() {
-    let does = "@BEGIN@; trap '' INT TERM HUP; echo '{\"type\":\"assistant\",\"message\":{\"id\":\"a\",\"content\":\
-                [{\"type\":\"text\",\"text\":\"waiting\"}]}}'; while :; do sleep 0.1; done";
-    let one = StandIn::that(&format!("{WORK}; {does}")).await;
-    let runner = one.start();
-    one.world.api.wait_for_text("waiting").await;
-    one.world.api.script(|script| script.cancel = true);
-    assert_eq!(end_of(runner).await.code, Some(0));
-    assert_eq!(one.world.api.finish().outcome, FinishOutcome::Cancelled);
-    assert_eq!(one.world.head(BRANCH), None);
-    one.end();
-}
-
-#[tokio::test]
-async fn input_is_closed_after_the_final_result() {
-    // The real program waits for the end of its input as well.
-    StandIn::that(&format!("@BEGIN@; {WORK}; @WELL@; cat > /dev/null")).await.succeeds().await;
-}
 
 #[tokio::test]
 async fn child_holding_the_pipes_delays_nothing_and_is_killed() {
@@ -35,30 +15,12 @@ async fn child_holding_the_pipes_delays_nothing_and_is_killed() {
 }
 
 #[tokio::test]
-async fn child_in_its_own_session_is_killed() {
-    let child = "setsid nohup sh -c 'while :; do sleep 0.1; done' > /dev/null 2>&1 < /dev/null &";
-    StandIn::that(&format!("@BEGIN@; {WORK}; {child} @WELL@")).await.succeeds().await;
-}
-
-#[tokio::test]
-async fn closed_output_of_a_live_program_is_a_stall() {
-    let one = StandIn::that("@BEGIN@; exec >&- 2>&-; while :; do sleep 0.1; done").await;
-    one.world.api.assign(|job| job.limits.stall_secs = 2);
-    assert_eq!(one.fails().await, "stalled");
-}
-
-#[tokio::test]
-async fn unread_prompt_does_not_block_the_attempt() {
-    let one = StandIn::that(&format!("@BEGIN@; {WORK}; @WELL@; exit 0")).await;
-    one.world.api.assign(|job| job.prompt = "p".repeat(3_000_000));
-    one.succeeds().await;
-}
-
-#[tokio::test]
-async fn closed_input_is_not_an_error() {
-    let one = StandIn::that(&format!("exec <&-; @BEGIN@; {WORK}; sleep 0.2; @WELL@")).await;
-    one.world.api.assign(|job| job.prompt = "p".repeat(3_000_000));
-    one.succeeds().await;
+async fn unread_prompt_does_not_fail_the_attempt() {
+    for does in [format!("@BEGIN@; {WORK}; @WELL@; exit 0"), format!("exec <&-; @BEGIN@; {WORK}; sleep 0.2; @WELL@")] {
+        let one = StandIn::that(&does).await;
+        one.world.api.assign(|job| job.prompt = "p".repeat(3_000_000));
+        one.succeeds().await;
+    }
 }
 
 #[tokio::test]
