@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn input_and_output_are_stream_json() {
         let launch = launch(|_| ());
-        for flag in ["-p", "--verbose", "--replay-user-messages"] {
+        for flag in ["-p", "--verbose", "--replay-user-messages", "--include-partial-messages"] {
             assert!(launch.args.iter().any(|arg| arg == flag), "{flag}");
         }
         for side in ["--input-format", "--output-format"] {
@@ -290,12 +290,6 @@ mod tests {
         for named in ["--model", "--resume", "--append-system-prompt"] {
             assert_eq!(value(&launch, named).as_deref(), Some(option), "{named}");
         }
-    }
-
-    #[test]
-    fn partial_messages_are_requested_as_signs_of_life() {
-        let launch = launch(|_| ());
-        assert!(launch.args.iter().any(|arg| arg == "--include-partial-messages"));
     }
 
     #[test]

@@ -94,36 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn long_text_is_cut_and_equal_files_appear_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let git = Git::new("", "");
-        let repository = crate::git::init_bare(&git, dir.path().join("git")).await.unwrap();
-        let run = async |args: &[&str], input: &str| {
-            let call = Call::new(args).repository(&repository).input(input.as_bytes()).commits();
-            git.line(call).await.unwrap()
-        };
-        let long = format!("x{}", "ü".repeat(LARGEST));
-        let (same, large) = (
-            run(&["hash-object", "-w", "--stdin"], "\0Use tabs.\n").await,
-            run(&["hash-object", "-w", "--stdin"], &long).await,
-        );
-        let files =
-            format!("100644 blob {same}\tAGENTS.md\n100644 blob {same}\tCLAUDE.md\n100644 blob {large}\tLONG.md\n");
-        let inner = run(&["mktree"], &files).await;
-        let tree = run(&["mktree"], &format!("{files}040000 tree {inner}\tFOLDER.md\n")).await;
-        let base = run(&["commit-tree", &tree], "base").await;
-        let read = async |names: &[&str]| of_base(&git, &repository, ("main", &base), names).await.unwrap().text;
-        let from = |name: &str| format!("From {name} of the branch main of this repository:\n\n");
-        assert_eq!(read(&["CLAUDE.md", "AGENTS.md"]).await, format!("{}Use tabs.", from("CLAUDE.md")));
-        assert_eq!(read(&["FOLDER.md"]).await, "");
-        let told = read(&["LONG.md"]).await;
-        let text = told.strip_prefix(&from("LONG.md")).unwrap();
-        // The cut is at a character boundary.
-        assert!(text.len() == LARGEST - 1 && long.starts_with(text), "{}", text.len());
-    }
-
-    #[tokio::test]
-    async fn oversized_file_is_skipped_with_a_notice() {
+    async fn long_files_are_cut_or_skipped_and_equal_ones_appear_once() {
         let dir = tempfile::tempdir().unwrap();
         let git = Git::new("", "");
         let repository = crate::git::init_bare(&git, dir.path().join("git")).await.unwrap();
@@ -131,22 +102,32 @@ mod tests {
             let call = Call::new(args).repository(&repository).input(input).commits();
             git.line(call).await.unwrap()
         };
-        let most = usize::try_from(LARGEST_READ).unwrap();
-        let (short, largest, larger) = (
-            run(&["hash-object", "-w", "--stdin"], b"Use tabs.").await,
-            run(&["hash-object", "-w", "--stdin"], &vec![b'x'; most]).await,
-            run(&["hash-object", "-w", "--stdin"], &vec![b'y'; most + 1]).await,
-        );
-        let files = format!(
-            "100644 blob {short}\tAGENTS.md\n100644 blob {larger}\tCLAUDE.md\n100644 blob {largest}\tMOST.md\n"
-        );
-        let tree = run(&["mktree"], files.as_bytes()).await;
+        let (long, most) = (format!("x{}", "ü".repeat(LARGEST)), usize::try_from(LARGEST_READ).unwrap());
+        let mut files = String::new();
+        for (name, content) in [
+            ("AGENTS.md", b"\0Use tabs.\n".to_vec()),
+            ("CLAUDE.md", b"\0Use tabs.\n".to_vec()),
+            ("LARGER.md", vec![b'y'; most + 1]),
+            ("LONG.md", long.clone().into_bytes()),
+            ("MOST.md", vec![b'x'; most]),
+        ] {
+            let blob = run(&["hash-object", "-w", "--stdin"], &content).await;
+            files += &format!("100644 blob {blob}\t{name}\n");
+        }
+        let inner = run(&["mktree"], files.as_bytes()).await;
+        let tree = run(&["mktree"], format!("{files}040000 tree {inner}\tFOLDER.md\n").as_bytes()).await;
         let base = run(&["commit-tree", &tree], b"base").await;
         let read = async |names: &[&str]| of_base(&git, &repository, ("main", &base), names).await.unwrap();
-        let told = read(&["CLAUDE.md", "AGENTS.md"]).await;
-        assert_eq!(told.text, "From AGENTS.md of the branch main of this repository:\n\nUse tabs.");
+        let from = |name: &str| format!("From {name} of the branch main of this repository:\n\n");
+        let told = read(&["LARGER.md", "CLAUDE.md", "AGENTS.md"]).await;
+        assert_eq!(told.text, format!("{}Use tabs.", from("CLAUDE.md")));
         let [said] = &told.left_out[..] else { panic!("expected one skipped file: {:?}", told.left_out) };
-        assert!(said.starts_with("CLAUDE.md of the branch main has 1048577 bytes: "), "{said}");
+        assert!(said.starts_with("LARGER.md of the branch main has 1048577 bytes: "), "{said}");
+        assert_eq!(read(&["FOLDER.md"]).await.text, "");
+        let told = read(&["LONG.md"]).await.text;
+        let text = told.strip_prefix(&from("LONG.md")).unwrap();
+        // The cut is at a character boundary.
+        assert!(text.len() == LARGEST - 1 && long.starts_with(text), "{}", text.len());
         let told = read(&["MOST.md"]).await;
         assert!(told.text.ends_with("xxx") && told.left_out.is_empty(), "{:?}", told.left_out);
     }

@@ -284,6 +284,3 @@ async fn interrupt(child: &mut Child, shared: &Shared, input: &mut Input, grace:
         let _ = timeout(LEAVE_LIMIT.min(grace), child.wait()).await;
     }
 }
-
-#[cfg(test)]
-mod tests;

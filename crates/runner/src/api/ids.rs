@@ -35,13 +35,3 @@ fn random() -> String {
         .map(|letter| char::from(*letter))
         .collect()
 }
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn ids_are_distinct_and_valid() {
-        assert_eq!(super::random().len(), 26);
-        assert_ne!(super::random(), super::random());
-        assert!(super::claim().is_ok());
-    }
-}

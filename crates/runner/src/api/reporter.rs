@@ -153,28 +153,13 @@ impl Events {
     }
 }
 
-/// For tests: events that are never sent.
+/// For tests of delays: events that are never sent.
 #[cfg(test)]
 impl Events {
     pub(crate) fn unsent() -> Self {
         Self(Shared::new(Redactor::new([])))
     }
 
-    /// The events since the last call, once there are any.
-    pub(crate) async fn said(&self) -> Vec<Event> {
-        loop {
-            let said = self.0.state().queue.take(1, Instant::now());
-            if !said.is_empty() {
-                return said;
-            }
-            self.0.changed.notified().await;
-        }
-    }
-}
-
-/// For tests of delays: fills the queue.
-#[cfg(test)]
-impl Events {
     pub(crate) fn fill(&self) {
         let text = || Said::words(pullyard_protocol::event::EventKind::Text, "x".repeat(60_000));
         (0..100).for_each(|_| self.add(text()));

@@ -404,32 +404,12 @@ mod tests {
             "",
             Some("workflow_permission"),
         );
-        check(
-            "!\tHEAD:refs/heads/x\t[remote rejected] (protected branch hook declined)",
-            "remote: error: GH006: Protected branch update failed",
-            Some("branch_protected"),
-        );
-        check(
-            "!\tHEAD:refs/heads/x\t[remote rejected] (push declined due to repository rule violations)",
-            "",
-            Some("branch_protected"),
-        );
-        check(
-            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
-            "remote: Permission denied to update branch x.",
-            Some("branch_protected"),
-        );
         check("!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)", "", Some("push_rejected"));
         check("", "fatal: unable to access 'https://x/': The requested URL returned error: 403", Some("push_rejected"));
         check(
             "!\tHEAD:refs/heads/x\t[remote rejected] (refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission)\n",
             "",
             Some("workflow_permission"),
-        );
-        check(
-            "!\tHEAD:refs/heads/x\t[remote rejected] (push declined due to repository rule violations)",
-            "remote: error: GH013: Repository rule violations found for refs/heads/x.\nremote: - Push cannot contain secrets",
-            Some("push_rejected"),
         );
         let denied = "remote: Permission to acme/app.git denied to bot.\nfatal: unable to access 'https://x/': The requested URL returned error: 403";
         check("", denied, Some("permission_missing"));

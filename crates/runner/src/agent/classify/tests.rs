@@ -256,11 +256,3 @@ fn command_is_classified_by_exit_code_alone() {
     assert_eq!(classify(&command(Exit::Code(3))), failed_with("The agent", "exit code 3", "bye"));
     assert_eq!(classify(&command(Exit::Signal(9))), failed_with("The agent", "signal 9", "bye"));
 }
-
-#[test]
-fn used_up_retries_become_a_provider_failure() {
-    assert_eq!(Transient::overloaded().for_good(3), Failure::AgentOverloaded { n: 3 });
-    assert_eq!(Transient::slow_down().for_good(3), Failure::AgentOverloaded { n: 3 });
-    let unreachable = Transient::unreachable("x");
-    assert_eq!(unreachable.for_good(3), Failure::AgentUnreachable { reason: "x".into() });
-}

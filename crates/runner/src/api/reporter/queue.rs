@@ -176,16 +176,6 @@ mod tests {
     }
 
     #[test]
-    fn batch_has_at_most_a_thousand_events() {
-        let mut queue = Queue::new();
-        for _ in 0..1_500 {
-            queue.add(Instant::now(), Said::phase(""));
-        }
-        // The batch's size limit applies first.
-        assert!(queue.take(1, Instant::now()).len() <= BATCH_EVENTS);
-    }
-
-    #[test]
     fn full_queue_delays_the_agent_for_30_s_at_most() {
         let (mut queue, start) = (Queue::new(), Instant::now());
         let at = |secs: u64| start + Duration::from_secs(secs);

@@ -5,41 +5,6 @@ use crate::running::appears;
 use crate::world::{BRANCH, end_of};
 use pullyard_demo_model::{Answer, Step};
 use pullyard_protocol::attempt::FinishOutcome;
-use tokio::process::Child;
-
-/// Kills the first attempt and lets the second do the work.
-async fn check(stage: Stage, mut runner: Child) {
-    let agent = stage.agent;
-    runner.kill().await.unwrap();
-    // Hang every late request of the killed attempt.
-    stage.model.keep(Step::Hang);
-    stage.world.api.script(|script| {
-        script.refuse.clear();
-        script.lose.clear();
-    });
-    stage.world.api.assign(|job| job.attempt = 2);
-    stage.model.keep(agent.shell("echo hello > greeting.txt; sleep 0.2"));
-    let again = stage.start();
-    stage.world.api.wait_for_text("echo hello").await;
-    stage.model.keep(Answer::text("All done."));
-    let ran = end_of(again).await;
-    assert_eq!(ran.code, Some(0), "{agent:?} {}", ran.log);
-    let finish = stage.world.api.finish();
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
-    assert_eq!(stage.world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
-    assert_eq!(stage.world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
-    assert_eq!(stage.world.file(BRANCH, "dirty.txt"), None, "the second attempt found files of the first");
-    stage.end();
-}
-
-#[tokio::test]
-#[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn job_survives_a_kill_during_a_model_request() {
-    for agent in BOTH {
-        let (stage, runner) = super::stops::while_the_model_thinks(agent).await;
-        check(stage, runner).await;
-    }
-}
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
@@ -48,8 +13,21 @@ async fn job_survives_a_kill_during_a_tool_call() {
         let stage = Stage::of(agent).await;
         stage.model.play([agent.shell("touch dirty.txt; while :; do sleep 0.1; done")]);
         stage.model.keep(Step::Hang);
-        let runner = stage.start();
+        let mut runner = stage.start();
         appears(&stage.tree().join("dirty.txt")).await;
-        check(stage, runner).await;
+        runner.kill().await.unwrap();
+        stage.world.api.assign(|job| job.attempt = 2);
+        stage.model.keep(agent.shell("echo hello > greeting.txt; sleep 0.2"));
+        let again = stage.start();
+        stage.world.api.wait_for_text("echo hello").await;
+        stage.model.keep(Answer::text("All done."));
+        let ran = end_of(again).await;
+        assert_eq!(ran.code, Some(0), "{agent:?} {}", ran.log);
+        let finish = stage.world.api.finish();
+        assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
+        assert_eq!(stage.world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
+        assert_eq!(stage.world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
+        assert_eq!(stage.world.file(BRANCH, "dirty.txt"), None, "the second attempt found files of the first");
+        stage.end();
     }
 }

@@ -104,7 +104,7 @@ async fn instructions_of_the_revised_branch_reach_no_model() {
     }
 }
 
-/// Runs an attempt in a repository whose settings name programs and another model, under the given isolation.
+/// The settings name programs and another model.
 async fn works_among_hostile_settings(agent: Agent, isolation: &str) {
     let stage = Stage::of(agent).await;
     let elsewhere = Stage::of(Agent::ClaudeCode).await;

@@ -20,7 +20,7 @@ async fn with_a_tool_that_runs(agent: Agent) -> (Stage, Child) {
     (stage, runner)
 }
 
-pub(super) async fn while_the_model_thinks(agent: Agent) -> (Stage, Child) {
+async fn while_the_model_thinks(agent: Agent) -> (Stage, Child) {
     let stage = Stage::of(agent).await;
     stage.model.keep(Step::Hang);
     let runner = stage.start();

@@ -4,7 +4,6 @@ use crate::left_over::{kill_left_over, left_over};
 use crate::world::{BRANCH, Ran, World, end_of};
 use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
 use std::os::unix::fs::PermissionsExt;
-use tokio::process::{Child, Command};
 
 /// The final line of a successful Claude Code run.
 pub(super) const WELL: &str = r#"{"type":"result","subtype":"success","is_error":false,"result":"All done.","session_id":"s","num_turns":1,"total_cost_usd":0.01,"permission_denials":[],"terminal_reason":"completed","modelUsage":{}}"#;
@@ -34,22 +33,14 @@ impl StandIn {
         Self { world }
     }
 
-    pub(super) fn start(&self) -> Child {
-        self.start_with(|_| ())
-    }
-
-    pub(super) fn start_with(&self, change: impl FnOnce(&mut Command)) -> Child {
-        self.world.spawn(|command| {
+    pub(super) async fn run(&self) -> (FinishRequest, Ran) {
+        let runner = self.world.spawn(|command| {
             command
                 .env("PULLYARD_CLAUDE_CODE", self.world.outside("claude"))
                 .env("PULLYARD_AGENT_RETRY_SECS", "0")
                 .env("ANTHROPIC_API_KEY", crate::scene::KEY);
-            change(command);
-        })
-    }
-
-    pub(super) async fn run(&self) -> (FinishRequest, Ran) {
-        let ran = end_of(self.start()).await;
+        });
+        let ran = end_of(runner).await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
         (self.world.api.finish(), ran)
     }

@@ -60,43 +60,21 @@ fn documented_error_messages_have_their_verdict() {
             "agent_auth",
         ),
         ("Your access token could not be refreshed. Please log out and sign in again.", "agent_auth"),
+        ("HTTP 429", "slow_down"),
+        ("HTTP 503", "overloaded"),
+        ("Timeout", "unreachable"),
+        ("429 files changed", "agent_failed"),
+        ("HTTP 400: timeout has to be a number", "agent_failed"),
+        ("unexpected status 400 Bad Request: x, url: http://127.0.0.1:4290/v1/responses", "agent_failed"),
+        (
+            "unexpected status 400 Bad Request: x, url: http://timeout.example/v1/responses, request id: req_7c529e01",
+            "agent_failed",
+        ),
         ("something new", "agent_failed"),
         ("", "agent_failed"),
     ] {
         assert_eq!(meaning_of(words), expected, "{words}");
     }
-}
-
-#[test]
-fn bare_status_or_timeout_is_transient() {
-    for (words, expected) in [
-        ("HTTP 429", "slow_down"),
-        ("request failed with status code 429", "slow_down"),
-        ("HTTP 502", "overloaded"),
-        ("HTTP 503", "overloaded"),
-        ("503", "overloaded"),
-        ("API Error: 529 {\"type\":\"error\"}", "overloaded"),
-        ("the gateway answered with a 503 response", "overloaded"),
-        ("request timeout", "unreachable"),
-        ("Timeout", "unreachable"),
-    ] {
-        assert_eq!(meaning_of(words), expected, "{words}");
-    }
-    for words in [
-        "line 5031",
-        "the tests fail in line 503",
-        "429 files changed",
-        "error: 502 tests failed",
-        "timeouts are configured",
-        "unknown field `timeout`",
-        "HTTP 400: timeout has to be a number",
-        "status 418: the backend said HTTP 503",
-    ] {
-        assert_eq!(meaning_of(words), "agent_failed", "{words}");
-    }
-    // An explicit status takes precedence over numbers in the text.
-    let refused = Terminal { status: Some(400), words: "timeout: HTTP 503".into(), ..Terminal::default() };
-    assert_eq!(meaning(&refused), "agent_failed");
 }
 
 #[test]
@@ -125,19 +103,6 @@ fn timeout_in_model_or_tool_text_blames_no_provider() {
     let failed = serde_json::json!({ "type": "turn.failed", "error": { "message": "something new" } }).to_string();
     let reader = crate::agent::codex::lines_for_tests(Path::new("/workspace"));
     assert_eq!(meaning(&end_of(reader, [item.as_str(), failed.as_str()]).unwrap()), "agent_failed");
-}
-
-#[test]
-fn url_or_request_id_makes_no_error_transient() {
-    for words in [
-        "unexpected status 400 Bad Request: x, url: http://127.0.0.1:4290/v1/responses",
-        "unexpected status 400 Bad Request: x, url: http://127.0.0.1:5290/v1/responses",
-        "unexpected status 400 Bad Request: x, url: https://api.openai.com/v1/responses, request id: req_7c529e01",
-        "unexpected status 400 Bad Request: x, url: https://api.openai.com/v1/responses, request id: req_7c429e01",
-        "unexpected status 400 Bad Request: x, url: http://timeout.example/v1/responses",
-    ] {
-        assert_eq!(meaning_of(words), "agent_failed", "{words}");
-    }
 }
 
 #[test]
@@ -177,6 +142,7 @@ fn mark_precedes_status_and_status_precedes_text() {
         // Status 400 is ambiguous, so the text decides.
         (unmarked, Some(400), "Overloaded", "overloaded"),
         (unmarked, Some(400), "x", "agent_failed"),
+        (unmarked, Some(400), "timeout: HTTP 503", "agent_failed"),
     ] {
         let terminal = Terminal { marks: vec![mark.into()], status, words: words.into(), ..Terminal::default() };
         assert_eq!(meaning(&terminal), expected, "{terminal:?}");
@@ -204,38 +170,13 @@ fn error_kind_decides_when_status_and_text_do_not() {
 
 #[test]
 fn faults_of_claude_code_2_1_330_have_the_same_verdict() {
-    // Measured with 2.1.330: the class of its message, and its result.
+    // Measured with 2.1.330, and not recorded: the class of its message, and its result.
     for (class, result, expected) in [
-        (
-            "server_error",
-            r#""api_error":"connection_failed","api_error_status":null,"result":"API Error: Connection refused — a firewall or proxy may be blocking it (ECONNREFUSED)""#,
-            "unreachable",
-        ),
-        (
-            "server_error",
-            r#""api_error":"connection_failed","api_error_status":null,"result":"API Error: Connection dropped (ECONNRESET). Check the gateway set in ANTHROPIC_BASE_URL, then try again.""#,
-            "unreachable",
-        ),
-        (
-            "server_error",
-            r#""api_error_status":null,"result":"Request timed out. If the API is slow to answer, or a proxy or gateway holds responses, set API_TIMEOUT_MS above 1500.""#,
-            "unreachable",
-        ),
         ("unknown", r#""api_error_status":null,"result":"API Error: JSON Parse error: Expected '}'""#, "unreachable"),
-        (
-            "server_error",
-            r#""api_error_status":529,"api_error_type":"overloaded_error","result":"API Error: Repeated 529 Overloaded errors. The API is at capacity — this is usually temporary. Try again in a moment. If it persists, check your inference gateway (127.0.0.1:44851).""#,
-            "overloaded",
-        ),
         (
             "unknown",
             r#""api_error_status":408,"api_error_type":"timeout","result":"API Error: 408 Too slow""#,
             "overloaded",
-        ),
-        (
-            "rate_limit",
-            r#""api_error_status":429,"api_error_type":"rate_limit_error","result":"API Error: Request rejected (429) · slow""#,
-            "slow_down",
         ),
         (
             "invalid_request",
