@@ -1,7 +1,5 @@
 //! Runs Claude Code without the runner.
 
-mod injection;
-
 use crate::running::{Ended, Running};
 use crate::scene::{KEY, Scene, program};
 use tokio::process::Command;

@@ -12,7 +12,6 @@ mod call_outs;
 mod claude_code;
 mod codex;
 mod goldens;
-mod independent;
 mod left_over;
 mod misbehaving;
 mod running;

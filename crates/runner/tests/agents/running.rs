@@ -3,9 +3,8 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -51,7 +50,6 @@ struct Said {
 
 #[derive(Debug)]
 pub(crate) struct Ended {
-    pub(crate) status: ExitStatus,
     pub(crate) lines: Vec<String>,
     pub(crate) events: Vec<Value>,
 }
@@ -106,20 +104,15 @@ impl Running {
 
     pub(crate) async fn end(mut self) -> Ended {
         self.close();
-        let status = timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
+        timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
         let _ = timeout(LAST_WORDS, &mut self.reader).await;
         self.reader.abort();
         let Said { lines, events } = self.said.borrow().clone();
-        Ended { status, lines, events }
+        Ended { lines, events }
     }
 }
 
 impl Ended {
-    /// The exit code as a shell shows it: a signal is 128 plus its number.
-    pub(crate) fn code(&self) -> i32 {
-        self.status.code().or_else(|| self.status.signal().map(|signal| 128 + signal)).unwrap()
-    }
-
     pub(crate) fn of(&self, kind: &str) -> Vec<&Value> {
         self.events.iter().filter(|event| event["type"] == kind).collect()
     }

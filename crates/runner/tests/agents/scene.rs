@@ -41,7 +41,7 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        for folder in ["repository", "home", "config", "tmp", "outside"] {
+        for folder in ["repository", "home", "config", "tmp"] {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -58,10 +58,6 @@ impl Scene {
 
     pub(crate) fn config(&self) -> PathBuf {
         self.dir.path().join("config")
-    }
-
-    pub(crate) fn outside(&self, name: &str) -> PathBuf {
-        self.dir.path().join("outside").join(name)
     }
 
     pub(crate) fn write(&self, path: &str, text: &str) {

@@ -10,30 +10,20 @@ const AGAIN: &str = "echo again >> again.txt; sleep 8";
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn turn_limit_stops_further_requests() {
+async fn turn_and_cost_limits_stop_further_requests() {
     for agent in BOTH {
-        let stage = Stage::of(agent).await;
-        stage.world.api.assign(|job| job.limits.turns = Some(2));
-        stage.model.keep(agent.shell(AGAIN));
-        let failure = stage.fails().await;
-        assert_eq!(failure.code(), "turn_limit", "{agent:?} {failure:?}");
-        assert_eq!(stage.model.turns().len(), 2, "{agent:?}");
-        stage.end();
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs Claude Code and Codex: .ci/agents"]
-async fn cost_limit_stops_further_requests() {
-    for agent in BOTH {
-        let stage = Stage::of(agent).await;
-        stage.world.api.assign(|job| job.limits.cost_usd_micros = Some(500_000));
-        let dear = agent.shell(AGAIN);
-        stage.model.keep(dear.taking(Usage { input: 100_000, cached: 0, output: 100_000 }));
-        let failure = stage.fails().await;
-        assert_eq!(failure.code(), "cost_limit", "{agent:?} {failure:?}");
-        assert_eq!(stage.model.turns().len(), 1, "{agent:?}");
-        stage.end();
+        for (code, requests) in [("turn_limit", 2), ("cost_limit", 1)] {
+            let stage = Stage::of(agent).await;
+            stage.world.api.assign(|job| match code {
+                "turn_limit" => job.limits.turns = Some(2),
+                _ => job.limits.cost_usd_micros = Some(500_000),
+            });
+            stage.model.keep(agent.shell(AGAIN).taking(Usage { input: 100_000, cached: 0, output: 100_000 }));
+            let failure = stage.fails().await;
+            assert_eq!(failure.code(), code, "{agent:?} {failure:?}");
+            assert_eq!(stage.model.turns().len(), requests, "{agent:?}");
+            stage.end();
+        }
     }
 }
 
