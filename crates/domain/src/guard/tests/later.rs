@@ -22,30 +22,6 @@ fn second_entry_meets_only_the_later_guards() {
     assert_eq!(decide_again(&case.event, &case.facts).reason, Reason::Accepted { job });
 }
 
-#[test]
-fn later_guards_keep_their_order() {
-    let mut left: Vec<_> = CONDITIONS.into_iter().filter(|(name, _)| *name != "unknown_project").collect();
-    let mut answers = Vec::new();
-    loop {
-        // Both conditions set the same fact, so apply only one of the two at a time.
-        let unnamed = left.iter().any(|(name, _)| *name == "ticket_without_repository");
-        let case = left
-            .iter()
-            .filter(|(name, _)| !(unnamed && *name == "repository_not_integrated"))
-            .fold(entering(), |case, (_, change)| case.with(change));
-        let code = decide_again(&case.event, &case.facts).reason.code();
-        answers.push(code);
-        if code == "accepted" {
-            break;
-        }
-        left.retain(|(name, _)| *name != code);
-    }
-    assert_eq!(
-        answers.join(" "),
-        "auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated accepted"
-    );
-}
-
 #[track_caller]
 fn check_request(ticket: &Ticket, held_by: Option<&str>, fact: &RepositoryFact, code: Option<&str>) {
     let mut project = project();

@@ -94,16 +94,6 @@ fn redelivery_after_a_repair_is_accepted() {
 }
 
 #[test]
-fn redelivered_entry_waits_for_the_active_job() {
-    let refused = first(auto_create_was_off(), None);
-    let during_a_job = redelivered().with(|case| {
-        case.facts.first_decision = refused;
-        case.ticket().active_job = Some(job_id("j0"));
-    });
-    check(&during_a_job, "job_active", FollowUp::QueueEntry);
-}
-
-#[test]
 fn redelivery_of_an_edit_is_no_entry() {
     let edit = redelivered().with(|case| {
         let (ticket, status) = (key(), TRIGGER.into());

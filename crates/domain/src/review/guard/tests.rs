@@ -114,15 +114,6 @@ fn check(facts: &ReviewFacts, reason: &Reason, follow: Follow) {
     assert_eq!(decided(facts), Decision { reason: reason.clone(), follow });
 }
 
-/// Checks the recorded answer to a single hindrance, without deferring.
-#[track_caller]
-fn check_alone(name: &str, reason: &Reason) {
-    let mut facts = with(&[name]);
-    does_not_wait(&mut facts);
-    check(&facts, reason, Follow::Record);
-    assert_eq!(reason.code(), name);
-}
-
 fn pr() -> String {
     "acme/app#231".into()
 }
@@ -133,18 +124,31 @@ fn review_that_passes_all_guards_starts_a_job() {
 }
 
 #[test]
-fn edited_review_is_ignored() {
-    check_alone("edited_review", &Reason::EditedReview {});
-}
-
-#[test]
-fn event_without_a_request_is_ignored() {
-    check_alone("event_ignored", &Reason::EventIgnored { event: "pull_request_review dismissed".into() });
-}
-
-#[test]
-fn final_answer_is_repeated() {
-    check_alone("repeat", &Reason::Repeat { first: "accepted".into() });
+fn each_guard_refuses_with_its_reason() {
+    let (project, repo) = (project_id(), repository().name);
+    for reason in [
+        Reason::EditedReview {},
+        Reason::EventIgnored { event: "pull_request_review dismissed".into() },
+        Reason::Repeat { first: "accepted".into() },
+        Reason::DuplicateReview { job: job_id("j1") },
+        Reason::UnknownProject { project: project.clone() },
+        Reason::RepositoryNotIntegrated { repo: repo.clone(), project: project.clone() },
+        Reason::OwnReview {},
+        Reason::PullRequestClosed { pr: pr(), state: "merged".into() },
+        Reason::AuthorNotPermitted { author: "ann".into(), repo },
+        Reason::PermissionUnknown { forge: linked().id.integration, author: "ann".into() },
+        Reason::RetriggerDisabled { project: project.clone() },
+        Reason::NoLinkedTicket { pr: pr() },
+        Reason::TicketInactive { ticket: key() },
+        Reason::JobActive { ticket: key(), job: job_id("j0") },
+        Reason::PreviousJobNotCompleted { ticket: key(), outcome: "failed".into() },
+        Reason::ProjectHeld { project, who: "bob".into() },
+        spent(),
+    ] {
+        let mut facts = with(&[reason.code()]);
+        does_not_wait(&mut facts);
+        check(&facts, &reason, Follow::Record);
+    }
 }
 
 #[test]
@@ -155,68 +159,17 @@ fn review_of_another_project_starts_nothing() {
 }
 
 #[test]
-fn review_without_ledger_entry_names_its_job() {
-    check_alone("duplicate_review", &Reason::DuplicateReview { job: job_id("j1") });
-}
-
-#[test]
-fn unknown_project_is_refused() {
-    check_alone("unknown_project", &Reason::UnknownProject { project: project_id() });
-}
-
-#[test]
-fn unconnected_repository_is_refused() {
-    let reason = Reason::RepositoryNotIntegrated { repo: repository().name, project: project_id() };
-    check_alone("repository_not_integrated", &reason);
-}
-
-#[test]
-fn own_review_is_ignored() {
-    check_alone("own_review", &Reason::OwnReview {});
-}
-
-#[test]
-fn merged_or_closed_pull_request_gets_no_job() {
-    check_alone("pull_request_closed", &Reason::PullRequestClosed { pr: pr(), state: "merged".into() });
+fn closed_pull_request_gets_no_job() {
     let closed = ReviewFacts { state: PullRequestState::Closed, ..accepted() };
     check(&closed, &Reason::PullRequestClosed { pr: pr(), state: "closed".into() }, Follow::Record);
 }
 
 #[test]
-fn author_without_permission_is_refused() {
-    let reason = Reason::AuthorNotPermitted { author: "ann".into(), repo: repository().name };
-    check_alone("author_not_permitted", &reason);
-}
-
-#[test]
-fn author_with_unknown_permission_is_refused() {
-    let reason = Reason::PermissionUnknown { forge: linked().id.integration, author: "ann".into() };
-    check_alone("permission_unknown", &reason);
-}
-
-#[test]
-fn disabled_revisions_start_nothing() {
-    check_alone("retrigger_disabled", &Reason::RetriggerDisabled { project: project_id() });
-}
-
-#[test]
-fn missing_or_closed_ticket_starts_nothing() {
-    check_alone("no_linked_ticket", &Reason::NoLinkedTicket { pr: pr() });
-    check_alone("ticket_inactive", &Reason::TicketInactive { ticket: key() });
-}
-
-#[test]
-fn review_during_a_job_starts_nothing() {
-    check_alone("job_active", &Reason::JobActive { ticket: key(), job: job_id("j0") });
-}
-
-#[test]
 fn uncompleted_last_job_starts_nothing() {
-    let reason = |outcome: &str| Reason::PreviousJobNotCompleted { ticket: key(), outcome: outcome.into() };
-    check_alone("previous_job_not_completed", &reason("failed"));
     let mut facts = accepted();
     ticket(&mut facts, |ticket| ticket.last_outcome = Some(LastOutcome::Cancelled));
-    check(&facts, &reason("cancelled"), Follow::Record);
+    let reason = Reason::PreviousJobNotCompleted { ticket: key(), outcome: "cancelled".into() };
+    check(&facts, &reason, Follow::Record);
     ticket(&mut facts, |ticket| ticket.last_outcome = None);
     assert_eq!(decided(&facts).follow, Follow::Trigger, "a manually linked pull request has no job before");
 }
@@ -234,47 +187,6 @@ fn second_revision_within_an_hour_is_refused() {
     assert_eq!(at_once(0), limited(0, now.plus(REVISE_WINDOW)));
     assert_eq!(at_once(3_599_999), limited(3_599_999, now.plus(Duration::from_millis(1))));
     assert_eq!(at_once(3_600_000), Reason::Accepted { job: job_id("new") }, "exactly an hour later is allowed");
-}
-
-#[test]
-fn held_project_starts_nothing() {
-    check_alone("project_held", &Reason::ProjectHeld { project: project_id(), who: "bob".into() });
-}
-
-#[test]
-fn spent_budget_starts_nothing() {
-    check_alone("budget_exhausted", &spent());
-}
-
-#[test]
-fn earlier_guard_of_every_pair_decides() {
-    let mut pairs = 0;
-    for (first, (earlier, one)) in HINDRANCES.iter().enumerate() {
-        for (later, other) in &HINDRANCES[first + 1..] {
-            // These pairs set the same fact.
-            if matches!(
-                (*earlier, *later),
-                ("edited_review", "event_ignored") | ("author_not_permitted", "permission_unknown")
-            ) {
-                continue;
-            }
-            for order in [[one, other], [other, one]] {
-                let mut facts = accepted();
-                does_not_wait(&mut facts);
-                order.iter().for_each(|change| change(&mut facts));
-                assert_eq!(decided(&facts).reason.code(), *earlier, "against {later}");
-            }
-            pairs += 1;
-        }
-    }
-    assert_eq!(pairs, 18 * 17 / 2 - 2);
-}
-
-#[test]
-fn guards_are_in_the_tested_order() {
-    let tested: Vec<_> =
-        HINDRANCES.iter().map(|(name, _)| *name).filter(|name| *name != "permission_unknown").collect();
-    assert_eq!(REVIEW_GUARDS.map(|(name, _)| name).to_vec(), tested);
 }
 
 #[test]
@@ -296,8 +208,10 @@ fn permission_is_requested_only_after_earlier_guards() {
 #[test]
 fn coalescing_defers_a_review_during_a_job_or_the_hour() {
     let now = accepted().now;
-    let busy = with(&["job_active"]);
     let held = Reason::HeldForJob { job: job_id("j0") };
+    let mut busy = with(&["job_active"]);
+    check(&busy, &held, Follow::Defer { opens_at: now, held: false });
+    revised(&mut busy, 2 * 3_600_000);
     check(&busy, &held, Follow::Defer { opens_at: now, held: false });
     let soon = now.plus(Duration::from_millis(1));
     check(&with(&["job_active", "rate_limited"]), &held, Follow::Defer { opens_at: soon, held: false });
@@ -350,24 +264,13 @@ fn repeated_deferred_review_marks_its_ticket_again() {
     let opens_at = facts.now.plus(Duration::from_secs(3_599));
     check(&facts, &repeat, Follow::Defer { opens_at, held: false });
     // The ledger entry has expired.
-    let forgotten = ReviewFacts { first: None, revised: None, ..facts.clone() };
-    check(&forgotten, &Reason::HeldWithOthers { pr: pr() }, Follow::Defer { opens_at: facts.now, held: false });
+    for defers in [false, true] {
+        let mut forgotten = ReviewFacts { first: None, revised: None, ..facts.clone() };
+        ticket(&mut forgotten, |ticket| ticket.defers = defers);
+        check(&forgotten, &Reason::HeldWithOthers { pr: pr() }, Follow::Defer { opens_at: facts.now, held: false });
+    }
     // Without a ticket, there is no deferral to add.
     check(&ReviewFacts { ticket: None, ..facts }, &repeat, Follow::Record);
-}
-
-#[test]
-fn deferred_review_is_held_without_a_mark_on_its_ticket() {
-    let facts = ReviewFacts { stored: Some(StoredResult::Deferred {}), ..accepted() };
-    check(&facts, &Reason::HeldWithOthers { pr: pr() }, Follow::Defer { opens_at: facts.now, held: false });
-}
-
-#[test]
-fn deferral_after_the_hour_is_due_at_once() {
-    let mut facts = with(&["job_active"]);
-    revised(&mut facts, 2 * 3_600_000);
-    let now = Follow::Defer { opens_at: facts.now, held: false };
-    check(&facts, &Reason::HeldForJob { job: job_id("j0") }, now);
 }
 
 #[test]
@@ -444,9 +347,13 @@ fn facts_survive_serialization() {
 }
 
 #[test]
-fn reviews_page_lists_the_guards_in_order() {
+fn reviews_page_and_tests_list_the_guards_in_order() {
+    let guards = REVIEW_GUARDS.map(|(name, _)| name).to_vec();
+    let tested: Vec<_> =
+        HINDRANCES.iter().map(|(name, _)| *name).filter(|name| *name != "permission_unknown").collect();
+    assert_eq!(tested, guards);
     let page = include_str!("../../../../../docs/reviews.md");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let published: Vec<&str> = rows.collect();
-    assert_eq!(published, REVIEW_GUARDS.map(|(name, _)| name).to_vec());
+    assert_eq!(published, guards);
 }
