@@ -8,7 +8,7 @@ mod paper;
 use super::*;
 use crate::story::{
     active, asking, asks, at, claim, crashed, fence, finish_id, finished, just_before, no_changes, paused, pending,
-    ready, result, worked_to, yielded,
+    ready, result, yielded,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -206,89 +206,51 @@ fn claim_needs_the_number_of_the_next_attempt() {
 fn cancelled_job_cannot_be_claimed_or_begin_a_push() {
     let stopped = |job: Job| Job { want: DesiredState::Cancel, ..job };
     assert_eq!(stopped(ready()).claim(&claim(1, "c1"), at(100)), Err(TransitionRefusal::StopRequested));
+    let held = stopped(active(JobStatus::Claimed));
+    assert_eq!(held.claim(&claim(1, "c1"), at(210)), Err(TransitionRefusal::AlreadyDone), "a repeat");
+    assert!(to(&held, JobStatus::Preparing, at(210)).is_ok());
     let executing = stopped(active(JobStatus::Executing));
     assert_eq!(to(&executing, JobStatus::Syncing, at(210)), Err(TransitionRefusal::StopRequested));
-    assert!(to(&stopped(active(JobStatus::Claimed)), JobStatus::Preparing, at(210)).is_ok());
+
     // A push that began before the cancel still completes the job.
     let pushed = by_runner(&stopped(active(JobStatus::Syncing)), End::Completed(result()), at(210)).unwrap();
     assert_eq!(pushed.status, JobStatus::Completed);
 }
 
-#[track_caller]
-fn check_repeat(way: impl Fn(&Job) -> Outcome, job: &Job, refusal: TransitionRefusal) {
-    let next = way(job).unwrap();
-    assert_eq!(way(&next), Err(refusal));
-}
-
 #[test]
 fn repeats_are_distinguished_from_new_calls() {
-    check_repeat(|job| job.begin_dispatch(at(10)), &ready(), TransitionRefusal::AlreadyDone);
-    check_repeat(|job| job.set_task(1, 1, "task-9"), &starting(), TransitionRefusal::AlreadyDone);
-    check_repeat(|job| job.claim(&claim(1, "c1"), at(100)), &starting(), TransitionRefusal::AlreadyDone);
-    check_repeat(
-        |job| to(job, JobStatus::Preparing, at(200)),
-        &active(JobStatus::Claimed),
-        TransitionRefusal::AlreadyDone,
-    );
-    check_repeat(
-        |job| to(job, JobStatus::Executing, at(200)),
-        &active(JobStatus::Preparing),
-        TransitionRefusal::AlreadyDone,
-    );
-    check_repeat(
-        |job| to(job, JobStatus::Syncing, at(200)),
-        &active(JobStatus::Executing),
-        TransitionRefusal::AlreadyDone,
-    );
-    check_repeat(
-        |job| by_runner(job, End::Completed(result()), at(210)),
-        &active(JobStatus::Syncing),
-        TransitionRefusal::AlreadyDone,
-    );
-    check_repeat(
-        |job| by_runner(job, End::Cancelled, at(210)),
-        &active(JobStatus::Claimed),
-        TransitionRefusal::AlreadyDone,
-    );
-    check_repeat(
-        |job| job.record_container_stop("task-c1", crashed(), at(210)),
-        &active(JobStatus::Claimed),
-        TransitionRefusal::AlreadyDone,
-    );
+    use TransitionRefusal::{AlreadyDone, LeaseLost, WrongStatus};
+    #[track_caller]
+    fn check(way: fn(&Job) -> Outcome, job: &Job, refusal: TransitionRefusal) {
+        assert_eq!(way(&way(job).unwrap()), Err(refusal));
+    }
+    check(|job| job.begin_dispatch(at(10)), &ready(), AlreadyDone);
+    check(|job| job.set_task(1, 1, "task-9"), &starting(), AlreadyDone);
+    check(|job| job.claim(&claim(1, "c1"), at(100)), &starting(), AlreadyDone);
+    check(|job| to(job, JobStatus::Preparing, at(200)), &active(JobStatus::Claimed), AlreadyDone);
+    check(|job| to(job, JobStatus::Executing, at(200)), &active(JobStatus::Preparing), AlreadyDone);
+    check(|job| to(job, JobStatus::Syncing, at(200)), &active(JobStatus::Executing), AlreadyDone);
+    check(|job| by_runner(job, End::Completed(result()), at(210)), &active(JobStatus::Syncing), AlreadyDone);
+    check(|job| by_runner(job, End::Cancelled, at(210)), &active(JobStatus::Claimed), AlreadyDone);
+    let stopped = |job: &Job| job.record_container_stop("task-c1", crashed(), at(210));
+    check(stopped, &active(JobStatus::Claimed), AlreadyDone);
     // These calls carry no id, so a repeat is refused for the new status.
-    check_repeat(
-        |job| job.fail(crashed(), at(210)),
-        &active(JobStatus::Claimed),
-        TransitionRefusal::WrongStatus(JobStatus::Failed),
-    );
-    check_repeat(
-        |job| job.requeue(at(210)),
-        &active(JobStatus::Claimed),
-        TransitionRefusal::WrongStatus(JobStatus::Ready),
-    );
-    let failed = |job: &Job| job.record_start_fault(1, 1, DispatchFault::Silent { times: 1 }, at(20));
-    check_repeat(failed, &starting(), TransitionRefusal::LeaseLost);
+    check(|job| job.fail(crashed(), at(210)), &active(JobStatus::Claimed), WrongStatus(JobStatus::Failed));
+    check(|job| job.requeue(at(210)), &active(JobStatus::Claimed), WrongStatus(JobStatus::Ready));
+    let silent = |job: &Job| job.record_start_fault(1, 1, DispatchFault::Silent { times: 1 }, at(20));
+    check(silent, &starting(), LeaseLost);
 }
 
 #[test]
 fn claim_is_a_repeat_while_it_holds_the_job() {
     for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
-        assert_eq!(active(status).claim(&claim(1, "c1"), at(210)), Err(TransitionRefusal::AlreadyDone), "{status:?}");
+        let claimed = |attempt| active(status).claim(&claim(attempt, "c1"), at(210));
+        assert_eq!(claimed(1), Err(TransitionRefusal::AlreadyDone), "{status:?}");
+        assert_eq!(claimed(2), Err(TransitionRefusal::WrongStatus(status)), "{status:?}: another attempt");
     }
     // After the job's end, a repeat must not make the runner work.
     let over = active(JobStatus::Claimed).fail(crashed(), at(210)).unwrap();
     assert_eq!(over.claim(&claim(1, "c1"), at(220)), Err(TransitionRefusal::LeaseLost));
-}
-
-#[test]
-fn claim_of_the_next_attempt_is_no_repeat_despite_its_id() {
-    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
-        assert_eq!(
-            active(status).claim(&claim(2, "c1"), at(210)),
-            Err(TransitionRefusal::WrongStatus(status)),
-            "{status:?}"
-        );
-    }
 }
 
 #[test]
@@ -318,14 +280,6 @@ fn only_its_runner_ends_a_job_before_push_until() {
     for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
         let ended = by_runner(&pushing, end, at(200)).unwrap();
         assert!(ended.status.is_terminal() && ended.push_until.is_none());
-    }
-}
-
-#[test]
-fn repeated_push_request_does_not_extend_the_window() {
-    assert_eq!(to(&active(JobStatus::Syncing), JobStatus::Syncing, at(300)), Err(TransitionRefusal::AlreadyDone));
-    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing] {
-        assert_eq!(active(status).push_until, None, "{status:?}");
     }
 }
 
@@ -462,27 +416,6 @@ proptest! {
             }
             job = next;
         }
-    }
-
-    #[test]
-    fn no_transition_leaves_a_terminal_status(place in 10..13usize, secs in 0..100_000u64, cancel: bool, died: bool) {
-        let (_, job, _) = places().swap_remove(place);
-        let mut job = Job { want: if cancel { DesiredState::Cancel } else { DesiredState::Run }, ..job };
-        if died {
-            job.dispatch.starting = true;
-            job.push_until = Some(at(secs));
-        }
-        for (name, way) in WAYS {
-            prop_assert!(way(&job, at(secs)).is_err(), "{name} leads out of {:?}", job.status);
-        }
-        prop_assert!(job.claim(&claim(1, "c1"), at(secs)).is_err());
-    }
-}
-
-#[test]
-fn story_reaches_every_active_status() {
-    for status in JobStatus::ALL.into_iter().filter(|status| status.is_active()) {
-        assert_eq!(worked_to(&starting(), status).status, status);
     }
 }
 

@@ -1,12 +1,10 @@
 use super::*;
 use crate::due::{self, Due};
 use crate::job::{LastReport, Placement};
-use crate::outcome::ticket_after_job;
-use crate::story::{
-    active, at, claim, crashed, fence, finish_id, finished, job_and_ticket, just_before, no_changes, ready, result,
-};
+
+use crate::story::{active, at, crashed, fence, finish_id, finished, just_before, no_changes, ready, result};
 use crate::sweep::{JobStep, next_step};
-use crate::ticket::{StatusMove, Target};
+
 use crate::why::explain_job;
 
 const ACTIVE: [JobStatus; 4] = [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing];
@@ -164,25 +162,6 @@ fn cancelled_job_is_neither_requeued_nor_failed() {
             assert_eq!(ended.cancel, Some(by_ann(250)));
         }
     }
-}
-
-#[test]
-fn task_starting_during_a_cancel_cannot_claim() {
-    let starting = ready().begin_dispatch(at(10)).unwrap();
-    assert_eq!(cancelled(&starting).claim(&claim(1, "c1"), at(300)), Err(TransitionRefusal::StopRequested));
-    assert_eq!(
-        cancelled(&active(JobStatus::Claimed)).claim(&claim(1, "c1"), at(300)),
-        Err(TransitionRefusal::AlreadyDone)
-    );
-}
-
-#[test]
-fn cancelled_ticket_returns_to_todo_without_a_badge() {
-    let (job, ticket) = job_and_ticket();
-    let after = ticket_after_job(&cancelled(&job), &ticket);
-    let back = StatusMove { to: Target::Todo, expected: ticket.status };
-    assert_eq!((after.active_job, after.wanted.badge, after.wanted.status), (None, None, Some(back)));
-    assert_eq!(after.last_job, None, "no agent worked");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 use super::*;
-use crate::job::{Cancel, End};
-use crate::story::{active, at, finished, no_changes, pending, ready};
+use crate::story::{at, pending, ready};
 
 fn away() -> ContextFault {
     ContextFault::Away { reason: "502 Bad Gateway".into() }
@@ -23,11 +22,6 @@ fn pauses(times: usize) -> Vec<u64> {
 #[test]
 fn forge_outage_backs_off_from_ten_seconds_to_half_an_hour() {
     assert_eq!(pauses(10), [10, 20, 40, 80, 160, 320, 640, 1_280, 1_800, 1_800]);
-}
-
-#[test]
-fn lost_wake_up_delays_a_pending_job_by_30_seconds() {
-    assert_eq!(pending().waits, Some(ContextWait { tries: 0, next: at(30), fault: None }));
 }
 
 #[test]
@@ -88,13 +82,8 @@ fn job_fails_after_a_day_of_forge_outage() {
     assert_eq!(failed.status, JobStatus::Failed);
     let expected = Failure::ContextUnavailable { forge: failed.integration.clone(), n: 2 };
     assert_eq!((failed.failure.as_ref(), failed.worked, &failed.waits), (Some(&expected), false, &None));
-}
-
-#[test]
-fn job_fails_after_a_day_of_rate_limits() {
-    let day = at(CONTEXT_TIMEOUT.as_secs());
-    let failed = pending().record_context_fault(ContextFault::RateLimited { until: day }, day).unwrap();
-    assert_eq!(failed.status, JobStatus::Failed);
+    let limited = ContextFault::RateLimited { until: at(day) };
+    assert_eq!(pending().record_context_fault(limited, at(day)).unwrap().status, JobStatus::Failed);
 }
 
 #[test]
@@ -130,17 +119,6 @@ fn early_admission_keeps_the_due_time() {
     assert_eq!((due(&pending, 21), due(&pending, 500)), (at(81), at(560)));
     let late = pending.record_context_fault(ContextFault::RateLimited { until: at(900) }, at(20)).unwrap();
     assert_eq!(due(&late, 25), at(85));
-}
-
-#[test]
-fn only_a_pending_job_is_admitted_or_delayed() {
-    let ended = finished(&active(JobStatus::Executing), End::Failed(no_changes(), None));
-    let cancelled = pending().cancel(Cancel::new("ann", None, at(5)), at(5)).unwrap();
-    for job in [ready(), active(JobStatus::Claimed), active(JobStatus::Syncing), ended, cancelled] {
-        let refusal = Err(TransitionRefusal::WrongStatus(job.status));
-        assert_eq!(job.admit("c0ffee".into(), "abc", at(40)), refusal);
-        assert_eq!(job.record_context_fault(away(), at(40)), refusal);
-    }
 }
 
 #[test]

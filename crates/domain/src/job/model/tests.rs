@@ -1,7 +1,7 @@
 use super::*;
 use crate::due::{self, Due};
 use crate::id::RunnerId;
-use crate::job::{Cancel, Dispatch, JobPolicy, Pause, RUNNER_AFFINITY};
+use crate::job::{Cancel, Dispatch, JobPolicy, Pause};
 use crate::project::Resume;
 use crate::select::is_claimable;
 use crate::story::{active, at, claim, fence, finish_id, just_before, ready};
@@ -45,8 +45,6 @@ fn job_returns_to_ready_until_its_model_is_available() {
         None,
         "it needs a checkpoint"
     );
-    let repeat = job.requeue_for_model(&fence(&executing, 1, "c1"), &met(Some(3_600), 3_600), at(301));
-    assert_eq!(repeat, Err(TransitionRefusal::AlreadyDone));
 }
 
 #[test]
@@ -71,13 +69,6 @@ fn repeated_report_is_recognised_by_id_and_attempt() {
     assert_eq!(says(1, "f1"), Err(TransitionRefusal::AlreadyDone));
     assert_eq!(says(1, "f2"), Err(TransitionRefusal::LeaseLost));
     assert_eq!(says(2, "f1"), Err(TransitionRefusal::LeaseLost));
-}
-
-#[test]
-fn job_waits_until_its_account_is_available() {
-    let job = put_back(&active(JobStatus::Executing)).unwrap();
-    assert_eq!([3_599, 3_600, 3_601].map(|now| job.is_waiting_for_model(at(now))), [true, false, false]);
-    assert!(!ready().is_waiting_for_model(at(0)));
 }
 
 #[test]
@@ -201,14 +192,11 @@ fn short_wait_delays_a_job_once_and_never_longer() {
 }
 
 #[test]
-fn runner_of_the_session_is_preferred_after_a_model_wait() {
-    let (kite, gull) = (RunnerId::for_registration("t1", "kite"), RunnerId::for_registration("t1", "gull"));
+fn session_of_a_model_wait_names_its_runner() {
+    let kite = RunnerId::for_registration("t1", "kite");
     let mut held = Job { place: Placement::Runners, ..active(JobStatus::Executing) };
     held.run.as_mut().unwrap().runner = Some(kite.clone());
     let back = put_back(&held).unwrap();
     let session = back.session.as_ref().unwrap();
     assert_eq!((session.runner.as_ref(), session.attempt), (Some(&kite), 1));
-    let later = at(300).plus(RUNNER_AFFINITY);
-    assert!(back.may_be_claimed_by(&kite, at(300)) && !back.may_be_claimed_by(&gull, just_before(later)));
-    assert!(back.may_be_claimed_by(&gull, later));
 }

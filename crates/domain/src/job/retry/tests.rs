@@ -110,29 +110,6 @@ fn retry_without_a_ticket_continues_its_pull_request() {
 }
 
 #[test]
-fn retry_resumes_work_only_after_suitable_failures() {
-    let (job, ticket) = job_and_ticket();
-    let working = worked_to(&job, JobStatus::Executing);
-    let limit = Failure::TimeLimit { limit: crate::text::Span(60) };
-    for (end, expected) in [
-        (End::Failed(limit, None), true),
-        (End::Failed(Failure::AgentOverloaded { n: 3 }, None), true),
-        (End::Failed(no_changes(), None), false),
-        (End::Failed(Failure::SessionLost {}, None), false),
-        (End::Failed(Failure::SessionUnreachable { reason: "the bucket answered 503".into() }, None), true),
-        (End::Failed(Failure::Conflict { base: "main".into(), n: 1 }, None), false),
-        (End::Cancelled, false),
-    ] {
-        let of = finished(&working, end.clone());
-        let (retry, _) = retried(&of, &settled(&ticket_after_job(&of, &ticket)));
-        assert_eq!(resumes_work_of(&retry, &of), expected, "{end:?}");
-        assert!(!resumes_work_of(&job, &of), "{end:?}: not a retry");
-        let elsewhere = Job { repository: of.repository + 1, ..retry };
-        assert!(!resumes_work_of(&elsewhere, &of), "{end:?}: in another repository");
-    }
-}
-
-#[test]
 fn retry_without_push_continues_the_earlier_pull_request() {
     let went_on = ContinuedPullRequest { number: 7, branch: "pullyard/acme/job-1".into() };
     let failed = finished(&active(JobStatus::Executing), End::Failed(no_changes(), None));
@@ -145,13 +122,23 @@ fn retry_without_push_continues_the_earlier_pull_request() {
 }
 
 #[test]
-fn retry_resumes_only_its_own_job_kind_and_forge() {
-    let of = finished(&active(JobStatus::Executing), End::Failed(Failure::AgentOverloaded { n: 3 }, None));
+fn retry_resumes_work_of_its_own_job_kind_and_repository() {
+    let working = active(JobStatus::Executing);
+    let of = finished(&working, End::Failed(Failure::AgentOverloaded { n: 3 }, None));
     let retry = Job { retry_of: Some(of.id.clone()), ..ready() };
     assert!(resumes_work_of(&retry, &of));
-    assert!(!resumes_work_of(&Job { kind: JobKind::Revise, ..retry.clone() }, &of));
-    assert!(!resumes_work_of(&Job { integration: IntegrationId::new("gh2").unwrap(), ..retry.clone() }, &of));
-    assert!(!resumes_work_of(&Job { retry_of: Some(job_id("other")), ..retry }, &of));
+    for end in [End::Failed(no_changes(), None), End::Cancelled] {
+        assert!(!resumes_work_of(&retry, &finished(&working, end)));
+    }
+    for other in [
+        Job { kind: JobKind::Revise, ..retry.clone() },
+        Job { integration: IntegrationId::new("gh2").unwrap(), ..retry.clone() },
+        Job { repository: of.repository + 1, ..retry.clone() },
+        Job { retry_of: Some(job_id("other")), ..retry.clone() },
+        Job { retry_of: None, ..retry },
+    ] {
+        assert!(!resumes_work_of(&other, &of), "{other:?}");
+    }
 }
 
 #[test]

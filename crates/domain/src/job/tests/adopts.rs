@@ -36,19 +36,10 @@ fn job_that_may_have_pushed_is_requeued_to_adopt() {
 }
 
 #[test]
-fn attempt_without_push_permission_adopts_nothing() {
-    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing] {
-        let job = active(status);
-        assert!(!job.may_have_pushed(), "{status:?}");
-        assert_eq!(job.requeue_to_adopt(offline(), at(400)), Err(TransitionRefusal::WrongStatus(status)));
-    }
-    assert!(active(JobStatus::Syncing).may_have_pushed());
-}
-
-#[test]
 fn lost_push_is_remembered_by_later_attempts() {
     let back = active(JobStatus::Syncing).requeue(at(400)).unwrap();
-    assert!(back.lost_a_push && back.adopts.is_none());
+    assert!(back.lost_a_push && back.adopts.is_none() && back.may_have_pushed());
+    assert_eq!(back.requeue_to_adopt(crashed(), at(410)), Err(TransitionRefusal::WrongStatus(JobStatus::Ready)));
     let again = second(&back, JobStatus::Preparing);
     assert!(again.may_have_pushed());
     for status in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
@@ -56,14 +47,8 @@ fn lost_push_is_remembered_by_later_attempts() {
     }
     let adopting = again.requeue_to_adopt(crashed(), at(440)).unwrap();
     assert_eq!(adopting.adopts, Some(crashed()));
-    assert!(!active(JobStatus::Executing).requeue(at(400)).unwrap().lost_a_push);
-}
-
-#[test]
-fn unheld_job_is_not_requeued_to_adopt() {
-    let back = active(JobStatus::Syncing).requeue(at(400)).unwrap();
-    assert!(back.may_have_pushed());
-    assert_eq!(back.requeue_to_adopt(crashed(), at(410)), Err(TransitionRefusal::WrongStatus(JobStatus::Ready)));
+    let executing = active(JobStatus::Executing);
+    assert!(!executing.may_have_pushed() && !executing.requeue(at(400)).unwrap().lost_a_push);
 }
 
 #[test]
@@ -98,7 +83,9 @@ fn adopting_attempt_that_finds_nothing_is_not_lost() {
     assert_eq!((&ended.failure, &ended.looked), (&Some(offline()), &Some(PushSearch::FoundNothing {})));
     assert_eq!(ended.attempt_end(), AttemptEnd::FoundNothing {});
     let found = second(&adopting(), JobStatus::Syncing);
-    assert_eq!(by_second(&found, End::Completed(result())).attempt_end(), AttemptEnd::Completed {});
+    let done = by_second(&found, End::Completed(result()));
+    assert_eq!((done.status, done.failure.as_ref(), &done.result), (JobStatus::Completed, None, &Some(result())));
+    assert_eq!(done.attempt_end(), AttemptEnd::Completed {});
     let end = by_second(&found, End::Failed(no_changes(), None)).attempt_end();
     assert_eq!(end, AttemptEnd::Failed { failure: no_changes() });
 }
@@ -146,25 +133,6 @@ fn requeued_job_that_fails_before_its_search_may_have_pushed() {
     // The agent begins only after the search found nothing.
     assert_eq!(by_second(&second(&back, JobStatus::Executing), End::Failed(no_changes(), None)).looked, None);
     assert_eq!(by_second(&second(&back, JobStatus::Preparing), End::Cancelled).looked, None);
-}
-
-#[test]
-fn adopted_push_completes_the_job_or_reports_its_failure() {
-    let found = second(&adopting(), JobStatus::Syncing);
-    let done = by_second(&found, End::Completed(result()));
-    assert_eq!(
-        (done.status, done.failure.as_ref(), done.result.as_ref()),
-        (JobStatus::Completed, None, Some(&result()))
-    );
-    let refused = || Failure::PullRequestRefused { forge: "GitHub".into(), reason: "no".into() };
-    assert_eq!(by_second(&found, End::Failed(refused(), None)).failure, Some(refused()));
-}
-
-#[test]
-fn lost_attempt_that_found_a_push_reports_its_own_loss() {
-    let ended = second(&adopting(), JobStatus::Syncing).fail(crashed(), at(900)).unwrap();
-    assert_eq!(ended.failure, Some(crashed()));
-    assert_eq!(ended.attempt_end(), AttemptEnd::Failed { failure: crashed() });
 }
 
 /// An older runner starts its agent even for an adopting job.
@@ -220,22 +188,10 @@ fn cancelled_job_remembers_an_unresolved_push() {
     let asking = asking.suspend(&fence(&asking, 2, "c2"), &yielded(asks(), 0), at(430)).unwrap();
     assert_eq!(asking.status, JobStatus::AwaitingInput);
     assert!(!lost(Ok(cancelled(&asking))));
-    // An adopting attempt in these statuses has found a push, which its own cancel does not undo.
-    for status in [JobStatus::Executing, JobStatus::Syncing] {
-        assert!(lost(Ok(by_second(&second(&adopting(), status), End::Cancelled))), "{status:?}");
-    }
-}
-
-#[test]
-fn adopting_job_keeps_its_lost_push_through_a_cancel() {
-    assert!(adopting().lost_a_push);
+    // An adopting job keeps its lost push through its own cancel.
     for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
-        let held = second(&adopting(), status);
-        assert!(held.lost_a_push && held.adopts.is_some(), "{status:?}");
-        let told = held.cancel(Cancel::new("ann", None, at(425)), at(425)).unwrap();
-        for cancelled in [by_second(&told, End::Cancelled), told.enforce_cancel(at(900)).unwrap()] {
-            assert_eq!((cancelled.status, cancelled.lost_a_push), (JobStatus::Cancelled, true), "{status:?}");
-        }
+        let held = cancelled(&second(&adopting(), status));
+        assert!(lost(Ok(by_second(&held, End::Cancelled))) && lost(held.enforce_cancel(at(900))), "{status:?}");
     }
 }
 

@@ -5,15 +5,15 @@ use crate::agent::{Agent, CODEX, ModelSecrets};
 use crate::project::{Limits, Repository, Settings};
 use crate::pull_request::REVISE_WINDOW;
 use crate::story::{
-    REVIEW, TODO, TRIGGER, active, at, entry, event_id, finished, job_and_ticket, job_id, key, linked, planned,
-    project_id, pull_request_id, repository, result, review_id, revision, settings, ticket_in,
+    REVIEW, TODO, TRIGGER, active, at, entry, finished, job_and_ticket, job_id, key, linked, planned, project_id,
+    pull_request_id, repository, result, review_id, revision, settings, ticket_in,
 };
-use crate::ticket::{Badge, Entry, StatusMove, Target, Ticket};
+use crate::ticket::{Badge, StatusMove, Target, Ticket};
 
 #[test]
 fn plan_locks_the_ticket_and_clears_old_marks() {
-    let mut before = ticket_in(TRIGGER);
-    before.again = Some(Entry { at: at(1), event: event_id("e9") });
+    let mut before = ticket_in(TRIGGER).hold_entry(entry("e9", 1));
+    (before.owed, before.tries, before.not_before) = (Some(Badge::AiFailed), 3, Some(at(90)));
     before.wanted.badge = Some(Badge::AiFailed);
     before.wanted.version = 4;
     before.synced_version = 4;
@@ -25,6 +25,7 @@ fn plan_locks_the_ticket_and_clears_old_marks() {
     assert_eq!(ticket.active_job, Some(job_id("j9")));
     assert_eq!((ticket.found_in.as_deref(), ticket.again.as_ref()), (Some(TRIGGER), None));
     assert_eq!((ticket.wanted.badge, ticket.wanted.version), (None, 5));
+    assert_eq!((ticket.held, ticket.owed, ticket.tries, ticket.not_before), (false, None, 0, None));
     assert!(!job_and_ticket().1.is_unsynced());
 }
 
@@ -67,15 +68,6 @@ fn default_input_limit_of_a_week_is_not_stored() {
     short.limits.input_secs = 600;
     let short = planned(&short, job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy;
     assert_eq!((short.input_secs, short.max_suspension()), (Some(600), Duration::from_secs(600)));
-}
-
-#[test]
-fn new_job_clears_all_waiting_state_of_its_ticket() {
-    let waited = ticket_in(TRIGGER).hold_entry(entry("e1", 5));
-    let waited = Ticket { owed: Some(Badge::AiFailed), tries: 3, not_before: Some(at(90)), ..waited };
-    let (_, ticket) = planned(&settings(), job_id("j9"), &waited, at(50));
-    assert_eq!((ticket.held, ticket.again, ticket.owed), (false, None, None));
-    assert_eq!((ticket.tries, ticket.not_before), (0, None));
 }
 
 #[test]
