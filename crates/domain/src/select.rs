@@ -98,6 +98,11 @@ mod tests {
         let rows = vec![three.clone(), one.clone(), two.clone(), one.clone()];
         assert_eq!(sort_candidates(rows.clone(), 9), [one.clone(), two.clone(), three]);
         assert_eq!(sort_candidates(rows, 2), [one, two]);
+        // Rows of equal age are ordered by id.
+        let equal = ["1", "2", "1", "3", "2"].map(|job| row(job, "a", 10));
+        let seen = sort_candidates(equal.to_vec(), 9);
+        assert!(seen.len() == 3 && seen.is_sorted_by(|a, b| a.job < b.job), "{seen:?}");
+        assert_eq!(sort_candidates(equal.into_iter().rev().collect(), 9), seen);
     }
 
     #[test]
@@ -169,18 +174,6 @@ mod tests {
         check("claude_code", "", false);
         check("command", "arm", false);
         check("command", "gpu arm", false);
-    }
-
-    #[test]
-    fn equal_age_is_ordered_by_id_without_duplicates() {
-        let row = |job: &str| Candidate { job: job_id(job), class: ClassId::new("a").unwrap(), order: 10 };
-        let rows = ["1", "2", "1", "3", "2"].map(row);
-        let seen = sort_candidates(rows.to_vec(), 9);
-        assert_eq!(seen.len(), 3);
-        assert!(seen.is_sorted_by(|a, b| a.job < b.job));
-        let mut other_way = rows.to_vec();
-        other_way.reverse();
-        assert_eq!(sort_candidates(other_way, 9), seen);
     }
 
     #[test]

@@ -122,16 +122,6 @@ fn breaker_id_parses_from_its_display_form() {
 }
 
 #[test]
-fn open_breaker_holds_back_every_job() {
-    let open = open();
-    for job in ["a", "b", "c"].map(job_id) {
-        assert!(longest_delay([&open], &job, at(0)).is_some());
-        assert!(longest_delay([&open], &job, just_before(at(3_600))).is_some());
-    }
-    assert!(!open.is_over(at(3_600)));
-}
-
-#[test]
 fn jobs_resume_one_by_one_within_the_spread() {
     let open = open();
     let times: BTreeSet<_> = (0..200).map(|n| open.starts_at(&job_id(&n.to_string()))).collect();
@@ -151,22 +141,6 @@ fn job_has_one_stable_reopening_time() {
     assert_eq!(open.starts_at(&job), time);
     assert_eq!(longest_delay([&open], &job, just_before(time)), Some((&open, time)));
     assert_eq!(longest_delay([&open], &job, time), None);
-}
-
-#[test]
-fn failure_of_an_early_job_holds_the_others_back_longer() {
-    let open = Breaker::record_fault(None, &id(), &failing(), &by("a", 1), at(0)).unwrap();
-    let mut jobs: Vec<_> = (0..20).map(|n| job_id(&n.to_string())).collect();
-    jobs.sort_by_key(|job| open.starts_at(job));
-    let [early, others @ ..] = &jobs[..] else { panic!("no jobs") };
-    let met = open.starts_at(early).plus(Duration::from_secs(1));
-    let again =
-        Breaker::record_fault(Some(&open), &id(), &failing(), &AttemptRef { job: early.clone(), attempt: 1 }, met)
-            .unwrap();
-    assert_eq!((again.times, again.until), (2, met.plus(Duration::from_secs(600))));
-    let late = others.iter().filter(|job| open.starts_at(job) > met);
-    assert!(late.clone().count() > 10);
-    assert!(late.into_iter().all(|job| longest_delay([&again], job, met).is_some()));
 }
 
 #[test]

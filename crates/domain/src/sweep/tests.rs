@@ -31,8 +31,11 @@ fn job_is_due_exactly_when_it_needs_a_sweeper_step() {
         }
     }
     for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
-        assert_eq!(due::job(&finished(&syncing, end)), None);
+        let ended = finished(&syncing, end);
+        assert_eq!((due::job(&ended), next_step(&ended, at(1_000_000))), (None, JobStep::Nothing));
     }
+    let of_runners = Job { place: Placement::Runners, ..ready() };
+    assert_eq!(next_step(&of_runners, at(1_000_000)), JobStep::Nothing);
 }
 
 fn silent() -> DispatchFault {
@@ -81,17 +84,6 @@ fn job_that_cannot_start_is_given_up_after_a_day() {
     let mut back = active(JobStatus::Claimed).requeue(at(80_000)).unwrap();
     back.dispatch.due = at(90_000);
     check(&back, at(90_000), JobStep::Start);
-}
-
-#[test]
-fn job_is_given_up_after_three_failed_starts() {
-    let mut job = ready();
-    for now in [at(10), at(1_000), at(2_000)] {
-        job = job.begin_dispatch(now).unwrap();
-        job = job.record_start_fault(1, job.dispatch.number, silent(), now).unwrap();
-    }
-    let (limit, reason) = (START_TIMEOUT.into(), "it never connected".into());
-    check(&job, at(2_020), JobStep::Fail(Failure::TaskNeverStarted { limit, reason }));
 }
 
 #[test]
@@ -154,29 +146,9 @@ fn death_without_a_platform_fault_never_requeues() {
 }
 
 #[test]
-fn job_gets_no_step_before_its_push_window_ends() {
-    let mut late = died(&active(JobStatus::Syncing), crashed(), 210);
-    late.push_until = Some(at(9_000));
-    check(&late, at(9_000), JobStep::Adopt(time_limit()));
-}
-
-#[test]
 fn pending_job_is_due_for_admission() {
     check(&pending(), at(30), JobStep::Admit);
     check(&Job { place: Placement::Runners, ..pending() }, at(30), JobStep::Admit);
-}
-
-#[test]
-fn ended_jobs_and_ready_runner_jobs_need_no_step() {
-    let far = at(1_000_000);
-    let syncing = active(JobStatus::Syncing);
-    let mut idle: Vec<_> = [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled]
-        .map(|end| finished(&syncing, end))
-        .into();
-    idle.push(Job { place: Placement::Runners, ..ready() });
-    for job in idle {
-        assert_eq!(next_step(&job, far), JobStep::Nothing, "{:?} {:?}", job.status, job.place);
-    }
 }
 
 #[test]

@@ -93,16 +93,6 @@ fn adopting_job_names_its_search_and_its_wait() {
 }
 
 #[test]
-fn job_cancelled_before_adopting_may_have_pushed() {
-    let adopting = active(JobStatus::Syncing).requeue_to_adopt(crashed(), at(390)).unwrap();
-    let cancelled = adopting.cancel(Cancel::new("ann", None, at(395)), at(395)).unwrap();
-    assert_eq!(cancelled.status, JobStatus::Cancelled);
-    let (sentence, help) = explain_job(&cancelled, None, None, at(400));
-    assert!(sentence.ends_with(". An earlier attempt may have pushed."), "{sentence}");
-    assert_eq!(help, format!("Check the forge for the branch `{}`.", cancelled.branch));
-}
-
-#[test]
 fn job_cancelled_during_a_lost_push_may_have_pushed() {
     let told = active(JobStatus::Syncing).cancel(Cancel::new("ann", None, at(250)), at(250)).unwrap();
     let cancelled = told.enforce_cancel(at(320)).unwrap();

@@ -56,8 +56,3 @@ fn only_github_has_app_hooks() {
             .is_some_and(|fault| fault.starts_with("bb1 is on Bitbucket, which has no Apps"))
     );
 }
-
-#[test]
-fn only_github_lists_deliveries() {
-    assert!(GitHub.supports_redelivery() && !Bitbucket.supports_redelivery());
-}
