@@ -78,31 +78,3 @@ fn machine() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn advancing_the_clock_advances_steady_time() {
-        let clock = Clock::default();
-        let before = clock.steady();
-        clock.advance(Duration::from_secs(60));
-        let after = clock.clone().steady();
-        assert!(after >= before + Duration::from_secs(60), "{before:?}, {after:?}");
-    }
-
-    #[test]
-    fn fixed_clock_moves_only_when_advanced_and_numbers_ids() {
-        let start = Timestamp::from_millis(1_000);
-        let made = || Clock::standing(start, |_| Box::pin(std::future::pending()));
-        let (clock, other) = (made(), made());
-        assert_eq!(clock.now(), start);
-        clock.clone().advance(Duration::from_secs(2));
-        assert_eq!(clock.now(), Timestamp::from_millis(3_000));
-        assert_eq!(clock.steady(), Duration::from_secs(2));
-        let (first, second) = (clock.ulid(), clock.ulid());
-        assert_ne!(first, second);
-        assert_eq!([first, second], [other.ulid(), other.ulid()]);
-    }
-}

@@ -2,16 +2,13 @@
 
 use crate::world::{World, applied, pushed};
 use pullyard_control::attempt::{Finish, finish, progress};
-use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::{Clock, Count, Error, pause_job};
-use pullyard_domain::breaker::{
-    Account, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId, KeyOwner, START_SPREAD,
-};
+use pullyard_domain::breaker::{Account, KeyOwner, START_SPREAD};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{ClaimId, ClassId, FinishId, JobId};
+use pullyard_domain::id::{ClassId, FinishId, JobId};
 use pullyard_domain::job::{AgentReport, AttemptEnd, End, Fence, Job, JobPolicy, JobStatus};
 use pullyard_domain::project::{Compute, Settings};
-use pullyard_domain::runner::{Heartbeat, Runner};
+use pullyard_domain::runner::Runner;
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
@@ -187,48 +184,15 @@ async fn account_limit_of_an_adopting_attempt_opens_no_breaker() {
 #[tokio::test]
 async fn adopting_job_is_claimed_while_its_breaker_is_open() {
     let world = World::begin().await;
-    let ctx = &world.ctx;
     let runners = world.runners(2, 1, 2).await;
     let runner = &runners[1];
     // More jobs of one class than a claim reads at first.
     let waiting = world.jobs("waits", 20, 1).await;
     let job = lost_as_it_pushed(&world, &runners[0], &waiting[19].id).await;
-    let id = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
-    let limit = AccountFault { cause: BreakerCause::LimitReached, ends_at: None };
-    let by = AttemptRef { job: JobId::for_request(&world.project, "other", "1"), attempt: 1 };
-    applied(
-        ctx.store.put_breaker(&Breaker::record_fault(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await,
-    );
-    let said = Heartbeat {
-        instance: runner.instance.clone(),
-        active_jobs: BTreeSet::new(),
-        draining: false,
-        is_sign_off: false,
-    };
-    heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
-    let claims = async |asked: &str| {
-        let asked = ClaimId::new(asked).unwrap();
-        claim(ctx, &world.token, &runner.id, &runner.instance, &asked).await.unwrap()
-    };
-    let Answer::Job(claimed) = claims("k1").await else { panic!("an adopting job needs no model") };
-    assert_eq!(claimed.job.id, job.id);
-    assert!(matches!(claims("k2").await, Answer::Nothing), "the other jobs wait for the breaker");
-}
-
-/// Opens or extends the breaker, as another job's attempt.
-async fn met_by(world: &World, other: &str, id: &BreakerId) -> Breaker {
-    let ctx = &world.ctx;
-    let before = ctx.store.breaker(id).await.unwrap();
-    let limit = AccountFault { cause: BreakerCause::LimitReached, ends_at: None };
-    let by = AttemptRef { job: JobId::for_request(&world.project, "other", other), attempt: 1 };
-    let opened = Breaker::record_fault(before.as_ref(), id, &limit, &by, ctx.clock.now()).unwrap();
-    applied(ctx.store.put_breaker(&opened, before.as_ref()).await);
-    ctx.store.breaker(id).await.unwrap().unwrap()
-}
-
-fn with_key(job: &Job) -> Job {
-    let policy = JobPolicy { model_of: Some("command".into()), ..job.policy.clone() };
-    Job { policy, ..job.clone() }
+    world.limit(Account::Runner(runner.id.clone())).await;
+    world.beats(runner, BTreeSet::new()).await;
+    assert_eq!(world.takes(runner, "k1").await.unwrap(), Some(job.id), "an adopting job needs no model");
+    assert_eq!(world.takes(runner, "k2").await.unwrap(), None, "the other jobs wait for the breaker");
 }
 
 #[tokio::test]
@@ -239,37 +203,24 @@ async fn waiting_jobs_are_claimed_one_by_one_after_the_breaker_ends() {
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 12).await.remove(0);
     let jobs = world.jobs("waits", 10, 1).await;
-    let id = BreakerId { account: Account::Runner(runner.id.clone()), capability: "command".into() };
-    let breaker = met_by(&world, "1", &id).await;
+    let breaker = world.limit(Account::Runner(runner.id.clone())).await;
+    // Each heartbeat names the jobs that the runner holds.
+    let beats = async || {
+        let held = ctx.store.runner(&runner.id).await.unwrap().unwrap().slots;
+        world.beats(&runner, held.into_keys().collect()).await;
+    };
     let mut times: Vec<_> = jobs.iter().map(|job| (breaker.starts_at(&job.id), job.id.clone())).collect();
     times.sort();
     for (number, (time, job)) in times.into_iter().enumerate() {
         let wait = time.since(ctx.clock.now());
         if let Some(before) = wait.checked_sub(Duration::from_millis(500)) {
             ctx.clock.advance(before);
-            beats(&world, &runner).await;
-            assert_eq!(takes(&world, &runner, &format!("early-{number}")).await, None, "{number}");
+            beats().await;
+            assert_eq!(world.takes(&runner, &format!("early-{number}")).await.unwrap(), None, "{number}");
         }
         ctx.clock.advance(time.since(ctx.clock.now()));
-        beats(&world, &runner).await;
-        assert_eq!(takes(&world, &runner, &format!("due-{number}")).await, Some(job), "{number}");
-    }
-}
-
-/// Sends a heartbeat with the jobs that the runner holds.
-async fn beats(world: &World, runner: &Runner) {
-    let held = world.ctx.store.runner(&runner.id).await.unwrap().unwrap().slots;
-    let active = held.keys().cloned().collect();
-    let said =
-        Heartbeat { instance: runner.instance.clone(), active_jobs: active, draining: false, is_sign_off: false };
-    heartbeat(&world.ctx, &world.token, &runner.id, &said).await.unwrap();
-}
-
-async fn takes(world: &World, runner: &Runner, asked: &str) -> Option<JobId> {
-    let asked = ClaimId::new(asked).unwrap();
-    match claim(&world.ctx, &world.token, &runner.id, &runner.instance, &asked).await.unwrap() {
-        Answer::Job(claimed) => Some(claimed.job.id),
-        Answer::Nothing | Answer::Spent => None,
+        beats().await;
+        assert_eq!(world.takes(&runner, &format!("due-{number}")).await.unwrap(), Some(job), "{number}");
     }
 }
 
@@ -281,24 +232,13 @@ async fn job_with_project_key_waits_for_the_project_breaker() {
     let needs = ClassRequirements { capability: "command".into(), labels: BTreeSet::new(), key: KeyOwner::Project };
     let class = ClassId::for_key(world.project.as_str(), &needs.capability, &needs.labels, needs.key);
     ctx.store.note_class(&world.project, &class, &needs).await.unwrap();
-    let job = Job { class, ..with_key(&world.job(&on(Compute::Runners)).await) };
+    let job = world.job(&on(Compute::Runners)).await;
+    let policy = JobPolicy { model_of: Some("command".into()), ..job.policy.clone() };
+    let job = Job { class, policy, ..job };
     applied(ctx.store.update_job(&job).await);
-    let id = BreakerId { account: Account::Project(world.project.clone()), capability: "command".into() };
-    met_by(&world, "1", &id).await;
-    let claims = async |asked: &str| {
-        let asked = ClaimId::new(asked).unwrap();
-        claim(ctx, &world.token, &runner.id, &runner.instance, &asked).await.unwrap()
-    };
-    let kept_back = claims("k1").await;
-    assert!(matches!(kept_back, Answer::Nothing), "{kept_back:?}");
+    world.limit(Account::Project(world.project.clone())).await;
+    assert_eq!(world.takes(&runner, "k1").await.unwrap(), None);
     ctx.clock.advance(Duration::from_secs(300) + START_SPREAD);
-    let said = Heartbeat {
-        instance: runner.instance.clone(),
-        active_jobs: BTreeSet::new(),
-        draining: false,
-        is_sign_off: false,
-    };
-    heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
-    let Answer::Job(claimed) = claims("k2").await else { panic!("the breaker has ended") };
-    assert_eq!(claimed.job.id, job.id);
+    world.beats(&runner, BTreeSet::new()).await;
+    assert_eq!(world.takes(&runner, "k2").await.unwrap(), Some(job.id), "the breaker has ended");
 }

@@ -173,30 +173,6 @@ async fn ticket_creation_is_atomic_and_repeatable_after_a_crash() {
 }
 
 #[tokio::test]
-async fn queued_entry_and_ticket_are_written_atomically() {
-    let board = Board::begin().await;
-    let store = &board.world.ctx.store;
-    let stored = store.project(&board.project()).await.unwrap().unwrap();
-    let settings = Settings { held_by: Some("bob".into()), ..stored.settings.clone() };
-    applied(store.put_project(&Project { settings, ..stored }).await);
-    let breaks = board.breaks(board.writes(&board.asked("WHOLE", TRIGGER))).await;
-    for (number, broken) in breaks.iter().enumerate() {
-        let name = format!("H-{number}");
-        let new = board.asked(&name, TRIGGER);
-        board.broken(broken, board.writes(&new)).await;
-        if let Some(ticket) = board.left(&name).await.ticket {
-            assert!(ticket.held && ticket.again.is_some(), "{broken:?}: {ticket:?}");
-        }
-        board.writes(&new).await.unwrap();
-        let left = board.left(&name).await;
-        assert_eq!((left.entries, left.jobs), (1, 0), "{broken:?}");
-        let ticket = left.ticket.unwrap();
-        let entry = ticket.again.as_ref().map(|entry| entry.event.clone());
-        assert!(ticket.held && entry.is_some() && entry == ticket.seen_event, "{broken:?}: {ticket:?}");
-    }
-}
-
-#[tokio::test]
 async fn concurrent_creations_with_one_key_share_one_job() {
     let board = Board::begin().await;
     let new = board.asked("APP-1", TRIGGER);
@@ -296,23 +272,6 @@ async fn concurrent_equal_edits_are_stored_once() {
     assert!(answers.iter().all(|answer| answer.delivery == answers[0].delivery), "{answers:?}");
     let left = board.left("APP-1").await;
     assert_eq!((left.title.as_deref(), left.entries), (Some("second"), 2));
-}
-
-#[tokio::test]
-async fn interrupted_move_is_completed_by_its_repeat() {
-    let board = Board::begin().await;
-    board.writes(&board.asked("WHOLE", ELSEWHERE)).await.unwrap();
-    let breaks = board.breaks(board.puts(&board.put("WHOLE", BLOCKED, "ana"))).await;
-    for (number, broken) in breaks.iter().enumerate() {
-        let name = format!("M-{number}");
-        board.writes(&board.asked(&name, ELSEWHERE)).await.unwrap();
-        let put = board.put(&name, BLOCKED, "ana");
-        board.broken(broken, board.puts(&put)).await;
-        board.puts(&put).await.unwrap();
-        let left = board.left(&name).await;
-        assert_eq!((status(&left), left.entries), (Some(BLOCKED), 2), "{broken:?}");
-        assert!(is_repeat(&board.puts(&put).await.unwrap()), "{broken:?}");
-    }
 }
 
 #[tokio::test]

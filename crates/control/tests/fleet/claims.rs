@@ -115,8 +115,8 @@ async fn replaced_process_cannot_repeat_its_claim() {
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 2).await.remove(0);
     let job = world.jobs("one", 1, 1).await.remove(0);
-    assert_eq!(one(&world, &runner).await.unwrap(), Some(job.id.clone()));
-    assert_eq!(one(&world, &runner).await.unwrap(), Some(job.id.clone()), "a repeat after a lost response");
+    assert_eq!(world.takes(&runner, "k1").await.unwrap(), Some(job.id.clone()));
+    assert_eq!(world.takes(&runner, "k1").await.unwrap(), Some(job.id.clone()), "a repeat after a lost response");
     ctx.clock.advance(Duration::from_secs(91));
     let new = Registration {
         name: runner.name.clone(),
@@ -128,15 +128,7 @@ async fn replaced_process_cannot_repeat_its_claim() {
         active: BTreeSet::from([job.id.clone()]),
     };
     let other = register(ctx, &world.token, &new).await.unwrap();
-    let refused = one(&world, &runner).await;
+    let refused = world.takes(&runner, "k1").await;
     assert!(matches!(refused, Err(Error::Runner(Refusal::Replaced { .. }))), "{refused:?}");
-    assert_eq!(one(&world, &other).await.unwrap(), Some(job.id), "the new process gets the job");
-}
-
-async fn one(world: &World, runner: &Runner) -> Result<Option<JobId>, Error> {
-    let id = ClaimId::new(format!("claim-{}", runner.id)).unwrap();
-    match claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await? {
-        Answer::Job(claimed) => Ok(Some(claimed.job.id)),
-        Answer::Nothing | Answer::Spent => Ok(None),
-    }
+    assert_eq!(world.takes(&other, "k1").await.unwrap(), Some(job.id), "the new process gets the job");
 }

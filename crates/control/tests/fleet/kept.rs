@@ -4,7 +4,7 @@ use crate::world::{World, applied};
 use pullyard_control::attempt::checkpoint;
 use pullyard_control::{Error, artifact_address, artifacts_of, reserve_artifact};
 use pullyard_domain::artifact::{ArtifactKind, MissingReason, NewArtifact, RETENTION};
-use pullyard_domain::id::{ArtifactName, Sha256Hex};
+use pullyard_domain::id::{ArtifactId, ArtifactName, Sha256Hex};
 use pullyard_domain::job::{Fence, Job};
 use pullyard_domain::project::{Compute, Settings};
 use std::time::Duration;
@@ -14,46 +14,17 @@ use std::time::Duration;
 async fn expired_artifact_is_hidden_before_its_deletion() {
     let world = World::begin().await;
     let ctx = &world.ctx;
-    let job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
+    let job = one(&world).await;
     let fence = world.claimed(&job.id, None).await;
-    let offer = NewArtifact {
-        kind: ArtifactKind::CheckOutput,
-        name: ArtifactName::new("one.txt").unwrap(),
-        size_bytes: 1,
-        sha256: Sha256Hex::new("0".repeat(64)).unwrap(),
-    };
-    let place = reserve_artifact(ctx, &fence, &offer).await.unwrap();
+    let id = keeps(&world, &fence, ArtifactKind::CheckOutput).await;
     let shown = async || artifacts_of(ctx, &job.id).await.unwrap().len();
     ctx.clock.advance(RETENTION.saturating_sub(Duration::from_secs(60)));
     assert_eq!(shown().await, 1);
     ctx.clock.advance(Duration::from_secs(60));
     assert_eq!(shown().await, 0);
     assert!(ctx.store.artifacts(&job.id, fence.attempt).await.unwrap().is_some(), "the item still exists");
-    let gone = artifact_address(ctx, &job.id, &place.id).await;
+    let gone = artifact_address(ctx, &job.id, &id).await;
     assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
-}
-
-#[tokio::test]
-async fn expired_checkpoint_is_reported_missing() {
-    let world = World::begin().await;
-    let ctx = &world.ctx;
-    let job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
-    let fence = world.claimed(&job.id, None).await;
-    let offer = NewArtifact {
-        kind: ArtifactKind::Checkpoint,
-        name: ArtifactName::new("checkpoint.tar.zst").unwrap(),
-        size_bytes: 1,
-        sha256: Sha256Hex::new("0".repeat(64)).unwrap(),
-    };
-    reserve_artifact(ctx, &fence, &offer).await.unwrap();
-    ctx.clock.advance(RETENTION);
-    let back = world.stored(&job.id).await.requeue(ctx.clock.now()).unwrap();
-    applied(ctx.store.update_job(&back).await);
-    let next = world.claimed(&job.id, None).await;
-    let left = checkpoint(ctx, &next).await.unwrap();
-    assert!(left.checkpoint.is_none(), "{left:?}");
-    let missing = left.missing.map(|missing| (missing.job, missing.attempt, missing.why));
-    assert_eq!(missing, Some((job.id, 1, MissingReason::Expired)));
 }
 
 async fn one(world: &World) -> Job {
@@ -61,14 +32,14 @@ async fn one(world: &World) -> Job {
 }
 
 /// Reserves an artifact for the attempt.
-async fn keeps(world: &World, fence: &Fence, kind: ArtifactKind) {
+async fn keeps(world: &World, fence: &Fence, kind: ArtifactKind) -> ArtifactId {
     let offer = NewArtifact {
         kind,
         name: ArtifactName::new("one.bin").unwrap(),
         size_bytes: 1,
         sha256: Sha256Hex::new("0".repeat(64)).unwrap(),
     };
-    reserve_artifact(&world.ctx, fence, &offer).await.unwrap();
+    reserve_artifact(&world.ctx, fence, &offer).await.unwrap().id
 }
 
 /// Requeues the job and claims its next attempt.

@@ -13,25 +13,8 @@ use std::time::Duration;
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn poll(world: &World) -> Poll {
-    let repository = world.repository();
-    Poll {
-        project: world.project.clone(),
-        integration: repository.integration,
-        repository: repository.id,
-        ingress: Ingress::Poll,
-        gone_at: None,
-        next: world.ctx.clock.now(),
-        look: PollProgress::default(),
-        tries: 0,
-        not_before: None,
-        rev: 0,
-    }
-}
-
-/// A forge without its token and with one repository, so that every poll has a problem.
-async fn without_token(world: &World) {
-    nowhere_connected(world).await;
-    applied(world.ctx.store.put_repository(&world.repository(), None).await);
+    let now = world.ctx.clock.now();
+    Poll { ingress: Ingress::Poll, next: now, look: PollProgress::default(), ..Poll::new(&world.repository(), now) }
 }
 
 /// A forge without repositories, so that no call is made.
@@ -125,7 +108,8 @@ async fn failing_poll_backs_off() {
     for call in ["GetItem", "Query"] {
         let wire = Wire::default();
         let world = World::before(wire.clone()).await;
-        without_token(&world).await;
+        nowhere_connected(&world).await;
+        applied(world.ctx.store.put_repository(&world.repository(), None).await);
         let poll = poll(&world);
         applied(world.ctx.store.put_poll(&poll).await);
         let (ctx, Poll { project, integration, repository, .. }) = (&world.ctx, &poll);

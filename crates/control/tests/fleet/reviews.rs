@@ -7,7 +7,7 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::id::{DeliveryId, JobId, ProjectId, ReviewId, TicketKey};
-use pullyard_domain::job::{ContextFault, DesiredState, Job, JobKind, JobStatus, RevisedPullRequest};
+use pullyard_domain::job::{ContextFault, Job, JobKind, JobStatus, RevisedPullRequest};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestLink, PullRequestState};
 use pullyard_domain::review::{Author, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewState};
@@ -352,57 +352,6 @@ async fn ticket_hides_a_pull_request_of_another_project() {
     let taken = PullRequest { project: ProjectId::new("other").unwrap(), ticket: None, ..linked };
     applied(ctx.store.update_pull_request(&taken).await);
     assert_eq!(says().await, None);
-}
-
-/// A review's job, unclaimed or claimed, before its pull request closes.
-async fn closing(works: bool) -> (Desk, Wire, JobId) {
-    let wire = Wire::default();
-    let desk = Desk::over(World::before(wire.clone()).await).await;
-    let job = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await.job.unwrap();
-    if works {
-        let pending = desk.world.stored(&job).await;
-        let ready = pending.admit("0".repeat(32), &"b".repeat(40), desk.world.ctx.clock.now()).unwrap();
-        applied(desk.world.ctx.store.update_job(&ready).await);
-        desk.world.claimed(&job, None).await;
-    }
-    wire.restart(None);
-    (desk, wire, job)
-}
-
-/// Polling visits only pull requests that are stored as open.
-#[tokio::test]
-async fn closing_a_pr_cancels_its_job_after_a_crash() {
-    for works in [false, true] {
-        let (desk, wire, _) = closing(works).await;
-        desk.hears(&desk.seen(PullRequestState::Closed, 100)).await;
-        let (points, mut closed) = (wire.points(), 0);
-        for (at, point) in points.iter().enumerate() {
-            for fault in [Fault::StopBefore, Fault::StopAfter] {
-                let what = format!("works: {works}, {fault} at {at}, {}", point.operation);
-                let (desk, wire, job) = closing(works).await;
-                let seen = desk.seen(PullRequestState::Closed, 100);
-                wire.restart(Some((at, fault)));
-                assert!(wire.live(desk.hears(&seen)).await.is_none(), "{what}: no crash");
-                wire.restart(None);
-                let linked = desk.world.ctx.store.pull_request(&desk.id).await.unwrap().unwrap();
-                if linked.state == PullRequestState::Open {
-                    assert_eq!(desk.hears(&seen).await, Changed::Noted, "{what}: a repeat closes it");
-                } else {
-                    closed += 1;
-                }
-                let job = desk.world.stored(&job).await;
-                // A claimed job is asked to stop, and its runner ends it.
-                let expected = if works {
-                    (JobStatus::Claimed, DesiredState::Cancel)
-                } else {
-                    (JobStatus::Cancelled, DesiredState::Run)
-                };
-                assert_eq!((job.status, job.want), expected, "{what}");
-                assert_eq!(desk.ticket().await.active_job.is_some(), works, "{what}");
-            }
-        }
-        assert!(closed > 0, "no crash after the close");
-    }
 }
 
 /// The kind of a retried revision whose pull request changed in between.

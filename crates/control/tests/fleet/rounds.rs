@@ -1,18 +1,14 @@
 //! One round of the sweeper: its work, its counts, and its partial failures.
 
 use crate::world::{World, applied};
-use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::{Report, sweep, sweep_by_hand};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::due::{SHARDS, shard};
-use pullyard_domain::hook::look::PollProgress;
-use pullyard_domain::hook::{Ingress, Poll};
-use pullyard_domain::id::{ClaimId, EventId, InstanceId, TicketKey};
+use pullyard_domain::hook::Poll;
+use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_domain::job::{Claim, JobStatus, Placement};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
-use pullyard_domain::runner::Heartbeat;
-use pullyard_domain::ticket::{Entry, Ticket};
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::{Fault, Wire};
 use serde_json::json;
@@ -104,13 +100,7 @@ async fn sweep_empties_a_slot_whose_job_was_requeued() {
     let stored = async || ctx.store.runner(&runner.id).await.unwrap().unwrap();
     assert_eq!(stored().await.slots.len(), 1);
     ctx.clock.advance(Duration::from_secs(70));
-    let said = Heartbeat {
-        instance: runner.instance.clone(),
-        active_jobs: BTreeSet::new(),
-        draining: false,
-        is_sign_off: false,
-    };
-    heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
+    world.beats(&runner, BTreeSet::new()).await;
     let report = sweep(ctx).await.whole().unwrap();
     assert_eq!((report.ended, report.requeued, report.failed), (0, 0, 0), "{report:?}");
     assert_eq!(stored().await.slots.len(), 0, "the slot is free");
@@ -118,22 +108,11 @@ async fn sweep_empties_a_slot_whose_job_was_requeued() {
     assert_eq!((left.status, left.requeues), (JobStatus::Ready, 1));
 }
 
-/// Stores `count` entries that wait for their project.
-async fn waiting(world: &World, count: u32) {
-    let now = world.ctx.clock.now();
-    for number in 0..count {
-        let key = TicketKey::new(format!("APP-{number}")).unwrap();
-        let ticket = Ticket::new(world.project.clone(), key, "AI Processing".into(), now, None);
-        let entry = Entry { at: now, event: EventId::new(format!("e{number}")).unwrap() };
-        applied(world.ctx.store.update_ticket(&ticket.hold_entry(entry)).await);
-    }
-}
-
 #[tokio::test]
 async fn woken_entries_are_limited_by_budget_and_hold() {
     let (world, _) = heard().await;
     let ctx = &world.ctx;
-    waiting(&world, 5).await;
+    world.entries_that_wait(5).await;
     let woken = async |settings: Settings| {
         world.set(settings).await;
         ctx.clock.advance(Duration::from_secs(61));
@@ -149,7 +128,7 @@ async fn woken_entries_are_limited_by_budget_and_hold() {
 #[tokio::test]
 async fn lost_entry_wake_up_is_not_counted_until_repeated() {
     let (world, wire) = heard().await;
-    waiting(&world, 3).await;
+    world.entries_that_wait(3).await;
     let round = async || {
         world.ctx.clock.advance(Duration::from_secs(61));
         let report = sweep(&world.ctx).await.whole().unwrap();
@@ -167,18 +146,7 @@ type PutOff = (Option<Timestamp>, u32);
 async fn due(world: &World) -> (Poll, PullRequest) {
     let (ctx, repository) = (&world.ctx, world.repository());
     let now = ctx.clock.now();
-    let poll = Poll {
-        project: world.project.clone(),
-        integration: repository.integration.clone(),
-        repository: repository.id,
-        ingress: Ingress::Poll,
-        gone_at: None,
-        next: now,
-        look: PollProgress::default(),
-        tries: 0,
-        not_before: None,
-        rev: 0,
-    };
+    let poll = Poll { next: now, ..Poll::new(&repository, now) };
     applied(ctx.store.put_poll(&poll).await);
     let id = PullRequestId { integration: repository.integration, repository: repository.id, number: 7 };
     let mut linked = PullRequest::new(id, world.project.clone(), None, None);
@@ -226,10 +194,7 @@ async fn any_refused_call_leaves_the_rest_of_the_round_intact() {
     world.jobs("one", 2, 2).await;
     let settings = Settings { compute: Compute::Runners, ..Settings::default() };
     world.set(settings.hold("ana", "a freeze")).await;
-    let (now, key) = (ctx.clock.now(), TicketKey::new("APP-1").unwrap());
-    let ticket = Ticket::new(world.project.clone(), key, "AI Processing".into(), now, None);
-    let entry = Entry { at: now, event: EventId::new("e1").unwrap() };
-    applied(ctx.store.update_ticket(&ticket.hold_entry(entry)).await);
+    world.entries_that_wait(1).await;
     let round = async |refused: Option<usize>| {
         ctx.clock.advance(Duration::from_secs(61));
         wire.restart(refused.map(|at| (at, Fault::error(400, "AccessDenied"))));
@@ -331,19 +296,11 @@ async fn failed_requeue_does_not_block_other_jobs_of_a_runner() {
     let runner = world.runners(1, 1, 2).await.remove(0);
     world.jobs("one", 2, 1).await;
     for id in ["c1", "c2"] {
-        let id = ClaimId::new(id).unwrap();
-        let answer = claim(ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap();
-        assert!(matches!(answer, Answer::Job(_)), "{answer:?}");
+        assert!(world.takes(&runner, id).await.unwrap().is_some(), "{id}");
     }
     // The runner is alive but names neither job.
     ctx.clock.advance(Duration::from_secs(70));
-    let said = Heartbeat {
-        instance: runner.instance.clone(),
-        active_jobs: BTreeSet::new(),
-        draining: false,
-        is_sign_off: false,
-    };
-    heartbeat(ctx, &world.token, &runner.id, &said).await.unwrap();
+    world.beats(&runner, BTreeSet::new()).await;
     wire.next("TransactWriteItems", Fault::error(400, "AccessDenied"));
     for (failed, left) in [(1, 1), (0, 0)] {
         let report = sweep(ctx).await.whole().unwrap();

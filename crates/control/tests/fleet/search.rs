@@ -2,12 +2,9 @@
 
 use crate::world::{World, applied};
 use futures::future::join_all;
-use pullyard_control::runner::{Answer, claim};
-use pullyard_control::{Error, pause_job};
-use pullyard_domain::breaker::{Account, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId};
+use pullyard_domain::breaker::Account;
 use pullyard_domain::id::{ClaimId, JobId};
 use pullyard_domain::job::{Claim, Job};
-use pullyard_domain::runner::Runner;
 use pullyard_testkit::{Fault, Lag, Wire};
 use std::collections::BTreeSet;
 
@@ -33,46 +30,27 @@ async fn claim_finds_jobs_behind_those_just_claimed() {
     }
     let [_, _, runner] = &runners[..] else { panic!("three runners") };
     for number in 0..left.len() {
-        let id = ClaimId::new(format!("behind-{number}")).unwrap();
-        let answer = claim(ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap();
-        assert!(matches!(answer, Answer::Job(_)), "only {number} of two were claimed");
+        let taken = world.takes(runner, &format!("behind-{number}")).await.unwrap();
+        assert!(taken.is_some(), "only {number} of two were claimed");
     }
 }
 
 #[tokio::test]
 async fn claim_behind_an_open_breaker_costs_no_extra_calls() {
     let world = World::begin().await;
-    let ctx = &world.ctx;
     let [runner] = &world.runners(1, 1, 12).await[..] else { panic!("one runner") };
-    let account = Account::Runner(runner.id.clone());
-    let id = BreakerId { account, capability: "command".into() };
-    let limit = AccountFault { cause: BreakerCause::LimitReached, ends_at: None };
     let calls = async |what: &str, expected| {
         world.meter.restart();
-        let id = ClaimId::new(what).unwrap();
-        let answer = claim(ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap();
-        assert_eq!(matches!(answer, Answer::Job(_)), expected, "{what}");
+        assert_eq!(world.takes(runner, what).await.unwrap().is_some(), expected, "{what}");
         world.meter.units().calls
     };
-    let jobs = world.jobs("few", 2, 1).await;
-    let by = AttemptRef { job: jobs[0].id.clone(), attempt: 1 };
-    applied(
-        ctx.store.put_breaker(&Breaker::record_fault(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await,
-    );
+    world.jobs("few", 2, 1).await;
+    let shut = world.limit(Account::Runner(runner.id.clone())).await;
     let few = calls("few", false).await;
     world.jobs("many", 20, 1).await;
     assert_eq!(calls("many", false).await, few);
-    let stored = ctx.store.breaker(&id).await.unwrap().unwrap();
-    applied(ctx.store.close_breaker(&stored).await);
+    applied(world.ctx.store.close_breaker(&shut).await);
     calls("again", true).await;
-}
-
-async fn take(world: &World, runner: &Runner, id: &str) -> Result<Option<JobId>, Error> {
-    let id = ClaimId::new(id).unwrap();
-    match claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await? {
-        Answer::Job(claimed) => Ok(Some(claimed.job.id)),
-        Answer::Nothing | Answer::Spent => Ok(None),
-    }
 }
 
 /// The remaining jobs in claim order, which is by id for jobs of one moment.
@@ -92,7 +70,7 @@ async fn concurrent_claims_take_each_job_once() {
     let mut taken = Vec::new();
     for round in 0.. {
         let id = format!("k{round}");
-        let all = join_all(runners.iter().map(|runner| take(world, runner, &id))).await;
+        let all = join_all(runners.iter().map(|runner| world.takes(runner, &id))).await;
         let got: Vec<_> = all.into_iter().filter_map(Result::unwrap).collect();
         // A claim may give up under contention, but returns nothing only once all jobs are taken.
         assert!(!got.is_empty() || taken.len() == jobs.len(), "{round}: only {} were claimed", taken.len());
@@ -114,33 +92,14 @@ async fn job_blocked_for_one_runner_is_left_for_another() {
     let runners = world.runners(2, 1, 3).await;
     let [able, barred] = &runners[..] else { panic!("two runners") };
     world.jobs("each", 3, 1).await;
-    let first = take(&world, able, "k1").await.unwrap();
-    let id = BreakerId { account: Account::Runner(barred.id.clone()), capability: "command".into() };
-    let limit = AccountFault { cause: BreakerCause::LimitReached, ends_at: None };
-    let by = AttemptRef { job: JobId::for_request(&world.project, "other", "1"), attempt: 1 };
-    applied(
-        ctx.store.put_breaker(&Breaker::record_fault(None, &id, &limit, &by, ctx.clock.now()).unwrap(), None).await,
-    );
-    assert_eq!(take(&world, barred, "k1").await.unwrap(), None);
-    let second = take(&world, able, "k2").await.unwrap();
-    let shut = ctx.store.breaker(&id).await.unwrap().unwrap();
+    let first = world.takes(able, "k1").await.unwrap();
+    let shut = world.limit(Account::Runner(barred.id.clone())).await;
+    assert_eq!(world.takes(barred, "k1").await.unwrap(), None);
+    let second = world.takes(able, "k2").await.unwrap();
     applied(ctx.store.close_breaker(&shut).await);
-    let third = take(&world, barred, "k2").await.unwrap();
+    let third = world.takes(barred, "k2").await.unwrap();
     let once: BTreeSet<_> = [first, second, third].into_iter().flatten().collect();
     assert_eq!(once.len(), 3, "every job was claimed");
-}
-
-#[tokio::test]
-async fn paused_job_is_not_claimed() {
-    let world = World::begin().await;
-    let runner = world.runners(1, 1, 4).await.remove(0);
-    let jobs = world.jobs("each", 3, 1).await;
-    let first = take(&world, &runner, "k1").await.unwrap();
-    let left = left(&jobs, first.as_ref());
-    let [next, last] = &left[..] else { panic!("two are left") };
-    pause_job(&world.ctx, next, "ana").await.unwrap();
-    assert_eq!(take(&world, &runner, "k2").await.unwrap().as_ref(), Some(last));
-    assert_eq!(take(&world, &runner, "k3").await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -149,13 +108,13 @@ async fn job_of_a_failed_claim_is_claimed_next() {
     let world = World::before(wire.clone()).await;
     let runner = world.runners(1, 1, 4).await.remove(0);
     let jobs = world.jobs("each", 2, 1).await;
-    let first = take(&world, &runner, "k1").await.unwrap();
+    let first = world.takes(&runner, "k1").await.unwrap();
     let next = left(&jobs, first.as_ref()).remove(0);
     wire.next("TransactWriteItems", Fault::StopBefore);
-    let cut = wire.live(take(&world, &runner, "k2")).await;
+    let cut = wire.live(world.takes(&runner, "k2")).await;
     assert!(cut.is_none(), "{cut:?}");
     wire.next("TransactWriteItems", Fault::error(400, "AccessDenied"));
-    let failed = take(&world, &runner, "k3").await;
+    let failed = world.takes(&runner, "k3").await;
     assert!(failed.is_err(), "{failed:?}");
-    assert_eq!(take(&world, &runner, "k4").await.unwrap(), Some(next));
+    assert_eq!(world.takes(&runner, "k4").await.unwrap(), Some(next));
 }

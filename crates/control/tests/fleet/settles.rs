@@ -96,10 +96,6 @@ async fn contended_settle_does_not_back_off() {
 #[tokio::test]
 async fn late_result_shows_its_pull_request_without_a_move() {
     let board = Board::begin().await;
-    let ctx = &board.world.ctx;
-    let job = board.world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
-    let job = Job { ticket: Some(board.key.clone()), ..job };
-    applied(ctx.store.update_job(&job).await);
     let made = StatusMove { expected: TRIGGER.into(), to: Target::Todo };
     let again = Ticket {
         status: TRIGGER.into(),
@@ -108,12 +104,8 @@ async fn late_result_shows_its_pull_request_without_a_move() {
         ..board.ticket().await
     };
     board.becomes(&again).await;
-    let result = pushed(&job);
-    // The attempt lost its job.
-    let fence = Fence { job: job.id.clone(), attempt: 1, claim: ClaimId::new("c1").unwrap() };
-    let said =
-        Finish { id: FinishId::new("f1").unwrap(), end: End::Completed(result), spent_usd_micros: None, work: None };
-    let late = finish(ctx, &fence, &said).await;
+    let (fence, said, _) = board.late().await;
+    let late = finish(&board.world.ctx, &fence, &said).await;
     assert!(matches!(late, Err(Error::LeaseLost { .. })), "{late:?}");
     board.settles().await.unwrap();
     let ticket = board.ticket().await;

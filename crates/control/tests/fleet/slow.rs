@@ -8,10 +8,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use pullyard_control::{Clock, Count, hold_project, release_project, sweep};
 use pullyard_domain::hook::Poll;
-use pullyard_domain::id::{EventId, TicketKey};
 use pullyard_domain::project::Repository;
 use pullyard_domain::runner::Presence;
-use pullyard_domain::ticket::{Entry, Ticket};
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::{Fault, Wire};
 use std::sync::{Arc, OnceLock};
@@ -62,26 +60,6 @@ async fn slow() -> World {
     world
 }
 
-/// Never responds to a message.
-#[derive(Clone, Debug, Default)]
-struct Silent(Wire);
-
-impl HttpClient for Silent {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(SilentConnector(self.0.http_connector(settings, components)))
-    }
-}
-
-#[derive(Debug)]
-struct SilentConnector(SharedHttpConnector);
-
-impl HttpConnector for SilentConnector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let sends = request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".SendMessage"));
-        if sends { HttpConnectorFuture::new(std::future::pending()) } else { self.0.call(request) }
-    }
-}
-
 /// Stores `count` polls due at this time.
 async fn due(world: &World, count: u64, at: Timestamp) -> Vec<u64> {
     let ids: Vec<u64> = (1..=count).collect();
@@ -101,16 +79,6 @@ async fn tries(world: &World, repositories: &[u64]) -> Vec<u32> {
         tries.push(poll.unwrap().tries);
     }
     tries
-}
-
-async fn entries_that_wait(world: &World, count: usize) {
-    let now = world.ctx.clock.now();
-    for number in 0..count {
-        let key = TicketKey::new(format!("APP-{number}")).unwrap();
-        let ticket = Ticket::new(world.project.clone(), key, "AI Processing".into(), now, None);
-        let entry = Entry { at: now, event: EventId::new(format!("e{number}")).unwrap() };
-        applied(world.ctx.store.update_ticket(&ticket.hold_entry(entry)).await);
-    }
 }
 
 #[tokio::test]
@@ -166,7 +134,7 @@ async fn silent_runner_loses_its_job_despite_slow_rounds() {
 async fn waiting_entries_are_woken_within_the_time_limit() {
     let world = slow().await;
     let ctx = &world.ctx;
-    entries_that_wait(&world, 30).await;
+    world.entries_that_wait(30).await;
     let began = ctx.clock.steady();
     let round = sweep(ctx).await;
     let took = ctx.clock.steady() - began;
@@ -191,10 +159,12 @@ async fn hanging_message_does_not_block_the_round() {
 /// Each message alone would time out after a minute.
 #[tokio::test]
 async fn release_returns_while_wake_ups_hang() {
-    let world = World::before(Silent::default()).await;
+    let wire = Wire::default();
+    wire.always("SendMessage", Fault::StopBefore);
+    let world = World::before(wire).await;
     let ctx = &world.ctx;
     hold_project(ctx, &world.project, "ana", "a reason").await.unwrap();
-    entries_that_wait(&world, 3).await;
+    world.entries_that_wait(3).await;
     let released = tokio::time::timeout(MINUTE / 2, release_project(ctx, &world.project)).await.unwrap().unwrap();
     assert_eq!(released.settings.held_by, None);
     let lost = ctx.tally().take().into_iter().find(|(what, _)| *what == Count::WakeupLost).map(|(_, count)| count);

@@ -2,15 +2,13 @@
 
 use crate::world::{World, applied};
 use futures::StreamExt as _;
-use pullyard_control::runner::{Answer, claim, heartbeat};
 use pullyard_control::{create_project, sweep};
 use pullyard_domain::breaker::KeyOwner;
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{ClaimId, ClassId, EventId, ProjectId, TicketKey};
+use pullyard_domain::id::{ClassId, ProjectId};
 use pullyard_domain::job::{Job, JobPolicy};
 use pullyard_domain::project::{Compute, Settings};
-use pullyard_domain::runner::{Heartbeat, Runner};
-use pullyard_domain::ticket::{Entry, Ticket};
+use pullyard_domain::runner::Runner;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -19,15 +17,6 @@ const SILENT: usize = 1_000;
 const AT_ONCE: usize = 32;
 
 /// An alarm uses this value.
-#[tokio::test]
-async fn gauges_name_the_wait_start_of_the_oldest_job() {
-    let world = World::begin().await;
-    let job = world.jobs("one", 1, 1).await.remove(0);
-    world.ctx.clock.advance(Duration::from_secs(90));
-    let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.expect("complete gauges");
-    assert_eq!((gauges.waiting, gauges.oldest), (1, Some(job.ready_since)));
-}
-
 #[tokio::test]
 async fn gauges_name_the_oldest_of_several_jobs() {
     let world = World::begin().await;
@@ -50,14 +39,8 @@ async fn job_moved_to_runners_is_claimed_by_matching_labels() {
     world.ctx.clock.advance(Duration::from_secs(120));
     assert_eq!(sweep(&world.ctx).await.whole().unwrap().started, 1);
     let runners = world.runners(2, 2, 1).await;
-    let claims = async |runner: &Runner| {
-        let id = ClaimId::new(format!("claim-{}", runner.id)).unwrap();
-        claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap()
-    };
-    let other = claims(&runners[1]).await;
-    assert!(matches!(other, Answer::Nothing), "{other:?}");
-    let Answer::Job(claimed) = claims(&runners[0]).await else { panic!("the matching runner got no job") };
-    assert_eq!(claimed.job.id, job.id);
+    assert_eq!(world.takes(&runners[1], "k1").await.unwrap(), None);
+    assert_eq!(world.takes(&runners[0], "k1").await.unwrap(), Some(job.id), "its labels match");
 }
 
 /// A review's job on Fargate has a class without labels.
@@ -100,17 +83,11 @@ async fn project_on_the_second_page_is_swept_and_claimed() {
         create_project(&world.ctx, id, "Before".into(), Settings::default()).await.unwrap();
     }
     world.jobs("one", 1, 1).await;
-    let now = world.ctx.clock.now();
-    let key = TicketKey::new("APP-1").unwrap();
-    let ticket = Ticket::new(world.project.clone(), key, "AI Processing".into(), now, None);
-    let held = ticket.hold_entry(Entry { at: now, event: EventId::new("e1").unwrap() });
-    applied(world.ctx.store.update_ticket(&held).await);
+    world.entries_that_wait(1).await;
     let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.expect("complete gauges");
     assert_eq!((gauges.waiting, gauges.held), (1, 1));
     let runner = world.runners(1, 1, 1).await.remove(0);
-    let id = ClaimId::new("claim-1").unwrap();
-    let answer = claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap();
-    assert!(matches!(answer, Answer::Job(_)), "{answer:?}");
+    assert!(world.takes(&runner, "k1").await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,9 +133,7 @@ async fn sweep_of_10000_runners_requeues_jobs_of_1000_silent_ones() {
     world.jobs("taken", SILENT, 10).await;
     let claims = futures::stream::iter(busy.iter().enumerate());
     let claimed = claims.map(async |(number, runner)| {
-        let id = ClaimId::new(format!("claim-{number}")).unwrap();
-        let answer = claim(&world.ctx, &world.token, &runner.id, &runner.instance, &id).await.unwrap();
-        assert!(matches!(answer, Answer::Job(_)), "{answer:?}");
+        assert!(world.takes(runner, &format!("claim-{number}")).await.unwrap().is_some());
     });
     claimed.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
     live(world, heard).await;
@@ -168,14 +143,6 @@ async fn sweep_of_10000_runners_requeues_jobs_of_1000_silent_ones() {
 }
 
 async fn live(world: &World, runners: &[Runner]) {
-    let beats = futures::stream::iter(runners).map(async |runner| {
-        let said = Heartbeat {
-            instance: runner.instance.clone(),
-            active_jobs: Default::default(),
-            draining: false,
-            is_sign_off: false,
-        };
-        heartbeat(&world.ctx, &world.token, &runner.id, &said).await.unwrap();
-    });
+    let beats = futures::stream::iter(runners).map(async |runner| world.beats(runner, BTreeSet::new()).await);
     beats.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
 }

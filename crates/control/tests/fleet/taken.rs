@@ -3,23 +3,15 @@
 use crate::held::Held;
 use crate::world::{World, applied, token};
 use pullyard_control::attempt::progress;
-use pullyard_control::runner::{Registration, RunnerToken, heartbeat, register};
+use pullyard_control::runner::{Registration, RunnerToken, register};
 use pullyard_control::{pause_job, sweep};
-use pullyard_domain::id::{InstanceId, JobId};
+use pullyard_domain::id::InstanceId;
 use pullyard_domain::job::{Fence, JobStatus};
-use pullyard_domain::runner::{Heartbeat, Runner};
+use pullyard_domain::runner::Runner;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Sends a heartbeat with these jobs.
-async fn is_heard(world: &World, runner: &Runner, active: &[&JobId]) {
-    let active: BTreeSet<JobId> = active.iter().copied().cloned().collect();
-    let said =
-        Heartbeat { instance: runner.instance.clone(), active_jobs: active, draining: false, is_sign_off: false };
-    heartbeat(&world.ctx, &world.token, &runner.id, &said).await.unwrap();
-}
 
 /// Sends a heartbeat with the job after the sweep decided to requeue it and before the write.
 /// The runner was silent, or its last heartbeat did not name the job.
@@ -43,11 +35,11 @@ async fn check_that_it_keeps_its_job(silent: bool, status: JobStatus, pauses: bo
         }
     } else {
         ctx.clock.advance(MINUTE + Duration::from_secs(10));
-        is_heard(&world, &runner, &[]).await;
+        world.beats(&runner, BTreeSet::new()).await;
         ctx.clock.advance(Duration::from_secs(1));
     }
     // The sweep requeues in a transaction.
-    let round = held.meanwhile(sweep(ctx), is_heard(&world, &runner, &[&job.id])).await;
+    let round = held.meanwhile(sweep(ctx), world.beats(&runner, BTreeSet::from([job.id.clone()]))).await;
     let report = round.whole().unwrap();
     let did = (report.offline, report.requeued + report.ended, report.failed);
     assert_eq!(did, (u32::from(silent), 0, 0), "{status:?}, {pauses}: {report:?}");

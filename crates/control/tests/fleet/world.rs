@@ -8,24 +8,25 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::HttpClient;
 use futures::StreamExt as _;
 use pullyard_cloud::{DeadLetters, Definitions, Lane, Objects, Secrets, Tasks, Wakeups};
-use pullyard_control::runner::{Registration, RunnerToken, register};
+use pullyard_control::runner::{Answer, Registration, RunnerToken, claim, heartbeat, register};
 use pullyard_control::{
-    Clock, Connections, Context, ForgeTokens, NewTicket, Parts, Requester, create_project, create_ticket,
+    Clock, Connections, Context, Error, ForgeTokens, NewTicket, Parts, Requester, create_project, create_ticket,
 };
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
-use pullyard_domain::breaker::KeyOwner;
+use pullyard_domain::breaker::{self, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId, KeyOwner};
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::{
-    ClaimId, HookName, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey,
+    ClaimId, EventId, HookName, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey,
 };
 use pullyard_domain::job::{Claim, Fence, Job, JobKind, JobPlan, JobResult, plan_without_ticket};
 use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Project, Repository, Settings};
 use pullyard_domain::prompt;
-use pullyard_domain::runner::Runner;
+use pullyard_domain::runner::{Heartbeat, Runner};
 use pullyard_domain::select::ClassRequirements;
+use pullyard_domain::ticket::{Entry, Ticket};
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_store::{Store, Token, TokenKind, Trigger, Write};
 use pullyard_testkit::Meter;
@@ -245,6 +246,43 @@ impl World {
         };
         applied(self.ctx.store.claim(&job.claim(&claim, self.ctx.clock.now()).unwrap()).await);
         Fence { job: job.id, attempt, claim: claim.claim }
+    }
+
+    /// Calls the claim of this id for the runner.
+    pub(crate) async fn takes(&self, runner: &Runner, id: &str) -> Result<Option<JobId>, Error> {
+        let id = ClaimId::new(id).unwrap();
+        match claim(&self.ctx, &self.token, &runner.id, &runner.instance, &id).await? {
+            Answer::Job(claimed) => Ok(Some(claimed.job.id)),
+            Answer::Nothing | Answer::Spent => Ok(None),
+        }
+    }
+
+    /// Sends a heartbeat with these jobs.
+    pub(crate) async fn beats(&self, runner: &Runner, active_jobs: BTreeSet<JobId>) {
+        let instance = runner.instance.clone();
+        let said = Heartbeat { instance, active_jobs, draining: false, is_sign_off: false };
+        heartbeat(&self.ctx, &self.token, &runner.id, &said).await.unwrap();
+    }
+
+    /// Opens the breaker of this account, as another job's attempt.
+    pub(crate) async fn limit(&self, account: breaker::Account) -> Breaker {
+        let id = BreakerId { account, capability: CAPABILITY.into() };
+        let limit = AccountFault { cause: BreakerCause::LimitReached, ends_at: None };
+        let by = AttemptRef { job: JobId::for_request(&self.project, "other", "1"), attempt: 1 };
+        let opened = Breaker::record_fault(None, &id, &limit, &by, self.ctx.clock.now()).unwrap();
+        applied(self.ctx.store.put_breaker(&opened, None).await);
+        self.ctx.store.breaker(&id).await.unwrap().unwrap()
+    }
+
+    /// Stores `count` entries that wait for their project.
+    pub(crate) async fn entries_that_wait(&self, count: u32) {
+        let now = self.ctx.clock.now();
+        for number in 0..count {
+            let key = TicketKey::new(format!("APP-{number}")).unwrap();
+            let ticket = Ticket::new(self.project.clone(), key, "AI Processing".into(), now, None);
+            let entry = Entry { at: now, event: EventId::new(format!("e{number}")).unwrap() };
+            applied(self.ctx.store.update_ticket(&ticket.hold_entry(entry)).await);
+        }
     }
 
     pub(crate) async fn stored(&self, job: &JobId) -> Job {

@@ -1,7 +1,6 @@
 use super::*;
 use crate::failure::Failure;
 use crate::hook::Ingress;
-
 use crate::job::{ContextFault, DispatchFault, START_TIMEOUT, WAKE_TIMEOUT};
 use crate::pull_request::Note;
 use crate::story::{

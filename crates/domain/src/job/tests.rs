@@ -211,7 +211,6 @@ fn cancelled_job_cannot_be_claimed_or_begin_a_push() {
     assert!(to(&held, JobStatus::Preparing, at(210)).is_ok());
     let executing = stopped(active(JobStatus::Executing));
     assert_eq!(to(&executing, JobStatus::Syncing, at(210)), Err(TransitionRefusal::StopRequested));
-
     // A push that began before the cancel still completes the job.
     let pushed = by_runner(&stopped(active(JobStatus::Syncing)), End::Completed(result()), at(210)).unwrap();
     assert_eq!(pushed.status, JobStatus::Completed);

@@ -88,7 +88,6 @@ fn reentered_ticket_stays_unless_the_job_completed() {
     check(&failed(JobStatus::Executing), &ticket, "stays; no badge; Failed; no link; again; +0");
     check(&failed_after_the_push(), &ticket, "stays; no badge; Failed; link; again; +1");
     check(&failed(JobStatus::Preparing), &ticket, "stays; no badge; not the last job; no link; again; +0");
-
     check(&never_started(), &ticket, "stays; no badge; not the last job; no link; again; +0");
     check(&cancelled(JobStatus::Executing), &ticket, "stays; no badge; Cancelled; no link; again; +0");
     check(&cancelled(JobStatus::Claimed), &ticket, "stays; no badge; not the last job; no link; again; +0");

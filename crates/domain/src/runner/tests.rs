@@ -178,7 +178,6 @@ fn answered_claim_is_spent_even_for_a_full_runner() {
 fn newest_claims_are_remembered() {
     let claims = (0..MIN_REMEMBERED_CLAIMS + 3).map(|number| claim(&format!("c{number}"))).collect::<Vec<_>>();
     let kite = Runner { claims: claims.clone(), ..runner("kite") };
-
     let heard = kite.with_heartbeat(heartbeat("i1"), at(1)).unwrap();
     assert_eq!(heard.claims, claims[3..]);
     assert_eq!(heard.with_heartbeat(heartbeat("i1"), at(2)).unwrap().claims, claims[3..]);

@@ -1,10 +1,8 @@
 use super::*;
 use crate::due::{self, Due};
 use crate::job::{LastReport, Placement};
-
 use crate::story::{active, at, crashed, fence, finish_id, finished, just_before, no_changes, ready, result};
 use crate::sweep::{JobStep, next_step};
-
 use crate::why::explain_job;
 
 const ACTIVE: [JobStatus; 4] = [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing];

@@ -2,7 +2,6 @@ use super::*;
 use crate::job::JobKind;
 use crate::prompt::Context;
 use crate::prompt::tests::outside;
-
 use crate::story::{at, key, repository};
 use proptest::prelude::*;
 
