@@ -279,18 +279,6 @@ mod tests {
     }
 
     #[test]
-    fn note_of_an_older_version_has_no_stage() {
-        let before = serde_json::json!({ "about": "job", "job": job_id("j") });
-        let note: Note = serde_json::from_value(before.clone()).unwrap();
-        assert_eq!(note, Note::Job { job: job_id("j"), stage: None });
-        assert_eq!(serde_json::to_value(&note).unwrap(), before);
-        for note in [Note::job_created(job_id("j")), Note::job_ended(job_id("j"))] {
-            let stored = serde_json::to_value(&note).unwrap();
-            assert_eq!(serde_json::from_value::<Note>(stored).unwrap(), note);
-        }
-    }
-
-    #[test]
     fn pull_request_id_parses_from_its_display_form() {
         let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 1 << 60, number: 7 };
         assert_eq!(id.to_string().parse(), Ok(id));

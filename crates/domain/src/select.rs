@@ -117,16 +117,6 @@ mod tests {
     }
 
     #[test]
-    fn key_owner_is_stored_only_for_project_keys() {
-        let of = |key| ClassRequirements { capability: "codex".into(), labels: BTreeSet::new(), key };
-        for (key, stored) in [(KeyOwner::Runner, serde_json::Value::Null), (KeyOwner::Project, "project".into())] {
-            let written = serde_json::to_value(of(key)).unwrap();
-            assert_eq!(written["key"], stored);
-            assert_eq!(serde_json::from_value::<ClassRequirements>(written).unwrap(), of(key));
-        }
-    }
-
-    #[test]
     fn only_a_ready_job_of_its_class_on_runners_is_claimable() {
         let job = Job { place: Placement::Runners, ..ready() };
         let class = job.class.clone();

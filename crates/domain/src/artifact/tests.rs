@@ -1,7 +1,6 @@
 //! Tests the limits, repeats and names of artifacts.
 
 use super::*;
-use std::collections::BTreeSet;
 
 fn now() -> Timestamp {
     Timestamp::from_millis(1_000)
@@ -129,25 +128,4 @@ fn reservation_updates_the_time_of_the_list() {
     assert_eq!(two.kept[0], one.kept[0]);
     let again = two.reserve(&offer(ArtifactKind::Patch, "patch.diff", 12), later);
     assert_eq!(again, Ok(ArtifactReservation::Existing(one.kept[0].clone())));
-}
-
-#[test]
-fn stored_flag_is_serialized_only_when_set() {
-    let placed = with(&nothing(), &offer(ArtifactKind::Patch, "patch.diff", 12));
-    let seen = placed.mark_stored(&placed.kept[0].id).unwrap();
-    for (artifacts, stored) in [(placed, serde_json::Value::Null), (seen, true.into())] {
-        let written = serde_json::to_value(&artifacts).unwrap();
-        assert_eq!(written["kept"][0]["stored"], stored);
-        assert_eq!(serde_json::from_value::<Artifacts>(written).unwrap(), artifacts);
-    }
-}
-
-#[test]
-fn refusals_have_distinct_codes_and_sentences() {
-    use ArtifactRefusal::{Conflict, Missing, TooLarge, TooMany, TotalTooLarge};
-    let all = [TooLarge, TotalTooLarge, TooMany, Conflict, Missing];
-    assert!(all.iter().all(|refusal| refusal.sentence().ends_with('.') && !refusal.code().is_empty()));
-    let codes: BTreeSet<_> = all.iter().map(|refusal| refusal.code()).collect();
-    let sentences: BTreeSet<_> = all.iter().map(|refusal| refusal.sentence()).collect();
-    assert_eq!((codes.len(), sentences.len()), (all.len(), all.len()));
 }

@@ -7,7 +7,6 @@ use crate::text::{Quoted, Rounds, Span, truncate};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 use proptest::prelude::*;
-use std::collections::BTreeSet;
 
 /// Code, sentence and help of one row.
 type Said = (&'static str, String, String);
@@ -60,62 +59,6 @@ fn every_row_survives_serialization() {
         let text = serde_json::to_string(&wait).unwrap();
         assert_eq!(serde_json::from_str::<Wait>(&text).unwrap(), wait);
     }
-}
-
-/// Checks the codes of each class. `published` has one line per class, such as `limit: stalled cost_limit`.
-#[track_caller]
-fn check_codes(rows: &[Row], published: &str) {
-    let classes: Vec<(&str, BTreeSet<&str>)> = published
-        .trim()
-        .lines()
-        .map(|line| {
-            let (class, codes) = line.trim().split_once(": ").unwrap();
-            (class, codes.split(' ').collect())
-        })
-        .collect();
-    for (class, codes) in &classes {
-        let known: BTreeSet<_> = rows.iter().filter(|row| row.class == *class).map(|row| row.code).collect();
-        assert_eq!(known, *codes, "{class}");
-    }
-    let published: usize = classes.iter().map(|(_, codes)| codes.len()).sum();
-    assert_eq!(rows.len(), published, "a code is duplicate or has an unpublished class");
-}
-
-#[test]
-fn published_decisions_have_their_verdicts() {
-    check_codes(
-        &Reason::rows(),
-        "accepted: accepted
-        held: held_for_job held_until held_with_others queued
-        refused: unknown_project stale_event status_unchanged auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated retrigger_disabled no_linked_ticket ticket_inactive previous_job_not_completed rate_limited author_not_permitted permission_unknown pull_request_closed contended
-        ignored: echo not_trigger_status own_review edited_review event_ignored noted ping
-        duplicate: repeat duplicate_review
-        invalid: signature_missing signature_wrong body_too_large body_unreadable",
-    );
-}
-
-#[test]
-fn published_waits_have_their_classes() {
-    check_codes(
-        &Wait::rows(),
-        "person: no_runner no_online_runner no_capability no_label runners_paused start_failed owner_only needs_input paused project_held no_words
-        itself: slots_busy concurrency_key waits_for_job fargate_capacity fargate_throttled spot_interrupted task_starting overflow_wait context_fetch forge_rate_limited retry_at owner_offline provider_unavailable limit_reached budget_wait starting_now",
-    );
-}
-
-#[test]
-fn published_failures_have_their_classes() {
-    check_codes(
-        &Failure::rows(),
-        "limit: time_limit stalled cost_limit turn_limit disk_limit input_timeout
-        infra: runner_offline runner_removed task_never_started task_stopped spot_interrupted runner_crashed nothing_pushed source_unreachable lease_lost never_claimed session_unreachable unknown
-        repo: source_not_found source_denied base_branch_missing setup_failed command_not_allowed push_rejected branch_taken branch_protected branch_deleted pull_request_closed pull_request_refused draft_refused conflict context_unavailable head_moved workflow_permission permission_missing signing_failed protected_content
-        runner: isolation_missing workspace_failed agent_missing
-        key: agent_auth model_secret_missing agent_billing agent_quota model_unavailable
-        provider: agent_overloaded agent_unreachable provider_stalled
-        agent: context_too_long permission_denied no_changes secret_in_change agent_refused agent_failed tool_server_failed tree_changed session_lost
-        checks: checks_failed checks_timed_out",
-    );
 }
 
 #[test]

@@ -198,20 +198,6 @@ fn ticket_seen_for_the_first_time_is_accepted() {
 }
 
 #[test]
-fn previous_status_of_the_sender_never_decides() {
-    let stored = [None, Some(ticket_in(TODO)), Some(ticket_in(TRIGGER))];
-    for ticket in stored {
-        for told in [TODO, TRIGGER, DOING, ""] {
-            let case = entering().with(|case| case.facts.ticket = ticket.clone());
-            let silent = decide(&case.event, &case.facts);
-            let case = case.with(|case| case.event.previous_status = Some(told.into()));
-            assert_eq!(decide(&case.event, &case.facts), silent, "with {told}");
-            assert_eq!(record_facts(&case.event, &case.facts).previous_status.as_deref(), Some(told));
-        }
-    }
-}
-
-#[test]
 fn disabled_auto_create_starts_nothing() {
     let project = project_id();
     check_alone(

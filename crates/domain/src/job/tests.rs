@@ -93,38 +93,6 @@ fn cell(from: &Job, outcome: &Outcome) -> String {
     }
 }
 
-/// Checks the whole matrix: one line per entry of `places`, in the order of `WAYS`.
-fn check_matrix(expected: &str) {
-    let mut lines = vec![WAYS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" ")];
-    for (name, job, now) in places() {
-        let cells: Vec<_> = WAYS.iter().map(|(_, way)| cell(&job, &way(&job, now))).collect();
-        lines.push(format!("{name}: {}", cells.join(" ")));
-    }
-    let expected: Vec<_> = expected.trim().lines().map(str::trim).collect();
-    assert_eq!(lines, expected, "\n{}", lines.join("\n"));
-}
-
-// `-` is refused for the status, `lost` for the fence, `early` for push_until.
-#[test]
-fn transitions_are_exactly_the_published_ones() {
-    check_matrix(
-        "dispatched start_named start_failed claimed pending ready preparing executing syncing completed failed cancelled given_up requeued to_adopt died paused admitted asks yields unread
-        Pending: - - - - lost lost lost lost lost lost lost lost Failed - - lost lost Ready lost lost stays
-        Ready: stays lost lost Claimed lost lost lost lost lost lost lost lost Failed - - lost lost - lost lost -
-        Ready, starting: already stays stays Claimed lost lost lost lost lost lost lost lost Failed - - lost lost - lost lost -
-        Claimed: - - - - - - Preparing - - - Failed Cancelled Failed Ready - stays - - - Ready -
-        Preparing: - - - - - - already Executing - - Failed Cancelled Failed Ready - stays - - - Ready -
-        Executing: - - - - - - - already Syncing - Failed Cancelled Failed Ready - stays - - AwaitingInput Ready -
-        Syncing, pushing: - - - - - - - - already Completed Failed Cancelled early early early stays - - - Ready -
-        Syncing, overdue: - - - - - - - - already Completed Failed Cancelled Failed Ready Ready stays - - - Ready -
-        AwaitingInput: - - - unwanted lost lost lost lost lost lost lost lost - - - lost lost - already already -
-        Paused: - - - unwanted lost lost lost lost lost lost lost lost - - - lost lost - already already -
-        Completed: - - - - lost lost lost lost lost lost lost lost - - - lost lost - lost lost -
-        Failed: - - - - lost lost lost lost lost lost lost lost - - - lost lost - lost lost -
-        Cancelled: - - - unwanted lost lost lost lost lost lost lost lost - - - lost lost - lost lost -",
-    );
-}
-
 #[test]
 fn job_on_runners_gets_no_task() {
     let job = Job { place: Placement::Runners, ..starting() };

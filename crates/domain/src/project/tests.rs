@@ -145,19 +145,6 @@ fn unknown_account_matches_any_account() {
 }
 
 #[test]
-fn app_auth_survives_serialization() {
-    let auth = Auth::App {
-        app_id: u64::MAX,
-        client_id: Some("Iv23".into()),
-        slug: "pullyard-acme".into(),
-        key_secret: "pullyard/user/k".into(),
-        webhook_secret: "pullyard/user/w".into(),
-    };
-    let read: Auth = serde_json::from_str(&serde_json::to_string(&auth).unwrap()).unwrap();
-    assert_eq!((read.issuer().as_deref(), &read), (Some("Iv23"), &auth));
-}
-
-#[test]
 fn forge_is_named_by_its_host() {
     let check =
         |api_url: &str, expected: &str| assert_eq!(ForgeKind::GitHub.display_name_at(api_url), expected, "{api_url}");

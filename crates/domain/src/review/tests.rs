@@ -340,17 +340,6 @@ fn stored_review_is_parsed_back_with_its_state() {
 }
 
 #[test]
-fn review_of_an_older_version_has_no_earlier_job() {
-    let stored = review("a", 1, ReviewState::Deferred {});
-    let mut text = serde_json::to_value(&stored).unwrap();
-    assert_eq!(text.get("had"), None);
-    assert_eq!(serde_json::from_value::<Review>(text.clone()).unwrap(), stored);
-    text["had"] = serde_json::to_value(job_id("j")).unwrap();
-    let read = serde_json::from_value::<Review>(text).unwrap();
-    assert_eq!(read, Review { had: Some(job_id("j")), ..stored });
-}
-
-#[test]
 fn review_has_one_ledger_entry_from_any_source() {
     let told = event(RequestedAction::Changes {});
     let again = ReviewEvent { source: Source::Poll, delivery: Some(crate::story::event_id("other")), ..told.clone() };

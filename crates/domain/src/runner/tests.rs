@@ -186,21 +186,6 @@ fn newest_claims_are_remembered() {
 }
 
 #[test]
-fn every_refusal_has_a_short_sentence_and_help() {
-    let name = || "kite-2".to_owned();
-    for refusal in [
-        Refusal::AlreadyOnline { name: name(), ago: Span(4) },
-        Refusal::NameTaken { name: name() },
-        Refusal::Replaced { name: name() },
-        Refusal::Deleting { name: name() },
-    ] {
-        for said in [refusal.sentence(), refusal.help().to_owned()] {
-            assert!(said.ends_with('.') && said.chars().count() <= 140, "{said}");
-        }
-    }
-}
-
-#[test]
 fn runner_name_is_url_safe() {
     for good in ["kite", "Kite-2_b.local", &"x".repeat(64)] {
         assert_eq!(validate_name(good), Ok(()), "{good}");

@@ -1,10 +1,7 @@
 use super::*;
 use crate::id::IntegrationId;
 use crate::pull_request_id::PullRequestId;
-use crate::story::{
-    DOING, REVIEW, TODO, TRIGGER, at, entry, event_id, job_id, key, linked, project_id, pull_request_id, settings,
-    ticket_in,
-};
+use crate::story::{DOING, REVIEW, TODO, TRIGGER, at, entry, job_id, linked, pull_request_id, settings, ticket_in};
 
 fn link() -> PullRequestLink {
     PullRequestLink {
@@ -137,17 +134,6 @@ fn synced_ticket_needs_no_step() {
     // A move by a user after the write-back stays.
     let moved = Ticket { status: TRIGGER.into(), ..done };
     assert_eq!(moved.next_settle_step(&settings(), at(1_000)), SettleStep::Nothing);
-}
-
-#[test]
-fn first_seen_ticket_has_no_history() {
-    let ticket = Ticket::new(project_id(), key(), DOING.into(), at(9), Some(event_id("e")));
-    assert_eq!(
-        (ticket.status.as_str(), ticket.seen_at, ticket.seen_event.clone()),
-        (DOING, at(9), Some(event_id("e")))
-    );
-    assert!(!ticket.is_unsynced());
-    assert_eq!((ticket.rev, ticket.branches, ticket.last_entry, ticket.last_job), (0, 0, None, None));
 }
 
 #[test]

@@ -36,19 +36,6 @@ fn older_event_is_stale_and_same_time_is_not() {
 }
 
 #[test]
-fn second_of_twin_events_changes_nothing() {
-    // The first twin changed the ticket: same time, another id.
-    let twin = entering().with(|case| {
-        case.ticket().status = TRIGGER.into();
-        case.ticket().seen_at = at(500);
-        case.ticket().seen_event = Some(event_id("e1-twin"));
-        case.ticket().last_entry = Some(entry("e1-twin", 500));
-    });
-    check(&twin, "status_unchanged", FollowUp::UpdateTicket);
-    check(&twin.with(|case| case.ticket().active_job = Some(job_id("j0"))), "status_unchanged", FollowUp::UpdateTicket);
-}
-
-#[test]
 fn event_by_our_own_account_is_an_echo() {
     let by = |actor: Option<&str>, ours: Option<&str>| {
         entering().with(|case| {

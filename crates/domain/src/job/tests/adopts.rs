@@ -194,13 +194,3 @@ fn cancelled_job_remembers_an_unresolved_push() {
         assert!(lost(Ok(by_second(&held, End::Cancelled))) && lost(held.enforce_cancel(at(900))), "{status:?}");
     }
 }
-
-#[test]
-fn job_of_an_older_version_is_parsed_without_push_fields() {
-    let stored = serde_json::to_value(ready()).unwrap();
-    let fields = stored.as_object().unwrap();
-    assert!(["lost_a_push", "adopts", "looked"].iter().all(|field| fields.get(*field).is_none()));
-    assert_eq!(serde_json::from_value::<Job>(stored).unwrap(), ready());
-    let back = adopting();
-    assert_eq!(serde_json::from_value::<Job>(serde_json::to_value(&back).unwrap()).unwrap(), back);
-}

@@ -135,18 +135,6 @@ fn revision_without_a_review_uses_the_instructions() {
 }
 
 #[test]
-fn context_without_reviews_is_parsed_back() {
-    let mut context = revise(None);
-    context.kind = JobKind::Implement;
-    let text = serde_json::to_string(&context).unwrap();
-    assert!(!text.contains("review"), "{text}");
-    assert_eq!(serde_json::from_str::<Context>(&text).unwrap(), context);
-    let context = revise(Some(reviewed(vec![review(u64::MAX, "s", vec![comment(u64::MAX, 1, "t")])])));
-    let text = serde_json::to_string(&context).unwrap();
-    assert_eq!(serde_json::from_str::<Context>(&text).unwrap(), context);
-}
-
-#[test]
 fn comments_are_shortened_before_any_is_omitted() {
     let long = "x".repeat(20_000);
     let few = reviewed(vec![review(80, &long, vec![comment(1, 1, &long)])]);
