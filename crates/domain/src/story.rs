@@ -160,18 +160,8 @@ pub(crate) fn revision(
     linked: &PullRequest,
     now: Timestamp,
 ) -> (Job, Ticket, PullRequest) {
-    revision_as(JobId::for_review(&linked.id, &review_id(review)), review, ticket, linked, now)
-}
-
-pub(crate) fn revision_as(
-    id: JobId,
-    review: &str,
-    ticket: &Ticket,
-    linked: &PullRequest,
-    now: Timestamp,
-) -> (Job, Ticket, PullRequest) {
     let plan = JobPlan {
-        id,
+        id: JobId::for_review(&linked.id, &review_id(review)),
         project: &ticket.project,
         settings: &settings(),
         repository: &repository(),

@@ -2,11 +2,11 @@
 
 use crate::world::World;
 use futures::future::join_all;
-use pullyard_control::runner::{Answer, Registration, RunnerToken, claim, register};
-use pullyard_control::{Context, Error};
-use pullyard_domain::id::{ClaimId, InstanceId, JobId};
+use pullyard_control::Context;
+use pullyard_control::runner::{Answer, RunnerToken, claim};
+use pullyard_domain::id::{ClaimId, JobId};
 use pullyard_domain::job::{Claim, Job};
-use pullyard_domain::runner::{Refusal, Runner};
+use pullyard_domain::runner::Runner;
 use pullyard_store::Write;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -107,28 +107,4 @@ async fn claims(ctx: &Context, token: &RunnerToken, runner: &Runner, left: &Atom
         }
     }
     (taken, nothing)
-}
-
-#[tokio::test]
-async fn replaced_process_cannot_repeat_its_claim() {
-    let world = World::begin().await;
-    let ctx = &world.ctx;
-    let runner = world.runners(1, 1, 2).await.remove(0);
-    let job = world.jobs("one", 1, 1).await.remove(0);
-    assert_eq!(world.takes(&runner, "k1").await.unwrap(), Some(job.id.clone()));
-    assert_eq!(world.takes(&runner, "k1").await.unwrap(), Some(job.id.clone()), "a repeat after a lost response");
-    ctx.clock.advance(Duration::from_secs(91));
-    let new = Registration {
-        name: runner.name.clone(),
-        instance: InstanceId::new("another-process").unwrap(),
-        capabilities: BTreeSet::from(["command".to_owned()]),
-        labels: BTreeSet::new(),
-        version: "0.1.0".into(),
-        slots: 2,
-        active: BTreeSet::from([job.id.clone()]),
-    };
-    let other = register(ctx, &world.token, &new).await.unwrap();
-    let refused = world.takes(&runner, "k1").await;
-    assert!(matches!(refused, Err(Error::Runner(Refusal::Replaced { .. }))), "{refused:?}");
-    assert_eq!(world.takes(&other, "k1").await.unwrap(), Some(job.id), "the new process gets the job");
 }

@@ -1,32 +1,16 @@
 use super::*;
 use crate::failure::Failure;
 use crate::hook::Ingress;
-use crate::job::{ContextFault, DispatchFault, START_TIMEOUT, WAKE_TIMEOUT};
 use crate::pull_request::Note;
 use crate::story::{
-    TRIGGER, active, asking, at, crashed, entry, job_id, linked, no_changes, paused, pending, planned, project_id,
-    pull_request_id, ready, repository, settings, ticket_in,
+    TRIGGER, active, asking, at, crashed, entry, job_id, linked, no_changes, planned, project_id, pull_request_id,
+    ready, repository, settings, ticket_in,
 };
 use crate::ticket::Badge;
 
 #[track_caller]
 fn check(item: &Job, expected: Option<Timestamp>) {
     assert_eq!(job(item), expected.map(Due::At));
-}
-
-fn died(job: &Job, secs: u64) -> Job {
-    job.record_container_stop("task-c1", crashed(), at(secs)).unwrap()
-}
-
-#[test]
-fn ready_job_is_due_with_its_dispatch() {
-    let new = ready();
-    check(&new, Some(at(0).plus(WAKE_TIMEOUT)));
-    let starting = new.begin_dispatch(at(10)).unwrap();
-    check(&starting, Some(at(10).plus(START_TIMEOUT)));
-    let fault = DispatchFault::Throttled { times: 1 };
-    check(&starting.record_start_fault(1, 1, fault, at(20)).unwrap(), Some(at(25)));
-    check(&active(JobStatus::Claimed).requeue(at(200)).unwrap(), Some(at(200)));
 }
 
 #[test]
@@ -53,20 +37,6 @@ fn adopting_jobs_are_ordered_before_all_others() {
 }
 
 #[test]
-fn stopped_job_is_due_after_the_grace_period() {
-    check(&died(&active(JobStatus::Executing), 210), Some(at(225)));
-    check(&died(&active(JobStatus::Executing), 3_755), Some(at(3_760)));
-}
-
-#[test]
-fn pushing_job_is_not_due_before_its_push_window_ends() {
-    check(&died(&active(JobStatus::Syncing), 210), Some(at(320)));
-    check(&died(&active(JobStatus::Syncing), 310), Some(at(325)));
-    let late = Job { push_until: Some(at(9_000)), ..active(JobStatus::Syncing) };
-    check(&late, Some(at(9_000)));
-}
-
-#[test]
 fn not_before_delays_the_due_time() {
     let put_off = |item: Job, secs| Job { not_before: Some(at(secs)), ..item };
     check(&put_off(ready(), 500), Some(at(500)));
@@ -75,22 +45,12 @@ fn not_before_delays_the_due_time() {
 }
 
 #[test]
-fn suspended_job_is_due_after_a_week_without_input() {
-    check(&asking(), Some(at(250 + 7 * 86_400)));
-    check(&paused(), Some(at(250 + 7 * 86_400)));
+fn suspended_job_is_due_after_the_limit_of_its_project() {
     let mut short = asking();
     short.policy.input_secs = Some(600);
     check(&short, Some(at(850)));
     // A job without its question is still due.
     check(&Job { question: None, ..short }, Some(at(600)));
-}
-
-#[test]
-fn pending_job_is_due_at_the_next_read_of_its_reviews() {
-    check(&pending(), Some(at(30)));
-    check(&Job { waits: None, ..pending() }, Some(at(0)));
-    let away = ContextFault::Away { reason: "502".into() };
-    check(&pending().record_context_fault(away, at(40)).unwrap(), Some(at(50)));
 }
 
 #[test]

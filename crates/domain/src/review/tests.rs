@@ -324,22 +324,6 @@ fn user_request_keeps_its_message() {
 }
 
 #[test]
-fn stored_review_is_parsed_back_with_its_state() {
-    let reason = Reason::PullRequestClosed { pr: "#231".into(), state: "closed".into() };
-    for (state, name) in [
-        (ReviewState::Deferred {}, "deferred"),
-        (ReviewState::Absorbed { into: review_id("c") }, "absorbed"),
-        (ReviewState::Started { job: job_id("j") }, "started"),
-        (ReviewState::Refused { reason, at: at(3) }, "refused"),
-    ] {
-        let stored = review("a", 1, state);
-        let text = serde_json::to_value(&stored).unwrap();
-        assert_eq!((text["state"]["is"].as_str(), stored.state.as_str()), (Some(name), name));
-        assert_eq!(serde_json::from_value::<Review>(text).unwrap(), stored);
-    }
-}
-
-#[test]
 fn review_has_one_ledger_entry_from_any_source() {
     let told = event(RequestedAction::Changes {});
     let again = ReviewEvent { source: Source::Poll, delivery: Some(crate::story::event_id("other")), ..told.clone() };

@@ -16,7 +16,9 @@ fn check(job: &Job, due: Timestamp, expected: JobStep) {
 fn job_is_due_exactly_when_it_needs_a_sweeper_step() {
     let syncing = active(JobStatus::Syncing);
     let states = [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing].map(active);
-    let dead = states.clone().map(|job| died(&job, crashed(), 210));
+    let mut dead = states.clone().map(|job| died(&job, crashed(), 210)).to_vec();
+    dead.extend([died(&active(JobStatus::Executing), crashed(), 3_755), died(&syncing, crashed(), 310)]);
+    dead.push(Job { push_until: Some(at(9_000)), ..syncing.clone() });
     let starting = ready().begin_dispatch(at(10)).unwrap();
     let failed = starting.record_start_fault(1, 1, silent(), at(20)).unwrap();
     let back = syncing.requeue(at(400)).unwrap();
