@@ -237,8 +237,6 @@ mod tests {
     fn invalid_check_settings_are_rejected_with_their_pointer() {
         refused(|all| all.checks.commands = lines(&["npm test | tee x"]), "/checks/commands", "a pipe");
         refused(|all| all.setup.commands = lines(&["curl x"]), "/setup/commands", "`curl x`: curl is not");
-        refused(|all| all.setup.limit_secs = 30_000, "/setup/limit_secs", "1 to 21600");
-        refused(|all| all.checks.output_kib = 1, "/checks/output_kib", "4 to 16384");
         let mut settings = Settings::default();
         settings.checks.commands = lines(&["npm test | tee x"]);
         settings.command_policy = CommandPolicy::Unrestricted;

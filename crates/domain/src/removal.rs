@@ -77,10 +77,9 @@ pub fn clear_default_repository(settings: &Settings, names: &[RepositoryName]) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{HookName, ProjectId, SecretName};
+    use crate::id::ProjectId;
     use crate::job::{End, JobStatus};
-    use crate::project::ForgeKind;
-    use crate::story::{active, at, finished, linked, pending, project, repository, result};
+    use crate::story::{active, finished, hook, linked, pending, project, repository, result};
 
     /// The repository with another project, another forge, or another id.
     fn others() -> [Repository; 3] {
@@ -123,22 +122,6 @@ mod tests {
             );
         }
         assert_eq!(deny_for_open_pull_request(&repository(), &PullRequest { ticket: None, ..linked() }), None);
-    }
-
-    fn hook() -> Webhook {
-        Webhook {
-            name: HookName::new("acme-app").unwrap(),
-            integration: repository().integration,
-            forge: ForgeKind::GitHub,
-            home: repository().project,
-            others: Vec::new(),
-            kind: WebhookScope::Repository { name: repository().name, id: repository().id },
-            secret: SecretName::new("hook-acme-app").unwrap(),
-            base_url: None,
-            forge_id: None,
-            created: at(0),
-            rev: 1,
-        }
     }
 
     #[test]

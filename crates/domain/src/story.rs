@@ -7,15 +7,16 @@ use crate::delivery::Source;
 use crate::event::{TicketEvent, TicketText};
 use crate::facts::{Facts, RepositoryFact};
 use crate::failure::Failure;
+use crate::hook::{Webhook, WebhookScope};
 use crate::id::{
-    ClaimId, EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId, RunnerId,
-    TicketKey,
+    ClaimId, EventId, FinishId, HookName, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId,
+    RunnerId, SecretName, TicketKey,
 };
 use crate::job::{
     AgentReport, Claim, End, Fence, Job, JobPlan, JobResult, JobStatus, Pause, RevisionPlan, SuspendReport, Suspension,
     plan_for_ticket, plan_revision,
 };
-use crate::project::{Project, Repository, Settings};
+use crate::project::{ForgeKind, Project, Repository, Settings};
 use crate::pull_request::PullRequest;
 use crate::pull_request_id::PullRequestId;
 use crate::runner::{Runner, RunnerRegistration, Slot};
@@ -147,6 +148,23 @@ pub(crate) fn linked() -> PullRequest {
     linked.branch = "pullyard/acme/app-17-1".into();
     linked.head = "9f3".into();
     linked
+}
+
+/// The hook of the repository.
+pub(crate) fn hook() -> Webhook {
+    Webhook {
+        name: HookName::new("acme").unwrap(),
+        integration: repository().integration,
+        forge: ForgeKind::GitHub,
+        home: project_id(),
+        others: Vec::new(),
+        kind: WebhookScope::Repository { name: repository().name, id: repository().id },
+        secret: SecretName::new("hook-acme").unwrap(),
+        base_url: None,
+        forge_id: None,
+        created: at(0),
+        rev: 0,
+    }
 }
 
 pub(crate) fn review_id(name: &str) -> ReviewId {

@@ -5,8 +5,7 @@ use pullyard_control::{Report, sweep, sweep_by_hand};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::due::{SHARDS, shard};
 use pullyard_domain::hook::Poll;
-use pullyard_domain::id::{ClaimId, InstanceId};
-use pullyard_domain::job::{Claim, JobStatus, Placement};
+use pullyard_domain::job::{JobStatus, Placement};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
 use pullyard_domain::time::Timestamp;
@@ -71,16 +70,9 @@ async fn gauges_distinguish_waiting_and_running_fargate_jobs() {
     let world = World::begin().await;
     let (ctx, now) = (&world.ctx, world.ctx.clock.now());
     // More jobs than a round reads.
-    for (number, job) in world.jobs("many", 12, 1).await.iter().enumerate() {
+    for job in world.jobs("many", 12, 1).await {
         applied(ctx.store.update_job(&job.move_to(Placement::Fargate, now).unwrap()).await);
-        let claim = Claim {
-            attempt: 1,
-            claim: ClaimId::new(format!("c{number}")).unwrap(),
-            instance: InstanceId::new("i1").unwrap(),
-            runner: None,
-            task: Some(format!("task-{number}")),
-        };
-        applied(ctx.store.claim(&world.stored(&job.id).await.claim(&claim, now).unwrap()).await);
+        world.claimed(&job.id, None).await;
     }
     let waits = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
     let gauges = sweep(ctx).await.whole().unwrap().gauges.expect("complete gauges");

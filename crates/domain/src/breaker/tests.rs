@@ -1,7 +1,6 @@
 use super::*;
 use crate::story::{at, job_id, just_before, project_id};
 use crate::text::{Span, Until};
-use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 fn kite() -> RunnerId {
@@ -196,35 +195,5 @@ fn wait_sentence_names_the_account_or_provider() {
     for (capability, asks) in [(CLAUDE_CODE, "Anthropic"), (CODEX, "OpenAI"), ("auto", "The model's provider")] {
         let expected = Wait::ProviderUnavailable { provider: asks.into(), time: at(5) };
         assert_eq!(wait_reason(BreakerCause::ProviderUnavailable, capability, at(5)), expected);
-    }
-}
-
-proptest! {
-    /// No job waits longer than a day plus the spread, and a report never shortens an open breaker.
-    #[test]
-    fn no_job_waits_longer_than_a_day_and_the_spread(
-        troubles in proptest::collection::vec((0..3usize, 0u64..100_000, proptest::option::of(0u64..200_000)), 1..60),
-    ) {
-        let jobs = ["a", "b", "c"].map(job_id);
-        let (mut stored, mut secs) = (None::<Breaker>, 0);
-        for (attempt, (who, pause, ends)) in troubles.into_iter().enumerate() {
-            secs += pause;
-            let now = at(secs);
-            let ends = ends.map(|ends| now.plus(Duration::from_secs(ends)));
-            let by = AttemptRef { job: jobs[who].clone(), attempt: u32::try_from(attempt).unwrap() };
-            let trouble = AccountFault { cause: BreakerCause::LimitReached, ends_at: ends };
-            let next = Breaker::record_fault(stored.as_ref(), &id(), &trouble, &by, now);
-            if let (Some(next), Some(before)) = (&next, &stored) {
-                prop_assert!(next.until >= before.until, "{before:?} {next:?}");
-            }
-            prop_assert!(next.is_some() || stored.is_some());
-            stored = next.or(stored);
-            for job in &jobs {
-                if let Some((_, until)) = longest_delay(&stored, job, now) {
-                    prop_assert!(until > now && until < now.plus(MAX_WAIT).plus(START_SPREAD));
-                }
-            }
-            prop_assert!(stored.iter().all(|it| !it.is_over(now) || jobs.iter().all(|job| it.starts_at(job) <= now)));
-        }
     }
 }

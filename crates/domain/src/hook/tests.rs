@@ -42,20 +42,7 @@ fn missing_ticket_is_no_answer_once_one_is_linked() {
 }
 
 fn of_a_repository() -> Webhook {
-    let kind = WebhookScope::Repository { name: RepositoryName::new("acme/app").unwrap(), id: 9 };
-    Webhook {
-        name: HookName::new("acme").unwrap(),
-        integration: IntegrationId::new("gh1").unwrap(),
-        forge: ForgeKind::GitHub,
-        home: ProjectId::new("acme").unwrap(),
-        others: Vec::new(),
-        kind,
-        secret: SecretName::new("hook-acme").unwrap(),
-        base_url: Some("https://pullyard.example/".into()),
-        forge_id: None,
-        created: at(0),
-        rev: 0,
-    }
+    Webhook { base_url: Some("https://pullyard.example/".into()), ..crate::story::hook() }
 }
 
 #[test]
@@ -75,7 +62,7 @@ fn hook_path_names_the_forge_and_github_is_the_default() {
 #[test]
 fn repository_hook_covers_only_its_repository() {
     let mut hook = of_a_repository();
-    assert!(hook.covers_repository(9) && !hook.covers_repository(10));
+    assert!(hook.covers_repository(99) && !hook.covers_repository(10));
     assert_eq!(hook.url().as_deref(), Some("https://pullyard.example/webhooks/github/acme"));
     hook.kind = WebhookScope::App {};
     assert!(hook.covers_repository(10));

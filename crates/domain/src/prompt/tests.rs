@@ -3,7 +3,7 @@ use crate::published::{UNKNOWN_ISOLATION, insert_isolation};
 use crate::story::{job_id, key, repository};
 use proptest::prelude::*;
 
-fn context(ticket: Option<TicketText>, instructions: Option<&str>) -> Context {
+pub(super) fn context(ticket: Option<TicketText>, instructions: Option<&str>) -> Context {
     Context {
         v: 1,
         kind: JobKind::Implement,
@@ -17,7 +17,7 @@ fn context(ticket: Option<TicketText>, instructions: Option<&str>) -> Context {
     }
 }
 
-fn ticket(title: &str, description: &str, url: Option<&str>) -> Option<TicketText> {
+pub(super) fn ticket(title: &str, description: &str, url: Option<&str>) -> Option<TicketText> {
     Some(TicketText {
         title: title.into(),
         description: description.into(),

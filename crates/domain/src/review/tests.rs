@@ -7,7 +7,7 @@ fn author() -> Author {
     Author { id: 7, login: "ann".into(), bot: false }
 }
 
-fn event(asks: RequestedAction) -> ReviewEvent {
+pub(in crate::review) fn event(asks: RequestedAction) -> ReviewEvent {
     ReviewEvent {
         source: Source::Webhook,
         delivery: None,
@@ -28,7 +28,7 @@ fn event(asks: RequestedAction) -> ReviewEvent {
     }
 }
 
-fn review(name: &str, secs: u64, state: ReviewState) -> Review {
+pub(in crate::review) fn review(name: &str, secs: u64, state: ReviewState) -> Review {
     Review {
         id: review_id(name),
         submitted_at: at(secs),

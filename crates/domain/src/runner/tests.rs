@@ -1,6 +1,5 @@
 use super::*;
 use crate::story::{at, job_id, runner, slot};
-use proptest::prelude::*;
 
 fn instance(name: &str) -> InstanceId {
     InstanceId::new(name).unwrap()
@@ -192,36 +191,5 @@ fn runner_name_is_url_safe() {
     }
     for bad in ["", "a b", "a/b", "ä", &"x".repeat(65)] {
         assert!(validate_name(bad).is_err(), "{bad}");
-    }
-}
-
-proptest! {
-    /// For any order of events, one process represents a runner, and the epoch never decreases.
-    #[test]
-    fn epoch_rises_when_the_process_changes(steps in proptest::collection::vec((0..4u8, 0..3u8, 0..120u64), 1..40)) {
-        let (mut kite, mut now) = (runner("kite"), 0);
-        for (what, process, later) in steps {
-            now += later;
-            let process = format!("i{process}");
-            let next = match what {
-                0 => Runner::register(Some(&kite), introduction(&process), at(now)).ok(),
-                1 => kite.with_heartbeat(heartbeat(&process), at(now)).ok(),
-                2 => kite.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat(&process) }, at(now)).ok(),
-                _ => match sweep::next_step(&kite, sweep::TokenState::Valid, false, at(now)) {
-                    sweep::RunnerStep::MarkOffline(offline) => Some(*offline),
-                    _ => None,
-                },
-            };
-            let Some(next) = next else { continue };
-            prop_assert!(next.epoch >= kite.epoch && next.last_heartbeat >= kite.last_heartbeat);
-            if next.instance != kite.instance {
-                prop_assert!(!kite.is_online(at(now)) && next.epoch > kite.epoch);
-            }
-            if what != 3 {
-                prop_assert_eq!(next.instance.as_str(), process.as_str());
-            }
-            prop_assert!(next.status == Presence::Online || next.epoch > kite.epoch || kite.status == Presence::Offline);
-            kite = next;
-        }
     }
 }

@@ -82,6 +82,10 @@ fn adopting_job_names_its_search_and_its_wait() {
     let says = "The runner failed with signal 9. An earlier attempt may have pushed, but the check failed: AWS reclaimed \
                 the job's Spot capacity.";
     check(&unlooked, says, &format!("Check the forge for the branch `{}`. {retries}", unlooked.branch));
+    let cancelled = adopting.cancel(Cancel::new("ann", None, at(395)), at(395)).unwrap();
+    for job in [cancelled, held.fail(crashed(), at(398)).unwrap()] {
+        assert_eq!(unresolved_push_note(&job).as_deref(), Some("An earlier attempt may have pushed."), "{job:?}");
+    }
     // If the attempt found a push and was lost too, the sentence names only the second loss.
     let found = [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing]
         .into_iter()
@@ -100,34 +104,6 @@ fn job_cancelled_during_a_lost_push_may_have_pushed() {
     check(&cancelled, "Cancelled by ann. An earlier attempt may have pushed.", &look);
     // A runner that reports its end would report the push too.
     check(&finished(&told, End::Cancelled), "Cancelled by ann.", "Nothing to do.");
-}
-
-#[test]
-fn push_is_unresolved_when_no_attempt_reported_it() {
-    let perhaps = "An earlier attempt may have pushed.";
-    let adopting = active(JobStatus::Syncing).requeue_to_adopt(crashed(), at(390)).unwrap();
-    let held = adopting.claim(&claim(2, "c2"), at(395)).unwrap();
-    let cancelled = |job: &Job| job.cancel(Cancel::new("ann", None, at(395)), at(395)).unwrap();
-    for (job, untold) in [
-        (active(JobStatus::Syncing), None),
-        (adopting.clone(), None),
-        (held.clone(), None),
-        (held.fail(Failure::NothingPushed {}, at(398)).unwrap(), None),
-        (held.fail(crashed(), at(398)).unwrap(), Some(perhaps.to_owned())),
-        (
-            held.fail(Failure::SpotInterrupted {}, at(398)).unwrap(),
-            Some(format!(
-                "An earlier attempt may have pushed, but the check failed: {}",
-                Failure::SpotInterrupted {}.sentence()
-            )),
-        ),
-        (cancelled(&adopting), Some(perhaps.to_owned())),
-        (cancelled(&ready()), None),
-        (active(JobStatus::Executing).fail(crashed(), at(398)).unwrap(), None),
-        (finished(&active(JobStatus::Syncing), End::Completed(result())), None),
-    ] {
-        assert_eq!(unresolved_push_note(&job), untold, "{job:?}");
-    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 use super::*;
 use crate::job::JobKind;
 use crate::prompt::Context;
-use crate::prompt::tests::outside;
-use crate::story::{at, key, repository};
+use crate::prompt::tests::{context, outside, ticket};
+use crate::story::at;
 use proptest::prelude::*;
 
 fn comment(id: u64, thread: u64, text: &str) -> FrozenComment {
@@ -72,22 +72,7 @@ fn comment_is_known_only_with_the_text_it_had() {
 }
 
 fn revise(review: Option<ReviewContext>) -> Context {
-    let text = crate::event::TicketText {
-        title: "Add a door".into(),
-        description: "It is cold.".into(),
-        ..Default::default()
-    };
-    Context {
-        v: 1,
-        kind: JobKind::Revise,
-        ticket: Some((key(), text)),
-        instructions: None,
-        repository: repository(),
-        base: "main".into(),
-        review,
-        commands: None,
-        author: None,
-    }
+    Context { kind: JobKind::Revise, review, ..context(ticket("Add a door", "It is cold.", None), None) }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::budget::{Budget, DailyUsage, Day};
-use crate::review::{Author, PullRequestSnapshot};
-use crate::story::{at, job_id, key, linked, project_id, repository, review_id};
+use crate::review::Author;
+use crate::story::{at, job_id, key, linked, project_id, repository};
 use std::time::Duration;
 
 /// Facts under which a review starts a job.
@@ -302,22 +302,9 @@ fn deferred_user_request_ignores_the_hour() {
 #[test]
 fn own_review_needs_our_account_and_a_bot_or_mark() {
     let event = |id, bot, marked| ReviewEvent {
-        source: crate::delivery::Source::Webhook,
-        delivery: None,
-        review: review_id("80"),
-        asks: RequestedAction::Changes {},
         author: Author { id, login: "pullyard".into(), bot },
-        submitted_at: at(0),
         marked,
-        pull_request: PullRequestSnapshot {
-            id: linked().id,
-            repository: repository().name,
-            state: PullRequestState::Open,
-            head: "9f3".into(),
-            branch: "b".into(),
-            url: String::new(),
-            updated_at: at(0),
-        },
+        ..crate::review::tests::event(RequestedAction::Changes {})
     };
     for (id, bot, marked, own) in [
         (7, true, false, true),

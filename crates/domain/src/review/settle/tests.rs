@@ -1,26 +1,13 @@
 use super::*;
 use crate::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW};
+use crate::review::RevisionRequest;
 use crate::review::guard::tests::accepted;
-use crate::review::{Author, RevisionRequest};
-use crate::story::{at, job_id, key, linked, project_id, review_id};
+use crate::story::{at, job_id, linked, review_id};
 use crate::ticket::LastOutcome;
 use std::time::Duration;
 
 fn review(name: &str, secs: u64, state: ReviewState) -> Review {
-    Review {
-        pull_request: linked().id,
-        id: review_id(name),
-        project: project_id(),
-        ticket: key(),
-        author: Author { id: 7, login: "ann".into(), bot: false },
-        submitted_at: at(secs),
-        request: None,
-        at: at(secs),
-        state,
-        version: 0,
-        edited: false,
-        had: None,
-    }
+    Review { at: at(secs), ..crate::review::tests::review(name, secs, state) }
 }
 
 fn waits(name: &str, secs: u64) -> Review {
