@@ -174,15 +174,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "schema")]
-    #[test]
-    fn schema_of_a_timestamp_is_a_date_time_string() {
-        use schemars::JsonSchema;
-        assert_eq!(Timestamp::schema_name(), "Timestamp");
-        let schema = Timestamp::json_schema(&mut schemars::SchemaGenerator::default());
-        assert_eq!(schema, schemars::json_schema!({ "type": "string", "format": "date-time" }));
-    }
-
     #[test]
     fn timestamp_arithmetic_saturates() {
         let end = Timestamp::from_millis(i64::MAX);

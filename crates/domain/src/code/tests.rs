@@ -115,13 +115,6 @@ fn branch_protected_quotes_the_forge_and_parses_without_it() {
     assert_eq!(said("x".repeat(9_000).as_str()).clipped(), said(&format!("{}…", "x".repeat(199))));
 }
 
-#[test]
-fn facts_of_usual_length_are_not_clipped() {
-    let agent = "a".repeat(48);
-    let failure = Failure::AgentMissing { agent: agent.clone(), runner: "kite".into() };
-    assert_eq!(failure.sentence(), format!("{agent} is not installed on kite."));
-}
-
 /// Text that a request body, a ticket tool, an agent or AWS may contain.
 fn hostile() -> impl Strategy<Value = String> {
     prop_oneof![

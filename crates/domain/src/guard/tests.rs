@@ -158,75 +158,32 @@ fn first_of_any_set_of_conditions_decides() {
 }
 
 #[test]
-fn unknown_project_is_refused() {
-    let project = project_id();
-    check_alone(
-        &entering().with(|case| case.facts.project = None),
-        Reason::UnknownProject { project },
-        FollowUp::Nothing,
-    );
-    check_accepted(&entering());
+fn each_guard_refuses_with_its_reason_and_effect() {
+    use FollowUp::{HoldEntry, Nothing, QueueEntry, UpdateTicket};
+    let (project, ticket, status) = (project_id(), key(), TRIGGER.to_owned());
+    for (reason, follow) in [
+        (Reason::UnknownProject { project: project.clone() }, Nothing),
+        (Reason::NotTriggerStatus { status: DOING.into(), trigger: status.clone() }, UpdateTicket),
+        (Reason::StatusUnchanged { ticket: ticket.clone(), status }, UpdateTicket),
+        (Reason::AutoCreateOff { project: project.clone() }, UpdateTicket),
+        (Reason::JobActive { ticket: ticket.clone(), job: job_id("j0") }, QueueEntry),
+        (Reason::ProjectHeld { project: project.clone(), who: "ann".into() }, HoldEntry),
+        (no_job_left(), HoldEntry),
+        (Reason::TicketWithoutRepository { ticket }, UpdateTicket),
+        (Reason::RepositoryNotIntegrated { repo: other_repository(), project }, UpdateTicket),
+    ] {
+        let (_, change) = CONDITIONS.iter().find(|(name, _)| *name == reason.code()).unwrap();
+        check_alone(&entering().with(change), reason, follow);
+    }
+    check_accepted(&entering().with(|case| case.facts.ticket = None));
 }
 
 #[test]
 fn only_the_trigger_status_starts_jobs() {
     let to = |status: &str| entering().with(|case| case.event.status = status.into());
-    check_alone(
-        &to(DOING),
-        Reason::NotTriggerStatus { status: DOING.into(), trigger: TRIGGER.into() },
-        FollowUp::UpdateTicket,
-    );
     check(&to("ai processing"), "not_trigger_status", FollowUp::UpdateTicket);
     check_accepted(&to(TRIGGER));
     check_accepted(&to(DOING).with(|case| case.settings().statuses.trigger = DOING.into()));
-}
-
-#[test]
-fn edit_in_the_trigger_status_starts_nothing() {
-    let was = |status: &str| entering().with(|case| case.ticket().status = status.into());
-    check_alone(
-        &was(TRIGGER),
-        Reason::StatusUnchanged { ticket: key(), status: TRIGGER.into() },
-        FollowUp::UpdateTicket,
-    );
-    check_accepted(&was(DOING));
-}
-
-#[test]
-fn ticket_seen_for_the_first_time_is_accepted() {
-    check_accepted(&entering().with(|case| case.facts.ticket = None));
-}
-
-#[test]
-fn disabled_auto_create_starts_nothing() {
-    let project = project_id();
-    check_alone(
-        &entering().with(|case| case.settings().auto_create = false),
-        Reason::AutoCreateOff { project },
-        FollowUp::UpdateTicket,
-    );
-    check_accepted(&entering().with(|case| case.settings().auto_create = true));
-}
-
-#[test]
-fn entry_during_a_job_waits_for_its_end() {
-    let busy = |job| entering().with(|case| case.ticket().active_job = job);
-    check_alone(
-        &busy(Some(job_id("j0"))),
-        Reason::JobActive { ticket: key(), job: job_id("j0") },
-        FollowUp::QueueEntry,
-    );
-    check_accepted(&busy(None));
-}
-
-#[test]
-fn entry_waits_while_the_project_is_held() {
-    check_alone(
-        &entering().with(|case| case.settings().held_by = Some("ann".into())),
-        Reason::ProjectHeld { project: project_id(), who: "ann".into() },
-        FollowUp::HoldEntry,
-    );
-    check_accepted(&entering().with(|case| case.settings().held_by = None));
 }
 
 /// An entry on a day with this many of three allowed jobs.
@@ -244,7 +201,6 @@ fn no_job_left() -> Reason {
 
 #[test]
 fn entry_waits_when_the_daily_jobs_are_used_up() {
-    check_alone(&with_jobs_today(3), no_job_left(), FollowUp::HoldEntry);
     check_accepted(&with_jobs_today(2));
     check_accepted(&with_jobs_today(3).with(|case| case.settings().budget.jobs_per_day = None));
 }
@@ -266,22 +222,6 @@ fn waiting_entry_is_stored_again_only_when_newer() {
     let over = wait("e1").with(|case| case.facts.usage.jobs = 0);
     assert_eq!(decide_again(&over.event, &over.facts).follow_up, FollowUp::CreateJob);
     assert_eq!(decide_again(&held("e1").event, &held("e1").facts).follow_up, FollowUp::Nothing);
-}
-
-#[test]
-fn repository_must_be_named_and_connected() {
-    let about = |fact| entering().with(|case| case.facts.repository = fact);
-    check_alone(
-        &about(RepositoryFact::NotNamed),
-        Reason::TicketWithoutRepository { ticket: key() },
-        FollowUp::UpdateTicket,
-    );
-    check_alone(
-        &about(RepositoryFact::NotConnected(other_repository())),
-        Reason::RepositoryNotIntegrated { repo: other_repository(), project: project_id() },
-        FollowUp::UpdateTicket,
-    );
-    check_accepted(&about(RepositoryFact::Connected(Box::new(repository()))));
 }
 
 #[test]

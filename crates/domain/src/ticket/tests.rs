@@ -115,12 +115,8 @@ fn second_entry_waits_for_the_job_and_needs_the_status() {
     assert_eq!(again(DOING, Some(job_id("j"))).next_settle_step(&settings(), at(1_000)), SettleStep::Nothing);
     let forgotten = SettleStep::DropEntry(Box::new(ticket_in(DOING)));
     assert_eq!(again(DOING, None).next_settle_step(&settings(), at(1_000)), forgotten);
-}
-
-#[test]
-fn forgotten_entry_releases_the_ticket_hold() {
-    let waited = ticket_in(DOING).hold_entry(entry("e2", 3));
-    assert_eq!(waited.next_settle_step(&settings(), at(1_000)), SettleStep::DropEntry(Box::new(ticket_in(DOING))));
+    let held = ticket_in(DOING).hold_entry(entry("e2", 3));
+    assert_eq!(held.next_settle_step(&settings(), at(1_000)), forgotten, "and releases the hold");
 }
 
 #[test]

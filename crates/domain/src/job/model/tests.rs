@@ -48,18 +48,6 @@ fn job_returns_to_ready_until_its_model_is_available() {
 }
 
 #[test]
-fn capability_of_a_model_wait_is_not_clipped() {
-    let capability = "c".repeat(41);
-    let met = ModelFaultReport { capability: capability.clone(), ..met(Some(3_600), 3_600) };
-    let executing = active(JobStatus::Executing);
-    let back = executing.requeue_for_model(&fence(&executing, 1, "c1"), &met, at(300)).unwrap();
-    let off = ready().delay_for_model(BreakerCause::LimitReached, &capability, at(3_600), at(300)).unwrap();
-    for job in [back, off] {
-        assert_eq!(job.model.unwrap().capability, capability);
-    }
-}
-
-#[test]
 fn repeated_report_is_recognised_by_id_and_attempt() {
     let job = put_back(&active(JobStatus::Executing)).unwrap();
     let says = |attempt, id| {
