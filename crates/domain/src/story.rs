@@ -23,6 +23,7 @@ use crate::runner::{Runner, RunnerRegistration, Slot};
 use crate::ticket::{Entry, Ticket};
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 pub(crate) const TODO: &str = "Todo";
@@ -116,17 +117,15 @@ pub(crate) fn facts(ticket: Option<Ticket>) -> Facts {
     }
 }
 
+/// The plan of a job of the project, without labels.
+pub(crate) fn plan<'a>(id: JobId, settings: &'a Settings, repository: &'a Repository, now: Timestamp) -> JobPlan<'a> {
+    static PROJECT: LazyLock<ProjectId> = LazyLock::new(project_id);
+    static LABELS: BTreeSet<String> = BTreeSet::new();
+    JobPlan { id, project: &PROJECT, settings, repository, context: "c0ffee".into(), labels: &LABELS, now }
+}
+
 pub(crate) fn planned(settings: &Settings, id: JobId, ticket: &Ticket, now: Timestamp) -> (Job, Ticket) {
-    let plan = JobPlan {
-        id,
-        project: &ticket.project,
-        settings,
-        repository: &repository(),
-        context: "c0ffee".into(),
-        labels: &BTreeSet::new(),
-        now,
-    };
-    plan_for_ticket(&plan, ticket)
+    plan_for_ticket(&plan(id, settings, &repository(), now), ticket)
 }
 
 /// A new job, created at 0 s, of a ticket in the trigger status.
@@ -178,15 +177,9 @@ pub(crate) fn revision(
     linked: &PullRequest,
     now: Timestamp,
 ) -> (Job, Ticket, PullRequest) {
-    let plan = JobPlan {
-        id: JobId::for_review(&linked.id, &review_id(review)),
-        project: &ticket.project,
-        settings: &settings(),
-        repository: &repository(),
-        context: String::new(),
-        labels: &BTreeSet::new(),
-        now,
-    };
+    let id = JobId::for_review(&linked.id, &review_id(review));
+    let (settings, repository) = (settings(), repository());
+    let plan = JobPlan { context: String::new(), ..plan(id, &settings, &repository, now) };
     plan_revision(&plan, ticket, linked, RevisionPlan { review: &review_id(review), head: None })
 }
 

@@ -48,17 +48,12 @@ async fn check_that_it_keeps_its_job(silent: bool, status: JobStatus, pauses: bo
 }
 
 #[tokio::test]
-async fn heartbeat_during_a_sweep_saves_a_silent_runners_job() {
-    check_that_it_keeps_its_job(true, JobStatus::Preparing, false).await;
-    check_that_it_keeps_its_job(true, JobStatus::Preparing, true).await;
-    check_that_it_keeps_its_job(true, JobStatus::Executing, false).await;
-}
-
-#[tokio::test]
-async fn heartbeat_naming_a_job_during_a_sweep_saves_it() {
-    check_that_it_keeps_its_job(false, JobStatus::Preparing, false).await;
-    check_that_it_keeps_its_job(false, JobStatus::Preparing, true).await;
-    check_that_it_keeps_its_job(false, JobStatus::Executing, false).await;
+async fn heartbeat_during_a_sweep_saves_the_job() {
+    for silent in [true, false] {
+        check_that_it_keeps_its_job(silent, JobStatus::Preparing, false).await;
+        check_that_it_keeps_its_job(silent, JobStatus::Preparing, true).await;
+        check_that_it_keeps_its_job(silent, JobStatus::Executing, false).await;
+    }
 }
 
 /// The sweep reads each token once per round for all its runners.

@@ -118,38 +118,28 @@ fn link_names_the_pull_request_by_forge_ids() {
     assert!(ticket_after_job(&failed(JobStatus::Executing), &linked).pull_request.is_some());
 }
 
-#[track_caller]
-fn check_want(
-    ticket: &Ticket,
-    status: Option<StatusMove>,
-    badge: Option<Badge>,
-    link: Option<PullRequestLink>,
-    expected: DesiredState,
-) {
-    let mut after = ticket.clone();
-    after.request_state(status, badge, link);
-    assert_eq!(after.wanted, expected);
-}
-
 #[test]
 fn version_rises_only_on_a_change() {
     let link = pull_request_link(&completed());
     let to = StatusMove { to: Target::Todo, expected: TRIGGER.into() };
-    let mut synced = locked();
-    synced.wanted = DesiredState { version: 7, status: Some(to.clone()), badge: Some(Badge::AiFailed) };
-    synced.synced_version = 7;
-    synced.pull_request.clone_from(&link);
-    let wanted = |version, status, badge| DesiredState { version, status, badge };
     let badge = Some(Badge::AiFailed);
-    check_want(&synced, None, badge, None, synced.wanted.clone());
-    check_want(&synced, None, badge, link.clone(), synced.wanted.clone());
-    check_want(&synced, None, None, None, wanted(8, None, None));
-    check_want(&synced, Some(to.clone()), badge, None, wanted(8, Some(to.clone()), badge));
+    let wanted = DesiredState { version: 7, status: Some(to.clone()), badge };
+    let mut synced = Ticket { wanted: wanted.clone(), synced_version: 7, pull_request: link.clone(), ..locked() };
+    let check = |ticket: &Ticket, status, badge, link, expected: DesiredState| {
+        let mut after = ticket.clone();
+        after.request_state(status, badge, link);
+        assert_eq!(after.wanted, expected);
+    };
+    let changed = |status, badge| DesiredState { version: 8, status, badge };
+    check(&synced, None, badge, None, wanted.clone());
+    check(&synced, None, badge, link.clone(), wanted);
+    check(&synced, None, None, None, changed(None, None));
+    check(&synced, Some(to.clone()), badge, None, changed(Some(to), badge));
     let mut other = link.unwrap();
     other.id.number = 232;
-    check_want(&synced, None, badge, Some(other), wanted(8, None, badge));
+    check(&synced, None, badge, Some(other), changed(None, badge));
     synced.synced_version = 6;
-    check_want(&synced, None, badge, None, wanted(8, None, badge));
+    check(&synced, None, badge, None, changed(None, badge));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::agent::{Agent, CODEX, ModelSecrets};
 use crate::project::{Limits, Repository, Settings};
 use crate::pull_request::REVISE_WINDOW;
 use crate::story::{
-    REVIEW, TODO, TRIGGER, active, at, entry, finished, job_and_ticket, job_id, key, linked, planned, project_id,
+    REVIEW, TODO, TRIGGER, active, at, entry, finished, job_and_ticket, job_id, key, linked, plan, planned,
     pull_request_id, repository, result, review_id, revision, settings, ticket_in,
 };
 use crate::ticket::{Badge, StatusMove, Target, Ticket};
@@ -95,15 +95,8 @@ fn revision_locks_its_ticket_in_place() {
 #[test]
 fn revision_starts_at_the_given_or_the_known_head() {
     let head = |told: Option<&str>| {
-        let plan = JobPlan {
-            id: job_id("j9"),
-            project: &project_id(),
-            settings: &settings(),
-            repository: &repository(),
-            context: String::new(),
-            labels: &BTreeSet::new(),
-            now: at(50),
-        };
+        let (settings, repository) = (settings(), repository());
+        let plan = plan(job_id("j9"), &settings, &repository, at(50));
         let made_for = RevisionPlan { review: &review_id("r1"), head: told };
         let (job, _, pull_request) = plan_revision(&plan, &ticket_in(REVIEW), &linked(), made_for);
         (job.revises.unwrap().head, pull_request.head)
@@ -118,16 +111,7 @@ fn job_uses_the_project_key_of_its_agent() {
         let settings = Settings { model_secrets, ..settings() };
         let agent = Agent { capability: CODEX.into(), command: Vec::new(), model: None };
         let repository = Repository { agent, ..repository() };
-        let plan = JobPlan {
-            id: job_id("j9"),
-            project: &project_id(),
-            settings: &settings,
-            repository: &repository,
-            context: String::new(),
-            labels: &BTreeSet::new(),
-            now: at(50),
-        };
-        plan_without_ticket(&plan)
+        plan_without_ticket(&plan(job_id("j9"), &settings, &repository, at(50)))
     };
     let key = || Some("pullyard/job/key".to_owned());
     let has = made(ModelSecrets { openai_api_key: key(), ..ModelSecrets::default() });
