@@ -71,26 +71,15 @@ mod tests {
         let all = json!({"turns": 1, "input_tokens": 12_300, "cached_input_tokens": 9, "output_tokens": 410});
         check(all, Some("1 turn, 12300 tokens read, 410 written"));
         check(json!({"output_tokens": 7}), Some("7 tokens written"));
-    }
-
-    #[test]
-    fn estimated_cost_is_marked_as_such() {
+        check(json!({"cost_usd_micros": null, "turns": 2}), Some("2 turns"));
+        check(json!({}), None);
+        check(json!({"so_far": true, "odd": "words"}), None);
+        // An estimated cost is marked as such.
         check(json!({"so_far": true, "about_usd_micros": 1_234_567}), Some("so far about $1.23"));
         check(json!({"so_far": true, "at_most_usd_micros": 620_000}), Some("so far at most $0.62"));
         check(json!({"about_usd_micros": 1, "at_most_usd_micros": 2, "cost_usd_micros": 30_000}), Some("$0.03"));
-        check(json!({"cost_usd_micros": null, "turns": 2}), Some("2 turns"));
-    }
-
-    #[test]
-    fn cost_below_a_cent_is_not_shown_as_zero() {
         for (micros, said) in [(0, "$0.00"), (1, "$0.0001"), (1_500, "$0.0015"), (10_000, "$0.01")] {
             check(json!({ "cost_usd_micros": micros }), Some(said));
         }
-    }
-
-    #[test]
-    fn unknown_usage_has_no_sentence() {
-        check(json!({}), None);
-        check(json!({"so_far": true, "odd": "words"}), None);
     }
 }

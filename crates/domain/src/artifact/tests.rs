@@ -74,19 +74,6 @@ fn object_is_marked_stored_once() {
 }
 
 #[test]
-fn attempts_have_separate_object_keys() {
-    let name = ArtifactName::new("patch.diff").unwrap();
-    let job = nothing().job;
-    let (one, two) = (
-        ArtifactId::for_artifact(&job, 1, ArtifactKind::Patch, &name),
-        ArtifactId::for_artifact(&job, 2, ArtifactKind::Patch, &name),
-    );
-    assert_ne!(object_key(&job, 1, &one), object_key(&job, 2, &two));
-    assert_ne!(one, two);
-    assert!(object_key(&job, 1, &one).starts_with(OBJECT_KEY_PREFIX));
-}
-
-#[test]
 fn artifact_name_is_a_plain_file_name() {
     for good in ["patch.diff", "a", "A-1_b.jsonl", &"x".repeat(100)] {
         assert!(ArtifactName::new(good).is_ok(), "{good}");

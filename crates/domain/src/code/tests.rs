@@ -1,5 +1,5 @@
 use super::Row;
-use crate::decision::{Reason, Verdict};
+use crate::decision::Reason;
 use crate::failure::Failure;
 use crate::story::job_id;
 use crate::text::{Quoted, Span, truncate};
@@ -74,14 +74,6 @@ fn documented_rows_match_codes_and_classes() {
     let spoken: Vec<_> =
         Wait::samples().iter().map(|w| (w.code(), format!("{:?}", w.class()).to_lowercase())).collect();
     assert_eq!(Wait::rows().iter().map(of).collect::<Vec<_>>(), spoken);
-}
-
-#[test]
-fn reason_is_final_when_accepted_held_or_duplicate() {
-    for reason in Reason::samples() {
-        let stands = matches!(reason.verdict(), Verdict::Accepted | Verdict::Held | Verdict::Duplicate);
-        assert_eq!(reason.is_final(), stands, "{}", reason.code());
-    }
 }
 
 #[test]

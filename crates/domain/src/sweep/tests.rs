@@ -60,15 +60,13 @@ fn with_policy(offline: OfflinePolicy, requeues: u32, job: &Job) -> Job {
 }
 
 #[test]
-fn job_with_a_lost_wake_up_is_started() {
-    check(&ready(), at(60), JobStep::Start);
-    check(&active(JobStatus::Claimed).requeue(at(200)).unwrap(), at(200), JobStep::Start);
-}
-
-#[test]
-fn silent_start_is_repeated_after_its_time_limit() {
+fn job_with_a_lost_wake_up_is_started_or_admitted() {
+    check(&pending(), at(30), JobStep::Admit);
+    check(&Job { place: Placement::Runners, ..pending() }, at(30), JobStep::Admit);
     let starting = ready().begin_dispatch(at(10)).unwrap();
     check(&starting, at(10).plus(START_TIMEOUT), JobStep::Restart(silent()));
+    check(&ready(), at(60), JobStep::Start);
+    check(&active(JobStatus::Claimed).requeue(at(200)).unwrap(), at(200), JobStep::Start);
 }
 
 #[test]
@@ -145,12 +143,6 @@ fn lost_push_is_searched_once_before_the_job_fails() {
 fn death_without_a_platform_fault_never_requeues() {
     let dead = died(&active(JobStatus::Claimed), no_changes(), 210);
     check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(225), JobStep::Fail(no_changes()));
-}
-
-#[test]
-fn pending_job_is_due_for_admission() {
-    check(&pending(), at(30), JobStep::Admit);
-    check(&Job { place: Placement::Runners, ..pending() }, at(30), JobStep::Admit);
 }
 
 #[test]

@@ -62,17 +62,11 @@ fn write_back_moves_the_ticket_from_the_found_status() {
     check_move(TRIGGER, from(TRIGGER, Target::Completion), (REVIEW, Some(REVIEW)));
     check_move(TRIGGER, from(TRIGGER, Target::Todo), (TODO, Some(TODO)));
     check_move(DOING, from(DOING, Target::Todo), (TODO, Some(TODO)));
-}
-
-#[test]
-fn users_move_wins_over_the_write_back() {
+    // A user's move wins.
     check_move(DOING, from(TRIGGER, Target::Completion), (DOING, None));
     check_move(REVIEW, from(TRIGGER, Target::Todo), (REVIEW, None));
     check_move(TRIGGER, None, (TRIGGER, None));
-}
-
-#[test]
-fn write_back_to_the_same_status_has_no_echo() {
+    // A write of the same status has no echo.
     check_move(TODO, from(TODO, Target::Todo), (TODO, None));
     check_move(REVIEW, from(REVIEW, Target::Completion), (REVIEW, None));
 }

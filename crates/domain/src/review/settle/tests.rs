@@ -129,9 +129,10 @@ fn final_refusal_applies_to_all_with_the_newest_last() {
 }
 
 #[test]
-fn deferred_reviews_wait_for_the_full_hour() {
+fn deferred_reviews_wait_for_an_active_job_and_the_hour() {
     let now = accepted().now;
     let ago = |millis: u64| move |facts: &mut ReviewFacts| revised(facts, Duration::from_millis(millis));
+    check_waits(|facts| facts.ticket.as_mut().unwrap().active_job = Some(job_id("j")), now);
     check_waits(ago(0), now.plus(REVISE_WINDOW));
     check_waits(ago(3_599_999), now.plus(Duration::from_millis(1)));
     assert!(matches!(decided(ago(3_600_000), &[waits("a", 1)]), Settlement::Start { .. }));
@@ -142,11 +143,6 @@ fn deferred_reviews_wait_for_hold_and_budget() {
     let hold = |facts: &mut ReviewFacts| facts.settings.as_mut().unwrap().held_by = Some("ann".into());
     assert_eq!(decided(hold, &[waits("a", 1)]), Settlement::Hold);
     assert_eq!(decided(crate::review::guard::tests::spend, &[waits("a", 1)]), Settlement::Hold);
-}
-
-#[test]
-fn deferred_reviews_wait_for_an_active_job() {
-    check_waits(|facts| facts.ticket.as_mut().unwrap().active_job = Some(job_id("j")), accepted().now);
 }
 
 #[test]
