@@ -119,20 +119,20 @@ impl Faults {
 mod tests {
     use super::*;
 
-    /// Powers of two identify each field in a sum.
-    fn part() -> Report {
+    /// A report of `n` equal rounds. Powers of two identify each field in a sum.
+    fn rounds(n: u32) -> Report {
         Report {
-            looked_at: 1,
-            started: 2,
-            requeued: 4,
-            ended: 8,
-            tickets: 16,
-            admitted: 32,
-            pull_requests: 64,
-            looks: 128,
-            nothing: 256,
-            failed: 512,
-            offline: 1_024,
+            looked_at: n,
+            started: 2 * n,
+            requeued: 4 * n,
+            ended: 8 * n,
+            tickets: 16 * n,
+            admitted: 32 * n,
+            pull_requests: 64 * n,
+            looks: 128 * n,
+            nothing: 256 * n,
+            failed: 512 * n,
+            offline: 1_024 * n,
             more: true,
             gauges: None,
         }
@@ -141,32 +141,17 @@ mod tests {
     #[test]
     fn reports_of_a_round_are_summed() {
         let mut whole = Report::default();
-        whole.add(part());
-        assert_eq!(whole, part());
+        whole.add(rounds(1));
+        assert_eq!(whole, rounds(1));
         let gauges = Some(Gauges { waiting: 3, ..Gauges::default() });
-        whole.add(Report { more: false, gauges: gauges.clone(), ..part() });
+        whole.add(Report { more: false, gauges: gauges.clone(), ..rounds(1) });
         whole.add(Report::default());
-        let twice = Report {
-            looked_at: 2,
-            started: 4,
-            requeued: 8,
-            ended: 16,
-            tickets: 32,
-            admitted: 64,
-            pull_requests: 128,
-            looks: 256,
-            nothing: 512,
-            failed: 1_024,
-            offline: 2_048,
-            more: true,
-            gauges,
-        };
-        assert_eq!(whole, twice);
+        assert_eq!(whole, Report { gauges, ..rounds(2) });
     }
 
     #[test]
     fn healed_counts_only_repaired_items() {
-        assert_eq!(part().healed(), 2 + 4 + 8 + 16 + 32 + 64 + 1_024);
+        assert_eq!(rounds(1).healed(), 2 + 4 + 8 + 16 + 32 + 64 + 1_024);
     }
 
     #[test]

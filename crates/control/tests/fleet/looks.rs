@@ -5,7 +5,7 @@ use pullyard_control::{poll_repository, set_ingress};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::look::{PollProgress, poll_interval};
 use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
-use pullyard_domain::project::{Account, ForgeKind, Integration};
+use pullyard_domain::project::{ForgeKind, Integration};
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::{Fault, Wire};
 use std::time::Duration;
@@ -23,14 +23,8 @@ async fn nowhere_connected(world: &World) {
 }
 
 async fn nowhere_connected_as(world: &World, kind: ForgeKind) {
-    let integration = Integration {
-        id: world.repository().integration,
-        kind,
-        api_url: "http://127.0.0.1:9".into(),
-        auth: Auth::Token { secret: "fleet/user/gone".into() },
-        account: Account { id: 1, login: "pullyard-bot".into() },
-    };
-    applied(world.ctx.store.put_integration(&integration).await);
+    let auth = Auth::Token { secret: "fleet/user/gone".into() };
+    applied(world.ctx.store.put_integration(&Integration { kind, auth, ..world.integration() }).await);
 }
 
 /// Whether a wake-up polls a repository with this state.

@@ -75,14 +75,10 @@ async fn valid_lease_grants_all_calls() {
 }
 
 #[tokio::test]
-async fn lease_of_a_runner_being_removed_grants_no_call() {
+async fn lease_of_a_removed_runner_or_revoked_token_grants_nothing() {
     let held = Held::begin(World::begin().await).await;
     assert_eq!(remove(&held.world.ctx, &held.runner).await.unwrap(), Removed::Begun);
     held.has_lost_everything().await;
-}
-
-#[tokio::test]
-async fn lease_with_a_revoked_token_grants_no_call() {
     let held = Held::begin(World::begin().await).await;
     applied(held.world.ctx.store.revoke_token(&held.world.token.hash).await);
     held.has_lost_everything().await;

@@ -180,16 +180,19 @@ impl World {
 
     /// Connects the repository of all jobs, to a forge that does not exist.
     pub(crate) async fn connect(&self) {
-        let integration = Integration {
+        self.ctx.secrets.put(FORGE, "a token").await.unwrap();
+        applied(self.ctx.store.put_integration(&self.integration()).await);
+        applied(self.ctx.store.put_repository(&self.repository(), None).await);
+    }
+
+    pub(crate) fn integration(&self) -> Integration {
+        Integration {
             id: self.repository().integration,
             kind: ForgeKind::GitHub,
             api_url: "http://127.0.0.1:9".into(),
             auth: Auth::Token { secret: FORGE.into() },
             account: Account { id: 1, login: "pullyard-bot".into() },
-        };
-        self.ctx.secrets.put(FORGE, "a token").await.unwrap();
-        applied(self.ctx.store.put_integration(&integration).await);
-        applied(self.ctx.store.put_repository(&self.repository(), None).await);
+        }
     }
 
     /// A Ready job with these settings.
