@@ -1,7 +1,7 @@
 //! Tests breakers of model accounts on self-hosted runners.
 
-use super::{Process, introduction};
-use crate::story::{Story, begin_all, failed, is};
+use super::Process;
+use crate::story::{Story, failed};
 use pullyard_domain::breaker::START_SPREAD;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
@@ -9,8 +9,6 @@ use pullyard_domain::job::JobStatus;
 use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::{FinishAnswer, FinishRequest, Phase};
-use pullyard_protocol::job::CreateJob;
-use pullyard_protocol::runner::RegisterRequest;
 use std::time::Duration;
 
 /// The finish of an attempt whose account reached its limit.
@@ -26,19 +24,6 @@ fn unreachable(id: &str) -> FinishRequest {
 async fn later(story: &Story, process: &Process, secs: u64) {
     story.clock.advance(Duration::from_secs(secs));
     process.beat(&[]).await;
-}
-
-async fn job_by_codex(story: &Story) -> JobId {
-    let request = CreateJob {
-        project: story.project.clone(),
-        ticket: None,
-        prompt: Some("Do it.".into()),
-        repository: None,
-        base: None,
-        agent: Some("codex".into()),
-        model: None,
-    };
-    story.api.create_job(&request, None).await.unwrap().job.unwrap()
 }
 
 /// Claims a job, runs its attempt and finishes it with `end`.
@@ -82,52 +67,6 @@ async fn runner_over_its_limit_claims_nothing_until_it_resets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn adopting_job_is_claimed_despite_an_open_breaker() {
-    let story = Story::with_runners().await;
-    story.local.sweep().await.unwrap();
-    let token = story.runner_token("t", None, None).await;
-    let kite = story.runner(&token, "kite", "i1").await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let ends = story.clock.now().plus(Duration::from_secs(7_200));
-    attempt(&story, &kite, "c1", &limited("f1", Some(ends))).await;
-    // Another runner with another account is lost while it pushes.
-    let gull = story.runner(&token, "gull", "i1").await;
-    assert_eq!(story.run(&gull, "g1", Phase::Syncing).await.0, job);
-    story.steps(130).await;
-    story.job_until(&job, is(JobStatus::Ready)).await;
-    kite.beat(&[]).await;
-    let second = story.job_for("e2", "APP-2", 2).await;
-    story.waits_for(&second, "limit_reached").await;
-    story.waits_for(&job, "starting_now").await;
-    let claimed = kite.claim("c2").await.unwrap();
-    let (assignment, client) = story.start(&claimed, "c2").await.unwrap();
-    assert!(assignment.adopts && assignment.job == job, "{assignment:?}");
-    begin_all(&client, Phase::Preparing).await;
-    assert_eq!(client.finish(&failed("f2")).await.unwrap().status, JobStatus::Failed);
-    assert!(kite.claim("c3").await.is_none());
-    story.waits_for(&second, "limit_reached").await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn breaker_of_one_capability_does_not_block_another() {
-    let story = Story::with_runners().await;
-    let token = story.runner_token("t", None, None).await;
-    let both =
-        RegisterRequest { capabilities: ["command", "codex"].map(str::to_owned).into(), ..introduction("kite", "i1") };
-    let kite = story.register(&token, &both).await.unwrap();
-    // More jobs than one claim reads, all older than the claimable job.
-    for number in 1..=20 {
-        story.job_for(&format!("e{number}"), &format!("APP-{number}"), number).await;
-    }
-    attempt(&story, &kite, "c1", &limited("f1", None)).await;
-    assert!(kite.claim("c2").await.is_none());
-    let codex = job_by_codex(&story).await;
-    assert_eq!(kite.claim("c3").await.unwrap().job, codex);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn failing_provider_backs_off_and_fails_the_job_after_a_day() {
     let (story, kite) = Story::with_kite().await;
     let job = story.job_for("e1", "APP-1", 1).await;
@@ -146,21 +85,5 @@ async fn failing_provider_backs_off_and_fails_the_job_after_a_day() {
     later(&story, &kite, 24 * 3_600 - waited.as_secs()).await;
     assert_eq!(attempt(&story, &kite, "c9", &unreachable("f9")).await.1.status, JobStatus::Failed);
     assert_eq!(story.ended(&job).await.failure.unwrap().code, "agent_unreachable");
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn limit_of_several_days_fails_the_job_at_once() {
-    let (story, kite) = Story::with_kite().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let ends = story.clock.now().plus(Duration::from_secs(5 * 86_400));
-    let (_, answer) = attempt(&story, &kite, "c1", &limited("f1", Some(ends))).await;
-    assert_eq!(answer.status, JobStatus::Failed);
-    let ended = story.ended(&job).await;
-    assert_eq!(ended.failure.unwrap().code, "agent_quota");
-    assert_eq!(story.settled("APP-1").await.badges, ["AI Failed"]);
-    let next = story.job_for("e2", "APP-2", 2).await;
-    story.waits_for(&next, "limit_reached").await;
-    assert!(kite.claim("c2").await.is_none());
     story.end().await;
 }

@@ -1,11 +1,10 @@
 //! Tests jobs of runners that stop sending heartbeats or lose a process.
 
 use crate::cli::User;
-use crate::story::{Setup, Story, TODO, begin_all, failed, is};
+use crate::story::{Story, TODO, begin_all, failed, is};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::project::{OfflinePolicy, Settings};
 use pullyard_protocol::attempt::{FinishRequest, Phase};
 use pullyard_protocol::fleet::RunnerStatus;
 use std::time::Duration;
@@ -33,30 +32,6 @@ async fn silent_runner_fails_its_job_and_returns_with_a_heartbeat() {
     story.runner_is("kite", RunnerStatus::Online).await;
     let next = story.job_for("e2", "APP-2", 2).await;
     assert_eq!(kite.claim("c2").await.unwrap().job, next);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn silent_runners_job_is_requeued_under_the_policy() {
-    let settings = Settings { offline: OfflinePolicy::Requeue, ..Setup::default().settings };
-    let story = Story::of_runners(settings).await;
-    let token = story.runner_token("t", None, None).await;
-    let (kite, gull) = (story.runner(&token, "kite", "i1").await, story.runner(&token, "gull", "i1").await);
-    kite.beat(&[]).await;
-    story.local.sweep().await.unwrap();
-    let job = story.job_for("e1", "APP-1", 1).await;
-    assert_eq!(story.run(&kite, "c1", Phase::Executing).await.0, job);
-    for _ in 0..10 {
-        gull.beat(&[]).await;
-        story.steps(10).await;
-    }
-    story.runner_is("gull", RunnerStatus::Online).await;
-    story.runner_is("kite", RunnerStatus::Offline).await;
-    story.job_until(&job, is(JobStatus::Ready)).await;
-    story.waits_for(&job, "starting_now").await;
-    let again = gull.claim("c1").await.unwrap();
-    assert_eq!((&again.job, again.attempt), (&job, 2));
-    assert!(story.tasks_of(&job).await.is_empty(), "the dispatcher started no task");
     story.end().await;
 }
 

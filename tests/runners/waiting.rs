@@ -20,19 +20,6 @@ async fn unclaimed_job_fails_after_a_day() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unclaimed_job_failure_reports_the_runners_state() {
-    let story = Story::with_runners().await;
-    let token = story.runner_token("t", None, None).await;
-    story.runner(&token, "kite", "i1").await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.pass(Duration::from_secs(86_461)).await;
-    let failure = story.ended(&job).await.failure.unwrap();
-    assert_eq!(failure.code, "never_claimed");
-    assert!(failure.sentence.ends_with(": No runner of acme is online."), "{}", failure.sentence);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn ready_job_follows_its_project_between_compute_types() {
     let story = Story::with_runners().await;
     story.local.sweep().await.unwrap();

@@ -128,37 +128,3 @@ async fn breakers_are_listed_and_closing_one_resumes_its_jobs() {
     story.task_of(&job, 2).await;
     story.end().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn failure_soon_after_a_breaker_ends_reopens_it_for_longer() {
-    let story = story().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let overloaded = |id: &str| ends(id, Failure::AgentOverloaded { n: 3 });
-    let client = works(&story, &job, 1).await;
-    assert_eq!(client.finish(&overloaded("f1")).await.unwrap().status, JobStatus::Ready);
-    waits_for(&story, &job, "provider_unavailable").await;
-    story.pass(Duration::from_secs(310) + START_SPREAD).await;
-    let client = works(&story, &job, 2).await;
-    assert_eq!(client.finish(&overloaded("f2")).await.unwrap().status, JobStatus::Ready);
-    story.pass(Duration::from_secs(310)).await;
-    started(&story, &job, 2).await;
-    story.pass(Duration::from_secs(310) + START_SPREAD).await;
-    story.task_of(&job, 3).await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn pause_takes_precedence_over_a_limit() {
-    let story = story().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let client = works(&story, &job, 1).await;
-    story.api.pause_job(&job).await.unwrap();
-    let end = story.clock.now().plus(Duration::from_secs(1_800));
-    assert_eq!(client.finish(&limited("f1", end)).await.unwrap().status, JobStatus::Paused);
-    story.job_until(&job, is(JobStatus::Paused)).await;
-    story.api.continue_job(&job).await.unwrap();
-    story.quiet().await;
-    waits_for(&story, &job, "limit_reached").await;
-    started(&story, &job, 1).await;
-    story.end().await;
-}

@@ -35,6 +35,10 @@ async fn check_passing(forms: &[(&[Outcome], &str)]) {
         let seen = story.api.job(&job).await.unwrap();
         assert_eq!((seen.status, seen.attempt), (JobStatus::Ready, 0), "{outcomes:?}");
         assert_eq!(seen.waits.unwrap().code, *code, "{outcomes:?}");
+        assert_eq!(story.api.why(&job).await.unwrap().code.as_deref(), Some(*code), "{outcomes:?}");
+        story.quiet().await;
+        story.wake(&job).await;
+        story.quiet().await;
         assert_eq!(story.tasks_of(&job).await.len(), 0, "{outcomes:?}");
         story.pass(PUT_OFF).await;
     }
@@ -197,30 +201,6 @@ async fn unreported_death_is_found_at_the_start_deadline() {
     story.pass(Duration::from_secs(6)).await;
     story.task_of(&job, 2).await;
     assert_eq!(story.claim(&job, "c1").await.unwrap().0.attempt, 1);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn unreported_death_ends_job_at_limit_and_keeps_late_result() {
-    let story = Story::waiting().await;
-    story.local.aws().ecs().lose_events(true);
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let task = story.task_of(&job, 1).await;
-    let (_, client) = story.claim(&job, "c1").await.unwrap();
-    begin_all(&client, Phase::Syncing).await;
-    story.kill(&task).await;
-    story.task_stopped(&task).await;
-    story.pass(Duration::from_secs(3_600)).await;
-    story.job_until(&job, is(JobStatus::Syncing)).await;
-    story.pass(Duration::from_secs(61)).await;
-    story.adopts_nothing(&job).await;
-    assert_eq!(story.ended(&job).await.failure.unwrap().code, "time_limit");
-    let before = story.stored(&job).await;
-    let late = client.finish(&completed("late", 7)).await.unwrap_err();
-    assert_eq!(late.code(), Some("lease_lost"));
-    assert_eq!(story.stored(&job).await, before, "the ended job is unchanged");
-    let attempt = story.item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
-    assert_eq!(attempt["late_result"]["number"], 7, "{attempt}");
     story.end().await;
 }
 

@@ -1,11 +1,10 @@
 //! Tests runners that are killed at chosen points: the job is requeued, adopted or failed.
 
-use super::{GRACE, assert_done_once, assert_failed, settings};
-use crate::story::{Setup, Story, Task, begin_all, until};
+use super::{GRACE, assert_done_once, assert_failed};
+use crate::story::{Setup, Story, Task, until};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::project::{Limits, OfflinePolicy, Settings};
-use pullyard_protocol::attempt::Phase;
+use pullyard_domain::project::{OfflinePolicy, Settings};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -20,7 +19,7 @@ while [ -e \"$1\" ]; do sleep 0.05; done
 echo done >> work.txt
 ";
 
-/// A wrapper of git that blocks on demand: before a fetch, before a push, or after a push.
+/// A wrapper of git that blocks on demand: before a push or after a push.
 const HELD_GIT: &str = r#"#!/bin/sh
 hold() {
   if [ -e "$PULLYARD_HOLD/$1" ]; then
@@ -31,7 +30,6 @@ hold() {
 }
 for word in "$@"; do
   case "$word" in
-    fetch) hold fetch; break ;;
     push) hold push; "$REAL_GIT" "$@"; code=$?; hold pushed; exit $code ;;
   esac
 done
@@ -101,62 +99,12 @@ async fn killed_at(at: &str, settings: Settings) -> (Holds, Story, JobId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runner_death_while_preparing_requeues_the_job() {
-    let (_holds, story, job) = killed_at("fetch", Setup::default().settings).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Preparing);
-    story.pass(GRACE).await;
-    let ended = story.ended(&job).await;
-    assert_eq!(ended.attempt, 2);
-    assert_done_once(&story, &ended).await;
-    let first = story.item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
-    assert_eq!(first["ended"]["how"], "requeued");
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn runner_death_while_executing_fails_the_job_by_default() {
-    let (_holds, story, job) = killed_at("agent", Setup::default().settings).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
-    story.pass(GRACE).await;
-    let ended = story.ended(&job).await;
-    assert_eq!(ended.status, JobStatus::Failed);
-    let failure = ended.failure.unwrap();
-    assert_eq!((failure.code.as_str(), failure.facts["exit"].as_str()), ("runner_crashed", Some("signal 9")));
-    assert_failed(&story, "APP-1").await;
-    assert_eq!((story.branches().await.len(), story.pulls().await.len()), (0, 0));
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn runner_death_while_executing_requeues_under_the_policy() {
-    let (_holds, story, job) = killed_at("agent", settings(Limits::default(), OfflinePolicy::Requeue)).await;
+    let settings = Settings { offline: OfflinePolicy::Requeue, ..Setup::default().settings };
+    let (_holds, story, job) = killed_at("agent", settings).await;
     story.pass(GRACE).await;
     let ended = story.ended(&job).await;
     assert_eq!(ended.attempt, 2);
-    assert_done_once(&story, &ended).await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn runner_death_before_the_push_leaves_one_pull_request() {
-    let (_holds, story, job) = killed_at("push", settings(Limits::default(), OfflinePolicy::Requeue)).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
-    story.pass(Duration::from_secs(121)).await;
-    let ended = story.ended(&job).await;
-    assert_eq!(ended.attempt, 2);
-    assert_done_once(&story, &ended).await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn commit_pushed_before_a_runner_death_is_adopted() {
-    let (_holds, story, job) = killed_at("pushed", settings(Limits::default(), OfflinePolicy::Requeue)).await;
-    let pushed = story.git(&["rev-parse", "pullyard/acme/app-1-1"]).await;
-    assert_eq!(story.pulls().await.len(), 0);
-    story.pass(Duration::from_secs(121)).await;
-    let ended = story.ended(&job).await;
-    assert_eq!(ended.attempt, 2);
-    assert_eq!(ended.result.as_ref().unwrap().head, pushed);
     assert_done_once(&story, &ended).await;
     story.end().await;
 }
@@ -199,82 +147,5 @@ async fn pushed_commit_is_adopted_before_the_job_would_fail() {
     assert_eq!(ended.result.as_ref().unwrap().head, pushed);
     assert_done_once(&story, &ended).await;
     assert_only_looked(&story, &job, "completed").await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn task_stopped_by_ecs_reports_its_reason() {
-    let holds = Holds::new();
-    holds.hold("agent");
-    let story = holds.story(Setup::default().settings).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let task = story.task_of(&job, 1).await;
-    holds.reached("agent").await;
-    let reason = "Your Fargate task is retiring";
-    story.ecs("StopTask", json!({ "cluster": "pullyard", "task": task["taskArn"], "reason": reason })).await;
-    story.died(&job).await;
-    story.pass(GRACE).await;
-    let failure = story.ended(&job).await.failure.unwrap();
-    assert_eq!((failure.code.as_str(), failure.facts["reason"].as_str()), ("task_stopped", Some(reason)));
-    assert_failed(&story, "APP-1").await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn job_is_requeued_up_to_its_limit() {
-    let limits = Limits { requeues: 2, ..Limits::default() };
-    let setup = Setup { task: Task::Waiting, settings: settings(limits, OfflinePolicy::Fail), ..Setup::default() };
-    let story = Story::with(setup).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    for number in 1..=3 {
-        let task = story.task_of(&job, number).await;
-        let (assignment, client) = story.claim(&job, &format!("c{number}")).await.unwrap();
-        assert_eq!(assignment.attempt as usize, number);
-        begin_all(&client, Phase::Preparing).await;
-        story.kill(&task).await;
-        story.died(&job).await;
-        story.pass(GRACE).await;
-    }
-    let ended = story.ended(&job).await;
-    assert_eq!((ended.attempt, ended.failure.unwrap().code.as_str()), (3, "runner_crashed"));
-    assert_eq!(story.tasks_of(&job).await.len(), 3);
-    assert_failed(&story, "APP-1").await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_without_requeues_fails_at_the_first_death() {
-    let limits = Limits { requeues: 0, ..Limits::default() };
-    let setup = Setup { task: Task::Waiting, settings: settings(limits, OfflinePolicy::Requeue), ..Setup::default() };
-    let story = Story::with(setup).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let task = story.task_of(&job, 1).await;
-    story.claim(&job, "c1").await.unwrap();
-    story.kill(&task).await;
-    story.died(&job).await;
-    story.pass(GRACE).await;
-    assert_eq!(story.ended(&job).await.failure.unwrap().code, "runner_crashed");
-    assert_failed(&story, "APP-1").await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn job_ends_after_its_time_limit_and_grace_not_before() {
-    let limits = Limits { wall_secs: 600, ..Limits::default() };
-    let setup = Setup { task: Task::Waiting, settings: settings(limits, OfflinePolicy::Requeue), ..Setup::default() };
-    let story = Story::with(setup).await;
-    for (n, phase) in [Phase::Preparing, Phase::Executing].into_iter().enumerate() {
-        let (event, key) = (format!("e{n}"), format!("APP-{n}"));
-        let job = story.job_for(&event, &key, 1).await;
-        let (_, client) = story.claim(&job, "c1").await.unwrap();
-        begin_all(&client, phase).await;
-        story.pass(Duration::from_secs(650)).await;
-        assert!(story.api.job(&job).await.unwrap().status.is_active());
-        story.pass(Duration::from_secs(15)).await;
-        let ended = story.ended(&job).await;
-        assert_eq!((ended.attempt, ended.failure.unwrap().code.as_str()), (1, "time_limit"));
-        assert_eq!(client.credentials().await.unwrap_err().code(), Some("lease_lost"));
-        assert_failed(&story, &key).await;
-    }
     story.end().await;
 }
