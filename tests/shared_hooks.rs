@@ -2,7 +2,7 @@
 //! nothing of others.
 
 use crate::functions::invoke;
-use crate::story::{REPOSITORY, Setup};
+use crate::story::Setup;
 use crate::webhooks::{SECRET, World, signed};
 use pullyard_domain::id::{IntegrationId, ProjectId, ReviewId, TicketKey};
 use pullyard_domain::project::Settings;
@@ -59,15 +59,6 @@ impl World {
 
     async fn entry(&self, told: &Decision) -> Value {
         serde_json::to_value(self.story.api.delivery(&told.delivery).await.unwrap()).unwrap()
-    }
-
-    async fn shared_by_one_hook() -> Self {
-        let world = Self::shared_by_two().await;
-        let wanted = InstallHook { others: vec![home()], ..world.wanted(HOOK, true) };
-        let made = world.story.api.install_hook(&wanted).await.unwrap();
-        let set = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
-        world.story.api.set_secret(&made.secret, &set).await.unwrap();
-        world
     }
 
     /// Links the pull request to a ticket of `other`.
@@ -143,23 +134,6 @@ async fn review_is_decided_for_the_project_with_the_repository() {
     world.story.end().await;
 }
 
-/// The original name now belongs to another repository.
-#[tokio::test(flavor = "multi_thread")]
-async fn shared_webhook_is_verified_at_the_renamed_repository() {
-    let world = World::make().await;
-    let create = CreateProject { id: home(), name: "Other".into(), settings: Settings::default() };
-    world.story.api.create_project(&create).await.unwrap();
-    let others = vec![world.story.project.clone()];
-    let wanted = InstallHook { project: home(), others, ..world.wanted(HOOK, false) };
-    let hook = world.story.api.install_hook(&wanted).await.unwrap();
-    let forge = world.story.local.forge();
-    forge.rename_repository(REPOSITORY, "acme/shop", "pullyard-bot").await.unwrap();
-    forge.deliveries_settled().await;
-    forge.create_repository(REPOSITORY, "main", &[("README.md", "# Another\n", false)]).await.unwrap();
-    assert_eq!(world.story.api.verify_hook(&hook.name).await.unwrap().drifts, []);
-    world.story.end().await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn queued_review_is_decided_for_the_same_project() {
     let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
@@ -208,21 +182,6 @@ async fn webhook_answer_omits_the_job_of_another_project() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waiting_decision_is_not_overwritten_by_another_webhook() {
-    let world = World::shared_by_two().await;
-    world.story.settings(|settings| settings.held_by = Some("ann".into())).await;
-    // A decision that is not final: its entry will record the job later.
-    let waits = world.told("acme", 80, "submitted").await;
-    assert_eq!(waits.code, "project_held", "{}", waits.sentence);
-    let before = world.entry(&waits).await;
-    let told = world.told("other", 80, "submitted").await;
-    assert_eq!((told.code.as_str(), &told.job), ("no_linked_ticket", &None), "{}", told.sentence);
-    assert_eq!(world.entry(&waits).await, before);
-    world.each_has_its_own("project_held").await;
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn only_the_webhook_of_its_project_marks_a_review_edited() {
     let world = World::shared_by_two().await;
     let store = world.story.store().await;
@@ -246,42 +205,5 @@ async fn relinked_review_of_another_project_names_no_job() {
     assert_eq!((told.code.as_str(), &told.job), ("event_ignored", &None), "{}", told.sentence);
     let next = world.told("other", 81, "submitted").await;
     assert_eq!(next.code, "held_until", "the hour of the pull request still counts: {}", next.sentence);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn relinked_waiting_review_names_its_first_ledger_entry() {
-    let world = World::shared_by_one_hook().await;
-    world.story.settings(|settings| settings.held_by = Some("ann".into())).await;
-    let waits = world.told(HOOK, 80, "submitted").await;
-    assert_eq!(waits.code, "project_held", "{}", waits.sentence);
-    world.is_linked_elsewhere().await;
-    let before = world.codes(&home()).await;
-    let told = world.told(HOOK, 80, "submitted").await;
-    assert_eq!(
-        (told.code.as_str(), &told.job, &told.delivery),
-        ("repeat", &None, &waits.delivery),
-        "{}",
-        told.sentence
-    );
-    assert_eq!(world.entry(&told).await["code"], "project_held");
-    assert_eq!(world.codes(&home()).await, before, "`other` records no decision");
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn relinked_accepted_review_names_its_first_ledger_entry() {
-    let world = World::shared_by_one_hook().await;
-    let made = world.told(HOOK, 80, "submitted").await;
-    assert_eq!(made.code, "accepted", "{}", made.sentence);
-    world.is_linked_elsewhere().await;
-    let told = world.told(HOOK, 80, "submitted").await;
-    assert_eq!(
-        (told.code.as_str(), &told.job, &told.delivery),
-        ("repeat", &made.job, &made.delivery),
-        "{}",
-        told.sentence
-    );
-    assert_eq!(world.entry(&told).await["code"], "accepted");
     world.story.end().await;
 }

@@ -1,13 +1,14 @@
 //! Tests of the events that a ticket tool sends.
 
-mod rival;
-
+use crate::functions::invoke;
 use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task};
 use futures::future::join_all;
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::DeliveryId;
 use pullyard_domain::job::JobStatus;
-use rival::Rival;
+use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use pullyard_entry::config;
+use pullyard_local::Hints;
+use pullyard_testkit::{Fault, Wire};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -60,56 +61,28 @@ async fn fifty_concurrent_events_of_a_ticket_create_one_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn contended_entry_returns_503_and_creates_no_job() {
-    let rival = Rival::start().await;
-    let before_dynamodb = Some(rival.between());
-    let story = Story::with(Setup { task: Task::Waiting, before_dynamodb, ..Setup::default() }).await;
-    story.tell("e1", "APP-1", TODO, 1).await;
-    let pk = format!("TICKET#{}#APP-1", story.project);
-    let mut expected = story.item(&pk, "TICKET").await;
-    let event = story.event("e2", "APP-1", TRIGGER, 2);
-    let body = serde_json::to_vec(&event).unwrap();
-    // Without the client, which would retry.
-    let tell = || {
-        let token = Some(story.local.admin_token());
-        story.raw(reqwest::Method::POST, "/v1/tickets/events", token, body.clone())
-    };
-    rival.wants(Some(&pk));
-    let (status, headers, said) = tell().await;
-    assert_eq!((status, &said["code"]), (503, &json!("contended")), "{said}");
-    assert_eq!((headers["retry-after"].to_str().unwrap(), rival.was_faster()), ("1", 5));
-    // No job, no lock and no ledger entry; the ticket has the rival's five revisions.
-    expected["rev"] = json!(expected["rev"].as_u64().unwrap() + 5);
-    assert_eq!(story.item(&pk, "TICKET").await, expected);
-    let delivery = DeliveryId::for_ticket_event(&story.project, &event.event_id);
-    let entry = async || story.item(&format!("DELIVERY#{delivery}"), "DELIVERY").await;
-    assert_eq!((entry().await, story.jobs().await.len()), (Value::Null, 0));
-    rival.wants(None);
-    let (status, _, said) = tell().await;
-    assert_eq!((status, &said["code"]), (200, &json!("accepted")), "{said}");
-    assert_eq!((entry().await["final"].clone(), story.jobs().await.len()), (json!(true), 1));
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn edit_in_the_trigger_column_starts_no_job() {
-    let story = Story::waiting().await;
-    story.job_for("e1", "APP-1", 1).await;
-    let edit = story.tell("e2", "APP-1", TRIGGER, 2).await;
-    assert_eq!(edit.code, "status_unchanged");
-    assert_eq!(story.jobs().await.len(), 1);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn move_by_a_user_during_the_job_is_not_overwritten() {
-    let story = Story::begin().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.tell("e2", "APP-1", "Blocked", 2).await;
-    assert_eq!(story.ended(&job).await.status, JobStatus::Completed);
-    let ticket = story.settled("APP-1").await;
-    assert_eq!(ticket.status, "Blocked");
-    assert!(ticket.pull_request.is_some());
-    assert_ne!(ticket.status, TODO);
+    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
+    // Another writer changes the ticket before each of the five tries.
+    let wire = Wire::default();
+    for _ in 0..5 {
+        wire.next("TransactWriteItems", Fault::cancelled(&["None", "ConditionalCheckFailed", "None"]));
+    }
+    let sdk = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await.to_builder().http_client(wire).build();
+    let ctx = story.config("lost", "lost.fifo").await.context(&sdk, story.clock.clone());
+    let event = serde_json::to_string(&story.event("e1", "APP-1", TRIGGER, 1)).unwrap();
+    let path = "/v1/tickets/events";
+    let call = json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",
+        "headers": { "authorization": format!("Bearer {}", story.local.admin_token()), "content-type": "application/json" },
+        "requestContext": { "http": { "method": "POST", "path": path } }, "isBase64Encoded": false, "body": event,
+    });
+    for (status, code, retry_after, jobs) in [(503, "contended", json!("1"), 0), (200, "accepted", Value::Null, 1)] {
+        let answer = invoke(&ctx, "tickets", call.clone()).await.unwrap();
+        let said: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert_eq!((&answer["statusCode"], &said["code"]), (&json!(status), &json!(code)), "{answer}");
+        assert_eq!(answer["headers"]["retry-after"], retry_after, "{answer}");
+        assert_eq!(story.jobs().await.len(), jobs);
+    }
     story.end().await;
 }
 

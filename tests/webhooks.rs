@@ -17,7 +17,7 @@ use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::secret::SecretKind;
 use pullyard_local::{AccountKind, Local, Role, User};
 use pullyard_protocol::hook::{Hook, InstallHook};
-use pullyard_protocol::job::{CancelJob, Job};
+use pullyard_protocol::job::Job;
 use pullyard_protocol::secret::SetSecret;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -282,21 +282,6 @@ async fn review_from_two_hooks_and_a_redelivery_starts_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sixty_deliveries_of_one_review_start_one_job() {
-    let world = World::make().await;
-    world.by_hand("acme").await;
-    let body = world.review(80, "submitted", "changes_requested");
-    let sent = futures::future::join_all((0..60).map(|_| world.send("acme", "pull_request_review", &body))).await;
-    let count = |code: &str| sent.iter().filter(|(_, said)| said["code"] == code).count();
-    // A delivery that reads the ledger before and the review after the job's creation answers `duplicate_review`.
-    let again = ["repeat", "duplicate_review", "queued"].map(count);
-    assert_eq!((count("accepted"), again.iter().sum::<usize>()), (1, 59), "{sent:?}");
-    world.story.quiet().await;
-    assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn comment_or_label_of_a_user_with_push_starts_a_revision() {
     let world = World::make().await;
     world.by_hand("acme").await;
@@ -351,23 +336,6 @@ async fn reused_login_or_revoked_permission_starts_no_revision() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hook_of_one_repository_cannot_report_another() {
-    let world = World::make().await;
-    world.by_hand("acme").await;
-    let forge = world.story.local.forge();
-    forge.create_repository("acme/site", "main", &[("README.md", "# Site\n", false)]).await.unwrap();
-    let add = json!({
-        "integration": "gh1", "name": "acme/site", "agent": { "capability": "command", "command": ["./agent.sh"] },
-    });
-    let added = world.story.api.add_repository(&world.story.project, &serde_json::from_value(add).unwrap()).await;
-    let mut foreign = world.review(80, "submitted", "changes_requested");
-    foreign["repository"] = json!({ "id": added.unwrap().id, "full_name": "acme/site" });
-    let (status, said) = world.send("acme", "pull_request_review", &foreign).await;
-    assert_eq!((status, said["code"].as_str()), (200, Some("repository_not_integrated")), "{said}");
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn replay_of_a_refused_review_starts_one_job() {
     let world = World::make().await;
     world.story.settings(|settings| settings.revise_on_review = false).await;
@@ -381,65 +349,5 @@ async fn replay_of_a_refused_review_starts_one_job() {
     assert_eq!(decision.code, "accepted", "{}", decision.sentence);
     assert_eq!(world.story.api.replay_delivery(&refused.id).await.unwrap().code, "repeat");
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn renamed_repository_is_stored_under_its_new_name() {
-    let world = World::make().await;
-    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
-    world.story.local.forge().rename_repository(REPOSITORY, "acme/renamed", "pullyard-bot").await.unwrap();
-    world.story.local.forge().deliveries_settled().await;
-    let known = world.story.api.repositories(&world.story.project).await.unwrap().repositories;
-    assert_eq!((known.len(), known[0].name.as_str(), known[0].id), (1, "acme/renamed", world.repository));
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn closing_a_pr_stops_the_task_of_its_revision() {
-    let world = World::make().await;
-    world.by_hand("acme").await;
-    let asked = world.review(world.asks().await, "submitted", "changes_requested");
-    assert_eq!(world.send("acme", "pull_request_review", &asked).await.1["code"], "accepted");
-    let job = world.revised().await;
-    let task = world.story.task_of(&job.id, 1).await;
-    world.story.quiet().await;
-    let mut closed = world.review(1, "closed", "");
-    (closed["pull_request"]["state"], closed["pull_request"]["merged"]) = ("closed".into(), false.into());
-    closed["number"] = world.number.into();
-    closed.as_object_mut().unwrap().remove("review");
-    assert_eq!(world.send("acme", "pull_request", &closed).await.0, 200);
-    assert_eq!(world.story.ended(&job.id).await.status, pullyard_domain::job::JobStatus::Cancelled);
-    world.story.task_stopped(&task).await;
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn repeat_of_an_absorbed_review_names_its_job() {
-    // Without hints the forge, which has none of these reviews, is not read.
-    let world = World::of(Setup { hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
-    world.by_hand("acme").await;
-    let asks = |id: u64| world.review(id, "submitted", "changes_requested");
-    let first = world.send("acme", "pull_request_review", &asks(80)).await.1;
-    assert_eq!(first["code"], "accepted", "{first}");
-    for id in [81, 82] {
-        assert_eq!(world.send("acme", "pull_request_review", &asks(id)).await.1["code"], "held_for_job");
-    }
-    let job = world.revised().await;
-    world.story.api.cancel_job(&job.id, &CancelJob { reason: None }).await.unwrap();
-    world.story.local.sweep().await.unwrap();
-    until("one job is made for both", async || {
-        let jobs = world.revisions().await.len();
-        if jobs == 2 { Ok(()) } else { Err(format!("{jobs} jobs")) }
-    })
-    .await;
-    // Another body is another delivery.
-    let mut again = asks(81);
-    again["review"]["html_url"] = "https://forge.example/r/again".into();
-    let (status, said) = world.send("acme", "pull_request_review", &again).await;
-    assert_eq!((status, said["code"].as_str()), (200, Some("repeat")), "{said}");
-    // The answer names the job of the review that absorbed it.
-    let jobs = world.revisions().await;
-    assert!(jobs.len() == 2 && jobs.iter().any(|made| made.id != job.id && said["job"] == made.id.as_str()), "{said}");
     world.story.end().await;
 }

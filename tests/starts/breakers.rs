@@ -2,7 +2,7 @@
 
 use super::{context, dispatch};
 use crate::cli::User;
-use crate::story::{Setup, Story, Task, begin_all, failed, is};
+use crate::story::{Setup, Story, Task, begin_all, failed};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::breaker::START_SPREAD;
 use pullyard_domain::failure::Failure;

@@ -156,25 +156,3 @@ async fn full_comparison_resumes_where_the_last_poll_stopped() {
     );
     world.story.end().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn poll_of_a_slow_forge_compares_one_pull_request() {
-    let world = World::make().await;
-    let (clock, at) = (world.story.clock.clone(), world.story.clock.now());
-    let far = Far::start(move |call: &str| {
-        if call == LIST {
-            return Some((200, Value::from(vec![told(1, at), told(2, at), told(3, at)]).to_string()));
-        }
-        clock.advance(Duration::from_secs(20));
-        Some((404, NOT_FOUND.to_owned()))
-    })
-    .await;
-    world.polls(&far, 1..=3, PullRequestState::Open).await;
-    for round in 1..=4 {
-        world.polled().await;
-        assert_eq!(far.asked("/pulls/").len(), round, "a round has time for one comparison");
-    }
-    let asked = [1, 2, 3, 1].map(|number| format!("GET /repos/acme/far/pulls/{number}"));
-    assert_eq!(far.asked("/pulls/"), asked, "one after the other, then the first again");
-    world.story.end().await;
-}

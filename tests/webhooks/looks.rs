@@ -8,40 +8,9 @@ use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_fake_forge::{DeliveryFault, TestForge as _};
 use pullyard_local::{AccountKind, Role};
 use pullyard_protocol::hook::{InstallHook, RecoverHook, SetIngress};
-use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sweeper_finds_a_review_that_the_webhook_lost() {
-    let world = World::make().await;
-    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
-    world.story.local.forge().deliveries_settled().await;
-    world.story.local.forge().order_delivery_fault(1, DeliveryFault::NotSent);
-    world.asks().await;
-    world.story.local.forge().deliveries_settled().await;
-    assert!(world.revisions().await.is_empty(), "the webhook was not sent");
-    world.story.pass(Duration::from_secs(301)).await;
-    world.revised().await;
-    world.story.quiet().await;
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn recovery_finds_a_review_that_was_never_delivered() {
-    let world = World::make().await;
-    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
-    world.story.local.forge().deliveries_settled().await;
-    world.story.local.forge().order_delivery_fault(1, DeliveryFault::Forgotten);
-    world.asks().await;
-    let found = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
-    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
-    assert_eq!(world.revisions().await.len(), 1);
-    let again = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
-    assert_eq!(again.reviews, 0, "a decided review is not decided again");
-    world.story.end().await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn recovery_finds_events_that_an_organisation_hook_lost() {
@@ -65,54 +34,6 @@ async fn recovery_finds_events_that_an_organisation_hook_lost() {
     let found = recovered().await;
     assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 2, vec![]));
     assert_eq!(world.revisions().await.len(), 1, "the later review waits for the job");
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn reconnected_repository_is_polled_again() {
-    let world = World::make().await;
-    let (store, gh1) = (world.story.store().await, IntegrationId::new("gh1").unwrap());
-    let stored = async || store.poll(&world.story.project, &gh1, world.repository).await.unwrap().unwrap();
-    let gone = stored().await.mark_gone(world.story.clock.now()).unwrap();
-    assert_eq!(store.put_poll(&gone).await.unwrap(), Write::Applied);
-    let add = json!({
-        "integration": "gh1", "name": REPOSITORY, "agent": { "capability": "command", "command": ["./agent.sh"] },
-    });
-    let add = serde_json::from_value(add).unwrap();
-    world.story.api.add_repository(&world.story.project, &add).await.unwrap();
-    assert_eq!(stored().await.gone_at, None);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lost_comment_is_found_and_starts_one_job() {
-    let world = World::make().await;
-    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
-    let forge = world.story.local.forge();
-    forge.deliveries_settled().await;
-    forge.order_delivery_fault(2, DeliveryFault::Forgotten);
-    world.commented(ANNS_TOKEN, "Not a command.").await;
-    let comment = world.commented(ANNS_TOKEN, "/pullyard revise use tabs").await;
-    let found = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
-    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
-    assert_eq!(world.revisions().await.len(), 1);
-    let again = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
-    assert_eq!(again.reviews, 0, "an answered comment is not decided again");
-    // The webhook arrives late.
-    let who = json!({ "id": ANN, "login": "ann", "type": "User" });
-    world.send("acme", "issue_comment", &world.comment(comment, "/pullyard revise use tabs", &who)).await;
-    assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn comment_in_a_repository_without_a_hook_is_found() {
-    let world = World::make().await;
-    let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
-    world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
-    world.commented(ANNS_TOKEN, "/pullyard revise").await;
-    world.story.pass(Duration::from_secs(61)).await;
-    world.revised().await;
     world.story.end().await;
 }
 
@@ -186,24 +107,6 @@ async fn poll_finds_a_reopened_pull_request() {
     world.asks().await;
     world.story.pass(Duration::from_secs(61)).await;
     world.revised().await;
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn recovery_finds_a_review_on_a_reopened_pull_request() {
-    let world = World::make().await;
-    let forge = world.story.local.forge();
-    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
-    forge.deliveries_settled().await;
-    let pull = format!("/pulls/{}", world.number);
-    world.story.forge(Method::PATCH, &pull, json!({ "state": "closed" })).await;
-    forge.deliveries_settled().await;
-    forge.order_delivery_fault(2, DeliveryFault::Forgotten);
-    world.story.forge(Method::PATCH, &pull, json!({ "state": "open" })).await;
-    world.asks().await;
-    let found = world.story.api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
-    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
-    assert_eq!(world.revisions().await.len(), 1);
     world.story.end().await;
 }
 

@@ -1,20 +1,16 @@
-//! Tests of the hooks of two projects on one repository, and of a project's daily budget.
+//! Tests of the hooks of two projects on one repository.
 
 use super::{ANN, SECRET, World};
-use crate::hold::at_noon;
-use crate::story::{REPOSITORY, Setup, until};
-use pullyard_domain::budget::Budget;
-use pullyard_domain::id::{IntegrationId, ProjectId, ReviewId};
+use crate::story::{REPOSITORY, Setup};
+use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Settings;
-use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::secret::SecretKind;
 use pullyard_local::Hints;
 use pullyard_protocol::hook::InstallHook;
 use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::secret::SetSecret;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 const EVENT: &str = "pull_request_review";
 
@@ -62,53 +58,5 @@ async fn hook_of_one_project_does_not_affect_another_project() {
     let said = world.send("other", "pull_request", &world.closed()).await.1;
     assert_eq!(said["code"], "event_ignored", "{said}");
     assert_eq!(world.revised().await.status, JobStatus::Pending);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn edit_of_a_review_is_stored_only_by_its_projects_hook() {
-    let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
-    world.by_hand("acme").await;
-    world.with_neighbour("other").await;
-    let said = world.send("acme", EVENT, &world.review(80, "submitted", "changes_requested")).await.1;
-    assert_eq!(said["code"], "accepted", "{said}");
-    let (store, integration) = (world.story.store().await, IntegrationId::new("gh1").unwrap());
-    let id = PullRequestId { integration, repository: world.repository, number: world.number };
-    for (hook, is_noted) in [("other", false), ("acme", true)] {
-        let said = world.send(hook, EVENT, &world.review(80, "edited", "changes_requested")).await.1;
-        assert_eq!(said["code"], "edited_review", "{said}");
-        let review = store.review(&id, &ReviewId::new("80").unwrap()).await.unwrap().unwrap();
-        assert_eq!(review.edited, is_noted, "{hook}");
-    }
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn revision_counts_in_the_budget_of_the_day_it_starts() {
-    let setup = Setup { hints: Hints::AreLost, ..Setup::default() };
-    let budget = Budget { jobs_per_day: Some(1), ..Budget::default() };
-    let settings = Settings { budget, ..setup.settings };
-    let world = World::of(Setup { settings, ..setup }).await;
-    let world = World { story: at_noon(world.story), ..world };
-    world.by_hand("acme").await;
-    let story = &world.story;
-    let used = async || story.api.budget(&story.project).await.unwrap().jobs;
-    let said = world.send("acme", EVENT, &world.review(80, "submitted", "changes_requested")).await.1;
-    assert_eq!((said["code"].as_str(), used().await), (Some("accepted"), 1), "{said}");
-
-    let other = world.number + 1;
-    world.link(other, "APP-2", "feature", &"b".repeat(40)).await;
-    let mut second = world.review(81, "submitted", "changes_requested");
-    second["pull_request"]["number"] = json!(other);
-    let said = world.send("acme", EVENT, &second).await.1;
-    assert_eq!(said["code"], "budget_exhausted", "{said}");
-    assert_eq!(world.revisions().await.len(), 1);
-    story.pass(Duration::from_secs(24 * 3_600)).await;
-    until("the review that waited gets its job", async || {
-        let jobs = world.revisions().await.len();
-        if jobs == 2 { Ok(()) } else { Err(format!("{jobs} jobs")) }
-    })
-    .await;
-    assert_eq!(used().await, 1, "counted on the next day");
     world.story.end().await;
 }

@@ -1,7 +1,6 @@
 //! Tests of recovery from missed webhooks while the forge fails or does not answer.
 
 use super::{ANN, SECRET, World, name};
-use crate::cli::User;
 use axum::http::header::{HeaderMap, HeaderValue, LINK};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository};
@@ -50,47 +49,6 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn review_on_an_unreadable_pr_is_found_by_the_next_round() {
-    let world = World::hooked().await;
-    let forge = world.story.local.forge();
-    let whole = world.recovered("acme").await;
-    assert_eq!((whole.pull_requests, whole.reviews, whole.problems), (1, 0, vec![]));
-    forge.order_delivery_fault(1, DeliveryFault::Forgotten);
-    world.asks().await;
-    // Longer than the tolerated difference between the clocks.
-    world.story.clock.advance(HOUR);
-    let reading = Calls { method: Some("GET".into()), path: format!("/pulls/{}", world.number) };
-    // A status that is not retried at once.
-    forge.order_fault(reading, 1, Fault::status(501));
-    let failed = world.recovered("acme").await;
-    assert_eq!((failed.pull_requests, failed.reviews, failed.problems.len()), (1, 0, 1), "{:?}", failed.problems);
-    let found = world.recovered("acme").await;
-    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
-    assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn review_reported_by_another_projects_hook_is_still_found() {
-    let world = World::hooked().await;
-    world.with_neighbour("other").await;
-    // A poll treats this refusal as final: the user can enable the setting and replay the delivery.
-    let store = world.story.store().await;
-    let mut other = store.project(&ProjectId::new("other").unwrap()).await.unwrap().unwrap();
-    other.settings.revise_on_review = false;
-    assert_eq!(store.put_project(&other).await.unwrap(), Write::Applied);
-    world.story.local.forge().order_delivery_fault(1, DeliveryFault::Forgotten);
-    let review = world.asks().await;
-    let told =
-        world.send("other", "pull_request_review", &world.review(review, "submitted", "changes_requested")).await;
-    assert_eq!(told.1["code"], "retrigger_disabled", "{}", told.1);
-    let found = world.recovered("acme").await;
-    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
-    assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn review_is_decided_once_its_authors_permission_is_known() {
     let world = World::hooked().await;
     let forge = world.story.local.forge();
@@ -108,23 +66,6 @@ async fn review_is_decided_once_its_authors_permission_is_known() {
     let found = world.recovered("acme").await;
     assert_eq!((found.reviews, found.problems), (1, vec![]));
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn unknown_permission_blocks_recovery_for_at_most_a_day() {
-    let world = World::hooked().await;
-    let forge = world.story.local.forge();
-    let asking = Calls { method: Some("GET".into()), path: "/collaborators/".into() };
-    forge.order_fault(asking, 10_000, Fault::status(404));
-    world.asks().await;
-    forge.deliveries_settled().await;
-    for (hours, problems) in [(23, 1), (2, 0)] {
-        world.story.clock.advance(HOUR * hours);
-        let found = world.recovered("acme").await;
-        assert_eq!((found.reviews, found.problems.len()), (0, problems), "{:?}", found.problems);
-    }
-    assert!(world.revisions().await.is_empty());
     world.story.end().await;
 }
 
@@ -186,12 +127,10 @@ impl World {
         integration
     }
 
-    /// Connects the far forge with an organisation hook, installed by hand, that has sent a ping. `others` are its
-    /// further projects.
-    async fn connect(&self, far: &Far, others: &[ProjectId]) {
+    /// Connects the far forge with an organisation hook, installed by hand, that has sent a ping.
+    async fn connect(&self, far: &Far) {
         let hook = InstallHook {
             integration: self.integrate(far).await,
-            others: others.to_vec(),
             repository: None,
             organisation: Some("acme".into()),
             ..self.wanted("far", true)
@@ -221,65 +160,10 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unreadable_hook_does_not_hide_others() {
-    let world = World::hooked().await;
-    world.by_hand("broken").await;
-    let broken = json!({
-        "TableName": "pullyard",
-        "Key": { "pk": { "S": "HOOK#broken" }, "sk": { "S": "HOOK" } },
-        "UpdateExpression": "SET #kind = :broken",
-        "ConditionExpression": "attribute_exists(pk)",
-        "ExpressionAttributeNames": { "#kind": "kind" },
-        "ExpressionAttributeValues": { ":broken": { "S": "broken" } },
-    });
-    world.story.dynamodb("UpdateItem", broken).await;
-    let page = world.story.api.hooks(None).await.unwrap();
-    let names: Vec<_> = page.hooks.iter().map(|hook| hook.name.as_str()).collect();
-    assert_eq!(names, ["acme"]);
-    let ran = User::of(&world.story).run(&["deliveries", "recover"]).await.ended(0, "");
-    assert!(ran.out.contains("acme: ") && !ran.out.contains("broken"), "{ran:?}");
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn unreadable_pull_request_does_not_block_others() {
-    let world = World::make().await;
-    let at = world.story.clock.now();
-    let far = Far::start(move |call: &str| {
-        let said = match call.strip_prefix("GET /repos/acme/far/pulls") {
-            Some("") => Value::from(vec![told(101, at), told(102, at)]),
-            Some("/102") => told(102, at),
-            _ => json!([]),
-        };
-        Some((200, said.to_string()))
-    })
-    .await;
-    world.connect(&far, &[]).await;
-    world.open_far(&world.story.project, 101..=102).await;
-    let broken = json!({
-        "TableName": "pullyard",
-        "Key": { "pk": { "S": format!("PR#far#{FAR_ID}#101") }, "sk": { "S": "PR" } },
-        "UpdateExpression": "SET #state = :broken",
-        "ConditionExpression": "attribute_exists(pk)",
-        "ExpressionAttributeNames": { "#state": "state" },
-        "ExpressionAttributeValues": { ":broken": { "S": "broken" } },
-    });
-    world.story.dynamodb("UpdateItem", broken).await;
-    let found = world.recovered("far").await;
-    assert_eq!((found.pull_requests, found.problems.len()), (2, 1), "{found:?}");
-    assert!(found.problems[0].contains(&format!("PR#far#{FAR_ID}#101")), "{found:?}");
-    assert_eq!(far.asked("/pulls/"), ["GET /repos/acme/far/pulls/102", "GET /repos/acme/far/pulls/102/reviews"]);
-    let (store, far) = (world.story.store().await, IntegrationId::new("far").unwrap());
-    let poll = store.poll(&world.story.project, &far, FAR_ID).await.unwrap().unwrap();
-    assert_eq!(poll.look.changed, [101], "it is compared again");
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn comment_on_an_unreachable_pr_is_answered_after_one_try() {
     let world = World::make().await;
     let far = Far::start(|_: &str| None).await;
-    world.connect(&far, &[]).await;
+    world.connect(&far).await;
     world.open_far(&world.story.project, 101..=101).await;
     let who = json!({ "id": ANN, "login": "ann", "type": "User" });
     let mut asked = world.comment(1, "/pullyard revise use tabs", &who);

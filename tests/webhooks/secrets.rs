@@ -6,54 +6,18 @@ use pullyard_domain::id::SecretName;
 use pullyard_domain::secret::SecretKind;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::secret::{RotateSecret, SetSecret};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 const WEEK: u64 = 7 * 86_400;
 
 impl World {
-    async fn loses(&self, secret: &str) {
-        let ask = async |operation: &str, asked: Value| -> Value {
-            let answer = reqwest::Client::new()
-                .post(&self.story.local.aws().endpoints().secretsmanager)
-                .header("x-amz-target", format!("secretsmanager.{operation}"))
-                .header("content-type", "application/x-amz-json-1.1")
-                .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20261120/us-east-1/secretsmanager/aws4_request, SignedHeaders=host, Signature=0")
-                .header("x-amz-date", "20261120T000000Z")
-                .body(asked.to_string())
-                .send()
-                .await
-                .unwrap();
-            answer.json().await.unwrap()
-        };
-        let listed = ask("ListSecrets", json!({ "MaxResults": 100 })).await;
-        let named = listed["SecretList"].as_array().unwrap().iter().filter_map(|one| one["Name"].as_str());
-        let found: Vec<_> = named.filter(|name| name.ends_with(&format!("/{secret}"))).collect();
-        let [name] = found[..] else { panic!("{found:?}") };
-        assert_eq!(ask("DeleteSecret", json!({ "SecretId": name })).await["Name"], name);
-    }
-
     /// The status of a delivery that is signed with this value.
     async fn signed_by(&self, value: &str) -> u16 {
         let star = json!({ "action": "created", "repository": { "id": self.repository, "full_name": REPOSITORY } });
         let body = star.to_string().into_bytes();
         self.send_as("acme", "star", "g", &signed(value, &body), body).await.0
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn unsigned_delivery_gets_401_when_the_secret_is_deleted() {
-    let world = World::make().await;
-    let secret = world.by_hand("acme").await.secret;
-    world.loses(secret.as_str()).await;
-    let body = || b"{}".to_vec();
-    for unsigned in ["", "sha256=12"] {
-        let (status, said) = world.send_as("acme", "star", "g", unsigned, body()).await;
-        assert_eq!((status, &said["code"]), (401, &json!("signature_missing")), "{said}");
-    }
-    let (status, said) = world.send_as("acme", "star", "g", &signed("a guess", &body()), body()).await;
-    assert_eq!((status, &said["code"]), (503, &json!("unavailable")), "a deleted secret can be restored: {said}");
-    world.story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
