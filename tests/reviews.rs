@@ -1,7 +1,6 @@
 //! Tests revisions end to end: signed webhooks of the demo forge, the functions, and the runner as a task.
 
 mod agents;
-mod alone;
 mod answered;
 mod comments;
 mod desk;

@@ -1,13 +1,11 @@
-//! Tests which agent works on a revision, and in which repository; the test acts as the runner.
+//! Tests which agent works on a revision; the test acts as the runner.
 
 use super::desk::{Begin, Desk};
 use crate::story::{Task, failed};
 use pullyard_domain::agent::Agent;
-use pullyard_domain::id::{JobId, RepositoryName};
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobKind;
-use pullyard_domain::project::Repository;
 use pullyard_protocol::client::AttemptClient;
-use pullyard_store::Write;
 
 impl Desk {
     /// Claims the revision and verifies that its assignment names Codex and the project's model.
@@ -44,26 +42,5 @@ async fn revision_uses_the_projects_agent_and_its_retry_keeps_it() {
         .await;
     let again = desk.story.api.retry_job(&job.id, None).await.unwrap().job.unwrap();
     desk.claimed(&again, "c2").await;
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn retried_revision_uses_the_repositorys_new_name_and_url() {
-    let desk = Desk::begin(Begin { task: || Task::Waiting, ..Begin::default() }).await;
-    desk.ask("Not yet.", &[]).await;
-    let job = desk.revision().await;
-    let (first, client) = desk.story.claim(&job.id, "c1").await.unwrap();
-    client.finish(&failed("f1")).await.unwrap();
-    desk.shown().await;
-    let store = desk.story.store().await;
-    let before = store.repositories(&desk.story.project).await.unwrap().remove(0);
-    let (name, clone_url) = (RepositoryName::new("acme/shop").unwrap(), format!("{}-by-now", before.clone_url));
-    let after = Repository { name, clone_url, ..before.clone() };
-    assert_eq!(store.rename_repository(&before, &after).await.unwrap(), Write::Applied);
-    let again = desk.story.api.retry_job(&job.id, None).await.unwrap().job.unwrap();
-    let (second, _) = desk.story.claim(&again, "c2").await.unwrap();
-    assert_eq!((first.repository.name, first.repository.clone_url), (before.name, before.clone_url));
-    assert_eq!((second.repository.name, second.repository.clone_url), (after.name, after.clone_url));
-    assert_eq!((second.kind, second.agent.capability), (JobKind::Revise, first.agent.capability));
     desk.end().await;
 }

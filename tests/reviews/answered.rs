@@ -3,7 +3,6 @@
 use super::desk::{ANN, Desk};
 use crate::story::{REPOSITORY, REVIEW};
 use pullyard_domain::job::JobStatus;
-use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn review_yields_one_commit_thread_replies_and_a_rerequest() {
@@ -36,25 +35,6 @@ async fn review_yields_one_commit_thread_replies_and_a_rerequest() {
     assert_eq!(desk.shown().await.status, REVIEW);
     let entry = desk.entry(review).await;
     assert_eq!((entry.code.as_str(), entry.job.as_ref()), ("accepted", Some(&job.id)));
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn replies_and_rerequest_are_sent_once_after_forge_errors() {
-    let desk = Desk::linked().await;
-    for (path, fault) in [
-        ("/graphql", Fault::status(500)),
-        ("/graphql", Fault::HangUpAfter),
-        ("/requested_reviewers", Fault::status(502)),
-        ("/requested_reviewers", Fault::HangUpAfter),
-    ] {
-        let calls = Calls { method: Some("POST".into()), path: path.into() };
-        desk.story.local.forge().order_fault(calls, 1, fault);
-    }
-    desk.ask("Not yet.", &[("change.txt", 1, "This."), ("change.txt", 2, "And this.")]).await;
-    let job = desk.revision().await;
-    desk.completed(&job.id).await;
-    desk.is_answered_once(&[&job.id], 2).await;
     desk.end().await;
 }
 

@@ -41,15 +41,6 @@ impl Desk {
         self.story.store().await.pull_request(&id).await.unwrap().unwrap()
     }
 
-    /// Waits until the id of our comment is stored and all updates are posted.
-    async fn nothing_is_left_to_say(&self) {
-        until("nothing is left to say", async || {
-            let linked = self.stored().await;
-            if linked.comment.is_some() && !linked.is_note_outdated() { Ok(()) } else { Err(format!("{linked:?}")) }
-        })
-        .await
-    }
-
     async fn forget_comment(&self) {
         self.story.local.forge().deliveries_settled().await;
         self.story.quiet().await;
@@ -83,21 +74,6 @@ async fn without_status_permission_one_comment_is_updated() {
     desk.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn deleted_comment_is_posted_again() {
-    let (desk, job) = revising().await;
-    let works = format!("Job {} works on the requested changes.", job.id.short());
-    desk.commented(&[works.as_str()]).await;
-    let calls = Calls { method: Some("PATCH".into()), path: "/issues/comments/".into() };
-    desk.story.local.forge().order_fault(calls, 1, Fault::status(404));
-    desk.go();
-    desk.completed(&job.id).await;
-    desk.commented(&[works.as_str(), "revised"]).await;
-    desk.ask("Second.", &[]).await;
-    desk.commented(&[works.as_str(), WAITS]).await;
-    desk.end().await;
-}
-
 /// Any user may copy our mark. Without our own user name, such a comment looks like ours.
 #[tokio::test(flavor = "multi_thread")]
 async fn new_comment_is_posted_if_the_marked_one_is_read_only() {
@@ -110,21 +86,5 @@ async fn new_comment_is_posted_if_the_marked_one_is_read_only() {
     desk.may_not_change_a_comment();
     desk.ask("Second.", &[]).await;
     desk.commented(&[revised.as_str(), WAITS]).await;
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn known_comment_is_used_again_after_a_refused_edit() {
-    let (desk, job) = revising().await;
-    let works = format!("Job {} works on the requested changes.", job.id.short());
-    desk.commented(&[works.as_str()]).await;
-    desk.nothing_is_left_to_say().await;
-    desk.may_not_change_a_comment();
-    desk.go();
-    desk.completed(&job.id).await;
-    desk.nothing_is_left_to_say().await;
-    desk.commented(&[works.as_str()]).await;
-    desk.ask("Second.", &[]).await;
-    desk.commented(&[WAITS]).await;
     desk.end().await;
 }

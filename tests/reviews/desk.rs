@@ -4,7 +4,7 @@ use crate::story::{Between, REPOSITORY, Setup, Story, TODO, Task, Tasks, until};
 use pullyard_domain::id::{HookName, IntegrationId, JobId, RepositoryName, TicketKey};
 use pullyard_domain::job::{JobKind, JobStatus};
 use pullyard_domain::project::Settings;
-use pullyard_local::{AccountKind, Hints, Remark, Role, User};
+use pullyard_local::{AccountKind, Remark, Role, User};
 use pullyard_protocol::delivery::Delivery;
 use pullyard_protocol::hook::InstallHook;
 use pullyard_protocol::job::Job;
@@ -31,7 +31,6 @@ pub(super) struct Desk {
 }
 
 pub(super) struct Begin {
-    pub(super) hints: Hints,
     pub(super) hook: bool,
     pub(super) settings: fn(&mut Settings),
     pub(super) task: fn() -> Task,
@@ -40,7 +39,7 @@ pub(super) struct Begin {
 
 impl Default for Begin {
     fn default() -> Self {
-        Self { hints: Hints::Arrive, hook: true, settings: |_| {}, task: || Task::Runner, between: None }
+        Self { hook: true, settings: |_| {}, task: || Task::Runner, between: None }
     }
 }
 
@@ -74,8 +73,8 @@ impl Desk {
         let mut settings = Settings { revise_on_review: true, ..Setup::default().settings };
         (begin.settings)(&mut settings);
         let before_dynamodb = begin.between.clone();
-        let (task, hints) = ((begin.task)(), begin.hints);
-        let story = Story::with(Setup { task, settings, hints, before_dynamodb, ..Setup::default() }).await;
+        let task = (begin.task)();
+        let story = Story::with(Setup { task, settings, before_dynamodb, ..Setup::default() }).await;
         let forge = story.local.forge();
         let ann = User { login: ANN.into(), id: 9_007_199_254_740_997, token: ANNS_TOKEN.into() };
         forge.add_user(ann, AccountKind::User).await.unwrap();

@@ -1,9 +1,8 @@
 //! Tests that a review dismissed before it was read is ignored.
 
-use super::desk::{Begin, Desk};
+use super::desk::Desk;
 use pullyard_domain::job::JobStatus;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
-use pullyard_local::Hints;
 use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
@@ -42,26 +41,6 @@ async fn dismissing_all_reviews_cancels_the_job_and_frees_the_hour() {
     let next = desk.nth_revision(2).await;
     let prompt = desk.prompt(&next.id).await;
     assert!(prompt.contains("But this.") && !prompt.contains("Not yet."), "{prompt}");
-    desk.completed(&next.id).await;
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn dismissed_review_is_left_out_of_the_prompt() {
-    let desk = Desk::begin(Begin { hints: Hints::Arrive, ..Begin::default() }).await;
-    desk.wait();
-    desk.ask("First.", &[]).await;
-    let first = desk.revision().await;
-    desk.prompt(&first.id).await;
-    let dropped = desk.ask("Dropped.", &[("change.txt", 1, "Dropped, too.")]).await;
-    desk.ask("Kept.", &[("change.txt", 2, "Kept, too.")]).await;
-    desk.dismiss(dropped).await;
-    desk.go();
-    desk.completed(&first.id).await;
-    desk.story.pass(super::desk::HOUR).await;
-    let next = desk.nth_revision(2).await;
-    let prompt = desk.prompt(&next.id).await;
-    assert!(prompt.contains("Kept, too.") && !prompt.contains("Dropped"), "{prompt}");
     desk.completed(&next.id).await;
     desk.end().await;
 }

@@ -6,8 +6,6 @@ use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobKind, JobStatus};
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
-use pullyard_protocol::job::CancelJob;
-use serde_json::json;
 
 impl Desk {
     /// A revision that failed while a second review waited: the job and the id of that review.
@@ -81,22 +79,6 @@ async fn next_job_of_the_ticket_receives_the_refused_reviews() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn next_job_omits_refused_reviews_of_a_closed_pull_request() {
-    let (desk, _, waits) = Desk::failed().await;
-    desk.go();
-    desk.shown().await;
-    desk.set("closed").await;
-    let decision = desk.story.tell("drag", KEY, TRIGGER, 10).await;
-    let job = desk.completed(&decision.job.unwrap()).await;
-    let prompt = desk.prompt(&job.id).await;
-    assert!(prompt.contains("About APP-1") && !prompt.contains("Second."), "{prompt}");
-    assert_eq!((job.kind, desk.frozen(&job.id).await.review), (JobKind::Implement, None));
-    assert_ne!(job.result.unwrap().number, desk.number, "the closed pull request is not reused");
-    assert_eq!(desk.entry(waits).await.job, None);
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn next_job_starts_without_reviews_the_forge_never_returns() {
     let (desk, _, waits) = Desk::failed().await;
     desk.go();
@@ -127,140 +109,5 @@ async fn next_job_starts_without_reviews_the_forge_never_returns() {
     let told = desk.frozen(&next.id).await.prompt();
     assert!(told.contains("Second.") && told.contains("The second line."), "{told}");
     assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&next.id));
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_coalescing_unread_refused_reviews_stay_refused() {
-    let (desk, _, waits) = Desk::failed().await;
-    desk.story.settings(|settings| settings.coalesce = false).await;
-    desk.go();
-    desk.shown().await;
-    // A 404 is permanent, so the read is not retried.
-    let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", desk.number) };
-    desk.story.local.forge().order_fault(calls, 10_000, Fault::status(404));
-    let job = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
-    desk.completed(&job).await;
-    assert_eq!(desk.frozen(&job).await.review, None);
-    let entry = desk.entry(waits).await;
-    assert_eq!((entry.code.as_str(), &entry.job), ("previous_job_not_completed", &None), "{}", entry.sentence);
-    desk.story.local.forge().forget_faults();
-    let answer = desk.story.api.revise(&desk.revise("Now, please."), None).await.unwrap();
-    let revision = answer.job.unwrap();
-    desk.completed(&revision).await;
-    assert!(desk.frozen(&revision).await.prompt().contains("Second."));
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn reviews_are_given_to_the_retry_and_to_no_later_job() {
-    let (desk, _, waits) = Desk::failed().await;
-    desk.shown().await;
-    let first = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
-    assert_eq!(desk.story.ended(&first).await.status, JobStatus::Failed);
-    assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&first));
-    desk.story.quiet().await;
-    desk.shown().await;
-    desk.go();
-    let answer = desk.story.api.retry_job(&first, None).await.unwrap();
-    assert_eq!(answer.verdict, Verdict::Accepted, "{}", answer.sentence);
-    let again = desk.completed(&answer.job.unwrap()).await;
-    assert_eq!((again.kind, again.result.unwrap().number), (JobKind::Implement, desk.number));
-    let told = desk.frozen(&again.id).await.prompt();
-    for words in ["First.", "The first line.", "Second.", "The second line."] {
-        assert_eq!(told.matches(words).count(), 1, "{words}: {told}");
-    }
-    let last = desk.story.tell("drag-2", KEY, TRIGGER, 20).await.job.unwrap();
-    desk.completed(&last).await;
-    assert_eq!(desk.frozen(&last).await.review, None, "the reviews were answered");
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn next_job_receives_reviews_of_a_job_cancelled_unread() {
-    let (desk, _, waits) = Desk::failed().await;
-    desk.go();
-    desk.shown().await;
-    let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", desk.number) };
-    desk.story.local.forge().order_fault(calls, 10_000, Fault::status(500));
-    let job = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
-    desk.story.quiet().await;
-    assert_eq!(desk.story.api.job(&job).await.unwrap().status, JobStatus::Pending);
-    desk.story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
-    assert_eq!(desk.story.ended(&job).await.status, JobStatus::Cancelled);
-    let entry = desk.entry(waits).await;
-    assert_eq!((entry.code.as_str(), &entry.job), ("previous_job_not_completed", &None), "{}", entry.sentence);
-    desk.story.local.forge().forget_faults();
-    desk.shown().await;
-    let next = desk.story.tell("drag-2", KEY, TRIGGER, 20).await.job.unwrap();
-    desk.completed(&next).await;
-    let told = desk.frozen(&next).await.prompt();
-    assert!(told.contains("Second.") && told.contains("The second line."), "{told}");
-    assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&next));
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn message_of_failed_request_reaches_next_job_and_retry_once() {
-    let desk = Desk::linked().await;
-    desk.fail();
-    let asked = desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap().job.unwrap();
-    assert_eq!(desk.story.ended(&asked).await.status, JobStatus::Failed);
-    desk.story.quiet().await;
-    desk.shown().await;
-    let next = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
-    assert_eq!(desk.story.ended(&next).await.status, JobStatus::Failed);
-    desk.story.quiet().await;
-    desk.shown().await;
-    desk.go();
-    let again = desk.story.api.retry_job(&next, None).await.unwrap().job.unwrap();
-    desk.completed(&again).await;
-    for job in [&next, &again] {
-        let told = desk.frozen(job).await.prompt();
-        assert_eq!(told.matches("Use tabs.").count(), 1, "{told}");
-    }
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn unreadable_old_job_does_not_block_a_new_job() {
-    let (desk, _, waits) = Desk::failed().await;
-    desk.go();
-    desk.shown().await;
-    let old = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
-    desk.completed(&old).await;
-    assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&old));
-    desk.story.quiet().await;
-    let broken = json!({
-        "TableName": "pullyard",
-        "Key": { "pk": { "S": format!("JOB#{old}") }, "sk": { "S": "JOB" } },
-        "UpdateExpression": "SET #status = :status",
-        "ExpressionAttributeNames": { "#status": "status" },
-        "ExpressionAttributeValues": { ":status": { "S": "dancing" } },
-    });
-    desk.story.dynamodb("UpdateItem", broken).await;
-    let next = desk.story.tell("drag-2", KEY, TRIGGER, 20).await.job.unwrap();
-    desk.completed(&next).await;
-    assert_eq!(desk.frozen(&next).await.review, None);
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn request_includes_decided_reviews_if_permissions_are_unknown() {
-    let (desk, failed, waits) = Desk::failed().await;
-    desk.go();
-    desk.shown().await;
-    // Ann's cached permission expires after ten minutes.
-    desk.story.pass(HOUR).await;
-    let calls = Calls { method: Some("GET".into()), path: "/collaborators/".into() };
-    desk.story.local.forge().order_fault(calls, 10_000, Fault::status(500));
-    let job = desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap().job.unwrap();
-    desk.completed(&job).await;
-    let told = desk.frozen(&job).await.prompt();
-    for words in ["Use tabs.", "First.", "The first line.", "Second.", "The second line."] {
-        assert_eq!(told.matches(words).count(), 1, "{words}: {told}");
-    }
-    assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&job));
-    assert_ne!(job, failed);
     desk.end().await;
 }

@@ -1,12 +1,11 @@
 //! Tests forge failures while a review is read: the job waits and retries for up to a day.
 
-use super::desk::{Begin, Desk, HOUR};
-use crate::story::{TODO, until};
+use super::desk::{Desk, HOUR};
+use crate::story::TODO;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{JobKind, JobStatus};
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::time::Timestamp;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
-use serde_json::json;
 use std::time::Duration;
 
 impl Desk {
@@ -28,21 +27,6 @@ impl Desk {
         self.story.local.forge().order_fault(calls, times, fault);
         let answer = self.story.api.revise(&self.revise("Use tabs."), None).await.unwrap();
         (review, answer.job.unwrap())
-    }
-
-    /// Calls Secrets Manager on the secret of our forge token.
-    async fn secrets(&self, operation: &str) {
-        let answer = reqwest::Client::new()
-            .post(&self.story.local.aws().endpoints().secretsmanager)
-            .header("x-amz-target", format!("secretsmanager.{operation}"))
-            .header("content-type", "application/x-amz-json-1.1")
-            .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20261120/us-east-1/secretsmanager/aws4_request, SignedHeaders=host, Signature=0")
-            .header("x-amz-date", "20261120T000000Z")
-            .body(json!({ "SecretId": self.story.local.forge_secret() }).to_string())
-            .send()
-            .await
-            .unwrap();
-        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
 
     /// Verifies that the job is Pending with this wait code. Returns its creation time.
@@ -89,32 +73,6 @@ async fn retry_after_of_years_is_capped_at_an_hour() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn review_reads_are_retried_after_errors_and_hang_ups() {
-    let desk = Desk::linked().await;
-    let job = {
-        // The client does not retry a 501 at once.
-        desk.order(1, Fault::status(501));
-        desk.ask("Not yet.", &[]).await;
-        desk.revision().await
-    };
-    let mut passed = Duration::ZERO;
-    for fault in [Fault::HangUpBefore, Fault::HangUpAfter, Fault::status(500), Fault::used_up(0)] {
-        desk.waits(&job.id, "context_fetch").await;
-        // One list read may call the forge twice, so order more faults than calls.
-        desk.story.local.forge().forget_faults();
-        desk.order(50, fault);
-        passed += Duration::from_secs(240);
-        desk.story.pass(Duration::from_secs(240)).await;
-    }
-    desk.story.quiet().await;
-    desk.story.local.forge().forget_faults();
-    desk.story.pass(HOUR).await;
-    desk.completed(&job.id).await;
-    desk.is_answered_once(&[&job.id], 0).await;
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn review_unreadable_for_a_day_fails_only_its_job() {
     let desk = Desk::linked().await;
     desk.order(10_000, Fault::status(503));
@@ -137,45 +95,6 @@ async fn review_unreadable_for_a_day_fails_only_its_job() {
     let next = desk.nth_revision(2).await;
     desk.completed(&next.id).await;
     assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&next.id));
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn retry_of_a_revision_with_an_unread_review_reads_it() {
-    let desk = Desk::linked().await;
-    // A conflicting write of the end leads to another read, so order more than one fault.
-    desk.order(100, Fault::status(404));
-    desk.ask("Not yet.", &[]).await;
-    let job = desk.story.ended(&desk.revision().await.id).await;
-    assert_eq!(job.failure.unwrap().code, "context_unavailable");
-    desk.story.local.forge().forget_faults();
-    let answer = desk.story.api.retry_job(&job.id, None).await.unwrap();
-    let again = desk.completed(&answer.job.unwrap()).await;
-    assert_eq!((again.kind, again.retry_of.as_ref()), (JobKind::Revise, Some(&job.id)));
-    let prompt = desk.prompt(&again.id).await;
-    assert!(prompt.contains("Not yet."), "{prompt}");
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn job_waits_until_the_forge_token_is_restored() {
-    let desk = Desk::begin(Begin { hook: false, ..Begin::default() }).await;
-    desk.wait();
-    desk.secrets("DeleteSecret").await;
-    // The caller caches the token for a minute; the function that reads reviews never loaded it.
-    let answer = desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap();
-    let job = answer.job.unwrap();
-    // Reports to the pull request fail and repeat too, so the queue does not become empty.
-    until("it was tried in vain", async || {
-        let waits = desk.story.api.job(&job).await.unwrap().waits.unwrap();
-        if waits.facts["n"] == 2 { Ok(()) } else { Err(format!("{waits:?}")) }
-    })
-    .await;
-    desk.secrets("RestoreSecret").await;
-    desk.story.pass(HOUR).await;
-    desk.prompt(&job).await;
-    desk.go();
-    desk.completed(&job).await;
     desk.end().await;
 }
 

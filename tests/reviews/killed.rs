@@ -1,12 +1,11 @@
 //! Tests restarts of the system during a revision: each revision still happens exactly once.
 
 use super::desk::{Begin, Desk};
-use crate::story::{REPOSITORY, Tasks, until};
+use crate::story::{Tasks, until};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::OfflinePolicy;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
-use pullyard_local::Hints;
 
 const REMARKS: [(&str, u64, &str); 2] = [("change.txt", 1, "The first."), ("change.txt", 2, "The second.")];
 
@@ -40,52 +39,12 @@ impl Desk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn revision_completes_once_after_a_kill_at_acceptance() {
-    let desk = Desk::begin(Begin { hints: Hints::AreLost, ..Begin::default() }).await;
-    desk.ask("Not yet.", &REMARKS).await;
-    let job = desk.revision().await;
-    assert_eq!(job.status, JobStatus::Pending);
-    let desk = desk.begun_again(Tasks::Die).await;
-    desk.is_done_once(&job.id).await;
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn revision_completes_once_after_a_kill_during_the_read() {
-    let desk = Desk::linked().await;
-    // The review's text is returned and its comments never are, so reading stays incomplete.
-    desk.fault("GET", "/comments", 1_000, Fault::HangUpAfter);
-    desk.ask("Not yet.", &REMARKS).await;
-    let job = desk.revision().await;
-    let desk = desk.begun_again(Tasks::Die).await;
-    desk.is_done_once(&job.id).await;
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn revision_completes_once_after_a_kill_before_the_replies() {
     let desk = Desk::begin(requeueing()).await;
     desk.fault("POST", "/graphql", 1, Fault::too_many(60));
     desk.ask("Not yet.", &REMARKS).await;
     let job = desk.revision().await;
     desk.pushed(&job.id).await;
-    let desk = desk.begun_again(Tasks::Die).await;
-    desk.is_done_once(&job.id).await;
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn revision_completes_once_after_a_kill_before_the_finish() {
-    let desk = Desk::begin(requeueing()).await;
-    desk.fault("POST", "/requested_reviewers", 1, Fault::too_many(60));
-    desk.ask("Not yet.", &REMARKS).await;
-    let job = desk.revision().await;
-    until("the threads are answered", async || {
-        let seen = desk.story.local.forge().look(REPOSITORY, desk.number).await.unwrap().unwrap();
-        let answers = seen.comments.iter().filter(|(author, _)| author == "pullyard-bot").count();
-        if answers == REMARKS.len() { Ok(()) } else { Err(format!("{answers} answers")) }
-    })
-    .await;
     let desk = desk.begun_again(Tasks::Die).await;
     desk.is_done_once(&job.id).await;
     desk.end().await;
@@ -102,37 +61,5 @@ async fn task_survives_a_restart_after_the_push_and_completes() {
     let ended = desk.story.ended(&job.id).await;
     assert_eq!((ended.status, ended.attempt), (JobStatus::Completed, 1), "{ended:?}");
     desk.is_done_once(&job.id).await;
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn pushed_commit_is_adopted_where_jobs_are_not_requeued() {
-    let desk = Desk::linked().await;
-    desk.fault("POST", "/graphql", 1, Fault::too_many(60));
-    desk.ask("Not yet.", &REMARKS).await;
-    let job = desk.revision().await;
-    desk.pushed(&job.id).await;
-    let desk = desk.begun_again(Tasks::Die).await;
-    let adopted = desk.swept_until_ended(&job.id).await;
-    assert_eq!((adopted.status, adopted.attempt), (JobStatus::Completed, 2), "{adopted:?}");
-    desk.is_done_once(&job.id).await;
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn retry_completes_a_revision_killed_while_executing() {
-    let desk = Desk::linked().await;
-    desk.wait();
-    desk.ask("Not yet.", &REMARKS).await;
-    let job = desk.revision().await;
-    desk.prompt(&job.id).await;
-    let desk = desk.begun_again(Tasks::Die).await;
-    let failed = desk.swept_until_ended(&job.id).await;
-    assert_eq!(failed.status, JobStatus::Failed, "{failed:?}");
-    desk.go();
-    desk.shown().await;
-    let answer = desk.story.api.retry_job(&job.id, None).await.unwrap();
-    let again = desk.swept_until_ended(&answer.job.unwrap()).await;
-    assert_eq!(again.status, JobStatus::Completed, "{again:?}");
     desk.end().await;
 }

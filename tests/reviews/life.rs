@@ -2,14 +2,11 @@
 
 use super::desk::{ANN, Begin, Desk, HOUR, KEY};
 use crate::cli::User;
-use crate::story::{REPOSITORY, TODO, is};
+use crate::story::{REPOSITORY, TODO};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_fake_forge::{Calls, Fault, TestForge as _};
-use pullyard_local::Hints;
-use reqwest::Method;
-use serde_json::Value;
 use std::time::Duration;
 
 impl Desk {
@@ -28,25 +25,6 @@ impl Desk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn closing_a_pr_cancels_its_job_before_the_review_is_read() {
-    let desk = Desk::linked().await;
-    let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", desk.number) };
-    desk.story.local.forge().order_fault(calls, 100, Fault::status(500));
-    desk.ask("Not yet.", &[]).await;
-    let job = desk.revision().await;
-    assert_eq!(job.status, JobStatus::Pending);
-    desk.set("closed").await;
-    desk.is_called_off(&job.id, "closed").await;
-    desk.told("error", "Cancelled because").await;
-    desk.story.local.forge().forget_faults();
-    desk.set("open").await;
-    desk.ask("And now?", &[]).await;
-    let next = desk.nth_revision(2).await;
-    desk.completed(&next.id).await;
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn unreported_close_is_detected_when_the_review_is_read() {
     let desk = Desk::begin(Begin { hook: false, ..Begin::default() }).await;
     let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews", desk.number) };
@@ -58,21 +36,6 @@ async fn unreported_close_is_detected_when_the_review_is_read() {
     desk.story.quiet().await;
     desk.set("closed").await;
     desk.story.pass(Duration::from_secs(60)).await;
-    desk.is_called_off(&job.id, "closed").await;
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn closing_a_pr_cancels_a_job_that_waits_for_a_runner() {
-    let desk = Desk::begin(Begin {
-        settings: |settings| settings.compute = pullyard_domain::project::Compute::Runners,
-        ..Begin::default()
-    })
-    .await;
-    desk.ask("Not yet.", &[]).await;
-    let job = desk.revision().await;
-    desk.story.job_until(&job.id, is(JobStatus::Ready)).await;
-    desk.set("closed").await;
     desk.is_called_off(&job.id, "closed").await;
     desk.end().await;
 }
@@ -103,21 +66,6 @@ async fn closing_a_pr_stops_the_agent_and_refuses_waiting_reviews() {
     let prompt = desk.prompt(&next.id).await;
     assert!(prompt.contains("Fourth."), "{prompt}");
     desk.completed(&next.id).await;
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn why_reports_waiting_reviews_only_if_there_are_any() {
-    let desk = Desk::linked().await;
-    desk.ask("First.", &[]).await;
-    let job = desk.revision().await;
-    desk.completed(&job.id).await;
-    let (why, label) = (desk.why().await, format!("{REPOSITORY}#{}", desk.number));
-    assert_eq!(why.held_until, None);
-    assert!(why.sentence.starts_with(&format!("No reviews are waiting. {label} was revised ")), "{}", why.sentence);
-    assert_eq!(why.help, format!("To start one at once: `pullyard revise {label}`."));
-    desk.ask("Second.", &[]).await;
-    desk.why_says("are waiting; one job for all of them may start in").await;
     desk.end().await;
 }
 
@@ -189,61 +137,5 @@ async fn users_commit_during_a_revision_becomes_the_parent() {
     let head = job.result.unwrap().head;
     assert_eq!(desk.story.git(&["rev-parse", &format!("{head}^")]).await, theirs, "the user's commit is our parent");
     desk.told("success", "revised").await;
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn branch_deleted_during_a_revision_is_not_recreated() {
-    let desk = Desk::linked().await;
-    desk.wait();
-    desk.ask("Not yet.", &[]).await;
-    let job = desk.revision().await;
-    desk.prompt(&job.id).await;
-    // GitHub closes a pull request when its branch is deleted.
-    desk.story.git(&["update-ref", "-d", "refs/heads/feature"]).await;
-    desk.go();
-    let job = desk.story.ended(&job.id).await;
-    assert_ne!(job.status, JobStatus::Completed, "{job:?}");
-    let failure = job.failure.unwrap();
-    assert_eq!(failure.code, "branch_deleted", "{}", failure.sentence);
-    let branches = desk.story.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads/feature"]).await;
-    assert_eq!(branches, "");
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn repository_renamed_during_a_revision_uses_its_new_name() {
-    let desk = Desk::linked().await;
-    desk.wait();
-    desk.ask("First.", &[("change.txt", 1, "This.")]).await;
-    let job = desk.revision().await;
-    desk.prompt(&job.id).await;
-    let waits = desk.ask("Second.", &[]).await;
-    let forge = desk.story.local.forge();
-    forge.rename_repository(REPOSITORY, "acme/renamed", "pullyard-bot").await.unwrap();
-    forge.deliveries_settled().await;
-    desk.go();
-    desk.completed(&job.id).await;
-    let seen = forge.look("acme/renamed", desk.number).await.unwrap().unwrap();
-    assert_eq!(seen.comments.iter().filter(|(author, _)| author != ANN).count(), 1);
-    desk.story.pass(HOUR).await;
-    let next = desk.nth_revision(2).await;
-    let prompt = desk.prompt(&next.id).await;
-    assert!(prompt.contains("Second.") && prompt.contains("acme/renamed"), "{prompt}");
-    desk.completed(&next.id).await;
-    assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&next.id));
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn close_without_hints_is_settled_by_the_sweeper() {
-    let desk = Desk::begin(Begin { hints: Hints::AreLost, ..Begin::default() }).await;
-    let review = desk.ask("Not yet.", &[]).await;
-    let job = desk.revision().await;
-    desk.set("closed").await;
-    desk.is_called_off(&job.id, "closed").await;
-    assert_eq!(desk.entry(review).await.job.as_ref(), Some(&job.id));
-    let listed = desk.forge(Method::GET, "/reviews", Value::Null).await;
-    assert_eq!(listed.as_array().unwrap().len(), 1);
     desk.end().await;
 }

@@ -48,31 +48,6 @@ async fn requested_revision_passes_guards_and_adds_refused_reviews() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deferred_request_includes_reviews_of_cancelled_revision() {
-    let desk = Desk::linked().await;
-    desk.wait();
-    let first = desk.ask("First.", &[]).await;
-    let revision = desk.revision().await;
-    desk.prompt(&revision.id).await;
-    let second = desk.ask("Second.", &[]).await;
-    desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap();
-    desk.story.api.cancel_job(&revision.id, &CancelJob::default()).await.unwrap();
-    assert_eq!(desk.story.ended(&revision.id).await.status, JobStatus::Cancelled);
-    // This revision is the last chance for the cancelled revision's reviews.
-    let job = desk.nth_revision(2).await;
-    let prompt = desk.prompt(&job.id).await;
-    for words in ["Use tabs.", "First.", "Second."] {
-        assert_eq!(prompt.matches(words).count(), 1, "{words}: {prompt}");
-    }
-    desk.go();
-    desk.completed(&job.id).await;
-    for (review, job) in [(first, &revision.id), (second, &job.id)] {
-        assert_eq!(desk.entry(review).await.job.as_ref(), Some(job));
-    }
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn request_after_a_failed_request_repeats_its_inputs_once() {
     let desk = Desk::linked().await;
     desk.wait();
@@ -102,20 +77,6 @@ async fn request_after_a_failed_request_repeats_its_inputs_once() {
     desk.completed(&last).await;
     let told = desk.frozen(&last).await.prompt();
     assert!(told.contains("Once more.") && !told.contains("Use tabs.") && !told.contains("Second."), "{told}");
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn unlinked_pull_request_starts_nothing_until_relinked() {
-    let desk = Desk::linked().await;
-    desk.story.api.unlink(&desk.which()).await.unwrap();
-    let before = desk.ask("Before.", &[]).await;
-    assert_eq!(desk.entry(before).await.code, "no_linked_ticket");
-    desk.link(desk.number, KEY).await;
-    let after = desk.ask("After.", &[]).await;
-    let job = desk.revision().await;
-    assert_eq!(desk.entry(after).await.job.as_ref(), Some(&job.id));
-    desk.completed(&job.id).await;
     desk.end().await;
 }
 

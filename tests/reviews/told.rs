@@ -1,13 +1,11 @@
 //! Tests duplicate and lost reports of a review: two webhooks, polling, redelivery and loss lead to one job.
 
-use super::desk::{Begin, Desk, HOUR, KEY, repository};
-use crate::story::{Task, Tasks, begin_all, failed};
+use super::desk::{Desk, HOUR, KEY, repository};
+use crate::story::Tasks;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::HookName;
 use pullyard_fake_forge::{DeliveryFault, TestForge as _};
-use pullyard_protocol::attempt::Phase;
 use pullyard_protocol::hook::{RecoverHook, SetIngress};
-use pullyard_protocol::job::CancelJob;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,37 +96,4 @@ async fn review_before_linking_is_found_by_polling() {
     look().await;
     assert_eq!(desk.revisions().await.len(), 1);
     desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn status_mentions_a_possible_push_after_failure_or_cancel() {
-    for is_cancelled in [true, false] {
-        let desk = Desk::begin(Begin { task: || Task::Waiting, ..Begin::default() }).await;
-        desk.ask("Not yet.", &[("change.txt", 1, "This.")]).await;
-        let job = desk.revision().await.id;
-        let task = desk.story.task_of(&job, 1).await;
-        let (_, client) = desk.story.claim(&job, "c1").await.unwrap();
-        begin_all(&client, Phase::Syncing).await;
-        let (state, words) = match is_cancelled {
-            true => {
-                desk.story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
-                desk.story.pass(Duration::from_secs(121)).await;
-                ("error", "An earlier attempt may have pushed.")
-            }
-            false => {
-                desk.story.kill(&task).await;
-                desk.story.task_stopped(&task).await;
-                desk.story.died(&job).await;
-                desk.story.pass(Duration::from_secs(121)).await;
-                desk.story.task_of(&job, 2).await;
-                let (assignment, second) = desk.story.claim(&job, "c2").await.unwrap();
-                assert!(assignment.adopts);
-                begin_all(&second, Phase::Preparing).await;
-                second.finish(&failed("f2")).await.unwrap();
-                ("failure", "An earlier attempt may have pushed, but the check failed")
-            }
-        };
-        desk.told(state, words).await;
-        desk.end().await;
-    }
 }
