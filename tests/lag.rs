@@ -12,7 +12,6 @@ use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::{Compute, OfflinePolicy, Settings};
 use pullyard_local::Hints;
 use pullyard_protocol::attempt::{Phase, StatusRequest};
-use pullyard_protocol::job::CancelJob;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -213,31 +212,6 @@ fn names(of: Vec<(JobId, usize)>) -> Vec<JobId> {
     of.into_iter().map(|(job, _)| job).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn cancelled_and_overdue_jobs_end_once_under_lag() {
-    for seed in SEEDS {
-        let (story, lag) = lagging(seed, Setup { task: Task::Waiting, ..Setup::default() }).await;
-        let (one, two) = (story.job_for("e1", "APP-1", 1).await, story.job_for("e2", "APP-2", 1).await);
-        for job in [&one, &two] {
-            story.task_of(job, 1).await;
-            let (_, client) = story.claim(job, "c1").await.unwrap();
-            begin_all(&client, Phase::Executing).await;
-        }
-        story.api.cancel_job(&one, &CancelJob::default()).await.unwrap();
-        story.clock.advance(WAKE);
-        swept_to(&story, &one, JobStatus::Cancelled).await;
-        story.clock.advance(Duration::from_secs(86_400));
-        swept_to(&story, &two, JobStatus::Failed).await;
-        failed_on(&story, "APP-2").await;
-        for job in [&one, &two] {
-            let job = story.job_until(job, |job| job.status.is_terminal()).await;
-            assert_eq!(story.stored(&job.id).await["attempt"], 1);
-        }
-        rests(&story, &lag, 2).await;
-        story.end().await;
-    }
-}
-
 /// Every eventually consistent read returns the job as it was created, until its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn job_runs_to_its_end_with_only_stale_reads() {
@@ -268,26 +242,6 @@ async fn job_runs_to_its_end_with_only_stale_reads() {
     let ticket = story.settled("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
     rests(&story, &lag, 1).await;
-    story.end().await;
-}
-
-/// A stale read shows the entry as waiting, after the retry of its job has answered it.
-#[tokio::test(flavor = "multi_thread")]
-async fn entry_answered_by_a_retry_keeps_its_first_decision() {
-    let setup = Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() };
-    let (story, lag) = before(Lagging::still().await, setup).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.tell("e2", "APP-1", TODO, 2).await;
-    let met = story.tell("e3", "APP-1", TRIGGER, 3).await;
-    assert_eq!(met.code, "job_active", "{}", met.sentence);
-    story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
-    lag.catch_up().await;
-    let retry = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
-    story.pass(WAKE).await;
-    story.quiet().await;
-    assert_eq!(story.ticket("APP-1").await.active_job, Some(retry));
-    let entry = story.api.delivery(&met.delivery).await.unwrap();
-    assert_eq!((entry.code, entry.sentence), (met.code, met.sentence), "the stored decision changed");
     story.end().await;
 }
 

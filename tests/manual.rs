@@ -1,6 +1,6 @@
 //! Tests jobs that a user or program requests through the API.
 
-use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, Task, is};
+use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, Task};
 use futures::future::join_all;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
@@ -8,11 +8,10 @@ use pullyard_domain::job::JobStatus;
 use pullyard_local::Hints;
 use pullyard_protocol::Problem;
 use pullyard_protocol::client::Error;
-use pullyard_protocol::decision::Decision;
 use pullyard_protocol::job::{CreateJob, JobPage};
 use reqwest::Method;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 async fn quiet() -> Story {
     Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await
@@ -97,20 +96,6 @@ async fn prompt_job_branches_from_and_targets_its_base() {
     for base in ["", "--upload-pack=touch", "a b", "a\u{0}b", &"b".repeat(201)] {
         let request = CreateJob { base: Some(base.into()), ..asking(&story, None, Some("Do it.")) };
         assert_eq!(told(&refused(&story, &request).await), (422, "invalid", Some("/base")), "{base}");
-    }
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn agents_prompt_contains_the_ticket_and_the_request() {
-    let story = Story::with(Setup { agent: "#!/bin/sh\ncat > prompt.txt\n", ..Setup::default() }).await;
-    story.tell("e1", "APP-1", TODO, 1).await;
-    let job = made(&story, &asking(&story, Some("APP-1"), Some("Only the first half."))).await;
-    let job = story.ended(&job).await;
-    assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
-    let prompt = story.git(&["show", &format!("{}:prompt.txt", job.result.unwrap().head)]).await;
-    for words in ["About APP-1", "Do it.", "Only the first half."] {
-        assert!(prompt.contains(words), "{words}: {prompt}");
     }
     story.end().await;
 }
@@ -226,35 +211,6 @@ async fn repeated_idempotency_key_returns_the_first_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idempotency_keys_are_scoped_to_their_token() {
-    let story = quiet().await;
-    let other = story.token(&[pullyard_store::Scope::Jobs], None).await;
-    let other = pullyard_protocol::client::Operator::new(story.local.api_url(), &other).unwrap();
-    let first = story.api.create_job(&asking(&story, None, Some("Do it.")), Some("k1")).await.unwrap();
-    let second = other.create_job(&asking(&story, None, Some("Do something else.")), Some("k1")).await.unwrap();
-    assert_ne!(first.job, second.job);
-    assert_eq!(story.jobs().await.len(), 2);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn concurrent_requests_with_one_key_create_one_job() {
-    let story = quiet().await;
-    story.tell("e1", "APP-1", TODO, 1).await;
-    for (key, request) in [("k1", asking(&story, None, Some("Do it."))), ("k2", asking(&story, Some("APP-1"), None))] {
-        let answers = join_all((0..32).map(|_| story.api.create_job(&request, Some(key)))).await;
-        let decisions: Vec<Decision> = answers.into_iter().map(Result::unwrap).collect();
-        let jobs = decisions.iter().map(|decision| decision.job.clone()).collect::<BTreeSet<_>>();
-        let mut verdicts = BTreeMap::<_, usize>::new();
-        decisions.iter().for_each(|decision| *verdicts.entry(decision.verdict).or_default() += 1);
-        assert_eq!(jobs.len(), 1, "{key}: {jobs:?}");
-        assert_eq!(verdicts, [(Verdict::Accepted, 1), (Verdict::Duplicate, 31)].into(), "{key}");
-    }
-    assert_eq!(story.jobs().await.len(), 2);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_listed_newest_first_in_stable_pages() {
     let story = quiet().await;
     let mut asked = Vec::new();
@@ -283,67 +239,5 @@ async fn jobs_are_listed_newest_first_in_stable_pages() {
     assert_eq!(sizes, [50, 3]);
     let other = ProjectId::new("other").unwrap();
     assert!(story.api.jobs(&other, None).await.unwrap().jobs.is_empty());
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn why_explains_a_job_in_every_state() {
-    let story = Story::waiting().await;
-    let check = async |job: &JobId, status: JobStatus, code: Option<&str>, start: &str| {
-        let why = story.api.why(job).await.unwrap();
-        assert_eq!((why.status, why.code.as_deref()), (status, code), "{}", why.sentence);
-        assert!(why.sentence.starts_with(start) && why.sentence.ends_with('.'), "{}", why.sentence);
-        assert!(why.help.ends_with('.'), "{}", why.help);
-    };
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.task_of(&job, 1).await;
-    story.job_until(&job, |job| job.waits.as_ref().is_some_and(|waits| waits.code == "task_starting")).await;
-    check(&job, JobStatus::Ready, Some("task_starting"), "The container is starting, since").await;
-    let (_, client) = story.claim(&job, "c1").await.unwrap();
-    check(&job, JobStatus::Claimed, None, "A runner has claimed the job (attempt 1, started ").await;
-    for (phase, status, does) in [
-        ("preparing", JobStatus::Preparing, "The runner is preparing the workspace (attempt 1"),
-        ("executing", JobStatus::Executing, "The agent is working (attempt 1"),
-        ("syncing", JobStatus::Syncing, "The runner is pushing the work (attempt 1"),
-    ] {
-        client.status(&serde_json::from_value(json!({ "status": phase })).unwrap()).await.unwrap();
-        story.job_until(&job, is(status)).await;
-        check(&job, status, None, does).await;
-    }
-    let pull_request = json!({ "number": 7, "url": "https://forge.example/acme/app/pull/7" });
-    let result = json!({
-        "branch": "pullyard/acme/app-1-1", "head": "0123456789012345678901234567890123456789",
-        "pull_request": pull_request, "files": 2, "insertions": 3, "deletions": 1,
-    });
-    let finish = json!({ "finish_id": "f1", "outcome": "completed", "result": result });
-    client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
-    check(&job, JobStatus::Completed, None, "The job completed with pull request #7: 2 files changed.").await;
-
-    let ended = |outcome: &'static str, failure: serde_json::Value| {
-        let mut finish = json!({ "finish_id": "f1", "outcome": outcome });
-        if !failure.is_null() {
-            finish["failure"] = failure;
-        }
-        finish
-    };
-    for (n, outcome, failure, status, code, start) in [
-        (
-            2,
-            "failed",
-            json!({ "code": "no_changes" }),
-            JobStatus::Failed,
-            Some("no_changes"),
-            "The agent finished without",
-        ),
-        (3, "cancelled", json!(null), JobStatus::Cancelled, None, "The job was cancelled."),
-    ] {
-        let job = story.job_for(&format!("e{n}"), &format!("APP-{n}"), 1).await;
-        let (_, client) = story.claim(&job, "c1").await.unwrap();
-        client.finish(&serde_json::from_value(ended(outcome, failure)).unwrap()).await.unwrap();
-        check(&job, status, code, start).await;
-    }
-    let never = story.job_for("e9", "APP-9", 1).await;
-    assert_eq!(story.api.why(&never).await.unwrap().status, JobStatus::Ready);
-    assert_eq!(story.ticket("APP-9").await.status, TRIGGER);
     story.end().await;
 }

@@ -130,22 +130,6 @@ async fn trace_id_covers_a_job_and_no_line_has_a_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sweep_logs_its_metrics() {
-    let machine = Machine::new();
-    let up = machine.up_with(&["--listen", "127.0.0.1:0", "--deployment", "shop-dev"]).await;
-    let data = machine.path("data");
-    let round = until("a round has told", async || {
-        let told = lines(&data).into_iter().find(|line| line["SweepsCompleted"].is_u64());
-        told.ok_or_else(|| "none has".to_owned())
-    })
-    .await;
-    let told = ["SweepsCompleted", "SweepFailed", "JobsWaiting"].map(|name| round[name].as_u64());
-    assert_eq!(told, [Some(1), Some(0), Some(0)], "{round}");
-    assert_eq!(round["Deployment"], "shop-dev", "{round}");
-    assert_eq!(up.stop(Signal::SIGTERM).await.0, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn failing_sweep_logs_failures_and_completes_only_if_recorded() {
     let story =
         Story::with(Setup { task: Task::Waiting, hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
@@ -173,21 +157,6 @@ async fn failing_sweep_logs_failures_and_completes_only_if_recorded() {
     assert_eq!((is_ok, completed, waiting), (false, 0, None), "the sweep succeeded without a table");
     assert!(failed > 1, "{failed}");
     assert_eq!(lines(folder.path()).len(), 4, "expected one line per sweep");
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn dispatch_message_of_a_ticket_event_carries_its_trace() {
-    let story =
-        Story::with(Setup { task: Task::Waiting, hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
-    let headers = [("x-amzn-trace-id", TRACE), ("authorization", &format!("Bearer {}", story.local.admin_token()))];
-    let event = serde_json::to_vec(&story.event("e1", "APP-1", TRIGGER, 1)).unwrap();
-    let headers = [headers[0], headers[1], ("content-type", "application/json")];
-    let (status, _, answer) = story.call(Method::POST, "/v1/tickets/events", &headers, event).await;
-    assert_eq!((status, &answer["verdict"]), (200, &json!("accepted")), "{answer}");
-    let asked = json!({ "QueueUrl": story.queue("lost").await, "MessageSystemAttributeNames": ["AWSTraceHeader"] });
-    let received = story.local.aws().sqs().call("ReceiveMessage", &asked).await.unwrap();
-    assert_eq!(received["Messages"][0]["Attributes"]["AWSTraceHeader"], format!("Root={TRACE}"), "{received}");
     story.end().await;
 }
 

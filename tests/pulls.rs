@@ -9,11 +9,10 @@ use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::time::Timestamp;
 use pullyard_local::Hints;
-use pullyard_protocol::client::Operator;
 use pullyard_protocol::delivery::{DeliveryPage, DeliveryQuery};
 use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::pull::{LinkPullRequest, PullRequestQuery, RevisePullRequest};
-use pullyard_store::{Scope, Write};
+use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -103,24 +102,6 @@ async fn requested_revision_starts_a_job_and_later_requests_wait() {
     let pulls = story.api.pulls(&story.project, None).await.unwrap();
     assert_eq!((pulls.pulls.len(), pulls.next), (1, None));
     assert_eq!(pulls.pulls[0].revised, why.revised);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn same_idempotency_key_of_two_users_makes_two_revisions() {
-    let (story, number) = with_pull_request().await;
-    linked(&story, number, "APP-1").await;
-    let other = story.token(&[Scope::Jobs], None).await;
-    let other = Operator::new(story.local.api_url(), &other).unwrap();
-    let first = story.api.revise(&revise(&story, number, Some("Use tabs.")), Some("k1")).await.unwrap();
-    assert_eq!(first.verdict, Verdict::Accepted, "{}", first.sentence);
-    let second = other.revise(&revise(&story, number, Some("And tests.")), Some("k1")).await.unwrap();
-    assert_eq!(second.verdict, Verdict::Held, "{}", second.sentence);
-    assert_ne!(second.delivery, first.delivery);
-    for (who, asked) in [(&story.api, first), (&other, second)] {
-        let again = who.revise(&revise(&story, number, None), Some("k1")).await.unwrap();
-        assert_eq!((again.verdict, again.delivery), (Verdict::Duplicate, asked.delivery));
-    }
     story.end().await;
 }
 

@@ -154,67 +154,6 @@ async fn repository_removal_names_blocking_job_pr_or_webhook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unreadable_job_blocks_repository_removal() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
-    story.ended(&job).await;
-    story.settled("APP-1").await;
-    let written = async |status: &str| {
-        let edit = json!({
-            "TableName": "pullyard",
-            "Key": { "pk": { "S": format!("JOB#{job}") }, "sk": { "S": "JOB" } },
-            "UpdateExpression": "SET #status = :status",
-            "ConditionExpression": "attribute_exists(pk)",
-            "ExpressionAttributeNames": { "#status": "status" },
-            "ExpressionAttributeValues": { ":status": { "S": status } },
-        });
-        story.dynamodb("UpdateItem", edit).await
-    };
-    written("odd").await;
-    let (status, code, _) = refusal(story.api.remove_repository(&story.project, &name()).await);
-    assert_eq!((status, code.as_str()), (500, "internal"));
-    assert_eq!(story.api.repositories(&story.project).await.unwrap().repositories.len(), 1);
-    written("cancelled").await;
-    story.api.remove_repository(&story.project, &name()).await.unwrap();
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn unreadable_webhook_blocks_repository_removal() {
-    let world = World::make().await;
-    world.by_hand("acme").await;
-    let (story, number) = (&world.story, world.number);
-    let (project, integration) = (story.project.clone(), None);
-    story.api.unlink(&PullRequestQuery { project, repository: name(), number, integration }).await.unwrap();
-    let refused = async || {
-        let (status, code, sentence) = refusal(story.api.remove_repository(&story.project, &name()).await);
-        assert_eq!(story.api.repositories(&story.project).await.unwrap().repositories.len(), 1, "{sentence}");
-        (status, code)
-    };
-    let key = json!({ "pk": { "S": "HOOK#acme" }, "sk": { "S": "HOOK" } });
-    let spoilt = json!({
-        "TableName": "pullyard",
-        "Key": key,
-        "UpdateExpression": "SET forge_id = :odd",
-        "ConditionExpression": "attribute_exists(pk)",
-        "ExpressionAttributeValues": { ":odd": { "S": "odd" } },
-    });
-    story.dynamodb("UpdateItem", spoilt).await;
-    assert_eq!(refused().await, (500, "internal".to_owned()));
-    let restored = json!({
-        "TableName": "pullyard",
-        "Key": key,
-        "UpdateExpression": "SET forge_id = :none",
-        "ConditionExpression": "attribute_exists(pk)",
-        "ExpressionAttributeValues": { ":none": { "NULL": true } },
-    });
-    story.dynamodb("UpdateItem", restored).await;
-    assert_eq!(refused().await.1, "hook_of_repository");
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn removed_repository_starts_no_jobs_and_can_be_reconnected() {
     let story = Story::waiting().await;
     let user = User::of(&story);

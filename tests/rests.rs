@@ -1,7 +1,7 @@
 //! Tests pausing, questions and answers of a job through the control plane; the test acts as the runner.
 
 use crate::cli::User;
-use crate::story::{Story, TODO, TRIGGER, begin_all, completed, is};
+use crate::story::{Story, TODO, begin_all, completed, is};
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::id::{FinishId, JobId};
 use pullyard_domain::job::{AgentReport, DesiredState, JobStatus};
@@ -10,7 +10,6 @@ use pullyard_protocol::attempt::{
     Assignment, EventsRequest, Phase, StatusRequest, YieldAnswer, YieldOutcome, YieldRequest,
 };
 use pullyard_protocol::client::{AttemptClient, Error};
-use pullyard_protocol::job::CancelJob;
 use std::time::Duration;
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
@@ -137,34 +136,6 @@ async fn heard_of_loss(client: &AttemptClient) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pause_revoked_before_the_yield_starts_the_next_attempt() {
-    let (story, job, client) = working().await;
-    story.api.pause_job(&job).await.unwrap();
-    assert_eq!(heard(&client).await.0, DesiredState::Pause);
-    let on = story.api.continue_job(&job).await.unwrap();
-    assert_eq!((on.status, on.pause), (JobStatus::Executing, None));
-    // The runner had already stopped its agent.
-    assert_eq!(pauses(&client).await.status, JobStatus::Ready);
-    completes(&story, &job).await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn ready_job_is_paused_at_once_and_its_task_is_refused() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.task_of(&job, 1).await;
-    story.quiet().await;
-    assert_eq!(story.api.pause_job(&job).await.unwrap().status, JobStatus::Paused);
-    assert_eq!(badges(&story).await, ["AI Waiting"]);
-    assert_eq!(code(story.claim(&job, "c1").await.map(drop)), "unwanted");
-    story.api.continue_job(&job).await.unwrap();
-    // The first task's dispatch is outdated; the resumed job gets a task with a new dispatch number.
-    story.task_of(&job, 2).await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn question_is_shown_and_answered_on_the_command_line() {
     let (story, job, client) = working().await;
     let answer = asks(&client, 0).await;
@@ -221,16 +192,6 @@ async fn yield_has_a_question_exactly_when_the_agent_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn users_do_not_share_idempotency_keys() {
-    let (story, job, _) = working().await;
-    let other = story.token(&[pullyard_store::Scope::Jobs], None).await;
-    let other = pullyard_protocol::client::Operator::new(story.local.api_url(), &other).unwrap();
-    story.api.answer_job(&job, "An empty list.", Some("k1")).await.unwrap();
-    assert_eq!(other.answer_job(&job, "A full one.", Some("k1")).await.unwrap().inputs, 2);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn answer_before_the_question_is_read_by_the_same_attempt() {
     let (story, job, client) = working().await;
     story.api.answer_job(&job, "An empty list.", Some("k1")).await.unwrap();
@@ -278,27 +239,6 @@ async fn message_to_a_working_agent_is_delivered_before_the_push() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn acknowledged_inputs_never_decrease_and_need_the_lease() {
-    let (story, job, client) = working().await;
-    story.api.answer_job(&job, "Use tabs.", None).await.unwrap();
-    let hears = async |inputs| client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs }).await;
-    let noted = async || story.api.job(&job).await.unwrap().heard;
-    hears(None).await.unwrap();
-    assert_eq!(noted().await, 0);
-    for inputs in [1, 1, 0, 7] {
-        hears(Some(inputs)).await.unwrap();
-        assert_eq!(noted().await, 1, "{inputs}");
-    }
-    story.api.pause_job(&job).await.unwrap();
-    pauses(&client).await;
-    story.api.answer_job(&job, "And this.", None).await.unwrap();
-    assert_eq!(code(hears(Some(2)).await), "lease_lost");
-    let job = story.api.job(&job).await.unwrap();
-    assert_eq!((job.inputs, job.heard), (2, 1));
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn job_awaiting_input_fails_after_a_week() {
     let (story, job, client) = working().await;
     asks(&client, 0).await;
@@ -310,33 +250,6 @@ async fn job_awaiting_input_fails_after_a_week() {
     let ticket = story.settled("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, ["AI Failed".to_owned()].as_slice()));
     assert_eq!(code(story.api.answer_job(&job, "Too late.", None).await), "too_late");
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn job_awaiting_input_is_cancelled_at_once() {
-    let (story, job, client) = working().await;
-    asks(&client, 0).await;
-    let ended = story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
-    assert_eq!((ended.status, ended.question), (JobStatus::Cancelled, None));
-    let ticket = story.settled("APP-1").await;
-    assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.active_job), (TODO, 0, None));
-    assert_ne!(ticket.status, TRIGGER);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn death_before_the_yield_fails_the_job_without_a_question() {
-    let (story, job, client) = working().await;
-    // The container dies before the runner sends the agent's question.
-    drop(client);
-    let task = story.task_of(&job, 1).await;
-    story.kill(&task).await;
-    story.died(&job).await;
-    story.pass(Duration::from_secs(16)).await;
-    let ended = story.ended(&job).await;
-    assert_eq!((ended.status, ended.question), (JobStatus::Failed, None));
-    assert_eq!(story.settled("APP-1").await.badges, ["AI Failed"]);
     story.end().await;
 }
 

@@ -1,25 +1,20 @@
 //! Tests retries of ended jobs.
 
-use crate::artifacts::{keep, offer};
-use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, begin_all, refusal};
-use crate::webhooks::World;
+use crate::artifacts::keep;
+use crate::story::{REVIEW, Story, TODO, TRIGGER, begin_all, refusal};
 use futures::future::join_all;
 use pullyard_domain::artifact;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{FinishId, JobId, RepositoryName, TicketKey};
-use pullyard_domain::job::{JobKind, JobStatus};
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Repository;
 use pullyard_domain::text::Span;
-use pullyard_local::Hints;
 use pullyard_protocol::attempt::{FinishOutcome, FinishRequest, Phase};
 use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::job::{CancelJob, CreateJob};
-use pullyard_protocol::pull::{LinkPullRequest, PullRequestQuery};
 use pullyard_protocol::ticket::EditTicket;
-use pullyard_store::{Removal, Scope, Write};
-use reqwest::Method;
-use serde_json::json;
+use pullyard_store::Write;
 
 async fn fails(story: &Story, job: &JobId) {
     let (_, client) = story.claim(job, "c1").await.unwrap();
@@ -168,23 +163,6 @@ async fn same_idempotency_key_returns_the_same_retry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retry_rejects_unknown_fields_and_foreign_tokens() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    fails(&story, &job).await;
-    let path = format!("/v1/jobs/{job}/retry");
-    let ask = async |token: &str, body: serde_json::Value| {
-        story.raw(Method::POST, &path, Some(token), body.to_string().into_bytes()).await.0
-    };
-    assert_eq!(ask(story.local.admin_token(), json!({ "prompt": "x" })).await, 400);
-    assert_eq!(ask(&story.token(&[Scope::Jobs], Some(&["other"])).await, json!({})).await, 404);
-    assert_eq!(ask(&story.token(&[Scope::Read], None).await, json!({})).await, 403);
-    assert_eq!(story.jobs().await.len(), 1);
-    assert_eq!(ask(&story.token(&[Scope::Jobs], Some(&["acme"])).await, json!({})).await, 201);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn retry_continues_from_the_checkpoint_of_the_failed_job() {
     let story = Story::begin().await;
     let agent = "cat > /dev/null; [ -e half.txt ] && cat half.txt > whole.txt && exit 0; echo half > half.txt; exit 3";
@@ -218,24 +196,6 @@ async fn retry_gets_checkpoint_after_limit_not_secret_or_cancel() {
         let left = client.checkpoint().await.unwrap().checkpoint.map(|left| (left.job, left.attempt));
         assert_eq!(left, goes_on.then_some((job, 1)), "{key}");
     }
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn missing_checkpoint_is_reported_and_the_previous_one_used() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let (_, client) = story.claim(&job, "c1").await.unwrap();
-    keep(&client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
-    let newer = offer(artifact::ArtifactKind::Checkpoint, "checkpoint-2.tar.zst", b"both, an hour later");
-    client.reserve_artifact(&newer).await.unwrap();
-    ends(&client, FinishOutcome::Failed, Some(Failure::TimeLimit { limit: Span(60) })).await;
-    let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
-    let (_, client) = story.claim(&again, "c2").await.unwrap();
-    let left = client.checkpoint().await.unwrap();
-    assert_eq!(left.checkpoint.map(|left| (left.job, left.attempt)), Some((job.clone(), 1)));
-    let missing = left.missing.map(|missing| (missing.job, missing.attempt, missing.why));
-    assert_eq!(missing, Some((job, 1, artifact::MissingReason::NotUploaded)));
     story.end().await;
 }
 
@@ -286,67 +246,4 @@ async fn retries_that_start_no_agent_keep_the_checkpoint() {
         ends(&client, FinishOutcome::Failed, Some(away)).await;
     }
     story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn retry_revises_only_an_open_pr_linked_to_its_ticket() {
-    // Without hints the reviews are not read, so the revision stays Pending.
-    let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
-    world.by_hand("acme").await;
-    let asks = world.review(80, "submitted", "changes_requested");
-    assert_eq!(world.send("acme", "pull_request_review", &asks).await.1["code"], "accepted");
-    let (story, number) = (&world.story, world.number);
-    let job = world.revisions().await.remove(0);
-    let cancelled = async |job: &JobId| story.api.cancel_job(job, &CancelJob::default()).await.unwrap();
-    let retried = async || cancelled(&story.api.retry_job(&job.id, None).await.unwrap().job.unwrap()).await.kind;
-    cancelled(&job.id).await;
-    assert_eq!(retried().await, JobKind::Revise);
-
-    let mut closed = asks;
-    closed.as_object_mut().unwrap().remove("review");
-    (closed["action"], closed["number"]) = ("closed".into(), number.into());
-    (closed["pull_request"]["state"], closed["pull_request"]["merged"]) = ("closed".into(), false.into());
-    assert_eq!(world.send("acme", "pull_request", &closed).await.0, 200);
-    assert_eq!(retried().await, JobKind::Implement, "a closed pull request is not revised");
-
-    // The forge reports the pull request as open, so linking it marks it open again.
-    story.tell("e2", "APP-2", TODO, 1).await;
-    let (project, repository) = (story.project.clone(), RepositoryName::new(REPOSITORY).unwrap());
-    let which = PullRequestQuery { project, repository, number, integration: None };
-    for (key, kind) in [("APP-2", JobKind::Implement), ("APP-1", JobKind::Revise)] {
-        story.api.unlink(&which).await.unwrap();
-        let (ticket, PullRequestQuery { project, repository, .. }) = (TicketKey::new(key).unwrap(), which.clone());
-        let link = LinkPullRequest { project, repository, number, integration: None, ticket };
-        story.api.link(&link).await.unwrap();
-        assert_eq!(retried().await, kind, "linked to {key}");
-    }
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn retry_in_another_repository_revises_no_pull_request() {
-    // Without hints the reviews are not read, so the revision stays Pending.
-    let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
-    world.by_hand("acme").await;
-    let asks = world.review(80, "submitted", "changes_requested");
-    assert_eq!(world.send("acme", "pull_request_review", &asks).await.1["code"], "accepted");
-    let (story, store) = (&world.story, world.story.store().await);
-    let job = world.revisions().await.remove(0);
-    story.api.cancel_job(&job.id, &CancelJob::default()).await.unwrap();
-    // Remove the repository in the table, as if the check had run before the link existed.
-    let before = store.repositories(&story.project).await.unwrap().remove(0);
-    let names = [before.name.clone()];
-    let poll = store.poll(&story.project, &before.integration, before.id).await.unwrap();
-    let removal = Removal { repository: &before, names: &names, poll: poll.as_ref(), project: None };
-    assert_eq!(store.remove_repository(&removal).await.unwrap(), Write::Applied);
-    let (status, code, said) = refusal(story.api.retry_job(&job.id, None).await);
-    assert_eq!((status, code.as_str()), (409, "repository_not_integrated"));
-    assert!(said.starts_with("acme/app is not connected to acme."), "{said}");
-
-    let other = Repository { id: before.id + 1, ..before.clone() };
-    assert_eq!(store.put_repository(&other, None).await.unwrap(), Write::Applied);
-    let again = story.api.retry_job(&job.id, None).await.unwrap().job.unwrap();
-    let made = store.job(&again).await.unwrap().unwrap();
-    assert_eq!((made.kind, made.repository, made.revises), (JobKind::Implement, other.id, None));
-    world.story.end().await;
 }

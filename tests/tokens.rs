@@ -51,25 +51,6 @@ async fn repeated_request_returns_409_and_creates_no_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_users_with_the_same_key_create_two_tokens() {
-    let story = Story::waiting().await;
-    let other = story.token(&[Scope::Admin], None).await;
-    let mut made = Vec::new();
-    for (who, name) in [(story.local.admin_token(), "ci"), (other.as_str(), "ci"), (other.as_str(), "another")] {
-        let bearer = format!("Bearer {who}");
-        let headers = [("authorization", bearer.as_str()), ("idempotency-key", "k1")];
-        let body = json!(asking(name)).to_string().into_bytes();
-        let (status, _, said) = story.call(Method::POST, "/v1/tokens", &headers, body).await;
-        made.push((status, said["id"].clone(), said["code"].clone()));
-    }
-    let [(first, one, _), (second, two, _), (third, _, code)] = &made[..] else { panic!("{made:?}") };
-    assert_eq!((first, second), (&201, &201), "{made:?}");
-    assert_ne!(one, two);
-    assert_eq!((third, code), (&422, &json!("idempotency_key_reused")), "one user cannot reuse a key");
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn concurrent_requests_with_one_key_show_one_token() {
     let story = Story::waiting().await;
     let body = json!(asking("ci"));
@@ -230,31 +211,4 @@ async fn secrets_and_tokens_survive_a_restart() {
     let kept = Operator::new(local.api_url(), &token.token).unwrap();
     assert_eq!(kept.own_token().await.unwrap().name, "kept");
     local.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn repeated_move_has_no_effect_after_a_later_move() {
-    let story = Story::waiting().await;
-    story.tell("e1", "APP-1", "Todo", 1).await;
-    let put = async |key: Option<&str>, status: &str| {
-        let admin = format!("Bearer {}", story.local.admin_token());
-        let mut headers = vec![("authorization", admin.as_str())];
-        headers.extend(key.map(|key| ("idempotency-key", key)));
-        let body = json!({ "status": status }).to_string();
-        let path = "/v1/tickets/APP-1/move?project=acme";
-        let (status, _, said) = story.call(Method::POST, path, &headers, body.into()).await;
-        (status, said["decision"]["code"].as_str().or(said["code"].as_str()).unwrap_or_default().to_owned())
-    };
-    assert_eq!(put(Some("k1"), "Blocked").await, (200, "not_trigger_status".into()));
-    assert_eq!(put(Some("k2"), "AI Processing").await, (200, "accepted".into()));
-    let job = story.ticket("APP-1").await.active_job.unwrap();
-    assert_eq!(put(Some("k2"), "AI Processing").await, (200, "repeat".into()));
-    assert_eq!(put(Some("k1"), "Blocked").await, (200, "repeat".into()));
-    assert_eq!(put(Some("k1"), "Todo").await, (422, "idempotency_key_reused".into()));
-    let ticket = story.ticket("APP-1").await;
-    assert_eq!((ticket.status.as_str(), ticket.active_job), ("AI Processing", Some(job)));
-    assert_eq!(story.jobs().await.len(), 1);
-    assert_eq!(put(None, "Blocked").await.0, 200);
-    assert_eq!(story.ticket("APP-1").await.status, "Blocked", "without a key it is a new move");
-    story.end().await;
 }

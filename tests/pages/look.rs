@@ -53,47 +53,6 @@ fn style_and_script_are_below_40_kb() {
 }
 
 #[test]
-fn usage_is_replaced_even_while_selected() {
-    let replace = SCRIPT.split("const replace = ").nth(1).and_then(|rest| rest.split("\n  };").next()).unwrap();
-    let guards: Vec<&str> = replace.lines().filter(|line| line.contains("inUse(")).map(str::trim).collect();
-    assert_eq!(guards, [r#"if (id !== "used" && inUse(here)) {"#], "another part is replaced while in use");
-    // The usage contains no focusable element.
-    let used = "id=\"used\">{{ used }}</span>";
-    for name in ["job.html", "job_fragment.html"] {
-        assert!(templates().iter().any(|(path, source)| path.ends_with(name) && source.contains(used)), "{name}");
-    }
-}
-
-#[test]
-fn focused_part_of_a_page_is_replaced_after_focus_leaves() {
-    let part = |name: &str| {
-        let begins = format!("const {name} = ");
-        SCRIPT.split(begins.as_str()).nth(1).and_then(|rest| rest.split("\n  };").next()).unwrap().to_owned()
-    };
-    assert!(part("inUse").contains("element.contains(document.activeElement)"));
-    assert!(part("replace").contains("left.set(id, there);") && part("stop").contains("replaceWhatIsLeft();"));
-    // Each replaced part has the same id in the page and in the fragment.
-    for id in ["head", "actions", "facts", "asked", "kept", "used"] {
-        assert!(SCRIPT.contains(&format!("replace(\"{id}\", fresh);")), "{id}");
-        for name in ["job.html", "job_fragment.html"] {
-            let marked = format!(" id=\"{id}\">");
-            assert!(
-                templates().iter().any(|(path, source)| path.ends_with(name) && source.contains(&marked)),
-                "{name}"
-            );
-        }
-    }
-}
-
-#[test]
-fn narrow_job_list_styles_the_title_as_a_link() {
-    let narrow = STYLE.split("@media (max-width: 719px) {").nth(1).and_then(|rest| rest.split("\n}").next()).unwrap();
-    assert!(narrow.contains(".jobs .c-job { display: none; }"), "{narrow}");
-    let title = narrow.lines().find(|line| line.contains(".jobs .c-title a {")).unwrap();
-    assert!(title.contains("color: var(--accent)"), "{title}");
-}
-
-#[test]
 fn dropped_card_clicks_its_own_button() {
     let dropped =
         SCRIPT.split("addEventListener(\"drop\", ").nth(1).and_then(|rest| rest.split("\n  });").next()).unwrap();

@@ -8,14 +8,13 @@ use crate::story::{REPOSITORY, Story, TODO};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::decision::Reason;
-use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
 use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Repository;
 use pullyard_domain::prompt::Context;
 use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_store::Write;
-use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,47 +140,6 @@ async fn ticket_shows_the_state_of_its_pull_request_everywhere() {
     }
     story.tell("e2", "APP-2", TODO, 1).await;
     assert_eq!(story.ticket("APP-2").await.pull_request_state, None);
-    // A pull request that now belongs to another project is hidden.
-    let linked = store.pull_request(&id).await.unwrap().unwrap();
-    let taken = PullRequest { project: ProjectId::new("other").unwrap(), ..linked };
-    assert_eq!(store.update_pull_request(&taken).await.unwrap(), Write::Applied);
-    assert_eq!(story.ticket("APP-1").await.pull_request_state, None);
-    let listed = story.api.tickets(&story.project, None).await.unwrap().tickets;
-    assert_eq!(listed[0].pull_request_state, None);
-    // An unreadable item does not break the list.
-    let broken = format!("PR#{}#{}#{}", id.integration, id.repository, id.number);
-    let broken = json!({ "pk": { "S": broken }, "sk": { "S": "PR" } });
-    story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": broken })).await;
-    let board = browser.get("/board?project=acme").await;
-    assert!(board.status == 200 && board.says(&format!(">#{number}</a></span>")), "{}", board.body);
-    let listed = story.api.tickets(&story.project, None).await.unwrap().tickets;
-    assert_eq!(listed[0].pull_request_state, None);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn review_advice_disappears_when_the_pull_request_is_closed() {
-    let story = Story::begin().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.ended(&job).await;
-    story.settled("APP-1").await;
-    let (browser, user, store) = (Browser::admin(&story).await, User::of(&story), story.store().await);
-    let ticket = store.ticket(&story.project, &TicketKey::new("APP-1").unwrap()).await.unwrap().unwrap();
-    let id = ticket.shown.pull_request.unwrap().id;
-    for state in [PullRequestState::Open, PullRequestState::Closed, PullRequestState::Merged] {
-        let linked = store.pull_request(&id).await.unwrap().unwrap();
-        let changed = PullRequest { state, ..linked };
-        assert_eq!(store.update_pull_request(&changed).await.unwrap(), Write::Applied);
-        let is_open = state == PullRequestState::Open;
-        let is = format!("The pull request is {}.", state.display_name());
-        let page = browser.get(&format!("/jobs/{job}")).await;
-        assert_eq!((page.says("Review it."), page.says(&is)), (is_open, !is_open), "{state:?}: {}", page.body);
-        for asked in [job.as_str(), "APP-1"] {
-            let why = user.run(&["why", asked]).await;
-            let said = (why.err.contains("Review it."), why.out.contains(&is));
-            assert_eq!((why.code, said), (0, (is_open, !is_open)), "{state:?}: {why:?}");
-        }
-    }
     story.end().await;
 }
 

@@ -5,10 +5,7 @@ use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task, begin_all};
 use pullyard_domain::id::JobId;
 use pullyard_protocol::attempt::{EventsRequest, Phase};
 use pullyard_protocol::client::AttemptClient;
-use pullyard_protocol::job::CancelJob;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use std::time::Duration;
 
 pub(super) const HOSTILE: &str = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`{{7*7}}</pre></template>";
 
@@ -195,53 +192,6 @@ async fn repeated_move_is_one_move_and_another_button_is_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn board_column_has_the_exact_status_of_the_move_buttons() {
-    let story = Story::waiting().await;
-    let browser = Browser::admin(&story).await;
-    for (key, status) in [("ACME-1", "R&D \"next\"\u{200b}"), ("ACME-2", TODO)] {
-        let form = [("project", "acme"), ("key", key), ("title", "Greet in French"), ("status", status)];
-        assert_eq!(browser.post("/tickets", &form).await.status, 303);
-    }
-    let board = browser.get("/board?project=acme").await;
-    let values = |before: &str| -> BTreeSet<String> {
-        board.body.split(before).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
-    };
-    // The script uses the status to find the button for a dropped card.
-    let columns = values("\" data-status=\"");
-    let buttons = values(r#"<button form="move" formaction="/tickets/ACME-2/move?project=acme" name="status" value=""#);
-    let others: BTreeSet<String> = columns.iter().filter(|status| *status != TODO).cloned().collect();
-    assert_eq!((columns.len(), others.len()), (4, 3), "{}", board.body);
-    assert!(others.is_subset(&buttons), "{others:?} {buttons:?}");
-    assert!(!columns.is_subset(&values(r#"class="column" aria-label=""#)), "the shown name equals the sent one");
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn invisible_title_is_shown_as_its_key() {
-    let story = Story::waiting().await;
-    let browser = Browser::admin(&story).await;
-    let form = [("project", "acme"), ("key", "ACME-1"), ("title", "\u{200b}")];
-    assert_eq!(browser.post("/tickets", &form).await.status, 303);
-    assert!(browser.get("/board?project=acme").await.says(">ACME-1</a>"));
-    assert!(browser.get("/tickets/ACME-1?project=acme").await.says("<h1>ACME-1</h1>"));
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn board_has_a_new_key_per_view_but_an_unchanged_list() {
-    let story = Story::waiting().await;
-    let browser = Browser::admin(&story).await;
-    story.tell("e1", "APP-1", TODO, 1).await;
-    let (first, second) = (browser.get("/board").await, browser.get("/board").await);
-    assert_ne!(once(&first.body), once(&second.body));
-    // The script replaces the list if it differs.
-    let list = |page: &Answer| page.body.split("id=\"list\"").nth(1).unwrap().to_owned();
-    assert!(list(&first).contains("APP-1"), "{}", first.body);
-    assert_eq!(list(&first), list(&second));
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn repeated_job_form_creates_one_job() {
     let story = Story::waiting().await;
     let browser = Browser::admin(&story).await;
@@ -350,27 +300,6 @@ async fn intermediate_usage_is_shown_above_the_log() {
     // The open page removes the intermediate usage as well.
     let fragment = browser.fragment(&format!("{address}?after=1.2")).await;
     assert!(fragment.says("<span id=\"used\"></span>") && !fragment.says("so far"), "{}", fragment.body);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn last_usage_of_a_lost_attempt_becomes_a_log_row() {
-    let story = Story::waiting().await;
-    let browser = Browser::admin(&story).await;
-    let (job, _) = agent_that_says_what_it_uses(&story).await;
-    story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
-    story.pass(Duration::from_secs(61)).await;
-    let address = format!("/jobs/{job}");
-    let page = browser.get(&address).await;
-    assert!(page.says("Cancelled") && page.says("id=\"used\"></span>"), "{}", page.body);
-    assert!(page.says("Used so far $0.12, 3 turns") && !page.says("$0.04"), "{}", page.body);
-    assert_eq!(rows(&page), ["1.2", "1.3", "1.4"]);
-    // The open page shows the usage above the log until it receives the row.
-    let fragment = browser.fragment(&format!("{address}?after=1.4")).await;
-    assert!(fragment.says("Cancelled") && !fragment.says("id=\"used\""), "{}", fragment.body);
-    let fragment = browser.fragment(&format!("{address}?after=1.2")).await;
-    assert!(fragment.says("<span id=\"used\"></span>"), "{}", fragment.body);
-    assert_eq!(rows(&fragment), ["1.3", "1.4"]);
     story.end().await;
 }
 

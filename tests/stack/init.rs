@@ -3,8 +3,6 @@
 use super::account::Account;
 use crate::cli::{Ran, User};
 use crate::story::{Setup, Story};
-use pullyard_entry::auth::stored_token;
-use pullyard_store::Scope;
 use serde_json::{Value, json};
 
 const PAPERS: [&str; 2] = [include_str!("../../README.md"), include_str!("../../infra/README.md")];
@@ -110,42 +108,6 @@ async fn new_first_token_revokes_the_previous_one() {
     init(&story, &user, &["--no-forge", "--new-admin-token"]).await.done();
     user.run(&["projects", "list"]).await.done();
     lost.run(&["projects", "list"]).await.ended(4, "");
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn revoked_first_token_is_reported_with_the_remedy() {
-    let (story, account) = fresh().await;
-    let user = account.operator();
-    init(&story, &user, &["--no-forge"]).await.done();
-    let saved = user.json(&["contexts"]).await;
-    let store = story.store().await;
-    let first = store.first_token().await.unwrap().unwrap();
-    store.revoke_token(&first).await.unwrap();
-    let refused = init(&story, &user, &["--no-forge"]).await.ended(3, "is not a valid admin token");
-    assert!(refused.err.contains("--new-admin-token"), "{refused:?}");
-    assert_eq!(store.first_token().await.unwrap().as_ref(), Some(&first), "the first token is unchanged");
-    assert_eq!(user.json(&["contexts"]).await, saved);
-    init(&story, &user, &["--no-forge", "--new-admin-token"]).await.ended(0, "Created the first admin token");
-    user.run(&["projects", "list"]).await.done();
-    assert_ne!(store.first_token().await.unwrap(), Some(first));
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn saved_admin_token_is_accepted_and_not_made_the_first() {
-    let (story, account) = fresh().await;
-    let store = story.store().await;
-    for (token, scope, code, said) in [
-        ("pat_limited", Scope::Read, 3, "is not a valid admin token"),
-        ("pat_another", Scope::Admin, 0, "An admin token exists, ann (pat_anot"),
-    ] {
-        store.put_token(&stored_token(token, "ann", [scope].into(), None)).await.unwrap();
-        let user = account.operator();
-        user.run_with(&["login", story.local.api_url(), "--context", "py"], token).await.done();
-        init(&story, &user, &["--no-forge"]).await.ended(code, said);
-        assert_eq!(store.first_token().await.unwrap(), None);
-    }
     story.end().await;
 }
 
