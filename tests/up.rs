@@ -71,6 +71,11 @@ impl Machine {
         self.root.path().join(name)
     }
 
+    /// Keeps the folder for a person who looks into a failure.
+    pub(crate) fn keep(self) -> PathBuf {
+        self.root.keep()
+    }
+
     pub(crate) fn let_go(&self) {
         fs::write(self.path("gate"), "").unwrap();
     }
