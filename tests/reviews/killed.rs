@@ -63,3 +63,21 @@ async fn task_survives_a_restart_after_the_push_and_completes() {
     desk.is_done_once(&job.id).await;
     desk.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_completes_a_revision_killed_while_executing() {
+    let desk = Desk::linked().await;
+    desk.wait();
+    desk.ask("Not yet.", &REMARKS).await;
+    let job = desk.revision().await;
+    desk.prompt(&job.id).await;
+    let desk = desk.begun_again(Tasks::Die).await;
+    let failed = desk.swept_until_ended(&job.id).await;
+    assert_eq!(failed.status, JobStatus::Failed, "{failed:?}");
+    desk.go();
+    desk.shown().await;
+    let answer = desk.story.api.retry_job(&job.id, None).await.unwrap();
+    let again = desk.swept_until_ended(&answer.job.unwrap()).await;
+    assert_eq!(again.status, JobStatus::Completed, "{again:?}");
+    desk.end().await;
+}

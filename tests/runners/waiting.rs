@@ -6,15 +6,15 @@ use pullyard_domain::project::Compute;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unclaimed_job_fails_after_a_day() {
-    let story = Story::with_runners().await;
+async fn unclaimed_job_fails_after_a_day_with_the_runners_state() {
+    let (story, _kite) = Story::with_kite().await;
     let job = story.job_for("e1", "APP-1", 1).await;
     story.pass(Duration::from_secs(86_300)).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Ready);
     story.pass(Duration::from_secs(100)).await;
     let failure = story.ended(&job).await.failure.unwrap();
     assert_eq!(failure.code, "never_claimed");
-    assert!(failure.sentence.contains("No runner"), "{}", failure.sentence);
+    assert!(failure.sentence.ends_with(": No runner of acme is online."), "{}", failure.sentence);
     assert_eq!(story.settled("APP-1").await.badges, ["AI Failed"]);
     story.end().await;
 }
