@@ -121,18 +121,6 @@ pub(crate) fn check<S: Copy + Debug>(name: &str, settings: &[S], explore: fn(S) 
     }
 }
 
-/// Asserts that an exploration without `rule` broke an invariant, with `expected` in its message.
-#[track_caller]
-pub(crate) fn is_missed(rule: impl Debug, explored: Result<usize, String>, expected: &str) {
-    match explored {
-        Ok(states) => panic!("{rule:?} is not needed in {states} states"),
-        Err(wrong) => {
-            println!("without {rule:?}: {wrong}");
-            assert!(wrong.contains(expected), "without {rule:?}: {wrong}");
-        }
-    }
-}
-
 /// The path to a state, found by repeating each step. Names may be swapped between two steps.
 fn way<W: World>(world: &mut W, known: &Known<W::State>, from: &[u32], mut at: usize) -> String {
     let mut names = vec![format!("{:#?}", known[at])];

@@ -11,9 +11,8 @@
 //! Invariants, in `World::wrong` and at the step that could break them:
 //!
 //! - The ticket names exactly its job that has not ended.
-//! - A job is held by a task that was started for that attempt. A noted death survives a claim. One start number gets
-//!   one task.
-//! - A branch moves once. Only a pushed job is completed. An attempt adopts a push that has no finish.
+//! - A job is held by a task that was started for that attempt. A noted death survives a claim.
+//! - Only a pushed job is completed. An attempt adopts a push that has no finish.
 //! - A pushing process holds its job, and no job with a push reports `NothingPushed`, unless clocks differ.
 //! - A job that has not ended has a row in the index. In the end every job has ended, the ticket shows it, and every
 //!   entry is answered.
@@ -32,7 +31,7 @@ mod world;
 
 use crate::moments::Moments;
 
-/// The faults and events of one exploration, and the rule that it omits.
+/// The faults and events of one exploration.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
     /// Concurrent dispatchers, at most two.
@@ -50,36 +49,6 @@ struct Setting {
     moments: Moments,
     /// A job whose task died while the agent worked is requeued; otherwise it fails.
     goes_back: bool,
-    without: Option<Rule>,
-}
-
-/// The conditions and decisions that the invariants need. One test per rule omits it and expects a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rule {
-    /// A job is written over the revision that was read.
-    JobOverRev,
-    /// A ticket is written over the revision that was read.
-    TicketOverRev,
-    /// A task's call must name the attempt and the claim that hold the job.
-    Fence,
-    /// A task claims the attempt that it was started for, and no later one.
-    ClaimAttempt,
-    /// A task whose death was noted before its claim claims nothing.
-    DeadTask,
-    /// A repeated start finds its task by the client token.
-    ClientToken,
-    /// Only its runner ends a job that may be pushing.
-    PushUntil,
-    /// A push names the expected head, and an attempt adopts an earlier push of its job.
-    ExpectedHead,
-    /// A non-entry event is stored only while the ticket still has its status.
-    Unchanged,
-    /// The end of a job preserves an entry that arrived during it.
-    Again,
-    /// An attempt searches for a possible push of a lost attempt before the job fails.
-    LostPush,
-    /// Only an attempt that searched for a push reports `NothingPushed`.
-    WhoLooked,
 }
 
 fn explore(setting: Setting) -> Result<usize, String> {

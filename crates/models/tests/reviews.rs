@@ -17,7 +17,7 @@ mod steps;
 mod table;
 mod tests;
 
-/// The faults and events of one exploration, and the rule that it omits.
+/// The faults and events of one exploration.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
     /// Number of reviews; a higher index is newer.
@@ -40,37 +40,6 @@ struct Setting {
     /// After a failed job the ticket gets a job without reviews.
     alone: bool,
     hours: u8,
-    without: Option<Rule>,
-}
-
-/// The conditions and decisions that the invariants need. One test per rule omits it and expects a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rule {
-    /// Remembering a review raises the ticket's revision.
-    RememberRaisesRev,
-    /// Older reviews are absorbed before the newest gets its job.
-    Absorb,
-    /// Absorbing is conditional on the newest review still waiting.
-    AbsorbChecksNewest,
-    /// A redelivered review that waits gets no job.
-    WaitingStartsNothing,
-    /// The end of a job settles the waiting reviews.
-    EndSettles,
-    /// The ticket's mark is removed over the revision that was read.
-    ClearOverRev,
-    /// A remembered review gets its ledger entry in the same write.
-    EntryWithReview,
-    /// A remembered review marks its ticket in the same write: a review with a ledger entry is not delivered again.
-    MarkWithReview,
-    /// An absorbed review is refused together with its absorbing review.
-    RefuseTheAbsorbed,
-    /// Refusing is conditional on the review as read: nothing absorbed, not redelivered since.
-    RefuseAsRead,
-    RequestsStayRequests,
-    /// The reviews of a failed job wait if the next job does not get them.
-    WaitAnew,
-    /// The id of a review's next job is derived from its previous job.
-    NamedAfterLast,
 }
 
 fn explore(setting: Setting) -> Result<usize, String> {

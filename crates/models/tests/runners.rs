@@ -13,8 +13,8 @@
 //!
 //! - A ticket names exactly its job that has not ended; a runner has exactly the slots of the jobs that it holds.
 //! - A process that pushes or writes for an attempt holds the job at that moment. One claim gets one attempt.
-//! - A branch moves once. Only a pushed job is completed. A push without a finish is adopted before its job fails, and
-//!   only an attempt that searched reports `NothingPushed`.
+//! - Only a pushed job is completed. A push without a finish is adopted before its job fails, and only
+//!   an attempt that searched reports `NothingPushed`.
 //! - A runner whose heartbeat arrived in time loses no job for silence.
 //! - No runner holds a suspended job, and its ticket shows that it waits. A job is paused exactly while a user wants a
 //!   pause. An answered question is not repeated, and an input counts once.
@@ -38,7 +38,7 @@ mod world;
 
 use crate::moments::Moments;
 
-/// The faults and events of one exploration, and the rule that it omits.
+/// The faults and events of one exploration.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
     /// Tickets with a job, at most two.
@@ -71,50 +71,6 @@ struct Setting {
     goes_back: bool,
     /// Explore one of all states that differ only by names.
     alike: bool,
-    without: Option<Rule>,
-}
-
-/// The conditions and decisions that the invariants need. One test per rule omits it and expects a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rule {
-    /// A job is written over the revision that was read.
-    JobOverRev,
-    /// A runner's call must name the attempt and the claim that hold the job.
-    Fence,
-    /// A runner is marked offline over the heartbeat that was read.
-    OfflineOverHeartbeat,
-    /// A job of a silent runner ends over the epoch of that silence.
-    EndOverEpoch,
-    /// A job that a heartbeat does not list ends over that heartbeat.
-    GhostOverHeartbeat,
-    /// Only its runner ends a job that may be pushing.
-    PushUntil,
-    /// The push window starts at the request, not at its answer.
-    PushFromAsking,
-    /// A push names the expected head, and an attempt adopts an earlier push of its job.
-    ExpectedHead,
-    /// A stale slot is emptied only of the claim that was read.
-    SlotOfClaim,
-    /// A claim id that got a job gets no second one.
-    LastClaim,
-    /// A refusal without a verifying write needs a second, consistent read.
-    LookAgain,
-    /// A question suspends a job only if its agent has read every input.
-    NothingUnread,
-    /// A runner that stops for a pause pauses the job only while the pause is wanted.
-    PauseIsWanted,
-    /// A requeued job becomes paused if a pause is wanted.
-    RequeuePauses,
-    /// A repeated input is recognised by its key.
-    SaidOnce,
-    /// A suspended job ends at its time limit.
-    RestEnds,
-    /// A suspended job and its ticket's badge are written together.
-    BadgeWithJob,
-    /// An attempt searches for a possible push of a lost attempt before the job fails.
-    LostPush,
-    /// Only an attempt that searched for a push reports `NothingPushed`.
-    WhoLooked,
 }
 
 fn explore(setting: Setting) -> Result<usize, String> {

@@ -32,8 +32,8 @@ impl World {
             Write::Unchanged => {
                 self.rules.with_unchanged(event, state.ticket).map(|ticket| with_ticket(*state, ticket))
             }
-            Write::Ticket(after) => table::update_ticket(state, after, fresh, &self.setting),
-            Write::Trigger(job, after) => table::trigger(state, (job, after), fresh, &self.setting),
+            Write::Ticket(after) => table::update_ticket(state, after, fresh),
+            Write::Trigger(job, after) => table::trigger(state, (job, after), fresh),
         };
         let step = Step::of("is decided: move", usize::from(event));
         // A stale write leads to another read and decision.
@@ -59,8 +59,8 @@ impl World {
             return Ok(());
         };
         let written = match self.rules.settled(ticket, ledger, then) {
-            Some(Write::Ticket(after)) => table::update_ticket(state, after, fresh, &self.setting),
-            Some(Write::Trigger(job, after)) => table::trigger(state, (job, after), fresh, &self.setting),
+            Some(Write::Ticket(after)) => table::update_ticket(state, after, fresh),
+            Some(Write::Trigger(job, after)) => table::trigger(state, (job, after), fresh),
             _ => return Err("a ticket was settled otherwise".into()),
         };
         let step = Step::of("is settled: ticket", 0);

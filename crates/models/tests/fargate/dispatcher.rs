@@ -1,6 +1,5 @@
 //! Models the dispatcher: it stores a start, requests a task from ECS, and stores the task's name.
 
-use super::Rule;
 use super::rules::{Change, Outcome, Value};
 use super::state::{Call, Dispatcher, Phase, State, Task};
 use super::table;
@@ -19,7 +18,7 @@ impl World {
                 let Outcome::Becomes(after) = self.rules.change(Change::Begin, seen, self.rules.elsewhere(then)) else {
                     return Err("a start was decided otherwise".into());
                 };
-                let mut written = table::update_job(state, job, after, fresh, &self.setting);
+                let mut written = table::update_job(state, job, after, fresh);
                 if let Some(written) = &mut written {
                     written.dispatchers[at] = self.asks(after, job);
                 }
@@ -32,7 +31,7 @@ impl World {
                 };
                 next.push((step, written.unwrap_or_else(idle)));
             }
-            Dispatcher::Asks { job, attempt, number } => self.asks_ecs(state, at, (job, attempt, number), next)?,
+            Dispatcher::Asks { job, attempt, number } => self.asks_ecs(state, at, (job, attempt, number), next),
             Dispatcher::Names { task } => {
                 let mut named = *state;
                 named.dispatchers[at] = Dispatcher::Idle;
@@ -73,13 +72,7 @@ impl World {
     }
 
     /// ECS finds the task of this start, creates it, or has no capacity; the function may die before or after.
-    fn asks_ecs(
-        &mut self,
-        state: &State,
-        at: usize,
-        (job, attempt, number): (u8, u8, u8),
-        next: &mut Next,
-    ) -> Result<(), String> {
+    fn asks_ecs(&mut self, state: &State, at: usize, (job, attempt, number): (u8, u8, u8), next: &mut Next) {
         let does = |what| Step::of(what, usize::from(job));
         let mut asked = *state;
         asked.dispatchers[at] = Dispatcher::Idle;
@@ -88,9 +81,6 @@ impl World {
         let free = state.tasks.iter().take(self.setting.tasks).position(Option::is_none);
         let has_capacity = state.now < self.setting.moments.later();
         let task = match (known, free.filter(|_| has_capacity)) {
-            (Some(_), Some(_)) if self.setting.without == Some(Rule::ClientToken) => {
-                return Err(format!("start {number} of attempt {attempt} of job {job} gets a second task"));
-            }
             (Some(known), _) => Some(known),
             (None, Some(free)) => {
                 let (alive, noted, phase, call) = (true, false, Phase::Boots, Call::None);
@@ -115,7 +105,6 @@ impl World {
             self.reads_and_writes(&mut put_off, job, Change::NoCapacity { attempt, number }, state.now);
             next.push((does("finds no capacity: job"), put_off));
         }
-        Ok(())
     }
 
     /// Reads, decides and writes in one step, which stands for retrying until the write succeeds or is obsolete.

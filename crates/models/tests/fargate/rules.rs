@@ -1,6 +1,6 @@
 //! Calls the domain's functions for the items of a state and caches every answer.
 
-use super::{Rule, Setting};
+use super::Setting;
 use crate::explore::Fast;
 use crate::fixtures::{
     self, TODO, TRIGGER, at, crashed, event_id, finish_id, job_id, key, planned, project, project_id, repository,
@@ -110,6 +110,10 @@ fn claim_id(task: u8) -> ClaimId {
     ClaimId::new(format!("claim-{task}")).unwrap()
 }
 
+fn fence(job: &Job, task: u8, attempt: u8) -> Fence {
+    Fence { job: job.id.clone(), attempt: attempt.into(), claim: claim_id(task) }
+}
+
 fn moved(event: u8) -> TicketEvent {
     let (name, status, secs) = [("out", TODO, 60), ("again", TRIGGER, 120)][usize::from(event)];
     TicketEvent {
@@ -140,10 +144,6 @@ impl Rules {
             ends: Fast::default(),
             settled: Fast::default(),
         }
-    }
-
-    fn keeps(&self, rule: Rule) -> bool {
-        self.setting.without != Some(rule)
     }
 
     /// The time on the clocks of the other functions.
@@ -180,7 +180,7 @@ impl Rules {
         if let Some(known) = self.changes.get(&key) {
             return *known;
         }
-        let outcome = match self.ask(change, self.jobs.get(job), now) {
+        let outcome = match Self::ask(change, self.jobs.get(job), now) {
             Ok(Some(mut job)) => {
                 (job.rev, job.tries, job.not_before) = (0, 0, None);
                 Outcome::Becomes(self.jobs.number(job))
@@ -192,7 +192,7 @@ impl Rules {
         outcome
     }
 
-    fn ask(&self, change: Change, job: &Job, now: Timestamp) -> Result<Option<Job>, TransitionRefusal> {
+    fn ask(change: Change, job: &Job, now: Timestamp) -> Result<Option<Job>, TransitionRefusal> {
         match change {
             Change::Begin => begin(job, now),
             Change::Named { attempt, number, task } => {
@@ -208,14 +208,9 @@ impl Rules {
             }
             Change::Stopped { task } => job.record_container_stop(&task_name(task), crashed(), now).map(Some),
             Change::Claim { task, attempt } => {
-                let attempt = if self.keeps(Rule::ClaimAttempt) { attempt.into() } else { job.attempt + 1 };
-                let mut job = job.clone();
-                if !self.keeps(Rule::DeadTask) {
-                    job.dispatch.dead.clear();
-                }
                 let instance = InstanceId::new("i1").unwrap();
                 let (claim, task) = (claim_id(task), Some(task_name(task)));
-                job.claim(&Claim { attempt, claim, instance, runner: None, task }, now).map(Some)
+                job.claim(&Claim { attempt: attempt.into(), claim, instance, runner: None, task }, now).map(Some)
             }
             Change::Progress { task, attempt, to } => {
                 let to = match to {
@@ -223,7 +218,7 @@ impl Rules {
                     To::Executing => JobStatus::Executing,
                     To::Syncing => JobStatus::Syncing,
                 };
-                job.advance(&self.fence(job, task, attempt), to, now).map(Some)
+                job.advance(&fence(job, task, attempt), to, now).map(Some)
             }
             Change::Finish { task, attempt, completed } => {
                 let failure = match job.adopts.is_some() && job.status == JobStatus::Executing {
@@ -232,29 +227,15 @@ impl Rules {
                     false => fixtures::no_changes(),
                 };
                 let end = if completed { End::Completed(result()) } else { End::Failed(failure, None) };
-                job.finish(&self.fence(job, task, attempt), &finish_id(&task_name(task)), end, now).map(Some)
+                job.finish(&fence(job, task, attempt), &finish_id(&task_name(task)), end, now).map(Some)
             }
-            Change::Due => {
-                let blind = Job { push_until: None, ..job.clone() };
-                let job = if self.keeps(Rule::PushUntil) { job } else { &blind };
-                match next_step(job, now) {
-                    JobStep::Requeue(_) => job.requeue(now).map(Some),
-                    JobStep::Adopt(loss) if self.keeps(Rule::LostPush) => job.requeue_to_adopt(loss, now).map(Some),
-                    JobStep::Fail(_) if job.adopts.is_some() && !self.keeps(Rule::WhoLooked) => {
-                        job.fail(Failure::NothingPushed {}, now).map(Some)
-                    }
-                    JobStep::Adopt(failure) | JobStep::Fail(failure) => job.fail(failure, now).map(Some),
-                    // Starts belong to the dispatcher.
-                    _ => Ok(None),
-                }
-            }
-        }
-    }
-
-    fn fence(&self, job: &Job, task: u8, attempt: u8) -> Fence {
-        match job.run.as_ref().filter(|_| !self.keeps(Rule::Fence)) {
-            Some(run) => Fence { job: job.id.clone(), attempt: job.attempt, claim: run.claim.clone() },
-            None => Fence { job: job.id.clone(), attempt: attempt.into(), claim: claim_id(task) },
+            Change::Due => match next_step(job, now) {
+                JobStep::Requeue(_) => job.requeue(now).map(Some),
+                JobStep::Adopt(loss) => job.requeue_to_adopt(loss, now).map(Some),
+                JobStep::Fail(failure) => job.fail(failure, now).map(Some),
+                // Starts belong to the dispatcher.
+                _ => Ok(None),
+            },
         }
     }
 
@@ -263,10 +244,7 @@ impl Rules {
         if let Some(known) = self.ends.get(&(ended, ticket)) {
             return *known;
         }
-        let mut after = ticket_after_job(self.jobs.get(ended), self.tickets.get(ticket));
-        if !self.keeps(Rule::Again) {
-            after.again = None;
-        }
+        let after = ticket_after_job(self.jobs.get(ended), self.tickets.get(ticket));
         let mut after = after.mark_synced(&self.project.settings);
         after.rev = 0;
         let after = self.tickets.number(after);
@@ -346,7 +324,7 @@ impl Rules {
     pub(super) fn with_unchanged(&mut self, event: u8, ticket: Value) -> Option<Value> {
         let (stored, told) = (self.tickets.get(ticket), moved(event));
         let still = stored.status == told.status && stored.seen_at <= told.occurred_at;
-        (still || !self.keeps(Rule::Unchanged)).then(|| self.with_snapshot(event, ticket))
+        still.then(|| self.with_snapshot(event, ticket))
     }
 
     /// The write that settles a ticket. `None`: the ticket needs none.

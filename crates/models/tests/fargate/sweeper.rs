@@ -29,7 +29,7 @@ impl World {
                 let Outcome::Becomes(after) = self.rules.change(change, seen, self.rules.elsewhere(then)) else {
                     return Err("a stop was decided otherwise".into());
                 };
-                let written = table::update_job(state, of.job, after, fresh, &self.setting);
+                let written = table::update_job(state, of.job, after, fresh);
                 let step = Step::of("is noted: the stop of task", at);
                 let step = if written.is_some() { step } else { step.but(": stale") };
                 let mut noted = written.unwrap_or(*state);
@@ -60,7 +60,7 @@ impl World {
                 let Outcome::Becomes(after) = self.rules.change(Change::Due, seen, self.rules.elsewhere(then)) else {
                     return Err("a job was swept otherwise".into());
                 };
-                let written = table::end(state, job, (after, ticket), fresh, &mut self.rules, &self.setting);
+                let written = table::end(state, job, (after, ticket), fresh, &mut self.rules);
                 let step = Step::of("sweeper ends or puts back job", usize::from(job));
                 let step = if written.is_some() { step } else { step.but(": stale") };
                 let mut swept = written.unwrap_or(*state);

@@ -2,11 +2,10 @@
 
 use super::rules::{Rules, Value};
 use super::state::State;
-use super::{Rule, Setting};
 
 /// `update_job` and `claim`.
-pub(super) fn update_job(state: &State, job: u8, after: Value, fresh: bool, setting: &Setting) -> Option<State> {
-    if !fresh && setting.without != Some(Rule::JobOverRev) {
+pub(super) fn update_job(state: &State, job: u8, after: Value, fresh: bool) -> Option<State> {
+    if !fresh {
         return None;
     }
     let mut next = *state;
@@ -15,8 +14,8 @@ pub(super) fn update_job(state: &State, job: u8, after: Value, fresh: bool, sett
     Some(next)
 }
 
-pub(super) fn update_ticket(state: &State, after: Value, fresh: bool, setting: &Setting) -> Option<State> {
-    if !fresh && setting.without != Some(Rule::TicketOverRev) {
+pub(super) fn update_ticket(state: &State, after: Value, fresh: bool) -> Option<State> {
+    if !fresh {
         return None;
     }
     let mut next = *state;
@@ -32,9 +31,8 @@ pub(super) fn end(
     (after, ticket): (Value, Value),
     fresh: bool,
     rules: &mut Rules,
-    setting: &Setting,
 ) -> Option<State> {
-    let mut next = update_job(state, job, after, fresh, setting)?;
+    let mut next = update_job(state, job, after, fresh)?;
     if rules.job(after).status.is_terminal() {
         next.ticket = rules.ticket_after(after, ticket);
         next.wrote_ticket();
@@ -43,11 +41,11 @@ pub(super) fn end(
 }
 
 /// `trigger`: creates the job of the second entry, if absent, and locks its ticket.
-pub(super) fn trigger(state: &State, (job, ticket): (Value, Value), fresh: bool, setting: &Setting) -> Option<State> {
+pub(super) fn trigger(state: &State, (job, ticket): (Value, Value), fresh: bool) -> Option<State> {
     if state.jobs[1].is_some() {
         return None;
     }
-    let mut next = update_ticket(state, ticket, fresh, setting)?;
+    let mut next = update_ticket(state, ticket, fresh)?;
     next.jobs[1] = Some(job);
     Some(next)
 }

@@ -1,6 +1,5 @@
 //! Models a task: it boots, claims, works, pushes, finishes, and may die; its calls may be written after its death.
 
-use super::Rule;
 use super::rules::{Change, Outcome, To, Value};
 use super::state::{Call, Phase, State, Task};
 use super::table;
@@ -58,9 +57,6 @@ impl World {
         // With differing clocks a job may be lost too early; then only git prevents a second push.
         if !holds && self.setting.ahead == 0 {
             return Err(format!("task {at} pushes job {job}, which it does not hold"));
-        }
-        if state.pushed[job] && self.setting.without == Some(Rule::ExpectedHead) {
-            return Err(format!("the branch of job {job} moves twice"));
         }
         let mut pushed = *state;
         pushed.pushed[job] = true;
@@ -139,10 +135,8 @@ impl World {
             return Err("a call was decided otherwise".into());
         };
         let written = match task.call {
-            Call::Finish { ticket, .. } => {
-                table::end(state, task.job, (after, ticket), fresh, &mut self.rules, &self.setting)
-            }
-            _ => table::update_job(state, task.job, after, fresh, &self.setting),
+            Call::Finish { ticket, .. } => table::end(state, task.job, (after, ticket), fresh, &mut self.rules),
+            _ => table::update_job(state, task.job, after, fresh),
         };
         let step = Step::of("is written: the call of task", at);
         let Some(mut written) = written else {

@@ -1,4 +1,4 @@
-//! Explores jobs on Fargate: all rules together keep the invariants, and each omitted rule breaks one.
+//! Explores jobs on Fargate.
 
 use super::*;
 
@@ -12,17 +12,8 @@ const LONG: Moments = Moments(&[0, 20, 130, 450]);
 const SILENCE: Moments = Moments(&[0, 310, 320, 340]);
 
 /// One dispatcher and one task; the only fault is time.
-const ONE: Setting = Setting {
-    dispatchers: 1,
-    tasks: 1,
-    faults: 0,
-    deaths: 0,
-    tellings: 0,
-    ahead: 0,
-    moments: SHORT,
-    goes_back: true,
-    without: None,
-};
+const ONE: Setting =
+    Setting { dispatchers: 1, tasks: 1, faults: 0, deaths: 0, tellings: 0, ahead: 0, moments: SHORT, goes_back: true };
 
 /// A second task, of the same attempt or of the next.
 const TWO: Setting = Setting { tasks: 2, moments: LONG, ..ONE };
@@ -88,69 +79,4 @@ fn all_fargate_faults_together() {
             Setting { deaths: 2, faults: 1, tasks: 3, moments: LONG, ahead: -240, ..ONE },
         ],
     );
-}
-
-#[track_caller]
-fn fails_without(rule: Rule, setting: Setting, expected: &str) {
-    crate::explore::is_missed(rule, explore(Setting { without: Some(rule), ..setting }), expected);
-}
-
-#[test]
-fn job_write_without_rev_check_breaks_the_ticket_lock() {
-    fails_without(Rule::JobOverRev, ONE, "its ticket names it");
-}
-
-#[test]
-fn ticket_write_without_rev_check_forgets_its_job() {
-    fails_without(Rule::TicketOverRev, AGAIN, "its ticket names it");
-}
-
-#[test]
-fn unfenced_task_pushes_a_job_it_does_not_hold() {
-    fails_without(Rule::Fence, Setting { moments: LONG, ..DEATH }, "which it does not hold");
-}
-
-#[test]
-fn task_without_attempt_check_claims_a_later_attempt() {
-    fails_without(Rule::ClaimAttempt, Setting { moments: SILENCE, ..DEATH }, "was started for another");
-}
-
-#[test]
-fn dead_task_claims_its_job_without_death_check() {
-    fails_without(Rule::DeadTask, DEATH, "whose death was noted");
-}
-
-#[test]
-fn repeated_start_without_token_creates_second_task() {
-    fails_without(Rule::ClientToken, Setting { faults: 1, ..DEATH }, "gets a second task");
-}
-
-#[test]
-fn task_pushes_a_lost_job_without_push_window() {
-    fails_without(Rule::PushUntil, DEATH, "which it does not hold");
-}
-
-#[test]
-fn push_without_expected_head_moves_branch_twice() {
-    fails_without(Rule::ExpectedHead, Setting { ahead: 180, moments: LONG, ..DEATH }, "moves twice");
-}
-
-#[test]
-fn lost_push_is_never_found_without_adoption() {
-    fails_without(Rule::LostPush, Setting { goes_back: false, ..DEATH }, "is looked for by nobody");
-}
-
-#[test]
-fn unverified_nothing_pushed_report_contradicts_a_push() {
-    fails_without(Rule::WhoLooked, Setting { goes_back: false, ..DEATH }, "is said to be nowhere");
-}
-
-#[test]
-fn non_entry_event_over_newer_status_hides_the_entry() {
-    fails_without(Rule::Unchanged, AGAIN, "without an answer");
-}
-
-#[test]
-fn job_end_that_drops_second_entry_leaves_it_unanswered() {
-    fails_without(Rule::Again, AGAIN, "without an answer");
 }

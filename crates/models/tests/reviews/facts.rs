@@ -1,10 +1,10 @@
 //! Calls the domain's functions for the cells of a state and caches every answer.
 
+use super::Setting;
 use super::state::{
     Entry, FIRST_JOB, Hour, JOBS, Known, Last, NEXT_JOB, Reviews, Revised, Stored, TicketCells, Work, review_of,
     second, slot,
 };
-use super::{Rule, Setting};
 use crate::explore::Fast;
 use crate::fixtures::{self, at, linked, review_id, revision_as, ticket_in};
 use pullyard_domain::budget::{Budget, DailyUsage, Day};
@@ -16,7 +16,7 @@ use pullyard_domain::pull_request::{LastRevision, PullRequest, PullRequestState}
 use pullyard_domain::review::guard::{
     self, DecisionStep, FACTS_VERSION, Follow, ReviewFacts, ReviewSettings, TicketFacts, decide,
 };
-use pullyard_domain::review::settle::{Settlement, combined_action, newest_review, reviews_to_settle, settle};
+use pullyard_domain::review::settle::{Settlement, combined_action, reviews_to_settle, settle};
 use pullyard_domain::review::{
     Author, Permission, RequestedAction, Review, ReviewState, RevisionRequest, covered_reviews, resolve_absorbed,
     unanswered_reviews,
@@ -140,20 +140,9 @@ impl Rules {
     pub(super) fn settle(&mut self, waiting: Waiting, setting: &Setting) -> Settled {
         *self.settled.entry(waiting).or_insert_with(|| {
             let all = reviews(&waiting.reviews, setting.requests);
-            let without = |rule| setting.without == Some(rule);
-            let mut at_stake = reviews_to_settle(&all, |_| true);
-            let in_line: Vec<&Review> = all.iter().filter(|review| review.state == ReviewState::Deferred {}).collect();
-            let Some(newest) = newest_review(&in_line) else { return Settled::Clear };
-            let asks = combined_action(if without(Rule::RequestsStayRequests) { &in_line } else { &at_stake });
-            if without(Rule::RefuseTheAbsorbed) {
-                at_stake.retain(|review| review.state == ReviewState::Deferred {});
-            }
+            let at_stake = reviews_to_settle(&all, |_| true);
+            let asks = combined_action(&at_stake);
             let request = matches!(asks, RequestedAction::Revision { .. });
-            let start = |review: &ReviewId, job: &JobId| {
-                let review = index(review);
-                let job = if without(Rule::NamedAfterLast) { review } else { job_index(job) };
-                Settled::Start { review, job, request }
-            };
             let cells = TicketCells { active: None, last: waiting.last, deferred: Some(0), row: Some(0) };
             let question = Question {
                 request,
@@ -169,10 +158,9 @@ impl Rules {
                 Settlement::Nothing => Settled::Clear,
                 Settlement::Wait { opens_at } => Settled::Wait(hour(opens_at)),
                 Settlement::Hold => Settled::Hold,
-                Settlement::Start { .. } | Settlement::Absorb { .. } if without(Rule::Absorb) => {
-                    start(&newest.id, &newest.next_job_id())
+                Settlement::Start { review, job } => {
+                    Settled::Start { review: index(&review), job: job_index(&job), request }
                 }
-                Settlement::Start { review, job } => start(&review, &job),
                 Settlement::Absorb { into, older } => Settled::Absorb { into: index(&into), older: set(&older) },
                 Settlement::Refuse { newest, others, .. } => {
                     Settled::Refuse { newest: index(&newest), others: set(&others) }

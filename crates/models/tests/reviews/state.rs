@@ -146,14 +146,10 @@ pub(super) enum Hook {
         opens: Hour,
         ticket: bool,
     },
-    /// Sets an earlier time on the ticket; or marks it, without [`super::Rule::MarkWithReview`].
+    /// Sets an earlier time on the ticket.
     Mark {
         opens: Hour,
         ticket: bool,
-    },
-    /// Only without [`super::Rule::EntryWithReview`].
-    Enter {
-        answer: Answer,
     },
 }
 

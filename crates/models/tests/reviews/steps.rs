@@ -1,9 +1,9 @@
 //! The possible next steps of a state, and its invariants.
 
+use super::Setting;
 use super::facts::{Change, Decided, Question, Rules, Settled, Waiting, is_lasting};
 use super::state::{Answer, FIRST_JOB, Hook, JOBS, Known, MOST, NEXT_JOB, Settler, State, Stored, Work, slot};
 use super::table::{self, New, Waits, members};
-use super::{Rule, Setting};
 use crate::explore::{self, Step};
 
 type Next = Vec<(Step, State)>;
@@ -16,10 +16,6 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(setting: Setting) -> Self {
         Self { setting, rules: Rules::default() }
-    }
-
-    fn without(&self, rule: Rule) -> bool {
-        self.setting.without == Some(rule)
     }
 
     /// A write and its three outcomes: the process continues, dies, or finds its facts stale.
@@ -78,7 +74,7 @@ impl World {
                 }
             }
             Hook::Read { known, first, closed, revised, pr } => {
-                let mut question = Question {
+                let question = Question {
                     request,
                     first,
                     known,
@@ -88,9 +84,6 @@ impl World {
                     held: table.held,
                     closed,
                 };
-                if self.without(Rule::WaitingStartsNothing) && known == Some(Known::Deferred) {
-                    (question.known, question.first, question.ticket.deferred) = (None, false, None);
-                }
                 let decided = self.rules.decide(question);
                 let mut told = *state;
                 match decided {
@@ -102,10 +95,6 @@ impl World {
                         let job = table.ticket.active.filter(|_| !request);
                         let marked = self.rules.change(Change::Remember(opens), table.ticket, revised).0;
                         match known {
-                            // Only if `EntryWithReview` is omitted, which makes it a second write.
-                            Some(_) if self.without(Rule::EntryWithReview) && !first => {
-                                told.hooks[hook] = Hook::Enter { answer };
-                            }
                             Some(_) if marked == table.ticket => answered(&mut told),
                             Some(_) => told.hooks[hook] = Hook::Mark { opens, ticket: true },
                             None => told.hooks[hook] = Hook::Put { answer, job, opens, ticket: true },
@@ -130,35 +119,23 @@ impl World {
             }
             Hook::Trigger { then, ticket, pr } => {
                 let new = New { review: id, job: table.next_job(id), then, request, fresh: ticket && pr };
-                let written = table::trigger(state, &new, &mut self.rules, &self.setting)?;
+                let written = table::trigger(state, &new, &mut self.rules)?;
                 let again = self.read_for(written.as_ref().unwrap_or(state), review);
                 let again = move |state: &mut State| state.hooks[hook] = again;
                 self.write(does("delivery starts its job,"), state, written, next, [&answered, &dies, &again]);
             }
             Hook::Put { answer, job, opens, ticket } => {
                 let waits = Waits { review: id, answer, job, opens, fresh: ticket };
-                let written = table::remember(state, &waits, &mut self.rules, &self.setting);
+                let written = table::remember(state, &waits, &mut self.rules);
                 let again = self.read_for(written.as_ref().unwrap_or(state), review);
                 let again = move |state: &mut State| state.hooks[hook] = again;
-                let (alone, enters) = (self.without(Rule::MarkWithReview), self.without(Rule::EntryWithReview));
-                let on = move |state: &mut State| match () {
-                    () if alone => state.hooks[hook] = Hook::Mark { opens, ticket: true },
-                    () if enters => state.hooks[hook] = Hook::Enter { answer },
-                    () => answered(state),
-                };
-                self.write(does("delivery remembers,"), state, written, next, [&on, &dies, &again]);
+                self.write(does("delivery remembers,"), state, written, next, [&answered, &dies, &again]);
             }
             Hook::Mark { opens, ticket } => {
-                let written = table::mark(state, opens, ticket, &mut self.rules, &self.setting);
+                let written = table::mark(state, opens, ticket, &mut self.rules);
                 let again = self.read_for(written.as_ref().unwrap_or(state), review);
                 let again = move |state: &mut State| state.hooks[hook] = again;
                 self.write(does("delivery marks the ticket,"), state, written, next, [&answered, &dies, &again]);
-            }
-            Hook::Enter { answer } => {
-                let written = table::record(state, id, answer);
-                let again = self.read_for(written.as_ref().unwrap_or(state), review);
-                let again = move |state: &mut State| state.hooks[hook] = again;
-                self.write(does("delivery records that it waits,"), state, written, next, [&answered, &dies, &again]);
             }
         }
         Ok(())
@@ -168,7 +145,6 @@ impl World {
         let table = &state.table;
         let does = |what| Step::of(what, at);
         let idle = move |state: &mut State| state.settlers[at] = Settler::Idle;
-        let keeps = self.without(Rule::ClearOverRev);
         let mut goes = |what: &'static str, settler: Settler| {
             let mut moved = *state;
             moved.settlers[at] = settler;
@@ -210,15 +186,15 @@ impl World {
                 );
             }
             Settler::Clear { ticket } => {
-                let written = table::change_ticket(state, Change::Clear, ticket || keeps, &mut self.rules);
+                let written = table::change_ticket(state, Change::Clear, ticket, &mut self.rules);
                 self.write(does("settling takes the mark off,"), state, written, next, [&idle, &idle, &idle]);
             }
             Settler::Wait { opens, ticket } => {
-                let written = table::change_ticket(state, Change::Wait(opens), ticket || keeps, &mut self.rules);
+                let written = table::change_ticket(state, Change::Wait(opens), ticket, &mut self.rules);
                 self.write(does("settling lets them wait,"), state, written, next, [&idle, &idle, &idle]);
             }
             Settler::Absorb { into, older } => {
-                let written = table::absorb(state, into, older, &self.setting);
+                let written = table::absorb(state, into, older);
                 self.write(does("settling absorbs,"), state, written, next, [&idle, &idle, &idle]);
             }
             Settler::Start { review, job, then, ticket, pr, request } => {
@@ -299,7 +275,7 @@ impl World {
     /// The next job marks each review that it lacks as waiting. After a death it resumes with the remaining ones.
     fn goes_on_alone(&mut self, state: &State, next: &mut Next) {
         let owed = state.table.undone.map_or(0, |undone| self.rules.owed(undone, &state.table.reviews()));
-        if owed == 0 || self.without(Rule::WaitAnew) {
+        if owed == 0 {
             let mut alone = *state;
             alone.table.jobs[slot(NEXT_JOB)] = Work::Running;
             next.push((Step::of("goes on alone: job", usize::from(NEXT_JOB)), alone));
@@ -307,7 +283,7 @@ impl World {
         }
         for review in 0..MOST {
             if owed & 1 << review != 0 {
-                let waits = u8::try_from(review).ok().and_then(|id| table::wait_for_next(state, id, &self.setting));
+                let waits = u8::try_from(review).ok().and_then(|id| table::wait_for_next(state, id));
                 next.extend(waits.map(|waits| (Step::of("waits for the next job: review", review), waits)));
             }
         }
@@ -402,7 +378,7 @@ impl explore::World for World {
                 return Err("a review is in two jobs".into());
             }
         }
-        if !self.without(Rule::EndSettles) && self.rules.row(table.ticket) != table.ticket.row {
+        if self.rules.row(table.ticket) != table.ticket.row {
             return Err("the ticket's row is not what it should be".into());
         }
         let busy = state.hooks.iter().any(|hook| *hook != Hook::Idle)

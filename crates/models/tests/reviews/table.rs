@@ -1,9 +1,9 @@
 //! Models the table's writes, with the conditions of `crates/store/src/write`. `Ok(None)`: stale facts refused the
 //! write. `Err`: the write would break an invariant.
 
+use super::Setting;
 use super::facts::{Change, Rules};
 use super::state::{Answer, Entry, Hour, Last, NEXT_JOB, State, Stored, Work, slot};
-use super::{Rule, Setting};
 
 type Write = Result<Option<State>, String>;
 
@@ -17,17 +17,10 @@ pub(super) struct New {
 }
 
 /// `trigger_review` with a ledger entry.
-pub(super) fn trigger(state: &State, new: &New, rules: &mut Rules, setting: &Setting) -> Write {
+pub(super) fn trigger(state: &State, new: &New, rules: &mut Rules) -> Write {
     let at = usize::from(new.review);
-    let waiting_too = setting.without == Some(Rule::WaitingStartsNothing);
-    let over = match state.table.reviews[at] {
-        Stored::Absent | Stored::Refused => true,
-        Stored::Deferred | Stored::Absorbed(_) => waiting_too,
-        Stored::Started => false,
-    };
-    let entry = state.table.ledger[at];
-    let unless_final = !matches!(entry.answer, Answer::Held | Answer::Accepted) || waiting_too;
-    if !(new.fresh && over && unless_final && state.table.jobs[slot(new.job)] == Work::None) {
+    let over = matches!(state.table.reviews[at], Stored::Absent | Stored::Refused);
+    if !(new.fresh && over && !is_final(state, at) && state.table.jobs[slot(new.job)] == Work::None) {
         return Ok(None);
     }
     if state.table.ticket.deferred.is_some() {
@@ -85,49 +78,36 @@ pub(super) struct Waits {
 }
 
 /// `wait_for_job` during an active job, otherwise `remember_review`; one write with ledger entry and mark.
-pub(super) fn remember(state: &State, waits: &Waits, rules: &mut Rules, setting: &Setting) -> Option<State> {
+pub(super) fn remember(state: &State, waits: &Waits, rules: &mut Rules) -> Option<State> {
     let at = usize::from(waits.review);
     let fresh = matches!(state.table.reviews[at], Stored::Absent | Stored::Refused);
-    let with_entry = setting.without != Some(Rule::EntryWithReview);
-    let is_final = matches!(state.table.ledger[at].answer, Answer::Held | Answer::Accepted);
-    if !fresh || with_entry && is_final {
+    if !fresh || is_final(state, at) {
         return None;
     }
     let mut next = match waits.job {
-        _ if setting.without == Some(Rule::MarkWithReview) => *state,
-        Some(job) => mark_for_job(state, job, waits.opens, setting)?,
-        None => mark(state, waits.opens, waits.fresh, rules, setting)?,
+        Some(job) => mark_for_job(state, job, waits.opens)?,
+        None => mark(state, waits.opens, waits.fresh, rules)?,
     };
     next.table.reviews[at] = Stored::Deferred;
-    if setting.without != Some(Rule::RefuseAsRead) {
-        next.has_a_new_version(waits.review);
-    }
-    if with_entry {
-        next.enters(at, Entry { answer: waits.answer, job: None });
-    }
+    next.has_a_new_version(waits.review);
+    next.enters(at, Entry { answer: waits.answer, job: None });
     Some(next)
 }
 
 /// Marks a ticket with an active job. The write is not conditional on the revision and leaves the row unchanged.
-fn mark_for_job(state: &State, job: u8, opens: Hour, setting: &Setting) -> Option<State> {
+fn mark_for_job(state: &State, job: u8, opens: Hour) -> Option<State> {
     let mut next = *state;
     if next.table.ticket.active != Some(job) {
         return None;
     }
     next.table.ticket.deferred.get_or_insert(opens);
-    if setting.without != Some(Rule::RememberRaisesRev) {
-        next.ticket_written();
-    }
+    next.ticket_written();
     Some(next)
 }
 
 /// `update_ticket` with the mark.
-pub(super) fn mark(state: &State, opens: Hour, fresh: bool, rules: &mut Rules, setting: &Setting) -> Option<State> {
-    let mut next = change_ticket(state, Change::Remember(opens), fresh, rules)?;
-    if setting.without == Some(Rule::RememberRaisesRev) {
-        (next.hooks, next.settlers) = (state.hooks, state.settlers);
-    }
-    Some(next)
+pub(super) fn mark(state: &State, opens: Hour, fresh: bool, rules: &mut Rules) -> Option<State> {
+    change_ticket(state, Change::Remember(opens), fresh, rules)
 }
 
 /// `update_ticket`.
@@ -141,9 +121,13 @@ pub(super) fn change_ticket(state: &State, change: Change, fresh: bool, rules: &
     Some(next)
 }
 
+fn is_final(state: &State, review: usize) -> bool {
+    matches!(state.table.ledger[review].answer, Answer::Held | Answer::Accepted)
+}
+
 pub(super) fn record(state: &State, review: u8, answer: Answer) -> Option<State> {
     let at = usize::from(review);
-    if matches!(state.table.ledger[at].answer, Answer::Held | Answer::Accepted) {
+    if is_final(state, at) {
         return None;
     }
     let mut next = *state;
@@ -177,19 +161,16 @@ pub(super) fn conclude_covered(state: &State, reviews: u8, job: u8) -> State {
 }
 
 /// `absorb_reviews`.
-pub(super) fn absorb(state: &State, into: u8, older: u8, setting: &Setting) -> Option<State> {
+pub(super) fn absorb(state: &State, into: u8, older: u8) -> Option<State> {
     let waits = |at: usize| state.table.reviews[at] == Stored::Deferred;
-    let newest = waits(usize::from(into)) || setting.without == Some(Rule::AbsorbChecksNewest);
-    if !newest || !members(older).all(waits) {
+    if !waits(usize::from(into)) || !members(older).all(waits) {
         return None;
     }
     let mut next = *state;
     for at in members(older) {
         next.table.reviews[at] = Stored::Absorbed(into);
     }
-    if setting.without != Some(Rule::RefuseAsRead) {
-        next.has_a_new_version(into);
-    }
+    next.has_a_new_version(into);
     Some(next)
 }
 
@@ -225,12 +206,12 @@ pub(super) fn next_job(state: &State, rules: &mut Rules) -> Option<State> {
 }
 
 /// `wait_for_job`: over the review's previous job, while the ticket's active job lacks the review.
-pub(super) fn wait_for_next(state: &State, review: u8, setting: &Setting) -> Option<State> {
+pub(super) fn wait_for_next(state: &State, review: u8) -> Option<State> {
     let at = usize::from(review);
     if state.table.reviews[at] != Stored::Started {
         return None;
     }
-    let mut next = mark_for_job(state, NEXT_JOB, state.table.now, setting)?;
+    let mut next = mark_for_job(state, NEXT_JOB, state.table.now)?;
     next.table.reviews[at] = Stored::Deferred;
     next.table.had |= 1 << review;
     next.has_a_new_version(review);
@@ -243,9 +224,6 @@ pub(super) fn end(state: &State, job: u8, work: Work, rules: &mut Rules, setting
     let change = Change::End(job, work, next.table.now);
     let (ticket, revised) = rules.change(change, next.table.ticket, next.table.revised);
     (next.table.ticket, next.table.revised) = (ticket, revised);
-    if setting.without == Some(Rule::EndSettles) {
-        next.table.ticket.row = None;
-    }
     next.table.jobs[slot(job)] = work;
     if setting.alone {
         match rules.last(job, work) {

@@ -1,6 +1,5 @@
 //! Models a user who cancels, pauses and resumes a job and sends inputs to its agent.
 
-use super::Rule;
 use super::rules::{Change, Outcome};
 use super::state::{State, Wish, Wishing};
 use super::table::{self, Ending, Write};
@@ -68,7 +67,7 @@ impl World {
             let known = matches!(wish, Wish::Say(what) if state.said[job] & 1 << what != 0);
             let mut asked = *state;
             spend(&mut asked, wish, -1);
-            if known && self.setting.without != Some(Rule::SaidOnce) {
+            if known {
                 next.push((Step::of("is told that it was said: job", job), asked));
                 continue;
             }

@@ -1,8 +1,8 @@
 //! Calls the domain's functions for the items of a state and caches every answer. Items have no revision.
 
+use super::Setting;
 use super::alike::Swap;
 use super::state::Wish;
-use super::{Rule, Setting};
 use crate::explore::Fast;
 use crate::fixtures::{self, TRIGGER, finish_id, job_id, planned, result, runner, settings, ticket_in};
 use crate::items::Items;
@@ -129,16 +129,6 @@ enum Spoken {
 pub(super) struct Rules {
     setting: Setting,
     settings: Settings,
-    // One flag per `Rule` that changes a decision.
-    fenced: bool,
-    push_until: bool,
-    nothing_unread: bool,
-    pause_is_wanted: bool,
-    requeue_pauses: bool,
-    rest_ends: bool,
-    badge_with_job: bool,
-    lost_push: bool,
-    who_looked: bool,
     jobs: Items<Job>,
     tickets: Items<Ticket>,
     runners: Items<Runner>,
@@ -166,22 +156,12 @@ fn instance() -> InstanceId {
 
 impl Rules {
     pub(super) fn new(setting: Setting) -> Self {
-        let keeps = |rule| setting.without != Some(rule);
         let offline = if setting.goes_back { OfflinePolicy::Requeue } else { OfflinePolicy::Fail };
         // Expires together with the other limits of hours.
         let limits = Limits { requeues: 1, input_secs: 3 * 3_600, ..Limits::default() };
         Self {
             setting,
             settings: Settings { compute: Compute::Runners, offline, limits, ..settings() },
-            fenced: keeps(Rule::Fence),
-            push_until: keeps(Rule::PushUntil),
-            nothing_unread: keeps(Rule::NothingUnread),
-            pause_is_wanted: keeps(Rule::PauseIsWanted),
-            requeue_pauses: keeps(Rule::RequeuePauses),
-            rest_ends: keeps(Rule::RestEnds),
-            badge_with_job: keeps(Rule::BadgeWithJob),
-            lost_push: keeps(Rule::LostPush),
-            who_looked: keeps(Rule::WhoLooked),
             jobs: Items::new(),
             tickets: Items::new(),
             runners: Items::new(),
@@ -271,7 +251,7 @@ impl Rules {
                 job.claim(&claim, now).map(Some)
             }
             Change::Progress { runner, claim, attempt, to: To::Syncing, told } => {
-                job.begin_push(&self.fence(job, runner, claim, attempt), told.into(), now).map(Some)
+                job.begin_push(&fence(job, runner, claim, attempt), told.into(), now).map(Some)
             }
             Change::Progress { runner, claim, attempt, to, told: _ } => {
                 let to = match to {
@@ -279,10 +259,10 @@ impl Rules {
                     To::Executing => JobStatus::Executing,
                     To::Syncing => JobStatus::Syncing,
                 };
-                job.advance(&self.fence(job, runner, claim, attempt), to, now).map(Some)
+                job.advance(&fence(job, runner, claim, attempt), to, now).map(Some)
             }
             Change::Finish { runner, claim, attempt, completed } => {
-                let fence = self.fence(job, runner, claim, attempt);
+                let fence = fence(job, runner, claim, attempt);
                 let end = match completed {
                     true => End::Completed(result()),
                     // An adopting attempt searches for a push; if it stops by itself while executing, it found none.
@@ -304,65 +284,26 @@ impl Rules {
                     Lost::Silent => LossReason::Silent,
                     Lost::NoProcess => LossReason::NoProcess,
                 };
-                self.take(job, now, |job| step_after_runner_loss(job, loss.failure(runner, now), now))
+                take(job, now, step_after_runner_loss(job, loss.failure(runner, now), now))
             }
             Change::Due => {
                 let why = "no runner is online";
                 match next_waiting_step(job, self.settings.compute, why, now) {
-                    WaitingStep::Fail(failure) => self.gives_up(job, failure, now),
+                    WaitingStep::Fail(failure) => job.fail(failure, now).map(Some),
                     WaitingStep::Move(place) => job.move_to(place, now).map(Some),
-                    WaitingStep::Nothing => self.take(job, now, |job| next_step(job, now)),
+                    WaitingStep::Nothing => take(job, now, next_step(job, now)),
                 }
             }
             Change::Yield { runner, claim, attempt, asks, read } => {
                 let rest = if asks { fixtures::asks() } else { Suspension::Pause };
-                let inputs = if self.nothing_unread { read.into() } else { job.inputs };
                 let id = finish_id(&format!("{}-{claim}-{asks}", runner_name(runner)));
-                let yielded = SuspendReport { id, ..fixtures::yielded(rest, inputs) };
-                let blind = Job { want: DesiredState::Pause, pause: Some(Pause::new("ann", now)), ..job.clone() };
-                let job = if asks || self.pause_is_wanted { job } else { &blind };
-                job.suspend(&self.fence(job, runner, claim, attempt), &yielded, now).map(Some)
+                let yielded = SuspendReport { id, ..fixtures::yielded(rest, read.into()) };
+                job.suspend(&fence(job, runner, claim, attempt), &yielded, now).map(Some)
             }
             Change::Person(Wish::Cancel) => job.cancel(Cancel::new("ann", None, now), now).map(Some),
             Change::Person(Wish::Pause) => job.pause(Pause::new("ann", now), now).map(Some),
             Change::Person(Wish::Continue) => job.resume(now).map(Some),
             Change::Person(Wish::Say(_)) => job.resume_with_input(now).map(Some),
-        }
-    }
-
-    /// The sweeper's change of a job that a runner holds.
-    fn take(
-        &self,
-        job: &Job,
-        now: Timestamp,
-        judge: impl Fn(&Job) -> JobStep,
-    ) -> Result<Option<Job>, TransitionRefusal> {
-        let blind = Job { push_until: None, ..job.clone() };
-        let job = if self.push_until { job } else { &blind };
-        match judge(job) {
-            JobStep::Requeue(_) if job.want == DesiredState::Pause && !self.requeue_pauses => {
-                let back = Job { want: DesiredState::Run, ..job.clone() }.requeue(now)?;
-                Ok(Some(Job { want: DesiredState::Pause, ..back }))
-            }
-            JobStep::Requeue(_) => job.requeue(now).map(Some),
-            JobStep::Adopt(loss) if self.lost_push => job.requeue_to_adopt(loss, now).map(Some),
-            JobStep::Adopt(failure) | JobStep::Fail(failure) => self.gives_up(job, failure, now),
-            JobStep::Cancel => job.enforce_cancel(now).map(Some),
-            JobStep::Expire if self.rest_ends => job.expire_suspension(now).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    /// Ends a job without its runner.
-    fn gives_up(&self, job: &Job, failure: Failure, now: Timestamp) -> Result<Option<Job>, TransitionRefusal> {
-        let said = if self.who_looked || job.adopts.is_none() { failure } else { Failure::NothingPushed {} };
-        job.fail(said, now).map(Some)
-    }
-
-    fn fence(&self, job: &Job, runner: u8, claim: u8, attempt: u8) -> Fence {
-        match job.run.as_ref().filter(|_| !self.fenced) {
-            Some(run) => Fence { job: job.id.clone(), attempt: job.attempt, claim: run.claim.clone() },
-            None => Fence { job: job.id.clone(), attempt: u32::from(attempt), claim: claim_id(runner, claim) },
         }
     }
 
@@ -379,7 +320,7 @@ impl Rules {
 
     /// The ticket after its job was suspended or resumed.
     pub(super) fn ticket_while(&mut self, job: Value, ticket: Value) -> Value {
-        let after = update_waiting_badge(self.jobs.get(job), self.tickets.get(ticket)).filter(|_| self.badge_with_job);
+        let after = update_waiting_badge(self.jobs.get(job), self.tickets.get(ticket));
         after.map_or(ticket, |after| self.tickets.number(Ticket { rev: 0, ..after }))
     }
 
@@ -461,7 +402,7 @@ impl Rules {
     pub(super) fn emptied(&mut self, runner: Value, seen: Value, job: Value) -> Option<Value> {
         let id = &self.jobs.get(job).id;
         let claim = |runner: Value| self.runners.get(runner).slots.get(id).map(|slot| &slot.claim);
-        let same = claim(seen) == claim(runner) || self.setting.without == Some(Rule::SlotOfClaim);
+        let same = claim(seen) == claim(runner);
         (same && claim(runner).is_some()).then(|| self.spoken(Spoken::WithoutSlot, runner, job))
     }
 
@@ -524,6 +465,22 @@ impl Rules {
         let (job, ticket) = (self.jobs.get(job), self.tickets.get(ticket));
         (job.status.is_terminal() || due::job(job).is_some())
             && (!ticket.is_unsynced() || due::ticket(ticket).is_some())
+    }
+}
+
+fn fence(job: &Job, runner: u8, claim: u8, attempt: u8) -> Fence {
+    Fence { job: job.id.clone(), attempt: attempt.into(), claim: claim_id(runner, claim) }
+}
+
+/// The sweeper's change of a job.
+fn take(job: &Job, now: Timestamp, step: JobStep) -> Result<Option<Job>, TransitionRefusal> {
+    match step {
+        JobStep::Requeue(_) => job.requeue(now).map(Some),
+        JobStep::Adopt(loss) => job.requeue_to_adopt(loss, now).map(Some),
+        JobStep::Fail(failure) => job.fail(failure, now).map(Some),
+        JobStep::Cancel => job.enforce_cancel(now).map(Some),
+        JobStep::Expire => job.expire_suspension(now).map(Some),
+        _ => Ok(None),
     }
 }
 

@@ -1,6 +1,5 @@
 //! Models a self-hosted runner: it claims, works, pushes, finishes and sends heartbeats.
 
-use super::Rule;
 use super::rules::{Change, Outcome, To, Value};
 use super::state::{Beat, Call, Phase, Read, State, Work};
 use super::table::{self, Claiming, Ending};
@@ -31,9 +30,6 @@ impl World {
                     return Err(format!("runner {at} pushes job {}, which it does not hold", work.job));
                 }
                 let branch = &mut pushed.pushed[usize::from(work.job)];
-                if *branch != 0 && self.setting.without == Some(Rule::ExpectedHead) {
-                    return Err(format!("the branch of job {} moves twice", work.job));
-                }
                 *branch |= 1 << work.attempt;
                 pushed.work[at] = Some(Work { phase: Phase::Pushed, ..work });
                 next.push((does("pushes: runner"), pushed));
@@ -86,7 +82,7 @@ impl World {
             next.push((does("repeats its claim, and has its job: runner"), again));
             return;
         }
-        if self.rules.had_its_job(stored, small(at), claim) && self.setting.without != Some(Rule::LastClaim) {
+        if self.rules.had_its_job(stored, small(at), claim) {
             // This claim got its job before; the next claim needs a new id.
             let mut other = *state;
             other.claims[at] += 1;
@@ -117,12 +113,7 @@ impl World {
     }
 
     pub(super) fn may_look(&self, state: &State, at: usize, claim: u8) -> bool {
-        let stored = state.runners[at];
-        let may = match self.setting.without {
-            Some(Rule::LastClaim) => self.rules.runner(stored).is_online(self.setting.moments.time(state.now)),
-            _ => self.rules.may_claim(stored, small(at), claim, state.now),
-        };
-        may && state.now < self.setting.moments.later()
+        self.rules.may_claim(state.runners[at], small(at), claim, state.now) && state.now < self.setting.moments.later()
     }
 
     /// The versions that a read of this job may return: the current one, and the previous one if reads lag.
@@ -150,7 +141,7 @@ impl World {
                     "is read: the call of runner"
                 }
                 // A consistent read follows, which the current version covers.
-                _ if !fresh && self.setting.without != Some(Rule::LookAgain) => continue,
+                _ if !fresh => continue,
                 Outcome::Already if matches!(change, Change::Finish { .. } | Change::Yield { .. }) => {
                     drop_work(&mut asked, at);
                     "is told that it has finished: runner"
@@ -195,7 +186,6 @@ impl World {
             Phase::Claimed => Phase::Preparing,
             Phase::Preparing if finds_nothing => Phase::Stops,
             Phase::Preparing => Phase::Executing,
-            _ if self.setting.without == Some(Rule::PushFromAsking) => Phase::MayPush(state.now),
             // The answer contains the remaining push time; zero means no push.
             _ if job.push_until.is_some_and(|until| until > self.setting.moments.time(then)) => Phase::MayPush(then),
             _ => Phase::Stops,

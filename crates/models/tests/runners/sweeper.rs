@@ -39,8 +39,7 @@ impl World {
                 match self.rules.judge(seen, judged) {
                     Judged::Nothing => goes("sweeper leaves runner", at_runner, Sweeper::Idle),
                     Judged::TakeOffline(offline) => {
-                        let written =
-                            table::take_offline(state, at_runner, seen, offline, &mut self.rules, &self.setting);
+                        let written = table::take_offline(state, at_runner, seen, offline, &mut self.rules);
                         let name = Step::of("sweeper takes offline runner", at_runner);
                         let name = if written.is_some() { name } else { name.but(": stale") };
                         let mut moved = written.unwrap_or(*state);

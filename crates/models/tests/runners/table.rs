@@ -1,9 +1,9 @@
 //! Models the table's writes, with the conditions of `crates/store/src/write`. `Ok(None)`: stale facts refused the
 //! write. `Err`: the write would break an invariant.
 
+use super::Setting;
 use super::rules::{Lost, Rules, Value};
 use super::state::State;
-use super::{Rule, Setting};
 use pullyard_domain::runner::{OFFLINE_AFTER, Presence};
 
 pub(super) type Write = Result<Option<State>, String>;
@@ -24,7 +24,7 @@ pub(super) struct Ending {
 }
 
 pub(super) fn update_job(state: &State, job: u8, after: Value, fresh: bool, setting: &Setting) -> Option<State> {
-    if !fresh && setting.without != Some(Rule::JobOverRev) {
+    if !fresh {
         return None;
     }
     let mut next = *state;
@@ -56,7 +56,7 @@ pub(super) fn claim(state: &State, claiming: Claiming, rules: &mut Rules, settin
         && !stored.draining
         && !stored.slots.contains_key(&rules.job(after).id)
         && stored.free_slots() > 0
-        && (claim.is_none_or(|claim| !stored.claims.contains(claim)) || setting.without == Some(Rule::LastClaim));
+        && claim.is_none_or(|claim| !stored.claims.contains(claim));
     let Some(mut next) = update_job(state, job, after, fresh, setting).filter(|_| may) else { return Ok(None) };
     let bit = 1 << number;
     if state.got[runner] & bit != 0 {
@@ -74,11 +74,8 @@ pub(super) fn end(state: &State, ending: Ending, rules: &mut Rules, setting: &Se
         let (stored, seen) = (rules.runner(state.runners[runner]), rules.runner(seen));
         let same = stored.epoch == seen.epoch;
         let proven = match lost {
-            Lost::Silent => setting.without == Some(Rule::EndOverEpoch) || same && stored.status == Presence::Offline,
-            Lost::NoProcess => {
-                setting.without == Some(Rule::GhostOverHeartbeat)
-                    || same && stored.last_heartbeat == seen.last_heartbeat
-            }
+            Lost::Silent => same && stored.status == Presence::Offline,
+            Lost::NoProcess => same && stored.last_heartbeat == seen.last_heartbeat,
         };
         if !proven {
             return Ok(None);
@@ -114,10 +111,9 @@ pub(super) fn take_offline(
     seen: Value,
     offline: Value,
     rules: &mut Rules,
-    setting: &Setting,
 ) -> Option<State> {
     let (stored, seen) = (rules.runner(state.runners[runner]), rules.runner(seen));
-    let unheard = stored.last_heartbeat == seen.last_heartbeat || setting.without == Some(Rule::OfflineOverHeartbeat);
+    let unheard = stored.last_heartbeat == seen.last_heartbeat;
     if stored.status != Presence::Online || stored.epoch != seen.epoch || !unheard {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Explores jobs on self-hosted runners: all rules together keep the invariants, and each omitted rule breaks one.
+//! Explores jobs on self-hosted runners.
 
 use super::alike::Swap;
 use super::state::State;
@@ -37,7 +37,6 @@ const ONE: Setting = Setting {
     lags: false,
     goes_back: true,
     alike: false,
-    without: None,
 };
 
 /// Two runners compete for one job.
@@ -213,117 +212,4 @@ fn all_runner_faults_together() {
             Setting { pauses: 1, cancels: 1, says: 2, faults: 1, ..TALK },
         ],
     );
-}
-
-#[track_caller]
-fn fails_without(rule: Rule, setting: Setting, expected: &str) {
-    crate::explore::is_missed(rule, explore(Setting { without: Some(rule), ..setting }), expected);
-}
-
-#[test]
-fn job_write_without_rev_check_gives_two_runners_one_job() {
-    fails_without(Rule::JobOverRev, RACE, "the slot of job 0");
-    fails_without(Rule::JobOverRev, PAIRS, "the slot of job");
-}
-
-#[test]
-fn unfenced_runner_writes_for_another_attempt() {
-    fails_without(Rule::Fence, RACE, "is written of job 0 in another's name");
-    // Also with two tickets, if a sweeper's clock ended the job too early.
-    fails_without(Rule::Fence, Setting { ahead: 180, ..PAIRS }, "in another's name");
-}
-
-#[test]
-fn offline_mark_without_heartbeat_check_takes_a_live_job() {
-    fails_without(Rule::OfflineOverHeartbeat, Setting { moments: LONG, ..ONE }, "was heard and loses");
-}
-
-#[test]
-fn end_without_epoch_check_takes_job_of_a_live_runner() {
-    fails_without(Rule::EndOverEpoch, ONE, "was heard and loses");
-}
-
-#[test]
-fn end_over_an_old_heartbeat_takes_a_running_job() {
-    fails_without(Rule::GhostOverHeartbeat, Setting { moments: LONG, ..ONE }, "says that it runs");
-}
-
-#[test]
-fn runner_pushes_a_lost_job_without_push_window() {
-    fails_without(Rule::PushUntil, ONE, "which it does not hold");
-}
-
-#[test]
-fn push_window_counted_from_the_answer_outlives_the_lease() {
-    fails_without(Rule::PushFromAsking, ONE, "which it does not hold");
-}
-
-#[test]
-fn repeated_claim_without_claim_record_gets_two_attempts() {
-    fails_without(Rule::LastClaim, Setting { faults: 1, ..ONE }, "one claim");
-}
-
-#[test]
-fn doubled_claim_without_claim_record_gets_two_attempts() {
-    fails_without(Rule::LastClaim, Setting { doubles: 1, ..PAIRS }, "got two attempts");
-}
-
-#[test]
-fn push_without_expected_head_moves_branch_twice() {
-    fails_without(Rule::ExpectedHead, ONE, "moves twice");
-}
-
-#[test]
-fn slot_emptied_without_claim_check_loses_a_running_job() {
-    fails_without(Rule::SlotOfClaim, Setting { sweepers: 2, ..ONE }, "and it ought: true");
-}
-
-#[test]
-fn refusal_from_a_stale_read_takes_a_runners_own_job() {
-    fails_without(Rule::LookAgain, Setting { lags: true, ..ONE }, "which it holds");
-}
-
-#[test]
-fn question_without_input_check_waits_despite_an_answer() {
-    fails_without(Rule::NothingUnread, TALK, "waits for an answer that it has");
-}
-
-#[test]
-fn withdrawn_pause_suspends_the_job_without_pause_check() {
-    fails_without(Rule::PauseIsWanted, PAUSE, "is paused, and nobody wants that");
-}
-
-#[test]
-fn requeue_that_ignores_a_pause_leaves_the_job_ready() {
-    fails_without(Rule::RequeuePauses, PAUSE, "goes on, and was to be paused");
-}
-
-#[test]
-fn repeated_input_counts_twice_without_its_key() {
-    fails_without(Rule::SaidOnce, Setting { faults: 1, ..TALK }, "counts 2 inputs of 1");
-}
-
-#[test]
-fn suspension_without_time_limit_never_ends() {
-    fails_without(Rule::RestEnds, PAUSE, "is left hanging: Paused");
-}
-
-#[test]
-fn separate_badge_write_hides_a_suspension() {
-    fails_without(Rule::BadgeWithJob, TALK, "its ticket says that it waits: false");
-}
-
-#[test]
-fn lost_push_is_never_found_without_adoption() {
-    fails_without(Rule::LostPush, Setting { goes_back: false, ..ONE }, "is looked for by nobody");
-}
-
-#[test]
-fn unverified_nothing_pushed_report_contradicts_a_push() {
-    fails_without(Rule::WhoLooked, Setting { goes_back: false, ..ONE }, "is said to be nowhere");
-}
-
-#[test]
-fn input_without_rev_check_takes_the_job_from_its_runner() {
-    fails_without(Rule::JobOverRev, TALK, "the slot of job 0");
 }
