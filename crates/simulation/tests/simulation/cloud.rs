@@ -5,7 +5,6 @@ pub(crate) mod queue;
 pub(crate) mod table;
 
 use crate::forge::{FORGE, Forge};
-use crate::mutant::Mutant;
 use cluster::Cluster;
 use pullyard_domain::time::Timestamp;
 use queue::Queues;
@@ -48,37 +47,22 @@ pub(crate) struct Cloud {
     pub(crate) secrets: Vec<(String, String)>,
     /// The current time of the whole system.
     pub(crate) now: Timestamp,
-    pub(crate) mutant: Option<&'static Mutant>,
 }
 
 impl Cloud {
     pub(crate) fn new(now: Timestamp, seed: u64) -> Self {
         let (queues, cluster, forge) = Default::default();
-        Self { table: Table::new(seed), queues, cluster, forge, secrets: vec![], now, mutant: None }
+        Self { table: Table::new(seed), queues, cluster, forge, secrets: vec![], now }
     }
 
     pub(crate) fn answer(&mut self, call: &Call) -> Answer {
         match call.service.as_str() {
-            "DynamoDB_20120810" => self.item(call),
+            "DynamoDB_20120810" => self.table.answer(&call.operation, &call.body, self.now),
             "AmazonSQS" => self.queues.answer(&call.operation, &call.body(), self.now),
             "secretsmanager" => self.secret(&call.body()),
             "AmazonEC2ContainerServiceV20141113" => self.cluster.answer(&call.operation, &call.body()),
             FORGE => self.forge.answer(call),
             other => panic!("{other} is not simulated"),
-        }
-    }
-
-    fn item(&mut self, call: &Call) -> Answer {
-        match self.mutant {
-            None => self.table.answer(&call.operation, &call.body, self.now),
-            Some(mutant) if call.writes() => {
-                let body = mutant.write(&call.operation, &call.body);
-                self.table.answer(&call.operation, &body, self.now)
-            }
-            Some(mutant) => {
-                let (status, answer) = self.table.answer(&call.operation, &call.body, self.now);
-                (status, if status == 200 { mutant.read(&answer) } else { answer })
-            }
         }
     }
 

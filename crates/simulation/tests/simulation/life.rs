@@ -6,7 +6,6 @@ use crate::cloud::queue::Queue;
 use crate::daemon::Hand;
 use crate::forge::Face;
 use crate::laws;
-use crate::mutant::Mutant;
 use crate::plane::Ask;
 use crate::rests::stands_still;
 use crate::setup;
@@ -25,8 +24,8 @@ const STEPS: usize = 900;
 const REST_WITHIN: Duration = Duration::from_secs(5 * 3_600);
 
 /// Runs one life. The violations are in the returned world.
-pub(crate) async fn live(seed: u64, mutant: Option<&'static Mutant>) -> World {
-    let mut world = World::new(seed, mutant).await;
+pub(crate) async fn live(seed: u64) -> World {
+    let mut world = World::new(seed).await;
     for _ in 0..STEPS {
         world.step().await;
         if !world.broken.is_empty() {

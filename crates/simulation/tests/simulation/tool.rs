@@ -59,13 +59,6 @@ impl Tool {
         said
     }
 
-    pub(crate) fn moves(&mut self, to: &'static str, now: Timestamp) {
-        self.statuses[0] = to;
-        let event = format!("evt-{}", self.events.len() + 1);
-        self.waiting.push(self.events.len());
-        self.events.push(Told { event, ticket: "T-1".into(), status: to.to_owned(), at: now });
-    }
-
     /// Takes a waiting event; returns its index and its request.
     pub(crate) fn tell(&mut self, token: &str, dice: &mut Dice) -> (usize, Ask) {
         // Mostly in order.

@@ -3,15 +3,13 @@
 mod others;
 
 use crate::attempt::{Attempt, Begun, Home, Step};
-use crate::cloud::queue::Queues;
+use crate::cloud::Cloud;
 use crate::cloud::table::Items;
-use crate::cloud::{Call, Cloud};
 use crate::daemon::{Daemon, Hand};
 use crate::dice::Dice;
 use crate::forge::Face;
 use crate::gate::{Gate, Reply};
 use crate::mood::Mood;
-use crate::mutant::{How, Mutant};
 use crate::plane::{Ask, Invocation, Outcome, Plane};
 use crate::tally::Tally;
 use crate::tool::Tool;
@@ -78,30 +76,17 @@ pub(crate) struct World {
     given: BTreeMap<(String, u64), String>,
     /// The result that each claim, review and key got.
     got: BTreeMap<String, String>,
-    /// The newest attempt of each job, with its lease.
-    leases: BTreeMap<String, (u64, String)>,
     pub(crate) late: Vec<Late>,
     /// The earliest start of each task's container.
     pub(crate) starts: BTreeMap<u32, Timestamp>,
     pub(crate) mood: Mood,
-    /// The fate of the next write, instead of a random one.
-    pub(crate) next_write: Option<faults::Fate>,
-    mutant: Option<&'static Mutant>,
 }
 
 impl World {
-    pub(crate) async fn new(seed: u64, mutant: Option<&'static Mutant>) -> Self {
-        let mood = mutant.map_or_else(|| Mood::of(seed), |mutant| mutant.mood);
-        // Chosen without dice, so that lives on GitHub stay the same. Mutants run on GitHub only.
-        let face = if mutant.is_none() && seed % 8 == 4 { Face::Bitbucket } else { Face::GitHub };
-        Self::on(face, seed, mood, mutant).await
-    }
-
-    pub(crate) async fn of(seed: u64, mood: Mood, mutant: Option<&'static Mutant>) -> Self {
-        Self::on(Face::GitHub, seed, mood, mutant).await
-    }
-
-    async fn on(face: Face, seed: u64, mood: Mood, mutant: Option<&'static Mutant>) -> Self {
+    pub(crate) async fn new(seed: u64) -> Self {
+        let mood = Mood::of(seed);
+        // Chosen without dice, so that lives on GitHub stay the same.
+        let face = if seed % 8 == 4 { Face::Bitbucket } else { Face::GitHub };
         let mut dice = Dice::new(seed);
         let start = Timestamp::from_millis(1_795_132_800_000);
         let gate = Gate::new(Cloud::new(start, seed));
@@ -115,7 +100,6 @@ impl World {
             cloud.forge.left = reviews;
             cloud.table.lags = true;
             cloud.table.written.clear();
-            cloud.mutant = mutant;
         });
         Self {
             gate,
@@ -133,12 +117,9 @@ impl World {
             tally: Tally::default(),
             given: BTreeMap::new(),
             got: BTreeMap::new(),
-            leases: BTreeMap::new(),
             late: vec![],
             starts: BTreeMap::new(),
             mood,
-            next_write: None,
-            mutant,
             dice,
         }
     }
@@ -206,20 +187,12 @@ impl World {
             waiting.reply(Reply::Over);
             return self.poll(at).await;
         };
-        let fate = if call.writes()
-            && let Some(fate) = self.next_write.take()
-        {
-            fate
-        } else if self.calm {
-            faults::Fate::Well
-        } else {
-            faults::fate(&call, self.mood.hints_lost, &mut self.dice)
+        let fate = match self.calm {
+            true => faults::Fate::Well,
+            false => faults::fate(&call, self.mood.hints_lost, &mut self.dice),
         };
         self.tally.add(fate.name());
-        let (answer, killed) = match self.is_lost(at, &call) {
-            true => (Some((200, Queues::sent())), false),
-            false => self.gate.cloud(|cloud| faults::meet(&fate, &call, cloud)),
-        };
+        let (answer, killed) = self.gate.cloud(|cloud| faults::meet(&fate, &call, cloud));
         let mut line = format!("#{id} {}: {} {fate:?}", self.running[at].what, call.operation);
         if let Some((status, body)) = answer.as_ref().filter(|(status, _)| *status != 200) {
             let body: Value = serde_json::from_str(body).unwrap_or_default();
@@ -249,13 +222,6 @@ impl World {
         self.poll(at).await;
     }
 
-    /// Whether the mutant drops this message of the sweeper.
-    fn is_lost(&self, at: usize, call: &Call) -> bool {
-        let Some(How::NotSentAgain(queue)) = self.mutant.map(|mutant| &mutant.how) else { return false };
-        let swept = matches!(self.running[at].of, For::Sweep) && call.operation == "SendMessage";
-        swept && call.body()["QueueUrl"] == Queues::url(*queue)
-    }
-
     /// The invocations that may continue in this step.
     pub(crate) fn awake(&mut self) -> Vec<usize> {
         let mut awake = Vec::new();
@@ -266,11 +232,6 @@ impl World {
             one.stalls = one.stalls.saturating_sub(1);
         }
         awake
-    }
-
-    /// Whether this invocation waits only for reads.
-    pub(crate) fn reads_next(&self, at: usize) -> bool {
-        self.running.get(at).is_some_and(|one| self.gate.reads_next(one.invocation.id))
     }
 
     fn check_writes(&mut self, mut line: String) {
@@ -381,14 +342,10 @@ impl World {
                 let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.name == name) else { return };
                 if attempt.step == Step::Start
                     && let Some((200, body)) = &answer
+                    && body["attempt"] != attempt.number
                 {
-                    if body["attempt"] != attempt.number {
-                        let (name, number) = (&attempt.name, attempt.number);
-                        self.broken
-                            .push(format!("{name} was started for attempt {number} and has {}", body["attempt"]));
-                    }
-                    let lease = body["lease"].as_str().unwrap_or_default().to_owned();
-                    self.leases.insert(attempt.job.clone(), (attempt.number, lease));
+                    let number = attempt.number;
+                    self.broken.push(format!("{name} was started for attempt {number} and has {}", body["attempt"]));
                 }
                 if attempt.step == Step::Start && answer.as_ref().is_some_and(|(status, _)| *status == 200) {
                     let claim =

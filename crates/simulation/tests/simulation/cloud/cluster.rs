@@ -90,14 +90,6 @@ impl Cluster {
         (200, json!({ "task": { "taskArn": task.arn } }).to_string())
     }
 
-    /// The attempt and the bootstrap token of a job's newest task.
-    pub(crate) fn newest_proof(&self, job: &str) -> Option<(u64, String)> {
-        let of_job = self.tasks.values().filter(|task| task.variable("PULLYARD_JOB") == job);
-        let proof =
-            |task: &Task| (task.variable("PULLYARD_ATTEMPT").parse().unwrap(), task.variable("PULLYARD_BOOTSTRAP"));
-        of_job.map(proof).max_by_key(|(attempt, _)| *attempt)
-    }
-
     /// Stops a task and queues its event.
     pub(crate) fn stopped(&mut self, number: u32, code: &str, reason: &str, exit: Option<i64>) {
         let task = self.tasks.get_mut(&number).unwrap();

@@ -57,15 +57,6 @@ impl Queues {
         (200, json!({ "MessageId": format!("m-{}", self.sent), "MD5OfMessageBody": "" }).to_string())
     }
 
-    /// The answer for a message that is not stored.
-    pub(crate) fn sent() -> String {
-        json!({ "MessageId": "m-0", "MD5OfMessageBody": "" }).to_string()
-    }
-
-    pub(crate) fn lose(&mut self, queue: Queue) {
-        self.messages.retain(|message| message.queue != queue);
-    }
-
     /// Indexes of the messages that may be received now.
     pub(crate) fn receivable(&self, queue: Queue, now: Timestamp) -> Vec<usize> {
         let mut groups: Vec<&str> = Vec::new();

@@ -6,7 +6,6 @@ use crate::cloud::cluster::State;
 use crate::cloud::queue::Queue;
 use crate::daemon::Hand;
 use crate::mood::Mood;
-use crate::mutant::How;
 use crate::plane::Ask;
 use crate::{laws, setup};
 use std::time::Duration;
@@ -157,19 +156,9 @@ impl World {
             return self.push(at);
         }
         let attempt = &mut self.attempts[at];
-        if let Some(mut ask) = attempt.ask(now) {
+        if let Some(ask) = attempt.ask(now) {
             attempt.asking = true;
             let (name, step) = (attempt.name.clone(), attempt.step);
-            let (job, number) = (attempt.job.clone(), attempt.number);
-            let newest = match (self.mutant.map(|mutant| &mutant.how), step) {
-                (Some(How::AnyProof), Step::Start) => self.gate.cloud(|cloud| cloud.cluster.newest_proof(&job)),
-                (Some(How::AnyLease), step) if step != Step::Start => self.leases.get(&job).cloned(),
-                _ => None,
-            };
-            if let Some((newest, proof)) = newest {
-                ask.path = ask.path.replace(&format!("/attempts/{number}/"), &format!("/attempts/{newest}/"));
-                ask.token = proof;
-            }
             self.may_come_late(&ask);
             let invocation = self.plane.ask(&ask);
             self.start(invocation, For::Attempt(name.clone()), format!("api: {name} {step:?}")).await;
