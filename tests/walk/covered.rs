@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Use cases with a test that always runs; further tests may walk them too.
+/// Use cases with a test; further tests may walk them too.
 const WALKED: &[(&str, &str)] = &[
     ("jobs/answer_job::answer_job", "job_is_answered_paused_and_resumed_after_a_crash"),
     ("jobs/artifacts::artifact_stored", "artifacts_and_inputs_reach_the_next_attempt_after_a_crash"),
@@ -216,11 +216,10 @@ fn every_use_case_has_exactly_one_row() {
 }
 
 #[test]
-fn walked_use_cases_name_a_test_that_always_runs() {
+fn walked_use_cases_name_a_test() {
     let tests = include_str!("../walk.rs");
     for (name, test) in WALKED {
-        let declared = format!("#[tokio::test(flavor = \"multi_thread\")]\nasync fn {test}()");
-        assert!(tests.contains(&declared), "{name}: {test} is no test that always runs");
+        assert!(tests.contains(&format!("\n    {test}: ")), "{name}: {test} is no test");
     }
 }
 

@@ -21,8 +21,7 @@ pub(super) struct Flow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Share {
     Whole,
-    /// Only the steps that no other flow walks, and without a repeat where another process continues. The full walk
-    /// runs on demand.
+    /// Only the steps that no other flow walks, and without a repeat where another process continues.
     Own,
 }
 
@@ -60,7 +59,7 @@ pub(super) struct Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Walked {
     Here,
-    /// In another flow, from an equivalent state. This flow breaks the step only in a full walk.
+    /// In another flow, from an equivalent state. `.own()` leaves it out here.
     Elsewhere,
 }
 
