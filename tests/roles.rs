@@ -13,7 +13,7 @@ pub(crate) mod template;
 
 use crate::calls::{self, Allowed, Asked, Calls, FUNCTIONS};
 use crate::pages::Browser;
-use crate::story::{Setup, Story, Task, Tasks, is};
+use crate::story::{Setup, Story, Task, is};
 use crate::webhooks::World;
 use deployed::{Deployed, KEY};
 use list::{BESIDES, EVERYBODY, LIST, OF_SERVICES, OF_THE_KEY, What};
@@ -94,17 +94,6 @@ fn by_tasks(service: Service, operation: &str, body: Value) -> Call {
 fn said_at_the_end_of<T>(it: T) -> String {
     let ended = catch_unwind(AssertUnwindSafe(|| drop(it)));
     *ended.unwrap_err().downcast::<String>().unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn story_end_reports_the_aws_calls_that_iam_would_refuse() {
-    let calls = Calls::default();
-    let story = Story::with(Setup { task: Task::Waiting, calls: calls.clone(), ..Setup::default() }).await;
-    let secret = json!({ "SecretId": "somebody-elses" });
-    calls.tell(&by_tasks(Service::SecretsManager, "GetSecretValue", secret));
-    let said = said_at_the_end_of(story.begun_again(Tasks::Die).await);
-    assert!(said.contains("the function tasks ") && said.contains("somebody-elses"), "{said}");
-    assert_eq!(said.lines().count(), 2, "no other call is reported: {said}");
 }
 
 #[test]

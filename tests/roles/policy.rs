@@ -165,128 +165,25 @@ pub(super) fn like(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn wildcards_match_as_in_iam() {
-        for (pattern, text, fits) in [
-            ("*", "", true),
-            ("*", "anything:at/all", true),
-            ("a", "a", true),
-            ("a", "A", false),
-            ("a*", "a", true),
-            ("a*c", "abbbc", true),
-            ("a*c", "abbbcd", false),
-            ("a*b*c", "a-b-b-c", true),
-            ("a?c", "abc", true),
-            ("a?c", "ac", false),
-            ("??????", "AbCdEf", true),
-            ("??????", "AbCdE", false),
-            ("t/user/*", "t/user/a/b", true),
-            ("t/user/*", "t/users", false),
-            ("", "a", false),
-            ("table/t", "table/t/index/i", false),
-        ] {
-            assert_eq!(like(pattern, text), fits, "{pattern} {text}");
-        }
-    }
-
-    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], bool);
-
-    fn check(document: Value, asked: &[Case<'_>]) {
-        let policy = Policy::read(&document).unwrap();
-        for (action, resource, context, allowed) in asked {
-            let request = Request { action, resource, context };
-            assert_eq!(policy.allows(&request), *allowed, "{action} {resource} {context:?}");
-        }
-    }
-
-    #[test]
-    fn action_resource_and_condition_must_match_one_statement() {
-        let document = json!({ "Statement": [
-            { "Effect": "Allow", "Action": ["s:Get", "s:put*"], "Resource": "arn:t" },
-            { "Effect": "Allow", "Action": "s:Del", "Resource": ["arn:u", "arn:v/*"],
-              "Condition": { "ArnEquals": { "e:Cluster": "arn:c/?" }, "StringEquals": { "k": ["1", "2"] } } },
-        ] });
-        let both: &[(&str, &str)] = &[("e:cluster", "arn:c/1"), ("k", "2")];
-        check(
-            document,
-            &[
-                ("s:Get", "arn:t", &[], true),
-                ("S:GET", "arn:t", &[], true),
-                ("s:PutItem", "arn:t", &[], true),
-                ("s:Get", "arn:u", &[], false),
-                ("s:Get", "arn:T", &[], false),
-                ("s:Del", "arn:t", both, false),
-                ("s:Del", "arn:u", both, true),
-                ("s:Del", "arn:v/w", both, true),
-                ("s:Del", "arn:u", &[("e:cluster", "arn:c/1")], false),
-                ("s:Del", "arn:u", &[("e:cluster", "arn:d/1"), ("k", "1")], false),
-                ("s:Del", "arn:u", &[("e:cluster", "arn:c/1"), ("k", "?")], false),
-            ],
-        );
-    }
-
-    #[test]
-    fn every_value_of_a_key_must_match_and_absence_is_distinct() {
-        let document = json!({ "Statement": [
-            { "Effect": "Allow", "Action": "d:Put", "Resource": "*",
-              "Condition": { "ForAllValues:StringLike": { "d:Keys": ["JOB#*", "SWEEPER"] }, "Null": { "d:Keys": "false" } } },
-            { "Effect": "Allow", "Action": "d:Set", "Resource": "*",
-              "Condition": { "ForAllValues:StringEquals": { "d:Names": ["a", "b"] } } },
-        ] });
-        check(
-            document,
-            &[
-                ("d:Put", "t", &[("d:Keys", "JOB#1")], true),
-                ("d:Put", "t", &[("d:Keys", "SWEEPER")], true),
-                ("d:Put", "t", &[("d:Keys", "SWEEPERS")], false),
-                ("d:Put", "t", &[("d:Keys", "TOKEN#1")], false),
-                ("d:Put", "t", &[("d:Keys", "JOB#1"), ("d:Keys", "TOKEN#1")], false),
-                ("d:Put", "t", &[], false),
-                ("d:Set", "t", &[("d:Names", "a"), ("d:Names", "b")], true),
-                ("d:Set", "t", &[("d:Names", "a"), ("d:Names", "c")], false),
-                ("d:Set", "t", &[("d:Names", "a*")], false),
-                ("d:Set", "t", &[], true),
-            ],
-        );
-    }
-
-    #[test]
-    fn denial_overrides_an_allow() {
-        let document = json!({ "Statement": [
-            { "Effect": "Deny", "Action": "s:*", "Resource": "arn:t/secret" },
-            { "Effect": "Allow", "Action": "s:*", "Resource": "*" },
-        ] });
-        check(
-            document,
-            &[("s:Get", "arn:t", &[], true), ("s:Get", "arn:t/secret", &[], false), ("x:Get", "*", &[], false)],
-        );
-    }
-
-    #[test]
-    fn unsupported_policy_elements_are_rejected() {
-        let with = |field: &str, value: Value| {
-            let mut statement = json!({ "Effect": "Allow", "Action": "s:Get", "Resource": "*" });
-            statement[field] = value;
-            Policy::read(&json!({ "Statement": [statement] }))
-        };
-        assert!(with("Sid", json!("Name")).is_ok());
-        for (field, value) in [
-            ("NotAction", json!("s:Put")),
-            ("NotResource", json!("arn:t")),
-            ("Principal", json!("*")),
-            ("Effect", json!("allow")),
-            ("Action", json!([])),
-            ("Resource", json!({ "Ref": "Table" })),
-            ("Condition", json!({ "NumericLessThan": { "k": "1" } })),
-            ("Condition", json!({ "ForAnyValue:StringEquals": { "k": "1" } })),
-        ] {
-            assert!(with(field, value).is_err(), "{field}");
-        }
-        assert!(Policy::read(&json!({})).is_err());
+#[test]
+fn every_value_of_a_key_must_match_and_absence_is_distinct() {
+    let document = serde_json::json!({ "Statement": [
+        { "Effect": "Allow", "Action": "d:Put", "Resource": "*",
+          "Condition": { "ForAllValues:StringLike": { "d:Keys": ["JOB#*", "SWEEPER"] }, "Null": { "d:Keys": "false" } } },
+        { "Effect": "Deny", "Action": "*", "Resource": "arn:secret" },
+    ] });
+    let policy = Policy::read(&document).unwrap();
+    let asked: [(&str, &[(&str, &str)], bool); 7] = [
+        ("arn:t", &[("d:Keys", "JOB#1")], true),
+        ("arn:t", &[("d:keys", "SWEEPER")], true),
+        ("arn:t", &[("d:Keys", "SWEEPERS")], false),
+        ("arn:t", &[("d:Keys", "TOKEN#1")], false),
+        ("arn:t", &[("d:Keys", "JOB#1"), ("d:Keys", "TOKEN#1")], false),
+        ("arn:t", &[], false),
+        ("arn:secret", &[("d:Keys", "JOB#1")], false),
+    ];
+    for (resource, context, allowed) in asked {
+        let request = Request { action: "d:Put", resource, context };
+        assert_eq!(policy.allows(&request), allowed, "{resource} {context:?}");
     }
 }
