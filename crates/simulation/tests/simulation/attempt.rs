@@ -1,10 +1,10 @@
 //! Simulates one attempt: the calls of its runner from start to finish.
 
-use crate::dice::Dice;
 use crate::forge::{Commit, Forge, Pull};
 use crate::plane::Ask;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::time::Timestamp;
+use pullyard_testkit::Dice;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Faults of a call to AWS or to the forge, and their probabilities.
 
 use crate::cloud::{Answer, Call, Cloud, refused};
-use crate::dice::Dice;
 use crate::forge::FORGE;
+use pullyard_testkit::Dice;
 use serde_json::{Value, json};
 
 #[derive(Clone, Debug, PartialEq)]

@@ -8,8 +8,8 @@ mod pulls;
 pub(crate) use bitbucket::REPOSITORY_ID;
 pub(crate) use pulls::Pull;
 
-use crate::dice::Dice;
 use pullyard_domain::time::Timestamp;
+use pullyard_testkit::Dice;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The service name of calls to the forge.

@@ -13,7 +13,6 @@
 mod attempt;
 mod cloud;
 mod daemon;
-mod dice;
 mod faults;
 mod forge;
 mod gate;

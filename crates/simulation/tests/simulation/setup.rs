@@ -1,7 +1,6 @@
 //! Creates the initial state of a life: a project with a repository, tokens, and runners.
 
 use crate::daemon::Daemon;
-use crate::dice::Dice;
 use crate::forge::{Face, REPOSITORY_ID};
 use crate::gate::Gate;
 use crate::mood::Mood;
@@ -18,6 +17,7 @@ use pullyard_domain::project::{
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::auth::stored_token;
 use pullyard_store::{Scope, Store, Token, TokenKind, Write};
+use pullyard_testkit::Dice;
 
 pub(crate) const ADMIN: &str = "pat_simulated";
 

@@ -1,8 +1,8 @@
 //! Simulates the ticket tool: users move tickets, and its events arrive late, twice and out of order.
 
-use crate::dice::Dice;
 use crate::plane::Ask;
 use pullyard_domain::time::Timestamp;
+use pullyard_testkit::Dice;
 use serde_json::json;
 
 const STATUSES: [&str; 3] = ["AI Processing", "Todo", "Backlog"];

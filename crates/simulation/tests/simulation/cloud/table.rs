@@ -1,9 +1,9 @@
 //! Simulates DynamoDB: the current table, and a lagging copy that answers indexes and eventually consistent reads.
 
 use super::Answer;
-use crate::dice::Dice;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::MemoryDynamoDb;
+use pullyard_testkit::Dice;
 use serde_json::{Map, Number, Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

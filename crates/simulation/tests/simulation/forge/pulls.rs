@@ -1,9 +1,9 @@
 //! The forge's pull requests, and how they are closed, merged and reopened.
 
 use super::{Face, Forge, Told, times};
-use crate::dice::Dice;
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::time::Timestamp;
+use pullyard_testkit::Dice;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Pull {
