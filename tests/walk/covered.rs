@@ -107,18 +107,9 @@ const READ: &[&str] = &[
 
 /// Use cases without a walk, and the reason.
 const NOT_WALKED: &[(&str, &str)] = &[
-    (
-        "jobs/artifacts::artifact_address",
-        "what it may note of an object that nobody noted is what `checkpoint` notes, by the same write",
-    ),
-    (
-        "admin/connect_app::connect_app",
-        "it stores an integration over none, as `connect_forge` does, after reads alone",
-    ),
-    (
-        "admin/connect_app::make_app",
-        "the forge's code works once, so that nobody can repeat it; `tests/apps.rs` holds what its key is kept for",
-    ),
+    ("jobs/artifacts::artifact_address", "its only write is that of `checkpoint`"),
+    ("admin/connect_app::connect_app", "its only write is that of `connect_forge`"),
+    ("admin/connect_app::make_app", "the forge's code works once; `tests/apps.rs` tests a crash"),
     ("admin/dead_letters::dead_letter", "it takes messages for half a minute, and changes nothing"),
     ("admin/dead_letters::dead_letters", "it takes messages for half a minute, and changes nothing"),
     ("admin/sign_in::sign_in", "a code signs in once: whoever dies after the one write asks for another link"),
