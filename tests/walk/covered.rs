@@ -109,7 +109,7 @@ const READ: &[&str] = &[
 const NOT_WALKED: &[(&str, &str)] = &[
     ("jobs/artifacts::artifact_address", "its only write is that of `checkpoint`"),
     ("admin/connect_app::connect_app", "its only write is that of `connect_forge`"),
-    ("admin/connect_app::make_app", "the forge's code works once; `tests/apps.rs` tests a crash"),
+    ("admin/connect_app::make_app", "the forge's code works once, so no caller can repeat it"),
     ("admin/dead_letters::dead_letter", "it takes messages for half a minute, and changes nothing"),
     ("admin/dead_letters::dead_letters", "it takes messages for half a minute, and changes nothing"),
     ("admin/sign_in::sign_in", "a code signs in once: whoever dies after the one write asks for another link"),
