@@ -1,7 +1,7 @@
 //! Models the jobs of one ticket on Fargate.
 //!
 //! The model explores every interleaving of dispatchers, tasks, a sweeper, the ticket function and a second entry.
-//! Tasks boot late, work and die; ECS state changes are lost, doubled or reordered.
+//! Tasks boot late, finish and die; ECS state changes are lost, doubled or reordered.
 //!
 //! Steps are those of `crates/control/src/{dispatch,task_stopped,attempt,sweep,move_ticket,settle_ticket}`, merged
 //! where the code reads and writes in two. Writes have the conditions of `crates/store/src/write`. Messages arrive at
@@ -12,12 +12,10 @@
 //!
 //! - The ticket names exactly its job that has not ended.
 //! - A job is held by a task that was started for that attempt. A noted death survives a claim.
-//! - Only a pushed job is completed. An attempt adopts a push that has no finish.
-//! - A pushing process holds its job, and no job with a push reports `NothingPushed`, unless clocks differ.
 //! - A job that has not ended has a row in the index. In the end every job has ended, the ticket shows it, and every
 //!   entry is answered.
 //!
-//! Not modelled: the expiry of a bootstrap token; cancels (`runners`); reviews (`reviews`).
+//! Not modelled: the expiry of a bootstrap token; phases, pushes and cancels (`runners`); reviews (`reviews`).
 
 mod desk;
 mod dispatcher;
@@ -47,8 +45,6 @@ struct Setting {
     ahead: i64,
     /// The moments at which jobs start and are claimed; 2, 30 and 60 hours follow. Units: seconds.
     moments: Moments,
-    /// A job whose task died while the agent worked is requeued; otherwise it fails.
-    goes_back: bool,
 }
 
 fn explore(setting: Setting) -> Result<usize, String> {

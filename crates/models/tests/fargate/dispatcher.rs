@@ -1,7 +1,7 @@
 //! Models the dispatcher: it stores a start, requests a task from ECS, and stores the task's name.
 
 use super::rules::{Change, Outcome, Value};
-use super::state::{Call, Dispatcher, Phase, State, Task};
+use super::state::{Call, Dispatcher, State, Task};
 use super::table;
 use super::world::{Next, World, small};
 use crate::explore::Step;
@@ -83,8 +83,8 @@ impl World {
         let task = match (known, free.filter(|_| has_capacity)) {
             (Some(known), _) => Some(known),
             (None, Some(free)) => {
-                let (alive, noted, phase, call) = (true, false, Phase::Boots, Call::None);
-                asked.tasks[free] = Some(Task { job, attempt, number, alive, noted, phase, call });
+                let (alive, noted, claimed, call) = (true, false, false, Call::None);
+                asked.tasks[free] = Some(Task { job, attempt, number, alive, noted, claimed, call });
                 Some(free)
             }
             (None, None) => None,

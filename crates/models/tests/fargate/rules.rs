@@ -14,12 +14,11 @@ use pullyard_domain::delivery::Source;
 use pullyard_domain::due;
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::facts::{Facts, FirstDecision, RepositoryFact};
-use pullyard_domain::failure::Failure;
 use pullyard_domain::guard::{FollowUp, decide, decide_again, record_facts};
 use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_domain::job::{Claim, DispatchFault, End, Fence, Job, JobStatus, TransitionRefusal};
 use pullyard_domain::outcome::ticket_after_job;
-use pullyard_domain::project::{Limits, OfflinePolicy, Project, Settings};
+use pullyard_domain::project::{Limits, Project, Settings};
 use pullyard_domain::sweep::{JobStep, next_step};
 use pullyard_domain::ticket::{Entry, SettleStep, Ticket};
 use pullyard_domain::time::Timestamp;
@@ -46,11 +45,6 @@ pub(super) enum Change {
         task: u8,
         attempt: u8,
     },
-    Progress {
-        task: u8,
-        attempt: u8,
-        to: To,
-    },
     Finish {
         task: u8,
         attempt: u8,
@@ -58,14 +52,6 @@ pub(super) enum Change {
     },
     /// The sweeper handles a due job.
     Due,
-}
-
-/// The target phase of a task's progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum To {
-    Preparing,
-    Executing,
-    Syncing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,9 +117,8 @@ fn moved(event: u8) -> TicketEvent {
 
 impl Rules {
     pub(super) fn new(setting: Setting) -> Self {
-        let offline = if setting.goes_back { OfflinePolicy::Requeue } else { OfflinePolicy::Fail };
         let limits = Limits { requeues: 1, ..Limits::default() };
-        let settings = Settings { offline, limits, ..fixtures::settings() };
+        let settings = Settings { limits, ..fixtures::settings() };
         Self {
             project: project(settings),
             setting,
@@ -212,22 +197,16 @@ impl Rules {
                 let (claim, task) = (claim_id(task), Some(task_name(task)));
                 job.claim(&Claim { attempt: attempt.into(), claim, instance, runner: None, task }, now).map(Some)
             }
-            Change::Progress { task, attempt, to } => {
-                let to = match to {
-                    To::Preparing => JobStatus::Preparing,
-                    To::Executing => JobStatus::Executing,
-                    To::Syncing => JobStatus::Syncing,
-                };
-                job.advance(&fence(job, task, attempt), to, now).map(Some)
-            }
             Change::Finish { task, attempt, completed } => {
-                let failure = match job.adopts.is_some() && job.status == JobStatus::Executing {
-                    // An adopting attempt searches for a push; if it stops while executing, it found none.
-                    true => Failure::NothingPushed {},
-                    false => fixtures::no_changes(),
-                };
-                let end = if completed { End::Completed(result()) } else { End::Failed(failure, None) };
-                job.finish(&fence(job, task, attempt), &finish_id(&task_name(task)), end, now).map(Some)
+                let (fence, id) = (fence(job, task, attempt), finish_id(&task_name(task)));
+                if !completed {
+                    return job.finish(&fence, &id, End::Failed(fixtures::no_changes(), None), now).map(Some);
+                }
+                let mut done = job.clone();
+                for to in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
+                    done = done.advance(&fence, to, now)?;
+                }
+                done.finish(&fence, &id, End::Completed(result()), now).map(Some)
             }
             Change::Due => match next_step(job, now) {
                 JobStep::Requeue(_) => job.requeue(now).map(Some),

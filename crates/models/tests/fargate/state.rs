@@ -12,27 +12,12 @@ pub(super) const TASKS: usize = 3;
 /// The user's moves: out of the trigger status, and back into it.
 pub(super) const MOVES: usize = 2;
 
-/// A task's own view of its progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Phase {
-    Boots,
-    Claimed,
-    Preparing,
-    Executing,
-    /// Allowed to push since this moment.
-    MayPush(u8),
-    Pushed,
-    /// Ends without a push and reports that.
-    Stops,
-}
-
 /// A task's call after its function read the facts. `fresh`: no write has changed them since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Call {
     None,
     Claim { seen: Value, then: u8, fresh: bool },
-    Progress { seen: Value, then: u8, fresh: bool },
-    Finish { seen: Value, ticket: Value, then: u8, fresh: bool },
+    Finish { completed: bool, seen: Value, ticket: Value, then: u8, fresh: bool },
 }
 
 /// A task that was requested from ECS.
@@ -44,7 +29,8 @@ pub(super) struct Task {
     pub(super) alive: bool,
     /// The table records its death.
     pub(super) noted: bool,
-    pub(super) phase: Phase,
+    /// It knows that it has the job.
+    pub(super) claimed: bool,
     pub(super) call: Call,
 }
 
@@ -131,8 +117,6 @@ pub(super) struct State {
     pub(super) hears: Hears,
     /// The ticket function, and effects.
     pub(super) desks: [Desk; 2],
-    /// Whether each job's branch was moved.
-    pub(super) pushed: [bool; MOST],
     /// Remaining deliveries of each move.
     pub(super) tellings: [u8; MOVES],
     pub(super) faults: u8,
@@ -152,7 +136,6 @@ impl State {
             sweeper: Sweeper::Idle,
             hears: Hears::Idle,
             desks: [Desk::Idle; 2],
-            pushed: [false; MOST],
             tellings: [setting.tellings; MOVES],
             faults: setting.faults,
             deaths: setting.deaths,
@@ -163,7 +146,7 @@ impl State {
     pub(super) fn wrote_job(&mut self, written: u8) {
         for task in self.tasks.iter_mut().flatten().filter(|task| task.job == written) {
             match &mut task.call {
-                Call::Claim { fresh, .. } | Call::Progress { fresh, .. } | Call::Finish { fresh, .. } => *fresh = false,
+                Call::Claim { fresh, .. } | Call::Finish { fresh, .. } => *fresh = false,
                 Call::None => {}
             }
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Within the grace after a death, and beyond the push window.
+/// Within the grace after a death, and beyond it.
 const SHORT: Moments = Moments(&[0, 20, 130]);
 
 /// Also beyond the deadline of a start.
@@ -12,8 +12,7 @@ const LONG: Moments = Moments(&[0, 20, 130, 450]);
 const SILENCE: Moments = Moments(&[0, 310, 320, 340]);
 
 /// One dispatcher and one task; the only fault is time.
-const ONE: Setting =
-    Setting { dispatchers: 1, tasks: 1, faults: 0, deaths: 0, tellings: 0, ahead: 0, moments: SHORT, goes_back: true };
+const ONE: Setting = Setting { dispatchers: 1, tasks: 1, faults: 0, deaths: 0, tellings: 0, ahead: 0, moments: SHORT };
 
 /// A second task, of the same attempt or of the next.
 const TWO: Setting = Setting { tasks: 2, moments: LONG, ..ONE };
@@ -29,7 +28,7 @@ fn check(name: &str, settings: &[Setting]) {
 
 #[test]
 fn slow_or_silent_start_leaves_no_job_unfinished() {
-    check("starts", &[ONE, Setting { goes_back: false, ..ONE }, Setting { tasks: 3, moments: LONG, ..ONE }]);
+    check("starts", &[ONE, Setting { tasks: 3, moments: LONG, ..ONE }]);
 }
 
 #[test]
@@ -39,7 +38,6 @@ fn task_death_leaves_no_job_unfinished() {
         &[
             DEATH,
             Setting { moments: SILENCE, ..DEATH },
-            Setting { goes_back: false, ..DEATH },
             Setting { faults: 1, ..DEATH },
             Setting { deaths: 2, tasks: 3, ..DEATH },
         ],
@@ -62,7 +60,7 @@ fn second_entry_is_answered_once_at_any_moment() {
 }
 
 #[test]
-fn differing_clocks_move_a_branch_at_most_once() {
+fn differing_clocks_leave_no_job_unfinished() {
     check("apart", &[Setting { ahead: 180, ..DEATH }, Setting { ahead: -180, ..DEATH }]);
 }
 

@@ -4,7 +4,6 @@ use super::Setting;
 use super::rules::Rules;
 use super::state::{Desk, Dispatcher, MOST, State, Sweeper};
 use crate::explore::{self, Step};
-use pullyard_domain::job::{JobStatus, PushSearch};
 
 pub(super) type Next = Vec<(Step, State)>;
 
@@ -59,14 +58,6 @@ impl World {
             }
             if !self.rules.has_its_row(value) {
                 return Err(format!("job {at} has no row"));
-            }
-            if job.status == JobStatus::Failed && state.pushed[at] && !job.lost_a_push {
-                return Err(format!("what was pushed for job {at} is looked for by nobody"));
-            }
-            let is_nowhere = matches!(job.looked, Some(PushSearch::FoundNothing {}));
-            // With differing clocks, a push may follow this report.
-            if is_nowhere && state.pushed[at] && self.setting.ahead == 0 {
-                return Err(format!("what was pushed for job {at} is said to be nowhere"));
             }
             if !job.status.is_active() {
                 continue;
