@@ -18,11 +18,6 @@ pub(crate) trait World {
 
     /// Every possible next step. `Err`: a step breaks an invariant.
     fn next(&mut self, state: &Self::State) -> Result<Vec<(Step, Self::State)>, String>;
-
-    /// The representative of all states that differ from this one only in names.
-    fn alike(&mut self, state: &Self::State) -> Self::State {
-        *state
-    }
 }
 
 /// One step of a reported path.
@@ -90,7 +85,7 @@ type Known<S> = IndexSet<S, BuildHasherDefault<Fnv>>;
 pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
     let mut known: Known<W::State> = Known::default();
     let start = world.start();
-    known.insert(world.alike(&start));
+    known.insert(start);
     // The index of each state's predecessor.
     let mut from: Vec<u32> = vec![0];
     let mut at = 0;
@@ -98,7 +93,7 @@ pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
         match world.wrong(&state).and_then(|()| world.next(&state)) {
             Ok(next) => {
                 for (_, next) in next {
-                    if known.insert(world.alike(&next)) {
+                    if known.insert(next) {
                         from.push(u32::try_from(at).expect("the state index fits into u32"));
                     }
                 }
@@ -121,17 +116,14 @@ pub(crate) fn check<S: Copy + Debug>(name: &str, settings: &[S], explore: fn(S) 
     }
 }
 
-/// The path to a state, found by repeating each step. Names may be swapped between two steps.
+/// The path to a state, found by repeating each step.
 fn way<W: World>(world: &mut W, known: &Known<W::State>, from: &[u32], mut at: usize) -> String {
     let mut names = vec![format!("{:#?}", known[at])];
     while at != 0 {
         let before = from[at] as usize;
         let next = world.next(&known[before]).expect("the predecessor has successors");
-        let step = next
-            .into_iter()
-            .find(|(_, next)| world.alike(next) == known[at])
-            .expect("the predecessor leads to this state")
-            .0;
+        let step =
+            next.into_iter().find(|(_, next)| *next == known[at]).expect("the predecessor leads to this state").0;
         names.push(step.to_string());
         at = before;
     }

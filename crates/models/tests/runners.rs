@@ -7,7 +7,7 @@
 //! Writes have the conditions of `crates/store/src/write`; steps are those of
 //! `crates/control/src/{runner,attempt,sweep}`, merged where the code reads and writes in two. A process knows for each
 //! item that it read whether it was written since, instead of its revision. The index is not modelled: a process may
-//! find or miss any job. Two tickets or two runners differ only by name; `alike` explores one of such states.
+//! find or miss any job.
 //!
 //! Invariants, in `World::wrong` and at the step that could break them:
 //!
@@ -25,7 +25,6 @@
 //!
 //! Not modelled: Fargate and a second entry (`fargate`), and reviews (`reviews`).
 
-mod alike;
 mod late;
 mod person;
 mod rules;
@@ -69,8 +68,6 @@ struct Setting {
     lags: bool,
     /// A job whose runner was lost while the agent worked is requeued; otherwise it fails.
     goes_back: bool,
-    /// Explore one of all states that differ only by names.
-    alike: bool,
 }
 
 fn explore(setting: Setting) -> Result<usize, String> {

@@ -1,7 +1,6 @@
 //! Calls the domain's functions for the items of a state and caches every answer. Items have no revision.
 
 use super::Setting;
-use super::alike::Swap;
 use super::state::Wish;
 use crate::explore::Fast;
 use crate::fixtures::{self, TRIGGER, finish_id, job_id, planned, result, runner, settings, ticket_in};
@@ -22,12 +21,10 @@ use pullyard_domain::select::is_claimable;
 use pullyard_domain::sweep::{JobStep, WaitingStep, next_step, next_waiting_step, step_after_runner_loss};
 use pullyard_domain::ticket::{SettleStep, Ticket};
 use pullyard_domain::time::Timestamp;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// A requested change of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Change {
     Claim {
         runner: u8,
@@ -80,7 +77,7 @@ impl Change {
 }
 
 /// The target phase of a runner's progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum To {
     Preparing,
     Executing,
@@ -88,7 +85,7 @@ pub(super) enum To {
 }
 
 /// The variants of [`LossReason`] in this model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Lost {
     Silent,
     NoProcess,
@@ -419,21 +416,6 @@ impl Rules {
         self.spoken(Spoken::Offline, stored, offline)
     }
 
-    pub(super) fn renamed_job(&mut self, job: Value, swap: Swap) -> Value {
-        let (jobs, runners) = (&self.job_ids, &self.runner_ids);
-        self.jobs.renamed(job, swap.number(), |job| renamed(job, swap, jobs, runners))
-    }
-
-    pub(super) fn renamed_ticket(&mut self, ticket: Value, swap: Swap) -> Value {
-        let (jobs, runners) = (&self.job_ids, &self.runner_ids);
-        self.tickets.renamed(ticket, swap.number(), |ticket| renamed(ticket, swap, jobs, runners))
-    }
-
-    pub(super) fn renamed_runner(&mut self, runner: Value, swap: Swap) -> Value {
-        let (jobs, runners) = (&self.job_ids, &self.runner_ids);
-        self.runners.renamed(runner, swap.number(), |runner| renamed(runner, swap, jobs, runners))
-    }
-
     /// The runner that holds or held the job.
     pub(super) fn runner_of(&self, job: Value) -> Option<usize> {
         let runner = self.jobs.get(job).run.as_ref()?.runner.clone()?;
@@ -482,21 +464,4 @@ fn take(job: &Job, now: Timestamp, step: JobStep) -> Result<Option<Job>, Transit
         JobStep::Expire => job.expire_suspension(now).map(Some),
         _ => Ok(None),
     }
-}
-
-/// A stored item with other names in its JSON.
-fn renamed<T: Serialize + DeserializeOwned>(item: &T, swap: Swap, jobs: &[JobId; 2], runners: &[RunnerId; 2]) -> T {
-    let mut text = serde_json::to_string(item).unwrap();
-    if swap.jobs {
-        text = swapped(&text, jobs[0].as_str(), jobs[1].as_str());
-    }
-    if swap.runners {
-        text = swapped(&text, runners[0].as_str(), runners[1].as_str());
-        text = swapped(&text, runner_name(0), runner_name(1));
-    }
-    serde_json::from_str(&text).unwrap()
-}
-
-fn swapped(text: &str, one: &str, other: &str) -> String {
-    text.split(one).map(|between| between.replace(other, one)).collect::<Vec<_>>().join(other)
 }

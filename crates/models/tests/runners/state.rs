@@ -7,7 +7,7 @@ use super::rules::{Change, Lost, Rules, Value};
 pub(super) const MOST: usize = 2;
 
 /// A runner's own view of its progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     Claimed,
     Preparing,
@@ -24,7 +24,7 @@ pub(super) enum Phase {
 }
 
 /// A runner's own view of its job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Work {
     pub(super) job: u8,
     pub(super) attempt: u8,
@@ -34,7 +34,7 @@ pub(super) struct Work {
 }
 
 /// A runner's call after its function read the facts. `fresh`: no write has changed them since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Call {
     None,
     Claim { job: u8, seen: Value, then: u8, fresh: bool },
@@ -44,7 +44,7 @@ pub(super) enum Call {
 }
 
 /// A call without a caller: a second copy, or a call whose process is dead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Late {
     /// Not read yet; a claim has no job yet.
     Sent { change: Change, job: Option<u8> },
@@ -53,7 +53,7 @@ pub(super) enum Late {
 }
 
 /// The facts that a call's function has read. `fresh`: no write has changed them since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Read {
     pub(super) job: u8,
     pub(super) seen: Value,
@@ -63,14 +63,14 @@ pub(super) struct Read {
 }
 
 /// A heartbeat after its function read the runner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Beat {
     pub(super) seen: Value,
     pub(super) runs: Option<u8>,
     pub(super) then: u8,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Sweeper {
     Idle,
     /// Has read a runner.
@@ -107,7 +107,7 @@ pub(super) enum Sweeper {
 }
 
 /// A user's request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Wish {
     Cancel,
     Pause,
@@ -117,7 +117,7 @@ pub(super) enum Wish {
 }
 
 /// A user's request after its function read the job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Wishing {
     pub(super) wish: Wish,
     pub(super) job: u8,
@@ -127,7 +127,7 @@ pub(super) struct Wishing {
     pub(super) fresh: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct State {
     pub(super) now: u8,
     pub(super) jobs: [Value; MOST],

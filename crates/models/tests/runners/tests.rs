@@ -1,11 +1,6 @@
 //! Explores jobs on self-hosted runners.
 
-use super::alike::Swap;
-use super::state::State;
-use super::world::World;
 use super::*;
-use crate::explore::World as _;
-use std::collections::{BTreeSet, HashSet};
 
 /// Jobs are claimed only at the start.
 const NOW: Moments = Moments(&[0]);
@@ -36,7 +31,6 @@ const ONE: Setting = Setting {
     ahead: 0,
     lags: false,
     goes_back: true,
-    alike: false,
 };
 
 /// Two runners compete for one job.
@@ -109,91 +103,26 @@ fn differing_clocks_leave_slots_and_tickets_consistent() {
     check("apart", &[Setting { ahead: 180, ..ONE }, Setting { ahead: -180, ..ONE }]);
 }
 
-/// Two tickets on two runners. `two_tickets_and_two_runners` covers runners that return after hours, because they cause
-/// most of the states.
-const PAIRS: Setting = Setting { jobs: 2, runners: 2, moments: NOW, hours: false, alike: true, ..ONE };
+/// Two tickets compete for the one slot of a runner.
+const PAIR: Setting = Setting { jobs: 2, moments: NOW, hours: false, ..ONE };
 
 #[test]
-fn lost_answers_start_no_second_attempt_of_two_tickets() {
-    check("pairs, lost answers", &[PAIRS, Setting { sweepers: 2, ..PAIRS }, Setting { faults: 2, ..PAIRS }]);
+fn lost_and_doubled_calls_of_two_tickets_count_once() {
+    check("two tickets, lost answers", &[PAIR, Setting { sweepers: 2, ..PAIR }, Setting { faults: 2, ..PAIR }]);
+    check("two tickets, calls that come twice", &[Setting { doubles: 1, ..PAIR }, Setting { doubles: 2, ..PAIR }]);
 }
 
 #[test]
-fn doubled_calls_of_two_tickets_count_once() {
-    check("pairs, calls that come twice", &[Setting { doubles: 1, ..PAIRS }, Setting { doubles: 2, ..PAIRS }]);
+fn dying_processes_lose_no_job() {
+    check("two tickets, processes that die", &[Setting { crashes: 2, ..PAIR }]);
+    check("a process that dies", &[Setting { crashes: 1, moments: MINUTE, hours: false, ..RACE }]);
 }
 
 #[test]
-fn dying_processes_of_two_tickets_lose_no_job() {
-    check("pairs, processes that die", &[Setting { crashes: 2, ..PAIRS }]);
-    check("a process that dies", &[Setting { runners: 2, moments: MINUTE, crashes: 1, hours: false, ..ONE }]);
-}
-
-#[test]
-fn stale_reads_of_two_tickets_cause_no_wrong_write() {
-    check("pairs, late reads", &[Setting { lags: true, ..PAIRS }, Setting { lags: true, faults: 1, ..PAIRS }]);
-}
-
-#[test]
-fn differing_clocks_leave_slots_of_two_tickets_consistent() {
-    check("pairs, clocks apart", &[Setting { ahead: 180, ..PAIRS }, Setting { ahead: -180, ..PAIRS }]);
-}
-
-#[test]
-fn cancel_of_one_of_two_tickets_spares_the_other() {
-    check("pairs, cancel", &[Setting { cancels: 1, ..PAIRS }]);
-}
-
-/// Two tickets on two runners, with runners that return after hours and several kinds of faults on one path.
-/// `cargo test --release -p pullyard-models -- --ignored --nocapture two_tickets`
-#[test]
-#[ignore = "takes minutes in a debug build"]
-fn two_tickets_and_two_runners() {
-    let faults = Setting { faults: 1, doubles: 1, crashes: 1, lags: true, ..PAIRS };
-    let apart = Setting { ahead: 180, ..PAIRS };
-    let apart = [Setting { doubles: 1, lags: true, ..apart }, Setting { sweepers: 2, ..apart }];
-    // By then the job of a dead process is found, and the other runner claims it.
-    let dies = Setting { moments: MINUTE, crashes: 1, faults: 1, lags: true, ..PAIRS };
-    let twice = Setting { moments: MINUTE, doubles: 1, ..PAIRS };
-    check("two tickets, two runners, hours", &[Setting { hours: true, ..PAIRS }]);
-    check("two tickets, two runners, one fault of each kind", &[faults]);
-    check("two tickets, two runners, clocks apart", &apart);
-    check("two tickets, two runners, a process that dies", &[dies]);
-    check("two tickets, two runners, a call that comes a minute late", &[twice]);
-}
-
-/// Asserts that a swap of names changes neither the next states nor the invariants of any reachable state.
-#[track_caller]
-fn names_make_no_difference(setting: Setting) {
-    let mut world = World::new(setting);
-    let mut seen = HashSet::new();
-    let start = world.start();
-    let mut found = vec![world.alike(&start)];
-    while let Some(state) = found.pop() {
-        if !seen.insert(state) {
-            continue;
-        }
-        let next = world.next(&state).unwrap();
-        for swap in Swap::all(&setting) {
-            let other = world.renamed(&state, swap);
-            assert_eq!(world.renamed(&other, swap), state, "{swap:?} and back");
-            assert_eq!(world.wrong(&other), Ok(()));
-            let there: BTreeSet<State> = world.next(&other).unwrap().into_iter().map(|(_, next)| next).collect();
-            let here: BTreeSet<State> = next.iter().map(|(_, next)| world.renamed(next, swap)).collect();
-            assert!(there == here, "{swap:?} of {state:#?}");
-        }
-        found.extend(next.into_iter().map(|(_, next)| world.alike(&next)));
-    }
-    println!("{} states go on alike under other names", seen.len());
-}
-
-#[test]
-fn renamed_states_have_the_same_next_states() {
-    names_make_no_difference(Setting { lags: true, ..PAIRS });
-    names_make_no_difference(Setting { doubles: 1, ..PAIRS });
-    names_make_no_difference(Setting { pauses: 1, runners: 1, ..PAIRS });
-    names_make_no_difference(Setting { says: 1, questions: 1, runners: 1, ..PAIRS });
-    names_make_no_difference(Setting { jobs: 1, crashes: 1, moments: MINUTE, ..PAIRS });
+fn cancel_stale_reads_and_clocks_keep_two_tickets_consistent() {
+    check("two tickets, cancel", &[Setting { cancels: 1, ..PAIR }]);
+    check("two tickets, late reads", &[Setting { lags: true, ..PAIR }, Setting { lags: true, faults: 1, ..PAIR }]);
+    check("two tickets, clocks apart", &[Setting { ahead: 180, ..PAIR }, Setting { ahead: -180, ..PAIR }]);
 }
 
 /// Takes minutes. `cargo test --release -p pullyard-models -- --ignored runners`

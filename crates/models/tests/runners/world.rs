@@ -1,7 +1,6 @@
 //! The possible next steps of a state, and its invariants.
 
 use super::Setting;
-use super::alike::Swap;
 use super::rules::{Change, Judged, Outcome, Rules};
 use super::state::{Call, MOST, State, Sweeper};
 use crate::explore::{self, Step};
@@ -166,16 +165,6 @@ impl explore::World for World {
             self.stays_ended(state, after).map_err(|wrong| format!("{wrong}\n{step}"))?;
         }
         Ok(next)
-    }
-
-    fn alike(&mut self, state: &State) -> State {
-        let mut least = *state;
-        if self.setting.alike {
-            for swap in Swap::all(&self.setting) {
-                least = least.min(self.renamed(state, swap));
-            }
-        }
-        least
     }
 }
 
