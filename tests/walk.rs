@@ -52,7 +52,6 @@ walks! {
     polled_review_waits_for_the_working_job_after_a_crash: flows::reviews::looked_for_while_it_works().own(), 244;
     polled_close_of_a_pr_cancels_its_job_after_a_crash: flows::reviews::looked_for_and_closed().own(), 149;
     lost_delivery_is_found_by_polling_after_a_crash: flows::reviews::found_by_polling().own(), 104;
-    review_webhook_lost_in_a_crash_is_still_revised: flows::told_once::reviewed_and_revised().own(), 58;
     review_webhook_lost_in_a_crash_waits_for_the_working_job: flows::told_once::reviewed_while_it_works().own(), 146;
     close_webhook_lost_in_a_crash_still_cancels_the_job: flows::told_once::closed_before_it_is_claimed().own(), 54;
     close_webhook_lost_in_a_crash_refuses_the_deferred_review: flows::told_once::closed_while_a_review_waits().own(), 146;

@@ -1,5 +1,6 @@
 //! The parts of a flow: steps, each one invocation of a function or an action from outside.
 
+use super::http::Request;
 use super::world::World;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -115,6 +116,11 @@ impl Step {
 
     pub(super) fn call(name: &'static str, make: impl Fn(&World) -> Option<Call> + Send + Sync + 'static) -> Self {
         Self::of(name, Does::Call(Box::new(make)), Unrepeated::Repeated)
+    }
+
+    /// A request that does not depend on the world.
+    pub(super) fn request(name: &'static str, request: Request) -> Self {
+        Self::call(name, move |_| Some(request.clone().into()))
     }
 
     pub(super) fn message(name: &'static str, queue: &'static str) -> Self {

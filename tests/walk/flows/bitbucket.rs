@@ -153,9 +153,8 @@ pub(in crate::walk) fn words_come_later() -> Flow {
 }
 
 fn installed() -> Step {
-    Step::call("somebody installs a hook", |_| {
-        Some(post("/v1/hooks", wanted()).keeping(|world, _| world.note("installed", true)).into())
-    })
+    let install = post("/v1/hooks", wanted()).keeping(|world, _| world.note("installed", true));
+    Step::request("somebody installs a hook", install)
 }
 
 /// A user at the forge changes the hook's URL and removes its secret.

@@ -5,7 +5,7 @@ use super::{flow, prepared};
 use crate::story::{REPOSITORY, TODO, TRIGGER};
 use crate::walk::attempt;
 use crate::walk::base;
-use crate::walk::http::{delete, post};
+use crate::walk::http::{Request, delete, post};
 use crate::walk::step::{Flow, Step, Unrepeated};
 use crate::walk::world::World;
 use futures::FutureExt;
@@ -16,7 +16,11 @@ fn written() -> Step {
     let new = json!({
         "project": "acme", "key": "APP-1", "title": "About APP-1", "description": "Do it.", "status": TODO,
     });
-    Step::call("somebody writes a ticket", move |_| Some(post("/v1/tickets", new.clone()).into())).or_refused("409")
+    Step::request("somebody writes a ticket", post("/v1/tickets", new)).or_refused("409")
+}
+
+fn noting_its_job(request: Request) -> Request {
+    request.keeping(|world, answer| world.note("job", answer["decision"]["job"].clone()))
 }
 
 /// A repeat with the same key returns the first answer.
@@ -24,45 +28,32 @@ fn written_by_key() -> Step {
     let new = json!({
         "project": "acme", "key": "APP-1", "title": "About APP-1", "description": "Do it.", "status": TRIGGER,
     });
-    let make = move |_: &World| {
-        let call = post("/v1/tickets", new.clone()).with("idempotency-key", "key-1");
-        Some(call.keeping(|world, answer| world.note("job", answer["decision"]["job"].clone())).into())
-    };
-    Step::call("somebody writes a ticket that starts a job", make).unrepeated(Unrepeated::AllOrNothing)
+    let write = noting_its_job(post("/v1/tickets", new).with("idempotency-key", "key-1"));
+    Step::request("somebody writes a ticket that starts a job", write).unrepeated(Unrepeated::AllOrNothing)
 }
 
 /// Refused if the ticket was not created.
 fn edited_by_key() -> Step {
     let change = json!({ "description": "Do it well.", "labels": ["small"] });
-    let make = move |_: &World| {
-        let call = post("/v1/tickets/APP-1", change.clone()).patch().asking("project=acme");
-        Some(call.with("idempotency-key", "key-1").into())
-    };
-    Step::call("somebody changes its text by a key", make).or_refused("404")
+    let edit = post("/v1/tickets/APP-1", change).patch().asking("project=acme").with("idempotency-key", "key-1");
+    Step::request("somebody changes its text by a key", edit).or_refused("404")
 }
 
 /// The target is not the trigger status: the ledger is written first, then the ticket.
 fn moved_away_by_key() -> Step {
-    let make = |_: &World| {
-        let call = post("/v1/tickets/APP-1/move", json!({ "status": "Blocked" })).asking("project=acme");
-        Some(call.with("idempotency-key", "key-1").into())
-    };
-    Step::call("somebody moves it away", make).or_refused("404")
+    let away = post("/v1/tickets/APP-1/move", json!({ "status": "Blocked" })).asking("project=acme");
+    Step::request("somebody moves it away", away.with("idempotency-key", "key-1")).or_refused("404")
 }
 
 fn edited() -> Step {
     let change = json!({ "description": "Do it well.", "labels": ["small"] });
-    let make = move |_: &World| Some(post("/v1/tickets/APP-1", change.clone()).patch().asking("project=acme").into());
-    Step::call("somebody changes its text", make)
+    Step::request("somebody changes its text", post("/v1/tickets/APP-1", change).patch().asking("project=acme"))
 }
 
 fn moved(key: &'static str) -> Step {
-    let make = move |_: &World| {
-        let call = post("/v1/tickets/APP-1/move", json!({ "status": TRIGGER })).asking("project=acme");
-        let call = call.with("idempotency-key", key);
-        Some(call.keeping(|world, answer| world.note("job", answer["decision"]["job"].clone())).into())
-    };
-    Step::call("somebody moves it", make).unrepeated(Unrepeated::AllOrNothing)
+    let call = post("/v1/tickets/APP-1/move", json!({ "status": TRIGGER })).asking("project=acme");
+    let call = noting_its_job(call.with("idempotency-key", key));
+    Step::request("somebody moves it", call).unrepeated(Unrepeated::AllOrNothing)
 }
 
 pub(in crate::walk) fn written_edited_and_moved() -> Flow {

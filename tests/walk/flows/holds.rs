@@ -4,17 +4,16 @@ use super::{flow, tickets};
 use crate::walk::attempt;
 use crate::walk::http::post;
 use crate::walk::step::{Flow, Step, Unrepeated};
-use crate::walk::world::World;
 use serde_json::json;
 
 fn held() -> Step {
-    let make = |_: &World| Some(post("/v1/projects/acme/hold", json!({ "reason": "a freeze" })).into());
-    Step::call("somebody holds the project", make).unrepeated(Unrepeated::AllOrNothing)
+    let hold = post("/v1/projects/acme/hold", json!({ "reason": "a freeze" }));
+    Step::request("somebody holds the project", hold).unrepeated(Unrepeated::AllOrNothing)
 }
 
 fn released() -> Step {
-    let make = |_: &World| Some(post("/v1/projects/acme/release", json!({})).into());
-    Step::call("somebody releases it", make).unrepeated(Unrepeated::AllOrNothing)
+    let release = post("/v1/projects/acme/release", json!({}));
+    Step::request("somebody releases it", release).unrepeated(Unrepeated::AllOrNothing)
 }
 
 pub(in crate::walk) fn released_and_started() -> Flow {

@@ -20,13 +20,9 @@ fn wanted() -> Value {
 }
 
 fn installed() -> Step {
-    Step::call("somebody installs a hook", |_| {
-        Some(
-            post("/v1/hooks", wanted())
-                .keeping(|world, made| world.note("forge hook", made["forge_id"].clone()))
-                .into(),
-        )
-    })
+    let install = post("/v1/hooks", wanted());
+    let install = install.keeping(|world, made| world.note("forge hook", made["forge_id"].clone()));
+    Step::request("somebody installs a hook", install)
 }
 
 /// A user at the forge changes the hook's URL and removes its secret.
@@ -44,16 +40,16 @@ fn spoiled() -> Step {
 }
 
 pub(super) fn verified() -> Step {
-    Step::call("somebody looks at it", |_| Some(post("/v1/hooks/acme/verify", json!({})).into()))
+    Step::request("somebody looks at it", post("/v1/hooks/acme/verify", json!({})))
 }
 
 pub(super) fn repaired() -> Step {
-    Step::call("somebody repairs it", |_| Some(post("/v1/hooks/acme/repair", json!({})).into()))
+    Step::request("somebody repairs it", post("/v1/hooks/acme/repair", json!({})))
 }
 
 /// A repeat is refused, because the hook is gone.
 pub(super) fn removed() -> Step {
-    Step::call("somebody removes it", |_| Some(delete("/v1/hooks/acme").into())).or_refused("404")
+    Step::request("somebody removes it", delete("/v1/hooks/acme")).or_refused("404")
 }
 
 pub(in crate::walk) fn installed_and_repaired() -> Flow {
@@ -74,14 +70,12 @@ pub(in crate::walk) fn removed_everywhere() -> Flow {
 }
 
 fn recovered() -> Step {
-    Step::call("somebody has it look for what it missed", |_| Some(post("/v1/hooks/acme/recover", json!({})).into()))
+    Step::request("somebody has it look for what it missed", post("/v1/hooks/acme/recover", json!({})))
 }
 
 fn polled() -> Step {
     let polled = json!({ "repository": REPOSITORY, "ingress": "poll" });
-    Step::call("somebody has the repository looked at", move |_| {
-        Some(post("/v1/projects/acme/ingress", polled.clone()).put().into())
-    })
+    Step::request("somebody has the repository looked at", post("/v1/projects/acme/ingress", polled).put())
 }
 
 pub(in crate::walk) fn recovered_and_polled() -> Flow {

@@ -14,8 +14,8 @@ fn keyed(call: Request, key: &str) -> Request {
 
 fn asked() -> Step {
     let wish = json!({ "project": "acme", "prompt": "Do it." });
-    let make = move |_: &World| Some(keyed(post("/v1/jobs", wish.clone()), "key-1").into());
-    Step::call("somebody asks for a job", make).unrepeated(Unrepeated::AllOrNothing)
+    Step::request("somebody asks for a job", keyed(post("/v1/jobs", wish), "key-1"))
+        .unrepeated(Unrepeated::AllOrNothing)
 }
 
 fn retried() -> Step {

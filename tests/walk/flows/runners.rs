@@ -14,10 +14,8 @@ pub(super) fn registers(instance: &'static str) -> Step {
     let new = json!({
         "name": "kite", "instance": instance, "capabilities": ["command"], "labels": [], "version": "0.1.0", "slots": 1,
     });
-    Step::call("a runner registers", move |_| {
-        let call = post("/v1/runners", new.clone()).by(RUNNERS);
-        Some(call.keeping(|world, made| world.note("runner", made["runner"].clone())).into())
-    })
+    let call = post("/v1/runners", new).by(RUNNERS);
+    Step::request("a runner registers", call.keeping(|world, made| world.note("runner", made["runner"].clone())))
 }
 
 pub(super) fn says(

@@ -9,9 +9,8 @@ use futures::FutureExt;
 use serde_json::json;
 
 fn set() -> Step {
-    Step::call("somebody sets a secret", |_| {
-        Some(post("/v1/secrets/second", json!({ "value": TOKEN, "kind": "forge" })).put().into())
-    })
+    let secret = json!({ "value": TOKEN, "kind": "forge" });
+    Step::request("somebody sets a secret", post("/v1/secrets/second", secret).put())
 }
 
 fn connected() -> Step {
@@ -25,21 +24,19 @@ fn connected() -> Step {
 
 fn made() -> Step {
     let project = json!({ "id": "beta", "name": "Beta", "settings": { "default_repository": REPOSITORY } });
-    Step::call("somebody makes a project", move |_| Some(post("/v1/projects", project.clone()).into()))
+    Step::request("somebody makes a project", post("/v1/projects", project))
 }
 
 fn added() -> Step {
     let agent = json!({ "capability": "command", "command": ["./agent.sh"] });
     let repository = json!({ "integration": "gh2", "name": REPOSITORY, "agent": agent });
-    Step::call("somebody connects a repository", move |_| {
-        Some(post("/v1/projects/beta/repositories", repository.clone()).into())
-    })
+    Step::request("somebody connects a repository", post("/v1/projects/beta/repositories", repository))
 }
 
 /// The previous value stays valid during the overlap.
 fn rotated() -> Step {
     let wanted = json!({ "value": "another one", "overlap_secs": 3_600 });
-    Step::call("somebody rotates a secret", move |_| Some(post("/v1/secrets/second/rotate", wanted.clone()).into()))
+    Step::request("somebody rotates a secret", post("/v1/secrets/second/rotate", wanted))
 }
 
 pub(in crate::walk) fn connected_and_rotated() -> Flow {
@@ -50,12 +47,12 @@ pub(in crate::walk) fn connected_and_rotated() -> Flow {
 /// A repeat is refused, because the repository is gone.
 fn removed() -> Step {
     let path = format!("/v1/projects/acme/repositories/{REPOSITORY}");
-    Step::call("somebody removes the repository", move |_| Some(delete(path.clone()).into())).or_refused("404")
+    Step::request("somebody removes the repository", delete(path)).or_refused("404")
 }
 
 /// A repeat is refused, because the integration is gone.
 fn disconnected() -> Step {
-    Step::call("somebody disconnects the forge", |_| Some(delete("/v1/integrations/gh2").into())).or_refused("404")
+    Step::request("somebody disconnects the forge", delete("/v1/integrations/gh2")).or_refused("404")
 }
 
 pub(in crate::walk) fn disconnected_forge() -> Flow {

@@ -17,17 +17,15 @@ pub(super) fn told() -> Step {
         "event_id": "e1", "occurred_at": "2026-11-20T12:01:00Z", "project": "acme", "actor": "ana",
         "ticket": { "key": "APP-1", "title": "About APP-1", "description": "Do it.", "status": TRIGGER },
     });
-    let make = move |_: &World| {
-        let call = post("/v1/tickets/events", event.clone()).to("tickets");
-        Some(call.keeping(|world, decision| world.note("job", decision["job"].clone())).into())
-    };
-    Step::call("a ticket is told", make).unrepeated(Unrepeated::AllOrNothing)
+    let call = post("/v1/tickets/events", event).to("tickets");
+    let call = call.keeping(|world, decision| world.note("job", decision["job"].clone()));
+    Step::request("a ticket is told", call).unrepeated(Unrepeated::AllOrNothing)
 }
 
 /// The ticket tool sends an unreadable event, which is refused and recorded.
 fn told_badly() -> Step {
-    let make = |_: &World| Some(post("/v1/tickets/events", json!({ "project": "acme" })).to("tickets").into());
-    Step::call("something is told that can't be read", make).refused("4")
+    let unreadable = post("/v1/tickets/events", json!({ "project": "acme" })).to("tickets");
+    Step::request("something is told that can't be read", unreadable).refused("4")
 }
 
 pub(in crate::walk) fn unreadable() -> Flow {

@@ -3,7 +3,7 @@
 
 use super::prepared;
 use super::reviews::{
-    another, at_the_forge, attempted, closed, closes, known, of_hook, published, reviewed, twice_asked, worked_on,
+    another, at_the_forge, closed, closes, known, of_hook, published, reviewed, twice_asked, worked_on,
 };
 use crate::walk::attempt;
 use crate::walk::step::{Flow, Step, Unrepeated};
@@ -20,14 +20,6 @@ fn once(step: Step) -> Step {
 /// Time passes, and polling finds the missed events.
 fn looks() -> impl Iterator<Item = Step> {
     known([Step::wait(UNTIL_IT_LOOKS), Step::sweep("the sweeper goes round"), Step::messages()])
-}
-
-/// Polling must find the review before the wait for its task is given up.
-pub(in crate::walk) fn reviewed_and_revised() -> Flow {
-    let mut steps = vec![once(reviewed("a review is told", "review 1"))];
-    steps.extend(known([Step::messages()].into_iter().chain(attempted()).chain(published("one.txt"))));
-    steps.extend(known([Step::messages()]));
-    of_hook("a review is told once and answered", &["completed"], steps)
 }
 
 /// A poll finds the review while the job works, so the review waits for the job.
