@@ -5,7 +5,7 @@
 
 use super::deployed::{DEPLOYMENT, Deployed, arn};
 use super::list::{LIST, What};
-use super::policy::{Effect, Request};
+use super::policy::Request;
 use crate::calls::{Asked, FUNCTIONS};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -280,17 +280,5 @@ fn noting_a_token_use_changes_no_other_attribute() {
         }
         assert!(!may(&deployed, function, note, "TOKEN#abc", &[]), "{function}");
         assert!(!may(&deployed, function, note, "FIRST", &OF_A_USE), "{function}");
-    }
-}
-
-#[test]
-fn every_write_statement_limits_leading_keys() {
-    let deployed = Deployed::read();
-    for function in FUNCTIONS {
-        for statement in deployed.role(function).statements.iter().filter(|one| one.effect == Effect::Allow) {
-            let writes = statement.actions.iter().any(|action| WRITES.contains(&action.as_str()));
-            let limited = statement.conditions.iter().any(|condition| condition.is_about(LEADING_KEYS));
-            assert!(!writes || limited, "{function}: {:?}", statement.actions);
-        }
     }
 }

@@ -108,10 +108,6 @@ impl Statement {
 }
 
 impl Condition {
-    pub(super) fn is_about(&self, key: &str) -> bool {
-        self.key.eq_ignore_ascii_case(key)
-    }
-
     /// A missing key fails the condition, except for `All` and `Absent`.
     fn holds(&self, request: &Request<'_>) -> bool {
         let mut found = request.context.iter().filter(|(key, _)| key.eq_ignore_ascii_case(&self.key));
