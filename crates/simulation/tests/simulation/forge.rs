@@ -2,10 +2,8 @@
 //! Its webhooks arrive late, twice, out of order, or never.
 
 mod answers;
-mod bitbucket;
 mod pulls;
 
-pub(crate) use bitbucket::REPOSITORY_ID;
 pub(crate) use pulls::Pull;
 
 use pullyard_domain::time::Timestamp;
@@ -17,14 +15,6 @@ pub(crate) const FORGE: &str = "forge";
 
 pub(crate) const URL: &str = "http://forge.simulated";
 
-/// The API of the forge.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Face {
-    #[default]
-    GitHub,
-    Bitbucket,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Commit {
     pub(crate) head: String,
@@ -35,9 +25,7 @@ pub(crate) struct Commit {
 /// A request for changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Review {
-    /// The sequence number, from 101 on.
-    nth: u64,
-    /// Our id of the review. On GitHub it equals `nth`.
+    /// From 101 on.
     pub(crate) id: u64,
     pub(crate) pull: u64,
     pub(crate) at: Timestamp,
@@ -46,7 +34,6 @@ pub(crate) struct Review {
 /// A webhook delivery with the state at the time of its event.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
-    pub(crate) face: Face,
     pub(crate) name: String,
     pub(crate) event: &'static str,
     pub(crate) body: String,
@@ -54,7 +41,6 @@ pub(crate) struct Told {
 
 #[derive(Debug, Default)]
 pub(crate) struct Forge {
-    pub(crate) face: Face,
     /// Oldest commit first.
     pub(crate) branches: BTreeMap<String, Vec<Commit>>,
     /// The first is number 1.
@@ -104,30 +90,13 @@ impl Forge {
         self.left -= 1;
         let pull = dice.below(self.pulls.len()) as u64 + 1;
         let times = times(twice, lost, dice);
-        if self.face == Face::Bitbucket && !self.pull(pull).is_some_and(Pull::is_open) {
-            return format!("nobody may review pull request {pull} any more");
-        }
-        self.reviewed(pull, now, times)
-    }
-
-    /// Reviews this pull request; its webhook is delivered `times` times.
-    pub(crate) fn reviewed(&mut self, pull: u64, now: Timestamp, times: usize) -> String {
-        let nth = 101 + self.reviews.len() as u64;
+        let id = 101 + self.reviews.len() as u64;
         if let Some(of) = self.pull_mut(pull) {
             of.changed = now;
         }
-        self.reviews.push(Review { nth, id: nth, pull, at: now });
-        let (id, event, body) = match self.face {
-            Face::GitHub => (nth, "pull_request_review", self.delivery_of_review()),
-            Face::Bitbucket => {
-                let body = self.delivery_of_request();
-                (bitbucket::id_in(&body), bitbucket::ASKED, body)
-            }
-        };
-        if let Some(review) = self.reviews.last_mut() {
-            review.id = id;
-        }
-        let told = Told { face: self.face, name: format!("review-{id}"), event, body };
+        self.reviews.push(Review { id, pull, at: now });
+        let body = self.delivery_of_review();
+        let told = Told { name: format!("review-{id}"), event: "pull_request_review", body };
         self.waiting.extend(std::iter::repeat_n(told, times));
         format!("review {id} of pull request {pull}, told {times} times")
     }

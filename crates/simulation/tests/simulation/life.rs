@@ -4,7 +4,6 @@ use crate::attempt::Home;
 use crate::cloud::cluster::State;
 use crate::cloud::queue::Queue;
 use crate::daemon::Hand;
-use crate::forge::Face;
 use crate::laws;
 use crate::plane::Ask;
 use crate::rests::stands_still;
@@ -52,11 +51,6 @@ pub(crate) async fn live(seed: u64) -> World {
             }
         }
         world.tally.add_many("inputs", jobs.iter().map(|job| u64::from(job.inputs)).sum());
-        if world.gate.cloud(|cloud| cloud.forge.face) == Face::Bitbucket {
-            world.tally.add("on Bitbucket");
-            let revisions = jobs.iter().filter(|job| job.revises.is_some()).count();
-            world.tally.add_many("revisions on Bitbucket", revisions as u64);
-        }
         let found = world.gate.cloud(|cloud| laws::found_by_looking(&cloud.table.items));
         world.tally.add_many("reviews found by looking", found);
         let faults = world.gate.cloud(|cloud| verdict::faults(&cloud.table.items, &cloud.forge, &world.tool));

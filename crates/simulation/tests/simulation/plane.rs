@@ -1,7 +1,7 @@
 //! The simulated control plane: each function with its own context, and its running invocations.
 
 use crate::cloud::queue::{Message, Queue, Queues};
-use crate::forge::{Face, Told};
+use crate::forge::Told;
 use crate::gate::Gate;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
@@ -123,18 +123,14 @@ impl Plane {
         self.answer(router, request.body(Body::from(ask.body.to_string())).unwrap())
     }
 
-    pub(crate) fn deliver(&mut self, Told { face, name, event, body }: Told) -> Invocation {
-        let (forge, [of_event, of_name, of_signature]) = match face {
-            Face::GitHub => ("github", ["x-github-event", "x-github-delivery", "x-hub-signature-256"]),
-            Face::Bitbucket => ("bitbucket", ["x-event-key", "x-request-uuid", "x-hub-signature"]),
-        };
+    pub(crate) fn deliver(&mut self, Told { name, event, body }: Told) -> Invocation {
         let request = Request::builder()
             .method("POST")
-            .uri(format!("/webhooks/{forge}/{HOOK}"))
+            .uri(format!("/webhooks/github/{HOOK}"))
             .header("content-type", "application/json")
-            .header(of_event, event)
-            .header(of_name, name)
-            .header(of_signature, Secret::new(HOOK_VALUE).sign(body.as_bytes()));
+            .header("x-github-event", event)
+            .header("x-github-delivery", name)
+            .header("x-hub-signature-256", Secret::new(HOOK_VALUE).sign(body.as_bytes()));
         self.answer(self.webhook.clone(), request.body(Body::from(body)).unwrap())
     }
 

@@ -1,7 +1,6 @@
 //! Creates the initial state of a life: a project with a repository, tokens, and runners.
 
 use crate::daemon::Daemon;
-use crate::forge::{Face, REPOSITORY_ID};
 use crate::gate::Gate;
 use crate::mood::Mood;
 use crate::plane::{HOOK, HOOK_VALUE, KEY_SECRET, TABLE, sdk};
@@ -41,11 +40,8 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: 
     let store = Store::new(&sdk(gate), Some("http://dynamodb.simulated"), TABLE);
     store.create_table().await.unwrap();
     let applied = |write| assert_eq!(write, Write::Applied);
-    let (kind, integration, id) = match gate.cloud(|cloud| cloud.forge.face) {
-        Face::GitHub => (ForgeKind::GitHub, "gh1", 99),
-        Face::Bitbucket => (ForgeKind::Bitbucket, "bb1", REPOSITORY_ID),
-    };
-    let integration = IntegrationId::new(integration).unwrap();
+    let (kind, id) = (ForgeKind::GitHub, 99);
+    let integration = IntegrationId::new("gh1").unwrap();
     let project = ProjectId::new("acme").unwrap();
     let name = RepositoryName::new("acme/app").unwrap();
     let stored = Integration {

@@ -6,7 +6,6 @@ use crate::attempt::{Attempt, Begun, Home, Step};
 use crate::cloud::Cloud;
 use crate::cloud::table::Items;
 use crate::daemon::{Daemon, Hand};
-use crate::forge::Face;
 use crate::gate::{Gate, Reply};
 use crate::mood::Mood;
 use crate::plane::{Ask, Invocation, Outcome, Plane};
@@ -85,12 +84,9 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new(seed: u64) -> Self {
         let mood = Mood::of(seed);
-        // Chosen without dice, so that lives on GitHub stay the same.
-        let face = if seed % 8 == 4 { Face::Bitbucket } else { Face::GitHub };
         let mut dice = Dice::new(seed);
         let start = Timestamp::from_millis(1_795_132_800_000);
         let gate = Gate::new(Cloud::new(start, seed));
-        gate.cloud(|cloud| cloud.forge.face = face);
         let plane = Plane::new(&gate);
         let daemons = setup::prepare(&gate, &mut dice, start, &mood).await;
         let tool =

@@ -1,7 +1,7 @@
-//! The forge's answers on GitHub, and the bodies of its webhooks.
+//! The forge's answers, and the bodies of its webhooks.
 
 use super::pulls::Pull;
-use super::{Face, Forge, Review, URL};
+use super::{Forge, Review, URL};
 use crate::cloud::{Answer, Call};
 use pullyard_domain::pull_request::PullRequestState;
 use serde_json::{Value, json};
@@ -14,9 +14,6 @@ impl Forge {
         let (method, address) = call.operation.split_once(' ').unwrap_or_default();
         let path = address.strip_prefix(URL).unwrap_or_default().split('?').next().unwrap_or_default();
         let segments: Vec<&str> = path.trim_start_matches('/').split('/').skip(3).collect();
-        if self.face == Face::Bitbucket {
-            return (200, self.answer_on_bitbucket(method, &segments).to_string());
-        }
         let answer = match (method, segments.as_slice()) {
             ("GET", ["collaborators", _, "permission"]) => {
                 json!({ "permission": "write", "role_name": "write", "user": { "id": REVIEWER.0 } })
@@ -58,7 +55,7 @@ impl Forge {
     }
 
     fn shown(&self, review: &Review) -> Value {
-        let Review { id, pull, at, .. } = review;
+        let Review { id, pull, at } = review;
         json!({
             "id": id,
             "state": "CHANGES_REQUESTED",
@@ -104,6 +101,6 @@ fn reviewer() -> Value {
     json!({ "id": REVIEWER.0, "login": REVIEWER.1, "type": "User" })
 }
 
-pub(super) fn number(text: &str) -> u64 {
+fn number(text: &str) -> u64 {
     text.parse().unwrap()
 }

@@ -1,6 +1,6 @@
 //! The forge's pull requests, and how they are closed, merged and reopened.
 
-use super::{Face, Forge, Told, times};
+use super::{Forge, Told, times};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::Dice;
@@ -62,10 +62,8 @@ impl Forge {
         let (state, action) = match self.pulls[at].state {
             PullRequestState::Open if dice.percent(10) => (PullRequestState::Merged, "closed"),
             PullRequestState::Open => (PullRequestState::Closed, "closed"),
-            // A branch has at most one open pull request, and Bitbucket cannot reopen one.
-            PullRequestState::Closed
-                if self.face == Face::GitHub && self.open_pull(&self.pulls[at].branch).is_none() =>
-            {
+            // A branch has at most one open pull request.
+            PullRequestState::Closed if self.open_pull(&self.pulls[at].branch).is_none() => {
                 (PullRequestState::Open, "reopened")
             }
             PullRequestState::Closed | PullRequestState::Merged => return None,
@@ -77,11 +75,7 @@ impl Forge {
         }
         self.turns += 1;
         let name = format!("turn-{}", self.turns);
-        let (event, body) = match self.face {
-            Face::GitHub => ("pull_request", self.delivery_of_turn(number, action)),
-            Face::Bitbucket => self.delivery_of_end(number),
-        };
-        let told = Told { face: self.face, name, event, body };
+        let told = Told { name, event: "pull_request", body: self.delivery_of_turn(number, action) };
         let times = times(twice, lost, dice);
         self.waiting.extend(std::iter::repeat_n(told, times));
         Some(format!("pull request {number} is {}, told {times} times", state.display_name()))
