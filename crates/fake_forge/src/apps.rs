@@ -49,8 +49,6 @@ pub(crate) struct AppRecord {
     pub(crate) id: u64,
     pub(crate) slug: String,
     pub(crate) name: String,
-    pub(crate) description: Option<String>,
-    pub(crate) external_url: String,
     pub(crate) client_id: String,
     pub(crate) bot_id: u64,
     pub(crate) owner: String,
@@ -58,7 +56,6 @@ pub(crate) struct AppRecord {
     pub(crate) public_key: Vec<u8>,
     pub(crate) permissions: BTreeMap<String, String>,
     pub(crate) events: Vec<String>,
-    pub(crate) created_at: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,7 +65,6 @@ pub(crate) struct InstallationRecord {
     pub(crate) owner: String,
     /// `None` is every repository of the owner.
     pub(crate) repositories: Option<Vec<u64>>,
-    pub(crate) created_at: String,
 }
 
 impl InstallationRecord {

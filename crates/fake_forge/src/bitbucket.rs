@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 
 pub(crate) use hooks::delivery_headers;
@@ -65,12 +65,9 @@ fn api() -> Router<Arc<Shared>> {
             "/pullrequests/{number}/request-changes",
             post(verdicts::request_changes).delete(verdicts::withdraw_request),
         )
-        .route("/pullrequests/{number}/comments/{id}/resolve", post(threads::resolve).delete(threads::reopen))
+        .route("/pullrequests/{number}/comments/{id}/resolve", post(threads::resolve))
         .route("/pullrequests/{number}/comments", get(conversation::list).post(conversation::create))
-        .route(
-            "/pullrequests/{number}/comments/{id}",
-            get(conversation::show).put(conversation::edit).delete(threads::delete),
-        );
+        .route("/pullrequests/{number}/comments/{id}", put(conversation::edit).delete(threads::delete));
     let hooks = Router::new()
         .route("/", get(hooks::list).post(hooks::create))
         .route("/{uid}", get(hooks::show).put(hooks::update).delete(hooks::delete));

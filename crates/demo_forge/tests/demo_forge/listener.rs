@@ -39,11 +39,8 @@ impl Heard {
         self.header("x-hub-signature-256") == format!("sha256={hex}")
     }
 
-    /// Event and action on GitHub, event key on Bitbucket.
+    /// Event and action.
     pub(crate) fn what(&self) -> String {
-        if let Some(key) = self.headers.get("x-event-key") {
-            return key.to_str().unwrap().to_owned();
-        }
         format!("{} {}", self.header("x-github-event"), self.body["action"].as_str().unwrap_or("-"))
     }
 }

@@ -90,15 +90,12 @@ pub(crate) async fn convert(shared: &Arc<Shared>, code: &str) -> Result<Value, O
             id,
             slug: slug.clone(),
             name,
-            description: text("description"),
-            external_url: text("url").unwrap_or_default(),
             client_id,
             bot_id,
             owner: code.owner,
             public_key,
             permissions: serde_json::from_value(permissions).unwrap_or_default(),
             events: texts(code.manifest.get("default_events")),
-            created_at: clock::at(now),
         };
         let bot = User { login: format!("{slug}[bot]"), id: bot_id, token: String::new() };
         let bot = Member { user: bot, kind: AccountKind::Bot, reach: Reach::ByRole };
@@ -201,7 +198,7 @@ pub(crate) async fn install(
     owner: &str,
     repositories: Option<Vec<u64>>,
 ) -> Result<u64, Objection> {
-    let (id, now) = (shared.ids.next()?, shared.clock.now());
+    let id = shared.ids.next()?;
     let done = records(shared).await?.change(|state| {
         let app = state.apps.iter().find(|app| app.slug == slug).ok_or(Objection::NotFound)?.id;
         let same = |known: &&mut InstallationRecord| known.app == app && known.owner.eq_ignore_ascii_case(owner);
@@ -210,7 +207,7 @@ pub(crate) async fn install(
             return Ok(known.id);
         }
         let owner = owner.to_owned();
-        state.installations.push(InstallationRecord { id, app, owner, repositories, created_at: now });
+        state.installations.push(InstallationRecord { id, app, owner, repositories });
         Ok(id)
     });
     done.await
@@ -306,41 +303,21 @@ pub(crate) fn app_shown(shared: &Shared, app: &AppRecord) -> Value {
     json!({
         "id": app.id,
         "slug": app.slug,
-        "node_id": format!("A_{}", app.id),
         "client_id": app.client_id,
         "owner": answers::account(shared, &answers::owner(shared, &app.owner)),
         "name": app.name,
-        "description": app.description,
-        "external_url": app.external_url,
         "html_url": format!("{}/apps/{}", shared.url, app.slug),
-        "created_at": app.created_at,
-        "updated_at": app.created_at,
         "permissions": app.permissions,
         "events": app.events,
     })
 }
 
 pub(crate) fn installation_shown(shared: &Shared, app: &AppRecord, installation: &InstallationRecord) -> Value {
-    let owner = answers::owner(shared, &installation.owner);
-    let api = format!("{}/api/v3", shared.url);
     json!({
         "id": installation.id,
-        "account": answers::account(shared, &owner),
-        "repository_selection": if installation.repositories.is_some() { "selected" } else { "all" },
-        "access_tokens_url": format!("{api}/app/installations/{}/access_tokens", installation.id),
-        "repositories_url": format!("{api}/installation/repositories"),
         "html_url": format!("{}/settings/installations/{}", shared.url, installation.id),
         "app_id": app.id,
-        "app_slug": app.slug,
-        "client_id": app.client_id,
-        "target_id": owner.id,
-        "target_type": owner.kind.name(),
         "permissions": app.permissions,
-        "events": app.events,
-        "single_file_name": null,
-        "suspended_by": null,
         "suspended_at": null,
-        "created_at": installation.created_at,
-        "updated_at": installation.created_at,
     })
 }

@@ -16,8 +16,7 @@ use pullyard_demo_forge::{
     rest::{
         caller::Caller,
         fields::Fields,
-        hooks::{Place, again, deliveries, delivery, insecure_ssl},
-        paging::Paging,
+        hooks::{Place, deliveries, insecure_ssl},
         refusal::Refusal,
     },
     shared::Shared,
@@ -35,15 +34,11 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/app-manifests/{code}/conversions", post(convert))
         .route("/app", get(app))
-        .route("/app/installations", get(list))
-        .route("/app/installations/{id}", get(show))
         .route("/app/installations/{id}/access_tokens", post(mint))
         .route("/repos/{owner}/{name}/installation", get(of_repository))
         .route("/installation/token", axum::routing::delete(revoke))
         .route("/app/hook/config", get(config).patch(change_config))
         .route("/app/hook/deliveries", get(deliveries))
-        .route("/app/hook/deliveries/{delivery}", get(delivery))
-        .route("/app/hook/deliveries/{delivery}/attempts", post(again))
 }
 
 fn parse(id: &str) -> Result<u64, Refusal> {
@@ -69,24 +64,6 @@ async fn convert(State(shared): State<Arc<Shared>>, Path(code): Path<String>) ->
 async fn app(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Value>, Refusal> {
     let app = find(&shared, caller.app()?).await?;
     Ok(Json(installations::app_shown(&shared, &app)))
-}
-
-async fn list(State(shared): State<Arc<Shared>>, caller: Caller, paging: Paging) -> Result<Response, Refusal> {
-    let app = find(&shared, caller.app()?).await?;
-    let all = installations::of(&shared, app.id).await;
-    let shown = all.iter().map(|one| installations::installation_shown(&shared, &app, one)).collect();
-    Ok(paging.answer(&shared, shown))
-}
-
-async fn show(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Refusal> {
-    let app = find(&shared, caller.app()?).await?;
-    let id = parse(&id)?;
-    let found = installations::of(&shared, app.id).await.into_iter().find(|one| one.id == id);
-    Ok(Json(installations::installation_shown(&shared, &app, &found.ok_or_else(Refusal::not_found)?)))
 }
 
 async fn of_repository(

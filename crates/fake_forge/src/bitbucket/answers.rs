@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use super::uuid;
 use pullyard_demo_forge::{
-    answers::owner,
-    git_questions::{Commit, Signature},
+    git_questions::Commit,
     repositories::Entry,
     shared::Shared,
     users::{Account, AccountKind},
@@ -81,8 +80,6 @@ pub(super) fn short_repository(shared: &Shared, entry: &Entry) -> Value {
 /// A repository as its own route returns it to this account.
 pub(super) fn repository(shared: &Shared, entry: &Entry, asked_by: &Account) -> Value {
     let full_name = entry.full_name();
-    let api = api(shared, entry);
-    let owner = owner(shared, &entry.owner());
     let host = shared.url.strip_prefix("http://").unwrap_or(&shared.url);
     // App accounts contain `[` and `]`.
     let user = asked_by.login.replace('[', "%5B").replace(']', "%5D");
@@ -90,32 +87,9 @@ pub(super) fn repository(shared: &Shared, entry: &Entry, asked_by: &Account) -> 
     let more = json!({
         "slug": entry.name(),
         "is_private": true,
-        "scm": "git",
-        "description": "",
-        "language": "",
-        "website": null,
-        "size": 0,
-        "has_issues": false,
-        "has_wiki": false,
-        "fork_policy": "no_public_forks",
-        "parent": null,
         "mainbranch": { "type": "branch", "name": entry.default_branch },
-        "owner": account(shared, &owner),
-        "workspace": {
-            "type": "workspace",
-            "uuid": uuid::of_account(owner.id),
-            "slug": entry.owner(),
-            "name": entry.owner(),
-            "links": { "html": link(format!("{}/{}/", shared.url, entry.owner())) },
-        },
-        "created_on": time("2026-01-01T00:00:00Z"),
-        "updated_on": time("2026-01-01T00:00:00Z"),
         "links": {
-            "self": link(&api),
             "html": link(format!("{}/{full_name}", shared.url)),
-            "pullrequests": link(format!("{api}/pullrequests")),
-            "branches": link(format!("{api}/refs/branches")),
-            "commits": link(format!("{api}/commits")),
             // Bitbucket puts the caller into the HTTPS URL. The demo forge does not serve SSH.
             "clone": [
                 { "name": "https", "href": format!("http://{user}@{host}/{full_name}.git") },
@@ -130,26 +104,10 @@ pub(super) fn repository(shared: &Shared, entry: &Entry, asked_by: &Account) -> 
 }
 
 pub(super) fn commit(shared: &Shared, entry: &Entry, commit: &Commit) -> Value {
-    let api = api(shared, entry);
-    let address = |sha: &str| {
-        json!({
-            "self": link(format!("{api}/commit/{sha}")),
-            "html": link(format!("{}/{}/commits/{sha}", shared.url, entry.full_name())),
-        })
-    };
-    let parent = |sha: &String| json!({ "type": "commit", "hash": sha, "links": address(sha) });
-    // Accounts have no e-mail address, so the author has no account.
-    let author = |by: &Signature| json!({ "type": "author", "raw": format!("{} <{}>", by.name, by.email) });
     json!({
         "type": "commit",
         "hash": commit.sha,
-        "date": commit.committer.date,
-        "author": author(&commit.author),
-        "committer": author(&commit.committer),
         "message": commit.message,
-        "summary": content(&commit.message),
-        "parents": commit.parents.iter().map(parent).collect::<Vec<_>>(),
         "repository": short_repository(shared, entry),
-        "links": address(&commit.sha),
     })
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::answers::{self, account, content, link, time};
+use super::answers::{account, content, link, time};
 use pullyard_demo_forge::{
     record::{LineCommentRecord, PullRecord, ReviewState, Side},
     repositories::Entry,
@@ -95,7 +95,6 @@ pub(super) fn resolution(shared: &Shared, by: &Account) -> Value {
 }
 
 pub(super) fn shown(shared: &Shared, entry: &Entry, pull: &PullRecord, comment: &Comment<'_>) -> Value {
-    let api = format!("{}/pullrequests/{}", answers::api(shared, entry), pull.number);
     let html = page(shared, entry, pull);
     let mut shown = json!({
         "type": "pullrequest_comment",
@@ -107,15 +106,11 @@ pub(super) fn shown(shared: &Shared, entry: &Entry, pull: &PullRecord, comment: 
         "deleted": comment.deleted,
         "pending": comment.pending,
         "pullrequest": about(shared, entry, pull),
-        "links": {
-            "self": link(format!("{api}/comments/{}", comment.id)),
-            "html": link(format!("{html}#comment-{}", comment.id)),
-        },
+        "links": { "html": link(format!("{html}#comment-{}", comment.id)) },
     });
     // Bitbucket omits these fields where they have no value.
     if let Some(parent) = comment.parent {
-        let link = link(format!("{api}/comments/{parent}"));
-        shown["parent"] = json!({ "id": parent, "links": { "self": link } });
+        shown["parent"] = json!({ "id": parent });
     }
     if let Some(line) = comment.line {
         shown["inline"] = inline(line);

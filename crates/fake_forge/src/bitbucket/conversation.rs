@@ -51,16 +51,6 @@ pub(super) async fn list(
     Ok(paging.answer(&shared, all.iter().map(|comment| comments::shown(&shared, &entry, &pull, comment)).collect()))
 }
 
-pub(super) async fn show(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((workspace, slug, number, id)): One,
-) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_READ).await?;
-    let pull = pull_requests::find(&shared, &entry, &number).await?.record;
-    told(&shared, &entry, &pull, actor.account.id, parse(&id)?)
-}
-
 pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     caller: Caller,

@@ -20,7 +20,6 @@ fn author(pull: &PullRecord) -> Account {
 /// A pull request in a list: without reviewers and participants.
 pub(super) fn short_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
     let record = &pull.record;
-    let api = format!("{}/pullrequests/{}", answers::api(shared, entry), record.number);
     let html = comments::page(shared, entry, record);
     let description = record.body.as_deref().unwrap_or_default();
     let end = |branch: &str, sha: &str| {
@@ -49,27 +48,11 @@ pub(super) fn short_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
         "author": account(shared, &author(record)),
         "source": source,
         "destination": end(&record.base, &pull.base_sha),
-        "merge_commit": merged.map(|merge| json!({ "type": "commit", "hash": short_hash(&merge.sha) })),
         "closed_by": merged.map(|merge| account(shared, &merge.by)),
         "close_source_branch": false,
-        "reason": "",
-        "comment_count": comments::of(record, None).iter().filter(|comment| !comment.deleted).count(),
-        "task_count": 0,
         "created_on": time(&record.created_at),
         "updated_on": time(&record.updated_at),
-        "links": {
-            "self": link(&api),
-            "html": link(&html),
-            "activity": link(format!("{api}/activity")),
-            "approve": link(format!("{api}/approve")),
-            "request-changes": link(format!("{api}/request-changes")),
-            "comments": link(format!("{api}/comments")),
-            "commits": link(format!("{api}/commits")),
-            "diff": link(format!("{api}/diff")),
-            "merge": link(format!("{api}/merge")),
-            "decline": link(format!("{api}/decline")),
-            "statuses": link(format!("{api}/statuses")),
-        },
+        "links": { "html": link(&html) },
     })
 }
 

@@ -8,11 +8,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    answers::{self, link},
-    caller::Caller,
-    refusal::Refusal,
-};
+use super::{answers, caller::Caller, refusal::Refusal};
 use pullyard_demo_forge::{access::Need, shared::Shared, users::AccountKind};
 
 pub(super) type Repository = Path<(String, String)>;
@@ -46,19 +42,8 @@ pub(super) async fn branch(
     let branches = shared.git.branches(&git_dir).await?;
     let sha = branches.get(&name).ok_or_else(|| Refusal::no_branch(&name))?;
     let commit = shared.git.commit(&git_dir, sha).await?.ok_or_else(|| Refusal::no_branch(&name))?;
-    let api = answers::api(&shared, &entry);
-    Ok(Json(json!({
-        "type": "branch",
-        "name": name,
-        "target": answers::commit(&shared, &entry, &commit),
-        "merge_strategies": ["merge_commit", "squash"],
-        "default_merge_strategy": "merge_commit",
-        "links": {
-            "self": link(format!("{api}/refs/branches/{name}")),
-            "commits": link(format!("{api}/commits/{name}")),
-            "html": link(format!("{}/{}/branch/{name}", shared.url, entry.full_name())),
-        },
-    })))
+    let target = answers::commit(&shared, &entry, &commit);
+    Ok(Json(json!({ "type": "branch", "name": name, "target": target })))
 }
 
 /// A commit by its full or abbreviated hash.

@@ -12,15 +12,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    answers::{self, link},
-    body,
-    caller::Caller,
-    paging::Paging,
-    refusal::Refusal,
-    repositories::Part,
-    uuid,
-};
+use super::{body, caller::Caller, paging::Paging, refusal::Refusal, repositories::Part, uuid};
 use pullyard_demo_forge::{access::Need, record::StatusRecord, repositories::Entry, shared::Shared};
 
 const MAX_KEY_CHARACTERS: usize = 40;
@@ -39,9 +31,7 @@ struct New {
     refname: Option<String>,
 }
 
-fn shown(shared: &Shared, entry: &Entry, status: &StatusRecord) -> Value {
-    let api = answers::api(shared, entry);
-    let commit = format!("{api}/commit/{}", status.sha);
+fn shown(status: &StatusRecord) -> Value {
     let state = STATES.iter().find(|(_, kept)| *kept == status.state).map_or("INPROGRESS", |(state, _)| *state);
     json!({
         "type": "build",
@@ -52,14 +42,7 @@ fn shown(shared: &Shared, entry: &Entry, status: &StatusRecord) -> Value {
         "url": status.target_url,
         "description": status.description,
         "refname": status.refname,
-        "created_on": answers::time(&status.created_at),
-        "updated_on": answers::time(&status.created_at),
-        "commit": { "type": "commit", "hash": status.sha, "links": { "self": link(&commit) } },
-        "repository": answers::short_repository(shared, entry),
-        "links": {
-            "self": link(format!("{commit}/statuses/build/{}", status.context)),
-            "commit": link(&commit),
-        },
+        "commit": { "type": "commit", "hash": status.sha },
     })
 }
 
@@ -99,7 +82,7 @@ pub(super) async fn create(
         refname,
     };
     replace(&entry, &status).await?;
-    Ok((StatusCode::CREATED, Json(shown(&shared, &entry, &status))).into_response())
+    Ok((StatusCode::CREATED, Json(shown(&status))).into_response())
 }
 
 pub(super) async fn list(
@@ -112,7 +95,7 @@ pub(super) async fn list(
     let sha = whole_id(&shared, &entry, &commit).await?;
     let record = entry.record.lock().await;
     let newest = record.newest_statuses(&sha).into_iter();
-    Ok(paging.answer(&shared, newest.map(|status| shown(&shared, &entry, status)).collect()))
+    Ok(paging.answer(&shared, newest.map(shown).collect()))
 }
 
 /// Writes: the repository's record, without earlier statuses of this key.

@@ -1,4 +1,4 @@
-//! Routes that resolve and reopen a thread on a line, and delete a comment.
+//! Routes that resolve a thread on a line, and delete a comment.
 
 use std::sync::Arc;
 
@@ -63,22 +63,6 @@ pub(super) async fn resolve(
     });
     match changed.await? {
         Touched::Done((), _) => Ok(Json(comments::resolution(&shared, &actor.account))),
-        Touched::Missing => Err(Refusal::no_pull_request()),
-    }
-}
-
-pub(super) async fn reopen(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path(named): One,
-) -> Result<StatusCode, Refusal> {
-    let (_, entry, number, id) = asked(&shared, caller, named).await?;
-    let changed = pulls::touch(&shared, &entry, number, |pull| {
-        let resolved = pull.resolved.remove(&id);
-        resolved.map(drop).ok_or_else(|| Refusal::not_found("This comment was not resolved."))
-    });
-    match changed.await? {
-        Touched::Done((), _) => Ok(StatusCode::NO_CONTENT),
         Touched::Missing => Err(Refusal::no_pull_request()),
     }
 }

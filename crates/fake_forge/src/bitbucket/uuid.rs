@@ -33,19 +33,3 @@ fn braced(kind: &str, id: u64) -> String {
     let (fourth, fifth) = ((bits >> 48) & 0xffff, bits & 0xffff_ffff_ffff);
     format!("{{{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{fifth:012x}}}")
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn uuid_is_well_formed_stable_and_unique() {
-        let uuid = of_repository(9_007_199_254_740_993);
-        assert_eq!(uuid, of_repository(9_007_199_254_740_993));
-        let parts: Vec<usize> = uuid.trim_matches(['{', '}']).split('-').map(str::len).collect();
-        assert_eq!((uuid.len(), parts), (38, vec![8, 4, 4, 4, 12]), "{uuid}");
-        assert_eq!((uuid.chars().nth(15), uuid.to_ascii_lowercase()), (Some('8'), uuid.clone()));
-        assert_ne!(uuid, of_repository(9_007_199_254_740_994));
-        assert_ne!(uuid, of_account(9_007_199_254_740_993));
-    }
-}

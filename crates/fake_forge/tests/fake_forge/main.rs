@@ -4,12 +4,6 @@
 
 mod apps;
 mod bitbucket;
-mod bitbucket_comments;
-mod bitbucket_hooks;
-mod bitbucket_reviews;
-mod faults;
-#[path = "../../../demo_forge/tests/demo_forge/listener.rs"]
-mod listener;
 #[expect(dead_code, reason = "shared with the tests of the demo forge")]
 #[path = "../../../demo_forge/tests/demo_forge/world.rs"]
 mod world;
