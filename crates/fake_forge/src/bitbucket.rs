@@ -65,7 +65,6 @@ fn api() -> Router<Arc<Shared>> {
             "/pullrequests/{number}/request-changes",
             post(verdicts::request_changes).delete(verdicts::withdraw_request),
         )
-        .route("/pullrequests/{number}/comments/{id}/resolve", post(threads::resolve))
         .route("/pullrequests/{number}/comments", get(conversation::list).post(conversation::create))
         .route("/pullrequests/{number}/comments/{id}", put(conversation::edit).delete(threads::delete));
     let hooks = Router::new()

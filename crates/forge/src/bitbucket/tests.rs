@@ -131,14 +131,6 @@ fn proposal() -> NewPullRequest {
 }
 
 #[tokio::test]
-async fn account_id_is_derived_from_its_uuid() {
-    let played = play([ok(ann())]);
-    let account = played.forge.account().await.unwrap();
-    assert_eq!((account.id, account.login.as_str()), (id_of(ANN), "ann"));
-    assert_eq!(played.requests(), ["GET /user"]);
-}
-
-#[tokio::test]
 async fn account_errors_name_the_missing_scope_or_token_form() {
     let refused = async |status, message| play([no(status, message)]).forge.account().await.unwrap_err();
     let scopes = "Your credentials lack one or more required privilege scopes.";

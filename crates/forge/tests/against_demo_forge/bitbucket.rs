@@ -4,10 +4,9 @@ use pullyard_fake_forge::TestForge as _;
 use std::collections::BTreeSet;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use pullyard_demo_forge::{AccountKind, Remark, Role, User};
+use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_forge::{
-    Bitbucket, CommitState, CommitStatus, Endpoint, Error, Forge, Meaning, NewPullRequest, PullRequest,
-    PullRequestState, Token, bitbucket_git_login,
+    Bitbucket, Endpoint, Error, Forge, Meaning, PullRequest, PullRequestState, Token, bitbucket_git_login,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -74,19 +73,6 @@ async fn repository_is_read_and_cloned_with_one_secret() {
 }
 
 #[tokio::test]
-async fn branch_is_found_by_its_full_name() {
-    let world = World::new().await;
-    let sha = world.push_branch("feature/a").await;
-    let forge = bitbucket(&world, TOKEN);
-    let found = forge.branch(REPOSITORY, "feature/a").await.unwrap().unwrap();
-    assert_eq!((found.name.as_str(), found.sha), ("feature/a", sha));
-    for absent in ["feature", "feature/b", "..", "a?b", ""] {
-        assert_eq!(forge.branch(REPOSITORY, absent).await, Ok(None), "{absent:?}");
-    }
-    assert_eq!(forge.branch("acme/none", "main").await.unwrap_err().meaning(), Meaning::Missing);
-}
-
-#[tokio::test]
 async fn created_pull_request_is_found_by_its_branch() {
     let (world, forge, pull) = opened().await;
     assert_eq!((pull.number, pull.state), (1, PullRequestState::Open));
@@ -128,29 +114,6 @@ async fn sixteen_concurrent_calls_open_one_pull_request() {
 }
 
 #[tokio::test]
-async fn refused_pull_requests_have_readable_reasons() {
-    let world = World::new().await;
-    let worktree = world.clone("empty").await;
-    assert_success(&worktree.git(&["push", "-q", "origin", "HEAD:refs/heads/empty"]).await);
-    world.push_branch("feature/a").await;
-    let forge = bitbucket(&world, TOKEN);
-    let onto = |base: &str| NewPullRequest { base: base.to_owned(), ..proposal("feature/a") };
-    for (new, words) in [
-        (proposal("empty"), "there are no changes to be pulled"),
-        (proposal("none"), "branch not found: none"),
-        (onto("none"), "branch not found: none"),
-        (NewPullRequest { title: "x".repeat(256), ..proposal("feature/a") }, "at most 255 characters"),
-    ] {
-        match forge.find_or_create_pull_request(REPOSITORY, &new).await {
-            Err(Error::Refused { reason }) => assert!(reason.contains(words), "{reason}"),
-            other => panic!("{words}: {other:?}"),
-        }
-    }
-    let unknown = forge.create_pull_request("acme/none", &proposal("feature/a")).await.unwrap_err();
-    assert_eq!(unknown.meaning(), Meaning::Missing);
-}
-
-#[tokio::test]
 async fn editing_text_preserves_title_and_reviewers() {
     let (world, forge, pull) = opened().await;
     assert_eq!(forge.pull_request_text(REPOSITORY, pull.number).await.unwrap(), "What and why.");
@@ -189,51 +152,4 @@ async fn declined_or_merged_pull_request_allows_another() {
     let listed = forge.pull_requests(REPOSITORY, 1).await.unwrap().found;
     let ended = [PullRequestState::Merged, PullRequestState::Closed];
     assert!(listed.len() == 2 && listed.iter().all(|pull| ended.contains(&pull.state)), "{listed:?}");
-}
-
-#[tokio::test]
-async fn issue_comments_exclude_line_comments() {
-    let (world, forge, pull) = opened().await;
-    let remark = Remark { path: "change.txt", line: 1, words: "Rename it." };
-    world.demo.request_changes(REPOSITORY, pull.number, "ann", "Not yet.", &[remark]).await.unwrap();
-    forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
-    let said = forge.issue_comments(REPOSITORY, pull.number).await.unwrap().found;
-    assert_eq!(said.iter().map(|one| one.body.as_str()).collect::<Vec<_>>(), ["Not yet.", "Started."]);
-}
-
-#[tokio::test]
-async fn comment_and_commit_status_are_stored() {
-    let (world, forge, pull) = opened().await;
-    let made = forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
-    let changed = forge.edit_comment(REPOSITORY, pull.number, made.id, "Done.").await.unwrap();
-    assert_eq!((changed.id, changed.body.as_str()), (made.id, "Done."));
-    assert_eq!(forge.issue_comments(REPOSITORY, pull.number).await.unwrap().found, [changed]);
-    let absent = forge.edit_comment(REPOSITORY, pull.number, 1, "x").await.unwrap_err();
-    assert_eq!(absent.meaning(), Meaning::Missing);
-
-    let sha = forge.pull_request(REPOSITORY, pull.number).await.unwrap().head_sha;
-    for (state, description) in [(CommitState::Pending, "Works."), (CommitState::Success, "Revised as asked.")] {
-        let (context, description) = ("pullyard".to_owned(), description.to_owned());
-        let status =
-            CommitStatus { state, context, description, target_url: None, branch: Some("feature/a".to_owned()) };
-        forge.set_status(REPOSITORY, &sha, &status).await.unwrap();
-        let nowhere = forge.set_status(REPOSITORY, &"0".repeat(40), &status).await.unwrap_err();
-        assert_eq!(nowhere.meaning(), Meaning::Missing);
-    }
-    let said = call(&world, TOKEN, "GET", &format!("commit/{sha}/statuses"), Value::Null).await;
-    assert_eq!(said["values"].as_array().unwrap().len(), 1);
-    let only = &said["values"][0];
-    assert_eq!((&only["key"], &only["state"]), (&json!("pullyard"), &json!("SUCCESSFUL")));
-    assert_eq!((&only["description"], &only["refname"]), (&json!("Revised as asked."), &json!("feature/a")));
-}
-
-#[tokio::test]
-async fn all_pages_of_a_conversation_are_read() {
-    let (_world, forge, pull) = opened().await;
-    for n in 0..101 {
-        forge.create_comment(REPOSITORY, pull.number, &format!("Words {n}.")).await.unwrap();
-    }
-    let found = forge.issue_comments(REPOSITORY, pull.number).await.unwrap();
-    assert_eq!((found.found.len(), found.more), (101, false));
-    assert_eq!(found.found[100].body, "Words 100.");
 }

@@ -71,20 +71,3 @@ async fn hook_is_created_listed_edited_and_deleted() {
         forge.delete_hook(&scope, other.id).await.unwrap();
     }
 }
-
-#[tokio::test]
-async fn missing_scopes_and_unknown_events_are_rejected() {
-    let world = World::new().await;
-    let forge = bitbucket(&world, TOKEN);
-    let elsewhere = [HookScope::Repository("acme/none".to_owned()), HookScope::Organisation("none".to_owned())];
-    for scope in elsewhere {
-        assert_eq!(forge.hooks(&scope).await.unwrap_err().meaning(), Meaning::Missing, "{scope:?}");
-        let made = forge.create_hook(&scope, &settings("one", &["repo:updated"])).await.unwrap_err();
-        assert_eq!(made.meaning(), Meaning::Missing, "{scope:?}");
-    }
-    for (scope, _) in scopes() {
-        let odd = forge.create_hook(&scope, &settings("one", &["pull_request_review"])).await.unwrap_err();
-        assert_eq!(odd.meaning(), Meaning::Refused, "{odd:?}");
-        assert!(forge.hooks(&scope).await.unwrap().found.is_empty());
-    }
-}

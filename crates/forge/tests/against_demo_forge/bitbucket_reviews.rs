@@ -1,12 +1,12 @@
 //! Bitbucket's reviews against the demo forge.
 
 use pullyard_fake_forge::TestForge as _;
-use pullyard_forge::{Actor, Forge, Lines, Meaning, Permission, PullRequest, Review, ReviewState, Side};
+use pullyard_forge::{Forge, Lines, Meaning, PullRequest, Review, ReviewState, Side};
 use serde_json::{Value, json};
 
 use crate::{
     bitbucket::{ANNS_TOKEN, bitbucket, call, opened},
-    world::{REPOSITORY, TOKEN, World, http},
+    world::{REPOSITORY, World, http},
 };
 
 async fn says(world: &World, words: &str) -> u64 {
@@ -77,25 +77,6 @@ async fn change_request_collects_its_authors_comments() {
 }
 
 #[tokio::test]
-async fn thread_is_read_and_answered() {
-    let (world, forge, pull) = opened().await;
-    let first = remarks(&world, "Rename it.").await;
-    let second = commented(&world, json!({ "content": { "raw": "Please." }, "parent": { "id": first } })).await;
-    let threads = forge.threads(REPOSITORY, pull.number).await.unwrap().found;
-    assert_eq!(threads.len(), 1);
-    assert_eq!((threads[0].comments.as_slice(), threads[0].resolved), (&[first, second][..], false));
-    assert_eq!(threads[0].id, format!("{REPOSITORY}/1/{first}"));
-
-    let reply = forge.reply(&threads[0].id, "Renamed.").await.unwrap();
-    let all = forge.comments(REPOSITORY, pull.number).await.unwrap().found;
-    let written = all.iter().find(|comment| comment.id == reply.id).unwrap();
-    assert_eq!((written.in_reply_to, written.body.as_str()), (Some(first), "Renamed."));
-    assert!(forge.issue_comments(REPOSITORY, pull.number).await.unwrap().found.is_empty());
-    let nowhere = forge.reply(&format!("{REPOSITORY}/9/1"), "x").await.unwrap_err();
-    assert_eq!(nowhere.meaning(), Meaning::Missing);
-}
-
-#[tokio::test]
 async fn withdrawn_or_approved_request_is_dismissed() {
     let (world, forge, pull) = opened().await;
     says(&world, "Not yet.").await;
@@ -117,35 +98,4 @@ async fn withdrawn_or_approved_request_is_dismissed() {
     assert!(!all.contains(&ReviewState::ChangesRequested));
     takes_back(&world, "pullrequests/1/approve").await;
     assert!(states(&forge, &pull).await.iter().all(|state| *state == ReviewState::Dismissed));
-}
-
-#[tokio::test]
-async fn deleted_and_resolved_comments_are_left_out_of_a_review() {
-    let (world, forge, pull) = opened().await;
-    let (settled, stays) = (remarks(&world, "Rename it.").await, remarks(&world, "Why?").await);
-    let gone = says(&world, "Never mind.").await;
-    says(&world, "Not yet.").await;
-    requests_changes(&world).await;
-    call(&world, ANNS_TOKEN, "POST", &format!("pullrequests/1/comments/{settled}/resolve"), json!({})).await;
-    takes_back(&world, &format!("pullrequests/1/comments/{gone}")).await;
-    let review = reviews(&forge, &pull).await[0].id;
-    assert_eq!(forge.review(REPOSITORY, pull.number, review).await.unwrap().body, "Not yet.");
-    assert_eq!(on_lines(&forge, &pull, review).await, [stays]);
-}
-
-#[tokio::test]
-async fn requested_reviewer_has_write_permission() {
-    let (world, forge, pull) = opened().await;
-    let account = bitbucket(&world, ANNS_TOKEN).account().await.unwrap();
-    let ann = Actor { id: account.id, login: account.login, is_bot: false };
-    let unseen = forge.permission(REPOSITORY, pull.number, &ann).await.unwrap_err();
-    assert_eq!(unseen.meaning(), Meaning::Missing);
-
-    requests_changes(&world).await;
-    let uuid =
-        call(&world, TOKEN, "GET", "pullrequests/1", Value::Null).await["participants"][0]["user"]["uuid"].clone();
-    call(&world, TOKEN, "PUT", "pullrequests/1", json!({ "title": "T", "reviewers": [{ "uuid": uuid }] })).await;
-    // Ann may write and is a requested reviewer, so administrators and others get the same result.
-    let access = forge.permission(REPOSITORY, pull.number, &ann).await.unwrap();
-    assert_eq!((access.permission, access.account), (Permission::Write, Some(ann.id)));
 }

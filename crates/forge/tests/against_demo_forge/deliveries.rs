@@ -123,6 +123,8 @@ async fn app_has_one_hook_that_cannot_be_created_or_deleted() {
     for refused in [forge.create_hook(&app, &settings()).await.map(|_| ()), forge.delete_hook(&app, 0).await] {
         assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
     }
+    let (forge, _) = play([(404, &[], "{}".to_owned())]).await;
+    assert!(forge.hooks(&app).await.unwrap().found.is_empty(), "the App has no hook");
 }
 
 #[tokio::test]

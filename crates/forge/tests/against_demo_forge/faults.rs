@@ -235,20 +235,6 @@ async fn same_branch_name_in_a_fork_is_ignored() {
 }
 
 #[tokio::test]
-async fn merged_and_closed_are_distinguished() {
-    use pullyard_forge::PullRequestState::{Closed, Merged};
-
-    for (merged_at, expected) in [(json!(null), Closed), (json!("2026-01-01T00:00:00Z"), Merged)] {
-        let mut answer = pull();
-        answer["state"] = json!("closed");
-        answer["merged_at"] = merged_at;
-        let scripted = Scripted::start([pulls(&[answer])]).await;
-        let found = forge_at(&scripted.url, TOKEN).open_pull_request(REPOSITORY, "job").await;
-        assert_eq!(found.unwrap().unwrap().state, expected);
-    }
-}
-
-#[tokio::test]
 async fn invalid_or_oversized_response_is_an_error() {
     for body in ["<html>", "[]", r#"{"id": 1.5, "login": "x"}"#, r#"{"id": -1, "login": "x"}"#] {
         let (outcome, requests) = ask([(200, &[] as &[_], body.to_owned())]).await;

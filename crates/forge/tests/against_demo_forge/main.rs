@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 
 mod access;
-mod app_hook;
 mod apps;
 mod bitbucket;
 mod bitbucket_hooks;

@@ -48,17 +48,6 @@ async fn pull_request_follows_the_head_of_its_branch() {
 }
 
 #[tokio::test]
-async fn find_or_create_twice_returns_the_same_pull_request() {
-    let world = World::new().await;
-    world.push_branch("feature/a").await;
-    world.push_branch("feature/b").await;
-    let find = async |head| world.forge().find_or_create_pull_request(REPOSITORY, &proposal(head)).await.unwrap();
-    let (first, second) = (find("feature/a").await, find("feature/a").await);
-    assert_eq!(first, second);
-    assert_eq!(find("feature/b").await.number, 2);
-}
-
-#[tokio::test]
 async fn sixteen_concurrent_calls_open_one_pull_request() {
     let world = World::new().await;
     world.push_branch("feature/a").await;
@@ -106,42 +95,6 @@ async fn refused_pull_requests_have_readable_reasons() {
     assert_eq!(again, Error::Refused { reason });
     let unknown = forge.create_pull_request("acme/none", &proposal("feature/a")).await.unwrap_err();
     assert!(matches!(unknown, Error::NotFound { .. }));
-}
-
-#[tokio::test]
-async fn branch_without_common_history_is_rejected() {
-    let world = World::new().await;
-    let worktree = world.clone("orphan").await;
-    assert_success(&worktree.git(&["checkout", "-q", "--orphan", "lone"]).await);
-    assert_success(&worktree.git(&["commit", "-q", "-m", "Alone"]).await);
-    assert_success(&worktree.git(&["push", "-q", "origin", "lone"]).await);
-    let reason = "the lone branch has no history in common with main";
-    check_refused(&world, proposal("lone"), reason).await;
-}
-
-#[tokio::test]
-async fn error_bodies_have_the_shape_of_github() {
-    let world = World::new().await;
-    let post = async |body| call(&world, reqwest::Method::POST, "pulls", body).await;
-    let (status, body) = post(json!({"title": "T", "head": "none", "base": "main"})).await;
-    assert_eq!(status, 422);
-    assert_eq!(
-        body,
-        json!({
-            "message": "Validation Failed",
-            "documentation_url": "https://docs.github.com/rest",
-            "status": "422",
-            "errors": [{"resource": "PullRequest", "field": "head", "code": "invalid"}],
-        })
-    );
-    let (status, body) = post(json!({"title": "T", "base": "main"})).await;
-    assert_eq!((status, &body["message"]), (422, &json!("Invalid request.\n\n\"head\" wasn't supplied.")));
-    let (status, _) = post(json!({"title": 1, "head": "x", "base": "main"})).await;
-    assert_eq!(status, 422);
-    let url = format!("{}/repos/{REPOSITORY}/pulls", world.demo.api_url());
-    let answer = http().post(url).bearer_auth(TOKEN).body("{").send().await.unwrap();
-    assert_eq!(answer.status().as_u16(), 400);
-    assert!(answer.text().await.unwrap().contains("Problems parsing JSON"));
 }
 
 #[tokio::test]

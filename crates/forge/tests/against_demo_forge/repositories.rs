@@ -26,13 +26,6 @@ async fn repository_id_exceeds_double_precision() {
 }
 
 #[tokio::test]
-async fn repository_name_ignores_case() {
-    let world = World::new().await;
-    let repository = world.forge().repository("ACME/App").await.unwrap();
-    assert_eq!(repository.full_name, REPOSITORY);
-}
-
-#[tokio::test]
 async fn unknown_repository_is_not_found() {
     let world = World::new().await;
     let forge = world.forge();
@@ -97,12 +90,4 @@ async fn repository_is_created_once_with_a_plain_name() {
         assert!(matches!(create(bad).await, Err(DemoError::InvalidName { .. })), "{bad}");
     }
     assert_eq!(create("acme/other").await.unwrap().id, world.repository.id + 1);
-}
-
-#[tokio::test]
-async fn first_commit_is_deterministic() {
-    let (one, two) = (World::new().await, World::new().await);
-    let first = one.forge().branch(REPOSITORY, "main").await.unwrap();
-    assert!(first.is_some());
-    assert_eq!(first, two.forge().branch(REPOSITORY, "main").await.unwrap());
 }

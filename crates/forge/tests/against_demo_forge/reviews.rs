@@ -105,14 +105,6 @@ async fn endless_list_is_cut_and_reported_as_partial() {
 }
 
 #[tokio::test]
-async fn review_is_read_by_its_id() {
-    let (forge, scripted) = play([ok(review(BIG, "DISMISSED"))]).await;
-    let found = forge.review(REPOSITORY, 7, BIG).await.unwrap();
-    assert_eq!((found.id, found.state), (BIG, ReviewState::Dismissed));
-    assert_eq!(scripted.requests(), [format!("GET /repos/acme/app/pulls/7/reviews/{BIG}")]);
-}
-
-#[tokio::test]
 async fn comment_lines_are_current_original_or_whole_file() {
     let comments = json!([
         comment(1, json!({"line": 5, "original_line": 4, "start_line": 3, "side": "LEFT"})),
@@ -272,74 +264,37 @@ async fn permission_request_is_not_retried() {
 }
 
 #[tokio::test]
-async fn reviewers_are_requested_by_name() {
-    let (forge, scripted) = play([(201, &[], pull("open", Value::Null).to_string())]).await;
-    forge.request_reviewers(REPOSITORY, 7, &["ann", "bob"]).await.unwrap();
-    assert_eq!(scripted.requests(), ["POST /repos/acme/app/pulls/7/requested_reviewers"]);
-    assert_eq!(scripted.bodies(), [json!({"reviewers": ["ann", "bob"]})]);
-}
-
-#[tokio::test]
-async fn status_description_is_shortened() {
-    let (forge, scripted) = play([(201, &[], "{}".to_owned()), (201, &[], "{}".to_owned())]).await;
-    let mut status = CommitStatus {
-        state: CommitState::Pending,
-        context: "pullyard".to_owned(),
-        description: "x".repeat(300),
-        target_url: Some("https://pullyard.example/jobs/1".to_owned()),
-        branch: Some("job".to_owned()),
-    };
-    let sha = "a".repeat(40);
-    forge.set_status(REPOSITORY, &sha, &status).await.unwrap();
-    status.target_url = None;
-    forge.set_status(REPOSITORY, &sha, &status).await.unwrap();
-    assert_eq!(scripted.requests()[0], format!("POST /repos/acme/app/statuses/{sha}"));
-    assert_eq!(scripted.bodies()[0]["state"], "pending");
-    assert_eq!(scripted.bodies()[0]["description"].as_str().unwrap().chars().count(), 140);
-    assert_eq!(scripted.bodies()[1].get("target_url"), None);
-    assert_eq!(forge.set_status(REPOSITORY, "main", &status).await.unwrap_err().meaning(), Meaning::Missing);
-}
-
-#[tokio::test]
-async fn status_404_or_410_means_missing() {
-    for status in [404, 410] {
-        let (forge, _) = play([(status, &[], "{}".to_owned())]).await;
-        assert_eq!(forge.review(REPOSITORY, 7, 1).await.unwrap_err().meaning(), Meaning::Missing);
-    }
-}
-
-#[tokio::test]
-async fn reviewer_request_and_status_are_retried() {
+async fn reviewers_are_requested_by_name_with_retries() {
     let away: Line = (502, &[], "{}".to_owned());
-    let asked: Line = (201, &[], pull("open", Value::Null).to_string());
-    let said: Line = (201, &[], "{}".to_owned());
-    let (forge, scripted) = play([away.clone(), asked, away, said]).await;
-    forge.request_reviewers(REPOSITORY, 7, &["ann"]).await.unwrap();
-    let status = CommitStatus {
-        state: CommitState::Success,
-        context: "pullyard".to_owned(),
-        description: "Done.".to_owned(),
-        target_url: None,
-        branch: None,
-    };
-    forge.set_status(REPOSITORY, &"a".repeat(40), &status).await.unwrap();
-    assert_eq!(scripted.requests().len(), 4);
+    let (forge, scripted) = play([away, (201, &[], pull("open", Value::Null).to_string())]).await;
+    forge.request_reviewers(REPOSITORY, 7, &["ann", "bob"]).await.unwrap();
+    assert_eq!(scripted.requests(), ["POST /repos/acme/app/pulls/7/requested_reviewers"; 2]);
+    assert_eq!(scripted.bodies()[1], json!({"reviewers": ["ann", "bob"]}));
 }
 
 #[tokio::test]
-async fn each_commit_state_has_its_word() {
-    let states = [
-        (CommitState::Pending, "pending"),
-        (CommitState::Success, "success"),
-        (CommitState::Failure, "failure"),
-        (CommitState::Error, "error"),
-    ];
-    for (state, word) in states {
-        let (forge, scripted) = play([(201, &[], "{}".to_owned())]).await;
-        let (context, description) = ("pullyard".to_owned(), "So it is.".to_owned());
-        let status = CommitStatus { state, context, description, target_url: None, branch: Some("job".to_owned()) };
-        forge.set_status(REPOSITORY, &"a".repeat(40), &status).await.unwrap();
-        let said = json!({ "state": word, "context": "pullyard", "description": "So it is." });
-        assert_eq!(scripted.bodies(), [said]);
+async fn status_is_sent_with_its_word_and_retried() {
+    for (state, word, target_url) in [
+        (CommitState::Pending, "pending", None),
+        (CommitState::Success, "success", Some("https://pullyard.example/jobs/1")),
+        (CommitState::Failure, "failure", None),
+        (CommitState::Error, "error", None),
+    ] {
+        let (forge, scripted) = play([(502, &[], "{}".to_owned()), (201, &[], "{}".to_owned())]).await;
+        let status = CommitStatus {
+            state,
+            context: "pullyard".to_owned(),
+            description: "x".repeat(300),
+            target_url: target_url.map(str::to_owned),
+            branch: Some("job".to_owned()),
+        };
+        let sha = "a".repeat(40);
+        forge.set_status(REPOSITORY, &sha, &status).await.unwrap();
+        assert_eq!(scripted.requests(), vec![format!("POST /repos/acme/app/statuses/{sha}"); 2]);
+        let sent = &scripted.bodies()[1];
+        assert_eq!((&sent["state"], &sent["context"]), (&json!(word), &json!("pullyard")));
+        assert_eq!(sent["description"].as_str().unwrap().chars().count(), 140);
+        assert_eq!(sent.get("target_url"), target_url.map(|url| json!(url)).as_ref());
+        assert_eq!(forge.set_status(REPOSITORY, "main", &status).await.unwrap_err().meaning(), Meaning::Missing);
     }
 }

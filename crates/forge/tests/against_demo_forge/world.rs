@@ -45,10 +45,6 @@ impl World {
         self.forge_with(TOKEN)
     }
 
-    pub(crate) fn endpoint(&self) -> Endpoint {
-        Endpoint::new(self.api_url.clone())
-    }
-
     pub(crate) fn forge_with(&self, token: &str) -> Forge {
         forge_at(&self.api_url, token)
     }

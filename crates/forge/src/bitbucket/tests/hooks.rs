@@ -146,18 +146,6 @@ async fn deleting_an_absent_hook_succeeds() {
 }
 
 #[tokio::test]
-async fn listing_hooks_names_the_missing_scope() {
-    let words = "Your credentials lack one or more required privilege scopes.";
-    let scopes = json!({ "required": ["read:webhook:bitbucket"], "granted": ["read:repository:bitbucket"] });
-    let refused = json!({ "type": "error", "error": { "message": words, "detail": scopes } });
-    let [(scope, _), _] = self::scopes();
-    let error = play([Some((403, refused))]).forge.hooks(&scope).await.unwrap_err();
-    let said = "get permission for the hooks of acme/app: Your credentials lack one or more required privilege scopes \
-                (the token needs read:webhook:bitbucket)";
-    assert_eq!((error.meaning(), error.to_string().as_str()), (Meaning::Denied, said));
-}
-
-#[tokio::test]
 async fn empty_hook_secret_is_rejected_without_a_request() {
     for (scope, _) in scopes() {
         let played = play([]);

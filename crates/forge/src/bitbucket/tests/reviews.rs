@@ -351,14 +351,6 @@ async fn single_comments_are_removed_from_a_review_body() {
 }
 
 #[tokio::test]
-async fn withdrawn_review_is_dismissed_when_read_by_id() {
-    let activity = page(json!([asks(ANN, 10)]));
-    let played = play([activity, ok(pull_of(json!([participant(ANN, Value::Null)]))), page(json!([]))]);
-    let found = played.forge.review(REPOSITORY, 7, id(ANN, 10)).await.unwrap();
-    assert_eq!(found.state, ReviewState::Dismissed);
-}
-
-#[tokio::test]
 async fn approval_has_no_body_and_no_comments() {
     let activity = || page(json!([approves(ANN, 10)]));
     let played = play([activity(), ok(pull_of(json!([participant(ANN, json!("approved"))])))]);

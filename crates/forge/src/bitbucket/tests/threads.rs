@@ -76,14 +76,6 @@ async fn thread_with_deleted_first_comment_takes_the_next_id() {
 }
 
 #[tokio::test]
-async fn circular_line_comments_are_listed() {
-    let inline = json!({ "path": "a.rs", "to": 9 });
-    let one = comment(1, json!({ "parent": { "id": 2 }, "inline": inline }));
-    let played = play([page(json!([one, comment(2, json!({ "parent": { "id": 1 }, "inline": inline }))]))]);
-    assert_eq!(played.forge.comments(REPOSITORY, 7).await.unwrap().found.len(), 2);
-}
-
-#[tokio::test]
 async fn reply_is_posted_below_the_threads_first_comment() {
     let played = play([Some((201, comment(11, json!({ "parent": { "id": 1 } }))))]);
     let reply = played.forge.reply("acme/app/7/1", "Done.").await.unwrap();
