@@ -65,38 +65,3 @@ impl Dice {
         })
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn same_seed_gives_the_same_numbers() {
-        let row = |seed| {
-            let mut dice = Dice::new(seed);
-            std::array::from_fn::<usize, 8, _>(|_| dice.below(1_000))
-        };
-        assert_eq!(row(7), row(7));
-        assert_ne!(row(7), row(8));
-    }
-
-    #[test]
-    fn weighted_choice_follows_the_weights() {
-        let mut dice = Dice::new(1);
-        assert_eq!((dice.weighted(&[]), dice.weighted(&[0, 0])), (None, None));
-        let mut taken = [0; 3];
-        for _ in 0..1_000 {
-            taken[dice.weighted(&[1, 0, 3]).unwrap()] += 1;
-        }
-        assert_eq!(taken[1], 0);
-        assert!(taken[0] > 150 && taken[2] > 2 * taken[0], "{taken:?}");
-    }
-
-    #[test]
-    fn empty_choice_is_none_and_ranges_include_both_ends() {
-        let mut dice = Dice::new(1);
-        assert_eq!(dice.one::<u8>(&[]), None);
-        let drawn: std::collections::BTreeSet<_> = (0..100).map(|_| dice.between(3, 5)).collect();
-        assert_eq!(drawn, [3, 4, 5].into());
-    }
-}

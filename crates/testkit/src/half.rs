@@ -29,23 +29,3 @@ pub(crate) fn answered(body: &[u8], rest: Value) -> Vec<u8> {
         left.map(|(table, wanted)| (table.clone(), wanted.clone())).collect::<Map<_, _>>().into();
     answer.to_string().into_bytes()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn every_key_is_in_one_half() {
-        let call =
-            json!({ "RequestItems": { "t": { "ConsistentRead": true, "Keys": [1, 2, 3] }, "u": { "Keys": [4] } } });
-        assert_eq!(keys(&call), 4);
-        let (first, rest) = halved(&call);
-        assert_eq!(first["RequestItems"]["t"], json!({ "ConsistentRead": true, "Keys": [1, 2] }));
-        assert_eq!(first["RequestItems"]["u"]["Keys"], json!([4]));
-        let answer = answered(br#"{"Responses":{"t":[]}}"#, rest);
-        let answer: Value = serde_json::from_slice(&answer).unwrap();
-        assert_eq!(answer["UnprocessedKeys"], json!({ "t": { "ConsistentRead": true, "Keys": [3] } }));
-        assert_eq!(answer["Responses"], json!({ "t": [] }));
-    }
-}

@@ -394,23 +394,4 @@ mod tests {
             assert_eq!(lagging(operation, &get(false)), None);
         }
     }
-
-    #[test]
-    fn every_written_key_is_stale_in_both_shadows() {
-        let lag = Lag::new(1);
-        lag.known().tables.insert("t".into(), vec!["pk".into(), "sk".into()]);
-        let key = |name: &str| json!({ "pk": { "S": name }, "sk": { "S": "x" } });
-        let mut item = key("put");
-        item["more"] = json!({ "N": "1" });
-        let call = json!({ "TransactItems": [
-            { "Put": { "TableName": "t", "Item": item } },
-            { "Update": { "TableName": "t", "Key": key("update") } },
-            { "Delete": { "TableName": "t", "Key": key("delete") } },
-            { "ConditionCheck": { "TableName": "t", "Key": key("checked") } },
-        ] });
-        let written = lag.written("TransactWriteItems", &call);
-        assert_eq!(written, ["put", "update", "delete"].map(|name| ("t".to_owned(), key(name))));
-        lag.note(&written);
-        assert_eq!(lag.behind(), 6);
-    }
 }

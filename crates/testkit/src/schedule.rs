@@ -220,24 +220,6 @@ mod tests {
         Call { operation: operation.into(), is_last_try: is_last(tries), body }
     }
 
-    fn transaction(token: &str) -> Call {
-        let body = json!({ "ClientRequestToken": token, "TransactItems": [{}, {}, {}] });
-        call("TransactWriteItems", "attempt=3; max=3", body)
-    }
-
-    #[test]
-    fn same_seed_gives_the_same_faults() {
-        let met = |seed| {
-            let schedule = Schedule::new(seed);
-            for number in 0..200 {
-                schedule.decide(&call("PutItem", "attempt=1; max=3", json!({ "Item": number })));
-            }
-            schedule.met()
-        };
-        assert_eq!(met(7), met(7));
-        assert_ne!(met(7), met(8));
-    }
-
     #[test]
     fn every_possible_fault_of_an_operation_occurs() {
         for (operation, kinds) in [
@@ -273,53 +255,5 @@ mod tests {
         for number in 0..1_000 {
             assert_eq!(schedule.decide(&call("GetItem", "attempt=3; max=3", json!(number))), None);
         }
-    }
-
-    #[test]
-    fn write_meets_at_most_three_conflicts_with_any_token() {
-        let schedule = Schedule::new(1);
-        let met = (0..1_000).filter(|token| schedule.decide(&transaction(&token.to_string())).is_some()).count();
-        assert_eq!(met, CONFLICTS as usize);
-    }
-
-    #[test]
-    fn batch_read_is_halved_at_most_three_times() {
-        let read = |keys: usize| {
-            let keys: Vec<_> = (0..keys).collect();
-            call("BatchGetItem", "attempt=3; max=3", json!({ "RequestItems": { "t": { "Keys": keys } } }))
-        };
-        let schedule = Schedule::new(1);
-        assert!((0..1_000).all(|_| schedule.decide(&read(1)).is_none()));
-        let halved = (2..1_000).filter(|keys| schedule.decide(&read(*keys)) == Some(Fault::Half)).count();
-        assert_eq!(halved, CONFLICTS as usize);
-    }
-
-    #[test]
-    fn only_table_pages_are_cut_and_at_most_three_times() {
-        let short = |body: Value| {
-            let schedule = Schedule::new(1);
-            let query = || schedule.decide(&call("Query", "attempt=3; max=3", body.clone()));
-            (0..1_000).filter(|_| query() == Some(Fault::ShortPage)).count()
-        };
-        assert_eq!(short(json!({ "TableName": "t" })), CONFLICTS as usize);
-        assert_eq!(short(json!({ "TableName": "t", "IndexName": "work" })), 0);
-    }
-
-    #[test]
-    fn cancelled_transaction_has_a_reason_per_item() {
-        let schedule = Schedule::new(3);
-        let mut seen = 0;
-        for number in 0..1_000 {
-            let mut call = transaction("t");
-            call.body["n"] = json!(number);
-            let Some(fault) = schedule.decide(&call) else { continue };
-            let Fault::Refused(400, body) = fault else { panic!("{fault:?}") };
-            let reasons: Vec<_> =
-                body["CancellationReasons"].as_array().unwrap().iter().map(|one| &one["Code"]).collect();
-            assert_eq!(reasons.len(), 3);
-            assert!(reasons.iter().any(|code| *code != "None" && *code != "ConditionalCheckFailed"), "{reasons:?}");
-            seen += 1;
-        }
-        assert!(seen > 50, "{seen}");
     }
 }

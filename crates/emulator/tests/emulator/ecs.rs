@@ -5,36 +5,21 @@ use std::time::Duration;
 use pullyard_emulator::ecs::Outcome;
 use serde_json::{Value, json};
 
-use crate::support::{World, client, post, soon, until, world, world_of};
-
-const RUN_TASK: &str = "AmazonEC2ContainerServiceV20141113.RunTask";
-
-async fn check_exit(script: &str, code: i64) {
-    let world = world(script).await;
-    let arn = world.run().await;
-    let task = world.reach(&arn, "STOPPED").await;
-    assert_eq!(task["stopCode"], "EssentialContainerExited", "{task}");
-    assert_eq!(task["containers"][0]["exitCode"], code, "{task}");
-    assert_eq!(task["desiredStatus"], "STOPPED");
-    let at = |name: &str| task[name].as_f64().unwrap();
-    assert!(at("createdAt") <= at("startedAt") && at("startedAt") <= at("stoppedAt"), "{task}");
-    world.aws.shutdown().await;
-}
+use crate::support::{World, client, soon, world, world_of};
 
 #[tokio::test]
-async fn successful_task_exits_with_zero() {
-    check_exit("exit 0", 0).await;
-}
-
-#[tokio::test]
-async fn failed_task_reports_its_exit_code() {
-    check_exit("exit 7", 7).await;
-}
-
-#[tokio::test]
-async fn signal_is_reported_as_128_plus_its_number() {
-    check_exit("kill -KILL $$", 137).await;
-    check_exit("kill -SEGV $$", 139).await;
+async fn task_reports_its_exit_code_and_a_signal_as_128_and_more() {
+    for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", 137), ("kill -SEGV $$", 139)] {
+        let world = world(script).await;
+        let arn = world.run().await;
+        let task = world.reach(&arn, "STOPPED").await;
+        assert_eq!(task["stopCode"], "EssentialContainerExited", "{task}");
+        assert_eq!(task["containers"][0]["exitCode"], code, "{task}");
+        assert_eq!(task["desiredStatus"], "STOPPED");
+        let at = |name: &str| task[name].as_f64().unwrap();
+        assert!(at("createdAt") <= at("startedAt") && at("startedAt") <= at("stoppedAt"), "{task}");
+        world.aws.shutdown().await;
+    }
 }
 
 #[tokio::test]
@@ -82,28 +67,6 @@ async fn each_status_has_an_event_with_a_rising_version() {
         assert!(state["task"]["version"].as_u64().unwrap() >= version);
     }
     assert_eq!(statuses, ["PROVISIONING", "PENDING", "RUNNING", "STOPPED"]);
-    world.aws.shutdown().await;
-}
-
-#[tokio::test]
-async fn state_file_has_the_process_and_the_final_task() {
-    let world = world("echo pid $$; echo oops >&2; exec sleep 1000").await;
-    let arn = world.run().await;
-    world.reach(&arn, "RUNNING").await;
-    let pid = world.line(&arn, "pid ").await;
-    let read = || -> Value {
-        let file = world.task_folder(&arn).join("task.json");
-        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
-    };
-    let state = read();
-    assert_eq!(state["task"]["lastStatus"], "RUNNING");
-    assert_eq!(state["process"]["pid"].to_string(), pid);
-    assert!(state["process"]["startMark"].is_string());
-    world.ecs("StopTask", json!({ "task": arn })).await;
-    let task = world.reach(&arn, "STOPPED").await;
-    assert_eq!(read()["task"], task);
-    let errors = std::fs::read_to_string(world.task_folder(&arn).join("stderr.log")).unwrap();
-    assert_eq!(errors, "oops\n");
     world.aws.shutdown().await;
 }
 
@@ -245,82 +208,6 @@ async fn scripted_outcomes_come_in_order_and_start_no_task() {
 }
 
 #[tokio::test]
-async fn scripted_failure_and_exception_are_returned_verbatim() {
-    let world = world("exec sleep 1000").await;
-    let words = "TaskDefinition is inactive";
-    world.aws.ecs().script(vec![Outcome::Failure("RESOURCE:ENI"), Outcome::Exception("ClientException", words)]);
-    let request = json!({ "taskDefinition": "job" });
-    let (status, answer) = world.ecs("RunTask", request.clone()).await;
-    assert_eq!((status, answer), (200, json!({ "tasks": [], "failures": [{ "reason": "RESOURCE:ENI" }] })));
-    let (status, answer) = world.ecs("RunTask", request).await;
-    assert_eq!((status, &answer["__type"], &answer["message"]), (400, &json!("ClientException"), &json!(words)));
-    assert_eq!(world.ecs("ListTasks", json!({})).await.1, json!({ "taskArns": [] }));
-    world.aws.shutdown().await;
-}
-
-#[tokio::test]
-async fn task_that_never_starts_stays_pending_until_stopped() {
-    let world = world("exec sleep 1000").await;
-    let mut events = world.aws.ecs().events();
-    world.aws.ecs().script(vec![Outcome::NeverStarts]);
-    let (_, started) = world.ecs("RunTask", json!({ "taskDefinition": "job" })).await;
-    let arn = started["tasks"][0]["taskArn"].clone();
-    world.reach(arn.as_str().unwrap(), "PENDING").await;
-    // A second task overtakes the first.
-    world.ecs("RunTask", json!({ "taskDefinition": "job" })).await;
-    let mut told = Vec::new();
-    while !told.iter().any(|(_, status)| status == "RUNNING") {
-        let detail = events.recv().await.unwrap()["detail"].clone();
-        told.push((detail["taskArn"].clone(), detail["lastStatus"].clone()));
-    }
-    let (_, described) = world.ecs("DescribeTasks", json!({ "tasks": [arn] })).await;
-    assert_eq!(described["tasks"][0]["lastStatus"], "PENDING");
-    world.ecs("StopTask", json!({ "task": arn })).await;
-    while !told.contains(&(arn.clone(), json!("STOPPED"))) {
-        let detail = events.recv().await.unwrap()["detail"].clone();
-        told.push((detail["taskArn"].clone(), detail["lastStatus"].clone()));
-    }
-    assert!(!told.contains(&(arn, json!("RUNNING"))));
-    world.aws.shutdown().await;
-}
-
-#[tokio::test]
-async fn events_are_lost_while_ordered() {
-    let world = world("exit 0").await;
-    let mut events = world.aws.ecs().events();
-    world.aws.ecs().lose_events(true);
-    let (_, started) = world.ecs("RunTask", json!({ "taskDefinition": "job" })).await;
-    let lost = started["tasks"][0]["taskArn"].clone();
-    until("the task is stopped", || async {
-        let (_, described) = world.ecs("DescribeTasks", json!({ "tasks": [lost] })).await;
-        (described["tasks"][0]["lastStatus"] == "STOPPED").then_some(())
-    })
-    .await;
-    world.aws.ecs().lose_events(false);
-    let (_, started) = world.ecs("RunTask", json!({ "taskDefinition": "job" })).await;
-    let told = started["tasks"][0]["taskArn"].clone();
-    assert_eq!(events.recv().await.unwrap()["detail"]["taskArn"], told, "events of the first task are lost");
-    world.aws.shutdown().await;
-}
-
-#[tokio::test]
-async fn lost_response_leaves_a_task_that_its_token_finds() {
-    let world = world("exec sleep 1000").await;
-    world.aws.ecs().script(vec![Outcome::AnswerLost]);
-    let request = json!({ "taskDefinition": "job", "clientToken": "t" });
-    let lost = post(&world.aws.endpoints().ecs, RUN_TASK, &request).await;
-    assert!(lost.is_err(), "{lost:?}");
-    let arn = until("the task is there", || async {
-        let (_, listed) = world.ecs("ListTasks", json!({})).await;
-        listed["taskArns"].get(0).cloned()
-    })
-    .await;
-    let (_, again) = world.ecs("RunTask", request).await;
-    assert_eq!(again["tasks"][0]["taskArn"], arn);
-    world.aws.shutdown().await;
-}
-
-#[tokio::test]
 async fn task_shows_its_capacity_provider() {
     let world = world("exit 0").await;
     let with = |provider: &str| json!({ "taskDefinition": "job", "capacityProviderStrategy": [{ "capacityProvider": provider }] });
@@ -329,17 +216,10 @@ async fn task_shows_its_capacity_provider() {
         assert_eq!((status, &answer["tasks"][0]["capacityProviderName"]), (200, &json!(provider)), "{answer}");
         assert_eq!(answer["tasks"][0]["launchType"], "FARGATE");
     }
-    let (status, answer) = world.ecs("RunTask", with("FARGATE_SOPT")).await;
-    assert_eq!((status, &answer["__type"]), (400, &json!("InvalidParameterException")), "{answer}");
-    world.aws.shutdown().await;
-}
-
-#[tokio::test]
-async fn launch_type_with_capacity_provider_is_rejected() {
-    let world = world("exit 0").await;
-    let strategy = json!([{ "capacityProvider": "FARGATE_SPOT", "weight": 1 }]);
-    let both = json!({ "taskDefinition": "job", "launchType": "FARGATE", "capacityProviderStrategy": strategy });
-    let (status, answer) = world.ecs("RunTask", both).await;
-    assert_eq!((status, &answer["__type"]), (400, &json!("InvalidParameterException")), "{answer}");
+    let mut both = with("FARGATE_SPOT");
+    both["launchType"] = json!("FARGATE");
+    for refused in [with("FARGATE_SOPT"), both] {
+        check_refused(&world, refused, "InvalidParameterException").await;
+    }
     world.aws.shutdown().await;
 }

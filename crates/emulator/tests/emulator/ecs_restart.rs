@@ -190,22 +190,6 @@ async fn shutdown_kills_an_adopted_task() {
 }
 
 #[tokio::test]
-async fn unsent_stop_event_is_sent_after_a_restart() {
-    let (world, arn, _) = running().await;
-    // This subscriber leaves before the stop.
-    drop(world.aws.ecs().events());
-    let world = world.shutdown().await.start().await;
-    let task = world.describe(&arn).await;
-    assert_eq!((&task["lastStatus"], &task["stopCode"]), (&json!("STOPPED"), &json!("UserInitiated")));
-    let mut events = world.aws.ecs().events();
-    let detail = next(&mut events).await;
-    assert_eq!((&detail["taskArn"], &detail["lastStatus"]), (&json!(arn), &json!("STOPPED")));
-    assert_eq!(detail["version"], task["version"]);
-    world.shutdown().await;
-    assert!(events.try_recv().is_err(), "sent twice");
-}
-
-#[tokio::test]
 async fn process_with_a_reused_pid_is_not_adopted_or_killed() {
     let (world, arn, pid) = running().await;
     let remains = world.crash().await;

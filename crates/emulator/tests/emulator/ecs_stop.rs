@@ -99,15 +99,6 @@ async fn orphaned_process_is_killed_with_its_task() {
 }
 
 #[tokio::test]
-async fn shutdown_kills_all_processes() {
-    let world = world("echo pid $$; exec sleep 1000").await;
-    let arn = world.run().await;
-    let pid = world.line(&arn, "pid ").await;
-    world.aws.shutdown().await;
-    assert!(dead(&pid));
-}
-
-#[tokio::test]
 async fn dropping_aws_kills_its_tasks() {
     let world = world("echo pid $$; exec sleep 1000").await;
     let arn = world.run().await;

@@ -1,6 +1,4 @@
 //! Delivery of a queue's messages to a function, as by Lambda's event source mapping.
-
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use pullyard_emulator::lambda::event_source::{self, Options};
@@ -11,12 +9,8 @@ use crate::support::{World, function, until, world};
 /// All handled records, in order.
 type Log = Arc<Mutex<Vec<Value>>>;
 
-async fn send(world: &World, queue: &str, body: &str, group: Option<&str>) {
-    let mut request = json!({ "QueueUrl": queue, "MessageBody": body });
-    if let Some(group) = group {
-        request["MessageGroupId"] = json!(group);
-        request["MessageDeduplicationId"] = json!(body);
-    }
+async fn send(world: &World, queue: &str, body: &str) {
+    let request = json!({ "QueueUrl": queue, "MessageBody": body });
     world.aws.sqs().call("SendMessage", &request).await.unwrap();
 }
 
@@ -51,7 +45,7 @@ async fn only_failed_records_are_redelivered() {
         "Colour": { "DataType": "String", "StringValue": "red" },
     } });
     world.aws.sqs().call("SendMessage", &request).await.unwrap();
-    send(&world, &queue, "bad", None).await;
+    send(&world, &queue, "bad").await;
     let log = Log::default();
     let kept = Arc::clone(&log);
     let failed = Log::default();
@@ -101,7 +95,7 @@ async fn message_that_always_fails_reaches_the_dead_letter_queue() {
     });
     let attributes = json!({ "VisibilityTimeout": "1", "RedrivePolicy": policy.to_string() });
     let queue = world.queue("q", attributes).await;
-    send(&world, &queue, "poison", None).await;
+    send(&world, &queue, "poison").await;
     let log = Log::default();
     let kept = Arc::clone(&log);
     let failing = function(move |event| {
@@ -125,48 +119,6 @@ async fn message_that_always_fails_reaches_the_dead_letter_queue() {
 }
 
 #[tokio::test]
-async fn fifo_group_stays_ordered_after_a_failure() {
-    let world = world("true").await;
-    let attributes = json!({ "FifoQueue": "true", "VisibilityTimeout": "600" });
-    let queue = world.queue("q.fifo", attributes).await;
-    for number in 1..=4 {
-        for group in ["a", "b"] {
-            send(&world, &queue, &format!("{group}{number}"), Some(group)).await;
-        }
-    }
-    let log = Log::default();
-    let kept = Arc::clone(&log);
-    let failed = Log::default();
-    let failing = Arc::clone(&failed);
-    let in_order = function(move |event| {
-        let mut failures = Vec::new();
-        for record in records(&event) {
-            if record["body"] == "a2" && record["attributes"]["ApproximateReceiveCount"] == "1" {
-                failures.push(failure(&record));
-                failing.lock().unwrap().push(record);
-            } else {
-                kept.lock().unwrap().push(record);
-            }
-        }
-        async move { Ok(json!({ "batchItemFailures": failures })) }
-    });
-    let options = Options { concurrency: 3, ..Options::default() };
-    let source = event_source::poll(world.aws.sqs(), &queue, options, in_order);
-    release(&world, &queue, &failed).await;
-    world.drained(&queue).await;
-    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for record in log.lock().unwrap().iter() {
-        let group = record["attributes"]["MessageGroupId"].as_str().unwrap();
-        let body = record["body"].as_str().unwrap().to_owned();
-        groups.entry(group.to_owned()).or_default().push(body);
-    }
-    assert_eq!(groups["a"], ["a1", "a2", "a3", "a4"]);
-    assert_eq!(groups["b"], ["b1", "b2", "b3", "b4"]);
-    source.shutdown().await;
-    world.aws.shutdown().await;
-}
-
-#[tokio::test]
 async fn shutdown_finishes_concurrent_invocations() {
     let world = world("true").await;
     let queue = world.queue("q", json!({})).await;
@@ -181,7 +133,7 @@ async fn shutdown_finishes_concurrent_invocations() {
     let options = Options { batch_size: 1, concurrency: 2 };
     let source = event_source::poll(world.aws.sqs(), &queue, options, slow);
     for body in ["1", "2", "3"] {
-        send(&world, &queue, body, None).await;
+        send(&world, &queue, body).await;
     }
     until("two invocations run", || async { (source.invocations() == 2).then_some(()) }).await;
     let stopping = tokio::spawn(source.shutdown());

@@ -145,19 +145,3 @@ async fn objects_survive_a_restart_and_partial_uploads_do_not() {
     check(second.get("bucket/a").await, 200, "hello").await;
     assert!(!second.aws.s3().has("bucket", "b"));
 }
-
-#[tokio::test]
-async fn each_ordered_fault_happens_once() {
-    let bucket = bucket().await;
-    bucket.aws.s3().order(Fault::SlowDown);
-    check(bucket.put("bucket/a", HELLO, "hello").await, 503, "SlowDown").await;
-    check(bucket.put("bucket/a", HELLO, "hello").await, 200, "").await;
-    bucket.aws.s3().order(Fault::LostAnswer);
-    let url = bucket.signed("PUT", "bucket/c", &[("content-length", "5")]);
-    let answer = Client::new().put(url).header("content-length", "5").body("hello").send().await;
-    let lost = match answer {
-        Err(_) => true,
-        Ok(answer) => answer.bytes().await.is_err(),
-    };
-    assert!(lost && bucket.aws.s3().has("bucket", "c"));
-}

@@ -71,35 +71,6 @@ async fn long_poll_does_not_delay_the_shutdown() {
 }
 
 #[tokio::test]
-async fn tables_in_a_folder_survive_a_restart() {
-    let folder = TempDir::new().unwrap();
-    let options = || Options {
-        data: Some(folder.path().join("data")),
-        tasks: ecs::Options::new(folder.path().to_owned(), Vec::new()),
-    };
-    let aws = Aws::start(options()).await.unwrap();
-    let table = json!({
-        "TableName": "table",
-        "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{ "AttributeName": "pk", "AttributeType": "S" }],
-        "KeySchema": [{ "AttributeName": "pk", "KeyType": "HASH" }],
-    });
-    let dynamodb = aws.endpoints().dynamodb.clone();
-    let (status, made) = call(&dynamodb, "DynamoDB_20120810.CreateTable", &table).await;
-    assert_eq!(status, 200, "{made}");
-    let item = json!({ "TableName": "table", "Item": { "pk": { "S": "a" } } });
-    let (status, put) = call(&dynamodb, "DynamoDB_20120810.PutItem", &item).await;
-    assert_eq!(status, 200, "{put}");
-    aws.shutdown().await;
-
-    let aws = Aws::start(options()).await.unwrap();
-    let key = json!({ "TableName": "table", "Key": { "pk": { "S": "a" } } });
-    let (_, got) = call(&aws.endpoints().dynamodb, "DynamoDB_20120810.GetItem", &key).await;
-    assert_eq!(got["Item"]["pk"]["S"], "a");
-    aws.shutdown().await;
-}
-
-#[tokio::test]
 async fn only_expired_items_are_deleted_after_a_restart() {
     let folder = TempDir::new().unwrap();
     let options = || Options {
