@@ -15,7 +15,6 @@ use pullyard_demo_forge::{
     DemoForge, Error, Extension,
     access::Actor,
     deliveries::{DeliveryHeaders, Parcel},
-    pulls::{self, Touched},
     repositories::Entry,
     shared::{Occurrence, Shared},
     state::{HookRecord, State},
@@ -115,9 +114,6 @@ pub trait TestForge {
         owner: &str,
         full_names: Option<&[&str]>,
     ) -> impl Future<Output = Result<u64, Error>> + Send;
-
-    /// Shows a pull request as one from the fork with this id; its branch does not move.
-    fn show_as_fork(&self, full_name: &str, number: u64, fork: u64) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 impl TestForge for DemoForge {
@@ -144,20 +140,6 @@ impl TestForge for DemoForge {
             ids.get_or_insert_with(Vec::new).push(id);
         }
         apps::install(self.shared(), slug, owner, ids).await
-    }
-
-    async fn show_as_fork(&self, full_name: &str, number: u64, fork: u64) -> Result<(), Error> {
-        let entry = self.entry(full_name).await?;
-        let shown = pulls::touch(self.shared(), &entry, number, |pull| {
-            pull.fork = Some(fork);
-            Ok::<_, Error>(())
-        });
-        match shown.await? {
-            Touched::Done(..) => Ok(()),
-            Touched::Missing => {
-                Err(Error::NotDone { what: "show as a fork's", reason: "there is no such pull request".to_owned() })
-            }
-        }
     }
 }
 

@@ -28,6 +28,8 @@ use super::{AppRecord, CodeRecord, Grant, InstallationRecord, TokenRecord, recor
 const CODE_SECS: i64 = 60 * 60;
 const TOKEN_SECS: i64 = 60 * 60;
 const MAX_REPOSITORIES: usize = 500;
+/// Bytes of PKCS #8 before the PKCS #1 of a 2048-bit key.
+const PKCS8_HEAD: usize = 26;
 
 /// A refusal, with GitHub's message.
 pub(crate) enum Objection {
@@ -151,7 +153,7 @@ fn key_pair() -> Result<(Vec<u8>, String), Error> {
     let failed = |_| key_missing();
     let pair = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
     let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).map_err(failed)?;
-    let pkcs1 = inner_key(pkcs8.as_ref()).ok_or_else(key_missing)?;
+    let pkcs1 = pkcs8.as_ref().get(PKCS8_HEAD..).ok_or_else(key_missing)?;
     let text = BASE64_STANDARD.encode(pkcs1);
     let mut pem = "-----BEGIN RSA PRIVATE KEY-----\n".to_owned();
     for line in text.as_bytes().chunks(64) {
@@ -164,29 +166,6 @@ fn key_pair() -> Result<(Vec<u8>, String), Error> {
 
 fn key_missing() -> Error {
     Error::NotDone { what: "make a key pair", reason: "the crypto library failed".to_owned() }
-}
-
-/// PKCS #8 contains a version, an algorithm, and PKCS #1 in an octet string.
-fn inner_key(pkcs8: &[u8]) -> Option<&[u8]> {
-    let (0x30, outer, _) = element(pkcs8)? else { return None };
-    let (0x02, _, rest) = element(outer)? else { return None };
-    let (0x30, _, rest) = element(rest)? else { return None };
-    let (0x04, key, _) = element(rest)? else { return None };
-    Some(key)
-}
-
-/// The first DER element: tag, contents, and remaining bytes.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (tag, rest) = der.split_first()?;
-    let (first, rest) = rest.split_first()?;
-    let (length, rest) = if *first < 0x80 {
-        (usize::from(*first), rest)
-    } else {
-        let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-        (bytes.iter().fold(0, |length, byte| (length << 8) | usize::from(*byte)), rest)
-    };
-    let (contents, rest) = rest.split_at_checked(length)?;
-    Some((*tag, contents, rest))
 }
 
 /// Installs an App for the given repositories of an owner, or for all.

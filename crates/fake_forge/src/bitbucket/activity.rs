@@ -47,22 +47,11 @@ fn of(shared: &Shared, entry: &Entry, pull: &Pull, viewer: u64) -> Vec<Value> {
     let record = &pull.record;
     let about = comments::about(shared, entry, record);
     let shown = pull_answers::short_pull(shared, entry, pull);
-    let update = |at: &str, state: &str, author: &Value| {
-        let update = json!({
-            "date": time(at),
-            "state": state,
-            "author": author,
-            "title": shown["title"],
-            "description": shown["description"],
-            "draft": shown["draft"],
-            "source": shown["source"],
-            "destination": shown["destination"],
-            "reason": "",
-            "changes": {},
-        });
+    let update = |at: &str, state: &str| {
+        let update = json!({ "date": time(at), "state": state, "source": shown["source"] });
         (time(at), json!({ "pull_request": about, "update": update }))
     };
-    let mut all = vec![update(&record.created_at, "OPEN", &shown["author"])];
+    let mut all = vec![update(&record.created_at, "OPEN")];
     for comment in comments::of(record, Some(viewer)).iter().filter(|comment| !comment.deleted) {
         let told = comments::shown(shared, entry, record, comment);
         all.push((time(comment.created_at), json!({ "pull_request": about, "comment": told })));
@@ -74,8 +63,7 @@ fn of(shared: &Shared, entry: &Entry, pull: &Pull, viewer: u64) -> Vec<Value> {
         all.push((time(at), json!({ "pull_request": about, name: told })));
     }
     if let Some(at) = &record.closed_at {
-        // The forge does not record who declined a pull request.
-        all.push(update(at, listed::state(record), &shown["closed_by"]));
+        all.push(update(at, listed::state(record)));
     }
     // Times of one format sort as text; the sort is stable for equal times.
     all.sort_by_cached_key(|(at, _)| at.clone());

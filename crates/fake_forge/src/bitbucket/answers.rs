@@ -30,33 +30,15 @@ pub(super) fn short_hash(sha: &str) -> &str {
     sha.get(..SHORT_HASH).unwrap_or(sha)
 }
 
-pub(super) fn api(shared: &Shared, entry: &Entry) -> String {
-    format!("{}{}/repositories/{}", shared.url, super::START, entry.full_name())
-}
-
-/// Raw text and its HTML.
 pub(super) fn content(raw: &str) -> Value {
-    let html = raw.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    json!({ "type": "rendered", "raw": raw, "markup": "markdown", "html": format!("<p>{html}</p>") })
+    json!({ "type": "rendered", "raw": raw, "markup": "markdown" })
 }
 
 /// An account. A bot is shown as Bitbucket's access token, which has no nickname.
 pub(super) fn account(shared: &Shared, account: &Account) -> Value {
     let known = shared.users.by_id(account.id).map(|member| member.account());
     let Account { id, login, kind } = known.as_ref().unwrap_or(account);
-    let uuid = uuid::of_account(*id);
-    let path = uuid::in_path(&uuid);
-    let mut shown = json!({
-        "type": "user",
-        "uuid": uuid,
-        "account_id": format!("557058:{}", uuid.trim_matches(['{', '}'])),
-        "display_name": login,
-        "links": {
-            "self": link(format!("{}{}/users/{path}", shared.url, super::START)),
-            "html": link(format!("{}/{path}/", shared.url)),
-            "avatar": link(format!("{}/avatars/{path}", shared.url)),
-        },
-    });
+    let mut shown = json!({ "type": "user", "uuid": uuid::of_account(*id), "display_name": login });
     match kind {
         AccountKind::Bot => shown["type"] = json!("app_user"),
         AccountKind::Organization => shown["type"] = json!("team"),
@@ -66,14 +48,12 @@ pub(super) fn account(shared: &Shared, account: &Account) -> Value {
 }
 
 /// A repository inside another object.
-pub(super) fn short_repository(shared: &Shared, entry: &Entry) -> Value {
-    let full_name = entry.full_name();
+pub(super) fn short_repository(entry: &Entry) -> Value {
     json!({
         "type": "repository",
         "uuid": uuid::of_repository(entry.id),
-        "full_name": full_name,
+        "full_name": entry.full_name(),
         "name": entry.name(),
-        "links": { "self": link(api(shared, entry)), "html": link(format!("{}/{full_name}", shared.url)) },
     })
 }
 
@@ -83,31 +63,21 @@ pub(super) fn repository(shared: &Shared, entry: &Entry, asked_by: &Account) -> 
     let host = shared.url.strip_prefix("http://").unwrap_or(&shared.url);
     // App accounts contain `[` and `]`.
     let user = asked_by.login.replace('[', "%5B").replace(']', "%5D");
-    let mut shown = short_repository(shared, entry);
-    let more = json!({
-        "slug": entry.name(),
-        "is_private": true,
-        "mainbranch": { "type": "branch", "name": entry.default_branch },
-        "links": {
-            "html": link(format!("{}/{full_name}", shared.url)),
-            // Bitbucket puts the caller into the HTTPS URL. The demo forge does not serve SSH.
-            "clone": [
-                { "name": "https", "href": format!("http://{user}@{host}/{full_name}.git") },
-                { "name": "ssh", "href": format!("git@{host}:{full_name}.git") },
-            ],
-        },
+    let mut shown = short_repository(entry);
+    shown["slug"] = json!(entry.name());
+    shown["is_private"] = json!(true);
+    shown["mainbranch"] = json!({ "type": "branch", "name": entry.default_branch });
+    shown["links"] = json!({
+        "html": link(format!("{}/{full_name}", shared.url)),
+        // Bitbucket puts the caller into the HTTPS URL. The demo forge does not serve SSH.
+        "clone": [
+            { "name": "https", "href": format!("http://{user}@{host}/{full_name}.git") },
+            { "name": "ssh", "href": format!("git@{host}:{full_name}.git") },
+        ],
     });
-    if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
-        shown.extend(more);
-    }
     shown
 }
 
-pub(super) fn commit(shared: &Shared, entry: &Entry, commit: &Commit) -> Value {
-    json!({
-        "type": "commit",
-        "hash": commit.sha,
-        "message": commit.message,
-        "repository": short_repository(shared, entry),
-    })
+pub(super) fn commit(commit: &Commit) -> Value {
+    json!({ "type": "commit", "hash": commit.sha, "message": commit.message })
 }

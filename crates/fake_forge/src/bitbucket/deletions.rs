@@ -8,7 +8,7 @@ use serde_json::json;
 use pullyard_demo_forge::{
     access::Actor,
     events, pulls,
-    record::{DeletedRecord, LineCommentRecord, ReviewState},
+    record::{DeletedRecord, LineCommentRecord},
     repositories::Entry,
     reviews::{Objection, touched},
     shared::Shared,
@@ -23,9 +23,6 @@ pub(crate) async fn delete(
     let pull = pulls::find(shared, entry, number).await?.ok_or(Objection::NotFound)?.record;
     if pull.notes.iter().any(|note| note.id == id) {
         return on_the_whole(shared, entry, actor, (number, id)).await;
-    }
-    if pull.reviews.iter().any(|review| review.id == id && review.submitted_at.is_some()) {
-        return Err(Objection::Unprocessable("the demo forge deletes no summary of a review".to_owned()));
     }
     on_a_line(shared, entry, actor, (number, id)).await
 }
@@ -71,13 +68,6 @@ async fn on_a_line(
 ) -> Result<(), Objection> {
     let changed = pulls::touch(shared, entry, number, |pull| {
         let comment = pull.comments.iter().find(|comment| comment.id == id).cloned().ok_or(Objection::NotFound)?;
-        let review = pull.reviews.iter().find(|review| review.id == comment.review);
-        if review.is_some_and(|review| review.state == ReviewState::Pending) {
-            // Pending comments are invisible to other accounts.
-            check_own(comment.author.id, actor).map_err(|_| Objection::NotFound)?;
-            let words = "the demo forge deletes no comment of a review that was not submitted";
-            return Err(Objection::Unprocessable(words.to_owned()));
-        }
         check_own(comment.author.id, actor)?;
         let deleted = DeletedRecord {
             id,

@@ -12,14 +12,7 @@ use axum::{
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::{
-    answers::{self, link, short_repository, time},
-    body,
-    caller::Caller,
-    paging::Paging,
-    refusal::Refusal,
-    uuid,
-};
+use super::{body, caller::Caller, paging::Paging, refusal::Refusal, uuid};
 use pullyard_demo_forge::{
     access::{Allowed, Need},
     answers::owner,
@@ -30,19 +23,12 @@ use pullyard_demo_forge::{
     users::Account,
 };
 
-/// The events that Bitbucket accepts. The forge sends only some of them; a push appears as a pull request update.
+/// The events that the forge accepts. It sends no `repo:push`: a push appears as a pull request update.
 const EVENTS: &[&str] = &[
-    "issue:comment_created",
-    "issue:created",
-    "issue:updated",
-    "project:updated",
     "pullrequest:approved",
     "pullrequest:changes_request_created",
     "pullrequest:changes_request_removed",
     "pullrequest:comment_created",
-    "pullrequest:comment_deleted",
-    "pullrequest:comment_reopened",
-    "pullrequest:comment_resolved",
     "pullrequest:comment_updated",
     "pullrequest:created",
     "pullrequest:fulfilled",
@@ -50,13 +36,7 @@ const EVENTS: &[&str] = &[
     "pullrequest:rejected",
     "pullrequest:unapproved",
     "pullrequest:updated",
-    "repo:commit_comment_created",
-    "repo:commit_status_created",
-    "repo:commit_status_updated",
-    "repo:created",
     "repo:deleted",
-    "repo:fork",
-    "repo:imported",
     "repo:push",
     "repo:transfer",
     "repo:updated",
@@ -67,10 +47,6 @@ const MAX_SECRET_CHARACTERS: usize = 128;
 /// The repository or workspace of a hook request, after authorization.
 pub(super) struct Place {
     target: Target,
-    /// The JSON of that repository or workspace.
-    subject: Value,
-    /// The address of the list of hooks.
-    api: String,
     /// The hook's UUID in the path.
     uid: Option<String>,
 }
@@ -93,20 +69,11 @@ impl FromRequestParts<Arc<Shared>> for Place {
         if let Some(slug) = slug {
             let (_, entry) = caller.repository(shared, (&name, &slug), need).await?;
             let target = Target { face: Face::Bitbucket, kind: TargetKind::Repository, id: entry.id };
-            let api = format!("{}/hooks", answers::api(shared, &entry));
-            return Ok(Self { target, subject: short_repository(shared, &entry), api, uid });
+            return Ok(Self { target, uid });
         }
         let workspace = workspace(shared, caller, &name, need).await?;
         let target = Target { face: Face::Bitbucket, kind: TargetKind::Organization, id: workspace.id };
-        let subject = json!({
-            "type": "workspace",
-            "uuid": uuid::of_account(workspace.id),
-            "slug": workspace.login,
-            "name": workspace.login,
-            "links": { "html": link(format!("{}/{}/", shared.url, workspace.login)) },
-        });
-        let api = format!("{}{}/workspaces/{}/hooks", shared.url, super::START, workspace.login);
-        Ok(Self { target, subject, api, uid })
+        Ok(Self { target, uid })
     }
 }
 
@@ -134,26 +101,20 @@ impl Place {
         let found = all.into_iter().find(|hook| uuid::of_hook(hook.id).trim_matches(['{', '}']) == wanted);
         found.ok_or_else(Refusal::no_hook)
     }
+}
 
-    /// Shows whether the hook has a secret, never the secret.
-    fn shown(&self, hook: &HookRecord) -> Value {
-        let uuid = uuid::of_hook(hook.id);
-        let own = link(format!("{}/{}", self.api, uuid::in_path(&uuid)));
-        json!({
-            "type": "webhook_subscription",
-            "uuid": uuid,
-            "description": hook.description,
-            "url": hook.url,
-            "subject_type": if hook.kind == TargetKind::Repository { "repository" } else { "workspace" },
-            "subject": self.subject,
-            "active": hook.active,
-            "events": hook.events,
-            "secret_set": hook.secret.is_some(),
-            "skip_cert_verification": hook.insecure_ssl == "1",
-            "created_at": time(&hook.created_at),
-            "links": { "self": own },
-        })
-    }
+/// Shows whether the hook has a secret, never the secret.
+fn shown(hook: &HookRecord) -> Value {
+    json!({
+        "type": "webhook_subscription",
+        "uuid": uuid::of_hook(hook.id),
+        "description": hook.description,
+        "url": hook.url,
+        "active": hook.active,
+        "events": hook.events,
+        "secret_set": hook.secret.is_some(),
+        "skip_cert_verification": hook.insecure_ssl == "1",
+    })
 }
 
 /// Settings in a create or edit request. Omitted fields keep their value.
@@ -208,7 +169,7 @@ pub(super) async fn list(
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
     let all = hooks::of(&shared, place.target).await;
-    Ok(paging.answer(&shared, all.iter().map(|hook| place.shown(hook)).collect()))
+    Ok(paging.answer(&shared, all.iter().map(shown).collect()))
 }
 
 pub(super) async fn create(State(shared): State<Arc<Shared>>, place: Place, body: Bytes) -> Result<Response, Refusal> {
@@ -220,11 +181,11 @@ pub(super) async fn create(State(shared): State<Arc<Shared>>, place: Place, body
         return Err(Refusal::missing("events"));
     }
     let hook = hooks::create(&shared, place.target, sent.settings()?).await?;
-    Ok((StatusCode::CREATED, Json(place.shown(&hook))).into_response())
+    Ok((StatusCode::CREATED, Json(shown(&hook))).into_response())
 }
 
 pub(super) async fn show(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
-    Ok(Json(place.shown(&place.hook(&shared).await?)))
+    Ok(Json(shown(&place.hook(&shared).await?)))
 }
 
 pub(super) async fn update(
@@ -234,7 +195,7 @@ pub(super) async fn update(
 ) -> Result<Json<Value>, Refusal> {
     let id = place.hook(&shared).await?.id;
     let settings = body::read::<Sent>(&body)?.settings()?;
-    Ok(Json(place.shown(&hooks::change(&shared, place.target, id, settings).await?)))
+    Ok(Json(shown(&hooks::change(&shared, place.target, id, settings).await?)))
 }
 
 pub(super) async fn delete(State(shared): State<Arc<Shared>>, place: Place) -> Result<StatusCode, Refusal> {

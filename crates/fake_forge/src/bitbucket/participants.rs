@@ -52,19 +52,5 @@ pub(super) fn one(shared: &Shared, pull: &PullRecord, person: &Account) -> Value
         "role": if is_reviewer { "REVIEWER" } else { "PARTICIPANT" },
         "approved": state == Some("approved"),
         "state": state,
-        "participated_on": participated_on(pull, person.id),
     })
-}
-
-/// The time of the approval; without one, of the latest comment or verdict.
-fn participated_on(pull: &PullRecord, id: u64) -> Option<String> {
-    if let Some(review) = pull.verdict_of(id)
-        && review.state == ReviewState::Approved
-    {
-        return review.submitted_at.as_deref().map(time);
-    }
-    let reviews = pull.reviews.iter().filter(|review| review.author.id == id);
-    let reviewed = reviews.filter_map(|review| review.submitted_at.as_deref().map(time));
-    let own = comments::of(pull, None).into_iter().filter(|comment| comment.author.id == id);
-    own.map(|comment| time(comment.created_at)).chain(reviewed).max()
 }

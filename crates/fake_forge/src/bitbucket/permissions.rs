@@ -44,7 +44,7 @@ pub(super) async fn of_repository(
                 "type": "repository_permission",
                 "permission": role.permission(),
                 "user": account(&shared, &member.account()),
-                "repository": short_repository(&shared, &entry),
+                "repository": short_repository(&entry),
             }));
         }
     }

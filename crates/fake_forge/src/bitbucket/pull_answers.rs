@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    answers::{self, account, content, link, short_hash, short_repository, time},
+    answers::{account, content, link, short_hash, short_repository, time},
     comments, listed, participants, uuid,
 };
 use pullyard_demo_forge::{
@@ -23,12 +23,10 @@ pub(super) fn short_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
     let html = comments::page(shared, entry, record);
     let description = record.body.as_deref().unwrap_or_default();
     let end = |branch: &str, sha: &str| {
-        let hash = short_hash(sha);
-        let commit = link(format!("{}/commit/{hash}", answers::api(shared, entry)));
         json!({
             "branch": { "name": branch },
-            "commit": { "type": "commit", "hash": hash, "links": { "self": commit } },
-            "repository": short_repository(shared, entry),
+            "commit": { "type": "commit", "hash": short_hash(sha) },
+            "repository": short_repository(entry),
         })
     };
     let mut source = end(&record.head, &pull.head_sha);
@@ -36,7 +34,6 @@ pub(super) fn short_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
         source["repository"]["uuid"] = json!(uuid::of_repository(fork));
         source["repository"]["full_name"] = json!(format!("fork/{}", entry.name()));
     }
-    let merged = record.merged.as_ref();
     json!({
         "type": "pullrequest",
         "id": record.number,
@@ -48,7 +45,6 @@ pub(super) fn short_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
         "author": account(shared, &author(record)),
         "source": source,
         "destination": end(&record.base, &pull.base_sha),
-        "closed_by": merged.map(|merge| account(shared, &merge.by)),
         "close_source_branch": false,
         "created_on": time(&record.created_at),
         "updated_on": time(&record.updated_at),

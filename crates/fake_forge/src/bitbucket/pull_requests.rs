@@ -251,27 +251,14 @@ pub(super) async fn decline(
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))
 }
 
-#[derive(Default, Deserialize)]
-struct Merge {
-    message: Option<String>,
-    merge_strategy: Option<String>,
-}
-
 pub(super) async fn merge(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path((workspace, slug, number)): Part,
-    body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::CONTENTS_WRITE).await?;
-    let sent: Merge = if body.is_empty() { Merge::default() } else { body::read(&body)? };
-    let method = match sent.merge_strategy.as_deref() {
-        None | Some("merge_commit") => Method::Merge,
-        Some("squash") => Method::Squash,
-        Some(_) => return Err(Refusal::field("merge_strategy", "the demo forge has merge_commit and squash")),
-    };
     let number = open(&shared, &entry, &number).await?.record.number;
-    let wish = Wish { method, title: None, message: sent.message, sha: None };
+    let wish = Wish { method: Method::Merge, title: None, message: None, sha: None };
     match merging::merge(&shared, &entry, &actor, number, wish).await? {
         Merging::Done { .. } => {}
         Merging::Missing => return Err(Refusal::no_pull_request()),

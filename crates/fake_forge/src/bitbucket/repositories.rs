@@ -42,7 +42,7 @@ pub(super) async fn branch(
     let branches = shared.git.branches(&git_dir).await?;
     let sha = branches.get(&name).ok_or_else(|| Refusal::no_branch(&name))?;
     let commit = shared.git.commit(&git_dir, sha).await?.ok_or_else(|| Refusal::no_branch(&name))?;
-    let target = answers::commit(&shared, &entry, &commit);
+    let target = answers::commit(&commit);
     Ok(Json(json!({ "type": "branch", "name": name, "target": target })))
 }
 
@@ -57,5 +57,5 @@ pub(super) async fn commit(
     let missing = || Refusal::no_commit(&named);
     let sha = shared.git.whole_id(&git_dir, &named).await?.ok_or_else(missing)?;
     let commit = shared.git.commit(&git_dir, &sha).await?.ok_or_else(missing)?;
-    Ok(Json(answers::commit(&shared, &entry, &commit)))
+    Ok(Json(answers::commit(&commit)))
 }

@@ -12,7 +12,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{body, caller::Caller, paging::Paging, refusal::Refusal, repositories::Part, uuid};
+use super::{body, caller::Caller, paging::Paging, refusal::Refusal, repositories::Part};
 use pullyard_demo_forge::{access::Need, record::StatusRecord, repositories::Entry, shared::Shared};
 
 const MAX_KEY_CHARACTERS: usize = 40;
@@ -35,7 +35,6 @@ fn shown(status: &StatusRecord) -> Value {
     let state = STATES.iter().find(|(_, kept)| *kept == status.state).map_or("INPROGRESS", |(state, _)| *state);
     json!({
         "type": "build",
-        "uuid": uuid::of_status(status.id),
         "key": status.context,
         "name": status.name,
         "state": state,

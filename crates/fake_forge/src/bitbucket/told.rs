@@ -17,9 +17,6 @@ use pullyard_demo_forge::{
     users::Account,
 };
 
-/// Bitbucket silently drops larger bodies.
-const MAX_BODY_BYTES: usize = 256 * 1024;
-
 /// Sends an event to the subscribed hooks.
 pub(crate) async fn publish(shared: &Arc<Shared>, entry: &Entry, by: &Account, occurrence: Occurrence<'_>) {
     match occurrence {
@@ -107,12 +104,9 @@ async fn tell(shared: &Arc<Shared>, entry: &Entry, by: &Account, key: &'static s
     if !hooks::anyone_listens(shared, entry, (Face::Bitbucket, key)).await {
         return;
     }
-    let mut payload = json!({ "repository": short_repository(shared, entry), "actor": account(shared, by) });
+    let mut payload = json!({ "repository": short_repository(entry), "actor": account(shared, by) });
     if let (Value::Object(payload), Value::Object(parts)) = (&mut payload, parts()) {
         payload.extend(parts);
-    }
-    if payload.to_string().len() > MAX_BODY_BYTES {
-        return;
     }
     let event = Event { face: Face::Bitbucket, name: key, action: None, repository: Some(entry.id), payload };
     hooks::tell(shared, entry, event).await;

@@ -10,17 +10,8 @@ pub(super) fn of_account(id: u64) -> String {
     braced("account", id)
 }
 
-pub(super) fn of_status(id: u64) -> String {
-    braced("status", id)
-}
-
 pub(super) fn of_hook(id: u64) -> String {
     braced("hook", id)
-}
-
-/// Percent-encodes the braces.
-pub(super) fn in_path(uuid: &str) -> String {
-    uuid.replace('{', "%7B").replace('}', "%7D")
 }
 
 /// UUID version 8, which allows custom bits, in braces as on Bitbucket.
