@@ -34,19 +34,3 @@ impl<C> fmt::Debug for Lazy<C> {
         f.write_str("Lazy { .. }")
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    #[test]
-    fn client_is_created_once_on_first_use() {
-        let made = Arc::new(AtomicU32::new(0));
-        let counted = made.clone();
-        let client = Lazy::new(move || counted.fetch_add(1, Ordering::SeqCst) + 7);
-        let copy = client.clone();
-        assert_eq!((format!("{client:?}"), made.load(Ordering::SeqCst)), ("Lazy { .. }".to_owned(), 0));
-        assert_eq!((*copy, *client, made.load(Ordering::SeqCst)), (7, 7, 1));
-    }
-}

@@ -82,20 +82,3 @@ impl<R: Clone + Default + Serialize + DeserializeOwned> State<R> {
         Ok(outcome)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn stored_hook_without_api_kind_is_a_github_hook() {
-        let stored = json!({
-            "id": 1, "kind": "repository", "target": 2, "active": true, "events": ["push"], "url": "http://x",
-            "secret": null, "content_type": "json", "insecure_ssl": "0", "created_at": "", "updated_at": "",
-        });
-        let hook: HookRecord = serde_json::from_value(stored).unwrap();
-        assert_eq!((hook.face, hook.description), (Face::GitHub, None));
-    }
-}

@@ -45,14 +45,3 @@ pub struct Health {
     /// `ok`.
     pub status: String,
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn version_is_parsed_when_an_older_server_sends_no_commit() {
-        let version: Version = serde_json::from_str(r#"{"version":"0.1.0","protocol":1}"#).unwrap();
-        assert_eq!(version, Version { version: "0.1.0".into(), commit: String::new(), protocol: 1, time: None });
-    }
-}

@@ -131,13 +131,4 @@ mod tests {
         assert_eq!(variant(&index, "arm64"), Some("sha256:arm64"));
         assert_eq!(variant(&index[..3], "arm64"), None);
     }
-
-    #[test]
-    fn labels_are_empty_when_the_configuration_has_none() {
-        for config in [json!({}), json!({ "config": {} }), json!({ "config": { "Labels": null } })] {
-            assert_eq!(labels(&config), Labels::default());
-        }
-        let read = labels(&json!({ "config": { "Labels": { REVISION: " abc\n", "other": 1 } } }));
-        assert_eq!((read.commit(), read.get("other")), ("abc", ""));
-    }
 }

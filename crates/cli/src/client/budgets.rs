@@ -127,16 +127,7 @@ pub(crate) fn micros(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Budget, micros, words};
-
-    #[test]
-    fn budget_is_one_line_with_singular_and_plural() {
-        let said =
-            |jobs_per_day, usd_micros_per_day| words(&Budget { jobs_per_day, usd_micros_per_day, ..Budget::default() });
-        assert_eq!(said(None, None), None);
-        assert_eq!(said(Some(1), None).as_deref(), Some("1 job a day"));
-        assert_eq!(said(Some(20), Some(50_000_000)).as_deref(), Some("20 jobs and $50.00 a day"));
-    }
+    use super::micros;
 
     #[test]
     fn dollars_are_parsed_to_the_millionth() {

@@ -175,30 +175,3 @@ fn show(session: &Session, delivery: &Delivery) -> Result<(), Fault> {
     screen.hint(&delivery.help);
     Ok(())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::{HookName, Recovered, recovered};
-
-    #[test]
-    fn recovered_counts_have_singular_and_plural() {
-        let found = |count: usize, waiting| Recovered {
-            repositories: count,
-            waiting,
-            pull_requests: count,
-            reviews: count,
-            problems: Vec::new(),
-        };
-        let name = HookName::new("acme").unwrap();
-        for (count, waiting, said) in [
-            (1, 0, "1 repository checked, 1 pull request compared, 1 review found"),
-            (
-                2,
-                1,
-                "2 repositories checked, 2 pull requests compared, 2 reviews found; 1 repository to check in the next minutes",
-            ),
-        ] {
-            assert_eq!(recovered(&name, &found(count, waiting)), format!("acme: {said}"));
-        }
-    }
-}

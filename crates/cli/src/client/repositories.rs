@@ -250,17 +250,3 @@ fn works(agent: &Agent) -> String {
         (capability, None) => capability.to_owned(),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::checks;
-
-    #[test]
-    fn no_own_checks_and_no_checks_are_shown_differently() {
-        let named = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
-        assert_eq!(checks(None).both(), ("-", ""));
-        assert_eq!(checks(Some(&[])).both(), ("none", "none"));
-        let two = "npm test; npm run lint";
-        assert_eq!(checks(Some(&named(&["npm test", "npm run lint"]))).both(), (two, two));
-    }
-}

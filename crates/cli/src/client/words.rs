@@ -170,10 +170,4 @@ mod tests {
             assert_eq!(about_job(&help, &job), named);
         }
     }
-
-    #[test]
-    fn generated_idempotency_keys_differ() {
-        let (one, other) = (own_key(), own_key());
-        assert!(one != other && one.len() == 36 && one.starts_with("cli-"), "{one} {other}");
-    }
 }

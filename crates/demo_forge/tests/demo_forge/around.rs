@@ -47,25 +47,6 @@ async fn comments_are_listed_and_edited_only_by_their_author() {
 }
 
 #[tokio::test]
-async fn branches_and_issues_are_listed_for_readers() {
-    let world = World::new().await;
-    let branches = world.get(RON, "branches?per_page=1").await;
-    let more = branches.next().expect("there is another page");
-    assert_eq!(branches.body[0]["name"], json!("job"));
-    let main = &world.get(RON, &more).await.body[0];
-    assert_eq!(main["name"], json!("main"));
-    assert_eq!(main["commit"]["sha"], world.get(RON, "branches/main").await.body["commit"]["sha"]);
-    let issues = world.get(RON, "issues").await;
-    assert_eq!((issues.status, issues.body.as_array().unwrap().len()), (200, 1));
-    assert_eq!((&issues.body[0]["number"], issues.body[0]["pull_request"].is_object()), (&json!(1), true));
-    assert_eq!(world.get(RON, "issues?state=closed").await.body, json!([]));
-    assert_eq!(world.get(RON, "issues?state=fine").await.status, 422);
-    for list in ["branches", "issues"] {
-        assert_eq!(world.get(EVE, list).await.status, 404, "{list}");
-    }
-}
-
-#[tokio::test]
 async fn label_is_created_on_first_use() {
     let world = World::new().await;
     let set = json!({ "labels": ["revise", "Revise"] });

@@ -55,16 +55,6 @@ async fn conflicting_pull_request_is_not_merged() {
 }
 
 #[tokio::test]
-async fn commits_and_files_are_listed() {
-    let world = World::new().await;
-    let head = world.push(&[(10, "changed"), (11, "too")]).await;
-    let commits = world.get(RON, "pulls/1/commits").await.body;
-    assert_eq!((commits.as_array().unwrap().len(), &commits[1]["sha"]), (2, &json!(head)));
-    let files = world.get(RON, "pulls/1/files").await.body;
-    assert_eq!((&files[0]["filename"], &files[0]["additions"]), (&json!("change.txt"), &json!(2)));
-}
-
-#[tokio::test]
 async fn old_repository_name_redirects_in_rest_and_git() {
     let world = World::new().await;
     let id = world.forge.repository(REPOSITORY).await.unwrap().id;

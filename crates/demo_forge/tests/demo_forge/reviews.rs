@@ -88,24 +88,6 @@ async fn push_moves_comments_and_outdates_changed_lines() {
 }
 
 #[tokio::test]
-async fn reviews_and_comments_are_paged_and_survive_a_restart() {
-    let world = World::new().await;
-    for at in 0..7 {
-        world.request_changes(RON, &format!("Review {at}")).await;
-    }
-    let world = world.restarted().await;
-    for path in ["pulls/1/reviews", "pulls/1/comments"] {
-        let (mut next, mut pages) = (Some(format!("{path}?per_page=3")), Vec::new());
-        while let Some(path) = next {
-            let page = world.get(ANN, &path).await;
-            pages.push(page.body.as_array().unwrap().len());
-            next = page.next();
-        }
-        assert_eq!(pages, [3, 3, 1], "{path}");
-    }
-}
-
-#[tokio::test]
 async fn author_edits_a_review_and_a_writer_dismisses_it() {
     let world = World::new().await;
     let id = world.request_changes(RON, "No.").await;

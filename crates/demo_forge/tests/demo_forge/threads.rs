@@ -84,13 +84,3 @@ async fn refused_operation_is_null_with_an_error() {
         assert_eq!((&fault["type"], &fault["path"]), (&json!(kind), &json!(["resolveReviewThread"])), "{user}");
     }
 }
-
-#[tokio::test]
-async fn unknown_operation_is_refused() {
-    let world = World::new().await;
-    for query in ["{ viewer { login } }", "mutation { mergePullRequest(input: {}) { id } }"] {
-        let (status, answer) = graphql(&world, BOT, query, json!({})).await;
-        assert_eq!(status, 422);
-        assert!(answer["message"].as_str().unwrap().contains("reviewThreads"), "{answer}");
-    }
-}

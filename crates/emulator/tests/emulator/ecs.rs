@@ -1,9 +1,7 @@
 //! The lifecycle of an ECS task as its callers see it.
 
-use std::time::Duration;
-
-use pullyard_emulator::ecs::Outcome;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 use crate::support::{World, client, soon, world, world_of};
 
@@ -177,33 +175,6 @@ async fn task_list_is_filtered_and_paged() {
     let (_, page) = world.ecs("ListTasks", json!({ "maxResults": 3 })).await;
     assert_eq!(page["taskArns"].as_array().unwrap().len(), 3);
     assert_eq!(count(json!({ "maxResults": 3, "nextToken": page["nextToken"] })).await, 1);
-    world.aws.shutdown().await;
-}
-
-#[tokio::test]
-async fn scripted_outcomes_come_in_order_and_start_no_task() {
-    let world = world("exec sleep 1000").await;
-    world.aws.ecs().script(vec![
-        Outcome::ResourceMemory,
-        Outcome::CapacityUnavailable,
-        Outcome::Throttled,
-        Outcome::RateExceeded,
-    ]);
-    let request = json!({ "taskDefinition": "job", "clientToken": "t" });
-    let mut answers = Vec::new();
-    for _ in 0..4 {
-        answers.push(world.ecs("RunTask", request.clone()).await);
-    }
-    assert_eq!(answers[0].1["failures"][0]["reason"], "RESOURCE:MEMORY");
-    let reason = answers[1].1["failures"][0]["reason"].as_str().unwrap();
-    assert!(reason.starts_with("Capacity is unavailable at this time"));
-    assert_eq!(answers[2].1["__type"], "ThrottlingException");
-    assert_eq!(answers[3].1["__type"], "InvalidParameterException");
-    assert_eq!(answers[3].1["message"], "Rate exceeded");
-    assert_eq!(world.ecs("ListTasks", json!({})).await.1, json!({ "taskArns": [] }));
-    let (_, started) = world.ecs("RunTask", request).await;
-    assert_eq!(started["failures"], json!([]));
-    assert_eq!(started["tasks"].as_array().unwrap().len(), 1);
     world.aws.shutdown().await;
 }
 

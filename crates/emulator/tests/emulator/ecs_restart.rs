@@ -231,27 +231,6 @@ async fn orphaned_process_is_killed_at_the_restart() {
 }
 
 #[tokio::test]
-async fn malformed_task_folders_are_skipped() {
-    let (world, arn, pid) = running().await;
-    let state = std::fs::read(world.task_folder(&arn).join("task.json")).unwrap();
-    let remains = world.crash().await;
-    let tasks = remains.folder.path().join("tasks");
-    std::fs::write(tasks.join("file"), "").unwrap();
-    std::fs::create_dir(tasks.join("empty")).unwrap();
-    for (name, content) in [("garbage", &b"\xff{"[..]), ("other", b"{}"), ("cut", &state[..99]), ("copy", &state)] {
-        std::fs::create_dir(tasks.join(name)).unwrap();
-        std::fs::write(tasks.join(name).join("task.json"), content).unwrap();
-    }
-    let world = remains.start().await;
-    let (_, listed) = world.ecs("ListTasks", json!({})).await;
-    assert_eq!(listed, json!({ "taskArns": [arn] }));
-    let (_, stopped) = world.ecs("ListTasks", json!({ "desiredStatus": "STOPPED" })).await;
-    assert_eq!(stopped, json!({ "taskArns": [] }));
-    assert!(!dead(&pid));
-    world.shutdown().await;
-}
-
-#[tokio::test]
 async fn task_folder_has_mode_0700() {
     let (world, arn, _) = running().await;
     let mode = std::fs::metadata(world.task_folder(&arn)).unwrap().permissions().mode();

@@ -14,14 +14,14 @@ use tokio::task::JoinSet;
 use crate::world::{REPOSITORY, TOKEN, World, asked, assert_success, git_as, proposal};
 
 const ANN: u64 = 9_007_199_254_740_997;
-pub(crate) const ANNS_TOKEN: &str = "ATCTT3x-ann";
+const ANNS_TOKEN: &str = "ATCTT3x-ann";
 
-pub(crate) fn bitbucket(world: &World, token: &str) -> Forge {
+fn bitbucket(world: &World, token: &str) -> Forge {
     let endpoint = Endpoint::new(world.demo.bitbucket_api_url());
     Forge::Bitbucket(Bitbucket::new(endpoint, Token::new(token)).unwrap())
 }
 
-pub(crate) async fn opened() -> (World, Forge, PullRequest) {
+async fn opened() -> (World, Forge, PullRequest) {
     let world = World::new().await;
     let ann = User { login: "ann".to_owned(), id: ANN, token: ANNS_TOKEN.to_owned() };
     world.demo.add_user(ann, AccountKind::User).await.unwrap();
@@ -32,7 +32,7 @@ pub(crate) async fn opened() -> (World, Forge, PullRequest) {
     (world, forge, pull)
 }
 
-pub(crate) async fn call(world: &World, token: &str, method: &str, path: &str, body: Value) -> Value {
+async fn call(world: &World, token: &str, method: &str, path: &str, body: Value) -> Value {
     let address = format!("{}/repositories/{REPOSITORY}/{path}", world.demo.bitbucket_api_url());
     asked(method, address, token, body).await
 }
@@ -73,31 +73,6 @@ async fn repository_is_read_and_cloned_with_one_secret() {
 }
 
 #[tokio::test]
-async fn created_pull_request_is_found_by_its_branch() {
-    let (world, forge, pull) = opened().await;
-    assert_eq!((pull.number, pull.state), (1, PullRequestState::Open));
-    assert_eq!(pull.url, format!("{}/{REPOSITORY}/pull-requests/1", world.demo.url()));
-    assert_eq!((pull.head_branch.as_str(), pull.base_branch.as_str()), ("feature/a", "main"));
-    let here = forge.repository(REPOSITORY).await.unwrap().id;
-    assert_eq!(pull.head_repository, Some(here));
-    assert_eq!(pull.base_repository.as_ref().map(|base| base.id), Some(here));
-    let us = forge.account().await.unwrap();
-    assert_eq!(pull.author.as_ref().map(|author| (author.id, author.login.as_str())), Some((us.id, "pullyard-bot")));
-
-    let found = forge.open_pull_request(REPOSITORY, "feature/a").await.unwrap().unwrap();
-    assert_eq!(found.number, 1);
-    assert_eq!(forge.find_or_create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap().number, 1);
-    assert_eq!(forge.open_pull_request(REPOSITORY, "feature").await, Ok(None));
-    let listed = forge.pull_requests(REPOSITORY, 1).await.unwrap();
-    assert_eq!(listed.found.iter().map(|pull| pull.number).collect::<Vec<_>>(), [1]);
-    assert_eq!(listed.next, None);
-
-    let sha = world.demo.commit(REPOSITORY, "feature/a", "ann", &[("more.txt", "more\n", false)]).await.unwrap();
-    assert_eq!(forge.pull_request(REPOSITORY, 1).await.unwrap().head_sha, sha);
-    assert_eq!(forge.pull_request(REPOSITORY, 9).await.unwrap_err().meaning(), Meaning::Missing);
-}
-
-#[tokio::test]
 async fn sixteen_concurrent_calls_open_one_pull_request() {
     let world = World::new().await;
     world.push_branch("feature/a").await;
@@ -111,26 +86,6 @@ async fn sixteen_concurrent_calls_open_one_pull_request() {
     }
     let numbers: BTreeSet<u64> = calls.join_all().await.into_iter().collect();
     assert_eq!(numbers, BTreeSet::from([1]));
-}
-
-#[tokio::test]
-async fn editing_text_preserves_title_and_reviewers() {
-    let (world, forge, pull) = opened().await;
-    assert_eq!(forge.pull_request_text(REPOSITORY, pull.number).await.unwrap(), "What and why.");
-    let ann = bitbucket(&world, ANNS_TOKEN).account().await.unwrap();
-    let uuid = call(&world, ANNS_TOKEN, "POST", "pullrequests/1/comments", json!({ "content": { "raw": "Hm." } }))
-        .await["user"]["uuid"]
-        .clone();
-    call(&world, TOKEN, "PUT", "pullrequests/1", json!({ "title": "Mine", "reviewers": [{ "uuid": uuid }] })).await;
-    let longer = "[//]: # (a line)\n\nNew: \u{fc}\n";
-    forge.edit_pull_request_text(REPOSITORY, pull.number, longer).await.unwrap();
-    assert_eq!(forge.pull_request_text(REPOSITORY, pull.number).await.unwrap(), longer);
-    let now = call(&world, TOKEN, "GET", "pullrequests/1", Value::Null).await;
-    assert_eq!((&now["title"], &now["reviewers"][0]["uuid"]), (&json!("Mine"), &uuid));
-    let comments = forge.issue_comments(REPOSITORY, pull.number).await.unwrap().found;
-    assert_eq!(comments[0].author.as_ref().map(|author| author.id), Some(ann.id));
-    let absent = forge.edit_pull_request_text(REPOSITORY, 99, "x").await.unwrap_err();
-    assert_eq!(absent.meaning(), Meaning::Missing);
 }
 
 #[tokio::test]

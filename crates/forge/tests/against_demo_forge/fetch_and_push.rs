@@ -1,9 +1,6 @@
 //! Clones and pushes with git over HTTP, and their refusals.
 
-use std::{
-    os::unix::fs::PermissionsExt as _,
-    time::{Duration, Instant},
-};
+use std::{os::unix::fs::PermissionsExt as _, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -253,12 +250,6 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     timeout(Duration::from_secs(120), look).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
-fn began(process: &str) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // Skip the name, which may contain any character, and the state.
-    Some(stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.to_owned())
-}
-
 #[tokio::test]
 async fn blocking_hook_ends_when_the_forge_is_dropped() {
     let world = World::new().await;
@@ -267,24 +258,6 @@ async fn blocking_hook_ends_when_the_forge_is_dropped() {
     drop(world.demo);
     until("the hook outlives the forge", || !is_at_work(&hook)).await;
     drop(stream);
-}
-
-#[tokio::test]
-async fn shutdown_ends_the_hook_of_a_disconnected_push() {
-    let world = World::new().await;
-    let (stream, hook) = push_that_waits(&world).await;
-    // The hook's parent is `git receive-pack`, whose parent is `git http-backend`.
-    let backend = began(&hook).and_then(|receive_pack| began(&receive_pack)).unwrap_or_default();
-    drop(stream);
-    until("git http-backend outlives the disconnect", || !is_at_work(&backend)).await;
-    assert_eq!(is_at_work(&hook), cfg!(target_os = "linux"), "a completely received push continues");
-    world.demo.shutdown().await;
-    // Blocks the test's only thread, so the forge cannot run, as in a process that ends.
-    let since = Instant::now();
-    while is_at_work(&hook) {
-        assert!(since.elapsed() < Duration::from_secs(120), "the hook outlives the forge");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// Raw, because clients normalise paths.

@@ -5,8 +5,6 @@
 mod access;
 mod apps;
 mod bitbucket;
-mod bitbucket_hooks;
-mod bitbucket_reviews;
 mod deliveries;
 mod exchanges;
 mod faults;

@@ -73,16 +73,6 @@ async fn plain_diff_applies_with_git() {
 }
 
 #[tokio::test]
-async fn diff_starts_at_the_merge_base() {
-    let world = with_hostile_pull_request().await;
-    let worktree = world.clone("main").await;
-    worktree.commit("main", "later.txt", b"later\n").await;
-    assert_success(&worktree.git(&["push", "-q", "origin", "main"]).await);
-    let diff = get(&world, "/acme/app/pull/1.diff").await.text().await.unwrap();
-    assert!(!diff.contains("later.txt"), "{diff}");
-}
-
-#[tokio::test]
 async fn missing_pages_return_404() {
     let world = World::new().await;
     for path in ["/acme/none", "/acme/app/pull/1", "/acme/app/pull/x", "/acme/app/pull/1.diff", "/x"] {
