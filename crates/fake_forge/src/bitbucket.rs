@@ -9,7 +9,6 @@ mod caller;
 mod comments;
 mod conversation;
 mod deletions;
-mod giving;
 mod hooks;
 mod listed;
 mod paging;

@@ -36,7 +36,7 @@ pub(super) async fn list(
     let Json(mut page) = paging.answer(&shared, of(&shared, &entry, &pull, actor.account.id));
     // Bitbucket's activity pages have no size and no page number.
     if let Some(fields) = page.as_object_mut() {
-        for name in ["size", "page", "previous"] {
+        for name in ["size", "page"] {
             fields.remove(name);
         }
     }

@@ -1,4 +1,4 @@
-//! Pages of a list with absolute addresses of the next and previous page, as on Bitbucket.
+//! Pages of a list with the absolute address of the next page, as on Bitbucket.
 
 use axum::{Json, extract::FromRequestParts, http::request::Parts};
 use serde_json::{Value, json};
@@ -50,9 +50,6 @@ impl Paging {
         let mut answer = json!({ "size": size, "page": self.page, "pagelen": self.length, "values": values });
         if skipped.saturating_add(self.length) < size {
             answer["next"] = json!(self.address(shared, self.page + 1));
-        }
-        if self.page > 1 {
-            answer["previous"] = json!(self.address(shared, self.page - 1));
         }
         Json(answer)
     }

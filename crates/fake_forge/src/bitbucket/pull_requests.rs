@@ -219,9 +219,6 @@ pub(super) async fn update(
     let sent = Sent::read(&body)?;
     let pull = open(&shared, &entry, &number).await?;
     let record = &pull.record;
-    if branch_of(sent.destination).is_some_and(|base| base != record.base) {
-        return Err(Refusal::field("destination", "the demo forge keeps a pull request's branches"));
-    }
     let asked = accounts(&shared, record.author_id, sent.reviewers.unwrap_or_default())?;
     let title = sent.title.ok_or_else(|| Refusal::field("title", "This field is required."))?;
     let change = Change { title: Some(title), body: Some(sent.description), state: None };

@@ -16,7 +16,6 @@ struct Sent {
     content: Option<Content>,
     parent: Option<Parent>,
     inline: Option<Inline>,
-    pending: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -40,11 +39,8 @@ pub(super) enum New {
 }
 
 pub(super) fn new(body: &[u8]) -> Result<New, Refusal> {
-    let Sent { content, parent, inline, pending } = body::read(body)?;
+    let Sent { content, parent, inline } = body::read(body)?;
     let words = words(content)?;
-    if pending == Some(true) {
-        return Err(Refusal::field("pending", "the demo forge takes no comments that are to wait"));
-    }
     match (parent, inline) {
         (None, None) => Ok(New::OnTheWhole(words)),
         (None, Some(inline)) => Ok(New::OnALine(on_a_line(inline, words)?)),
@@ -55,13 +51,7 @@ pub(super) fn new(body: &[u8]) -> Result<New, Refusal> {
 }
 
 pub(super) fn reworded(body: &[u8]) -> Result<String, Refusal> {
-    let Sent { content, parent, inline, pending: _ } = body::read(body)?;
-    for (name, given) in [("parent", parent.is_some()), ("inline", inline.is_some())] {
-        if given {
-            return Err(Refusal::field(name, "the demo forge leaves a comment where it is"));
-        }
-    }
-    words(content)
+    words(body::read::<Sent>(body)?.content)
 }
 
 fn words(content: Option<Content>) -> Result<String, Refusal> {

@@ -1,4 +1,5 @@
-//! Routes that approve a pull request, request changes, and withdraw either.
+//! Routes that approve a pull request, request changes, and withdraw either. Bitbucket's verdicts have no text, and each
+//! account has one. GitHub's API shows them as reviews, although GitHub's own change requests need a text.
 
 use std::sync::Arc;
 
@@ -7,19 +8,16 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{
-    caller::Caller,
-    giving::{self, Objection},
-    participants, pull_requests,
-    refusal::Refusal,
-    repositories::Part,
-};
+use super::{caller::Caller, participants, pull_requests, refusal::Refusal, repositories::Part};
 use pullyard_demo_forge::{
     access::{Actor, Need},
+    events,
+    pulls::{self, Touched},
+    record::{Pull, PullRecord, PullState, ReviewRecord},
     repositories::Entry,
-    reviews::Verdict,
+    reviews::{Verdict, announce},
     shared::Shared,
 };
 
@@ -62,39 +60,93 @@ async fn asked(
     shared: &Shared,
     caller: Caller,
     (workspace, slug, number): Named,
-) -> Result<(Actor, Arc<Entry>, u64), Refusal> {
+) -> Result<(Actor, Arc<Entry>, Pull), Refusal> {
     let (actor, entry) = caller.repository(shared, (&workspace, &slug), Need::PULLS_WRITE).await?;
-    let number = pull_requests::find(shared, &entry, &number).await?.record.number;
-    Ok((actor, entry, number))
+    let pull = pull_requests::find(shared, &entry, &number).await?;
+    Ok((actor, entry, pull))
 }
 
-async fn give(shared: &Arc<Shared>, caller: Caller, named: Named, verdict: Verdict) -> Result<Json<Value>, Refusal> {
-    let (actor, entry, number) = asked(shared, caller, named).await?;
-    let given = giving::give(shared, &entry, &actor, number, verdict).await;
-    let pull = given.map_err(|objection| refused(objection, verdict))?;
+fn done<T>(touched: Touched<T>) -> Result<(T, Box<Pull>), Refusal> {
+    match touched {
+        Touched::Done(value, pull) => Ok((value, pull)),
+        Touched::Missing => Err(Refusal::no_pull_request()),
+    }
+}
+
+fn check_open(pull: &PullRecord) -> Result<(), Refusal> {
+    match pull.state {
+        PullState::Open => Ok(()),
+        PullState::Closed => Err(Refusal::with_detail("You can only review an open pull request.")),
+    }
+}
+
+fn is_given(pull: &PullRecord, actor: &Actor, verdict: Verdict) -> bool {
+    pull.verdict_of(actor.account.id).is_some_and(|review| review.state == verdict.state())
+}
+
+fn named(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::RequestChanges => "requested changes to",
+        Verdict::Approve | Verdict::Comment => "approved",
+    }
+}
+
+/// Gives a verdict, which replaces the account's earlier one.
+/// Observed on Bitbucket: a second approval is a conflict. Assumed: a second change request is one too, and withdrawing
+/// an absent verdict is 404. Documented: a verdict on a merged pull request is 400.
+async fn give(shared: &Arc<Shared>, caller: Caller, path: Named, verdict: Verdict) -> Result<Json<Value>, Refusal> {
+    let (actor, entry, Pull { record, head_sha, .. }) = asked(shared, caller, path).await?;
+    let id = shared.ids.next()?;
+    let changed = pulls::touch(shared, &entry, record.number, |pull| {
+        check_open(pull)?;
+        if pull.author_id == actor.account.id {
+            let words = "the demo forge takes no verdict of whoever opened the pull request";
+            return Err(Refusal::bad_request(words));
+        }
+        if is_given(pull, &actor, verdict) {
+            return Err(Refusal::conflict(&format!("You already {} this pull request.", named(verdict))));
+        }
+        let now = shared.clock.moment();
+        let review = ReviewRecord {
+            id,
+            author: actor.account.clone(),
+            body: String::new(),
+            state: verdict.state(),
+            commit: head_sha,
+            submitted_at: Some(now.clone()),
+            updated_at: now,
+            dismissed: None,
+        };
+        pull.reviews.push(review.clone());
+        pull.take_answer(actor.account.id);
+        Ok(review)
+    });
+    let (review, pull) = done(changed.await?)?;
+    announce(shared, &entry, &actor, &pull, &review).await;
     Ok(Json(participants::one(shared, &pull.record, &actor.account)))
 }
 
-async fn withdraw(shared: &Arc<Shared>, caller: Caller, named: Named, verdict: Verdict) -> Result<StatusCode, Refusal> {
-    let (actor, entry, number) = asked(shared, caller, named).await?;
-    let withdrawn = giving::withdraw(shared, &entry, &actor, number, verdict).await;
-    withdrawn.map_err(|objection| refused(objection, verdict))?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Observed on Bitbucket: a second approval is a conflict. Assumed: a second change request is one too, and withdrawing
-/// an absent verdict is 404. Documented: a verdict on a merged pull request is 400.
-fn refused(objection: Objection, verdict: Verdict) -> Refusal {
-    let said = match verdict {
-        Verdict::RequestChanges => "requested changes to",
-        Verdict::Approve | Verdict::Comment => "approved",
-    };
-    match objection {
-        Objection::Given => Refusal::conflict(&format!("You already {said} this pull request.")),
-        Objection::NotGiven => Refusal::not_found(&format!("You haven't {said} this pull request.")),
-        Objection::Own => Refusal::bad_request("the demo forge takes no verdict of whoever opened the pull request"),
-        Objection::Closed => Refusal::with_detail("You can only review an open pull request."),
-        Objection::NoPullRequest => Refusal::no_pull_request(),
-        Objection::Broken(error) => error.into(),
+async fn withdraw(shared: &Arc<Shared>, caller: Caller, path: Named, verdict: Verdict) -> Result<StatusCode, Refusal> {
+    let (actor, entry, pull) = asked(shared, caller, path).await?;
+    let changed = pulls::touch(shared, &entry, pull.record.number, |pull| {
+        check_open(pull)?;
+        if !is_given(pull, &actor, verdict) {
+            return Err(Refusal::not_found(&format!("You haven't {} this pull request.", named(verdict))));
+        }
+        let now = shared.clock.moment();
+        let mut dismissed = Vec::new();
+        // Through GitHub's API an account may give the same verdict several times.
+        let given =
+            |review: &&mut ReviewRecord| review.author.id == actor.account.id && review.state == verdict.state();
+        for review in pull.reviews.iter_mut().filter(given) {
+            review.dismiss(now.clone());
+            dismissed.push(review.clone());
+        }
+        Ok(dismissed)
+    });
+    let (dismissed, pull) = done(changed.await?)?;
+    for review in &dismissed {
+        events::review(shared, &entry, &actor, &pull, review, ("dismissed", json!({}))).await;
     }
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -103,19 +103,6 @@ async fn missing_permission_quotes_the_forge() {
 }
 
 #[tokio::test]
-async fn read_follows_a_renamed_repository() {
-    let body = json!({
-        "id": 1, "full_name": "acme/new", "default_branch": "main", "clone_url": "c",
-        "html_url": "h", "private": false,
-    });
-    let moved: Line = (301, &[("location", "/repositories/1")], "{}".to_owned());
-    let scripted = Scripted::start([moved, (200, &[], body.to_string())]).await;
-    let repository = forge_at(&scripted.url, TOKEN).repository("acme/old").await.unwrap();
-    assert_eq!(repository.full_name, "acme/new");
-    assert_eq!(scripted.requests(), ["GET /repos/acme/old", "GET /repositories/1"]);
-}
-
-#[tokio::test]
 async fn write_to_a_renamed_repository_fails() {
     let moved: Line = (307, &[("location", "/repositories/1/pulls")], "{}".to_owned());
     let scripted = Scripted::start([moved]).await;

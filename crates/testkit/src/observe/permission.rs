@@ -245,37 +245,23 @@ mod tests {
     }
 
     #[test]
-    fn index_query_needs_the_index_arn() {
+    fn resource_is_the_index_queue_secret_or_object() {
         let table = "arn:aws:dynamodb:us-east-1:000000000000:table/t";
         let index = "arn:aws:dynamodb:us-east-1:000000000000:table/t/index/i";
         let body = json!({ "TableName": "t", "IndexName": "i" });
         check(Service::DynamoDb, "Query", body, &[("dynamodb:Query", index)]);
         check(Service::DynamoDb, "Query", json!({ "TableName": "t" }), &[("dynamodb:Query", table)]);
-        check(Service::DynamoDb, "ListTables", json!({}), &[("dynamodb:ListTables", "*")]);
-    }
-
-    #[test]
-    fn queue_arn_follows_url_and_batch_needs_the_single_action() {
         let queue = "arn:aws:sqs:us-east-1:000000000000:q.fifo";
         let body = json!({ "QueueUrl": "http://127.0.0.1:1/000000000000/q.fifo" });
         check(Service::Sqs, "SendMessageBatch", body, &[("sqs:SendMessage", queue)]);
-        check(Service::Sqs, "CreateQueue", json!({ "QueueName": "q.fifo" }), &[("sqs:CreateQueue", queue)]);
-    }
-
-    #[test]
-    fn secret_arn_has_six_characters_after_the_name() {
         let secret = "arn:aws:secretsmanager:us-east-1:000000000000:secret:t/user/a-AbCdEf";
-        let get = [("secretsmanager:GetSecretValue", secret)];
-        check(Service::SecretsManager, "GetSecretValue", json!({ "SecretId": "t/user/a" }), &get);
-        check(Service::SecretsManager, "GetSecretValue", json!({ "SecretId": secret }), &get);
+        for name in ["t/user/a", secret] {
+            let get = [("secretsmanager:GetSecretValue", secret)];
+            check(Service::SecretsManager, "GetSecretValue", json!({ "SecretId": name }), &get);
+        }
         check(Service::SecretsManager, "ListSecrets", json!({}), &[("secretsmanager:ListSecrets", "*")]);
-    }
-
-    #[test]
-    fn head_object_needs_get_object() {
-        let body = || json!({ "Bucket": "b", "Key": "a/c" });
-        check(Service::S3, "PutObject", body(), &[("s3:PutObject", "arn:aws:s3:::b/a/c")]);
-        check(Service::S3, "HeadObject", body(), &[("s3:GetObject", "arn:aws:s3:::b/a/c")]);
+        let object = json!({ "Bucket": "b", "Key": "a/c" });
+        check(Service::S3, "HeadObject", object, &[("s3:GetObject", "arn:aws:s3:::b/a/c")]);
     }
 
     #[test]
