@@ -56,25 +56,3 @@ async fn label_is_created_on_first_use() {
     assert_eq!(world.delete(ANN, "issues/1/labels/revise").await.body, json!([]));
     assert_eq!(world.delete(ANN, "issues/1/labels/revise").await.status, 404);
 }
-
-#[tokio::test]
-async fn combined_status_uses_the_latest_of_each_context() {
-    let world = World::new().await;
-    let sha = world.get(BOT, "pulls/1").await.body["head"]["sha"].as_str().unwrap().to_owned();
-    let combined = async || world.get(RON, &format!("commits/{sha}/status")).await.body["state"].clone();
-    assert_eq!(combined().await, json!("pending"));
-    for (context, state, expected) in [
-        ("a", "pending", "pending"),
-        ("b", "failure", "failure"),
-        ("b", "success", "pending"),
-        ("a", "success", "success"),
-    ] {
-        let new = json!({ "state": state, "context": context });
-        assert_eq!(world.post(BOT, &format!("statuses/{sha}"), new).await.status, 201);
-        assert_eq!(combined().await, json!(expected), "{context} {state}");
-    }
-    assert_eq!(world.get(RON, &format!("commits/{sha}/statuses")).await.body.as_array().unwrap().len(), 4);
-    assert_eq!(world.post(BOT, &format!("statuses/{}", "0".repeat(40)), json!({ "state": "error" })).await.status, 422);
-    assert_eq!(world.post(BOT, &format!("statuses/{sha}"), json!({ "state": "fine" })).await.status, 422);
-    assert_eq!(world.post(RON, &format!("statuses/{sha}"), json!({ "state": "error" })).await.status, 403);
-}

@@ -156,20 +156,6 @@ async fn deliveries_are_paged_persisted_and_expire_after_3_days() {
 }
 
 #[tokio::test]
-async fn organization_hook_receives_events_of_its_repositories() {
-    let (world, listener) = (World::new().await, Listener::start().await);
-    world.forge.create_repository("other/app", "main", &[]).await.unwrap();
-    let made = hook(&world, "/orgs/acme/hooks", &listener.url, &["issue_comment"]).await;
-    assert_eq!(made.body["type"], json!("Organization"));
-    listener.heard();
-    world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
-    world.forge.deliveries_settled().await;
-    let heard = listener.heard();
-    assert_eq!((heard.len(), heard[0].header("x-github-hook-installation-target-type")), (1, "organization"));
-    assert_eq!(world.get(ANN, "/orgs/acme/hooks").await.status, 404);
-}
-
-#[tokio::test]
 async fn hooks_are_delivered_to_loopback_only() {
     let world = World::new().await;
     let made = hook(&world, "hooks", "http://192.0.2.1/hook", &["push"]).await;

@@ -17,26 +17,6 @@ async fn author_may_only_comment_on_the_own_pull_request() {
 }
 
 #[tokio::test]
-async fn pending_review_is_visible_only_to_its_author() {
-    let world = World::new().await;
-    let comments = json!([{ "path": "change.txt", "line": 10, "body": "Hm." }]);
-    let pending = world.post(RON, "pulls/1/reviews", json!({ "body": "Not yet", "comments": comments })).await;
-    assert_eq!((pending.status, &pending.body["state"]), (200, &json!("PENDING")));
-    assert!(pending.body.get("submitted_at").is_none());
-    let id = pending.body["id"].as_u64().unwrap();
-    for (who, seen) in [(RON, 1), (ANN, 0)] {
-        assert_eq!(world.get(who, "pulls/1/reviews").await.body.as_array().unwrap().len(), seen, "{who}");
-    }
-    assert_eq!(world.get(ANN, &format!("pulls/1/reviews/{id}")).await.status, 404);
-    assert_eq!(world.get(ANN, "pulls/1/comments").await.body, json!([]));
-    assert_eq!(world.post(RON, "pulls/1/reviews", json!({})).await.status, 422, "a second pending review");
-    let submitted =
-        world.post(RON, &format!("pulls/1/reviews/{id}/events"), json!({ "event": "REQUEST_CHANGES" })).await;
-    assert_eq!((submitted.status, &submitted.body["state"]), (200, &json!("CHANGES_REQUESTED")));
-    assert_eq!(world.get(ANN, "pulls/1/comments").await.body.as_array().unwrap().len(), 1);
-}
-
-#[tokio::test]
 async fn comment_outside_the_diff_is_rejected() {
     let world = World::new().await;
     let check = async |comment: Value, expected: &str| {

@@ -29,25 +29,6 @@ async fn threads(world: &World, after: Value) -> Value {
     answer["data"]["repository"]["pullRequest"]["reviewThreads"].clone()
 }
 
-async fn first_comment(world: &World) -> u64 {
-    world.get(BOT, "pulls/1/comments").await.body[0]["id"].as_u64().unwrap()
-}
-
-#[tokio::test]
-async fn reply_creates_an_empty_review_below_a_first_comment() {
-    let world = World::new().await;
-    world.request_changes(RON, "No.").await;
-    let first = first_comment(&world).await;
-    let reply = world.post(BOT, &format!("pulls/1/comments/{first}/replies"), json!({ "body": "Done." })).await;
-    assert_eq!((reply.status, &reply.body["in_reply_to_id"]), (201, &json!(first)));
-    let reviews = world.get(BOT, "pulls/1/reviews").await.body;
-    assert_eq!((&reviews[1]["state"], &reviews[1]["body"]), (&json!("COMMENTED"), &json!("")));
-    assert_eq!(reviews[1]["id"], reply.body["pull_request_review_id"]);
-    let to_reply = format!("pulls/1/comments/{}/replies", reply.body["id"]);
-    assert_eq!(world.post(BOT, &to_reply, json!({ "body": "And?" })).await.status, 404);
-    assert_eq!(world.post(BOT, "pulls/1/comments/7/replies", json!({ "body": "x" })).await.status, 404);
-}
-
 #[tokio::test]
 async fn thread_is_answered_and_resolved() {
     let world = World::new().await;

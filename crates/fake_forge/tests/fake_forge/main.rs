@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 
-mod apps;
 mod bitbucket;
 #[expect(dead_code, reason = "shared with the tests of the demo forge")]
 #[path = "../../../demo_forge/tests/demo_forge/world.rs"]

@@ -1,12 +1,9 @@
 //! Webhooks and their deliveries.
 
-use pullyard_forge::{Error, Forge, HookScope, HookSettings, Meaning, webhook::Secret};
+use pullyard_forge::{Error, HookScope, HookSettings, Meaning, webhook::Secret};
 use serde_json::{Value, json};
 
-use crate::{
-    scripted::{Line, Scripted},
-    world::{TOKEN, forge_at},
-};
+use crate::scripted::{Line, ok, play};
 
 const ID: u64 = 9_007_199_254_740_993;
 
@@ -40,15 +37,6 @@ fn delivery(id: u64) -> Value {
         "status": "Invalid HTTP Response: 502", "status_code": 502, "event": "ping", "action": null,
         "installation_id": null, "repository_id": ID,
     })
-}
-
-fn ok(body: Value) -> Line {
-    (200, &[], body.to_string())
-}
-
-async fn play<const N: usize>(lines: [Line; N]) -> (Forge, Scripted) {
-    let scripted = Scripted::start(lines).await;
-    (forge_at(&scripted.url, TOKEN), scripted)
 }
 
 #[tokio::test]

@@ -24,21 +24,6 @@ async fn clone_has_files_and_modes() {
 }
 
 #[tokio::test]
-async fn every_protocol_version_can_fetch() {
-    let world = World::new().await;
-    for version in ["0", "1", "2"] {
-        let config = format!("protocol.version={version}");
-        let args = ["-c", &config, "ls-remote", &world.repository.clone_url];
-        let output = git(world.dir.path(), &args).await;
-        assert_success(&output);
-        assert!(String::from_utf8_lossy(&output.stdout).contains("refs/heads/main"));
-        // The server announces its version, except version 0.
-        let spoke = said(&output).contains(&format!("git< version {version}"));
-        assert_eq!(spoke, version != "0", "{}", said(&output));
-    }
-}
-
-#[tokio::test]
 async fn shallow_and_partial_clones_work() {
     let world = World::new().await;
     for option in ["--depth=1", "--filter=blob:none"] {
@@ -182,32 +167,6 @@ async fn path_traversal_and_git_files_return_404() {
         assert_eq!(raw_get(&world, path).await, 404, "{path}");
     }
     assert_eq!(raw_get(&world, "/acme/app/info/refs?service=git-upload-pack").await, 200);
-}
-
-#[tokio::test]
-async fn interrupted_push_changes_nothing() {
-    let world = World::new().await;
-    let main = world.forge().branch(REPOSITORY, "main").await.unwrap().unwrap();
-    let authority = world.demo.url().replace("http://", "");
-    let basic = BASE64_STANDARD.encode(format!("x:{TOKEN}"));
-    let command = format!("{} {} refs/heads/main\0 report-status", main.sha, "1".repeat(40));
-    let command = format!("{:04x}{command}", command.len() + 4);
-    let request = format!(
-        "POST /acme/app.git/git-receive-pack HTTP/1.1\r\nHost: {authority}\r\n\
-         Authorization: Basic {basic}\r\nContent-Length: 100000\r\n\
-         Content-Type: application/x-git-receive-pack-request\r\n\r\n{command}0000PACK"
-    );
-    for _ in 0..3 {
-        let mut stream = TcpStream::connect(&authority).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        drop(stream);
-    }
-    assert_eq!(world.forge().branch(REPOSITORY, "main").await.unwrap().unwrap(), main);
-    world.push_branch("next").await;
-    world.demo.shutdown().await;
-    let again = crate::world::start(&world.dir.path().join("forge")).await;
-    let forge = crate::world::forge_at(&again.api_url(), TOKEN);
-    assert_eq!(forge.branch(REPOSITORY, "main").await.unwrap().unwrap(), main);
 }
 
 /// A raw push whose hook blocks: its connection, and the hook's process.

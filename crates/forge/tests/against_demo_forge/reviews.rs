@@ -1,13 +1,13 @@
 //! Calls about reviews, and the meaning of their responses.
 
 use pullyard_forge::{
-    CommitState, CommitStatus, Error, Forge, Lines, Meaning, Permission, PullRequestState, ReviewState, Side, Time,
+    CommitState, CommitStatus, Error, Lines, Meaning, Permission, PullRequestState, ReviewState, Side, Time,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    scripted::{Line, Scripted},
-    world::{REPOSITORY, TOKEN, called, forge_at},
+    scripted::{Line, ok, play},
+    world::{REPOSITORY, called},
 };
 
 const TIME: &str = "2026-11-20T12:04:01Z";
@@ -15,17 +15,8 @@ const BIG: u64 = 9_007_199_254_740_993;
 const MORE: &[(&str, &str)] =
     &[("link", "<http://elsewhere/?page=2>; rel=\"next\", <http://elsewhere/>; rel=\"last\"")];
 
-fn ok(body: Value) -> Line {
-    (200, &[], body.to_string())
-}
-
 fn page(body: Value) -> Line {
     (200, MORE, body.to_string())
-}
-
-async fn play<const N: usize>(lines: [Line; N]) -> (Forge, Scripted) {
-    let scripted = Scripted::start(lines).await;
-    (forge_at(&scripted.url, TOKEN), scripted)
 }
 
 fn ann() -> Value {

@@ -13,11 +13,13 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use pullyard_forge::Forge;
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::{
     exchanges::{self, By},
-    world::TOKEN,
+    world::{TOKEN, forge_at},
 };
 
 pub(crate) type Line = (u16, &'static [(&'static str, &'static str)], String);
@@ -28,11 +30,20 @@ pub(crate) struct Scripted {
     state: Arc<Mutex<Play>>,
 }
 
+pub(crate) fn ok(body: Value) -> Line {
+    (200, &[], body.to_string())
+}
+
+pub(crate) async fn play<const N: usize>(lines: [Line; N]) -> (Forge, Scripted) {
+    let scripted = Scripted::start(lines).await;
+    (forge_at(&scripted.url, TOKEN), scripted)
+}
+
 #[derive(Default)]
 struct Play {
     lines: VecDeque<Line>,
     requests: Vec<String>,
-    bodies: Vec<serde_json::Value>,
+    bodies: Vec<Value>,
 }
 
 impl Scripted {
@@ -50,7 +61,7 @@ impl Scripted {
         self.state.lock().unwrap().requests.clone()
     }
 
-    pub(crate) fn bodies(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn bodies(&self) -> Vec<Value> {
         self.state.lock().unwrap().bodies.clone()
     }
 }
