@@ -99,13 +99,10 @@ impl Refusal {
             Level::Write => "write",
             Level::Delete => "delete",
         };
-        Self::lacks_scope(&format!("{level}:{subject}:bitbucket"))
-    }
-
-    fn lacks_scope(scope: &str) -> Self {
         let mut refusal = Self::forbidden("Your credentials lack one or more required privilege scopes.");
+        let granted = ["read:repository:bitbucket", "read:pullrequest:bitbucket"];
         refusal.body["error"]["detail"] =
-            json!({ "required": [scope], "granted": ["read:repository:bitbucket", "read:pullrequest:bitbucket"] });
+            json!({ "required": [format!("{level}:{subject}:bitbucket")], "granted": granted });
         refusal
     }
 

@@ -46,12 +46,6 @@ async fn fine_grained_token_reports_refused_reads() {
 }
 
 #[tokio::test]
-async fn invisible_repository_is_not_found() {
-    let (access, requests) = access([list(404)]).await;
-    assert!(matches!(access, Err(Error::NotFound { .. })) && requests.len() == 1, "{access:?}");
-}
-
-#[tokio::test]
 async fn disabled_issues_and_empty_repository_are_not_missing_rights() {
     let mut without_issues = repository(&[("x-oauth-scopes", "")], false, true);
     let mut body: serde_json::Value = serde_json::from_str(&without_issues.2).unwrap();
@@ -68,7 +62,9 @@ async fn disabled_issues_and_empty_repository_are_not_missing_rights() {
 }
 
 #[tokio::test]
-async fn failed_access_probe_is_an_error() {
+async fn invisible_repository_or_failed_probe_is_an_error() {
+    let (invisible, requests) = access([list(404)]).await;
+    assert!(matches!(invisible, Err(Error::NotFound { .. })) && requests.len() == 1, "{invisible:?}");
     let lines = [repository(&[], true, true), list(200), list(501)];
     let (access, requests) = access(lines).await;
     assert!(matches!(access, Err(Error::Unexpected { status: 501, .. })) && requests.len() == 3, "{access:?}");

@@ -5,31 +5,17 @@ use std::collections::BTreeSet;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use pullyard_demo_forge::{AccountKind, Role, User};
-use pullyard_forge::{
-    Bitbucket, Endpoint, Error, Forge, Meaning, PullRequest, PullRequestState, Token, bitbucket_git_login,
-};
+use pullyard_forge::{Bitbucket, Endpoint, Error, Forge, Meaning, PullRequestState, Token, bitbucket_git_login};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::world::{REPOSITORY, TOKEN, World, asked, assert_success, git_as, proposal};
 
-const ANN: u64 = 9_007_199_254_740_997;
 const ANNS_TOKEN: &str = "ATCTT3x-ann";
 
 fn bitbucket(world: &World, token: &str) -> Forge {
     let endpoint = Endpoint::new(world.demo.bitbucket_api_url());
     Forge::Bitbucket(Bitbucket::new(endpoint, Token::new(token)).unwrap())
-}
-
-async fn opened() -> (World, Forge, PullRequest) {
-    let world = World::new().await;
-    let ann = User { login: "ann".to_owned(), id: ANN, token: ANNS_TOKEN.to_owned() };
-    world.demo.add_user(ann, AccountKind::User).await.unwrap();
-    world.demo.set_role(REPOSITORY, "ann", Role::Maintain).await.unwrap();
-    world.push_branch("feature/a").await;
-    let forge = bitbucket(&world, TOKEN);
-    let pull = forge.create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap();
-    (world, forge, pull)
 }
 
 async fn call(world: &World, token: &str, method: &str, path: &str, body: Value) -> Value {
@@ -90,7 +76,13 @@ async fn sixteen_concurrent_calls_open_one_pull_request() {
 
 #[tokio::test]
 async fn declined_or_merged_pull_request_allows_another() {
-    let (world, forge, first) = opened().await;
+    let world = World::new().await;
+    let ann = User { login: "ann".to_owned(), id: 9_007_199_254_740_997, token: ANNS_TOKEN.to_owned() };
+    world.demo.add_user(ann, AccountKind::User).await.unwrap();
+    world.demo.set_role(REPOSITORY, "ann", Role::Maintain).await.unwrap();
+    world.push_branch("feature/a").await;
+    let forge = bitbucket(&world, TOKEN);
+    let first = forge.create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap();
     call(&world, ANNS_TOKEN, "POST", "pullrequests/1/decline", json!({})).await;
     assert_eq!(forge.pull_request(REPOSITORY, first.number).await.unwrap().state, PullRequestState::Closed);
     let refused = forge.edit_pull_request_text(REPOSITORY, first.number, "x").await.unwrap_err();

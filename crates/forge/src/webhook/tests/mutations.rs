@@ -1,9 +1,9 @@
 //! Truncated, malformed and random bodies and signatures.
 
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
-use super::{READ, Sample, bitbuckets, ours, ours_named};
+use super::{Sample, bitbuckets, ours, ours_named};
 use crate::webhook::{
     Language::{self, Bitbucket, GitHub},
     Secret, parse, verify,
@@ -79,16 +79,6 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn parsing_arbitrary_bytes_never_panics(event in select(READ.to_vec()), body in vec(any::<u8>(), 0..400)) {
-        let _ = parse(GitHub, event, &body);
-    }
-
-    #[test]
-    fn arbitrary_signature_is_rejected(header in ".{0,90}", body in vec(any::<u8>(), 0..40)) {
-        prop_assert!(verify(&[Secret::new("s")], &body, Some(&header)).is_err());
-    }
-
-    #[test]
     fn signature_verifies_only_with_its_secret(
         key in vec(any::<u8>(), 1..80), other in vec(any::<u8>(), 1..80), body in vec(any::<u8>(), 0..200),
     ) {
@@ -124,15 +114,4 @@ proptest! {
         }
     }
 
-    #[test]
-    fn parsing_flipped_bytes_never_panics(which in any::<prop::sample::Index>(), flips in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
-        let samples = every();
-        let (language, sample) = which.get(&samples);
-        let mut body = sample.body.clone();
-        for (at, byte) in flips {
-            let at = at.index(body.len());
-            body[at] ^= byte;
-        }
-        let _ = parse(*language, &sample.event, &body);
-    }
 }
