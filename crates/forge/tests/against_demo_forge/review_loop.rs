@@ -10,14 +10,15 @@ use axum::{
 };
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_forge::{
-    BaseRepository, Forge, HookScope, HookSettings, Lines, Meaning, PullRequest, ReviewState, Side,
+    BaseRepository, CommitState, CommitStatus, Forge, HookScope, HookSettings, Lines, Meaning, PullRequest,
+    ReviewState, Side,
     webhook::{self, Event, PullRequestAction, RepositoryChange, ReviewAction, Secret},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::exchanges;
-use crate::world::{REPOSITORY, World, asked, proposal};
+use crate::world::{REPOSITORY, World, asked, called, proposal};
 
 const ANN: u64 = 9_007_199_254_740_997;
 const ANNS_TOKEN: &str = "ghp_ann";
@@ -87,6 +88,34 @@ async fn review_is_read_with_comments_and_threads_and_answered() {
     let verdicts: Vec<_> =
         forge.reviews(REPOSITORY, pull.number).await.unwrap().found.iter().map(|review| review.state).collect();
     assert_eq!(verdicts, [ReviewState::ChangesRequested, ReviewState::Commented]);
+}
+
+/// `.ci/octokit` compares the answers with GitHub's descriptions.
+#[tokio::test]
+async fn demo_forge_answers_the_calls_around_a_review() {
+    let (world, forge, pull) = opened().await;
+    let made = forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
+    let changed = forge.edit_comment(REPOSITORY, pull.number, made.id, "Done.").await.unwrap();
+    assert_eq!(forge.issue_comments(REPOSITORY, pull.number).await.unwrap().found, [changed]);
+    let (context, description) = ("pullyard".to_owned(), "Revised as asked.".to_owned());
+    let status = CommitStatus { state: CommitState::Success, context, description, target_url: None, branch: None };
+    forge.set_status(REPOSITORY, &pull.head_sha, &status).await.unwrap();
+    assert_eq!(forge.permission(REPOSITORY, pull.number, &called("ann")).await.unwrap().role, "maintain");
+    forge.request_reviewers(REPOSITORY, pull.number, &["ann"]).await.unwrap();
+    assert_eq!(forge.pull_requests(REPOSITORY, 1).await.unwrap().found[0].number, pull.number);
+
+    let scope = HookScope::Repository(REPOSITORY.to_owned());
+    let settings = HookSettings {
+        url: "http://127.0.0.1:1/hook".to_owned(),
+        secret: Secret::new("s3cret"),
+        events: vec!["pull_request".to_owned()],
+        active: true,
+    };
+    let hook = forge.create_hook(&scope, &settings).await.unwrap();
+    world.demo.deliveries_settled().await;
+    assert!(!forge.deliveries(&scope, hook.id).await.unwrap()[0].arrived());
+    assert_eq!(forge.edit_hook(&scope, hook.id, &settings).await.unwrap().id, hook.id);
+    forge.delete_hook(&scope, hook.id).await.unwrap();
 }
 
 type Came = Arc<Mutex<Vec<(String, String, String, Bytes)>>>;
