@@ -118,25 +118,6 @@ async fn repository_without_agent_uses_the_projects_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn repository_with_agent_ignores_the_projects_agent_and_model() {
-    let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
-    chooses(&story, Some("claude_code"), Some("opus")).await;
-    for (repository, asked, expected) in [
-        (("codex", None), None, ("codex", None)),
-        (("claude_code", None), None, ("claude_code", None)),
-        (("command", None), None, ("command", None)),
-        (("codex", Some("gpt-5")), Some("claude_code"), ("claude_code", None)),
-        (("project", None), Some("command"), ("command", None)),
-        (("project", None), None, ("claude_code", Some("opus"))),
-    ] {
-        connect(&story, repository.0, repository.1).await;
-        let job = made(&story, asked, None).await;
-        works(&story, &job, "c1", expected).await;
-    }
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn cli_sets_and_resets_agents_of_project_and_repository() {
     let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
     let mut user = User::of(&story);

@@ -1,9 +1,7 @@
-//! Tests cancelling a job in each of its states, and races with claims, finishes and deaths.
+//! Tests cancelling a job in each of its states.
 
-use crate::story::{
-    Setup, Story, TODO, TRIGGER, Task, begin_all, completed, failed, finish, is, refusal, started_by_agent, until,
-};
-use futures::future::{join, join_all};
+use crate::story::{Story, TODO, begin_all, completed, failed, finish, refusal};
+use futures::future::join_all;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{DesiredState, JobStatus};
 use pullyard_protocol::attempt::{EventsRequest, FinishOutcome, Phase, StatusRequest};
@@ -13,9 +11,6 @@ use pullyard_store::Scope;
 use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
-
-/// Longer than the grace period for a finish after a death.
-const GRACE: Duration = Duration::from_secs(16);
 
 async fn cancel(story: &Story, job: &JobId) -> Result<Job, Error> {
     story.api.cancel_job(job, &CancelJob::default()).await
@@ -138,35 +133,6 @@ async fn completed_push_wins_over_a_cancel() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn syncing_job_is_cancelled_after_its_push_window() {
-    let (story, job, client) = claimed().await;
-    begin_all(&client, Phase::Syncing).await;
-    cancel(&story, &job).await.unwrap();
-    story.pass(Duration::from_secs(80)).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
-    story.pass(Duration::from_secs(41)).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Cancelled);
-    assert_back(&story, "APP-1").await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn death_after_a_cancel_does_not_requeue_the_job() {
-    let (story, job, client) = claimed().await;
-    begin_all(&client, Phase::Preparing).await;
-    cancel(&story, &job).await.unwrap();
-    let task = story.task_of(&job, 1).await;
-    story.kill(&task).await;
-    story.died(&job).await;
-    story.pass(GRACE).await;
-    let ended = story.api.job(&job).await.unwrap();
-    assert_eq!((ended.status, ended.attempt), (JobStatus::Cancelled, 1));
-    assert_eq!(story.stored(&job).await["requeues"], json!(0));
-    assert_back(&story, "APP-1").await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn cancel_refuses_failed_jobs_and_is_idempotent() {
     let (story, job, client) = claimed().await;
     client.finish(&failed("f1")).await.unwrap();
@@ -184,112 +150,5 @@ async fn cancel_refuses_failed_jobs_and_is_idempotent() {
     let (status, _, again) = story.raw(Method::POST, &path, Some(&token), b"{\"reason\":\"me too\"}".to_vec()).await;
     assert_eq!((status, &again["cancel"]["by"], &again["cancel"]["reason"]), (200, &json!("admin"), &json!(null)));
     assert_back(&story, "APP-2").await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn cancel_racing_a_claim_or_finish_ends_the_job_once() {
-    let story = Story::waiting().await;
-    for n in 0..6 {
-        let (key, event) = (format!("APP-{n}"), format!("e{n}"));
-        let job = story.job_for(&event, &key, 1).await;
-        let task = story.task_of(&job, 1).await;
-        let (asked, claim) = join(cancel(&story, &job), story.claim_as(&task, &job, "c1")).await;
-        let asked = asked.unwrap();
-        match claim {
-            // The claim came first, so its runner receives the cancel.
-            Ok((_, client)) => {
-                if !asked.status.is_terminal() {
-                    assert_eq!(want(&client).await, DesiredState::Cancel);
-                    let finish = finish("f1", FinishOutcome::Cancelled);
-                    let ((), finished) =
-                        join(async { story.local.sweep().await.unwrap() }, async { client.finish(&finish).await })
-                            .await;
-                    assert_eq!(finished.unwrap().status, JobStatus::Cancelled);
-                }
-            }
-            Err(error) => assert_eq!(error.code(), Some("unwanted"), "{error}"),
-        }
-        assert_eq!(story.ended(&job).await.status, JobStatus::Cancelled);
-        assert_back(&story, &key).await;
-    }
-    for n in 6..12 {
-        let (key, event) = (format!("APP-{n}"), format!("e{n}"));
-        let job = story.job_for(&event, &key, 1).await;
-        let (_, client) = story.claim(&job, "c1").await.unwrap();
-        let last = failed("f1");
-        let (asked, finished) = join(cancel(&story, &job), client.finish(&last)).await;
-        // The failure wins in either order.
-        assert_eq!(finished.unwrap().status, JobStatus::Failed);
-        match asked {
-            Ok(asked) => assert_eq!(asked.status, JobStatus::Claimed),
-            late => assert_eq!(refusal(late).1, "too_late"),
-        }
-        assert_eq!(story.settled(&key).await.badges, ["AI Failed"]);
-    }
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn entry_during_a_pending_cancel_starts_its_own_job() {
-    let (story, job, client) = claimed().await;
-    cancel(&story, &job).await.unwrap();
-    story.tell("e2", "APP-1", TODO, 2).await;
-    assert_eq!(story.tell("e3", "APP-1", TRIGGER, 3).await.code, "job_active");
-    client.finish(&finish("f1", FinishOutcome::Cancelled)).await.unwrap();
-    let next = until("the next job is made", async || {
-        let ticket = story.ticket("APP-1").await;
-        ticket.active_job.clone().ok_or_else(|| format!("{ticket:?}"))
-    })
-    .await;
-    assert_ne!(next, job);
-    assert_eq!(story.api.job(&next).await.unwrap().retry_of, None);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn cancel_validates_its_body_and_authorisation() {
-    let (story, job, _client) = claimed().await;
-    let path = format!("/v1/jobs/{job}/cancel");
-    let ask = async |token: &str, body: String| {
-        let (status, _, said) = story.raw(Method::POST, &path, Some(token), body.into_bytes()).await;
-        (status, said["code"].as_str().unwrap_or_default().to_owned())
-    };
-    let admin = story.local.admin_token();
-    for body in [json!({ "why": "x" }), json!({ "reason": "x".repeat(121) }), json!({ "reason": " " }), json!([])] {
-        assert_eq!(ask(admin, body.to_string()).await, (400, "body_unreadable".into()), "{body}");
-    }
-    assert_eq!(ask(admin, json!({ "reason": "two\nlines" }).to_string()).await.0, 400);
-    let other = story.token(&[Scope::Jobs], Some(&["other"])).await;
-    assert_eq!(ask(&other, "{}".into()).await, (404, "not_found".into()));
-    let reader = story.token(&[Scope::Read], None).await;
-    assert_eq!(ask(&reader, "{}".into()).await, (403, "not_allowed".into()));
-    assert_eq!(story.stored(&job).await["want"], "run");
-    let absent = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
-    assert_eq!(refusal(cancel(&story, &absent).await).0, 404);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn cancelled_runner_kills_its_agent_and_pushes_nothing() {
-    let runner = [env!("CARGO_BIN_EXE_pullyard"), "runner", "run-job", "--stop-grace-secs", "1"];
-    let program = runner.iter().map(|word| word.to_string()).collect();
-    let story = Story::with(Setup { task: Task::Program(program), ..Setup::default() }).await;
-    let script = "trap '' TERM; echo x > work.txt; (trap '' TERM; exec sleep 600) & while :; do sleep 600; done";
-    story.agent(&["sh", "-c", script]).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.job_until(&job, is(JobStatus::Executing)).await;
-    until("the agent works, and what it started", async || {
-        let there = started_by_agent(story.folder(), &job);
-        if there.len() >= 2 { Ok(()) } else { Err(format!("{there:?}")) }
-    })
-    .await;
-    cancel(&story, &job).await.unwrap();
-    let ended = story.ended(&job).await;
-    assert_eq!((ended.status, ended.result), (JobStatus::Cancelled, None));
-    assert!(story.stored(&job).await["ended_by"]["finish"].is_string(), "the sweeper ended the job");
-    assert_eq!(started_by_agent(story.folder(), &job), [""; 0]);
-    assert!(story.branches().await.is_empty() && story.pulls().await.is_empty());
-    assert_back(&story, "APP-1").await;
     story.end().await;
 }

@@ -4,7 +4,6 @@
 
 pub(crate) mod flows;
 mod meter;
-mod steps;
 
 use crate::story::{REPOSITORY, Setup, Story, Task, is};
 use crate::webhooks::{ANNS_TOKEN, BRANCH, World};

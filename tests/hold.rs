@@ -3,17 +3,14 @@
 use crate::cli::User;
 use crate::story::{Setup, Story, TODO, TRIGGER, Task, begin_all, failed, until};
 use pullyard_domain::budget::{Budget, Day};
-use pullyard_domain::id::derived::ticket_group;
 use pullyard_domain::id::{DeliveryId, EventId, JobId};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Settings;
-use pullyard_domain::wakeup::TicketWakeup;
 use pullyard_local::Hints;
 use pullyard_protocol::attempt::{FinishRequest, Phase};
 use pullyard_protocol::client::Error;
 use pullyard_protocol::job::{CancelJob, CreateJob};
 use pullyard_protocol::project::HoldProject;
-use serde_json::json;
 use std::time::Duration;
 
 const DOLLAR: u64 = 1_000_000;
@@ -119,65 +116,6 @@ async fn held_entry_of_a_moved_ticket_starts_no_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn release_wakes_the_oldest_entries_within_the_budget() {
-    let setup = Setup::default();
-    let settings = Settings { budget: jobs(2), ..setup.settings };
-    let story = at_noon(Story::with(Setup { settings, task: Task::Waiting, hints: Hints::AreLost, ..setup }).await);
-    story.api.hold(&story.project, &freeze()).await.unwrap();
-    for (event, key, minute) in [("e3", "APP-3", 3), ("e1", "APP-1", 1), ("e2", "APP-2", 2)] {
-        assert_eq!(story.tell(event, key, TRIGGER, minute).await.code, "project_held");
-    }
-    story.api.release(&story.project).await.unwrap();
-    let asked = json!({
-        "QueueUrl": story.queue("lost.fifo").await, "MaxNumberOfMessages": 10, "MessageSystemAttributeNames": ["All"],
-    });
-    let mut woken = Vec::new();
-    loop {
-        let answer = story.local.aws().sqs().call("ReceiveMessage", &asked).await.unwrap();
-        let Some(messages) = answer["Messages"].as_array().filter(|messages| !messages.is_empty()) else { break };
-        for message in messages {
-            let wakeup: TicketWakeup = serde_json::from_str(message["Body"].as_str().unwrap()).unwrap();
-            let group = message["Attributes"]["MessageGroupId"].as_str().unwrap();
-            assert_eq!(group, ticket_group(&wakeup.project, &wakeup.ticket));
-            woken.push(wakeup.ticket.to_string());
-        }
-    }
-    woken.sort();
-    assert_eq!(woken, ["APP-1", "APP-2"]);
-    story.end().await;
-}
-
-/// Simulates a crash after the write of the release.
-#[tokio::test(flavor = "multi_thread")]
-async fn sweeper_finds_a_release_whose_wake_ups_were_lost() {
-    let story = Story::waiting().await;
-    story.api.hold(&story.project, &freeze()).await.unwrap();
-    story.tell("e1", "APP-1", TRIGGER, 1).await;
-    // Not through the API, which would send wake-ups.
-    story.settings(|settings| *settings = settings.clone().release()).await;
-    a_minute_later(&story).await;
-    answered(&story, "e1", "accepted").await.unwrap();
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn entry_during_a_job_waits_for_the_release_of_its_project() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let attempt = story.claim(&job, "c1").await.unwrap().1;
-    story.tell("e2", "APP-1", TODO, 2).await;
-    assert_eq!(story.tell("e3", "APP-1", TRIGGER, 3).await.code, "job_active");
-    story.api.hold(&story.project, &freeze()).await.unwrap();
-    attempt.finish(&failed("f1")).await.unwrap();
-    answered(&story, "e3", "project_held").await;
-    story.api.release(&story.project).await.unwrap();
-    let next = answered(&story, "e3", "accepted").await.unwrap();
-    assert_ne!(next, job);
-    assert_eq!(story.ticket("APP-1").await.active_job, Some(next));
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn entries_over_the_daily_budget_wait_oldest_first() {
     let story = with_budget(jobs(1)).await;
     let first = story.job_for("e1", "APP-1", 1).await;
@@ -229,50 +167,6 @@ async fn unspent_reservation_is_returned_once() {
     let used = story.api.budget(&story.project).await.unwrap();
     assert_eq!((used.jobs, used.spent_usd_micros, used.reserved_usd_micros), (1, 2 * DOLLAR, 0));
     story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn retry_is_refused_when_the_budget_is_exhausted() {
-    let story = with_budget(jobs(1)).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let attempt = story.claim(&job, "c1").await.unwrap().1;
-    begin_all(&attempt, Phase::Executing).await;
-    attempt.finish(&failed("f1")).await.unwrap();
-    let Err(Error::Problem(problem)) = story.api.retry_job(&job, None).await else { panic!("a job was made") };
-    assert_eq!(problem.code, "budget_exhausted");
-    story.end().await;
-}
-
-/// Each of 24 concurrent entries receives a correct answer.
-#[tokio::test(flavor = "multi_thread")]
-async fn burst_of_entries_never_exceeds_the_daily_budget() {
-    let setup = Setup::default();
-    let settings = Settings { budget: jobs(7), ..setup.settings };
-    let story = at_noon(Story::with(Setup { settings, task: Task::Waiting, hints: Hints::AreLost, ..setup }).await);
-    let (names, mut told_each) =
-        ((0..24).map(|number| (format!("e{number}"), format!("APP-{number}"))).collect::<Vec<_>>(), Vec::new());
-    for told in futures_of(&story, &names).await {
-        told_each.push(told);
-    }
-    let count = |code: &str| told_each.iter().filter(|told| *told == code).count();
-    assert_eq!((count("accepted"), count("budget_exhausted")), (7, 17), "{told_each:?}");
-    assert_eq!(story.jobs().await.len(), 7);
-    story.end().await;
-}
-
-async fn futures_of(story: &Story, names: &[(String, String)]) -> Vec<String> {
-    let tasks: Vec<_> = names
-        .iter()
-        .map(|(event, key)| {
-            let (api, event) = (story.api.clone(), story.event(event, key, TRIGGER, 1));
-            tokio::spawn(async move { api.ticket_event(&event).await.unwrap().code })
-        })
-        .collect();
-    let mut codes = Vec::new();
-    for task in tasks {
-        codes.push(task.await.unwrap());
-    }
-    codes
 }
 
 #[tokio::test(flavor = "multi_thread")]

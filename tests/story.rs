@@ -32,7 +32,6 @@ use pullyard_protocol::ticket::{EventTicket, Ticket, TicketEvent};
 use pullyard_testkit::lambda::{Runtime, Seen};
 use pullyard_version::COMMIT;
 use serde_json::Value;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -467,20 +466,4 @@ pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, Str
         Error::Problem(problem) => (problem.status, problem.code, problem.detail),
         other => panic!("{other}"),
     }
-}
-
-/// The processes started by a job's agent, found by the attempt's folder for temporary files.
-pub(crate) fn started_by_agent(folder: &Path, job: &JobId) -> Vec<String> {
-    // Other stories may use the same job id.
-    let mark = format!("{}/work/worktrees/{job}-", folder.display());
-    let words = |process: &std::fs::DirEntry, file: &str| {
-        // Empty for a zombie process.
-        let words = std::fs::read(process.path().join(file)).unwrap_or_default();
-        words.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect::<Vec<_>>()
-    };
-    let is_marked = |process: &std::fs::DirEntry| {
-        words(process, "environ").iter().any(|variable| variable.starts_with("TMPDIR=") && variable.contains(&mark))
-    };
-    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter(is_marked);
-    processes.map(|process| format!("{:?}: {}", process.file_name(), words(&process, "cmdline").join(" "))).collect()
 }

@@ -6,7 +6,6 @@ use futures::future::join_all;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::DesiredState;
 use pullyard_protocol::attempt::EventsRequest;
-use pullyard_protocol::client::Error;
 use pullyard_protocol::event::{Event, EventKind};
 use std::time::Duration;
 
@@ -36,39 +35,6 @@ async fn read(story: &Story, job: &JobId, after: Option<String>) -> (Vec<(u32, u
         }
         after = Some(page.cursor);
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn event_batch_with_a_gap_or_overlap_is_refused() {
-    let (story, job, client, _) = claimed().await;
-    let gap = EventsRequest {
-        first_seq: 1,
-        events: [events(1, 2, "a").events, events(4, 1, "a").events].concat(),
-        inputs: None,
-    };
-    let overlap = EventsRequest {
-        first_seq: 1,
-        events: [events(1, 2, "a").events, events(2, 1, "a").events].concat(),
-        inputs: None,
-    };
-    let shifted = EventsRequest { first_seq: 2, ..events(1, 2, "a") };
-    for (wrong, pointer) in [
-        (gap, "/events/2/seq"),
-        (overlap, "/events/2/seq"),
-        (shifted, "/events/0/seq"),
-        (events(0, 1, "a"), "/first_seq"),
-        (events(1, 1_001, "a"), "/events"),
-    ] {
-        match client.events(&wrong).await.unwrap_err() {
-            Error::Problem(problem) => {
-                assert_eq!((problem.status, problem.pointer.as_deref()), (400, Some(pointer)));
-            }
-            other => panic!("{other}"),
-        }
-    }
-    assert_eq!(read(&story, &job, None).await.0, []);
-    assert_eq!(client.events(&events(1, 1_000, "a")).await.unwrap().next_seq, 1_001);
-    story.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,22 +96,6 @@ async fn reader_receives_each_event_once_and_in_order() {
     let (seen, cursor, end) = read(&story, &job, None).await;
     assert_eq!((seen, end), (expected, true));
     assert_eq!(read(&story, &job, Some(cursor.clone())).await, (Vec::new(), cursor, true));
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn overlapping_batches_are_shown_once() {
-    let (story, job, client, _) = claimed().await;
-    client.events(&events(1, 3, "first")).await.unwrap();
-    // Violates the protocol: repeats numbers 2 and 3 in a batch with another first number.
-    let _ = client.events(&events(2, 4, "second")).await;
-    client.events(&events(6, 1, "third")).await.unwrap();
-    client.finish(&failed("f1")).await.unwrap();
-    let (seen, _, end) = read(&story, &job, None).await;
-    let numbers = seen.iter().map(|it| it.1).collect::<Vec<_>>();
-    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
-    assert!(seen[..3].iter().all(|it| it.2.starts_with("first")), "{seen:?}");
-    assert_eq!((numbers.last(), end), (Some(&6), true));
     story.end().await;
 }
 

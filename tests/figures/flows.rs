@@ -1,8 +1,11 @@
 //! Tests the request units and invocations of whole flows; docs/capacity.md is computed from these bounds.
 
 use super::meter::Meter;
-use crate::story::{Setup, Story, is};
+use crate::artifacts::keep;
+use crate::story::{Setup, Story, Task, begin_all, is};
+use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::job::JobStatus;
+use pullyard_protocol::attempt::{EventsRequest, Phase};
 use reqwest::Method;
 use serde_json::json;
 
@@ -27,6 +30,8 @@ pub(crate) const IMPLEMENT: Flow = Flow { written: 34.0, read: 25.5, requests: 1
 /// A revise job with a stored patch, from its delivery to the settled ticket.
 pub(crate) const REVISE: Flow = Flow { written: 43.0, read: 40.5, requests: 14.0, messages: 9.0 };
 pub(crate) const BEAT: Flow = Flow { written: 0.0, read: 1.0, requests: 1.0, messages: 0.0 };
+/// An artifact: a reservation and a confirmation, each a request with one write, plus reads of job and item.
+pub(crate) const KEPT: Flow = Flow { written: 2.0, read: 4.0, requests: 2.0, messages: 0.0 };
 pub(crate) const HEARTBEAT: Flow = Flow { written: 1.0, read: 2.0, requests: 1.0, messages: 0.0 };
 pub(crate) const EMPTY_CLAIM: Flow = Flow { written: 0.0, read: 4.5, requests: 1.0, messages: 0.0 };
 /// A sweep that finds no work, less than a minute after the last one.
@@ -102,5 +107,29 @@ async fn job_and_idle_calls_stay_within_their_bounds() {
     meter.reset();
     story.local.sweep().await.unwrap();
     holds("an idle sweep", &meter, SWEEP, 0, 0);
+    story.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quiet_agent_and_artifact_stay_within_their_bounds() {
+    let meter = Meter::start().await;
+    let setup = Setup { task: Task::Waiting, before_dynamodb: Some(meter.between()), ..Setup::default() };
+    let story = Story::with(setup).await;
+    let job = story.job_for("e1", "APP-1", 1).await;
+    story.task_of(&job, 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    begin_all(&client, Phase::Executing).await;
+    story.quiet().await;
+    let within = |bound: Flow| {
+        let units = meter.units();
+        let is_within = units.written <= bound.written && units.read <= bound.read;
+        assert!(is_within, "{units}; at most {bound:?}\n{}", meter.calls());
+        meter.reset();
+    };
+    meter.reset();
+    client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
+    within(BEAT);
+    keep(&client, ArtifactKind::Patch, "changes.patch", b"a patch").await;
+    within(KEPT);
     story.end().await;
 }

@@ -40,18 +40,9 @@ impl AddAssign for Units {
     }
 }
 
-#[derive(Clone, Debug, Default)]
-pub(super) struct Asked {
-    pub(super) units: Units,
-    /// The successful calls in their order, with their units.
-    pub(super) calls: Vec<(String, f64)>,
-}
-
 #[derive(Default)]
 struct Seen {
     units: Units,
-    /// By function, from the User-Agent; the name is empty for other callers.
-    by: BTreeMap<String, Asked>,
     calls: BTreeMap<String, (u64, f64)>,
     /// The successful writes in their order, with the kinds of their items.
     writes: Vec<(String, f64)>,
@@ -100,20 +91,6 @@ impl Meter {
         self.lock().units
     }
 
-    /// Takes the calls of a function since the last take.
-    pub(super) fn take(&self, function: &str) -> Asked {
-        self.lock().by.remove(function).unwrap_or_default()
-    }
-
-    /// Whether a function made calls that were not taken yet.
-    pub(super) fn asked(&self, function: &str) -> bool {
-        self.lock().by.contains_key(function)
-    }
-
-    pub(super) fn callers(&self) -> Vec<String> {
-        self.lock().by.keys().cloned().collect()
-    }
-
     /// Whether no call arrived since the last `is_still`.
     pub(super) fn is_still(&self) -> bool {
         let mut seen = self.lock();
@@ -134,11 +111,11 @@ impl Meter {
     }
 
     /// Whether a call only reads. A call begins with its operation.
-    pub(super) fn is_read(call: &str) -> bool {
+    fn is_read(call: &str) -> bool {
         ["GetItem", "Query", "BatchGetItem", "TransactGetItems"].iter().any(|read| call.starts_with(read))
     }
 
-    fn count(&self, function: &str, operation: &str, is_ok: bool, answer: &Value) {
+    fn count(&self, operation: &str, is_ok: bool, answer: &Value) {
         let each = match &answer["ConsumedCapacity"] {
             Value::Array(each) => each.clone(),
             one => vec![one.clone()],
@@ -155,11 +132,6 @@ impl Meter {
         seen.units += taken;
         if is_ok && !Self::is_read(operation) {
             seen.writes.push((operation.to_owned(), units));
-        }
-        let by = seen.by.entry(function.to_owned()).or_default();
-        by.units += taken;
-        if is_ok {
-            by.calls.push((operation.to_owned(), units));
         }
         let refused = if is_ok { "" } else { ", refused" };
         let call = seen.calls.entry(format!("{operation}{refused}")).or_default();
@@ -215,8 +187,6 @@ async fn passed_on(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) 
     let mut asked: Value = serde_json::from_slice(&body).unwrap();
     asked["ReturnConsumedCapacity"] = json!("TOTAL");
     let operation = format!("{operation} {}", about(&asked));
-    let agent = headers.get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    let function = agent.split_whitespace().find_map(|word| word.strip_prefix("app/")).unwrap_or_default().to_owned();
     let mut call = meter.http.post(meter.behind.get().unwrap()).body(asked.to_string());
     for name in ["x-amz-target", "content-type", "authorization", "x-amz-date", "user-agent"] {
         if let Some(value) = headers.get(name) {
@@ -227,7 +197,7 @@ async fn passed_on(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) 
     let (status, headers) = (answer.status(), answer.headers().clone());
     let bytes = answer.bytes().await.unwrap();
     let said = serde_json::from_slice(&bytes).unwrap_or_default();
-    meter.count(&function, &operation, status.is_success(), &said);
+    meter.count(&operation, status.is_success(), &said);
     let kept = ["content-type", "x-amzn-requestid", "x-amz-crc32"];
     let kept = kept.iter().filter_map(|name| Some((*name, headers.get(*name)?.clone()))).collect::<Vec<_>>();
     let mut passed = (status, bytes).into_response();

@@ -1,7 +1,7 @@
 //! Computes the costs in docs/capacity.md from measured bounds and a price list, and checks the page's load figures.
 
 use super::keep;
-use crate::figures::flows::{BEAT, EMPTY_CLAIM, Flow, HEARTBEAT, IMPLEMENT, REVISE, SWEEP};
+use crate::figures::flows::{BEAT, EMPTY_CLAIM, Flow, HEARTBEAT, IMPLEMENT, KEPT, REVISE, SWEEP};
 use crate::roles::template::read;
 use pullyard_domain::project::Settings;
 use pullyard_domain::task::TaskSize;
@@ -142,9 +142,6 @@ fn talk() -> Vec<Line> {
     a_thousand(batch).into_iter().map(|(what, dollars)| (what, dollars * EVENT_BATCHES)).collect()
 }
 
-/// An artifact: a reservation and a confirmation, each a request with one write, plus reads of job and item.
-const KEPT: Flow = Flow { written: 2.0, read: 4.0, requests: 2.0, messages: 0.0 };
-
 /// The artifacts of a thousand jobs besides the patch, and the bucket's requests and storage for all of them.
 fn artifacts() -> Vec<Line> {
     let calls = a_thousand(KEPT).into_iter().map(|(what, dollars)| (what, dollars * ARTIFACTS));
@@ -235,15 +232,6 @@ fn idle_stack_costs_less_than_three_dollars() {
     assert!(page.contains(&sentence), "infra/README.md does not say: {sentence}");
     let source = include_str!("../../crates/cloud/src/secret.rs");
     assert!(source.contains("const KEPT_FOR: Duration = Duration::from_secs(60);"));
-}
-
-/// `figures::steps` measures the first artifact of a job, its patch.
-#[test]
-fn artifact_cost_matches_the_measured_patch() {
-    let paper = include_str!("../figures/request_units.txt");
-    let Flow { written, read: units, .. } = KEPT;
-    let row = format!("| the patch is kept | {written} | {units} | {written} | {units} |");
-    assert!(paper.contains(&row), "request_units.txt does not contain {row}");
 }
 
 #[test]
