@@ -8,7 +8,6 @@ use crate::story::{Setup, Story, Task, WORKING_AGENT};
 use github::GitHub;
 use pullyard_domain::job::JobStatus;
 use pullyard_protocol::job::CreateJob;
-use pullyard_store::{Removal, Write};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -166,41 +165,6 @@ async fn missing_app_permission_is_reported_and_credentials_refused() {
     assert_eq!(client.credentials().await.unwrap_err().code(), Some("forge_refused"));
     github.uninstall();
     user.run(&["repos", "test", SHOP]).await.ended(1, "Install the App of github on acme/shop.");
-    story.end().await;
-}
-
-/// The removal races the creation of the job, which does not verify that the repository still exists.
-#[tokio::test(flavor = "multi_thread")]
-async fn job_continues_after_its_repository_is_removed() {
-    let (story, user, github) = world(Task::Waiting).await;
-    init(&user, &github, &[]).await;
-    user.run(&["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"]).await.done();
-    let request: CreateJob =
-        serde_json::from_value(json!({ "project": "acme", "prompt": "Do it.", "repository": SHOP })).unwrap();
-    let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
-    let store = story.store().await;
-    let all = store.repositories(&story.project).await.unwrap();
-    let shop = all.iter().find(|repository| repository.name.as_str() == SHOP).unwrap();
-    // The removal looked for active jobs before this job existed.
-    let names = store.repository_names(shop).await.unwrap();
-    let poll = store.poll(&story.project, &shop.integration, shop.id).await.unwrap();
-    let removal = Removal { repository: shop, names: &names, poll: poll.as_ref(), project: None };
-    assert_eq!(store.remove_repository(&removal).await.unwrap(), Write::Applied);
-
-    story.task_of(&job, 1).await;
-    let (_, client) = story.claim(&job, "c1").await.unwrap();
-    let given = client.credentials().await.unwrap();
-    assert!(given.expires_in_secs.is_some(), "{given:?}");
-    let least = json!({ "contents": "write", "pull_requests": "write" });
-    let minted = github.minted().pop().unwrap();
-    assert_eq!(
-        minted,
-        json!({ "repository_ids": [shop.id], "permissions": least }),
-        "the token covers another repository"
-    );
-    let cancelled = json!({ "finish_id": "f1", "outcome": "cancelled" });
-    client.finish(&serde_json::from_value(cancelled).unwrap()).await.unwrap();
-    assert_eq!(story.ended(&job).await.status, JobStatus::Cancelled);
     story.end().await;
 }
 

@@ -50,18 +50,13 @@ impl World {
             Whose::Told => world.secret("bitbucket", &format!("{MAIL}:{}", world.token)).await,
             Whose::Untold => {
                 world.secret("bitbucket", &world.token).await;
-                world.says_not_whose(1);
+                let calls = Calls { method: Some("GET".into()), path: "/2.0/user".into() };
+                world.story.local.forge().order_fault(calls, 1, Fault::status(403));
             }
         }
         world.add("bb", "bitbucket").await.done();
         world.user.run(&["repos", "add", SHOP, "--integration", "bb", "--agent-command", "./agent.sh"]).await.done();
         world
-    }
-
-    /// For the next calls the forge accepts our token but does not name its account.
-    fn says_not_whose(&self, times: usize) {
-        let calls = Calls { method: Some("GET".into()), path: "/2.0/user".into() };
-        self.story.local.forge().order_fault(calls, times, Fault::status(403));
     }
 
     async fn secret(&self, name: &str, value: &str) {
@@ -193,6 +188,8 @@ async fn revise_accepts_a_bitbucket_pull_request_url() {
 #[tokio::test(flavor = "multi_thread")]
 async fn own_comment_is_found_by_its_mark_without_an_account() {
     let world = World::connected(Task::Runner, adds_a_line, Whose::Untold).await;
+    let shown = world.user.json(&["integrations", "show", "bb"]).await;
+    assert_eq!(shown["account"], json!({ "id": 0, "login": "access token" }));
     let (_, first) = world.work("e1", 1).await;
     // Statuses are refused, and the earlier comment is not stored anywhere.
     let calls = Calls { method: Some("POST".into()), path: "/statuses/build".into() };
@@ -239,29 +236,6 @@ async fn bitbucket_secret_is_redacted_in_all_runner_output() {
     for part in written(&world.token) {
         assert!(!left.iter().any(|text| text.contains(&part)), "{part}");
     }
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn repository_access_token_can_push() {
-    let world = World::make(Task::Runner, adds_a_line).await;
-    world.secret("bitbucket", &world.token).await;
-    // Secrets are cached for a minute.
-    world.story.clock.advance(Duration::from_secs(61));
-    let takes = async |id: &str| {
-        let tested = world.user.run(&["integrations", "test", id]).await.done();
-        assert!(tested.contains(&format!("{id} accepts our token.")), "{tested}");
-    };
-    takes("bb").await;
-    // Bitbucket need not name the account of such a token.
-    world.says_not_whose(2);
-    world.add("own", "bitbucket").await.done();
-    let shown = world.user.json(&["integrations", "show", "own"]).await;
-    assert_eq!(shown["account"], json!({ "id": 0, "login": "access token" }));
-    takes("own").await;
-    takes("own").await;
-    let (_, result) = world.work("e1", 1).await;
-    assert_eq!(world.git(&["rev-list", "--count", &format!("main..{}", result.branch)]).await, "1");
     world.story.end().await;
 }
 
@@ -315,16 +289,5 @@ async fn invalid_token_value_is_reported_when_set_used_and_tested() {
     for said in [set, refused, lines, tested, repository] {
         assert!(!said.err.contains("planted") && !said.out.contains("planted"), "{said:?}");
     }
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn bitbucket_app_and_unknown_forge_kind_are_refused() {
-    let world = World::make(Task::Waiting, adds_a_line).await;
-    let app = ["integrations", "add", "app", "--kind", "bitbucket", "--app-id", "1"];
-    let app = [&app[..], &["--key-secret", "k", "--webhook-secret", "w"]].concat();
-    world.user.run(&app).await.ended(2, "Bitbucket has no Apps");
-    let other = ["integrations", "add", "x", "--kind", "gitlab", "--token-secret", "t"];
-    world.user.run(&other).await.ended(2, "use github or");
     world.story.end().await;
 }

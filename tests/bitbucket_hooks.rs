@@ -14,7 +14,6 @@ use pullyard_protocol::hook::{InstallHook, SetIngress};
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::secret::SetSecret;
-use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -266,19 +265,6 @@ async fn review_delivered_twice_and_polled_starts_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn delivery_of_a_polled_review_is_a_repeat() {
-    let world = World::make().await;
-    world.is_looked_at().await;
-    let review = world.asks().await;
-    world.look().await;
-    let jobs = world.revisions().await;
-    assert_eq!(jobs.len(), 1);
-    assert_eq!(world.check(ASKED, &review, "repeat").await["job"], jobs[0].id.as_str());
-    assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn withdrawn_change_request_starts_no_job() {
     let world = World::make().await;
     let request = world.asks().await["changes_request"].clone();
@@ -375,47 +361,5 @@ async fn delivery_with_an_unknown_former_name_deletes_no_repository() {
     assert_ne!(forge.create_repository(SHOP, "main", &files).await.unwrap().id, ours);
     world.check("repo:deleted", &told, "noted").await;
     assert!(world.is_gone().await);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn late_deliveries_of_two_renames_keep_the_repository() {
-    let world = World::make().await;
-    let mut repository = world.forge(Method::GET, "", Value::Null).await;
-    let actor = world.account(ANN).await;
-    let mut renamed = |old: &str, new: &str| {
-        repository["full_name"] = json!(new);
-        let changes = json!({ "full_name": { "old": old, "new": new } });
-        json!({ "repository": repository, "actor": actor, "changes": changes })
-    };
-    let (first, second) = (renamed(SHOP, "acme/store"), renamed("acme/store", "acme/market"));
-    let forge = world.story.local.forge();
-    forge.rename_repository(SHOP, "acme/store", "pullyard-bot").await.unwrap();
-    forge.rename_repository("acme/store", "acme/market", "pullyard-bot").await.unwrap();
-    world.check("repo:updated", &first, "noted").await;
-    world.check("repo:updated", &second, "noted").await;
-    assert!(!world.is_gone().await, "the existing repository was recorded as deleted");
-    let known = world.story.api.repositories(&world.story.project).await.unwrap().repositories;
-    let shop = known.iter().find(|known| known.id == world.shop.id).unwrap();
-    assert_eq!(shop.name.as_str(), "acme/market");
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn newer_deletion_is_not_cleared_by_an_older_forge_answer() {
-    let world = World::make().await;
-    let told = json!({
-        "repository": world.forge(Method::GET, "", Value::Null).await, "actor": world.account(ANN).await,
-    });
-    let clock = &world.story.clock;
-    let later = clock.now().plus(Duration::from_secs(3_600));
-    let store = world.story.store().await;
-    let poll = store.poll(&world.story.project, &integration(), world.shop.id).await.unwrap().unwrap();
-    assert_eq!(store.put_poll(&poll.mark_gone(later).unwrap()).await.unwrap(), Write::Applied);
-    world.check("repo:transfer", &told, "noted").await;
-    assert!(world.is_gone().await, "the older answer cleared the deletion");
-    clock.advance(Duration::from_secs(3_600));
-    world.check("repo:transfer", &told, "noted").await;
-    assert!(!world.is_gone().await, "the newer answer did not clear the deletion");
     world.story.end().await;
 }

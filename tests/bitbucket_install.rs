@@ -2,7 +2,7 @@
 
 use crate::cli::User;
 use crate::story::{Setup, Story, Task, until};
-use pullyard_domain::hook::{Webhook, subscribed_events};
+use pullyard_domain::hook::subscribed_events;
 use pullyard_domain::id::{HookName, IntegrationId};
 use pullyard_domain::job::JobKind;
 use pullyard_domain::project::{ForgeKind, Settings};
@@ -10,7 +10,6 @@ use pullyard_domain::pull_request::PullRequestId;
 use pullyard_fake_forge::{DeliveryFault, TestForge as _};
 use pullyard_local::{AccountKind, Role};
 use pullyard_protocol::job::Job;
-use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -186,27 +185,6 @@ async fn manually_created_bitbucket_hook_is_matched_by_url() {
     world.story.end().await;
 }
 
-/// An older release that supports only GitHub omits the forge kind when it writes a hook.
-#[tokio::test(flavor = "multi_thread")]
-async fn repair_restores_bitbucket_kind_after_an_older_release() {
-    let world = World::make().await;
-    world.install(&["--repo", SHOP]).await.done();
-    let made = world.one(OF_SHOP).await;
-    let (store, name) = (world.story.store().await, HookName::new("acme-shop").unwrap());
-    let hook = store.hook(&name).await.unwrap().unwrap();
-    assert_eq!(hook.forge, ForgeKind::Bitbucket);
-    let written = Webhook { forge: ForgeKind::GitHub, ..hook };
-    assert_eq!(store.put_hook(&written).await.unwrap(), Write::Applied);
-    assert_eq!(world.drifts("acme-shop").await, ["url"]);
-    world.user.run(&["hooks", "repair", "acme-shop"]).await.done();
-    assert!(world.drifts("acme-shop").await.is_empty());
-    assert_eq!(world.one(OF_SHOP).await["url"], made["url"]);
-    let number = world.opened().await;
-    world.asks(number).await;
-    world.revised().await;
-    world.story.end().await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn unsupported_bitbucket_hooks_are_refused_before_any_write() {
     let world = World::make().await;
@@ -233,25 +211,6 @@ async fn unsupported_bitbucket_hooks_are_refused_before_any_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn review_delivered_by_two_bitbucket_hooks_starts_one_job() {
-    let world = World::make().await;
-    world.install(&["--repo", SHOP]).await.done();
-    // The workspace hook delivers the same review again.
-    world.install(&["--org", "acme"]).await.done();
-    let number = world.opened().await;
-    world.asks(number).await;
-    world.revised().await;
-    let said = world.user.run(&["hooks", "verify", "acme-shop"]).await.done();
-    assert!(said.contains("OK") && !said.contains("no delivery yet"), "{said}");
-    // Recovery finds the review as known. It prints no deliveries, because Bitbucket does not list them.
-    let seen = "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n";
-    assert_eq!(world.looked(&[]).await, seen);
-    assert_eq!(world.looked(&["--since", "2020-01-01T00:00:00Z"]).await, seen);
-    assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn wrong_bitbucket_secret_is_detected_by_delivery_and_repaired() {
     let world = World::make().await;
     world.install(&["--repo", SHOP]).await.done();
@@ -272,7 +231,7 @@ async fn wrong_bitbucket_secret_is_detected_by_delivery_and_repaired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bitbucket_hook_recovery_finds_a_lost_review() {
+async fn bitbucket_recovery_finds_a_lost_review_and_comment() {
     let world = World::make().await;
     world.install(&["--repo", SHOP]).await.done();
     let number = world.opened().await;
@@ -282,21 +241,11 @@ async fn bitbucket_hook_recovery_finds_a_lost_review() {
     assert!(world.revisions().await.is_empty());
     assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 1 review found\n");
     world.revised().await;
-    assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n");
-    assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn bitbucket_hook_recovery_finds_a_lost_comment() {
-    let world = World::make().await;
-    world.install(&["--repo", SHOP]).await.done();
-    let number = world.opened().await;
-    world.story.local.forge().order_delivery_fault(1_000, DeliveryFault::Forgotten);
     let path = format!("/repositories/acme/shop/pullrequests/{number}/comments");
     let comment = json!({ "content": { "raw": "/pullyard revise use tabs" } });
     world.story.bitbucket(ANNS_TOKEN, Method::POST, &path, comment).await;
     assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 1 review found\n");
-    world.revised().await;
+    assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n");
+    assert_eq!(world.revisions().await.len(), 1);
     world.story.end().await;
 }

@@ -4,7 +4,6 @@ use crate::cli::User;
 use crate::story::{Setup, Story, TRIGGER};
 use crate::webhooks::{ANN, ANNS_TOKEN};
 use pullyard_domain::project::Compute;
-use pullyard_fake_forge::{Calls, Fault, TestForge as _};
 use pullyard_store::Scope;
 use serde_json::{Value, json};
 
@@ -41,18 +40,6 @@ async fn doctor_reports_a_project_without_runners() {
     check(&looks(&user, "runners").await, "good", "1 runner claims jobs of acme.");
     user.run(&["runners", "drain", "kite-2"]).await.done();
     check(&looks(&user, "runners").await, "wrong", "`pullyard runners resume kite-2`");
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn doctor_ignores_runners_of_other_projects() {
-    let story = Story::waiting().await;
-    let user = User::of(&story);
-    user.run(&["projects", "create", "other"]).await.done();
-    story.settings(|settings| settings.compute = Compute::Runners).await;
-    let token = story.runner_token("t", Some(&["other"]), None).await;
-    story.runner(&token, "kite-2", "i1").await;
-    check(&looks(&user, "runners").await, "wrong", "and there is none");
     story.end().await;
 }
 
@@ -127,12 +114,6 @@ async fn wrong_server_url_and_short_secret_name_are_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runner_help_describes_its_commands() {
-    let help = User::new().run(&["runner", "--help"]).await.done();
-    assert!(help.contains("Take jobs and run them until stopped") && !help.contains("[`"), "{help}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn doctor_and_test_report_a_changed_or_refused_forge_token() {
     let story = Story::waiting().await;
     let user = User::of(&story);
@@ -159,22 +140,5 @@ async fn doctor_and_test_report_a_changed_or_refused_forge_token() {
     let listed = user.run(&["integrations"]).await.done();
     assert_eq!(listed.lines().map(|line| line.split('\t').next().unwrap()).collect::<Vec<_>>(), ["gh1", "spare"]);
     user.run(&["integrations", "test", "nobody"]).await.ended(5, "there is no integration nobody");
-    story.end().await;
-}
-
-/// Only Bitbucket accepts tokens without naming their account.
-#[tokio::test(flavor = "multi_thread")]
-async fn github_integration_without_an_account_is_refused() {
-    let story = Story::waiting().await;
-    let (user, forge) = (User::of(&story), story.local.forge());
-    let api_url = forge.api_url();
-    let add = ["integrations", "add", "spare", "--api-url", &api_url, "--token-secret", story.local.forge_secret()];
-    let calls = Calls { method: Some("GET".into()), path: "/api/v3/user".into() };
-    forge.order_fault(calls, 100, Fault::status(403));
-    let refused = user.run(&add).await;
-    assert!(refused.code != 0 && refused.err.contains("the forge refused"), "{refused:?}");
-    assert_eq!(story.api.integrations(None).await.unwrap().integrations.len(), 1);
-    forge.forget_faults();
-    user.run(&add).await.done();
     story.end().await;
 }

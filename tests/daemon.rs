@@ -4,7 +4,6 @@ mod away;
 mod deaths;
 mod hands;
 mod leaving;
-mod wire;
 mod work;
 
 pub(crate) use hands::Machine;

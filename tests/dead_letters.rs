@@ -1,17 +1,12 @@
 //! Tests dead letters: how messages become dead, how they are shown, redriven and dropped.
 
 use crate::cli::User;
-use crate::story::{Setup, Story, TODO, TRIGGER, Task, until};
+use crate::story::{Setup, Story, TODO, Task, until};
 use pullyard_domain::dead_letter::{Advice, Queue, Subject};
-use pullyard_domain::delivery::Source;
-use pullyard_domain::id::{IntegrationId, JobId, MessageId, RepositoryName, ReviewId};
-use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::review::{Author, PullRequestSnapshot, RequestedAction, ReviewEvent};
-use pullyard_domain::wakeup::QueuedReview;
+use pullyard_domain::id::{JobId, MessageId};
 use pullyard_entry::{Config, Context, http};
 use pullyard_local::Hints;
 use pullyard_protocol::dead_letter::{DeadLetter, MoveDeadLetters};
-use pullyard_store::Write;
 use serde_json::{Value, json};
 
 pub(crate) async fn bury(story: &Story, queue: &str, body: &str) -> String {
@@ -155,28 +150,6 @@ async fn dispatch_letter_is_redriven_or_dropped_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn listing_dead_letters_removes_none_and_shows_stable_ids() {
-    let story = alone().await;
-    let (one, two) = (bury(&story, "dispatch-dead", "one").await, bury(&story, "effects-dead.fifo", "two").await);
-    for _ in 0..3 {
-        let seen = letters(&story).await.into_iter().map(|letter| letter.id.to_string()).collect::<Vec<_>>();
-        assert_eq!(seen, [one.as_str(), &two]);
-        assert_eq!(story.api.dead_letter(&MessageId::new(&*two).unwrap()).await.unwrap().body, "two");
-    }
-    let only = story.api.dead_letters(Some(Queue::Effects)).await.unwrap();
-    assert_eq!(only.letters.len(), 1);
-    // Each of two concurrent readers sees a part; afterwards all are still there.
-    let (a, b) = tokio::join!(story.api.dead_letters(None), story.api.dead_letters(None));
-    a.unwrap();
-    b.unwrap();
-    assert_eq!(letters(&story).await.len(), 2);
-    let moved = story.api.drop_dead_letters(&these(&[&one, &two, "nobodys"])).await.unwrap();
-    assert_eq!((moved.done.len(), moved.missing.len()), (2, 1));
-    assert!(letters(&story).await.is_empty());
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn drop_all_handles_more_than_one_page() {
     let story = alone().await;
     let user = User::of(&story);
@@ -205,67 +178,6 @@ async fn drop_all_handles_more_than_one_page() {
     assert_eq!(in_turn.collect::<Vec<_>>(), ["T-0", "T-1", "T-2"]);
     assert!(letters(&story).await.is_empty());
     story.end().await;
-}
-
-fn queued_review(story: &Story, id: PullRequestId) -> QueuedReview {
-    let at = story.clock.now();
-    let event = ReviewEvent {
-        source: Source::Webhook,
-        delivery: None,
-        review: ReviewId::new("80").unwrap(),
-        asks: RequestedAction::Changes {},
-        author: Author { id: 7, login: "ann".into(), bot: false },
-        submitted_at: at,
-        marked: false,
-        pull_request: PullRequestSnapshot {
-            id,
-            repository: RepositoryName::new("acme/app").unwrap(),
-            state: PullRequestState::Open,
-            head: "a".repeat(40),
-            branch: "pullyard/app-1".into(),
-            url: "https://forge.example/acme/app/pull/7".into(),
-            updated_at: at,
-        },
-    };
-    QueuedReview { hook: None, projects: vec![story.project.clone()], event }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn redrive_all_reports_letters_that_block_the_queue() {
-    let story = alone().await;
-    let user = User::of(&story);
-    for n in 0..51 {
-        bury(&story, "effects-dead.fifo", &format!("poison-{n}")).await;
-    }
-    bury(&story, "effects-dead.fifo", &json!({ "project": "acme", "ticket": "T-1" }).to_string()).await;
-    let ran = user.run(&["dlq", "redrive", "--all"]).await.ended(3, "50 can't be requeued");
-    assert!(ran.err.contains("not all messages were searched") && ran.out.is_empty(), "{ran:?}");
-    assert!(ran.err.contains("redrive or drop what `pullyard dlq` lists first"), "{ran:?}");
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn queued_review_is_advised_to_be_redriven() {
-    let story = alone().await;
-    let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 7 };
-    let linked = PullRequest::new(id.clone(), story.project.clone(), None, None);
-    assert_eq!(story.store().await.update_pull_request(&linked).await.unwrap(), Write::Applied);
-    let broken = json!({
-        "TableName": "pullyard", "Key": { "pk": { "S": "PR#gh1#99#7" }, "sk": { "S": "PR" } },
-        "UpdateExpression": "SET #s = :s", "ConditionExpression": "attribute_exists(pk)",
-        "ExpressionAttributeNames": { "#s": "state" }, "ExpressionAttributeValues": { ":s": { "S": "dancing" } },
-    });
-    story.dynamodb("UpdateItem", broken).await;
-    let queued = queued_review(&story, id);
-    let asked = json!({
-        "QueueUrl": story.queue("effects-dead.fifo").await, "MessageBody": serde_json::to_string(&queued).unwrap(),
-        "MessageGroupId": "one", "MessageDeduplicationId": "one",
-    });
-    story.local.aws().sqs().call("SendMessage", &asked).await.unwrap();
-    let letter = the_only(&story).await;
-    assert_eq!(letter.advice, Advice::Redrive, "{}", letter.sentence);
-    assert_eq!((letter.about, letter.name.as_deref()), (Subject::Review, Some("acme/app#7")));
-    story.local.shutdown().await;
 }
 
 fn death(job: &JobId, task: &str) -> Value {
@@ -311,47 +223,6 @@ async fn undelivered_task_stop_is_shown_redacted_and_redriven() {
     user.run(&["dlq", "redrive", "--all"]).await.done();
     assert_eq!(story.stored(&job).await["run"]["died"], died, "the death was recorded twice");
     assert!(letters(&story).await.is_empty());
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn task_stop_that_cannot_be_recorded_stays_a_dead_letter() {
-    let story = alone().await;
-    let job = story.tell("e1", "APP-1", TRIGGER, 1).await.job.unwrap();
-    let sent = bury(&story, "undelivered", &death(&job, "a-task").to_string()).await;
-    let broken = json!({
-        "TableName": "pullyard", "Key": { "pk": { "S": format!("JOB#{job}") }, "sk": { "S": "JOB" } },
-        "UpdateExpression": "SET #s = :s", "ExpressionAttributeNames": { "#s": "status" },
-        "ExpressionAttributeValues": { ":s": { "S": "dancing" } },
-    });
-    story.dynamodb("UpdateItem", broken).await;
-    let moved = story.api.redrive(&these(&[&sent])).await.unwrap();
-    assert_eq!((moved.done.len(), moved.unreadable.len(), moved.missing.len()), (0, 1, 0));
-    let letter = the_only(&story).await;
-    assert_eq!(letter.id.as_str(), sent);
-    story.local.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn unconfigured_dead_letter_queue_does_not_hide_the_others() {
-    let story = alone().await;
-    let sent = bury(&story, "dispatch-dead", "poison").await;
-    let told = story.config("lost", "lost.fifo").await;
-    let url = story.queue("dispatch-dead").await.as_str().unwrap().to_owned();
-    let one = story.instance_of(Config { dispatch_dlq_url: Some(url), ..told.clone() }).await;
-    let none = story.instance_of(told).await;
-    let get = async |ctx: &Context, address: &str| asked(&story, ctx, &format!("GET {address}"), Value::Null).await;
-    let all = get(&one, "/v1/dlq").await;
-    assert_eq!((all.0, &all.1["letters"][0]["id"]), (200, &json!(sent)), "{}", all.1);
-    assert_eq!(get(&none, "/v1/dlq").await, (200, json!({ "letters": [], "more": false })));
-    let unset = get(&one, "/v1/dlq?queue=effects").await;
-    assert_eq!((unset.0, &unset.1["code"]), (404, &json!("not_found")), "{}", unset.1);
-    assert!(unset.1["help"].as_str().unwrap().contains("PULLYARD_EFFECTS_DLQ_URL"), "{}", unset.1);
-    // A letter is looked up in all configured queues.
-    assert_eq!(get(&one, &format!("/v1/dlq/{sent}")).await.0, 200);
-    assert_eq!(get(&none, &format!("/v1/dlq/{sent}")).await.0, 404);
-    let dropped = asked(&story, &one, "POST /v1/dlq/drop", json!({ "messages": [sent, "nobodys"] })).await;
-    assert_eq!((dropped.0, &dropped.1["missing"]), (200, &json!(["nobodys"])), "{}", dropped.1);
     story.end().await;
 }
 

@@ -4,7 +4,6 @@ mod ai;
 
 use crate::story::until;
 use serde_json::Value;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -66,10 +65,6 @@ impl Running {
     async fn send(&self, signal: &str) {
         let sent = Command::new("/bin/kill").args([signal, &self.pid.to_string()]).status().await.unwrap();
         assert!(sent.success());
-    }
-
-    async fn interrupt(&self) {
-        self.send("-INT").await;
     }
 
     /// Sends SIGINT; returns exit code and stderr.
@@ -273,83 +268,4 @@ async fn demo_interrupted_at_its_start_leaves_no_folder() {
     assert_eq!(code, Some(130), "{complaints}");
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.path()).collect();
     assert!(left.is_empty(), "{left:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn second_interrupt_during_the_start_ends_the_demo_at_once() {
-    // The fake git blocks the start until the file exists.
-    let outside = TempDir::new().unwrap();
-    let (bin, go) = (outside.path().join("bin"), outside.path().join("go"));
-    std::fs::create_dir(&bin).unwrap();
-    let script = format!(
-        "#!/bin/sh\n[ \"$1\" != --exec-path ] || until [ -e {} ]; do sleep 0.02; done\n\
-         PATH=${{PATH#*:}}\nexec git \"$@\"\n",
-        go.display()
-    );
-    std::fs::write(bin.join("git"), script).unwrap();
-    std::fs::set_permissions(bin.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let path = std::env::var_os("PATH").unwrap();
-    let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path))).unwrap();
-    for again in [true, false] {
-        let folder = TempDir::new().unwrap();
-        let mut command = pullyard(&["demo"]);
-        command.env("TMPDIR", folder.path()).env("PATH", &path);
-        let mut demo = Running::of(command);
-        demo.line("Starting").await;
-        demo.interrupt().await;
-        let mut complaints = BufReader::new(demo.child.stderr.take().unwrap()).lines();
-        let mut complaint = async || tokio::time::timeout(LONGEST, complaints.next_line()).await.unwrap().unwrap();
-        let said = complaint().await.unwrap();
-        assert_eq!(said, "interrupted: the demo stops after its start; press Ctrl-C again to stop at once");
-        if again {
-            demo.interrupt().await;
-            assert_eq!(complaint().await, None);
-        } else {
-            std::fs::write(&go, "").unwrap();
-            let said = complaint().await.unwrap();
-            assert_eq!(said, "interrupted: stopping everything that the demo started");
-        }
-        let ended = tokio::time::timeout(LONGEST, demo.child.wait()).await.unwrap().unwrap();
-        assert_eq!(ended.code(), Some(130), "{again}");
-        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.path()).collect();
-        assert!(left.is_empty(), "{again}: {left:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn help_usage_errors_and_version_are_printed() {
-    let nothing = ran(&[]).await;
-    assert_eq!(nothing.status.code(), Some(2));
-    let said = text(&nothing.stdout) + &text(&nothing.stderr);
-    assert!(said.contains("Usage: pullyard") && said.contains("demo"), "{said}");
-    for arguments in [&["--help"][..], &["demo", "--help"]] {
-        let help = ran(arguments).await;
-        assert_eq!(help.status.code(), Some(0));
-        let said = text(&help.stdout);
-        assert!(said.contains("Examples:") && said.contains("pullyard demo"), "{said}");
-        assert!(!said.contains("run-job"), "{said}");
-    }
-    for wrong in [&["demon"][..], &["demo", "--kepe", "x"], &["demo", "--keep"], &["demo", "more"]] {
-        let output = ran(wrong).await;
-        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
-        assert!(output.stdout.is_empty() && text(&output.stderr).starts_with("error: "), "{wrong:?}");
-    }
-    let version = ran(&["--version"]).await;
-    assert!(text(&version.stdout).starts_with("pullyard "), "{version:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn unusable_keep_folder_is_named_in_the_error() {
-    let folder = TempDir::new().unwrap();
-    let file = folder.path().join("file");
-    std::fs::write(&file, "somebody's work").unwrap();
-    let below = file.join("demo");
-    for path in [&file, &below] {
-        let output = ran(&["demo", "--json", "--keep", path.to_str().unwrap()]).await;
-        let complaints = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{complaints}");
-        assert!(complaints.starts_with("error: ") && complaints.contains(path.to_str().unwrap()), "{complaints}");
-        assert!(output.stdout.is_empty());
-    }
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "somebody's work");
 }

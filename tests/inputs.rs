@@ -1,7 +1,6 @@
 //! Tests the API's handling of invalid input: refused with a pointer, and recorded in the ledger for ticket tools.
 
 mod callers;
-mod mutated;
 mod orders;
 mod projects;
 

@@ -156,22 +156,6 @@ async fn review_with_a_failed_delivery_creates_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn app_hook_recovery_finds_a_lost_comment() {
-    let world = World::with(|_| ()).await;
-    world.install().await;
-    let number = world.opened().await;
-    world.recovered().await;
-    world.story.local.forge().order_delivery_fault(1, DeliveryFault::Forgotten);
-    let comment = json!({ "body": "/pullyard revise use tabs" });
-    world.forge(ANNS_TOKEN, &format!("/issues/{number}/comments"), comment).await;
-    world.story.local.forge().deliveries_settled().await;
-    assert_eq!(world.revisions().await, 0);
-    assert_eq!(world.recovered().await.reviews, 1);
-    assert_eq!(world.revisions().await, 1);
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn app_hook_with_a_wrong_url_is_repaired() {
     let world = World::with(|manifest| manifest["hook_attributes"]["url"] = json!("http://127.0.0.1:1/other")).await;
     let here = world.story.local.api_url();

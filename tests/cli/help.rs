@@ -55,87 +55,8 @@ async fn every_command_has_an_example() {
 }
 
 #[tokio::test]
-async fn main_commands_have_two_examples_and_completions() {
+async fn completions_know_the_commands_in_every_shell() {
     let user = User::new();
-    for command in [
-        "login",
-        "logout",
-        "contexts",
-        "contexts use",
-        "status",
-        "doctor",
-        "open",
-        "version",
-        "projects",
-        "projects list",
-        "projects show",
-        "projects create",
-        "settings",
-        "settings get",
-        "settings set",
-        "integrations",
-        "integrations add",
-        "integrations show",
-        "integrations list",
-        "integrations remove",
-        "integrations test",
-        "repos",
-        "repos add",
-        "repos list",
-        "repos remove",
-        "tickets",
-        "tickets list",
-        "tickets show",
-        "tickets create",
-        "tickets edit",
-        "tickets move",
-        "jobs",
-        "jobs list",
-        "jobs show",
-        "jobs create",
-        "jobs watch",
-        "jobs logs",
-        "jobs events",
-        "jobs cancel",
-        "jobs pause",
-        "jobs continue",
-        "jobs answer",
-        "jobs send",
-        "jobs retry",
-        "revise",
-        "link",
-        "unlink",
-        "pulls",
-        "pulls list",
-        "why",
-        "runners",
-        "runners list",
-        "runners show",
-        "runners drain",
-        "runners resume",
-        "runners delete",
-        "deliveries",
-        "deliveries list",
-        "deliveries show",
-        "tokens",
-        "tokens create",
-        "tokens list",
-        "tokens revoke",
-        "secrets",
-        "secrets set",
-        "secrets list",
-        "events",
-        "events env",
-        "events sign",
-        "completions",
-        "help",
-    ] {
-        let words = command.split(' ').chain(["--help"]).collect::<Vec<_>>();
-        let help = user.run(&words).await.done();
-        let examples = help.split_once("Examples:").unwrap_or_else(|| panic!("{command}: {help}")).1;
-        assert!(examples.matches("  pullyard ").count() >= 2, "{command}: {examples}");
-        assert!(help.contains("PULLYARD_PROJECT"), "{command}");
-    }
     for shell in ["bash", "zsh", "fish", "powershell"] {
         assert!(user.run(&["completions", shell]).await.done().contains("deliveries"), "{shell}");
     }

@@ -48,17 +48,6 @@ async fn list_continues_after_the_cursor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn repositories_are_listed_for_the_exact_project() {
-    let story = Story::waiting().await;
-    let user = User::of(&story);
-    user.run(&["projects", "create", "acm"]).await.done();
-    assert_eq!(user.run(&["repos", "list", "--project", "acm"]).await.done(), "");
-    assert_eq!(user.run(&["repos", "list", "--project", "acme"]).await.done().lines().count(), 1);
-    user.run(&["repos", "list", "--project", "nobody"]).await.ended(5, "there is no project nobody");
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn cli_lists_drains_and_deletes_runners_by_name() {
     let story = Story::waiting().await;
     let user = User::of(&story);

@@ -1,49 +1,11 @@
-//! Tests a daemon while the control plane is unreachable or a call fails.
+//! Tests a daemon while the control plane is unreachable.
 
-use super::wire::Wire;
 use crate::daemon::Machine;
-use crate::story::{Story, until};
+use crate::story::until;
 use crate::up;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::Signal;
 use pullyard_domain::job::JobStatus;
 use pullyard_protocol::fleet::RunnerStatus;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn undelivered_finish_keeps_its_slot_until_it_is_delivered() {
-    let (story, machine) = Story::of_daemons().await;
-    let wire = Wire::to(story.local.api_url()).await;
-    let machine = machine.through(&wire.url);
-    let daemon = machine.daemon("kite", &[]);
-    let job = story.job_for("e1", "APP-1", 1).await;
-    machine.works(&job).await;
-    wire.cut("/finish ");
-    machine.go();
-    until("it is pushed, and its finish waits", async || match machine.letters() {
-        1 => Ok(()),
-        other => Err(format!("{other} letters")),
-    })
-    .await;
-    // After this only the daemon can deliver the finish.
-    killpg(machine.child("kite", &job), Signal::SIGKILL).unwrap();
-    story.while_heard(&["kite"], 200).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
-    story.runner_gets("kite", RunnerStatus::Online, 1).await;
-    // A restarted daemon delivers it too.
-    daemon.kill().await;
-    let daemon = machine.daemon("kite", &[]);
-    story.while_heard(&["kite"], 80).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
-    wire.mend();
-    story.is_done(&job, "APP-1").await;
-    story.runner_gets("kite", RunnerStatus::Online, 0).await;
-    until("the outbox is empty", async || match machine.letters() {
-        0 => Ok(()),
-        other => Err(format!("{other} letters")),
-    })
-    .await;
-    daemon.stop().await;
-    story.end().await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_on_a_daemon_survives_a_restart_of_the_control_plane() {

@@ -5,7 +5,6 @@ use crate::story::{Story, until};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_protocol::fleet::RunnerStatus;
-use std::time::Duration;
 
 async fn working() -> (Story, Machine, super::hands::Daemon, JobId) {
     let (story, machine) = Story::of_daemons().await;
@@ -50,53 +49,6 @@ async fn restarted_daemon_keeps_its_identity_and_completes_its_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn restarted_daemon_keeps_its_identity_after_being_offline() {
-    let (story, machine, daemon, job) = working().await;
-    let before = story.api.runner("kite").await.unwrap();
-    daemon.kill().await;
-    // The sweeper was silent as well, so the runner's jobs do not fail yet.
-    story.pass(Duration::from_secs(600)).await;
-    story.runner_gets("kite", RunnerStatus::Offline, 1).await;
-    let daemon = machine.daemon("kite", &[]);
-    story.runner_gets("kite", RunnerStatus::Online, 1).await;
-    assert_eq!(story.api.runner("kite").await.unwrap().instance, before.instance);
-    story.while_heard(&["kite"], 120).await;
-    machine.go();
-    story.is_done(&job, "APP-1").await;
-    daemon.stop().await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn job_completes_without_its_daemon_and_frees_its_slot() {
-    let (story, machine, daemon, job) = working().await;
-    daemon.kill().await;
-    machine.go();
-    story.is_done(&job, "APP-1").await;
-    let daemon = machine.daemon("kite", &[]);
-    story.runner_gets("kite", RunnerStatus::Online, 0).await;
-    let next = story.job_for("e2", "APP-2", 2).await;
-    story.is_done(&next, "APP-2").await;
-    daemon.stop().await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn job_that_died_with_its_daemon_fails_after_a_restart() {
-    let (story, machine, daemon, job) = working().await;
-    daemon.kill().await;
-    let agent = machine.orphan_agent("kite", &job).await;
-    let daemon = machine.daemon("kite", &[]);
-    // The restarted daemon kills the orphaned agent.
-    machine.agent_is_gone(agent).await;
-    story.while_heard(&["kite"], 60).await;
-    story.has_failed(&job, "APP-1", "runner_crashed").await;
-    next_is_done(&story, &machine).await;
-    daemon.stop().await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn job_fails_when_its_runner_is_offline_too_long() {
     let (story, machine, daemon, job) = working().await;
     daemon.kill().await;
@@ -123,25 +75,6 @@ async fn job_fails_when_its_process_dies_and_its_slot_is_reused() {
     story.while_heard(&["kite"], 40).await;
     story.has_failed(&job, "APP-1", "runner_crashed").await;
     next_is_done(&story, &machine).await;
-    daemon.stop().await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn stale_claim_file_does_not_block_a_restarted_daemon() {
-    let (story, machine, daemon, job) = working().await;
-    // Simulates a kill between the claim of a job and the next claim's record on disk.
-    let home = machine.path("work/runners/kite.runner");
-    let record = std::fs::read(home.join(format!("jobs/{job}-1.json"))).unwrap();
-    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
-    daemon.kill().await;
-    let claim = serde_json::json!({ "claim_id": record["claim_id"] });
-    std::fs::write(home.join("claim.json"), claim.to_string()).unwrap();
-    machine.go();
-    story.is_done(&job, "APP-1").await;
-    let daemon = machine.daemon("kite", &[]);
-    let next = story.job_for("e2", "APP-2", 2).await;
-    story.is_done(&next, "APP-2").await;
     daemon.stop().await;
     story.end().await;
 }

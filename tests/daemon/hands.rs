@@ -122,11 +122,6 @@ impl Machine {
         Self { dir: TempDir::new().unwrap(), url: url.to_owned(), token }
     }
 
-    pub(super) fn through(mut self, url: &str) -> Self {
-        self.url = url.to_owned();
-        self
-    }
-
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -187,20 +182,11 @@ impl Machine {
         .await
     }
 
-    pub(super) fn letters(&self) -> usize {
-        let entries = fs::read_dir(self.path("work/outbox")).into_iter().flatten().flatten();
-        entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "json")).count()
-    }
-
     /// Starts `pullyard runner start` with a heartbeat every second.
     pub(crate) fn daemon(&self, name: &str, flags: &[&str]) -> Daemon {
-        self.daemon_in("work", name, flags)
-    }
-
-    pub(super) fn daemon_in(&self, work: &str, name: &str, flags: &[&str]) -> Daemon {
         let log = self.path(&format!("{name}.log"));
         let said = File::options().create(true).append(true).open(&log).unwrap();
-        fs::create_dir_all(self.path(work)).unwrap();
+        fs::create_dir_all(self.path("work")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_pullyard"))
             .args(["runner", "start", "--name", name, "--heartbeat-interval-ms", "1000", "--stop-grace-secs", "1"])
             .args(flags)
@@ -209,7 +195,7 @@ impl Machine {
             .env("HOME", self.dir.path())
             .env("PULLYARD_API_URL", &self.url)
             .env("PULLYARD_RUNNER_TOKEN", &self.token.token)
-            .env("PULLYARD_WORK_DIR", self.path(work))
+            .env("PULLYARD_WORK_DIR", self.path("work"))
             .env("PULLYARD_ISOLATION", "none")
             .stdin(Stdio::null())
             .stdout(said.try_clone().unwrap())

@@ -1,7 +1,6 @@
-//! Tests daemons that are drained, revoked, deleted or refused.
+//! Tests daemons that are drained, revoked or deleted.
 
-use crate::cli::User;
-use crate::story::{Story, until};
+use crate::story::Story;
 use nix::sys::signal::Signal;
 use pullyard_domain::job::JobStatus;
 use pullyard_protocol::fleet::RunnerStatus;
@@ -30,40 +29,6 @@ async fn drained_daemon_finishes_its_job_and_goes_offline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn user_drains_and_resumes_a_runner() {
-    let (story, machine) = Story::of_daemons().await;
-    let user = User::of(&story);
-    let daemon = machine.daemon("kite", &["--slots", "2"]);
-    let job = story.job_for("e1", "APP-1", 1).await;
-    machine.works(&job).await;
-    user.run(&["runners", "drain", "kite"]).await.done();
-    let other = story.job_for("e2", "APP-2", 2).await;
-    until("the drain is acknowledged", async || {
-        let drain = story.api.runner("kite").await.unwrap().drain.unwrap();
-        drain.acknowledged.map(|_| ()).ok_or_else(|| format!("{drain:?}"))
-    })
-    .await;
-    machine.go();
-    story.is_done(&job, "APP-1").await;
-    story.runner_gets("kite", RunnerStatus::Draining, 0).await;
-    assert_eq!(story.api.job(&other).await.unwrap().status, JobStatus::Ready);
-    // The drain remains after a restart of the daemon.
-    daemon.kill().await;
-    let daemon = machine.daemon("kite", &["--labels", "new"]);
-    until("it is back", async || {
-        let runner = story.api.runner("kite").await.unwrap();
-        if runner.labels.contains("new") { Ok(()) } else { Err(format!("{runner:?}")) }
-    })
-    .await;
-    story.runner_gets("kite", RunnerStatus::Draining, 0).await;
-    user.run(&["runners", "resume", "kite"]).await.done();
-    story.is_done(&other, "APP-2").await;
-    story.runner_gets("kite", RunnerStatus::Online, 0).await;
-    daemon.stop().await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn daemon_with_a_revoked_token_loses_its_job_and_exits() {
     let (story, machine) = Story::of_daemons().await;
     let daemon = machine.daemon("kite", &[]);
@@ -78,26 +43,6 @@ async fn daemon_with_a_revoked_token_loses_its_job_and_exits() {
     machine.agent_is_gone(agent).await;
     let (code, _) = machine.daemon("kite", &[]).ended().await;
     assert_eq!(code, Some(4));
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn second_daemon_of_an_online_runner_is_refused() {
-    let (story, machine) = Story::of_daemons().await;
-    let first = machine.daemon("kite", &[]);
-    story.runner_gets("kite", RunnerStatus::Online, 0).await;
-    // Another folder, as on another machine.
-    let (code, log) = machine.daemon_in("elsewhere", "kite", &[]).ended().await;
-    assert_eq!(code, Some(3), "{log}");
-    assert!(log.contains("The runner `kite` is already running in another process."), "{log}");
-    machine.go();
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.is_done(&job, "APP-1").await;
-    first.stop().await;
-    // After the first daemon left, the other may register.
-    let second = machine.daemon_in("elsewhere", "kite", &[]);
-    story.runner_gets("kite", RunnerStatus::Online, 0).await;
-    second.stop().await;
     story.end().await;
 }
 

@@ -1,24 +1,9 @@
-//! Tests which jobs daemons claim, and undisturbed runs.
+//! Tests which jobs daemons claim, and their cancel.
 
 use crate::story::{Story, TRIGGER, is};
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_protocol::fleet::RunnerStatus;
 use std::collections::BTreeSet;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn job_on_a_daemon_opens_a_pull_request() {
-    let (story, machine) = Story::of_daemons().await;
-    machine.go();
-    let daemon = machine.daemon("kite", &[]);
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.is_done(&job, "APP-1").await;
-    story.runner_gets("kite", RunnerStatus::Online, 0).await;
-    assert!(story.tasks_of(&job).await.is_empty(), "a task was started");
-    daemon.stop().await;
-    story.runner_gets("kite", RunnerStatus::Offline, 0).await;
-    story.end().await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn daemon_claims_only_jobs_with_its_labels() {
@@ -61,28 +46,6 @@ async fn daemon_with_two_slots_never_runs_a_third_job() {
     }
     story.runner_gets("kite", RunnerStatus::Online, 0).await;
     daemon.stop().await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_daemons_push_each_of_ten_jobs_once() {
-    let (story, machine) = Story::of_daemons().await;
-    machine.go();
-    let mut jobs: Vec<JobId> = Vec::new();
-    for number in 1..=10 {
-        jobs.push(story.job_for(&format!("e{number}"), &format!("APP-{number}"), number).await);
-    }
-    let daemons = [machine.daemon("kite", &["--slots", "2"]), machine.daemon("gull", &["--slots", "2"])];
-    for (job, number) in jobs.iter().zip(1..) {
-        story.is_done(job, &format!("APP-{number}")).await;
-    }
-    assert_eq!(machine.begun().len(), 10);
-    let ran =
-        |name: &str| std::fs::read_dir(machine.path(&format!("work/runners/{name}.runner/logs"))).unwrap().count();
-    assert_eq!((ran("kite") + ran("gull"), story.branches().await.len()), (10, 10));
-    for daemon in daemons {
-        daemon.stop().await;
-    }
     story.end().await;
 }
 

@@ -1,12 +1,10 @@
 //! Tests invalid projects, settings, integrations and repositories.
 
 use super::{check, quiet};
-use crate::story::{REPOSITORY, Setup, Story, TRIGGER, Task};
+use crate::story::{REPOSITORY, TRIGGER};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::Settings;
-use pullyard_local::Hints;
 use pullyard_protocol::project::AddRepository;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -46,24 +44,6 @@ async fn refused_entry_is_recorded_and_accepted_after_a_repair() {
     }
     assert_eq!(story.ledger("acme").await.len(), 3);
     assert_eq!(story.jobs().await.len(), 2);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn event_redelivered_after_auto_create_is_on_is_accepted() {
-    let settings =
-        Settings { default_repository: Some(RepositoryName::new(REPOSITORY).unwrap()), ..Settings::default() };
-    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, settings, ..Setup::default() }).await;
-    assert_eq!(story.tell("e1", "APP-1", TRIGGER, 1).await.code, "auto_create_off");
-    assert_eq!(story.tell("e1", "APP-1", TRIGGER, 1).await.code, "auto_create_off");
-    let project = story.api.project(&story.project).await.unwrap();
-    let on = Settings { auto_create: true, ..project.settings };
-    story.api.set_settings(&story.project, &on, project.revision).await.unwrap();
-    let accepted = story.tell("e1", "APP-1", TRIGGER, 1).await;
-    assert_eq!(accepted.code, "accepted", "{}", accepted.sentence);
-    let repeat = story.tell("e1", "APP-1", TRIGGER, 1).await;
-    assert_eq!((repeat.code.as_str(), repeat.job), ("repeat", accepted.job));
-    assert_eq!(story.jobs().await.len(), 1);
     story.end().await;
 }
 
