@@ -5,7 +5,6 @@ use crate::story::{REPOSITORY, Setup, Story, Task, failed};
 use pullyard_domain::agent::{Agent, ModelKey, ModelSecrets};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{JobId, SecretName};
-use pullyard_domain::project::Settings;
 use pullyard_domain::secret::SecretKind;
 use pullyard_protocol::client::{AttemptClient, Error};
 use pullyard_protocol::job::CreateJob;
@@ -23,13 +22,6 @@ async fn connect(story: &Story, capability: &str, model: Option<&str>) {
     let command = vec!["./agent.sh".into()];
     let agent = Agent { capability: capability.into(), command, model: model.map(str::to_owned) };
     story.connect(agent).await;
-}
-
-async fn chooses(story: &Story, agent: Option<&str>, model: Option<&str>) {
-    let project = story.api.project(&story.project).await.unwrap();
-    let (agent, model) = (agent.map(str::to_owned), model.map(str::to_owned));
-    let settings = Settings { agent, model, ..project.settings };
-    story.api.set_settings(&story.project, &settings, project.revision).await.unwrap();
 }
 
 async fn works(story: &Story, job: &JobId, claim: &str, expected: (&str, Option<&str>)) -> AttemptClient {
@@ -84,36 +76,6 @@ async fn job_and_its_retry_use_the_requested_agent() {
         assert_eq!(refused(Some(no_agent), None).await, (422, "invalid".into(), Some("/agent".into())));
     }
     assert_eq!(refused(Some("codex"), Some("--help")).await, (422, "invalid".into(), Some("/model".into())));
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn repository_without_agent_uses_the_projects_agent() {
-    let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
-    let silent = json!({ "integration": "gh1", "name": REPOSITORY }).to_string();
-    let token = Some(story.local.admin_token());
-    let (status, _, said) =
-        story.raw(reqwest::Method::POST, "/v1/projects/acme/repositories", token, silent.into()).await;
-    assert_eq!((status, &said["agent"]), (201, &json!({ "capability": "project" })), "{said}");
-
-    let claude = (Some("claude_code"), Some("opus"));
-    for (project, asked, expected) in [
-        ((None, None), (None, None), ("auto", None)),
-        (claude, (None, None), ("claude_code", Some("opus"))),
-        (claude, (Some("codex"), None), ("codex", None)),
-        ((Some("codex"), Some("gpt-5")), (None, Some("gpt-6")), ("codex", Some("gpt-6"))),
-    ] {
-        chooses(&story, project.0, project.1).await;
-        let job = made(&story, asked.0, asked.1).await;
-        let client = works(&story, &job, "c1", expected).await;
-        client.finish(&failed("f1")).await.unwrap();
-        // A retry uses the agent of its job, even if the project chooses another later.
-        chooses(&story, Some("claude_code"), Some("haiku")).await;
-        let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
-        works(&story, &again, "c2", expected).await;
-    }
-    let entered = story.job_for("e1", "APP-1", 1).await;
-    works(&story, &entered, "c1", ("claude_code", Some("haiku"))).await;
     story.end().await;
 }
 

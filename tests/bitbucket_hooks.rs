@@ -265,20 +265,6 @@ async fn review_delivered_twice_and_polled_starts_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn withdrawn_change_request_starts_no_job() {
-    let world = World::make().await;
-    let request = world.asks().await["changes_request"].clone();
-    world.person(ANN, Method::DELETE, "/request-changes", Value::Null).await;
-    let removed = world.body(world.number, &[("changes_request", &request)]).await;
-    for event in ["pullrequest:changes_request_removed", ASKED] {
-        let said = world.check(event, &removed, "event_ignored").await;
-        assert!(said["sentence"].as_str().unwrap().contains(event), "{said}");
-    }
-    assert!(world.revisions().await.is_empty());
-    world.story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn revise_comment_needs_write_permission_and_starts_one_job() {
     let world = World::make().await;
     let said = world.check(COMMENTED, &world.comments(ANN, "Looks good.").await, "event_ignored").await;

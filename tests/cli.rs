@@ -147,15 +147,10 @@ async fn json_output_equals_the_apis_body() {
     let server = user.json(&["version"]).await["server"].clone();
     assert_eq!(timeless(server), timeless(body(&story, "/v1/version").await));
     assert_eq!(user.json(&["status"]).await["newest_jobs"], json!({ "claimed": 1 }));
-    let missing = user.run(&["jobs", "show", &format!("job_{}", "a".repeat(26)), "--json"]).await.ended(5, "error: ");
-    let (_, _, problem) = story
-        .raw(
-            Method::GET,
-            &one.replace(job, &format!("job_{}", "a".repeat(26))),
-            Some(story.local.admin_token()),
-            Vec::new(),
-        )
-        .await;
+    let absent = format!("job_{}", "a".repeat(26));
+    let missing = user.run(&["jobs", "show", &absent, "--json"]).await.ended(5, "error: ");
+    let path = format!("/v1/jobs/{absent}");
+    let (_, _, problem) = story.raw(Method::GET, &path, Some(story.local.admin_token()), Vec::new()).await;
     assert_eq!(serde_json::from_str::<Value>(&missing.out).unwrap(), problem);
     story.end().await;
 }

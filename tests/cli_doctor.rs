@@ -1,7 +1,7 @@
 //! Tests CLI diagnostics: doctor findings, help in errors, integration tests of tokens.
 
 use crate::cli::User;
-use crate::story::{Setup, Story, TRIGGER};
+use crate::story::{Setup, Story};
 use crate::webhooks::{ANN, ANNS_TOKEN};
 use pullyard_domain::project::Compute;
 use pullyard_store::Scope;
@@ -83,18 +83,6 @@ async fn help_for_a_failed_job_names_its_retry_command() {
         user.run(said).await.ended(0, &command);
     }
     user.run(&["jobs", "watch", job.as_str()]).await.ended(6, &command);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn jobs_accepts_the_flags_of_jobs_list() {
-    let story = Story::waiting().await;
-    let user = User::of(&story);
-    let job = story.tell("e1", "APP-1", TRIGGER, 1).await.job.unwrap();
-    assert_eq!(user.run(&["jobs", "--status", "ready", "--limit", "1"]).await.done().lines().count(), 1);
-    assert_eq!(user.run(&["jobs", "--status", "failed"]).await.done(), "");
-    user.run(&["jobs", "--limit", "1", "show", job.as_str()]).await.ended(2, "precedes another command");
-    user.run(&["jobs", "show", ""]).await.ended(2, "the job id is empty");
     story.end().await;
 }
 

@@ -95,27 +95,6 @@ async fn held_entry_starts_one_job_after_the_release() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn held_entry_of_a_moved_ticket_starts_no_job() {
-    let story = Story::waiting().await;
-    story.api.hold(&story.project, &freeze()).await.unwrap();
-    story.tell("e1", "APP-1", TRIGGER, 1).await;
-    story.tell("e2", "APP-2", TRIGGER, 1).await;
-    story.tell("e3", "APP-1", TODO, 2).await;
-    // APP-2 returns to the trigger status, so its newest entry counts.
-    story.tell("e4", "APP-2", TODO, 2).await;
-    story.tell("e5", "APP-2", TRIGGER, 3).await;
-    // APP-1 stops waiting before the release.
-    let left = story.settled("APP-1").await;
-    assert_eq!((left.status.as_str(), left.waits), (TODO, None));
-    story.api.release(&story.project).await.unwrap();
-    answered(&story, "e5", "accepted").await.unwrap();
-    answered(&story, "e1", "project_held").await;
-    answered(&story, "e2", "project_held").await;
-    assert_eq!(story.jobs().await.len(), 1);
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn entries_over_the_daily_budget_wait_oldest_first() {
     let story = with_budget(jobs(1)).await;
     let first = story.job_for("e1", "APP-1", 1).await;

@@ -183,17 +183,6 @@ fn function_timeouts_match_local_processes_queues_and_gateway() {
     }
 }
 
-/// A sweep ends within 58 s (`crates/control/src/sweep/time.rs`), but the timeout includes the restart of a process
-/// whose initialization was too slow.
-/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>.
-#[test]
-fn sweeper_timeout_covers_a_round_after_a_slow_start() {
-    let functions = resources(include_str!("../infra/functions.yaml"));
-    assert_eq!(functions["SweeperSchedule"]["Properties"]["ScheduleExpression"], "rate(1 minute)");
-    let timeout = functions["SweeperFunction"]["Properties"]["Timeout"].as_u64().unwrap();
-    assert!((60 + 10..=120).contains(&timeout), "{timeout}");
-}
-
 /// The oldest message's age on a standard queue excludes messages that were received three times; a FIFO queue keeps
 /// its order.
 /// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html>.

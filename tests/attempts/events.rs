@@ -1,10 +1,9 @@
-//! Tests an attempt's events: batches, repeats, heartbeats and reading.
+//! Tests an attempt's events: batches, repeats and reading.
 
-use super::{GRACE, claimed, dies, lease_lost, refusal};
+use super::{GRACE, claimed, dies};
 use crate::story::{Story, failed, until};
 use futures::future::join_all;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::DesiredState;
 use pullyard_protocol::attempt::EventsRequest;
 use pullyard_protocol::event::{Event, EventKind};
 use std::time::Duration;
@@ -96,22 +95,6 @@ async fn reader_receives_each_event_once_and_in_order() {
     let (seen, cursor, end) = read(&story, &job, None).await;
     assert_eq!((seen, end), (expected, true));
     assert_eq!(read(&story, &job, Some(cursor.clone())).await, (Vec::new(), cursor, true));
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn heartbeat_stores_nothing_and_returns_want() {
-    let (story, job, client, _) = claimed().await;
-    client.events(&events(1, 2, "a")).await.unwrap();
-    let before = story.stored(&job).await;
-    let heard = client.events(&events(3, 0, "")).await.unwrap();
-    assert_eq!((heard.next_seq, heard.want), (3, DesiredState::Run));
-    assert_eq!(story.stored(&job).await, before);
-    assert_eq!(read(&story, &job, None).await.0.len(), 2);
-    client.finish(&failed("f1")).await.unwrap();
-    assert_eq!(refusal(client.events(&events(3, 0, "")).await), lease_lost(false));
-    assert_eq!(refusal(client.events(&events(3, 1, "late")).await), lease_lost(false));
-    assert_eq!(read(&story, &job, None).await.0.len(), 2);
     story.end().await;
 }
 

@@ -1,8 +1,8 @@
 //! Tests `pullyard jobs watch`.
 
 use super::{User, body, short};
-use crate::story::{Setup, Story, TRIGGER};
-use serde_json::{Value, json};
+use crate::story::{Story, TRIGGER};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
@@ -24,32 +24,6 @@ async fn watch_prints_the_events_and_the_pull_request() {
     let lines = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
     assert_eq!(Value::from(lines), page["events"]);
     story.settled("B-1").await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn watch_exits_with_6_when_the_job_fails() {
-    let story = Story::with(Setup { agent: "#!/bin/sh\nexit 3\n", ..Setup::default() }).await;
-    let user = User::of(&story);
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let watched = user.run(&["jobs", "watch", &short(&job), "--json"]).await;
-    let watched = watched.ended(6, "(agent_failed); cause: the agent");
-    assert_eq!(serde_json::from_str::<Value>(&watched.out).unwrap(), body(&story, &format!("/v1/jobs/{job}")).await);
-    story.settled("APP-1").await;
-    story.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn watch_omits_help_when_there_is_nothing_to_do() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let (_, client) = story.claim(&job, "c1").await.unwrap();
-    let failure = json!({ "code": "lease_lost", "n": 1, "m": 2 });
-    let finish = json!({ "finish_id": "f1", "outcome": "failed", "failure": failure });
-    client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
-    assert_eq!(story.api.job(&job).await.unwrap().failure.unwrap().help, "Nothing to do.");
-    let watched = User::of(&story).run(&["jobs", "watch", job.as_str()]).await.ended(6, "(lease_lost)");
-    assert!(!watched.err.contains("help:"), "{watched:?}");
     story.end().await;
 }
 

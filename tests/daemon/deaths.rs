@@ -63,18 +63,3 @@ async fn job_fails_when_its_runner_is_offline_too_long() {
     daemon.stop().await;
     story.end().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn job_fails_when_its_process_dies_and_its_slot_is_reused() {
-    let (story, machine, daemon, job) = working().await;
-    let agent = machine.orphan_agent("kite", &job).await;
-    machine.agent_is_gone(agent).await;
-    // Not at once: a heartbeat may not name a job that was claimed just now.
-    story.while_heard(&["kite"], 40).await;
-    assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
-    story.while_heard(&["kite"], 40).await;
-    story.has_failed(&job, "APP-1", "runner_crashed").await;
-    next_is_done(&story, &machine).await;
-    daemon.stop().await;
-    story.end().await;
-}

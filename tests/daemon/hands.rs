@@ -168,12 +168,6 @@ impl Machine {
         killpg(agent, Signal::SIGKILL).unwrap();
     }
 
-    pub(super) async fn orphan_agent(&self, name: &str, job: &JobId) -> Pid {
-        let agent = self.works(job).await;
-        killpg(self.child(name, job), Signal::SIGKILL).unwrap();
-        agent
-    }
-
     pub(super) async fn agent_is_gone(&self, agent: Pid) {
         until("the agent is gone", async || match killpg(agent, None) {
             Err(nix::errno::Errno::ESRCH) => Ok(()),

@@ -111,12 +111,10 @@ async fn hostile_runner_input_is_refused_or_truncated() {
     let batch = |first: u64, events: Vec<Value>| json!({ "first_seq": first, "events": events }).to_string();
     let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
     let deep = format!(r#"{{"first_seq":1,"events":[{{"seq":1,"age_ms":0,"kind":"raw","data":{deep}}}]}}"#);
-    let many = (1..=1_001).map(|seq| event(seq, "x")).collect();
     for (body, pointer) in [
         (batch(0, vec![]), Some("/first_seq")),
         (batch(1, vec![event(2, "x")]), Some("/events/0/seq")),
         (batch(1, vec![event(1, "x"), event(1, "x")]), Some("/events/1/seq")),
-        (batch(1, many), Some("/events")),
         (batch(1, vec![json!({ "seq": 1, "age_ms": 0, "kind": "magic" })]), Some("/events/0/kind")),
         (batch(1, vec![json!({ "seq": -1, "age_ms": 0, "kind": "text" })]), Some("/events/0/seq")),
         (deep, None),
@@ -138,11 +136,8 @@ async fn hostile_runner_input_is_refused_or_truncated() {
 
     client.status(&serde_json::from_value(json!({ "status": "preparing" })).unwrap()).await.unwrap();
     for (body, pointer) in [
-        (json!({ "finish_id": "f1", "outcome": "completed" }), Some("/result")),
-        (json!({ "finish_id": "f1", "outcome": "failed" }), Some("/failure")),
         (json!({ "finish_id": "f1", "outcome": "failed", "failure": { "code": "magic" } }), None),
         (json!({ "finish_id": "a/b", "outcome": "cancelled" }), Some("/finish_id")),
-        (json!({ "finish_id": "f1", "outcome": "cancelled", "failure": { "code": "no_changes" } }), Some("/failure")),
     ] {
         check(&body.to_string(), &call("finish", body.to_string()).await, 400, "body_unreadable", pointer);
     }
