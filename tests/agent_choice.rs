@@ -9,7 +9,6 @@ use pullyard_domain::secret::SecretKind;
 use pullyard_protocol::client::{AttemptClient, Error};
 use pullyard_protocol::job::CreateJob;
 use pullyard_protocol::secret::SetSecret;
-use serde_json::json;
 
 /// A repository that uses Claude Code and also has a command.
 async fn story() -> Story {

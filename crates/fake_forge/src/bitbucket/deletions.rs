@@ -79,7 +79,7 @@ async fn on_a_line(
         };
         pull.comments.retain(|known| known.id != id);
         pull.deleted.push(deleted);
-        Ok(comment)
+        Ok::<_, Objection>(comment)
     });
     let (comment, pull) = touched(changed.await?)?;
     events::line_comment(shared, entry, actor, &pull, &comment, ("deleted", json!({}))).await;
